@@ -1,0 +1,31 @@
+# Every target sets up what it needs, once. Needs python3 (3.11 or newer) and make; nothing is installed outside
+# .venv and the user's cache, but for python3-venv where root runs this on a machine that lacks it.
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: matrix test lint bench clean
+.DEFAULT_GOAL := matrix
+
+matrix: $(READY)
+	@$(BIN)/halfopen run
+
+test: $(READY)
+	@$(BIN)/python -m pytest
+
+lint: $(READY)
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+bench: $(READY)
+	@$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) out .tox .mypy_cache .ruff_cache .pytest_cache
+
+$(READY): pyproject.toml scripts/setup
+	@scripts/setup $(VENV)
+	@touch $(READY)

@@ -1,0 +1,105 @@
+"""``halfopen doctor``: what this machine can do, and what to do about what it can't."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pyroute2.netlink.exceptions import NetlinkError
+from rich.console import Console
+
+from harness.cli.exits import isolated
+from netns import capabilities, shaping
+from netns.errors import IsolationError, LabError
+from netns.host import LOOPBACK
+from netns.lab import Lab
+
+_OK, _LACKING = 0, 1
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at. Not everything that is lacking forbids a run."""
+
+    what: str
+    says: str
+    ok: bool = True
+    needed: bool = True
+
+
+def doctor() -> int:
+    """Check what the lab needs: namespaces, links, rate limits, cuts, samples. Exits 1 if a need is unmet."""
+    console = Console(highlight=False)
+    console.print(f"kernel {capabilities.kernel_release()}")
+    try:
+        return isolated(lambda: _report(console, [attempt(*probe) for probe in _PROBES]))
+    except IsolationError as error:
+        return _report(console, [Check("namespaces", str(error), ok=False)])
+
+
+def attempt(what: str, probe: Callable[[], Check]) -> Check:
+    """The probe's answer; a refusal by the kernel is one too."""
+    try:
+        return probe()
+    except (LabError, NetlinkError, OSError) as error:
+        return Check(what, f"the kernel refuses: {error}", ok=False)
+
+
+def _namespaces() -> Check:
+    how = "user too, so no root is needed" if capabilities.in_new_user_namespace() else "as root"
+    return Check("namespaces", f"pid, mount and network, {how}")
+
+
+def _links() -> Check:
+    with Lab() as lab:
+        lab.link(lab.host("host"), lab.router("router"))
+    return Check("links", "veth")
+
+
+def _cuts() -> Check:
+    with Lab() as lab, lab.link(lab.host("host"), lab.router("router")).cut():
+        return Check("cuts", "nftables")
+
+
+def _samples() -> Check:
+    with Lab() as lab, contextlib.closing(lab.host("host").socket_reader()) as reader:
+        reader.connections()
+    return Check("samples", "sock_diag")
+
+
+def _rates() -> Check:
+    if _has_discipline("tbf"):
+        return Check("rate limits", "sch_tbf")
+    return Check("rate limits", "this kernel has no sch_tbf", ok=False)
+
+
+def _netem() -> Check:
+    if _has_discipline("netem"):
+        return Check("delay and loss", "sch_netem", needed=False)
+    says = "this kernel has no sch_netem: scenarios with delay, jitter or loss are refused"
+    return Check("delay and loss", says, ok=False, needed=False)
+
+
+def _has_discipline(kind: str) -> bool:
+    with Lab() as lab:
+        return shaping.has_discipline(lab.host("host").routes, LOOPBACK, kind)
+
+
+_PROBES: tuple[tuple[str, Callable[[], Check]], ...] = (
+    ("namespaces", _namespaces),
+    ("links", _links),
+    ("rate limits", _rates),
+    ("cuts", _cuts),
+    ("samples", _samples),
+    ("delay and loss", _netem),
+)
+
+
+def _report(console: Console, checks: list[Check]) -> int:
+    for check in checks:
+        mark = "[green]ok[/]" if check.ok else ("[red]no[/]" if check.needed else "[yellow]no[/]")
+        console.print(f"  {mark}  {check.what}: {check.says}", soft_wrap=True)
+    unmet = [check for check in checks if check.needed and not check.ok]
+    console.print("this machine cannot run labs" if unmet else "this machine can run labs")
+    return _LACKING if unmet else _OK

@@ -1,0 +1,37 @@
+"""Turns errors that users can cause into one line on stderr and exit code 2."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import typer
+
+from harness.errors import InputError
+from harness.results import EXIT_INTERRUPTED, EXIT_USAGE
+from netns import isolation
+from netns.errors import LabError
+
+
+def explained(work: Callable[[], int]) -> int:
+    """Run ``work`` and return its exit code, or the one that its error stands for."""
+    try:
+        return work()
+    except typer.Exit as leaving:
+        return leaving.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        return EXIT_INTERRUPTED
+    except (InputError, LabError) as error:
+        return _complain(str(error))
+    except typer.TyperException as error:
+        return _complain(error.format_message())
+
+
+def isolated(work: Callable[[], int]) -> int:
+    """Run ``work`` in namespaces of its own; its errors are explained there, where they happen."""
+    return isolation.run(lambda: explained(work))
+
+
+def _complain(sentence: str) -> int:
+    line = " ".join(sentence.split())
+    typer.echo(f"halfopen: {line[:1].lower()}{line[1:]}", err=True)
+    return EXIT_USAGE

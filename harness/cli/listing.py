@@ -1,0 +1,27 @@
+"""``halfopen list``: the scenarios there are."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from harness import plugins, suites
+from harness.pod import detectors
+
+
+def list_(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Only these (default: all).")] = None,
+) -> int:
+    """List scenarios by suite, and the pod's detectors."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("suite", "scenario", "truth", "expected", "what"):
+        table.add_column(column, overflow="fold")
+    for scenario in suites.find(names or [suites.EVERYTHING]):
+        table.add_row(scenario.suite, scenario.name, scenario.truth, scenario.expect.session, scenario.title)
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(f"\ndetectors: {', '.join(plugins.names(detectors))}")
+    return 0

@@ -1,0 +1,57 @@
+"""Progress while scenarios run: a live table on a terminal, a line a verdict elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from harness.run_view import RunView
+from harness.runner import Done
+from netns.units import show_bytes, show_duration
+
+_REFRESH_PER_SECOND = 4
+_COLOURS = {"passed": "green", "failed": "red", "inconclusive": "yellow"}
+
+
+@contextlib.contextmanager
+def progress(console: Console, views: Sequence[RunView]) -> Iterator[Callable[[Done], None]]:
+    """Show the runs until the context is left; what it gives is to be called with each that is done."""
+    if not console.is_terminal:
+        yield lambda done: console.print(escape(line(done)), soft_wrap=True)
+        return
+    live = Live(
+        console=console,
+        get_renderable=lambda: table(views),
+        refresh_per_second=_REFRESH_PER_SECOND,
+        transient=True,
+    )
+    with live:
+        yield lambda _: None
+
+
+def line(done: Done) -> str:
+    """One run in one line."""
+    return f"{done.job.label}: {done.verdict.word}: {done.verdict.why}"
+
+
+def table(views: Sequence[RunView]) -> Table:
+    """A row a run: its state, the bytes queued for its client, the time until its verdict at the latest."""
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    shown.add_column("scenario", no_wrap=True, min_width=14)
+    shown.add_column("state", no_wrap=True, min_width=19)
+    shown.add_column("queued", justify="right", min_width=8)
+    shown.add_column("verdict in", justify="right", min_width=10)
+    for view in views:
+        left = view.seconds_left
+        shown.add_row(
+            view.label,
+            f"[{_COLOURS[view.verdict.word]}]{view.verdict.word}[/]" if view.verdict else view.phase,
+            show_bytes(view.queued) if view.queued and view.verdict is None else "",
+            "" if left is None else f"≤ {show_duration(round(left))}",
+        )
+    return shown

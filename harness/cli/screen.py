@@ -1,0 +1,113 @@
+"""What ``halfopen run`` prints: a header, the table, a story for each failure, where the files are."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from harness import __version__
+from harness.judge import deadline
+from harness.results import RESULTS, Conditions
+from harness.runner import Done, Job
+from netns.units import show_bytes, show_duration
+
+_MARKS = {
+    "passed": "[green]✓ passed[/]",
+    "failed": "[red]✗ failed[/]",
+    "inconclusive": "[yellow]? inconclusive[/]",
+}
+
+
+def header(how: Conditions) -> str:
+    """One line that says what is measured, and under what conditions."""
+    target = how.target.get("command", how.target["kind"])
+    detector = f", detector {how.detector}" if how.detector else ""
+    return (
+        f"halfopen {__version__}: {escape(target)}{detector}, "
+        f"grace {show_duration(how.grace)}, poll {show_duration(how.poll)}; "
+        f"{how.clock} clock, Linux {how.kernel}, {how.congestion_control or 'unknown congestion control'}; "
+        f"seed {how.seed}"
+    )
+
+
+def table(done: Sequence[Done]) -> Table:
+    """A row a run; fits 80 columns."""
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("scenario", "client", "session", "reason"):
+        shown.add_column(column, no_wrap=True)
+    shown.add_column("detected", justify="right")
+    shown.add_column("stuck", justify="right")
+    shown.add_column("verdict", no_wrap=True)
+    for one in done:
+        found = one.verdict.found
+        detection = one.verdict.detection
+        shown.add_row(
+            one.job.label,
+            one.job.scenario.truth,
+            found.outcome,
+            found.reason if found.reason and found.outcome != "kept" else "",
+            "" if detection is None else f"{detection:.1f}s",
+            show_bytes(found.stuck_bytes) if found.stuck_bytes else "",
+            _MARKS[one.verdict.word],
+        )
+    return shown
+
+
+def story(one: Done) -> list[str]:
+    """What went wrong, what was expected, and the command that shows it again."""
+    job = one.job
+    mark = "✗" if one.verdict.word == "failed" else "?"
+    lines = [f"{job.label}   {topology(job)}", f"  {mark} {one.verdict.why}"]
+    lines.append(f"    expected: {expectation(job)}")
+    lines.append(f"again:   {again(job)}")
+    return lines
+
+
+def topology(job: Job) -> str:
+    """The client's link, drawn."""
+    link = str(job.scenario.link)
+    return "client ──▶ server" if link == "unimpaired" else f"client ──{link}──▶ server"
+
+
+def expectation(job: Job) -> str:
+    """What should have become of the session."""
+    scenario = job.scenario
+    if scenario.expect.session == "kept":
+        return "kept"
+    limit = deadline(scenario, job.terms)
+    since = "stall" if scenario.truth == "dead" else "fault"
+    return scenario.expect.session + (f" within {show_duration(limit)} of the {since}" if limit else "")
+
+
+def again(job: Job) -> str:
+    """The one command that runs this scenario again as it was."""
+    scenario = job.scenario
+    words = ["halfopen", "run", f"{scenario.suite}/{scenario.name}", "--seed", str(job.seed)]
+    words += ["--grace", show_duration(job.terms.grace), "--poll", show_duration(job.terms.poll)]
+    if job.detector:
+        words += ["--detector", job.detector]
+    if job.hold is not None:
+        words += ["--hold", show_duration(job.hold)]
+    return shlex.join([*words, *job.target.arguments()])
+
+
+def show(console: Console, done: Sequence[Done], out: Path, wall: float) -> None:
+    """Print what came of all runs."""
+    console.print(table(done))
+    for one in done:
+        if one.verdict.word != "passed":
+            console.print()
+            for line in story(one):
+                console.print(escape(line), soft_wrap=True)
+    counts = Counter[str](one.verdict.word for one in done)
+    summary = ", ".join(f"{counts[word]} {word}" for word in _MARKS if counts[word])
+    console.print(
+        f"\n{summary} in {show_duration(round(wall, 1))}; results: {escape(str(out / RESULTS))}",
+        soft_wrap=True,
+    )

@@ -1,0 +1,75 @@
+"""The client of a scenario: a process that connects, and whose every word goes into the journal."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.journal import Journal
+from harness.process import Process, running
+from harness.scenario import ClientSpec
+from netns.host import Host
+from netns.sockets import Address
+
+#: Words with which a client says that there will be no session.
+_FAILURES = ("refused", "unreachable", "ended", "gone")
+
+
+@dataclass(frozen=True, slots=True)
+class ClientProcess:
+    """A running client. Satisfies harness.faults._scene.ClientHandle."""
+
+    process: Process
+    journal: Journal
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self.process.pid
+
+    def say(self, word: str) -> None:
+        """Give it an order."""
+        self.process.write(f"{word}\n")
+
+    def wait_for(self, name: str, timeout: float) -> Mapping[str, Any]:
+        """Wait for its event ``name``; raises TimeoutError after ``timeout`` seconds."""
+        if not self.journal.wait(lambda: self.journal.find("client", name) is not None, time.monotonic() + timeout):
+            raise TimeoutError(f"the client did not say {name!r} within {timeout:g}s")
+        event = self.journal.find("client", name)
+        assert event is not None
+        return event.data
+
+    def connect(self, timeout: float) -> Address | str:
+        """Wait until the session is open: its local address, or why there is none."""
+        words = ("opened", *_FAILURES)
+        self.journal.wait(lambda: self.journal.find("client", *words) is not None, time.monotonic() + timeout)
+        event = self.journal.find("client", *words)
+        if event is None:
+            code = self.process.exit_code
+            said = f"ended with exit code {code}: {self.process.tail()}" if code is not None else "said nothing"
+            return f"the client {said} within {timeout:g}s"
+        if event.name != "opened":
+            return f"the client was {event.name}: {event.data.get('why', event.data)}"
+        connected = self.journal.find("client", "connected")
+        assert connected is not None
+        return Address(*connected.data["local"])
+
+
+@contextlib.contextmanager
+def client(
+    host: Host, spec: ClientSpec, url: str, journal: Journal, keep_open: Sequence[Host]
+) -> Iterator[ClientProcess]:
+    """Run a client in ``host`` until the context is left."""
+
+    def on_line(line: str) -> None:
+        fields = json.loads(line)
+        journal.note("client", fields.pop("name"), at=fields.pop("t"), **fields)
+
+    command = [sys.executable, "-m", "harness.clients", spec.behaviour, json.dumps(spec.options), url]
+    with running(host, command, on_line, keep_open=keep_open) as process:
+        yield ClientProcess(process, journal)

@@ -1,0 +1,182 @@
+"""The machine under every behaviour: one thread, one socket, the protocol without its I/O (websockets' own)."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import socket
+import sys
+import time
+from typing import Protocol
+
+import msgspec
+from websockets.client import ClientProtocol
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Response
+from websockets.protocol import State
+from websockets.uri import parse_uri
+
+from netns.units import Size
+
+#: A client tells how far it is this often, seconds.
+_REPORT_INTERVAL = 0.5
+_TICK = 0.02
+_CONNECT_TIMEOUT = 30.0
+_RECV_SIZE = 65536
+PLENTY = 1 << 20
+"""An allowance that never holds reading back."""
+
+
+class ClientOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every behaviour lets a scenario set."""
+
+    receive_buffer: Size = Size(128 * 1024)
+    """SO_RCVBUF, set before connecting: what the kernel would choose depends on the machine (tcp_rmem)."""
+
+
+class Behaviour(Protocol):
+    """How a client reads and acknowledges."""
+
+    def allowance(self, now: float) -> int:
+        """How many bytes may be read from the socket at ``now``, seconds of the monotonic clock."""
+        ...
+
+    def acknowledgement(self, received: int) -> int | None:
+        """What to tell the server's application when ``received`` bytes were read in all: a cumulative
+        count of bytes, None for nothing."""
+        ...
+
+
+def report(name: str, **data: object) -> None:
+    """Tell the harness, by a JSON line on stdout, on the machine's monotonic clock."""
+    print(json.dumps({"t": time.monotonic(), "name": name, **data}), flush=True)
+
+
+class Machine:
+    """Connects, then reads and acknowledges as the behaviour says, until one side ends it."""
+
+    def __init__(self, behaviour: Behaviour, options: ClientOptions, url: str) -> None:
+        self._behaviour = behaviour
+        self._uri = parse_uri(url)
+        self._protocol = ClientProtocol(self._uri, max_size=None)
+        self._sock = self._connect(options)
+        self._received = 0
+        self._acknowledged = 0
+        self._reported_at = 0.0
+        self._closing = False
+        self._selector = selectors.DefaultSelector()
+
+    def _connect(self, options: ClientOptions) -> socket.socket:
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, options.receive_buffer)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.settimeout(_CONNECT_TIMEOUT)
+        sock.connect((self._uri.host, self._uri.port))
+        return sock
+
+    def run(self) -> None:
+        """Live one session, from the handshake to its end."""
+        report("connected", local=self._sock.getsockname()[:2])
+        if not self._shake_hands():
+            return
+        report("opened")
+        self._sock.setblocking(False)
+        os.set_blocking(sys.stdin.fileno(), False)
+        self._selector.register(sys.stdin, selectors.EVENT_READ, self._obey)
+        try:
+            while self._turn():
+                pass
+        except OSError as error:
+            report("ended", how=type(error).__name__, text=str(error))
+        else:
+            close = self._protocol.close_code
+            report("ended", how="closed", code=close, received=self._received)
+
+    def _shake_hands(self) -> bool:
+        self._protocol.send_request(self._protocol.connect())
+        self._flush()
+        while self._protocol.state is State.CONNECTING and not self._protocol.handshake_exc:
+            data = self._sock.recv(_RECV_SIZE)
+            self._protocol.receive_data(data) if data else self._protocol.receive_eof()
+            self._handle_events()
+        if self._protocol.handshake_exc:
+            report("refused", why=str(self._protocol.handshake_exc))
+            return False
+        return True
+
+    def _turn(self) -> bool:
+        """One round; False when the session is over."""
+        now = time.monotonic()
+        # Once closing, whatever is in the way of the other side's close frame is read and dropped.
+        allowance = _RECV_SIZE if self._closing else self._behaviour.allowance(now)
+        self._watch_socket(allowance > 0)
+        for key, _ in self._selector.select(_TICK):
+            if key.data is not None:
+                key.data()
+            elif not self._receive(min(allowance, _RECV_SIZE)):
+                return False
+        if not self._closing:
+            self._acknowledge()
+        self._flush()
+        if now - self._reported_at >= _REPORT_INTERVAL:
+            self._reported_at = now
+            report("progress", received=self._received, acknowledged=self._acknowledged)
+        return True
+
+    def _watch_socket(self, wanted: bool) -> None:
+        if wanted == (self._sock in self._selector.get_map()):
+            return
+        if wanted:
+            self._selector.register(self._sock, selectors.EVENT_READ, None)
+        else:
+            self._selector.unregister(self._sock)
+
+    def _receive(self, size: int) -> bool:
+        data = self._sock.recv(size)
+        if not data:
+            self._protocol.receive_eof()
+            return False
+        self._protocol.receive_data(data)
+        self._handle_events()
+        return True
+
+    def _handle_events(self) -> None:
+        for event in self._protocol.events_received():
+            if isinstance(event, Frame) and event.opcode in (Opcode.BINARY, Opcode.TEXT, Opcode.CONT):
+                self._received += len(event.data)
+            elif isinstance(event, Frame) and event.opcode is Opcode.CLOSE and not self._closing:
+                self._closing = True
+                report("close_received", code=self._protocol.close_code)
+            elif isinstance(event, Response):
+                report("accepted", status=event.status_code)
+
+    def _acknowledge(self) -> None:
+        count = self._behaviour.acknowledgement(self._received)
+        if count is None or count == self._acknowledged:
+            return
+        self._acknowledged = count
+        message = {"type": "params", "slice_bytes_rx": count}
+        self._protocol.send_text(json.dumps(message).encode())
+
+    def _obey(self) -> None:
+        """Carry out what the harness says on stdin."""
+        line = sys.stdin.readline().strip()
+        if not line:
+            self._selector.unregister(sys.stdin)
+        elif line == "close" and not self._closing:
+            self._closing = True
+            report("closing", code=1000)
+            self._protocol.send_close(1000)
+        else:
+            assert line == "close", line
+
+    def _flush(self) -> None:
+        before = self._sock.gettimeout()
+        self._sock.settimeout(_CONNECT_TIMEOUT)
+        for data in self._protocol.data_to_send():
+            if data:
+                self._sock.sendall(data)
+            else:
+                self._sock.shutdown(socket.SHUT_WR)
+        self._sock.settimeout(before)

@@ -1,0 +1,33 @@
+"""Reads all it can as fast as it comes and says nothing: a listener, or a player on pause whose library drains."""
+
+from __future__ import annotations
+
+from harness.clients._machine import PLENTY, ClientOptions
+from harness.evidence import Proof, all_of, peer_acknowledges
+from harness.timeline import Timeline
+
+
+class Options(ClientOptions, frozen=True):
+    """Nothing of its own."""
+
+
+class Behaviour:
+    """Reads everything, acknowledges nothing."""
+
+    def __init__(self, _: Options) -> None:
+        pass
+
+    def allowance(self, _: float) -> int:
+        """No limit."""
+        return PLENTY
+
+    def acknowledgement(self, _: int) -> None:
+        """Never any."""
+        return
+
+
+def signature(seen: Timeline) -> Proof:
+    """Bytes acknowledged by the kernel, none by the application."""
+    told = max((e.data["acknowledged"] for e in seen.of("client", "progress")), default=0)
+    silent = Proof(not told, "no application acknowledgement" if not told else f"the client acknowledged {told}")
+    return all_of(peer_acknowledges(seen), silent)

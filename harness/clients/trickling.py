@@ -1,0 +1,55 @@
+"""Reads slowly and acknowledges what it has read: the user on a bad link or a busy machine, but alive."""
+
+from __future__ import annotations
+
+import time
+
+from harness.clients._machine import ClientOptions
+from harness.clients.acking import application_acknowledges
+from harness.evidence import Proof, all_of, established, peer_acknowledges
+from harness.timeline import Timeline
+from netns.units import ByteRate, Size
+
+#: The queue fills from the session's start on: not asked before this, seconds.
+_FILLING = 3.0
+_ALMOST_ALWAYS = 0.98
+
+
+class Options(ClientOptions, frozen=True):
+    """How slowly it reads."""
+
+    receive_buffer: Size = Size(64 * 1024)
+    rate: ByteRate = ByteRate(64 * 1024)
+    chunk: Size = Size(4 * 1024)
+
+
+class Behaviour:
+    """Reads ``chunk`` bytes whenever ``rate`` has paid for them."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._paid_until = time.monotonic()
+
+    def allowance(self, now: float) -> int:
+        """A chunk, if its time has come."""
+        if now < self._paid_until:
+            return 0
+        # Counted from the last chunk's due time, so that the rate holds however coarse the turns are;
+        # but never from further back than one second, or a pause would be made up for in a burst.
+        self._paid_until = max(self._paid_until, now - 1) + self._options.chunk / self._options.rate
+        return self._options.chunk
+
+    def acknowledgement(self, received: int) -> int:
+        """All that was read."""
+        return received
+
+
+def signature(seen: Timeline) -> Proof:
+    """The queue never empty, and yet bytes acknowledged, by the kernel and by the application."""
+    filled = [s for s in established(seen) if s.t >= _FILLING]
+    queued = sum(1 for s in filled if s.outq)
+    backlog = Proof(
+        bool(filled) and queued >= _ALMOST_ALWAYS * len(filled),
+        f"bytes queued in {queued} of {len(filled)} samples",
+    )
+    return all_of(backlog, peer_acknowledges(seen), application_acknowledges(seen))

@@ -1,0 +1,23 @@
+"""What a user can get wrong. Every message is one line: what, where, the value got, what would be right."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(Exception):
+    """The call or one of its inputs is wrong; nothing was started."""
+
+
+class TargetError(InputError):
+    """The server under test cannot be started or never becomes ready."""
+
+
+def suggest(got: str, known: Iterable[str]) -> str:
+    """What would be right instead of ``got``: the nearest known word, or all of them."""
+    words = sorted(known)
+    if not words:
+        return "none is known here"
+    near = difflib.get_close_matches(got, words, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(words)}"

@@ -1,0 +1,130 @@
+"""What samples prove. All functions are pure: a timeline in, a finding out."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from harness.timeline import Sample, Timeline
+from netns.units import show_bytes, show_duration
+
+#: States in which the server still has its side of the connection.
+ALIVE_STATES = frozenset({"ESTABLISHED", "CLOSE_WAIT"})
+#: States after the server's application ended its side.
+ENDED_STATES = frozenset({"FIN_WAIT1", "FIN_WAIT2", "CLOSING", "LAST_ACK", "TIME_WAIT", "CLOSE"})
+
+#: Gaps between acknowledgements below this are the sampling's, seconds.
+_WORTH_TELLING = 0.1
+#: A silence that no server's slow stream need explain, seconds.
+_SHORT_SILENCE = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Whether something was shown to have happened, and the sentence that says by what."""
+
+    shown: bool
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """A stretch in which bytes were queued and the peer acknowledged none."""
+
+    onset: float
+    """When the peer's last byte was acknowledged while bytes were queued, or the first byte was queued after it."""
+    until: float
+    samples: tuple[Sample, ...]
+
+    @property
+    def seconds(self) -> float:
+        """How long it was seen to last."""
+        return self.until - self.onset
+
+
+def established(timeline: Timeline) -> tuple[Sample, ...]:
+    """The samples taken while the server had its side open."""
+    return tuple(s for s in timeline.samples if s.state in ALIVE_STATES)
+
+
+def stalls(samples: Sequence[Sample]) -> Iterator[Stall]:
+    """Every stretch without progress, in order. Progress is an acknowledged byte or an empty queue."""
+    begun: float | None = None
+    held: list[Sample] = []
+    previous: Sample | None = None
+    for sample in samples:
+        advanced = previous is None or sample.bytes_acked != previous.bytes_acked
+        if begun is not None and held and (advanced or not sample.outq):
+            yield Stall(begun, held[-1].t, tuple(held))
+            begun, held = None, []
+        if sample.outq:
+            if begun is None:
+                begun = _acknowledged_at(sample, previous) if advanced else sample.t
+            held.append(sample)
+        else:
+            begun, held = None, []
+        previous = sample
+    if begun is not None and held:
+        yield Stall(begun, held[-1].t, tuple(held))
+
+
+def _acknowledged_at(sample: Sample, previous: Sample | None) -> float:
+    """When the acknowledgement first seen in ``sample`` arrived: the kernel says how long ago, to a jiffy."""
+    arrived = sample.t - sample.last_ack_recv / 1000
+    return max(arrived, previous.t) if previous else sample.t
+
+
+def longest_stall(samples: Sequence[Sample]) -> Stall | None:
+    """The longest stretch without progress, None if there was none."""
+    return max(stalls(samples), key=lambda stall: stall.seconds, default=None)
+
+
+def last_stall(samples: Sequence[Sample]) -> Stall | None:
+    """The stretch without progress in which the samples end, None if they end otherwise."""
+    found = deque(stalls(samples), maxlen=1)
+    return found[0] if found and found[0].samples[-1] is samples[-1] else None
+
+
+def acknowledged(samples: Sequence[Sample]) -> int:
+    """Bytes acknowledged between the first and the last sample."""
+    known = [s.bytes_acked for s in samples if s.bytes_acked is not None]
+    return known[-1] - known[0] if known else 0
+
+
+def longest_silence(samples: Sequence[Sample]) -> float:
+    """The longest time in which no byte was acknowledged, whether or not any was queued."""
+    last, longest = samples[0].t, 0.0
+    for before, after in pairwise(samples):
+        if after.bytes_acked != before.bytes_acked:
+            last = after.t
+        longest = max(longest, after.t - last)
+    return longest
+
+
+def peer_acknowledges(seen: Timeline) -> Proof:
+    """Whether the peer acknowledged bytes all along, and the longest wait for one while bytes were queued."""
+    samples = established(seen)
+    count = acknowledged(samples)
+    if not count and not any(s.outq for s in samples):
+        return Proof(False, "the server streamed nothing")
+    if not count:
+        return Proof(False, "the client's kernel acknowledged nothing")
+    longest = longest_stall(samples)
+    gap = f", at most {show_duration(longest.seconds)} apart" if longest and longest.seconds >= _WORTH_TELLING else ""
+    silence = longest_silence(samples)
+    if silence > max(_SHORT_SILENCE, (samples[-1].t - samples[0].t) / 4):
+        return Proof(
+            False,
+            f"nothing was acknowledged for {show_duration(silence)}, with {samples[-1].outq} bytes queued",
+        )
+    return Proof(True, f"{show_bytes(count)} acknowledged{gap}")
+
+
+def all_of(*proofs: Proof) -> Proof:
+    """Shown if all are; says all of it, or what is lacking."""
+    lacking = [proof.what for proof in proofs if not proof.shown]
+    if lacking:
+        return Proof(False, "; ".join(lacking))
+    return Proof(True, ", ".join(proof.what for proof in proofs))

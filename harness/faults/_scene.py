@@ -1,0 +1,42 @@
+"""What a fault may act on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+
+from netns.host import Host
+from netns.link import Link
+
+
+class NoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """For faults that have nothing to set."""
+
+
+class ClientHandle(Protocol):
+    """The client's process, as a fault sees it."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        ...
+
+    def say(self, word: str) -> None:
+        """Give it an order, such as ``close``."""
+        ...
+
+    def wait_for(self, name: str, timeout: float) -> Mapping[str, Any]:
+        """Wait for its event ``name``; raises TimeoutError after ``timeout`` seconds."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One client, its host, and the link that leads from it to the network."""
+
+    client: ClientHandle
+    client_host: Host
+    link: Link

@@ -1,0 +1,23 @@
+"""Nothing at all: the baseline, and the file to copy for a new fault (CONTRIBUTING.md)."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from harness.evidence import Proof
+from harness.faults._scene import NoOptions, Scene
+from harness.timeline import Timeline
+
+Options = NoOptions
+
+
+@contextlib.contextmanager
+def fault(_scene: Scene, _options: Options) -> Iterator[None]:
+    """Do nothing, and undo it."""
+    yield
+
+
+def signature(_seen: Timeline) -> Proof:
+    """Nothing has to show."""
+    return Proof(True, "nothing was done")

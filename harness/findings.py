@@ -1,0 +1,126 @@
+"""What became of a session, read off its timeline. Pure; whether that is right is for harness.judge to say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from harness import evidence
+from harness.evidence import ENDED_STATES, Stall
+from harness.scenario import Outcome, Truth
+from harness.timeline import Sample, Timeline
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A fault in force; times in seconds since the scenario's start."""
+
+    step: int
+    begun: float
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """What the kernel still held of the session after the server's application had let go of it."""
+
+    bytes: int
+    seconds: float
+    """For how long it was seen to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """One run, read off its timeline. Times in seconds since the scenario's start."""
+
+    outcome: Outcome
+    ended_at: float | None
+    """When the server's side of the connection ended; None if it never did."""
+    looked_until: float
+    spans: tuple[Span, ...]
+    stall: Stall | None
+    """The stall in which the session was lost; None unless the client was to die."""
+    orphan: Orphan
+    reason: str | None
+    """What the target said of the end, where it says anything."""
+    first_listed: float | None
+    """When the target's own list first showed the session."""
+    keeps_list: bool
+    final: dict[str, Any]
+    """The target's last status (harness.targets.base.Status)."""
+
+    @property
+    def fault_at(self) -> float | None:
+        """When the first fault began."""
+        return self.spans[0].begun if self.spans else None
+
+    @property
+    def stuck_bytes(self) -> int:
+        """The most bytes seen queued in the server's socket after the onset."""
+        return max((s.outq for s in self.stall.samples), default=0) if self.stall else 0
+
+    @property
+    def before_fault(self) -> bool:
+        """Whether the session ended before anything was done to the client."""
+        return self.ended_at is not None and (self.fault_at is None or self.ended_at < self.fault_at)
+
+
+def find(timeline: Timeline, truth: Truth) -> Findings:
+    """Read a timeline that begins when the session is open (t = 0)."""
+    ended_at = _ended_at(timeline)
+    moments = [*(s.t for s in timeline.samples), *(e.t for e in timeline.events)]
+    looked_until = max(moments, default=0.0)
+    spans = _spans(timeline, looked_until if ended_at is None else ended_at)
+    statuses = list(timeline.of("registry", "status"))
+    listed = [e.t for e in statuses if e.data.get("listed")]
+    return Findings(
+        outcome=_outcome(timeline, ended_at),
+        ended_at=ended_at,
+        looked_until=looked_until,
+        spans=spans,
+        stall=_stall(timeline, spans) if truth == "dead" else None,
+        orphan=_orphan(timeline, ended_at),
+        reason=_reason(timeline),
+        first_listed=listed[0] if listed else None,
+        keeps_list=any("listed" in e.data for e in statuses),
+        final=statuses[-1].data if statuses else {},
+    )
+
+
+def _ended_at(timeline: Timeline) -> float | None:
+    """The server's socket left the states in which its side is open, or ceased to exist."""
+    left = next((s.t for s in timeline.samples if s.state in ENDED_STATES), None)
+    destroyed = timeline.first("kernel", "destroyed")
+    moments = [t for t in (left, destroyed.t if destroyed else None) if t is not None]
+    return min(moments, default=None)
+
+
+def _outcome(timeline: Timeline, ended_at: float | None) -> Outcome:
+    if ended_at is None:
+        return "kept"
+    closing = timeline.first("client", "closing")
+    return "closed" if closing is not None and closing.t <= ended_at else "reaped"
+
+
+def _spans(timeline: Timeline, end: float) -> tuple[Span, ...]:
+    undone = {e.data["step"]: e.t for e in timeline.of("fault", "undone")}
+    return tuple(
+        Span(e.data["step"], e.t, min(end, undone.get(e.data["step"], end))) for e in timeline.of("fault", "begun")
+    )
+
+
+def _stall(timeline: Timeline, spans: tuple[Span, ...]) -> Stall | None:
+    stall = evidence.last_stall(evidence.established(timeline))
+    return stall if stall and spans and stall.until > spans[0].begun else None
+
+
+def _orphan(timeline: Timeline, ended_at: float | None) -> Orphan:
+    if ended_at is None:
+        return Orphan(0, 0.0)
+    left: list[Sample] = [s for s in timeline.samples if s.t >= ended_at and s.orphan and s.outq]
+    return Orphan(max((s.outq for s in left), default=0), left[-1].t - ended_at if left else 0.0)
+
+
+def _reason(timeline: Timeline) -> str | None:
+    said = timeline.first("target", "dead_client_reaped") or timeline.first("target", "session_closed")
+    return said.data.get("reason") if said else None

@@ -1,0 +1,78 @@
+"""Where everything that happens in a run is written down as it happens, from any thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from harness import timeline
+from harness.evidence import ENDED_STATES
+from harness.timeline import Event, Sample, Timeline
+from netns.sockets import Sample as SocketSample
+
+
+class Journal:
+    """Collects events and samples in the monotonic clock's time; :meth:`timeline` counts from the start."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._events: list[Event] = []
+        self._samples: list[SocketSample] = []
+        self._ended = False
+        self._sealed = False
+        self.start = time.monotonic()
+        """The moment that is t = 0: set anew when the session begins."""
+
+    def note(self, kind: str, name: str, at: float | None = None, **data: Any) -> None:
+        """Write an event down, by default of now; wakes those who wait."""
+        moment = time.monotonic() if at is None else at
+        with self._changed:
+            if self._sealed:
+                return
+            self._events.append(Event(t=moment, kind=kind, name=name, data=data))
+            self._ended = self._ended or (kind == "kernel" and name == "destroyed")
+            self._changed.notify_all()
+
+    def sampled(self, sample: SocketSample) -> None:
+        """Write a sample down; wakes those who wait."""
+        with self._changed:
+            self._samples.append(sample)
+            self._ended = self._ended or sample.state in ENDED_STATES
+            self._changed.notify_all()
+
+    def seal(self) -> None:
+        """Take in no more events."""
+        with self._changed:
+            self._sealed = True
+
+    @property
+    def session_ended(self) -> bool:
+        """Whether the server's side of the session is seen to be over."""
+        return self._ended
+
+    def last_sample(self) -> SocketSample | None:
+        """The newest sample."""
+        with self._changed:
+            return self._samples[-1] if self._samples else None
+
+    def find(self, kind: str, *names: str) -> Event | None:
+        """The first event of ``kind`` and any of ``names``; its time is the monotonic clock's."""
+        with self._changed:
+            return next((e for e in self._events if e.kind == kind and e.name in names), None)
+
+    def wait(self, condition: Callable[[], bool], until: float) -> bool:
+        """Wait until ``condition`` holds, which is asked after every entry, or the clock shows ``until``."""
+        with self._changed:
+            return self._changed.wait_for(condition, max(0.0, until - time.monotonic()))
+
+    def timeline(self) -> Timeline:
+        """All that was written down."""
+        with self._changed:
+            events, samples = list(self._events), list(self._samples)
+        converted: list[Sample] = [timeline.from_kernel(sample, self.start) for sample in samples]
+        return timeline.make(
+            converted,
+            (Event(t=round(e.t - self.start, 6), kind=e.kind, name=e.name, data=e.data) for e in events),
+        )

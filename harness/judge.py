@@ -1,0 +1,217 @@
+"""Says whether what became of a session is right. Pure: a timeline and an expectation in, a verdict out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from harness import evidence
+from harness.evidence import Proof
+from harness.findings import Findings, find
+from harness.scenario import Scenario
+from harness.timeline import Timeline
+from netns.units import show_bytes, show_duration
+
+Word = Literal["passed", "failed", "inconclusive"]
+Class = Literal["true_reap", "missed", "false_reap", "true_keep", "closed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The detector's settings that a scenario's durations are written in, seconds."""
+
+    grace: float
+    poll: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a run proved what its scenario expects."""
+
+    word: Word
+    why: str
+    """One sentence with the evidence."""
+    klass: Class
+    found: Findings
+
+    @property
+    def detection(self) -> float | None:
+        """Seconds from the onset of the stall to the reap; None where either is missing."""
+        found = self.found
+        if found.outcome != "reaped" or found.stall is None or found.ended_at is None:
+            return None
+        return found.ended_at - found.stall.onset
+
+
+def judge(scenario: Scenario, timeline: Timeline, terms: Terms) -> Verdict:
+    """Judge one run, from a timeline that begins when the session is open (t = 0)."""
+    found = find(timeline, scenario.truth)
+    klass = classify(scenario, found)
+    word, why = _decide(scenario, timeline, terms, found, klass)
+    return Verdict(word, why, klass, found)
+
+
+def classify(scenario: Scenario, found: Findings) -> Class:
+    """The cell of the table: what was done to a client that is in truth dead, alive, or leaving."""
+    if found.outcome == "closed":
+        return "closed"
+    if found.outcome == "kept":
+        return "true_keep" if scenario.truth == "alive" else "missed"
+    return "true_reap" if scenario.truth == "dead" and not found.before_fault else "false_reap"
+
+
+def _decide(scenario: Scenario, timeline: Timeline, terms: Terms, found: Findings, klass: Class) -> tuple[Word, str]:
+    if trouble := timeline.first("lab", "trouble"):
+        return "inconclusive", str(trouble.data["what"])
+    if exited := timeline.first("target", "exited"):
+        return "failed", f"the server ended by itself with exit code {exited.data['code']} at {exited.t:.1f}s"
+    if not evidence.established(timeline):
+        return "inconclusive", "the server's socket was never seen open"
+    if klass == "false_reap":
+        return "failed", _false_reap(timeline, found)
+    proof = _proof(scenario, timeline, found)
+    if not proof.shown:
+        return "inconclusive", f"nothing is proved: {proof.what}"
+    complaint = (
+        _wrong_outcome(scenario, found)
+        or _too_late(scenario, found, terms)
+        or _wrong_reason(scenario, found)
+        or _wrong_books(found)
+    )
+    if complaint:
+        return "failed", complaint
+    return "passed", _success(scenario, found, proof)
+
+
+def _proof(scenario: Scenario, timeline: Timeline, found: Findings) -> Proof:
+    """The signatures of the client until the first fault, of each fault while in force, and of the target."""
+    until = found.looked_until if found.ended_at is None else found.ended_at
+    if found.fault_at is not None:
+        until = min(until, found.fault_at)
+    proofs = [scenario.client.module.signature(timeline.between(0.0, until))]
+    begun = {span.step: span for span in found.spans}
+    for number, step in enumerate(scenario.steps):
+        if number not in begun:
+            proofs.append(Proof(False, f"the session ended before the fault {step.fault!r} was due"))
+            continue
+        span = begun[number]
+        # Past the end of the session: how it ended is part of some faults' signatures.
+        last = found.looked_until if found.ended_at is not None else span.until
+        proofs.append(step.module.signature(timeline.between(span.begun, last)))
+    return evidence.all_of(*proofs, *_drops(scenario, timeline))
+
+
+def _drops(scenario: Scenario, timeline: Timeline) -> list[Proof]:
+    reports = [e.data["drops"] for e in timeline.of("target", "slices_dropped", "session_closed")]
+    reports += [s["drops"] for e in timeline.of("registry", "status") for s in _counting(e.data)]
+    if not reports:  # a target that counts no drops cannot show any
+        return []
+    most = {reason: max(drops.get(reason, 0) for drops in reports) for reason in scenario.signature.drops}
+    return [
+        Proof(count > 0, f"{count} slices shed ({reason})" if count else f"no slice was shed for {reason!r}")
+        for reason, count in most.items()
+    ]
+
+
+def _counting(status: dict[str, object]) -> list[dict[str, dict[str, int]]]:
+    sessions = status.get("sessions")
+    return [s for s in sessions if isinstance(s, dict) and "drops" in s] if isinstance(sessions, list) else []
+
+
+def _false_reap(timeline: Timeline, found: Findings) -> str:
+    count = evidence.acknowledged(evidence.established(timeline))
+    said = f" ({found.reason})" if found.reason else ""
+    before = f", before the fault at {found.fault_at:.1f}s" if found.fault_at else ""
+    return (
+        f"a live client was reaped at {found.ended_at:.1f}s{said}{before}: "
+        f"it had acknowledged {show_bytes(count)} until then"
+    )
+
+
+def _wrong_outcome(scenario: Scenario, found: Findings) -> str | None:
+    expected = scenario.expect.session
+    if found.outcome == expected:
+        return None
+    if found.outcome == "kept":
+        since = found.fault_at or 0.0
+        held = f"session still held {show_duration(found.looked_until - since)} after the {_event(scenario)}"
+        if found.stall is None:
+            return f"{held}, expected it {expected}"
+        outq = show_bytes(found.stall.samples[-1].outq)
+        return f"{held}: {outq} queued, nothing acknowledged since {found.stall.onset:.1f}s"
+    said = f" ({found.reason})" if found.reason else ""
+    return f"session {found.outcome} at {found.ended_at:.1f}s{said}, expected it {expected}"
+
+
+def _event(scenario: Scenario) -> str:
+    return f"{scenario.steps[0].fault} began" if scenario.steps else "start"
+
+
+def deadline(scenario: Scenario, terms: Terms) -> float | None:
+    """The most seconds the session may take to end, None where the scenario sets no limit."""
+    within = scenario.expect.within
+    return None if within is None else within.seconds(grace=terms.grace, poll=terms.poll)
+
+
+def _too_late(scenario: Scenario, found: Findings, terms: Terms) -> str | None:
+    limit = deadline(scenario, terms)
+    if limit is None or found.ended_at is None:
+        return None
+    since, what = (found.stall.onset, "the stall") if found.stall else (found.fault_at or 0.0, "the fault")
+    took = found.ended_at - since
+    if took <= limit:
+        return None
+    return f"session {found.outcome} {took:.1f}s after {what}, expected within {show_duration(limit)}"
+
+
+def _wrong_reason(scenario: Scenario, found: Findings) -> str | None:
+    expected = scenario.expect.reason
+    if expected is None or found.reason is None or found.reason == expected:
+        return None
+    return f"the server says {found.reason!r}, expected {expected!r}"
+
+
+def _wrong_books(found: Findings) -> str | None:
+    """Whether the target's own list, seat and threads agree with its socket."""
+    if problem := found.final.get("problem"):
+        return str(problem)
+    if found.keeps_list and found.first_listed is None:
+        return "the server's own list never showed the session"
+    open_still = found.ended_at is None
+    checks = {
+        "listed": ("the session is still listed", "the session is no longer listed"),
+        "lock_held": ("the seat is still taken", "the seat is free"),
+    }
+    for key, (lingers, vanished) in checks.items():
+        if key in found.final and found.final[key] != open_still:
+            return f"{vanished} though its socket is open" if open_still else f"{lingers} though its socket is gone"
+    threads = found.final.get("session_threads")
+    if threads and not open_still:
+        return f"threads of the session live on though its socket is gone: {', '.join(threads)}"
+    return None
+
+
+def _success(scenario: Scenario, found: Findings, proof: Proof) -> str:
+    if found.outcome == "kept" and scenario.truth != "alive":
+        return f"kept, as expected of a server that notices nothing: {_cost(found)} ({proof.what})"
+    if found.outcome == "kept":
+        return f"kept for {show_duration(found.looked_until)}: {proof.what}"
+    said = f" ({found.reason})" if found.reason else ""
+    if found.stall is not None and found.ended_at is not None:
+        took = show_duration(found.ended_at - found.stall.onset)
+        return f"{found.outcome} {took} after the stall began at {found.stall.onset:.1f}s{said}: {proof.what}"
+    return f"{found.outcome} at {found.ended_at:.1f}s{said}: {proof.what}"
+
+
+def _cost(found: Findings) -> str:
+    since = found.fault_at or 0.0
+    parts = [f"{show_duration(found.looked_until - since)} after the fault"]
+    if found.stall:
+        parts.append(f"{show_bytes(found.stall.samples[-1].outq)} stuck")
+    if found.final.get("listed"):
+        parts.append("the session registered")
+    if found.final.get("lock_held"):
+        parts.append("the seat taken")
+    if found.final.get("healthy"):
+        parts.append("/healthz healthy")
+    return ", ".join(parts)

@@ -1,0 +1,30 @@
+"""One file, one plug-in: the modules of a package are its catalogue, under their names with dashes."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from types import ModuleType
+
+from harness.errors import InputError, suggest
+
+
+def names(package: ModuleType) -> list[str]:
+    """The names of a package's plug-ins: its modules, but for those that begin with an underscore."""
+    found = (module.name for module in pkgutil.iter_modules(package.__path__))
+    return sorted(name.replace("_", "-") for name in found if not name.startswith("_"))
+
+
+def load(package: ModuleType, name: str, noun: str) -> ModuleType:
+    """The plug-in ``name`` of ``package``; ``noun`` is what an InputError calls it.
+
+    A name with a dot in it is the import path of a module outside the package.
+    """
+    if "." in name:
+        try:
+            return importlib.import_module(name)
+        except ImportError as error:
+            raise InputError(f"cannot import {noun} {name!r}: {error}") from None
+    if name not in names(package):
+        raise InputError(f"unknown {noun} {name!r}; {suggest(name, names(package))}")
+    return importlib.import_module(f"{package.__name__}.{name.replace('-', '_')}")

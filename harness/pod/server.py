@@ -1,0 +1,110 @@
+"""The pod itself: seats clients, streams to them, and answers questions over HTTP on the same port."""
+
+from __future__ import annotations
+
+import contextlib
+import http
+import json
+import logging
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
+from websockets.sync.server import Server, ServerConnection, serve
+from websockets.version import version as websockets_version
+
+from harness.pod.detectors._seam import Detector
+from harness.pod.log import log
+from harness.pod.sessions import Registry, Session
+from harness.pod.stream import Stream
+
+#: "Try again later" (the IANA registry of RFC 6455 close codes).
+NO_SEAT = 1013
+
+# The incident's settings. The threading implementation has keepalive since websockets 15.
+_KEEPALIVE = {"ping_interval": 20, "ping_timeout": 90}
+_FIRST_MAJOR_WITH_KEEPALIVE = 15
+
+
+class Pod:
+    """One server with its registry. Its port answers WebSocket clients and ``GET`` of
+
+    ``/sessions`` (a JSON array), ``/pool`` (``lockHeld``), ``/threads`` (stacks by thread name) and
+    ``/healthz``, which is always content: that is the incident.
+    """
+
+    def __init__(self, detector: Detector, *, stream: Stream, seats: int = 1) -> None:
+        self._detector = detector
+        self._stream = stream
+        self._registry = Registry(seats)
+        self._routes: dict[str, Callable[[], Any]] = {
+            "/sessions": self._registry.describe,
+            "/pool": lambda: {"lockHeld": self._registry.full},
+            "/healthz": lambda: {"status": "healthy"},
+            "/threads": stacks,
+        }
+
+    def listen(self, host: str, port: int) -> Server:
+        """Bind and return the server, ready for ``serve_forever()``; raises OSError if the port is taken."""
+        keepalive = _KEEPALIVE if int(websockets_version.split(".")[0]) >= _FIRST_MAJOR_WITH_KEEPALIVE else {}
+        options = {**keepalive, **self._detector.serve_options()}
+        # Health checks that hang up before asking anything are not worth a traceback.
+        logging.getLogger("websockets.server").setLevel(logging.CRITICAL)
+        return serve(self._handle, host, port, process_request=self._answer, compression=None, **options)
+
+    def _answer(self, _: ServerConnection, request: Request) -> Response | None:
+        route = self._routes.get(urlsplit(request.path).path)
+        if route is None:
+            return None
+        body = json.dumps(route()).encode()
+        headers = Headers(
+            [
+                ("Content-Type", "application/json"),
+                ("Content-Length", str(len(body))),
+                ("Connection", "close"),
+            ]
+        )
+        return Response(http.HTTPStatus.OK, "OK", headers, body)
+
+    def _handle(self, connection: ServerConnection) -> None:
+        connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        session = Session(self._registry.next_id(), _client_id(connection), connection, self._stream)
+        threading.current_thread().name = f"runner-{session.id}"
+        with self._registry.seat(session) as seated:
+            if not seated:
+                log("session_refused", client=session.client_id, reason="no_seat")
+                connection.close(NO_SEAT, "no seat is free, try again later")
+                return
+            log("session_opened", session=session.id, client=session.client_id)
+            with self._detector.guard(session):
+                session.run()
+
+
+def _client_id(connection: ServerConnection) -> str:
+    request = connection.request
+    query = parse_qs(urlsplit(request.path).query) if request else {}
+    remote = connection.remote_address
+    return query.get("client", [f"{remote[0]}:{remote[1]}"])[0]
+
+
+def stacks() -> dict[str, list[str]]:
+    """Where every thread of this process is: function names with file and line, innermost first."""
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    found = {}
+    for ident, frame in sys._current_frames().items():  # noqa: SLF001 (documented, and the only way)
+        summary = traceback.extract_stack(frame)
+        found[names.get(ident, str(ident))] = [f"{f.name} ({f.filename}:{f.lineno})" for f in reversed(summary)]
+    return found
+
+
+def run(pod: Pod, host: str, port: int) -> None:
+    """Serve until interrupted; raises OSError if the port is taken."""
+    with pod.listen(host, port) as server, contextlib.suppress(KeyboardInterrupt):
+        log("listening", host=host, port=port, websockets=websockets_version)
+        server.serve_forever()

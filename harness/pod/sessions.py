@@ -1,0 +1,161 @@
+"""Sessions, the registry that lists them, and the seats they take."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.server import ServerConnection
+
+from harness.pod.flow import FlowControl
+from harness.pod.log import log
+from harness.pod.stream import Stream
+from harness.pod.watchdog import Death
+
+#: A flood of drops is told of this often, seconds.
+_DROP_LOG_INTERVAL = 1.0
+
+
+class Session:
+    """One client's seat at the stream: a runner that sends, a reader that takes in acknowledgements."""
+
+    def __init__(self, session_id: str, client_id: str, connection: ServerConnection, stream: Stream) -> None:
+        self.id = session_id
+        self.client_id = client_id
+        self._connection = connection
+        self._stream = stream
+        self._flow = FlowControl()
+        self._stopped = threading.Event()
+        self._started = time.monotonic()
+        self._drops_logged_at = self._started
+        self._drops_logged: dict[str, int] = {}
+        self._why: str | None = None
+
+    @property
+    def sock(self) -> socket.socket:
+        """The connection's socket."""
+        return self._connection.socket
+
+    @property
+    def acknowledged(self) -> int | None:
+        """Bytes the client's application acknowledged, None before it ever did."""
+        return self._flow.acknowledged
+
+    @property
+    def running(self) -> bool:
+        """Whether the runner is to go on."""
+        return not self._stopped.is_set()
+
+    def declare_dead(self, death: Death) -> None:
+        """Make the runner leave because the client is dead."""
+        self._stop(death.reason)
+        log("dead_client_reaped", session=self.id, client=self.client_id, **death._asdict())
+
+    def _stop(self, why: str) -> None:
+        """Make the runner leave; the first reason given is the one that is told."""
+        self._why = self._why or why
+        self._stopped.set()
+
+    def run(self) -> None:
+        """Stream until the client or a detector ends it."""
+        reader = threading.Thread(target=self._read, name=f"reader-{self.id}", daemon=True)
+        reader.start()
+        try:
+            self._send_slices()
+        except ConnectionClosed as closed:
+            self._stop(_why(closed))
+        finally:
+            self._log_drops()
+            log("session_closed", session=self.id, client=self.client_id, reason=self._why, **self._totals())
+
+    def _send_slices(self) -> None:
+        for due, payload in self._stream.slices(time.monotonic()):
+            if self._stopped.wait(max(0.0, due - time.monotonic())):
+                return
+            if self._flow.shed(time.monotonic() - due) is None:
+                self._connection.send(payload)
+                self._flow.count_sent(len(payload))
+            elif time.monotonic() - self._drops_logged_at >= _DROP_LOG_INTERVAL:
+                self._log_drops()
+
+    def _read(self) -> None:
+        try:
+            for message in self._connection:
+                self._take_in(message)
+        except ConnectionClosed as closed:
+            self._stop(_why(closed))
+        else:  # iteration ends without an error after a closing handshake
+            self._stop("client_closed")
+
+    def _take_in(self, message: str | bytes) -> None:
+        try:
+            fields = json.loads(message)
+            if fields["type"] == "params" and isinstance(fields["slice_bytes_rx"], int):
+                self._flow.acknowledge(fields["slice_bytes_rx"])
+        except (ValueError, TypeError, KeyError):
+            return  # somebody else's message: the pod has no other business with its clients
+
+    def _log_drops(self) -> None:
+        self._drops_logged_at = time.monotonic()
+        drops = self._flow.drops
+        if drops != self._drops_logged:
+            self._drops_logged = drops
+            log("slices_dropped", session=self.id, client=self.client_id, drops=drops)
+
+    def _totals(self) -> dict[str, Any]:
+        return {"bytes": self._flow.sent, "acknowledged": self._flow.acknowledged, "drops": self._flow.drops}
+
+    def describe(self) -> dict[str, Any]:
+        """What ``GET /sessions`` says of it; times in seconds of the monotonic clock."""
+        return {"id": self.id, "client": self.client_id, "started": self._started, **self._totals()}
+
+
+def _why(closed: ConnectionClosed) -> str:
+    return "client_closed" if closed.rcvd is not None else "connection_lost"
+
+
+class Registry:
+    """The sessions there are, and the seats left for more."""
+
+    def __init__(self, seats: int) -> None:
+        self._seats = seats
+        self._sessions: dict[str, Session] = {}
+        self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
+
+    def next_id(self) -> str:
+        """A name no other session of this registry has."""
+        return f"s{next(self._numbers)}"
+
+    @contextmanager
+    def seat(self, session: Session) -> Iterator[bool]:
+        """List the session and hold a seat for it; gives False, and lists nothing, if none is free."""
+        with self._lock:
+            seated = len(self._sessions) < self._seats
+            if seated:
+                self._sessions[session.id] = session
+        try:
+            yield seated
+        finally:
+            if seated:
+                with self._lock:
+                    del self._sessions[session.id]
+
+    @property
+    def full(self) -> bool:
+        """Whether every seat is taken."""
+        with self._lock:
+            return len(self._sessions) >= self._seats
+
+    def describe(self) -> list[dict[str, Any]]:
+        """All sessions, oldest first."""
+        with self._lock:
+            sessions = list(self._sessions.values())
+        return [session.describe() for session in sessions]

@@ -1,0 +1,194 @@
+"""Ends connections whose peer no longer acknowledges anything, from outside the threads that serve them.
+
+A blocking server's threads cannot notice a dead client themselves: the one that sends is inside
+``sendall`` with the connection's lock held, and every other one, the keepalive too, waits for that
+lock. The kernel knows, and can be asked from any thread. To use it in a server of your own::
+
+    def handler(connection):
+        with Watchdog(connection.socket, on_dead=lambda death: stop(connection, death)):
+            ...  # serve the client as ever
+
+where ``stop`` makes the serving loop leave. After it the watchdog shuts the socket down, which wakes
+whoever sits in ``send`` or ``recv`` on it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import os
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Literal, NamedTuple, Self
+
+from netns import tcp_info
+
+with contextlib.suppress(ImportError):  # off Linux, where nothing that needs it is called
+    import fcntl
+
+_LOG = logging.getLogger("halfopen.watchdog")
+
+Reason = Literal["send_stall", "peer_closed", "socket_error"]
+
+GRACE_VARIABLE = "DEMON_DEAD_CLIENT_STALL_S"
+DEFAULT_GRACE = 30.0
+#: The least grace taken from the environment, seconds; an argument may be lower.
+LEAST_GRACE = 5.0
+DEFAULT_POLL = 2.0
+
+# TIOCOUTQ, which sockets call SIOCOUTQ (tcp(7)).
+_SIOCOUTQ = 0x5411
+
+
+class Death(NamedTuple):
+    """Why a connection was ended."""
+
+    reason: Reason
+    backlog_bytes: int
+    """Bytes queued in the kernel and never acknowledged."""
+    stall_s: float
+    """For how long nothing was acknowledged, seconds."""
+    tcp_state: str
+
+
+class Probe(NamedTuple):
+    """What the kernel says of a connection."""
+
+    state: str
+    outq: int
+    bytes_acked: int | None
+    """None where the kernel's tcp_info is too old to tell (before Linux 4.1)."""
+
+
+def grace_from_environment(environment: Mapping[str, str] = os.environ) -> float:
+    """The grace in seconds: ``DEMON_DEAD_CLIENT_STALL_S``, never below 5; 30 where it is absent or nonsense."""
+    text = environment.get(GRACE_VARIABLE)
+    if text is None:
+        return DEFAULT_GRACE
+    try:
+        grace = float(text)
+    except ValueError:
+        grace = math.nan
+    if not math.isfinite(grace):
+        _LOG.warning("%s is %r, not a number of seconds; using %g", GRACE_VARIABLE, text, DEFAULT_GRACE)
+        return DEFAULT_GRACE
+    return max(grace, LEAST_GRACE)
+
+
+def probe(sock: socket.socket) -> Probe:
+    """Ask the kernel once (TCP_INFO and SIOCOUTQ, tcp(7)); raises OSError if the socket is gone."""
+    raw = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, tcp_info.MAX_SIZE)
+    info = tcp_info.parse(raw)
+    try:
+        answer = fcntl.ioctl(sock.fileno(), _SIOCOUTQ, bytes(4))
+    except ValueError as error:  # closed between the two calls: fileno() is -1
+        raise OSError(str(error)) from error
+    return Probe(info.state_name, struct.unpack("i", answer)[0], info.bytes_acked)
+
+
+class StallRule:
+    """The merged rule of the incident: bytes queued, none acknowledged, the queue not shrinking. Pure.
+
+    Both conditions are needed: a slow but live client's queue can stay at one level while data flows.
+    """
+
+    def __init__(self, now: float) -> None:
+        self._since = now
+        self._outq = 0
+        self._bytes_acked: int | None = None
+
+    def stalled_for(self, seen: Probe, now: float) -> float:
+        """Seconds without progress as of ``now``; every kind of progress starts the count again."""
+        advanced = seen.bytes_acked is not None and seen.bytes_acked != self._bytes_acked
+        if not seen.outq or seen.outq < self._outq or advanced:
+            self._since = now
+        self._outq, self._bytes_acked = seen.outq, seen.bytes_acked
+        return now - self._since
+
+
+class Watchdog:
+    """Watches one connection from a daemon thread of its own, until stopped or until it has ended it.
+
+    ``grace`` and ``poll`` are in seconds; without a grace it comes from the environment. ``on_dead``
+    is called once, in the watchdog's thread, before the socket is shut down. The watchdog raises
+    nothing into the server: what goes wrong in it, or in ``on_dead``, is logged.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        on_dead: Callable[[Death], object],
+        *,
+        grace: float | None = None,
+        poll: float = DEFAULT_POLL,
+        name: str = "watchdog",
+    ) -> None:
+        self._sock = sock
+        self._on_dead = on_dead
+        self._grace = grace_from_environment() if grace is None else grace
+        self._poll = poll
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Begin to watch. Off Linux it says that it cannot, and does nothing."""
+        if sys.platform != "linux":
+            _LOG.warning("no watchdog on %s: SIOCOUTQ and TCP_INFO are Linux's; dead clients stay", sys.platform)
+            return
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Watch no longer; returns once the watchdog will not touch the socket any more."""
+        self._stopped.set()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            death = self._watch()
+        except Exception:  # noqa: BLE001 (it never raises into the server)
+            _LOG.exception("the watchdog failed; this connection is no longer watched")
+            return
+        if death is not None:
+            self._end(death)
+
+    def _watch(self) -> Death | None:
+        rule = StallRule(time.monotonic())
+        wait = self._poll
+        while not self._stopped.wait(wait):
+            now = time.monotonic()
+            try:
+                seen = probe(self._sock)
+            except OSError as error:
+                _LOG.debug("probe failed: %s", error)
+                return Death("socket_error", 0, 0.0, "UNKNOWN")
+            stall = rule.stalled_for(seen, now)
+            if seen.state != "ESTABLISHED":
+                return Death("peer_closed", seen.outq, stall, seen.state)
+            if stall >= self._grace:
+                return Death("send_stall", seen.outq, stall, seen.state)
+            # A poll that would come after the grace is up comes when it is up.
+            wait = min(self._poll, self._grace - stall)
+        return None
+
+    def _end(self, death: Death) -> None:
+        try:
+            self._on_dead(death)
+        except Exception:  # noqa: BLE001 (whatever it is, the socket must still be ended)
+            _LOG.exception("on_dead failed; the connection is ended all the same")
+        try:
+            self._sock.shutdown(socket.SHUT_RDWR)
+        except OSError as error:
+            _LOG.debug("shutdown: %s", error)

@@ -1,0 +1,100 @@
+"""A process of the lab whose output is read line by line, with the moment of each line."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import IO
+
+from netns.host import Host
+
+_KEPT_LINES = 40
+_PATIENCE = 5.0
+
+OnLine = Callable[[str], None]
+
+
+class Process:
+    """One running command and those it started, in a session of their own."""
+
+    def __init__(self, popen: subprocess.Popen[bytes], on_line: OnLine) -> None:
+        self._popen = popen
+        self._on_line = on_line
+        self._tail: collections.deque[str] = collections.deque(maxlen=_KEPT_LINES)
+        streams = [stream for stream in (popen.stdout, popen.stderr) if stream is not None]
+        self._readers = [threading.Thread(target=self._read, args=(s,), daemon=True) for s in streams]
+        for reader in self._readers:
+            reader.start()
+
+    @property
+    def pid(self) -> int:
+        """The process id of the command itself."""
+        return self._popen.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code (negative: the signal that killed it), None while it runs."""
+        return self._popen.poll()
+
+    def tail(self) -> str:
+        """The last line with anything on it that it printed; for errors."""
+        return next((line for line in reversed(self._tail) if line.strip()), "")
+
+    def write(self, text: str) -> None:
+        """Write to its standard input; a process that is gone is told nothing."""
+        assert self._popen.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._popen.stdin.write(text.encode())
+            self._popen.stdin.flush()
+
+    def _read(self, stream: IO[bytes]) -> None:
+        is_output = stream is self._popen.stdout
+        with stream:
+            for raw in stream:
+                line = raw.decode(errors="replace").rstrip("\n")
+                self._tail.append(line)
+                if is_output:
+                    self._on_line(line)
+
+    def stop(self) -> None:
+        """End the whole session (SIGKILL) and wait until its output is read.
+
+        Children that left the session die with the lab's pid namespace.
+        """
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._popen.pid, signal.SIGKILL)
+        self._popen.wait()
+        for reader in self._readers:
+            reader.join(_PATIENCE)
+        if self._popen.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._popen.stdin.close()
+
+
+@contextlib.contextmanager
+def running(
+    host: Host, command: Sequence[str], on_line: OnLine, *, keep_open: Sequence[Host] = ()
+) -> Iterator[Process]:
+    """Run ``command`` in ``host`` until the context is left; raises OSError if it cannot be started.
+
+    ``keep_open`` are hosts that must not vanish before the process does: it inherits them. Their
+    namespaces would otherwise go first when everything is killed at once, and with them the way for
+    the resets that end the connections on the other side.
+    """
+    popen = host.spawn(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        pass_fds=[other.fileno() for other in keep_open],
+    )
+    process = Process(popen, on_line)
+    try:
+        yield process
+    finally:
+        process.stop()

@@ -1,0 +1,81 @@
+"""Watches one session from outside: samples of the server's socket at a steady rate, and its end."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import threading
+import time
+from collections.abc import Iterator
+
+from harness.journal import Journal
+from netns.host import Host
+from netns.sockets import Address, DestroyListener, SocketReader
+
+#: Seconds between samples: 20 Hz.
+INTERVAL = 0.05
+
+
+class Recorder:
+    """Samples the server's end of the connection from one client address, in a thread of its own."""
+
+    def __init__(self, journal: Journal, reader: SocketReader, destroyed: DestroyListener, port: int) -> None:
+        self._journal = journal
+        self._reader = reader
+        self._destroyed = destroyed
+        self._port = port
+        self._client: Address | None = None
+        self._stopping = threading.Event()
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+
+    def follow(self, client: Address) -> None:
+        """Begin to sample the session of the client at this address."""
+        self._client = client
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop sampling; raises what went wrong in the recorder's thread, if anything did."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        if self._failure is not None:
+            raise self._failure
+
+    def _run(self) -> None:
+        try:
+            due = time.monotonic()
+            while not self._stopping.is_set():
+                self._sample()
+                # Late ticks are skipped, not made up for: two samples at once show nothing new.
+                due = max(due + INTERVAL, time.monotonic())
+                self._await_ends(due)
+        except BaseException as error:  # noqa: BLE001 (handed to whoever stops the recorder)
+            self._failure = error
+
+    def _sample(self) -> None:
+        for sample in self._reader.connections(self._port):
+            if sample.remote == self._client:
+                self._journal.sampled(sample)
+
+    def _await_ends(self, until: float) -> None:
+        while (left := until - time.monotonic()) > 0:
+            if not select.select([self._destroyed], [], [], left)[0]:
+                return
+            for last in self._destroyed.read():
+                if last.remote == self._client and last.local.port == self._port:
+                    self._journal.note("kernel", "destroyed", at=last.t, state=last.state, outq=last.outq)
+
+
+@contextlib.contextmanager
+def recording(journal: Journal, server: Host, port: int) -> Iterator[Recorder]:
+    """A recorder of the connections to ``port`` of ``server``, idle until told whom to follow."""
+    with (
+        contextlib.closing(server.socket_reader()) as reader,
+        contextlib.closing(server.destroy_listener()) as destroyed,
+    ):
+        recorder = Recorder(journal, reader, destroyed, port)
+        try:
+            yield recorder
+        finally:
+            recorder.stop()

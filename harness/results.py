@@ -1,0 +1,164 @@
+"""results.json, junit.xml and timelines/: the files that others read (field by field in docs/results.md)."""
+
+from __future__ import annotations
+
+import datetime
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import junitparser
+import msgspec
+
+from harness import __version__, timeline
+from harness.errors import InputError
+from harness.runner import Done
+from netns import capabilities
+
+RESULTS = "results.json"
+JUNIT = "junit.xml"
+TIMELINES = "timelines"
+
+EXIT_PASSED = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INCONCLUSIVE = 3
+EXIT_INTERRUPTED = 130
+
+_DIGITS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What all runs of one call have in common."""
+
+    seed: int
+    clock: str
+    grace: float
+    poll: float
+    target: Mapping[str, str]
+    detector: str | None
+    started_at: str
+    kernel: str
+    congestion_control: str | None
+
+
+def conditions(*, seed: int, grace: float, poll: float, target: Mapping[str, str], detector: str | None) -> Conditions:
+    """The conditions on this machine, now. The wall clock is only read here, for ``started_at``."""
+    return Conditions(
+        seed=seed,
+        clock="real",
+        grace=grace,
+        poll=poll,
+        target=target,
+        detector=detector,
+        started_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        kernel=capabilities.kernel_release(),
+        congestion_control=capabilities.read_file("/proc/sys/net/ipv4/tcp_congestion_control"),
+    )
+
+
+def as_table(how: Conditions, done: Sequence[Done], wall: float) -> dict[str, Any]:
+    """The content of results.json (CONTRACT: one object, ``runs`` in the order asked for)."""
+    return {
+        "halfopen": __version__,
+        "started_at": how.started_at,
+        "seed": how.seed,
+        "clock": how.clock,
+        "kernel": how.kernel,
+        "congestion_control": how.congestion_control,
+        "grace_s": float(how.grace),
+        "poll_s": float(how.poll),
+        "target": dict(how.target),
+        "detector": how.detector,
+        "wall_s": _rounded(wall),
+        "runs": [run_as_table(one) for one in done],
+    }
+
+
+def run_as_table(done: Done) -> dict[str, Any]:
+    """One entry of ``runs``."""
+    job, verdict = done.job, done.verdict
+    found = verdict.found
+    return {
+        "scenario": job.scenario.name,
+        "suite": job.scenario.suite,
+        "repeat": job.repeat,
+        "seed": job.seed,
+        "detector": job.detector,
+        "truth": job.scenario.truth,
+        "expected": job.scenario.expect.session,
+        "outcome": found.outcome,
+        "class": verdict.klass,
+        "verdict": verdict.word,
+        "why": verdict.why,
+        "reason": found.reason,
+        "fault_at_s": _rounded(found.fault_at),
+        "onset_s": _rounded(found.stall.onset if found.stall else None),
+        "reaped_at_s": _rounded(found.ended_at if found.outcome == "reaped" else None),
+        "detection_s": _rounded(verdict.detection),
+        "stuck_bytes": found.stuck_bytes,
+        "orphan_bytes": found.orphan.bytes,
+        "orphan_s": _rounded(found.orphan.seconds),
+        "sessions_after": found.final.get("sessions"),
+        "lock_held_after": found.final.get("lock_held"),
+        "duration_s": _rounded(found.looked_until),
+        "wall_s": _rounded(done.wall),
+    }
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, _DIGITS)
+
+
+def exit_code(done: Sequence[Done]) -> int:
+    """0 all passed; 1 some failed; 3 none failed, some inconclusive."""
+    words = Counter(one.verdict.word for one in done)
+    if words["failed"]:
+        return EXIT_FAILED
+    return EXIT_INCONCLUSIVE if words["inconclusive"] else EXIT_PASSED
+
+
+def check_folder(out: Path) -> None:
+    """Make the folder and see that it can be written to; raises InputError."""
+    try:
+        (out / TIMELINES).mkdir(parents=True, exist_ok=True)
+        probe = out / TIMELINES / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise InputError(f"--out {str(out)!r} cannot be used: {reason}; name a folder that can be written to") from None
+
+
+def write(out: Path, how: Conditions, done: Sequence[Done], wall: float) -> None:
+    """Write all result files into ``out``, which check_folder has seen."""
+    for one in done:
+        timeline.write(one.timeline, out / TIMELINES / f"{one.job.label}.jsonl")
+    text = msgspec.json.format(msgspec.json.encode(as_table(how, done, wall)), indent=2)
+    (out / RESULTS).write_bytes(text + b"\n")
+    junit(how, done, wall).write(str(out / JUNIT), pretty=True)
+
+
+def junit(how: Conditions, done: Sequence[Done], wall: float) -> junitparser.JUnitXml:
+    """A test case a run: a failed one is a failure, an inconclusive one an error, as neither may look green."""
+    xml = junitparser.JUnitXml()
+    for suite_name in dict.fromkeys(one.job.scenario.suite for one in done):
+        suite = junitparser.TestSuite(f"halfopen.{suite_name}")
+        suite.timestamp = how.started_at
+        suite.add_property("seed", str(how.seed))
+        for one in (one for one in done if one.job.scenario.suite == suite_name):
+            case = junitparser.TestCase(one.job.label, classname=f"halfopen.{suite_name}", time=round(one.wall, 3))
+            if one.verdict.word == "failed":
+                case.result = [junitparser.Failure(one.verdict.why, one.verdict.klass)]
+            elif one.verdict.word == "inconclusive":
+                case.result = [junitparser.Error(one.verdict.why, "inconclusive")]
+            else:
+                case.system_out = one.verdict.why
+            suite.add_testcase(case)
+        xml.add_testsuite(suite)
+    xml.update_statistics()  # type: ignore[no-untyped-call]
+    xml.time = round(wall, 3)
+    return xml

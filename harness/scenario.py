@@ -1,0 +1,193 @@
+"""A scenario: client, link, timed faults, and what must become of the session. Read from TOML (docs/scenarios.md)."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+import msgspec
+
+from harness import clients, faults, plugins, schema
+from harness.errors import InputError
+from harness.expressions import Expression
+from netns.impairment import Impairment
+
+Truth = Literal["dead", "alive", "ended"]
+Outcome = Literal["reaped", "kept", "closed"]
+
+#: Keys of [link] that are not one direction's impairment.
+_DIRECTIONS = ("to_client", "to_server")
+
+
+class ClientSpec(msgspec.Struct, frozen=True):
+    """Who connects: a behaviour and its options, as written."""
+
+    behaviour: str
+    options: dict[str, Any] = {}
+
+    @property
+    def module(self) -> ModuleType:
+        """The behaviour's module."""
+        return plugins.load(clients, self.behaviour, "client")
+
+
+class LinkSpec(msgspec.Struct, frozen=True):
+    """The client's link, a direction at a time."""
+
+    to_client: Impairment = Impairment()
+    to_server: Impairment = Impairment()
+
+    def __str__(self) -> str:
+        if self.to_client == self.to_server:
+            return str(self.to_client)
+        return f"to client {self.to_client}, to server {self.to_server}"
+
+
+class Step(msgspec.Struct, frozen=True):
+    """A fault at a moment, undone after ``lasting`` (None: at the end of the scenario)."""
+
+    at: Expression
+    fault: str
+    options: Any
+    lasting: Expression | None = None
+
+    @property
+    def module(self) -> ModuleType:
+        """The fault's module."""
+        return plugins.load(faults, self.fault, "fault")
+
+
+class Expect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What must become of the session."""
+
+    session: Outcome
+    hold: Expression = Expression("2.6 * grace")
+    """How long to look: from the first fault, or from the start where there is none."""
+    within: Expression | None = None
+    """At most this long from the onset of the stall (or, without a stall, from the fault) to the end."""
+    reason: str | None = None
+    """What the target must say of it, where it says anything."""
+
+
+class Signature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What else must show before the scenario may pass, beyond the client's and the faults' own signatures."""
+
+    drops: tuple[str, ...] = ()
+    """Reasons for which the target must have dropped data, where it counts drops."""
+
+
+class Scenario(msgspec.Struct, frozen=True, kw_only=True):
+    """One scenario, checked."""
+
+    name: str
+    suite: str
+    title: str
+    story: str
+    truth: Truth
+    client: ClientSpec
+    expect: Expect
+    link: LinkSpec = LinkSpec()
+    steps: tuple[Step, ...] = ()
+    signature: Signature = Signature()
+    detector: str | None = None
+    """The pod's detector for which this scenario is meant, where it is not any."""
+
+    def seconds(self, expression: Expression, grace: float, poll: float) -> float:
+        """A duration of this scenario, for a grace and a poll in seconds."""
+        return expression.seconds(grace=grace, poll=poll)
+
+
+class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    title: str
+    story: str
+    truth: Truth
+    client: str | dict[str, Any]
+    expect: Expect
+    link: dict[str, Any] = {}
+    step: list[dict[str, Any]] = []
+    signature: Signature = Signature()
+    detector: str | None = None
+
+
+class _StepHead(msgspec.Struct, frozen=True, rename={"lasting": "for"}):
+    at: Expression
+    fault: str
+    lasting: Expression | None = None
+
+
+def load(path: Path) -> Scenario:
+    """Read and check a scenario's file; raises InputError that names the file, the key and the value."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"no such scenario file: {path}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read scenario file {path}: {error}") from None
+    return parse(text, name=path.stem, suite=path.parent.name, where=str(path))
+
+
+def parse(text: str, *, name: str, suite: str, where: str) -> Scenario:
+    """A scenario from TOML text; ``where`` is what errors call it."""
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{where}: not TOML: {error}") from None
+    file = schema.convert(table, _File, where)
+    return Scenario(
+        name=name,
+        suite=suite,
+        title=file.title,
+        story=file.story,
+        truth=file.truth,
+        client=_client(file.client, where),
+        link=_link(file.link, where),
+        steps=tuple(_step(step, f"{where}: step {n}") for n, step in enumerate(file.step, 1)),
+        expect=_expect(file.expect, where),
+        signature=file.signature,
+        detector=file.detector,
+    )
+
+
+def _client(value: str | dict[str, Any], where: str) -> ClientSpec:
+    options = {} if isinstance(value, str) else dict(value)
+    behaviour = value if isinstance(value, str) else options.pop("behaviour", None)
+    if not isinstance(behaviour, str):
+        raise InputError(f"{where}: key 'client.behaviour' is missing")
+    try:
+        spec = ClientSpec(behaviour, options)
+        schema.convert(options, spec.module.Options, f"{where}: client")
+    except InputError as error:
+        raise InputError(str(error) if str(error).startswith(where) else f"{where}: {error}") from None
+    return spec
+
+
+def _link(table: dict[str, Any], where: str) -> LinkSpec:
+    both = {key: value for key, value in table.items() if key not in _DIRECTIONS}
+    ways = []
+    for direction in _DIRECTIONS:
+        one = table.get(direction, {})
+        if not isinstance(one, dict):
+            raise InputError(f"{where}: key 'link.{direction}' takes a table, got {one!r}")
+        ways.append(schema.convert(both | one, Impairment, f"{where}: link"))
+    return LinkSpec(*ways)
+
+
+def _step(table: dict[str, Any], where: str) -> Step:
+    head = schema.convert(table, _StepHead, where)
+    rest = {key: value for key, value in table.items() if key not in {"at", "fault", "for"}}
+    try:
+        options_type = plugins.load(faults, head.fault, "fault").Options
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+    return Step(head.at, head.fault, schema.convert(rest, options_type, where), head.lasting)
+
+
+def _expect(expect: Expect, where: str) -> Expect:
+    if expect.session == "kept" and expect.within is not None:
+        raise InputError(
+            f"{where}: key 'expect.within' is {str(expect.within)!r}, but a session that is to be kept has no "
+            "deadline; leave it out, 'hold' says how long to look"
+        )
+    return expect

@@ -1,0 +1,59 @@
+"""Finds scenarios by what people call them: a name, a suite, a file, a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import scenarios
+from harness.errors import InputError, suggest
+from harness.scenario import Scenario, load
+
+EVERYTHING = "all"
+DEFAULT = "pod_5090"
+
+_FOLDER = Path(scenarios.__file__).parent
+
+
+def shipped() -> dict[str, list[Path]]:
+    """The files of every suite that comes with the project, by the suite's name."""
+    folders = sorted(folder for folder in _FOLDER.iterdir() if folder.is_dir() and folder.name[0] != "_")
+    return {folder.name: sorted(folder.glob("*.toml")) for folder in folders}
+
+
+def find(names: list[str]) -> list[Scenario]:
+    """The scenarios meant by ``names`` (none: the default suite), each once, in the order given.
+
+    Raises InputError for a name that means nothing, and for a file with anything wrong in it.
+    """
+    paths = dict.fromkeys(path.absolute() for name in names or [DEFAULT] for path in _resolve(name))
+    return [load(_as_typed(path)) for path in paths]
+
+
+def _as_typed(path: Path) -> Path:
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def _resolve(name: str) -> list[Path]:
+    suites = shipped()
+    if name == EVERYTHING:
+        return [path for files in suites.values() for path in files]
+    if name in suites:
+        return suites[name]
+    if name.endswith(".toml"):
+        return [Path(name)]
+    by_name = [path for suite, files in suites.items() for path in files if name in _names(suite, path)]
+    if by_name:
+        return by_name
+    folder = Path(name)
+    if not folder.is_dir():
+        known = [EVERYTHING, *suites, *(path.stem for files in suites.values() for path in files)]
+        raise InputError(f"no scenario, suite, file or folder is called {name!r}; {suggest(name, set(known))}")
+    found = sorted(folder.rglob("*.toml"))
+    if not found:
+        raise InputError(f"folder {name!r} holds no scenario file (*.toml)")
+    return found
+
+
+def _names(suite: str, path: Path) -> tuple[str, str]:
+    return path.stem, f"{suite}/{path.stem}"

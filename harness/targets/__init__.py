@@ -1,0 +1,1 @@
+"""Servers under test: the built-in pod, or any command."""

@@ -1,0 +1,103 @@
+"""The built-in pod as the server under test."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from harness import plugins
+from harness.pod import detectors
+from harness.process import Process
+from harness.targets.base import HttpProbe, Site, Status, listening
+
+_SESSION_THREADS = ("runner-", "reader-", "watchdog-")
+
+
+@dataclass(frozen=True, slots=True)
+class RunningPod:
+    """A pod that listens."""
+
+    process: Process
+    site: Site
+    path: str
+
+    def url(self, client_id: str) -> str:
+        """The client names itself, so that its session can be told from others."""
+        mark = "&" if "?" in self.path else "?"
+        return f"ws://{self.site.ip}:{self.site.port}{self.path}{mark}client={client_id}"
+
+    def status(self) -> Status:
+        """Its session list, seat, health, and the stacks of the threads that serve sessions."""
+        probe = HttpProbe(self.site)
+        try:
+            threads: dict[str, list[str]] = probe.get_json("/threads")
+            return Status(
+                sessions=probe.get_json("/sessions"),
+                lock_held=probe.get_json("/pool")["lockHeld"],
+                healthy=probe.get_json("/healthz")["status"] == "healthy",
+                session_threads=[name for name in sorted(threads) if name.startswith(_SESSION_THREADS)],
+            )
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            return Status(problem=f"the pod could not be asked: {error}")
+
+    def stacks(self) -> dict[str, list[str]]:
+        """Where each of its threads is; raises OSError or ValueError."""
+        found: dict[str, list[str]] = HttpProbe(self.site).get_json("/threads")
+        return found
+
+    def session_listed(self, status: Status, client_id: str) -> bool | None:
+        """Whether a session of this client is in the list."""
+        if status.sessions is None:
+            return None
+        return any(session["client"] == client_id for session in status.sessions)
+
+
+@dataclass(frozen=True, slots=True)
+class PodTarget:
+    """The built-in pod with one of its detectors; grace and poll in seconds."""
+
+    detector: str
+    grace: float
+    poll: float
+    path: str = "/"
+    kind: str = "pod"
+
+    def check(self) -> None:
+        """Raise InputError if there is no such detector."""
+        plugins.load(detectors, self.detector, "detector")
+
+    def arguments(self) -> list[str]:
+        """The pod is the default; its detector is told apart from it."""
+        return [] if self.path == "/" else ["--path", self.path]
+
+    def describe(self) -> dict[str, str]:
+        """For results.json."""
+        return {"kind": self.kind}
+
+    @contextlib.contextmanager
+    def start(self, site: Site) -> Iterator[RunningPod]:
+        """Start a pod with one seat and wait until it listens."""
+        command = [sys.executable, "-m", "harness.pod", "--host", site.ip, "--port", str(site.port)]
+        command += ["--detector", self.detector, "--grace", f"{self.grace}s", "--poll", f"{self.poll}s"]
+
+        def on_line(line: str) -> None:
+            note_log_line(site, line)
+
+        with listening(site, command, on_line) as process:
+            yield RunningPod(process, site, self.path)
+
+
+def note_log_line(site: Site, line: str) -> None:
+    """Put one structured log line of the pod into the journal; anything else it prints is kept as text."""
+    try:
+        fields: dict[str, Any] = json.loads(line)
+        at, name = fields.pop("t"), fields.pop("event")
+    except (ValueError, KeyError, AttributeError):
+        site.journal.note("target", "output", text=line)
+    else:
+        site.journal.note("target", name, at=at, **fields)

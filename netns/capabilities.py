@@ -1,0 +1,95 @@
+"""What this kernel can do, why it refuses, and what to do about it."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+Read = Callable[[str], str | None]
+"""Reads a file under /proc or /sys: its text without surrounding blanks, None where it is missing."""
+
+
+def read_file(path: str) -> str | None:
+    """The text of a file, or None where it cannot be read."""
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Something that forbids user namespaces, and the command that allows them."""
+
+    what: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.what}; {self.remedy}"
+
+
+def obstacles(read: Read = read_file) -> list[Obstacle]:
+    """All the settings known to forbid user namespaces to an ordinary user, in the order they are met."""
+    found = []
+    if read("/proc/sys/user/max_user_namespaces") == "0":
+        found.append(
+            Obstacle(
+                "user.max_user_namespaces is 0",
+                "allow them with: sudo sysctl -w user.max_user_namespaces=15000",
+            )
+        )
+    if read("/proc/sys/kernel/unprivileged_userns_clone") == "0":
+        found.append(
+            Obstacle(
+                "kernel.unprivileged_userns_clone is 0",
+                "allow them with: sudo sysctl -w kernel.unprivileged_userns_clone=1",
+            )
+        )
+    if read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1":
+        found.append(
+            Obstacle(
+                "AppArmor restricts them (kernel.apparmor_restrict_unprivileged_userns is 1)",
+                "allow them with: sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, "
+                "or give this Python an AppArmor profile with 'userns,'",
+            )
+        )
+    if _seccomp_filtered(read):
+        found.append(
+            Obstacle(
+                "a seccomp filter is in force (a container's default profile forbids unshare)",
+                "start the container with: --security-opt seccomp=unconfined",
+            )
+        )
+    return found
+
+
+def _seccomp_filtered(read: Read) -> bool:
+    status = read("/proc/self/status") or ""
+    return any(line.split() == ["Seccomp:", "2"] for line in status.splitlines())
+
+
+def why_no_isolation(error: OSError, read: Read = read_file) -> str:
+    """One sentence for a refused unshare or mount: what refused, which setting forbids it, what to do."""
+    call = error.filename or "a system call"
+    head = f"cannot enter namespaces of our own: {call} failed with {os.strerror(error.errno or 0).lower()}"
+    found = obstacles(read)
+    if found:
+        return f"{head}: {found[0]}"
+    if error.errno == errno.ENOSPC:
+        return f"{head}: the limits in /proc/sys/user are used up or too low; raise them, or end other labs"
+    if error.errno == errno.EINVAL:
+        return f"{head}: this kernel was built without CONFIG_USER_NS, CONFIG_PID_NS or CONFIG_NET_NS"
+    return f"{head}: no known setting explains it; run as root, or see: halfopen doctor"
+
+
+def kernel_release() -> str:
+    """The running kernel's release (uname(2)), such as ``"6.1.0-18-amd64"``."""
+    return os.uname().release
+
+
+def in_new_user_namespace(read: Read = read_file) -> bool:
+    """Whether this process is in a user namespace other than the machine's first, which maps every id to itself."""
+    return (read("/proc/self/uid_map") or "").split() != ["0", "0", "4294967295"]

@@ -1,0 +1,188 @@
+"""Run a function in user, pid, mount and network namespaces of its own, which end when it ends.
+
+Four processes stand in a row, so that nobody's death leaves anything behind::
+
+    launcher ──fork──▶ gate ──fork──▶ init (pid 1) ──fork──▶ worker, and all that it starts
+
+The *launcher* is the caller; it forwards signals and returns the exit code. The *gate* unshares,
+because a pid namespace only takes in children. *init* reaps; when it ends, the kernel kills
+everything in the pid namespace before anybody is told. Each one dies with the one before it
+(PR_SET_PDEATHSIG), so a SIGKILL of the launcher ends the lab by the kernel's hand, not by ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from netns import _libc, capabilities
+from netns.errors import IsolationError
+
+_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+_NAMESPACES = _libc.CLONE_NEWPID | _libc.CLONE_NEWNS | _libc.CLONE_NEWNET
+
+#: The exit code for our own bugs (EX_SOFTWARE, sysexits.h), so that none is taken for a verdict.
+_BUG = 70
+
+
+def run(work: Callable[[], int]) -> int:
+    """Run ``work`` in namespaces of its own and return its exit code (128 + n if signal n killed it).
+
+    Root keeps its user namespace where the kernel lets it; everybody else gets a new one in which
+    they are root. Must be called before the process has started threads, since it forks.
+
+    Raises IsolationError, with the setting that forbids it and what to do, if the kernel refuses.
+    """
+    alive_read, alive_write = os.pipe()
+    report_read, report_write = os.pipe()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    launcher = os.getpid()
+    gate = os.fork()
+    if gate == 0:
+        os.close(report_read)
+        _run_gate(work, launcher, (alive_read, alive_write), report_write)
+    for fd in (alive_read, alive_write, report_write):
+        os.close(fd)
+    with _forwarding(gate):
+        with os.fdopen(report_read, "rb") as report:
+            refusal = report.read().decode()
+        _, status = os.waitpid(gate, 0)
+    if refusal:
+        raise IsolationError(refusal)
+    return exit_code(status)
+
+
+def exit_code(status: int) -> int:
+    """A shell's exit code for a wait(2) status."""
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code
+
+
+@contextlib.contextmanager
+def _forwarding(gate: int) -> Iterator[None]:
+    """Pass the signals that mean "stop" on to the lab's session, which the terminal does not reach."""
+
+    def forward(number: int, _: FrameType | None) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(gate, number)
+
+    before = {number: signal.signal(number, forward) for number in _FORWARDED}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _run_gate(work: Callable[[], int], launcher: int, alive: tuple[int, int], report: int) -> NoReturn:
+    alive_read, alive_write = alive
+    code = _BUG
+    try:
+        os.setsid()
+        for number in _FORWARDED:
+            signal.signal(number, signal.SIG_IGN)
+        _unshare(os.geteuid(), os.getegid())
+        # After the change of credentials, which clears it (prctl(2)).
+        _libc.die_with_parent(signal.SIGKILL)
+        if os.getppid() != launcher:
+            os._exit(code)
+        init = os.fork()
+        if init == 0:
+            os.close(alive_write)
+            _run_init(work, alive_read, report)
+        os.close(report)
+        _, status = os.waitpid(init, 0)
+        code = exit_code(status)
+    except OSError as error:
+        _refuse(report, error)
+    except BaseException:  # noqa: BLE001 (there is nobody above to raise it to)
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def _run_init(work: Callable[[], int], alive: int, report: int) -> NoReturn:
+    code = _BUG
+    try:
+        _libc.die_with_parent(signal.SIGKILL)
+        # The gate holds the other end: if it is gone already, no signal is going to come.
+        if select.select([alive], [], [], 0)[0]:
+            os._exit(code)
+        _mount()
+        worker = os.fork()
+        if worker == 0:
+            os.close(alive)
+            os.close(report)
+            _run_worker(work)
+        os.close(report)
+        code = _reap_until(worker)
+    except OSError as error:
+        _refuse(report, error)
+    except BaseException:  # noqa: BLE001 (there is nobody above to raise it to)
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def _run_worker(work: Callable[[], int]) -> NoReturn:
+    code = _BUG
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+            signal.signal(number, signal.SIG_DFL)
+        code = work()
+    except KeyboardInterrupt:
+        code = 130
+    except SystemExit as leaving:
+        code = leaving.code if isinstance(leaving.code, int) else 1
+    except BaseException:  # noqa: BLE001 (there is nobody above to raise it to)
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+
+
+def _reap_until(worker: int) -> int:
+    while True:
+        pid, status = os.wait()
+        if pid == worker:
+            return exit_code(status)
+
+
+def _refuse(report: int, error: OSError) -> None:
+    with contextlib.suppress(OSError):
+        os.write(report, capabilities.why_no_isolation(error).encode())
+
+
+def _unshare(uid: int, gid: int) -> None:
+    if uid == 0:
+        try:
+            _libc.unshare(_NAMESPACES)
+        except PermissionError:  # root of a container without CAP_SYS_ADMIN
+            pass
+        else:
+            return
+    _libc.unshare(_NAMESPACES | _libc.CLONE_NEWUSER)
+    # Without this an ordinary user may not map its group (user_namespaces(7)).
+    Path("/proc/self/setgroups").write_text("deny")
+    Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
+    Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
+
+
+def _mount() -> None:
+    _libc.mount("none", "/", "", _libc.MS_REC | _libc.MS_PRIVATE)
+    # A container that masks parts of /proc may not mount a fresh one (mount_namespaces(7)). The lab
+    # does without: it reads only its own entries, which the old mount shows as well.
+    with contextlib.suppress(PermissionError):
+        _libc.mount("proc", "/proc", "proc", _libc.MS_NOSUID | _libc.MS_NODEV | _libc.MS_NOEXEC)

@@ -1,0 +1,87 @@
+"""A lab: hosts and the links between them, gone without trace when it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from types import TracebackType
+from typing import Self
+
+from netns.errors import LabError
+from netns.host import Host
+from netns.link import End, Link
+
+#: RFC 2544's benchmarking range, 198.18.0.0/15, as /24 networks: two octets to count in.
+_NETWORKS = 512
+
+
+class Lab:
+    """An isolated network. Use it as a context manager, in namespaces of its own (netns.isolation).
+
+    ::
+
+        client ──link──▶ router ──link──▶ server
+
+    Hosts and links are made by its methods; leaving the context ends them all.
+    """
+
+    def __init__(self) -> None:
+        self._stack = contextlib.ExitStack()
+        self._hosts: dict[str, Host] = {}
+        self._networks = itertools.count()
+        self._interfaces = itertools.count(1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def host(self, name: str) -> Host:
+        """A new host; raises LabError if the lab has one of that name."""
+        return self._add(Host(self._fresh(name)))
+
+    def router(self, name: str) -> Host:
+        """A new host that forwards what arrives on its links."""
+        return self._add(Host(self._fresh(name), is_router=True))
+
+    def _fresh(self, name: str) -> str:
+        if name in self._hosts:
+            raise LabError(f"the lab has a host {name!r} already; give every host a name of its own")
+        return name
+
+    def _add(self, host: Host) -> Host:
+        self._stack.callback(host.close)
+        self._hosts[host.name] = host
+        return host
+
+    def link(self, a: Host, b: Host) -> Link:
+        """Connect two hosts with a network of their own, the first address for ``a``, the second for ``b``.
+
+        An end host whose first link leads to a router sends everything there.
+        """
+        number = next(self._networks)
+        if number >= _NETWORKS:
+            raise LabError(f"a lab has room for {_NETWORKS} links in 198.18.0.0/15; this would be one more")
+        link = Link(self._end(a, number, 1), self._end(b, number, 2))
+        for near, far in ((link.a, link.b), (link.b, link.a)):
+            if near.host.is_router:
+                near.host.forward(near.index)
+            elif far.host.is_router and not near.host.has_default_route:
+                near.host.route_by_default(far.ip)
+        return link
+
+    def _end(self, host: Host, network: int, position: int) -> End:
+        interface = next(self._interfaces)
+        return End(
+            host=host,
+            interface=f"eth{interface}",
+            # Locally administered (IEEE 802), unique in the lab.
+            mac=f"02:00:00:00:{interface >> 8:02x}:{interface & 0xFF:02x}",
+            ip=f"198.{18 + (network >> 8)}.{network & 0xFF}.{position}",
+        )

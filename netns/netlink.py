@@ -1,0 +1,85 @@
+"""The wire format of netlink, as far as the hot paths need it: requests out, messages in (netlink(7))."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from collections.abc import Iterator
+
+NLMSG_ERROR = 2
+NLMSG_DONE = 3
+NLM_F_REQUEST = 0x1
+NLM_F_ACK = 0x4
+NLM_F_DUMP = 0x300
+
+NETLINK_ROUTE = 0
+NETLINK_SOCK_DIAG = 4
+
+_HEADER = struct.Struct("=IHHII")
+_ATTRIBUTE = struct.Struct("=HH")
+_ERRNO = struct.Struct("=i")
+
+
+def open_socket(family: int, groups: int = 0) -> socket.socket:
+    """A netlink socket of ``family`` in the calling thread's network namespace."""
+    sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, family)
+    # A dump of 10,000 sockets must not overrun the buffer; the kernel caps this at rmem_max.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+    sock.bind((0, groups))
+    return sock
+
+
+def message(kind: int, flags: int, body: bytes) -> bytes:
+    """One netlink request."""
+    return _HEADER.pack(_HEADER.size + len(body), kind, flags | NLM_F_REQUEST, 0, 0) + body
+
+
+def attribute(kind: int, payload: bytes) -> bytes:
+    """One attribute, padded to four bytes."""
+    return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(payload), kind) + payload + bytes(-len(payload) % 4)
+
+
+def messages(datagram: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """The (type, body) of every message in a datagram."""
+    at = 0
+    while at + _HEADER.size <= len(datagram):
+        length, kind, _, _, _ = _HEADER.unpack_from(datagram, at)
+        yield kind, datagram[at + _HEADER.size : at + length]
+        at += (length + 3) & ~3
+
+
+def attributes(body: memoryview, at: int) -> Iterator[tuple[int, memoryview]]:
+    """The (type, payload) of every attribute that follows offset ``at``."""
+    while at + _ATTRIBUTE.size <= len(body):
+        length, kind = _ATTRIBUTE.unpack_from(body, at)
+        yield kind, body[at + _ATTRIBUTE.size : at + length]
+        at += (length + 3) & ~3
+
+
+def raise_for_error(body: memoryview, what: str) -> None:
+    """Raise OSError for the payload of an NLMSG_ERROR, unless it acknowledges success."""
+    number = -_ERRNO.unpack_from(body)[0]
+    if number:
+        raise OSError(number, os.strerror(number), what)
+
+
+def dump(sock: socket.socket, request: bytes, what: str) -> Iterator[memoryview]:
+    """Send a dump request and yield the bodies of its answers; raises OSError."""
+    sock.send(request)
+    while True:
+        for kind, body in messages(memoryview(sock.recv(1 << 18))):
+            if kind == NLMSG_DONE:
+                return
+            if kind == NLMSG_ERROR:
+                raise_for_error(body, what)
+                return
+            yield body
+
+
+def call(sock: socket.socket, request: bytes, what: str) -> None:
+    """Send a request made with NLM_F_ACK and wait for its acknowledgement; raises OSError."""
+    sock.send(request)
+    for kind, body in messages(memoryview(sock.recv(1 << 16))):
+        if kind == NLMSG_ERROR:
+            raise_for_error(body, what)

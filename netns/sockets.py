@@ -1,0 +1,191 @@
+"""What the kernel knows of every TCP socket of a host, read from outside the processes that own them.
+
+One sock_diag dump (sock_diag(7), net/ipv4/inet_diag.c) reads all sockets of a port, filtered in the
+kernel. It is unpacked here by one struct each: pyroute2's general decoder takes 3.4 s for 10,000
+sockets where this takes a tenth of one.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import socket
+import struct
+import time
+from typing import NamedTuple
+
+from netns import netlink, tcp_info
+from netns.tcp_info import TcpInfo
+
+_SOCK_DIAG_BY_FAMILY = 20
+_SOCK_DESTROY = 21
+_INET_DIAG_INFO = 2
+_NLMSG_MIN_TYPE = 0x10
+
+# inet_diag_req_v2: family, protocol, extensions, pad, states | sport, dport | src, dst | interface, cookie
+_REQUEST = struct.Struct("=BBBxI")
+_ID_PORTS = struct.Struct("!HH")
+_ID_REST = struct.Struct("=16s16sIQ")
+# inet_diag_msg: family, state, timer, retrans | id | expires, rqueue, wqueue, uid, inode
+_MSG_HEAD = struct.Struct("=BBBB")
+_MSG_TAIL = struct.Struct("=IIIII")
+_MSG_SIZE = 72
+_TAIL_AT = 52
+
+_LISTEN = 1 << tcp_info.STATES.index("LISTEN")
+# Sockets in TIME_WAIT and NEW_SYN_RECV are miniatures without a tcp_info.
+_CONNECTIONS = (
+    (1 << len(tcp_info.STATES))
+    - 1
+    - _LISTEN
+    - (1 << tcp_info.STATES.index("TIME_WAIT"))
+    - (1 << tcp_info.STATES.index("NEW_SYN_RECV"))
+)
+#: sknetlink_groups, include/uapi/linux/sock_diag.h: SKNLGRP_INET_TCP_DESTROY = 1, ..._INET6_... = 3
+_DESTROY_GROUPS = (1 << 0) | (1 << 2)
+
+_FAMILIES = (socket.AF_INET, socket.AF_INET6)
+
+
+class Address(NamedTuple):
+    """One end of a connection. IPv4 addresses mapped into IPv6 are shown as IPv4."""
+
+    ip: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.ip}:{self.port}" if ":" not in self.ip else f"[{self.ip}]:{self.port}"
+
+
+class Sample(NamedTuple):
+    """One reading of one socket."""
+
+    t: float
+    """When it was read, seconds of the monotonic clock."""
+    local: Address
+    remote: Address
+    state: str
+    outq: int
+    """Bytes written and not yet acknowledged (the same as SIOCOUTQ)."""
+    rqueue: int
+    """Bytes received and not yet read."""
+    inode: int
+    """0 for a socket that no process holds any more (an orphan)."""
+    info: TcpInfo | None
+    raw: bytes
+    """The kernel's own identification of the socket, for :meth:`SocketReader.destroy`."""
+
+
+class SocketReader:
+    """Reads the TCP sockets of one network namespace: the one its thread is in when it is made."""
+
+    def __init__(self) -> None:
+        self._sock = netlink.open_socket(netlink.NETLINK_SOCK_DIAG)
+
+    def close(self) -> None:
+        """Close the netlink socket."""
+        self._sock.close()
+
+    def connections(self, port: int = 0) -> list[Sample]:
+        """A sample of every connection whose local port is ``port`` (0: of every connection)."""
+        found: list[Sample] = []
+        for family in _FAMILIES:
+            request = _dump_request(family, port, _CONNECTIONS)
+            bodies = netlink.dump(self._sock, request, "sock_diag")
+            found.extend(_unpack(body, time.monotonic()) for body in bodies)
+        return found
+
+    def listening(self, port: int = 0) -> list[Address]:
+        """The addresses on which somebody listens, at ``port`` or (0) at any."""
+        found: list[Address] = []
+        for family in _FAMILIES:
+            bodies = netlink.dump(self._sock, _dump_request(family, port, _LISTEN), "sock_diag")
+            found.extend(_unpack(body, 0.0).local for body in bodies)
+        return found
+
+    def destroy(self, sample: Sample) -> bool:
+        """Abort a connection with a reset (SOCK_DESTROY, what ``ss -K`` does); False if it was gone already."""
+        family = sample.raw[0]
+        head = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, _CONNECTIONS)
+        body = head + sample.raw[4:_TAIL_AT]
+        request = netlink.message(_SOCK_DESTROY, netlink.NLM_F_ACK, body)
+        try:
+            netlink.call(self._sock, request, "SOCK_DESTROY")
+        except OSError as error:
+            if error.errno == errno.ENOENT:
+                return False
+            raise
+        return True
+
+
+class DestroyListener:
+    """Hears from the kernel of every TCP socket of a namespace that ceases to exist.
+
+    A socket that lingers (an orphan in FIN_WAIT1, say) is only announced when the kernel lets go of it.
+    """
+
+    def __init__(self) -> None:
+        self._sock = netlink.open_socket(netlink.NETLINK_SOCK_DIAG, _DESTROY_GROUPS)
+        self._sock.setblocking(False)
+
+    def fileno(self) -> int:
+        """The descriptor to select(2) on."""
+        return self._sock.fileno()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._sock.close()
+
+    def read(self) -> list[Sample]:
+        """The last sample of every socket destroyed since the last call; never blocks."""
+        found: list[Sample] = []
+        while True:
+            try:
+                datagram = memoryview(self._sock.recv(1 << 16))
+            except BlockingIOError:
+                return found
+            except OSError as error:
+                # ENOBUFS: more ended at once than the buffer holds. The dumps still show who is left.
+                if error.errno != errno.ENOBUFS:
+                    raise
+                continue
+            now = time.monotonic()
+            found.extend(_unpack(body, now) for kind, body in netlink.messages(datagram) if kind >= _NLMSG_MIN_TYPE)
+
+
+def _dump_request(family: int, port: int, states: int) -> bytes:
+    body = (
+        _REQUEST.pack(family, socket.IPPROTO_TCP, 1 << (_INET_DIAG_INFO - 1), states)
+        + _ID_PORTS.pack(port, 0)
+        + _ID_REST.pack(bytes(16), bytes(16), 0, 0)
+    )
+    return netlink.message(_SOCK_DIAG_BY_FAMILY, netlink.NLM_F_DUMP, body)
+
+
+def _unpack(body: memoryview, now: float) -> Sample:
+    family, state, _, _ = _MSG_HEAD.unpack_from(body)
+    sport, dport = _ID_PORTS.unpack_from(body, 4)
+    source, destination, _, _ = _ID_REST.unpack_from(body, 8)
+    _, rqueue, wqueue, _, inode = _MSG_TAIL.unpack_from(body, _TAIL_AT)
+    info = None
+    for kind, payload in netlink.attributes(body, _MSG_SIZE):
+        if kind == _INET_DIAG_INFO:
+            info = tcp_info.parse(payload)
+    return Sample(
+        now,
+        Address(_address(family, source), sport),
+        Address(_address(family, destination), dport),
+        tcp_info.state_name(state),
+        wqueue,
+        rqueue,
+        inode,
+        info,
+        bytes(body[:_MSG_SIZE]),
+    )
+
+
+def _address(family: int, raw: bytes) -> str:
+    if family == socket.AF_INET:
+        return socket.inet_ntop(socket.AF_INET, raw[:4])
+    mapped = ipaddress.IPv6Address(raw).ipv4_mapped
+    return str(mapped) if mapped else socket.inet_ntop(socket.AF_INET6, raw)

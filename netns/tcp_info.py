@@ -1,0 +1,99 @@
+"""The layout of ``struct tcp_info``, read the same way from getsockopt(2) and from sock_diag(7).
+
+The structure only ever grows at its end (include/uapi/linux/tcp.h), so a kernel older than a
+field hands out a shorter structure; such fields read as None.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+#: include/net/tcp_states.h
+STATES = (
+    "NONE",
+    "ESTABLISHED",
+    "SYN_SENT",
+    "SYN_RECV",
+    "FIN_WAIT1",
+    "FIN_WAIT2",
+    "TIME_WAIT",
+    "CLOSE",
+    "CLOSE_WAIT",
+    "LAST_ACK",
+    "LISTEN",
+    "CLOSING",
+    "NEW_SYN_RECV",
+)
+
+#: More than any kernel's structure today (280 bytes on 6.18).
+MAX_SIZE = 512
+
+_SNAPSHOT = struct.Struct(
+    "=B x B B B 3x"  # 0 state, 2 retransmits, 3 probes, 4 backoff
+    "I"  # 8 rto, us
+    "12x I"  # 24 unacked, packets
+    "28x I"  # 56 last_ack_recv, ms
+    "40x I"  # 100 total_retrans
+    "16x Q"  # 120 bytes_acked
+    "16x I"  # 144 notsent_bytes
+    "28x Q"  # 176 rwnd_limited, us
+    "8x I"  # 192 delivered
+    "12x Q"  # 208 bytes_retrans
+    "12x I"  # 228 snd_wnd
+)
+_ZEROS = bytes(_SNAPSHOT.size)
+#: Where each field that newer kernels added begins: shorter structures lack it.
+_ENDS = {
+    "bytes_acked": 128,
+    "notsent": 148,
+    "rwnd_limited": 184,
+    "delivered": 196,
+    "bytes_retrans": 216,
+    "snd_wnd": 232,
+}
+
+
+class TcpInfo(NamedTuple):
+    """What the kernel knows of one TCP connection, by the kernel's names."""
+
+    state: int
+    retransmits: int
+    probes: int
+    backoff: int
+    rto: int
+    """Retransmission timeout, microseconds."""
+    unacked: int
+    """Packets sent and not acknowledged."""
+    last_ack_recv: int
+    """Milliseconds since the last acknowledgement of any kind arrived."""
+    total_retrans: int
+    bytes_acked: int | None
+    """Bytes the peer acknowledged since the connection began (RFC 4898, tcpEStatsAppHCThruOctetsAcked)."""
+    notsent: int | None
+    rwnd_limited: int | None
+    """Microseconds during which the peer's window held us back."""
+    delivered: int | None
+    bytes_retrans: int | None
+    snd_wnd: int | None
+    """The peer's receive window, bytes."""
+
+    @property
+    def state_name(self) -> str:
+        """The state as the kernel's headers name it, such as ``"ESTABLISHED"``."""
+        return state_name(self.state)
+
+
+def state_name(number: int) -> str:
+    """The name of a TCP state number (include/net/tcp_states.h)."""
+    return STATES[number] if number < len(STATES) else str(number)
+
+
+def parse(raw: bytes | memoryview) -> TcpInfo:
+    """Unpack a ``struct tcp_info`` of any length."""
+    length = len(raw)
+    if length >= _SNAPSHOT.size:
+        return TcpInfo._make(_SNAPSHOT.unpack_from(raw))
+    fields = _SNAPSHOT.unpack_from(bytes(raw) + _ZEROS)
+    named = zip(TcpInfo._fields, fields, strict=True)
+    return TcpInfo._make(None if length < _ENDS.get(name, 0) else value for name, value in named)

@@ -1,0 +1,45 @@
+"""What every test gets: no leftovers are forgiven, and in CI no skips."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from netns import capabilities
+from tests import leftovers
+from tests.machine import LACKING
+
+
+def pytest_report_header() -> list[str]:
+    lines = [f"kernel: {capabilities.kernel_release()}, user {os.geteuid()}"]
+    lines += [f"lacking: {what}" for what in LACKING] or ["lacking: nothing"]
+    return lines
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI a test that was skipped for something the machine lacks proves nothing, so it fails."""
+    report = yield
+    if report.skipped and os.environ.get("CI") and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped, which in CI is a failure: {report.longrepr}"
+    return report
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """Fail any test that leaves a process, a namespace or an interface behind."""
+    before = leftovers.take_stock()
+    yield
+    left = leftovers.since(before)
+    assert not left, f"left behind: {left}"
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    return Path(__file__).parent.parent
