@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 from harness.timeline import Sample, Timeline
 from netns.units import show_bytes, show_duration
@@ -45,8 +45,9 @@ class Stall:
 
 
 def established(timeline: Timeline) -> tuple[Sample, ...]:
-    """The samples taken while the server had its side open."""
-    return tuple(s for s in timeline.samples if s.state in ALIVE_STATES)
+    """The samples taken while the server had its side open: nothing that is seen after the end counts."""
+    until_end = takewhile(lambda s: s.state not in ENDED_STATES, timeline.samples)
+    return tuple(s for s in until_end if s.state in ALIVE_STATES)
 
 
 def stalls(samples: Sequence[Sample]) -> Iterator[Stall]:

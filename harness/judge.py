@@ -15,6 +15,9 @@ from netns.units import show_bytes, show_duration
 Word = Literal["passed", "failed", "inconclusive"]
 Class = Literal["true_reap", "missed", "false_reap", "true_keep", "closed"]
 
+#: The last sample is at most so long before the end of the hold, seconds.
+_SAMPLING = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
@@ -22,6 +25,8 @@ class Terms:
 
     grace: float
     poll: float
+    hold: float | None = None
+    """To look so long, in place of what the scenario says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,8 @@ def _decide(scenario: Scenario, timeline: Timeline, terms: Terms, found: Finding
     proof = _proof(scenario, timeline, found)
     if not proof.shown:
         return "inconclusive", f"nothing is proved: {proof.what}"
+    if found.outcome == "kept" and (short := _looked_too_short(scenario, found, terms)):
+        return "inconclusive", short
     complaint = (
         _wrong_outcome(scenario, found)
         or _too_late(scenario, found, terms)
@@ -81,6 +88,20 @@ def _decide(scenario: Scenario, timeline: Timeline, terms: Terms, found: Finding
     if complaint:
         return "failed", complaint
     return "passed", _success(scenario, found, proof)
+
+
+def hold(scenario: Scenario, terms: Terms) -> float:
+    """How long to look, seconds from the first fault, or from the start where there is none."""
+    if terms.hold is not None:
+        return terms.hold
+    return scenario.expect.hold.seconds(grace=terms.grace, poll=terms.poll)
+
+
+def _looked_too_short(scenario: Scenario, found: Findings, terms: Terms) -> str | None:
+    looked, due = found.looked_until - (found.fault_at or 0.0), hold(scenario, terms)
+    if looked >= due - _SAMPLING:
+        return None
+    return f"nothing is proved: looked for {show_duration(looked)} only, of {show_duration(due)}"
 
 
 def _proof(scenario: Scenario, timeline: Timeline, found: Findings) -> Proof:

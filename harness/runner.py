@@ -13,7 +13,7 @@ from harness.client_process import ClientProcess, client
 from harness.expressions import Expression
 from harness.faults._scene import Scene
 from harness.journal import Journal
-from harness.judge import Terms, Verdict, judge
+from harness.judge import Terms, Verdict, hold, judge
 from harness.recorder import Recorder, recording
 from harness.run_view import RunView
 from harness.scenario import Scenario, Step
@@ -46,8 +46,6 @@ class Job:
     ready_within: float
     detector: str | None = None
     """The pod's detector; None for other targets."""
-    hold: float | None = None
-    """Seconds to look, in place of the scenario's own."""
 
     @property
     def label(self) -> str:
@@ -183,15 +181,15 @@ class _Run:
         """Do each fault when it is due and look on until the hold is over or the session is."""
         start = self._journal.start
         moments = [(self._seconds(step.at), number, step) for number, step in enumerate(self._scenario.steps)]
-        hold = self._hold()
-        self._view.deadline = start + (moments[0][0] if moments else 0.0) + hold
+        hold_for = hold(self._scenario, self._job.terms)
+        self._view.deadline = start + (moments[0][0] if moments else 0.0) + hold_for
         self._view.phase = "streaming"
         for at, number, step in sorted(moments, key=lambda moment: moment[0]):
             if watch.until(start + at):
                 return
             self._begin(step, number, scene, in_force)
         begun = self._journal.find("fault", "begun")
-        self._view.deadline = (begun.t if begun else start) + hold
+        self._view.deadline = (begun.t if begun else start) + hold_for
         watch.until(self._view.deadline)
 
     def _begin(self, step: Step, number: int, scene: Scene, in_force: contextlib.ExitStack) -> None:
@@ -204,8 +202,6 @@ class _Run:
     def _seconds(self, expression: Expression) -> float:
         return expression.seconds(grace=self._job.terms.grace, poll=self._job.terms.poll)
 
-    def _hold(self) -> float:
-        return self._seconds(self._scenario.expect.hold) if self._job.hold is None else self._job.hold
 
 
 class _Watch:

@@ -94,11 +94,10 @@ def run(
         Job(
             scenario=scenario,
             target=target,
-            terms=Terms(grace, poll),
+            terms=Terms(grace, poll, hold),
             seed=seed,
             repeat=number,
             ready_within=ready,
-            hold=hold,
             detector=target.detector if isinstance(target, PodTarget) else None,
         )
         for number in range(1, repeat + 1)

@@ -92,8 +92,8 @@ def again(job: Job) -> str:
     words += ["--grace", show_duration(job.terms.grace), "--poll", show_duration(job.terms.poll)]
     if job.detector:
         words += ["--detector", job.detector]
-    if job.hold is not None:
-        words += ["--hold", show_duration(job.hold)]
+    if job.terms.hold is not None:
+        words += ["--hold", show_duration(job.terms.hold)]
     return shlex.join([*words, *job.target.arguments()])
 
 

@@ -28,6 +28,13 @@ class Behaviour:
 
 def signature(seen: Timeline) -> Proof:
     """Bytes acknowledged by the kernel, none by the application."""
-    told = max((e.data["acknowledged"] for e in seen.of("client", "progress")), default=0)
-    silent = Proof(not told, "no application acknowledgement" if not told else f"the client acknowledged {told}")
-    return all_of(peer_acknowledges(seen), silent)
+    return all_of(peer_acknowledges(seen), _application_is_silent(seen))
+
+
+def _application_is_silent(seen: Timeline) -> Proof:
+    told = [e.data["acknowledged"] for e in seen.of("client", "progress")]
+    if not told:
+        return Proof(False, "the client never said how far it is")
+    if any(told):
+        return Proof(False, f"the client's application acknowledged {max(told)} bytes")
+    return Proof(True, "no application acknowledgement")

@@ -1,0 +1,70 @@
+"""Timelines written by hand, for tests of what is read off them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from harness.timeline import Event, Sample, Timeline, make
+
+STEP = 0.05
+#: What the hand-written server sends a second.
+RATE = 100_000
+
+
+def sample(t: float, **fields: Any) -> Sample:
+    return Sample(**{"t": t, "state": "ESTABLISHED", "outq": 0, "snd_wnd": 65536, "bytes_acked": 1} | fields)
+
+
+def times(start: float, end: float) -> Iterator[float]:
+    count = round((end - start) / STEP)
+    return (start + n * STEP for n in range(count))
+
+
+def flowing(start: float, end: float, outq: int = 0) -> list[Sample]:
+    """Bytes sent and acknowledged all along."""
+    return [sample(t, bytes_acked=1 + int(t * RATE), outq=outq) for t in times(start, end)]
+
+
+def stuck(start: float, end: float, **fields: Any) -> list[Sample]:
+    """Nothing acknowledged from ``start`` on, bytes queued, the window closed."""
+    return [
+        sample(t, **{"bytes_acked": 1 + int(start * RATE), "outq": 1000, "snd_wnd": 0} | fields)
+        for t in times(start, end)
+    ]
+
+
+def orphaned(start: float, end: float, **fields: Any) -> list[Sample]:
+    return stuck(start, end, **{"state": "FIN_WAIT1", "orphan": True} | fields)
+
+
+def event(t: float, kind: str, name: str, **data: Any) -> Event:
+    return Event(t=t, kind=kind, name=name, data=data)
+
+
+def progress(start: float, end: float, acknowledging: bool) -> list[Event]:
+    return [
+        event(t, "client", "progress", received=int(t * RATE), acknowledged=int(t * RATE) if acknowledging else 0)
+        for t in times(start, end)
+    ]
+
+
+def status(t: float, *, listed: bool, lock_held: bool | None = None, **more: Any) -> Event:
+    seat = {"lock_held": listed if lock_held is None else lock_held}
+    return event(t, "registry", "status", listed=listed, sessions=[{}] if listed else [], **seat, **more)
+
+
+Part = Iterable[Sample | Event] | Event
+
+
+def line(*parts: Part) -> Timeline:
+    """One timeline of samples and events in any order."""
+    samples: list[Sample] = []
+    events: list[Event] = []
+    for part in parts:
+        for item in [part] if isinstance(part, Event) else part:
+            if isinstance(item, Sample):
+                samples.append(item)
+            else:
+                events.append(item)
+    return make(samples, events)
