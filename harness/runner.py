@@ -203,7 +203,6 @@ class _Run:
         return expression.seconds(grace=self._job.terms.grace, poll=self._job.terms.poll)
 
 
-
 class _Watch:
     """Looks at a session until a moment, asking the target for its books now and then."""
 

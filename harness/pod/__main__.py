@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from collections.abc import Callable
+from typing import TypeVar
 
 from harness import plugins
 from harness.errors import InputError
@@ -13,6 +16,20 @@ from harness.pod.stream import SLICE_BYTES, SLICE_INTERVAL, Stream
 from harness.pod.watchdog import DEFAULT_POLL, GRACE_VARIABLE, grace_from_environment
 from netns import units
 from netns.errors import UnitError
+
+_T = TypeVar("_T")
+
+
+def _quantity(parse: Callable[[object], _T]) -> Callable[[str], _T]:
+    """The parser of a quantity, with its own words for what argparse would call an invalid value."""
+
+    def parsed(text: str) -> _T:
+        try:
+            return parse(text)
+        except UnitError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return parsed
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -27,22 +44,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--grace",
-        type=units.duration,
+        type=_quantity(units.duration),
         help=f'such as "30s" (default: ${GRACE_VARIABLE}, else 30s; not below 5s)',
     )
-    parser.add_argument("--poll", type=units.duration, default=DEFAULT_POLL, help="default: 2s")
-    parser.add_argument("--slice-size", type=units.size, default=SLICE_BYTES, help="default: 32KiB")
-    parser.add_argument("--slice-interval", type=units.duration, default=SLICE_INTERVAL, help="default: 50ms")
+    parser.add_argument("--poll", type=_quantity(units.duration), default=DEFAULT_POLL, help="default: 2s")
+    parser.add_argument("--slice-size", type=_quantity(units.size), default=SLICE_BYTES, help="default: 32KiB")
+    parser.add_argument(
+        "--slice-interval", type=_quantity(units.duration), default=SLICE_INTERVAL, help="default: 50ms"
+    )
     return parser
 
 
 def main() -> int:
     """Parse the arguments and serve."""
     parser = _parser()
-    try:
-        options = parser.parse_args()
-    except UnitError as error:  # pragma: no cover - argparse turns it into a usage error
-        parser.error(str(error))
+    options = parser.parse_args()
     try:
         module = plugins.load(detectors, options.detector, "detector")
     except InputError as error:
@@ -54,7 +70,9 @@ def main() -> int:
         run(pod, options.host, options.port)
     except OSError as error:
         where = f"{options.host}:{options.port}"
-        print(f"cannot listen on {where}: {error.strerror or error}; choose another --port", file=sys.stderr)
+        print(
+            f"cannot listen on {where}: {os.strerror(error.errno or 0).lower()}; choose another --port", file=sys.stderr
+        )
         return 2
     return 0
 

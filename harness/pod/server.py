@@ -106,5 +106,5 @@ def stacks() -> dict[str, list[str]]:
 def run(pod: Pod, host: str, port: int) -> None:
     """Serve until interrupted; raises OSError if the port is taken."""
     with pod.listen(host, port) as server, contextlib.suppress(KeyboardInterrupt):
-        log("listening", host=host, port=port, websockets=websockets_version)
+        log("listening", host=host, port=server.socket.getsockname()[1], websockets=websockets_version)
         server.serve_forever()

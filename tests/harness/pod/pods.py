@@ -1,0 +1,61 @@
+"""A pod as a process of its own on the loopback, and the questions one asks it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from typing import Any
+
+PATIENCE = 60.0
+_STEP = 0.02
+
+
+class PodProcess:
+    """A running pod. ``port`` is the one it was given by the kernel."""
+
+    def __init__(self, popen: subprocess.Popen[str]) -> None:
+        self.popen = popen
+        assert popen.stdout is not None
+        listening = json.loads(popen.stdout.readline())
+        assert listening["event"] == "listening", listening
+        self.port: int = listening["port"]
+
+    def url(self, client: str = "me") -> str:
+        return f"ws://127.0.0.1:{self.port}/?client={client}"
+
+    def get(self, path: str) -> Any:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=PATIENCE) as response:
+            return json.load(response)
+
+    def log_line(self, event: str) -> dict[str, Any]:
+        """The next log line of an event."""
+        assert self.popen.stdout is not None
+        for line in self.popen.stdout:
+            fields: dict[str, Any] = json.loads(line)
+            if fields["event"] == event:
+                return fields
+        raise AssertionError(f"the pod ended without logging {event!r}")
+
+
+@contextlib.contextmanager
+def pod(*options: str) -> Iterator[PodProcess]:
+    command = [sys.executable, "-m", "harness.pod", "--port", "0", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as popen:
+        try:
+            yield PodProcess(popen)
+        finally:
+            popen.kill()
+
+
+def eventually(condition: Callable[[], Any]) -> Any:
+    """What ``condition`` gives once it is true."""
+    deadline = time.monotonic() + PATIENCE
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(_STEP)
+    return found

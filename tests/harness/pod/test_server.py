@@ -1,0 +1,113 @@
+"""The pod over real sockets: seats, the registry, flow control, its answers and its log."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from tests.harness.pod.pods import eventually, pod
+
+
+def test_it_streams_slices_of_the_size_asked_for() -> None:
+    with pod("--slice-size", "1000B", "--slice-interval", "10ms") as server, connect(server.url()) as client:
+        assert [len(client.recv()) for _ in range(3)] == [1000, 1000, 1000]
+
+
+def test_a_session_is_listed_for_as_long_as_it_lasts_and_holds_the_seat() -> None:
+    with pod() as server:
+        assert server.get("/sessions") == []
+        assert server.get("/pool") == {"lockHeld": False}
+        with connect(server.url("alice")) as client:
+            client.recv()
+            (session,) = server.get("/sessions")
+            assert session["client"] == "alice"
+            assert session["bytes"] > 0
+            assert session["drops"] == {}
+            assert {"id", "started"} <= set(session)
+            assert server.get("/pool") == {"lockHeld": True}
+        eventually(lambda: server.get("/sessions") == [])
+        assert server.get("/pool") == {"lockHeld": False}
+
+
+def test_a_client_without_a_seat_is_told_to_try_again_later() -> None:
+    with pod() as server, connect(server.url("first")) as first:
+        first.recv()
+        with connect(server.url("second")) as second, pytest.raises(ConnectionClosed) as caught:
+            second.recv()
+        assert caught.value.rcvd is not None
+        assert (caught.value.rcvd.code, caught.value.rcvd.reason) == (1013, "no seat is free, try again later")
+        assert [session["client"] for session in server.get("/sessions")] == ["first"]
+
+
+def test_more_seats_serve_more_clients_at_once() -> None:
+    with pod("--seats", "2") as server, connect(server.url("a")) as a, connect(server.url("b")) as b:
+        a.recv()
+        assert server.get("/pool") == {"lockHeld": True}
+        b.recv()
+        assert {session["client"] for session in server.get("/sessions")} == {"a", "b"}
+
+
+def test_slices_are_shed_once_the_window_is_full_and_the_client_counts() -> None:
+    with pod("--slice-interval", "5ms") as server, connect(server.url()) as client:
+        client.send(json.dumps({"type": "params", "slice_bytes_rx": 0}))
+        (session,) = eventually(lambda: [s for s in server.get("/sessions") if s["drops"].get("window")])
+        # The last slice is sent while the window is not yet exceeded.
+        assert 256 * 1024 < session["bytes"] <= 256 * 1024 + 32 * 1024
+        assert server.log_line("slices_dropped")["drops"]["window"] > 0
+        client.send(json.dumps({"type": "params", "slice_bytes_rx": session["bytes"]}))
+        eventually(lambda: server.get("/sessions")[0]["bytes"] > session["bytes"])
+
+
+@pytest.mark.parametrize("message", ["not json", "[]", "7", '{"type": "params"}', '{"slice_bytes_rx": 1}', b"\x00\xff"])
+def test_what_it_does_not_understand_it_passes_over(message: str | bytes) -> None:
+    with pod() as server, connect(server.url()) as client:
+        client.send(message)
+        client.send(json.dumps({"type": "params", "slice_bytes_rx": 5}))
+        eventually(lambda: server.get("/sessions")[0]["acknowledged"] == 5)
+
+
+def test_a_close_by_the_client_is_logged_as_such() -> None:
+    with pod() as server:
+        with connect(server.url("bob")) as client:
+            client.recv()
+        assert server.log_line("session_opened")["client"] == "bob"
+        closed = server.log_line("session_closed")
+        assert (closed["client"], closed["reason"]) == ("bob", "client_closed")
+        assert closed["bytes"] > 0
+
+
+def test_it_is_always_healthy() -> None:
+    with pod() as server:
+        assert server.get("/healthz") == {"status": "healthy"}
+
+
+def test_a_port_in_use_is_one_clear_line_and_exit_code_2() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            [sys.executable, "-m", "harness.pod", "--port", str(port)], capture_output=True, text=True, check=False
+        )
+    assert done.returncode == 2
+    assert done.stderr == f"cannot listen on 127.0.0.1:{port}: address already in use; choose another --port\n"
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--detector", "bytes-aked"], "unknown detector 'bytes-aked'; did you mean 'bytes-acked'?"),
+        (["--grace", "30"], "a duration needs a unit: got '30'"),
+        (["--detector", "no.such"], "cannot import detector 'no.such'"),
+    ],
+)
+def test_bad_options_are_told_in_a_line(options: list[str], says: str) -> None:
+    done = subprocess.run([sys.executable, "-m", "harness.pod", *options], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from harness.pod.stream import Stream
+
+
+def test_slices_come_at_a_fixed_rate_from_the_start_on() -> None:
+    slices = list(itertools.islice(Stream(size=10, interval=0.5).slices(100.0), 3))
+    assert [due for due, _ in slices] == [100.0, 100.5, 101.0]
+    assert [len(payload) for _, payload in slices] == [10, 10, 10]
+
+
+def test_the_default_is_640_kibibytes_a_second() -> None:
+    stream = Stream()
+    assert stream.size / stream.interval == pytest.approx(640 * 1024)

@@ -1,0 +1,17 @@
+"""No watchdog, and the library's keepalive every second instead of every 20: the wedge without the wait."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.pod.detectors.none import NoDetector
+
+
+class ImpatientPing(NoDetector):
+    def serve_options(self) -> Mapping[str, Any]:
+        return {"ping_interval": 1, "ping_timeout": 90}
+
+
+def create(_grace: float, _poll: float) -> ImpatientPing:
+    return ImpatientPing()
