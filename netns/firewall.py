@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 from pyroute2.nftables.expressions import ipv4addr, verdict
 from pyroute2.nftables.main import NFTables
@@ -10,6 +11,7 @@ from pyroute2.nftables.main import NFTables
 from netns.host import Host
 
 _NF_DROP = 0
+_NF_ACCEPT = 1
 _tables = itertools.count()
 
 
@@ -22,16 +24,23 @@ class Cut:
         self._table = f"cut{next(_tables)}"
         with router.entered(), NFTables() as nft:
             nft.table("add", name=self._table)
-            nft.chain("add", table=self._table, name="drop", hook="forward", type="filter", policy=1)
-            matches = []
-            if direction != "from":
-                matches.append(ipv4addr(dst=ip))
-            if direction != "to":
-                matches.append(ipv4addr(src=ip))
-            for match in matches:
-                nft.rule("add", table=self._table, chain="drop", expressions=(match, verdict(code=_NF_DROP)))
+            try:
+                self._drop(nft, _matches(ip, direction))
+            except BaseException:
+                nft.table("del", name=self._table)
+                raise
+
+    def _drop(self, nft: NFTables, matches: list[Any]) -> None:
+        nft.chain("add", table=self._table, name="drop", hook="forward", type="filter", policy=_NF_ACCEPT)
+        for match in matches:
+            nft.rule("add", table=self._table, chain="drop", expressions=(match, verdict(code=_NF_DROP)))
 
     def heal(self) -> None:
         """Forward again."""
         with self._router.entered(), NFTables() as nft:
             nft.table("del", name=self._table)
+
+
+def _matches(ip: str, direction: str) -> list[Any]:
+    matches = {"to": [ipv4addr(dst=ip)], "from": [ipv4addr(src=ip)]}
+    return matches.get(direction) or matches["to"] + matches["from"]

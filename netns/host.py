@@ -6,22 +6,17 @@ import contextlib
 import os
 import socket
 import subprocess
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from pyroute2 import IPRoute
 
-from netns import _libc, netlink
+from netns import _libc, netlink, rtnetlink
+from netns.errors import LabError
 from netns.sockets import DestroyListener, SocketReader
 
 _T = TypeVar("_T")
-
-# include/uapi/linux/rtnetlink.h, if_link.h, ip.h
-_RTM_SETLINK = 19
-_IFLA_AF_SPEC = 26
-_IFLA_INET_CONF = 1
-_IPV4_DEVCONF_FORWARDING = 1
-_NLA_F_NESTED = 0x8000
 
 LOOPBACK = 1
 """The interface index of ``lo`` in every network namespace."""
@@ -30,28 +25,23 @@ LOOPBACK = 1
 class Host:
     """One network namespace; it lives as long as something holds it: this object, a process, a socket.
 
-    Methods may be called from any thread, but not from two at once.
+    Methods may be called from any thread, but not from two at once. Raises LabError where this
+    process may not make namespaces.
     """
 
     def __init__(self, name: str, *, is_router: bool = False) -> None:
         self.name = name
         self.is_router = is_router
         self.has_default_route = False
-        self._home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            self._fd = self._create()
-            self._routes = self._inside(IPRoute)
-        except BaseException:
-            os.close(self._home)
-            raise
-        self._routes.link("set", index=LOOPBACK, state="up")
-
-    def _create(self) -> int:
-        _libc.unshare(_libc.CLONE_NEWNET)
-        try:
-            return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        finally:
-            _libc.setns(self._home, _libc.CLONE_NEWNET)
+        self._held = contextlib.ExitStack()
+        self._of_thread = threading.local()
+        with _keeping_place(), contextlib.ExitStack() as held:
+            _unshare(name)
+            self._fd = _here()
+            held.callback(os.close, self._fd)
+            self._rtnetlink = held.enter_context(netlink.open_socket(netlink.NETLINK_ROUTE))
+            self.configure(rtnetlink.up(LOOPBACK))
+            self._held = held.pop_all()
 
     def __repr__(self) -> str:
         return f"Host({self.name!r})"
@@ -60,19 +50,28 @@ class Host:
         """The descriptor that holds the namespace; whoever inherits it keeps the host alive."""
         return self._fd
 
+    def configure(self, *requests: netlink.Request) -> None:
+        """Ask for changes to the host's interfaces (netns.rtnetlink); raises OSError for the first refused."""
+        netlink.call(self._rtnetlink, *requests)
+
     @property
     def routes(self) -> IPRoute:
-        """rtnetlink of this host: links, addresses, routes, qdiscs."""
-        return self._routes
+        """pyroute2's rtnetlink of this host, for what need not be quick: queueing disciplines.
+
+        One a thread: used by another thread, an IPRoute opens itself anew in that thread's own
+        namespace, and would there change an interface of the same number.
+        """
+        if not hasattr(self._of_thread, "routes"):
+            self._of_thread.routes = self._held.enter_context(self._inside(IPRoute))
+        found: IPRoute = self._of_thread.routes
+        return found
 
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
         """Have the calling thread (no other) act inside the host."""
-        _libc.setns(self._fd, _libc.CLONE_NEWNET)
-        try:
+        with _keeping_place():
+            _libc.setns(self._fd, _libc.CLONE_NEWNET)
             yield
-        finally:
-            _libc.setns(self._home, _libc.CLONE_NEWNET)
 
     def _inside(self, make: Callable[[], _T]) -> _T:
         with self.entered():
@@ -100,35 +99,39 @@ class Host:
         """A listener for the ends of this host's TCP sockets."""
         return self._inside(DestroyListener)
 
-    def forward(self, index: int) -> None:
-        """Let the host route IPv4 packets that arrive at interface ``index``.
-
-        By netlink rather than /proc/sys, which containers mount read-only
-        (net/ipv4/devinet.c, inet_set_link_af).
-        """
-        conf = netlink.attribute(_IPV4_DEVCONF_FORWARDING, (1).to_bytes(4, "little"))
-        inet = netlink.attribute(_IFLA_INET_CONF | _NLA_F_NESTED, conf)
-        family = netlink.attribute(socket.AF_INET | _NLA_F_NESTED, inet)
-        body = bytes(4) + index.to_bytes(4, "little") + bytes(8)
-        body += netlink.attribute(_IFLA_AF_SPEC | _NLA_F_NESTED, family)
-        request = netlink.message(_RTM_SETLINK, netlink.NLM_F_ACK, body)
-        with self._inside(lambda: netlink.open_socket(netlink.NETLINK_ROUTE)) as sock:
-            netlink.call(sock, request, f"forwarding on {self.name}")
-
-    def route_by_default(self, gateway: str) -> None:
-        """Send what has no better route to ``gateway``."""
-        self._routes.route("add", dst="0.0.0.0/0", gateway=gateway)
-        self.has_default_route = True
-
     def close(self) -> None:
         """End every TCP connection of the host and let go of the namespace.
 
         A connection which still has bytes to send would otherwise keep the namespace in the kernel
         for minutes after the last process is gone.
         """
-        with contextlib.closing(self.socket_reader()) as reader:
+        with self._held, contextlib.closing(self.socket_reader()) as reader:
             for sample in reader.connections():
                 reader.destroy(sample)
-        self._routes.close()
-        os.close(self._fd)
-        os.close(self._home)
+
+
+def _unshare(name: str) -> None:
+    try:
+        _libc.unshare(_libc.CLONE_NEWNET)
+    except PermissionError as error:
+        raise LabError(
+            f"cannot make host {name!r}: this process may not make network namespaces; "
+            "build the lab inside netns.isolation.run, which needs no root"
+        ) from error
+
+
+def _here() -> int:
+    return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+
+
+@contextlib.contextmanager
+def _keeping_place() -> Iterator[None]:
+    """Have the calling thread end in the network namespace that it began in."""
+    home = _here()
+    try:
+        yield
+    finally:
+        try:
+            _libc.setns(home, _libc.CLONE_NEWNET)
+        finally:
+            os.close(home)

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 
 from netns import units
 from netns.units import BitRate, Duration, Share
-
-#: tc-netem(8): the tables that iproute2 ships; "uniform" is what the kernel does without a table.
-Distribution = Literal["uniform", "normal", "pareto", "paretonormal"]
 
 #: Of these the queue may hold 50 ms (at least two full frames) before it drops, as a home router's might.
 _TBF_LATENCY = 0.05
@@ -22,7 +17,7 @@ class Impairment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     delay: Duration = Duration(0)
     jitter: Duration = Duration(0)
-    distribution: Distribution = "uniform"
+    """Half the width of the band, around ``delay``, in which delays are spread evenly."""
     loss: Share = Share(0)
     duplicate: Share = Share(0)
     reorder: Share = Share(0)
@@ -36,8 +31,6 @@ class Impairment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             raise ValueError(f"jitter of {units.show_duration(self.jitter)} needs a delay to vary")
         if self.reorder and not self.delay:
             raise ValueError(f"reorder of {self.reorder:.1%} needs a delay, or all packets are equally early")
-        if self.distribution != "uniform" and not self.jitter:
-            raise ValueError(f"distribution {self.distribution!r} needs a jitter to shape")
 
     @property
     def needs_netem(self) -> bool:

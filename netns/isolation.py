@@ -18,7 +18,7 @@ import select
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -46,15 +46,22 @@ def run(work: Callable[[], int]) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     launcher = os.getpid()
-    gate = os.fork()
-    if gate == 0:
-        os.close(report_read)
-        _run_gate(work, launcher, (alive_read, alive_write), report_write)
-    for fd in (alive_read, alive_write, report_write):
-        os.close(fd)
-    with _forwarding(gate):
+    # Held back until somebody handles them, here and in the worker: the gate and init never do.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)
+    try:
+        gate = os.fork()
+        if gate == 0:
+            os.close(report_read)
+            _run_gate(work, launcher, (alive_read, alive_write), report_write)
+        for fd in (alive_read, alive_write, report_write):
+            os.close(fd)
+        forwarding = _Forwarding(gate)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    with forwarding:
         with os.fdopen(report_read, "rb") as report:
             refusal = report.read().decode()
+        forwarding.begin()
         _, status = os.waitpid(gate, 0)
     if refusal:
         raise IsolationError(refusal)
@@ -67,20 +74,33 @@ def exit_code(status: int) -> int:
     return code if code >= 0 else 128 - code
 
 
-@contextlib.contextmanager
-def _forwarding(gate: int) -> Iterator[None]:
-    """Pass the signals that mean "stop" on to the lab's session, which the terminal does not reach."""
+class _Forwarding:
+    """Passes the signals that mean "stop" on to the lab's session, which the terminal does not reach."""
 
-    def forward(number: int, _: FrameType | None) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(gate, number)
+    def __init__(self, gate: int) -> None:
+        self._gate = gate
+        self._early: list[int] | None = []
+        self._before = {number: signal.signal(number, self._forward) for number in _FORWARDED}
 
-    before = {number: signal.signal(number, forward) for number in _FORWARDED}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    def begin(self) -> None:
+        """There is a worker now: pass on what came before it did."""
+        early, self._early = self._early, None
+        for number in early or ():
+            self._forward(number, None)
+
+    def _forward(self, number: int, _: FrameType | None) -> None:
+        if self._early is not None:
+            self._early.append(number)
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._gate, number)
 
 
 def _run_gate(work: Callable[[], int], launcher: int, alive: tuple[int, int], report: int) -> NoReturn:
@@ -88,8 +108,6 @@ def _run_gate(work: Callable[[], int], launcher: int, alive: tuple[int, int], re
     code = _BUG
     try:
         os.setsid()
-        for number in _FORWARDED:
-            signal.signal(number, signal.SIG_IGN)
         _unshare(os.geteuid(), os.getegid())
         # After the change of credentials, which clears it (prctl(2)).
         _libc.die_with_parent(signal.SIGKILL)
@@ -139,11 +157,12 @@ def _run_worker(work: Callable[[], int]) -> NoReturn:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _FORWARDED)
         code = work()
     except KeyboardInterrupt:
         code = 130
     except SystemExit as leaving:
-        code = leaving.code if isinstance(leaving.code, int) else 1
+        code = _exit_code_of(leaving)
     except BaseException:  # noqa: BLE001 (there is nobody above to raise it to)
         traceback.print_exc()
     finally:
@@ -151,6 +170,14 @@ def _run_worker(work: Callable[[], int]) -> NoReturn:
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code)
+
+
+def _exit_code_of(leaving: SystemExit) -> int:
+    """What the interpreter makes of it (sys.exit): nothing is success, a text is said and is failure."""
+    if leaving.code is None or isinstance(leaving.code, int):
+        return leaving.code or 0
+    print(leaving.code, file=sys.stderr)
+    return 1
 
 
 def _reap_until(worker: int) -> int:

@@ -13,6 +13,8 @@ from netns.link import End, Link
 
 #: RFC 2544's benchmarking range, 198.18.0.0/15, as /24 networks: two octets to count in.
 _NETWORKS = 512
+#: Some kernels put tunnel devices of their own (tunl0, sit0) into every new namespace; ours are numbered above.
+_FIRST_INDEX = 1000
 
 
 class Lab:
@@ -68,13 +70,7 @@ class Lab:
         number = next(self._networks)
         if number >= _NETWORKS:
             raise LabError(f"a lab has room for {_NETWORKS} links in 198.18.0.0/15; this would be one more")
-        link = Link(self._end(a, number, 1), self._end(b, number, 2))
-        for near, far in ((link.a, link.b), (link.b, link.a)):
-            if near.host.is_router:
-                near.host.forward(near.index)
-            elif far.host.is_router and not near.host.has_default_route:
-                near.host.route_by_default(far.ip)
-        return link
+        return Link(self._end(a, number, 1), self._end(b, number, 2))
 
     def _end(self, host: Host, network: int, position: int) -> End:
         interface = next(self._interfaces)
@@ -84,4 +80,5 @@ class Lab:
             # Locally administered (IEEE 802), unique in the lab.
             mac=f"02:00:00:00:{interface >> 8:02x}:{interface & 0xFF:02x}",
             ip=f"198.{18 + (network >> 8)}.{network & 0xFF}.{position}",
+            index=_FIRST_INDEX + interface,
         )

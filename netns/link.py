@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from netns import shaping
+from netns import rtnetlink, shaping
 from netns.errors import LabError
 from netns.firewall import Cut
 from netns.host import Host
 from netns.impairment import NONE, Impairment
+from netns.netlink import Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,32 +22,26 @@ class End:
     interface: str
     mac: str
     ip: str
-    index: int = 0
-    """The interface's number in its host; 0 until the link is made."""
+    index: int
+    """The interface's number in its host."""
 
 
 class Link:
     """The wire between two hosts. Made by :meth:`netns.lab.Lab.link`."""
 
     def __init__(self, a: End, b: End) -> None:
+        self.a, self.b = a, b
         self._asked: dict[str, Impairment] = {}
-        a.host.routes.link(
-            "add",
-            ifname=a.interface,
-            address=a.mac,
-            kind="veth",
-            peer={"ifname": b.interface, "address": b.mac, "net_ns_fd": b.host.fileno()},
-        )
-        self.a, self.b = (replace(end, index=end.host.routes.link_lookup(ifname=end.interface)[0]) for end in (a, b))
-        self._address()
-
-    def _address(self) -> None:
-        for near, far in ((self.a, self.b), (self.b, self.a)):
-            routes = near.host.routes
-            routes.addr("add", index=near.index, address=near.ip, prefixlen=24)
-            routes.link("set", index=near.index, state="up")
-            # Permanent, because an ARP reply stuck in a deep queue looks like an outage.
-            routes.neigh("add", ifindex=near.index, dst=far.ip, lladdr=far.mac, state="permanent")
+        wire = rtnetlink.veth((a.interface, a.index, a.mac), (b.interface, b.index, b.mac), b.host.fileno())
+        try:
+            a.host.configure(wire, *_settings(a, b))
+            b.host.configure(*_settings(b, a))
+        except BaseException:
+            with contextlib.suppress(OSError):
+                a.host.configure(rtnetlink.delete(a.index))
+            raise
+        for near, far in ((a, b), (b, a)):
+            near.host.has_default_route |= _leads_out(near, far)
 
     def __repr__(self) -> str:
         return f"Link({self.a.host.name!r}, {self.b.host.name!r})"
@@ -72,7 +67,9 @@ class Link:
         Carried out where they leave the far end. Raises UnsupportedError if the kernel lacks it.
         """
         near, far = self._ends(toward)
-        shaping.shape(far.host.routes, far.index, impairment, before=self.asked(toward))
+        # Out of the books first: a refusal leaves the link unimpaired.
+        before = self._asked.pop(near.host.name, NONE)
+        shaping.shape(far.host.routes, far.index, impairment, before)
         self._asked[near.host.name] = impairment
 
     @contextlib.contextmanager
@@ -100,3 +97,23 @@ class Link:
             f"the link between {self.a.host.name!r} and {self.b.host.name!r} ends at no router: "
             "a cut needs one, since a drop at an end would be seen by that end's own TCP"
         )
+
+
+def _settings(near: End, far: End) -> list[Request]:
+    """What makes the interface at ``near`` lead to ``far``."""
+    settings = [
+        rtnetlink.address(near.index, near.ip, 24),
+        rtnetlink.up(near.index),
+        # Permanent, because an ARP reply stuck in a deep queue looks like an outage.
+        rtnetlink.neighbour(near.index, far.ip, far.mac),
+    ]
+    if near.host.is_router:
+        settings.append(rtnetlink.forwarding(near.index))
+    if _leads_out(near, far):
+        settings.append(rtnetlink.default_route(far.ip))
+    return settings
+
+
+def _leads_out(near: End, far: End) -> bool:
+    """Whether the host at ``near`` sends what has no better route over this link."""
+    return far.host.is_router and not near.host.is_router and not near.host.has_default_route

@@ -6,12 +6,16 @@ import os
 import socket
 import struct
 from collections.abc import Iterator
+from typing import NamedTuple
 
 NLMSG_ERROR = 2
 NLMSG_DONE = 3
 NLM_F_REQUEST = 0x1
 NLM_F_ACK = 0x4
 NLM_F_DUMP = 0x300
+NLM_F_EXCL = 0x200
+NLM_F_CREATE = 0x400
+NLA_F_NESTED = 0x8000
 
 NETLINK_ROUTE = 0
 NETLINK_SOCK_DIAG = 4
@@ -19,6 +23,16 @@ NETLINK_SOCK_DIAG = 4
 _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
 _ERRNO = struct.Struct("=i")
+
+
+class Request(NamedTuple):
+    """Something to ask of the kernel with :func:`call`."""
+
+    what: str
+    """What it is called in an error."""
+    kind: int
+    body: bytes
+    flags: int = 0
 
 
 def open_socket(family: int, groups: int = 0) -> socket.socket:
@@ -40,6 +54,11 @@ def attribute(kind: int, payload: bytes) -> bytes:
     return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(payload), kind) + payload + bytes(-len(payload) % 4)
 
 
+def nest(kind: int, *inner: bytes) -> bytes:
+    """One attribute that holds others."""
+    return attribute(kind | NLA_F_NESTED, b"".join(inner))
+
+
 def messages(datagram: memoryview) -> Iterator[tuple[int, memoryview]]:
     """The (type, body) of every message in a datagram."""
     at = 0
@@ -49,12 +68,15 @@ def messages(datagram: memoryview) -> Iterator[tuple[int, memoryview]]:
         at += (length + 3) & ~3
 
 
-def attributes(body: memoryview, at: int) -> Iterator[tuple[int, memoryview]]:
-    """The (type, payload) of every attribute that follows offset ``at``."""
-    while at + _ATTRIBUTE.size <= len(body):
+def find_attribute(body: memoryview, at: int, wanted: int) -> memoryview | None:
+    """The payload of the first attribute of type ``wanted`` at or after offset ``at``; None if there is none."""
+    end = len(body) - _ATTRIBUTE.size
+    while at <= end:
         length, kind = _ATTRIBUTE.unpack_from(body, at)
-        yield kind, body[at + _ATTRIBUTE.size : at + length]
+        if kind == wanted:
+            return body[at + _ATTRIBUTE.size : at + length]
         at += (length + 3) & ~3
+    return None
 
 
 def raise_for_error(body: memoryview, what: str) -> None:
@@ -77,9 +99,19 @@ def dump(sock: socket.socket, request: bytes, what: str) -> Iterator[memoryview]
             yield body
 
 
-def call(sock: socket.socket, request: bytes, what: str) -> None:
-    """Send a request made with NLM_F_ACK and wait for its acknowledgement; raises OSError."""
-    sock.send(request)
-    for kind, body in messages(memoryview(sock.recv(1 << 16))):
-        if kind == NLMSG_ERROR:
-            raise_for_error(body, what)
+def call(sock: socket.socket, *requests: Request) -> None:
+    """Ask for all of ``requests`` in one datagram, in this order; raises OSError for the first that is refused.
+
+    The kernel tries every one, whatever became of those before it, and answers each with a datagram
+    of its own (net/netlink/af_netlink.c, netlink_rcv_skb).
+    """
+    sock.send(b"".join(message(asked.kind, asked.flags | NLM_F_ACK, asked.body) for asked in requests))
+    refused: OSError | None = None
+    for asked in requests:
+        try:
+            _, body = next(messages(memoryview(sock.recv(1 << 16))))
+            raise_for_error(body, asked.what)
+        except OSError as error:
+            refused = refused or error
+    if refused is not None:
+        raise refused

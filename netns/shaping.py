@@ -22,13 +22,22 @@ def shape(routes: IPRoute, index: int, impairment: Impairment, before: Impairmen
     kernel lacks a discipline, and then leaves the interface unimpaired.
     """
     if before != NONE:
-        routes.tc("del", index=index, parent=_ROOT)
+        _clear(routes, index)
     parent = _ROOT
-    if impairment.needs_netem:
-        _add(routes, "netem", index, _NETEM_HANDLE, parent, **netem_options(impairment))
-        parent = _NETEM_HANDLE | 1
-    if impairment.rate:
-        _add(routes, "tbf", index, _TBF_HANDLE, parent, **tbf_options(impairment.rate))
+    try:
+        if impairment.needs_netem:
+            _add(routes, "netem", index, _NETEM_HANDLE, parent, **netem_options(impairment))
+            parent = _NETEM_HANDLE | 1
+        if impairment.rate:
+            _add(routes, "tbf", index, _TBF_HANDLE, parent, **tbf_options(impairment.rate))
+    except BaseException:
+        if parent != _ROOT:
+            _clear(routes, index)
+        raise
+
+
+def _clear(routes: IPRoute, index: int) -> None:
+    routes.tc("del", index=index, parent=_ROOT)
 
 
 def _add(routes: IPRoute, kind: str, index: int, handle: int, parent: int, **options: float) -> None:
@@ -47,5 +56,5 @@ def has_discipline(routes: IPRoute, index: int, kind: str) -> bool:
         _add(routes, kind, index, _NETEM_HANDLE, _ROOT, **options)
     except UnsupportedError:
         return False
-    routes.tc("del", index=index, parent=_ROOT)
+    _clear(routes, index)
     return True

@@ -1,13 +1,14 @@
 """What the kernel knows of every TCP socket of a host, read from outside the processes that own them.
 
 One sock_diag dump (sock_diag(7), net/ipv4/inet_diag.c) reads all sockets of a port, filtered in the
-kernel. It is unpacked here by one struct each: pyroute2's general decoder takes 3.4 s for 10,000
-sockets where this takes a tenth of one.
+kernel. It is unpacked here by a few structs: pyroute2's general decoder takes 3.4 s for 10,000
+connections where this takes less than a tenth of one.
 """
 
 from __future__ import annotations
 
 import errno
+import functools
 import ipaddress
 import socket
 import struct
@@ -26,9 +27,10 @@ _NLMSG_MIN_TYPE = 0x10
 _REQUEST = struct.Struct("=BBBxI")
 _ID_PORTS = struct.Struct("!HH")
 _ID_REST = struct.Struct("=16s16sIQ")
-# inet_diag_msg: family, state, timer, retrans | id | expires, rqueue, wqueue, uid, inode
-_MSG_HEAD = struct.Struct("=BBBB")
-_MSG_TAIL = struct.Struct("=IIIII")
+# inet_diag_msg: family, state, timer, retrans, ports and addresses (in network order) | interface, cookie |
+# expires, rqueue, wqueue, uid, inode
+_MSG_HEAD = struct.Struct("!BB2xHH16s16s")
+_MSG_TAIL = struct.Struct("=4xII4xI")
 _MSG_SIZE = 72
 _TAIL_AT = 52
 
@@ -108,9 +110,8 @@ class SocketReader:
         family = sample.raw[0]
         head = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, _CONNECTIONS)
         body = head + sample.raw[4:_TAIL_AT]
-        request = netlink.message(_SOCK_DESTROY, netlink.NLM_F_ACK, body)
         try:
-            netlink.call(self._sock, request, "SOCK_DESTROY")
+            netlink.call(self._sock, netlink.Request("SOCK_DESTROY", _SOCK_DESTROY, body))
         except OSError as error:
             if error.errno == errno.ENOENT:
                 return False
@@ -163,28 +164,29 @@ def _dump_request(family: int, port: int, states: int) -> bytes:
 
 
 def _unpack(body: memoryview, now: float) -> Sample:
-    family, state, _, _ = _MSG_HEAD.unpack_from(body)
-    sport, dport = _ID_PORTS.unpack_from(body, 4)
-    source, destination, _, _ = _ID_REST.unpack_from(body, 8)
-    _, rqueue, wqueue, _, inode = _MSG_TAIL.unpack_from(body, _TAIL_AT)
-    info = None
-    for kind, payload in netlink.attributes(body, _MSG_SIZE):
-        if kind == _INET_DIAG_INFO:
-            info = tcp_info.parse(payload)
+    family, state, source_port, destination_port, source, destination = _MSG_HEAD.unpack_from(body)
+    rqueue, wqueue, inode = _MSG_TAIL.unpack_from(body, _TAIL_AT)
     return Sample(
         now,
-        Address(_address(family, source), sport),
-        Address(_address(family, destination), dport),
+        Address(_ip(family, source), source_port),
+        Address(_ip(family, destination), destination_port),
         tcp_info.state_name(state),
         wqueue,
         rqueue,
         inode,
-        info,
+        _info(body),
         bytes(body[:_MSG_SIZE]),
     )
 
 
-def _address(family: int, raw: bytes) -> str:
+def _info(body: memoryview) -> TcpInfo | None:
+    payload = netlink.find_attribute(body, _MSG_SIZE, _INET_DIAG_INFO)
+    return None if payload is None else tcp_info.parse(payload)
+
+
+# Ten thousand clients are seldom ten thousand addresses.
+@functools.lru_cache(maxsize=1024)
+def _ip(family: int, raw: bytes) -> str:
     if family == socket.AF_INET:
         return socket.inet_ntop(socket.AF_INET, raw[:4])
     mapped = ipaddress.IPv6Address(raw).ipv4_mapped

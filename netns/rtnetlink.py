@@ -1,0 +1,115 @@
+"""The rtnetlink requests that make a link (rtnetlink(7)), written out because a lab must start in milliseconds.
+
+pyroute2 needs half a millisecond for each of a dozen calls; here all that concerns one host goes out
+in one datagram (:func:`netns.netlink.call`).
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+
+from netns import netlink
+from netns.netlink import Request, attribute, nest
+
+# include/uapi/linux/rtnetlink.h
+_RTM_NEWLINK = 16
+_RTM_DELLINK = 17
+_RTM_SETLINK = 19
+_RTM_NEWADDR = 20
+_RTM_NEWROUTE = 24
+_RTM_NEWNEIGH = 28
+_RT_TABLE_MAIN = 254
+_RTPROT_STATIC = 4
+_RTN_UNICAST = 1
+_RTA_GATEWAY = 5
+# if_link.h, veth.h, ip.h
+_IFLA_ADDRESS = 1
+_IFLA_IFNAME = 3
+_IFLA_LINKINFO = 18
+_IFLA_AF_SPEC = 26
+_IFLA_NET_NS_FD = 28
+_IFLA_INFO_KIND = 1
+_IFLA_INFO_DATA = 2
+_IFLA_INET_CONF = 1
+_IPV4_DEVCONF_FORWARDING = 1
+_VETH_INFO_PEER = 1
+_IFF_UP = 1
+# if_addr.h, neighbour.h
+_IFA_ADDRESS = 1
+_IFA_LOCAL = 2
+_NDA_DST = 1
+_NDA_LLADDR = 2
+_NUD_PERMANENT = 0x80
+
+_NEW = netlink.NLM_F_CREATE | netlink.NLM_F_EXCL
+
+_IFINFOMSG = struct.Struct("=BxHiII")  # family, type, index, flags, which of the flags to change
+_IFADDRMSG = struct.Struct("=BBBBI")  # family, prefix length, flags, scope, index
+_RTMSG = struct.Struct("=BBBBBBBBI")  # family, lengths, tos, table, protocol, scope, type, flags
+_NDMSG = struct.Struct("=BxxxiHBB")  # family, index, state, flags, type
+
+
+def veth(here: tuple[str, int, str], there: tuple[str, int, str], namespace: int) -> Request:
+    """A veth pair (veth(4)): each end's name, index and MAC; the far one in the namespace behind a descriptor."""
+    peer = nest(_VETH_INFO_PEER, _interface(*there), attribute(_IFLA_NET_NS_FD, _u32(namespace)))
+    kind = attribute(_IFLA_INFO_KIND, b"veth")
+    body = _interface(*here) + nest(_IFLA_LINKINFO, kind, nest(_IFLA_INFO_DATA, peer))
+    return Request(f"a veth pair {here[0]}, {there[0]}", _RTM_NEWLINK, body, _NEW)
+
+
+def delete(index: int) -> Request:
+    """Delete an interface; of a veth pair both ends go."""
+    return Request(f"deleting interface {index}", _RTM_DELLINK, _IFINFOMSG.pack(0, 0, index, 0, 0))
+
+
+def up(index: int) -> Request:
+    """Set an interface up."""
+    return Request(f"setting interface {index} up", _RTM_SETLINK, _IFINFOMSG.pack(0, 0, index, _IFF_UP, _IFF_UP))
+
+
+def forwarding(index: int) -> Request:
+    """Route IPv4 packets that arrive at an interface.
+
+    By netlink rather than /proc/sys, which containers mount read-only
+    (net/ipv4/devinet.c, inet_set_link_af).
+    """
+    conf = nest(_IFLA_INET_CONF, attribute(_IPV4_DEVCONF_FORWARDING, _u32(1)))
+    body = _IFINFOMSG.pack(0, 0, index, 0, 0) + nest(_IFLA_AF_SPEC, nest(socket.AF_INET, conf))
+    return Request(f"forwarding on interface {index}", _RTM_SETLINK, body)
+
+
+def address(index: int, ip: str, prefix: int) -> Request:
+    """Give an interface an IPv4 address and the route to its network."""
+    raw = socket.inet_aton(ip)
+    body = (
+        _IFADDRMSG.pack(socket.AF_INET, prefix, 0, 0, index) + attribute(_IFA_LOCAL, raw) + attribute(_IFA_ADDRESS, raw)
+    )
+    return Request(f"address {ip}/{prefix} on interface {index}", _RTM_NEWADDR, body, _NEW)
+
+
+def default_route(gateway: str) -> Request:
+    """Send what has no better route to ``gateway``."""
+    head = _RTMSG.pack(socket.AF_INET, 0, 0, 0, _RT_TABLE_MAIN, _RTPROT_STATIC, 0, _RTN_UNICAST, 0)
+    body = head + attribute(_RTA_GATEWAY, socket.inet_aton(gateway))
+    return Request(f"a default route by {gateway}", _RTM_NEWROUTE, body, _NEW)
+
+
+def neighbour(index: int, ip: str, mac: str) -> Request:
+    """Tell an interface for good which MAC address ``ip`` has, so that it never asks (arp(7))."""
+    head = _NDMSG.pack(socket.AF_INET, index, _NUD_PERMANENT, 0, 0)
+    body = head + attribute(_NDA_DST, socket.inet_aton(ip)) + attribute(_NDA_LLADDR, _mac(mac))
+    return Request(f"neighbour {ip} of interface {index}", _RTM_NEWNEIGH, body, _NEW)
+
+
+def _interface(name: str, index: int, mac: str) -> bytes:
+    head = _IFINFOMSG.pack(0, 0, index, 0, 0)
+    return head + attribute(_IFLA_IFNAME, name.encode() + b"\0") + attribute(_IFLA_ADDRESS, _mac(mac))
+
+
+def _mac(text: str) -> bytes:
+    return bytes.fromhex(text.replace(":", ""))
+
+
+def _u32(number: int) -> bytes:
+    return struct.pack("=I", number)
