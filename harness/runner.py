@@ -67,24 +67,23 @@ class Done:
 def run_all(jobs: Sequence[Job], views: Sequence[RunView], at_once: int, on_done: Callable[[Done], None]) -> list[Done]:
     """Run jobs, ``at_once`` of them at a time, and return what came of them in the order given.
 
-    The first that raises (TargetError: the server does not start) ends them all. Must be called in
-    namespaces of its own (netns.isolation).
+    Must be called in namespaces of its own (netns.isolation). The first job that raises (TargetError:
+    the server does not start) or an interrupt ends them all: the others are not waited for, since their
+    labs end with the namespaces anyway.
     """
-    with concurrent.futures.ThreadPoolExecutor(max_workers=max(1, at_once)) as pool:
-        stop = Stop()
-        futures = {
-            pool.submit(run_one, job, view, stop): n for n, (job, view) in enumerate(zip(jobs, views, strict=True))
-        }
-        results: dict[int, Done] = {}
-        try:
-            for future in concurrent.futures.as_completed(futures):
-                results[futures[future]] = future.result()
-                on_done(results[futures[future]])
-        except BaseException:
-            stop.requested = True
-            for future in futures:
-                future.cancel()
-            raise
+    pool = concurrent.futures.ThreadPoolExecutor(max_workers=at_once)
+    stop = Stop()
+    futures = {pool.submit(run_one, job, view, stop): n for n, (job, view) in enumerate(zip(jobs, views, strict=True))}
+    results: dict[int, Done] = {}
+    try:
+        for future in concurrent.futures.as_completed(futures):
+            results[futures[future]] = future.result()
+            on_done(results[futures[future]])
+    except BaseException:
+        stop.requested = True
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
     return [results[n] for n in sorted(results)]
 
 

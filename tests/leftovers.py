@@ -12,15 +12,25 @@ from netns.capabilities import read_file
 _PATIENCE = 10.0
 _STEP = 0.02
 
+#: Set in pytest's own environment, so that whatever the tests start, however deep, can be told from others.
+MARK = "HALFOPEN_TESTS"
+os.environ.setdefault(MARK, f"{os.getpid()}-{time.monotonic_ns()}")
+
 Stock = dict[str, frozenset[str]]
 
 
 def take_stock() -> Stock:
-    """Everything of each kind that there is now, by a name that no two have."""
-    pids = [entry for entry in os.listdir("/proc") if entry.isdigit()]
+    """The processes that tests started and the namespaces they are in, by names that no two have."""
+    pids = [entry for entry in os.listdir("/proc") if entry.isdigit() and _is_ours(entry)]
     return {
         "processes": frozenset(name for pid in pids if (name := _process(pid))),
         "namespaces": frozenset(f"{kind} {link}" for pid in pids for kind, link in _namespaces(pid)),
+    }
+
+
+def take_stock_of_the_machine() -> Stock:
+    """The same, and what belongs to no process; others may change that at any time."""
+    return take_stock() | {
         "interfaces": frozenset(os.listdir("/sys/class/net")),
         "mounts": frozenset((read_file("/proc/self/mounts") or "").splitlines()),
         "files in /run": frozenset(str(path) for path in Path("/run").glob("*")),
@@ -30,8 +40,9 @@ def take_stock() -> Stock:
 def since(before: Stock) -> dict[str, list[str]]:
     """What has come since ``before`` and stays; waits for what is about to go."""
     deadline = time.monotonic() + _PATIENCE
+    take = take_stock_of_the_machine if "interfaces" in before else take_stock
     while True:
-        now = take_stock()
+        now = take()
         left = {kind: sorted(now[kind] - before[kind]) for kind in now if now[kind] - before[kind]}
         if not left or time.monotonic() > deadline:
             return left
@@ -39,11 +50,20 @@ def since(before: Stock) -> dict[str, list[str]]:
 
 
 def network_namespaces() -> int | None:
-    """How many network namespaces the kernel holds, those without a process too; None if it does not tell."""
-    for line in (read_file("/proc/slabinfo") or "").splitlines():
-        if line.startswith("net_namespace "):
-            return int(line.split()[1])
-    return None
+    """How many network namespaces the kernel holds, those without a process too; None if it does not tell.
+
+    Each is an object of a slab of its own. Freed ones stay on per-CPU lists, and count, until it is shrunk.
+    """
+    slab = Path("/sys/kernel/slab/net_namespace")
+    try:
+        (slab / "shrink").write_text("1")
+        return int((slab / "objects").read_text().split()[0])
+    except (OSError, ValueError):
+        return None
+
+
+def _is_ours(pid: str) -> bool:
+    return f"{MARK}={os.environ[MARK]}" in (read_file(f"/proc/{pid}/environ") or "").split("\0")
 
 
 def _process(pid: str) -> str | None:
@@ -66,3 +86,22 @@ def _namespaces(pid: str) -> list[tuple[str, str]]:
         except OSError:
             continue
     return found
+
+
+def wait_for_a_stopped_process(ancestor: int, patience: float) -> int | None:
+    """The id of a process below ``ancestor`` that was stopped by a signal, None if there is none in time."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        for pid in processes_below(ancestor):
+            stat = read_file(f"/proc/{pid}/stat") or ""
+            if stat.rpartition(")")[2].split()[:1] == ["T"]:
+                return pid
+        time.sleep(_STEP)
+    return None
+
+
+def processes_below(pid: int) -> list[int]:
+    """The children of every thread of a process, and theirs (proc(5), task/.../children)."""
+    listings = [read_file(str(path)) or "" for path in Path(f"/proc/{pid}/task").glob("*/children")]
+    children = [int(child) for listing in listings for child in listing.split()]
+    return children + [below for child in children for below in processes_below(child)]

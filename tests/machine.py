@@ -19,12 +19,14 @@ def _why_no_labs() -> str | None:
 
 
 _NO_LABS = _why_no_labs()
-_NO_SETPRIV = None if shutil.which("setpriv") else "setpriv (util-linux) is not installed"
+_NO_UNSHARE = None if shutil.which("unshare") else "unshare (util-linux) is not installed"
 
-LACKING = [why for why in (_NO_LABS, _NO_SETPRIV) if why]
+LACKING = [why for why in (_NO_LABS, _NO_UNSHARE) if why]
 
 needs_labs = pytest.mark.skipif(_NO_LABS is not None, reason=str(_NO_LABS))
-needs_setpriv = pytest.mark.skipif(_NO_SETPRIV is not None, reason=str(_NO_SETPRIV))
+needs_unshare = pytest.mark.skipif(_NO_UNSHARE is not None, reason=str(_NO_UNSHARE))
 
-#: Runs a command as root without any capability: what an ordinary user is to the kernel.
-UNPRIVILEGED = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
+#: Runs a command as user 1000 without any capability, to whom this user's files still belong: an ordinary user, but
+#: one who can read a Python that is installed in root's home.
+UNPRIVILEGED = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
+needs_setpriv = needs_unshare

@@ -100,8 +100,10 @@ class Machine:
             data = self._sock.recv(_RECV_SIZE)
             self._protocol.receive_data(data) if data else self._protocol.receive_eof()
             self._handle_events()
-        if self._protocol.handshake_exc:
-            report("refused", why=str(self._protocol.handshake_exc))
+        refusal = self._protocol.handshake_exc
+        if refusal:
+            causes = [str(error) for error in (refusal, refusal.__cause__) if error]
+            report("refused", why=": ".join(causes))
             return False
         return True
 

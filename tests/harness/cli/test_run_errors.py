@@ -1,0 +1,158 @@
+"""Bad input: one clear line each, exit code 2, nothing started, nothing left."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.cli import app
+from netns import shaping
+from tests.harness.cli.tool import halfopen
+from tests.machine import needs_labs
+
+FREEZE = """
+title = "x"
+story = "x"
+truth = "dead"
+client = "draining"
+[[step]]
+at = "1s"
+fault = "freeze"
+[expect]
+session = "reaped"
+"""
+
+
+def refused(*arguments: str) -> str:
+    """The one line with which a call is refused."""
+    ran = halfopen(*arguments)
+    assert (ran.code, ran.out) == (2, ""), ran
+    lines = ran.err.splitlines()
+    assert len(lines) == 1, ran.err
+    assert lines[0].startswith("halfopen: ")
+    return lines[0].removeprefix("halfopen: ")
+
+
+def test_an_unknown_scenario() -> None:
+    assert refused("run", "frozne") == ("no scenario, suite, file or folder is called 'frozne'; did you mean 'frozen'?")
+
+
+@pytest.mark.parametrize("option", ["--grace", "--poll", "--hold", "--ready"])
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("30", "a duration needs a unit: got '30', write \"30s\""),
+        ("fast", "a duration is a number and a unit: got 'fast', write for example '30s'"),
+        ("3fortnights", "unknown unit 'fortnights' in '3fortnights': a duration is written in us, ms, s, min, h"),
+        ("0s", "must be more than nothing: got '0s'"),
+    ],
+)
+def test_a_bad_duration(option: str, value: str, says: str) -> None:
+    assert refused("run", option, value) == f"invalid value for '{option}': {says}"
+
+
+def test_a_bad_key_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(FREEZE.replace("[expect]", "[expect]\nsesion = 1"))
+    assert refused("run", str(file)) == f"{file}: unknown key 'expect.sesion'; did you mean 'session'?"
+
+
+def test_a_file_that_is_not_there() -> None:
+    assert refused("run", "nowhere.toml") == "no such scenario file: nowhere.toml"
+
+
+def test_a_file_in_place_of_the_out_folder(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("keep me")
+    said = refused("run", "clean_close", "--out", str(file))
+    assert said == f"--out '{file}' cannot be used: not a directory; name a folder that can be written to"
+    assert file.read_text() == "keep me"
+
+
+def test_an_unknown_detector() -> None:
+    assert refused("run", "--detector", "outq-ish") == "unknown detector 'outq-ish'; known are bytes-acked, none"
+
+
+def test_a_detector_for_a_server_that_is_not_the_pod() -> None:
+    assert refused("run", "--detector", "none", "--server", "x") == (
+        "--detector 'none' is the pod's; it has no effect on --server, so leave one out"
+    )
+
+
+def test_a_session_list_without_a_server() -> None:
+    assert refused("run", "--sessions", "/s").startswith("--sessions '/s' goes with --server")
+
+
+@pytest.mark.parametrize("command", ["", "'unbalanced"])
+def test_a_server_that_is_no_command_line(command: str) -> None:
+    assert "--server is" in refused("run", "--server", command)
+
+
+def test_an_unknown_option_and_an_unknown_command() -> None:
+    assert refused("run", "--grase", "5s").startswith("no such option: --grase")
+    assert refused("walk") == "no such command 'walk'."
+
+
+@pytest.mark.parametrize(("option", "value"), [("--repeat", "0"), ("--jobs", "0"), ("--seed", "x")])
+def test_a_bad_number(option: str, value: str) -> None:
+    assert refused("run", option, value).startswith(f"invalid value for '{option}'")
+
+
+# What can only be known once namespaces are entered. A header may have been printed by then.
+
+
+def refused_inside(*arguments: str, out: Path) -> str:
+    ran = halfopen("run", "clean_close", "--out", str(out), *arguments)
+    assert ran.code == 2, ran
+    assert len(ran.err.splitlines()) == 1, ran.err
+    assert not (out / "results.json").exists()
+    return ran.err.removeprefix("halfopen: ").strip()
+
+
+@needs_labs
+def test_a_server_that_cannot_be_started(tmp_path: Path) -> None:
+    said = refused_inside("--server", "no-such-program {port}", out=tmp_path)
+    assert said.startswith("cannot start the server: no such program: 'no-such-program'")
+
+
+@needs_labs
+def test_a_server_that_dies(tmp_path: Path) -> None:
+    script = tmp_path / "dies.py"
+    script.write_text("import sys; sys.exit('address already in use, says the server')")
+    said = refused_inside("--server", f"{sys.executable} {script} {{port}}", out=tmp_path)
+    assert said.startswith("the server ended with exit code 1 before it listened: ")
+    assert said.endswith("it said: address already in use, says the server")
+
+
+@needs_labs
+def test_a_server_that_never_listens(tmp_path: Path) -> None:
+    script = tmp_path / "idles.py"
+    script.write_text("import threading; threading.Event().wait()")
+    said = refused_inside("--ready", "500ms", "--server", f"{sys.executable} {script} {{port}}", out=tmp_path)
+    assert "does not listen on port" in said
+    assert "after 0.5s" in said
+    assert "--ready" in said
+
+
+@needs_labs
+def test_a_server_that_listens_elsewhere(tmp_path: Path) -> None:
+    script = tmp_path / "elsewhere.py"
+    script.write_text("import socket, threading; s = socket.create_server(('', 777)); threading.Event().wait()")
+    said = refused_inside("--ready", "2s", "--server", f"{sys.executable} {script}", out=tmp_path)
+    assert "but on port 777" in said
+    assert "use {port} in the command" in said
+
+
+@needs_labs
+def test_a_link_this_kernel_cannot_make(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(shaping, "has_discipline", lambda *_: False)
+    file = tmp_path / "far.toml"
+    file.write_text(FREEZE.replace("[[step]]", '[link]\ndelay = "20ms"\nloss = "1%"\n[[step]]', 1))
+    code = app.call(["run", str(file), "--out", str(tmp_path / "out")])
+    out, err = capfd.readouterr()
+    assert (code, out) == (2, "")
+    assert "scenario 'far' asks for delay and loss on its link, which needs sch_netem, and this kernel" in err

@@ -1,0 +1,41 @@
+"""The command line as a user has it: a process with arguments, an exit code, and what it prints."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HALFOPEN = [sys.executable, "-m", "harness"]
+
+
+@dataclass(frozen=True)
+class Ran:
+    code: int
+    out: str
+    err: str
+
+
+def halfopen(*arguments: str, under: Sequence[str] = (), **options: Any) -> Ran:
+    done = subprocess.run(
+        [*under, *HALFOPEN, *arguments],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+        **options,
+    )
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def results(out: Path) -> dict[str, Any]:
+    table: dict[str, Any] = json.loads((out / "results.json").read_text())
+    return table
+
+
+def by_scenario(out: Path) -> dict[str, dict[str, Any]]:
+    return {run["scenario"]: run for run in results(out)["runs"]}

@@ -1,0 +1,82 @@
+"""Any command as the server under test: here a pod that nobody knows to be one."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.errors import InputError
+from harness.targets.command import CommandTarget
+from tests.harness.cli.tool import by_scenario, halfopen, results
+from tests.machine import needs_labs
+
+POD = f"{sys.executable} -m harness.pod --host {{host}} --port {{port}}"
+TERMS = ("--grace", "1s", "--poll", "500ms")
+WATCHED = f"{POD} --grace 1s --poll 500ms"
+UNWATCHED = f"{POD} --detector none"
+
+
+@needs_labs
+def test_a_server_with_a_watchdog_passes_by_its_socket_and_its_own_list(tmp_path: Path) -> None:
+    ran = halfopen("run", "frozen", "--server", WATCHED, "--sessions", "/sessions", *TERMS, "--out", str(tmp_path))
+    run = by_scenario(tmp_path)["frozen"]
+    assert (ran.code, run["verdict"], run["class"]) == (0, "passed", "true_reap"), ran
+    # It says nothing of reasons or seats, as it is not known to be a pod.
+    assert (run["reason"], run["lock_held_after"], run["sessions_after"]) == (None, None, [])
+    table = results(tmp_path)
+    assert table["target"] == {"kind": "command", "command": WATCHED}
+    assert table["detector"] is None
+
+
+@needs_labs
+def test_a_server_without_one_fails_and_the_command_to_see_it_again_is_whole(tmp_path: Path) -> None:
+    ran = halfopen("run", "frozen", "--server", UNWATCHED, *TERMS, "--seed", "9", "--out", str(tmp_path))
+    assert ran.code == 1
+    assert by_scenario(tmp_path)["frozen"]["class"] == "missed"
+    assert by_scenario(tmp_path)["frozen"]["sessions_after"] is None
+    again = next(line for line in ran.out.splitlines() if line.startswith("again:"))
+    assert f"--seed 9 --grace 1s --poll 500ms --server '{UNWATCHED}'" in again
+
+
+@needs_labs
+def test_a_server_that_streams_nothing_proves_nothing(tmp_path: Path) -> None:
+    silent = tmp_path / "silent.py"
+    silent.write_text(
+        "import sys\n"
+        "from websockets.sync.server import serve\n"
+        "with serve(lambda c: c.recv(), sys.argv[1], int(sys.argv[2])) as server: server.serve_forever()\n"
+    )
+    command = f"{sys.executable} {silent} {{host}} {{port}}"
+    ran = halfopen("run", "frozen", "active", "--server", command, *TERMS, "--out", str(tmp_path / "out"))
+    assert ran.code == 3
+    for run in by_scenario(tmp_path / "out").values():
+        assert run["verdict"] == "inconclusive"
+        assert "the server streamed nothing" in run["why"]
+
+
+@needs_labs
+def test_a_server_that_refuses_the_handshake_proves_nothing_and_says_so(tmp_path: Path) -> None:
+    web = f"{sys.executable} -m http.server {{port}} --bind {{host}}"
+    ran = halfopen("run", "active", "--server", web, *TERMS, "--out", str(tmp_path))
+    run = by_scenario(tmp_path)["active"]
+    assert (ran.code, run["verdict"]) == (3, "inconclusive")
+    assert "the client was refused: did not receive a valid HTTP response: unsupported protocol" in run["why"]
+
+
+@needs_labs
+def test_a_session_list_that_is_none_fails(tmp_path: Path) -> None:
+    ran = halfopen("run", "active", "--server", WATCHED, "--sessions", "/pool", *TERMS, "--out", str(tmp_path))
+    run = by_scenario(tmp_path)["active"]
+    assert (ran.code, run["verdict"], run["why"]) == (1, "failed", "GET /pool is no JSON array but dict")
+
+
+def test_only_host_and_port_are_filled_in() -> None:
+    target = CommandTarget("serve --at {host}:{port} --json '{\"a\": {}}'")
+    assert target._words("198.18.1.2", 80) == ["serve", "--at", "198.18.1.2:80", "--json", '{"a": {}}']
+
+
+def test_an_empty_command_is_refused() -> None:
+    with pytest.raises(InputError, match="--server is empty"):
+        CommandTarget(" ").check()
