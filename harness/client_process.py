@@ -70,6 +70,7 @@ def client(
         fields = json.loads(line)
         journal.note("client", fields.pop("name"), at=fields.pop("t"), **fields)
 
-    command = [sys.executable, "-m", "harness.clients", spec.behaviour, json.dumps(spec.options), url]
+    # -P: a folder called harness where the user happens to be must not stand in for ours.
+    command = [sys.executable, "-P", "-m", "harness.clients", spec.behaviour, json.dumps(spec.options), url]
     with running(host, command, on_line, keep_open=keep_open) as process:
         yield ClientProcess(process, journal)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import sys
+from pathlib import Path
 from types import ModuleType
 
 from harness.errors import InputError, suggest
@@ -21,6 +23,9 @@ def load(package: ModuleType, name: str, noun: str) -> ModuleType:
     A name with a dot in it is the import path of a module outside the package.
     """
     if "." in name:
+        # As with python -m: a module of the user's own is looked for where the user is.
+        if (here := str(Path.cwd())) not in sys.path:
+            sys.path.insert(0, here)
         try:
             return importlib.import_module(name)
         except ImportError as error:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 from websockets.client import ClientProtocol
-from websockets.frames import Frame, Opcode
+from websockets.frames import Close, Frame, Opcode
 from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.uri import parse_uri
@@ -149,7 +149,7 @@ class Machine:
                 self._received += len(event.data)
             elif isinstance(event, Frame) and event.opcode is Opcode.CLOSE and not self._closing:
                 self._closing = True
-                report("close_received", code=self._protocol.close_code)
+                report("close_received", code=Close.parse(event.data).code)
             elif isinstance(event, Response):
                 report("accepted", status=event.status_code)
 

@@ -82,7 +82,8 @@ class PodTarget:
     @contextlib.contextmanager
     def start(self, site: Site) -> Iterator[RunningPod]:
         """Start a pod with one seat and wait until it listens."""
-        command = [sys.executable, "-m", "harness.pod", "--host", site.ip, "--port", str(site.port)]
+        # -P: a folder called harness where the user happens to be must not stand in for ours.
+        command = [sys.executable, "-P", "-m", "harness.pod", "--host", site.ip, "--port", str(site.port)]
         command += ["--detector", self.detector, "--grace", f"{self.grace}s", "--poll", f"{self.poll}s"]
 
         def on_line(line: str) -> None:

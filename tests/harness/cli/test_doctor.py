@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import pytest
+
+from harness.cli import doctor
+from harness.cli.doctor import Check, attempt
+from netns.errors import IsolationError, UnsupportedError
+from tests.harness.cli.tool import halfopen
+from tests.machine import UNPRIVILEGED, needs_labs, needs_unshare
+
+
+@needs_labs
+def test_a_machine_that_can_run_labs_is_told_so() -> None:
+    ran = halfopen("doctor")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.startswith("kernel ")
+    for line in ("namespaces", "links: veth", "rate limits: sch_tbf", "cuts: nftables", "samples: sock_diag"):
+        assert f"  ok  {line}" in ran.out
+    assert ran.out.endswith("this machine can run labs\n")
+
+
+@needs_labs
+@needs_unshare
+def test_without_privilege_it_says_that_none_is_needed() -> None:
+    ran = halfopen("doctor", under=UNPRIVILEGED)
+    assert ran.code == 0
+    assert "user too, so no root is needed" in ran.out
+
+
+def test_a_refusal_by_the_kernel_is_an_answer() -> None:
+    def refuse() -> Check:
+        raise UnsupportedError("no sch_tbf here")
+
+    assert attempt("rate limits", refuse) == Check("rate limits", "the kernel refuses: no sch_tbf here", ok=False)
+
+
+def test_a_machine_that_forbids_namespaces_is_told_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(_: object) -> int:
+        raise IsolationError("user.max_user_namespaces is 0; allow them with: sysctl")
+
+    monkeypatch.setattr(doctor, "isolated", refuse)
+    assert doctor.doctor() == 1
+    out = capsys.readouterr().out
+    assert "no  namespaces: user.max_user_namespaces is 0; allow them with: sysctl" in out
+    assert out.endswith("this machine cannot run labs\n")

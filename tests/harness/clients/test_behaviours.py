@@ -1,0 +1,150 @@
+"""Clients as processes of their own against a real pod: what they read, what they acknowledge, how they end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.harness.pod.pods import PATIENCE, eventually, pod
+
+
+class ClientUnderTest:
+    """A running client, its words and its standard input."""
+
+    def __init__(self, popen: subprocess.Popen[str]) -> None:
+        self.popen = popen
+        self.words: list[dict[str, Any]] = []
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.popen.stdout is not None
+        self.words.extend(json.loads(line) for line in self.popen.stdout)
+
+    def wait(self) -> int:
+        """Wait until it has ended and all its words are there."""
+        code = self.popen.wait(PATIENCE)
+        self._reader.join(PATIENCE)
+        return code
+
+    def heard(self, name: str) -> list[dict[str, Any]]:
+        return [word for word in self.words if word["name"] == name]
+
+    def say(self, text: str) -> None:
+        assert self.popen.stdin is not None
+        self.popen.stdin.write(text + "\n")
+        self.popen.stdin.flush()
+
+
+@contextlib.contextmanager
+def client(behaviour: str, url: str, **options: str) -> Iterator[ClientUnderTest]:
+    command = [sys.executable, "-m", "harness.clients", behaviour, json.dumps(options), url]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as popen:
+        running = ClientUnderTest(popen)
+        try:
+            yield running
+        finally:
+            popen.kill()
+            running.wait()
+
+
+def test_a_draining_client_reads_everything_and_acknowledges_nothing() -> None:
+    with pod() as server, client("draining", server.url()) as it:
+        eventually(lambda: [s for s in server.get("/sessions") if s["bytes"] > 300_000])
+        progress = eventually(lambda: [w for w in it.heard("progress") if w["received"] > 300_000])
+        assert all(word["acknowledged"] == 0 for word in progress)
+        assert server.get("/sessions")[0]["acknowledged"] is None
+
+
+def test_an_acking_client_acknowledges_what_it_reads() -> None:
+    with pod() as server, client("acking", server.url()) as it:
+        eventually(lambda: [w for w in it.heard("progress") if w["acknowledged"] > 300_000])
+        (session,) = server.get("/sessions")
+        assert 300_000 < session["acknowledged"] <= session["bytes"] + 32 * 1024
+        assert session["drops"] == {}
+
+
+def test_a_trickling_client_reads_no_faster_than_its_rate() -> None:
+    rate, chunk = 50_000, 5_000
+    with pod() as server, client("trickling", server.url(), rate="50kB/s", chunk="5kB") as it:
+        eventually(lambda: [w for w in it.heard("progress") if w["received"] > 2 * rate])
+        (opened,) = it.heard("opened")
+        for word in it.heard("progress"):
+            # Of what was read before a frame is whole, nothing counts yet; of a burst, at most a second's worth.
+            assert word["received"] <= rate * (word["t"] - opened["t"] + 1) + chunk
+        eventually(lambda: server.get("/sessions")[0]["drops"].get("window"))
+
+
+def test_a_client_told_to_close_shakes_hands_and_ends() -> None:
+    with pod() as server, client("acking", server.url()) as it:
+        eventually(lambda: it.heard("opened"))
+        it.say("close")
+        assert it.wait() == 0
+        (ended,) = it.heard("ended")
+        assert (ended["how"], ended["code"]) == ("closed", 1000)
+        assert it.heard("closing")[0]["t"] <= ended["t"]
+
+
+def test_a_client_whose_server_dies_says_how() -> None:
+    with pod() as server, client("draining", server.url()) as it:
+        eventually(lambda: it.heard("opened"))
+        server.popen.send_signal(signal.SIGKILL)
+        assert it.wait() == 0
+        assert it.heard("ended")[0]["how"] in {"closed", "ConnectionResetError"}
+
+
+def test_a_client_without_a_seat_is_told_the_code() -> None:
+    with pod() as server, client("draining", server.url("a")) as first:
+        eventually(lambda: first.heard("opened"))
+        with client("draining", server.url("b")) as second:
+            assert second.wait() == 0
+            assert second.heard("close_received")[0]["code"] == 1013
+
+
+def test_a_client_that_finds_nobody_says_so() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with client("draining", f"ws://127.0.0.1:{port}/") as it:
+        assert it.wait() == 0
+        assert "refused" in it.heard("unreachable")[0]["why"].lower()
+
+
+def test_the_receive_buffer_is_set_before_connecting() -> None:
+    with pod() as server, client("trickling", server.url(), rate="1B/s", chunk="1B", receive_buffer="16KiB") as it:
+        eventually(lambda: it.heard("opened"))
+        # With 16 KiB in the client's kernel and nothing read, the pod's queue grows at once.
+        eventually(lambda: server.get("/sessions")[0]["bytes"] > 64 * 1024)
+        assert it.heard("progress")[-1]["received"] == 0
+
+
+@pytest.mark.parametrize("options", [{"rate": "fast"}, {"sped": "1B/s"}])
+def test_bad_options_end_it_at_once(options: dict[str, str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "harness.clients", "trickling", json.dumps(options), "ws://127.0.0.1:1/"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "client 'trickling'" in done.stderr
+
+
+def test_stopping_it_is_seen_by_its_parent() -> None:
+    with pod() as server, client("draining", server.url()) as it:
+        eventually(lambda: it.heard("opened"))
+        os.kill(it.popen.pid, signal.SIGSTOP)
+        assert os.waitid(os.P_PID, it.popen.pid, os.WSTOPPED | os.WNOWAIT)
+        count = len(it.words)
+        sent = server.get("/sessions")[0]["bytes"]
+        eventually(lambda: server.get("/sessions")[0]["bytes"] > sent + 200_000)
+        assert len(it.words) <= count + 1

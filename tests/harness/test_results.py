@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness import results, suites
+from harness.errors import InputError
+from harness.findings import find
+from harness.judge import Terms, Verdict, Word
+from harness.runner import Done, Job
+from harness.targets.pod import PodTarget
+from harness.timeline import Timeline
+
+
+def done(word: Word, name: str = "frozen") -> Done:
+    (scenario,) = suites.find([name])
+    job = Job(scenario, PodTarget("none", 30, 2), Terms(30, 2), seed=1, repeat=1, ready_within=30)
+    verdict = Verdict(word, f"because it {word}", "missed", find(Timeline(), "dead"))
+    return Done(job, verdict, Timeline(), 1.5)
+
+
+def how() -> results.Conditions:
+    return results.conditions(seed=1, grace=30, poll=2, target={"kind": "pod"}, detector="none")
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["passed", "passed"], 0),
+        (["passed", "failed"], 1),
+        (["inconclusive", "failed"], 1),
+        (["passed", "inconclusive"], 3),
+        ([], 0),
+    ],
+)
+def test_exit_codes(words: list[Word], code: int) -> None:
+    assert results.exit_code([done(word) for word in words]) == code
+
+
+def test_junit_tells_failures_from_proofs_that_are_lacking() -> None:
+    xml = results.junit(how(), [done("passed"), done("failed"), done("inconclusive")], 9.0)
+    assert (xml.tests, xml.failures, xml.errors) == (3, 1, 1)
+    text = xml.tostring().decode()  # type: ignore[no-untyped-call]
+    assert 'message="because it failed"' in text
+    assert 'message="because it inconclusive"' in text
+
+
+def test_runs_have_every_key_of_the_contract() -> None:
+    table = results.as_table(how(), [done("failed")], 9.0)
+    assert set(table) == {
+        "halfopen", "started_at", "seed", "clock", "kernel", "congestion_control", "grace_s", "poll_s", "target",
+        "detector", "wall_s", "runs",
+    }  # fmt: skip
+    (run,) = table["runs"]
+    assert {
+        "scenario", "suite", "repeat", "seed", "truth", "expected", "outcome", "class", "verdict", "why", "reason",
+        "fault_at_s", "onset_s", "reaped_at_s", "detection_s", "stuck_bytes", "orphan_bytes", "orphan_s",
+        "sessions_after", "lock_held_after", "duration_s", "wall_s",
+    } <= set(run)  # fmt: skip
+
+
+def test_all_files_are_written(tmp_path: Path) -> None:
+    results.check_folder(tmp_path / "deep" / "out")
+    results.write(tmp_path / "deep" / "out", how(), [done("passed")], 9.0)
+    found = sorted(str(path.relative_to(tmp_path / "deep" / "out")) for path in tmp_path.rglob("*") if path.is_file())
+    assert found == ["junit.xml", "results.json", "timelines/frozen.jsonl"]
+
+
+def test_a_file_in_the_way_of_the_folder_is_refused_and_kept(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(InputError, match="cannot be used: not a directory"):
+        results.check_folder(tmp_path / "out")
+    assert (tmp_path / "out").read_text() == "mine"
