@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import heapq
 import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from harness.client_process import ClientProcess, client
 from harness.expressions import Expression
@@ -110,6 +112,10 @@ def run_one(job: Job, view: RunView, stop: Stop) -> Done:
     return Done(job, verdict, timeline, time.monotonic() - begun)
 
 
+#: What is to be done when: moments of the monotonic clock, the step they belong to, and the deed, which may plan more.
+_Agenda = list[tuple[float, int, Callable[[], "_Agenda"]]]
+
+
 class _Run:
     """One scenario under way: client ──link──▶ router ──▶ server."""
 
@@ -177,26 +183,40 @@ class _Run:
             self._journal.seal()
 
     def _play(self, scene: Scene, watch: _Watch, in_force: contextlib.ExitStack) -> None:
-        """Do each fault when it is due and look on until the hold is over or the session is."""
-        start = self._journal.start
-        moments = [(self._seconds(step.at), number, step) for number, step in enumerate(self._scenario.steps)]
-        hold_for = hold(self._scenario, self._job.terms)
-        self._view.deadline = start + (moments[0][0] if moments else 0.0) + hold_for
+        """Do and undo each fault when it is due and look on until the hold is over or the session is."""
+        start, hold_for = self._journal.start, hold(self._scenario, self._job.terms)
+        agenda: _Agenda = [
+            (start + self._seconds(step.at), number, partial(self._begin, step, number, scene, in_force))
+            for number, step in enumerate(self._scenario.steps)
+        ]
+        heapq.heapify(agenda)
         self._view.phase = "streaming"
-        for at, number, step in sorted(moments, key=lambda moment: moment[0]):
-            if watch.until(start + at):
+        self._view.deadline = (agenda[0][0] if agenda else start) + hold_for
+        while agenda and agenda[0][0] < self._view.deadline:
+            moment, _, act = heapq.heappop(agenda)
+            if watch.until(moment):
                 return
-            self._begin(step, number, scene, in_force)
-        begun = self._journal.find("fault", "begun")
-        self._view.deadline = (begun.t if begun else start) + hold_for
+            for later in act():
+                heapq.heappush(agenda, later)
         watch.until(self._view.deadline)
 
-    def _begin(self, step: Step, number: int, scene: Scene, in_force: contextlib.ExitStack) -> None:
+    def _begin(self, step: Step, number: int, scene: Scene, in_force: contextlib.ExitStack) -> _Agenda:
+        """Do a fault; gives what is to be done later, which is to undo it."""
+        undo = contextlib.ExitStack()
+        in_force.push(undo)
         # Noted before it is entered: what it causes must not come before it in the timeline.
         self._journal.note("fault", "begun", step=number, fault=step.fault)
-        in_force.callback(self._journal.note, "fault", "undone", step=number, fault=step.fault)
-        in_force.enter_context(step.module.fault(scene, step.options))
+        undo.callback(self._journal.note, "fault", "undone", step=number, fault=step.fault)
+        undo.enter_context(step.module.fault(scene, step.options))
         self._view.phase = step.fault
+        if step.lasting is None:
+            return []
+        return [(time.monotonic() + self._seconds(step.lasting), number, partial(self._undo, undo))]
+
+    def _undo(self, fault: contextlib.ExitStack) -> _Agenda:
+        fault.close()
+        self._view.phase = "streaming"
+        return []
 
     def _seconds(self, expression: Expression) -> float:
         return expression.seconds(grace=self._job.terms.grace, poll=self._job.terms.poll)

@@ -163,3 +163,23 @@ def test_repeats_have_rows_timelines_and_draws_of_their_own(tmp_path: Path) -> N
     timelines = [timeline.read(tmp_path / "timelines" / f"{n}.jsonl") for n in ("clean_close", "clean_close-2")]
     clients = [next(seen.of("target", "session_opened")).data["client"] for seen in timelines]
     assert len(set(clients)) == 2
+
+
+def test_a_fault_with_an_end_is_undone_and_the_client_goes_on(tmp_path: Path) -> None:
+    nap = tmp_path / "nap.toml"
+    nap.write_text(
+        'title = "A nap"\nstory = "Frozen for less than the grace."\ntruth = "alive"\n'
+        '[client]\nbehaviour = "draining"\nreceive_buffer = "64KiB"\n'
+        '[[step]]\nat = "1s"\nfault = "freeze"\nfor = "grace / 2"\n'
+        '[expect]\nsession = "kept"\nhold = "grace + poll"\n'
+    )
+    ran = halfopen("run", str(nap), *TERMS, "--out", str(tmp_path / "out"))
+    assert ran.code == 0, ran
+    seen = timeline.read(tmp_path / "out" / "timelines" / "nap.jsonl")
+    begun, undone = seen.first("fault", "begun"), seen.first("fault", "undone")
+    assert begun is not None
+    assert undone is not None
+    assert undone.t - begun.t >= GRACE / 2
+    asleep, awake = seen.between(begun.t + 1, undone.t), seen.between(undone.t + 1, GRACE + POLL)
+    assert len({sample.bytes_acked for sample in asleep.samples}) == 1
+    assert len({sample.bytes_acked for sample in awake.samples}) > 1
