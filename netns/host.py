@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import socket
 import subprocess
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -33,10 +33,7 @@ class Host:
         self.name = name
         self.is_router = is_router
         self.has_default_route = False
-        self._held = contextlib.ExitStack()
-        self._of_thread = threading.local()
-        with _keeping_place(), contextlib.ExitStack() as held:
-            _unshare(name)
+        with _away(lambda: _unshare(name)), contextlib.ExitStack() as held:
             self._fd = _here()
             held.callback(os.close, self._fd)
             self._rtnetlink = held.enter_context(netlink.open_socket(netlink.NETLINK_ROUTE))
@@ -54,23 +51,25 @@ class Host:
         """Ask for changes to the host's interfaces (netns.rtnetlink); raises OSError for the first refused."""
         netlink.call(self._rtnetlink, *requests)
 
-    @property
+    @functools.cached_property
     def routes(self) -> IPRoute:
-        """pyroute2's rtnetlink of this host, for what need not be quick: queueing disciplines.
+        """pyroute2's rtnetlink of this host, for the thread that first asks and closes the host.
 
-        One a thread: used by another thread, an IPRoute opens itself anew in that thread's own
-        namespace, and would there change an interface of the same number.
+        Used by another thread, an IPRoute opens itself anew in that thread's own namespace, and would
+        there change an interface of the same number.
         """
-        if not hasattr(self._of_thread, "routes"):
-            self._of_thread.routes = self._held.enter_context(self._inside(IPRoute))
-        found: IPRoute = self._of_thread.routes
-        return found
+        return self._held.enter_context(self._inside(IPRoute))
+
+    @contextlib.contextmanager
+    def rtnetlink(self) -> Iterator[IPRoute]:
+        """pyroute2's rtnetlink of this host, for the calling thread and only within the context."""
+        with self.entered(), IPRoute() as routes:
+            yield routes
 
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
         """Have the calling thread (no other) act inside the host."""
-        with _keeping_place():
-            _libc.setns(self._fd, _libc.CLONE_NEWNET)
+        with _away(lambda: _libc.setns(self._fd, _libc.CLONE_NEWNET)):
             yield
 
     def _inside(self, make: Callable[[], _T]) -> _T:
@@ -125,13 +124,14 @@ def _here() -> int:
 
 
 @contextlib.contextmanager
-def _keeping_place() -> Iterator[None]:
-    """Have the calling thread end in the network namespace that it began in."""
+def _away(leave: Callable[[], None]) -> Iterator[None]:
+    """Have the calling thread ``leave`` its network namespace, and come back to it when the context is left."""
     home = _here()
     try:
-        yield
-    finally:
+        leave()
         try:
-            _libc.setns(home, _libc.CLONE_NEWNET)
+            yield
         finally:
-            os.close(home)
+            _libc.setns(home, _libc.CLONE_NEWNET)
+    finally:
+        os.close(home)

@@ -20,13 +20,13 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import NoReturn
 
 from netns import _libc, capabilities
 from netns.errors import IsolationError
 
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+_AWAITED = (*_FORWARDED, signal.SIGCHLD)
 _NAMESPACES = _libc.CLONE_NEWPID | _libc.CLONE_NEWNS | _libc.CLONE_NEWNET
 
 #: The exit code for our own bugs (EX_SOFTWARE, sysexits.h), so that none is taken for a verdict.
@@ -46,8 +46,9 @@ def run(work: Callable[[], int]) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     launcher = os.getpid()
-    # Held back until somebody handles them, here and in the worker: the gate and init never do.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)
+    # Taken by sigwaitinfo here and by the worker there, so that none is lost before there is a worker
+    # and none slips in between looking for signals and waiting.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
     try:
         gate = os.fork()
         if gate == 0:
@@ -55,14 +56,11 @@ def run(work: Callable[[], int]) -> int:
             _run_gate(work, launcher, (alive_read, alive_write), report_write)
         for fd in (alive_read, alive_write, report_write):
             os.close(fd)
-        forwarding = _Forwarding(gate)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    with forwarding:
         with os.fdopen(report_read, "rb") as report:
             refusal = report.read().decode()
-        forwarding.begin()
-        _, status = os.waitpid(gate, 0)
+        status = _wait_forwarding(gate)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     if refusal:
         raise IsolationError(refusal)
     return exit_code(status)
@@ -74,33 +72,16 @@ def exit_code(status: int) -> int:
     return code if code >= 0 else 128 - code
 
 
-class _Forwarding:
-    """Passes the signals that mean "stop" on to the lab's session, which the terminal does not reach."""
-
-    def __init__(self, gate: int) -> None:
-        self._gate = gate
-        self._early: list[int] | None = []
-        self._before = {number: signal.signal(number, self._forward) for number in _FORWARDED}
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def begin(self) -> None:
-        """There is a worker now: pass on what came before it did."""
-        early, self._early = self._early, None
-        for number in early or ():
-            self._forward(number, None)
-
-    def _forward(self, number: int, _: FrameType | None) -> None:
-        if self._early is not None:
-            self._early.append(number)
-            return
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._gate, number)
+def _wait_forwarding(gate: int) -> int:
+    """The gate's wait status; meanwhile "stop" is passed on to the lab's session, which the terminal does not reach."""
+    while True:
+        pid, status = os.waitpid(gate, os.WNOHANG)
+        if pid:
+            return status
+        number = signal.sigwaitinfo(_AWAITED).si_signo
+        if number != signal.SIGCHLD:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(gate, number)
 
 
 def _run_gate(work: Callable[[], int], launcher: int, alive: tuple[int, int], report: int) -> NoReturn:
@@ -157,7 +138,7 @@ def _run_worker(work: Callable[[], int]) -> NoReturn:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
             signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _FORWARDED)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _AWAITED)
         code = work()
     except KeyboardInterrupt:
         code = 130

@@ -69,7 +69,8 @@ class Link:
         near, far = self._ends(toward)
         # Out of the books first: a refusal leaves the link unimpaired.
         before = self._asked.pop(near.host.name, NONE)
-        shaping.shape(far.host.routes, far.index, impairment, before)
+        with far.host.rtnetlink() as routes:
+            shaping.shape(routes, far.index, impairment, before)
         self._asked[near.host.name] = impairment
 
     @contextlib.contextmanager

@@ -1,0 +1,121 @@
+"""Networks and connections for the tests of netns, and patience with a bound."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from netns.host import Host
+from netns.lab import Lab
+from netns.link import Link
+from netns.sockets import Address, Sample
+
+PORT = 5090
+
+#: Far more than anything here takes; only a broken test waits so long.
+_PATIENCE = 20.0
+_STEP = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """client ──near──▶ router ──far──▶ server."""
+
+    lab: Lab
+    client: Host
+    router: Host
+    server: Host
+    near: Link
+    far: Link
+
+
+@contextlib.contextmanager
+def network() -> Iterator[Network]:
+    with Lab() as lab:
+        client, router, server = lab.host("client"), lab.router("router"), lab.host("server")
+        yield Network(lab, client, router, server, lab.link(client, router), lab.link(router, server))
+
+
+def listen(host: Host, address: str = "0.0.0.0", port: int = PORT) -> socket.socket:
+    """A listening socket in ``host``; "::" listens for IPv4 too."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with host.entered():
+        return socket.create_server((address, port), family=family, dualstack_ipv6=address == "::")
+
+
+@contextlib.contextmanager
+def connection(net: Network) -> Iterator[tuple[socket.socket, socket.socket]]:
+    """The two ends of a connection: the client's, the server's. Neither blocks, so that full buffers do not hang."""
+    with listen(net.server) as listener:
+        client = net.client.connect((net.far.end(net.server).ip, PORT), timeout=_PATIENCE)
+        server, _ = listener.accept()
+    with client, server:
+        client.setblocking(False)
+        server.setblocking(False)
+        yield client, server
+
+
+@contextlib.contextmanager
+def loopback(
+    host: Host, listen_at: str = "127.0.0.1", connect_to: str = "127.0.0.1", port: int = PORT
+) -> Iterator[tuple[socket.socket, socket.socket]]:
+    """A connection from a host to itself: the client's end, the server's end."""
+    with listen(host, listen_at, port) as listener:
+        client = host.connect((connect_to, port), timeout=_PATIENCE)
+        server, _ = listener.accept()
+    with client, server:
+        yield client, server
+
+
+def address_of(sock: socket.socket) -> Address:
+    """The local address, as samples show it."""
+    ip, port = sock.getsockname()[:2]
+    return Address(ip.removeprefix("::ffff:"), port)
+
+
+def sample_of(host: Host, sock: socket.socket) -> Sample:
+    """What sock_diag says of the one socket of ``host`` with this local address."""
+    with contextlib.closing(host.socket_reader()) as reader:
+        found = [sample for sample in reader.connections() if sample.local == address_of(sock)]
+    assert len(found) == 1, found
+    return found[0]
+
+
+def ip_counter(host: Host, name: str) -> int:
+    """A counter of IPv4 packets, by its name in /proc/net/snmp (RFC 1213)."""
+    with host.entered():
+        names, values = re.findall(r"^Ip: (.*)$", Path("/proc/thread-self/net/snmp").read_text(), re.MULTILINE)
+    return int(dict(zip(names.split(), values.split(), strict=True))[name])
+
+
+def fill(sock: socket.socket) -> int:
+    """Send until the kernel takes no more; how many bytes it took."""
+    count = 0
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            count += sock.send(bytes(1 << 16))
+    return count
+
+
+def receive(sock: socket.socket, count: int) -> bytes:
+    """The next ``count`` bytes, however they are cut."""
+    sock.settimeout(_PATIENCE)
+    data = b""
+    while len(data) < count:
+        chunk = sock.recv(count - len(data))
+        assert chunk, f"the connection ended after {len(data)} of {count} bytes"
+        data += chunk
+    return data
+
+
+def eventually(condition: Callable[[], bool], what: str, patience: float = _PATIENCE) -> None:
+    """Wait until ``condition`` holds; fails with ``what`` if it never does."""
+    deadline = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < deadline, f"never happened: {what}"
+        time.sleep(_STEP)

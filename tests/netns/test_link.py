@@ -1,0 +1,222 @@
+"""Links: what impairs them, what cuts them, and that no end's own TCP is told of a cut."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+import pytest
+
+from netns import shaping, tcp_info, units
+from netns.errors import LabError, UnsupportedError
+from netns.host import LOOPBACK, Host
+from netns.impairment import NONE, Impairment
+from netns.lab import Lab
+from netns.units import Duration
+from tests.isolated import isolated
+from tests.machine import needs_labs
+from tests.netns.network import Network, connection, eventually, fill, network, receive, sample_of
+
+pytestmark = needs_labs
+
+
+def info(host: Host, sock: socket.socket) -> tcp_info.TcpInfo:
+    found = sample_of(host, sock).info
+    assert found is not None
+    return found
+
+
+def acked(host: Host, sock: socket.socket) -> int:
+    return info(host, sock).bytes_acked or 0
+
+
+def in_the_dark(host: Host, sock: socket.socket) -> None:
+    """Whether the kernel has retransmitted three times (counted, not timed) and still not been told a thing."""
+    before = acked(host, sock)
+    sock.send(b"into the dark")
+    eventually(lambda: info(host, sock).backoff >= 3, "the retransmission timer backed off three times")
+    seen = info(host, sock)
+    assert seen.state_name == "ESTABLISHED"
+    assert seen.retransmits >= 3
+    assert seen.total_retrans >= 3
+    assert seen.unacked >= 1
+    assert seen.bytes_acked == before
+    # No EHOSTUNREACH, no ENETUNREACH, no ENOBUFS: a real network's silence.
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+
+
+@isolated
+def test_a_cut_is_silent_at_both_ends() -> None:
+    with network() as net, connection(net) as (client, server):
+        with net.near.cut():
+            in_the_dark(net.client, client)
+            in_the_dark(net.server, server)
+        assert receive(server, 13) == receive(client, 13) == b"into the dark"
+
+
+@isolated
+def test_a_cut_towards_the_client_leaves_the_way_to_the_server_open() -> None:
+    with network() as net, connection(net) as (client, server):
+        with net.near.cut(net.client):
+            before = acked(net.client, client)
+            client.send(b"heard")
+            assert receive(server, 5) == b"heard"
+            in_the_dark(net.server, server)
+            # What the client sent has arrived, but no acknowledgement of it comes back.
+            assert acked(net.client, client) == before
+        assert receive(client, 13) == b"into the dark"
+        eventually(lambda: acked(net.client, client) == before + 5, "the client's bytes are acknowledged")
+
+
+@isolated
+def test_a_cut_towards_the_router_leaves_the_way_to_the_client_open() -> None:
+    with network() as net, connection(net) as (client, server):
+        with net.near.cut(net.router):
+            before = acked(net.server, server)
+            server.send(b"heard")
+            assert receive(client, 5) == b"heard"
+            in_the_dark(net.client, client)
+            assert acked(net.server, server) == before
+        assert receive(server, 13) == b"into the dark"
+        eventually(lambda: acked(net.server, server) == before + 5, "the server's bytes are acknowledged")
+
+
+@isolated
+def test_without_a_cut_everything_is_acknowledged() -> None:
+    """What the tests above would see if a cut did nothing."""
+    with network() as net, connection(net) as (client, _):
+        client.send(b"not in the dark")
+        eventually(lambda: acked(net.client, client) == 16, "it is acknowledged")
+        assert info(net.client, client).total_retrans == 0
+
+
+@isolated
+def test_a_cut_is_healed_on_errors_too() -> None:
+    with network() as net, connection(net) as (client, server):
+        with pytest.raises(KeyError), net.near.cut():
+            raise KeyError
+        client.send(b"healed")
+        assert receive(server, 6) == b"healed"
+
+
+@isolated
+def test_cuts_overlap_and_the_last_to_heal_heals() -> None:
+    with network() as net, connection(net) as (client, server):
+        with net.near.cut():
+            with net.far.cut():
+                pass
+            in_the_dark(net.server, server)
+        assert receive(client, 13) == b"into the dark"
+
+
+@isolated
+def test_a_cut_is_of_one_link_and_not_of_its_neighbours() -> None:
+    with network() as net, connection(net) as (client, server):
+        other = net.lab.link(net.lab.host("other"), net.router)
+        with other.cut():
+            client.send(b"unharmed")
+            assert receive(server, 8) == b"unharmed"
+
+
+@isolated
+def test_a_cut_needs_a_router_and_a_host_of_the_link() -> None:
+    with network() as net:
+        direct = net.lab.link(net.lab.host("a"), net.lab.host("b"))
+        with pytest.raises(LabError, match="the link between 'a' and 'b' ends at no router: a cut needs one"):
+            cut(net, direct)
+        with pytest.raises(LabError, match="host 'server' is not on the link between 'client' and 'router'"):
+            cut(net, net.near, net.server)
+
+
+def cut(_: Network, link: object, toward: Host | None = None) -> None:
+    with link.cut(toward):  # type: ignore[attr-defined]
+        pass
+
+
+@isolated
+def test_a_rate_limit_holds_back_the_direction_it_was_asked_for() -> None:
+    rate = units.bit_rate("1Mbit")
+    with network() as net, connection(net) as (client, server):
+        net.near.impair(net.client, Impairment(rate=rate))
+        size = 100_000
+        began = time.monotonic()
+        server.setblocking(True)
+        server.sendall(bytes(size))
+        receive(client, size)
+        # At full speed this takes a millisecond. The bucket lets the first tenth of a burst through at once.
+        assert time.monotonic() - began >= 0.9 * (size - 2 * 1514) * 8 / rate
+        assert held_back(net.router, net.near.end(net.router).index) > 0
+        assert [qdisc.get("kind") for qdisc in net.client.routes.get_qdiscs(net.near.end(net.client).index)] == [
+            "noqueue"
+        ]
+
+
+def held_back(host: Host, index: int) -> int:
+    """How often the token bucket made a packet wait (its "overlimits")."""
+    [qdisc] = host.routes.get_qdiscs(index)
+    assert qdisc.get("kind") == "tbf"
+    return int(qdisc.get("stats")["overlimits"])
+
+
+@isolated
+def test_an_impairment_is_replaced_and_lifted() -> None:
+    with network() as net:
+        index = net.near.end(net.router).index
+
+        def kinds() -> list[str]:
+            return [qdisc.get("kind") for qdisc in net.router.routes.get_qdiscs(index)]
+
+        slow, slower = (Impairment(rate=units.bit_rate(text)) for text in ("1Mbit", "64kbit"))
+        for impairment in (slow, slower):
+            net.near.impair(net.client, impairment)
+            assert net.near.asked(net.client) == impairment
+            assert kinds() == ["tbf"]
+        assert net.near.asked(net.router) == NONE
+        net.near.impair(net.client, NONE)
+        assert net.near.asked(net.client) == NONE
+        assert kinds() == ["noqueue"]
+
+
+@isolated
+def test_an_impairment_is_carried_out_or_refused_and_never_half_done() -> None:
+    """Holds with netem and without: what was asked for is in force, or nothing is and the books say so."""
+    late = Impairment(delay=Duration(0.05), rate=units.bit_rate("1Mbit"))
+    with network() as net, connection(net) as (client, server):
+        near = net.near
+        near.impair(net.client, Impairment(rate=units.bit_rate("64kbit")))
+        index = near.end(net.router).index
+        if shaping.has_discipline(net.server.routes, LOOPBACK, "netem"):
+            near.impair(net.client, late)
+            assert near.asked(net.client) == late
+            began = time.monotonic()
+            server.send(b"late")
+            assert receive(client, 4) == b"late"
+            assert time.monotonic() - began >= 0.05
+        else:
+            with pytest.raises(UnsupportedError, match="this kernel has no sch_netem"):
+                near.impair(net.client, late)
+            assert near.asked(net.client) == NONE
+            assert [qdisc.get("kind") for qdisc in net.router.routes.get_qdiscs(index)] == ["noqueue"]
+        near.impair(net.client, Impairment(rate=units.bit_rate("1Mbit")))
+        near.impair(net.client, NONE)
+
+
+@isolated
+def test_impairing_towards_a_stranger_is_refused() -> None:
+    with network() as net, pytest.raises(LabError, match="host 'server' is not on the link between 'client'"):
+        net.near.impair(net.server, NONE)
+
+
+@isolated
+def test_a_full_socket_through_a_cut_link_keeps_all_its_bytes() -> None:
+    with network() as net, connection(net) as (client, server):
+        with net.near.cut():
+            sent = fill(server)
+            eventually(lambda: info(net.server, server).backoff >= 2, "the server retransmits into the dark")
+        assert len(receive(client, sent)) == sent
+
+
+@isolated
+def test_a_link_is_shown_by_the_hosts_it_joins() -> None:
+    with Lab() as lab:
+        assert repr(lab.link(lab.host("a"), lab.router("b"))) == "Link('a', 'b')"

@@ -1,0 +1,242 @@
+"""Samples from outside agree with what the kernel tells the socket's own process; destroy and its announcement."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import select
+import socket
+import struct
+from collections.abc import Callable
+
+import pytest
+
+from netns import tcp_info
+from netns.host import Host
+from netns.lab import Lab
+from netns.sockets import Address, DestroyListener, Sample
+from tests.isolated import isolated
+from tests.machine import needs_labs
+from tests.netns.network import (
+    PORT,
+    address_of,
+    connection,
+    eventually,
+    fill,
+    listen,
+    loopback,
+    network,
+    receive,
+    sample_of,
+)
+
+pytestmark = needs_labs
+
+_SIOCOUTQ = 0x5411
+_FIONREAD = 0x541B
+
+
+def asked(sock: socket.socket, request: int) -> int:
+    answer: int = struct.unpack("i", fcntl.ioctl(sock, request, bytes(4)))[0]
+    return answer
+
+
+def inode(sock: socket.socket) -> int:
+    return os.fstat(sock.fileno()).st_ino
+
+
+def samples(host: Host, port: int = 0) -> list[Sample]:
+    with contextlib.closing(host.socket_reader()) as reader:
+        return reader.connections(port)
+
+
+def settled(host: Host, sock: socket.socket) -> Sample:
+    """A sample taken while nothing moved: the counters before it are the counters after it."""
+    found: list[Sample] = []
+
+    def still() -> bool:
+        before = asked(sock, _SIOCOUTQ), asked(sock, _FIONREAD)
+        found[:] = [sample_of(host, sock)]
+        return before == (asked(sock, _SIOCOUTQ), asked(sock, _FIONREAD)) == (found[0].outq, found[0].rqueue)
+
+    eventually(still, "a sample that agrees with the socket's own ioctls")
+    return found[0]
+
+
+@pytest.mark.parametrize(
+    ("listen_at", "connect_to", "shown"),
+    [
+        ("127.0.0.1", "127.0.0.1", "127.0.0.1"),
+        ("::1", "::1", "::1"),
+        ("::", "127.0.0.1", "127.0.0.1"),  # the server's end is IPv6, its addresses mapped IPv4
+    ],
+)
+@isolated
+def test_a_sample_agrees_with_the_sockets_own_view(listen_at: str, connect_to: str, shown: str) -> None:
+    with Lab() as lab:
+        host = lab.host("host")
+        with loopback(host, listen_at, connect_to) as (client, server):
+            client.sendall(bytes(321))  # read by nobody: the server's rqueue
+            server.setblocking(False)
+            fill(server)
+            for sock, other in ((server, client), (client, server)):
+                sample = settled(host, sock)
+                raw = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, tcp_info.MAX_SIZE)
+                own = tcp_info.parse(raw)
+                assert sample.info is not None
+                assert (sample.local, sample.remote) == (address_of(sock), address_of(other))
+                assert sample.local.ip == shown
+                assert sample.state == own.state_name == sample.info.state_name == "ESTABLISHED"
+                assert sample.inode == inode(sock)
+                for field in ("bytes_acked", "notsent", "total_retrans", "unacked", "delivered", "snd_wnd", "rto"):
+                    assert getattr(sample.info, field) == getattr(own, field), field
+            assert settled(host, server).outq > 0
+            assert settled(host, server).rqueue == 321
+
+
+@isolated
+def test_the_port_filters_by_the_local_end() -> None:
+    with Lab() as lab:
+        host = lab.host("host")
+        with loopback(host) as (client, server), loopback(host, port=PORT + 1):
+            assert len(samples(host)) == 4
+            assert [sample.local for sample in samples(host, PORT)] == [address_of(server)]
+            assert [sample.remote for sample in samples(host, PORT)] == [address_of(client)]
+            assert samples(host, PORT + 2) == []
+
+
+@isolated
+def test_more_sockets_than_one_datagram_holds_are_all_read() -> None:
+    with Lab() as lab, contextlib.ExitStack() as stack:
+        host = lab.host("host")
+        ends = [stack.enter_context(loopback(host)) for _ in range(200)]
+        assert {sample.remote for sample in samples(host, PORT)} == {address_of(client) for client, _ in ends}
+
+
+@isolated
+def test_each_host_sees_only_its_own_end() -> None:
+    with network() as net, connection(net) as (client, server):
+        assert [sample.local for sample in samples(net.client)] == [address_of(client)]
+        assert [sample.local for sample in samples(net.server)] == [address_of(server)]
+        assert samples(net.router) == []
+
+
+@isolated
+def test_who_listens_is_no_connection_and_is_listed_by_itself() -> None:
+    with Lab() as lab:
+        host = lab.host("host")
+        with listen(host), listen(host, "::1", PORT + 1), contextlib.closing(host.socket_reader()) as reader:
+            assert reader.connections() == []
+            assert set(reader.listening()) == {Address("0.0.0.0", PORT), Address("::1", PORT + 1)}
+            assert reader.listening(PORT) == [Address("0.0.0.0", PORT)]
+
+
+@isolated
+def test_what_only_waits_for_stray_packets_is_no_connection() -> None:
+    with Lab() as lab:
+        host = lab.host("host")
+        with loopback(host) as (client, server):
+            client.close()  # first, so that the TIME_WAIT is the client's
+            assert receive_nothing(server)
+        eventually(lambda: "TIME_WAIT" in sockstat(host), "the client's end is in TIME_WAIT")
+        assert samples(host) == []
+
+
+def receive_nothing(sock: socket.socket) -> bool:
+    return sock.recv(1) == b""
+
+
+def sockstat(host: Host) -> str:
+    with host.entered(), open("/proc/thread-self/net/tcp") as table:
+        return "TIME_WAIT" if any(line.split()[3] == "06" for line in table) else ""
+
+
+@isolated
+def test_what_is_left_when_its_process_let_go_has_no_inode() -> None:
+    with network() as net, connection(net) as (_, server):
+        fill(server)
+        where = address_of(server)
+        server.close()
+        [orphan] = samples(net.server)
+        assert (orphan.local, orphan.state, orphan.inode) == (where, "FIN_WAIT1", 0)
+        assert orphan.outq > 0
+
+
+@isolated
+def test_destroy_aborts_the_application_resets_the_peer_and_works_once() -> None:
+    with network() as net, connection(net) as (client, server):
+        server.settimeout(20)
+        client.settimeout(20)
+        with contextlib.closing(net.server.socket_reader()) as reader:
+            [sample] = reader.connections(PORT)
+            assert reader.destroy(sample) is True
+            with pytest.raises(ConnectionAbortedError):
+                server.recv(1)
+            with pytest.raises(ConnectionResetError):
+                client.recv(1)
+            assert reader.destroy(sample) is False
+            assert reader.connections() == []
+
+
+@isolated
+def test_destroy_ends_an_orphan_with_its_bytes() -> None:
+    with network() as net, connection(net) as (_, server):
+        fill(server)
+        server.close()
+        with contextlib.closing(net.server.socket_reader()) as reader:
+            [orphan] = reader.connections()
+            assert reader.destroy(orphan)
+            assert reader.connections() == []
+
+
+def heard(listener: DestroyListener, enough: Callable[[list[Sample]], bool]) -> list[Sample]:
+    found: list[Sample] = []
+
+    def listens() -> bool:
+        select.select([listener], [], [], 0.1)
+        found.extend(listener.read())
+        return enough(found)
+
+    eventually(listens, "the end was announced")
+    return found
+
+
+@pytest.mark.parametrize(("at", "to"), [("127.0.0.1", "127.0.0.1"), ("::1", "::1")])
+@isolated
+def test_the_end_of_every_socket_is_announced_with_its_last_sample(at: str, to: str) -> None:
+    with Lab() as lab:
+        host = lab.host("host")
+        with contextlib.closing(host.destroy_listener()) as listener:
+            with loopback(host, at, to) as (client, server):
+                heard(listener, lambda found: [last.remote.port for last in found] == [0])  # who listened
+                ends = {address_of(client), address_of(server)}
+                client.sendall(bytes(100))
+                receive(server, 100)
+            found = heard(listener, lambda found: ends <= {last.local for last in found})
+            [last] = [last for last in found if last.remote.port == PORT]
+            assert last.info is not None
+            assert last.info.bytes_acked in {101, 102}  # its SYN, 100 bytes and perhaps its FIN
+
+
+@isolated
+def test_an_orphan_is_announced_when_the_kernel_lets_go_of_it_not_when_its_process_does() -> None:
+    with (
+        network() as net,
+        connection(net) as (_, server),
+        contextlib.closing(net.server.destroy_listener()) as listener,
+    ):
+        fill(server)
+        where = address_of(server)
+        server.close()
+        assert not any(last.remote.port for last in listener.read())
+        with contextlib.closing(net.server.socket_reader()) as reader:
+            [orphan] = reader.connections()
+            reader.destroy(orphan)
+        found = heard(listener, lambda found: any(last.remote.port for last in found))
+        assert [last.local for last in found if last.remote.port] == [where]
+
+
+def test_addresses_are_written_as_people_write_them() -> None:
+    assert str(Address("198.18.0.1", 80)) == "198.18.0.1:80"
+    assert str(Address("::1", 80)) == "[::1]:80"
