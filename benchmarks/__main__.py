@@ -1,0 +1,24 @@
+"""``python -m benchmarks``: all of them, or those named (hosts, dumps, probe)."""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks import dumps, hosts, probe
+
+ALL = {"hosts": hosts.run, "dumps": dumps.run, "probe": probe.run}
+
+
+def main(names: list[str]) -> int:
+    unknown = [name for name in names if name not in ALL]
+    if unknown:
+        print(f"no benchmark {unknown[0]!r}: there are {', '.join(ALL)}", file=sys.stderr)
+        return 2
+    for name in names or ALL:
+        ALL[name]()
+        print()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
