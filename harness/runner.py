@@ -270,6 +270,13 @@ class _Watch:
 
     def settle(self) -> None:
         """After the end: watch what lingers in the kernel, and let the target's own books follow."""
+        self._settle()
+        code = self._client.process.exit_code
+        if code is not None and code > 0:  # a signal's is negative, and may be a fault's doing
+            said = self._client.process.tail()
+            self._journal.note("lab", "trouble", what=f"the client failed with exit code {code}: {said}")
+
+    def _settle(self) -> None:
         code = self._server.process.exit_code
         if code is not None:
             self._journal.note("target", "exited", code=code, said=self._server.process.tail())

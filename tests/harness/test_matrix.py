@@ -137,6 +137,18 @@ def test_a_watchdog_that_always_reaps_fails_every_scenario_but_the_close(tmp_pat
     assert "before the fault at" not in runs["active"]["why"]
 
 
+def test_a_client_with_a_bug_proves_nothing_about_the_server(tmp_path: Path) -> None:
+    file = tmp_path / "buggy.toml"
+    file.write_text(
+        'title = "x"\nstory = "x"\ntruth = "alive"\nclient = "tests.planted.crashing_client"\n'
+        '[expect]\nsession = "kept"\n'
+    )
+    ran = halfopen("run", str(file), *TERMS, "--out", str(tmp_path / "out"))
+    run = by_scenario(tmp_path / "out")["buggy"]
+    assert (ran.code, run["verdict"]) == (3, "inconclusive")
+    assert run["why"] == "the client failed with exit code 1: AssertionError: planted"
+
+
 def test_the_wedge_is_kept_and_says_what_it_costs(tmp_path: Path) -> None:
     ran = halfopen("run", "wedge", "--hold", "8s", "--out", str(tmp_path))
     run = by_scenario(tmp_path)["wedge"]
