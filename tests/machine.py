@@ -29,4 +29,3 @@ needs_unshare = pytest.mark.skipif(_NO_UNSHARE is not None, reason=str(_NO_UNSHA
 #: Runs a command as user 1000 without any capability, to whom this user's files still belong: an ordinary user, but
 #: one who can read a Python that is installed in root's home.
 UNPRIVILEGED = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
-needs_setpriv = needs_unshare

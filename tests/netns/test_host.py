@@ -17,7 +17,7 @@ from netns.host import LOOPBACK, Host
 from netns.lab import Lab
 from tests import leftovers
 from tests.isolated import isolated
-from tests.machine import UNPRIVILEGED, needs_labs, needs_setpriv
+from tests.machine import UNPRIVILEGED, needs_labs, needs_unshare
 from tests.netns.network import connection, eventually, fill, listen, loopback, network
 
 pytestmark = needs_labs
@@ -171,7 +171,7 @@ def test_a_host_is_kept_by_what_still_runs_in_it() -> None:
     process.wait()
 
 
-@needs_setpriv
+@needs_unshare
 def test_a_lab_without_namespaces_of_its_own_is_refused_with_the_way_to_have_them() -> None:
     code = "from netns.lab import Lab; Lab().host('client')"
     done = subprocess.run([*UNPRIVILEGED, sys.executable, "-c", code], capture_output=True, text=True, check=False)

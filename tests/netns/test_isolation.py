@@ -18,7 +18,7 @@ import pytest
 from netns import isolation
 from netns.errors import IsolationError
 from tests.isolated import isolated
-from tests.machine import UNPRIVILEGED, needs_labs, needs_setpriv
+from tests.machine import UNPRIVILEGED, needs_labs, needs_unshare
 from tests.netns.network import eventually
 
 pytestmark = needs_labs
@@ -222,7 +222,7 @@ def test_a_frozen_child_is_no_survivor() -> None:
         await_gone(pids)
 
 
-@needs_setpriv
+@needs_unshare
 def test_without_any_privilege_a_user_namespace_is_entered() -> None:
     body = "print(os.geteuid(), open('/proc/self/uid_map').read().split()[::2], flush=True); os._exit(0)"
     with lab(body, prefix=UNPRIVILEGED) as launcher:
@@ -231,7 +231,7 @@ def test_without_any_privilege_a_user_namespace_is_entered() -> None:
         assert launcher.wait() == 0
 
 
-@needs_setpriv
+@needs_unshare
 def test_without_any_privilege_nothing_survives_a_kill_either() -> None:
     with lab(prefix=UNPRIVILEGED) as launcher:
         pids = family(launcher.pid)
@@ -266,7 +266,7 @@ sys.exit(isolation.run(work))
 """
 
 
-@needs_setpriv
+@needs_unshare
 def test_where_namespaces_are_forbidden_the_error_names_the_setting_and_the_remedy() -> None:
     done = subprocess.run([*UNPRIVILEGED, sys.executable, "-c", FORBID], capture_output=True, text=True, check=True)
     sentence = json.loads(done.stdout)

@@ -63,13 +63,13 @@ def test_a_draining_client_reads_everything_and_acknowledges_nothing() -> None:
         eventually(lambda: [s for s in server.get("/sessions") if s["bytes"] > 300_000])
         progress = eventually(lambda: [w for w in it.heard("progress") if w["received"] > 300_000])
         assert all(word["acknowledged"] == 0 for word in progress)
-        assert server.get("/sessions")[0]["acknowledged"] is None
+        assert server.session()["acknowledged"] is None
 
 
 def test_an_acking_client_acknowledges_what_it_reads() -> None:
     with pod() as server, client("acking", server.url()) as it:
         eventually(lambda: [w for w in it.heard("progress") if w["acknowledged"] > 300_000])
-        (session,) = server.get("/sessions")
+        session = server.session()
         assert 300_000 < session["acknowledged"] <= session["bytes"] + 32 * 1024
         assert session["drops"] == {}
 
@@ -82,7 +82,7 @@ def test_a_trickling_client_reads_no_faster_than_its_rate() -> None:
         for word in it.heard("progress"):
             # Of what was read before a frame is whole, nothing counts yet; of a burst, at most a second's worth.
             assert word["received"] <= rate * (word["t"] - opened["t"] + 1) + chunk
-        eventually(lambda: server.get("/sessions")[0]["drops"].get("window"))
+        eventually(lambda: server.session()["drops"].get("window"))
 
 
 def test_a_client_told_to_close_shakes_hands_and_ends() -> None:
@@ -123,7 +123,7 @@ def test_the_receive_buffer_is_set_before_connecting() -> None:
     with pod() as server, client("trickling", server.url(), rate="1B/s", chunk="1B", receive_buffer="16KiB") as it:
         eventually(lambda: it.heard("opened"))
         # With 16 KiB in the client's kernel and nothing read, the pod's queue grows at once.
-        eventually(lambda: server.get("/sessions")[0]["bytes"] > 64 * 1024)
+        eventually(lambda: server.session()["bytes"] > 64 * 1024)
         assert it.heard("progress")[-1]["received"] == 0
 
 
@@ -145,6 +145,6 @@ def test_stopping_it_is_seen_by_its_parent() -> None:
         os.kill(it.popen.pid, signal.SIGSTOP)
         assert os.waitid(os.P_PID, it.popen.pid, os.WSTOPPED | os.WNOWAIT)
         count = len(it.words)
-        sent = server.get("/sessions")[0]["bytes"]
-        eventually(lambda: server.get("/sessions")[0]["bytes"] > sent + 200_000)
+        sent = server.session()["bytes"]
+        eventually(lambda: server.session()["bytes"] > sent + 200_000)
         assert len(it.words) <= count + 1

@@ -32,6 +32,12 @@ class PodProcess:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=PATIENCE) as response:
             return json.load(response)
 
+    def session(self) -> dict[str, Any]:
+        """The one session there is: listed a moment after its client sees the connection open."""
+        found: list[dict[str, Any]] = eventually(lambda: self.get("/sessions"))
+        assert len(found) == 1, found
+        return found[0]
+
     def log_line(self, event: str) -> dict[str, Any]:
         """The next log line of an event."""
         assert self.popen.stdout is not None

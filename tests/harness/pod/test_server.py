@@ -25,7 +25,7 @@ def test_a_session_is_listed_for_as_long_as_it_lasts_and_holds_the_seat() -> Non
         assert server.get("/pool") == {"lockHeld": False}
         with connect(server.url("alice")) as client:
             client.recv()
-            (session,) = server.get("/sessions")
+            session = server.session()
             assert session["client"] == "alice"
             assert session["bytes"] > 0
             assert session["drops"] == {}
@@ -61,7 +61,7 @@ def test_slices_are_shed_once_the_window_is_full_and_the_client_counts() -> None
         assert 256 * 1024 < session["bytes"] <= 256 * 1024 + 32 * 1024
         assert server.log_line("slices_dropped")["drops"]["window"] > 0
         client.send(json.dumps({"type": "params", "slice_bytes_rx": session["bytes"]}))
-        eventually(lambda: server.get("/sessions")[0]["bytes"] > session["bytes"])
+        eventually(lambda: server.session()["bytes"] > session["bytes"])
 
 
 @pytest.mark.parametrize("message", ["not json", "[]", "7", '{"type": "params"}', '{"slice_bytes_rx": 1}', b"\x00\xff"])
@@ -69,7 +69,7 @@ def test_what_it_does_not_understand_it_passes_over(message: str | bytes) -> Non
     with pod() as server, connect(server.url()) as client:
         client.send(message)
         client.send(json.dumps({"type": "params", "slice_bytes_rx": 5}))
-        eventually(lambda: server.get("/sessions")[0]["acknowledged"] == 5)
+        eventually(lambda: server.session()["acknowledged"] == 5)
 
 
 def test_a_close_by_the_client_is_logged_as_such() -> None:
