@@ -8,6 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+# include/uapi/linux/capability.h
+_CAP_NET_ADMIN = 12
+_CAP_SYS_ADMIN = 21
+_CAP_SETFCAP = 31
+
 Read = Callable[[str], str | None]
 """Reads a file under /proc or /sys: its text without surrounding blanks, None where it is missing."""
 
@@ -66,16 +71,52 @@ def obstacles(read: Read = read_file) -> list[Obstacle]:
     return found
 
 
+def _obstacles_to(call: str, read: Read) -> list[Obstacle]:
+    """What forbids this one call, though namespaces themselves are allowed."""
+    if "uid_map" in call and _status(read, "Uid")[:1] == ["0"] and not _holds(read, _CAP_SETFCAP):
+        # user_namespaces(7), since Linux 5.12
+        return [
+            Obstacle(
+                "root without CAP_SETFCAP may not map itself into a user namespace",
+                "start the container with: --cap-add SETFCAP, or as an ordinary user (--user)",
+            )
+        ]
+    profile = (read("/proc/self/attr/current") or "unconfined").split()[0]
+    if call.startswith("mount") and profile != "unconfined":
+        return [
+            Obstacle(
+                f"the AppArmor profile {profile} forbids mount",
+                "start the container with: --security-opt apparmor=unconfined",
+            )
+        ]
+    return []
+
+
+def may_administer(read: Read = read_file) -> bool:
+    """Whether this process may make namespaces and configure networks as it is, without a user namespace."""
+    return _holds(read, _CAP_SYS_ADMIN) and _holds(read, _CAP_NET_ADMIN)
+
+
+def _holds(read: Read, capability: int) -> bool:
+    effective = _status(read, "CapEff")
+    return bool(effective) and bool(int(effective[0], 16) >> capability & 1)
+
+
+def _status(read: Read, field: str) -> list[str]:
+    """The words after a field's name in /proc/self/status (proc(5))."""
+    lines = (line.partition(":") for line in (read("/proc/self/status") or "").splitlines())
+    return next((rest.split() for name, _, rest in lines if name == field), [])
+
+
 def _seccomp_filtered(read: Read) -> bool:
-    status = read("/proc/self/status") or ""
-    return any(line.split() == ["Seccomp:", "2"] for line in status.splitlines())
+    return _status(read, "Seccomp") == ["2"]
 
 
 def why_no_isolation(error: OSError, read: Read = read_file) -> str:
     """One sentence for a refused unshare or mount: what refused, which setting forbids it, what to do."""
     call = error.filename or "a system call"
     head = f"cannot enter namespaces of our own: {call} failed with {os.strerror(error.errno or 0).lower()}"
-    found = obstacles(read)
+    found = [*_obstacles_to(call, read), *obstacles(read)]
     if found:
         return f"{head}: {found[0]}"
     if error.errno == errno.ENOSPC:

@@ -89,7 +89,7 @@ def _run_gate(work: Callable[[], int], launcher: int, alive: tuple[int, int], re
     code = _BUG
     try:
         os.setsid()
-        _unshare(os.geteuid(), os.getegid())
+        in_new_user_namespace = _unshare(os.geteuid(), os.getegid())
         # After the change of credentials, which clears it (prctl(2)).
         _libc.die_with_parent(signal.SIGKILL)
         if os.getppid() != launcher:
@@ -97,7 +97,7 @@ def _run_gate(work: Callable[[], int], launcher: int, alive: tuple[int, int], re
         init = os.fork()
         if init == 0:
             os.close(alive_write)
-            _run_init(work, alive_read, report)
+            _run_init(work, alive_read, report, in_new_user_namespace)
         os.close(report)
         _, status = os.waitpid(init, 0)
         code = exit_code(status)
@@ -109,14 +109,14 @@ def _run_gate(work: Callable[[], int], launcher: int, alive: tuple[int, int], re
         os._exit(code)
 
 
-def _run_init(work: Callable[[], int], alive: int, report: int) -> NoReturn:
+def _run_init(work: Callable[[], int], alive: int, report: int, in_new_user_namespace: bool) -> NoReturn:
     code = _BUG
     try:
         _libc.die_with_parent(signal.SIGKILL)
         # The gate holds the other end: if it is gone already, no signal is going to come.
         if select.select([alive], [], [], 0)[0]:
             os._exit(code)
-        _mount()
+        _mount(in_new_user_namespace)
         worker = os.fork()
         if worker == 0:
             os.close(alive)
@@ -173,24 +173,31 @@ def _refuse(report: int, error: OSError) -> None:
         os.write(report, capabilities.why_no_isolation(error).encode())
 
 
-def _unshare(uid: int, gid: int) -> None:
-    if uid == 0:
-        try:
-            _libc.unshare(_NAMESPACES)
-        except PermissionError:  # root of a container without CAP_SYS_ADMIN
-            pass
-        else:
-            return
+def _unshare(uid: int, gid: int) -> bool:
+    """Leave for new namespaces, with a user namespace only if need be; whether it was."""
+    if capabilities.may_administer():
+        _libc.unshare(_NAMESPACES)
+        return False
     _libc.unshare(_NAMESPACES | _libc.CLONE_NEWUSER)
-    # Without this an ordinary user may not map its group (user_namespaces(7)).
-    Path("/proc/self/setgroups").write_text("deny")
-    Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
-    Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
+    # Without "deny" an ordinary user may not map its group (user_namespaces(7)).
+    for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
+        _write(f"/proc/self/{name}", text)
+    return True
 
 
-def _mount() -> None:
-    _libc.mount("none", "/", "", _libc.MS_REC | _libc.MS_PRIVATE)
-    # A container that masks parts of /proc may not mount a fresh one (mount_namespaces(7)). The lab
-    # does without: it reads only its own entries, which the old mount shows as well.
+def _write(path: str, text: str) -> None:
+    try:
+        Path(path).write_text(text)
+    except OSError as error:  # a refused write, unlike a refused open, does not say of what
+        raise OSError(error.errno, error.strerror, f"writing {path}") from error
+
+
+def _mount(in_new_user_namespace: bool) -> None:
+    # What we mount must not be seen outside. In a user namespace of our own it is not anyway
+    # (mount_namespaces(7)), and there a container's AppArmor profile may forbid every mount.
+    with contextlib.suppress(*((PermissionError,) if in_new_user_namespace else ())):
+        _libc.mount("none", "/", "", _libc.MS_REC | _libc.MS_PRIVATE)
+    # A container that masks parts of /proc may not mount a fresh one. The lab does without: it reads
+    # only its own entries, which the old mount shows as well.
     with contextlib.suppress(PermissionError):
         _libc.mount("proc", "/proc", "proc", _libc.MS_NOSUID | _libc.MS_NODEV | _libc.MS_NOEXEC)

@@ -79,6 +79,43 @@ def test_an_error_without_a_call_still_makes_a_sentence() -> None:
     assert "a system call failed with" in why_no_isolation(refusal(errno.EPERM, None), machine({}))
 
 
+FULL = (1 << 41) - 1
+SETFCAP, NET_ADMIN, SYS_ADMIN = 1 << 31, 1 << 12, 1 << 21
+
+
+def holding(capabilities_held: int, uid: int = 0) -> capabilities.Read:
+    ids = "\t".join([str(uid)] * 4)
+    return machine({"/proc/self/status": f"Uid:\t{ids}\nCapEff:\t{capabilities_held:016x}\nSeccomp:\t2"})
+
+
+def test_a_root_that_may_not_map_itself_is_told_so_and_not_that_of_the_seccomp_filter() -> None:
+    sentence = why_no_isolation(refusal(errno.EPERM, "writing /proc/self/uid_map"), holding(FULL & ~SETFCAP))
+    assert "writing /proc/self/uid_map failed with operation not permitted" in sentence
+    assert "root without CAP_SETFCAP may not map itself" in sentence
+    assert "--cap-add SETFCAP" in sentence
+    assert "seccomp" in why_no_isolation(refusal(errno.EPERM, "unshare"), holding(FULL & ~SETFCAP))
+    assert "seccomp" in why_no_isolation(refusal(errno.EPERM, "writing /proc/self/uid_map"), holding(0, uid=1000))
+
+
+def test_an_apparmor_profile_that_forbids_mount_is_named() -> None:
+    confined = machine({"/proc/self/attr/current": "docker-default (enforce)"})
+    sentence = why_no_isolation(refusal(errno.EACCES, "mount /"), confined)
+    assert "the AppArmor profile docker-default forbids mount" in sentence
+    assert "--security-opt apparmor=unconfined" in sentence
+    assert "AppArmor" not in why_no_isolation(refusal(errno.EACCES, "unshare"), confined)
+
+
+@pytest.mark.parametrize(
+    ("held", "may"), [(FULL, True), (FULL & ~NET_ADMIN, False), (FULL & ~SYS_ADMIN, False), (0, False)]
+)
+def test_only_who_may_both_make_and_configure_goes_without_a_user_namespace(held: int, may: bool) -> None:
+    assert capabilities.may_administer(holding(held)) is may
+
+
+def test_who_does_not_know_its_capabilities_has_none() -> None:
+    assert not capabilities.may_administer(machine({}))
+
+
 @pytest.mark.parametrize(
     ("mapping", "new"),
     [("         0          0 4294967295", False), ("0 1000 1", True), ("0 0 1", True)],

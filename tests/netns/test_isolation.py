@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import pytest
 
-from netns import isolation
+from netns import _libc, capabilities, isolation
 from netns.errors import IsolationError
 from tests.isolated import isolated
 from tests.machine import UNPRIVILEGED, needs_labs, needs_unshare
@@ -285,3 +285,33 @@ def test_a_refusal_starts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(IsolationError, match="unshare failed with operation not permitted"):
             isolation.run(lambda: stream.write("started") or 0)
         assert not select.select([read], [], [], 0)[0]
+
+
+def _mount_forbidden(_source: str, target: str, _filesystem: str, _flags: int) -> NoReturn:
+    raise PermissionError(13, "Permission denied", f"mount {target}")
+
+
+def test_in_a_user_namespace_of_its_own_it_does_without_mounts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_libc, "mount", _mount_forbidden)
+    monkeypatch.setattr(capabilities, "may_administer", lambda: False)
+    assert isolation.run(lambda: 7) == 7
+
+
+def test_in_the_machines_user_namespace_its_mounts_must_be_private(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not capabilities.may_administer():
+        # Somebody who has to enter a user namespace cannot be in this position.
+        assert os.geteuid() != 0
+        return
+    monkeypatch.setattr(_libc, "mount", _mount_forbidden)
+    with pytest.raises(IsolationError, match="mount / failed with permission denied"):
+        isolation.run(lambda: 7)
+
+
+@needs_unshare
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has capabilities to drop")
+def test_root_without_the_right_to_configure_networks_enters_a_user_namespace() -> None:
+    ask = "from netns import isolation, lab; print(isolation.run(lambda: lab.Lab().host('x') and 0))"
+    done = subprocess.run(
+        ["setpriv", "--bounding-set=-net_admin", sys.executable, "-c", ask], capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr) == ("0\n", "")
