@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import socket
 import subprocess
@@ -50,15 +49,6 @@ class Host:
     def configure(self, *requests: netlink.Request) -> None:
         """Ask for changes to the host's interfaces (netns.rtnetlink); raises OSError for the first refused."""
         netlink.call(self._rtnetlink, *requests)
-
-    @functools.cached_property
-    def routes(self) -> IPRoute:
-        """pyroute2's rtnetlink of this host, for the thread that first asks and closes the host.
-
-        Used by another thread, an IPRoute opens itself anew in that thread's own namespace, and would
-        there change an interface of the same number.
-        """
-        return self._held.enter_context(self._inside(IPRoute))
 
     @contextlib.contextmanager
     def rtnetlink(self) -> Iterator[IPRoute]:

@@ -7,8 +7,9 @@ import itertools
 from types import TracebackType
 from typing import Self
 
+from netns import shaping
 from netns.errors import LabError
-from netns.host import Host
+from netns.host import LOOPBACK, Host
 from netns.link import End, Link
 
 #: RFC 2544's benchmarking range, 198.18.0.0/15, as /24 networks: two octets to count in.
@@ -82,3 +83,9 @@ class Lab:
             ip=f"198.{18 + (network >> 8)}.{network & 0xFF}.{position}",
             index=_FIRST_INDEX + interface,
         )
+
+
+def kernel_has_discipline(kind: str) -> bool:
+    """Whether this kernel offers a queueing discipline, such as ``"netem"``; asked in a lab of its own."""
+    with Lab() as lab, lab.host("probe").rtnetlink() as routes:
+        return shaping.has_discipline(routes, LOOPBACK, kind)

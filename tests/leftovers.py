@@ -12,6 +12,8 @@ from netns.capabilities import read_file
 #: The kernel takes dead namespaces apart in the background, after an RCU grace period or a few.
 _PATIENCE = 10.0
 _STEP = 0.02
+#: So many counts in a row that do not differ are taken for what stays.
+_STEADY = 5
 
 #: Set in pytest's own environment, so that whatever the tests start, however deep, can be told from others.
 MARK = "HALFOPEN_TESTS"
@@ -60,10 +62,14 @@ def network_namespaces() -> int | None:
     slab = Path("/sys/kernel/slab/net_namespace")
     try:
         subprocess.run(["unshare", "--net", "true"], check=True, stderr=subprocess.DEVNULL)
-        (slab / "shrink").write_text("1")
-        return int((slab / "objects").read_text().split()[0])
+        counts: list[int] = []
+        while len(counts) < _STEADY or len(set(counts[-_STEADY:])) > 1:
+            (slab / "shrink").write_text("1")
+            counts.append(int((slab / "objects").read_text().split()[0]))
+            time.sleep(_STEP)
     except (OSError, ValueError, subprocess.CalledProcessError):
         return None
+    return counts[-1]
 
 
 def _is_ours(pid: str) -> bool:

@@ -10,10 +10,9 @@ from pyroute2.netlink.exceptions import NetlinkError
 from rich.console import Console
 
 from harness.cli.exits import isolated
-from netns import capabilities, shaping
+from netns import capabilities
 from netns.errors import IsolationError, LabError
-from netns.host import LOOPBACK
-from netns.lab import Lab
+from netns.lab import Lab, kernel_has_discipline
 
 _OK, _LACKING = 0, 1
 
@@ -69,21 +68,16 @@ def _samples() -> Check:
 
 
 def _rates() -> Check:
-    if _has_discipline("tbf"):
+    if kernel_has_discipline("tbf"):
         return Check("rate limits", "sch_tbf")
     return Check("rate limits", "this kernel has no sch_tbf", ok=False)
 
 
 def _netem() -> Check:
-    if _has_discipline("netem"):
+    if kernel_has_discipline("netem"):
         return Check("delay and loss", "sch_netem", needed=False)
     says = "this kernel has no sch_netem: scenarios with delay, jitter or loss are refused"
     return Check("delay and loss", says, ok=False, needed=False)
-
-
-def _has_discipline(kind: str) -> bool:
-    with Lab() as lab:
-        return shaping.has_discipline(lab.host("host").routes, LOOPBACK, kind)
 
 
 _PROBES: tuple[tuple[str, Callable[[], Check]], ...] = (

@@ -21,10 +21,9 @@ from harness.runner import Done, Job, run_all
 from harness.scenario import Scenario
 from harness.targets.command import CommandTarget
 from harness.targets.pod import PodTarget
-from netns import capabilities, shaping, units
+from netns import capabilities, units
 from netns.errors import UnitError, UnsupportedError
-from netns.host import LOOPBACK
-from netns.lab import Lab
+from netns.lab import kernel_has_discipline
 from netns.units import Duration
 
 DEFAULT_DETECTOR = "bytes-acked"
@@ -149,11 +148,8 @@ def _run(todo: list[Job], how: results.Conditions, out: Path, jobs: int | None) 
 def _require_kernel(scenarios: list[Scenario]) -> None:
     """Refuse what this kernel cannot do before anything is started; raises UnsupportedError."""
     wanting = [s for s in scenarios if s.link.to_client.needs_netem or s.link.to_server.needs_netem]
-    if not wanting:
+    if not wanting or kernel_has_discipline("netem"):
         return
-    with Lab() as lab:
-        if shaping.has_discipline(lab.host("probe").routes, LOOPBACK, "netem"):
-            return
     first = wanting[0]
     fields = [*first.link.to_client.netem_fields, *first.link.to_server.netem_fields]
     raise UnsupportedError(

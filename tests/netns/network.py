@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from netns.host import Host
 from netns.lab import Lab
@@ -32,6 +33,12 @@ class Network:
     server: Host
     near: Link
     far: Link
+
+
+def ask(host: Host, call: str, *arguments: Any, **options: Any) -> list[Any]:
+    """What pyroute2 finds in a host, such as ``ask(host, "get_links")``: another eye than the one under test."""
+    with host.rtnetlink() as routes:
+        return list(getattr(routes, call)(*arguments, **options))
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from netns.lab import Lab
 from tests import leftovers
 from tests.isolated import isolated
 from tests.machine import UNPRIVILEGED, needs_labs, needs_unshare
-from tests.netns.network import connection, eventually, fill, listen, loopback, network
+from tests.netns.network import ask, connection, eventually, fill, listen, loopback, network
 
 pytestmark = needs_labs
 
@@ -113,15 +113,14 @@ def test_qdiscs_asked_for_from_any_thread_are_put_on_this_host() -> None:
         thread = threading.Thread(target=replace)
         thread.start()
         thread.join()
-        assert [qdisc["handle"] for qdisc in host.routes.get_qdiscs(LOOPBACK)] == [0x20000]
-        assert [qdisc.get("kind") for qdisc in other.routes.get_qdiscs(LOOPBACK)] == ["noqueue"]
+        assert [qdisc["handle"] for qdisc in ask(host, "get_qdiscs", LOOPBACK)] == [0x20000]
+        assert [qdisc.get("kind") for qdisc in ask(other, "get_qdiscs", LOOPBACK)] == ["noqueue"]
 
 
 @isolated
 def test_a_closed_host_leaves_no_descriptor() -> None:
     def live() -> None:
         host = Host("host")
-        assert host.routes
         with host.rtnetlink():
             pass
         with contextlib.closing(host.socket_reader()), contextlib.closing(host.destroy_listener()):

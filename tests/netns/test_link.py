@@ -7,15 +7,15 @@ import time
 
 import pytest
 
-from netns import shaping, tcp_info, units
+from netns import tcp_info, units
 from netns.errors import LabError, UnsupportedError
-from netns.host import LOOPBACK, Host
+from netns.host import Host
 from netns.impairment import NONE, Impairment
-from netns.lab import Lab
+from netns.lab import Lab, kernel_has_discipline
 from netns.units import Duration
 from tests.isolated import isolated
 from tests.machine import needs_labs
-from tests.netns.network import Network, connection, eventually, fill, network, receive, sample_of
+from tests.netns.network import Network, ask, connection, eventually, fill, network, receive, sample_of
 
 pytestmark = needs_labs
 
@@ -146,14 +146,14 @@ def test_a_rate_limit_holds_back_the_direction_it_was_asked_for() -> None:
         # At full speed this takes a millisecond. The bucket lets the first tenth of a burst through at once.
         assert time.monotonic() - began >= 0.9 * (size - 2 * 1514) * 8 / rate
         assert held_back(net.router, net.near.end(net.router).index) > 0
-        assert [qdisc.get("kind") for qdisc in net.client.routes.get_qdiscs(net.near.end(net.client).index)] == [
+        assert [qdisc.get("kind") for qdisc in ask(net.client, "get_qdiscs", net.near.end(net.client).index)] == [
             "noqueue"
         ]
 
 
 def held_back(host: Host, index: int) -> int:
     """How often the token bucket made a packet wait (its "overlimits")."""
-    [qdisc] = host.routes.get_qdiscs(index)
+    [qdisc] = ask(host, "get_qdiscs", index)
     assert qdisc.get("kind") == "tbf"
     return int(qdisc.get("stats")["overlimits"])
 
@@ -164,7 +164,7 @@ def test_an_impairment_is_replaced_and_lifted() -> None:
         index = net.near.end(net.router).index
 
         def kinds() -> list[str]:
-            return [qdisc.get("kind") for qdisc in net.router.routes.get_qdiscs(index)]
+            return [qdisc.get("kind") for qdisc in ask(net.router, "get_qdiscs", index)]
 
         slow, slower = (Impairment(rate=units.bit_rate(text)) for text in ("1Mbit", "64kbit"))
         for impairment in (slow, slower):
@@ -185,7 +185,7 @@ def test_an_impairment_is_carried_out_or_refused_and_never_half_done() -> None:
         near = net.near
         near.impair(net.client, Impairment(rate=units.bit_rate("64kbit")))
         index = near.end(net.router).index
-        if shaping.has_discipline(net.server.routes, LOOPBACK, "netem"):
+        if kernel_has_discipline("netem"):
             near.impair(net.client, late)
             assert near.asked(net.client) == late
             began = time.monotonic()
@@ -196,7 +196,7 @@ def test_an_impairment_is_carried_out_or_refused_and_never_half_done() -> None:
             with pytest.raises(UnsupportedError, match="this kernel has no sch_netem"):
                 near.impair(net.client, late)
             assert near.asked(net.client) == NONE
-            assert [qdisc.get("kind") for qdisc in net.router.routes.get_qdiscs(index)] == ["noqueue"]
+            assert [qdisc.get("kind") for qdisc in ask(net.router, "get_qdiscs", index)] == ["noqueue"]
         near.impair(net.client, Impairment(rate=units.bit_rate("1Mbit")))
         near.impair(net.client, NONE)
 

@@ -15,6 +15,7 @@ from netns.lab import Lab
 from netns.netlink import Request
 from tests.isolated import isolated
 from tests.machine import needs_labs
+from tests.netns.network import ask
 
 pytestmark = needs_labs
 
@@ -38,7 +39,7 @@ def only(found: Any) -> Any:
 def test_a_veth_pair_has_the_names_numbers_and_macs_asked_for() -> None:
     with Lab() as lab:
         for host, (name, index, mac) in zip(wired(lab), (HERE, THERE), strict=True):
-            link = only(host.routes.get_links(index))
+            link = only(ask(host, "get_links", index))
             assert (link.get("ifname"), link.get("address"), link["state"]) == (name, mac, "down")
 
 
@@ -47,9 +48,9 @@ def test_an_interface_is_set_up_and_deleted() -> None:
     with Lab() as lab:
         left, right = wired(lab)
         left.configure(rtnetlink.up(7))
-        assert only(left.routes.get_links(7))["state"] == "up"
+        assert only(ask(left, "get_links", 7))["state"] == "up"
         left.configure(rtnetlink.delete(7))
-        assert [link.get("ifname") for link in right.routes.get_links()] == ["lo"]
+        assert [link.get("ifname") for link in ask(right, "get_links")] == ["lo"]
 
 
 @isolated
@@ -62,11 +63,11 @@ def test_addresses_neighbours_and_routes_are_as_asked_for() -> None:
             rtnetlink.neighbour(7, "198.18.0.2", THERE[2]),
             rtnetlink.default_route("198.18.0.2"),
         )
-        address = only(left.routes.get_addr(index=7, family=2))
+        address = only(ask(left, "get_addr", index=7, family=2))
         assert (address.get("address"), address["prefixlen"]) == ("198.18.0.1", 24)
-        neighbour = only(left.routes.get_neighbours(2, dst="198.18.0.2"))
+        neighbour = only(ask(left, "get_neighbours", 2, dst="198.18.0.2"))
         assert (neighbour.get("lladdr"), neighbour["state"]) == (THERE[2], 0x80)  # NUD_PERMANENT
-        route = only(left.routes.get_default_routes(family=2))
+        route = only(ask(left, "get_default_routes", family=2))
         assert (route.get("gateway"), route.get("oif")) == ("198.18.0.2", 7)
 
 

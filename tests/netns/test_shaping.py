@@ -12,10 +12,11 @@ from netns import shaping, units
 from netns.errors import UnsupportedError
 from netns.host import LOOPBACK
 from netns.impairment import NONE, Impairment
-from netns.lab import Lab
+from netns.lab import Lab, kernel_has_discipline
 from netns.units import Duration
 from tests.isolated import isolated
 from tests.machine import needs_labs
+from tests.netns.network import ask
 
 DELAYED = Impairment(delay=Duration(0.02))
 SLOW = Impairment(rate=units.bit_rate("64kbit"))
@@ -85,14 +86,14 @@ def test_any_other_refusal_stays_what_it_is() -> None:
 @isolated
 def test_asking_for_a_discipline_leaves_nothing_and_can_be_repeated() -> None:
     with Lab() as lab:
-        routes = lab.host("host").routes
+        host = lab.host("host")
         for kind in ("tbf", "netem", "tbf", "netem"):
-            shaping.has_discipline(routes, LOOPBACK, kind)
-            assert [qdisc.get("kind") for qdisc in routes.get_qdiscs(LOOPBACK)] == ["noqueue"]
+            with host.rtnetlink() as routes:
+                shaping.has_discipline(routes, LOOPBACK, kind)
+            assert [qdisc.get("kind") for qdisc in ask(host, "get_qdiscs", LOOPBACK)] == ["noqueue"]
 
 
 @needs_labs
 @isolated
 def test_this_kernel_has_token_buckets() -> None:
-    with Lab() as lab:
-        assert shaping.has_discipline(lab.host("host").routes, LOOPBACK, "tbf")
+    assert kernel_has_discipline("tbf")

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli import app
-from netns import shaping
+from harness.cli import app, run
 from tests.harness.cli.tool import halfopen
 from tests.machine import needs_labs
 
@@ -149,7 +148,7 @@ def test_a_server_that_listens_elsewhere(tmp_path: Path) -> None:
 def test_a_link_this_kernel_cannot_make(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(shaping, "has_discipline", lambda *_: False)
+    monkeypatch.setattr(run, "kernel_has_discipline", lambda _: False)
     file = tmp_path / "far.toml"
     file.write_text(FREEZE.replace("[[step]]", '[link]\ndelay = "20ms"\nloss = "1%"\n[[step]]', 1))
     code = app.call(["run", str(file), "--out", str(tmp_path / "out")])
