@@ -27,7 +27,9 @@ from netns.sockets import Address
 
 #: A client that has not opened its session after this is not going to, seconds.
 _CONNECT_WITHIN = 60.0
-_STATUS_INTERVAL = 1.0
+#: Between questions to a target, seconds: until its list shows the session, and after.
+_ASK_UNTIL_LISTED = 1.0
+_ASK_LATER = 10.0
 #: Between questions to a target whose session just ended, seconds.
 _SETTLE_INTERVAL = 0.1
 #: A session's end is watched at least so long, for what the kernel keeps of it, and the target's own books
@@ -264,8 +266,9 @@ class _Watch:
         status = self._server.status()
         listed = self._server.session_listed(status, self._client_id)
         data = status.as_data() | ({} if listed is None else {"listed": listed})
-        self._journal.note("registry", "status", **data)
-        self._ask_at = time.monotonic() + _STATUS_INTERVAL
+        if data:
+            self._journal.note("registry", "status", **data)
+        self._ask_at = time.monotonic() + (_ASK_LATER if listed else _ASK_UNTIL_LISTED)
         return data
 
     def settle(self) -> None:

@@ -21,7 +21,6 @@ from netns.units import Size
 
 #: A client tells how far it is this often, seconds.
 _REPORT_INTERVAL = 0.5
-_TICK = 0.02
 _CONNECT_TIMEOUT = 30.0
 _RECV_SIZE = 65536
 PLENTY = 1 << 20
@@ -40,6 +39,10 @@ class Behaviour(Protocol):
 
     def allowance(self, now: float) -> int:
         """How many bytes may be read from the socket at ``now``, seconds of the monotonic clock."""
+        ...
+
+    def next_at(self) -> float:
+        """When bytes may be read again, if none may be read now; seconds of the monotonic clock."""
         ...
 
     def acknowledgement(self, received: int) -> int | None:
@@ -113,7 +116,10 @@ class Machine:
         # Once closing, whatever is in the way of the other side's close frame is read and dropped.
         allowance = _RECV_SIZE if self._closing else self._behaviour.allowance(now)
         self._watch_socket(allowance > 0)
-        for key, _ in self._selector.select(_TICK):
+        wake_at = self._reported_at + _REPORT_INTERVAL
+        if not allowance:
+            wake_at = min(wake_at, self._behaviour.next_at())
+        for key, _ in self._selector.select(max(0.0, wake_at - now)):
             if key.data is not None:
                 key.data()
             elif not self._receive(min(allowance, _RECV_SIZE)):
@@ -121,8 +127,8 @@ class Machine:
         if not self._closing:
             self._acknowledge()
         self._flush()
-        if now - self._reported_at >= _REPORT_INTERVAL:
-            self._reported_at = now
+        if (after := time.monotonic()) >= self._reported_at + _REPORT_INTERVAL:
+            self._reported_at = after
             report("progress", received=self._received, acknowledged=self._acknowledged)
         return True
 

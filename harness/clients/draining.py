@@ -21,6 +21,10 @@ class Behaviour:
         """No limit."""
         return PLENTY
 
+    def next_at(self) -> float:
+        """Never asked, since there is no limit."""
+        return 0.0
+
     def acknowledgement(self, _: int) -> None:
         """Never any."""
         return

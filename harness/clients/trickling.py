@@ -39,6 +39,10 @@ class Behaviour:
         self._paid_until = max(self._paid_until, now - 1) + self._options.chunk / self._options.rate
         return self._options.chunk
 
+    def next_at(self) -> float:
+        """When the next chunk is paid for."""
+        return self._paid_until
+
     def acknowledgement(self, received: int) -> int:
         """All that was read."""
         return received
