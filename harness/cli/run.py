@@ -12,6 +12,7 @@ from rich.console import Console
 
 from harness import results, suites
 from harness.cli import screen
+from harness.cli.durations import positive_duration
 from harness.cli.exits import isolated
 from harness.cli.live import progress
 from harness.errors import InputError
@@ -21,23 +22,12 @@ from harness.runner import Done, Job, run_all
 from harness.scenario import Scenario
 from harness.targets.command import CommandTarget
 from harness.targets.pod import PodTarget
-from netns import capabilities, units
-from netns.errors import UnitError, UnsupportedError
+from netns import capabilities
+from netns.errors import UnsupportedError
 from netns.lab import kernel_has_discipline
 from netns.units import Duration
 
 DEFAULT_DETECTOR = "bytes-acked"
-
-
-def positive_duration(text: str) -> Duration:
-    """A duration given on the command line that may not be zero; raises typer.BadParameter."""
-    try:
-        seconds = units.duration(text)
-    except UnitError as error:
-        raise typer.BadParameter(str(error)) from None
-    if not seconds:
-        raise typer.BadParameter(f"must be more than nothing: got {text!r}")
-    return seconds
 
 
 Names = Annotated[
