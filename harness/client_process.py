@@ -17,6 +17,8 @@ from netns.host import Host
 from netns.sockets import Address
 
 #: Words with which a client says that there will be no session.
+#: Between looks at whether it still runs, seconds.
+_LOOK = 0.5
 _FAILURES = ("refused", "unreachable", "ended", "gone")
 
 
@@ -47,7 +49,10 @@ class ClientProcess:
     def connect(self, timeout: float) -> Address | str:
         """Wait until the session is open: its local address, or why there is none."""
         words = ("opened", *_FAILURES)
-        self.journal.wait(lambda: self.journal.find("client", *words) is not None, time.monotonic() + timeout)
+        until = time.monotonic() + timeout
+        while self.process.exit_code is None and time.monotonic() < until:
+            if self.journal.wait(lambda: self.journal.find("client", *words) is not None, time.monotonic() + _LOOK):
+                break
         event = self.journal.find("client", *words)
         if event is None:
             code = self.process.exit_code

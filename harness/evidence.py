@@ -94,6 +94,11 @@ def acknowledged(samples: Sequence[Sample]) -> int:
     return known[-1] - known[0] if known else 0
 
 
+def allowed_silence(seconds: float) -> float:
+    """How long a slow stream may say nothing, of so many seconds looked at."""
+    return max(_SHORT_SILENCE, seconds / 4)
+
+
 def longest_silence(samples: Sequence[Sample]) -> float:
     """The longest time in which no byte was acknowledged, whether or not any was queued."""
     last, longest = samples[0].t, 0.0
@@ -115,7 +120,7 @@ def peer_acknowledges(seen: Timeline) -> Proof:
     longest = longest_stall(samples)
     gap = f", at most {show_duration(longest.seconds)} apart" if longest and longest.seconds >= _WORTH_TELLING else ""
     silence = longest_silence(samples)
-    if silence > max(_SHORT_SILENCE, (samples[-1].t - samples[0].t) / 4):
+    if silence > allowed_silence(samples[-1].t - samples[0].t):
         return Proof(
             False,
             f"nothing was acknowledged for {show_duration(silence)}, with {samples[-1].outq} bytes queued",

@@ -46,11 +46,16 @@ class Expression(str):
         source = _LITERAL.sub(name_literal, self)
         try:
             tree = ast.parse(source.strip(), mode="eval")
-        except SyntaxError:
+        except (SyntaxError, RecursionError, MemoryError, ValueError):
             raise UnitError(f"not a duration: {self!r}; {_HINT}") from None
-        result = _evaluate(tree.body, names, self)
+        try:
+            result = _evaluate(tree.body, names, self)
+        except RecursionError:
+            raise UnitError(f"not a duration: {self[:40]!r}... is too long; {_HINT}") from None
         if not result.is_duration:
             raise UnitError(f"a duration needs a unit: got {self!r}; {_HINT}")
+        if not result.value <= units.LONGEST:
+            raise UnitError(f"a duration is at most {units.show_duration(units.LONGEST)}: {self[:40]!r}")
         if result.value < 0:
             raise UnitError(f"a duration cannot be negative: {self!r}")
         return result.value

@@ -36,11 +36,15 @@ class Findings:
     outcome: Outcome
     ended_at: float | None
     """When the server's side of the connection ended; None if it never did."""
+    first_sample: float | None
+    """When the server's socket was first seen; None if it never was."""
     looked_until: float
     spans: tuple[Span, ...]
     stall: Stall | None
     """The stall in which the session was lost; None unless the client was to die."""
     orphan: Orphan
+    still_held: bool
+    """Whether the server's processes still held the socket when nobody looked any more."""
     reason: str | None
     """What the target said of the end, where it says anything."""
     first_listed: float | None
@@ -76,10 +80,12 @@ def find(timeline: Timeline, truth: Truth) -> Findings:
     return Findings(
         outcome=_outcome(timeline, ended_at),
         ended_at=ended_at,
+        first_sample=timeline.samples[0].t if timeline.samples else None,
         looked_until=looked_until,
         spans=spans,
         stall=_stall(timeline, spans) if truth == "dead" else None,
         orphan=_orphan(timeline, ended_at),
+        still_held=_still_held(timeline, ended_at),
         reason=_reason(timeline),
         first_listed=listed[0] if listed else None,
         keeps_list=any("listed" in e.data for e in statuses),
@@ -88,11 +94,12 @@ def find(timeline: Timeline, truth: Truth) -> Findings:
 
 
 def _ended_at(timeline: Timeline) -> float | None:
-    """The server's socket left the states in which its side is open, or ceased to exist."""
+    """When the server's side of the session was over: its socket, or the WebSocket session on it."""
     left = next((s.t for s in timeline.samples if s.state in ENDED_STATES), None)
-    destroyed = timeline.first("kernel", "destroyed")
-    moments = [t for t in (left, destroyed.t if destroyed else None) if t is not None]
-    return min(moments, default=None)
+    gone = timeline.first("kernel", "destroyed", "gone")
+    told = timeline.first("client", "close_received")
+    moments = [event.t for event in (gone, told) if event is not None]
+    return min(moments if left is None else [*moments, left], default=None)
 
 
 def _outcome(timeline: Timeline, ended_at: float | None) -> Outcome:
@@ -100,6 +107,14 @@ def _outcome(timeline: Timeline, ended_at: float | None) -> Outcome:
         return "kept"
     closing = timeline.first("client", "closing")
     return "closed" if closing is not None and closing.t <= ended_at else "reaped"
+
+
+def _still_held(timeline: Timeline, ended_at: float | None) -> bool:
+    """Whether the server, having ended its side, was still seen to hold the socket at the very end."""
+    if ended_at is None or timeline.first("kernel", "destroyed", "gone"):
+        return False
+    last = timeline.samples[-1] if timeline.samples else None
+    return last is not None and last.t > ended_at and not last.orphan
 
 
 def _spans(timeline: Timeline, end: float) -> tuple[Span, ...]:

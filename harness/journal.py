@@ -12,6 +12,9 @@ from harness.evidence import ENDED_STATES
 from harness.timeline import Event, Sample, Timeline
 from netns.sockets import Sample as SocketSample
 
+_MOST_OUTPUT = 1000
+_LONGEST_OUTPUT = 1000
+
 
 class Journal:
     """Collects events and samples in the monotonic clock's time; :meth:`timeline` counts from the start."""
@@ -22,17 +25,20 @@ class Journal:
         self._samples: list[SocketSample] = []
         self._ended = False
         self._sealed = False
+        self._printed = 0
         self.start = time.monotonic()
         """The moment that is t = 0: set anew when the session begins."""
 
     def note(self, kind: str, name: str, at: float | None = None, **data: Any) -> None:
         """Write an event down, by default of now; wakes those who wait."""
+        if name == "output" and not self._may_keep(data):
+            return
         moment = time.monotonic() if at is None else at
         with self._changed:
             if self._sealed:
                 return
             self._events.append(Event(t=moment, kind=kind, name=name, data=data))
-            self._ended = self._ended or (kind == "kernel" and name == "destroyed")
+            self._ended = self._ended or kind == "kernel" or (kind, name) == ("client", "close_received")
             self._changed.notify_all()
 
     def sampled(self, sample: SocketSample) -> None:
@@ -41,6 +47,15 @@ class Journal:
             self._samples.append(sample)
             self._ended = self._ended or sample.state in ENDED_STATES
             self._changed.notify_all()
+
+    def _may_keep(self, data: dict[str, Any]) -> bool:
+        """Whether what a server prints is still kept: it may print without end."""
+        self._printed += 1
+        if self._printed == _MOST_OUTPUT:
+            data["text"] = f"(what the server prints after {_MOST_OUTPUT} lines is not kept)"
+        else:
+            data["text"] = str(data["text"])[:_LONGEST_OUTPUT]
+        return self._printed <= _MOST_OUTPUT
 
     def seal(self) -> None:
         """Take in no more events."""

@@ -73,16 +73,17 @@ def _decide(scenario: Scenario, timeline: Timeline, terms: Terms, found: Finding
     if not evidence.established(timeline):
         return "inconclusive", "the server's socket was never seen open"
     if klass == "false_reap":
-        return "failed", _false_reap(timeline, found)
+        return "failed", _false_reap(scenario, timeline, found)
     proof = _proof(scenario, timeline, found)
     if not proof.shown:
         return "inconclusive", f"nothing is proved: {proof.what}"
     if found.outcome == "kept" and (short := _looked_too_short(scenario, found, terms)):
-        return "inconclusive", short
+        return "inconclusive", f"nothing is proved: {short}"
     complaint = (
         _wrong_outcome(scenario, found)
         or _too_late(scenario, found, terms)
         or _wrong_reason(scenario, found)
+        or _half_closed(found)
         or _wrong_books(found)
     )
     if complaint:
@@ -99,9 +100,12 @@ def hold(scenario: Scenario, terms: Terms) -> float:
 
 def _looked_too_short(scenario: Scenario, found: Findings, terms: Terms) -> str | None:
     looked, due = found.looked_until - (found.fault_at or 0.0), hold(scenario, terms)
+    limit = deadline(scenario, terms)
+    if scenario.expect.session == "reaped" and found.stall and limit is not None:
+        looked, due = found.looked_until - found.stall.onset, limit
     if looked >= due - _SAMPLING:
         return None
-    return f"nothing is proved: looked for {show_duration(looked)} only, of {show_duration(due)}"
+    return f"looked for {show_duration(looked)} only, of {show_duration(due)}"
 
 
 def _proof(scenario: Scenario, timeline: Timeline, found: Findings) -> Proof:
@@ -113,7 +117,8 @@ def _proof(scenario: Scenario, timeline: Timeline, found: Findings) -> Proof:
     begun = {span.step: span for span in found.spans}
     for number, step in enumerate(scenario.steps):
         if number not in begun:
-            proofs.append(Proof(False, f"the session ended before the fault {step.fault!r} was due"))
+            when = "the session ended" if found.ended_at is not None else "the hold was over"
+            proofs.append(Proof(False, f"{when} before the fault {step.fault!r} was due"))
             continue
         span = begun[number]
         # Past the end of the session: how it ended is part of some faults' signatures.
@@ -135,14 +140,17 @@ def _drops(scenario: Scenario, timeline: Timeline) -> list[Proof]:
 
 
 def _counting(status: dict[str, object]) -> list[dict[str, dict[str, int]]]:
+    """The sessions of a status that count drops, as the pod's do; anybody's list may hold anything."""
     sessions = status.get("sessions")
-    return [s for s in sessions if isinstance(s, dict) and "drops" in s] if isinstance(sessions, list) else []
+    if not isinstance(sessions, list):
+        return []
+    return [s for s in sessions if isinstance(s, dict) and isinstance(s.get("drops"), dict)]
 
 
-def _false_reap(timeline: Timeline, found: Findings) -> str:
+def _false_reap(scenario: Scenario, timeline: Timeline, found: Findings) -> str:
     count = evidence.acknowledged(evidence.established(timeline))
     said = f" ({found.reason})" if found.reason else ""
-    before = f", before the fault at {found.fault_at:.1f}s" if found.fault_at else ""
+    before = ", before anything was done to it" if scenario.steps and found.before_fault else ""
     return (
         f"a live client was reaped at {found.ended_at:.1f}s{said}{before}: "
         f"it had acknowledged {show_bytes(count)} until then"
@@ -190,6 +198,12 @@ def _wrong_reason(scenario: Scenario, found: Findings) -> str | None:
     if expected is None or found.reason is None or found.reason == expected:
         return None
     return f"the server says {found.reason!r}, expected {expected!r}"
+
+
+def _half_closed(found: Findings) -> str | None:
+    if not found.still_held:
+        return None
+    return f"the server ended its side at {found.ended_at:.1f}s but still holds the socket"
 
 
 def _wrong_books(found: Findings) -> str | None:

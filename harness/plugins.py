@@ -17,18 +17,26 @@ def names(package: ModuleType) -> list[str]:
     return sorted(name.replace("_", "-") for name in found if not name.startswith("_"))
 
 
-def load(package: ModuleType, name: str, noun: str) -> ModuleType:
-    """The plug-in ``name`` of ``package``; ``noun`` is what an InputError calls it.
+def load(package: ModuleType, name: str, noun: str, needs: tuple[str, ...] = ()) -> ModuleType:
+    """The plug-in ``name`` of ``package``; ``noun`` is what an InputError calls it, ``needs`` what it must have.
 
     A name with a dot in it is the import path of a module outside the package.
     """
+    module = _import(package, name, noun)
+    lacking = [need for need in needs if not hasattr(module, need)]
+    if lacking:
+        raise InputError(f"module {name!r} is no {noun}: it has no {' and no '.join(lacking)}")
+    return module
+
+
+def _import(package: ModuleType, name: str, noun: str) -> ModuleType:
     if "." in name:
         # As with python -m: a module of the user's own is looked for where the user is.
         if (here := str(Path.cwd())) not in sys.path:
             sys.path.insert(0, here)
         try:
             return importlib.import_module(name)
-        except ImportError as error:
+        except (ImportError, TypeError, ValueError) as error:
             raise InputError(f"cannot import {noun} {name!r}: {error}") from None
     if name not in names(package):
         raise InputError(f"unknown {noun} {name!r}; {suggest(name, names(package))}")

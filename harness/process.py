@@ -14,6 +14,8 @@ from typing import IO
 from netns.host import Host
 
 _KEPT_LINES = 40
+#: What is longer comes in pieces, bytes.
+_LONGEST_LINE = 1 << 16
 _PATIENCE = 5.0
 
 OnLine = Callable[[str], None]
@@ -55,7 +57,7 @@ class Process:
     def _read(self, stream: IO[bytes]) -> None:
         is_output = stream is self._popen.stdout
         with stream:
-            for raw in stream:
+            while raw := stream.readline(_LONGEST_LINE):
                 line = raw.decode(errors="replace").rstrip("\n")
                 self._tail.append(line)
                 if is_output:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from harness.journal import Journal
 from netns.host import Host
-from netns.sockets import Address, DestroyListener, SocketReader
+from netns.sockets import Address, DestroyListener, Sample, SocketReader, identity
 
 #: Seconds between samples: 20 Hz.
 INTERVAL = 0.05
@@ -25,6 +25,8 @@ class Recorder:
         self._destroyed = destroyed
         self._port = port
         self._client: Address | None = None
+        self._socket: bytes | None = None
+        self._gone = False
         self._stopping = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
@@ -54,16 +56,28 @@ class Recorder:
             self._failure = error
 
     def _sample(self) -> None:
-        for sample in self._reader.connections(self._port):
-            if sample.remote == self._client:
-                self._journal.sampled(sample)
+        now = time.monotonic()
+        found = [sample for sample in self._reader.connections(self._port) if self._is_the_session(sample)]
+        for sample in found:
+            self._socket = identity(sample)
+            self._journal.sampled(sample)
+        if self._socket is not None and not found and not self._gone:
+            # Not every end is announced: a socket in TIME_WAIT, or one whose owner still holds it, just goes.
+            self._gone = True
+            self._journal.note("kernel", "gone", at=now)
+
+    def _is_the_session(self, sample: Sample) -> bool:
+        """By its address until it was seen once, then by its identity: a reset wipes out the address."""
+        if self._socket is not None:
+            return identity(sample) == self._socket
+        return sample.remote == self._client
 
     def _await_ends(self, until: float) -> None:
         while (left := until - time.monotonic()) > 0:
             if not select.select([self._destroyed], [], [], left)[0]:
                 return
             for last in self._destroyed.read():
-                if last.remote == self._client and last.local.port == self._port:
+                if self._is_the_session(last):
                     self._journal.note("kernel", "destroyed", at=last.t, state=last.state, outq=last.outq)
 
 

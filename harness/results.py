@@ -26,6 +26,7 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INCONCLUSIVE = 3
 EXIT_INTERRUPTED = 130
+EXIT_BUG = 70
 
 _DIGITS = 4
 
@@ -82,6 +83,8 @@ def run_as_table(done: Done) -> dict[str, Any]:
     """One entry of ``runs``."""
     job, verdict = done.job, done.verdict
     found = verdict.found
+    # Of a session that never was, nothing became.
+    was = found.first_sample is not None
     return {
         "scenario": job.scenario.name,
         "suite": job.scenario.suite,
@@ -90,8 +93,8 @@ def run_as_table(done: Done) -> dict[str, Any]:
         "detector": job.detector,
         "truth": job.scenario.truth,
         "expected": job.scenario.expect.session,
-        "outcome": found.outcome,
-        "class": verdict.klass,
+        "outcome": found.outcome if was else None,
+        "class": verdict.klass if was else None,
         "verdict": verdict.word,
         "why": verdict.why,
         "reason": found.reason,
@@ -122,9 +125,11 @@ def exit_code(done: Sequence[Done]) -> int:
 
 
 def check_folder(out: Path) -> None:
-    """Make the folder and see that it can be written to; raises InputError."""
+    """Make the folder, see that it can be written to, and take away what an earlier run left; raises InputError."""
     try:
         (out / TIMELINES).mkdir(parents=True, exist_ok=True)
+        for left in (out / RESULTS, out / JUNIT, *(out / TIMELINES).glob("*.jsonl")):
+            left.unlink(missing_ok=True)
         probe = out / TIMELINES / ".writable"
         probe.touch()
         probe.unlink()

@@ -14,28 +14,23 @@ from functools import partial
 from harness.client_process import ClientProcess, client
 from harness.expressions import Expression
 from harness.faults._scene import Scene
+from harness.findings import find
 from harness.journal import Journal
-from harness.judge import Terms, Verdict, hold, judge
+from harness.judge import Terms, Verdict, deadline, hold, judge
 from harness.recorder import Recorder, recording
 from harness.run_view import RunView
 from harness.scenario import Scenario, Step
 from harness.targets.base import Running, Site, Target
 from harness.timeline import Timeline
+from harness.watch import Stop, Watch
 from netns.lab import Lab
 from netns.link import Link
 from netns.sockets import Address
 
 #: A client that has not opened its session after this is not going to, seconds.
 _CONNECT_WITHIN = 60.0
-#: Between questions to a target, seconds: until its list shows the session, and after.
-_ASK_UNTIL_LISTED = 1.0
-_ASK_LATER = 10.0
-#: Between questions to a target whose session just ended, seconds.
-_SETTLE_INTERVAL = 0.1
-#: A session's end is watched at least so long, for what the kernel keeps of it, and the target's own books
-#: get at most so long to follow, seconds.
-_SETTLE_AT_LEAST = 1.0
-_SETTLE_AT_MOST = 5.0
+#: A stall that is to end the session is watched so much longer than it may last, seconds.
+_BEYOND = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +86,8 @@ def run_all(jobs: Sequence[Job], views: Sequence[RunView], at_once: int, on_done
     return [results[n] for n in sorted(results)]
 
 
-@dataclass
-class Stop:
-    """Shared by all runs: whether they are to end early."""
-
-    requested: bool = False
-
-
-class Stopped(Exception):  # noqa: N818 (not an error)
-    """A run that was asked to end early."""
-
-
 def run_one(job: Job, view: RunView, stop: Stop) -> Done:
-    """Run one scenario in a lab of its own and judge it; raises TargetError, Stopped."""
+    """Run one scenario in a lab of its own and judge it; raises TargetError, harness.watch.Stopped."""
     begun = time.monotonic()
     journal = Journal()
     with Lab() as lab:
@@ -171,7 +155,7 @@ class _Run:
         assert connected is not None
         self._journal.start = connected.t
         recorder.follow(address)
-        watch = _Watch(self._journal, its, server, client_id, self._view, self._stop)
+        watch = Watch(self._journal, its, server, client_id, self._view, self._stop)
         scene = Scene(its, self._client_host, self._link)
         with contextlib.ExitStack() as in_force:
             try:
@@ -184,7 +168,7 @@ class _Run:
             recorder.stop()
             self._journal.seal()
 
-    def _play(self, scene: Scene, watch: _Watch, in_force: contextlib.ExitStack) -> None:
+    def _play(self, scene: Scene, watch: Watch, in_force: contextlib.ExitStack) -> None:
         """Do and undo each fault when it is due and look on until the hold is over or the session is."""
         start, hold_for = self._journal.start, hold(self._scenario, self._job.terms)
         agenda: _Agenda = [
@@ -200,7 +184,20 @@ class _Run:
                 return
             for later in act():
                 heapq.heappush(agenda, later)
-        watch.until(self._view.deadline)
+        if not watch.until(self._view.deadline):
+            self._view.deadline = start + self._stall_must_end_by()
+            watch.until(self._view.deadline)
+
+    def _stall_must_end_by(self) -> float:
+        """When the stall under way, if there is one, must have ended the session, seconds since the start.
+
+        It counts from the onset, which may come long after the fault: the hold alone may be too short.
+        """
+        limit = deadline(self._scenario, self._job.terms)
+        if limit is None or self._scenario.expect.session != "reaped" or self._job.terms.hold is not None:
+            return 0.0
+        stall = find(self._journal.timeline(), self._scenario.truth).stall
+        return stall.onset + limit + _BEYOND if stall else 0.0
 
     def _begin(self, step: Step, number: int, scene: Scene, in_force: contextlib.ExitStack) -> _Agenda:
         """Do a fault; gives what is to be done later, which is to undo it."""
@@ -222,77 +219,3 @@ class _Run:
 
     def _seconds(self, expression: Expression) -> float:
         return expression.seconds(grace=self._job.terms.grace, poll=self._job.terms.poll)
-
-
-class _Watch:
-    """Looks at a session until a moment, asking the target for its books now and then."""
-
-    def __init__(
-        self,
-        journal: Journal,
-        its: ClientProcess,
-        server: Running,
-        client_id: str,
-        view: RunView,
-        stop: Stop,
-    ) -> None:
-        self._journal = journal
-        self._client = its
-        self._server = server
-        self._client_id = client_id
-        self._view = view
-        self._stop = stop
-        self._ask_at = 0.0
-
-    def until(self, moment: float) -> bool:
-        """Look on until ``moment`` of the monotonic clock; True at once when the session has ended."""
-        while time.monotonic() < moment:
-            if self._stop.requested:
-                raise Stopped
-            if self._ended():
-                return True
-            if time.monotonic() >= self._ask_at:
-                self._ask()
-            self._journal.wait(self._ended, min(moment, self._ask_at))
-        return self._ended()
-
-    def _ended(self) -> bool:
-        last = self._journal.last_sample()
-        if last is not None:
-            self._view.queued = last.outq
-        return self._journal.session_ended or self._server.process.exit_code is not None
-
-    def _ask(self) -> dict[str, object]:
-        status = self._server.status()
-        listed = self._server.session_listed(status, self._client_id)
-        data = status.as_data() | ({} if listed is None else {"listed": listed})
-        if data:
-            self._journal.note("registry", "status", **data)
-        self._ask_at = time.monotonic() + (_ASK_LATER if listed else _ASK_UNTIL_LISTED)
-        return data
-
-    def settle(self) -> None:
-        """After the end: watch what lingers in the kernel, and let the target's own books follow."""
-        self._settle()
-        code = self._client.process.exit_code
-        if code is not None and code > 0:  # a signal's is negative, and may be a fault's doing
-            said = self._client.process.tail()
-            self._journal.note("lab", "trouble", what=f"the client failed with exit code {code}: {said}")
-
-    def _settle(self) -> None:
-        code = self._server.process.exit_code
-        if code is not None:
-            self._journal.note("target", "exited", code=code, said=self._server.process.tail())
-            return
-        if not self._journal.session_ended:
-            self._ask()
-            return
-        self._view.phase = "settling"
-        least = time.monotonic() + _SETTLE_AT_LEAST
-        most = time.monotonic() + _SETTLE_AT_MOST
-        while time.monotonic() < most:
-            data = self._ask()
-            followed = not (data.get("listed") or data.get("lock_held") or data.get("session_threads"))
-            if followed and time.monotonic() >= least:
-                return
-            self._journal.wait(lambda: False, time.monotonic() + _SETTLE_INTERVAL)

@@ -21,6 +21,16 @@ Outcome = Literal["reaped", "kept", "closed"]
 _DIRECTIONS = ("to_client", "to_server")
 
 
+def load_client(name: str) -> ModuleType:
+    """A behaviour's module; raises InputError if there is none of that name, or it is none."""
+    return plugins.load(clients, name, "client", ("Options", "Behaviour", "signature"))
+
+
+def load_fault(name: str) -> ModuleType:
+    """A fault's module; raises InputError if there is none of that name, or it is none."""
+    return plugins.load(faults, name, "fault", ("Options", "fault", "signature"))
+
+
 class ClientSpec(msgspec.Struct, frozen=True):
     """Who connects: a behaviour and its options, as written."""
 
@@ -30,7 +40,7 @@ class ClientSpec(msgspec.Struct, frozen=True):
     @property
     def module(self) -> ModuleType:
         """The behaviour's module."""
-        return plugins.load(clients, self.behaviour, "client")
+        return load_client(self.behaviour)
 
 
 class LinkSpec(msgspec.Struct, frozen=True):
@@ -56,7 +66,7 @@ class Step(msgspec.Struct, frozen=True):
     @property
     def module(self) -> ModuleType:
         """The fault's module."""
-        return plugins.load(faults, self.fault, "fault")
+        return load_fault(self.fault)
 
 
 class Expect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -83,6 +93,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     suite: str
+    called: str
+    """How it is named on the command line: its suite and name, or its file."""
     title: str
     story: str
     truth: Truth
@@ -117,15 +129,16 @@ class _StepHead(msgspec.Struct, frozen=True, rename={"lasting": "for"}):
     lasting: Expression | None = None
 
 
-def load(path: Path) -> Scenario:
+def load(path: Path, called: str | None = None) -> Scenario:
     """Read and check a scenario's file; raises InputError that names the file, the key and the value."""
+    where = called or str(path)
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise InputError(f"no such scenario file: {path}") from None
+        raise InputError(f"no such scenario file: {where}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read scenario file {path}: {error}") from None
-    return parse(text, name=path.stem, suite=path.parent.name, where=str(path))
+        raise InputError(f"cannot read scenario file {where}: {error}") from None
+    return parse(text, name=path.stem, suite=path.parent.name, where=where)
 
 
 def parse(text: str, *, name: str, suite: str, where: str) -> Scenario:
@@ -138,6 +151,7 @@ def parse(text: str, *, name: str, suite: str, where: str) -> Scenario:
     return Scenario(
         name=name,
         suite=suite,
+        called=where,
         title=file.title,
         story=file.story,
         truth=file.truth,
@@ -170,7 +184,10 @@ def _link(table: dict[str, Any], where: str) -> LinkSpec:
         one = table.get(direction, {})
         if not isinstance(one, dict):
             raise InputError(f"{where}: key 'link.{direction}' takes a table, got {one!r}")
-        ways.append(schema.convert(both | one, Impairment, f"{where}: link"))
+        impairment = schema.convert(both | one, Impairment, f"{where}: link")
+        if "rate" in both | one and not impairment.rate:
+            raise InputError(f"{where}: key 'link.rate' is nothing; leave it out for a link without a limit")
+        ways.append(impairment)
     return LinkSpec(*ways)
 
 
@@ -178,7 +195,7 @@ def _step(table: dict[str, Any], where: str) -> Step:
     head = schema.convert(table, _StepHead, where)
     rest = {key: value for key, value in table.items() if key not in {"at", "fault", "for"}}
     try:
-        options_type = plugins.load(faults, head.fault, "fault").Options
+        options_type = load_fault(head.fault).Options
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
     return Step(head.at, head.fault, schema.convert(rest, options_type, where), head.lasting)

@@ -26,16 +26,21 @@ def find(names: list[str]) -> list[Scenario]:
     Raises InputError for a name that means nothing, and for a file with anything wrong in it.
     """
     paths = dict.fromkeys(path.absolute() for name in names or [DEFAULT] for path in _resolve(name))
-    return [load(_as_typed(path)) for path in paths]
+    return [load(path, called=_called(path)) for path in paths]
 
 
-def _as_typed(path: Path) -> Path:
+def _called(path: Path) -> str:
+    """The shortest that finds it again: suite and name for ours, the path from here for files of one's own."""
+    if path.is_relative_to(_FOLDER):
+        return f"{path.parent.name}/{path.stem}"
     here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _resolve(name: str) -> list[Path]:
     suites = shipped()
+    if not name:
+        raise InputError("a scenario's name is empty; leave it out for the default suite")
     if name == EVERYTHING:
         return [path for files in suites.values() for path in files]
     if name in suites:

@@ -27,6 +27,8 @@ class Impairment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     def __post_init__(self) -> None:
         """Refuse what the kernel would silently not do (tc-netem(8)); raises ValueError."""
+        if self.rate and not 8 <= self.rate <= 1e12:
+            raise ValueError(f"a rate of {self.rate:.4g} bit/s is out of range: from 8bit to 1000Gbit")
         if self.jitter and not self.delay:
             raise ValueError(f"jitter of {units.show_duration(self.jitter)} needs a delay to vary")
         if self.reorder and not self.delay:

@@ -43,8 +43,7 @@ def run(work: Callable[[], int]) -> int:
     """
     alive_read, alive_write = os.pipe()
     report_read, report_write = os.pipe()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _flush()
     launcher = os.getpid()
     # Taken by sigwaitinfo here and by the worker there, so that none is lost before there is a worker
     # and none slips in between looking for signals and waiting.
@@ -64,6 +63,14 @@ def run(work: Callable[[], int]) -> int:
     if refusal:
         raise IsolationError(refusal)
     return exit_code(status)
+
+
+def _flush() -> None:
+    """Bring out what was printed; streams may be closed, or full, or None (sys.stdout, where fd 1 is closed)."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
 
 
 def exit_code(status: int) -> int:
@@ -147,9 +154,7 @@ def _run_worker(work: Callable[[], int]) -> NoReturn:
     except BaseException:  # noqa: BLE001 (there is nobody above to raise it to)
         traceback.print_exc()
     finally:
-        with contextlib.suppress(OSError, ValueError):
-            sys.stdout.flush()
-            sys.stderr.flush()
+        _flush()
         os._exit(code)
 
 

@@ -32,6 +32,7 @@ _ID_REST = struct.Struct("=16s16sIQ")
 _MSG_HEAD = struct.Struct("!BB2xHH16s16s")
 _MSG_TAIL = struct.Struct("=4xII4xI")
 _MSG_SIZE = 72
+_COOKIE_AT = 44
 _TAIL_AT = 52
 
 _LISTEN = 1 << tcp_info.STATES.index("LISTEN")
@@ -76,6 +77,11 @@ class Sample(NamedTuple):
     info: TcpInfo | None
     raw: bytes
     """The kernel's own identification of the socket, for :meth:`SocketReader.destroy`."""
+
+
+def identity(sample: Sample) -> bytes:
+    """What no other socket has: its family and the kernel's cookie, kept even when its addresses are gone."""
+    return sample.raw[:1] + sample.raw[_COOKIE_AT:_TAIL_AT]
 
 
 class SocketReader:

@@ -7,6 +7,9 @@ from collections.abc import Callable
 
 from netns.errors import UnitError
 
+#: Longer than anything that is waited for, seconds; what is beyond has lost a digit or won some.
+LONGEST = 30 * 86400.0
+
 _NUMBER_AND_UNIT = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z%/]*)\s*")
 
 

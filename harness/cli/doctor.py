@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pyroute2.netlink.exceptions import NetlinkError
 from rich.console import Console
 
+from harness.cli.console import console as make_console
 from harness.cli.exits import isolated
 from netns import capabilities
 from netns.errors import IsolationError, LabError
@@ -29,7 +30,7 @@ class Check:
 
 def doctor() -> int:
     """Check what the lab needs: namespaces, links, rate limits, cuts, samples. Exits 1 if a need is unmet."""
-    console = Console(highlight=False)
+    console = make_console()
     console.print(f"kernel {capabilities.kernel_release()}")
     try:
         return isolated(lambda: _report(console, [attempt(*probe) for probe in _PROBES]))

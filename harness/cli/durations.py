@@ -17,4 +17,6 @@ def positive_duration(text: str) -> Duration:
         raise typer.BadParameter(str(error)) from None
     if not seconds:
         raise typer.BadParameter(f"must be more than nothing: got {text!r}")
+    if seconds > units.LONGEST:
+        raise typer.BadParameter(f"must be at most {units.show_duration(units.LONGEST)}: got {text!r}")
     return seconds

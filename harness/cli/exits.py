@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 
 import typer
 
 from harness.errors import InputError
-from harness.results import EXIT_INTERRUPTED, EXIT_USAGE
+from harness.results import EXIT_BUG, EXIT_INTERRUPTED, EXIT_USAGE
 from netns import isolation
 from netns.errors import LabError
 
@@ -24,6 +25,9 @@ def explained(work: Callable[[], int]) -> int:
         return _complain(str(error))
     except typer.TyperException as error:
         return _complain(error.format_message())
+    except Exception:  # noqa: BLE001 (a bug of ours, which must not look like a verdict)
+        traceback.print_exc()
+        return EXIT_BUG
 
 
 def isolated(work: Callable[[], int]) -> int:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from harness import plugins, suites
+from harness.cli.console import console as make_console
 from harness.pod import detectors
 
 
@@ -21,7 +21,7 @@ def list_(
         table.add_column(column, overflow="fold")
     for scenario in suites.find(names or [suites.EVERYTHING]):
         table.add_row(scenario.suite, scenario.name, scenario.truth, scenario.expect.session, scenario.title)
-    console = Console(highlight=False)
+    console = make_console()
     console.print(table)
     console.print(f"\ndetectors: {', '.join(plugins.names(detectors))}")
     return 0

@@ -49,7 +49,7 @@ def table(views: Sequence[RunView]) -> Table:
     for view in views:
         left = view.seconds_left
         shown.add_row(
-            view.label,
+            escape(view.label),
             f"[{_COLOURS[view.verdict.word]}]{view.verdict.word}[/]" if view.verdict else view.phase,
             show_bytes(view.queued) if view.queued and view.verdict is None else "",
             "" if left is None else f"≤ {show_duration(round(left))}",

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from harness import results, suites
 from harness.cli import screen
+from harness.cli.console import console as make_console
 from harness.cli.durations import positive_duration
 from harness.cli.exits import isolated
 from harness.cli.live import progress
@@ -77,7 +77,6 @@ def run(
     targets = [_target(one, server, path, sessions, detector, grace, poll) for one in scenarios]
     for target in targets:
         target.check()
-    results.check_folder(out)
     seed = random.SystemRandom().randrange(2**31) if seed is None else seed
     todo = [
         Job(
@@ -92,6 +91,8 @@ def run(
         for number in range(1, repeat + 1)
         for scenario, target in zip(scenarios, targets, strict=True)
     ]
+    _require_own_labels(todo)
+    results.check_folder(out)
     used = {job.detector for job in todo}
     how = results.conditions(
         seed=seed,
@@ -112,7 +113,14 @@ def _target(
     grace: float,
     poll: float,
 ) -> PodTarget | CommandTarget:
+    if not path.startswith("/"):
+        raise InputError(f"--path {path!r} is no path on a server; write it with a slash in front: {'/' + path!r}")
     if server is not None:
+        if scenario.detector is not None:
+            raise InputError(
+                f"scenario {scenario.name!r} shows the pod's detector {scenario.detector!r}, not a --server; "
+                "leave it out, or --server"
+            )
         if detector is not None:
             raise InputError(f"--detector {detector!r} is the pod's; it has no effect on --server, so leave one out")
         return CommandTarget(server, path, sessions)
@@ -123,7 +131,7 @@ def _target(
 
 def _run(todo: list[Job], how: results.Conditions, out: Path, jobs: int | None) -> int:
     _require_kernel([job.scenario for job in todo])
-    console = Console(highlight=False)
+    console = make_console()
     console.print(screen.header(how), soft_wrap=True)
     begun = time.monotonic()
     views = [RunView(job.label) for job in todo]
@@ -133,6 +141,18 @@ def _run(todo: list[Job], how: results.Conditions, out: Path, jobs: int | None) 
     results.write(out, how, done, wall)
     screen.show(console, done, out, wall)
     return results.exit_code(done)
+
+
+def _require_own_labels(todo: list[Job]) -> None:
+    """Refuse two runs that would be called, and write, the same; raises InputError."""
+    seen: dict[str, Job] = {}
+    for job in todo:
+        other = seen.setdefault(job.label, job)
+        if other is not job:
+            raise InputError(
+                f"two runs would both be called {job.label!r}: {other.scenario.called} and {job.scenario.called}; "
+                "rename one file, or run them apart"
+            )
 
 
 def _require_kernel(scenarios: list[Scenario]) -> None:

@@ -15,6 +15,7 @@ from harness import __version__
 from harness.judge import deadline
 from harness.results import RESULTS, Conditions
 from harness.runner import Done, Job
+from netns import units
 from netns.units import show_bytes, show_duration
 
 _MARKS = {
@@ -48,7 +49,7 @@ def table(done: Sequence[Done]) -> Table:
         found = one.verdict.found
         detection = one.verdict.detection
         shown.add_row(
-            one.job.label,
+            escape(one.job.label),
             one.job.scenario.truth,
             found.outcome,
             found.reason if found.reason and found.outcome != "kept" else "",
@@ -88,13 +89,19 @@ def expectation(job: Job) -> str:
 def again(job: Job) -> str:
     """The one command that runs this scenario again as it was."""
     scenario = job.scenario
-    words = ["halfopen", "run", f"{scenario.suite}/{scenario.name}", "--seed", str(job.seed)]
-    words += ["--grace", show_duration(job.terms.grace), "--poll", show_duration(job.terms.poll)]
+    words = ["halfopen", "run", scenario.called, "--seed", str(job.seed)]
+    words += ["--grace", exactly(job.terms.grace), "--poll", exactly(job.terms.poll)]
     if job.detector:
         words += ["--detector", job.detector]
     if job.terms.hold is not None:
-        words += ["--hold", show_duration(job.terms.hold)]
+        words += ["--hold", exactly(job.terms.hold)]
     return shlex.join([*words, *job.target.arguments()])
+
+
+def exactly(seconds: float) -> str:
+    """A duration as an option takes it, with nothing rounded."""
+    shown = show_duration(seconds)
+    return shown if units.duration(shown) == seconds else f"{seconds:.6f}".rstrip("0").rstrip(".") + "s"
 
 
 def show(console: Console, done: Sequence[Done], out: Path, wall: float) -> None:

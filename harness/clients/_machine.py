@@ -33,6 +33,11 @@ class ClientOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     receive_buffer: Size = Size(128 * 1024)
     """SO_RCVBUF, set before connecting: what the kernel would choose depends on the machine (tcp_rmem)."""
 
+    def __post_init__(self) -> None:
+        """Refuse what no kernel takes; raises ValueError."""
+        if not 1 <= self.receive_buffer <= 1 << 30:
+            raise ValueError(f"receive_buffer of {self.receive_buffer} bytes is out of range: from 1B to 1024MiB")
+
 
 class Behaviour(Protocol):
     """How a client reads and acknowledges."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from harness.clients._machine import PLENTY, ClientOptions
-from harness.evidence import Proof, all_of, peer_acknowledges
+from harness.evidence import Proof, all_of, allowed_silence, peer_acknowledges
 from harness.timeline import Timeline
+from netns.units import show_duration
 
 
 class Options(ClientOptions, frozen=True):
@@ -37,7 +40,11 @@ def signature(seen: Timeline) -> Proof:
 
 def application_acknowledges(seen: Timeline) -> Proof:
     """Whether the application's acknowledgements went on to the end of what was seen."""
-    counts = [e.data["acknowledged"] for e in seen.of("client", "progress")]
-    if len(counts) < 2 or counts[-1] == counts[0]:
+    told = [(e.t, e.data["acknowledged"]) for e in seen.of("client", "progress")]
+    if len(told) < 2 or told[-1][1] == told[0][1]:
         return Proof(False, "the client's application acknowledged nothing")
-    return Proof(True, f"application acknowledging up to {counts[-1] / 1e6:.1f} MB")
+    last_risen = max(after[0] for before, after in pairwise(told) if after[1] != before[1])
+    silence = told[-1][0] - last_risen
+    if silence > allowed_silence(told[-1][0] - told[0][0]):
+        return Proof(False, f"the client's application acknowledged nothing in the last {show_duration(silence)}")
+    return Proof(True, f"application acknowledging up to {told[-1][1] / 1e6:.1f} MB")

@@ -22,6 +22,14 @@ class Options(ClientOptions, frozen=True):
     rate: ByteRate = ByteRate(64 * 1024)
     chunk: Size = Size(4 * 1024)
 
+    def __post_init__(self) -> None:
+        """Refuse to read nothing, or nothing ever; raises ValueError."""
+        super().__post_init__()
+        if self.rate < 1:
+            raise ValueError(f"rate of {self.rate:g} bytes a second is out of range: at least 1B/s")
+        if self.chunk < 1:
+            raise ValueError("chunk of 0 bytes is out of range: at least 1B")
+
 
 class Behaviour:
     """Reads ``chunk`` bytes whenever ``rate`` has paid for them."""

@@ -60,7 +60,7 @@ def main() -> int:
     parser = _parser()
     options = parser.parse_args()
     try:
-        module = plugins.load(detectors, options.detector, "detector")
+        module = plugins.load(detectors, options.detector, "detector", ("create",))
     except InputError as error:
         parser.error(str(error))
     grace = grace_from_environment() if options.grace is None else options.grace

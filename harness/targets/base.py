@@ -5,18 +5,24 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
+
+import msgspec
 
 from harness.errors import TargetError
 from harness.journal import Journal
-from harness.process import Process, running
+from harness.process import OnLine, Process, running
 from netns.host import Host
+from netns.sockets import SocketReader
 
 _STEP = 0.02
-_HTTP_TIMEOUT = 5.0
+ANSWER_WITHIN = 2.0
+"""The most seconds that a target's answer over HTTP is waited for."""
+_MOST = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,55 +103,88 @@ class Target(Protocol):
 
 
 @contextlib.contextmanager
-def listening(site: Site, command: Sequence[str], on_line: Any) -> Iterator[Process]:
+def listening(site: Site, command: Sequence[str], on_line: OnLine) -> Iterator[Process]:
     """Run ``command`` and wait until something listens on the site's port; raises TargetError."""
     shown = " ".join(command)
-    try:
-        started = running(site.host, command, on_line, keep_open=site.keep_open)
-        with started as process:
-            _await_listening(site, process, shown)
-            yield process
-    except FileNotFoundError as error:
-        raise TargetError(f"cannot start the server: no such program: {error.filename!r}, in {shown!r}") from None
-    except PermissionError as error:
-        raise TargetError(f"cannot start the server: {error.filename!r} may not be run, in {shown!r}") from None
+    with contextlib.ExitStack() as until_done:
+        try:
+            process = until_done.enter_context(running(site.host, command, on_line, keep_open=site.keep_open))
+        except FileNotFoundError as error:
+            raise TargetError(f"cannot start the server: no such program: {error.filename!r}, in {shown!r}") from None
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            raise TargetError(f"cannot start the server: {command[0]!r}: {why}, in {shown!r}") from None
+        _await_listening(site, process, shown)
+        yield process
 
 
 def _await_listening(site: Site, process: Process, shown: str) -> None:
     deadline = time.monotonic() + site.ready_within
     with contextlib.closing(site.host.socket_reader()) as reader:
-        while not reader.listening(site.port):
+        while not (addresses := reader.listening(site.port)):
             if process.exit_code is not None:
-                said = f"; it said: {process.tail()}" if process.tail() else ""
                 raise TargetError(
-                    f"the server ended with exit code {process.exit_code} before it listened: {shown!r}{said}"
+                    f"the server ended with exit code {process.exit_code} before it listened: {shown!r}{_said(process)}"
                 )
             if time.monotonic() >= deadline:
-                elsewhere = sorted({address.port for address in reader.listening()})
-                found = f", but on port {', '.join(map(str, elsewhere))}" if elsewhere else ""
-                said = f"; it said: {process.tail()}" if process.tail() else ""
-                raise TargetError(
-                    f"the server does not listen on port {site.port} after {site.ready_within:g}s{found}: "
-                    f"{shown!r}; use {{port}} in the command, or give it more time with --ready{said}"
-                )
+                raise TargetError(_not_ready(site, shown, reader) + _said(process))
             time.sleep(_STEP)
+    if all(address.ip.startswith("127.") or address.ip == "::1" for address in addresses):
+        raise TargetError(
+            f"the server listens on {addresses[0]} only, where no client reaches it: {shown!r}; "
+            "use {host} in the command"
+        )
 
 
-@dataclass
+def _not_ready(site: Site, shown: str, reader: SocketReader) -> str:
+    elsewhere = sorted({address.port for address in reader.listening()})
+    found = f", but on port {', '.join(map(str, elsewhere))}" if elsewhere else ""
+    return (
+        f"the server does not listen on port {site.port} after {site.ready_within:g}s{found}: "
+        f"{shown!r}; use {{port}} in the command, or give it more time with --ready"
+    )
+
+
+def _said(process: Process) -> str:
+    return f"; it said: {process.tail()}" if process.tail() else ""
+
+
+@dataclass(frozen=True, slots=True)
 class HttpProbe:
     """Asks a server in a host over HTTP, from inside that host."""
 
     site: Site
-    timeout: float = field(default=_HTTP_TIMEOUT)
 
     def get_json(self, path: str) -> Any:
-        """The JSON at ``path``; raises OSError or ValueError with what came instead."""
-        connection = http.client.HTTPConnection(self.site.ip, self.site.port, timeout=self.timeout)
-        connection.sock = self.site.host.connect((self.site.ip, self.site.port), self.timeout)
-        with contextlib.closing(connection):
+        """The JSON at ``path``; raises OSError or ValueError with what came instead, ANSWER_WITHIN at the latest."""
+        until = time.monotonic() + ANSWER_WITHIN
+        connection = http.client.HTTPConnection(self.site.ip, self.site.port)
+        with (
+            self.site.host.connect((self.site.ip, self.site.port), ANSWER_WITHIN) as sock,
+            contextlib.closing(connection),
+        ):
+            connection.sock = sock
             connection.request("GET", path)
             response = connection.getresponse()
-            body = response.read()
+            body = _read(sock, response, until, path)
         if response.status != http.HTTPStatus.OK:
             raise ValueError(f"GET {path} answered {response.status}")
-        return json.loads(body)
+        try:
+            found = json.loads(body)
+            msgspec.json.encode(found)
+        except RecursionError:
+            raise ValueError(f"GET {path} answered JSON nested too deeply") from None
+        return found
+
+
+def _read(sock: socket.socket, response: http.client.HTTPResponse, until: float, path: str) -> bytes:
+    body = b""
+    while chunk := response.read1(_MOST):
+        body += chunk
+        if len(body) > _MOST:
+            raise ValueError(f"GET {path} answered more than {_MOST >> 20} MiB")
+        left = until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError(f"GET {path} was not answered whole within {ANSWER_WITHIN:g}s")
+        sock.settimeout(left)
+    return body

@@ -69,7 +69,7 @@ class PodTarget:
 
     def check(self) -> None:
         """Raise InputError if there is no such detector."""
-        plugins.load(detectors, self.detector, "detector")
+        plugins.load(detectors, self.detector, "detector", ("create",))
 
     def arguments(self) -> list[str]:
         """The pod is the default; its detector is told apart from it."""
@@ -84,7 +84,7 @@ class PodTarget:
         """Start a pod with one seat and wait until it listens."""
         # -P: a folder called harness where the user happens to be must not stand in for ours.
         command = [sys.executable, "-P", "-m", "harness.pod", "--host", site.ip, "--port", str(site.port)]
-        command += ["--detector", self.detector, "--grace", f"{self.grace}s", "--poll", f"{self.poll}s"]
+        command += ["--detector", self.detector, "--grace", f"{self.grace:.6f}s", "--poll", f"{self.poll:.6f}s"]
 
         def on_line(line: str) -> None:
             note_log_line(site, line)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -218,8 +219,55 @@ def test_a_close_that_takes_too_long_fails() -> None:
     assert (seen.word, seen.why) == ("failed", "session closed 4.0s after the fault, expected within 2s")
 
 
-def test_a_close_frame_that_gets_no_answer_proves_nothing() -> None:
-    assert verdict("clean_close", closed(5.1, code=1006)).word == "inconclusive"
+def test_a_server_that_does_not_answer_a_close_frame_and_keeps_the_session_fails() -> None:
+    timeline = line(
+        flowing(0, 40),
+        progress(0, 40, True),
+        event(5, "fault", "begun", step=0, fault="close"),
+        event(5.01, "client", "closing", code=1000),
+        status(1, listed=True),
+        status(40, listed=True),
+    )
+    seen = verdict("clean_close", timeline)
+    assert (seen.word, seen.found.outcome) == ("failed", "kept")
+    assert seen.why == "session still held 35s after the close began, expected it closed"
+
+
+def test_a_close_frame_from_the_server_ends_the_session_whatever_its_socket_does() -> None:
+    timeline = line(flowing(0, 78), progress(0, 78, True), event(3, "client", "close_received", code=1001))
+    seen = verdict("active", timeline)
+    assert (seen.word, seen.klass, seen.found.ended_at) == ("failed", "false_reap", 3)
+
+
+def test_a_socket_that_just_goes_is_an_end() -> None:
+    seen = verdict("active", line(flowing(0, 40), progress(0, 40, True), event(40, "kernel", "gone")))
+    assert (seen.word, seen.klass, seen.found.ended_at) == ("failed", "false_reap", 40)
+
+
+def test_a_half_close_is_not_taken_for_an_end() -> None:
+    whole = line(*frozen())
+    held = [msgspec.structs.replace(sample, orphan=False) for sample in whole.samples]
+    seen = verdict("frozen", Timeline(tuple(held), whole.events))
+    assert (seen.word, seen.why) == ("failed", "the server ended its side at 36.0s but still holds the socket")
+
+
+def test_a_stall_that_began_late_was_looked_at_too_short_to_fail_anybody() -> None:
+    late = line(*frozen_at(5), flowing(5, 60), stuck(60, 83), progress(5, 83, False))
+    seen = verdict("frozen", late)
+    assert (seen.word, seen.why) == ("inconclusive", "nothing is proved: looked for 23s only, of 33s")
+
+
+def test_an_application_that_falls_silent_does_not_count_as_acknowledging() -> None:
+    seen = verdict(
+        "active",
+        line(
+            flowing(0, 78),
+            progress(0, 30, True),
+            [event(t, "client", "progress", received=1, acknowledged=3_000_000) for t in range(31, 78)],
+        ),
+    )
+    assert seen.word == "inconclusive"
+    assert "acknowledged nothing in the last" in seen.why
 
 
 def test_the_wedge_is_kept_and_says_what_it_costs() -> None:

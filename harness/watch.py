@@ -1,0 +1,112 @@
+"""Looks at a session until a moment, asking the target for its books now and then."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from harness.client_process import ClientProcess
+from harness.journal import Journal
+from harness.run_view import RunView
+from harness.targets.base import ANSWER_WITHIN, Running
+
+#: Between questions to a target, seconds: until its list shows the session, and after.
+_ASK_UNTIL_LISTED = 1.0
+_ASK_LATER = 10.0
+_LOOK_INTERVAL = 0.05
+#: Between questions to a target whose session just ended, seconds.
+_SETTLE_INTERVAL = 0.1
+#: A session's end is watched at least so long, for what the kernel keeps of it, and the target's own books
+#: get at most so long to follow, seconds.
+_SETTLE_AT_LEAST = 1.0
+_SETTLE_AT_MOST = 5.0
+
+
+@dataclass
+class Stop:
+    """Shared by all runs: whether they are to end early."""
+
+    requested: bool = False
+
+
+class Stopped(Exception):  # noqa: N818 (not an error)
+    """A run that was asked to end early."""
+
+
+class Watch:
+    """Looks at a session until a moment, asking the target for its books now and then."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        its: ClientProcess,
+        server: Running,
+        client_id: str,
+        view: RunView,
+        stop: Stop,
+    ) -> None:
+        self._journal = journal
+        self._client = its
+        self._server = server
+        self._client_id = client_id
+        self._view = view
+        self._stop = stop
+        self._ask_at = 0.0
+
+    def until(self, moment: float) -> bool:
+        """Look on until ``moment`` of the monotonic clock; True at once when the session has ended."""
+        while time.monotonic() < moment:
+            if self._stop.requested:
+                raise Stopped
+            if self._ended():
+                return True
+            # A target may take its time to answer, and a fault that is due does not wait for it.
+            if time.monotonic() >= self._ask_at and moment - time.monotonic() > ANSWER_WITHIN:
+                self._ask()
+            self._journal.wait(self._ended, min(moment, max(self._ask_at, time.monotonic() + _LOOK_INTERVAL)))
+        return self._ended()
+
+    def _ended(self) -> bool:
+        last = self._journal.last_sample()
+        if last is not None:
+            self._view.queued = last.outq
+        return self._journal.session_ended or self._server.process.exit_code is not None
+
+    def _ask(self) -> dict[str, object]:
+        status = self._server.status()
+        listed = self._server.session_listed(status, self._client_id)
+        data = status.as_data() | ({} if listed is None else {"listed": listed})
+        if data:
+            self._journal.note("registry", "status", **data)
+        self._ask_at = time.monotonic() + (_ASK_LATER if listed else _ASK_UNTIL_LISTED)
+        return data
+
+    def settle(self) -> None:
+        """After the end: watch what lingers in the kernel, and let the target's own books follow."""
+        self._settle()
+        code = self._client.process.exit_code
+        if code is not None and code > 0:  # a signal's is negative, and may be a fault's doing
+            said = self._client.process.tail()
+            self._journal.note("lab", "trouble", what=f"the client failed with exit code {code}: {said}")
+
+    def _settle(self) -> None:
+        try:
+            self._let_books_follow()
+        finally:
+            code = self._server.process.exit_code
+            if code is not None:
+                self._journal.note("target", "exited", code=code, said=self._server.process.tail())
+
+    def _let_books_follow(self) -> None:
+        if not self._journal.session_ended:
+            self._ask()
+            return
+        self._view.phase = "settling"
+        least = time.monotonic() + _SETTLE_AT_LEAST
+        most = time.monotonic() + _SETTLE_AT_MOST
+        while time.monotonic() < most:
+            data = self._ask()
+            followed = not (data.get("listed") or data.get("lock_held") or data.get("session_threads"))
+            if followed and time.monotonic() >= least:
+                return
+            self._journal.wait(lambda: False, time.monotonic() + _SETTLE_INTERVAL)
