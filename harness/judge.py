@@ -70,6 +70,8 @@ def _decide(scenario: Scenario, timeline: Timeline, terms: Terms, found: Finding
         return "inconclusive", str(trouble.data["what"])
     if exited := timeline.first("target", "exited"):
         return "failed", f"the server ended by itself with exit code {exited.data['code']} at {exited.t:.1f}s"
+    if broken := timeline.first("client", "protocol_error"):
+        return "failed", f"the server broke the WebSocket protocol at {broken.t:.1f}s: {broken.data['why']}"
     if not evidence.established(timeline):
         return "inconclusive", "the server's socket was never seen open"
     if klass == "false_reap":

@@ -155,6 +155,10 @@ class Machine:
         return True
 
     def _handle_events(self) -> None:
+        broken = self._protocol.parser_exc
+        if broken is not None and not self._closing:
+            self._closing = True
+            report("protocol_error", why=str(broken))
         for event in self._protocol.events_received():
             if isinstance(event, Frame) and event.opcode in (Opcode.BINARY, Opcode.TEXT, Opcode.CONT):
                 self._received += len(event.data)

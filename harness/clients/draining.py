@@ -39,6 +39,8 @@ def _application_is_silent(seen: Timeline) -> Proof:
     told = [e.data["acknowledged"] for e in seen.of("client", "progress")]
     if not told:
         return Proof(False, "the client never said how far it is")
+    if not any(e.data["received"] for e in seen.of("client", "progress")):
+        return Proof(False, "the server sent the client no message")
     if any(told):
         return Proof(False, f"the client's application acknowledged {max(told)} bytes")
     return Proof(True, "no application acknowledgement")

@@ -42,7 +42,6 @@ def signature(seen: Timeline) -> Proof:
     if stall is None or stall.seconds < _SHORTEST:
         return Proof(False, "the client was to freeze, but it went on acknowledging")
     last = stall.samples[-1]
-    # The window closes to less than a segment, not always to nothing: the rest is what rounding left.
     if last.unacked:
         return Proof(False, f"the client's kernel was to live on, but {last.unacked} packets got no answer")
     if last.snd_wnd:

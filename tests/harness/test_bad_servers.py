@@ -44,6 +44,12 @@ def test_a_half_closed_socket_is_not_given_back(tmp_path: Path) -> None:
     assert "still holds the socket" in run["why"]
 
 
+def test_a_server_that_breaks_the_protocol_is_told_so(tmp_path: Path) -> None:
+    run = ran("paused", "garbage", 2.0, tmp_path)
+    assert run["verdict"] == "failed"
+    assert run["why"].startswith("the server broke the WebSocket protocol at ")
+
+
 def test_a_crash_is_no_watchdog(tmp_path: Path) -> None:
     run = ran("frozen", "crash", 8.0, tmp_path)
     assert run["verdict"] == "failed"

@@ -38,6 +38,10 @@ def close_frame(connection: ServerConnection) -> None:
     connection.socket.sendall(b"\x88\x02\x03\xe9")
 
 
+def garbage(connection: ServerConnection) -> None:
+    connection.socket.sendall(b"\xff" * 64)
+
+
 def crash(_: ServerConnection) -> None:
     os._exit(3)
 
@@ -47,7 +51,7 @@ def keep(_: ServerConnection) -> None:
 
 
 DEEDS: dict[str, Callable[[ServerConnection], None]] = {
-    deed.__name__: deed for deed in (reset, shut_down_and_hold, half_close, close_frame, crash, keep)
+    deed.__name__: deed for deed in (reset, shut_down_and_hold, half_close, close_frame, garbage, crash, keep)
 }
 
 

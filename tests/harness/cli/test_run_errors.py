@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from harness.cli import app, run
-from tests.harness.cli.tool import halfopen
+from tests.harness.cli.tool import HALFOPEN, halfopen
 from tests.machine import needs_labs
 
 FREEZE = """
@@ -99,6 +101,67 @@ def test_a_bad_number(option: str, value: str) -> None:
     assert refused("run", option, value).startswith(f"invalid value for '{option}'")
 
 
+def test_a_path_without_its_slash() -> None:
+    assert refused("run", "--path", "ws") == (
+        "--path 'ws' is no path on a server; write it with a slash in front: '/ws'"
+    )
+
+
+def test_an_empty_name() -> None:
+    assert refused("run", "") == "a scenario's name is empty; leave it out for the default suite"
+
+
+def test_the_wedge_of_a_server_that_is_not_the_pod() -> None:
+    said = refused("run", "wedge", "--server", "x")
+    assert said.startswith("scenario 'wedge' shows the pod's detector 'none', not a --server")
+
+
+def test_two_files_of_one_name_would_write_over_each_other(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "same.toml").write_text(FREEZE)
+    assert refused("run", str(tmp_path)).startswith("two runs would both be called 'same': ")
+
+
+@pytest.mark.parametrize("client", ["os.path", "..", "no.such.module"])
+def test_a_module_that_is_no_client(client: str, tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text(FREEZE.replace('"draining"', f'"{client}"'))
+    said = refused("run", str(tmp_path / "x.toml"))
+    assert f"client {client!r}" in said or f"module {client!r} is no client" in said
+
+
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [
+        ('receive_buffer = "99999999MiB"', "receive_buffer of"),
+        ('rate = "0B/s"', "rate of 0 bytes a second is out of range"),
+        ('chunk = "0B"', "chunk of 0 bytes is out of range"),
+    ],
+)
+def test_a_client_that_would_never_read(key: str, says: str, tmp_path: Path) -> None:
+    client = f'[client]\nbehaviour = "trickling"\n{key}\n[[step]]'
+    text = FREEZE.replace('client = "draining"\n', "").replace("[[step]]", client, 1)
+    (tmp_path / "x.toml").write_text(text)
+    assert says in refused("run", str(tmp_path / "x.toml"))
+
+
+@pytest.mark.parametrize("rate", ["0kbit", "0.1bit", "99999999999Gbit"])
+def test_a_link_that_carries_nothing_or_everything(rate: str, tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text(FREEZE.replace("[[step]]", f'[link]\nrate = "{rate}"\n[[step]]', 1))
+    assert "rate" in refused("run", str(tmp_path / "x.toml"))
+
+
+@pytest.mark.parametrize("hold", ["1e400*grace", "grace" + " + grace" * 20_000, "9999999h"])
+def test_a_hold_that_never_ends(hold: str, tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text(FREEZE + f'hold = "{hold}"\n')
+    assert "key 'expect.hold'" in refused("run", str(tmp_path / "x.toml"))
+
+
+def test_a_results_file_that_cannot_be_replaced(tmp_path: Path) -> None:
+    (tmp_path / "results.json").mkdir()
+    assert "cannot be used: is a directory" in refused("run", "clean_close", "--out", str(tmp_path))
+
+
 # What can only be known once namespaces are entered. A header may have been printed by then.
 
 
@@ -155,3 +218,44 @@ def test_a_link_this_kernel_cannot_make(
     out, err = capfd.readouterr()
     assert (code, out) == (2, "")
     assert "scenario 'far' asks for delay and loss on its link, which needs sch_netem, and this kernel" in err
+
+
+@needs_labs
+def test_a_server_that_may_not_be_run(tmp_path: Path) -> None:
+    (tmp_path / "server").write_text("no program")
+    said = refused_inside("--server", f"{tmp_path}/server {{port}}", out=tmp_path / "out")
+    assert said.startswith(f"cannot start the server: '{tmp_path}/server': permission denied")
+    (tmp_path / "server").chmod(0o755)
+    said = refused_inside("--server", f"{tmp_path}/server {{port}}", out=tmp_path / "out")
+    assert "exec format error" in said
+
+
+@needs_labs
+def test_a_server_that_no_client_reaches(tmp_path: Path) -> None:
+    script = tmp_path / "loopback.py"
+    script.write_text(
+        "import socket, sys, threading\n"
+        "s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); threading.Event().wait()"
+    )
+    said = refused_inside("--server", f"{sys.executable} {script} {{port}}", out=tmp_path / "out")
+    assert said.startswith("the server listens on 127.0.0.1:")
+    assert said.endswith("use {host} in the command")
+
+
+@needs_labs
+def test_what_an_earlier_run_left_is_not_taken_for_this_ones(tmp_path: Path) -> None:
+    (tmp_path / "timelines").mkdir()
+    for name in ("results.json", "junit.xml", "timelines/old.jsonl", "mine.txt"):
+        (tmp_path / name).write_text("old")
+    refused_inside("--server", "no-such-program {port}", out=tmp_path)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["mine.txt", "timelines"]
+
+
+@needs_labs
+def test_a_reader_that_has_seen_enough_changes_no_verdict(tmp_path: Path) -> None:
+    command = shlex.join([*HALFOPEN, "run", "clean_close", "--repeat", "2", "--out", str(tmp_path)])
+    done = subprocess.run(
+        ["bash", "-c", f"{command} | head -1; exit ${{PIPESTATUS[0]}}"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "results.json").exists()
