@@ -7,6 +7,7 @@ hold, 2.6 times 5 s, and little more.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import junitparser
@@ -123,7 +124,10 @@ def test_without_a_detector_the_frozen_client_is_missed(tmp_path: Path) -> None:
     run = by_scenario(tmp_path)["frozen"]
     assert (ran.code, run["verdict"], run["class"]) == (1, "failed", "missed")
     assert (len(run["sessions_after"]), run["lock_held_after"]) == (1, True)
-    assert "✗ session still held 2.6s after the freeze began" in ran.out
+    # Longer than the hold of 2.6 s: the stall, which begins when the client's buffer is full, was given its time.
+    held = re.search(r"✗ session still held ([0-9.]+)s after the freeze began", ran.out)
+    assert held is not None
+    assert float(held[1]) >= 2.6
     assert "expected: reaped within 2.5s of the stall" in ran.out
     assert "again:   halfopen run pod_5090/frozen --seed 5 --grace 1s --poll 500ms --detector none" in ran.out
 
