@@ -179,12 +179,16 @@ class HttpProbe:
 
 def _read(sock: socket.socket, response: http.client.HTTPResponse, until: float, path: str) -> bytes:
     body = b""
-    while chunk := response.read1(_MOST):
-        body += chunk
-        if len(body) > _MOST:
-            raise ValueError(f"GET {path} answered more than {_MOST >> 20} MiB")
+    # From Python 3.13 on it closes itself, and the socket with it, once all of it is read.
+    while not response.isclosed():
         left = until - time.monotonic()
         if left <= 0:
             raise TimeoutError(f"GET {path} was not answered whole within {ANSWER_WITHIN:g}s")
         sock.settimeout(left)
+        chunk = response.read1(_MOST)
+        if not chunk:  # Python 3.11 does not call it closed at its end
+            break
+        body += chunk
+        if len(body) > _MOST:
+            raise ValueError(f"GET {path} answered more than {_MOST >> 20} MiB")
     return body
