@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from harness.journal import Journal
 from netns.host import Host
-from netns.sockets import Address, DestroyListener, Sample, SocketReader, identity
+from netns.sockets import Address, DestroyListener, Sample, SocketReader, identity, torn
 
 #: Seconds between samples: 20 Hz.
 INTERVAL = 0.05
@@ -26,6 +26,7 @@ class Recorder:
         self._port = port
         self._client: Address | None = None
         self._socket: bytes | None = None
+        self._last: Sample | None = None
         self._gone = False
         self._stopping = threading.Event()
         self._failure: BaseException | None = None
@@ -60,7 +61,9 @@ class Recorder:
         found = [sample for sample in self._reader.connections(self._port) if self._is_the_session(sample)]
         for sample in found:
             self._socket = identity(sample)
-            self._journal.sampled(sample)
+            if self._last is None or not torn(sample, self._last):
+                self._last = sample
+                self._journal.sampled(sample)
         if self._socket is not None and not found and not self._gone:
             # Not every end is announced: a socket in TIME_WAIT, or one whose owner still holds it, just goes.
             self._gone = True

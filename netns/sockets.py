@@ -84,6 +84,18 @@ def identity(sample: Sample) -> bytes:
     return sample.raw[:1] + sample.raw[_COOKIE_AT:_TAIL_AT]
 
 
+def torn(sample: Sample, before: Sample) -> bool:
+    """Whether a reading mixes the socket before its end with the socket after it; ``before``: an earlier one.
+
+    A dump notes state and queues, then waits for the socket's lock to read the rest (tcp_get_info,
+    net/ipv4/tcp.c). An abort that held the lock has set all counters to zero by then (tcp_disconnect).
+    """
+    now, then = sample.info, before.info
+    if now is None or then is None or now.bytes_acked is None or then.bytes_acked is None:
+        return False
+    return now.bytes_acked < then.bytes_acked
+
+
 class SocketReader:
     """Reads the TCP sockets of one network namespace: the one its thread is in when it is made."""
 
