@@ -1,17 +1,18 @@
 # Every target sets up what it needs, once. Needs python3 (3.11 or newer) and make; nothing is installed outside
-# .venv and the user's cache, but for python3-venv where root runs this on a machine that lacks it.
+# .venv and the user's cache, but for what apt has to bring, where root runs this on a machine that lacks it.
 
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: matrix test lint bench clean
+.PHONY: matrix test lint bench kernel clean
 .DEFAULT_GOAL := matrix
 
 matrix: $(READY)
 	@$(BIN)/halfopen run
 
 test: $(READY)
+	@scripts/kernel $(VENV) || echo "make test: without a guest kernel, the tests that need one are skipped" >&2
 	@$(BIN)/python -m pytest
 
 lint: $(READY)
@@ -19,6 +20,9 @@ lint: $(READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+
+kernel: $(READY)
+	@scripts/kernel $(VENV)
 
 bench: $(READY)
 	@$(BIN)/python -m benchmarks

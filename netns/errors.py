@@ -15,3 +15,7 @@ class IsolationError(LabError):
 
 class UnsupportedError(LabError):
     """This kernel lacks what an impairment needs."""
+
+
+class GuestError(LabError):
+    """The guest kernel cannot be built, found or booted."""

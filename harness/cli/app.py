@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from harness import __version__
-from harness.cli import doctor, listing, run
+from harness.cli import doctor, listing, run, warp
 from harness.cli.exits import explained
+from harness.cli.kernel import kernel
 
 app = typer.Typer(
     name="halfopen",
@@ -23,6 +24,8 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("list")(listing.list_)
 app.command("doctor")(doctor.doctor)
+app.command("warp")(warp.warp)
+app.add_typer(kernel)
 
 
 def _show_version(wanted: bool) -> None:

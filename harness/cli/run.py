@@ -12,9 +12,9 @@ import typer
 from harness import results, suites
 from harness.cli import screen
 from harness.cli.console import console as make_console
-from harness.cli.durations import positive_duration
 from harness.cli.exits import isolated
 from harness.cli.live import progress
+from harness.cli.quantities import positive_duration
 from harness.errors import InputError
 from harness.judge import Terms
 from harness.run_view import RunView

@@ -1,0 +1,37 @@
+"""Durations and sizes on the command line."""
+
+from __future__ import annotations
+
+import typer
+
+from netns import units
+from netns.errors import UnitError
+from netns.units import Duration, Size
+
+
+def positive_duration(text: str) -> Duration:
+    """A duration that may not be zero; raises typer.BadParameter."""
+    try:
+        seconds = units.duration(text)
+    except UnitError as error:
+        raise typer.BadParameter(str(error)) from None
+    if not seconds:
+        raise typer.BadParameter(f"must be more than nothing: got {text!r}")
+    if seconds > units.LONGEST:
+        raise typer.BadParameter(f"must be at most {units.show_duration(units.LONGEST)}: got {text!r}")
+    return seconds
+
+
+#: Less does not hold a Python and its server, more than this no laptop has.
+_LEAST_MEMORY, _MOST_MEMORY = 128 << 20, 64 << 30
+
+
+def memory(text: str) -> Size:
+    """A guest's memory; raises typer.BadParameter."""
+    try:
+        found = units.size(text)
+    except UnitError as error:
+        raise typer.BadParameter(str(error)) from None
+    if not _LEAST_MEMORY <= found <= _MOST_MEMORY:
+        raise typer.BadParameter(f"must be between {_LEAST_MEMORY >> 20}MiB and {_MOST_MEMORY >> 20}MiB: got {text!r}")
+    return found

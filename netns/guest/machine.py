@@ -1,0 +1,131 @@
+"""A guest kernel as a process of this machine: its arguments, its consoles, its end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from netns.guest import script, spinning
+from netns.guest.cache import GuestKernel
+
+#: How the kernel tells of it (mm/oom_kill.c).
+_OUT_OF_MEMORY = re.compile(r"Out of memory: Killed process \d+ \((.*?)\)")
+
+
+@dataclass(slots=True)
+class Machine:
+    """A running guest."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+    """What the kernel itself says."""
+    heard: int
+    """File descriptor of what the guest says over its line."""
+    told: int
+    """File descriptor of what is said to the guest."""
+    _said: bytes = b""
+
+    def exit_code(self, until: float) -> int:
+        """Wait for the command's exit code.
+
+        Raises TimeoutError when the monotonic clock shows ``until``, EOFError if the guest ends without one.
+        """
+        while b"\n" not in self._said:
+            left = until - time.monotonic()
+            if left <= 0 or not select.select([self.heard], [], [], left)[0]:
+                raise TimeoutError
+            # A terminal whose other end is gone is EIO, a pipe's is an empty reading.
+            piece = os.read(self.heard, 100)
+            if not piece:
+                raise EOFError
+            self._said += piece
+        word, _, code = self._said.decode().strip().partition(" ")
+        assert word == script.EXIT, self._said
+        return int(code)
+
+    def signal(self, name: str) -> None:
+        """Send the command a signal: ``"INT"``."""
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self.told, f"{name}\n".encode())
+
+    def killed_for_memory(self) -> str | None:
+        """The name of the process that the guest's kernel killed when memory ran out, None if it killed none."""
+        found = _OUT_OF_MEMORY.search(self.log.read_text(errors="replace"))
+        return found and found[1]
+
+    def last_words(self) -> str:
+        """Why the kernel ended by itself."""
+        lines = [line.strip() for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
+        panics = [line for line in lines if "Kernel panic" in line]
+        if panics:
+            return f"the guest kernel panicked: {panics[0].partition('Kernel panic - ')[2]}"
+        return f"the guest kernel ended before its command did{f': {lines[-1]}' if lines else ''}"
+
+    def busy_process(self) -> str | None:
+        """The guest's process that uses the processor now, None if none does or it cannot be told."""
+        return spinning.busiest(self.process.pid)
+
+
+@contextlib.contextmanager
+def running(kernel: GuestKernel, place: Path, *, virtual: bool, memory: int) -> Iterator[Machine]:
+    """Boot ``place``/init; the command's output goes to our stdout and stderr. Killed when the context is left."""
+    log = place / "kernel.log"
+    heard, says = os.pipe()
+    listens, told = os.pipe()
+    out, err = os.dup(1), os.dup(2)
+    arguments = [
+        str(kernel.program),
+        f"mem={memory >> 20}M",
+        "root=/dev/root",
+        "rootfstype=hostfs",
+        "rootflags=/",
+        "ro",
+        *(["time-travel=inf-cpu"] if virtual else []),
+        "con=null",
+        f"con0=null,fd:{out}",
+        f"con1=null,fd:{err}",
+        f"con2=fd:{listens},fd:{says}",
+        # What the kernel says is not to get between what the command says.
+        "con3=null,fd:1",
+        "console=tty3",
+        "panic=-1",
+        "quiet",
+        f"uml_dir={place}/",
+        "umid=guest",
+        "init=/bin/sh",
+        "--",
+        str(place / "init"),
+    ]
+    with contextlib.ExitStack() as held:
+        with log.open("wb") as kernel_log:
+            process = subprocess.Popen(
+                arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=kernel_log,
+                stderr=kernel_log,
+                pass_fds=[out, err, listens, says],
+                start_new_session=True,
+                env=os.environ | {"TMPDIR": str(place)},
+            )
+        for fd in (out, err, listens, says):
+            os.close(fd)
+        held.callback(os.close, heard)
+        held.callback(os.close, told)
+        held.callback(_end, process)
+        yield Machine(process, log, heard, told)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    # First the kernel, which would take the sudden end of one of its processes for a fault and say so.
+    process.kill()
+    process.wait()
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)

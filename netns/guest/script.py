@@ -1,0 +1,107 @@
+"""The first process of a guest: a shell script, written anew for each boot. Pure: a job in, a text out."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+#: The consoles: the command's output, its errors, and the line to the machine outside.
+OUT, ERR, LINE = "/dev/tty0", "/dev/tty1", "/dev/tty2"
+#: What is said over the line: inward a signal's name, outward, as the guest's last word, the command's exit code.
+EXIT = "exit"
+
+#: Programs take a monotonic clock below a second for one that was never set (ping does): let it pass, it is free.
+_HEAD_START = 2
+
+# glibc gives freed memory back and faults it in again; in a guest each fault costs as much as a hundred system calls.
+_KEEP_MEMORY = {
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 28),
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 28),
+    "MALLOC_TOP_PAD_": str(1 << 20),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A command to run in a guest."""
+
+    command: Sequence[str]
+    folder: Path
+    """Where it starts."""
+    environment: Mapping[str, str]
+    writable: Sequence[Path] = ()
+    """Folders of the machine's that it may write to."""
+    terminal: tuple[int, int] | None = None
+    """Columns and lines of the terminal that its output goes to, None if it goes to none."""
+
+
+def render(job: Job) -> str:
+    """The script."""
+    lines = [
+        "#!/bin/sh",
+        "# Boots, runs one command, and says how it ended. The machine outside takes the power away.",
+        *_MOUNTS,
+        *(line for folder in job.writable for line in _writable(folder)),
+        f"for console in {OUT} {ERR} {LINE}; do stty -F $console -onlcr -echo; done",
+        *_LOOPBACK,
+        f"sleep {_HEAD_START}",
+        # What the kernel does not know of its own arguments it takes for the environment.
+        "unset mem uml_dir umid HOME TERM PWD OLDPWD",
+        *(f"export {name}={shlex.quote(value)}" for name, value in _environment(job).items()),
+        f"cd {shlex.quote(str(job.folder))}",
+        *_outputs(job.terminal),
+        f"setsid -w {shlex.join(job.command)} </dev/null >$out 2>$err &",
+        "command=$!",
+        f"while read -r signal; do kill -$signal -$command; done <{LINE} 2>/dev/null &",
+        "wait $command; code=$?",
+        "wait $outputs",
+        "sync",
+        # Waits until the console has passed on all it was given (TCSADRAIN).
+        f"for console in {OUT} {ERR}; do stty -F $console onlcr; done",
+        f"echo {EXIT} $code >{LINE}",
+        "while :; do sleep 1000; done",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+_MOUNTS = (
+    "mount -t proc proc /proc",
+    "mount -t sysfs sysfs /sys",
+    "mount -t devtmpfs devtmpfs /dev",
+    "mkdir -p /dev/pts /dev/shm && mount -t devpts devpts /dev/pts && mount -t tmpfs -o mode=1777 tmpfs /dev/shm",
+    "mount -t tmpfs -o mode=755 tmpfs /run && mkdir -p /run/lock /run/tmp/upper /run/tmp/work",
+    # Private to write to, but with the machine's files in sight: one may well be named on the command line.
+    "mount -t overlay -o lowerdir=/tmp,upperdir=/run/tmp/upper,workdir=/run/tmp/work overlay /tmp && chmod 1777 /tmp",
+)
+
+# Not every machine has iproute2.
+_LOOPBACK = ("if command -v ip >/dev/null; then ip link set lo up; fi",)
+
+
+def _writable(folder: Path) -> list[str]:
+    quoted = shlex.quote(str(folder))
+    return [f"mkdir -p {quoted} && mount -t hostfs -o {quoted} none {quoted}"]
+
+
+def _environment(job: Job) -> dict[str, str]:
+    names = {name: value for name, value in job.environment.items() if name.isidentifier()}
+    names |= _KEEP_MEMORY
+    if job.terminal is not None:
+        columns, lines = job.terminal
+        names |= {"COLUMNS": str(columns), "LINES": str(lines)}
+    return names
+
+
+def _outputs(terminal: tuple[int, int] | None) -> list[str]:
+    """Where stdout and stderr go: the consoles, through a pipe where the machine's are no terminals."""
+    if terminal is not None:
+        columns, lines = terminal
+        return [f"stty -F {OUT} cols {columns} rows {lines}", f"out={OUT} err={ERR} outputs="]
+    return [
+        "mkfifo /run/out /run/err",
+        f"cat /run/out >{OUT} & outputs=$!",
+        f'cat /run/err >{ERR} & outputs="$outputs $!"',
+        "out=/run/out err=/run/err",
+    ]

@@ -1,0 +1,82 @@
+"""Which program of a guest uses the processor, seen from outside.
+
+Each process of a guest is a nameless child of its kernel's process on this machine. What it runs is
+read off the top of its stack, where execve(2) put its arguments, its environment, and last the name of
+the program (create_elf_tables in fs/binfmt_elf.c).
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from io import FileIO
+from pathlib import Path
+
+#: The guest's memory is an unlinked file, shared and mapped page by page; user memory is mapped executable, writable.
+_USER_MEMORY = re.compile(r"([0-9a-f]+)-([0-9a-f]+) rwxs .* \(deleted\)")
+_PAGE = 4096
+_STATE = re.compile(r"\) (\w) (\d+) ")
+_ASSIGNMENT = re.compile(rb"\w+=")
+#: The string before the first argument (AT_PLATFORM).
+_PLATFORM = b"x86_64\0"
+_LONGEST = 120
+
+
+def busiest(kernel: int) -> str | None:
+    """The command line of the running process of the guest whose kernel has this pid, None if that cannot be told."""
+    return next((named for child in _running_children(kernel) if (named := command_line(_top_of_stack(child)))), None)
+
+
+def _running_children(parent: int) -> Iterator[int]:
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            found = _STATE.search(stat.read_text())
+        except OSError:
+            continue
+        if found and found[1] == "R" and int(found[2]) == parent:
+            yield int(stat.parent.name)
+
+
+def _top_of_stack(pid: int) -> bytes:
+    try:
+        ends = [int(m[2], 16) for m in _USER_MEMORY.finditer(Path(f"/proc/{pid}/maps").read_text())]
+        with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
+            for end in sorted(ends, reverse=True):
+                page = _page_below(memory, end)
+                # execve leaves a null pointer's room above the program's name.
+                if page.endswith(bytes(9)) and page.strip(b"\0"):
+                    return _down_to_arguments(memory, end - _PAGE, page)
+    except (OSError, ValueError):
+        pass
+    return b""
+
+
+def _page_below(memory: FileIO, end: int) -> bytes:
+    memory.seek(end - _PAGE)
+    return memory.read(_PAGE)
+
+
+def _down_to_arguments(memory: FileIO, start: int, read: bytes) -> bytes:
+    """With the pages below, which a large environment fills, as far as the guest's kernel has mapped them."""
+    while _PLATFORM not in read:
+        try:
+            read = _page_below(memory, start) + read
+        except OSError:
+            break
+        start -= _PAGE
+    return read
+
+
+def command_line(top: bytes) -> str | None:
+    """What was executed, from the last bytes of a stack; without its arguments where they are not among them."""
+    _, found, strings_and_name = top.rstrip(b"\0").partition(_PLATFORM)
+    strings = (strings_and_name if found else top.rstrip(b"\0")).split(b"\0")
+    program = strings.pop()
+    if not program or not program.isascii():
+        return None
+    if not found:
+        return program.decode()
+    while strings and _ASSIGNMENT.match(strings[-1]):
+        strings.pop()
+    return shlex.join(argument.decode(errors="replace") for argument in strings)[:_LONGEST]

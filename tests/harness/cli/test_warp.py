@@ -1,0 +1,132 @@
+"""Any command on the virtual clock: what comes through, what does not get out, and that nothing stays."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import leftovers
+from tests.harness.cli.tool import HALFOPEN, halfopen
+from tests.machine import UNPRIVILEGED, needs_guest, needs_unshare
+
+pytestmark = needs_guest
+
+PATIENCE = 120.0
+#: Written by the command inside, read outside: how long it took on its own clock.
+TIMED = "import time; a = time.monotonic(); {body}; print(round(time.monotonic() - a, 2))"
+
+
+def warp(*command: str, options: tuple[str, ...] = (), under: tuple[str, ...] = ()) -> tuple[int, str, str]:
+    ran = halfopen("warp", *options, "--", *command, under=under)
+    return ran.code, ran.out, ran.err
+
+
+def test_an_hour_of_sleep_passes_on_the_commands_clock_and_on_no_other() -> None:
+    # Were it real, the test run would not end: the proof is that it does.
+    assert warp(sys.executable, "-c", TIMED.format(body="time.sleep(3600)")) == (0, "3600.0\n", "")
+
+
+@pytest.mark.parametrize("code", [0, 1, 7])
+def test_the_exit_code_comes_through(code: int) -> None:
+    assert warp("sh", "-c", f"exit {code}") == (code, "", "")
+
+
+def test_output_and_errors_come_through_apart_and_as_they_are() -> None:
+    assert warp("sh", "-c", "printf 'a\\nb\\tc'; echo wrong >&2") == (0, "a\nb\tc", "wrong\n")
+
+
+def test_a_large_output_is_whole() -> None:
+    code, out, _ = warp(sys.executable, "-c", "print('x' * 200_000)")
+    assert (code, len(out)) == (0, 200_001)
+
+
+def test_the_machines_files_are_there_to_read_and_not_to_write(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.write_text("from outside")
+    code, out, err = warp("sh", "-c", f"cat {mine}; echo changed > {mine}; cat {mine}; touch /etc/halfopen-was-here")
+    assert (code, out) == (1, "from outsidechanged\n")
+    assert "Read-only file system" in err
+    assert mine.read_text() == "from outside"
+
+
+def test_a_folder_that_is_named_can_be_written_to(tmp_path: Path) -> None:
+    assert warp("sh", "-c", f"echo result > {tmp_path}/x", options=("--writable", str(tmp_path)))[0] == 0
+    assert (tmp_path / "x").read_text() == "result\n"
+
+
+def test_it_starts_in_the_same_folder_with_the_same_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GREETING", "it's me")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
+    ran = halfopen("warp", "--", "sh", "-c", 'pwd; echo "$GREETING"', cwd=tmp_path)
+    assert (ran.code, ran.out, ran.err) == (0, f"{tmp_path}\nit's me\n", "")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "import asyncio; asyncio.run(asyncio.sleep(100))",
+        "import threading; threading.Event().wait(100)",
+        "import select; select.select([], [], [], 100)",
+    ],
+    ids=["asyncio", "threading", "select"],
+)
+def test_every_way_of_waiting_is_on_the_virtual_clock(body: str) -> None:
+    code, out, err = warp(sys.executable, "-c", TIMED.format(body=body))
+    assert (code, err) == (0, "")
+    assert 100 <= float(out) <= 100.1
+
+
+def test_a_loop_that_never_sleeps_is_given_up_and_said_so() -> None:
+    code, out, err = warp("sh", "-c", "while :; do :; done", options=("--wall-limit", "2s"))
+    assert (code, out) == (69, "")
+    assert err == (
+        "halfopen: the guest was given up after 2s of wall time; sh -c 'while :; do :; done' was running all the time: "
+        "a loop that never sleeps never ends on the virtual clock\n"
+    )
+
+
+def test_a_command_killed_for_memory_is_told_from_one_that_failed() -> None:
+    hungry = "x = []\nwhile True: x.append(bytearray(10_000_000))"
+    code, out, err = warp(sys.executable, "-c", hungry, options=("--memory", "200MiB"))
+    assert (code, out) == (69, "")
+    assert re.fullmatch(r"halfopen: the guest ran out of its 209\.7 MB of memory and killed 'python[\d.]*'\n", err)
+
+
+def test_a_guest_that_panics_is_told_so() -> None:
+    # The one way to a panic that any Linux offers without a debugging option.
+    body = "echo 1 > /proc/sys/vm/panic_on_oom; exec \"$0\" -c 'x = []\nwhile True: x.append(bytearray(10_000_000))'"
+    code, out, err = warp("sh", "-c", body.replace("\\n", "\n"), sys.executable, options=("--memory", "200MiB"))
+    assert (code, out) == (69, "")
+    assert err.startswith("halfopen: the guest kernel panicked: ")
+    assert "Out of memory" in err
+
+
+@needs_unshare
+def test_it_needs_no_privilege() -> None:
+    code, out, err = warp("sh", "-c", "id -u; exit 5", under=tuple(UNPRIVILEGED))
+    assert (code, out, err) == (5, "0\n", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_nothing_is_left_when_it_is_ended(number: signal.Signals) -> None:
+    before = leftovers.take_stock()
+    command = [*HALFOPEN, "warp", "--", "sh", "-c", "echo up; sleep 1; while :; do :; done"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as tool:
+        assert tool.stdout is not None
+        assert tool.stdout.readline() == "up\n"
+        tool.send_signal(number)
+        code = tool.wait(PATIENCE)
+    assert code == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[number]
+    assert not leftovers.since(before)
+
+
+def test_a_folder_that_is_none_is_refused() -> None:
+    code, out, err = warp("true", options=("--writable", "/nowhere"))
+    assert (code, out, err) == (2, "", "halfopen: --writable '/nowhere' is no folder; name one that exists\n")

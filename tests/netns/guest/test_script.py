@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from netns.guest.script import Job, render
+
+
+def job(**changes: object) -> Job:
+    settings: dict[str, object] = {
+        "command": ["echo", "it's"],
+        "folder": Path("/home/me/my project"),
+        "environment": {"PATH": "/bin", "ODD NAME": "x", "QUOTED": "a 'b' $c"},
+    }
+    return Job(**(settings | changes))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("terminal", [None, (80, 24)])
+def test_it_is_a_shell_script(terminal: tuple[int, int] | None) -> None:
+    subprocess.run(["sh", "-n"], input=render(job(terminal=terminal)), text=True, check=True)
+
+
+def test_words_and_folders_are_quoted() -> None:
+    text = render(job(writable=[Path("/home/me/out $(x)")]))
+    assert """echo 'it'"'"'s' </dev/null""" in text
+    assert "cd '/home/me/my project'" in text
+    assert "mount -t hostfs -o '/home/me/out $(x)' none '/home/me/out $(x)'" in text
+    assert """export QUOTED='a '"'"'b'"'"' $c'""" in text
+
+
+def test_what_is_no_variable_name_is_left_out() -> None:
+    assert "ODD NAME" not in render(job())
+
+
+def test_only_the_folders_named_are_writable() -> None:
+    assert render(job()).count("hostfs") == 0
+    assert render(job(writable=[Path("/a"), Path("/b")])).count("hostfs") == 2
+
+
+def test_virtual_time_has_passed_before_the_command_starts() -> None:
+    lines = render(job()).splitlines()
+    assert lines.index("sleep 2") < next(n for n, line in enumerate(lines) if line.startswith("setsid"))
+
+
+def test_a_terminal_has_its_size() -> None:
+    text = render(job(terminal=(132, 50)))
+    assert "stty -F /dev/tty0 cols 132 rows 50" in text
+    assert "export COLUMNS=132" in text
+    assert "mkfifo" not in text
