@@ -13,8 +13,9 @@ import junitparser
 import msgspec
 
 from harness import __version__, timeline
+from harness.calls import Call
 from harness.errors import InputError
-from harness.runner import Done
+from harness.runner import Done, Job
 from netns import capabilities
 
 RESULTS = "results.json"
@@ -46,18 +47,19 @@ class Conditions:
     congestion_control: str | None
 
 
-def conditions(*, seed: int, grace: float, poll: float, target: Mapping[str, str], detector: str | None) -> Conditions:
-    """The conditions on this machine, now. The wall clock is only read here, for ``started_at``."""
+def conditions(call: Call, jobs: Sequence[Job], clock: str) -> Conditions:
+    """The conditions on this machine's kernel, now. The wall clock is only read here, for ``started_at``."""
+    detectors = {job.detector for job in jobs}
     return Conditions(
-        seed=seed,
-        clock="real",
-        grace=grace,
-        poll=poll,
-        target=target,
-        detector=detector,
+        seed=call.seed,
+        clock=clock,
+        grace=call.grace,
+        poll=call.poll,
+        target=jobs[0].target.describe(),
+        detector=detectors.pop() if len(detectors) == 1 else None,
         started_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         kernel=capabilities.kernel_release(),
-        congestion_control=capabilities.read_file("/proc/sys/net/ipv4/tcp_congestion_control"),
+        congestion_control=capabilities.congestion_control(),
     )
 
 

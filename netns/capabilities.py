@@ -134,3 +134,8 @@ def kernel_release() -> str:
 def in_new_user_namespace(read: Read = read_file) -> bool:
     """Whether this process is in a user namespace other than the machine's first, which maps every id to itself."""
     return (read("/proc/self/uid_map") or "").split() != ["0", "0", "4294967295"]
+
+
+def congestion_control() -> str | None:
+    """The congestion control that new connections get (tcp(7), tcp_congestion_control); None if it cannot be read."""
+    return read_file("/proc/sys/net/ipv4/tcp_congestion_control")

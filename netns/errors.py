@@ -19,3 +19,7 @@ class UnsupportedError(LabError):
 
 class GuestError(LabError):
     """The guest kernel cannot be built, found or booted."""
+
+
+class GuestLostError(LabError):
+    """A guest that was running ended, or had to be ended, before its command did."""

@@ -10,7 +10,8 @@ import typer
 from harness.errors import InputError
 from harness.results import EXIT_BUG, EXIT_INTERRUPTED, EXIT_USAGE
 from netns import isolation
-from netns.errors import LabError
+from netns.errors import GuestLostError, LabError
+from netns.guest.booting import EXIT_GUEST
 
 
 def explained(work: Callable[[], int]) -> int:
@@ -21,6 +22,9 @@ def explained(work: Callable[[], int]) -> int:
         return leaving.exit_code
     except (typer.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED
+    except GuestLostError as error:
+        _complain(str(error))
+        return EXIT_GUEST
     except (InputError, LabError) as error:
         return _complain(str(error))
     except typer.TyperException as error:

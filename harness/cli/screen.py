@@ -25,14 +25,15 @@ _MARKS = {
 }
 
 
-def header(how: Conditions) -> str:
-    """One line that says what is measured, and under what conditions."""
+def header(how: Conditions, why: str | None = None) -> str:
+    """One line that says what is measured, and under what conditions; ``why``: for what reason in a guest kernel."""
     target = how.target.get("command", how.target["kind"])
     detector = f", detector {how.detector}" if how.detector else ""
+    reason = f" ({escape(why)})" if why else ""
     return (
         f"halfopen {__version__}: {escape(target)}{detector}, "
         f"grace {show_duration(how.grace)}, poll {show_duration(how.poll)}; "
-        f"{how.clock} clock, Linux {how.kernel}, {how.congestion_control or 'unknown congestion control'}; "
+        f"{how.clock} clock, Linux {how.kernel}{reason}, {how.congestion_control or 'unknown congestion control'}; "
         f"seed {how.seed}"
     )
 

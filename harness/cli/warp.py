@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import quantities
+from harness.cli import values
 from harness.errors import InputError
 from netns.guest import booting, cache
 from netns.units import Duration, Size
@@ -20,11 +20,9 @@ def warp(
     ] = None,
     wall_limit: Annotated[
         Duration,
-        typer.Option(parser=quantities.positive_duration, metavar="DURATION", help="Give up after so much real time."),
+        typer.Option(parser=values.positive_duration, metavar="DURATION", help="Give up after so much real time."),
     ] = "10min",  # type: ignore[assignment]
-    memory: Annotated[
-        Size, typer.Option(parser=quantities.memory, metavar="SIZE", help="The guest's memory.")
-    ] = "1024MiB",  # type: ignore[assignment]
+    memory: Annotated[Size, typer.Option(parser=values.memory, metavar="SIZE", help="The guest's memory.")] = "1024MiB",  # type: ignore[assignment]
 ) -> int:
     """Run a command on the virtual clock, in a guest kernel whose files are this machine's, read-only.
 
@@ -34,7 +32,7 @@ def warp(
         booting.Boot(
             kernel=require_kernel(),
             command=command,
-            writable=[_folder(path) for path in writable or []],
+            writable=values.writable_folders(writable),
             wall_limit=wall_limit,
             memory=memory,
         )
@@ -47,9 +45,3 @@ def require_kernel() -> cache.GuestKernel:
     if found is None:
         raise InputError("there is no guest kernel yet; build it once with: halfopen kernel build")
     return found
-
-
-def _folder(path: Path) -> Path:
-    if not path.is_dir():
-        raise InputError(f"--writable {str(path)!r} is no folder; name one that exists")
-    return path.absolute()

@@ -1,4 +1,4 @@
-"""Boots a guest around one command and waits for it; however that ends, nothing of the guest stays."""
+"""Boots guests and waits for their commands; however that ends, nothing of a guest stays."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from netns import _libc, isolation
-from netns.errors import IsolationError
+from netns.errors import GuestLostError, IsolationError
 from netns.guest import machine, script
 from netns.guest.cache import GuestKernel
 from netns.guest.machine import Machine
@@ -48,40 +49,88 @@ def run(boot: Boot) -> int:
     """Run the command in a guest and return its exit code; output, errors and Ctrl-C come through.
 
     Returns EXIT_GUEST, and says on stderr what happened, for a guest that panics or does not end in
-    time. Raises GuestError if it cannot be booted at all.
+    time.
+    """
+    return in_private(lambda place: _run(boot, place))
+
+
+def in_private(work: Callable[[Path], int]) -> int:
+    """Do ``work``, which may start guests, with a folder for their memory and files; give its exit code.
+
+    The folder is a tmpfs that nobody else sees, and all guests end with the work, by the kernel's hand:
+    a guest's processes outlive the one that traces them unless a pid namespace takes them along. Where
+    the machine refuses namespaces, they are ended by a process that waits for our end.
     """
     try:
-        # The processes of a guest outlive the kernel that traces them, unless a pid namespace takes them along.
-        return isolation.run(lambda: _in_private_memory(boot))
+        return isolation.run(lambda: work(_PRIVATE) if _hide(_PRIVATE) else _in_a_folder(work))
     except IsolationError:
-        return _in_a_folder(boot)
+        return _in_a_folder(work)
 
 
-def _in_private_memory(boot: Boot) -> int:
-    """With the guest's memory and control files on a tmpfs that nobody else sees and that ends with us."""
+def _hide(folder: Path) -> bool:
     try:
-        _libc.mount("tmpfs", str(_PRIVATE), "tmpfs", 0)
+        _libc.mount("tmpfs", str(folder), "tmpfs", 0)
     except OSError:
-        return _in_a_folder(boot)
-    return _boot(boot, _PRIVATE)
+        return False
+    return True
 
 
-def _in_a_folder(boot: Boot) -> int:
+def _in_a_folder(work: Callable[[Path], int]) -> int:
     with tempfile.TemporaryDirectory(prefix="halfopen-guest-") as place:
-        return _boot(boot, Path(place))
+        return work(Path(place))
 
 
-def _boot(boot: Boot, place: Path) -> int:
+def start(
+    boot: Boot, place: Path, output: int, terminal: tuple[int, int] | None = None
+) -> AbstractContextManager[Machine]:
+    """Boot a guest with its files in ``place``; its command's output goes to the descriptor ``output``."""
+    place.mkdir(exist_ok=True)
     job = script.Job(
         command=boot.command,
         folder=Path.cwd(),
         environment=os.environ | boot.environment,
         writable=boot.writable,
-        terminal=_terminal(),
+        terminal=terminal,
     )
     (place / "init").write_text(script.render(job))
-    with machine.running(boot.kernel, place, virtual=boot.virtual, memory=boot.memory) as guest:
-        return _await(guest, boot.wall_limit, boot.memory)
+    return machine.running(boot.kernel, place, output, virtual=boot.virtual, memory=boot.memory)
+
+
+def exit_code(guest: Machine, boot: Boot, until: float) -> int:
+    """Wait for the command's exit code, until the monotonic clock shows ``until``; raises GuestLostError."""
+    try:
+        code = guest.exit_code(until)
+    except TimeoutError:
+        limit = show_duration(boot.wall_limit)
+        raise GuestLostError(f"the guest was given up after {limit} of wall time{_spinning(guest)}") from None
+    except EOFError:
+        raise GuestLostError(guest.last_words()) from None
+    victim = guest.killed_for_memory()
+    if victim is not None:
+        raise GuestLostError(f"the guest ran out of its {show_bytes(boot.memory)} of memory and killed {victim!r}")
+    return code
+
+
+def _run(boot: Boot, place: Path) -> int:
+    with start(boot, place, sys.stdout.fileno(), _terminal()) as guest:
+        try:
+            return _until_interrupted(guest, boot)
+        except GuestLostError as lost:
+            print(f"halfopen: {lost}", file=sys.stderr)
+            return EXIT_GUEST
+        except KeyboardInterrupt:
+            return _INTERRUPTED
+
+
+def _until_interrupted(guest: Machine, boot: Boot) -> int:
+    try:
+        return exit_code(guest, boot, time.monotonic() + boot.wall_limit)
+    except KeyboardInterrupt:
+        guest.signal("INT")
+    try:
+        return exit_code(guest, boot, time.monotonic() + _PATIENCE)
+    except GuestLostError:
+        return _INTERRUPTED
 
 
 def _terminal() -> tuple[int, int] | None:
@@ -91,41 +140,8 @@ def _terminal() -> tuple[int, int] | None:
     return columns, lines
 
 
-def _await(guest: Machine, limit: float, memory: int) -> int:
-    """Wait for the guest's last word and make it the exit code; say what happened where there is none."""
-    interrupted = False
-    until = time.monotonic() + limit
-    while True:
-        try:
-            code = guest.exit_code(until)
-        except KeyboardInterrupt:
-            if not interrupted:
-                interrupted = True
-                guest.signal("INT")
-                until = min(until, time.monotonic() + _PATIENCE)
-                continue
-            return _INTERRUPTED
-        except TimeoutError:
-            if interrupted:
-                return _INTERRUPTED
-            _say(f"the guest was given up after {show_duration(limit)} of wall time{_spinning(guest)}")
-            return EXIT_GUEST
-        except EOFError:
-            _say(guest.last_words())
-            return EXIT_GUEST
-        victim = guest.killed_for_memory()
-        if victim is not None:
-            _say(f"the guest ran out of its {show_bytes(memory)} of memory and killed {victim!r}")
-            return EXIT_GUEST
-        return code
-
-
 def _spinning(guest: Machine) -> str:
     busy = guest.busy_process()
     if busy is None:
         return ""
     return f"; {busy} was running all the time: a loop that never sleeps never ends on the virtual clock"
-
-
-def _say(why: str) -> None:
-    print(f"halfopen: {why}", file=sys.stderr)

@@ -26,6 +26,7 @@ _TOOLS = {
     "tar": "tar",
     "perl": "perl",
 }
+_PACKAGES = r"^linux-source-[0-9.]+$"
 #: Lines that make prints for a kernel of our configuration; only the estimate depends on it.
 _STEPS = 1100
 
@@ -72,16 +73,22 @@ def package_source(place: Path) -> Source:
 
 
 def distribution_package() -> tuple[str, str]:
-    """Name and version of the distribution's own kernel source package; raises GuestError."""
+    """Name and version of the distribution's newest kernel source package; raises GuestError.
+
+    Newer is faster: a program starts three times as fast in a guest of 6.12 as in one of 6.1.
+    """
     if shutil.which("apt-cache") is None:
         raise GuestError("this is no Debian or Ubuntu (no apt-cache); give a kernel source tarball with --source FILE")
-    package = re.search(r"Depends: (linux-source-\S+)", _ask("apt-cache", "depends", "linux-source"))
-    if package is None:
+    found = re.findall(
+        r"^(linux-source-([\d.]+)) ", _ask("apt-cache", "search", "--names-only", _PACKAGES), re.MULTILINE
+    )
+    if not found:
         raise GuestError("apt knows no linux-source; run: sudo apt-get update, or give a tarball with --source FILE")
-    candidate = re.search(r"Candidate: (\d\S*)", _ask("apt-cache", "policy", package[1]))
+    package: str = max(found, key=lambda one: [int(part) for part in one[1].split(".")])[0]
+    candidate = re.search(r"Candidate: (\d\S*)", _ask("apt-cache", "policy", package))
     if candidate is None:
-        raise GuestError(f"apt has no candidate for {package[1]}; run: sudo apt-get update")
-    return package[1], candidate[1]
+        raise GuestError(f"apt has no candidate for {package}; run: sudo apt-get update")
+    return package, candidate[1]
 
 
 def _ask(*command: str) -> str:

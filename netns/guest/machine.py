@@ -75,12 +75,15 @@ class Machine:
 
 
 @contextlib.contextmanager
-def running(kernel: GuestKernel, place: Path, *, virtual: bool, memory: int) -> Iterator[Machine]:
-    """Boot ``place``/init; the command's output goes to our stdout and stderr. Killed when the context is left."""
+def running(kernel: GuestKernel, place: Path, output: int, *, virtual: bool, memory: int) -> Iterator[Machine]:
+    """Boot ``place``/init until the context is left.
+
+    What its command prints goes to the descriptor ``output``, its errors to our stderr.
+    """
     log = place / "kernel.log"
     heard, says = os.pipe()
     listens, told = os.pipe()
-    out, err = os.dup(1), os.dup(2)
+    out, err = os.dup(output), os.dup(2)
     arguments = [
         str(kernel.program),
         f"mem={memory >> 20}M",
@@ -98,6 +101,7 @@ def running(kernel: GuestKernel, place: Path, *, virtual: bool, memory: int) -> 
         "console=tty3",
         "panic=-1",
         "quiet",
+        "norandmaps",
         f"uml_dir={place}/",
         "umid=guest",
         "init=/bin/sh",

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness import results, suites
+from harness.calls import Call
 from harness.errors import InputError
 from harness.findings import find
 from harness.judge import Terms, Verdict, Word
@@ -15,13 +16,14 @@ from harness.timeline import Timeline
 
 def done(word: Word, name: str = "frozen") -> Done:
     (scenario,) = suites.find([name])
-    job = Job(scenario, PodTarget("none", 30, 2), Terms(30, 2), seed=1, repeat=1, ready_within=30)
+    target, terms = PodTarget("none", 30, 2), Terms(30, 2)
+    job = Job(scenario, target, terms, seed=1, repeat=1, ready_within=30, detector="none")
     verdict = Verdict(word, f"because it {word}", "missed", find(Timeline(), "dead"))
     return Done(job, verdict, Timeline(), 1.5)
 
 
 def how() -> results.Conditions:
-    return results.conditions(seed=1, grace=30, poll=2, target={"kind": "pod"}, detector="none")
+    return results.conditions(Call(seed=1, grace=30, poll=2), [done("passed").job], "real")
 
 
 @pytest.mark.parametrize(

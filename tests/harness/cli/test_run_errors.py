@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli import app, run
+from harness.cli import app, surroundings
 from tests.harness.cli.tool import HALFOPEN, halfopen
 from tests.machine import needs_labs
 
@@ -211,10 +211,10 @@ def test_a_server_that_listens_elsewhere(tmp_path: Path) -> None:
 def test_a_link_this_kernel_cannot_make(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(run, "kernel_has_discipline", lambda _: False)
+    monkeypatch.setattr(surroundings, "kernel_has_discipline", lambda _: False)
     file = tmp_path / "far.toml"
     file.write_text(FREEZE.replace("[[step]]", '[link]\ndelay = "20ms"\nloss = "1%"\n[[step]]', 1))
-    code = app.call(["run", str(file), "--out", str(tmp_path / "out")])
+    code = app.call(["run", str(file), "--kernel", "host", "--out", str(tmp_path / "out")])
     out, err = capfd.readouterr()
     assert (code, out) == (2, "")
     assert "scenario 'far' asks for delay and loss on its link, which needs sch_netem, and this kernel" in err

@@ -1,9 +1,12 @@
-"""Durations and sizes on the command line."""
+"""Durations, sizes and folders on the command line."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import typer
 
+from harness.errors import InputError
 from netns import units
 from netns.errors import UnitError
 from netns.units import Duration, Size
@@ -35,3 +38,11 @@ def memory(text: str) -> Size:
     if not _LEAST_MEMORY <= found <= _MOST_MEMORY:
         raise typer.BadParameter(f"must be between {_LEAST_MEMORY >> 20}MiB and {_MOST_MEMORY >> 20}MiB: got {text!r}")
     return found
+
+
+def writable_folders(paths: list[Path] | None) -> list[Path]:
+    """The folders of ``--writable``; raises InputError for one that is none."""
+    for path in paths or []:
+        if not path.is_dir():
+            raise InputError(f"--writable {str(path)!r} is no folder; name one that exists")
+    return [path.absolute() for path in paths or []]

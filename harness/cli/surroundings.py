@@ -1,0 +1,90 @@
+"""Chooses the clock and the kernel that a call is carried out on, and says why."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.cli.exits import isolated
+from harness.errors import InputError
+from harness.scenario import Scenario
+from netns import capabilities
+from netns.errors import IsolationError, UnsupportedError
+from netns.guest import cache
+from netns.guest.cache import GuestKernel
+from netns.lab import kernel_has_discipline
+
+
+class Clock(enum.StrEnum):
+    """Whether waiting takes time."""
+
+    AUTO = "auto"
+    REAL = "real"
+    VIRTUAL = "virtual"
+
+
+class Kernel(enum.StrEnum):
+    """Whose kernel the lab is made in."""
+
+    AUTO = "auto"
+    HOST = "host"
+    GUEST = "guest"
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """A clock and a kernel; the machine's own where ``kernel`` is None."""
+
+    clock: str
+    kernel: GuestKernel | None
+    why: str | None = None
+    """Why that kernel, where nobody asked for it."""
+
+
+_BUILD = "build it once with: halfopen kernel build"
+
+
+def choose(clock: Clock, kernel: Kernel, scenarios: Sequence[Scenario]) -> Surroundings:
+    """The surroundings for these scenarios; raises InputError or UnsupportedError where there are none such."""
+    if clock is Clock.VIRTUAL and kernel is Kernel.HOST:
+        raise InputError("--clock virtual needs a guest kernel: leave out --kernel host, or take --clock real")
+    guest = None if kernel is Kernel.HOST or clock is Clock.REAL else cache.newest()
+    if guest is not None:
+        return Surroundings("virtual", guest, None if clock is Clock.VIRTUAL else "a guest kernel is there")
+    if clock is Clock.VIRTUAL:
+        raise InputError(f"--clock virtual needs a guest kernel, and there is none; {_BUILD}")
+    return _on_a_real_clock(kernel, scenarios)
+
+
+def _on_a_real_clock(kernel: Kernel, scenarios: Sequence[Scenario]) -> Surroundings:
+    lacking = None if kernel is Kernel.GUEST else what_the_host_lacks(scenarios)
+    if kernel is not Kernel.GUEST and lacking is None:
+        return Surroundings("real", None)
+    guest = cache.newest()
+    if kernel is Kernel.HOST or (guest is None and lacking is not None):
+        raise UnsupportedError(f"{lacking}; take a guest kernel ({_BUILD}), or leave such scenarios out")
+    if guest is None:
+        raise InputError(f"--kernel guest: there is no guest kernel; {_BUILD}")
+    return Surroundings("real", guest, lacking)
+
+
+def what_the_host_lacks(scenarios: Sequence[Scenario]) -> str | None:
+    """What these scenarios ask of a kernel and this machine's has not; None if it has it all."""
+    wanting = [s for s in scenarios if s.link.to_client.needs_netem or s.link.to_server.needs_netem]
+    if not wanting or _has_netem():
+        return None
+    first = wanting[0]
+    fields = [*first.link.to_client.netem_fields, *first.link.to_server.netem_fields]
+    return (
+        f"scenario {first.name!r} asks for {' and '.join(dict.fromkeys(fields))} on its link, which needs "
+        f"sch_netem, and this kernel ({capabilities.kernel_release()}) has none"
+    )
+
+
+def _has_netem() -> bool:
+    """Asked in namespaces of its own, and again at each call: a module may have been loaded meanwhile."""
+    try:
+        return isolated(lambda: int(kernel_has_discipline("netem"))) == 1
+    except IsolationError:
+        return False

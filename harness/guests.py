@@ -1,0 +1,201 @@
+"""Spreads the runs of a call over guests, and judges what they bring back as if it had been seen here."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from harness import guest_part, timeline
+from harness.calls import Call
+from harness.errors import InputError
+from harness.guest_part import Ended, Hello, Message, Part, Refused, Seen
+from harness.judge import hold, judge
+from harness.run_view import RunView
+from harness.runner import Done, Job
+from netns.errors import GuestLostError
+from netns.guest import booting
+from netns.guest.booting import Boot
+from netns.guest.cache import GuestKernel
+from netns.guest.machine import Machine
+
+#: A guest that takes longer than its runs would take in real time, and this, is given up, seconds.
+_WALL_BEYOND = 60.0
+_MEMORY = 2 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Guests:
+    """What the guests of one call have in common."""
+
+    kernel: GuestKernel
+    virtual: bool
+    count: int
+    """So many at once."""
+    writable: Sequence[Path] = ()
+    wall_limit: float | None = None
+
+
+@dataclass(slots=True)
+class _Work:
+    """The runs of one guest, and where it is with them."""
+
+    numbers: list[int]
+    folder: Path
+    began: dict[int, float] = field(default_factory=dict)
+    refused: str | None = None
+
+
+def spread(jobs: Sequence[Job], count: int) -> list[list[int]]:
+    """The numbers of the jobs for each guest: the longest first, each to the guest with the least to do.
+
+    Depends on nothing but the jobs, so that the same call always puts the same runs together.
+    """
+    shares: list[list[int]] = [[] for _ in range(min(count, len(jobs)))]
+    loads = [0.0] * len(shares)
+    lengths = [hold(job.scenario, job.terms) for job in jobs]
+    for number in sorted(range(len(jobs)), key=lambda n: -lengths[n]):
+        least = loads.index(min(loads))
+        shares[least].append(number)
+        loads[least] += lengths[number]
+    return [sorted(share) for share in shares]
+
+
+def run_all(
+    call: Call,
+    jobs: Sequence[Job],
+    views: Sequence[RunView],
+    guests: Guests,
+    place: Path,
+    on_hello: Callable[[Hello], None],
+    on_done: Callable[[Done], None],
+) -> list[Done]:
+    """Run the jobs of ``call`` in guests and return what came of them, in the order given.
+
+    ``place`` is the folder of netns.guest.booting.in_private; ``on_hello`` is called with what the first
+    guest says of its kernel. Raises InputError for what a guest refuses
+    (a server that does not start) and GuestLostError for a guest that is lost; either ends the others.
+    """
+    effort = _Effort(call, jobs, views, guests, on_hello, on_done)
+    shares = spread(jobs, guests.count)
+    pool = concurrent.futures.ThreadPoolExecutor(max_workers=len(shares))
+    running = [pool.submit(effort.run_share, share, place / f"guest-{n}") for n, share in enumerate(shares)]
+    try:
+        for future in concurrent.futures.as_completed(running):
+            future.result()
+    except BaseException:
+        effort.give_up()
+        raise
+    finally:
+        pool.shutdown()
+    return [effort.done[number] for number in sorted(effort.done)]
+
+
+class _Effort:
+    """One call under way."""
+
+    def __init__(
+        self,
+        call: Call,
+        jobs: Sequence[Job],
+        views: Sequence[RunView],
+        guests: Guests,
+        on_hello: Callable[[Hello], None],
+        on_done: Callable[[Done], None],
+    ) -> None:
+        self._call, self._jobs, self._views, self._guests = call, jobs, views, guests
+        self._on_hello, self._on_done = on_hello, on_done
+        self._lock = threading.Lock()
+        self._machines: list[Machine] = []
+        self._greeted = False
+        self._given_up = False
+        self.done: dict[int, Done] = {}
+
+    def give_up(self) -> None:
+        """End all guests; their threads then see them gone."""
+        with self._lock:
+            self._given_up = True
+            for machine in self._machines:
+                machine.process.kill()
+
+    def run_share(self, numbers: list[int], place: Path) -> None:
+        """Boot a guest for these jobs and take in what it says until it is done."""
+        work = _Work(numbers, place / "part")
+        work.folder.mkdir(parents=True)
+        (work.folder / guest_part.PART).write_bytes(msgspec.json.encode(Part(self._call, numbers)))
+        read, write = os.pipe()
+        boot = self._boot(work)
+        with os.fdopen(read, "rb") as said:
+            with booting.start(boot, place, write) as guest:
+                os.close(write)
+                listener = threading.Thread(target=self._listen, args=(said, work), daemon=True)
+                listener.start()
+                with self._lock:
+                    self._machines.append(guest)
+                    if self._given_up:
+                        guest.process.kill()
+                code = booting.exit_code(guest, boot, time.monotonic() + boot.wall_limit)
+            listener.join()
+        if work.refused is not None:
+            raise InputError(work.refused)
+        if code or not set(numbers) <= set(self.done):
+            raise GuestLostError(f"a guest's part of the runs ended with exit code {code} before it was done")
+
+    def _boot(self, work: _Work) -> Boot:
+        real_time = sum(hold(self._jobs[n].scenario, self._jobs[n].terms) for n in work.numbers)
+        return Boot(
+            kernel=self._guests.kernel,
+            # -P: a folder called harness where the user happens to be must not stand in for ours.
+            command=[sys.executable, "-P", "-m", "harness.guest_part", str(work.folder)],
+            writable=[work.folder, *self._guests.writable],
+            wall_limit=self._guests.wall_limit or real_time + _WALL_BEYOND,
+            memory=_MEMORY,
+            virtual=self._guests.virtual,
+            # The order of sets and dicts is drawn from the seed too.
+            environment={"PYTHONHASHSEED": str(self._call.seed % 2**32)},
+        )
+
+    def _listen(self, said: IO[bytes], work: _Work) -> None:
+        for line in said:
+            message: Message = msgspec.json.decode(line, type=Message)
+            if isinstance(message, Hello):
+                self._greet(message)
+            elif isinstance(message, Refused):
+                work.refused = message.why
+            elif isinstance(message, Seen):
+                self._show(message, work)
+            else:
+                self._finish(message, work)
+
+    def _greet(self, hello: Hello) -> None:
+        with self._lock:
+            if not self._greeted:
+                self._greeted = True
+                self._on_hello(hello)
+
+    def _show(self, seen: Seen, work: _Work) -> None:
+        now = time.monotonic()
+        work.began.setdefault(seen.number, now)
+        view = self._views[seen.number]
+        view.phase, view.queued = seen.phase, seen.queued
+        view.deadline = None if seen.left is None else now + seen.left
+
+    def _finish(self, ended: Ended, work: _Work) -> None:
+        number = ended.number
+        job, view = self._jobs[number], self._views[number]
+        now = time.monotonic()
+        seen = timeline.read(guest_part.timeline_file(work.folder, number))
+        verdict = judge(job.scenario, seen, job.terms)
+        view.phase, view.verdict = "done", verdict
+        done = Done(job, verdict, seen, now - work.began.get(number, now))
+        with self._lock:
+            self.done[number] = done
+            self._on_done(done)

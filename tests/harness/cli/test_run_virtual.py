@@ -1,0 +1,134 @@
+"""``halfopen run`` on the virtual clock: the same answers as on a real one, and the same ones each time."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import leftovers
+from tests.harness.cli.tool import HALFOPEN, by_scenario, halfopen, results
+from tests.machine import UNPRIVILEGED, needs_guest, needs_unshare
+
+pytestmark = needs_guest
+
+VIRTUAL = ("--clock", "virtual")
+SERVER = Path(__file__).parents[2] / "planted" / "server.py"
+
+
+def test_the_matrix_at_production_grace(tmp_path: Path) -> None:
+    ran = halfopen("run", *VIRTUAL, "--out", str(tmp_path))
+    assert ran.code == 0, ran.out
+    table = results(tmp_path)
+    assert table["clock"] == "virtual"
+    assert table["congestion_control"] == "cubic"
+    assert [run["scenario"] for run in table["runs"]] == ["active", "backpressured", "clean_close", "frozen", "paused"]
+    runs = by_scenario(tmp_path)
+    # Production's numbers: grace 30 s, poll 2 s, held for 2.6 graces.
+    assert 30.0 <= runs["frozen"]["detection_s"] <= 32.0
+    for kept in ("active", "backpressured", "paused"):
+        assert 78.0 <= runs[kept]["duration_s"] <= 79.0
+    assert table["wall_s"] < sum(run["duration_s"] for run in table["runs"])
+    assert "virtual clock, Linux" in ran.out
+    assert len(list((tmp_path / "timelines").glob("*.jsonl"))) == 5
+
+
+def alike(table: dict[str, Any]) -> str:
+    """All of a results.json that is the same whenever it is done again."""
+    same = {key: value for key, value in table.items() if key not in ("wall_s", "started_at")}
+    same["runs"] = [{key: value for key, value in run.items() if key != "wall_s"} for run in table["runs"]]
+    return json.dumps(same)
+
+
+def test_the_same_seed_gives_the_same_results_to_the_last_digit(tmp_path: Path) -> None:
+    found = set()
+    for n in range(5):
+        out = tmp_path / str(n)
+        halfopen("run", *VIRTUAL, "--seed", "7", "--out", str(out))
+        timelines = [path.read_text() for path in sorted((out / "timelines").iterdir())]
+        found.add((alike(results(out)), *timelines))
+    assert len(found) == 1
+
+
+def test_the_incident_takes_a_moment(tmp_path: Path) -> None:
+    ran = halfopen("run", "wedge", *VIRTUAL, "--out", str(tmp_path))
+    assert ran.code == 0, ran.out
+    (run,) = results(tmp_path)["runs"]
+    assert run["outcome"] == "kept"
+    assert run["duration_s"] >= 780.0
+
+
+def test_a_detector_that_notices_nothing_fails_there_too(tmp_path: Path) -> None:
+    ran = halfopen("run", "frozen", *VIRTUAL, "--detector", "none", "--out", str(tmp_path))
+    assert ran.code == 1
+    assert by_scenario(tmp_path)["frozen"]["class"] == "missed"
+
+
+def test_a_link_that_this_machine_may_not_be_able_to_make(tmp_path: Path) -> None:
+    file = tmp_path / "far.toml"
+    file.write_text(
+        'title = "Far"\nstory = "Another continent."\ntruth = "alive"\nclient = "acking"\n'
+        '[link]\ndelay = "20ms"\n[expect]\nsession = "kept"\nhold = "5s"\n'
+    )
+    ran = halfopen("run", str(file), "--clock", "auto", "--out", str(tmp_path / "out"))
+    assert ran.code == 0, ran.out
+    header = ran.out.splitlines()[0]
+    assert "virtual clock" in header
+    assert "(a guest kernel is there)" in header
+
+
+def test_anybodys_server(tmp_path: Path) -> None:
+    server = f"{sys.executable} {SERVER} {{host}} {{port}} reset 8"
+    ran = halfopen(
+        "run", "frozen", *VIRTUAL, "--server", server, "--grace", "2s", "--poll", "500ms", "--out", str(tmp_path)
+    )
+    assert ran.code == 0, ran.out
+    assert by_scenario(tmp_path)["frozen"]["class"] == "true_reap"
+
+
+def test_a_server_that_does_not_start_is_refused(tmp_path: Path) -> None:
+    ran = halfopen("run", *VIRTUAL, "--server", "/no/such/server {port}", "--out", str(tmp_path))
+    assert ran.code == 2
+    assert ran.err.startswith("halfopen: cannot start the server: no such program: '/no/such/server'")
+    assert not (tmp_path / "results.json").exists()
+
+
+def test_a_server_that_never_sleeps_is_given_up(tmp_path: Path) -> None:
+    server = f"{sys.executable} -c 'while True: pass' {{port}}"
+    ran = halfopen("run", "frozen", *VIRTUAL, "--server", server, "--wall-limit", "5s", "--out", str(tmp_path))
+    assert ran.code == 69
+    assert "the guest was given up after 5s of wall time" in ran.err
+    assert "'while True: pass'" in ran.err
+
+
+@pytest.mark.parametrize("jobs", ["1", "3"])
+def test_however_many_guests_the_order_is_the_calls(jobs: str, tmp_path: Path) -> None:
+    ran = halfopen("run", *VIRTUAL, "--grace", "1s", "--poll", "500ms", "--jobs", jobs, "--out", str(tmp_path))
+    assert ran.code == 0, ran.out
+    assert list(by_scenario(tmp_path)) == ["active", "backpressured", "clean_close", "frozen", "paused"]
+
+
+@needs_unshare
+def test_it_needs_no_privilege(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    ran = halfopen("run", "frozen", *VIRTUAL, "--out", str(tmp_path / "out"), under=UNPRIVILEGED)
+    assert ran.code == 0, ran.out + ran.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_nothing_is_left_when_it_is_ended(number: signal.Signals, tmp_path: Path) -> None:
+    before = leftovers.take_stock()
+    # Many, so that there is time to end it.
+    command = [*HALFOPEN, "run", "active", "--repeat", "20", *VIRTUAL, "--out", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as tool:
+        assert tool.stdout is not None
+        assert "virtual clock" in tool.stdout.readline()
+        tool.send_signal(number)
+        code = tool.wait()
+    assert code == {signal.SIGINT: 130, signal.SIGKILL: -9}[number]
+    assert not leftovers.since(before)
