@@ -159,6 +159,7 @@ class _Effort:
             wall_limit=self._guests.wall_limit or real_time + _WALL_BEYOND,
             memory=_MEMORY,
             virtual=self._guests.virtual,
+            seed=self._call.seed,
             # The order of sets and dicts is drawn from the seed too.
             environment={"PYTHONHASHSEED": str(self._call.seed % 2**32)},
         )

@@ -42,11 +42,12 @@ class Journal:
             self._changed.notify_all()
 
     def sampled(self, sample: SocketSample) -> None:
-        """Write a sample down; wakes those who wait."""
+        """Write a sample down; wakes those who wait, if it shows that the session has ended."""
         with self._changed:
             self._samples.append(sample)
-            self._ended = self._ended or sample.state in ENDED_STATES
-            self._changed.notify_all()
+            if sample.state in ENDED_STATES and not self._ended:
+                self._ended = True
+                self._changed.notify_all()
 
     def _may_keep(self, data: dict[str, Any]) -> bool:
         """Whether what a server prints is still kept: it may print without end."""
@@ -78,7 +79,7 @@ class Journal:
             return next((e for e in self._events if e.kind == kind and e.name in names), None)
 
     def wait(self, condition: Callable[[], bool], until: float) -> bool:
-        """Wait until ``condition`` holds, which is asked after every entry, or the clock shows ``until``."""
+        """Wait until ``condition`` holds, which is asked after every event, or the clock shows ``until``."""
         with self._changed:
             return self._changed.wait_for(condition, max(0.0, until - time.monotonic()))
 

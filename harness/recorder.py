@@ -57,23 +57,27 @@ class Recorder:
             self._failure = error
 
     def _sample(self) -> None:
-        now = time.monotonic()
-        found = [sample for sample in self._reader.connections(self._port) if self._is_the_session(sample)]
-        for sample in found:
+        sample = self._read()
+        if sample is not None:
             self._socket = identity(sample)
             if self._last is None or not torn(sample, self._last):
                 self._last = sample
                 self._journal.sampled(sample)
-        if self._socket is not None and not found and not self._gone:
+        elif self._socket is not None and not self._gone:
             # Not every end is announced: a socket in TIME_WAIT, or one whose owner still holds it, just goes.
             self._gone = True
-            self._journal.note("kernel", "gone", at=now)
+            self._journal.note("kernel", "gone")
 
-    def _is_the_session(self, sample: Sample) -> bool:
-        """By its address until it was seen once, then by its identity: a reset wipes out the address."""
+    def _read(self) -> Sample | None:
+        if self._last is not None:
+            return None if self._gone else self._reader.again(self._last)
+        return next((one for one in self._reader.connections(self._port) if one.remote == self._client), None)
+
+    def _is_the_session(self, ended: Sample) -> bool:
+        """By its identity, for a reset wipes out the address; by its address where it ended before it was seen."""
         if self._socket is not None:
-            return identity(sample) == self._socket
-        return sample.remote == self._client
+            return identity(ended) == self._socket
+        return ended.remote == self._client
 
     def _await_ends(self, until: float) -> None:
         while (left := until - time.monotonic()) > 0:

@@ -13,7 +13,8 @@ from harness.targets.base import ANSWER_WITHIN, Running
 #: Between questions to a target, seconds: until its list shows the session, and after.
 _ASK_UNTIL_LISTED = 1.0
 _ASK_LATER = 10.0
-_LOOK_INTERVAL = 0.05
+#: Between looks at whether the server still runs, seconds; the session's end wakes at once.
+_LOOK_INTERVAL = 0.5
 #: Between questions to a target whose session just ended, seconds.
 _SETTLE_INTERVAL = 0.1
 #: A session's end is watched at least so long, for what the kernel keeps of it, and the target's own books
@@ -63,7 +64,7 @@ class Watch:
             # A target may take its time to answer, and a fault that is due does not wait for it.
             if time.monotonic() >= self._ask_at and moment - time.monotonic() > ANSWER_WITHIN:
                 self._ask()
-            self._journal.wait(self._ended, min(moment, max(self._ask_at, time.monotonic() + _LOOK_INTERVAL)))
+            self._journal.wait(self._ended, min(moment, time.monotonic() + _LOOK_INTERVAL))
         return self._ended()
 
     def _ended(self) -> bool:

@@ -35,6 +35,7 @@ _MSG_SIZE = 72
 _COOKIE_AT = 44
 _TAIL_AT = 52
 
+_WITH_INFO = 1 << (_INET_DIAG_INFO - 1)
 _LISTEN = 1 << tcp_info.STATES.index("LISTEN")
 # Sockets in TIME_WAIT and NEW_SYN_RECV are miniatures without a tcp_info.
 _CONNECTIONS = (
@@ -115,6 +116,25 @@ class SocketReader:
             found.extend(_unpack(body, time.monotonic()) for body in bodies)
         return found
 
+    def again(self, sample: Sample) -> Sample | None:
+        """The same socket, read again by one lookup instead of a dump; None if it is no more, or in TIME_WAIT.
+
+        By its addresses and cookie (net/ipv4/inet_diag.c, inet_diag_find_one_icsk).
+        """
+        head = _REQUEST.pack(sample.raw[0], socket.IPPROTO_TCP, _WITH_INFO, _CONNECTIONS)
+        self._sock.send(netlink.message(_SOCK_DIAG_BY_FAMILY, 0, head + sample.raw[4:_TAIL_AT]))
+        kind, body = next(netlink.messages(memoryview(self._sock.recv(1 << 16))))
+        if kind != netlink.NLMSG_ERROR:
+            found = _unpack(body, time.monotonic())
+            return found if found.info is not None else None
+        try:
+            netlink.raise_for_error(body, "sock_diag")
+        except OSError as error:
+            # ESTALE: the addresses are another socket's by now.
+            if error.errno not in (errno.ENOENT, errno.ESTALE):
+                raise
+        return None
+
     def listening(self, port: int = 0) -> list[Address]:
         """The addresses on which somebody listens, at ``port`` or (0) at any."""
         found: list[Address] = []
@@ -174,7 +194,7 @@ class DestroyListener:
 
 def _dump_request(family: int, port: int, states: int) -> bytes:
     body = (
-        _REQUEST.pack(family, socket.IPPROTO_TCP, 1 << (_INET_DIAG_INFO - 1), states)
+        _REQUEST.pack(family, socket.IPPROTO_TCP, _WITH_INFO, states)
         + _ID_PORTS.pack(port, 0)
         + _ID_REST.pack(bytes(16), bytes(16), 0, 0)
     )

@@ -18,6 +18,10 @@ def warp(
     writable: Annotated[
         list[Path] | None, typer.Option(metavar="DIR", help="A folder that the command may write to.")
     ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=0, help="Draw all random numbers from this (default: this machine's)."),
+    ] = None,
     wall_limit: Annotated[
         Duration,
         typer.Option(parser=values.positive_duration, metavar="DURATION", help="Give up after so much real time."),
@@ -35,6 +39,7 @@ def warp(
             writable=values.writable_folders(writable),
             wall_limit=wall_limit,
             memory=memory,
+            seed=seed,
         )
     )
 

@@ -41,6 +41,8 @@ class Boot:
     """Bytes of memory that the guest has; the machine gives what is used of them."""
     virtual: bool = True
     """Whether time passes only when somebody waits for it."""
+    seed: int | None = None
+    """What its random numbers are drawn from; None: from the machine's."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """What the command finds there beside our own environment."""
 
@@ -91,9 +93,11 @@ def start(
         environment=os.environ | boot.environment,
         writable=boot.writable,
         terminal=terminal,
+        # The one use of this machine's wall clock: what it shows, the guest's shows.
+        now=int(time.time()),
     )
     (place / "init").write_text(script.render(job))
-    return machine.running(boot.kernel, place, output, virtual=boot.virtual, memory=boot.memory)
+    return machine.running(boot.kernel, place, output, virtual=boot.virtual, memory=boot.memory, seed=boot.seed)
 
 
 def exit_code(guest: Machine, boot: Boot, until: float) -> int:

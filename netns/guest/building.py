@@ -14,6 +14,7 @@ from pathlib import Path
 from netns.errors import GuestError
 from netns.guest import cache
 from netns.guest.cache import GuestKernel
+from netns.guest.seeding import make_seedable
 
 #: Program -> the Debian package that brings it.
 _TOOLS = {
@@ -118,13 +119,14 @@ def build(tarball: Fetch, name: str, progress: Progress) -> GuestKernel:
         _run(
             ["tar", "-xf", str(source.tarball), "-C", str(tree), "--strip-components=1"], place, "unpacking the source"
         )
+        seeded = make_seedable(tree)
         version = _ask("make", "-s", "-C", str(tree), "kernelversion").strip()
         make = ["make", "-C", str(tree), "ARCH=um", f"-j{os.cpu_count()}"]
         _run([*make, "allnoconfig", f"KCONFIG_ALLCONFIG={cache.FRAGMENT}"], place, "configuring")
         for done, _ in enumerate(_lines([*make, "linux"], place)):
             progress(min(done / _STEPS, 1.0))
         _run(["strip", "-o", str(product / "linux"), str(tree / "linux")], place, "stripping")
-        return cache.keep(product / "linux", source=name, version=version)
+        return cache.keep(product / "linux", source=name, version=version, seeded=seeded)
 
 
 def _run(command: list[str], place: Path, what: str) -> None:

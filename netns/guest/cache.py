@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from netns.guest import seeding
+
 #: The configuration on top of allnoconfig (kernel.config beside this file).
 FRAGMENT = Path(__file__).with_name("kernel.config")
 
@@ -28,6 +30,8 @@ class GuestKernel:
     """The source's version, such as ``"6.1.192"``."""
     source: str
     """What it was built of: a package with its version, or a file."""
+    seeded: bool = True
+    """Whether it can draw its random numbers from a seed."""
 
 
 def folder() -> Path:
@@ -37,8 +41,9 @@ def folder() -> Path:
 
 
 def key(source: str) -> str:
-    """What tells a kernel from all others: a hash of its source and of our configuration."""
-    return hashlib.sha256(source.encode() + b"\0" + FRAGMENT.read_bytes()).hexdigest()[:16]
+    """What tells a kernel from all others: a hash of its source, of our configuration, and of our change to it."""
+    parts = (source.encode(), FRAGMENT.read_bytes(), Path(seeding.__file__).read_bytes())
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
 def find(source: str) -> GuestKernel | None:
@@ -63,7 +68,7 @@ def _numbers(version: str) -> list[int]:
 def _read(place: Path) -> GuestKernel | None:
     try:
         described = json.loads((place / _DESCRIPTION).read_text())
-        return GuestKernel(place / _PROGRAM, described["version"], described["source"])
+        return GuestKernel(place / _PROGRAM, described["version"], described["source"], described["seeded"])
     except (OSError, ValueError, KeyError):
         return None
 
@@ -84,9 +89,9 @@ def _is_alive(pid: str) -> bool:
     return Path("/proc", pid).exists()
 
 
-def keep(program: Path, *, source: str, version: str) -> GuestKernel:
+def keep(program: Path, *, source: str, version: str, seeded: bool = True) -> GuestKernel:
     """Move a built program into the cache, whole or not at all."""
-    kernel = GuestKernel(folder() / key(source) / _PROGRAM, version, source)
+    kernel = GuestKernel(folder() / key(source) / _PROGRAM, version, source, seeded)
     described = {name: value for name, value in asdict(kernel).items() if name != "program"}
     (program.parent / _DESCRIPTION).write_text(json.dumps(described))
     assert program.name == _PROGRAM, program

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from netns.guest import script, spinning
+from netns.guest import script, seeding, spinning
 from netns.guest.cache import GuestKernel
 
 #: How the kernel tells of it (mm/oom_kill.c).
@@ -75,10 +75,13 @@ class Machine:
 
 
 @contextlib.contextmanager
-def running(kernel: GuestKernel, place: Path, output: int, *, virtual: bool, memory: int) -> Iterator[Machine]:
+def running(
+    kernel: GuestKernel, place: Path, output: int, *, virtual: bool, memory: int, seed: int | None = None
+) -> Iterator[Machine]:
     """Boot ``place``/init until the context is left.
 
-    What its command prints goes to the descriptor ``output``, its errors to our stderr.
+    What its command prints goes to the descriptor ``output``, its errors to our stderr. With a
+    ``seed`` its random numbers are the same each time, if the kernel is a seeded one.
     """
     log = place / "kernel.log"
     heard, says = os.pipe()
@@ -91,7 +94,7 @@ def running(kernel: GuestKernel, place: Path, output: int, *, virtual: bool, mem
         "rootfstype=hostfs",
         "rootflags=/",
         "ro",
-        *(["time-travel=inf-cpu"] if virtual else []),
+        *(["time-travel=inf-cpu", f"time-travel-start={seeding.EPOCH_NS}"] if virtual else []),
         "con=null",
         f"con0=null,fd:{out}",
         f"con1=null,fd:{err}",
@@ -117,7 +120,7 @@ def running(kernel: GuestKernel, place: Path, output: int, *, virtual: bool, mem
                 stderr=kernel_log,
                 pass_fds=[out, err, listens, says],
                 start_new_session=True,
-                env=os.environ | {"TMPDIR": str(place)},
+                env=os.environ | {"TMPDIR": str(place)} | ({} if seed is None else {seeding.VARIABLE: str(seed)}),
             )
         for fd in (out, err, listens, says):
             os.close(fd)

@@ -31,6 +31,8 @@ class Job:
     folder: Path
     """Where it starts."""
     environment: Mapping[str, str]
+    now: int
+    """What its wall clock is to show, seconds since 1970."""
     writable: Sequence[Path] = ()
     """Folders of the machine's that it may write to."""
     terminal: tuple[int, int] | None = None
@@ -46,6 +48,7 @@ def render(job: Job) -> str:
         *(line for folder in job.writable for line in _writable(folder)),
         f"for console in {OUT} {ERR} {LINE}; do stty -F $console -onlcr -echo; done",
         *_LOOPBACK,
+        f"date -s @{job.now} >/dev/null",
         f"sleep {_HEAD_START}",
         # What the kernel does not know of its own arguments it takes for the environment.
         "unset mem uml_dir umid HOME TERM PWD OLDPWD",

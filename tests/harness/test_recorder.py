@@ -27,10 +27,13 @@ class Told(SocketReader):
     """A kernel that answers as told, then with nothing."""
 
     def __init__(self, *answers: Sample) -> None:
-        self._answers = iter([answer] for answer in answers)
+        self._answers = iter(answers)
 
     def connections(self, port: int = 0) -> list[Sample]:  # noqa: ARG002 (the real one takes a port)
-        return next(self._answers, [])
+        return [next(self._answers)]
+
+    def again(self, sample: Sample) -> Sample | None:  # noqa: ARG002 (there is but one)
+        return next(self._answers, None)
 
 
 class Silent(DestroyListener):

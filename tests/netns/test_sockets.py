@@ -51,16 +51,30 @@ def samples(host: Host, port: int = 0) -> list[Sample]:
         return reader.connections(port)
 
 
+#: What only changes when something moves; the rest of tcp_info counts time.
+STILL = ("bytes_acked", "notsent", "total_retrans", "unacked", "delivered", "snd_wnd", "rto")
+
+
+def own_view(sock: socket.socket) -> tuple[int | None, ...]:
+    info = tcp_info.parse(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, tcp_info.MAX_SIZE))
+    return asked(sock, _SIOCOUTQ), asked(sock, _FIONREAD), info.state, *(getattr(info, field) for field in STILL)
+
+
+def shown_of(sample: Sample) -> tuple[int | None, ...]:
+    assert sample.info is not None
+    return sample.outq, sample.rqueue, sample.info.state, *(getattr(sample.info, field) for field in STILL)
+
+
 def settled(host: Host, sock: socket.socket) -> Sample:
-    """A sample taken while nothing moved: the counters before it are the counters after it."""
+    """A sample taken while nothing moved, equal to what the socket itself says before it and after it."""
     found: list[Sample] = []
 
     def still() -> bool:
-        before = asked(sock, _SIOCOUTQ), asked(sock, _FIONREAD)
+        before = own_view(sock)
         found[:] = [sample_of(host, sock)]
-        return before == (asked(sock, _SIOCOUTQ), asked(sock, _FIONREAD)) == (found[0].outq, found[0].rqueue)
+        return before == own_view(sock) == shown_of(found[0])
 
-    eventually(still, "a sample that agrees with the socket's own ioctls")
+    eventually(still, "a sample that agrees with what the socket itself says")
     return found[0]
 
 
@@ -82,15 +96,11 @@ def test_a_sample_agrees_with_the_sockets_own_view(listen_at: str, connect_to: s
             fill(server)
             for sock, other in ((server, client), (client, server)):
                 sample = settled(host, sock)
-                raw = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, tcp_info.MAX_SIZE)
-                own = tcp_info.parse(raw)
                 assert sample.info is not None
                 assert (sample.local, sample.remote) == (address_of(sock), address_of(other))
                 assert sample.local.ip == shown
-                assert sample.state == own.state_name == sample.info.state_name == "ESTABLISHED"
+                assert sample.state == sample.info.state_name == "ESTABLISHED"
                 assert sample.inode == inode(sock)
-                for field in ("bytes_acked", "notsent", "total_retrans", "unacked", "delivered", "snd_wnd", "rto"):
-                    assert getattr(sample.info, field) == getattr(own, field), field
             assert settled(host, server).outq > 0
             assert settled(host, server).rqueue == 321
 
@@ -161,6 +171,46 @@ def test_what_is_left_when_its_process_let_go_has_no_inode() -> None:
         [orphan] = samples(net.server)
         assert (orphan.local, orphan.state, orphan.inode) == (where, "FIN_WAIT1", 0)
         assert orphan.outq > 0
+
+
+@isolated
+def test_one_socket_can_be_read_again_until_it_is_no_more() -> None:
+    with (
+        network() as net,
+        connection(net) as (client, server),
+        contextlib.closing(net.server.socket_reader()) as reader,
+    ):
+        [sample] = reader.connections(PORT)
+        unchanged = reader.again(sample)
+        assert unchanged is not None
+        assert unchanged.t > sample.t
+        assert unchanged._replace(t=0.0, info=None) == sample._replace(t=0.0, info=None)
+        assert unchanged.info is not None
+        assert sample.info is not None
+        assert unchanged.info.bytes_acked == sample.info.bytes_acked
+        fill(server)
+        full = settled(net.server, server)
+        filled = reader.again(sample)
+        assert filled is not None
+        assert filled.outq == full.outq == asked(server, _SIOCOUTQ) > 0
+        server.close()
+        orphan = reader.again(sample)
+        assert orphan is not None
+        assert (orphan.state, orphan.inode) == ("FIN_WAIT1", 0)
+        reader.destroy(orphan)
+        assert reader.again(sample) is None
+        client.close()
+
+
+@isolated
+def test_another_socket_of_the_same_addresses_is_not_the_one() -> None:
+    with network() as net, connection(net), contextlib.closing(net.server.socket_reader()) as reader:
+        [sample] = reader.connections(PORT)
+        cookie = slice(44, 52)
+        other = bytearray(sample.raw)
+        other[cookie] = bytes(8)
+        assert reader.again(sample._replace(raw=bytes(other))) is None
+        assert reader.again(sample) is not None
 
 
 @isolated

@@ -108,7 +108,7 @@ def test_a_server_that_never_sleeps_is_given_up(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("jobs", ["1", "3"])
 def test_however_many_guests_the_order_is_the_calls(jobs: str, tmp_path: Path) -> None:
-    ran = halfopen("run", *VIRTUAL, "--grace", "1s", "--poll", "500ms", "--jobs", jobs, "--out", str(tmp_path))
+    ran = halfopen("run", *VIRTUAL, "--grace", "5s", "--jobs", jobs, "--out", str(tmp_path))
     assert ran.code == 0, ran.out
     assert list(by_scenario(tmp_path)) == ["active", "backpressured", "clean_close", "frozen", "paused"]
 

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,19 @@ def test_every_way_of_waiting_is_on_the_virtual_clock(body: str) -> None:
     code, out, err = warp(sys.executable, "-c", TIMED.format(body=body))
     assert (code, err) == (0, "")
     assert 100 <= float(out) <= 100.1
+
+
+def test_random_numbers_are_drawn_from_the_seed() -> None:
+    drawn = [warp("od", "-An", "-N16", "-tx1", "/dev/urandom", options=("--seed", seed))[1] for seed in ("1", "1", "2")]
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert warp("od", "-An", "-N16", "-tx1", "/dev/urandom")[1] not in drawn
+
+
+def test_the_wall_clock_shows_what_this_machines_does() -> None:
+    before = time.time()
+    shown = float(warp("date", "+%s")[1])
+    # It was set two seconds of the guest's before the command began.
+    assert before - 1 <= shown - 2 <= time.time()
 
 
 def test_a_loop_that_never_sleeps_is_given_up_and_said_so() -> None:

@@ -12,6 +12,7 @@ def job(**changes: object) -> Job:
     settings: dict[str, object] = {
         "command": ["echo", "it's"],
         "folder": Path("/home/me/my project"),
+        "now": 1_800_000_000,
         "environment": {"PATH": "/bin", "ODD NAME": "x", "QUOTED": "a 'b' $c"},
     }
     return Job(**(settings | changes))  # type: ignore[arg-type]
