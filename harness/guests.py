@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import concurrent.futures
 import os
 import sys
@@ -14,6 +15,8 @@ from typing import IO
 
 import msgspec
 
+import harness
+import netns
 from harness import guest_part, timeline
 from harness.calls import Call
 from harness.errors import InputError
@@ -84,6 +87,7 @@ def run_all(
     guest says of its kernel. Raises InputError for what a guest refuses
     (a server that does not start) and GuestLostError for a guest that is lost; either ends the others.
     """
+    _compile_ourselves()
     effort = _Effort(call, jobs, views, guests, on_hello, on_done)
     shares = spread(jobs, guests.count)
     pool = concurrent.futures.ThreadPoolExecutor(max_workers=len(shares))
@@ -97,6 +101,13 @@ def run_all(
     finally:
         pool.shutdown()
     return [effort.done[number] for number in sorted(effort.done)]
+
+
+def _compile_ourselves() -> None:
+    """Write what Python would compile at each start in a guest, where nothing can be written and each start counts."""
+    for package in (harness, netns):
+        for folder in package.__path__:
+            compileall.compile_dir(folder, quiet=2)
 
 
 class _Effort:
