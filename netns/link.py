@@ -52,6 +52,10 @@ class Link:
         """This link's end at ``host``; raises LabError if the host is not on it."""
         return self._ends(host)[0]
 
+    def other(self, host: Host) -> Host:
+        """The host at the other end; raises LabError if ``host`` is not on this link."""
+        return self._ends(host)[1].host
+
     def _ends(self, host: Host) -> tuple[End, End]:
         for near, far in ((self.a, self.b), (self.b, self.a)):
             if near.host is host:
