@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import msgspec
+
 from harness.client_process import ClientProcess, client
 from harness.expressions import Expression
 from harness.faults._scene import Scene
@@ -23,8 +25,8 @@ from harness.scenario import Scenario, Step
 from harness.targets.base import Running, Site, Target
 from harness.timeline import Timeline
 from harness.watch import Stop, Watch
+from netns.impairment import Impairment
 from netns.lab import Lab
-from netns.link import Link
 from netns.sockets import Address
 
 #: A client that has not opened its session after this is not going to, seconds.
@@ -120,7 +122,7 @@ class _Run:
 
     def run(self) -> None:
         """From an empty lab to a journal that can be judged."""
-        self._impair(self._link)
+        self._impair()
         site = Site(
             host=self._server_host,
             ip=self._uplink.end(self._server_host).ip,
@@ -144,9 +146,18 @@ class _Run:
                     return
                 self._observe(its, server, recorder, opened, client_id)
 
-    def _impair(self, link: Link) -> None:
-        link.impair(self._client_host, self._scenario.link.to_client)
-        link.impair(self._router, self._scenario.link.to_server)
+    def _impair(self) -> None:
+        spec = self._scenario.link
+        for toward, impairment in ((self._client_host, spec.to_client), (self._router, spec.to_server)):
+            self._link.impair(toward, self._seeded(impairment))
+            if told := self._link.differences(toward):
+                self._journal.note("lab", "not_as_asked", toward=toward.name, differences=told)
+
+    def _seeded(self, impairment: Impairment) -> Impairment:
+        """With a seed of the run's, if it draws random numbers and has none."""
+        if impairment.seed is not None or not impairment.is_random:
+            return impairment
+        return msgspec.structs.replace(impairment, seed=self._random.getrandbits(63))
 
     def _observe(
         self, its: ClientProcess, server: Running, recorder: Recorder, address: Address, client_id: str
@@ -156,7 +167,7 @@ class _Run:
         self._journal.start = connected.t
         recorder.follow(address)
         watch = Watch(self._journal, its, server, client_id, self._view, self._stop)
-        scene = Scene(its, self._client_host, self._link)
+        scene = Scene(its, self._client_host, self._link, partial(self._journal.note, "fault"), self._seeded)
         with contextlib.ExitStack() as in_force:
             try:
                 self._play(scene, watch, in_force)

@@ -12,13 +12,10 @@ import msgspec
 from harness import clients, faults, plugins, schema
 from harness.errors import InputError
 from harness.expressions import Expression
-from netns.impairment import Impairment
+from harness.link_spec import LinkSpec
 
 Truth = Literal["dead", "alive", "ended"]
 Outcome = Literal["reaped", "kept", "closed"]
-
-#: Keys of [link] that are not one direction's impairment.
-_DIRECTIONS = ("to_client", "to_server")
 
 
 def load_client(name: str) -> ModuleType:
@@ -41,18 +38,6 @@ class ClientSpec(msgspec.Struct, frozen=True):
     def module(self) -> ModuleType:
         """The behaviour's module."""
         return load_client(self.behaviour)
-
-
-class LinkSpec(msgspec.Struct, frozen=True):
-    """The client's link, a direction at a time."""
-
-    to_client: Impairment = Impairment()
-    to_server: Impairment = Impairment()
-
-    def __str__(self) -> str:
-        if self.to_client == self.to_server:
-            return str(self.to_client)
-        return f"to client {self.to_client}, to server {self.to_server}"
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -106,6 +91,12 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     detector: str | None = None
     """The pod's detector for which this scenario is meant, where it is not any."""
 
+    @property
+    def netem_fields(self) -> list[str]:
+        """The names of what it asks of its link, now or in a step, which only sch_netem can carry out."""
+        specs = [self.link, *(step.options for step in self.steps if isinstance(step.options, LinkSpec))]
+        return list(dict.fromkeys(name for spec in specs for name in spec.netem_fields))
+
     def seconds(self, expression: Expression, grace: float, poll: float) -> float:
         """A duration of this scenario, for a grace and a poll in seconds."""
         return expression.seconds(grace=grace, poll=poll)
@@ -156,7 +147,7 @@ def parse(text: str, *, name: str, suite: str, where: str) -> Scenario:
         story=file.story,
         truth=file.truth,
         client=_client(file.client, where),
-        link=_link(file.link, where),
+        link=LinkSpec.from_table(file.link, f"{where}: link"),
         steps=tuple(_step(step, f"{where}: step {n}") for n, step in enumerate(file.step, 1)),
         expect=_expect(file.expect, where),
         signature=file.signature,
@@ -177,20 +168,6 @@ def _client(value: str | dict[str, Any], where: str) -> ClientSpec:
     return spec
 
 
-def _link(table: dict[str, Any], where: str) -> LinkSpec:
-    both = {key: value for key, value in table.items() if key not in _DIRECTIONS}
-    ways = []
-    for direction in _DIRECTIONS:
-        one = table.get(direction, {})
-        if not isinstance(one, dict):
-            raise InputError(f"{where}: key 'link.{direction}' takes a table, got {one!r}")
-        impairment = schema.convert(both | one, Impairment, f"{where}: link")
-        if "rate" in both | one and not impairment.rate:
-            raise InputError(f"{where}: key 'link.rate' is nothing; leave it out for a link without a limit")
-        ways.append(impairment)
-    return LinkSpec(*ways)
-
-
 def _step(table: dict[str, Any], where: str) -> Step:
     head = schema.convert(table, _StepHead, where)
     rest = {key: value for key, value in table.items() if key not in {"at", "fault", "for"}}
@@ -198,7 +175,9 @@ def _step(table: dict[str, Any], where: str) -> Step:
         options_type = load_fault(head.fault).Options
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
-    return Step(head.at, head.fault, schema.convert(rest, options_type, where), head.lasting)
+    read = getattr(options_type, "from_table", None)
+    options = read(rest, where) if read else schema.convert(rest, options_type, where)
+    return Step(head.at, head.fault, options, head.lasting)
 
 
 def _expect(expect: Expect, where: str) -> Expect:

@@ -56,7 +56,8 @@ def _explain(message: str, value: object, kind: type) -> str:
         return f"key {f'{at}.{missing[1]}'.lstrip('.')!r} is missing"
     got = _look_up(value, at)
     if wrong := _WRONG_TYPE.fullmatch(what):
-        expected = " or ".join(dict.fromkeys(_TYPE_WORDS.get(word, word) for word in wrong[1].split(" | ")))
+        words = [_TYPE_WORDS.get(word, word) for word in wrong[1].split(" | ") if word != "null"]
+        expected = " or ".join(dict.fromkeys(words))
         return f"key {at!r} takes {expected}, got {got!r}"
     if _BAD_ENUM.fullmatch(what):
         return f"key {at!r} does not know {got!r}; {suggest(str(got), _choices(kind, at))}"
@@ -80,6 +81,8 @@ def _type_at(kind: Any, at: str) -> msgspec.inspect.Type:
             found = by_name.get(part, found)
         elif isinstance(found, msgspec.inspect.ListType | msgspec.inspect.VarTupleType):
             found = found.item_type
+        if isinstance(found, msgspec.inspect.UnionType) and found.includes_none:
+            [found] = [kind for kind in found.types if not isinstance(kind, msgspec.inspect.NoneType)]
     return found
 
 

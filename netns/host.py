@@ -50,6 +50,11 @@ class Host:
         """Ask for changes to the host's interfaces (netns.rtnetlink); raises OSError for the first refused."""
         netlink.call(self._rtnetlink, *requests)
 
+    def dump(self, request: netlink.Request) -> list[memoryview]:
+        """What there is of the host's interfaces, one message each; raises OSError."""
+        asking = netlink.message(request.kind, request.flags | netlink.NLM_F_DUMP, request.body)
+        return list(netlink.dump(self._rtnetlink, asking, request.what))
+
     @contextlib.contextmanager
     def rtnetlink(self) -> Iterator[IPRoute]:
         """pyroute2's rtnetlink of this host, for the calling thread and only within the context."""

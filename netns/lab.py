@@ -87,5 +87,5 @@ class Lab:
 
 def kernel_has_discipline(kind: str) -> bool:
     """Whether this kernel offers a queueing discipline, such as ``"netem"``; asked in a lab of its own."""
-    with Lab() as lab, lab.host("probe").rtnetlink() as routes:
-        return shaping.has_discipline(routes, LOOPBACK, kind)
+    with Lab() as lab:
+        return shaping.has_discipline(lab.host("probe"), LOOPBACK, kind)

@@ -6,12 +6,13 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from netns import rtnetlink, shaping
+from netns import rtnetlink
 from netns.errors import LabError
 from netns.firewall import Cut
 from netns.host import Host
-from netns.impairment import NONE, Impairment
+from netns.impairment import Impairment, differences
 from netns.netlink import Request
+from netns.shaping import Effect, Shaper
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,8 @@ class Link:
 
     def __init__(self, a: End, b: End) -> None:
         self.a, self.b = a, b
-        self._asked: dict[str, Impairment] = {}
+        #: By the end that packets leave from.
+        self._shapers = {end.host.name: Shaper(end.host, end.index) for end in (a, b)}
         wire = rtnetlink.veth((a.interface, a.index, a.mac), (b.interface, b.index, b.mac), b.host.fileno())
         try:
             a.host.configure(wire, *_settings(a, b))
@@ -50,28 +52,42 @@ class Link:
         """This link's end at ``host``; raises LabError if the host is not on it."""
         return self._ends(host)[0]
 
+    def other(self, host: Host) -> Host:
+        """The host at the other end; raises LabError if ``host`` is not on this link."""
+        return self._ends(host)[1].host
+
     def _ends(self, host: Host) -> tuple[End, End]:
         for near, far in ((self.a, self.b), (self.b, self.a)):
             if near.host is host:
                 return near, far
         raise LabError(f"host {host.name!r} is not on the link between {self.a.host.name!r} and {self.b.host.name!r}")
 
+    def _toward(self, toward: Host) -> Shaper:
+        _, far = self._ends(toward)
+        return self._shapers[far.host.name]
+
     def asked(self, toward: Host) -> Impairment:
-        """The impairment in force for packets that travel towards ``toward``."""
-        near, _ = self._ends(toward)
-        return self._asked.get(near.host.name, NONE)
+        """The impairment in force for packets that travel towards ``toward``, as it was asked for."""
+        return self._toward(toward).asked
+
+    def does(self, toward: Host) -> Effect:
+        """What the kernel says it does, and has done, to packets that travel towards ``toward``; raises OSError."""
+        return self._toward(toward).effect()
+
+    def differences(self, toward: Host) -> list[str]:
+        """Where what the kernel does is not what was asked (a rounded rate, a seed it knows nothing of), a text each.
+
+        Raises OSError.
+        """
+        return differences(self.asked(toward), self.does(toward).impairment)
 
     def impair(self, toward: Host, impairment: Impairment) -> None:
         """Impair the packets that travel towards ``toward``, in place of what was asked before.
 
-        Carried out where they leave the far end. Raises UnsupportedError if the kernel lacks it.
+        Carried out where they leave the far end; those that are under way are not lost. Raises UnsupportedError
+        if the kernel lacks what it takes, and then leaves the link unimpaired.
         """
-        near, far = self._ends(toward)
-        # Out of the books first: a refusal leaves the link unimpaired.
-        before = self._asked.pop(near.host.name, NONE)
-        with far.host.rtnetlink() as routes:
-            shaping.shape(routes, far.index, impairment, before)
-        self._asked[near.host.name] = impairment
+        self._toward(toward).shape(impairment)
 
     @contextlib.contextmanager
     def cut(self, toward: Host | None = None) -> Iterator[None]:

@@ -12,10 +12,12 @@ NLMSG_ERROR = 2
 NLMSG_DONE = 3
 NLM_F_REQUEST = 0x1
 NLM_F_ACK = 0x4
+NLM_F_REPLACE = 0x100
 NLM_F_DUMP = 0x300
 NLM_F_EXCL = 0x200
 NLM_F_CREATE = 0x400
 NLA_F_NESTED = 0x8000
+_NLA_TYPE = 0x3FFF
 
 NETLINK_ROUTE = 0
 NETLINK_SOCK_DIAG = 4
@@ -77,6 +79,17 @@ def find_attribute(body: memoryview, at: int, wanted: int) -> memoryview | None:
             return body[at + _ATTRIBUTE.size : at + length]
         at += (length + 3) & ~3
     return None
+
+
+def attributes(body: memoryview, at: int = 0) -> dict[int, memoryview]:
+    """The payloads of all attributes from offset ``at`` on, by their types; of a type's several the last."""
+    found = {}
+    while at + _ATTRIBUTE.size <= len(body):
+        length, kind = _ATTRIBUTE.unpack_from(body, at)
+        assert length >= _ATTRIBUTE.size, length
+        found[kind & _NLA_TYPE] = body[at + _ATTRIBUTE.size : at + length]
+        at += (length + 3) & ~3
+    return found
 
 
 def raise_for_error(body: memoryview, what: str) -> None:

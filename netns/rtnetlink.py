@@ -29,6 +29,7 @@ _IFLA_IFNAME = 3
 _IFLA_LINKINFO = 18
 _IFLA_AF_SPEC = 26
 _IFLA_NET_NS_FD = 28
+_IFLA_GSO_MAX_SEGS = 40
 _IFLA_INFO_KIND = 1
 _IFLA_INFO_DATA = 2
 _IFLA_INET_CONF = 1
@@ -51,7 +52,11 @@ _NDMSG = struct.Struct("=BxxxiHBB")  # family, index, state, flags, type
 
 
 def veth(here: tuple[str, int, str], there: tuple[str, int, str], namespace: int) -> Request:
-    """A veth pair (veth(4)): each end's name, index and MAC; the far one in the namespace behind a descriptor."""
+    """A veth pair (veth(4)): each end's name, index and MAC; the far one in the namespace behind a descriptor.
+
+    Packets leave as big as on a wire. By default up to 64 kB of a TCP stream travel as one (segmentation
+    offload), and to lose, delay or count that one would be to lose forty together.
+    """
     peer = nest(_VETH_INFO_PEER, _interface(*there), attribute(_IFLA_NET_NS_FD, _u32(namespace)))
     kind = attribute(_IFLA_INFO_KIND, b"veth")
     body = _interface(*here) + nest(_IFLA_LINKINFO, kind, nest(_IFLA_INFO_DATA, peer))
@@ -104,7 +109,12 @@ def neighbour(index: int, ip: str, mac: str) -> Request:
 
 def _interface(name: str, index: int, mac: str) -> bytes:
     head = _IFINFOMSG.pack(0, 0, index, 0, 0)
-    return head + attribute(_IFLA_IFNAME, name.encode() + b"\0") + attribute(_IFLA_ADDRESS, _mac(mac))
+    return (
+        head
+        + attribute(_IFLA_IFNAME, name.encode() + b"\0")
+        + attribute(_IFLA_ADDRESS, _mac(mac))
+        + attribute(_IFLA_GSO_MAX_SEGS, _u32(1))
+    )
 
 
 def _mac(text: str) -> bytes:

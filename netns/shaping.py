@@ -1,60 +1,194 @@
-"""Turns an impairment into queueing disciplines on one interface."""
+"""Turns an impairment into queueing disciplines on one interface, changes them under way, and reads them back.
+
+netem delays and loses; a token bucket behind it holds the rate. Where the kernel has no sch_netem, a rate
+alone is a token bucket by itself. What stands once is changed and never taken away, since that would drop
+what waits in it: an interface that is no longer impaired keeps disciplines that do nothing.
+"""
 
 from __future__ import annotations
 
 import errno
+import struct
+from typing import NamedTuple
 
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
+import msgspec
 
+from netns import netem, netlink, token_bucket
 from netns.errors import UnsupportedError
-from netns.impairment import NONE, Impairment, netem_options, tbf_options
+from netns.host import Host
+from netns.impairment import NONE, Impairment
+from netns.netlink import Request, attribute, attributes
+from netns.units import BitRate, Duration
 
-_NETEM_HANDLE = 0x10000
-_TBF_HANDLE = 0x20000
+# include/uapi/linux/rtnetlink.h
+_RTM_NEWQDISC = 36
+_RTM_DELQDISC = 37
+_RTM_GETQDISC = 38
+_TCA_KIND = 1
+_TCA_OPTIONS = 2
+_TCA_STATS2 = 7
+# gen_stats.h
+_STATS_BASIC = 1
+_STATS_QUEUE = 3
+_STATS_PKT64 = 8
+
+_TCMSG = struct.Struct("=B3xiIII")  # family, interface, handle, parent, info
+_BASIC = struct.Struct("=QI")  # bytes, packets
+_QUEUE = struct.Struct("=5I")  # packets and bytes waiting, drops, requeues, overlimits
+_U64 = struct.Struct("=Q")
+
 _ROOT = 0xFFFFFFFF
+_HANDLES = {"netem": 0x10000, "tbf": 0x20000}
+#: Changes the discipline of this handle if it is there (tc qdisc change), puts it there if it is not.
+_CHANGE_OR_CREATE = netlink.NLM_F_CREATE | netlink.NLM_F_REPLACE
 
 
-def shape(routes: IPRoute, index: int, impairment: Impairment, before: Impairment = NONE) -> None:
-    """Replace the root qdisc of interface ``index`` by what ``impairment`` needs.
+class Effect(msgspec.Struct, frozen=True, kw_only=True):
+    """What a direction of a link does, as the kernel says. Counts are since it was first impaired."""
 
-    netem delays and loses; a token bucket behind it holds the rate. Raises UnsupportedError where the
-    kernel lacks a discipline, and then leaves the interface unimpaired.
-    """
-    if before != NONE:
-        _clear(routes, index)
-    parent = _ROOT
+    impairment: Impairment = NONE
+    """The options in force. The kernel does not tell a distribution: this is the one that it accepted."""
+    queued: int = 0
+    """Packets that are under way."""
+    queued_bytes: int = 0
+    sent: int = 0
+    """Packets handed on, duplicates included."""
+    sent_bytes: int = 0
+    dropped: int = 0
+    """Packets lost: by chance, by the limit, or because the rate's queue was full."""
+    overlimits: int = 0
+    """How often the rate made a packet wait."""
+    overtaken: int = 0
+    """Packets sent at once, before others (``reorder``)."""
+
+
+class Shaper:
+    """What impairs the packets that leave by one interface."""
+
+    def __init__(self, host: Host, index: int) -> None:
+        self._host, self._index = host, index
+        self._standing: set[str] = set()
+        self.asked = NONE
+
+    def shape(self, impairment: Impairment) -> None:
+        """Have packets impaired like this from now on; those under way stay under way.
+
+        A packet keeps the moment at which it is to leave, unless it waits for the rate. Raises
+        UnsupportedError where the kernel lacks a discipline, and then leaves the interface unimpaired.
+        """
+        self.asked = NONE
+        if impairment == NONE and not self._standing:
+            return
+        try:
+            self._put_netem(impairment)
+            if impairment.rate or "tbf" in self._standing:
+                parent = _HANDLES["netem"] | 1 if "netem" in self._standing else _ROOT
+                self._put("tbf", parent, token_bucket.pack(impairment.rate))
+        except BaseException:
+            self._clear()
+            raise
+        self.asked = impairment
+
+    def _put_netem(self, impairment: Impairment) -> None:
+        """Also for a rate alone where it can be had: to add it later the bucket would have to go."""
+        try:
+            self._put("netem", _ROOT, netem.pack(impairment))
+        except UnsupportedError:
+            if impairment.needs_netem:
+                raise
+
+    def _put(self, kind: str, parent: int, options: bytes) -> None:
+        _put(self._host, self._index, kind, parent, options)
+        self._standing.add(kind)
+
+    def _clear(self) -> None:
+        if self._standing:
+            self._host.configure(_delete(self._index))
+        self._standing.clear()
+
+    def effect(self) -> Effect:
+        """What the kernel says of it now; raises OSError."""
+        found = {kind: read for kind, read in _read(self._host, self._index).items() if kind in self._standing}
+        if not found:
+            return Effect()
+        first, bucket = found.get("netem") or found["tbf"], found.get("tbf")
+        return Effect(
+            impairment=self._in_force(found),
+            queued=first.queued,
+            queued_bytes=first.queued_bytes,
+            sent=first.sent,
+            sent_bytes=first.sent_bytes,
+            dropped=first.dropped,
+            overlimits=bucket.overlimits if bucket else 0,
+            overtaken=first.requeued,
+        )
+
+    def _in_force(self, found: dict[str, _Discipline]) -> Impairment:
+        impairment = netem.unpack(found["netem"].options) if "netem" in found else NONE
+        return msgspec.structs.replace(
+            impairment,
+            rate=token_bucket.unpack(found["tbf"].options) if "tbf" in found else BitRate(0),
+            distribution=self.asked.distribution if impairment.jitter else "uniform",
+        )
+
+
+class _Discipline(NamedTuple):
+    """One of an interface's disciplines, as the kernel dumps it."""
+
+    options: memoryview
+    sent: int
+    sent_bytes: int
+    queued: int
+    queued_bytes: int
+    dropped: int
+    requeued: int
+    overlimits: int
+
+
+def _read(host: Host, index: int) -> dict[str, _Discipline]:
+    """The disciplines of an interface that were put there, by kind."""
+    request = Request("reading qdiscs", _RTM_GETQDISC, _TCMSG.pack(0, index, 0, 0, 0))
+    found = {}
+    for body in host.dump(request):
+        _, interface, handle, _, _ = _TCMSG.unpack_from(body)
+        # The kernel dumps those of all interfaces; what it made by itself (noqueue) has no handle.
+        if interface == index and handle in _HANDLES.values():
+            kind, discipline = _discipline(attributes(body, _TCMSG.size))
+            found[kind] = discipline
+    return found
+
+
+def _discipline(told: dict[int, memoryview]) -> tuple[str, _Discipline]:
+    stats = attributes(told[_TCA_STATS2])
+    sent_bytes, sent = _BASIC.unpack_from(stats[_STATS_BASIC])
+    if _STATS_PKT64 in stats:
+        [sent] = _U64.unpack(stats[_STATS_PKT64])
+    return bytes(told[_TCA_KIND]).rstrip(b"\0").decode(), _Discipline(
+        told[_TCA_OPTIONS], sent, sent_bytes, *_QUEUE.unpack(stats[_STATS_QUEUE])
+    )
+
+
+def _put(host: Host, index: int, kind: str, parent: int, options: bytes) -> None:
+    body = _TCMSG.pack(0, index, _HANDLES[kind], parent, 0)
+    body += attribute(_TCA_KIND, kind.encode() + b"\0") + attribute(_TCA_OPTIONS, options)
     try:
-        if impairment.needs_netem:
-            _add(routes, "netem", index, _NETEM_HANDLE, parent, **netem_options(impairment))
-            parent = _NETEM_HANDLE | 1
-        if impairment.rate:
-            _add(routes, "tbf", index, _TBF_HANDLE, parent, **tbf_options(impairment.rate))
-    except BaseException:
-        if parent != _ROOT:
-            _clear(routes, index)
-        raise
-
-
-def _clear(routes: IPRoute, index: int) -> None:
-    routes.tc("del", index=index, parent=_ROOT)
-
-
-def _add(routes: IPRoute, kind: str, index: int, handle: int, parent: int, **options: float) -> None:
-    try:
-        routes.tc("add", kind, index, handle, parent=parent, **options)
-    except NetlinkError as error:
-        if error.code == errno.ENOENT:
+        host.configure(Request(f"{kind} on interface {index}", _RTM_NEWQDISC, body, _CHANGE_OR_CREATE))
+    except OSError as error:
+        if error.errno == errno.ENOENT:
             raise UnsupportedError(f"this kernel has no sch_{kind}") from None
         raise
 
 
-def has_discipline(routes: IPRoute, index: int, kind: str) -> bool:
-    """Whether the kernel offers a queueing discipline, found out by asking for one on ``index``."""
-    options = {"netem": {"delay": 1000}, "tbf": {"rate": 125_000, "burst": 1514, "limit": 3028}}[kind]
+def _delete(index: int) -> Request:
+    return Request(f"the qdiscs of interface {index}", _RTM_DELQDISC, _TCMSG.pack(0, index, 0, _ROOT, 0))
+
+
+def has_discipline(host: Host, index: int, kind: str) -> bool:
+    """Whether the kernel offers a queueing discipline, found out by asking for one on interface ``index``."""
+    options = {"netem": netem.pack(Impairment(delay=Duration(0.001))), "tbf": token_bucket.pack(BitRate(1e6))}[kind]
     try:
-        _add(routes, kind, index, _NETEM_HANDLE, _ROOT, **options)
+        _put(host, index, kind, _ROOT, options)
     except UnsupportedError:
         return False
-    _clear(routes, index)
+    host.configure(_delete(index))
     return True

@@ -71,13 +71,12 @@ def _on_a_real_clock(kernel: Kernel, scenarios: Sequence[Scenario]) -> Surroundi
 
 def what_the_host_lacks(scenarios: Sequence[Scenario]) -> str | None:
     """What these scenarios ask of a kernel and this machine's has not; None if it has it all."""
-    wanting = [s for s in scenarios if s.link.to_client.needs_netem or s.link.to_server.needs_netem]
+    wanting = [scenario for scenario in scenarios if scenario.netem_fields]
     if not wanting or _has_netem():
         return None
     first = wanting[0]
-    fields = [*first.link.to_client.netem_fields, *first.link.to_server.netem_fields]
     return (
-        f"scenario {first.name!r} asks for {' and '.join(dict.fromkeys(fields))} on its link, which needs "
+        f"scenario {first.name!r} asks for {' and '.join(first.netem_fields)} on its link, which needs "
         f"sch_netem, and this kernel ({capabilities.kernel_release()}) has none"
     )
 

@@ -3,7 +3,7 @@
 A fault's module has three names:
 
 ``Options``
-    a frozen msgspec struct with what a step may set, in units.
+    a frozen msgspec struct with what a step may set, in units; one with ``from_table(table, where)`` reads itself.
 ``fault(scene, options)``
     a context manager: entering does it and returns once it is done, leaving undoes it.
 ``signature(seen)``

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
 
 from netns.host import Host
+from netns.impairment import Impairment
 from netns.link import Link
 
 
@@ -40,3 +41,7 @@ class Scene:
     client: ClientHandle
     client_host: Host
     link: Link
+    note: Callable[..., None]
+    """Writes an event of the fault's into the timeline: a name, and what there is to tell of it, by keyword."""
+    seeded: Callable[[Impairment], Impairment]
+    """Gives an impairment that draws random numbers a seed of the run's, unless it has one."""

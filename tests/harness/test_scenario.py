@@ -2,10 +2,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from harness.errors import InputError
 from harness.scenario import load, parse
+from netns.impairment import GilbertElliott, Impairment
+from netns.units import Duration, Share
 
 GOOD = """
 title = "A title"
@@ -47,6 +50,48 @@ def test_a_scenario_says_who_does_what_when_and_what_must_come_of_it() -> None:
     assert scenario.expect.hold == "2.6 * grace"
 
 
+def test_a_link_is_written_by_the_names_of_tc_netem() -> None:
+    table = """
+delay = "20ms"
+jitter = "5ms"
+distribution = "paretonormal"
+loss_model = { p = "1%", r = "25%", 1-h = "50%", 1-k = "0.1%" }
+duplicate = "1%"
+reorder = "25%"
+reorder_correlation = "50%"
+gap = 5
+corrupt = "0.1%"
+limit = 100
+seed = 7
+to_server = { delay = "30ms" }
+"""
+    text = GOOD.replace('rate = "1Mbit"\nto_server = { rate = "64kbit" }\n', table)
+    link = parse(text, name="x", suite="y", where="x.toml").link
+    assert link.to_client == Impairment(
+        delay=Duration(0.02),
+        jitter=Duration(0.005),
+        distribution="paretonormal",
+        loss_model=GilbertElliott(p=Share(0.01), r=Share(0.25), lost_in_bad=Share(0.5), lost_in_good=Share(0.001)),
+        duplicate=Share(0.01),
+        reorder=Share(0.25),
+        reorder_correlation=Share(0.5),
+        gap=5,
+        corrupt=Share(0.001),
+        limit=100,
+        seed=7,
+    )
+    assert link.to_server == msgspec.structs.replace(link.to_client, delay=Duration(0.03))
+
+
+def test_what_a_step_asks_of_the_link_counts_too() -> None:
+    text = GOOD.replace('"freeze"', '"impair"\nloss = "10%"\nto_client = { delay = "1s" }')
+    scenario = parse(text, name="x", suite="y", where="x.toml")
+    [step] = scenario.steps
+    assert (step.options.to_client.delay, step.options.to_client.loss) == (1, 0.1)
+    assert (step.options.to_server.delay, step.options.to_server.loss) == (0, 0.1)
+    assert scenario.netem_fields == ["delay", "loss"]
+
+
 @pytest.mark.parametrize(
     ("change", "to", "says"),
     [
@@ -62,7 +107,54 @@ def test_a_scenario_says_who_does_what_when_and_what_must_come_of_it() -> None:
         ('rate = "1Mbit"', 'delay = "20"', "x.toml: link: key 'delay': a duration needs a unit: got '20'"),
         ('rate = "1Mbit"', 'jitter = "5ms"', "x.toml: link: jitter of 5ms needs a delay to vary"),
         ('rate = "1Mbit"', 'loss = "120%"', "x.toml: link: key 'loss': a share is at most 100%: got '120%'"),
-        ('{ rate = "64kbit" }', '"64kbit"', "x.toml: key 'link.to_server' takes a table, got '64kbit'"),
+        ('{ rate = "64kbit" }', '"64kbit"', "x.toml: link: key 'to_server' takes a table, got '64kbit'"),
+        (
+            'rate = "1Mbit"',
+            'rate = "0bit"',
+            "x.toml: link: key 'rate' is nothing; leave it out for a link",
+        ),
+        (
+            'rate = "1Mbit"',
+            "limit = 0",
+            "x.toml: link: key 'limit' is 0 packets, which lets nothing through; leave it out",
+        ),
+        ('rate = "1Mbit"', "limit = -1", "x.toml: link: a limit of -1 packets is out of range: from 1 to 4294967295"),
+        ('rate = "1Mbit"', 'limit = "10"', "x.toml: link: key 'limit' takes a whole number, got '10'"),
+        ('rate = "1Mbit"', 'seed = "x"', "x.toml: link: key 'seed' takes a whole number, got 'x'"),
+        ('rate = "1Mbit"', "seed = -1", "x.toml: link: a seed of -1 is out of range: from 0 to 18446744073709551615"),
+        (
+            'rate = "1Mbit"',
+            'delay = "1s"\njitter = "1ms"\ndistribution = "norml"',
+            "x.toml: link: key 'distribution' does not know 'norml'; did you mean 'normal'?",
+        ),
+        (
+            'rate = "1Mbit"',
+            'delay = "1s"\ndistribution = "normal"',
+            "x.toml: link: distribution 'normal' needs a jitter to spread",
+        ),
+        ('rate = "1Mbit"', 'delay = "1s"\njitter = "3s"', "x.toml: link: jitter of 3s is more than the kernel can do"),
+        ('rate = "1Mbit"', "loss_model = 5", "x.toml: link: key 'loss_model' takes a table, got 5"),
+        ('rate = "1Mbit"', "loss_model = {}", "x.toml: link: key 'loss_model.p' is missing"),
+        (
+            'rate = "1Mbit"',
+            'loss_model = { p = "1%", h = "5%" }',
+            "x.toml: link: unknown key 'loss_model.h'; known are 1-h, 1-k, p, r",
+        ),
+        (
+            'rate = "1Mbit"',
+            "loss_model = { p = 1 }",
+            "x.toml: link: key 'loss_model.p': a share needs a unit: got 1, write \"1%\"",
+        ),
+        (
+            'rate = "1Mbit"',
+            'loss = "1%"\nloss_model = { p = "1%" }',
+            "x.toml: link: loss of 1% and a loss_model exclude each other: leave one out",
+        ),
+        ('rate = "1Mbit"', "gap = 5", "x.toml: link: a gap of 5 needs a reorder to space out"),
+        ('rate = "1Mbit"', 'loss_correlation = "9%"', "x.toml: link: loss_correlation of 9% needs a loss to apply to"),
+        ('"freeze"', '"impair"\nloss = "1"', "x.toml: step 1: key 'loss': a share needs a unit: got '1', write \"1%\""),
+        ('"freeze"', '"impair"\nlos = "1%"', "x.toml: step 1: unknown key 'los'; did you mean 'loss'?"),
+        ('"freeze"', '"impair"\nto_client = 1', "x.toml: step 1: key 'to_client' takes a table, got 1"),
         ('at = "grace / 2"', "at = 5", "x.toml: step 1: key 'at': a duration needs a unit: got 5, write \"5s\""),
         ('at = "grace / 2"', "", "x.toml: step 1: key 'at' is missing"),
         ('"freeze"', '"freez"', "x.toml: step 1: unknown fault 'freez'; did you mean 'freeze'?"),

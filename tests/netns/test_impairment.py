@@ -1,21 +1,22 @@
-"""Impairments: what is refused, what needs netem, and the numbers that qdiscs are given."""
+"""Impairments: what is refused, what needs netem, how they are shown and told apart."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from netns import units
-from netns.impairment import NONE, Impairment, netem_options, tbf_options
+from netns.impairment import NONE, GilbertElliott, Impairment, differences
 from netns.units import BitRate, Duration, Share
+
+BURSTS = GilbertElliott(p=Share(0.01), r=Share(0.25), lost_in_bad=Share(0.5), lost_in_good=Share(0.001))
 
 
 def test_nothing_asked_for_is_nothing_done() -> None:
     assert Impairment() == NONE
     assert not NONE.needs_netem
-    assert netem_options(NONE) == {}
+    assert not NONE.is_random
     assert str(NONE) == "unimpaired"
 
 
@@ -34,20 +35,37 @@ def test_an_impairment_is_a_value() -> None:
         (Impairment(delay=Duration(0.02), jitter=Duration(0.005)), "20ms±5ms"),
         (Impairment(loss=Share(0.01), rate=BitRate(64_000)), "loss 1%, 64kbit"),
         (Impairment(duplicate=Share(0.001), corrupt=Share(1)), "duplicate 0.1%, corrupt 100%"),
+        (Impairment(delay=Duration(1), jitter=Duration(0.1), distribution="pareto"), "1s±100ms pareto"),
+        (Impairment(loss_model=GilbertElliott(p=Share(0.01))), "loss in bursts p 1% r 99%"),
+        (
+            Impairment(loss_model=BURSTS, limit=10, seed=7),
+            "loss in bursts p 1% r 25% 1-h 50% 1-k 0.1%, at most 10 packets",
+        ),
     ],
 )
 def test_it_is_shown_as_it_is_written(impairment: Impairment, shown: str) -> None:
     assert str(impairment) == shown
 
 
-def test_jitter_without_a_delay_is_refused() -> None:
-    with pytest.raises(ValueError, match="jitter of 5ms needs a delay to vary"):
-        Impairment(jitter=Duration(0.005))
-
-
-def test_reorder_without_a_delay_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"reorder of 5.0% needs a delay"):
-        Impairment(reorder=Share(0.05))
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"jitter": Duration(0.005)}, "jitter of 5ms needs a delay to vary"),
+        ({"delay": Duration(9), "jitter": Duration(3)}, "jitter of 3s is more than the kernel can do: at most 2147ms"),
+        ({"delay": Duration(9), "distribution": "normal"}, "distribution 'normal' needs a jitter to spread"),
+        ({"reorder": Share(0.05)}, r"reorder of 5.0% needs a delay"),
+        ({"gap": 5}, "a gap of 5 needs a reorder to space out"),
+        ({"delay": Duration(9), "reorder": Share(1), "gap": -1}, "a gap of -1 packets is out of range: from 1 to"),
+        ({"loss": Share(0.05), "loss_model": BURSTS}, "loss of 5% and a loss_model exclude each other"),
+        ({"corrupt_correlation": Share(0.5)}, "corrupt_correlation of 50% needs a corrupt to apply to"),
+        ({"limit": -1}, "a limit of -1 packets is out of range: from 1 to 4294967295"),
+        ({"seed": -1}, "a seed of -1 is out of range: from 0 to 18446744073709551615"),
+        ({"rate": BitRate(1)}, r"a rate of 1 bit/s is out of range: from 8bit to 1000Gbit"),
+    ],
+)
+def test_what_the_kernel_would_silently_not_do_is_refused(fields: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        Impairment(**fields)
 
 
 def test_an_unknown_field_is_refused_when_decoded() -> None:
@@ -66,6 +84,7 @@ def test_a_rate_alone_needs_no_netem() -> None:
         (Impairment(delay=Duration(0.02), reorder=Share(0.1), rate=BitRate(64_000)), ["delay", "reorder"]),
         (Impairment(delay=Duration(0.02), jitter=Duration(0.001)), ["delay", "jitter"]),
         (Impairment(duplicate=Share(0.1), corrupt=Share(0.1)), ["duplicate", "corrupt"]),
+        (Impairment(loss_model=BURSTS, limit=10), ["loss_model", "limit"]),
     ],
 )
 def test_it_names_the_fields_that_need_netem(impairment: Impairment, fields: list[str]) -> None:
@@ -73,30 +92,28 @@ def test_it_names_the_fields_that_need_netem(impairment: Impairment, fields: lis
     assert impairment.netem_fields == fields
 
 
-def test_netem_is_given_microseconds_and_percent() -> None:
-    everything = Impairment(
-        delay=Duration(0.02),
-        jitter=Duration(0.005),
-        loss=Share(0.01),
-        duplicate=Share(0.02),
-        reorder=Share(0.03),
-        corrupt=Share(0.04),
-    )
-    assert netem_options(everything) == pytest.approx(
-        {"delay": 20_000, "jitter": 5_000, "loss": 1, "duplicate": 2, "prob_reorder": 3, "prob_corrupt": 4}
-    )
+def test_only_what_draws_random_numbers_is_random() -> None:
+    assert Impairment(loss_model=BURSTS).is_random
+    assert Impairment(delay=Duration(1), jitter=Duration(1)).is_random
+    assert not Impairment(delay=Duration(1), rate=BitRate(64_000), limit=5).is_random
 
 
-@given(st.sampled_from(["64kbit", "1Mbit", "10Mbit", "1Gbit", "1kbit", "100bit"]))
-def test_a_bucket_holds_a_frame_and_its_queue_two(text: str) -> None:
-    rate = units.bit_rate(text)
-    options = tbf_options(rate)
-    assert options["rate"] == round(rate / 8)
-    assert options["burst"] >= 1514
-    assert options["limit"] - options["burst"] >= 2 * 1514
+def test_what_is_as_it_was_asked_makes_no_difference() -> None:
+    """Rounding to the kernel's units is none, nor is a seed of the kernel's own, nor tc's default spelled out."""
+    asked = Impairment(delay=Duration(0.02), reorder=Share(0.1), loss_model=GilbertElliott(p=Share(0.2)))
+    model = GilbertElliott(p=Share(0.2000000001), r=Share(0.8))
+    assert differences(asked, msgspec.structs.replace(asked, loss_model=model, seed=7, gap=1)) == []
 
 
-def test_a_fast_links_queue_holds_50_ms() -> None:
-    options = tbf_options(units.bit_rate("100Mbit"))
-    assert options["burst"] == 125_000  # 10 ms
-    assert options["limit"] - options["burst"] == 625_000  # 50 ms
+@pytest.mark.parametrize(
+    ("asked", "does", "told"),
+    [
+        (Impairment(rate=BitRate(100)), Impairment(rate=BitRate(96)), "rate: asked 100bit, in force 96bit"),
+        (Impairment(seed=7), Impairment(), "seed: asked 7, in force none"),
+        (Impairment(loss_model=BURSTS), Impairment(), "loss_model.p: asked 1%, in force none"),
+        (Impairment(delay=Duration(0.02)), Impairment(), "delay: asked 20ms, in force 0s"),
+        (Impairment(limit=7), Impairment(limit=8), "limit: asked 7, in force 8"),
+    ],
+)
+def test_what_is_not_as_it_was_asked_is_told(asked: Impairment, does: Impairment, told: str) -> None:
+    assert told in differences(asked, does)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -12,7 +14,8 @@ from netns.errors import LabError, UnsupportedError
 from netns.host import Host
 from netns.impairment import NONE, Impairment
 from netns.lab import Lab, kernel_has_discipline
-from netns.units import Duration
+from netns.shaping import Effect
+from netns.units import BitRate, Duration
 from tests.isolated import isolated
 from tests.machine import needs_labs
 from tests.netns.network import Network, ask, connection, eventually, fill, network, receive, sample_of
@@ -153,28 +156,62 @@ def test_a_rate_limit_holds_back_the_direction_it_was_asked_for() -> None:
 
 def held_back(host: Host, index: int) -> int:
     """How often the token bucket made a packet wait (its "overlimits")."""
-    [qdisc] = ask(host, "get_qdiscs", index)
-    assert qdisc.get("kind") == "tbf"
+    [qdisc] = [qdisc for qdisc in ask(host, "get_qdiscs", index) if qdisc.get("kind") == "tbf"]
     return int(qdisc.get("stats")["overlimits"])
 
 
 @isolated
 def test_an_impairment_is_replaced_and_lifted() -> None:
     with network() as net:
-        index = net.near.end(net.router).index
-
-        def kinds() -> list[str]:
-            return [qdisc.get("kind") for qdisc in ask(net.router, "get_qdiscs", index)]
-
         slow, slower = (Impairment(rate=units.bit_rate(text)) for text in ("1Mbit", "64kbit"))
-        for impairment in (slow, slower):
+        for impairment in (slow, slower, NONE, slow):
             net.near.impair(net.client, impairment)
             assert net.near.asked(net.client) == impairment
-            assert kinds() == ["tbf"]
-        assert net.near.asked(net.router) == NONE
+            assert net.near.does(net.client).impairment.rate == impairment.rate
+            assert net.near.asked(net.router) == NONE
+            assert net.near.does(net.router) == Effect()
+
+
+@isolated
+def test_what_waits_for_a_rate_is_not_lost_when_it_is_lifted() -> None:
+    with network() as net, connection(net) as (client, server):
+        net.near.impair(net.client, Impairment(rate=units.bit_rate("64kbit")))
+        server.send(bytes(3000))
+        eventually(lambda: net.near.does(net.client).queued > 0, "packets wait for the rate")
         net.near.impair(net.client, NONE)
-        assert net.near.asked(net.client) == NONE
-        assert kinds() == ["noqueue"]
+        assert len(receive(client, 3000)) == 3000
+        assert net.near.does(net.client).dropped == 0
+
+
+@isolated
+def test_what_the_kernel_rounds_is_told() -> None:
+    with network() as net:
+        net.near.impair(net.client, Impairment(rate=units.bit_rate("100bit")))
+        assert net.near.asked(net.client).rate == BitRate(100)
+        assert net.near.does(net.client).impairment.rate == BitRate(96)  # whole bytes a second
+        assert net.near.differences(net.client) == ["rate: asked 100bit, in force 96bit"]
+        net.near.impair(net.client, Impairment(rate=units.bit_rate("96bit")))
+        assert net.near.differences(net.client) == []
+
+
+@isolated
+def test_packets_are_as_big_as_on_a_wire() -> None:
+    """The kernel would send a stream in pieces of up to 64 kB and have each lost or delayed as one."""
+    with network() as net, connection(net) as (client, server):
+        with net.client.entered():
+            tap = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))  # ETH_P_ALL
+        with tap:
+            tap.setblocking(False)
+            server.setblocking(True)
+            server.sendall(bytes(100_000))
+            receive(client, 100_000)
+            assert max(frame_sizes(tap)) == 1514
+
+
+def frame_sizes(tap: socket.socket) -> Iterator[int]:
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            yield len(tap.recv(1 << 17))
 
 
 @isolated
@@ -197,6 +234,7 @@ def test_an_impairment_is_carried_out_or_refused_and_never_half_done() -> None:
                 near.impair(net.client, late)
             assert near.asked(net.client) == NONE
             assert [qdisc.get("kind") for qdisc in ask(net.router, "get_qdiscs", index)] == ["noqueue"]
+            assert near.does(net.client) == Effect()
         near.impair(net.client, Impairment(rate=units.bit_rate("1Mbit")))
         near.impair(net.client, NONE)
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import errno
-from typing import Any
+import os
+import struct
+from typing import cast
 
 import pytest
-from pyroute2.netlink.exceptions import NetlinkError
 
 from netns import shaping, units
 from netns.errors import UnsupportedError
-from netns.host import LOOPBACK
+from netns.host import LOOPBACK, Host
 from netns.impairment import NONE, Impairment
 from netns.lab import Lab, kernel_has_discipline
+from netns.netlink import Request, attributes
+from netns.shaping import Effect, Shaper
 from netns.units import Duration
 from tests.isolated import isolated
 from tests.machine import needs_labs
@@ -22,24 +25,36 @@ DELAYED = Impairment(delay=Duration(0.02))
 SLOW = Impairment(rate=units.bit_rate("64kbit"))
 BOTH = Impairment(delay=Duration(0.02), rate=units.bit_rate("64kbit"))
 ROOT = 0xFFFFFFFF
+BEHIND = 0x10001
 
 
 class Kernel:
-    """Stands in for IPRoute where netem is wanted: keeps the calls, lacks what it is told to lack."""
+    """Stands in for a host where netem is wanted: keeps the requests, lacks what it is told to lack."""
 
     def __init__(self, lacks: str = "", number: int = errno.ENOENT) -> None:
-        self.calls: list[tuple[str, str, int]] = []
+        self.calls: list[tuple[str, int]] = []
         self._lacks, self._number = lacks, number
 
-    def tc(self, command: str, kind: str = "", *_: int, parent: int, **__: Any) -> None:
-        if kind and kind == self._lacks:
-            raise NetlinkError(self._number)
-        self.calls.append((command, kind, parent))
+    def configure(self, request: Request) -> None:
+        *_, parent, _ = struct.unpack_from("=B3xiIII", request.body)
+        told = attributes(memoryview(request.body), 20)
+        kind = bytes(told[1]).rstrip(b"\0").decode() if told else "delete"
+        if kind == self._lacks:
+            raise OSError(self._number, os.strerror(self._number))
+        self.calls.append((kind, parent))
+
+    def shaper(self) -> Shaper:
+        return Shaper(cast(Host, self), 5)
 
 
-def calls(impairment: Impairment, before: Impairment = NONE) -> list[tuple[str, str, int]]:
-    kernel = Kernel()
-    shaping.shape(kernel, 5, impairment, before)
+def calls(*impairments: Impairment, lacks: str = "") -> list[tuple[str, int]]:
+    """What is asked of a kernel for these in turn, or at least for the last."""
+    kernel = Kernel(lacks)
+    shaper = kernel.shaper()
+    for impairment in impairments:
+        kernel.calls.clear()
+        shaper.shape(impairment)
+        assert shaper.asked == impairment
     return kernel.calls
 
 
@@ -47,39 +62,43 @@ def test_nothing_asked_for_touches_nothing() -> None:
     assert calls(NONE) == []
 
 
-def test_a_rate_is_a_token_bucket_at_the_root() -> None:
-    assert calls(SLOW) == [("add", "tbf", ROOT)]
-
-
 def test_a_delay_is_netem_at_the_root() -> None:
-    assert calls(DELAYED) == [("add", "netem", ROOT)]
+    assert calls(DELAYED) == [("netem", ROOT)]
 
 
-def test_with_both_the_bucket_stands_behind_netem() -> None:
-    assert calls(BOTH) == [("add", "netem", ROOT), ("add", "tbf", 0x10001)]
+@pytest.mark.parametrize("impairment", [SLOW, BOTH], ids=["rate", "both"])
+def test_a_bucket_stands_behind_netem(impairment: Impairment) -> None:
+    """Also for a rate alone, so that a delay can come later without the bucket being taken away."""
+    assert calls(impairment) == [("netem", ROOT), ("tbf", BEHIND)]
 
 
-def test_what_was_there_before_goes_first() -> None:
-    assert calls(SLOW, before=BOTH) == [("del", "", ROOT), ("add", "tbf", ROOT)]
-    assert calls(NONE, before=SLOW) == [("del", "", ROOT)]
+def test_without_netem_a_rate_is_a_bucket_at_the_root() -> None:
+    assert calls(SLOW, lacks="netem") == [("tbf", ROOT)]
+    assert calls(SLOW, NONE, lacks="netem") == [("tbf", ROOT)]
+
+
+@pytest.mark.parametrize("after", [NONE, DELAYED, SLOW, BOTH], ids=["nothing", "delay", "rate", "both"])
+def test_what_stands_is_changed_and_never_taken_away(after: Impairment) -> None:
+    assert calls(BOTH, after) == [("netem", ROOT), ("tbf", BEHIND)]
 
 
 def test_a_discipline_that_is_missing_is_named() -> None:
     with pytest.raises(UnsupportedError, match="this kernel has no sch_netem"):
-        shaping.shape(Kernel(lacks="netem"), 5, BOTH)
+        Kernel(lacks="netem").shaper().shape(BOTH)
 
 
 def test_a_refusal_half_way_takes_back_the_first_half() -> None:
     kernel = Kernel(lacks="tbf")
+    shaper = kernel.shaper()
     with pytest.raises(UnsupportedError, match="this kernel has no sch_tbf"):
-        shaping.shape(kernel, 5, BOTH)
-    assert kernel.calls == [("add", "netem", ROOT), ("del", "", ROOT)]
+        shaper.shape(BOTH)
+    assert kernel.calls == [("netem", ROOT), ("delete", ROOT)]
+    assert shaper.asked == NONE
 
 
 def test_any_other_refusal_stays_what_it_is() -> None:
-    with pytest.raises(NetlinkError) as refused:
-        shaping.shape(Kernel(lacks="tbf", number=errno.EINVAL), 5, SLOW)
-    assert refused.value.code == errno.EINVAL
+    with pytest.raises(OSError, match=os.strerror(errno.EINVAL)):
+        Kernel(lacks="tbf", number=errno.EINVAL).shaper().shape(SLOW)
 
 
 @needs_labs
@@ -88,8 +107,7 @@ def test_asking_for_a_discipline_leaves_nothing_and_can_be_repeated() -> None:
     with Lab() as lab:
         host = lab.host("host")
         for kind in ("tbf", "netem", "tbf", "netem"):
-            with host.rtnetlink() as routes:
-                shaping.has_discipline(routes, LOOPBACK, kind)
+            shaping.has_discipline(host, LOOPBACK, kind)
             assert [qdisc.get("kind") for qdisc in ask(host, "get_qdiscs", LOOPBACK)] == ["noqueue"]
 
 
@@ -97,3 +115,10 @@ def test_asking_for_a_discipline_leaves_nothing_and_can_be_repeated() -> None:
 @isolated
 def test_this_kernel_has_token_buckets() -> None:
     assert kernel_has_discipline("tbf")
+
+
+@needs_labs
+@isolated
+def test_an_interface_that_was_never_impaired_does_nothing() -> None:
+    with Lab() as lab:
+        assert Shaper(lab.host("host"), LOOPBACK).effect() == Effect()

@@ -221,6 +221,19 @@ def test_a_link_this_kernel_cannot_make(
 
 
 @needs_labs
+def test_a_change_of_link_this_kernel_cannot_make(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(surroundings, "kernel_has_discipline", lambda _: False)
+    file = tmp_path / "tunnel.toml"
+    file.write_text(FREEZE.replace('fault = "freeze"', 'fault = "impair"\nloss_model = { p = "1%" }', 1))
+    code = app.call(["run", str(file), "--kernel", "host", "--out", str(tmp_path / "out")])
+    out, err = capfd.readouterr()
+    assert (code, out) == (2, "")
+    assert "scenario 'tunnel' asks for loss_model on its link, which needs sch_netem, and this kernel" in err
+
+
+@needs_labs
 def test_a_server_that_may_not_be_run(tmp_path: Path) -> None:
     (tmp_path / "server").write_text("no program")
     said = refused_inside("--server", f"{tmp_path}/server {{port}}", out=tmp_path / "out")

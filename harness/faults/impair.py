@@ -1,0 +1,46 @@
+"""The client's link changes: a train enters a tunnel, a phone leaves its Wi-Fi, a neighbour starts a download.
+
+What the link does then stands in place of what it did before, in both directions. No packet that is under way is lost.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from harness.evidence import Proof
+from harness.faults._scene import Scene
+from harness.link_spec import LinkSpec
+from harness.timeline import Timeline
+from netns.host import Host
+
+Options = LinkSpec
+
+
+@contextlib.contextmanager
+def fault(scene: Scene, options: Options) -> Iterator[None]:
+    """Impair the link as asked, and at the end as it was before."""
+    link, client = scene.link, scene.client_host
+    router = link.other(client)
+    with contextlib.ExitStack() as undo:
+        for toward, impairment in ((client, options.to_client), (router, options.to_server)):
+            undo.callback(link.impair, toward, link.asked(toward))
+            link.impair(toward, scene.seeded(impairment))
+        # Read back, since what was asked for proves nothing.
+        scene.note("impaired", to_client=_in_force(scene, client), to_server=_in_force(scene, router))
+        yield
+
+
+def _in_force(scene: Scene, toward: Host) -> dict[str, object]:
+    does = scene.link.does(toward).impairment
+    return {"does": str(does), "seed": does.seed, "differences": scene.link.differences(toward)}
+
+
+def signature(seen: Timeline) -> Proof:
+    """The kernel, asked, said what the link does to packets from then on."""
+    told = seen.first("fault", "impaired")
+    if told is None:
+        return Proof(False, "the link was to change, but the kernel never said so")
+    to_client, to_server = (told.data[way]["does"] for way in ("to_client", "to_server"))
+    both = to_client if to_client == to_server else f"{to_client} to the client, {to_server} to the server"
+    return Proof(True, f"link changed to {both}")

@@ -1,0 +1,30 @@
+"""Token buckets: how big they are for a rate, and that what is written is what is read."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netns import token_bucket, units
+from netns.units import BitRate
+
+
+@given(st.sampled_from(["64kbit", "1Mbit", "10Mbit", "1Gbit", "1kbit", "100bit"]))
+def test_a_bucket_holds_a_frame_and_its_queue_two(text: str) -> None:
+    rate = units.bit_rate(text)
+    speed, burst, limit = token_bucket.sizes(rate)
+    assert speed == round(rate / 8)
+    assert burst >= 1514
+    assert limit - burst >= 2 * 1514
+
+
+def test_a_fast_links_queue_holds_50_ms() -> None:
+    _, burst, limit = token_bucket.sizes(units.bit_rate("100Mbit"))
+    assert burst == 125_000  # 10 ms
+    assert limit - burst == 625_000  # 50 ms
+
+
+@pytest.mark.parametrize("rate", [0, 8, 64_000, 40e9, 999e9])
+def test_what_is_written_is_what_is_read(rate: float) -> None:
+    assert token_bucket.unpack(memoryview(token_bucket.pack(BitRate(rate)))) == rate
