@@ -25,8 +25,6 @@ from netns.errors import LabError
 PART = "part.json"
 #: So many scenarios share a guest at once; more take memory and gain nothing on its one processor.
 _AT_ONCE = 8
-#: How often a run says how it is, seconds of the guest's clock.
-_TELL_EVERY = 1.0
 _UNTOLD = ("waiting", "done")
 
 
@@ -35,6 +33,8 @@ class Part(msgspec.Struct, frozen=True):
 
     call: Call
     numbers: list[int]
+    tell_every: float
+    """How often to say how a run is, seconds of the guest's clock."""
 
 
 class Hello(msgspec.Struct, frozen=True, tag="hello"):
@@ -90,7 +90,7 @@ def main(folder: Path) -> int:
             timeline.write(done.timeline, timeline_file(folder, number))
             teller.tell(Ended(number))
 
-        with teller.telling(views, part.numbers):
+        with teller.telling(views, part):
             run_all(todo, views, min(len(todo), _AT_ONCE), on_done)
     except (InputError, LabError) as error:
         teller.tell(Refused(str(error)))
@@ -111,14 +111,14 @@ class _Teller:
             sys.stdout.buffer.flush()
 
     @contextlib.contextmanager
-    def telling(self, views: Sequence[RunView], numbers: Sequence[int]) -> Iterator[None]:
+    def telling(self, views: Sequence[RunView], part: Part) -> Iterator[None]:
         """Say how the runs are until the context is left."""
         over = threading.Event()
 
         def tell() -> None:
             last: dict[int, Seen] = {}
-            while not over.wait(_TELL_EVERY):
-                for number, view in zip(numbers, views, strict=True):
+            while not over.wait(part.tell_every):
+                for number, view in zip(part.numbers, views, strict=True):
                     seen = Seen(number, view.phase, view.queued, view.seconds_left)
                     if view.phase not in _UNTOLD and last.get(number) != seen:
                         last[number] = seen

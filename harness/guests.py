@@ -33,6 +33,8 @@ from netns.guest.machine import Machine
 #: A guest that takes longer than its runs would take in real time, and this, is given up, seconds.
 _WALL_BEYOND = 60.0
 _MEMORY = 2 << 30
+#: How often a run says how it is, by whether its clock is virtual: seconds that take a moment, or a second.
+_TELL_EVERY = {True: 5.0, False: 1.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,8 @@ class _Effort:
         """Boot a guest for these jobs and take in what it says until it is done."""
         work = _Work(numbers, place / "part")
         work.folder.mkdir(parents=True)
-        (work.folder / guest_part.PART).write_bytes(msgspec.json.encode(Part(self._call, numbers)))
+        part = Part(self._call, numbers, _TELL_EVERY[self._guests.virtual])
+        (work.folder / guest_part.PART).write_bytes(msgspec.json.encode(part))
         read, write = os.pipe()
         boot = self._boot(work)
         with os.fdopen(read, "rb") as said:

@@ -49,24 +49,28 @@ class Recorder:
         try:
             due = time.monotonic()
             while not self._stopping.is_set():
-                self._sample()
+                # Reading the clock costs as much as all else here where each system call is dear, as in a guest.
+                now = self._sample()
                 # Late ticks are skipped, not made up for: two samples at once show nothing new.
-                due = max(due + INTERVAL, time.monotonic())
-                self._await_ends(due)
+                due = max(due + INTERVAL, now)
+                self._await_ends(due, now)
         except BaseException as error:  # noqa: BLE001 (handed to whoever stops the recorder)
             self._failure = error
 
-    def _sample(self) -> None:
+    def _sample(self) -> float:
+        """Take a sample; gives the moment it was taken, or now where there was nothing to take."""
         sample = self._read()
         if sample is not None:
             self._socket = identity(sample)
             if self._last is None or not torn(sample, self._last):
                 self._last = sample
                 self._journal.sampled(sample)
-        elif self._socket is not None and not self._gone:
+            return sample.t
+        if self._socket is not None and not self._gone:
             # Not every end is announced: a socket in TIME_WAIT, or one whose owner still holds it, just goes.
             self._gone = True
             self._journal.note("kernel", "gone")
+        return time.monotonic()
 
     def _read(self) -> Sample | None:
         if self._last is not None:
@@ -79,13 +83,14 @@ class Recorder:
             return identity(ended) == self._socket
         return ended.remote == self._client
 
-    def _await_ends(self, until: float) -> None:
-        while (left := until - time.monotonic()) > 0:
-            if not select.select([self._destroyed], [], [], left)[0]:
+    def _await_ends(self, until: float, now: float) -> None:
+        while now < until:
+            if not select.select([self._destroyed], [], [], until - now)[0]:
                 return
             for last in self._destroyed.read():
                 if self._is_the_session(last):
                     self._journal.note("kernel", "destroyed", at=last.t, state=last.state, outq=last.outq)
+            now = time.monotonic()
 
 
 @contextlib.contextmanager

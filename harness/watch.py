@@ -14,7 +14,7 @@ from harness.targets.base import ANSWER_WITHIN, Running
 _ASK_UNTIL_LISTED = 1.0
 _ASK_LATER = 10.0
 #: Between looks at whether the server still runs, seconds; the session's end wakes at once.
-_LOOK_INTERVAL = 0.5
+_LOOK_INTERVAL = 1.0
 #: Between questions to a target whose session just ended, seconds.
 _SETTLE_INTERVAL = 0.1
 #: A session's end is watched at least so long, for what the kernel keeps of it, and the target's own books
