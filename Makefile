@@ -12,7 +12,7 @@ matrix: $(READY)
 	@$(BIN)/halfopen run
 
 test: $(READY)
-	@scripts/kernel $(VENV) || echo "make test: without a guest kernel, the tests that need one are skipped" >&2
+	@scripts/kernel $(VENV) || echo "make test: without both guest kernels, the tests that need the one that is missing are skipped" >&2
 	@$(BIN)/python -m pytest
 
 lint: $(READY)

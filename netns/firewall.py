@@ -1,10 +1,13 @@
-"""Silent drops in a router, by nftables (nft(8)) through pyroute2."""
+"""Silent drops in a router: by nftables (nft(8)), or by routing rules (ip-rule(8)) where the kernel has no nftables."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import itertools
 from typing import Any
 
+from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.nftables.expressions import ipv4addr, verdict
 from pyroute2.nftables.main import NFTables
 
@@ -12,7 +15,10 @@ from netns.host import Host
 
 _NF_DROP = 0
 _NF_ACCEPT = 1
-_tables = itertools.count()
+#: A kernel without nftables, or with one that knows no IPv4, such as the distribution's own guest kernel.
+_NO_NFTABLES = {errno.EOPNOTSUPP, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.ENOENT}
+#: Of a cut, and of its rules the priority: unlike each other, and between those of the local and the main table.
+_numbers = itertools.count(1)
 
 
 class Cut:
@@ -20,27 +26,54 @@ class Cut:
 
     def __init__(self, router: Host, ip: str, direction: str) -> None:
         assert direction in {"to", "from", "both"}, direction
-        self._router = router
-        self._table = f"cut{next(_tables)}"
-        with router.entered(), NFTables() as nft:
-            nft.table("add", name=self._table)
-            try:
-                self._drop(nft, _matches(ip, direction))
-            except BaseException:
-                nft.table("del", name=self._table)
+        number = next(_numbers)
+        self._undo = contextlib.ExitStack()
+        try:
+            _by_nftables(self._undo, router, f"cut{number}", _matches(ip, direction))
+        except NetlinkError as error:
+            if error.code not in _NO_NFTABLES:
                 raise
-
-    def _drop(self, nft: NFTables, matches: list[Any]) -> None:
-        nft.chain("add", table=self._table, name="drop", hook="forward", type="filter", policy=_NF_ACCEPT)
-        for match in matches:
-            nft.rule("add", table=self._table, chain="drop", expressions=(match, verdict(code=_NF_DROP)))
+            _by_rules(self._undo, router, number, _selectors(ip, direction))
 
     def heal(self) -> None:
         """Forward again."""
-        with self._router.entered(), NFTables() as nft:
-            nft.table("del", name=self._table)
+        self._undo.close()
+
+
+def _by_nftables(undo: contextlib.ExitStack, router: Host, table: str, matches: list[Any]) -> None:
+    def heal() -> None:
+        with router.entered(), NFTables() as nft:
+            nft.table("del", name=table)
+
+    with contextlib.ExitStack() as half_done, router.entered(), NFTables() as nft:
+        nft.table("add", name=table)
+        half_done.callback(heal)
+        nft.chain("add", table=table, name="drop", hook="forward", type="filter", policy=_NF_ACCEPT)
+        for match in matches:
+            nft.rule("add", table=table, chain="drop", expressions=(match, verdict(code=_NF_DROP)))
+        undo.push(half_done.pop_all())
+
+
+def _by_rules(undo: contextlib.ExitStack, router: Host, priority: int, selectors: list[dict[str, Any]]) -> None:
+    """A blackhole is silent, unlike an unreachable destination (ip_error in net/ipv4/route.c)."""
+    with contextlib.ExitStack() as half_done, router.rtnetlink() as routes:
+        for selector in selectors:
+            rule = {"action": "FR_ACT_BLACKHOLE", "priority": priority, **selector}
+            routes.rule("add", **rule)
+            half_done.callback(_delete_rule, router, rule)
+        undo.push(half_done.pop_all())
+
+
+def _delete_rule(router: Host, rule: dict[str, Any]) -> None:
+    with router.rtnetlink() as routes:
+        routes.rule("del", **rule)
 
 
 def _matches(ip: str, direction: str) -> list[Any]:
     matches = {"to": [ipv4addr(dst=ip)], "from": [ipv4addr(src=ip)]}
     return matches.get(direction) or matches["to"] + matches["from"]
+
+
+def _selectors(ip: str, direction: str) -> list[dict[str, Any]]:
+    selectors = {"to": [{"dst": ip, "dst_len": 32}], "from": [{"src": ip, "src_len": 32}]}
+    return selectors.get(direction) or selectors["to"] + selectors["from"]

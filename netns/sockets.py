@@ -16,6 +16,7 @@ import time
 from typing import NamedTuple
 
 from netns import netlink, tcp_info
+from netns.errors import UnsupportedError
 from netns.tcp_info import TcpInfo
 
 _SOCK_DIAG_BY_FAMILY = 20
@@ -144,7 +145,10 @@ class SocketReader:
         return found
 
     def destroy(self, sample: Sample) -> bool:
-        """Abort a connection with a reset (SOCK_DESTROY, what ``ss -K`` does); False if it was gone already."""
+        """Abort a connection with a reset (SOCK_DESTROY, what ``ss -K`` does); False if it was gone already.
+
+        Raises UnsupportedError if the kernel cannot.
+        """
         family = sample.raw[0]
         head = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, _CONNECTIONS)
         body = head + sample.raw[4:_TAIL_AT]
@@ -153,6 +157,8 @@ class SocketReader:
         except OSError as error:
             if error.errno == errno.ENOENT:
                 return False
+            if error.errno == errno.EOPNOTSUPP:
+                raise UnsupportedError("this kernel aborts no connections (CONFIG_INET_DIAG_DESTROY)") from None
             raise
         return True
 

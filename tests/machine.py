@@ -23,12 +23,14 @@ _NO_LABS = _why_no_labs()
 _NO_UNSHARE = None if shutil.which("unshare") else "unshare (util-linux) is not installed"
 
 _NO_GUEST = None if cache.newest() else "there is no guest kernel: make kernel"
+_NO_STOCK_GUEST = None if cache.fetched() else "there is no guest kernel of the distribution's: halfopen kernel fetch"
 
-LACKING = [why for why in (_NO_LABS, _NO_UNSHARE, _NO_GUEST) if why]
+LACKING = [why for why in (_NO_LABS, _NO_UNSHARE, _NO_GUEST, _NO_STOCK_GUEST) if why]
 
 needs_labs = pytest.mark.skipif(_NO_LABS is not None, reason=str(_NO_LABS))
 needs_unshare = pytest.mark.skipif(_NO_UNSHARE is not None, reason=str(_NO_UNSHARE))
 needs_guest = pytest.mark.skipif(_NO_GUEST is not None, reason=str(_NO_GUEST))
+needs_stock_guest = pytest.mark.skipif(_NO_STOCK_GUEST is not None, reason=str(_NO_STOCK_GUEST))
 
 #: Runs a command as user 1000 without any capability, to whom this user's files still belong: an ordinary user, but
 #: one who can read a Python that is installed in root's home.

@@ -1,10 +1,11 @@
-"""``halfopen kernel``: the guest kernel of the virtual clock, built once and kept in the user's cache."""
+"""``halfopen kernel``: guest kernels, built or fetched once and kept in the user's cache."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -12,13 +13,12 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from netns.guest import building, cache
+from netns.guest import building, cache, fetching
 from netns.guest.building import Source
+from netns.guest.cache import GuestKernel
 from netns.units import show_duration
 
-kernel = typer.Typer(
-    name="kernel", help="Build the guest kernel of the virtual clock, or say what is there.", no_args_is_help=True
-)
+kernel = typer.Typer(name="kernel", help="Build or fetch a guest kernel, or say what is there.", no_args_is_help=True)
 
 #: Off a terminal the progress is told this often, as a share of the whole.
 _TELL_EVERY = 0.1
@@ -30,7 +30,7 @@ def build(
         Path | None, typer.Option(metavar="FILE", help="A kernel source tarball, 6.1 or newer (default: apt's).")
     ] = None,
 ) -> int:
-    """Build the guest kernel; does nothing when it is there."""
+    """Build the guest kernel of the virtual clock; does nothing when it is there."""
     console = Console(highlight=False)
     name, fetch = _source(source)
     found = cache.find(name)
@@ -47,18 +47,56 @@ def build(
 
 
 @kernel.command()
-def info() -> int:
-    """Say which guest kernel is there."""
+def fetch(
+    package: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The package user-mode-linux as a file (default: apt's).")
+    ] = None,
+) -> int:
+    """Fetch the distribution's own guest kernel, for a real clock; does nothing when it is there."""
     console = Console(highlight=False)
-    found = cache.newest()
-    if found is None:
-        console.print(f"no guest kernel in {cache.folder()}; build one with: halfopen kernel build", soft_wrap=True)
-        missing = building.missing_tools()
-        if missing:
-            console.print(f"that needs {', '.join(missing)}: sudo apt-get install {' '.join(missing.values())}")
-        return 1
-    console.print(f"Linux {found.version}, of {found.source}\n{found.program}", soft_wrap=True)
+    name = fetching.source(package)
+    found = cache.find(name, time_travel=False)
+    if found is not None:
+        console.print(
+            f"the distribution's guest kernel is there: Linux {found.version}, {found.program}", soft_wrap=True
+        )
+        return 0
+    console.print(f"fetching a guest kernel: {name}", soft_wrap=True)
+    made = fetching.fetch(name, package)
+    console.print(f"fetched Linux {made.version}: {made.program}", soft_wrap=True)
     return 0
+
+
+class Which(StrEnum):
+    """Where a guest kernel comes from."""
+
+    BUILT = "built"
+    FETCHED = "fetched"
+
+
+@kernel.command()
+def info(
+    require: Annotated[Which | None, typer.Option(help="Exit with 1 unless this one is there (default: any).")] = None,
+) -> int:
+    """Say which guest kernels are there."""
+    console = Console(highlight=False)
+    there = {Which.BUILT: cache.newest(), Which.FETCHED: cache.fetched()}
+    for which, found in there.items():
+        console.print(f"{which}: {_described(found) if found else _how_to_get(which)}", soft_wrap=True)
+    return 0 if (there[require] if require else any(there.values())) else 1
+
+
+def _described(found: GuestKernel) -> str:
+    clock = "virtual and real clock" if found.time_travel else "real clock only"
+    return f"Linux {found.version}, of {found.source}; {clock}\n  {found.program}"
+
+
+def _how_to_get(which: Which) -> str:
+    if which is Which.FETCHED:
+        return "none; fetch the distribution's own, for a real clock, with: halfopen kernel fetch"
+    missing = building.missing_tools()
+    needs = f" (needs {', '.join(missing)}: sudo apt-get install {' '.join(missing.values())})" if missing else ""
+    return f"none; build one, for either clock, with: halfopen kernel build{needs}"
 
 
 def _source(path: Path | None) -> tuple[str, building.Fetch]:

@@ -1,7 +1,8 @@
-"""``halfopen warp -- CMD``: any command on a clock that skips the waiting."""
+"""``halfopen warp -- CMD``: any command on a clock that skips the waiting, or on a real one with all of netem."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,13 @@ from netns.guest import booting, cache
 from netns.units import Duration, Size
 
 
+class Clock(StrEnum):
+    """How time passes in a guest."""
+
+    VIRTUAL = "virtual"
+    REAL = "real"
+
+
 def warp(
     command: Annotated[list[str], typer.Argument(metavar="-- CMD...", help="The command and its arguments.")],
     writable: Annotated[
@@ -22,31 +30,38 @@ def warp(
         int | None,
         typer.Option(metavar="N", min=0, help="Draw all random numbers from this (default: this machine's)."),
     ] = None,
+    clock: Annotated[
+        Clock, typer.Option(help="Skip the waiting, or not: a real clock is for netem where the machine has none.")
+    ] = Clock.VIRTUAL,
     wall_limit: Annotated[
         Duration,
         typer.Option(parser=values.positive_duration, metavar="DURATION", help="Give up after so much real time."),
     ] = "10min",  # type: ignore[assignment]
     memory: Annotated[Size, typer.Option(parser=values.memory, metavar="SIZE", help="The guest's memory.")] = "1024MiB",  # type: ignore[assignment]
 ) -> int:
-    """Run a command on the virtual clock, in a guest kernel whose files are this machine's, read-only.
+    """Run a command on the virtual clock, or a real one, in a guest kernel with this machine's files, read-only.
 
     Exits with the command's code; 69 if the guest fails or does not end in time.
     """
+    virtual = clock is Clock.VIRTUAL
     return booting.run(
         booting.Boot(
-            kernel=require_kernel(),
+            kernel=require_kernel(virtual=virtual),
             command=command,
             writable=values.writable_folders(writable),
             wall_limit=wall_limit,
             memory=memory,
             seed=seed,
+            virtual=virtual,
         )
     )
 
 
-def require_kernel() -> cache.GuestKernel:
-    """The guest kernel; raises InputError that says how to get one."""
-    found = cache.newest()
-    if found is None:
+def require_kernel(*, virtual: bool = True) -> cache.GuestKernel:
+    """The guest kernel for a virtual or a real clock; raises InputError that says how to get one."""
+    found = cache.best(virtual=virtual)
+    if found is not None:
+        return found
+    if virtual:
         raise InputError("there is no guest kernel yet; build it once with: halfopen kernel build")
-    return found
+    raise InputError("there is no guest kernel yet; get one with: halfopen kernel fetch, or: halfopen kernel build")

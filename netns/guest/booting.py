@@ -14,7 +14,7 @@ from pathlib import Path
 
 from netns import _libc, isolation
 from netns.errors import GuestLostError, IsolationError
-from netns.guest import machine, script
+from netns.guest import machine, modules, script
 from netns.guest.cache import GuestKernel
 from netns.guest.machine import Machine
 from netns.units import show_bytes, show_duration
@@ -95,6 +95,8 @@ def start(
         terminal=terminal,
         # The one use of this machine's wall clock: what it shows, the guest's shows.
         now=int(time.time()),
+        virtual=boot.virtual,
+        loader=modules.loader(boot.kernel.modules),
     )
     (place / "init").write_text(script.render(job))
     return machine.running(boot.kernel, place, output, virtual=boot.virtual, memory=boot.memory, seed=boot.seed)
@@ -106,7 +108,8 @@ def exit_code(guest: Machine, boot: Boot, until: float) -> int:
         code = guest.exit_code(until)
     except TimeoutError:
         limit = show_duration(boot.wall_limit)
-        raise GuestLostError(f"the guest was given up after {limit} of wall time{_spinning(guest)}") from None
+        spinning = _spinning(guest) if boot.virtual else ""
+        raise GuestLostError(f"the guest was given up after {limit} of wall time{spinning}") from None
     except EOFError:
         raise GuestLostError(guest.last_words()) from None
     victim = guest.killed_for_memory()
@@ -130,6 +133,8 @@ def _until_interrupted(guest: Machine, boot: Boot) -> int:
     try:
         return exit_code(guest, boot, time.monotonic() + boot.wall_limit)
     except KeyboardInterrupt:
+        if not guest.listens():
+            return _INTERRUPTED
         guest.signal("INT")
     try:
         return exit_code(guest, boot, time.monotonic() + _PATIENCE)

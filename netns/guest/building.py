@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netns.errors import GuestError
-from netns.guest import cache
+from netns.guest import cache, packages
 from netns.guest.cache import GuestKernel
+from netns.guest.packages import ask, run
 from netns.guest.seeding import make_seedable
 
 #: Program -> the Debian package that brings it.
@@ -27,6 +28,7 @@ _TOOLS = {
     "tar": "tar",
     "perl": "perl",
 }
+_INSTEAD = "give a kernel source tarball with --source FILE"
 _PACKAGES = r"^linux-source-[0-9.]+$"
 #: Lines that make prints for a kernel of our configuration; only the estimate depends on it.
 _STEPS = 1100
@@ -65,9 +67,8 @@ def require_tools() -> None:
 def package_source(place: Path) -> Source:
     """Download the distribution's ``linux-source-*`` package into ``place`` and unpack it; needs no root."""
     package, version = distribution_package()
-    _run(["apt-get", "download", f"{package}={version}"], place, f"downloading {package}")
-    archive = next(place.glob("*.deb"))
-    _run(["dpkg-deb", "-x", str(archive), "unpacked"], place, f"unpacking {package}")
+    archive = packages.download(package, version, place)
+    packages.unpack(archive, place / "unpacked")
     archive.unlink()
     tarball = next((place / "unpacked" / "usr" / "src").glob("linux-source-*.tar.*"))
     return Source(f"{package} {version}", tarball)
@@ -78,22 +79,14 @@ def distribution_package() -> tuple[str, str]:
 
     Newer is faster: a program starts three times as fast in a guest of 6.12 as in one of 6.1.
     """
-    if shutil.which("apt-cache") is None:
-        raise GuestError("this is no Debian or Ubuntu (no apt-cache); give a kernel source tarball with --source FILE")
+    packages.require_apt(_INSTEAD)
     found = re.findall(
-        r"^(linux-source-([\d.]+)) ", _ask("apt-cache", "search", "--names-only", _PACKAGES), re.MULTILINE
+        r"^(linux-source-([\d.]+)) ", ask("apt-cache", "search", "--names-only", _PACKAGES), re.MULTILINE
     )
     if not found:
-        raise GuestError("apt knows no linux-source; run: sudo apt-get update, or give a tarball with --source FILE")
+        raise GuestError(f"apt knows no linux-source; run: sudo apt-get update, or {_INSTEAD}")
     package: str = max(found, key=lambda one: [int(part) for part in one[1].split(".")])[0]
-    candidate = re.search(r"Candidate: (\d\S*)", _ask("apt-cache", "policy", package))
-    if candidate is None:
-        raise GuestError(f"apt has no candidate for {package}; run: sudo apt-get update")
-    return package, candidate[1]
-
-
-def _ask(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    return package, packages.candidate(package, _INSTEAD)
 
 
 def file_source(path: Path) -> Source:
@@ -116,23 +109,15 @@ def build(tarball: Fetch, name: str, progress: Progress) -> GuestKernel:
         tree, product = place / "tree", place / "product"
         tree.mkdir()
         product.mkdir()
-        _run(
-            ["tar", "-xf", str(source.tarball), "-C", str(tree), "--strip-components=1"], place, "unpacking the source"
-        )
+        run(["tar", "-xf", str(source.tarball), "-C", str(tree), "--strip-components=1"], place, "unpacking the source")
         seeded = make_seedable(tree)
-        version = _ask("make", "-s", "-C", str(tree), "kernelversion").strip()
+        version = ask("make", "-s", "-C", str(tree), "kernelversion").strip()
         make = ["make", "-C", str(tree), "ARCH=um", f"-j{os.cpu_count()}"]
-        _run([*make, "allnoconfig", f"KCONFIG_ALLCONFIG={cache.FRAGMENT}"], place, "configuring")
+        run([*make, "allnoconfig", f"KCONFIG_ALLCONFIG={cache.FRAGMENT}"], place, "configuring")
         for done, _ in enumerate(_lines([*make, "linux"], place)):
             progress(min(done / _STEPS, 1.0))
-        _run(["strip", "-o", str(product / "linux"), str(tree / "linux")], place, "stripping")
+        run(["strip", "-o", str(product / "linux"), str(tree / "linux")], place, "stripping")
         return cache.keep(product / "linux", source=name, version=version, seeded=seeded)
-
-
-def _run(command: list[str], place: Path, what: str) -> None:
-    done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise GuestError(f"{what} failed with exit code {done.returncode}: {_last_line(done.stderr or done.stdout)}")
 
 
 def _lines(command: list[str], place: Path) -> Iterator[str]:
@@ -144,7 +129,3 @@ def _lines(command: list[str], place: Path) -> Iterator[str]:
             yield last
     if process.returncode:
         raise GuestError(f"building the kernel failed with exit code {process.returncode}: {last.strip()}")
-
-
-def _last_line(text: str) -> str:
-    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no output")

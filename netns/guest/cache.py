@@ -1,4 +1,4 @@
-"""Where guest kernels are kept: in the user's cache, each in a folder named after what it was built of."""
+"""Where guest kernels are kept: in the user's cache, each in a folder named after what it was made of."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from netns.guest import seeding
 #: The configuration on top of allnoconfig (kernel.config beside this file).
 FRAGMENT = Path(__file__).with_name("kernel.config")
 
+#: What a kernel's folder holds: the program, and where it has modules, those, as in /lib/modules/VERSION.
+PROGRAM = "linux"
+MODULES = "modules"
 _DESCRIPTION = "build.json"
-_PROGRAM = "linux"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +31,16 @@ class GuestKernel:
     version: str
     """The source's version, such as ``"6.1.192"``."""
     source: str
-    """What it was built of: a package with its version, or a file."""
+    """What it was built of, or unpacked from: a package with its version, or a file."""
     seeded: bool = True
     """Whether it can draw its random numbers from a seed."""
+    time_travel: bool = True
+    """Whether it has a virtual clock. One that we built has; the distribution's own has not."""
+
+    @property
+    def modules(self) -> Path:
+        """The folder of its modules; there is none where everything is built in."""
+        return self.program.with_name(MODULES)
 
 
 def folder() -> Path:
@@ -40,42 +49,63 @@ def folder() -> Path:
     return Path(base) / "halfopen" / "kernels"
 
 
-def key(source: str) -> str:
-    """What tells a kernel from all others: a hash of its source, of our configuration, and of our change to it."""
-    parts = (source.encode(), FRAGMENT.read_bytes(), Path(seeding.__file__).read_bytes())
-    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+def key(source: str, *, time_travel: bool = True) -> str:
+    """What tells a kernel from all others: a hash of its source and, if built, of our configuration and change."""
+    ours = (FRAGMENT.read_bytes(), Path(seeding.__file__).read_bytes()) if time_travel else (b"the distribution's own",)
+    return hashlib.sha256(b"\0".join((source.encode(), *ours))).hexdigest()[:16]
 
 
-def find(source: str) -> GuestKernel | None:
-    """The kernel built of ``source`` with today's configuration, None if there is none."""
-    return _read(folder() / key(source))
+def find(source: str, *, time_travel: bool = True) -> GuestKernel | None:
+    """The kernel built of ``source`` with today's configuration, or unpacked from it; None if there is none."""
+    return _read(folder() / key(source, time_travel=time_travel))
 
 
 def newest() -> GuestKernel | None:
     """The newest kernel built with today's configuration, None if there is none."""
+    return _newest(time_travel=True)
+
+
+def fetched() -> GuestKernel | None:
+    """The newest kernel of the distribution's own, None if there is none."""
+    return _newest(time_travel=False)
+
+
+def best(*, virtual: bool) -> GuestKernel | None:
+    """The kernel to boot for a virtual or a real clock, None if there is none.
+
+    For a real clock, too, the one that was built: it starts sooner and has what the lab needs built in.
+    """
+    return newest() or (None if virtual else fetched())
+
+
+def _newest(*, time_travel: bool) -> GuestKernel | None:
     kernels = [kernel for kernel in map(_read, folder().glob("*")) if kernel and _is_current(kernel)]
-    return max(kernels, key=lambda kernel: _numbers(kernel.version), default=None)
+    fitting = [kernel for kernel in kernels if kernel.time_travel == time_travel]
+    return max(fitting, key=lambda kernel: numbers(kernel.version), default=None)
 
 
 def _is_current(kernel: GuestKernel) -> bool:
-    return kernel.program.parent.name == key(kernel.source)
+    return kernel.program.parent.name == key(kernel.source, time_travel=kernel.time_travel)
 
 
-def _numbers(version: str) -> list[int]:
+def numbers(version: str) -> list[int]:
+    """A version to compare by: ``"6.12.3"`` is ``[6, 12, 3]``."""
     return [int(part) for part in version.split(".") if part.isdigit()]
 
 
 def _read(place: Path) -> GuestKernel | None:
     try:
         described = json.loads((place / _DESCRIPTION).read_text())
-        return GuestKernel(place / _PROGRAM, described["version"], described["source"], described["seeded"])
+        # Kernels built before there were others do not say.
+        travels = described.get("time_travel", True)
+        return GuestKernel(place / PROGRAM, described["version"], described["source"], described["seeded"], travels)
     except (OSError, ValueError, KeyError):
         return None
 
 
 @contextlib.contextmanager
 def workplace() -> Iterator[Path]:
-    """A folder in the cache to build in, gone when the context is left; a killed build's is taken away later."""
+    """A folder in the cache to work in, gone when the context is left; a killed one's is taken away later."""
     root = folder() / "under-construction"
     root.mkdir(parents=True, exist_ok=True)
     for left in root.iterdir():
@@ -89,13 +119,14 @@ def _is_alive(pid: str) -> bool:
     return Path("/proc", pid).exists()
 
 
-def keep(program: Path, *, source: str, version: str, seeded: bool = True) -> GuestKernel:
-    """Move a built program into the cache, whole or not at all."""
-    kernel = GuestKernel(folder() / key(source) / _PROGRAM, version, source, seeded)
+def keep(program: Path, *, source: str, version: str, seeded: bool = True, time_travel: bool = True) -> GuestKernel:
+    """Move a program, and the modules beside it, into the cache, whole or not at all."""
+    assert program.name == PROGRAM, program
+    place = folder() / key(source, time_travel=time_travel)
+    kernel = GuestKernel(place / PROGRAM, version, source, seeded, time_travel)
     described = {name: value for name, value in asdict(kernel).items() if name != "program"}
     (program.parent / _DESCRIPTION).write_text(json.dumps(described))
-    assert program.name == _PROGRAM, program
     with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(kernel.program.parent)
-    program.parent.rename(kernel.program.parent)
+        shutil.rmtree(place)
+    program.parent.rename(place)
     return kernel

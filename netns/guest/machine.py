@@ -10,14 +10,17 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
-from netns.guest import script, seeding, spinning
+from netns.guest import cache, script, seeding, spinning
 from netns.guest.cache import GuestKernel
 
 #: How the kernel tells of it (mm/oom_kill.c).
 _OUT_OF_MEMORY = re.compile(r"Out of memory: Killed process \d+ \((.*?)\)")
+_EXITED = re.compile(rf"^{script.EXIT} (\d+)\n".encode(), re.MULTILINE)
+#: The first version whose processes can be held by seccomp filters in place of ptrace.
+_HAS_SECCOMP = [6, 16]
 
 
 @dataclass(slots=True)
@@ -38,21 +41,28 @@ class Machine:
 
         Raises TimeoutError when the monotonic clock shows ``until``, EOFError if the guest ends without one.
         """
-        while b"\n" not in self._said:
+        while not (found := _EXITED.search(self._said)):
             left = until - time.monotonic()
             if left <= 0 or not select.select([self.heard], [], [], left)[0]:
                 raise TimeoutError
             # A terminal whose other end is gone is EIO, a pipe's is an empty reading.
-            piece = os.read(self.heard, 100)
-            if not piece:
+            if not self._hear():
                 raise EOFError
-            self._said += piece
-        word, _, code = self._said.decode().strip().partition(" ")
-        assert word == script.EXIT, self._said
-        return int(code)
+        return int(found[1])
+
+    def listens(self) -> bool:
+        """Whether the guest has booted so far that it passes signals on to its command."""
+        if select.select([self.heard], [], [], 0)[0]:
+            self._hear()
+        return script.LISTENING.encode() in self._said
+
+    def _hear(self) -> bytes:
+        piece = os.read(self.heard, 100)
+        self._said += piece
+        return piece
 
     def signal(self, name: str) -> None:
-        """Send the command a signal: ``"INT"``."""
+        """Send the command a signal: ``"INT"``. A guest that does not listen yet may never hear of it."""
         with contextlib.suppress(BrokenPipeError):
             os.write(self.told, f"{name}\n".encode())
 
@@ -74,6 +84,48 @@ class Machine:
         return spinning.busiest(self.process.pid)
 
 
+@dataclass(frozen=True, slots=True)
+class Wires:
+    """The file descriptors that a guest's consoles are."""
+
+    out: int
+    err: int
+    listens: int
+    says: int
+
+
+def arguments(kernel: GuestKernel, place: Path, wires: Wires, *, virtual: bool, memory: int) -> list[str]:
+    """The command that boots ``place``/init (Documentation/admin-guide/kernel-parameters.txt and arch/um)."""
+    return [
+        str(kernel.program),
+        f"mem={memory >> 20}M",
+        "root=/dev/root",
+        "rootfstype=hostfs",
+        "rootflags=/",
+        "ro",
+        *(["time-travel=inf-cpu", f"time-travel-start={seeding.EPOCH_NS}"] if virtual else []),
+        # Faster than ptrace, where the machine allows it (arch/um/os-Linux/start_up.c).
+        *(["seccomp=auto"] if cache.numbers(kernel.version) >= _HAS_SECCOMP else []),
+        "con=null",
+        f"con0=null,fd:{wires.out}",
+        f"con1=null,fd:{wires.err}",
+        f"con2=fd:{wires.listens},fd:{wires.says}",
+        # What the kernel says is not to get between what the command says.
+        "con3=null,fd:1",
+        "console=tty3",
+        # A kernel that mounts it by itself would hide the machine's /dev, with /dev/shm in it, before init starts.
+        "devtmpfs.mount=0",
+        "panic=-1",
+        "quiet",
+        "norandmaps",
+        f"uml_dir={place}/",
+        "umid=guest",
+        "init=/bin/sh",
+        "--",
+        str(place / "init"),
+    ]
+
+
 @contextlib.contextmanager
 def running(
     kernel: GuestKernel, place: Path, output: int, *, virtual: bool, memory: int, seed: int | None = None
@@ -86,43 +138,19 @@ def running(
     log = place / "kernel.log"
     heard, says = os.pipe()
     listens, told = os.pipe()
-    out, err = os.dup(output), os.dup(2)
-    arguments = [
-        str(kernel.program),
-        f"mem={memory >> 20}M",
-        "root=/dev/root",
-        "rootfstype=hostfs",
-        "rootflags=/",
-        "ro",
-        *(["time-travel=inf-cpu", f"time-travel-start={seeding.EPOCH_NS}"] if virtual else []),
-        "con=null",
-        f"con0=null,fd:{out}",
-        f"con1=null,fd:{err}",
-        f"con2=fd:{listens},fd:{says}",
-        # What the kernel says is not to get between what the command says.
-        "con3=null,fd:1",
-        "console=tty3",
-        "panic=-1",
-        "quiet",
-        "norandmaps",
-        f"uml_dir={place}/",
-        "umid=guest",
-        "init=/bin/sh",
-        "--",
-        str(place / "init"),
-    ]
+    wires = Wires(os.dup(output), os.dup(2), listens, says)
     with contextlib.ExitStack() as held:
         with log.open("wb") as kernel_log:
             process = subprocess.Popen(
-                arguments,
+                arguments(kernel, place, wires, virtual=virtual, memory=memory),
                 stdin=subprocess.DEVNULL,
                 stdout=kernel_log,
                 stderr=kernel_log,
-                pass_fds=[out, err, listens, says],
+                pass_fds=astuple(wires),
                 start_new_session=True,
                 env=os.environ | {"TMPDIR": str(place)} | ({} if seed is None else {seeding.VARIABLE: str(seed)}),
             )
-        for fd in (out, err, listens, says):
+        for fd in astuple(wires):
             os.close(fd)
         held.callback(os.close, heard)
         held.callback(os.close, told)

@@ -9,11 +9,14 @@ from pathlib import Path
 
 #: The consoles: the command's output, its errors, and the line to the machine outside.
 OUT, ERR, LINE = "/dev/tty0", "/dev/tty1", "/dev/tty2"
-#: What is said over the line: inward a signal's name, outward, as the guest's last word, the command's exit code.
-EXIT = "exit"
+#: What is said over the line: inward a signal's name; outward, when signals are heard, that they are, and as the
+#: guest's last word the command's exit code.
+LISTENING, EXIT = "listening", "exit"
 
-#: Programs take a monotonic clock below a second for one that was never set (ping does): let it pass, it is free.
-_HEAD_START = 2
+# Programs take a monotonic clock below a second for one that was never set (ping does): let it pass. That is free on
+# the virtual clock; on a real one booting may have taken as long.
+_HEAD_START_FREE = "sleep 2"
+_HEAD_START_REAL = 'while read -r up _ </proc/uptime && [ "${up%%.*}" -lt 1 ]; do sleep 0.1; done'
 
 # glibc gives freed memory back and faults it in again; in a guest each fault costs as much as a hundred system calls.
 _KEEP_MEMORY = {
@@ -37,6 +40,10 @@ class Job:
     """Folders of the machine's that it may write to."""
     terminal: tuple[int, int] | None = None
     """Columns and lines of the terminal that its output goes to, None if it goes to none."""
+    virtual: bool = True
+    """Whether waiting is free."""
+    loader: Sequence[str] = ()
+    """The command that loads the kernel's modules, empty where there are none."""
 
 
 def render(job: Job) -> str:
@@ -44,21 +51,29 @@ def render(job: Job) -> str:
     lines = [
         "#!/bin/sh",
         "# Boots, runs one command, and says how it ended. The machine outside takes the power away.",
-        *_MOUNTS,
+        *_NO_SETUID,
+        *_DEVICES,
+        *_load(job),
+        *_PRIVATE,
         *(line for folder in job.writable for line in _writable(folder)),
         f"for console in {OUT} {ERR} {LINE}; do stty -F $console -onlcr -echo; done",
+        # Open from here on: what is said to a console that nobody has open is not heard when it is opened.
+        f"exec 7<{LINE}",
         *_LOOPBACK,
-        f"date -s @{job.now} >/dev/null",
-        f"sleep {_HEAD_START}",
+        *([f"date -s @{job.now} >/dev/null", _HEAD_START_FREE] if job.virtual else [_HEAD_START_REAL]),
         # What the kernel does not know of its own arguments it takes for the environment.
         "unset mem uml_dir umid HOME TERM PWD OLDPWD",
         *(f"export {name}={shlex.quote(value)}" for name, value in _environment(job).items()),
         f"cd {shlex.quote(str(job.folder))}",
         *_outputs(job.terminal),
-        f"setsid -w {shlex.join(job.command)} </dev/null >$out 2>$err &",
-        "command=$!",
-        f"while read -r signal; do kill -$signal -$command; done <{LINE} 2>/dev/null &",
-        "wait $command; code=$?",
+        # Not in the background: there a shell has its commands ignore SIGINT (POSIX, Shell Command Language, 2.11).
+        f"echo {LISTENING} >{LINE}",
+        "(",
+        "read -r command rest </proc/self/stat",
+        "(while read -r signal; do kill -$signal -$command || kill -$signal $command; done <&7 2>/dev/null &)",
+        f"exec setsid {shlex.join(job.command)} </dev/null >$out 2>$err 7<&-",
+        ")",
+        "code=$?",
         "wait $outputs",
         "sync",
         # Waits until the console has passed on all it was given (TCSADRAIN).
@@ -69,10 +84,21 @@ def render(job: Job) -> str:
     return "\n".join(lines) + "\n"
 
 
-_MOUNTS = (
+# To the guest, an ordinary user's files are root's, and root's are nobody's (user_namespaces(7)). A program that is
+# setuid, as mount is, would turn root into nobody.
+_NO_SETUID = (
+    'if [ ! -O "$(command -v mount)" ]; then',
+    "setpriv --no-new-privs mount -o remount,bind,ro,nosuid none /",
+    "fi",
+)
+
+_DEVICES = (
     "mount -t proc proc /proc",
     "mount -t sysfs sysfs /sys",
     "mount -t devtmpfs devtmpfs /dev",
+)
+
+_PRIVATE = (
     "mkdir -p /dev/pts /dev/shm && mount -t devpts devpts /dev/pts && mount -t tmpfs -o mode=1777 tmpfs /dev/shm",
     "mount -t tmpfs -o mode=755 tmpfs /run && mkdir -p /run/lock /run/tmp/upper /run/tmp/work",
     # Private to write to, but with the machine's files in sight: one may well be named on the command line.
@@ -81,6 +107,11 @@ _MOUNTS = (
 
 # Not every machine has iproute2.
 _LOOPBACK = ("if command -v ip >/dev/null; then ip link set lo up; fi",)
+
+
+def _load(job: Job) -> list[str]:
+    """Before any mount hides the machine's folders that the modules may be in, and before overlay is asked for."""
+    return [f"{shlex.join(job.loader)} 2>{ERR}"] if job.loader else []
 
 
 def _writable(folder: Path) -> list[str]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import socket
 from typing import Any
 
 import pytest
+from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.nftables.main import NFTables
 
 from netns import firewall
@@ -12,14 +16,81 @@ from netns.firewall import Cut
 from netns.host import Host
 from tests.isolated import isolated
 from tests.machine import needs_labs
-from tests.netns.network import connection, eventually, ip_counter, network, receive
+from tests.netns.network import ask, connection, eventually, ip_counter, network, receive
 
 pytestmark = needs_labs
+
+# FR_ACT_BLACKHOLE (include/uapi/linux/fib_rules.h)
+_BLACKHOLE = 6
 
 
 def tables(host: Host) -> list[str]:
     with host.entered(), NFTables() as nft:
         return [table.get_attr("NFTA_TABLE_NAME") for table in nft.get_tables()]
+
+
+def blackholes(host: Host) -> list[int]:
+    """The priorities of the rules that drop."""
+    rules = ask(host, "get_rules", family=socket.AF_INET)
+    return [rule.get_attr("FRA_PRIORITY") for rule in rules if rule["action"] == _BLACKHOLE]
+
+
+@pytest.fixture
+def without_nftables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on the distribution's own guest kernel, whose nftables knows bridges only."""
+
+    class OnlyBridges(contextlib.nullcontext[Any]):
+        def __enter__(self) -> Any:
+            return self
+
+        def table(self, *_: Any, **__: Any) -> None:
+            raise NetlinkError(errno.EOPNOTSUPP)
+
+    monkeypatch.setattr(firewall, "NFTables", OnlyBridges)
+
+
+@pytest.mark.usefixtures("without_nftables")
+@pytest.mark.parametrize(("direction", "rules"), [("to", 1), ("from", 1), ("both", 2)])
+@isolated
+def test_without_nftables_rules_drop_and_are_taken_away(direction: str, rules: int) -> None:
+    with network() as net, connection(net) as (client, server):
+        cut = Cut(net.router, net.near.end(net.client).ip, direction)
+        assert len(blackholes(net.router)) == rules
+        forwarded = ip_counter(net.router, "ForwDatagrams")
+        sender, receiver = (net.server, client) if direction == "to" else (net.client, server)
+        (server if direction == "to" else client).send(b"dropped")
+        sent = ip_counter(sender, "OutRequests")
+        eventually(lambda: ip_counter(sender, "OutRequests") >= sent + 2, "it was repeated twice")
+        assert ip_counter(net.router, "ForwDatagrams") == forwarded
+        # Silently: no ICMP error has told the sender's TCP.
+        assert ip_counter(net.router, "OutRequests") == 0
+        cut.heal()
+        assert blackholes(net.router) == []
+        assert receive(receiver, 7) == b"dropped"
+
+
+@pytest.mark.usefixtures("without_nftables")
+@isolated
+def test_without_nftables_the_way_that_is_not_cut_stays_open() -> None:
+    with network() as net, connection(net) as (client, server):
+        with net.near.cut(net.client):
+            client.send(b"heard")
+            assert receive(server, 5) == b"heard"
+        with net.near.cut(net.router):
+            server.send(b"heard")
+            assert receive(client, 5) == b"heard"
+
+
+@pytest.mark.usefixtures("without_nftables")
+@isolated
+def test_without_nftables_cuts_overlap_and_the_last_to_heal_heals() -> None:
+    with network() as net, connection(net) as (client, server):
+        with net.near.cut():
+            with net.near.cut(), net.far.cut():
+                pass
+            assert len(blackholes(net.router)) == 2
+        client.send(b"healed")
+        assert receive(server, 6) == b"healed"
 
 
 @pytest.mark.parametrize("direction", ["to", "from", "both"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import select
@@ -12,7 +13,8 @@ from collections.abc import Callable
 
 import pytest
 
-from netns import tcp_info
+from netns import netlink, tcp_info
+from netns.errors import UnsupportedError
 from netns.host import Host
 from netns.lab import Lab
 from netns.sockets import Address, DestroyListener, Sample
@@ -227,6 +229,23 @@ def test_destroy_aborts_the_application_resets_the_peer_and_works_once() -> None
                 client.recv(1)
             assert reader.destroy(sample) is False
             assert reader.connections() == []
+
+
+@isolated
+def test_a_host_ends_where_the_kernel_aborts_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on the distribution's own guest kernel, built without CONFIG_INET_DIAG_DESTROY."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported", "SOCK_DESTROY")
+
+    with network() as net, connection(net) as (client, _):
+        sample = sample_of(net.client, client)
+        monkeypatch.setattr(netlink, "call", refuse)
+        with (
+            contextlib.closing(net.client.socket_reader()) as reader,
+            pytest.raises(UnsupportedError, match="this kernel aborts no connections"),
+        ):
+            reader.destroy(sample)
 
 
 @isolated

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.harness.cli.tool import halfopen
-from tests.machine import needs_guest
+from tests.harness.cli.tool import Ran, halfopen
+from tests.machine import needs_guest, needs_stock_guest
+from tests.netns.guest import apt
 
 
 @needs_guest
@@ -16,14 +18,73 @@ def test_a_kernel_that_is_there_is_told_and_not_built_again() -> None:
     assert "Linux" in halfopen("kernel", "info").out
 
 
+@needs_stock_guest
+def test_both_kernels_are_told_with_their_clocks() -> None:
+    ran = halfopen("kernel", "info", "--require", "fetched")
+    assert ran.code == 0
+    assert re.search(r"\nfetched: Linux [\d.]+, of user-mode-linux \S+; real clock only\n  /.*/linux\n", ran.out)
+
+
 def test_without_one_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    ran = halfopen("kernel", "info")
-    assert ran.code == 1
-    assert "build one with: halfopen kernel build" in ran.out
-    warped = halfopen("warp", "--", "true")
-    assert warped.code == 2
-    assert warped.err == "halfopen: there is no guest kernel yet; build it once with: halfopen kernel build\n"
+    assert halfopen("kernel", "info") == Ran(
+        1,
+        "built: none; build one, for either clock, with: halfopen kernel build\n"
+        "fetched: none; fetch the distribution's own, for a real clock, with: halfopen kernel fetch\n",
+        "",
+    )
+
+
+def test_what_is_required_must_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    package = apt.package(tmp_path)
+    assert halfopen("kernel", "fetch", "--package", str(package)).code == 0
+    assert halfopen("kernel", "info").code == 0
+    assert halfopen("kernel", "info", "--require", "fetched").code == 0
+    assert halfopen("kernel", "info", "--require", "built").code == 1
+
+
+@pytest.mark.parametrize(
+    ("clock", "how"),
+    [
+        ("virtual", "build it once with: halfopen kernel build"),
+        ("real", "get one with: halfopen kernel fetch, or: halfopen kernel build"),
+    ],
+)
+def test_a_warp_without_one_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: str, how: str
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    ran = halfopen("warp", "--clock", clock, "--", "true")
+    assert ran == Ran(2, "", f"halfopen: there is no guest kernel yet; {how}\n")
+
+
+def test_a_fetched_one_is_not_fetched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    calls = apt.pretend(monkeypatch, tmp_path, policy=apt.POLICY, download=f"cp {apt.package(tmp_path)} .")
+    assert halfopen("kernel", "fetch").code == 0
+    first = calls.read_text()
+    again = halfopen("kernel", "fetch")
+    assert again.code == 0
+    assert again.out.startswith("the distribution's guest kernel is there: Linux 6.9.7, ")
+    assert "apt-get" in first
+    assert "apt-get" not in calls.read_text().removeprefix(first)
+
+
+@pytest.mark.parametrize("number", ["INT", "KILL"])
+def test_an_interrupted_fetch_leaves_nothing_that_the_next_one_minds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: str
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    package = apt.package(tmp_path)
+    interrupting = f"[ -e {tmp_path}/again ] || {{ touch {tmp_path}/again half.deb; kill -{number} $PPID; exit 1; }}"
+    apt.pretend(monkeypatch, tmp_path, policy=apt.POLICY, download=f"{interrupting}\ncp {package} .")
+    assert halfopen("kernel", "fetch").code == {"INT": 130, "KILL": -9}[number]
+    assert halfopen("kernel", "info").code == 1
+    assert halfopen("kernel", "fetch").code == 0
+    kernels = tmp_path / "cache" / "halfopen" / "kernels"
+    assert list((kernels / "under-construction").iterdir()) == []
+    assert len(list(kernels.iterdir())) == 2
 
 
 def test_a_source_that_is_none_is_refused(tmp_path: Path) -> None:

@@ -141,6 +141,15 @@ def test_nothing_is_left_when_it_is_ended(number: signal.Signals) -> None:
     assert not leftovers.since(before)
 
 
+def test_ctrl_c_reaches_the_command_which_may_end_in_its_own_way() -> None:
+    body = "import time\ntry:\n print('up', flush=True)\n while 1: time.sleep(1)\nexcept KeyboardInterrupt:\n exit(9)"
+    with subprocess.Popen([*HALFOPEN, "warp", "--", sys.executable, "-c", body], stdout=subprocess.PIPE) as tool:
+        assert tool.stdout is not None
+        assert tool.stdout.readline() == b"up\n"
+        tool.send_signal(signal.SIGINT)
+        assert tool.wait(PATIENCE) == 9
+
+
 def test_a_folder_that_is_none_is_refused() -> None:
     code, out, err = warp("true", options=("--writable", "/nowhere"))
     assert (code, out, err) == (2, "", "halfopen: --writable '/nowhere' is no folder; name one that exists\n")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def test_only_the_folders_named_are_writable() -> None:
 
 def test_virtual_time_has_passed_before_the_command_starts() -> None:
     lines = render(job()).splitlines()
-    assert lines.index("sleep 2") < next(n for n, line in enumerate(lines) if line.startswith("setsid"))
+    assert lines.index("sleep 2") < next(n for n, line in enumerate(lines) if "setsid" in line)
 
 
 def test_a_terminal_has_its_size() -> None:
@@ -50,3 +51,62 @@ def test_a_terminal_has_its_size() -> None:
     assert "stty -F /dev/tty0 cols 132 rows 50" in text
     assert "export COLUMNS=132" in text
     assert "mkfifo" not in text
+
+
+def test_a_real_clock_is_not_waited_for_but_where_it_is_below_a_second() -> None:
+    text = render(job(virtual=False))
+    assert "sleep 2" not in text.splitlines()
+    # Nor is it set: it shows the machine's time, to the microsecond.
+    assert "date -s" not in text
+    assert "</proc/uptime" in text
+    subprocess.run(["sh", "-n"], input=text, text=True, check=True)
+
+
+def test_modules_are_loaded_before_what_needs_them_and_before_their_folder_may_be_hidden() -> None:
+    lines = render(job(loader=["python", "insert.py", "/my cache/a.ko"])).splitlines()
+    loading = lines.index("python insert.py '/my cache/a.ko' 2>/dev/tty1")
+    # Its errors go to a console, which is in /dev.
+    assert next(n for n, line in enumerate(lines) if "devtmpfs" in line) < loading
+    assert loading < next(n for n, line in enumerate(lines) if "overlay" in line)
+    assert loading < next(n for n, line in enumerate(lines) if "/run" in line)
+
+
+def test_without_modules_nothing_is_loaded() -> None:
+    assert "insert" not in render(job())
+
+
+def test_signals_are_listened_for_before_it_is_said_so() -> None:
+    lines = render(job()).splitlines()
+    assert lines.index("exec 7</dev/tty2") < lines.index("echo listening >/dev/tty2")
+    # In the background a shell would have the command ignore SIGINT.
+    assert not next(line for line in lines if "setsid" in line).endswith("&")
+
+
+def before_proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What the script calls before its first mount, run with a mount and a setpriv of our own."""
+    calls = tmp_path / "calls"
+    calls.touch()
+    (tmp_path / "setpriv").write_text(f'#!/bin/sh\necho "setpriv $*" >>{calls}\n')
+    (tmp_path / "setpriv").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    text = render(job())
+    subprocess.run(["sh", "-c", text[: text.index("mount -t proc")]], check=True)
+    return calls.read_text()
+
+
+def test_setuid_is_off_where_mount_is_somebody_elses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As an ordinary user's guest sees it, where it is nobody's.
+    if os.geteuid():
+        (tmp_path / "mount").symlink_to("/bin/sh")
+    else:
+        (tmp_path / "mount").write_text("")
+        (tmp_path / "mount").chmod(0o755)
+        os.chown(tmp_path / "mount", 65534, 65534)
+    expected = "setpriv --no-new-privs mount -o remount,bind,ro,nosuid none /\n"
+    assert before_proc(tmp_path, monkeypatch) == expected
+
+
+def test_setuid_stays_where_mount_is_roots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mount").write_text("")
+    (tmp_path / "mount").chmod(0o755)
+    assert before_proc(tmp_path, monkeypatch) == ""

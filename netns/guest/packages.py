@@ -1,0 +1,68 @@
+"""The distribution's packages, downloaded and unpacked without root (apt-get(8), dpkg-deb(1))."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from netns.errors import GuestError
+
+
+def candidate(package: str, instead: str) -> str:
+    """The version that apt would install; raises GuestError, which names what to do ``instead`` of asking apt."""
+    require_apt(instead)
+    found = re.search(r"Candidate: (\d\S*)", ask("apt-cache", "policy", package))
+    if found is None:
+        raise GuestError(f"apt has no candidate for {package}; run: sudo apt-get update, or {instead}")
+    return found[1]
+
+
+def require_apt(instead: str) -> None:
+    """Raise GuestError on a machine without apt."""
+    if shutil.which("apt-cache") is None:
+        raise GuestError(f"this is no Debian or Ubuntu (no apt-cache); {instead}")
+
+
+def download(package: str, version: str, place: Path) -> Path:
+    """Download a package into the folder ``place`` and return the file; raises GuestError."""
+    command = ["apt-get", "download", f"{package}={version}"]
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise GuestError(
+            f"downloading {package} {version} failed: {_apts_reason(done.stderr)}; "
+            "is there a network? if the lists of packages are old, run: sudo apt-get update"
+        )
+    return next(place.glob("*.deb"))
+
+
+def unpack(archive: Path, into: Path) -> None:
+    """Unpack a package's files into a folder; raises GuestError."""
+    if shutil.which("dpkg-deb") is None:
+        raise GuestError(f"unpacking {archive.name} needs dpkg-deb; install the package dpkg")
+    run(["dpkg-deb", "-x", str(archive), str(into)], into.parent, f"unpacking {archive.name}")
+
+
+def ask(*command: str) -> str:
+    """What a command prints, in English, whatever its exit code."""
+    environment = os.environ | {"LC_ALL": "C"}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment).stdout
+
+
+def run(command: list[str], place: Path, what: str) -> None:
+    """Run a command in the folder ``place``; raises GuestError with its last words."""
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise GuestError(f"{what} failed with exit code {done.returncode}: {_last_line(done.stderr or done.stdout)}")
+
+
+def _last_line(text: str) -> str:
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no output")
+
+
+def _apts_reason(text: str) -> str:
+    """apt's first error; its last words are advice that does not fit, or a warning."""
+    errors = re.findall(r"^E: (.*\S)", text, re.MULTILINE)
+    return errors[0] if errors else _last_line(text)
