@@ -86,7 +86,8 @@ def running(
     log = place / "kernel.log"
     heard, says = os.pipe()
     listens, told = os.pipe()
-    out, err = os.dup(output), os.dup(2)
+    copiers = contextlib.ExitStack()
+    out, err = _console(output, copiers), _console(2, copiers)
     arguments = [
         str(kernel.program),
         f"mem={memory >> 20}M",
@@ -111,7 +112,7 @@ def running(
         "--",
         str(place / "init"),
     ]
-    with contextlib.ExitStack() as held:
+    with copiers, contextlib.ExitStack() as held:
         with log.open("wb") as kernel_log:
             process = subprocess.Popen(
                 arguments,
@@ -128,6 +129,21 @@ def running(
         held.callback(os.close, told)
         held.callback(_end, process)
         yield Machine(process, log, heard, told)
+
+
+def _console(fd: int, copiers: contextlib.ExitStack) -> int:
+    """A descriptor through which the guest writes to ours.
+
+    Not a terminal, which the guest's kernel would set raw: deaf to Ctrl-C, and left so.
+    """
+    if not os.isatty(fd):
+        return os.dup(fd)
+    reads, writes = os.pipe()
+    copier = subprocess.Popen(["/bin/cat"], stdin=reads, stdout=fd, start_new_session=True)
+    os.close(reads)
+    # It ends when the last writer does.
+    copiers.callback(copier.wait)
+    return writes
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

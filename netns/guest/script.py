@@ -55,11 +55,13 @@ def render(job: Job) -> str:
         *(f"export {name}={shlex.quote(value)}" for name, value in _environment(job).items()),
         f"cd {shlex.quote(str(job.folder))}",
         *_outputs(job.terminal),
-        f"setsid -w {shlex.join(job.command)} </dev/null >$out 2>$err &",
+        # Or Ctrl-C would be ignored, as a shell has it for what it starts in the background (sh(1)).
+        f"env --default-signal=INT,QUIT setsid -w {shlex.join(job.command)} </dev/null >$out 2>$err 7>&- &",
         "command=$!",
         f"while read -r signal; do kill -$signal -$command; done <{LINE} 2>/dev/null &",
         "wait $command; code=$?",
-        "wait $outputs",
+        # Without any, it would wait for the loop above as well, which does not end.
+        '[ -z "$outputs" ] || wait $outputs',
         "sync",
         # Waits until the console has passed on all it was given (TCSADRAIN).
         f"for console in {OUT} {ERR}; do stty -F $console onlcr; done",
@@ -101,7 +103,8 @@ def _outputs(terminal: tuple[int, int] | None) -> list[str]:
     """Where stdout and stderr go: the consoles, through a pipe where the machine's are no terminals."""
     if terminal is not None:
         columns, lines = terminal
-        return [f"stty -F {OUT} cols {columns} rows {lines}", f"out={OUT} err={ERR} outputs="]
+        # Held open, since a terminal forgets its size when nobody has it open.
+        return [f"exec 7>{OUT}", f"stty -F {OUT} cols {columns} rows {lines}", f"out={OUT} err={ERR} outputs="]
     return [
         "mkfifo /run/out /run/err",
         f"cat /run/out >{OUT} & outputs=$!",

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
+import pty
 import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -144,3 +150,32 @@ def test_nothing_is_left_when_it_is_ended(number: signal.Signals) -> None:
 def test_a_folder_that_is_none_is_refused() -> None:
     code, out, err = warp("true", options=("--writable", "/nowhere"))
     assert (code, out, err) == (2, "", "halfopen: --writable '/nowhere' is no folder; name one that exists\n")
+
+
+def on_a_terminal(*command: str, keys: bytes = b"") -> tuple[int, bytes, bool]:
+    """Exit code, output, and whether the terminal was left as it was found; ``keys`` are pressed at the first word."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        # Not execv: readline, which pytest imports, puts COLUMNS into the environment behind Python's back.
+        os.execve(HALFOPEN[0], [*HALFOPEN, "warp", "--", *command], os.environ)
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 50, 132, 0, 0))
+    before, out = termios.tcgetattr(terminal), b""
+    # The end of a terminal whose other end is gone is EIO.
+    with contextlib.suppress(OSError):
+        while piece := os.read(terminal, 1000):
+            if keys and not out:
+                os.write(terminal, keys)
+            out += piece
+    alike = termios.tcgetattr(terminal) == before
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), out, alike
+
+
+def test_on_a_terminal_it_ends_with_the_command_and_leaves_the_terminal_as_it_was() -> None:
+    body = "import os, sys; print(os.get_terminal_size(), sys.stdout.isatty()); sys.exit(4)"
+    assert on_a_terminal(sys.executable, "-c", body) == (4, b"os.terminal_size(columns=132, lines=50) True\r\n", True)
+
+
+def test_ctrl_c_on_a_terminal_reaches_the_command() -> None:
+    body = "import time\ntry:\n  print('up')\n  while True: time.sleep(0.01)\nexcept KeyboardInterrupt: print('bye')"
+    assert on_a_terminal(sys.executable, "-c", body, keys=b"\x03") == (0, b"up\r\n^Cbye\r\n", True)
