@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from netns import _libc, isolation
-from netns.errors import GuestLostError, IsolationError
+from netns.errors import GuestError, GuestLostError, IsolationError
 from netns.guest import machine, script
 from netns.guest.cache import GuestKernel
 from netns.guest.machine import Machine
@@ -51,8 +51,10 @@ def run(boot: Boot) -> int:
     """Run the command in a guest and return its exit code; output, errors and Ctrl-C come through.
 
     Returns EXIT_GUEST, and says on stderr what happened, for a guest that panics or does not end in
-    time.
+    time. Raises GuestError if it cannot be booted where we are.
     """
+    _open_standard_files()
+    _require_folder()
     return in_private(lambda place: _run(boot, place))
 
 
@@ -67,6 +69,23 @@ def in_private(work: Callable[[Path], int]) -> int:
         return isolation.run(lambda: work(_PRIVATE) if _hide(_PRIVATE) else _in_a_folder(work))
     except IsolationError:
         return _in_a_folder(work)
+
+
+def _open_standard_files() -> None:
+    """Give the guest's consoles somewhere to write to where our caller has closed its standard files."""
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            # The lowest that is free, which is this one.
+            os.open(os.devnull, os.O_RDWR)
+
+
+def _require_folder() -> None:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise GuestError("the folder this was called from is gone; call it from one that exists") from None
 
 
 def _hide(folder: Path) -> bool:
@@ -93,10 +112,11 @@ def start(
         environment=os.environ | boot.environment,
         writable=boot.writable,
         terminal=terminal,
+        one_output=os.path.sameopenfile(output, 2),
         # The one use of this machine's wall clock: what it shows, the guest's shows.
         now=int(time.time()),
     )
-    (place / "init").write_text(script.render(job))
+    (place / "init").write_bytes(os.fsencode(script.render(job)))
     return machine.running(boot.kernel, place, output, virtual=boot.virtual, memory=boot.memory, seed=boot.seed)
 
 
@@ -116,7 +136,7 @@ def exit_code(guest: Machine, boot: Boot, until: float) -> int:
 
 
 def _run(boot: Boot, place: Path) -> int:
-    with start(boot, place, sys.stdout.fileno(), _terminal()) as guest:
+    with start(boot, place, 1, _terminal()) as guest:
         try:
             return _until_interrupted(guest, boot)
         except GuestLostError as lost:
@@ -138,7 +158,7 @@ def _until_interrupted(guest: Machine, boot: Boot) -> int:
 
 
 def _terminal() -> tuple[int, int] | None:
-    if not sys.stdout.isatty():
+    if not os.isatty(1):
         return None
     columns, lines = shutil.get_terminal_size()
     return columns, lines

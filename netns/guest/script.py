@@ -15,6 +15,12 @@ EXIT = "exit"
 #: Programs take a monotonic clock below a second for one that was never set (ping does): let it pass, it is free.
 _HEAD_START = 2
 
+_COMMAND = "$(command -v setsid) -w"
+_STREAMS = "</dev/null >$out 2>$err 7>&-"
+
+#: Seconds for which what the command leaves running may go on writing; a server would for ever.
+_AFTERLIFE = 60
+
 # glibc gives freed memory back and faults it in again; in a guest each fault costs as much as a hundred system calls.
 _KEEP_MEMORY = {
     "MALLOC_TRIM_THRESHOLD_": str(1 << 28),
@@ -37,6 +43,8 @@ class Job:
     """Folders of the machine's that it may write to."""
     terminal: tuple[int, int] | None = None
     """Columns and lines of the terminal that its output goes to, None if it goes to none."""
+    one_output: bool = False
+    """Whether its errors go where its output goes, so that they must stay in order."""
 
 
 def render(job: Job) -> str:
@@ -50,18 +58,16 @@ def render(job: Job) -> str:
         *_LOOPBACK,
         f"date -s @{job.now} >/dev/null",
         f"sleep {_HEAD_START}",
-        # What the kernel does not know of its own arguments it takes for the environment.
-        "unset mem uml_dir umid HOME TERM PWD OLDPWD",
-        *(f"export {name}={shlex.quote(value)}" for name, value in _environment(job).items()),
         f"cd {shlex.quote(str(job.folder))}",
-        *_outputs(job.terminal),
-        # Or Ctrl-C would be ignored, as a shell has it for what it starts in the background (sh(1)).
-        f"env --default-signal=INT,QUIT setsid -w {shlex.join(job.command)} </dev/null >$out 2>$err 7>&- &",
+        *_outputs(job),
+        # Only the command gets its environment, any name and all: a shell would act upon some (PATH, IFS). And Ctrl-C
+        # would be ignored, as a shell has it for what it starts in the background (sh(1)).
+        f"env -i --default-signal=INT,QUIT -- {_environment(job)} {_COMMAND} {shlex.join(job.command)} {_STREAMS} &",
         "command=$!",
         f"while read -r signal; do kill -$signal -$command; done <{LINE} 2>/dev/null &",
         "wait $command; code=$?",
         # Without any, it would wait for the loop above as well, which does not end.
-        '[ -z "$outputs" ] || wait $outputs',
+        f'[ -z "$outputs" ] || {{ {{ sleep {_AFTERLIFE}; kill $outputs; }} & wait $outputs; }}',
         "sync",
         # Waits until the console has passed on all it was given (TCSADRAIN).
         f"for console in {OUT} {ERR}; do stty -F $console onlcr; done",
@@ -90,21 +96,23 @@ def _writable(folder: Path) -> list[str]:
     return [f"mkdir -p {quoted} && mount -t hostfs -o {quoted} none {quoted}"]
 
 
-def _environment(job: Job) -> dict[str, str]:
-    names = {name: value for name, value in job.environment.items() if name.isidentifier()}
-    names |= _KEEP_MEMORY
+def _environment(job: Job) -> str:
+    values = {**job.environment, **_KEEP_MEMORY}
     if job.terminal is not None:
         columns, lines = job.terminal
-        names |= {"COLUMNS": str(columns), "LINES": str(lines)}
-    return names
+        values |= {"COLUMNS": str(columns), "LINES": str(lines)}
+    return shlex.join(f"{name}={value}" for name, value in values.items())
 
 
-def _outputs(terminal: tuple[int, int] | None) -> list[str]:
+def _outputs(job: Job) -> list[str]:
     """Where stdout and stderr go: the consoles, through a pipe where the machine's are no terminals."""
-    if terminal is not None:
-        columns, lines = terminal
+    err = OUT if job.one_output else ERR
+    if job.terminal is not None:
+        columns, lines = job.terminal
         # Held open, since a terminal forgets its size when nobody has it open.
-        return [f"exec 7>{OUT}", f"stty -F {OUT} cols {columns} rows {lines}", f"out={OUT} err={ERR} outputs="]
+        return [f"exec 7>{OUT}", f"stty -F {OUT} cols {columns} rows {lines}", f"out={OUT} err={err} outputs="]
+    if job.one_output:
+        return ["mkfifo /run/out", f"cat /run/out >{OUT} & outputs=$!", "out=/run/out err=/run/out"]
     return [
         "mkfifo /run/out /run/err",
         f"cat /run/out >{OUT} & outputs=$!",

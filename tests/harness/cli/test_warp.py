@@ -47,6 +47,51 @@ def test_output_and_errors_come_through_apart_and_as_they_are() -> None:
     assert warp("sh", "-c", "printf 'a\\nb\\tc'; echo wrong >&2") == (0, "a\nb\tc", "wrong\n")
 
 
+def test_output_and_errors_that_go_to_one_file_stay_in_order(tmp_path: Path) -> None:
+    body = "for n in 1 2 3; do echo out $n; echo err $n >&2; done"
+    with (tmp_path / "log").open("w") as log:
+        subprocess.run([*HALFOPEN, "warp", "--", "sh", "-c", body], stdout=log, stderr=log, check=True)
+    assert (tmp_path / "log").read_text() == "out 1\nerr 1\nout 2\nerr 2\nout 3\nerr 3\n"
+
+
+def test_what_is_no_text_comes_through_both_ways() -> None:
+    command: list[str | bytes] = [*HALFOPEN, "warp", "--", "printf", "%s", b"a\xff\xfeb"]
+    assert subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout == b"a\xff\xfeb"
+
+
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+def test_a_closed_standard_file_is_nobodys_trouble(closed: str) -> None:
+    call = f'exec "$@" {closed}'
+    command = ["sh", "-c", call, "sh", *HALFOPEN, "warp", "--", "sh", "-c", "echo out; echo err >&2; exit 3"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert done.stdout == ("" if "1" in closed else "out\n")
+    assert done.stderr == ("" if "2" in closed else "err\n")
+
+
+def test_any_environment_comes_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = {"IFS": "0123456789", "OPTIND": "x", "é": "e", "a.b": "c", "-i": "j", "LINES OF": "one\ntwo", "mem": "1"}
+    for name, value in odd.items():
+        monkeypatch.setenv(name, value)
+    body = f"import os; print([os.environ.get(name) for name in {list(odd)}])"
+    assert warp(sys.executable, "-c", body) == (0, f"{list(odd.values())}\n", "")
+
+
+def test_a_program_left_running_does_not_keep_it() -> None:
+    assert warp("sh", "-c", "while :; do sleep 1; done & echo up; exit 3") == (3, "up\n", "")
+
+
+def test_a_program_left_running_may_finish_what_it_writes() -> None:
+    assert warp("sh", "-c", "(sleep 5; echo late) & echo up") == (0, "up\nlate\n", "")
+
+
+def test_a_folder_that_is_gone_is_refused(tmp_path: Path) -> None:
+    call = 'rmdir "$PWD"; exec "$@"'
+    ran = halfopen("warp", "--", "true", cwd=tmp_path, under=("sh", "-c", call, "sh"))
+    why = "the folder this was called from is gone; call it from one that exists"
+    assert (ran.code, ran.out, ran.err) == (2, "", f"halfopen: {why}\n")
+
+
 def test_a_large_output_is_whole() -> None:
     code, out, _ = warp(sys.executable, "-c", "print('x' * 200_000)")
     assert (code, len(out)) == (0, 200_001)
