@@ -52,3 +52,10 @@ def test_a_terminal_has_its_size() -> None:
     assert "stty -F /dev/tty0 cols 132 rows 50" in text
     assert " COLUMNS=132 " in text
     assert "mkfifo" not in text
+
+
+def test_nothing_is_run_with_another_users_identity() -> None:
+    """To an ordinary user root's files are nobody's, and with the set-user-ID bit mount(8) would be too."""
+    mounts = [line for line in render(job()).splitlines() if "mount " in line]
+    assert all(line.startswith("setpriv --no-new-privs mount ") for line in mounts[:2])
+    assert mounts[1].endswith(" -o remount,bind,ro,nosuid /dev/root /")
