@@ -24,6 +24,8 @@ EXIT_GUEST = 69
 _INTERRUPTED = 130
 #: Seconds of wall time that an interrupted command may take to end by itself.
 _PATIENCE = 10.0
+#: What the guest mounts over the machine's.
+_OWN = ("/dev", "/proc", "/sys")
 #: Hidden, in a mount namespace of our own, by a tmpfs that nobody else sees.
 _PRIVATE = Path("/dev/shm")  # noqa: S108
 
@@ -54,7 +56,7 @@ def run(boot: Boot) -> int:
     time. Raises GuestError if it cannot be booted where we are.
     """
     _open_standard_files()
-    _require_folder()
+    _require_folders(boot.writable)
     return in_private(lambda place: _run(boot, place))
 
 
@@ -81,11 +83,21 @@ def _open_standard_files() -> None:
             os.open(os.devnull, os.O_RDWR)
 
 
-def _require_folder() -> None:
+def _require_folders(writable: Sequence[Path]) -> None:
+    """Refuse what the guest has of its own, where the machine's would silently be missing; raises GuestError."""
     try:
-        Path.cwd()
+        here = Path.cwd()
     except FileNotFoundError:
         raise GuestError("the folder this was called from is gone; call it from one that exists") from None
+    if _is_below(here, (*_OWN, "/run")) and not _is_below(here, writable):
+        raise GuestError(f"the guest has a /{here.parts[1]} of its own, without {str(here)!r}; start it elsewhere")
+    for folder in writable:
+        if folder == Path("/") or _is_below(folder, _OWN):
+            raise GuestError(f"{str(folder)!r} cannot be made writable in a guest; name a folder of files")
+
+
+def _is_below(folder: Path, places: Sequence[Path | str]) -> bool:
+    return any(folder.is_relative_to(place) for place in places)
 
 
 def _hide(folder: Path) -> bool:

@@ -224,3 +224,15 @@ def test_on_a_terminal_it_ends_with_the_command_and_leaves_the_terminal_as_it_wa
 def test_ctrl_c_on_a_terminal_reaches_the_command() -> None:
     body = "import time\ntry:\n  print('up')\n  while True: time.sleep(0.01)\nexcept KeyboardInterrupt: print('bye')"
     assert on_a_terminal(sys.executable, "-c", body, keys=b"\x03") == (0, b"up\r\n^Cbye\r\n", True)
+
+
+@pytest.mark.parametrize("folder", ["/", "/dev/shm", "/proc"])
+def test_a_folder_that_the_guest_has_of_its_own_is_refused(folder: str) -> None:
+    why = f"{folder!r} cannot be made writable in a guest; name a folder of files"
+    assert warp("true", options=("--writable", folder)) == (2, "", f"halfopen: {why}\n")
+
+
+def test_so_is_starting_in_one() -> None:
+    ran = halfopen("warp", "--", "true", cwd="/dev")
+    why = "the guest has a /dev of its own, without '/dev'; start it elsewhere"
+    assert (ran.code, ran.out, ran.err) == (2, "", f"halfopen: {why}\n")
