@@ -16,7 +16,7 @@ EXIT = "exit"
 _HEAD_START = 2
 
 _COMMAND = "$(command -v setsid) -w"
-_STREAMS = "</dev/null >$out 2>$err 7>&-"
+_STREAMS = "</dev/null >$out 2>$err 8>&-"
 
 #: Seconds for which what the command leaves running may go on writing; a server would for ever.
 _AFTERLIFE = 60
@@ -90,8 +90,11 @@ _MOUNTS = (
     "mount -t overlay -o lowerdir=/tmp,upperdir=/run/tmp/upper,workdir=/run/tmp/work overlay /tmp && chmod 1777 /tmp",
 )
 
-# Not every machine has iproute2.
-_LOOPBACK = ("if command -v ip >/dev/null; then ip link set lo up; fi",)
+# Not every machine has iproute2; perl every Debian has: SIOCSIFFLAGS, IFF_UP (netdevice(7)).
+_LOOPBACK = (
+    "if command -v ip >/dev/null; then ip link set lo up",
+    """else perl -e 'socket(S, 2, 2, 0); ioctl(S, 0x8914, $_ = pack("a16sx22", "lo", 1))'; fi""",
+)
 
 
 def _writable(folder: Path) -> list[str]:
@@ -113,7 +116,7 @@ def _outputs(job: Job) -> list[str]:
     if job.terminal is not None:
         columns, lines = job.terminal
         # Held open, since a terminal forgets its size when nobody has it open.
-        return [f"exec 7>{OUT}", f"stty -F {OUT} cols {columns} rows {lines}", f"out={OUT} err={err} outputs="]
+        return [f"exec 8>{OUT}", f"stty -F {OUT} cols {columns} rows {lines}", f"out={OUT} err={err} outputs="]
     if job.one_output:
         return ["mkfifo /run/out", f"cat /run/out >{OUT} & outputs=$!", "out=/run/out err=/run/out"]
     return [

@@ -198,7 +198,7 @@ def test_a_folder_that_is_none_is_refused() -> None:
 
 
 def on_a_terminal(*command: str, keys: bytes = b"") -> tuple[int, bytes, bool]:
-    """Exit code, output, and whether the terminal was left as it was found; ``keys`` are pressed at the first word."""
+    """Exit code, output, and whether the terminal was left as it was; ``keys`` are pressed after the first line."""
     pid, terminal = pty.fork()
     if pid == 0:
         # Not execv: readline, which pytest imports, puts COLUMNS into the environment behind Python's back.
@@ -208,9 +208,10 @@ def on_a_terminal(*command: str, keys: bytes = b"") -> tuple[int, bytes, bool]:
     # The end of a terminal whose other end is gone is EIO.
     with contextlib.suppress(OSError):
         while piece := os.read(terminal, 1000):
-            if keys and not out:
-                os.write(terminal, keys)
             out += piece
+            if keys and b"\n" in out:
+                os.write(terminal, keys)
+                keys = b""
     alike = termios.tcgetattr(terminal) == before
     os.close(terminal)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), out, alike
