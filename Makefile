@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: matrix test lint bench kernel clean
+.PHONY: matrix test lint bench fidelity kernel clean
 .DEFAULT_GOAL := matrix
 
 matrix: $(READY)
@@ -26,6 +26,9 @@ kernel: $(READY)
 
 bench: $(READY)
 	@$(BIN)/python -m benchmarks
+
+fidelity: $(READY)
+	@$(BIN)/python -m benchmarks.fidelity --write
 
 clean:
 	rm -rf $(VENV) out .tox .mypy_cache .ruff_cache .pytest_cache

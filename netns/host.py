@@ -55,6 +55,10 @@ class Host:
         asking = netlink.message(request.kind, request.flags | netlink.NLM_F_DUMP, request.body)
         return list(netlink.dump(self._rtnetlink, asking, request.what))
 
+    def is_running(self, index: int) -> bool:
+        """Whether an interface of the host passes packets on; raises OSError."""
+        return rtnetlink.is_running(netlink.ask(self._rtnetlink, rtnetlink.state(index)))
+
     @contextlib.contextmanager
     def rtnetlink(self) -> Iterator[IPRoute]:
         """pyroute2's rtnetlink of this host, for the calling thread and only within the context."""

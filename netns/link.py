@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,6 +14,9 @@ from netns.host import Host
 from netns.impairment import Impairment, differences
 from netns.netlink import Request
 from netns.shaping import Effect, Shaper
+
+#: Seconds that the kernel may take to bring an interface up, and between two looks.
+_PATIENCE, _PAUSE = 10.0, 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,7 @@ class Link:
         try:
             a.host.configure(wire, *_settings(a, b))
             b.host.configure(*_settings(b, a))
+            _await_running(a, b)
         except BaseException:
             with contextlib.suppress(OSError):
                 a.host.configure(rtnetlink.delete(a.index))
@@ -114,6 +119,20 @@ class Link:
             f"the link between {self.a.host.name!r} and {self.b.host.name!r} ends at no router: "
             "a cut needs one, since a drop at an end would be seen by that end's own TCP"
         )
+
+
+def _await_running(*ends: End) -> None:
+    """Wait until both ends pass packets on; until then the kernel drops them without a word.
+
+    It gives an interface its queue in the background (net/core/link_watch.c), and on a virtual clock not
+    before somebody sleeps. Raises LabError if it does not.
+    """
+    until = time.monotonic() + _PATIENCE
+    for end in ends:
+        while not end.host.is_running(end.index):
+            if time.monotonic() > until:
+                raise LabError(f"interface {end.interface} of host {end.host.name!r} did not come up in {_PATIENCE:g}s")
+            time.sleep(_PAUSE)
 
 
 def _settings(near: End, far: End) -> list[Request]:

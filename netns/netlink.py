@@ -112,6 +112,15 @@ def dump(sock: socket.socket, request: bytes, what: str) -> Iterator[memoryview]
             yield body
 
 
+def ask(sock: socket.socket, asked: Request) -> memoryview:
+    """The body of the one answer to a request for one thing; raises OSError."""
+    sock.send(message(asked.kind, asked.flags, asked.body))
+    kind, body = next(messages(memoryview(sock.recv(1 << 16))))
+    if kind == NLMSG_ERROR:
+        raise_for_error(body, asked.what)
+    return body
+
+
 def call(sock: socket.socket, *requests: Request) -> None:
     """Ask for all of ``requests`` in one datagram, in this order; raises OSError for the first that is refused.
 

@@ -15,6 +15,7 @@ from netns.netlink import Request, attribute, nest
 # include/uapi/linux/rtnetlink.h
 _RTM_NEWLINK = 16
 _RTM_DELLINK = 17
+_RTM_GETLINK = 18
 _RTM_SETLINK = 19
 _RTM_NEWADDR = 20
 _RTM_NEWROUTE = 24
@@ -26,6 +27,7 @@ _RTA_GATEWAY = 5
 # if_link.h, veth.h, ip.h
 _IFLA_ADDRESS = 1
 _IFLA_IFNAME = 3
+_IFLA_OPERSTATE = 16
 _IFLA_LINKINFO = 18
 _IFLA_AF_SPEC = 26
 _IFLA_NET_NS_FD = 28
@@ -36,6 +38,7 @@ _IFLA_INET_CONF = 1
 _IPV4_DEVCONF_FORWARDING = 1
 _VETH_INFO_PEER = 1
 _IFF_UP = 1
+_IF_OPER_UP = 6
 # if_addr.h, neighbour.h
 _IFA_ADDRESS = 1
 _IFA_LOCAL = 2
@@ -71,6 +74,17 @@ def delete(index: int) -> Request:
 def up(index: int) -> Request:
     """Set an interface up."""
     return Request(f"setting interface {index} up", _RTM_SETLINK, _IFINFOMSG.pack(0, 0, index, _IFF_UP, _IFF_UP))
+
+
+def state(index: int) -> Request:
+    """What there is to know of an interface."""
+    return Request(f"the state of interface {index}", _RTM_GETLINK, _IFINFOMSG.pack(0, 0, index, 0, 0))
+
+
+def is_running(answer: memoryview) -> bool:
+    """Whether an interface of that :func:`state` passes packets on (RFC 2863, ifOperStatus)."""
+    operational = netlink.find_attribute(answer, _IFINFOMSG.size, _IFLA_OPERSTATE)
+    return operational is not None and operational[0] == _IF_OPER_UP
 
 
 def forwarding(index: int) -> Request:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from netns import _libc, isolation
-from netns.errors import GuestLostError, IsolationError
+from netns.errors import GuestError, GuestLostError, IsolationError
 from netns.guest import machine, modules, script
 from netns.guest.cache import GuestKernel
 from netns.guest.machine import Machine
@@ -24,6 +24,8 @@ EXIT_GUEST = 69
 _INTERRUPTED = 130
 #: Seconds of wall time that an interrupted command may take to end by itself.
 _PATIENCE = 10.0
+#: What the guest mounts over the machine's.
+_OWN = ("/dev", "/proc", "/sys")
 #: Hidden, in a mount namespace of our own, by a tmpfs that nobody else sees.
 _PRIVATE = Path("/dev/shm")  # noqa: S108
 
@@ -51,8 +53,10 @@ def run(boot: Boot) -> int:
     """Run the command in a guest and return its exit code; output, errors and Ctrl-C come through.
 
     Returns EXIT_GUEST, and says on stderr what happened, for a guest that panics or does not end in
-    time.
+    time. Raises GuestError if it cannot be booted where we are.
     """
+    _open_standard_files()
+    _require_folders(boot.writable)
     return in_private(lambda place: _run(boot, place))
 
 
@@ -67,6 +71,33 @@ def in_private(work: Callable[[Path], int]) -> int:
         return isolation.run(lambda: work(_PRIVATE) if _hide(_PRIVATE) else _in_a_folder(work))
     except IsolationError:
         return _in_a_folder(work)
+
+
+def _open_standard_files() -> None:
+    """Give the guest's consoles somewhere to write to where our caller has closed its standard files."""
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            # The lowest that is free, which is this one.
+            os.open(os.devnull, os.O_RDWR)
+
+
+def _require_folders(writable: Sequence[Path]) -> None:
+    """Refuse what the guest has of its own, where the machine's would silently be missing; raises GuestError."""
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:
+        raise GuestError("the folder this was called from is gone; call it from one that exists") from None
+    if _is_below(here, (*_OWN, "/run")) and not _is_below(here, writable):
+        raise GuestError(f"the guest has a /{here.parts[1]} of its own, without {str(here)!r}; start it elsewhere")
+    for folder in writable:
+        if folder == Path("/") or _is_below(folder, _OWN):
+            raise GuestError(f"{str(folder)!r} cannot be made writable in a guest; name a folder of files")
+
+
+def _is_below(folder: Path, places: Sequence[Path | str]) -> bool:
+    return any(folder.is_relative_to(place) for place in places)
 
 
 def _hide(folder: Path) -> bool:
@@ -93,12 +124,13 @@ def start(
         environment=os.environ | boot.environment,
         writable=boot.writable,
         terminal=terminal,
+        one_output=os.path.sameopenfile(output, 2),
         # The one use of this machine's wall clock: what it shows, the guest's shows.
         now=int(time.time()),
         virtual=boot.virtual,
         loader=modules.loader(boot.kernel.modules),
     )
-    (place / "init").write_text(script.render(job))
+    (place / "init").write_bytes(os.fsencode(script.render(job)))
     return machine.running(boot.kernel, place, output, virtual=boot.virtual, memory=boot.memory, seed=boot.seed)
 
 
@@ -119,7 +151,7 @@ def exit_code(guest: Machine, boot: Boot, until: float) -> int:
 
 
 def _run(boot: Boot, place: Path) -> int:
-    with start(boot, place, sys.stdout.fileno(), _terminal()) as guest:
+    with start(boot, place, 1, _terminal()) as guest:
         try:
             return _until_interrupted(guest, boot)
         except GuestLostError as lost:
@@ -143,7 +175,7 @@ def _until_interrupted(guest: Machine, boot: Boot) -> int:
 
 
 def _terminal() -> tuple[int, int] | None:
-    if not sys.stdout.isatty():
+    if not os.isatty(1):
         return None
     columns, lines = shutil.get_terminal_size()
     return columns, lines

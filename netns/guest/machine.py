@@ -138,8 +138,9 @@ def running(
     log = place / "kernel.log"
     heard, says = os.pipe()
     listens, told = os.pipe()
-    wires = Wires(os.dup(output), os.dup(2), listens, says)
-    with contextlib.ExitStack() as held:
+    copiers = contextlib.ExitStack()
+    wires = Wires(_console(output, copiers), _console(2, copiers), listens, says)
+    with copiers, contextlib.ExitStack() as held:
         with log.open("wb") as kernel_log:
             process = subprocess.Popen(
                 arguments(kernel, place, wires, virtual=virtual, memory=memory),
@@ -156,6 +157,21 @@ def running(
         held.callback(os.close, told)
         held.callback(_end, process)
         yield Machine(process, log, heard, told)
+
+
+def _console(fd: int, copiers: contextlib.ExitStack) -> int:
+    """A descriptor through which the guest writes to ours.
+
+    Not a terminal, which the guest's kernel would set raw: deaf to Ctrl-C, and left so.
+    """
+    if not os.isatty(fd):
+        return os.dup(fd)
+    reads, writes = os.pipe()
+    copier = subprocess.Popen(["/bin/cat"], stdin=reads, stdout=fd, start_new_session=True)
+    os.close(reads)
+    # It ends when the last writer does.
+    copiers.callback(copier.wait)
+    return writes
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

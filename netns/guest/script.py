@@ -18,6 +18,13 @@ LISTENING, EXIT = "listening", "exit"
 _HEAD_START_FREE = "sleep 2"
 _HEAD_START_REAL = 'while read -r up _ </proc/uptime && [ "${up%%.*}" -lt 1 ]; do sleep 0.1; done'
 
+# Found by the shell's own path: with the command's it might not be.
+_SESSION = "$(command -v setsid)"
+_STREAMS = "</dev/null >$out 2>$err 7<&- 8>&-"
+
+#: Seconds for which what the command leaves running may go on writing; a server would for ever.
+_AFTERLIFE = 60
+
 # glibc gives freed memory back and faults it in again; in a guest each fault costs as much as a hundred system calls.
 _KEEP_MEMORY = {
     "MALLOC_TRIM_THRESHOLD_": str(1 << 28),
@@ -44,6 +51,8 @@ class Job:
     """Whether waiting is free."""
     loader: Sequence[str] = ()
     """The command that loads the kernel's modules, empty where there are none."""
+    one_output: bool = False
+    """Whether its errors go where its output goes, so that they must stay in order."""
 
 
 def render(job: Job) -> str:
@@ -61,20 +70,19 @@ def render(job: Job) -> str:
         f"exec 7<{LINE}",
         *_LOOPBACK,
         *([f"date -s @{job.now} >/dev/null", _HEAD_START_FREE] if job.virtual else [_HEAD_START_REAL]),
-        # What the kernel does not know of its own arguments it takes for the environment.
-        "unset mem uml_dir umid HOME TERM PWD OLDPWD",
-        *(f"export {name}={shlex.quote(value)}" for name, value in _environment(job).items()),
         f"cd {shlex.quote(str(job.folder))}",
-        *_outputs(job.terminal),
-        # Not in the background: there a shell has its commands ignore SIGINT (POSIX, Shell Command Language, 2.11).
+        *_outputs(job),
         f"echo {LISTENING} >{LINE}",
+        # Not in the background: there a shell has its commands ignore SIGINT (POSIX, Shell Command Language, 2.11).
         "(",
         "read -r command rest </proc/self/stat",
         "(while read -r signal; do kill -$signal -$command || kill -$signal $command; done <&7 2>/dev/null &)",
-        f"exec setsid {shlex.join(job.command)} </dev/null >$out 2>$err 7<&-",
+        # Only the command gets its environment, any name and all: a shell would act upon some (PATH, IFS).
+        f"exec env -i -- {_environment(job)} {_SESSION} {shlex.join(job.command)} {_STREAMS}",
         ")",
         "code=$?",
-        "wait $outputs",
+        # Without any, it would wait for the loop above as well, which does not end.
+        f'[ -z "$outputs" ] || {{ {{ sleep {_AFTERLIFE}; kill $outputs; }} & wait $outputs; }}',
         "sync",
         # Waits until the console has passed on all it was given (TCSADRAIN).
         f"for console in {OUT} {ERR}; do stty -F $console onlcr; done",
@@ -105,8 +113,11 @@ _PRIVATE = (
     "mount -t overlay -o lowerdir=/tmp,upperdir=/run/tmp/upper,workdir=/run/tmp/work overlay /tmp && chmod 1777 /tmp",
 )
 
-# Not every machine has iproute2.
-_LOOPBACK = ("if command -v ip >/dev/null; then ip link set lo up; fi",)
+# Not every machine has iproute2; perl every Debian has: SIOCSIFFLAGS, IFF_UP (netdevice(7)).
+_LOOPBACK = (
+    "if command -v ip >/dev/null; then ip link set lo up",
+    """else perl -e 'socket(S, 2, 2, 0); ioctl(S, 0x8914, $_ = pack("a16sx22", "lo", 1))'; fi""",
+)
 
 
 def _load(job: Job) -> list[str]:
@@ -119,20 +130,23 @@ def _writable(folder: Path) -> list[str]:
     return [f"mkdir -p {quoted} && mount -t hostfs -o {quoted} none {quoted}"]
 
 
-def _environment(job: Job) -> dict[str, str]:
-    names = {name: value for name, value in job.environment.items() if name.isidentifier()}
-    names |= _KEEP_MEMORY
+def _environment(job: Job) -> str:
+    values = {**job.environment, **_KEEP_MEMORY}
     if job.terminal is not None:
         columns, lines = job.terminal
-        names |= {"COLUMNS": str(columns), "LINES": str(lines)}
-    return names
+        values |= {"COLUMNS": str(columns), "LINES": str(lines)}
+    return shlex.join(f"{name}={value}" for name, value in values.items())
 
 
-def _outputs(terminal: tuple[int, int] | None) -> list[str]:
+def _outputs(job: Job) -> list[str]:
     """Where stdout and stderr go: the consoles, through a pipe where the machine's are no terminals."""
-    if terminal is not None:
-        columns, lines = terminal
-        return [f"stty -F {OUT} cols {columns} rows {lines}", f"out={OUT} err={ERR} outputs="]
+    err = OUT if job.one_output else ERR
+    if job.terminal is not None:
+        columns, lines = job.terminal
+        # Held open, since a terminal forgets its size when nobody has it open.
+        return [f"exec 8>{OUT}", f"stty -F {OUT} cols {columns} rows {lines}", f"out={OUT} err={err} outputs="]
+    if job.one_output:
+        return ["mkfifo /run/out", f"cat /run/out >{OUT} & outputs=$!", "out=/run/out err=/run/out"]
     return [
         "mkfifo /run/out /run/err",
         f"cat /run/out >{OUT} & outputs=$!",

@@ -18,7 +18,7 @@ from netns.shaping import Effect
 from netns.units import BitRate, Duration
 from tests.isolated import isolated
 from tests.machine import needs_labs
-from tests.netns.network import Network, ask, connection, eventually, fill, network, receive, sample_of
+from tests.netns.network import PORT, Network, ask, connection, eventually, fill, network, receive, sample_of
 
 pytestmark = needs_labs
 
@@ -152,6 +152,24 @@ def test_a_rate_limit_holds_back_the_direction_it_was_asked_for() -> None:
         assert [qdisc.get("kind") for qdisc in ask(net.client, "get_qdiscs", net.near.end(net.client).index)] == [
             "noqueue"
         ]
+
+
+@isolated
+def test_a_full_frame_passes_at_every_rate() -> None:
+    """A bucket that holds less than a frame drops it for ever, and at 64 kbit/s a byte is less than a tick."""
+    with network() as net:
+        with net.client.entered():
+            receiver = socket.socket(type=socket.SOCK_DGRAM)
+        with net.server.entered():
+            sender = socket.socket(type=socket.SOCK_DGRAM)
+        with receiver, sender:
+            receiver.bind(("", PORT))
+            receiver.settimeout(10)
+            sender.connect((net.near.end(net.client).ip, PORT))
+            for kilobits in (32, 64, 128, 256, 1000):
+                net.near.impair(net.client, Impairment(rate=units.bit_rate(f"{kilobits}kbit")))
+                sender.send(bytes(1472))  # 1514 with its headers
+                assert len(receiver.recv(1500)) == 1472
 
 
 def held_back(host: Host, index: int) -> int:

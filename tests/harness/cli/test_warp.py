@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
+import pty
 import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -39,6 +45,51 @@ def test_the_exit_code_comes_through(code: int) -> None:
 
 def test_output_and_errors_come_through_apart_and_as_they_are() -> None:
     assert warp("sh", "-c", "printf 'a\\nb\\tc'; echo wrong >&2") == (0, "a\nb\tc", "wrong\n")
+
+
+def test_output_and_errors_that_go_to_one_file_stay_in_order(tmp_path: Path) -> None:
+    body = "for n in 1 2 3; do echo out $n; echo err $n >&2; done"
+    with (tmp_path / "log").open("w") as log:
+        subprocess.run([*HALFOPEN, "warp", "--", "sh", "-c", body], stdout=log, stderr=log, check=True)
+    assert (tmp_path / "log").read_text() == "out 1\nerr 1\nout 2\nerr 2\nout 3\nerr 3\n"
+
+
+def test_what_is_no_text_comes_through_both_ways() -> None:
+    command: list[str | bytes] = [*HALFOPEN, "warp", "--", "printf", "%s", b"a\xff\xfeb"]
+    assert subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout == b"a\xff\xfeb"
+
+
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+def test_a_closed_standard_file_is_nobodys_trouble(closed: str) -> None:
+    call = f'exec "$@" {closed}'
+    command = ["sh", "-c", call, "sh", *HALFOPEN, "warp", "--", "sh", "-c", "echo out; echo err >&2; exit 3"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert done.stdout == ("" if "1" in closed else "out\n")
+    assert done.stderr == ("" if "2" in closed else "err\n")
+
+
+def test_any_environment_comes_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = {"IFS": "0123456789", "OPTIND": "x", "é": "e", "a.b": "c", "-i": "j", "LINES OF": "one\ntwo", "mem": "1"}
+    for name, value in odd.items():
+        monkeypatch.setenv(name, value)
+    body = f"import os; print([os.environ.get(name) for name in {list(odd)}])"
+    assert warp(sys.executable, "-c", body) == (0, f"{list(odd.values())}\n", "")
+
+
+def test_a_program_left_running_does_not_keep_it() -> None:
+    assert warp("sh", "-c", "while :; do sleep 1; done & echo up; exit 3") == (3, "up\n", "")
+
+
+def test_a_program_left_running_may_finish_what_it_writes() -> None:
+    assert warp("sh", "-c", "(sleep 5; echo late) & echo up") == (0, "up\nlate\n", "")
+
+
+def test_a_folder_that_is_gone_is_refused(tmp_path: Path) -> None:
+    call = 'rmdir "$PWD"; exec "$@"'
+    ran = halfopen("warp", "--", "true", cwd=tmp_path, under=("sh", "-c", call, "sh"))
+    why = "the folder this was called from is gone; call it from one that exists"
+    assert (ran.code, ran.out, ran.err) == (2, "", f"halfopen: {why}\n")
 
 
 def test_a_large_output_is_whole() -> None:
@@ -153,3 +204,45 @@ def test_ctrl_c_reaches_the_command_which_may_end_in_its_own_way() -> None:
 def test_a_folder_that_is_none_is_refused() -> None:
     code, out, err = warp("true", options=("--writable", "/nowhere"))
     assert (code, out, err) == (2, "", "halfopen: --writable '/nowhere' is no folder; name one that exists\n")
+
+
+def on_a_terminal(*command: str, keys: bytes = b"") -> tuple[int, bytes, bool]:
+    """Exit code, output, and whether the terminal was left as it was; ``keys`` are pressed after the first line."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        # Not execv: readline, which pytest imports, puts COLUMNS into the environment behind Python's back.
+        os.execve(HALFOPEN[0], [*HALFOPEN, "warp", "--", *command], os.environ)
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 50, 132, 0, 0))
+    before, out = termios.tcgetattr(terminal), b""
+    # The end of a terminal whose other end is gone is EIO.
+    with contextlib.suppress(OSError):
+        while piece := os.read(terminal, 1000):
+            out += piece
+            if keys and b"\n" in out:
+                os.write(terminal, keys)
+                keys = b""
+    alike = termios.tcgetattr(terminal) == before
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), out, alike
+
+
+def test_on_a_terminal_it_ends_with_the_command_and_leaves_the_terminal_as_it_was() -> None:
+    body = "import os, sys; print(os.get_terminal_size(), sys.stdout.isatty()); sys.exit(4)"
+    assert on_a_terminal(sys.executable, "-c", body) == (4, b"os.terminal_size(columns=132, lines=50) True\r\n", True)
+
+
+def test_ctrl_c_on_a_terminal_reaches_the_command() -> None:
+    body = "import time\ntry:\n  print('up')\n  while True: time.sleep(0.01)\nexcept KeyboardInterrupt: print('bye')"
+    assert on_a_terminal(sys.executable, "-c", body, keys=b"\x03") == (0, b"up\r\n^Cbye\r\n", True)
+
+
+@pytest.mark.parametrize("folder", ["/", "/dev/shm", "/proc"])
+def test_a_folder_that_the_guest_has_of_its_own_is_refused(folder: str) -> None:
+    why = f"{folder!r} cannot be made writable in a guest; name a folder of files"
+    assert warp("true", options=("--writable", folder)) == (2, "", f"halfopen: {why}\n")
+
+
+def test_so_is_starting_in_one() -> None:
+    ran = halfopen("warp", "--", "true", cwd="/dev")
+    why = "the guest has a /dev of its own, without '/dev'; start it elsewhere"
+    assert (ran.code, ran.out, ran.err) == (2, "", f"halfopen: {why}\n")

@@ -1,0 +1,67 @@
+"""``python -m benchmarks.fidelity``: measures on each kernel, prints tables; ``--write`` puts them into the docs."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import re
+import sys
+from pathlib import Path
+
+from benchmarks.fidelity import tables
+from benchmarks.fidelity.kernels import Kernel, measure
+from benchmarks.fidelity.readings import Report
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "clock.md"
+BEGIN, END = "<!-- fidelity: begin (make fidelity) -->", "<!-- fidelity: end -->"
+
+_PARTS = ("waits", "clocks", "tcp", "network")
+#: What each kernel is asked for; a minute of waiting is for those that skip it.
+_ASKED = {Kernel.VIRTUAL: (*_PARTS, "long-waits"), Kernel.REAL: _PARTS, Kernel.HOST: _PARTS}
+
+
+def run() -> str:
+    """Measure everything and return it as text, with what it was measured on."""
+    reports = {kernel: measure(kernel, *parts) for kernel, parts in _ASKED.items()}
+    return f"{_where(reports)}\n\n{tables.everything(reports)}"
+
+
+def _where(reports: dict[Kernel, Report]) -> str:
+    guest, host = reports[Kernel.VIRTUAL], reports[Kernel.HOST]
+    return (
+        f"Measured on {datetime.datetime.now(datetime.UTC):%Y-%m-%d} by `make fidelity` on {_processor()} with "
+        f"{os.cpu_count()} cores: guest Linux {guest.release} (HZ={1 / guest.jiffy:.0f}), the machine's own Linux "
+        f"{host.release} (HZ={1 / host.jiffy:.0f}), Python {platform.python_version()}."
+    )
+
+
+def _processor() -> str:
+    found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    return found[1] if found else platform.machine()
+
+
+def replaced(document: str, text: str) -> str:
+    """The document with ``text`` between its markers."""
+    before, begin, rest = document.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    assert begin, f"{BEGIN} is not in {DOCUMENT}"
+    assert end, f"{END} is not in {DOCUMENT}"
+    return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
+
+
+def main(arguments: list[str]) -> int:
+    if arguments not in ([], ["--write"]):
+        print(
+            f"unknown arguments {arguments}: there is --write, which puts the tables into {DOCUMENT}", file=sys.stderr
+        )
+        return 2
+    text = run()
+    print(text)
+    if arguments:
+        DOCUMENT.write_text(replaced(DOCUMENT.read_text(), text))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
