@@ -93,7 +93,7 @@ def run_all(
     effort = _Effort(call, jobs, views, guests, on_hello, on_done)
     shares = spread(jobs, guests.count)
     pool = concurrent.futures.ThreadPoolExecutor(max_workers=len(shares))
-    running = [pool.submit(effort.run_share, share, place / f"guest-{n}") for n, share in enumerate(shares)]
+    running = [pool.submit(effort.run_share, n, share, place / f"guest-{n}") for n, share in enumerate(shares)]
     try:
         for future in concurrent.futures.as_completed(running):
             future.result()
@@ -139,14 +139,14 @@ class _Effort:
             for machine in self._machines:
                 machine.process.kill()
 
-    def run_share(self, numbers: list[int], place: Path) -> None:
-        """Boot a guest for these jobs and take in what it says until it is done."""
+    def run_share(self, number: int, numbers: list[int], place: Path) -> None:
+        """Boot the guest of this ``number`` for these jobs and take in what it says until it is done."""
         work = _Work(numbers, place / "part")
         work.folder.mkdir(parents=True)
         part = Part(self._call, numbers, _TELL_EVERY[self._guests.virtual])
         (work.folder / guest_part.PART).write_bytes(msgspec.json.encode(part))
         read, write = os.pipe()
-        boot = self._boot(work)
+        boot = self._boot(number, work)
         with os.fdopen(read, "rb") as said:
             with booting.start(boot, place, write) as guest:
                 os.close(write)
@@ -163,7 +163,7 @@ class _Effort:
         if code or not set(numbers) <= set(self.done):
             raise GuestLostError(f"a guest's part of the runs ended with exit code {code} before it was done")
 
-    def _boot(self, work: _Work) -> Boot:
+    def _boot(self, number: int, work: _Work) -> Boot:
         real_time = sum(hold(self._jobs[n].scenario, self._jobs[n].terms) for n in work.numbers)
         return Boot(
             kernel=self._guests.kernel,
@@ -174,6 +174,7 @@ class _Effort:
             memory=_MEMORY,
             virtual=self._guests.virtual,
             seed=self._call.seed,
+            processor=number,
             # The order of sets and dicts is drawn from the seed too.
             environment={"PYTHONHASHSEED": str(self._call.seed % 2**32)},
         )

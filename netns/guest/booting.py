@@ -45,6 +45,8 @@ class Boot:
     """Whether time passes only when somebody waits for it."""
     seed: int | None = None
     """What its random numbers are drawn from; None: from the machine's."""
+    processor: int = field(default_factory=os.getpid)
+    """The number of the processor it runs on, counted round; by default any."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """What the command finds there beside our own environment."""
 
@@ -131,7 +133,15 @@ def start(
         loader=modules.loader(boot.kernel.modules),
     )
     (place / "init").write_bytes(os.fsencode(script.render(job)))
-    return machine.running(boot.kernel, place, output, virtual=boot.virtual, memory=boot.memory, seed=boot.seed)
+    return machine.running(
+        boot.kernel,
+        place,
+        output,
+        virtual=boot.virtual,
+        memory=boot.memory,
+        seed=boot.seed,
+        processor=boot.processor,
+    )
 
 
 def exit_code(guest: Machine, boot: Boot, until: float) -> int:

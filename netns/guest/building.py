@@ -33,6 +33,14 @@ _PACKAGES = r"^linux-source-[0-9.]+$"
 #: Lines that make prints for a kernel of our configuration; only the estimate depends on it.
 _STEPS = 1100
 
+# By whom and when it was built is mixed into a kernel's random numbers (Documentation/kbuild/reproducible-builds.rst).
+_REPRODUCIBLE = (
+    "KBUILD_BUILD_TIMESTAMP=2000-01-01",
+    "KBUILD_BUILD_USER=halfopen",
+    "KBUILD_BUILD_HOST=halfopen",
+    "KBUILD_BUILD_VERSION=1",
+)
+
 Progress = Callable[[float], None]
 """Is told how much of a build is done, between 0 and 1."""
 
@@ -112,7 +120,7 @@ def build(tarball: Fetch, name: str, progress: Progress) -> GuestKernel:
         run(["tar", "-xf", str(source.tarball), "-C", str(tree), "--strip-components=1"], place, "unpacking the source")
         seeded = make_seedable(tree)
         version = ask("make", "-s", "-C", str(tree), "kernelversion").strip()
-        make = ["make", "-C", str(tree), "ARCH=um", f"-j{os.cpu_count()}"]
+        make = ["make", "-C", str(tree), "ARCH=um", f"-j{os.cpu_count()}", *_REPRODUCIBLE]
         run([*make, "allnoconfig", f"KCONFIG_ALLCONFIG={cache.FRAGMENT}"], place, "configuring")
         for done, _ in enumerate(_lines([*make, "linux"], place)):
             progress(min(done / _STEPS, 1.0))

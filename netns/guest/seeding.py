@@ -4,7 +4,7 @@ A guest kernel asks the machine it runs on for randomness (os_getrandom in arch/
 5.19), at boot and whenever a processor with such an instruction would use it. From there come ports,
 sequence numbers, the delays of IPv6's address checks, and every /dev/urandom. Where the environment of
 the kernel's process holds a seed, they come from that, and from nothing else: neither interrupts, which
-the machine's doings time, nor the wall clock's setting are mixed in.
+the machine's doings time, nor the wall clock's setting, nor the command line are mixed in.
 """
 
 from __future__ import annotations
@@ -63,6 +63,8 @@ _EDITS = (
         "return getrandom(buf, len, flags);\n}\n",
         "return seeded_random(buf, len, flags);\n}\n",
     ),
+    # It names file descriptors and folders of the machine's.
+    _Edit("drivers/char/random.c", "\t_mix_pool_bytes(command_line, strlen(command_line));\n", ""),
     _Edit(
         "drivers/char/random.c",
         "void add_interrupt_randomness(int irq)\n{\n",

@@ -12,6 +12,11 @@ ssize_t os_getrandom(void *buf, size_t len, unsigned int flags)
 }
 """
 RANDOM = """
+void __init random_init_early(const char *command_line)
+{
+	_mix_pool_bytes(command_line, strlen(command_line));
+}
+
 void add_device_randomness(const void *buf, size_t len)
 {
 	mix(buf, len);
@@ -42,6 +47,7 @@ def test_randomness_is_the_seeds_alone(tmp_path: Path) -> None:
     assert util.endswith("{\n\treturn seeded_random(buf, len, flags);\n}\n")
     assert util.index("static ssize_t seeded_random(") < util.index("ssize_t os_getrandom(")
     assert "(const void *buf, size_t len)\n{\n\treturn;\n\tmix" in random
+    assert "{\n}\n\nvoid add_device" in random
     assert "(int irq)\n{\n\treturn;\n\tfast_mix" in random
 
 
