@@ -13,6 +13,7 @@ from harness.cli.console import console as make_console
 from harness.cli.exits import isolated
 from netns import capabilities
 from netns.errors import IsolationError, LabError
+from netns.guest import cache
 from netns.lab import Lab, kernel_has_discipline
 
 _OK, _LACKING = 0, 1
@@ -35,7 +36,9 @@ def doctor() -> int:
     try:
         return isolated(lambda: _report(console, [attempt(*probe) for probe in _PROBES]))
     except IsolationError as error:
-        return _report(console, [Check("namespaces", str(error), ok=False)])
+        # A guest makes its labs in namespaces of its own.
+        virtual = _virtual_clock()
+        return _report(console, [Check("namespaces", str(error), ok=False, needed=not virtual.ok), virtual])
 
 
 def attempt(what: str, probe: Callable[[], Check]) -> Check:
@@ -77,8 +80,17 @@ def _rates() -> Check:
 def _netem() -> Check:
     if kernel_has_discipline("netem"):
         return Check("delay and loss", "sch_netem", needed=False)
-    says = "this kernel has no sch_netem: scenarios with delay, jitter or loss are refused"
-    return Check("delay and loss", says, ok=False, needed=False)
+    guest = cache.best(virtual=False)
+    instead = "run in a guest kernel" if guest else "refused (halfopen kernel fetch gets a guest kernel that has it)"
+    says = f"this kernel has no sch_netem: scenarios with delay, jitter or loss are {instead}"
+    return Check("delay and loss", says, ok=guest is not None, needed=False)
+
+
+def _virtual_clock() -> Check:
+    guest = cache.best(virtual=True)
+    if guest is None:
+        return Check("virtual clock", "no guest kernel: halfopen kernel build", ok=False, needed=False)
+    return Check("virtual clock", f"Linux {guest.version} as a guest", needed=False)
 
 
 _PROBES: tuple[tuple[str, Callable[[], Check]], ...] = (
@@ -88,6 +100,7 @@ _PROBES: tuple[tuple[str, Callable[[], Check]], ...] = (
     ("cuts", _cuts),
     ("samples", _samples),
     ("delay and loss", _netem),
+    ("virtual clock", _virtual_clock),
 )
 
 

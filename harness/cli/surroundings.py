@@ -43,13 +43,15 @@ class Surroundings:
 
 
 _BUILD = "build it once with: halfopen kernel build"
+#: On a real clock the distribution's own will do.
+_GET = "get one with: halfopen kernel fetch (or build)"
 
 
 def choose(clock: Clock, kernel: Kernel, scenarios: Sequence[Scenario]) -> Surroundings:
     """The surroundings for these scenarios; raises InputError or UnsupportedError where there are none such."""
     if clock is Clock.VIRTUAL and kernel is Kernel.HOST:
         raise InputError("--clock virtual needs a guest kernel: leave out --kernel host, or take --clock real")
-    guest = None if kernel is Kernel.HOST or clock is Clock.REAL else cache.newest()
+    guest = None if kernel is Kernel.HOST or clock is Clock.REAL else cache.best(virtual=True)
     if guest is not None:
         return Surroundings("virtual", guest, None if clock is Clock.VIRTUAL else "a guest kernel is there")
     if clock is Clock.VIRTUAL:
@@ -61,11 +63,11 @@ def _on_a_real_clock(kernel: Kernel, scenarios: Sequence[Scenario]) -> Surroundi
     lacking = None if kernel is Kernel.GUEST else what_the_host_lacks(scenarios)
     if kernel is not Kernel.GUEST and lacking is None:
         return Surroundings("real", None)
-    guest = cache.newest()
-    if kernel is Kernel.HOST or (guest is None and lacking is not None):
-        raise UnsupportedError(f"{lacking}; take a guest kernel ({_BUILD}), or leave such scenarios out")
+    guest = cache.best(virtual=False)
+    if lacking is not None and (kernel is Kernel.HOST or guest is None):
+        raise UnsupportedError(f"{lacking}; a guest kernel has it ({_GET}), or leave such scenarios out")
     if guest is None:
-        raise InputError(f"--kernel guest: there is no guest kernel; {_BUILD}")
+        raise InputError(f"--kernel guest: there is no guest kernel; {_GET}")
     return Surroundings("real", guest, lacking)
 
 

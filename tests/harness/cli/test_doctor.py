@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from harness.cli import doctor
 from harness.cli.doctor import Check, attempt
 from netns.errors import IsolationError, UnsupportedError
+from netns.guest import cache
+from netns.guest.cache import GuestKernel
 from tests.harness.cli.tool import halfopen
 from tests.machine import UNPRIVILEGED, needs_labs, needs_unshare
+
+GUEST = GuestKernel(Path("/somewhere/linux"), "6.12.1", "linux-source-6.12 6.12.1-1")
 
 
 @needs_labs
@@ -34,14 +40,25 @@ def test_a_refusal_by_the_kernel_is_an_answer() -> None:
     assert attempt("rate limits", refuse) == Check("rate limits", "the kernel refuses: no sch_tbf here", ok=False)
 
 
+@pytest.mark.parametrize(
+    ("guest", "code", "last"),
+    [(None, 1, "this machine cannot run labs\n"), (GUEST, 0, "this machine can run labs\n")],
+    ids=["no guest", "guest"],
+)
 def test_a_machine_that_forbids_namespaces_is_told_what_to_do(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    guest: GuestKernel | None,
+    code: int,
+    last: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def refuse(_: object) -> int:
         raise IsolationError("user.max_user_namespaces is 0; allow them with: sysctl")
 
     monkeypatch.setattr(doctor, "isolated", refuse)
-    assert doctor.doctor() == 1
+    monkeypatch.setattr(cache, "best", lambda *, virtual: guest)  # noqa: ARG005 (for either clock)
+    assert doctor.doctor() == code
     out = capsys.readouterr().out
     assert "no  namespaces: user.max_user_namespaces is 0; allow them with: sysctl" in out
-    assert out.endswith("this machine cannot run labs\n")
+    assert ("Linux 6.12.1 as a guest" if guest else "no guest kernel: halfopen kernel build") in out
+    assert out.endswith(last)

@@ -31,14 +31,23 @@ hold = "2s"
 """
 
 
+#: The distribution's own, which keeps real time only.
+STOCK = GuestKernel(Path("/elsewhere/linux"), "6.1.1", "user-mode-linux 6.1um4", seeded=False, time_travel=False)
+
+
 @pytest.fixture
 def there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "newest", lambda: GUEST)
+    monkeypatch.setattr(cache, "best", lambda *, virtual: GUEST)  # noqa: ARG005 (it serves both)
+
+
+@pytest.fixture
+def fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "best", lambda *, virtual: None if virtual else STOCK)
 
 
 @pytest.fixture
 def nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "newest", lambda: None)
+    monkeypatch.setattr(cache, "best", lambda *, virtual: None)  # noqa: ARG005 (there is none for either)
 
 
 @pytest.fixture
@@ -85,10 +94,29 @@ def test_without_a_guest_the_clock_is_real() -> None:
 
 
 @pytest.mark.usefixtures("nowhere")
-@pytest.mark.parametrize(("clock", "kernel"), [(Clock.VIRTUAL, Kernel.AUTO), (Clock.AUTO, Kernel.GUEST)])
-def test_a_guest_that_is_asked_for_and_is_not_there(clock: Clock, kernel: Kernel) -> None:
-    with pytest.raises(InputError, match="halfopen kernel build"):
+@pytest.mark.parametrize(
+    ("clock", "kernel", "way"),
+    [(Clock.VIRTUAL, Kernel.AUTO, "halfopen kernel build"), (Clock.AUTO, Kernel.GUEST, "halfopen kernel fetch")],
+)
+def test_a_guest_that_is_asked_for_and_is_not_there(clock: Clock, kernel: Kernel, way: str) -> None:
+    with pytest.raises(InputError, match=way):
         choose(clock, kernel, NEAR)
+
+
+@pytest.mark.usefixtures("fetched")
+def test_the_distributions_kernel_keeps_real_time_only() -> None:
+    assert choose(Clock.AUTO, Kernel.AUTO, NEAR).kernel is None
+    found = choose(Clock.AUTO, Kernel.GUEST, NEAR)
+    assert (found.clock, found.kernel) == ("real", STOCK)
+    with pytest.raises(InputError, match="halfopen kernel build"):
+        choose(Clock.VIRTUAL, Kernel.AUTO, NEAR)
+
+
+@needs_labs
+@pytest.mark.usefixtures("fetched", "without_netem")
+def test_what_this_machine_lacks_the_distributions_kernel_has(far: list[Scenario]) -> None:
+    found = choose(Clock.AUTO, Kernel.AUTO, far)
+    assert (found.clock, found.kernel) == ("real", STOCK)
 
 
 def test_no_clock_of_this_machine_is_virtual() -> None:
@@ -115,5 +143,5 @@ def test_a_kernel_that_was_asked_for_and_lacks_something_is_refused(far: list[Sc
 @needs_labs
 @pytest.mark.usefixtures("nowhere", "without_netem")
 def test_what_nobody_here_can_do_is_refused(far: list[Scenario]) -> None:
-    with pytest.raises(UnsupportedError, match="take a guest kernel"):
+    with pytest.raises(UnsupportedError, match="halfopen kernel fetch"):
         choose(Clock.AUTO, Kernel.AUTO, far)
