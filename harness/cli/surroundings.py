@@ -53,7 +53,8 @@ def choose(clock: Clock, kernel: Kernel, scenarios: Sequence[Scenario]) -> Surro
         raise InputError("--clock virtual needs a guest kernel: leave out --kernel host, or take --clock real")
     guest = None if kernel is Kernel.HOST or clock is Clock.REAL else cache.best(virtual=True)
     if guest is not None:
-        return Surroundings("virtual", guest, None if clock is Clock.VIRTUAL else "a guest kernel is there")
+        why = None if clock is Clock.VIRTUAL else what_the_host_lacks(scenarios) or "a guest kernel is there"
+        return Surroundings("virtual", guest, why)
     if clock is Clock.VIRTUAL:
         raise InputError(f"--clock virtual needs a guest kernel, and there is none; {_BUILD}")
     return _on_a_real_clock(kernel, scenarios)

@@ -79,7 +79,8 @@ def test_a_link_that_this_machine_may_not_be_able_to_make(tmp_path: Path) -> Non
     assert ran.code == 0, ran.out
     header = ran.out.splitlines()[0]
     assert "virtual clock" in header
-    assert "(a guest kernel is there)" in header
+    # Which of the two depends on the machine.
+    assert "asks for delay on its link, which needs sch_netem, and this kernel" in header or "guest kernel is" in header
 
 
 def test_anybodys_server(tmp_path: Path) -> None:
