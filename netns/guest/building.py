@@ -31,7 +31,7 @@ _TOOLS = {
 _INSTEAD = "give a kernel source tarball with --source FILE"
 _PACKAGES = r"^linux-source-[0-9.]+$"
 #: Lines that make prints for a kernel of our configuration; only the estimate depends on it.
-_STEPS = 1100
+_STEPS = 1340
 
 # By whom and when it was built is mixed into a kernel's random numbers (Documentation/kbuild/reproducible-builds.rst).
 _REPRODUCIBLE = (
