@@ -47,6 +47,8 @@ class Guests:
     """So many at once."""
     writable: Sequence[Path] = ()
     wall_limit: float | None = None
+    first_processor: int = field(default_factory=os.getpid)
+    """Where the first of them runs, the others on those after it: not all calls begin with the same."""
 
 
 @dataclass(slots=True)
@@ -86,8 +88,8 @@ def run_all(
     """Run the jobs of ``call`` in guests and return what came of them, in the order given.
 
     ``place`` is the folder of netns.guest.booting.in_private; ``on_hello`` is called with what the first
-    guest says of its kernel. Raises InputError for what a guest refuses
-    (a server that does not start) and GuestLostError for a guest that is lost; either ends the others.
+    guest says of its kernel. Raises InputError for what a guest refuses (a server that does not start)
+    and GuestLostError for a guest that is lost; either ends the others.
     """
     _compile_ourselves()
     effort = _Effort(call, jobs, views, guests, on_hello, on_done)
@@ -174,7 +176,7 @@ class _Effort:
             memory=_MEMORY,
             virtual=self._guests.virtual,
             seed=self._call.seed,
-            processor=number,
+            processor=self._guests.first_processor + number,
             # The order of sets and dicts is drawn from the seed too.
             environment={"PYTHONHASHSEED": str(self._call.seed % 2**32)},
         )
