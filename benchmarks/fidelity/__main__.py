@@ -9,12 +9,12 @@ import re
 import sys
 from pathlib import Path
 
+from benchmarks import document
 from benchmarks.fidelity import tables
 from benchmarks.fidelity.kernels import Kernel, measure
 from benchmarks.fidelity.readings import Report
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "clock.md"
-BEGIN, END = "<!-- fidelity: begin (make fidelity) -->", "<!-- fidelity: end -->"
+SECTION = "fidelity"
 
 _PARTS = ("waits", "clocks", "tcp", "network")
 #: What each kernel is asked for; a minute of waiting is for those that skip it.
@@ -41,25 +41,17 @@ def _processor() -> str:
     return found[1] if found else platform.machine()
 
 
-def replaced(document: str, text: str) -> str:
-    """The document with ``text`` between its markers."""
-    before, begin, rest = document.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    assert begin, f"{BEGIN} is not in {DOCUMENT}"
-    assert end, f"{END} is not in {DOCUMENT}"
-    return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
-
-
 def main(arguments: list[str]) -> int:
     if arguments not in ([], ["--write"]):
         print(
-            f"unknown arguments {arguments}: there is --write, which puts the tables into {DOCUMENT}", file=sys.stderr
+            f"unknown arguments {arguments}: there is --write, which puts the tables into {document.DOCUMENT}",
+            file=sys.stderr,
         )
         return 2
     text = run()
     print(text)
     if arguments:
-        DOCUMENT.write_text(replaced(DOCUMENT.read_text(), text))
+        document.put(SECTION, text)
     return 0
 
 

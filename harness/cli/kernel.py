@@ -88,7 +88,9 @@ def info(
 
 def _described(found: GuestKernel) -> str:
     clock = "virtual and real clock" if found.time_travel else "real clock only"
-    return f"Linux {found.version}, of {found.source}; {clock}\n  {found.program}"
+    # A virtual clock promises the same answer each time; on a real one nobody does.
+    but = "; not seeded: runs with the same seed may differ" if found.time_travel and not found.seeded else ""
+    return f"Linux {found.version}, of {found.source}; {clock}{but}\n  {found.program}"
 
 
 def _how_to_get(which: Which) -> str:

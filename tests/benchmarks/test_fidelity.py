@@ -1,10 +1,9 @@
-"""What the fidelity tables rest on: the kernel's promises, the intervals, and where the tables go."""
+"""What the fidelity tables rest on: the kernel's promises and the intervals."""
 
 from __future__ import annotations
 
 import pytest
 
-from benchmarks.fidelity import __main__ as fidelity
 from benchmarks.fidelity.intervals import wilson
 from benchmarks.fidelity.kernels import Kernel
 from benchmarks.fidelity.promises import Timer, granularity, lateness
@@ -59,13 +58,3 @@ def test_every_table_has_as_many_cells_in_each_row_as_in_its_head() -> None:
         assert {row.count("|") for row in rows} == {head.count("|")}
     assert "10.00 % (2.79 to 30.10 %)" in text
     assert "150.000 (120.000 to 180.000)" in text
-
-
-def test_tables_go_between_their_markers_and_nowhere_else() -> None:
-    document = f"before\n{fidelity.BEGIN}\nold\n{fidelity.END}\nafter\n"
-    assert fidelity.replaced(document, "new") == f"before\n{fidelity.BEGIN}\n\nnew\n\n{fidelity.END}\nafter\n"
-
-
-def test_the_documents_markers_are_there() -> None:
-    document = fidelity.DOCUMENT.read_text()
-    assert document.count(fidelity.BEGIN) == document.count(fidelity.END) == 1

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from netns.guest import cache
 from tests.harness.cli.tool import Ran, halfopen
 from tests.machine import needs_guest, needs_stock_guest
 from tests.netns.guest import apt
@@ -32,6 +33,19 @@ def test_without_one_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.M
         "built: none; build one, for either clock, with: halfopen kernel build\n"
         "fetched: none; fetch the distribution's own, for a real clock, with: halfopen kernel fetch\n",
         "",
+    )
+
+
+def test_one_that_could_not_be_seeded_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    program = tmp_path / "product" / "linux"
+    program.parent.mkdir()
+    program.touch()
+    cache.folder().mkdir(parents=True)
+    cache.keep(program, source="a tarball", version="9.1", seeded=False)
+    told = halfopen("kernel", "info").out.splitlines()[0]
+    assert told == (
+        "built: Linux 9.1, of a tarball; virtual and real clock; not seeded: runs with the same seed may differ"
     )
 
 

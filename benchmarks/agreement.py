@@ -1,0 +1,214 @@
+"""Every scenario in all surroundings, side by side: ``python -m benchmarks.agreement [--write]``.
+
+What became of each session must be the same on every kernel and clock, and how fast the dead were noticed, to
+within one poll. ``--write`` puts the tables into docs/clock.md.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks import document
+from netns.guest import cache
+from netns.guest.cache import GuestKernel
+
+SECTION = "agreement"
+
+#: Between two runs in real time, and at the end.
+_VIRTUAL_RUNS = 5
+#: Production's grace; all are looked at as long as the kept ones are, the wedge too.
+_PRODUCTION = ["all", "--hold", "78s"]
+_IN_FULL = ["wedge"]
+
+Table = dict[str, Any]
+"""A results.json."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """A kernel with a clock, as one asks ``halfopen run`` for it."""
+
+    name: str
+    arguments: Sequence[str]
+    kernel: GuestKernel | None = None
+    """Where it must be this one, and no other."""
+
+    def run(self, arguments: Sequence[str], place: Path) -> Table:
+        """``halfopen run`` with these arguments, in a folder of its own that is there; what it found."""
+        out = place / "out"
+        command = [sys.executable, "-m", "harness", "run", *self.arguments, *arguments, "--out", str(out)]
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=os.environ | self._environment(place),
+            text=True,
+            check=False,
+        )
+        results = out / "results.json"
+        assert results.exists(), f"{self.name}: exit code {done.returncode}: {done.stdout}"
+        table: Table = json.loads(results.read_text())
+        return table
+
+    def _environment(self, place: Path) -> dict[str, str]:
+        """With a cache that holds nothing but the kernel."""
+        if self.kernel is None:
+            return {}
+        folder = self.kernel.program.parent
+        kernels = place / "cache" / cache.folder().relative_to(cache.folder().parents[1])
+        kernels.mkdir(parents=True)
+        (kernels / folder.name).symlink_to(folder)
+        return {"XDG_CACHE_HOME": str(place / "cache")}
+
+
+HOST = Surroundings("the machine's kernel", ["--clock", "real", "--kernel", "host"])
+VIRTUAL = Surroundings("guest, virtual clock", ["--clock", "virtual"])
+
+
+def guests_in_real_time() -> list[Surroundings]:
+    """The guest kernels there are, on a real clock."""
+    real = ["--clock", "real", "--kernel", "guest"]
+    there = {"guest, real clock": cache.newest(), "the distribution's guest": cache.fetched()}
+    return [Surroundings(name, real, kernel) for name, kernel in there.items() if kernel is not None]
+
+
+def differences(tables: Mapping[str, Table]) -> list[str]:
+    """What several results.json of the same call do not agree on, one sentence each. Pure.
+
+    Outcome, class and verdict must be the same, and times of detection lie within one poll.
+    """
+    first = next(iter(tables.values()))
+    found = []
+    for at, its in enumerate(first["runs"]):
+        runs = {name: table["runs"][at] for name, table in tables.items()}
+        assert {run["scenario"] for run in runs.values()} == {its["scenario"]}, runs
+        found += [
+            f"{its['scenario']}: {key.removesuffix('_s')}: {_listed(runs, key)}"
+            for key in ("outcome", "class", "verdict", "detection_s")
+            if not _agree([run[key] for run in runs.values()], first["poll_s"])
+        ]
+    return found
+
+
+def _agree(values: Sequence[Any], poll: float) -> bool:
+    """Whether words, or times that may be a poll apart, are the same."""
+    times = [value for value in values if isinstance(value, float)]
+    return max(times) - min(times) <= poll if len(times) == len(values) else len(set(values)) == 1
+
+
+def _listed(runs: Mapping[str, Table], key: str) -> str:
+    return ", ".join(f"{run[key]} ({name})" for name, run in runs.items())
+
+
+def scenarios_table(tables: Mapping[str, Table]) -> str:
+    """A row for each scenario: what all made of it, and each one's own figures."""
+    names = list(tables)
+    rows = []
+    for at, its in enumerate(next(iter(tables.values()))["runs"]):
+        runs = [table["runs"][at] for table in tables.values()]
+        same = {(run["outcome"], run["class"], run["verdict"]) for run in runs}
+        told = f"{its['outcome']}, {its['verdict']}" if len(same) == 1 else "**differs**"
+        rows.append([its["scenario"], told, *(_figures(run) for run in runs)])
+    return _table(["scenario", "everywhere", *names], rows)
+
+
+def _figures(run: Table) -> str:
+    figures = []
+    if run["detection_s"] is not None:
+        figures.append(f"{run['detection_s']:.2f} s")
+    if run["stuck_bytes"]:
+        figures.append(f"{run['stuck_bytes'] / 1e3:.0f} kB")
+    return ", ".join(figures)
+
+
+def walls_table(tables: Mapping[str, Table], walls: Mapping[str, Sequence[float]]) -> str:
+    """A row for each surroundings: what they are and how long they took."""
+    least = statistics.median(walls[VIRTUAL.name])
+    rows = []
+    for name, table in tables.items():
+        median = statistics.median(walls[name])
+        rows.append(
+            [name, table["kernel"], str(table["congestion_control"]), f"{median:.1f} s", f"{median / least:.1f}"]
+        )
+    return _table(["surroundings", "Linux", "congestion control", "wall time", "ratio"], rows)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(cells) + " |" for cells in (head, *rows)]
+    return "\n".join([lines[0], "|" + "---|" * len(head), *lines[1:]])
+
+
+class _Measuring:
+    """Runs one after the other, so that none is in another's way."""
+
+    def __init__(self, place: Path) -> None:
+        self._place = place
+        self._count = 0
+        self.tables: dict[str, Table] = {}
+        self.walls: dict[str, list[float]] = {}
+
+    def run(self, surroundings: Surroundings, arguments: Sequence[str]) -> float:
+        """One run; the wall time it took, seconds, from the command's start to its end."""
+        self._count += 1
+        place = self._place / str(self._count)
+        place.mkdir()
+        began = time.monotonic()
+        table = surroundings.run([*arguments, "--seed", str(self._count)], place)
+        took = time.monotonic() - began
+        print(f"{surroundings.name}: {' '.join(arguments)}: {took:.1f} s", file=sys.stderr)
+        if arguments == _PRODUCTION:
+            self.tables[surroundings.name] = table
+            self.walls.setdefault(surroundings.name, []).append(took)
+        return took
+
+
+def run(place: Path) -> tuple[str, list[str]]:
+    """Measure all; the text for the docs, and what is not agreed upon."""
+    measuring = _Measuring(place)
+    real = [HOST, *guests_in_real_time()]
+    for surroundings in real:
+        measuring.run(VIRTUAL, _PRODUCTION)
+        measuring.run(surroundings, _PRODUCTION)
+    for _ in range(_VIRTUAL_RUNS - len(real)):
+        measuring.run(VIRTUAL, _PRODUCTION)
+    in_full = statistics.median(measuring.run(VIRTUAL, _IN_FULL) for _ in range(3))
+    tables = {each.name: measuring.tables[each.name] for each in (VIRTUAL, *reversed(real))}
+    what = (
+        f"Measured on {datetime.datetime.now(datetime.UTC):%Y-%m-%d} by `python -m benchmarks.agreement` with "
+        f"{os.cpu_count()} cores: `halfopen run {' '.join(_PRODUCTION)}` on each. What became of the session, how long "
+        "after the stall began it was reaped, and how many bytes were stuck at most:"
+    )
+    how_long = (
+        f"How long that took; on the virtual clock, the median of {_VIRTUAL_RUNS}. There the wedge takes "
+        f"{in_full:.1f} s for all of its 13 minutes."
+    )
+    text = [what, scenarios_table(tables), how_long, walls_table(tables, measuring.walls)]
+    return "\n\n".join(text), differences(tables)
+
+
+def main(arguments: list[str]) -> int:
+    if arguments not in ([], ["--write"]):
+        print(f"unknown arguments {arguments}: there is --write", file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory() as folder:
+        text, found = run(Path(folder))
+    print(text, *found, sep="\n")
+    if arguments:
+        document.put(SECTION, text)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

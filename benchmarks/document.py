@@ -1,0 +1,22 @@
+"""Puts what benchmarks measure into docs/clock.md, each between the markers of its section."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "clock.md"
+
+
+def replaced(document: str, section: str, text: str) -> str:
+    """The document with ``text`` between the section's markers; the first says how to measure it again."""
+    pattern = rf"(<!-- {section}: begin [^\n]*-->\n)(.*?)(<!-- {section}: end -->)"
+    places = list(re.finditer(pattern, document, re.DOTALL))
+    assert len(places) == 1, f"section {section!r} is {len(places)} times in {DOCUMENT}"
+    (place,) = places
+    return f"{document[: place.end(1)]}\n{text}\n\n{document[place.start(3) :]}"
+
+
+def put(section: str, text: str) -> None:
+    """Write ``text`` into the document."""
+    DOCUMENT.write_text(replaced(DOCUMENT.read_text(), section, text))

@@ -1,0 +1,71 @@
+"""The same call on every kernel and clock there is: what becomes of the sessions is the same everywhere."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import copy
+from typing import Any
+
+import pytest
+
+from benchmarks.agreement import HOST, VIRTUAL, Surroundings, Table, differences, guests_in_real_time
+from tests.machine import needs_guest, needs_labs, needs_stock_guest
+
+pytestmark = [needs_labs, needs_guest]
+
+#: All that is shipped, at the shortest grace a pod takes; each is looked at for two graces.
+CALL = ["all", "--grace", "5s", "--poll", "1s", "--hold", "10s", "--seed", "7"]
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Table]:
+    """A results.json of each surroundings, made at the same time: on real clocks they mostly wait."""
+    everywhere = [HOST, VIRTUAL, *guests_in_real_time()]
+
+    def run(surroundings: Surroundings) -> Table:
+        return surroundings.run(CALL, tmp_path_factory.mktemp("surroundings"))
+
+    with concurrent.futures.ThreadPoolExecutor(len(everywhere)) as pool:
+        found = list(pool.map(run, everywhere))
+    return {surroundings.name: table for surroundings, table in zip(everywhere, found, strict=True)}
+
+
+def test_outcomes_classes_and_verdicts_are_the_same_and_latencies_within_one_poll(tables: dict[str, Table]) -> None:
+    assert differences(tables) == []
+    # And not because nothing came of them.
+    for table in tables.values():
+        assert {run["scenario"]: run["class"] for run in table["runs"]} == {
+            "active": "true_keep",
+            "backpressured": "true_keep",
+            "clean_close": "closed",
+            "frozen": "true_reap",
+            "paused": "true_keep",
+            "wedge": "missed",
+        }
+
+
+@needs_stock_guest
+def test_each_ran_where_it_was_to(tables: dict[str, Table]) -> None:
+    host, virtual, built, stock = tables.values()
+    assert [table["clock"] for table in (host, virtual, built, stock)] == ["real", "virtual", "real", "real"]
+    assert virtual["kernel"] == built["kernel"]
+    assert len({host["kernel"], built["kernel"], stock["kernel"]}) == 3
+
+
+@pytest.mark.parametrize(
+    ("scenario", "key", "value"),
+    [
+        ("frozen", "class", "missed"),
+        ("active", "outcome", "reaped"),
+        ("clean_close", "verdict", "inconclusive"),
+        ("frozen", "detection_s", None),
+        ("frozen", "detection_s", 7.5),
+        ("paused", "detection_s", 5.0),
+    ],
+)
+def test_whatever_one_sees_otherwise_is_told(tables: dict[str, Table], scenario: str, key: str, value: Any) -> None:
+    strange = copy.deepcopy(tables[HOST.name])
+    next(run for run in strange["runs"] if run["scenario"] == scenario)[key] = value
+    (told,) = differences(tables | {"strange": strange})
+    assert told.startswith(f"{scenario}: {key.removesuffix('_s')}: ")
+    assert f"{value} (strange)" in told
