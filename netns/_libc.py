@@ -17,6 +17,7 @@ MS_REC = 0x4000
 MS_PRIVATE = 0x40000
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -48,3 +49,8 @@ def mount(source: str, target: str, filesystem: str, flags: int) -> None:
 def die_with_parent(signal_number: int) -> None:
     """Have the kernel send ``signal_number`` to this process when its parent ends (prctl(2), PR_SET_PDEATHSIG)."""
     _check(_libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal_number), 0, 0, 0), "prctl")
+
+
+def adopt_orphans(adopt: bool) -> None:
+    """Become, or cease to be, the parent of all below this process that lose theirs (PR_SET_CHILD_SUBREAPER)."""
+    _check(_libc.prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(adopt), 0, 0, 0), "prctl")

@@ -16,7 +16,6 @@ import contextlib
 import os
 import select
 import signal
-import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -24,40 +23,37 @@ from typing import NoReturn
 
 from netns import _libc, capabilities
 from netns.errors import IsolationError
+from netns.forking import AWAITED, BUG, exit_code, flush, run_worker, wait_forwarding
 
-_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-_AWAITED = (*_FORWARDED, signal.SIGCHLD)
 _NAMESPACES = _libc.CLONE_NEWPID | _libc.CLONE_NEWNS | _libc.CLONE_NEWNET
 
-#: The exit code for our own bugs (EX_SOFTWARE, sysexits.h), so that none is taken for a verdict.
-_BUG = 70
 
-
-def run(work: Callable[[], int]) -> int:
+def run(work: Callable[[], int], private: Path | None = None) -> int:
     """Run ``work`` in namespaces of its own and return its exit code (128 + n if signal n killed it).
 
     Root keeps its user namespace where the kernel lets it; everybody else gets a new one in which
-    they are root. Must be called before the process has started threads, since it forks.
+    they are root. The folder ``private`` is there a tmpfs that nobody else sees. Must be called before
+    the process has started threads, since it forks.
 
     Raises IsolationError, with the setting that forbids it and what to do, if the kernel refuses.
     """
     alive_read, alive_write = os.pipe()
     report_read, report_write = os.pipe()
-    _flush()
+    flush()
     launcher = os.getpid()
     # Taken by sigwaitinfo here and by the worker there, so that none is lost before there is a worker
     # and none slips in between looking for signals and waiting.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, AWAITED)
     try:
         gate = os.fork()
         if gate == 0:
             os.close(report_read)
-            _run_gate(work, launcher, (alive_read, alive_write), report_write)
+            _run_gate(work, private, launcher, (alive_read, alive_write), report_write)
         for fd in (alive_read, alive_write, report_write):
             os.close(fd)
         with os.fdopen(report_read, "rb") as report:
             refusal = report.read().decode()
-        status = _wait_forwarding(gate)
+        status = wait_forwarding(gate)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     if refusal:
@@ -65,35 +61,11 @@ def run(work: Callable[[], int]) -> int:
     return exit_code(status)
 
 
-def _flush() -> None:
-    """Bring out what was printed; streams may be closed, or full, or None (sys.stdout, where fd 1 is closed)."""
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            with contextlib.suppress(OSError, ValueError):
-                stream.flush()
-
-
-def exit_code(status: int) -> int:
-    """A shell's exit code for a wait(2) status."""
-    code = os.waitstatus_to_exitcode(status)
-    return code if code >= 0 else 128 - code
-
-
-def _wait_forwarding(gate: int) -> int:
-    """The gate's wait status; meanwhile "stop" is passed on to the lab's session, which the terminal does not reach."""
-    while True:
-        pid, status = os.waitpid(gate, os.WNOHANG)
-        if pid:
-            return status
-        number = signal.sigwaitinfo(_AWAITED).si_signo
-        if number != signal.SIGCHLD:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(gate, number)
-
-
-def _run_gate(work: Callable[[], int], launcher: int, alive: tuple[int, int], report: int) -> NoReturn:
+def _run_gate(
+    work: Callable[[], int], private: Path | None, launcher: int, alive: tuple[int, int], report: int
+) -> NoReturn:
     alive_read, alive_write = alive
-    code = _BUG
+    code = BUG
     try:
         os.setsid()
         in_new_user_namespace = _unshare(os.geteuid(), os.getegid())
@@ -104,7 +76,7 @@ def _run_gate(work: Callable[[], int], launcher: int, alive: tuple[int, int], re
         init = os.fork()
         if init == 0:
             os.close(alive_write)
-            _run_init(work, alive_read, report, in_new_user_namespace)
+            _run_init(work, private, alive_read, report, in_new_user_namespace)
         os.close(report)
         _, status = os.waitpid(init, 0)
         code = exit_code(status)
@@ -116,19 +88,23 @@ def _run_gate(work: Callable[[], int], launcher: int, alive: tuple[int, int], re
         os._exit(code)
 
 
-def _run_init(work: Callable[[], int], alive: int, report: int, in_new_user_namespace: bool) -> NoReturn:
-    code = _BUG
+def _run_init(
+    work: Callable[[], int], private: Path | None, alive: int, report: int, in_new_user_namespace: bool
+) -> NoReturn:
+    code = BUG
     try:
         _libc.die_with_parent(signal.SIGKILL)
         # The gate holds the other end: if it is gone already, no signal is going to come.
         if select.select([alive], [], [], 0)[0]:
             os._exit(code)
         _mount(in_new_user_namespace)
+        if private is not None:
+            _libc.mount("tmpfs", str(private), "tmpfs", 0)
         worker = os.fork()
         if worker == 0:
             os.close(alive)
             os.close(report)
-            _run_worker(work)
+            run_worker(work)
         os.close(report)
         code = _reap_until(worker)
     except OSError as error:
@@ -137,33 +113,6 @@ def _run_init(work: Callable[[], int], alive: int, report: int, in_new_user_name
         traceback.print_exc()
     finally:
         os._exit(code)
-
-
-def _run_worker(work: Callable[[], int]) -> NoReturn:
-    code = _BUG
-    try:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
-            signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _AWAITED)
-        code = work()
-    except KeyboardInterrupt:
-        code = 130
-    except SystemExit as leaving:
-        code = _exit_code_of(leaving)
-    except BaseException:  # noqa: BLE001 (there is nobody above to raise it to)
-        traceback.print_exc()
-    finally:
-        _flush()
-        os._exit(code)
-
-
-def _exit_code_of(leaving: SystemExit) -> int:
-    """What the interpreter makes of it (sys.exit): nothing is success, a text is said and is failure."""
-    if leaving.code is None or isinstance(leaving.code, int):
-        return leaving.code or 0
-    print(leaving.code, file=sys.stderr)
-    return 1
 
 
 def _reap_until(worker: int) -> int:

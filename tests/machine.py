@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import sys
 
 import pytest
 
 from netns import isolation
 from netns.errors import IsolationError
 from netns.guest import cache
+from tests import no_namespaces
 
 
 def _why_no_labs() -> str | None:
@@ -35,3 +37,6 @@ needs_stock_guest = pytest.mark.skipif(_NO_STOCK_GUEST is not None, reason=str(_
 #: Runs a command as user 1000 without any capability, to whom this user's files still belong: an ordinary user, but
 #: one who can read a Python that is installed in root's home.
 UNPRIVILEGED = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
+
+#: Runs a command where namespaces and mounts are refused.
+WITHOUT_NAMESPACES = [sys.executable, no_namespaces.__file__]

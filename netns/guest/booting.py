@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from netns import _libc, isolation
+from netns import isolation
 from netns.errors import GuestError, GuestLostError, IsolationError
-from netns.guest import machine, modules, script
+from netns.guest import guard, machine, modules, room, script
 from netns.guest.cache import GuestKernel
 from netns.guest.machine import Machine
 from netns.units import show_bytes, show_duration
@@ -67,12 +66,13 @@ def in_private(work: Callable[[Path], int]) -> int:
 
     The folder is a tmpfs that nobody else sees, and all guests end with the work, by the kernel's hand:
     a guest's processes outlive the one that traces them unless a pid namespace takes them along. Where
-    the machine refuses namespaces, they are ended by a process that waits for our end.
+    the machine refuses namespaces or the mount, a process that waits for our end ends them (guard), and
+    the folder is one on disk or in memory that it takes away. Raises GuestError if there is none for it.
     """
     try:
-        return isolation.run(lambda: work(_PRIVATE) if _hide(_PRIVATE) else _in_a_folder(work))
+        return isolation.run(lambda: work(_PRIVATE), private=_PRIVATE)
     except IsolationError:
-        return _in_a_folder(work)
+        return guard.run(work, room.choose())
 
 
 def _open_standard_files() -> None:
@@ -100,19 +100,6 @@ def _require_folders(writable: Sequence[Path]) -> None:
 
 def _is_below(folder: Path, places: Sequence[Path | str]) -> bool:
     return any(folder.is_relative_to(place) for place in places)
-
-
-def _hide(folder: Path) -> bool:
-    try:
-        _libc.mount("tmpfs", str(folder), "tmpfs", 0)
-    except OSError:
-        return False
-    return True
-
-
-def _in_a_folder(work: Callable[[Path], int]) -> int:
-    with tempfile.TemporaryDirectory(prefix="halfopen-guest-") as place:
-        return work(Path(place))
 
 
 def start(
@@ -161,14 +148,14 @@ def exit_code(guest: Machine, boot: Boot, until: float) -> int:
 
 
 def _run(boot: Boot, place: Path) -> int:
-    with start(boot, place, 1, _terminal()) as guest:
-        try:
+    try:
+        with start(boot, place, 1, _terminal()) as guest:
             return _until_interrupted(guest, boot)
-        except GuestLostError as lost:
-            print(f"halfopen: {lost}", file=sys.stderr)
-            return EXIT_GUEST
-        except KeyboardInterrupt:
-            return _INTERRUPTED
+    except (GuestError, GuestLostError) as error:
+        print(f"halfopen: {error}", file=sys.stderr)
+        return EXIT_GUEST
+    except KeyboardInterrupt:
+        return _INTERRUPTED
 
 
 def _until_interrupted(guest: Machine, boot: Boot) -> int:

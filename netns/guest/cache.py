@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from netns.errors import GuestError
 from netns.guest import seeding
 
 #: The configuration on top of allnoconfig (kernel.config beside this file).
@@ -44,9 +45,14 @@ class GuestKernel:
 
 
 def folder() -> Path:
-    """The user's cache folder for kernels (XDG Base Directory Specification)."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "halfopen" / "kernels"
+    """The user's cache folder for kernels (XDG Base Directory Specification); raises GuestError if there is no home."""
+    named = os.environ.get("XDG_CACHE_HOME")
+    if named:
+        return Path(named) / "halfopen" / "kernels"
+    try:
+        return Path.home() / ".cache" / "halfopen" / "kernels"
+    except RuntimeError:  # a container's user without an entry in /etc/passwd, and no HOME
+        raise GuestError("this user has no home to keep guest kernels in; name a folder with XDG_CACHE_HOME") from None
 
 
 def key(source: str, *, time_travel: bool = True) -> str:
@@ -79,7 +85,11 @@ def best(*, virtual: bool) -> GuestKernel | None:
 
 
 def _newest(*, time_travel: bool) -> GuestKernel | None:
-    kernels = [kernel for kernel in map(_read, folder().glob("*")) if kernel and _is_current(kernel)]
+    try:
+        places = list(folder().glob("*"))
+    except GuestError:
+        return None
+    kernels = [kernel for kernel in map(_read, places) if kernel and _is_current(kernel)]
     fitting = [kernel for kernel in kernels if kernel.time_travel == time_travel]
     return max(fitting, key=lambda kernel: numbers(kernel.version), default=None)
 

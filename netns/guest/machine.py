@@ -12,9 +12,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import Any
 
-from netns.guest import cache, script, seeding, spinning
+from netns.errors import GuestError
+from netns.guest import cache, room, script, seeding, spinning
 from netns.guest.cache import GuestKernel
+from netns.units import show_bytes
 
 #: How the kernel tells of it (mm/oom_kill.c).
 _OUT_OF_MEMORY = re.compile(r"Out of memory: Killed process \d+ \((.*?)\)")
@@ -34,6 +37,8 @@ class Machine:
     """File descriptor of what the guest says over its line."""
     told: int
     """File descriptor of what is said to the guest."""
+    scarce: str = ""
+    """What may have ended it, if its memory was not sure to fit into its folder."""
     _said: bytes = b""
 
     def exit_code(self, until: float) -> int:
@@ -77,7 +82,8 @@ class Machine:
         panics = [line for line in lines if "Kernel panic" in line]
         if panics:
             return f"the guest kernel panicked: {panics[0].partition('Kernel panic - ')[2]}"
-        return f"the guest kernel ended before its command did{f': {lines[-1]}' if lines else ''}"
+        # It dies of a page without room (SIGBUS) and has no word for it.
+        return f"the guest kernel ended before its command did{f': {lines[-1]}' if lines else self.scarce}"
 
     def busy_process(self) -> str | None:
         """The guest's process that uses the processor now, None if none does or it cannot be told."""
@@ -133,22 +139,22 @@ def running(
     """Boot ``place``/init until the context is left, on the ``processor``-th of those there are, counted round.
 
     What its command prints goes to the descriptor ``output``, its errors to our stderr. With a
-    ``seed`` its random numbers are the same each time, if the kernel is a seeded one.
+    ``seed`` its random numbers are the same each time, if the kernel is a seeded one. Raises GuestError
+    if the kernel's program cannot be executed.
     """
     log = place / "kernel.log"
+    scarce = _scarcity(place, memory)
     heard, says = os.pipe()
     listens, told = os.pipe()
     copiers = contextlib.ExitStack()
     wires = Wires(_console(output, copiers), _console(2, copiers), listens, says)
     with copiers, contextlib.ExitStack() as held:
         with log.open("wb") as kernel_log, _pinned(processor):
-            process = subprocess.Popen(
+            process = _started(
                 arguments(kernel, place, wires, virtual=virtual, memory=memory),
-                stdin=subprocess.DEVNULL,
                 stdout=kernel_log,
                 stderr=kernel_log,
                 pass_fds=astuple(wires),
-                start_new_session=True,
                 env=os.environ | {"TMPDIR": str(place)} | ({} if seed is None else {seeding.VARIABLE: str(seed)}),
             )
         for fd in astuple(wires):
@@ -156,7 +162,28 @@ def running(
         held.callback(os.close, heard)
         held.callback(os.close, told)
         held.callback(_end, process)
-        yield Machine(process, log, heard, told)
+        yield Machine(process, log, heard, told, scarce)
+
+
+def _scarcity(place: Path, memory: int) -> str:
+    """What to say of a folder that has less room than the memory that is to be in it, else nothing."""
+    left = room.free(place)
+    if left >= memory:
+        return ""
+    return (
+        f"; its memory of {show_bytes(memory)} is a file on the file system at {room.mount_point(place)}, "
+        f"where only {show_bytes(left)} were free: free some, or name another folder with TMPDIR"
+    )
+
+
+def _started(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, **options)
+    except OSError as error:
+        why = f"{os.strerror(error.errno or 0).lower()}"
+        if isinstance(error, PermissionError):
+            why += " (is its file system mounted noexec? XDG_CACHE_HOME names another)"
+        raise GuestError(f"the guest kernel {command[0]!r} cannot be executed: {why}") from None
 
 
 @contextlib.contextmanager
@@ -167,11 +194,14 @@ def _pinned(processor: int) -> Iterator[None]:
     turn wakes one that sleeps, which takes four times as long as changing over on one.
     """
     allowed = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {allowed[processor % len(allowed)]})
+    # A container's filter may forbid it: then it is slower, no more.
+    with contextlib.suppress(PermissionError):
+        os.sched_setaffinity(0, {allowed[processor % len(allowed)]})
     try:
         yield
     finally:
-        os.sched_setaffinity(0, allowed)
+        with contextlib.suppress(PermissionError):
+            os.sched_setaffinity(0, allowed)
 
 
 def _console(fd: int, copiers: contextlib.ExitStack) -> int:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from netns.errors import GuestError
 from netns.guest import cache
 
 
@@ -118,3 +119,14 @@ def test_an_empty_cache_has_no_kernel() -> None:
     assert cache.newest() is None
     assert cache.fetched() is None
     assert cache.find("a") is None
+
+
+def test_a_user_without_a_home_has_no_kernel_and_is_told_what_to_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", homeless)
+    assert cache.newest() is None
+    with pytest.raises(GuestError, match="no home to keep guest kernels in; name a folder with XDG_CACHE_HOME"):
+        cache.folder()

@@ -1,0 +1,72 @@
+"""What stands above and below a fork: a caller that waits and passes signals on, a worker that ends in an exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from typing import NoReturn
+
+_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+#: To be blocked by who calls wait_forwarding, before it forks; run_worker lets them in again.
+AWAITED = (*_FORWARDED, signal.SIGCHLD)
+
+#: The exit code for our own bugs (EX_SOFTWARE, sysexits.h), so that none is taken for a verdict.
+BUG = 70
+
+
+def flush() -> None:
+    """Bring out what was printed; streams may be closed, or full, or None (sys.stdout, where fd 1 is closed)."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+
+
+def exit_code(status: int) -> int:
+    """A shell's exit code for a wait(2) status."""
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code
+
+
+def wait_forwarding(child: int) -> int:
+    """The child's wait status; meanwhile "stop" is passed on to its session, which the terminal does not reach."""
+    while True:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            return status
+        number = signal.sigwaitinfo(AWAITED).si_signo
+        if number != signal.SIGCHLD:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child, number)
+
+
+def run_worker(work: Callable[[], int]) -> NoReturn:
+    """Do ``work`` in a process of its own, just forked, and end with its exit code."""
+    code = BUG
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, AWAITED)
+        code = work()
+    except KeyboardInterrupt:
+        code = 130
+    except SystemExit as leaving:
+        code = _exit_code_of(leaving)
+    except BaseException:  # noqa: BLE001 (there is nobody above to raise it to)
+        traceback.print_exc()
+    finally:
+        flush()
+        os._exit(code)
+
+
+def _exit_code_of(leaving: SystemExit) -> int:
+    """What the interpreter makes of it (sys.exit): nothing is success, a text is said and is failure."""
+    if leaving.code is None or isinstance(leaving.code, int):
+        return leaving.code or 0
+    print(leaving.code, file=sys.stderr)
+    return 1

@@ -1,0 +1,89 @@
+"""The folder for a guest's memory: one where programs may be run from, with room."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from netns import _libc
+from netns.errors import GuestError
+from netns.guest import room
+from tests.isolated import isolated
+from tests.machine import needs_labs
+
+PLENTY = 1 << 40
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Two, in place of the machine's; nobody named another."""
+    found = [tmp_path / "first", tmp_path / "second"]
+    for folder in found:
+        folder.mkdir()
+    monkeypatch.setattr(room, "USUAL", found)
+    monkeypatch.delenv("TMPDIR", raising=False)
+    return found
+
+
+def free_are(monkeypatch: pytest.MonkeyPatch, **left: int) -> None:
+    monkeypatch.setattr(room, "free", lambda folder: left[folder.name])
+
+
+def test_the_first_with_ample_room_is_taken(folders: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    free_are(monkeypatch, first=PLENTY, second=2 * PLENTY)
+    assert room.choose() == folders[0]
+
+
+def test_a_small_one_is_passed_over(folders: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    free_are(monkeypatch, first=64 << 20, second=PLENTY)
+    assert room.choose() == folders[1]
+
+
+def test_of_small_ones_the_largest_is_taken(folders: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    free_are(monkeypatch, first=64 << 20, second=32 << 20)
+    assert room.choose() == folders[0]
+
+
+@pytest.mark.usefixtures("folders")
+def test_the_one_that_is_named_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free_are(monkeypatch, first=PLENTY, second=PLENTY, named=PLENTY)
+    (tmp_path / "named").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TMPDIR", "named")
+    assert room.choose() == tmp_path / "named"
+
+
+def test_one_that_is_not_there_is_passed_over(folders: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    free_are(monkeypatch, second=PLENTY)
+    folders[0].rmdir()
+    assert room.choose() == folders[1]
+
+
+@needs_labs
+@isolated
+def test_one_where_no_program_may_be_run_is_refused(folders: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    free_are(monkeypatch, second=PLENTY)
+    _libc.mount("tmpfs", str(folders[0]), "tmpfs", _libc.MS_NOEXEC)
+    assert room.why_not(folders[0]) == "mounted noexec"
+    assert room.choose() == folders[1]
+
+
+@needs_labs
+@isolated
+def test_where_none_will_do_each_is_told(folders: list[Path]) -> None:
+    _libc.mount("tmpfs", str(folders[0]), "tmpfs", _libc.MS_NOEXEC)
+    folders[1].rmdir()
+    with pytest.raises(GuestError) as caught:
+        room.choose()
+    assert str(caught.value) == (
+        f"there is no folder that a guest's memory could be in: {folders[0]} (mounted noexec), "
+        f"{folders[1]} (no such file or directory); name one with TMPDIR, or give the container one with: "
+        "--tmpfs /tmp:exec"
+    )
+
+
+def test_free_room_is_what_the_file_system_says(tmp_path: Path) -> None:
+    before = room.free(tmp_path)
+    assert before > 0
+    assert room.mount_point(Path("/proc/self/fd")) == Path("/proc")
