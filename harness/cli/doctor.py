@@ -37,8 +37,8 @@ def doctor() -> int:
         return isolated(lambda: _report(console, [attempt(*probe) for probe in _PROBES]))
     except IsolationError as error:
         # A guest makes its labs in namespaces of its own.
-        virtual = _virtual_clock()
-        return _report(console, [Check("namespaces", str(error), ok=False, needed=not virtual.ok), virtual])
+        refused = Check("namespaces", str(error), ok=False, needed=cache.best(virtual=False) is None)
+        return _report(console, [refused, _real_clock_guest(), _virtual_clock()])
 
 
 def attempt(what: str, probe: Callable[[], Check]) -> Check:
@@ -84,6 +84,15 @@ def _netem() -> Check:
     instead = "run in a guest kernel" if guest else "refused (halfopen kernel fetch gets a guest kernel that has it)"
     says = f"this kernel has no sch_netem: scenarios with delay, jitter or loss are {instead}"
     return Check("delay and loss", says, ok=guest is not None, needed=False)
+
+
+def _real_clock_guest() -> Check:
+    guest = cache.best(virtual=False)
+    if guest is None:
+        return Check(
+            "guests", "no guest kernel, which needs no namespaces: halfopen kernel fetch", ok=False, needed=False
+        )
+    return Check("guests", f"Linux {guest.version}, which needs no namespaces", needed=False)
 
 
 def _virtual_clock() -> Check:

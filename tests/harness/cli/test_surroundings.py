@@ -11,7 +11,7 @@ from harness.cli import surroundings
 from harness.cli.surroundings import Clock, Kernel, choose
 from harness.errors import InputError
 from harness.scenario import Scenario
-from netns.errors import UnsupportedError
+from netns.errors import IsolationError, UnsupportedError
 from netns.guest import cache
 from netns.guest.cache import GuestKernel
 from tests.machine import needs_labs
@@ -139,6 +139,23 @@ def test_what_this_machines_kernel_lacks_the_guest_has(clock: Clock, taken: str,
 def test_a_kernel_that_was_asked_for_and_lacks_something_is_refused(far: list[Scenario]) -> None:
     with pytest.raises(UnsupportedError, match="scenario 'far' asks for delay"):
         choose(Clock.REAL, Kernel.HOST, far)
+
+
+@pytest.fixture
+def forbidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> int:
+        raise IsolationError("user.max_user_namespaces is 0")
+
+    monkeypatch.setattr(surroundings, "isolated", refuse)
+
+
+@pytest.mark.usefixtures("there", "forbidden")
+def test_where_namespaces_are_forbidden_a_guest_is_taken_on_a_real_clock_too() -> None:
+    found = choose(Clock.REAL, Kernel.AUTO, NEAR)
+    assert (found.clock, found.kernel) == ("real", GUEST)
+    assert found.why == "this machine allows no labs (user.max_user_namespaces is 0)"
+    with pytest.raises(UnsupportedError, match=r"user\.max_user_namespaces is 0"):
+        choose(Clock.REAL, Kernel.HOST, NEAR)
 
 
 @needs_labs
