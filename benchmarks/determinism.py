@@ -213,7 +213,7 @@ def run(place: Path, names: Sequence[str] = ()) -> tuple[str, bool]:
         if not names or group in names:
             for each, way in enumerate(members):
                 groups.setdefault(group, []).append(found := measure(way, place / f"{number}-{each}"))
-                print(f"{group}, {way.name}: {len(set(found.prints))} different of {way.count}", file=sys.stderr)
+                print(f"{group}, {way.name}: {len(set(found.prints))} answers in {way.count} runs", file=sys.stderr)
     kernel = next(iter(groups.values()))[0].kernel
     same = all(len({each for found in members for each in found.prints}) == 1 for members in groups.values())
     head = (

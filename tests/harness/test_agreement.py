@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import copy
+import itertools
 from typing import Any
 
 import pytest
@@ -21,12 +22,10 @@ CALL = ["all", "--grace", "5s", "--poll", "1s", "--hold", "10s", "--seed", "7"]
 def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Table]:
     """A results.json of each surroundings, made at the same time: on real clocks they mostly wait."""
     everywhere = [HOST, VIRTUAL, *guests_in_real_time()]
-
-    def run(surroundings: Surroundings) -> Table:
-        return surroundings.run(CALL, tmp_path_factory.mktemp("surroundings"))
-
+    # Made here: pytest's factory is not for threads.
+    places = [tmp_path_factory.mktemp("surroundings") for _ in everywhere]
     with concurrent.futures.ThreadPoolExecutor(len(everywhere)) as pool:
-        found = list(pool.map(run, everywhere))
+        found = list(pool.map(Surroundings.run, everywhere, itertools.repeat(CALL), places))
     return {surroundings.name: table for surroundings, table in zip(everywhere, found, strict=True)}
 
 
