@@ -10,6 +10,7 @@ import contextlib
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -23,8 +24,6 @@ from netns import capabilities
 from netns.errors import LabError
 
 PART = "part.json"
-#: So many scenarios share a guest at once; more take memory and gain nothing on its one processor.
-_AT_ONCE = 8
 _UNTOLD = ("waiting", "done")
 
 
@@ -33,6 +32,7 @@ class Part(msgspec.Struct, frozen=True):
 
     call: Call
     numbers: list[int]
+    at_once: int
     tell_every: float
     """How often to say how a run is, seconds of the guest's clock."""
 
@@ -42,6 +42,12 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
 
     kernel: str
     congestion_control: str | None
+
+
+class Begun(msgspec.Struct, frozen=True, tag="begun"):
+    """A run begins."""
+
+    number: int
 
 
 class Seen(msgspec.Struct, frozen=True, tag="seen"):
@@ -66,7 +72,7 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
     why: str
 
 
-Message = Hello | Seen | Ended | Refused
+Message = Hello | Begun | Seen | Ended | Refused
 
 
 def timeline_file(folder: Path, number: int) -> Path:
@@ -83,7 +89,10 @@ def main(folder: Path) -> int:
         everything = calls.jobs(part.call)
         todo = [everything[number] for number in part.numbers]
         numbers = {job.label: number for job, number in zip(todo, part.numbers, strict=True)}
-        views = [RunView(job.label) for job in todo]
+        views = [
+            RunView(job.label, on_begin=partial(teller.tell, Begun(number)))
+            for job, number in zip(todo, part.numbers, strict=True)
+        ]
 
         def on_done(done: Done) -> None:
             number = numbers[done.job.label]
@@ -91,7 +100,7 @@ def main(folder: Path) -> int:
             teller.tell(Ended(number))
 
         with teller.telling(views, part):
-            run_all(todo, views, min(len(todo), _AT_ONCE), on_done)
+            run_all(todo, views, part.at_once, on_done)
     except (InputError, LabError) as error:
         teller.tell(Refused(str(error)))
         return 1

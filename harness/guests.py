@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import compileall
 import concurrent.futures
+import contextlib
 import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -20,7 +21,7 @@ import netns
 from harness import guest_part, timeline
 from harness.calls import Call
 from harness.errors import InputError
-from harness.guest_part import Ended, Hello, Message, Part, Refused, Seen
+from harness.guest_part import Begun, Ended, Hello, Message, Part, Refused, Seen
 from harness.judge import hold, judge
 from harness.run_view import RunView
 from harness.runner import Done, Job
@@ -44,7 +45,9 @@ class Guests:
     kernel: GuestKernel
     virtual: bool
     count: int
-    """So many at once."""
+    """So many guests at once."""
+    at_once: int
+    """So many scenarios at once in each."""
     writable: Sequence[Path] = ()
     wall_limit: float | None = None
     first_processor: int = field(default_factory=os.getpid)
@@ -59,6 +62,8 @@ class _Work:
     folder: Path
     began: dict[int, float] = field(default_factory=dict)
     refused: str | None = None
+    failure: BaseException | None = None
+    """What went wrong while listening to it."""
 
 
 def spread(jobs: Sequence[Job], count: int) -> list[list[int]]:
@@ -145,28 +150,38 @@ class _Effort:
         """Boot the guest of this ``number`` for these jobs and take in what it says until it is done."""
         work = _Work(numbers, place / "part")
         work.folder.mkdir(parents=True)
-        part = Part(self._call, numbers, _TELL_EVERY[self._guests.virtual])
+        part = Part(self._call, numbers, self._guests.at_once, _TELL_EVERY[self._guests.virtual])
         (work.folder / guest_part.PART).write_bytes(msgspec.json.encode(part))
-        read, write = os.pipe()
         boot = self._boot(number, work)
-        with os.fdopen(read, "rb") as said:
-            with booting.start(boot, place, write) as guest:
-                os.close(write)
-                listener = threading.Thread(target=self._listen, args=(said, work), daemon=True)
-                listener.start()
-                with self._lock:
-                    self._machines.append(guest)
-                    if self._given_up:
-                        guest.process.kill()
-                code = booting.exit_code(guest, boot, time.monotonic() + boot.wall_limit)
-            listener.join()
+        with self._listening(work) as pipe, booting.start(boot, place, pipe.fileno()) as guest:
+            pipe.close()
+            with self._lock:
+                self._machines.append(guest)
+                if self._given_up:
+                    guest.process.kill()
+            code = booting.exit_code(guest, boot, time.monotonic() + boot.wall_limit)
+        if work.failure is not None:
+            raise work.failure
         if work.refused is not None:
             raise InputError(work.refused)
         if code or not set(numbers) <= set(self.done):
             raise GuestLostError(f"a guest's part of the runs ended with exit code {code} before it was done")
 
+    @contextlib.contextmanager
+    def _listening(self, work: _Work) -> Iterator[IO[bytes]]:
+        """A pipe to say things into, to be closed once a guest has it; when the context is left, all was heard."""
+        read, write = os.pipe()
+        with os.fdopen(read, "rb") as said:
+            listener = threading.Thread(target=self._listen, args=(said, work), daemon=True)
+            listener.start()
+            try:
+                with os.fdopen(write, "wb") as pipe:
+                    yield pipe
+            finally:
+                listener.join()
+
     def _boot(self, number: int, work: _Work) -> Boot:
-        real_time = sum(hold(self._jobs[n].scenario, self._jobs[n].terms) for n in work.numbers)
+        real_time = sum(self._longest(self._jobs[n]) for n in work.numbers)
         return Boot(
             kernel=self._guests.kernel,
             # -P: a folder called harness where the user happens to be must not stand in for ours.
@@ -181,17 +196,34 @@ class _Effort:
             environment={"PYTHONHASHSEED": str(self._call.seed % 2**32)},
         )
 
+    def _longest(self, job: Job) -> float:
+        """How long a run would take in real time at most: until the server is ready, the first fault, the hold."""
+        first = (
+            job.scenario.steps[0].at.seconds(grace=job.terms.grace, poll=job.terms.poll) if job.scenario.steps else 0
+        )
+        return job.ready_within + first + hold(job.scenario, job.terms)
+
     def _listen(self, said: IO[bytes], work: _Work) -> None:
         for line in said:
-            message: Message = msgspec.json.decode(line, type=Message)
-            if isinstance(message, Hello):
+            # Cut off when a guest is ended; and after a failure only listened to, so that the guest is not held up.
+            if work.failure is None and line.endswith(b"\n"):
+                try:
+                    self._take_in(msgspec.json.decode(line, type=Message), work)
+                except BaseException as error:  # noqa: BLE001 (raised where the guest is waited for)
+                    work.failure = error
+
+    def _take_in(self, message: Message, work: _Work) -> None:
+        match message:
+            case Hello():
                 self._greet(message)
-            elif isinstance(message, Refused):
-                work.refused = message.why
-            elif isinstance(message, Seen):
-                self._show(message, work)
-            else:
+            case Begun():
+                work.began[message.number] = time.monotonic()
+            case Seen():
+                self._show(message)
+            case Ended():
                 self._finish(message, work)
+            case Refused():
+                work.refused = message.why
 
     def _greet(self, hello: Hello) -> None:
         with self._lock:
@@ -199,12 +231,12 @@ class _Effort:
                 self._greeted = True
                 self._on_hello(hello)
 
-    def _show(self, seen: Seen, work: _Work) -> None:
-        now = time.monotonic()
-        work.began.setdefault(seen.number, now)
+    def _show(self, seen: Seen) -> None:
         view = self._views[seen.number]
         view.phase, view.queued = seen.phase, seen.queued
-        view.deadline = None if seen.left is None else now + seen.left
+        # Seconds that pass in a moment are none that anybody waits for.
+        if seen.left is not None and not self._guests.virtual:
+            view.deadline = time.monotonic() + seen.left
 
     def _finish(self, ended: Ended, work: _Work) -> None:
         number = ended.number
@@ -213,7 +245,7 @@ class _Effort:
         seen = timeline.read(guest_part.timeline_file(work.folder, number))
         verdict = judge(job.scenario, seen, job.terms)
         view.phase, view.verdict = "done", verdict
-        done = Done(job, verdict, seen, now - work.began.get(number, now))
+        done = Done(job, verdict, seen, now - work.began[number])
         with self._lock:
             self.done[number] = done
             self._on_done(done)

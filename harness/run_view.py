@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from harness.judge import Verdict
@@ -13,6 +14,8 @@ class RunView:
     """The state of one run. ``deadline`` is of the monotonic clock."""
 
     label: str
+    on_begin: Callable[[], None] = lambda: None
+    """Called when it begins, in its thread."""
     phase: str = "waiting"
     queued: int = 0
     deadline: float | None = None

@@ -91,6 +91,7 @@ def run_all(jobs: Sequence[Job], views: Sequence[RunView], at_once: int, on_done
 def run_one(job: Job, view: RunView, stop: Stop) -> Done:
     """Run one scenario in a lab of its own and judge it; raises TargetError, harness.watch.Stopped."""
     begun = time.monotonic()
+    view.on_begin()
     journal = Journal()
     with Lab() as lab:
         _Run(job, view, stop, journal, lab).run()

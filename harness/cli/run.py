@@ -19,7 +19,8 @@ from harness.cli.console import console as make_console
 from harness.cli.exits import explained, isolated
 from harness.cli.live import progress
 from harness.cli.surroundings import Clock, Kernel, Surroundings
-from harness.cli.values import positive_duration, writable_folders
+from harness.cli.values import MOST_SEED, positive_duration, writable_folders
+from harness.errors import InputError
 from harness.guest_part import Hello
 from harness.guests import Guests
 from harness.guests import run_all as run_in_guests
@@ -28,6 +29,9 @@ from harness.run_view import RunView
 from harness.runner import Done, Job, run_all
 from netns.guest import booting
 from netns.units import Duration
+
+#: So many scenarios share a guest at once; more take memory and gain nothing on its one processor.
+_AT_ONCE = 8
 
 Names = Annotated[
     list[str] | None,
@@ -67,7 +71,10 @@ def run(
         typer.Option(parser=positive_duration, metavar="DURATION", help="A server's time to begin listening."),
     ] = "30s",  # type: ignore[assignment]
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where results go.")] = Path("out"),
-    seed: Annotated[int | None, typer.Option(metavar="N", help="Repeat a run (default: random, printed).")] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=0, max=MOST_SEED, help="Repeat a run (default: random, printed)."),
+    ] = None,
     repeat: Annotated[int, typer.Option(metavar="N", min=1, help="Run every scenario so often.")] = 1,
     jobs: Annotated[
         int | None,
@@ -103,34 +110,56 @@ def run(
     )
     todo = calls.jobs(call)
     where = surroundings.choose(clock, kernel, [job.scenario for job in todo])
-    results.check_folder(out)
+    again = [*where.options, *([] if jobs is None else ["--jobs", str(jobs)])]
     how = results.conditions(call, todo, where.clock)
     if where.kernel is None:
-        return isolated(lambda: _run(todo, how, out, jobs, where))
+        _refuse_in_vain(writable, wall_limit)
+        results.check_folder(out)
+        return isolated(lambda: _run(todo, how, out, jobs, again, where))
+    folders = writable_folders(writable)
+    booting.require_folders(folders, [out, *(Path(name) for name in call.names if Path(name).exists())])
+    results.check_folder(out)
+    virtual = where.clock == "virtual"
     guests = Guests(
         where.kernel,
-        virtual=where.clock == "virtual",
-        count=jobs or os.cpu_count() or 1,
-        writable=writable_folders(writable),
+        virtual=virtual,
+        # In real time runs wait side by side; on the virtual clock they take turns on their guest's one processor.
+        count=(jobs or os.cpu_count() or 1) if virtual else 1,
+        at_once=_AT_ONCE if virtual else jobs or len(todo),
+        writable=folders,
         wall_limit=wall_limit,
     )
     return booting.in_private(
-        lambda place: explained(lambda: _run_in_guests(call, todo, how, out, guests, where, place))
+        lambda place: explained(lambda: _run_in_guests(call, todo, how, out, guests, again, where, place))
     )
 
 
-def _run(todo: list[Job], how: Conditions, out: Path, jobs: int | None, where: Surroundings) -> int:
+def _refuse_in_vain(writable: list[Path] | None, wall_limit: float | None) -> None:
+    """Refuse what only guests have; raises InputError."""
+    for option, value in (("--writable", writable), ("--wall-limit", wall_limit)):
+        if value:
+            raise InputError(f"{option} is for guests, and this runs on the machine's own kernel; leave it out")
+
+
+def _run(todo: list[Job], how: Conditions, out: Path, jobs: int | None, again: list[str], where: Surroundings) -> int:
     console = make_console()
     console.print(screen.header(how, where.why), soft_wrap=True)
     begun = time.monotonic()
     views = [RunView(job.label) for job in todo]
     with progress(console, views) as on_done:
         done = run_all(todo, views, jobs or len(todo), on_done)
-    return _conclude(console, how, done, out, time.monotonic() - begun)
+    return _conclude(console, how, done, out, time.monotonic() - begun, again)
 
 
 def _run_in_guests(
-    call: Call, todo: list[Job], how: Conditions, out: Path, guests: Guests, where: Surroundings, place: Path
+    call: Call,
+    todo: list[Job],
+    how: Conditions,
+    out: Path,
+    guests: Guests,
+    again: list[str],
+    where: Surroundings,
+    place: Path,
 ) -> int:
     console = make_console()
     begun = time.monotonic()
@@ -143,14 +172,14 @@ def _run_in_guests(
 
     with progress(console, views) as on_done:
         done = run_in_guests(call, todo, views, guests, place, on_hello, on_done)
-    return _conclude(console, _as_seen(how, greetings[0]), done, out, time.monotonic() - begun)
+    return _conclude(console, _as_seen(how, greetings[0]), done, out, time.monotonic() - begun, again)
 
 
 def _as_seen(how: Conditions, hello: Hello) -> Conditions:
     return dataclasses.replace(how, kernel=hello.kernel, congestion_control=hello.congestion_control)
 
 
-def _conclude(console: Console, how: Conditions, done: list[Done], out: Path, wall: float) -> int:
+def _conclude(console: Console, how: Conditions, done: list[Done], out: Path, wall: float, again: list[str]) -> int:
     results.write(out, how, done, wall)
-    screen.show(console, done, out, wall)
+    screen.show(console, done, out, wall, again)
     return results.exit_code(done)

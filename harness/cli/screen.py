@@ -61,13 +61,13 @@ def table(done: Sequence[Done]) -> Table:
     return shown
 
 
-def story(one: Done) -> list[str]:
+def story(one: Done, where: Sequence[str] = ()) -> list[str]:
     """What went wrong, what was expected, and the command that shows it again."""
     job = one.job
     mark = "✗" if one.verdict.word == "failed" else "?"
     lines = [f"{job.label}   {topology(job)}", f"  {mark} {one.verdict.why}"]
     lines.append(f"    expected: {expectation(job)}")
-    lines.append(f"again:   {again(job)}")
+    lines.append(f"again:   {again(job, where)}")
     return lines
 
 
@@ -87,8 +87,8 @@ def expectation(job: Job) -> str:
     return scenario.expect.session + (f" within {show_duration(limit)} of the {since}" if limit else "")
 
 
-def again(job: Job) -> str:
-    """The one command that runs this scenario again as it was."""
+def again(job: Job, where: Sequence[str] = ()) -> str:
+    """The one command that runs this scenario again as it was; ``where``: the options for clock and kernel."""
     scenario = job.scenario
     words = ["halfopen", "run", scenario.called, "--seed", str(job.seed)]
     words += ["--grace", exactly(job.terms.grace), "--poll", exactly(job.terms.poll)]
@@ -96,7 +96,7 @@ def again(job: Job) -> str:
         words += ["--detector", job.detector]
     if job.terms.hold is not None:
         words += ["--hold", exactly(job.terms.hold)]
-    return shlex.join([*words, *job.target.arguments()])
+    return shlex.join([*words, *job.target.arguments(), *where])
 
 
 def exactly(seconds: float) -> str:
@@ -105,13 +105,13 @@ def exactly(seconds: float) -> str:
     return shown if units.duration(shown) == seconds else f"{seconds:.6f}".rstrip("0").rstrip(".") + "s"
 
 
-def show(console: Console, done: Sequence[Done], out: Path, wall: float) -> None:
-    """Print what came of all runs."""
+def show(console: Console, done: Sequence[Done], out: Path, wall: float, where: Sequence[str] = ()) -> None:
+    """Print what came of all runs, which were made with the options ``where`` for clock and kernel."""
     console.print(table(done))
     for one in done:
         if one.verdict.word != "passed":
             console.print()
-            for line in story(one):
+            for line in story(one, where):
                 console.print(escape(line), soft_wrap=True)
     counts = Counter[str](one.verdict.word for one in done)
     summary = ", ".join(f"{counts[word]} {word}" for word in _MARKS if counts[word])

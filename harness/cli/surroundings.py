@@ -6,6 +6,8 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import typer
+
 from harness.cli.exits import isolated
 from harness.errors import InputError
 from harness.scenario import Scenario
@@ -41,8 +43,15 @@ class Surroundings:
     why: str | None = None
     """Why that kernel, where nobody asked for it."""
 
+    @property
+    def options(self) -> list[str]:
+        """The options that choose them again."""
+        return ["--clock", self.clock, "--kernel", "host" if self.kernel is None else "guest"]
+
 
 _BUILD = "build it once with: halfopen kernel build"
+#: Exit codes that nothing else has.
+_HAS, _LACKS = 10, 11
 #: On a real clock the distribution's own will do.
 _GET = "get one with: halfopen kernel fetch (or build)"
 
@@ -66,7 +75,8 @@ def _on_a_real_clock(kernel: Kernel, scenarios: Sequence[Scenario]) -> Surroundi
         return Surroundings("real", None)
     guest = cache.best(virtual=False)
     if lacking is not None and (kernel is Kernel.HOST or guest is None):
-        raise UnsupportedError(f"{lacking}; a guest kernel will do ({_GET})")
+        way = _GET if guest is None else "leave out --kernel host"
+        raise UnsupportedError(f"{lacking}; a guest kernel will do ({way})")
     if guest is None:
         raise InputError(f"--kernel guest: there is no guest kernel; {_GET}")
     return Surroundings("real", guest, lacking)
@@ -79,10 +89,13 @@ def what_the_host_lacks(scenarios: Sequence[Scenario]) -> str | None:
     """
     wanting = [scenario for scenario in scenarios if scenario.netem_fields]
     try:
-        if isolated(lambda: int(not wanting or kernel_has_discipline("netem"))):
-            return None
+        answer = isolated(lambda: _HAS if not wanting or kernel_has_discipline("netem") else _LACKS)
     except IsolationError as error:
         return f"this machine allows no labs ({error})"
+    if answer == _HAS:
+        return None
+    if answer != _LACKS:  # interrupted, or explained already
+        raise typer.Exit(answer)
     first = wanting[0]
     return (
         f"scenario {first.name!r} asks for {' and '.join(first.netem_fields)} on its link, which needs "

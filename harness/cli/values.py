@@ -25,6 +25,8 @@ def positive_duration(text: str) -> Duration:
     return seconds
 
 
+#: What a guest's kernel takes (netns.guest.seeding).
+MOST_SEED = 2**64 - 1
 #: Less does not hold a Python and its server, more than this no laptop has.
 _LEAST_MEMORY, _MOST_MEMORY = 128 << 20, 64 << 30
 

@@ -28,7 +28,12 @@ def warp(
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(metavar="N", min=0, help="Draw all random numbers from this (default: this machine's)."),
+        typer.Option(
+            metavar="N",
+            min=0,
+            max=values.MOST_SEED,
+            help="Draw all random numbers from this (default: this machine's).",
+        ),
     ] = None,
     clock: Annotated[
         Clock, typer.Option(help="Skip the waiting, or not: a real clock is for netem where the machine has none.")

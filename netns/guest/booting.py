@@ -57,7 +57,7 @@ def run(boot: Boot) -> int:
     time. Raises GuestError if it cannot be booted where we are.
     """
     _open_standard_files()
-    _require_folders(boot.writable)
+    require_folders(boot.writable)
     return in_private(lambda place: _run(boot, place))
 
 
@@ -85,14 +85,21 @@ def _open_standard_files() -> None:
             os.open(os.devnull, os.O_RDWR)
 
 
-def _require_folders(writable: Sequence[Path]) -> None:
-    """Refuse what the guest has of its own, where the machine's would silently be missing; raises GuestError."""
+def require_folders(writable: Sequence[Path], read: Sequence[Path] = ()) -> None:
+    """Refuse what the guest has of its own, where the machine's would silently be missing; raises GuestError.
+
+    ``read`` are files and folders that are to be found there.
+    """
     try:
         here = Path.cwd()
     except FileNotFoundError:
         raise GuestError("the folder this was called from is gone; call it from one that exists") from None
     if _is_below(here, (*_OWN, "/run")) and not _is_below(here, writable):
         raise GuestError(f"the guest has a /{here.parts[1]} of its own, without {str(here)!r}; start it elsewhere")
+    for path in read:
+        if _is_below(path.absolute(), (*_OWN, "/run")):
+            own = path.absolute().parts[1]
+            raise GuestError(f"the guest has a /{own} of its own, without {str(path)!r}; put it elsewhere")
     for folder in writable:
         if folder == Path("/") or _is_below(folder, _OWN):
             raise GuestError(f"{str(folder)!r} cannot be made writable in a guest; name a folder of files")
@@ -182,4 +189,4 @@ def _spinning(guest: Machine) -> str:
     busy = guest.busy_process()
     if busy is None:
         return ""
-    return f"; {busy} was running all the time: a loop that never sleeps never ends on the virtual clock"
+    return f"; busiest in it was {busy} (a loop that never sleeps never ends on the virtual clock)"

@@ -144,23 +144,25 @@ def running(
     """
     log = place / "kernel.log"
     scarce = _scarcity(place, memory)
-    heard, says = os.pipe()
-    listens, told = os.pipe()
-    copiers = contextlib.ExitStack()
-    wires = Wires(_console(output, copiers), _console(2, copiers), listens, says)
-    with copiers, contextlib.ExitStack() as held:
-        with log.open("wb") as kernel_log, _pinned(processor):
-            process = _started(
-                arguments(kernel, place, wires, virtual=virtual, memory=memory),
-                stdout=kernel_log,
-                stderr=kernel_log,
-                pass_fds=astuple(wires),
-                env=os.environ | {"TMPDIR": str(place)} | ({} if seed is None else {seeding.VARIABLE: str(seed)}),
-            )
-        for fd in astuple(wires):
-            os.close(fd)
+    with contextlib.ExitStack() as held:
+        heard, says = os.pipe()
+        listens, told = os.pipe()
         held.callback(os.close, heard)
         held.callback(os.close, told)
+        wires = Wires(_console(output, held), _console(2, held), listens, says)
+        try:
+            with log.open("wb") as kernel_log, _pinned(processor):
+                process = _started(
+                    arguments(kernel, place, wires, virtual=virtual, memory=memory),
+                    stdout=kernel_log,
+                    stderr=kernel_log,
+                    pass_fds=astuple(wires),
+                    env=os.environ | {"TMPDIR": str(place)} | ({} if seed is None else {seeding.VARIABLE: str(seed)}),
+                )
+        finally:
+            # The guest's alone from here on: what copies to a terminal ends when they are closed.
+            for fd in astuple(wires):
+                os.close(fd)
         held.callback(_end, process)
         yield Machine(process, log, heard, told, scarce)
 

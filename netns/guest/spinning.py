@@ -7,35 +7,48 @@ the program (create_elf_tables in fs/binfmt_elf.c).
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
-from collections.abc import Iterator
+import time
 from io import FileIO
 from pathlib import Path
 
 #: The guest's memory is an unlinked file, shared and mapped page by page; user memory is mapped executable, writable.
 _USER_MEMORY = re.compile(r"([0-9a-f]+)-([0-9a-f]+) rwxs .* \(deleted\)")
 _PAGE = 4096
-_STATE = re.compile(r"\) (\w) (\d+) ")
 _ASSIGNMENT = re.compile(rb"\w+=")
 #: The string before the first argument (AT_PLATFORM).
 _PLATFORM = b"x86_64\0"
 _LONGEST = 120
+#: Seconds: long enough for many of the kernel's ticks.
+_LOOK = 0.5
 
 
 def busiest(kernel: int) -> str | None:
-    """The command line of the running process of the guest whose kernel has this pid, None if that cannot be told."""
-    return next((named for child in _running_children(kernel) if (named := command_line(_top_of_stack(child)))), None)
+    """The command line of the guest's process that uses the processor most now, None if it cannot be told.
+
+    Looks on for half a second. ``kernel`` is the pid of the guest's kernel.
+    """
+    before = _processor_times(kernel)
+    time.sleep(_LOOK)
+    used = {pid: ticks - before.get(pid, 0) for pid, ticks in _processor_times(kernel).items()}
+    for pid in sorted(used, key=lambda pid: -used[pid]):
+        if used[pid] and (named := command_line(_top_of_stack(pid))):
+            return named
+    return None
 
 
-def _running_children(parent: int) -> Iterator[int]:
+def _processor_times(parent: int) -> dict[int, int]:
+    """Clock ticks of processor time, user's and system's, by child (proc(5), /proc/PID/stat)."""
+    found = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            found = _STATE.search(stat.read_text())
-        except OSError:
-            continue
-        if found and found[1] == "R" and int(found[2]) == parent:
-            yield int(stat.parent.name)
+        # It may have ended meanwhile.
+        with contextlib.suppress(OSError):
+            fields = stat.read_text(errors="replace").rpartition(")")[2].split()
+            if int(fields[1]) == parent:
+                found[int(stat.parent.name)] = int(fields[11]) + int(fields[12])
+    return found
 
 
 def _top_of_stack(pid: int) -> bytes:

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import io
+from pathlib import Path
+
 from harness import suites
-from harness.guests import spread
+from harness.calls import Call
+from harness.guests import Guests, _Effort, _Work, spread
 from harness.judge import Terms
+from harness.run_view import RunView
 from harness.runner import Job
 from harness.targets.pod import PodTarget
+from netns.guest.cache import GuestKernel
 
 
 def jobs(*holds: float) -> list[Job]:
@@ -23,3 +29,35 @@ def test_every_run_is_in_one_guest_and_the_longest_are_apart() -> None:
 def test_there_are_no_more_guests_than_runs() -> None:
     assert spread(jobs(1, 1), 8) == [[0], [1]]
     assert spread(jobs(1, 2, 3), 1) == [[0, 1, 2]]
+
+
+def heard(*lines: bytes) -> tuple[_Work, RunView]:
+    """What is made of these lines of a guest's that does one run in real time."""
+    todo = jobs(10)
+    view = RunView("paused")
+    guests = Guests(GuestKernel(Path("linux"), "6.12.1", "a tarball"), virtual=False, count=1, at_once=1)
+    effort = _Effort(Call(seed=1, grace=30, poll=2), todo, [view], guests, lambda _: None, lambda _: None)
+    work = _Work([0], Path("/nowhere"))
+    effort._listen(io.BytesIO(b"".join(lines)), work)
+    return work, view
+
+
+def test_what_a_guest_says_is_shown() -> None:
+    work, view = heard(
+        b'{"type":"begun","number":0}\n', b'{"type":"seen","number":0,"phase":"freeze","queued":7,"left":3}\n'
+    )
+    assert work.began.keys() == {0}
+    assert (view.phase, view.queued) == ("freeze", 7)
+    assert view.seconds_left is not None
+    assert 0 < view.seconds_left <= 3
+
+
+def test_a_guest_may_be_cut_off_in_the_middle_of_a_word() -> None:
+    work, _ = heard(b'{"type":"refused","why":"no such program"}\n', b'{"type":"seen","number":0,"pha')
+    assert (work.refused, work.failure) == ("no such program", None)
+
+
+def test_what_goes_wrong_while_listening_is_kept_and_the_rest_is_still_listened_to() -> None:
+    # Its timeline is nowhere.
+    work, _ = heard(b'{"type":"begun","number":0}\n', b'{"type":"ended","number":0}\n', b"nonsense\n")
+    assert isinstance(work.failure, FileNotFoundError)

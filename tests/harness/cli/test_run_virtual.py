@@ -107,6 +107,20 @@ def test_a_server_that_never_sleeps_is_given_up(tmp_path: Path) -> None:
     assert "'while True: pass'" in ran.err
 
 
+@pytest.mark.parametrize("option", [("--out", "/dev/shm/out"), ("--writable", "/proc")])
+def test_what_the_guest_would_not_see_is_refused(option: tuple[str, str], tmp_path: Path) -> None:
+    out = () if option[0] == "--out" else ("--out", str(tmp_path / "out"))
+    ran = halfopen("run", "frozen", *VIRTUAL, *option, *out)
+    assert (ran.code, ran.out) == (2, "")
+    assert option[1] in ran.err
+
+
+def test_what_only_guests_have_is_refused_without_one(tmp_path: Path) -> None:
+    ran = halfopen("run", "frozen", "--kernel", "host", "--wall-limit", "1s", "--out", str(tmp_path))
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == "halfopen: --wall-limit is for guests, and this runs on the machine's own kernel; leave it out\n"
+
+
 @pytest.mark.parametrize("jobs", ["1", "3"])
 def test_however_many_guests_the_order_is_the_calls(jobs: str, tmp_path: Path) -> None:
     ran = halfopen("run", *VIRTUAL, "--grace", "5s", "--jobs", jobs, "--out", str(tmp_path))

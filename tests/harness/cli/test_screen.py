@@ -79,6 +79,11 @@ def test_a_failure_ends_with_its_story_and_the_command_that_shows_it_again() -> 
     ]
 
 
+def test_the_command_that_shows_it_again_names_clock_and_kernel() -> None:
+    where = ["--clock", "virtual", "--kernel", "guest"]
+    assert screen.story(missed(), where)[-1].endswith(" --detector none --clock virtual --kernel guest")
+
+
 def test_the_command_that_shows_it_again_is_whole() -> None:
     server = job(target=CommandTarget("serve --on {port}", "/ws", "/sessions"), detector=None, terms=Terms(5, 0.5, 60))
     assert screen.again(server) == (

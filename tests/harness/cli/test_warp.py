@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from netns.guest import cache
 from tests import leftovers
 from tests.harness.cli.tool import HALFOPEN, halfopen
 from tests.machine import UNPRIVILEGED, needs_guest, needs_unshare
@@ -152,8 +153,8 @@ def test_a_loop_that_never_sleeps_is_given_up_and_said_so() -> None:
     code, out, err = warp("sh", "-c", "while :; do :; done", options=("--wall-limit", "2s"))
     assert (code, out) == (69, "")
     assert err == (
-        "halfopen: the guest was given up after 2s of wall time; sh -c 'while :; do :; done' was running all the time: "
-        "a loop that never sleeps never ends on the virtual clock\n"
+        "halfopen: the guest was given up after 2s of wall time; busiest in it was sh -c 'while :; do :; done' "
+        "(a loop that never sleeps never ends on the virtual clock)\n"
     )
 
 
@@ -234,6 +235,20 @@ def test_on_a_terminal_it_ends_with_the_command_and_leaves_the_terminal_as_it_wa
 def test_ctrl_c_on_a_terminal_reaches_the_command() -> None:
     body = "import time\ntry:\n  print('up')\n  while True: time.sleep(0.01)\nexcept KeyboardInterrupt: print('bye')"
     assert on_a_terminal(sys.executable, "-c", body, keys=b"\x03") == (0, b"up\r\n^Cbye\r\n", True)
+
+
+def test_on_a_terminal_a_kernel_that_cannot_be_executed_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    program = tmp_path / "product" / "linux"
+    program.parent.mkdir()
+    program.touch(0o644)
+    cache.folder().mkdir(parents=True)
+    cache.keep(program, source="a tarball", version="9.1")
+    code, out, alike = on_a_terminal("true")
+    assert (code, alike) == (69, True)
+    assert b"cannot be executed: permission denied" in out
 
 
 @pytest.mark.parametrize("folder", ["/", "/dev/shm", "/proc"])
