@@ -58,7 +58,7 @@ class Recorder:
             self._failure = error
 
     def _sample(self) -> float:
-        """Take a sample; gives the moment it was taken, or now where there was nothing to take, of the monotonic clock."""
+        """Take a sample; gives the moment it was taken, or now if there was nothing to take (monotonic clock)."""
         sample = self._read()
         if sample is not None:
             self._socket = identity(sample)
