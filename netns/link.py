@@ -142,9 +142,8 @@ def _settings(near: End, far: End) -> list[Request]:
         rtnetlink.up(near.index),
         # Permanent, because an ARP reply stuck in a deep queue looks like an outage.
         rtnetlink.neighbour(near.index, far.ip, far.mac),
+        rtnetlink.forwarding(near.index, near.host.is_router),
     ]
-    if near.host.is_router:
-        settings.append(rtnetlink.forwarding(near.index))
     if _leads_out(near, far):
         settings.append(rtnetlink.default_route(far.ip))
     return settings

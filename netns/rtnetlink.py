@@ -87,13 +87,14 @@ def is_running(answer: memoryview) -> bool:
     return operational is not None and operational[0] == _IF_OPER_UP
 
 
-def forwarding(index: int) -> Request:
-    """Route IPv4 packets that arrive at an interface.
+def forwarding(index: int, on: bool) -> Request:
+    """Route IPv4 packets that arrive at an interface, or do not.
 
-    By netlink rather than /proc/sys, which containers mount read-only
+    A new namespace has it as the machine has (net/ipv4/devinet.c, devinet_init_net): on, where a container
+    engine runs. By netlink rather than /proc/sys, which containers mount read-only
     (net/ipv4/devinet.c, inet_set_link_af).
     """
-    conf = nest(_IFLA_INET_CONF, attribute(_IPV4_DEVCONF_FORWARDING, _u32(1)))
+    conf = nest(_IFLA_INET_CONF, attribute(_IPV4_DEVCONF_FORWARDING, _u32(on)))
     body = _IFINFOMSG.pack(0, 0, index, 0, 0) + nest(_IFLA_AF_SPEC, nest(socket.AF_INET, conf))
     return Request(f"forwarding on interface {index}", _RTM_SETLINK, body)
 

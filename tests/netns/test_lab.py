@@ -114,7 +114,7 @@ def test_a_link_that_fails_half_way_is_taken_back(monkeypatch: pytest.MonkeyPatc
     with Lab() as lab:
         a, b = lab.host("a"), lab.router("b")
         forwarding = rtnetlink.forwarding
-        monkeypatch.setattr(rtnetlink, "forwarding", lambda _: forwarding(99_999))
+        monkeypatch.setattr(rtnetlink, "forwarding", lambda _, on: forwarding(99_999, on))
         with pytest.raises(OSError, match="forwarding on interface 99999"):
             lab.link(a, b)
         monkeypatch.undo()

@@ -71,14 +71,21 @@ def test_addresses_neighbours_and_routes_are_as_asked_for() -> None:
         assert (route.get("gateway"), route.get("oif")) == ("198.18.0.2", 7)
 
 
+def forwards(host: Host, name: str) -> bool:
+    with host.entered():
+        return Path(f"/proc/sys/net/ipv4/conf/{name}/forwarding").read_text().strip() == "1"
+
+
 @isolated
 def test_forwarding_is_set_for_one_interface() -> None:
     with Lab() as lab:
         left, right = wired(lab)
-        left.configure(rtnetlink.forwarding(7))
-        for host, name, forwards in ((left, "left", "1"), (left, "lo", "0"), (right, "right", "0")):
-            with host.entered():
-                assert Path(f"/proc/sys/net/ipv4/conf/{name}/forwarding").read_text().strip() == forwards
+        # A new namespace has it as the machine has.
+        others = forwards(left, "lo"), forwards(right, "right")
+        for on in (True, False):
+            left.configure(rtnetlink.forwarding(7, on))
+            assert forwards(left, "left") is on
+            assert (forwards(left, "lo"), forwards(right, "right")) == others
 
 
 @pytest.mark.parametrize(
@@ -90,7 +97,7 @@ def test_forwarding_is_set_for_one_interface() -> None:
         (rtnetlink.address(99, "198.18.0.1", 24), "address 198.18.0.1/24 on interface 99", errno.ENODEV),
         (rtnetlink.neighbour(99, "198.18.0.2", HERE[2]), "neighbour 198.18.0.2 of interface 99", errno.ENODEV),
         (rtnetlink.default_route("198.18.0.2"), "a default route by 198.18.0.2", errno.ENETUNREACH),
-        (rtnetlink.forwarding(99), "forwarding on interface 99", errno.ENODEV),
+        (rtnetlink.forwarding(99, True), "forwarding on interface 99", errno.ENODEV),
         (rtnetlink.veth(HERE, THERE, 9999), "a veth pair left, right", errno.EBADF),
     ],
 )
