@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -130,13 +131,22 @@ def _is_alive(pid: str) -> bool:
 
 
 def keep(program: Path, *, source: str, version: str, seeded: bool = True, time_travel: bool = True) -> GuestKernel:
-    """Move a program, and the modules beside it, into the cache, whole or not at all."""
+    """Move a program, and the modules beside it, into the cache, whole or not at all.
+
+    Of two that are kept at the same moment, the first stays: they were made of the same.
+    """
     assert program.name == PROGRAM, program
     place = folder() / key(source, time_travel=time_travel)
     kernel = GuestKernel(place / PROGRAM, version, source, seeded, time_travel)
     described = {name: value for name, value in asdict(kernel).items() if name != "program"}
     (program.parent / _DESCRIPTION).write_text(json.dumps(described))
-    with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(place)
-    program.parent.rename(place)
+    with workplace() as aside:
+        # In one step: taken away piece by piece, it might be another's that has just come in its place.
+        with contextlib.suppress(FileNotFoundError):
+            place.rename(aside / "replaced")
+        try:
+            program.parent.rename(place)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
     return kernel

@@ -54,6 +54,23 @@ def test_building_again_replaces_what_was_there() -> None:
     assert found.version == "6.1.2"
 
 
+def test_of_two_builds_that_end_together_one_is_kept_and_none_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    rename = Path.rename
+
+    def overtaken(path: Path, target: Path) -> Path:
+        if path.name == "product":  # What was there is gone, and the other's comes first.
+            monkeypatch.setattr(Path, "rename", rename)
+            keep("a", "6.1.2")
+        return rename(path, target)
+
+    keep("a", "6.1.1")
+    monkeypatch.setattr(Path, "rename", overtaken)
+    made = keep("a", "6.1.2")
+    assert cache.find("a") == made
+    assert made.program.read_text() == "a kernel"
+    assert list((cache.folder() / "under-construction").iterdir()) == []
+
+
 def test_an_interrupted_build_leaves_nothing() -> None:
     def interrupted() -> None:
         with cache.workplace() as place:
