@@ -22,6 +22,9 @@ _HEAD_START_REAL = 'while read -r up _ </proc/uptime && [ "${up%%.*}" -lt 1 ]; d
 _SESSION = "$(command -v setsid)"
 _STREAMS = "</dev/null >$out 2>$err 7<&- 8>&-"
 
+#: The exit code of a guest that cannot run its command (EX_UNAVAILABLE of sysexits.h), as booting.EXIT_GUEST.
+_UNAVAILABLE = 69
+
 #: Seconds for which what the command leaves running may go on writing; a server would for ever.
 _AFTERLIFE = 60
 
@@ -64,8 +67,9 @@ def render(job: Job) -> str:
         *_DEVICES,
         *_load(job),
         *_PRIVATE,
-        *(line for folder in job.writable for line in _writable(folder)),
         f"for console in {OUT} {ERR} {LINE}; do stty -F $console -onlcr -echo; done",
+        *_FINISH,
+        *(line for folder in job.writable for line in _writable(folder)),
         # Open from here on: what is said to a console that nobody has open is not heard when it is opened.
         f"exec 7<{LINE}",
         *_LOOPBACK,
@@ -83,11 +87,7 @@ def render(job: Job) -> str:
         "code=$?",
         # Without any, it would wait for the loop above as well, which does not end.
         f'[ -z "$outputs" ] || {{ {{ sleep {_AFTERLIFE}; kill $outputs; }} & wait $outputs; }}',
-        "sync",
-        # Waits until the console has passed on all it was given (TCSADRAIN).
-        f"for console in {OUT} {ERR}; do stty -F $console onlcr; done",
-        f"echo {EXIT} $code >{LINE}",
-        "while :; do sleep 1000; done",
+        "finish $code",
     ]
     return "\n".join(lines) + "\n"
 
@@ -113,6 +113,17 @@ _PRIVATE = (
     "mount -t overlay -o lowerdir=/tmp,upperdir=/run/tmp/upper,workdir=/run/tmp/work overlay /tmp && chmod 1777 /tmp",
 )
 
+# The last that a guest does: say the exit code, and wait for the power to go.
+_FINISH = (
+    "finish() {",
+    "sync",
+    # Waits until the console has passed on all it was given (TCSADRAIN).
+    f"for console in {OUT} {ERR}; do stty -F $console onlcr; done",
+    f"echo {EXIT} $1 >{LINE}",
+    "while :; do sleep 1000; done",
+    "}",
+)
+
 # Not every machine has iproute2; perl every Debian has: SIOCSIFFLAGS, IFF_UP (netdevice(7)).
 _LOOPBACK = (
     "if command -v ip >/dev/null; then ip link set lo up",
@@ -126,8 +137,13 @@ def _load(job: Job) -> list[str]:
 
 
 def _writable(folder: Path) -> list[str]:
+    """Without the mount, what the command writes would be gone with the guest, and nobody told."""
     quoted = shlex.quote(str(folder))
-    return [f"mkdir -p {quoted} && mount -t hostfs -o {quoted} none {quoted}"]
+    refused = shlex.quote(f"halfopen: the guest cannot mount {str(folder)!r} to write to it:")
+    return [
+        f"why=$({{ mkdir -p {quoted} && mount -t hostfs -o {quoted} none {quoted}; }} 2>&1) ||",
+        f"{{ printf '%s %s\\n' {refused} \"$why\" >{ERR}; finish {_UNAVAILABLE}; }}",
+    ]
 
 
 def _environment(job: Job) -> str:

@@ -43,6 +43,37 @@ def test_only_the_folders_named_are_writable() -> None:
     assert render(job(writable=[Path("/a"), Path("/b")])).count("hostfs") == 2
 
 
+def test_a_folder_that_cannot_be_mounted_is_told_and_nothing_is_run() -> None:
+    lines = render(job(writable=[Path("/home/me/it's")])).splitlines()
+    mounting = next(n for n, line in enumerate(lines) if "hostfs" in line)
+    assert lines[mounting].endswith(" 2>&1) ||")
+    told = lines[mounting + 1]
+    assert (
+        """halfopen: the guest cannot mount "/home/me/it'"'"'s" to write to it:' "$why" >/dev/tty1; finish 69; }"""
+        in told
+    )
+    # Told on consoles that are set up already, by what is known already, and before the command.
+    assert next(n for n, line in enumerate(lines) if "-onlcr" in line) < mounting
+    assert lines.index("finish() {") < mounting < next(n for n, line in enumerate(lines) if "setsid" in line)
+
+
+def run_writable(tmp_path: Path, mount: str) -> tuple[int, str]:
+    """The lines that mount a folder, run with a mount of our own; the shell's exit code, and what it said."""
+    lines = render(job(writable=[tmp_path / "out"])).splitlines()
+    mounting = next(n for n, line in enumerate(lines) if "hostfs" in line)
+    told = tmp_path / "told"
+    told.touch()
+    text = "\n".join(lines[mounting : mounting + 2]).replace("/dev/tty1", str(told))
+    done = subprocess.run(["sh", "-c", f"mount() {{ {mount}; }}\nfinish() {{ exit $1; }}\n{text}"], check=False)
+    return done.returncode, told.read_text()
+
+
+def test_only_a_mount_that_fails_ends_the_guest(tmp_path: Path) -> None:
+    assert run_writable(tmp_path, "true") == (0, "")
+    refused = f"halfopen: the guest cannot mount '{tmp_path}/out' to write to it: no such device\n"
+    assert run_writable(tmp_path, "echo no such device >&2; return 32") == (69, refused)
+
+
 def test_virtual_time_has_passed_before_the_command_starts() -> None:
     lines = render(job()).splitlines()
     assert lines.index("sleep 2") < next(n for n, line in enumerate(lines) if line.startswith("exec env -i"))
