@@ -97,7 +97,7 @@ def _how_to_get(which: Which) -> str:
     if which is Which.FETCHED:
         return "none; fetch the distribution's own, for a real clock, with: halfopen kernel fetch"
     missing = building.missing_tools()
-    needs = f" (needs {', '.join(missing)}: sudo apt-get install {' '.join(missing.values())})" if missing else ""
+    needs = f" (needs {', '.join(missing)}: {building.how_to_install(missing)})" if missing else ""
     return f"none; build one, for either clock, with: halfopen kernel build{needs}"
 
 

@@ -28,6 +28,24 @@ _TOOLS = {
     "tar": "tar",
     "perl": "perl",
 }
+#: The same of what unpacks a tarball (tar(1), -a), by its name; Ubuntu's is a .bz2.
+_UNPACKERS = {".xz": ("xz", "xz-utils"), ".bz2": ("bzip2", "bzip2"), ".gz": ("gzip", "gzip"), ".zst": ("zstd", "zstd")}
+_OLDEST = "6.1"
+#: Without these a kernel is not what it is built for. What it has no option of, or none that can be
+#: met, allnoconfig drops without a word.
+_NEEDED = (
+    "UML_TIME_TRAVEL_SUPPORT",
+    "HOSTFS",
+    "OVERLAY_FS",
+    "DEVTMPFS",
+    "VETH",
+    "NET_SCH_NETEM",
+    "NET_SCH_TBF",
+    "NF_TABLES",
+    "NF_TABLES_IPV4",
+    "INET_TCP_DIAG",
+    "INET_DIAG_DESTROY",
+)
 _INSTEAD = "give a kernel source tarball with --source FILE"
 _PACKAGES = r"^linux-source-[0-9.]+$"
 #: Lines that make prints for a kernel of our configuration; only the estimate depends on it.
@@ -62,13 +80,39 @@ def missing_tools() -> dict[str, str]:
     return {tool: package for tool, package in _TOOLS.items() if shutil.which(tool) is None}
 
 
-def require_tools() -> None:
-    """Raise GuestError, naming the command that installs what is missing."""
+def how_to_install(missing: dict[str, str]) -> str:
+    """The command that installs the packages of ``missing``; with the C library's headers, which are no program."""
+    return f"sudo apt-get install {' '.join(dict.fromkeys((*missing.values(), 'libc6-dev')))}"
+
+
+def require_tools(tarball: Path | None = None) -> None:
+    """Raise GuestError, naming the command that installs what is missing, to unpack the ``tarball`` too."""
     missing = missing_tools()
+    unpacker = _UNPACKERS.get(tarball.suffix) if tarball else None
+    if unpacker and shutil.which(unpacker[0]) is None:
+        missing |= dict([unpacker])
     if missing:
         raise GuestError(
-            f"building the guest kernel needs {', '.join(missing)}; "
-            f"install with: sudo apt-get install {' '.join(dict.fromkeys(missing.values()))} libc6-dev"
+            f"building the guest kernel needs {', '.join(missing)}; install with: {how_to_install(missing)}"
+        )
+
+
+def require_version(version: str) -> None:
+    """Raise GuestError for a source that is too old, or none; ``version`` as ``make kernelversion`` says it."""
+    if not cache.numbers(version):
+        raise GuestError("the tarball is no Linux source: it does not tell its version (make kernelversion)")
+    if cache.numbers(version) < cache.numbers(_OLDEST):
+        raise GuestError(f"the source is Linux {version}; the guest kernel needs Linux {_OLDEST} or newer")
+
+
+def require_options(config: str, version: str) -> None:
+    """Raise GuestError, naming the options that a ``.config``, given as text, lacks and a guest needs."""
+    there = set(config.splitlines())
+    missing = [option for option in _NEEDED if f"CONFIG_{option}=y" not in there]
+    if missing:
+        raise GuestError(
+            f"Linux {version} could not be configured with {', '.join(missing)}; "
+            f"the guest kernel needs Linux {_OLDEST} or newer"
         )
 
 
@@ -114,14 +158,18 @@ def build(tarball: Fetch, name: str, progress: Progress) -> GuestKernel:
     require_tools()
     with cache.workplace() as place:
         source = tarball(place)
+        require_tools(source.tarball)
         tree, product = place / "tree", place / "product"
         tree.mkdir()
         product.mkdir()
-        run(["tar", "-xf", str(source.tarball), "-C", str(tree), "--strip-components=1"], place, "unpacking the source")
-        seeded = make_seedable(tree)
+        unpack = ["tar", "-xf", str(source.tarball), "-C", str(tree), "--strip-components=1"]
+        run(unpack, place, "unpacking the source", packages.first_line)
         version = ask("make", "-s", "-C", str(tree), "kernelversion").strip()
+        require_version(version)
+        seeded = make_seedable(tree)
         make = ["make", "-C", str(tree), "ARCH=um", f"-j{os.cpu_count()}", *_REPRODUCIBLE]
         run([*make, "allnoconfig", f"KCONFIG_ALLCONFIG={cache.FRAGMENT}"], place, "configuring")
+        require_options((tree / ".config").read_text(), version)
         for done, _ in enumerate(_lines([*make, "linux"], place)):
             progress(min(done / _STEPS, 1.0))
         run(["strip", "-o", str(product / "linux"), str(tree / "linux")], place, "stripping")

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 from netns.errors import GuestError
@@ -51,18 +52,24 @@ def ask(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment).stdout
 
 
-def run(command: list[str], place: Path, what: str) -> None:
-    """Run a command in the folder ``place``; raises GuestError with its last words."""
+def last_line(text: str) -> str:
+    """The last line that is not empty."""
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no output")
+
+
+def first_line(text: str) -> str:
+    """The first line that is not empty: the reason, where what follows is only what came of it."""
+    return next((line.strip() for line in text.splitlines() if line.strip()), "no output")
+
+
+def run(command: list[str], place: Path, what: str, reason: Callable[[str], str] = last_line) -> None:
+    """Run a command in the folder ``place``; raises GuestError with the ``reason`` among its words."""
     done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise GuestError(f"{what} failed with exit code {done.returncode}: {_last_line(done.stderr or done.stdout)}")
-
-
-def _last_line(text: str) -> str:
-    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no output")
+        raise GuestError(f"{what} failed with exit code {done.returncode}: {reason(done.stderr or done.stdout)}")
 
 
 def _apts_reason(text: str) -> str:
     """apt's first error; its last words are advice that does not fit, or a warning."""
     errors = re.findall(r"^E: (.*\S)", text, re.MULTILINE)
-    return errors[0] if errors else _last_line(text)
+    return errors[0] if errors else last_line(text)

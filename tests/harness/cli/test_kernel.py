@@ -1,22 +1,51 @@
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 import pytest
 
-from netns.guest import cache
+from netns.guest import building, cache
+from netns.guest.cache import GuestKernel
 from tests.harness.cli.tool import Ran, halfopen
-from tests.machine import needs_guest, needs_stock_guest
+from tests.machine import needs_stock_guest
 from tests.netns.guest import apt
 
+#: An apt-cache that has one kernel source.
+SOURCES = """case $1 in
+search) echo "linux-source-6.9 - Linux kernel source for version 6.9" ;;
+policy) printf 'linux-source-6.9:\\n  Candidate: 6.9.7-1\\n' ;;
+esac"""
 
-@needs_guest
-def test_a_kernel_that_is_there_is_told_and_not_built_again() -> None:
+
+def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, source: str, seeded: bool = True) -> GuestKernel:
+    """A cache of our own that holds a kernel which is only a file."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    program = tmp_path / "product" / "linux"
+    program.parent.mkdir()
+    program.touch()
+    return cache.keep(program, source=source, version="6.9.7", seeded=seeded)
+
+
+def stand_in_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with programs that do nothing, called as all those that a build needs."""
+    monkeypatch.setenv("PATH", "/nowhere")
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in building.missing_tools():
+        (tools / name).symlink_to("/bin/true")
+    return tools
+
+
+def test_a_kernel_that_is_there_is_told_and_not_built_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = built(tmp_path, monkeypatch, source="linux-source-6.9 6.9.7-1")
+    calls = apt.pretend(monkeypatch, tmp_path, policy=SOURCES, download="exit 1")
     ran = halfopen("kernel", "build")
-    assert (ran.code, ran.err) == (0, "")
-    assert ran.out.startswith("the guest kernel is there: Linux ")
-    assert "Linux" in halfopen("kernel", "info").out
+    assert ran == Ran(0, f"the guest kernel is there: Linux 6.9.7, {kernel.program}\n", "")
+    assert "apt-cache" in calls.read_text()
+    assert "apt-get" not in calls.read_text()
+    assert halfopen("kernel", "info").out.startswith("built: Linux 6.9.7, of linux-source-6.9 6.9.7-1; ")
 
 
 @needs_stock_guest
@@ -28,6 +57,7 @@ def test_both_kernels_are_told_with_their_clocks() -> None:
 
 def test_without_one_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", str(stand_in_tools(tmp_path, monkeypatch)))
     assert halfopen("kernel", "info") == Ran(
         1,
         "built: none; build one, for either clock, with: halfopen kernel build\n"
@@ -36,16 +66,21 @@ def test_without_one_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.M
     )
 
 
+def test_without_what_builds_one_it_says_how_to_get_that_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    tools = stand_in_tools(tmp_path, monkeypatch)
+    (tools / "flex").unlink()
+    (tools / "xz").unlink()
+    monkeypatch.setenv("PATH", str(tools))
+    told = halfopen("kernel", "info").out.splitlines()[0]
+    assert told.endswith("halfopen kernel build (needs flex, xz: sudo apt-get install flex xz-utils libc6-dev)")
+
+
 def test_one_that_could_not_be_seeded_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    program = tmp_path / "product" / "linux"
-    program.parent.mkdir()
-    program.touch()
-    cache.folder().mkdir(parents=True)
-    cache.keep(program, source="a tarball", version="9.1", seeded=False)
+    built(tmp_path, monkeypatch, source="a tarball", seeded=False)
     told = halfopen("kernel", "info").out.splitlines()[0]
     assert told == (
-        "built: Linux 9.1, of a tarball; virtual and real clock; not seeded: runs with the same seed may differ"
+        "built: Linux 6.9.7, of a tarball; virtual and real clock; not seeded: runs with the same seed may differ"
     )
 
 
@@ -109,11 +144,16 @@ def test_a_source_that_is_none_is_refused(tmp_path: Path) -> None:
 
 def test_a_source_that_does_not_unpack_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    bad = tmp_path / "bad.tar.xz"
+    monkeypatch.setenv("LC_ALL", "C")
+    # What there is, first: tar must be a real one.
+    path = os.environ["PATH"]
+    monkeypatch.setenv("PATH", f"{path}:{stand_in_tools(tmp_path, monkeypatch)}")
+    bad = tmp_path / "README.md"
     bad.write_text("no tarball")
     ran = halfopen("kernel", "build", "--source", str(bad))
     assert ran.code == 2
-    assert "unpacking the source failed" in ran.err
+    # The reason, and not tar's last words, which are of its exit code.
+    assert "unpacking the source failed with exit code 2: tar: This does not look like a tar archive\n" in ran.err
     assert list((tmp_path / "halfopen" / "kernels" / "under-construction").iterdir()) == []
 
 
