@@ -24,16 +24,21 @@ _numbers = itertools.count(1)
 class Cut:
     """Packets to or from one address that a router no longer forwards, until :meth:`heal`."""
 
+    means: str
+    """What drops them: ``"nftables"`` or ``"routing rules"``."""
+
     def __init__(self, router: Host, ip: str, direction: str) -> None:
         assert direction in {"to", "from", "both"}, direction
         number = next(_numbers)
         self._undo = contextlib.ExitStack()
         try:
             _by_nftables(self._undo, router, f"cut{number}", _matches(ip, direction))
+            self.means = "nftables"
         except NetlinkError as error:
             if error.code not in _NO_NFTABLES:
                 raise
             _by_rules(self._undo, router, number, _selectors(ip, direction))
+            self.means = "routing rules"
 
     def heal(self) -> None:
         """Forward again."""

@@ -95,7 +95,7 @@ class Link:
         self._toward(toward).shape(impairment)
 
     @contextlib.contextmanager
-    def cut(self, toward: Host | None = None) -> Iterator[None]:
+    def cut(self, toward: Host | None = None) -> Iterator[Cut]:
         """Drop silently what travels towards ``toward`` (None: both ways) until the context is left.
 
         The router on this link drops it while forwarding, so neither end's own TCP is told, as on a
@@ -107,7 +107,7 @@ class Link:
             self._ends(toward or router.host)
         cut = Cut(router.host, far.ip, directions[toward])
         try:
-            yield
+            yield cut
         finally:
             cut.heal()
 

@@ -61,8 +61,8 @@ def _links() -> Check:
 
 
 def _cuts() -> Check:
-    with Lab() as lab, lab.link(lab.host("host"), lab.router("router")).cut():
-        return Check("cuts", "nftables")
+    with Lab() as lab, lab.link(lab.host("host"), lab.router("router")).cut() as cut:
+        return Check("cuts", cut.means)
 
 
 def _samples() -> Check:
