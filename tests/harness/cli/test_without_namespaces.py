@@ -94,6 +94,7 @@ def test_ctrl_c_reaches_the_command_which_may_end_in_its_own_way() -> None:
         assert tool.wait(PATIENCE) == 9
 
 
+@needs_unshare
 def test_a_kernel_without_room_for_its_memory_is_told_what_to_do() -> None:
     # In a folder of the size that a container's /dev/shm has by default.
     small = 'mount -t tmpfs -o size=64m tmpfs /dev/shm && exec "$@"'
@@ -120,6 +121,7 @@ with booting.start(boot, Path("/dev/shm/place"), 1) as guest:
     )
 
 
+@needs_unshare
 def test_a_kernel_where_no_program_may_be_run_is_told_so(tmp_path: Path) -> None:
     forbidden = f'mount --bind -o noexec {tmp_path} {tmp_path} && exec "$@"'
     private = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", forbidden, "sh"]
@@ -141,6 +143,7 @@ sys.exit(booting.run(booting.Boot(cache.GuestKernel(program, "6.1", "none"), ["t
     )
 
 
+@needs_unshare
 def test_a_user_without_a_home_is_told_so() -> None:
     homeless = ["unshare", "--user", "--map-user=4321", "env", "-u", "HOME", "-u", "XDG_CACHE_HOME"]
     why = "this user has no home to keep guest kernels in; name a folder with XDG_CACHE_HOME"
