@@ -25,7 +25,6 @@ from netns.guest.cache import GuestKernel
 
 SECTION = "agreement"
 
-#: Between two runs in real time, and at the end.
 _VIRTUAL_RUNS = 5
 #: Production's grace; all are looked at as long as the kept ones are, the wedge too.
 _PRODUCTION = ["all", "--hold", "78s"]
@@ -178,6 +177,7 @@ def run(place: Path) -> tuple[str, list[str]]:
     """Measure all; the text for the docs, and what is not agreed upon."""
     measuring = _Measuring(place)
     real = [HOST, *guests_in_real_time()]
+    # On the virtual clock between those in real time, and at the end: what else the machine does meets them all.
     for surroundings in real:
         measuring.run(VIRTUAL, _PRODUCTION)
         measuring.run(surroundings, _PRODUCTION)

@@ -31,7 +31,7 @@ def everything(reports: Reports) -> str:
                 "On the virtual clock, the most by which a wait ended late, in ms, and what the kernel promises:",
                 _virtual_waits(reports),
             ),
-            ("The same on a real clock, where the machine had other things to do as well:", _real_waits(reports)),
+            ("The same on a real clock:", _real_waits(reports)),
             ("TCP's timers on a link that went dark, how long they took, in seconds:", _tcp(reports)),
             ("How far each clock went on over one sleep of 10 s, and CLOCK_MONOTONIC over work:", _clocks(reports)),
             ("One-way delay of 500 packets, one every 2 ms, in ms: mean (least to most):", _delays(reports)),
