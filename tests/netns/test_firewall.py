@@ -55,6 +55,7 @@ def without_nftables(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_nftables_rules_drop_and_are_taken_away(direction: str, rules: int) -> None:
     with network() as net, connection(net) as (client, server):
         cut = Cut(net.router, net.near.end(net.client).ip, direction)
+        assert cut.means == "routing rules"
         assert len(blackholes(net.router)) == rules
         forwarded = ip_counter(net.router, "ForwDatagrams")
         sender, receiver = (net.server, client) if direction == "to" else (net.client, server)
@@ -98,6 +99,7 @@ def test_without_nftables_cuts_overlap_and_the_last_to_heal_heals() -> None:
 def test_healing_takes_the_rules_away(direction: str) -> None:
     with network() as net, connection(net) as (client, server):
         cut = Cut(net.router, net.near.end(net.client).ip, direction)
+        assert cut.means == "nftables"
         assert len(tables(net.router)) == 1
         cut.heal()
         assert tables(net.router) == []
