@@ -11,7 +11,7 @@ from harness.errors import InputError
 from harness.results import EXIT_BUG, EXIT_INTERRUPTED, EXIT_USAGE
 from netns import isolation
 from netns.errors import GuestLostError, LabError
-from netns.guest.booting import EXIT_GUEST
+from netns.guest.script import EXIT_GUEST
 
 
 def explained(work: Callable[[], int]) -> int:

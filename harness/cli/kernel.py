@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from harness.cli.console import console as make_console
 from netns.guest import building, cache, fetching
 from netns.guest.building import Source
 from netns.guest.cache import GuestKernel
@@ -31,7 +32,7 @@ def build(
     ] = None,
 ) -> int:
     """Build the guest kernel of the virtual clock; does nothing when it is there."""
-    console = Console(highlight=False)
+    console = make_console()
     name, fetch = _source(source)
     found = cache.find(name)
     if found is not None:
@@ -53,7 +54,7 @@ def fetch(
     ] = None,
 ) -> int:
     """Fetch the distribution's own guest kernel, for a real clock; does nothing when it is there."""
-    console = Console(highlight=False)
+    console = make_console()
     name = fetching.source(package)
     found = cache.find(name, time_travel=False)
     if found is not None:
@@ -79,7 +80,7 @@ def info(
     require: Annotated[Which | None, typer.Option(help="Exit with 1 unless this one is there (default: any).")] = None,
 ) -> int:
     """Say which guest kernels are there."""
-    console = Console(highlight=False)
+    console = make_console()
     there = {Which.BUILT: cache.newest(), Which.FETCHED: cache.fetched()}
     for which, found in there.items():
         console.print(f"{which}: {_described(found) if found else _how_to_get(which)}", soft_wrap=True)

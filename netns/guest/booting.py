@@ -16,10 +16,9 @@ from netns.errors import GuestError, GuestLostError, IsolationError
 from netns.guest import guard, machine, modules, room, script
 from netns.guest.cache import GuestKernel
 from netns.guest.machine import Machine
+from netns.guest.script import EXIT_GUEST
 from netns.units import show_bytes, show_duration
 
-#: For a guest that did not end as it should (EX_UNAVAILABLE, sysexits.h): neither a verdict nor the command's code.
-EXIT_GUEST = 69
 _INTERRUPTED = 130
 #: Seconds of wall time that an interrupted command may take to end by itself.
 _PATIENCE = 10.0

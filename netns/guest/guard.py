@@ -24,6 +24,7 @@ from typing import NoReturn
 
 from netns import _libc
 from netns.forking import AWAITED, BUG, exit_code, flush, run_worker, wait_forwarding
+from netns.guest.children import stats
 
 #: What the guard gets when its caller dies; blocked, as those are that the caller passes on to the worker.
 _CALLER_DIED = signal.SIGUSR1
@@ -103,10 +104,4 @@ def _end_children(but: set[int] | None = None) -> None:
 
 def children(parent: int) -> list[int]:
     """The processes whose parent this is, zombies too, in no order (proc(5), /proc/PID/stat)."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        # It may have ended meanwhile.
-        with contextlib.suppress(OSError):
-            if int(stat.read_text(errors="replace").rpartition(")")[2].split()[1]) == parent:
-                found.append(int(stat.parent.name))
-    return found
+    return list(stats(parent))

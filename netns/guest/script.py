@@ -22,8 +22,9 @@ _HEAD_START_REAL = 'while read -r up _ </proc/uptime && [ "${up%%.*}" -lt 1 ]; d
 _SESSION = "$(command -v setsid)"
 _STREAMS = "</dev/null >$out 2>$err 7<&- 8>&-"
 
-#: The exit code of a guest that cannot run its command (EX_UNAVAILABLE of sysexits.h), as booting.EXIT_GUEST.
-_UNAVAILABLE = 69
+#: For a guest that cannot run its command or does not end as it should (EXEXIT_GUEST, sysexits.h): neither a verdict
+#: nor the command's code.
+EXIT_GUEST = 69
 
 #: Seconds for which what the command leaves running may go on writing; a server would for ever.
 _AFTERLIFE = 60
@@ -142,7 +143,7 @@ def _writable(folder: Path) -> list[str]:
     refused = shlex.quote(f"halfopen: the guest cannot mount {str(folder)!r} to write to it:")
     return [
         f"why=$({{ mkdir -p {quoted} && mount -t hostfs -o {quoted} none {quoted}; }} 2>&1) ||",
-        f"{{ printf '%s %s\\n' {refused} \"$why\" >{ERR}; finish {_UNAVAILABLE}; }}",
+        f"{{ printf '%s %s\\n' {refused} \"$why\" >{ERR}; finish {EXIT_GUEST}; }}",
     ]
 
 

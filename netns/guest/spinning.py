@@ -7,12 +7,13 @@ the program (create_elf_tables in fs/binfmt_elf.c).
 
 from __future__ import annotations
 
-import contextlib
 import re
 import shlex
 import time
 from io import FileIO
 from pathlib import Path
+
+from netns.guest.children import stats
 
 #: The guest's memory is an unlinked file, shared and mapped page by page; user memory is mapped executable, writable.
 _USER_MEMORY = re.compile(r"([0-9a-f]+)-([0-9a-f]+) rwxs .* \(deleted\)")
@@ -41,14 +42,7 @@ def busiest(kernel: int) -> str | None:
 
 def _processor_times(parent: int) -> dict[int, int]:
     """Clock ticks of processor time, user's and system's, by child (proc(5), /proc/PID/stat)."""
-    found = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        # It may have ended meanwhile.
-        with contextlib.suppress(OSError):
-            fields = stat.read_text(errors="replace").rpartition(")")[2].split()
-            if int(fields[1]) == parent:
-                found[int(stat.parent.name)] = int(fields[11]) + int(fields[12])
-    return found
+    return {pid: int(fields[11]) + int(fields[12]) for pid, fields in stats(parent).items()}
 
 
 def _top_of_stack(pid: int) -> bytes:

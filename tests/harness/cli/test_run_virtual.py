@@ -7,10 +7,10 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from benchmarks.determinism import alike
 from tests import leftovers
 from tests.harness.cli.tool import HALFOPEN, by_scenario, halfopen, results
 from tests.machine import UNPRIVILEGED, needs_guest, needs_unshare
@@ -38,20 +38,13 @@ def test_the_matrix_at_production_grace(tmp_path: Path) -> None:
     assert len(list((tmp_path / "timelines").glob("*.jsonl"))) == 5
 
 
-def alike(table: dict[str, Any]) -> str:
-    """All of a results.json that is the same whenever it is done again."""
-    same = {key: value for key, value in table.items() if key not in ("wall_s", "started_at")}
-    same["runs"] = [{key: value for key, value in run.items() if key != "wall_s"} for run in table["runs"]]
-    return json.dumps(same)
-
-
 def test_the_same_seed_gives_the_same_results_to_the_last_digit(tmp_path: Path) -> None:
     found = set()
     for n in range(5):
         out = tmp_path / str(n)
         halfopen("run", *VIRTUAL, "--seed", "7", "--out", str(out))
         timelines = [path.read_text() for path in sorted((out / "timelines").iterdir())]
-        found.add((alike(results(out)), *timelines))
+        found.add((json.dumps(alike(results(out))), *timelines))
     assert len(found) == 1
 
 
