@@ -32,12 +32,12 @@ def work(place):
     )
     process = int(kernel.stdout.readline())
     who = {"guard": os.getppid(), "worker": os.getpid(), "kernel": kernel.pid, "process": process}
-    print(json.dumps({"pids": who, "place": str(place)}), flush=True)
+    def ready(): print(json.dumps({"pids": who, "place": str(place)}), flush=True)
     %s
 
 sys.exit(guard.run(work, Path(sys.argv[1])))
 """
-WAIT = "while True: time.sleep(0.01)"
+WAIT = "ready()\n    while True: time.sleep(0.01)"
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Guarded:
 
 @contextlib.contextmanager
 def guarded(folder: Path, body: str = WAIT) -> Iterator[Guarded]:
-    """A tool whose worker has started its processes and does ``body``; they and its folder must go."""
+    """A tool whose worker has started its processes and does ``body``, which says when it is ready; all must go."""
     before = leftovers.take_stock()
     with subprocess.Popen([sys.executable, "-c", WORK % body, str(folder)], stdout=subprocess.PIPE, text=True) as tool:
         assert tool.stdout is not None
@@ -81,7 +81,7 @@ def test_a_stopped_process_is_no_survivor(tmp_path: Path) -> None:
 
 
 def test_the_exit_code_is_the_workers_and_what_it_left_ends(tmp_path: Path) -> None:
-    with guarded(tmp_path, "return 7") as it:
+    with guarded(tmp_path, "ready(); return 7") as it:
         assert it.tool.wait() == 7
 
 
@@ -98,7 +98,8 @@ def test_a_signal_to_the_tool_ends_it_as_it_would_in_namespaces(
 
 def test_ctrl_c_at_the_terminal_is_the_workers_to_answer(tmp_path: Path) -> None:
     # A terminal signals its whole foreground group; the guard is not in it, nor the worker, who hears of it once.
-    body = "try:\n        while True: time.sleep(0.01)\n    except KeyboardInterrupt: return 9"
+    # Ready only where it would catch it.
+    body = "try:\n        ready()\n        while True: time.sleep(0.01)\n    except KeyboardInterrupt: return 9"
     with guarded(tmp_path, body) as it:
         assert os.getpgid(it.pids["guard"]) == os.getpgid(it.pids["worker"]) != os.getpgid(it.pids["tool"])
         os.kill(it.pids["guard"], signal.SIGINT)
