@@ -6,14 +6,15 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from harness import plugins
 from harness.errors import InputError
 from harness.pod import detectors
+from harness.pod.detectors._seam import DEFAULT_MIN_RATE, Settings
 from harness.pod.server import Pod, run
 from harness.pod.stream import SLICE_BYTES, SLICE_INTERVAL, Stream
-from harness.pod.watchdog import DEFAULT_POLL, GRACE_VARIABLE, grace_from_environment
+from harness.pod.watchdog import DEFAULT_POLL, GRACE_VARIABLE, Reap, grace_from_environment
 from netns import units
 from netns.errors import UnitError
 
@@ -48,6 +49,20 @@ def _parser() -> argparse.ArgumentParser:
         help=f'such as "30s" (default: ${GRACE_VARIABLE}, else 30s; not below 5s)',
     )
     parser.add_argument("--poll", type=_quantity(units.duration), default=DEFAULT_POLL, help="default: 2s")
+    parser.add_argument(
+        "--reap", choices=get_args(Reap), help="how to end a dead client's connection (default: as the detector does)"
+    )
+    parser.add_argument(
+        "--min-rate",
+        type=_quantity(units.byte_rate),
+        default=DEFAULT_MIN_RATE,
+        help="what a live client reads at least (default: 64KiB/s)",
+    )
+    parser.add_argument(
+        "--outage",
+        type=_quantity(units.duration),
+        help="the longest outage that is always survived (default: as the detector has it)",
+    )
     parser.add_argument("--slice-size", type=_quantity(units.size), default=SLICE_BYTES, help="default: 32KiB")
     parser.add_argument(
         "--slice-interval", type=_quantity(units.duration), default=SLICE_INTERVAL, help="default: 50ms"
@@ -65,7 +80,8 @@ def main() -> int:
         parser.error(str(error))
     grace = grace_from_environment() if options.grace is None else options.grace
     stream = Stream(options.slice_size, options.slice_interval)
-    pod = Pod(module.create(grace, options.poll), stream=stream, seats=options.seats)
+    settings = Settings(grace, options.poll, options.reap, options.min_rate, options.outage)
+    pod = Pod(module.create(settings), stream=stream, seats=options.seats)
     try:
         run(pod, options.host, options.port)
     except OSError as error:

@@ -14,6 +14,7 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection
 
+from harness.pod import asking
 from harness.pod.flow import FlowControl
 from harness.pod.log import log
 from harness.pod.stream import Stream
@@ -47,6 +48,15 @@ class Session:
     def acknowledged(self) -> int | None:
         """Bytes the client's application acknowledged, None before it ever did."""
         return self._flow.acknowledged
+
+    @property
+    def sent(self) -> int:
+        """Bytes of slices handed to the connection."""
+        return self._flow.sent
+
+    def ask(self) -> bool:
+        """Send a ping if that cannot block; see :meth:`harness.pod.detectors._seam.Guarded.ask`."""
+        return asking.ask(self._connection)
 
     @property
     def running(self) -> bool:

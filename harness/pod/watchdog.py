@@ -33,7 +33,11 @@ with contextlib.suppress(ImportError):  # off Linux, where nothing that needs it
 
 _LOG = logging.getLogger("halfopen.watchdog")
 
-Reason = Literal["send_stall", "peer_closed", "socket_error"]
+Reason = Literal["send_stall", "no_answer", "unreachable", "peer_closed", "socket_error"]
+
+Reap = Literal["shutdown", "reset"]
+"""How a dead client's connection is ended: ``shutdown`` leaves what is queued to the kernel, which goes on
+trying to deliver it; ``reset`` has the kernel forget it at once (SO_LINGER, socket(7))."""
 
 GRACE_VARIABLE = "DEMON_DEAD_CLIENT_STALL_S"
 DEFAULT_GRACE = 30.0
@@ -91,6 +95,20 @@ def probe(sock: socket.socket) -> Probe:
     return Probe(info.state_name, struct.unpack("i", answer)[0], info.bytes_acked)
 
 
+def end(sock: socket.socket, reap: Reap) -> None:
+    """End a connection, which wakes whoever sits in send or recv on it; the descriptor stays its owner's to close.
+
+    A reset leaves nothing behind from the moment its owner closes it: with SO_LINGER of 0 seconds the
+    kernel then sends RST and forgets what was queued (tcp_close, net/ipv4/tcp.c).
+    """
+    try:
+        if reap == "reset":
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.shutdown(socket.SHUT_RDWR)
+    except OSError as error:
+        _LOG.debug("ending the connection: %s", error)
+
+
 class StallRule:
     """The merged rule of the incident: bytes queued, none acknowledged, the queue not shrinking. Pure.
 
@@ -126,9 +144,11 @@ class Watchdog:
         *,
         grace: float | None = None,
         poll: float = DEFAULT_POLL,
+        reap: Reap = "shutdown",
         name: str = "watchdog",
     ) -> None:
         self._sock = sock
+        self._reap: Reap = reap
         self._on_dead = on_dead
         self._grace = grace_from_environment() if grace is None else grace
         self._poll = poll
@@ -188,7 +208,4 @@ class Watchdog:
             self._on_dead(death)
         except Exception:  # noqa: BLE001 (whatever it is, the socket must still be ended)
             _LOG.exception("on_dead failed; the connection is ended all the same")
-        try:
-            self._sock.shutdown(socket.SHUT_RDWR)
-        except OSError as error:
-            _LOG.debug("shutdown: %s", error)
+        end(self._sock, self._reap)

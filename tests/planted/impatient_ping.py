@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from harness.pod.detectors._seam import Settings
 from harness.pod.detectors.none import NoDetector
 
 
@@ -13,5 +14,5 @@ class ImpatientPing(NoDetector):
         return {"ping_interval": 1, "ping_timeout": 90}
 
 
-def create(_grace: float, _poll: float) -> ImpatientPing:
+def create(_settings: Settings) -> ImpatientPing:
     return ImpatientPing()

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from harness.pod.detectors._seam import Guarded
+from harness.pod.detectors._seam import Guarded, Settings
 from harness.pod.watchdog import Death
 
 
@@ -34,5 +34,5 @@ class ReapAlways:
             timer.cancel()
 
 
-def create(_grace: float, poll: float) -> ReapAlways:
-    return ReapAlways(poll)
+def create(settings: Settings) -> ReapAlways:
+    return ReapAlways(settings.poll)

@@ -5,9 +5,28 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from harness.pod.watchdog import Death
+from harness.pod.watchdog import Death, Reap
+
+DEFAULT_MIN_RATE = 64 * 1024.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a detector is told; each takes what it has a use for."""
+
+    grace: float
+    """Seconds of silence after which a client is dead."""
+    poll: float
+    """Seconds between two looks."""
+    reap: Reap | None = None
+    """How a dead client's connection is ended; None: as the detector does by itself."""
+    min_rate: float = DEFAULT_MIN_RATE
+    """Bytes a second that a live client reads at least."""
+    outage: float | None = None
+    """The longest outage of the path that is always survived, seconds; None: as the detector has it."""
 
 
 class Guarded(Protocol):
@@ -26,6 +45,18 @@ class Guarded(Protocol):
     @property
     def acknowledged(self) -> int | None:
         """Bytes the client's application acknowledged, None before it ever did."""
+        ...
+
+    @property
+    def sent(self) -> int:
+        """Bytes of application data handed to the connection."""
+        ...
+
+    def ask(self) -> bool:
+        """Ask the client for an answer (a WebSocket ping, RFC 6455, section 5.5.2); False if that cannot be done now.
+
+        It never blocks.
+        """
         ...
 
     def declare_dead(self, death: Death) -> None:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from harness.pod.detectors._seam import Guarded
+from harness.pod.detectors._seam import Guarded, Settings
 from harness.pod.watchdog import Watchdog
 
 
 class BytesAcked:
     """A :class:`~harness.pod.watchdog.Watchdog` for every session."""
 
-    def __init__(self, grace: float, poll: float) -> None:
-        self._grace = grace
-        self._poll = poll
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
 
     def serve_options(self) -> Mapping[str, Any]:
         """The pod's own."""
@@ -25,12 +24,13 @@ class BytesAcked:
         return Watchdog(
             session.sock,
             session.declare_dead,
-            grace=self._grace,
-            poll=self._poll,
+            grace=self._settings.grace,
+            poll=self._settings.poll,
+            reap=self._settings.reap or "shutdown",
             name=f"watchdog-{session.id}",
         )
 
 
-def create(grace: float, poll: float) -> BytesAcked:
-    """The detector with its settings, in seconds."""
-    return BytesAcked(grace, poll)
+def create(settings: Settings) -> BytesAcked:
+    """The detector with its settings."""
+    return BytesAcked(settings)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-from harness.pod.detectors._seam import Guarded
+from harness.pod.detectors._seam import Guarded, Settings
 
 
 class NoDetector:
@@ -22,6 +22,6 @@ class NoDetector:
         return contextlib.nullcontext()
 
 
-def create(_grace: float, _poll: float) -> NoDetector:
+def create(_settings: Settings) -> NoDetector:
     """A detector that has no settings."""
     return NoDetector()
