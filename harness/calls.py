@@ -72,7 +72,8 @@ def _target(call: Call, scenario: Scenario) -> PodTarget | CommandTarget:
         return CommandTarget(call.server, call.path, call.sessions)
     if call.sessions is not None:
         raise InputError(f"--sessions {call.sessions!r} goes with --server; the pod's own list is asserted anyway")
-    return PodTarget(call.detector or scenario.detector or DEFAULT_DETECTOR, call.grace, call.poll, call.path)
+    detector = call.detector or scenario.detector or DEFAULT_DETECTOR
+    return PodTarget(detector, call.grace, call.poll, call.path, scenario.pod)
 
 
 def _require_own_labels(todo: list[Job]) -> None:

@@ -13,6 +13,7 @@ from harness import clients, faults, plugins, schema
 from harness.errors import InputError
 from harness.expressions import Expression
 from harness.link_spec import LinkSpec
+from netns.units import Duration, Size
 
 Truth = Literal["dead", "alive", "ended"]
 Outcome = Literal["reaped", "kept", "closed"]
@@ -73,6 +74,28 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Reasons for which the target must have dropped data, where it counts drops."""
 
 
+class PodSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the built-in pod is to do; another server cannot be told."""
+
+    slice_size: Size = Size(32 * 1024)
+    slice_interval: Duration = Duration(0.05)
+    quiet_after: Expression | None = None
+    """From so long after the session's start on the stream says nothing ..."""
+    quiet_for: Expression | None = None
+    """... for so long; None: to the end."""
+    session_limit: Expression | None = None
+    """The pod closes the session (RFC 6455, section 7.1.2) so long after its start."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no stream; raises ValueError."""
+        if self.slice_size < 1:
+            raise ValueError("slice_size of 0 bytes is out of range: at least 1B")
+        if not self.slice_interval:
+            raise ValueError("slice_interval of 0s is out of range: slices without a pause between them have no end")
+        if self.quiet_for is not None and self.quiet_after is None:
+            raise ValueError(f"quiet_for of {str(self.quiet_for)!r} needs a quiet_after to begin at")
+
+
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """One scenario, checked."""
 
@@ -88,8 +111,15 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     link: LinkSpec = LinkSpec()
     steps: tuple[Step, ...] = ()
     signature: Signature = Signature()
+    pod: PodSpec = PodSpec()
     detector: str | None = None
     """The pod's detector for which this scenario is meant, where it is not any."""
+
+    @property
+    def needs_pod(self) -> bool:
+        """Whether it asks for what only the built-in pod can do."""
+        asked = self.pod != PodSpec() or self.detector is not None
+        return asked or any(getattr(step.module, "NEEDS_POD", False) for step in self.steps)
 
     @property
     def netem_fields(self) -> list[str]:
@@ -111,6 +141,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     link: dict[str, Any] = {}
     step: list[dict[str, Any]] = []
     signature: Signature = Signature()
+    pod: PodSpec = PodSpec()
     detector: str | None = None
 
 
@@ -151,6 +182,7 @@ def parse(text: str, *, name: str, suite: str, where: str) -> Scenario:
         steps=tuple(_step(step, f"{where}: step {n}") for n, step in enumerate(file.step, 1)),
         expect=_expect(file.expect, where),
         signature=file.signature,
+        pod=file.pod,
         detector=file.detector,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -67,6 +68,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--slice-interval", type=_quantity(units.duration), default=SLICE_INTERVAL, help="default: 50ms"
     )
+    parser.add_argument(
+        "--quiet-after", type=_quantity(units.duration), default=math.inf, help="say nothing from then on"
+    )
+    parser.add_argument(
+        "--quiet-for", type=_quantity(units.duration), default=math.inf, help="for so long (default: to the end)"
+    )
+    parser.add_argument(
+        "--session-limit", type=_quantity(units.duration), default=math.inf, help="close each session after so long"
+    )
     return parser
 
 
@@ -79,9 +89,9 @@ def main() -> int:
     except InputError as error:
         parser.error(str(error))
     grace = grace_from_environment() if options.grace is None else options.grace
-    stream = Stream(options.slice_size, options.slice_interval)
+    stream = Stream(options.slice_size, options.slice_interval, options.quiet_after, options.quiet_for)
     settings = Settings(grace, options.poll, options.reap, options.min_rate, options.outage)
-    pod = Pod(module.create(settings), stream=stream, seats=options.seats)
+    pod = Pod(module.create(settings), stream=stream, seats=options.seats, session_limit=options.session_limit)
     try:
         run(pod, options.host, options.port)
     except OSError as error:

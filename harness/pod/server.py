@@ -6,6 +6,7 @@ import contextlib
 import http
 import json
 import logging
+import math
 import socket
 import sys
 import threading
@@ -39,9 +40,11 @@ class Pod:
     ``/healthz``, which is always content: that is the incident.
     """
 
-    def __init__(self, detector: Detector, *, stream: Stream, seats: int = 1) -> None:
+    def __init__(self, detector: Detector, *, stream: Stream, seats: int = 1, session_limit: float = math.inf) -> None:
+        """``session_limit``: the pod closes a session after so many seconds."""
         self._detector = detector
         self._stream = stream
+        self._session_limit = session_limit
         self._registry = Registry(seats)
         self._routes: dict[str, Callable[[], Any]] = {
             "/sessions": self._registry.describe,
@@ -74,7 +77,9 @@ class Pod:
 
     def _handle(self, connection: ServerConnection) -> None:
         connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        session = Session(self._registry.next_id(), _client_id(connection), connection, self._stream)
+        session = Session(
+            self._registry.next_id(), _client_id(connection), connection, self._stream, self._session_limit
+        )
         threading.current_thread().name = f"runner-{session.id}"
         with self._registry.seat(session) as seated:
             if not seated:

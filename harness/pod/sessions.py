@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import socket
 import threading
 import time
@@ -27,7 +28,15 @@ _DROP_LOG_INTERVAL = 1.0
 class Session:
     """One client's seat at the stream: a runner that sends, a reader that takes in acknowledgements."""
 
-    def __init__(self, session_id: str, client_id: str, connection: ServerConnection, stream: Stream) -> None:
+    def __init__(
+        self,
+        session_id: str,
+        client_id: str,
+        connection: ServerConnection,
+        stream: Stream,
+        limit: float = math.inf,
+    ) -> None:
+        """``limit``: after so many seconds the server closes it."""
         self.id = session_id
         self.client_id = client_id
         self._connection = connection
@@ -35,6 +44,7 @@ class Session:
         self._flow = FlowControl()
         self._stopped = threading.Event()
         self._started = time.monotonic()
+        self._ends_at = self._started + limit
         self._drops_logged_at = self._started
         self._drops_logged: dict[str, int] = {}
         self._why: str | None = None
@@ -87,13 +97,26 @@ class Session:
 
     def _send_slices(self) -> None:
         for due, payload in self._stream.slices(time.monotonic()):
-            if self._stopped.wait(max(0.0, due - time.monotonic())):
+            if not self._wait_until(due):
                 return
             if self._flow.shed(time.monotonic() - due) is None:
                 self._connection.send(payload)
                 self._flow.count_sent(len(payload))
             elif time.monotonic() - self._drops_logged_at >= _DROP_LOG_INTERVAL:
                 self._log_drops()
+        # Nothing more is said, and the session goes on.
+        self._wait_until(math.inf)
+
+    def _wait_until(self, due: float) -> bool:
+        """Wait for a slice to be due; False if the session is over before."""
+        moment = min(due, self._ends_at)
+        if self._stopped.wait(None if math.isinf(moment) else max(0.0, moment - time.monotonic())):
+            return False
+        if due < self._ends_at:
+            return True
+        self._stop("session_limit")
+        self._connection.close(reason="the session is over")
+        return False
 
     def _read(self) -> None:
         try:

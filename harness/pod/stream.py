@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,8 +17,19 @@ class Stream:
 
     size: int = SLICE_BYTES
     interval: float = SLICE_INTERVAL
+    quiet_after: float = math.inf
+    """From so many seconds after its start on nothing is published ..."""
+    quiet_for: float = math.inf
+    """... for so many seconds."""
 
     def slices(self, start: float) -> Iterator[tuple[float, bytes]]:
-        """Every slice with the time at which it is published, from ``start`` on, without end."""
+        """Every slice with the time at which it is published, from ``start`` on; ends only where all is quiet then."""
         payload = bytes(self.size)
-        return ((start + number * self.interval, payload) for number in itertools.count())
+        before = math.inf if math.isinf(self.quiet_after) else math.ceil(self.quiet_after / self.interval)
+        for number in itertools.count():
+            if number < before:
+                yield start + number * self.interval, payload
+            elif math.isinf(self.quiet_for):
+                return
+            else:
+                yield start + self.quiet_for + number * self.interval, payload

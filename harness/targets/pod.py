@@ -7,12 +7,13 @@ import http.client
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from harness import plugins
 from harness.pod import detectors
 from harness.process import Process
+from harness.scenario import PodSpec
 from harness.targets.base import HttpProbe, Site, Status, listening
 
 _SESSION_THREADS = ("runner-", "reader-", "watchdog-")
@@ -65,6 +66,7 @@ class PodTarget:
     grace: float
     poll: float
     path: str = "/"
+    spec: PodSpec = field(default_factory=PodSpec)
     kind: str = "pod"
 
     def check(self) -> None:
@@ -85,12 +87,25 @@ class PodTarget:
         # -P: a folder called harness where the user happens to be must not stand in for ours.
         command = [sys.executable, "-P", "-m", "harness.pod", "--host", site.ip, "--port", str(site.port)]
         command += ["--detector", self.detector, "--grace", f"{self.grace:.6f}s", "--poll", f"{self.poll:.6f}s"]
+        command += self._spec_words()
 
         def on_line(line: str) -> None:
             note_log_line(site, line)
 
         with listening(site, command, on_line) as process:
             yield RunningPod(process, site, self.path)
+
+    def _spec_words(self) -> list[str]:
+        """What the scenario asks of its pod, as options of ``python -m harness.pod``."""
+        words = ["--slice-size", f"{self.spec.slice_size}B", "--slice-interval", f"{self.spec.slice_interval:.6f}s"]
+        for option, value in (
+            ("--quiet-after", self.spec.quiet_after),
+            ("--quiet-for", self.spec.quiet_for),
+            ("--session-limit", self.spec.session_limit),
+        ):
+            if value is not None:
+                words += [option, f"{value.seconds(grace=self.grace, poll=self.poll):.6f}s"]
+        return words
 
 
 def note_log_line(site: Site, line: str) -> None:

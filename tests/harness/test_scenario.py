@@ -6,9 +6,10 @@ import msgspec
 import pytest
 
 from harness.errors import InputError
-from harness.scenario import load, parse
+from harness.expressions import Expression
+from harness.scenario import PodSpec, load, parse
 from netns.impairment import GilbertElliott, Impairment
-from netns.units import Duration, Share
+from netns.units import Duration, Share, Size
 
 GOOD = """
 title = "A title"
@@ -48,6 +49,16 @@ def test_a_scenario_says_who_does_what_when_and_what_must_come_of_it() -> None:
     assert scenario.link.to_server.rate == 64e3
     assert [(step.fault, step.at, step.lasting) for step in scenario.steps] == [("freeze", "grace / 2", "10s")]
     assert scenario.expect.hold == "2.6 * grace"
+
+
+def test_what_is_asked_of_the_pod_may_be_written_in_grace_and_is_asked_of_no_other_server() -> None:
+    text = GOOD.replace("[expect]", '[pod]\nslice_size = "100B"\nquiet_after = "4s"\nquiet_for = "2 * grace"\n[expect]')
+    scenario = parse(text, name="x", suite="y", where="x.toml")
+    assert scenario.pod == PodSpec(
+        slice_size=Size(100), quiet_after=Expression("4s"), quiet_for=Expression("2 * grace")
+    )
+    assert scenario.needs_pod
+    assert not parse(GOOD, name="x", suite="y", where="x.toml").needs_pod
 
 
 def test_a_link_is_written_by_the_names_of_tc_netem() -> None:
@@ -163,6 +174,23 @@ def test_what_a_step_asks_of_the_link_counts_too() -> None:
         ("within", "wihtin", "x.toml: unknown key 'expect.wihtin'; did you mean 'within'?"),
         ("+ 1s", "+ 1", "x.toml: key 'expect.within': a bare number cannot be added to a duration"),
         ("[expect]", "[expect", "x.toml: not TOML: "),
+        ("[expect]", "[pod]\nslice = 1\n[expect]", "x.toml: unknown key 'pod.slice'; did you mean 'slice_size'?"),
+        ("[expect]", "[pod]\nslice_size = 1\n[expect]", "x.toml: key 'pod.slice_size': a size needs a unit: got 1"),
+        (
+            "[expect]",
+            '[pod]\nslice_interval = "0s"\n[expect]',
+            "x.toml: key 'pod': slice_interval of 0s is out of range",
+        ),
+        (
+            "[expect]",
+            '[pod]\nquiet_for = "grace"\n[expect]',
+            "x.toml: key 'pod': quiet_for of 'grace' needs a quiet_after",
+        ),
+        (
+            "[expect]",
+            '[pod]\nquiet_after = "4"\n[expect]',
+            "x.toml: key 'pod.quiet_after': a duration needs a unit: got '4'",
+        ),
     ],
 )
 def test_every_mistake_in_a_file_is_told_in_one_line(change: str, to: str, says: str) -> None:

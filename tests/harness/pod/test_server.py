@@ -82,6 +82,25 @@ def test_a_close_by_the_client_is_logged_as_such() -> None:
         assert closed["bytes"] > 0
 
 
+def test_a_session_goes_on_while_all_is_quiet() -> None:
+    with pod("--quiet-after", "1ms") as server, connect(server.url()) as client:
+        client.recv()
+        client.send(json.dumps({"type": "params", "slice_bytes_rx": 5}))
+        eventually(lambda: server.session()["acknowledged"] == 5)
+        assert server.session()["bytes"] == 32 * 1024
+
+
+def test_a_session_at_its_limit_is_closed_by_the_pod() -> None:
+    with pod("--session-limit", "300ms", "--quiet-after", "1ms") as server, connect(server.url()) as client:
+        client.recv()
+        with pytest.raises(ConnectionClosed) as caught:
+            client.recv()
+        assert caught.value.rcvd is not None
+        assert (caught.value.rcvd.code, caught.value.rcvd.reason) == (1000, "the session is over")
+        assert server.log_line("session_closed")["reason"] == "session_limit"
+        eventually(lambda: server.get("/sessions") == [])
+
+
 def test_it_is_always_healthy() -> None:
     with pod() as server:
         assert server.get("/healthz") == {"status": "healthy"}
