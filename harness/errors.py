@@ -10,6 +10,10 @@ class InputError(Exception):
     """The call or one of its inputs is wrong; nothing was started."""
 
 
+class FaultError(Exception):
+    """A fault that cannot be done here, such as one that a server would have to help with; nothing is proved."""
+
+
 class TargetError(InputError):
     """The server under test cannot be started or never becomes ready."""
 

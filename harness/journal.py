@@ -73,10 +73,11 @@ class Journal:
         with self._changed:
             return self._samples[-1] if self._samples else None
 
-    def find(self, kind: str, *names: str) -> Event | None:
-        """The first event of ``kind`` and any of ``names``; its time is the monotonic clock's."""
+    def find(self, kind: str, *names: str, since: float = 0.0) -> Event | None:
+        """The first event of ``kind`` and any of ``names`` from ``since`` on; times are the monotonic clock's."""
         with self._changed:
-            return next((e for e in self._events if e.kind == kind and e.name in names), None)
+            found = (e for e in self._events if e.kind == kind and e.name in names and e.t >= since)
+            return next(found, None)
 
     def wait(self, condition: Callable[[], bool], until: float) -> bool:
         """Wait until ``condition`` holds, which is asked after every event, or the clock shows ``until``."""

@@ -14,6 +14,7 @@ from functools import partial
 import msgspec
 
 from harness.client_process import ClientProcess, client
+from harness.errors import FaultError
 from harness.expressions import Expression
 from harness.faults._scene import Scene
 from harness.findings import find
@@ -23,6 +24,7 @@ from harness.recorder import Recorder, recording
 from harness.run_view import RunView
 from harness.scenario import Scenario, Step
 from harness.targets.base import Running, Site, Target
+from harness.targets.orders import OrderedServer
 from harness.timeline import Timeline
 from harness.watch import Stop, Watch
 from netns.impairment import Impairment
@@ -168,11 +170,18 @@ class _Run:
         self._journal.start = connected.t
         recorder.follow(address)
         watch = Watch(self._journal, its, server, client_id, self._view, self._stop)
-        scene = Scene(its, self._client_host, self._link, partial(self._journal.note, "fault"), self._seeded)
+        scene = Scene(
+            client=its,
+            server=OrderedServer(server, self._journal),
+            client_host=self._client_host,
+            link=self._link,
+            note=partial(self._journal.note, "fault"),
+            seeded=self._seeded,
+        )
         with contextlib.ExitStack() as in_force:
             try:
                 self._play(scene, watch, in_force)
-            except TimeoutError as error:
+            except (TimeoutError, FaultError) as error:
                 self._journal.note("lab", "trouble", what=str(error))
                 return
             watch.settle()

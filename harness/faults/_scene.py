@@ -34,11 +34,29 @@ class ClientHandle(Protocol):
         ...
 
 
+class ServerHandle(Protocol):
+    """The server's process, as a fault sees it."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        ...
+
+    def say(self, word: str) -> None:
+        """Give it an order (harness.pod.control); raises FaultError if it takes none, as no command does."""
+        ...
+
+    def wait_for(self, name: str, timeout: float) -> Mapping[str, Any]:
+        """Wait for its event ``name``, later than the last order; raises TimeoutError after ``timeout`` seconds."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One client, its host, and the link that leads from it to the network."""
+    """One client, its host, the link that leads from it to the network, and the server under test."""
 
     client: ClientHandle
+    server: ServerHandle
     client_host: Host
     link: Link
     note: Callable[..., None]

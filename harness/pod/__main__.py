@@ -11,7 +11,7 @@ from typing import TypeVar, get_args
 
 from harness import plugins
 from harness.errors import InputError
-from harness.pod import detectors
+from harness.pod import control, detectors
 from harness.pod.detectors._seam import DEFAULT_MIN_RATE, Settings
 from harness.pod.server import Pod, run
 from harness.pod.stream import SLICE_BYTES, SLICE_INTERVAL, Stream
@@ -77,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--session-limit", type=_quantity(units.duration), default=math.inf, help="close each session after so long"
     )
+    parser.add_argument("--control", action="store_true", help="obey the words that come on stdin, one a line")
     return parser
 
 
@@ -92,6 +93,8 @@ def main() -> int:
     stream = Stream(options.slice_size, options.slice_interval, options.quiet_after, options.quiet_for)
     settings = Settings(grace, options.poll, options.reap, options.min_rate, options.outage)
     pod = Pod(module.create(settings), stream=stream, seats=options.seats, session_limit=options.session_limit)
+    if options.control:
+        control.start()
     try:
         run(pod, options.host, options.port)
     except OSError as error:

@@ -77,6 +77,10 @@ class Running(Protocol):
         """Ask it."""
         ...
 
+    def say(self, word: str) -> None:
+        """Give it an order (harness.pod.control); raises FaultError if it takes none."""
+        ...
+
     def session_listed(self, status: Status, client_id: str) -> bool | None:
         """Whether the status lists this client's session; None if it lists none at all."""
         ...

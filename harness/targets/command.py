@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.errors import InputError
+from harness.errors import FaultError, InputError
 from harness.process import Process
 from harness.targets.base import HttpProbe, Site, Status, listening
 
@@ -37,6 +37,10 @@ class RunningCommand:
         if not isinstance(sessions, list):
             return Status(problem=f"GET {self.sessions_path} is no JSON array but {type(sessions).__name__}")
         return Status(sessions=sessions)
+
+    def say(self, word: str) -> None:
+        """Nobody's server takes our orders."""
+        raise FaultError(f"a fault gives the server the order {word!r}, which only the built-in pod takes")
 
     def session_listed(self, status: Status, _client_id: str) -> bool | None:
         """Whether anything is listed: the scenario's client is the only one there is."""

@@ -51,6 +51,10 @@ class RunningPod:
         found: dict[str, list[str]] = HttpProbe(self.site).get_json("/threads")
         return found
 
+    def say(self, word: str) -> None:
+        """Give it an order (harness.pod.control)."""
+        self.process.write(f"{word}\n")
+
     def session_listed(self, status: Status, client_id: str) -> bool | None:
         """Whether a session of this client is in the list."""
         if status.sessions is None:
@@ -85,7 +89,7 @@ class PodTarget:
     def start(self, site: Site) -> Iterator[RunningPod]:
         """Start a pod with one seat and wait until it listens."""
         # -P: a folder called harness where the user happens to be must not stand in for ours.
-        command = [sys.executable, "-P", "-m", "harness.pod", "--host", site.ip, "--port", str(site.port)]
+        command = [sys.executable, "-P", "-m", "harness.pod", "--host", site.ip, "--port", str(site.port), "--control"]
         command += ["--detector", self.detector, "--grace", f"{self.grace:.6f}s", "--poll", f"{self.poll:.6f}s"]
         command += self._spec_words()
 

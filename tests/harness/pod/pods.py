@@ -38,6 +38,12 @@ class PodProcess:
         assert len(found) == 1, found
         return found[0]
 
+    def say(self, text: str) -> None:
+        """A line on its standard input, where it obeys such (``--control``)."""
+        assert self.popen.stdin is not None
+        self.popen.stdin.write(text + "\n")
+        self.popen.stdin.flush()
+
     def log_line(self, event: str) -> dict[str, Any]:
         """The next log line of an event."""
         assert self.popen.stdout is not None
@@ -51,7 +57,7 @@ class PodProcess:
 @contextlib.contextmanager
 def pod(*options: str) -> Iterator[PodProcess]:
     command = [sys.executable, "-m", "harness.pod", "--port", "0", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as popen:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as popen:
         try:
             yield PodProcess(popen)
         finally:

@@ -1,0 +1,38 @@
+"""A running server as the faults see it: something to give orders to, which says in its log what it did."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from harness.journal import Journal
+from harness.targets.base import Running
+
+
+class OrderedServer:
+    """Gives orders to a running target. Satisfies harness.faults._scene.ServerHandle."""
+
+    def __init__(self, running: Running, journal: Journal) -> None:
+        self._running = running
+        self._journal = journal
+        self._said_at = time.monotonic()
+
+    @property
+    def pid(self) -> int:
+        """The server's process id."""
+        return self._running.process.pid
+
+    def say(self, word: str) -> None:
+        """Give it an order; raises FaultError if it takes none."""
+        self._said_at = time.monotonic()
+        self._running.say(word)
+
+    def wait_for(self, name: str, timeout: float) -> Mapping[str, Any]:
+        """Wait for its event ``name``, later than the last order; raises TimeoutError after ``timeout`` seconds."""
+        since, until = self._said_at, time.monotonic() + timeout
+        if not self._journal.wait(lambda: self._journal.find("target", name, since=since) is not None, until):
+            raise TimeoutError(f"the server did not say {name!r} within {timeout:g}s")
+        event = self._journal.find("target", name, since=since)
+        assert event is not None
+        return event.data
