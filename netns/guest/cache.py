@@ -14,10 +14,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from netns.errors import GuestError
-from netns.guest import seeding
 
 #: The configuration on top of allnoconfig (kernel.config beside this file).
 FRAGMENT = Path(__file__).with_name("kernel.config")
+#: What changes the source.
+_CHANGES = tuple(Path(__file__).with_name(name) for name in ("seeding.py", "thrashing.py"))
 
 #: What a kernel's folder holds: the program, and where it has modules, those, as in /lib/modules/VERSION.
 PROGRAM = "linux"
@@ -57,8 +58,8 @@ def folder() -> Path:
 
 
 def key(source: str, *, time_travel: bool = True) -> str:
-    """What tells a kernel from all others: a hash of its source and, if built, of our configuration and change."""
-    ours = (FRAGMENT.read_bytes(), Path(seeding.__file__).read_bytes()) if time_travel else (b"the distribution's own",)
+    """What tells a kernel from all others: a hash of its source and, if built, of our configuration and changes."""
+    ours = [path.read_bytes() for path in (FRAGMENT, *_CHANGES)] if time_travel else [b"the distribution's own"]
     return hashlib.sha256(b"\0".join((source.encode(), *ours))).hexdigest()[:16]
 
 

@@ -1,4 +1,4 @@
-"""Makes a guest draw its random numbers from a seed: the only changes that are made to the kernel's source.
+"""Makes a guest draw its random numbers from a seed, by changes to the kernel's source.
 
 A guest kernel asks the machine it runs on for randomness (os_getrandom in arch/um/os-Linux/util.c, since
 5.19), at boot and whenever a processor with such an instruction would use it. From there come ports,
@@ -9,8 +9,9 @@ the machine's doings time, nor the wall clock's setting, nor the command line ar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from netns.guest.source_edits import Edit, apply
 
 #: In the environment of the kernel's process, a decimal number.
 VARIABLE = "HALFOPEN_SEED"
@@ -47,30 +48,21 @@ static ssize_t seeded_random(unsigned char *buf, size_t len, unsigned int flags)
 """
 
 
-@dataclass(frozen=True, slots=True)
-class _Edit:
-    """A text in a file of the source, which must be there once, and what it becomes."""
-
-    file: str
-    before: str
-    after: str
-
-
 _EDITS = (
-    _Edit("arch/um/os-Linux/util.c", "ssize_t os_getrandom(", _SEEDED.lstrip("\n") + "ssize_t os_getrandom("),
-    _Edit(
+    Edit("arch/um/os-Linux/util.c", "ssize_t os_getrandom(", _SEEDED.lstrip("\n") + "ssize_t os_getrandom("),
+    Edit(
         "arch/um/os-Linux/util.c",
         "return getrandom(buf, len, flags);\n}\n",
         "return seeded_random(buf, len, flags);\n}\n",
     ),
     # It names file descriptors and folders of the machine's.
-    _Edit("drivers/char/random.c", "\t_mix_pool_bytes(command_line, strlen(command_line));\n", ""),
-    _Edit(
+    Edit("drivers/char/random.c", "\t_mix_pool_bytes(command_line, strlen(command_line));\n", ""),
+    Edit(
         "drivers/char/random.c",
         "void add_interrupt_randomness(int irq)\n{\n",
         "void add_interrupt_randomness(int irq)\n{\n\treturn;\n",
     ),
-    _Edit(
+    Edit(
         "drivers/char/random.c",
         "void add_device_randomness(const void *buf, size_t len)\n{\n",
         "void add_device_randomness(const void *buf, size_t len)\n{\n\treturn;\n",
@@ -80,15 +72,4 @@ _EDITS = (
 
 def make_seedable(tree: Path) -> bool:
     """Change the kernel source in ``tree``; False, and nothing is changed, if it is not as it was known to be."""
-    try:
-        texts = {edit.file: (tree / edit.file).read_text() for edit in _EDITS}
-    except FileNotFoundError:
-        return False
-    if any(texts[edit.file].count(edit.before) != 1 for edit in _EDITS):
-        return False
-    # Backwards: what an edit puts in is not to be looked through by another.
-    for edit in reversed(_EDITS):
-        texts[edit.file] = texts[edit.file].replace(edit.before, edit.after)
-    for file, text in texts.items():
-        (tree / file).write_text(text)
-    return True
+    return apply(_EDITS, tree)
