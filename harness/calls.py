@@ -25,7 +25,9 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     server: str | None = None
     path: str = "/"
     sessions: str | None = None
-    detector: str | None = None
+    detectors: list[str] = []
+    """The pod's; none: the scenario's own, or the default. More than one: to be compared."""
+    comparing: bool = False
     hold: float | None = None
     ready: float = 30.0
     repeat: int = 1
@@ -34,9 +36,10 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 def jobs(call: Call) -> list[Job]:
     """The runs it asks for, in order; raises InputError for what cannot be run as asked."""
     scenarios = suites.find(call.names)
-    targets = [_target(call, scenario) for scenario in scenarios]
-    for target in targets:
-        target.check()
+    names = suites.tell_apart(scenarios)
+    detectors: list[str | None] = [*call.detectors] or [None]
+    if call.comparing:
+        _refuse_those_for_one_detector(scenarios)
     todo = [
         Job(
             scenario=scenario,
@@ -46,15 +49,30 @@ def jobs(call: Call) -> list[Job]:
             repeat=number,
             ready_within=call.ready,
             detector=target.detector if isinstance(target, PodTarget) else None,
+            name=name,
+            compared=call.comparing,
         )
+        for detector in detectors
         for number in range(1, call.repeat + 1)
-        for scenario, target in zip(scenarios, targets, strict=True)
+        for scenario, name in zip(scenarios, names, strict=True)
+        for target in [_target(call, scenario, detector)]
     ]
+    for job in todo:
+        job.target.check()
     _require_own_labels(todo)
     return todo
 
 
-def _target(call: Call, scenario: Scenario) -> PodTarget | CommandTarget:
+def _refuse_those_for_one_detector(scenarios: list[Scenario]) -> None:
+    for scenario in scenarios:
+        if scenario.detector is not None:
+            raise InputError(
+                f"scenario {scenario.called!r} shows the pod's detector {scenario.detector!r} and compares none; "
+                "leave it out, or run it with: halfopen run"
+            )
+
+
+def _target(call: Call, scenario: Scenario, detector: str | None) -> PodTarget | CommandTarget:
     if not call.path.startswith("/"):
         raise InputError(
             f"--path {call.path!r} is no path on a server; write it with a slash in front: {'/' + call.path!r}"
@@ -65,14 +83,12 @@ def _target(call: Call, scenario: Scenario) -> PodTarget | CommandTarget:
                 f"scenario {scenario.name!r} shows the pod's detector {scenario.detector!r}, not a --server; "
                 "leave it out, or --server"
             )
-        if call.detector is not None:
-            raise InputError(
-                f"--detector {call.detector!r} is the pod's; it has no effect on --server, so leave one out"
-            )
+        if detector is not None:
+            raise InputError(f"--detector {detector!r} is the pod's; it has no effect on --server, so leave one out")
         return CommandTarget(call.server, call.path, call.sessions)
     if call.sessions is not None:
         raise InputError(f"--sessions {call.sessions!r} goes with --server; the pod's own list is asserted anyway")
-    detector = call.detector or scenario.detector or DEFAULT_DETECTOR
+    detector = detector or scenario.detector or DEFAULT_DETECTOR
     return PodTarget(detector, call.grace, call.poll, call.path, scenario.pod)
 
 
@@ -80,9 +96,9 @@ def _require_own_labels(todo: list[Job]) -> None:
     """Refuse two runs that would be called, and write, the same; raises InputError."""
     seen: dict[str, Job] = {}
     for job in todo:
-        other = seen.setdefault(job.label, job)
+        other = seen.setdefault(str(job.timeline_file), job)
         if other is not job:
             raise InputError(
-                f"two runs would both be called {job.label!r}: {other.scenario.called} and {job.scenario.called}; "
-                "rename one file, or run them apart"
+                f"two runs would both be called {job.timeline_file.stem!r}: {other.scenario.called} and "
+                f"{job.scenario.called}; rename one file, or run them apart"
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, takewhile
@@ -37,6 +36,8 @@ class Stall:
     """When the peer's last byte was acknowledged while bytes were queued, or the first byte was queued after it."""
     until: float
     samples: tuple[Sample, ...]
+    goes_on: bool = False
+    """Whether it was not over with the last sample."""
 
     @property
     def seconds(self) -> float:
@@ -68,7 +69,7 @@ def stalls(samples: Sequence[Sample]) -> Iterator[Stall]:
             begun, held = None, []
         previous = sample
     if begun is not None and held:
-        yield Stall(begun, held[-1].t, tuple(held))
+        yield Stall(begun, held[-1].t, tuple(held), goes_on=True)
 
 
 def _acknowledged_at(sample: Sample, previous: Sample | None) -> float:
@@ -84,8 +85,7 @@ def longest_stall(samples: Sequence[Sample]) -> Stall | None:
 
 def last_stall(samples: Sequence[Sample]) -> Stall | None:
     """The stretch without progress in which the samples end, None if they end otherwise."""
-    found = deque(stalls(samples), maxlen=1)
-    return found[0] if found and found[0].samples[-1] is samples[-1] else None
+    return next((stall for stall in stalls(samples) if stall.goes_on), None)
 
 
 def acknowledged(samples: Sequence[Sample]) -> int:

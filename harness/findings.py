@@ -7,8 +7,11 @@ from typing import Any
 
 from harness import evidence
 from harness.evidence import ENDED_STATES, Stall
-from harness.scenario import Outcome, Truth
+from harness.scenario import Outcome, Scenario
 from harness.timeline import Sample, Timeline
+
+#: The close code of a server that meets a condition of its own (RFC 6455, section 7.4.1).
+_UNEXPECTED_CONDITION = 1011
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,8 @@ class Findings:
     spans: tuple[Span, ...]
     stall: Stall | None
     """The stall in which the session was lost; None unless the client was to die."""
+    longest_stall: Stall | None
+    """The longest since the first fault; None unless the client was to die."""
     orphan: Orphan
     still_held: bool
     """Whether the server's processes still held the socket when nobody looked any more."""
@@ -69,21 +74,23 @@ class Findings:
         return self.ended_at is not None and (self.fault_at is None or self.ended_at < self.fault_at)
 
 
-def find(timeline: Timeline, truth: Truth) -> Findings:
+def find(timeline: Timeline, scenario: Scenario) -> Findings:
     """Read a timeline that begins when the session is open (t = 0)."""
     ended_at = _ended_at(timeline)
     moments = [*(s.t for s in timeline.samples), *(e.t for e in timeline.events)]
     looked_until = max(moments, default=0.0)
     spans = _spans(timeline, looked_until if ended_at is None else ended_at)
+    lost = _stalls(timeline, spans, ended_at) if scenario.truth == "dead" else []
     statuses = list(timeline.of("registry", "status"))
     listed = [e.t for e in statuses if e.data.get("listed")]
     return Findings(
-        outcome=_outcome(timeline, ended_at),
+        outcome=_outcome(timeline, scenario, spans, ended_at),
         ended_at=ended_at,
         first_sample=timeline.samples[0].t if timeline.samples else None,
         looked_until=looked_until,
         spans=spans,
-        stall=_stall(timeline, spans) if truth == "dead" else None,
+        stall=next((stall for stall in lost[-1:] if stall.goes_on), None),
+        longest_stall=max(lost, key=lambda stall: stall.seconds, default=None),
         orphan=_orphan(timeline, ended_at),
         still_held=_still_held(timeline, ended_at),
         reason=_reason(timeline),
@@ -102,11 +109,25 @@ def _ended_at(timeline: Timeline) -> float | None:
     return min(moments if left is None else [*moments, left], default=None)
 
 
-def _outcome(timeline: Timeline, ended_at: float | None) -> Outcome:
+def _outcome(timeline: Timeline, scenario: Scenario, spans: tuple[Span, ...], ended_at: float | None) -> Outcome:
     if ended_at is None:
         return "kept"
     closing = timeline.first("client", "closing")
-    return "closed" if closing is not None and closing.t <= ended_at else "reaped"
+    if closing is not None and closing.t <= ended_at:
+        return "closed"
+    return "closed" if scenario.truth == "ended" and _said_goodbye(timeline, scenario, spans) else "reaped"
+
+
+def _said_goodbye(timeline: Timeline, scenario: Scenario, spans: tuple[Span, ...]) -> bool:
+    """Whether the server closed as the protocol wants it, where a session was to end by itself.
+
+    With code 1011 libraries end clients whose pong they miss, which is a reap. And what comes before the fault
+    that was to end the session is not the end meant.
+    """
+    told = timeline.first("client", "close_received")
+    if told is None or told.data.get("code") == _UNEXPECTED_CONDITION:
+        return False
+    return told.t >= spans[0].begun if spans else not scenario.steps
 
 
 def _still_held(timeline: Timeline, ended_at: float | None) -> bool:
@@ -124,9 +145,13 @@ def _spans(timeline: Timeline, end: float) -> tuple[Span, ...]:
     )
 
 
-def _stall(timeline: Timeline, spans: tuple[Span, ...]) -> Stall | None:
-    stall = evidence.last_stall(evidence.established(timeline))
-    return stall if stall and spans and stall.until > spans[0].begun else None
+def _stalls(timeline: Timeline, spans: tuple[Span, ...], ended_at: float | None) -> list[Stall]:
+    """Those that lasted into the first fault or came after it, in order."""
+    if not spans:
+        return []
+    samples = evidence.established(timeline)
+    open_still = samples if ended_at is None else tuple(s for s in samples if s.t <= ended_at)
+    return [stall for stall in evidence.stalls(open_still) if stall.until > spans[0].begun]
 
 
 def _orphan(timeline: Timeline, ended_at: float | None) -> Orphan:

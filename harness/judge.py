@@ -47,10 +47,18 @@ class Verdict:
             return None
         return found.ended_at - found.stall.onset
 
+    @property
+    def after_fault(self) -> float | None:
+        """Seconds from the first fault to the reap; None where either is missing."""
+        found = self.found
+        if found.outcome != "reaped" or found.fault_at is None or found.ended_at is None or found.before_fault:
+            return None
+        return found.ended_at - found.fault_at
+
 
 def judge(scenario: Scenario, timeline: Timeline, terms: Terms) -> Verdict:
     """Judge one run, from a timeline that begins when the session is open (t = 0)."""
-    found = find(timeline, scenario.truth)
+    found = find(timeline, scenario)
     klass = classify(scenario, found)
     word, why = _decide(scenario, timeline, terms, found, klass)
     return Verdict(word, why, klass, found)
@@ -101,13 +109,13 @@ def hold(scenario: Scenario, terms: Terms) -> float:
 
 
 def _looked_too_short(scenario: Scenario, found: Findings, terms: Terms) -> str | None:
-    looked, due = found.looked_until - (found.fault_at or 0.0), hold(scenario, terms)
-    limit = deadline(scenario, terms)
-    if scenario.expect.session == "reaped" and found.stall and limit is not None:
-        looked, due = found.looked_until - found.stall.onset, limit
-    if looked >= due - _SAMPLING:
+    since = found.fault_at or 0.0
+    until = since + hold(scenario, terms)
+    if (moment := due(scenario, found, terms)) is not None:
+        since, until = _counted_from(scenario, found)[0], moment
+    if found.looked_until >= until - _SAMPLING:
         return None
-    return f"looked for {show_duration(looked)} only, of {show_duration(due)}"
+    return f"looked for {show_duration(found.looked_until - since)} only, of {show_duration(until - since)}"
 
 
 def _proof(scenario: Scenario, timeline: Timeline, found: Findings) -> Proof:
@@ -124,7 +132,7 @@ def _proof(scenario: Scenario, timeline: Timeline, found: Findings) -> Proof:
             continue
         span = begun[number]
         # Past the end of the session: how it ended is part of some faults' signatures.
-        last = found.looked_until if found.ended_at is not None else span.until
+        last = span.until if found.ended_at is None or span.until < found.ended_at else found.looked_until
         proofs.append(step.module.signature(timeline.between(span.begun, last)))
     return evidence.all_of(*proofs, *_drops(scenario, timeline))
 
@@ -184,15 +192,36 @@ def deadline(scenario: Scenario, terms: Terms) -> float | None:
     return None if within is None else within.seconds(grace=terms.grace, poll=terms.poll)
 
 
+def due(scenario: Scenario, found: Findings, terms: Terms) -> float | None:
+    """When the session must have ended, seconds since the scenario's start; None where no reap is due."""
+    limit = deadline(scenario, terms)
+    if limit is None or scenario.expect.session != "reaped":
+        return None
+    return _counted_from(scenario, found)[0] + limit
+
+
+def _counted_from(scenario: Scenario, found: Findings) -> tuple[float, str]:
+    """The moment that a deadline counts from, and what it is."""
+    if scenario.expect.since == "onset" and found.stall:
+        return found.stall.onset, "the stall"
+    return found.fault_at or 0.0, "the fault"
+
+
 def _too_late(scenario: Scenario, found: Findings, terms: Terms) -> str | None:
     limit = deadline(scenario, terms)
     if limit is None or found.ended_at is None:
         return None
-    since, what = (found.stall.onset, "the stall") if found.stall else (found.fault_at or 0.0, "the fault")
-    took = found.ended_at - since
-    if took <= limit:
-        return None
-    return f"session {found.outcome} {took:.1f}s after {what}, expected within {show_duration(limit)}"
+    since, what = _counted_from(scenario, found)
+    took, longest = found.ended_at - since, found.longest_stall
+    if took > limit:
+        return f"session {found.outcome} {took:.1f}s after {what}, expected within {show_duration(limit)}"
+    # A client that woke again and stalled anew is no excuse: it could have been noticed in time.
+    if scenario.expect.since == "onset" and longest and longest.seconds > limit:
+        return (
+            f"session {found.outcome} at {found.ended_at:.1f}s, but a stall of {show_duration(longest.seconds)} before "
+            f"went unnoticed, expected within {show_duration(limit)}"
+        )
+    return None
 
 
 def _wrong_reason(scenario: Scenario, found: Findings) -> str | None:

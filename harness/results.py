@@ -20,6 +20,7 @@ from netns import capabilities
 
 RESULTS = "results.json"
 JUNIT = "junit.xml"
+COMPARISON = "compare.json"
 TIMELINES = "timelines"
 
 EXIT_PASSED = 0
@@ -76,7 +77,7 @@ def as_table(how: Conditions, done: Sequence[Done], wall: float) -> dict[str, An
         "poll_s": float(how.poll),
         "target": dict(how.target),
         "detector": how.detector,
-        "wall_s": _rounded(wall),
+        "wall_s": rounded(wall),
         "runs": [run_as_table(one) for one in done],
     }
 
@@ -100,21 +101,23 @@ def run_as_table(done: Done) -> dict[str, Any]:
         "verdict": verdict.word,
         "why": verdict.why,
         "reason": found.reason,
-        "fault_at_s": _rounded(found.fault_at),
-        "onset_s": _rounded(found.stall.onset if found.stall else None),
-        "reaped_at_s": _rounded(found.ended_at if found.outcome == "reaped" else None),
-        "detection_s": _rounded(verdict.detection),
+        "fault_at_s": rounded(found.fault_at),
+        "onset_s": rounded(found.stall.onset if found.stall else None),
+        "reaped_at_s": rounded(found.ended_at if found.outcome == "reaped" else None),
+        "detection_s": rounded(verdict.detection),
+        "after_fault_s": rounded(verdict.after_fault),
         "stuck_bytes": found.stuck_bytes,
         "orphan_bytes": found.orphan.bytes,
-        "orphan_s": _rounded(found.orphan.seconds),
+        "orphan_s": rounded(found.orphan.seconds),
         "sessions_after": found.final.get("sessions"),
         "lock_held_after": found.final.get("lock_held"),
-        "duration_s": _rounded(found.looked_until),
-        "wall_s": _rounded(done.wall),
+        "duration_s": rounded(found.looked_until),
+        "wall_s": rounded(done.wall),
     }
 
 
-def _rounded(seconds: float | None) -> float | None:
+def rounded(seconds: float | None) -> float | None:
+    """Seconds as result files have them."""
     return None if seconds is None else round(seconds, _DIGITS)
 
 
@@ -130,7 +133,7 @@ def check_folder(out: Path) -> None:
     """Make the folder, see that it can be written to, and take away what an earlier run left; raises InputError."""
     try:
         (out / TIMELINES).mkdir(parents=True, exist_ok=True)
-        for left in (out / RESULTS, out / JUNIT, *(out / TIMELINES).glob("*.jsonl")):
+        for left in (out / RESULTS, out / JUNIT, out / COMPARISON, *(out / TIMELINES).rglob("*.jsonl")):
             left.unlink(missing_ok=True)
         probe = out / TIMELINES / ".writable"
         probe.touch()
@@ -142,11 +145,22 @@ def check_folder(out: Path) -> None:
 
 def write(out: Path, how: Conditions, done: Sequence[Done], wall: float) -> None:
     """Write all result files into ``out``, which check_folder has seen."""
-    for one in done:
-        timeline.write(one.timeline, out / TIMELINES / f"{one.job.label}.jsonl")
-    text = msgspec.json.format(msgspec.json.encode(as_table(how, done, wall)), indent=2)
-    (out / RESULTS).write_bytes(text + b"\n")
+    write_timelines(out, done)
+    write_table(out / RESULTS, as_table(how, done, wall))
     junit(how, done, wall).write(str(out / JUNIT), pretty=True)
+
+
+def write_timelines(out: Path, done: Sequence[Done]) -> None:
+    """Write the timeline of each run."""
+    for one in done:
+        file = out / TIMELINES / one.job.timeline_file
+        file.parent.mkdir(exist_ok=True)
+        timeline.write(one.timeline, file)
+
+
+def write_table(file: Path, table: Mapping[str, Any]) -> None:
+    """Write one object as JSON to read."""
+    file.write_bytes(msgspec.json.format(msgspec.json.encode(table), indent=2) + b"\n")
 
 
 def junit(how: Conditions, done: Sequence[Done], wall: float) -> junitparser.JUnitXml:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import msgspec
 
@@ -19,7 +20,7 @@ from harness.expressions import Expression
 from harness.faults._scene import Scene
 from harness.findings import find
 from harness.journal import Journal
-from harness.judge import Terms, Verdict, deadline, hold, judge
+from harness.judge import Terms, Verdict, due, hold, judge
 from harness.recorder import Recorder, recording
 from harness.run_view import RunView
 from harness.scenario import Scenario, Step
@@ -33,8 +34,10 @@ from netns.sockets import Address
 
 #: A client that has not opened its session after this is not going to, seconds.
 _CONNECT_WITHIN = 60.0
-#: A stall that is to end the session is watched so much longer than it may last, seconds.
+#: An end that must come is looked for so much longer than it may take, seconds.
 _BEYOND = 0.5
+#: So often the hold is made longer at most.
+_EXTENSIONS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +52,26 @@ class Job:
     ready_within: float
     detector: str | None = None
     """The pod's detector; None for other targets."""
+    name: str = ""
+    """What its scenario is called beside the others, where its own name does not do (harness.suites.tell_apart)."""
+    compared: bool = False
+    """Whether the same scenario is run with other detectors too."""
 
     @property
     def label(self) -> str:
-        """How it is called in tables and files."""
-        return self.scenario.name if self.repeat == 1 else f"{self.scenario.name}-{self.repeat}"
+        """How it is called in tables: unlike any other job of its call."""
+        return f"{self.detector}/{self._name}" if self.compared else self._name
+
+    @property
+    def timeline_file(self) -> Path:
+        """Where its timeline is written, seen from the folder of timelines (CONTRACT)."""
+        file = f"{self._name.replace('/', '-')}.jsonl"
+        return Path(self.detector, file) if self.compared and self.detector else Path(file)
+
+    @property
+    def _name(self) -> str:
+        name = self.name or self.scenario.name
+        return name if self.repeat == 1 else f"{name}-{self.repeat}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,29 +223,32 @@ class _Run:
                 return
             for later in act():
                 heapq.heappush(agenda, later)
-        if not watch.until(self._view.deadline):
-            self._view.deadline = start + self._stall_must_end_by()
-            watch.until(self._view.deadline)
+        watch.until(self._view.deadline)
+        # Again where a stall only began meanwhile; no more often, since one may follow the other for ever.
+        for _ in range(_EXTENSIONS):
+            if (due_at := start + self._due()) > self._view.deadline:
+                self._view.deadline = due_at
+                watch.until(due_at)
 
-    def _stall_must_end_by(self) -> float:
-        """When the stall under way, if there is one, must have ended the session, seconds since the start.
+    def _due(self) -> float:
+        """Until when to look for an end that must come, seconds since the start; 0 if what was seen will do.
 
-        It counts from the onset, which may come long after the fault: the hold alone may be too short.
+        It may count from the onset of a stall, which may come long after the fault: the hold alone may be too short.
         """
-        limit = deadline(self._scenario, self._job.terms)
-        if limit is None or self._scenario.expect.session != "reaped" or self._job.terms.hold is not None:
+        if self._job.terms.hold is not None:
             return 0.0
-        stall = find(self._journal.timeline(), self._scenario.truth).stall
-        return stall.onset + limit + _BEYOND if stall else 0.0
+        found = find(self._journal.timeline(), self._scenario)
+        moment = due(self._scenario, found, self._job.terms)
+        return 0.0 if moment is None else moment + _BEYOND
 
     def _begin(self, step: Step, number: int, scene: Scene, in_force: contextlib.ExitStack) -> _Agenda:
         """Do a fault; gives what is to be done later, which is to undo it."""
         undo = contextlib.ExitStack()
         in_force.push(undo)
-        # Noted before it is entered: what it causes must not come before it in the timeline.
+        # Noted before it is entered, and before it is left: what it causes must not come before it in the timeline.
         self._journal.note("fault", "begun", step=number, fault=step.fault)
-        undo.callback(self._journal.note, "fault", "undone", step=number, fault=step.fault)
         undo.enter_context(step.module.fault(scene, step.options))
+        undo.callback(self._journal.note, "fault", "undone", step=number, fault=step.fault)
         self._view.phase = step.fault
         if step.lasting is None:
             return []

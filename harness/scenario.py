@@ -62,7 +62,10 @@ class Expect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     hold: Expression = Expression("2.6 * grace")
     """How long to look: from the first fault, or from the start where there is none."""
     within: Expression | None = None
-    """At most this long from the onset of the stall (or, without a stall, from the fault) to the end."""
+    """At most this long from ``since`` to the end."""
+    since: Literal["onset", "fault"] = "onset"
+    """The onset of the stall (without a stall: the fault), or the fault in any case: where the server is silent,
+    there is nothing queued, or only what a detector asked on its own account, long after the client died."""
     reason: str | None = None
     """What the target must say of it, where it says anything."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import scenarios
@@ -27,6 +29,17 @@ def find(names: list[str]) -> list[Scenario]:
     """
     paths = dict.fromkeys(path.absolute() for name in names or [DEFAULT] for path in _resolve(name))
     return [load(path, called=_called(path)) for path in paths]
+
+
+def tell_apart(found: Sequence[Scenario]) -> list[str]:
+    """What to call each scenario beside the others: its name, with its suite where another suite has that name too."""
+    suites_with: dict[str, set[str]] = defaultdict(set)
+    for scenario in found:
+        suites_with[scenario.name].add(scenario.suite)
+    return [
+        scenario.name if len(suites_with[scenario.name]) == 1 else f"{scenario.suite}/{scenario.name}"
+        for scenario in found
+    ]
 
 
 def _called(path: Path) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from harness import __version__
-from harness.cli import doctor, listing, run, warp
+from harness.cli import compare, doctor, listing, run, warp
 from harness.cli.exits import explained
 from harness.cli.kernel import kernel
 
@@ -22,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("run")(run.run)
+app.command("compare")(compare.compare)
 app.command("list")(listing.list_)
 app.command("doctor")(doctor.doctor)
 app.command("warp")(warp.warp)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from harness.run_view import RunView
@@ -32,6 +34,36 @@ def progress(console: Console, views: Sequence[RunView]) -> Iterator[Callable[[D
     )
     with live:
         yield lambda _: None
+
+
+@contextlib.contextmanager
+def count(console: Console, views: Sequence[RunView]) -> Iterator[Callable[[Done], None]]:
+    """Show how many of the runs are done, in one line, until the context is left; in lines elsewhere, a tenth each.
+
+    For more runs than anybody looks at one by one.
+    """
+    bar = Progress(
+        TextColumn("{task.completed:.0f} of {task.total:.0f} runs"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    task = bar.add_task("", total=len(views))
+    step = max(1, len(views) // 10)
+    finished = itertools.count(1)
+
+    def on_done(_: Done) -> None:
+        number = next(finished)
+        under_way = [view.label for view in views if view.verdict is None and view.phase != "waiting"]
+        bar.update(task, completed=number, description=escape(", ".join(under_way[:1])))
+        if not console.is_terminal and number % step == 0:
+            console.print(f"{number} of {len(views)} runs")
+
+    with bar:
+        yield on_done
 
 
 def line(done: Done) -> str:

@@ -25,10 +25,13 @@ _MARKS = {
 }
 
 
-def header(how: Conditions, why: str | None = None) -> str:
-    """One line that says what is measured, and under what conditions; ``why``: for what reason in a guest kernel."""
+def header(how: Conditions, why: str | None = None, compared: str | None = None) -> str:
+    """One line that says what is measured, and under what conditions.
+
+    ``why``: for what reason in a guest kernel; ``compared``: what is set against what, where it is not one detector.
+    """
     target = how.target.get("command", how.target["kind"])
-    detector = f", detector {how.detector}" if how.detector else ""
+    detector = f", {compared}" if compared else f", detector {how.detector}" if how.detector else ""
     reason = f" ({escape(why)})" if why else ""
     return (
         f"halfopen {__version__}: {escape(target)}{detector}, "
@@ -83,7 +86,7 @@ def expectation(job: Job) -> str:
     if scenario.expect.session == "kept":
         return "kept"
     limit = deadline(scenario, job.terms)
-    since = "stall" if scenario.truth == "dead" else "fault"
+    since = "stall" if scenario.truth == "dead" and scenario.expect.since == "onset" else "fault"
     return scenario.expect.session + (f" within {show_duration(limit)} of the {since}" if limit else "")
 
 

@@ -18,7 +18,7 @@ def done(word: Word, name: str = "frozen") -> Done:
     (scenario,) = suites.find([name])
     target, terms = PodTarget("none", 30, 2), Terms(30, 2)
     job = Job(scenario, target, terms, seed=1, repeat=1, ready_within=30, detector="none")
-    verdict = Verdict(word, f"because it {word}", "missed", find(Timeline(), "dead"))
+    verdict = Verdict(word, f"because it {word}", "missed", find(Timeline(), scenario))
     return Done(job, verdict, Timeline(), 1.5)
 
 

@@ -117,8 +117,8 @@ def test_the_wedge_of_a_server_that_is_not_the_pod() -> None:
 
 
 def test_two_files_of_one_name_would_write_over_each_other(tmp_path: Path) -> None:
-    for folder in ("a", "b"):
-        (tmp_path / folder).mkdir()
+    for folder in ("a/suite", "b/suite"):
+        (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / "same.toml").write_text(FREEZE)
     assert refused("run", str(tmp_path)).startswith("two runs would both be called 'same': ")
 

@@ -102,7 +102,7 @@ def test_the_link_is_drawn_with_what_it_does(tmp_path_factory: pytest.TempPathFa
 
 
 def test_progress_shows_state_queue_and_the_time_to_the_verdict() -> None:
-    done = RunView("paused", verdict=Verdict("passed", "", "true_keep", find(Timeline(), "alive")), deadline=1.0)
+    done = RunView("paused", verdict=Verdict("passed", "", "true_keep", find(Timeline(), job().scenario)), deadline=1.0)
     views = [RunView("frozen", phase="freeze", queued=456_000), RunView("active"), done]
     assert printed(80, live.table(views)) == (
         "scenario        state                  queued  verdict in\n"

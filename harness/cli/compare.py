@@ -1,0 +1,140 @@
+"""``halfopen compare``: what each detector makes of each scenario."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+import harness.compare as comparison
+from harness import calls, plugins, results
+from harness.calls import Call
+from harness.cli import grid, live, screen, surroundings
+from harness.cli.effort import Effort, Limits
+from harness.cli.options import (
+    ClockOption,
+    Grace,
+    Hold,
+    Jobs,
+    KernelOption,
+    Out,
+    Poll,
+    Ready,
+    Seed,
+    WallLimit,
+    seed_or_random,
+)
+from harness.cli.surroundings import Clock, Kernel
+from harness.judge import hold as held_for
+from harness.pod import detectors as catalogue
+from harness.results import Conditions
+from harness.run_view import RunView
+from harness.runner import Done, Job
+from netns.units import show_duration
+
+DEFAULT = ("dead", "alive", "ended")
+#: So many scenarios at once on a real clock: each is a server, a client and a kernel's timers, and mostly waits.
+_AT_ONCE = 16
+
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[NAME]...", help=f"Scenario, suite, file or folder (default: {' '.join(DEFAULT)})."),
+]
+
+
+def compare(
+    names: Names = None,
+    detectors: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME[,NAME]...", help="The pod's detectors to compare (default: all that there are)."),
+    ] = None,
+    grace: Grace = "30s",  # type: ignore[assignment]
+    poll: Poll = "2s",  # type: ignore[assignment]
+    hold: Hold = None,
+    ready: Ready = "30s",  # type: ignore[assignment]
+    out: Out = Path("out"),
+    seed: Seed = None,
+    jobs: Jobs = None,
+    clock: ClockOption = Clock.AUTO,
+    kernel: KernelOption = Kernel.AUTO,
+    wall_limit: WallLimit = None,
+) -> int:
+    """Compare the pod's detectors: who reaps the dead, how soon, and who the living.
+
+    Exits 0 if every cell is proved, whatever it says of a detector, and 3 if some are inconclusive.
+    """
+    call = Call(
+        seed=seed_or_random(seed),
+        grace=float(grace),
+        poll=float(poll),
+        names=names or list(DEFAULT),
+        detectors=_chosen(detectors),
+        comparing=True,
+        hold=None if hold is None else float(hold),
+        ready=float(ready),
+    )
+    todo = calls.jobs(call)
+    where = surroundings.choose(clock, kernel, [job.scenario for job in todo])
+    how = results.conditions(call, todo, where.clock)
+    effort = Effort(
+        call, todo, where, how, out, _Stage(out, where.why, _what(call, todo), _patience(todo, where.clock))
+    )
+    return effort.carry_out(Limits(jobs, _AT_ONCE, None, wall_limit))
+
+
+def _chosen(given: list[str] | None) -> list[str]:
+    """The detectors named, each once, in the order given; all that come with the pod where none is."""
+    named = [name.strip() for text in given or [] for name in text.split(",")]
+    return list(dict.fromkeys(name for name in named if name)) or plugins.names(catalogue)
+
+
+def _what(call: Call, todo: Sequence[Job]) -> str:
+    scenarios = len(todo) // len(call.detectors)
+    return f"{len(call.detectors)} detectors against {scenarios} scenarios"
+
+
+def _patience(todo: Sequence[Job], clock: str) -> str | None:
+    """How long it takes at least where waiting takes time; None where it does not."""
+    if clock == "virtual":
+        return None
+    longest = sum(held_for(job.scenario, job.terms) for job in todo) / _AT_ONCE
+    return (
+        f"on a real clock this takes about {show_duration(round(longest))}, "
+        "on a virtual one a few minutes: halfopen kernel build"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """A table of detectors and scenarios, and what each detector comes to."""
+
+    out: Path
+    why: str | None
+    what: str
+    patience: str | None
+
+    def header(self, how: Conditions) -> str:
+        return "\n".join(filter(None, [screen.header(how, self.why, self.what), self.patience]))
+
+    def progress(self, console: Console, views: Sequence[RunView]) -> AbstractContextManager[Callable[[Done], None]]:
+        return live.count(console, views)
+
+    def conclude(self, console: Console, how: Conditions, done: Sequence[Done], wall: float) -> int:
+        results.write_timelines(self.out, done)
+        results.write_table(self.out / results.COMPARISON, comparison.as_table(how, done, wall))
+        grid.show(console, done)
+        for one in done:
+            if one.verdict.word == "inconclusive":
+                console.print(escape(live.line(one)), soft_wrap=True)
+        console.print(
+            f"\n{len(done)} runs in {show_duration(round(wall, 1))}; "
+            f"results: {escape(str(self.out / results.COMPARISON))}",
+            soft_wrap=True,
+        )
+        return comparison.exit_code(done)

@@ -1,0 +1,128 @@
+"""Carries out the jobs of a call on the machine's own kernel or in guests, and shows how far they are."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from rich.console import Console
+
+from harness import results
+from harness.calls import Call
+from harness.cli.console import console as make_console
+from harness.cli.exits import explained, isolated
+from harness.cli.surroundings import Surroundings
+from harness.cli.values import writable_folders
+from harness.errors import InputError
+from harness.guest_part import Hello
+from harness.guests import Guests
+from harness.guests import run_all as run_in_guests
+from harness.results import Conditions
+from harness.run_view import RunView
+from harness.runner import Done, Job, run_all
+from netns.guest import booting
+
+#: So many scenarios share a guest at once; more take memory and gain nothing on its one processor.
+_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much may be used."""
+
+    jobs: int | None
+    """So many scenarios at once on a real clock, guests on a virtual one."""
+    at_once: int
+    """So many scenarios at once on a real clock, where ``jobs`` does not say."""
+    writable: list[Path] | None
+    wall_limit: float | None
+    """Real seconds for each guest."""
+
+
+class Stage(Protocol):
+    """Where an effort is shown, and what is made of it."""
+
+    def header(self, how: Conditions) -> str:
+        """What is said when it begins."""
+        ...
+
+    def progress(self, console: Console, views: Sequence[RunView]) -> AbstractContextManager[Callable[[Done], None]]:
+        """Show the runs until the context is left; what it gives is to be called with each that is done."""
+        ...
+
+    def conclude(self, console: Console, how: Conditions, done: Sequence[Done], wall: float) -> int:
+        """Write and print what came of all; gives the exit code."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """The jobs of one call, with all that it takes to run them."""
+
+    call: Call
+    jobs: Sequence[Job]
+    where: Surroundings
+    how: Conditions
+    out: Path
+    stage: Stage
+
+    def carry_out(self, limits: Limits) -> int:
+        """Run the jobs and return the exit code; raises InputError for what cannot be used, GuestLostError."""
+        if self.where.kernel is None:
+            _refuse_in_vain(limits)
+            results.check_folder(self.out)
+            return isolated(lambda: self._run(limits.jobs or limits.at_once))
+        folders = writable_folders(limits.writable)
+        named = [Path(name) for name in self.call.names if Path(name).exists()]
+        booting.require_folders(folders, [self.out, *named])
+        results.check_folder(self.out)
+        virtual = self.where.clock == "virtual"
+        guests = Guests(
+            self.where.kernel,
+            virtual=virtual,
+            # In real time runs wait side by side; on the virtual clock they take turns on their guest's one processor.
+            count=(limits.jobs or os.cpu_count() or 1) if virtual else 1,
+            at_once=_AT_ONCE if virtual else limits.jobs or limits.at_once,
+            writable=folders,
+            wall_limit=limits.wall_limit,
+        )
+        return booting.in_private(lambda place: explained(lambda: self._run_in(guests, place)))
+
+    def _run(self, at_once: int) -> int:
+        console = make_console()
+        console.print(self.stage.header(self.how), soft_wrap=True)
+        begun = time.monotonic()
+        views = [RunView(job.label) for job in self.jobs]
+        with self.stage.progress(console, views) as on_done:
+            done = run_all(self.jobs, views, at_once, on_done)
+        return self.stage.conclude(console, self.how, done, time.monotonic() - begun)
+
+    def _run_in(self, guests: Guests, place: Path) -> int:
+        console = make_console()
+        begun = time.monotonic()
+        views = [RunView(job.label) for job in self.jobs]
+        greetings: list[Hello] = []
+
+        def on_hello(hello: Hello) -> None:
+            greetings.append(hello)
+            console.print(self.stage.header(self._as_seen(hello)), soft_wrap=True)
+
+        with self.stage.progress(console, views) as on_done:
+            done = run_in_guests(self.call, self.jobs, views, guests, place, on_hello, on_done)
+        return self.stage.conclude(console, self._as_seen(greetings[0]), done, time.monotonic() - begun)
+
+    def _as_seen(self, hello: Hello) -> Conditions:
+        return dataclasses.replace(self.how, kernel=hello.kernel, congestion_control=hello.congestion_control)
+
+
+def _refuse_in_vain(limits: Limits) -> None:
+    """Refuse what only guests have; raises InputError."""
+    for option, value in (("--writable", limits.writable), ("--wall-limit", limits.wall_limit)):
+        if value:
+            raise InputError(f"{option} is for guests, and this runs on the machine's own kernel; leave it out")

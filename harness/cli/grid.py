@@ -1,0 +1,125 @@
+"""What ``halfopen compare`` prints: detectors down, scenarios across, and what it comes to for each detector.
+
+Readable without colour: what is right is lower-case or a number, what is wrong upper-case or has an exclamation mark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from harness import compare
+from harness.judge import Class
+from harness.runner import Done
+from netns.units import show_bytes
+
+_LETTERS: dict[Class, str] = {
+    "true_reap": "r",  # where there is a number, it stands in its place
+    "missed": "M",
+    "false_reap": "F",
+    "true_keep": "k",
+    "closed": "c",
+}
+_COLOURS = {"passed": "green", "failed": "red", "inconclusive": "yellow"}
+_WRONG_BY_THEMSELVES = ("missed", "false_reap")
+
+LEGEND = (
+    "31  true reap, so many seconds after the stall began     k  true keep     c  closed as it should be",
+    "31' the same, after the fault: nothing was queued        M  missed        F  false reap",
+    "!   and yet wrong: too late, or not wholly over          ?  inconclusive: nothing is proved",
+)
+
+
+def cell(done: Done) -> str:
+    """One run in at most five characters."""
+    klass, word = done.verdict.klass, done.verdict.word
+    if word == "inconclusive":
+        return "?"
+    seconds = compare.latency(done)
+    shown = _LETTERS[klass] if seconds is None else f"{seconds:.0f}{_mark(done)}"
+    return shown + ("!" if word == "failed" and klass not in _WRONG_BY_THEMSELVES else "")
+
+
+def _mark(done: Done) -> str:
+    return "'" if compare.counts_from_fault(done) else ""
+
+
+def blocks(done: Sequence[Done], width: int) -> Iterator[list[str] | Table]:
+    """For each suite a table, or as many as fit the width, each after the lines that name its columns."""
+    detectors = compare.by_detector(done)
+    for suite in dict.fromkeys(one.job.scenario.suite for one in done):
+        its = [one for one in done if one.job.scenario.suite == suite]
+        names = list(dict.fromkeys(one.job.scenario.name for one in its))
+        column = max(len(str(len(names))), *(len(cell(one)) for one in its))
+        most = max(1, (width - max(map(len, detectors)) - 1) // (column + 1))
+        for first in range(0, len(names), most):
+            part = names[first : first + most]
+            yield _heading(suite, part, first, width)
+            yield _grid(suite, part, first, column, detectors)
+
+
+def _heading(suite: str, names: Sequence[str], first: int, width: int) -> list[str]:
+    """The suite, and below it the names of its columns, as many in a line as fit."""
+    entries = [f"{number} {name}" for number, name in enumerate(names, first + 1)]
+    broad = max(map(len, entries)) + 3
+    per_line = max(1, (width - 2) // broad)
+    rows = -(-len(entries) // per_line)
+    lines = ["  " + "".join(entry.ljust(broad) for entry in entries[row::rows]).rstrip() for row in range(rows)]
+    return [f"[bold]{escape(suite)}[/]", *(escape(line) for line in lines)]
+
+
+def _grid(suite: str, names: Sequence[str], first: int, column: int, detectors: dict[str, list[Done]]) -> Table:
+    shown = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    shown.add_column("", no_wrap=True, min_width=max(map(len, detectors)))
+    for number, _ in enumerate(names, first + 1):
+        shown.add_column(str(number), justify="right", no_wrap=True, min_width=column)
+    for detector, runs in detectors.items():
+        found = {one.job.scenario.name: one for one in runs if one.job.scenario.suite == suite}
+        shown.add_row(escape(detector), *(_coloured(found[name]) if name in found else "" for name in names))
+    return shown
+
+
+def _coloured(done: Done) -> str:
+    return f"[{_COLOURS[done.verdict.word]}]{cell(done)}[/]"
+
+
+def summary(done: Sequence[Done]) -> Table:
+    """A row a detector: how often it did what, how long true reaps took, what the worst left in the kernel."""
+    shown = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    shown.add_column("", no_wrap=True)
+    for head in ("reaped", "missed", "false", "kept", "closed", "wrong", "?", "median", "max", "orphan"):
+        shown.add_column(head, justify="right", no_wrap=True)
+    for detector, runs in compare.by_detector(done).items():
+        one = compare.tally(runs)
+        counts = [one.classes[klass] for klass in ("true_reap", "missed", "false_reap", "true_keep", "closed")]
+        shown.add_row(
+            escape(detector),
+            *(str(count or "") for count in [*counts, one.failed, one.inconclusive]),
+            _seconds(one.median),
+            _seconds(one.longest),
+            show_bytes(one.orphan) if one.orphan else "",
+        )
+    return shown
+
+
+def _seconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds:.1f}s"
+
+
+def show(console: Console, done: Sequence[Done]) -> None:
+    """Print the comparison, whole, for the console's width."""
+    for block in blocks(done, console.width):
+        if isinstance(block, list):
+            console.print()
+            for line in block:
+                console.print(line, soft_wrap=True)
+        else:
+            console.print(block)
+    console.print()
+    for line in LEGEND:
+        console.print(line, soft_wrap=True)
+    console.print()
+    console.print(summary(done))
