@@ -74,7 +74,7 @@ def compare(
         grace=float(grace),
         poll=float(poll),
         names=names or list(DEFAULT),
-        detectors=_chosen(detectors),
+        detectors=chosen(detectors),
         comparing=True,
         hold=None if hold is None else float(hold),
         ready=float(ready),
@@ -88,7 +88,7 @@ def compare(
     return effort.carry_out(Limits(jobs, _AT_ONCE, None, wall_limit))
 
 
-def _chosen(given: list[str] | None) -> list[str]:
+def chosen(given: list[str] | None) -> list[str]:
     """The detectors named, each once, in the order given; all that come with the pod where none is."""
     named = [name.strip() for text in given or [] for name in text.split(",")]
     return list(dict.fromkeys(name for name in named if name)) or plugins.names(catalogue)

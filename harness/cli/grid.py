@@ -27,9 +27,9 @@ _COLOURS = {"passed": "green", "failed": "red", "inconclusive": "yellow"}
 _WRONG_BY_THEMSELVES = ("missed", "false_reap")
 
 LEGEND = (
-    "31  true reap, so many seconds after the stall began     k  true keep     c  closed as it should be",
-    "31' the same, after the fault: nothing was queued        M  missed        F  false reap",
-    "!   and yet wrong: too late, or not wholly over          ?  inconclusive: nothing is proved",
+    "31  true reap, after so many seconds of stall    k  true keep   M  missed",
+    "31' the same, counted from the fault             c  closed      F  false reap",
+    "!   and yet wrong: too late, or not all over     ?  inconclusive, proves nothing",
 )
 
 
