@@ -115,10 +115,10 @@ def _outcome(timeline: Timeline, scenario: Scenario, spans: tuple[Span, ...], en
     closing = timeline.first("client", "closing")
     if closing is not None and closing.t <= ended_at:
         return "closed"
-    return "closed" if scenario.truth == "ended" and _said_goodbye(timeline, scenario, spans) else "reaped"
+    return "closed" if scenario.truth == "ended" and _said_goodbye(timeline, scenario, spans, ended_at) else "reaped"
 
 
-def _said_goodbye(timeline: Timeline, scenario: Scenario, spans: tuple[Span, ...]) -> bool:
+def _said_goodbye(timeline: Timeline, scenario: Scenario, spans: tuple[Span, ...], ended_at: float) -> bool:
     """Whether the server closed as the protocol wants it, where a session was to end by itself.
 
     With code 1011 libraries end clients whose pong they miss, which is a reap. And what comes before the fault
@@ -127,7 +127,7 @@ def _said_goodbye(timeline: Timeline, scenario: Scenario, spans: tuple[Span, ...
     told = timeline.first("client", "close_received")
     if told is None or told.data.get("code") == _UNEXPECTED_CONDITION:
         return False
-    return told.t >= spans[0].begun if spans else not scenario.steps
+    return ended_at >= spans[0].begun if spans else not scenario.steps
 
 
 def _still_held(timeline: Timeline, ended_at: float | None) -> bool:
