@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from harness import suites
+from harness.edge._running import find_program
 from harness.errors import InputError
 from harness.judge import Terms
 from harness.runner import Job
@@ -35,7 +36,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 def jobs(call: Call) -> list[Job]:
     """The runs it asks for, in order; raises InputError for what cannot be run as asked."""
-    scenarios = suites.find(call.names)
+    scenarios = [scenario for scenario, hindrance in _asked(call) if hindrance is None]
     names = suites.tell_apart(scenarios)
     detectors: list[str | None] = [*call.detectors] or [None]
     if call.comparing:
@@ -72,17 +73,41 @@ def _refuse_those_for_one_detector(scenarios: list[Scenario]) -> None:
             )
 
 
+def left_out(call: Call) -> list[str]:
+    """A line for each reason for which scenarios are left out of the runs: which, why, and what to do."""
+    by_reason: dict[str, list[str]] = {}
+    for scenario, hindrance in _asked(call):
+        if hindrance is not None:
+            by_reason.setdefault(hindrance, []).append(scenario.called)
+    return [f"left out: {', '.join(names)} ({why})" for why, names in by_reason.items()]
+
+
+def _asked(call: Call) -> list[tuple[Scenario, str | None]]:
+    """The scenarios that are meant, each with why it cannot be run here; raises InputError if none can."""
+    asked = [(scenario, _hindrance(call, scenario)) for scenario in suites.find(call.names)]
+    if all(hindrance is not None for _, hindrance in asked):
+        scenario, hindrance = asked[0]
+        raise InputError(f"scenario {scenario.name!r} {hindrance}")
+    return asked
+
+
+def _hindrance(call: Call, scenario: Scenario) -> str | None:
+    if call.server is not None and scenario.detector is not None:
+        return f"shows the pod's detector {scenario.detector!r}, not a --server; leave it out, or --server"
+    if call.server is not None and scenario.needs_pod:
+        return "asks for what only the pod does, not a --server; leave one out"
+    if scenario.edge is not None and find_program(scenario.edge) is None:
+        module = scenario.edge.module
+        return f"needs {module.PROGRAM}, which is not installed: apt install {module.PACKAGE}"
+    return None
+
+
 def _target(call: Call, scenario: Scenario, detector: str | None) -> PodTarget | CommandTarget:
     if not call.path.startswith("/"):
         raise InputError(
             f"--path {call.path!r} is no path on a server; write it with a slash in front: {'/' + call.path!r}"
         )
     if call.server is not None:
-        if scenario.detector is not None:
-            raise InputError(
-                f"scenario {scenario.name!r} shows the pod's detector {scenario.detector!r}, not a --server; "
-                "leave it out, or --server"
-            )
         if detector is not None:
             raise InputError(f"--detector {detector!r} is the pod's; it has no effect on --server, so leave one out")
         return CommandTarget(call.server, call.path, call.sessions)

@@ -13,6 +13,7 @@ from typing import Any
 from harness.journal import Journal
 from harness.process import Process, running
 from harness.scenario import ClientSpec
+from harness.targets.base import Door
 from netns.host import Host
 from netns.sockets import Address
 
@@ -28,6 +29,8 @@ class ClientProcess:
 
     process: Process
     journal: Journal
+    kind: str = "client"
+    """Of its events in the journal."""
 
     @property
     def pid(self) -> int:
@@ -40,9 +43,9 @@ class ClientProcess:
 
     def wait_for(self, name: str, timeout: float) -> Mapping[str, Any]:
         """Wait for its event ``name``; raises TimeoutError after ``timeout`` seconds."""
-        if not self.journal.wait(lambda: self.journal.find("client", name) is not None, time.monotonic() + timeout):
-            raise TimeoutError(f"the client did not say {name!r} within {timeout:g}s")
-        event = self.journal.find("client", name)
+        if not self.journal.wait(lambda: self.journal.find(self.kind, name) is not None, time.monotonic() + timeout):
+            raise TimeoutError(f"the {self.kind} did not say {name!r} within {timeout:g}s")
+        event = self.journal.find(self.kind, name)
         assert event is not None
         return event.data
 
@@ -51,31 +54,33 @@ class ClientProcess:
         words = ("opened", *_FAILURES)
         until = time.monotonic() + timeout
         while self.process.exit_code is None and time.monotonic() < until:
-            if self.journal.wait(lambda: self.journal.find("client", *words) is not None, time.monotonic() + _LOOK):
+            if self.journal.wait(lambda: self.journal.find(self.kind, *words) is not None, time.monotonic() + _LOOK):
                 break
-        event = self.journal.find("client", *words)
+        event = self.journal.find(self.kind, *words)
         if event is None:
             code = self.process.exit_code
             said = f"ended with exit code {code}: {self.process.tail()}" if code is not None else "said nothing"
-            return f"the client {said} within {timeout:g}s"
+            return f"the {self.kind} {said} within {timeout:g}s"
         if event.name != "opened":
-            return f"the client was {event.name}: {event.data.get('why', event.data)}"
-        connected = self.journal.find("client", "connected")
+            return f"the {self.kind} was {event.name}: {event.data.get('why', event.data)}"
+        connected = self.journal.find(self.kind, "connected")
         assert connected is not None
         return Address(*connected.data["local"])
 
 
 @contextlib.contextmanager
 def client(
-    host: Host, spec: ClientSpec, url: str, journal: Journal, keep_open: Sequence[Host]
+    host: Host, spec: ClientSpec, door: Door, journal: Journal, keep_open: Sequence[Host], kind: str = "client"
 ) -> Iterator[ClientProcess]:
     """Run a client in ``host`` until the context is left."""
 
     def on_line(line: str) -> None:
         fields = json.loads(line)
-        journal.note("client", fields.pop("name"), at=fields.pop("t"), **fields)
+        journal.note(kind, fields.pop("name"), at=fields.pop("t"), **fields)
 
     # -P: a folder called harness where the user happens to be must not stand in for ours.
-    command = [sys.executable, "-P", "-m", "harness.clients", spec.behaviour, json.dumps(spec.options), url]
+    command = [sys.executable, "-P", "-m", "harness.clients", spec.behaviour, json.dumps(spec.options), door.url]
+    if door.authority is not None:
+        command.append(str(door.authority))
     with running(host, command, on_line, keep_open=keep_open) as process:
-        yield ClientProcess(process, journal)
+        yield ClientProcess(process, journal, kind)

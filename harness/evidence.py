@@ -18,6 +18,12 @@ ENDED_STATES = frozenset({"FIN_WAIT1", "FIN_WAIT2", "CLOSING", "LAST_ACK", "TIME
 _WORTH_TELLING = 0.1
 #: A silence that no server's slow stream need explain, seconds.
 _SHORT_SILENCE = 5.0
+#: A path that is dark for less is not seen to be, seconds; and what is under way when it goes dark may still arrive.
+_SHORTEST_DARK, _UNDER_WAY = 0.5, 2.0
+#: The shortest stall that is taken for one, seconds: many times the lab's round trip.
+_SHORTEST_STALL = 0.5
+#: A probe's answer takes less, seconds.
+_ANSWERED_WITHIN = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +132,48 @@ def peer_acknowledges(seen: Timeline) -> Proof:
             f"nothing was acknowledged for {show_duration(silence)}, with {samples[-1].outq} bytes queued",
         )
     return Proof(True, f"{show_bytes(count)} acknowledged{gap}")
+
+
+def window_closed(seen: Timeline) -> Proof | None:
+    """Whether the stall in which the samples end is a closed window before a live kernel; None without one."""
+    stall = last_stall(established(seen))
+    if stall is None or stall.seconds < _SHORTEST_STALL:
+        return None
+    last = stall.samples[-1]
+    if last.unacked:
+        return Proof(False, f"the peer's kernel was to live on, but {last.unacked} packets got no answer")
+    if last.snd_wnd:
+        return Proof(False, f"the peer's window was to close, but it is {last.snd_wnd} bytes")
+    return Proof(
+        True,
+        f"window closed, {show_bytes(last.outq)} queued, nothing acknowledged for {show_duration(stall.seconds)}",
+    )
+
+
+def dark(seen: Timeline) -> Proof:
+    """Whether no packet came from the peer any more, and what was sent to it, if anything was, got no answer.
+
+    tcpi_last_ack_recv grows with every second in which none comes, retransmissions and unanswered probes tell that
+    something was sent (net/ipv4/tcp_timer.c). Where nothing was sent, that none could come is for the fault to show.
+    """
+    samples = established(seen)
+    if not samples:
+        return Proof(False, "the path was to be dark, but the server's socket was not seen open")
+    first, last = samples[0], samples[-1]
+    unheard, lasted = last.last_ack_recv / 1000, last.t - first.t
+    if unheard < max(_SHORTEST_DARK, lasted - _UNDER_WAY):
+        told = f"the last packet came {show_duration(unheard)} before the end of {show_duration(lasted)}"
+        return Proof(False, f"the path was to be dark, but {told}")
+    silence = f"no packet from the client for {show_duration(unheard)}"
+    if not last.outq:
+        return Proof(True, f"{silence}, nothing queued")
+    if last.unacked and last.total_retrans > first.total_retrans:
+        count = last.total_retrans - first.total_retrans
+        return Proof(True, f"{silence}, {show_bytes(last.outq)} queued, {count} retransmissions without an answer")
+    recent = [s for s in samples if s.t >= last.t - _ANSWERED_WITHIN]
+    if all(s.probes for s in recent) and recent[-1].t - recent[0].t >= _ANSWERED_WITHIN / 2:
+        return Proof(True, f"{silence}, {show_bytes(last.outq)} queued, {last.probes} probes without an answer")
+    return Proof(False, f"the path was to be dark, but nothing was sent to try it, with {last.outq} bytes queued")
 
 
 def all_of(*proofs: Proof) -> Proof:

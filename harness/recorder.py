@@ -33,7 +33,7 @@ class Recorder:
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
 
     def follow(self, client: Address) -> None:
-        """Begin to sample the session of the client at this address."""
+        """Begin to sample the session of the client at this address; port 0 is any, where a host has one client."""
         self._client = client
         self._thread.start()
 
@@ -75,13 +75,16 @@ class Recorder:
     def _read(self) -> Sample | None:
         if self._last is not None:
             return None if self._gone else self._reader.again(self._last)
-        return next((one for one in self._reader.connections(self._port) if one.remote == self._client), None)
+        return next((one for one in self._reader.connections(self._port) if self._is_its(one.remote)), None)
+
+    def _is_its(self, remote: Address) -> bool:
+        return self._client is not None and remote == (self._client.ip, self._client.port or remote.port)
 
     def _is_the_session(self, ended: Sample) -> bool:
         """By its identity, for a reset wipes out the address; by its address where it ended before it was seen."""
         if self._socket is not None:
             return identity(ended) == self._socket
-        return ended.remote == self._client
+        return self._is_its(ended.remote)
 
     def _await_ends(self, until: float, now: float) -> None:
         while now < until:

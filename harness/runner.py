@@ -7,7 +7,7 @@ import contextlib
 import heapq
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from harness.client_process import ClientProcess, client
+from harness.edge._running import proxy
 from harness.errors import FaultError
 from harness.expressions import Expression
 from harness.faults._scene import Scene
@@ -28,6 +29,7 @@ from harness.targets.base import Running, Site, Target
 from harness.targets.orders import OrderedServer
 from harness.timeline import Timeline
 from harness.watch import Stop, Watch
+from netns.host import Host
 from netns.impairment import Impairment
 from netns.lab import Lab
 from netns.sockets import Address
@@ -126,7 +128,7 @@ _Agenda = list[tuple[float, int, Callable[[], "_Agenda"]]]
 
 
 class _Run:
-    """One scenario under way: client ──link──▶ router ──▶ server."""
+    """One scenario under way: client ──link──▶ router ──link──▶ server, or an edge in front of it."""
 
     def __init__(self, job: Job, view: RunView, stop: Stop, journal: Journal, lab: Lab) -> None:
         self._job = job
@@ -139,33 +141,65 @@ class _Run:
         self._router = lab.router("router")
         self._server_host = lab.host("server")
         self._link = lab.link(self._client_host, self._router)
-        self._uplink = lab.link(self._router, self._server_host)
+        # The first link of each end host leads to the router, if any does: it becomes the host's way out.
+        self._edge_host = lab.host("edge") if self._scenario.edge else None
+        before = self._edge_host or self._server_host
+        self._uplink = lab.link(self._router, before)
+        self._to_server = self._uplink if before is self._server_host else lab.link(before, self._server_host)
 
     def run(self) -> None:
         """From an empty lab to a journal that can be judged."""
         self._impair()
         site = Site(
             host=self._server_host,
-            ip=self._uplink.end(self._server_host).ip,
+            ip=self._to_server.end(self._server_host).ip,
             port=self._random.randrange(20000, 30000),
             journal=self._journal,
             ready_within=self._job.ready_within,
-            keep_open=(self._router,),
+            keep_open=self._hosts_between,
+            edge_ip=self._uplink.end(self._edge_host).ip if self._edge_host else None,
         )
         client_id = f"{self._random.getrandbits(32):08x}"
         self._view.phase = "starting the server"
         with (
             self._job.target.start(site) as server,
+            self._edge(site),
             recording(self._journal, self._server_host, site.port) as recorder,
         ):
             self._view.phase = "connecting"
-            url = server.url(client_id)
-            with client(self._client_host, self._scenario.client, url, self._journal, (self._router,)) as its:
+            door = server.door(client_id)
+            with client(self._client_host, self._scenario.client, door, self._journal, self._hosts_between) as its:
                 opened = its.connect(_CONNECT_WITHIN)
                 if isinstance(opened, str):
                     self._journal.note("lab", "trouble", what=opened)
                     return
                 self._observe(its, server, recorder, opened, client_id)
+
+    @property
+    def _hosts_between(self) -> tuple[Host, ...]:
+        """What must not vanish before the processes at either end do."""
+        return (self._router, self._edge_host) if self._edge_host else (self._router,)
+
+    @contextlib.contextmanager
+    def _edge(self, site: Site) -> Iterator[None]:
+        """The scenario's proxy, if it has one."""
+        if self._scenario.edge is None or self._edge_host is None or site.edge_ip is None:
+            yield
+            return
+        listen, upstream = Address(site.edge_ip, site.port), Address(site.ip, site.port)
+        with proxy(self._scenario.edge, self._edge_host, listen, upstream, self._journal, (self._router,)):
+            yield
+
+    @contextlib.contextmanager
+    def _rival(self, server: Running, query: str) -> Iterator[ClientProcess]:
+        """A second client from the same host; raises FaultError if it gets no session."""
+        door = server.door(f"{self._random.getrandbits(32):08x}", query)
+        hosts = self._hosts_between
+        with client(self._client_host, self._scenario.client, door, self._journal, hosts, "rival") as its:
+            opened = its.connect(_CONNECT_WITHIN)
+            if isinstance(opened, str):
+                raise FaultError(opened)
+            yield its
 
     def _impair(self) -> None:
         spec = self._scenario.link
@@ -186,7 +220,8 @@ class _Run:
         connected = self._journal.find("client", "opened")
         assert connected is not None
         self._journal.start = connected.t
-        recorder.follow(address)
+        # What the server sees is the edge's connection, from whatever port.
+        recorder.follow(Address(self._to_server.end(self._edge_host).ip, 0) if self._edge_host else address)
         watch = Watch(self._journal, its, server, client_id, self._view, self._stop)
         scene = Scene(
             client=its,
@@ -195,6 +230,8 @@ class _Run:
             link=self._link,
             note=partial(self._journal.note, "fault"),
             seeded=self._seeded,
+            rival=partial(self._rival, server),
+            edge=self._scenario.edge.proxy if self._scenario.edge else None,
         )
         with contextlib.ExitStack() as in_force:
             try:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from harness import clients, faults, plugins, schema
+from harness import clients, edge, faults, plugins, schema
 from harness.errors import InputError
 from harness.expressions import Expression
 from harness.link_spec import LinkSpec
@@ -27,6 +27,11 @@ def load_client(name: str) -> ModuleType:
 def load_fault(name: str) -> ModuleType:
     """A fault's module; raises InputError if there is none of that name, or it is none."""
     return plugins.load(faults, name, "fault", ("Options", "fault", "signature"))
+
+
+def load_edge(name: str) -> ModuleType:
+    """A proxy's module; raises InputError if there is none of that name, or it is none."""
+    return plugins.load(edge, name, "proxy", ("PROGRAM", "PACKAGE", "config", "command"))
 
 
 class ClientSpec(msgspec.Struct, frozen=True):
@@ -88,6 +93,8 @@ class PodSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """... for so long; None: to the end."""
     session_limit: Expression | None = None
     """The pod closes the session (RFC 6455, section 7.1.2) so long after its start."""
+    tls: bool = False
+    """Whether it speaks TLS (wss://)."""
 
     def __post_init__(self) -> None:
         """Refuse what is no stream; raises ValueError."""
@@ -97,6 +104,17 @@ class PodSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             raise ValueError("slice_interval of 0s is out of range: slices without a pause between them have no end")
         if self.quiet_for is not None and self.quiet_after is None:
             raise ValueError(f"quiet_for of {str(self.quiet_for)!r} needs a quiet_after to begin at")
+
+
+class Edge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A proxy between the network and the server, in a host of its own, as hosted platforms have one."""
+
+    proxy: str
+
+    @property
+    def module(self) -> ModuleType:
+        """The proxy's module."""
+        return load_edge(self.proxy)
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,6 +133,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[Step, ...] = ()
     signature: Signature = Signature()
     pod: PodSpec = PodSpec()
+    edge: Edge | None = None
     detector: str | None = None
     """The pod's detector for which this scenario is meant, where it is not any."""
 
@@ -145,6 +164,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     step: list[dict[str, Any]] = []
     signature: Signature = Signature()
     pod: PodSpec = PodSpec()
+    edge: Edge | None = None
     detector: str | None = None
 
 
@@ -186,6 +206,7 @@ def parse(text: str, *, name: str, suite: str, where: str) -> Scenario:
         expect=_expect(file.expect, where),
         signature=file.signature,
         pod=file.pod,
+        edge=_edge(file, where),
         detector=file.detector,
     )
 
@@ -213,6 +234,18 @@ def _step(table: dict[str, Any], where: str) -> Step:
     read = getattr(options_type, "from_table", None)
     options = read(rest, where) if read else schema.convert(rest, options_type, where)
     return Step(head.at, head.fault, options, head.lasting)
+
+
+def _edge(file: _File, where: str) -> Edge | None:
+    if file.edge is None:
+        return None
+    try:
+        load_edge(file.edge.proxy)
+    except InputError as error:
+        raise InputError(f"{where}: key 'edge.proxy': {error}") from None
+    if file.pod.tls:
+        raise InputError(f"{where}: keys 'edge' and 'pod.tls' exclude each other: the proxies here pass plain text on")
+    return file.edge
 
 
 def _expect(expect: Expect, where: str) -> Expect:

@@ -61,6 +61,8 @@ def _resolve(name: str) -> list[Path]:
     if name.endswith(".toml"):
         return [Path(name)]
     by_name = [path for suite, files in suites.items() for path in files if name in _names(suite, path)]
+    # A name alone is the default suite's, where that has it.
+    by_name = [path for path in by_name if path.parent.name == DEFAULT] or by_name
     if by_name:
         return by_name
     folder = Path(name)

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from harness.edge._running import find_program
+from harness.scenario import Edge
 from netns import isolation
 from netns.errors import IsolationError
 from netns.guest import cache
@@ -27,12 +29,18 @@ _NO_UNSHARE = None if shutil.which("unshare") else "unshare (util-linux) is not 
 _NO_GUEST = None if cache.newest() else "there is no guest kernel: make kernel"
 _NO_STOCK_GUEST = None if cache.fetched() else "there is no guest kernel of the distribution's: halfopen kernel fetch"
 
-LACKING = [why for why in (_NO_LABS, _NO_UNSHARE, _NO_GUEST, _NO_STOCK_GUEST) if why]
+_NO_NGINX = None if find_program(Edge(proxy="nginx")) else "nginx is not installed: apt install nginx-light"
+_NO_HAPROXY = None if find_program(Edge(proxy="haproxy")) else "haproxy is not installed: apt install haproxy"
+
+LACKING = [why for why in (_NO_LABS, _NO_UNSHARE, _NO_GUEST, _NO_STOCK_GUEST, _NO_NGINX, _NO_HAPROXY) if why]
 
 needs_labs = pytest.mark.skipif(_NO_LABS is not None, reason=str(_NO_LABS))
 needs_unshare = pytest.mark.skipif(_NO_UNSHARE is not None, reason=str(_NO_UNSHARE))
 needs_guest = pytest.mark.skipif(_NO_GUEST is not None, reason=str(_NO_GUEST))
 needs_stock_guest = pytest.mark.skipif(_NO_STOCK_GUEST is not None, reason=str(_NO_STOCK_GUEST))
+
+needs_nginx = pytest.mark.skipif(_NO_NGINX is not None, reason=str(_NO_NGINX))
+needs_haproxy = pytest.mark.skipif(_NO_HAPROXY is not None, reason=str(_NO_HAPROXY))
 
 #: Runs a command as user 1000 without any capability, to whom this user's files still belong: an ordinary user, but
 #: one who can read a Python that is installed in root's home.

@@ -82,6 +82,8 @@ def run(
         repeat=repeat,
     )
     todo = calls.jobs(call)
+    for line in calls.left_out(call):
+        make_console().print(line, soft_wrap=True, markup=False, highlight=False)
     where = surroundings.choose(clock, kernel, [job.scenario for job in todo])
     again = [*where.options, *([] if jobs is None else ["--jobs", str(jobs)])]
     how = results.conditions(call, todo, where.clock)

@@ -6,6 +6,7 @@ import json
 import os
 import selectors
 import socket
+import ssl
 import sys
 import time
 from typing import Protocol
@@ -64,24 +65,28 @@ def report(name: str, **data: object) -> None:
 class Machine:
     """Connects, then reads and acknowledges as the behaviour says, until one side ends it."""
 
-    def __init__(self, behaviour: Behaviour, options: ClientOptions, url: str) -> None:
+    def __init__(self, behaviour: Behaviour, options: ClientOptions, url: str, authority: str | None = None) -> None:
+        """``authority``: for wss://, a file with the certificate that the server's must descend from."""
         self._behaviour = behaviour
         self._uri = parse_uri(url)
         self._protocol = ClientProtocol(self._uri, max_size=None)
-        self._sock = self._connect(options)
+        self._sock = self._connect(options, authority)
         self._received = 0
         self._acknowledged = 0
         self._reported_at = 0.0
         self._closing = False
+        self._is_mute = False
         self._selector = selectors.DefaultSelector()
 
-    def _connect(self, options: ClientOptions) -> socket.socket:
+    def _connect(self, options: ClientOptions, authority: str | None) -> socket.socket:
         sock = socket.socket()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, options.receive_buffer)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.settimeout(_CONNECT_TIMEOUT)
         sock.connect((self._uri.host, self._uri.port))
-        return sock
+        if not self._uri.secure:
+            return sock
+        return ssl.create_default_context(cafile=authority).wrap_socket(sock, server_hostname=self._uri.host)
 
     def run(self) -> None:
         """Live one session, from the handshake to its end."""
@@ -124,11 +129,13 @@ class Machine:
         wake_at = self._reported_at + _REPORT_INTERVAL
         if not allowance:
             wake_at = min(wake_at, self._behaviour.next_at())
-        for key, _ in self._selector.select(max(0.0, wake_at - now)):
-            if key.data is not None:
-                key.data()
-            elif not self._receive(min(allowance, _RECV_SIZE)):
-                return False
+        # What TLS has deciphered already, no selector tells of.
+        pending = allowance > 0 and isinstance(self._sock, ssl.SSLSocket) and self._sock.pending() > 0
+        ready = [key for key, _ in self._selector.select(0.0 if pending else max(0.0, wake_at - now))]
+        for obey in (key.data for key in ready if key.data is not None):
+            obey()
+        if (pending or any(key.data is None for key in ready)) and not self._receive(min(allowance, _RECV_SIZE)):
+            return False
         if not self._closing:
             self._acknowledge()
         self._flush()
@@ -146,7 +153,10 @@ class Machine:
             self._selector.unregister(self._sock)
 
     def _receive(self, size: int) -> bool:
-        data = self._sock.recv(size)
+        try:
+            data = self._sock.recv(size)
+        except ssl.SSLWantReadError:  # not a whole record yet
+            return True
         if not data:
             self._protocol.receive_eof()
             return False
@@ -185,15 +195,26 @@ class Machine:
             self._closing = True
             report("closing", code=1000)
             self._protocol.send_close(1000)
+        elif line == "half-close" and not self._is_mute:
+            self._flush()
+            self._shut_writing()
+            self._is_mute = True
+            report("half_closed")
         else:
-            assert line == "close", line
+            assert line in ("close", "half-close"), line
+
+    def _shut_writing(self) -> None:
+        # Not the TLS socket's own shutdown, which would take what still comes for plain text.
+        socket.socket.shutdown(self._sock, socket.SHUT_WR)
 
     def _flush(self) -> None:
         before = self._sock.gettimeout()
         self._sock.settimeout(_CONNECT_TIMEOUT)
         for data in self._protocol.data_to_send():
+            if self._is_mute:
+                continue
             if data:
                 self._sock.sendall(data)
             else:
-                self._sock.shutdown(socket.SHUT_WR)
+                self._shut_writing()
         self._sock.settimeout(before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -63,3 +64,8 @@ class Scene:
     """Writes an event of the fault's into the timeline: a name, and what there is to tell of it, by keyword."""
     seeded: Callable[[Impairment], Impairment]
     """Gives an impairment that draws random numbers a seed of the run's, unless it has one."""
+    rival: Callable[[str], AbstractContextManager[ClientHandle]]
+    """Connects a second client from the same host for as long as the context is entered, with a query of its own
+    (``"preempt=1"``); raises FaultError if it gets no session."""
+    edge: str | None = None
+    """The proxy between the network and the server, None if there is none."""

@@ -11,24 +11,28 @@ import os
 import signal
 from collections.abc import Iterator
 
-from harness.evidence import Proof, established, last_stall
+from harness.evidence import Proof, established, window_closed
 from harness.faults._scene import NoOptions, Scene
 from harness.timeline import Timeline
-from netns.units import show_bytes, show_duration
 
 Options = NoOptions
-
-#: The shortest stall that is taken for one, seconds: many times the lab's round trip.
-_SHORTEST = 0.5
 
 
 @contextlib.contextmanager
 def fault(scene: Scene, _options: Options) -> Iterator[None]:
     """Stop the client's process (SIGSTOP), let it go on at the end."""
+    with stopped(scene):
+        yield
+
+
+@contextlib.contextmanager
+def stopped(scene: Scene) -> Iterator[None]:
+    """Have the client's process stopped, for this fault and others that it is part of."""
     pid = scene.client.pid
     os.kill(pid, signal.SIGSTOP)
     # Not done until the kernel says so: under load a process runs on for a while after the signal.
     os.waitid(os.P_PID, pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    scene.note("stopped")
     try:
         yield
     finally:
@@ -37,16 +41,19 @@ def fault(scene: Scene, _options: Options) -> Iterator[None]:
 
 
 def signature(seen: Timeline) -> Proof:
-    """The peer's window closed, bytes queued, none acknowledged, and its kernel alive."""
-    stall = last_stall(established(seen))
-    if stall is None or stall.seconds < _SHORTEST:
+    """The peer's window closed, bytes queued, none acknowledged, its kernel alive; or, while that is not yet so, or
+    the server says too little for it: the process, which else tells of itself twice a second, says nothing."""
+    closed = window_closed(seen)
+    if closed is not None:
+        return closed
+    if not stays_stopped(seen):
         return Proof(False, "the client was to freeze, but it went on acknowledging")
-    last = stall.samples[-1]
-    if last.unacked:
-        return Proof(False, f"the client's kernel was to live on, but {last.unacked} packets got no answer")
-    if last.snd_wnd:
-        return Proof(False, f"the client's window was to close, but it is {last.snd_wnd} bytes")
-    return Proof(
-        True,
-        f"window closed, {show_bytes(last.outq)} queued, nothing acknowledged for {show_duration(stall.seconds)}",
-    )
+    last = established(seen)[-1:]
+    queued = f"{last[0].outq} bytes queued" if last and last[0].outq else "nothing queued"
+    return Proof(True, f"client stopped, {queued}")
+
+
+def stays_stopped(seen: Timeline) -> bool:
+    """Whether the kernel said that the client's process is stopped, and the process has said nothing since."""
+    told = seen.first("fault", "stopped")
+    return told is not None and all(event.t <= told.t for event in seen.of("client"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import ssl
 import sys
 from collections.abc import Callable
 from typing import TypeVar, get_args
@@ -77,8 +78,23 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--session-limit", type=_quantity(units.duration), default=math.inf, help="close each session after so long"
     )
+    parser.add_argument("--tls-cert", metavar="FILE", help="speak TLS, with this certificate and those above it (PEM)")
+    parser.add_argument("--tls-key", metavar="FILE", help="its private key (PEM)")
     parser.add_argument("--control", action="store_true", help="obey the words that come on stdin, one a line")
     return parser
+
+
+def _context(parser: argparse.ArgumentParser, certificate: str | None, key: str | None) -> ssl.SSLContext | None:
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        parser.error("--tls-cert and --tls-key go together; give both, or neither")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(certificate, key)
+    except OSError as error:  # ssl.SSLError is one
+        parser.error(f"no certificate and key in {certificate!r} and {key!r}: {(error.strerror or str(error)).lower()}")
+    return context
 
 
 def main() -> int:
@@ -93,10 +109,11 @@ def main() -> int:
     stream = Stream(options.slice_size, options.slice_interval, options.quiet_after, options.quiet_for)
     settings = Settings(grace, options.poll, options.reap, options.min_rate, options.outage)
     pod = Pod(module.create(settings), stream=stream, seats=options.seats, session_limit=options.session_limit)
+    context = _context(parser, options.tls_cert, options.tls_key)
     if options.control:
         control.start()
     try:
-        run(pod, options.host, options.port)
+        run(pod, options.host, options.port, context)
     except OSError as error:
         where = f"{options.host}:{options.port}"
         print(

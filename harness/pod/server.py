@@ -8,6 +8,7 @@ import json
 import logging
 import math
 import socket
+import ssl
 import sys
 import threading
 import traceback
@@ -37,7 +38,8 @@ class Pod:
     """One server with its registry. Its port answers WebSocket clients and ``GET`` of
 
     ``/sessions`` (a JSON array), ``/pool`` (``lockHeld``), ``/threads`` (stacks by thread name) and
-    ``/healthz``, which is always content: that is the incident.
+    ``/healthz``, which is always content: that is the incident. A client that comes with ``?preempt=1``
+    takes the oldest session's seat if none is free.
     """
 
     def __init__(self, detector: Detector, *, stream: Stream, seats: int = 1, session_limit: float = math.inf) -> None:
@@ -53,13 +55,14 @@ class Pod:
             "/threads": stacks,
         }
 
-    def listen(self, host: str, port: int) -> Server:
+    def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> Server:
         """Bind and return the server, ready for ``serve_forever()``; raises OSError if the port is taken."""
         keepalive = _KEEPALIVE if int(websockets_version.split(".")[0]) >= _FIRST_MAJOR_WITH_KEEPALIVE else {}
         options = {**keepalive, **self._detector.serve_options()}
         # Health checks that hang up before asking anything are not worth a traceback.
         logging.getLogger("websockets.server").setLevel(logging.CRITICAL)
-        return serve(self._handle, host, port, process_request=self._answer, compression=None, **options)
+        options = {"process_request": self._answer, "compression": None, "ssl": tls, **options}
+        return serve(self._handle, host, port, **options)
 
     def _answer(self, _: ServerConnection, request: Request) -> Response | None:
         route = self._routes.get(urlsplit(request.path).path)
@@ -80,8 +83,9 @@ class Pod:
         session = Session(
             self._registry.next_id(), _client_id(connection), connection, self._stream, self._session_limit
         )
+        preempt = "preempt" in _query(connection)
         threading.current_thread().name = f"runner-{session.id}"
-        with self._registry.seat(session) as seated:
+        with self._registry.seat(session, preempt=preempt) as seated:
             if not seated:
                 log("session_refused", client=session.client_id, reason="no_seat")
                 connection.close(NO_SEAT, "no seat is free, try again later")
@@ -91,11 +95,14 @@ class Pod:
                 session.run()
 
 
-def _client_id(connection: ServerConnection) -> str:
+def _query(connection: ServerConnection) -> dict[str, list[str]]:
     request = connection.request
-    query = parse_qs(urlsplit(request.path).query) if request else {}
+    return parse_qs(urlsplit(request.path).query) if request else {}
+
+
+def _client_id(connection: ServerConnection) -> str:
     remote = connection.remote_address
-    return query.get("client", [f"{remote[0]}:{remote[1]}"])[0]
+    return _query(connection).get("client", [f"{remote[0]}:{remote[1]}"])[0]
 
 
 def stacks() -> dict[str, list[str]]:
@@ -108,8 +115,8 @@ def stacks() -> dict[str, list[str]]:
     return found
 
 
-def run(pod: Pod, host: str, port: int) -> None:
+def run(pod: Pod, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
     """Serve until interrupted; raises OSError if the port is taken."""
-    with pod.listen(host, port) as server, contextlib.suppress(KeyboardInterrupt):
+    with pod.listen(host, port, tls) as server, contextlib.suppress(KeyboardInterrupt):
         log("listening", host=host, port=server.socket.getsockname()[1], websockets=websockets_version)
         server.serve_forever()

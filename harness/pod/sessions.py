@@ -23,6 +23,10 @@ from harness.pod.watchdog import Death
 
 #: A flood of drops is told of this often, seconds.
 _DROP_LOG_INTERVAL = 1.0
+PREEMPTED = 4001
+"""Another client took the seat; of the codes that RFC 6455 (section 7.4.2) leaves to applications."""
+#: A session that is to give way gets so long for its closing handshake, seconds; the library gives up after 10.
+_GIVE_WAY_WITHIN = 15.0
 
 
 class Session:
@@ -48,6 +52,7 @@ class Session:
         self._drops_logged_at = self._started
         self._drops_logged: dict[str, int] = {}
         self._why: str | None = None
+        self._farewell: tuple[int, str] | None = None
 
     @property
     def sock(self) -> socket.socket:
@@ -78,9 +83,14 @@ class Session:
         self._stop(death.reason)
         log("dead_client_reaped", session=self.id, client=self.client_id, **death._asdict())
 
-    def _stop(self, why: str) -> None:
-        """Make the runner leave; the first reason given is the one that is told."""
-        self._why = self._why or why
+    def preempt(self) -> None:
+        """Make the runner close the session because another client takes its seat."""
+        self._stop("preempted", (PREEMPTED, "preempted"))
+
+    def _stop(self, why: str, farewell: tuple[int, str] | None = None) -> None:
+        """Make the runner leave; the first reason given is the one that is told, and acted upon."""
+        if self._why is None:
+            self._why, self._farewell = why, farewell
         self._stopped.set()
 
     def run(self) -> None:
@@ -89,6 +99,8 @@ class Session:
         reader.start()
         try:
             self._send_slices()
+            if self._farewell is not None:
+                self._connection.close(*self._farewell)
         except ConnectionClosed as closed:
             self._stop(_why(closed))
         finally:
@@ -114,8 +126,7 @@ class Session:
             return False
         if due < self._ends_at:
             return True
-        self._stop("session_limit")
-        self._connection.close(reason="the session is over")
+        self._stop("session_limit", (1000, "the session is over"))
         return False
 
     def _read(self) -> None:
@@ -161,6 +172,7 @@ class Registry:
         self._seats = seats
         self._sessions: dict[str, Session] = {}
         self._lock = threading.Lock()
+        self._freed = threading.Condition(self._lock)
         self._numbers = itertools.count(1)
 
     def next_id(self) -> str:
@@ -168,10 +180,16 @@ class Registry:
         return f"s{next(self._numbers)}"
 
     @contextmanager
-    def seat(self, session: Session) -> Iterator[bool]:
-        """List the session and hold a seat for it; gives False, and lists nothing, if none is free."""
+    def seat(self, session: Session, *, preempt: bool = False) -> Iterator[bool]:
+        """List the session and hold a seat for it; gives False, and lists nothing, if none is free.
+
+        With ``preempt`` the oldest session is asked to give way, and waited for.
+        """
         with self._lock:
-            seated = len(self._sessions) < self._seats
+            if preempt and not self._has_room():
+                next(iter(self._sessions.values())).preempt()
+                self._freed.wait_for(self._has_room, _GIVE_WAY_WITHIN)
+            seated = self._has_room()
             if seated:
                 self._sessions[session.id] = session
         try:
@@ -180,12 +198,16 @@ class Registry:
             if seated:
                 with self._lock:
                     del self._sessions[session.id]
+                    self._freed.notify_all()
+
+    def _has_room(self) -> bool:
+        return len(self._sessions) < self._seats
 
     @property
     def full(self) -> bool:
         """Whether every seat is taken."""
         with self._lock:
-            return len(self._sessions) >= self._seats
+            return not self._has_room()
 
     def describe(self) -> list[dict[str, Any]]:
         """All sessions, oldest first."""

@@ -6,9 +6,11 @@ import contextlib
 import http.client
 import json
 import socket
+import ssl
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
@@ -36,6 +38,22 @@ class Site:
     ready_within: float
     """Seconds a server may take until it listens."""
     keep_open: Sequence[Host] = ()
+    edge_ip: str | None = None
+    """Where clients connect if it is not the server itself: the address of the proxy before it, on the same port."""
+
+    @property
+    def public(self) -> str:
+        """The address and port that clients connect to, as in a URL."""
+        return f"{self.edge_ip or self.ip}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where a client connects."""
+
+    url: str
+    authority: Path | None = None
+    """A file with the certificate of the authority that it trusts; None where there is no TLS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +79,11 @@ class Status:
         return {name: value for name, value in fields if value is not None}
 
 
+def with_query(url: str, query: str) -> str:
+    """The URL with something more to ask for."""
+    return f"{url}{'&' if '?' in url else '?'}{query}" if query else url
+
+
 class Running(Protocol):
     """A target that listens."""
 
@@ -69,8 +92,8 @@ class Running(Protocol):
         """The server's process."""
         ...
 
-    def url(self, client_id: str) -> str:
-        """Where a client connects."""
+    def door(self, client_id: str, query: str = "") -> Door:
+        """Where a client connects; ``query`` is added to what the URL asks for."""
         ...
 
     def status(self) -> Status:
@@ -158,13 +181,16 @@ class HttpProbe:
     """Asks a server in a host over HTTP, from inside that host."""
 
     site: Site
+    authority: Path | None = None
+    """As of a :class:`Door`."""
 
     def get_json(self, path: str) -> Any:
         """The JSON at ``path``; raises OSError or ValueError with what came instead, ANSWER_WITHIN at the latest."""
         until = time.monotonic() + ANSWER_WITHIN
         connection = http.client.HTTPConnection(self.site.ip, self.site.port)
         with (
-            self.site.host.connect((self.site.ip, self.site.port), ANSWER_WITHIN) as sock,
+            self.site.host.connect((self.site.ip, self.site.port), ANSWER_WITHIN) as plain,
+            _secured(plain, self.site.ip, self.authority) as sock,
             contextlib.closing(connection),
         ):
             connection.sock = sock
@@ -179,6 +205,12 @@ class HttpProbe:
         except RecursionError:
             raise ValueError(f"GET {path} answered JSON nested too deeply") from None
         return found
+
+
+def _secured(sock: socket.socket, ip: str, authority: Path | None) -> socket.socket:
+    if authority is None:
+        return sock
+    return ssl.create_default_context(cafile=authority).wrap_socket(sock, server_hostname=ip)
 
 
 def _read(sock: socket.socket, response: http.client.HTTPResponse, until: float, path: str) -> bytes:

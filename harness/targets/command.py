@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from harness.errors import FaultError, InputError
 from harness.process import Process
-from harness.targets.base import HttpProbe, Site, Status, listening
+from harness.targets.base import Door, HttpProbe, Site, Status, listening, with_query
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +22,9 @@ class RunningCommand:
     path: str
     sessions_path: str | None
 
-    def url(self, _client_id: str) -> str:
+    def door(self, _client_id: str, query: str = "") -> Door:
         """The same for every client: an unknown server is told nothing it did not ask for."""
-        return f"ws://{self.site.ip}:{self.site.port}{self.path}"
+        return Door(with_query(f"ws://{self.site.public}{self.path}", query))
 
     def status(self) -> Status:
         """Its session list, if there is one."""

@@ -8,13 +8,16 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from harness import plugins
 from harness.pod import detectors
 from harness.process import Process
 from harness.scenario import PodSpec
-from harness.targets.base import HttpProbe, Site, Status, listening
+from harness.targets import tls
+from harness.targets.base import Door, HttpProbe, Site, Status, listening, with_query
+from harness.targets.tls import Certificate
 
 _SESSION_THREADS = ("runner-", "reader-", "watchdog-")
 
@@ -26,15 +29,17 @@ class RunningPod:
     process: Process
     site: Site
     path: str
+    authority: Path | None = None
 
-    def url(self, client_id: str) -> str:
+    def door(self, client_id: str, query: str = "") -> Door:
         """The client names itself, so that its session can be told from others."""
-        mark = "&" if "?" in self.path else "?"
-        return f"ws://{self.site.ip}:{self.site.port}{self.path}{mark}client={client_id}"
+        scheme = "ws" if self.authority is None else "wss"
+        named = with_query(f"{scheme}://{self.site.public}{self.path}", f"client={client_id}")
+        return Door(with_query(named, query), self.authority)
 
     def status(self) -> Status:
         """Its session list, seat, health, and the stacks of the threads that serve sessions."""
-        probe = HttpProbe(self.site)
+        probe = HttpProbe(self.site, self.authority)
         try:
             threads: dict[str, list[str]] = probe.get_json("/threads")
             return Status(
@@ -48,7 +53,7 @@ class RunningPod:
 
     def stacks(self) -> dict[str, list[str]]:
         """Where each of its threads is; raises OSError or ValueError."""
-        found: dict[str, list[str]] = HttpProbe(self.site).get_json("/threads")
+        found: dict[str, list[str]] = HttpProbe(self.site, self.authority).get_json("/threads")
         return found
 
     def say(self, word: str) -> None:
@@ -96,8 +101,14 @@ class PodTarget:
         def on_line(line: str) -> None:
             note_log_line(site, line)
 
-        with listening(site, command, on_line) as process:
-            yield RunningPod(process, site, self.path)
+        with self._certified(site.ip) as certificate:
+            if certificate is not None:
+                command += ["--tls-cert", str(certificate.chain), "--tls-key", str(certificate.key)]
+            with listening(site, command, on_line) as process:
+                yield RunningPod(process, site, self.path, certificate.authority if certificate else None)
+
+    def _certified(self, ip: str) -> contextlib.AbstractContextManager[Certificate | None]:
+        return tls.certified(ip) if self.spec.tls else contextlib.nullcontext()
 
     def _spec_words(self) -> list[str]:
         """What the scenario asks of its pod, as options of ``python -m harness.pod``."""

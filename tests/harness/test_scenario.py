@@ -174,6 +174,16 @@ def test_what_a_step_asks_of_the_link_counts_too() -> None:
         ("within", "wihtin", "x.toml: unknown key 'expect.wihtin'; did you mean 'within'?"),
         ("+ 1s", "+ 1", "x.toml: key 'expect.within': a bare number cannot be added to a duration"),
         ("[expect]", "[expect", "x.toml: not TOML: "),
+        (
+            "[expect]",
+            '[edge]\nproxy = "ngnix"\n[expect]',
+            "x.toml: key 'edge.proxy': unknown proxy 'ngnix'; did you mean",
+        ),
+        (
+            "[expect]",
+            '[edge]\nproxy = "nginx"\n[pod]\ntls = true\n[expect]',
+            "x.toml: keys 'edge' and 'pod.tls' exclude each other",
+        ),
         ("[expect]", "[pod]\nslice = 1\n[expect]", "x.toml: unknown key 'pod.slice'; did you mean 'slice_size'?"),
         ("[expect]", "[pod]\nslice_size = 1\n[expect]", "x.toml: key 'pod.slice_size': a size needs a unit: got 1"),
         (

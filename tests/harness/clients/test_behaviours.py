@@ -47,8 +47,8 @@ class ClientUnderTest:
 
 
 @contextlib.contextmanager
-def client(behaviour: str, url: str, **options: str) -> Iterator[ClientUnderTest]:
-    command = [sys.executable, "-m", "harness.clients", behaviour, json.dumps(options), url]
+def client(behaviour: str, url: str, *authority: str, **options: str) -> Iterator[ClientUnderTest]:
+    command = [sys.executable, "-m", "harness.clients", behaviour, json.dumps(options), url, *authority]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as popen:
         running = ClientUnderTest(popen)
         try:
@@ -93,6 +93,15 @@ def test_a_client_told_to_close_shakes_hands_and_ends() -> None:
         (ended,) = it.heard("ended")
         assert (ended["how"], ended["code"]) == ("closed", 1000)
         assert it.heard("closing")[0]["t"] <= ended["t"]
+
+
+def test_a_client_told_to_half_close_says_so_and_the_server_takes_it_for_the_end() -> None:
+    with pod() as server, client("draining", server.url()) as it:
+        eventually(lambda: it.heard("opened"))
+        it.say("half-close")
+        eventually(lambda: it.heard("half_closed"))
+        assert server.log_line("session_closed")["reason"] == "connection_lost"
+        assert it.wait() == 0
 
 
 def test_a_client_whose_server_dies_says_how() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from harness.targets import tls
 from tests.harness.pod.pods import eventually, pod
 
 
@@ -90,6 +92,35 @@ def test_a_session_goes_on_while_all_is_quiet() -> None:
         assert server.session()["bytes"] == 32 * 1024
 
 
+def test_a_client_that_preempts_takes_the_seat_and_the_first_is_told() -> None:
+    with pod() as server, connect(server.url("first")) as first:
+        first.recv()
+        with connect(server.url("second") + "&preempt=1") as second:
+            second.recv()
+            with pytest.raises(ConnectionClosed):
+                list(first)
+            assert (first.close_code, first.close_reason) == (4001, "preempted")
+            assert [session["client"] for session in server.get("/sessions")] == ["second"]
+        assert server.log_line("session_closed")["reason"] == "preempted"
+
+
+def test_a_free_seat_is_nobodys_to_give_up() -> None:
+    with pod("--seats", "2") as server, connect(server.url("first")) as first:
+        first.recv()
+        with connect(server.url("second") + "&preempt=1") as second:
+            second.recv()
+            first.recv()
+            assert len(server.get("/sessions")) == 2
+
+
+def test_it_speaks_tls_with_the_certificate_it_is_given() -> None:
+    with tls.certified("127.0.0.1") as made:
+        trusting = ssl.create_default_context(cafile=made.authority)
+        options = ("--tls-cert", str(made.chain), "--tls-key", str(made.key), "--slice-size", "1000B")
+        with pod(*options) as server, connect(server.url().replace("ws:", "wss:"), ssl=trusting) as client:
+            assert len(client.recv()) == 1000
+
+
 def test_a_session_at_its_limit_is_closed_by_the_pod() -> None:
     with pod("--session-limit", "300ms", "--quiet-after", "1ms") as server, connect(server.url()) as client:
         client.recv()
@@ -122,6 +153,8 @@ def test_a_port_in_use_is_one_clear_line_and_exit_code_2() -> None:
     [
         (["--detector", "bytes-aked"], "unknown detector 'bytes-aked'; did you mean 'bytes-acked'?"),
         (["--grace", "30"], "a duration needs a unit: got '30'"),
+        (["--tls-cert", "x.pem"], "--tls-cert and --tls-key go together; give both, or neither"),
+        (["--tls-cert", "x.pem", "--tls-key", "y.pem"], "no certificate and key in 'x.pem' and 'y.pem': no such file"),
         (["--detector", "no.such"], "cannot import detector 'no.such'"),
     ],
 )

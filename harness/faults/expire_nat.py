@@ -1,0 +1,37 @@
+"""The client's NAT forgets the connection while nothing is said: what comes after finds no mapping and is dropped.
+
+RFC 5382 (REQ-5) asks for two hours of patience at least; home gateways were measured with less than four minutes
+(Hätönen et al., "An Experimental Study of Home Gateway Characteristics", IMC 2010), and one that restarts has none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from harness.evidence import Proof, all_of, established
+from harness.faults import _dark
+from harness.faults._scene import NoOptions, Scene
+from harness.timeline import Timeline
+from netns.units import show_duration
+
+Options = NoOptions
+
+#: The shortest silence taken for one, seconds: many times the stream's own pauses.
+_SILENCE = 0.5
+
+
+@contextlib.contextmanager
+def fault(scene: Scene, _options: Options) -> Iterator[None]:
+    """Drop silently what travels either way from now on, let it pass again at the end."""
+    with _dark.cut_off(scene):
+        yield
+
+
+def signature(seen: Timeline) -> Proof:
+    """Silence before it, nothing queued, and nothing gets through after."""
+    first = established(seen)[:1]
+    if not first or first[0].outq or first[0].last_ack_recv < _SILENCE * 1000:
+        return Proof(False, "the mapping was to be forgotten in silence, but there was none")
+    silence = Proof(True, f"forgotten after {show_duration(first[0].last_ack_recv / 1000)} of silence")
+    return all_of(silence, _dark.proof(seen))

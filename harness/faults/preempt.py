@@ -1,0 +1,40 @@
+"""The same user comes from elsewhere and takes the seat: the pod closes the first session with code 4001.
+
+The second leaves, by the door, before the fault is done. Only the built-in pod can be asked for it (``?preempt=1``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from harness.evidence import Proof
+from harness.faults._scene import NoOptions, Scene
+from harness.timeline import Timeline
+
+Options = NoOptions
+NEEDS_POD = True
+
+#: Of the codes that RFC 6455 (section 7.4.2) leaves to applications; the pod's (harness.pod.server).
+PREEMPTED = 4001
+_PATIENCE = 20.0
+
+
+@contextlib.contextmanager
+def fault(scene: Scene, _options: Options) -> Iterator[None]:
+    """Connect a second client that asks for the seat, have it leave. It cannot be undone."""
+    with scene.rival("preempt=1") as rival:
+        rival.say("close")
+        rival.wait_for("ended", _PATIENCE)
+    yield
+
+
+def signature(seen: Timeline) -> Proof:
+    """A second client came, and the first was told that its seat is taken."""
+    if seen.first("rival", "opened") is None:
+        return Proof(False, "a second client was to take the seat, but none came")
+    told = seen.first("client", "close_received")
+    if told is None or told.data.get("code") != PREEMPTED:
+        code = f"code {told.data.get('code')}" if told else "nothing"
+        return Proof(False, f"the client was to be told that its seat is taken ({PREEMPTED}), but was told {code}")
+    return Proof(True, f"seat taken by a second client, close frame with {PREEMPTED}")

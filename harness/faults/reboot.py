@@ -1,0 +1,46 @@
+"""The client's host loses its state and comes back: a crash and a restart. It knows nothing of the connection.
+
+What the server sends next is answered with a reset (RFC 9293, section 3.5.1); a server that is silent hears nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from harness.errors import FaultError
+from harness.evidence import Proof, acknowledged, established
+from harness.faults import _dark
+from harness.faults._scene import NoOptions, Scene
+from harness.faults.kill import killed
+from harness.timeline import Timeline
+from netns.errors import UnsupportedError
+
+Options = NoOptions
+
+
+@contextlib.contextmanager
+def fault(scene: Scene, _options: Options) -> Iterator[None]:
+    """Have the client's kernel forget the connection without a word, and kill the process. It cannot be undone."""
+    with _dark.cut_off(scene), contextlib.closing(scene.client_host.socket_reader()) as reader:
+        own = _dark.connection(scene)
+        try:
+            reader.destroy(own)  # its reset is dropped on the way
+        except UnsupportedError as error:
+            raise FaultError(f"the client's host cannot be made to forget its connection: {error}") from None
+        killed(scene)
+        if reader.again(own) is None:
+            scene.note("forgotten")
+    yield
+
+
+def signature(seen: Timeline) -> Proof:
+    """The client's kernel has forgotten the connection; and where the server sent anything since, a reset ended it."""
+    if seen.first("fault", "forgotten") is None:
+        return Proof(False, "the client's host was to forget the connection, but it did not")
+    samples = established(seen)
+    if seen.first("kernel", "destroyed", "gone") or any(s.state == "CLOSE" for s in seen.samples):
+        return Proof(True, "connection forgotten by the client's host, the server's ended")
+    if samples and not samples[-1].outq and not acknowledged(samples):
+        return Proof(True, "connection forgotten by the client's host, nothing sent to it since")
+    return Proof(False, "the client's host forgot the connection, but it goes on")

@@ -1,0 +1,26 @@
+"""The laptop's lid is shut: its network is gone and its processes stand still; at the end it wakes, and all goes on."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from harness.evidence import Proof, all_of
+from harness.faults import _dark
+from harness.faults._scene import NoOptions, Scene
+from harness.faults.freeze import stays_stopped, stopped
+from harness.timeline import Timeline
+
+Options = NoOptions
+
+
+@contextlib.contextmanager
+def fault(scene: Scene, _options: Options) -> Iterator[None]:
+    """Stop the process and drop silently what travels either way; undo both at the end."""
+    with stopped(scene), _dark.cut_off(scene):
+        yield
+
+
+def signature(seen: Timeline) -> Proof:
+    """The process says nothing, and nothing gets through."""
+    return all_of(Proof(stays_stopped(seen), "client stopped"), _dark.proof(seen))

@@ -1,0 +1,35 @@
+"""A certificate for a server of the lab, of an authority that lives as long as it does."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import trustme
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """Files in PEM (RFC 7468)."""
+
+    authority: Path
+    """What clients are to trust."""
+    chain: Path
+    key: Path
+
+
+@contextlib.contextmanager
+def certified(ip: str) -> Iterator[Certificate]:
+    """Certify ``ip``; the files, which only this user can read, are gone when the context is left."""
+    with tempfile.TemporaryDirectory(prefix="halfopen-tls-") as folder:
+        made = Certificate(*(Path(folder, name) for name in ("authority.pem", "chain.pem", "key.pem")))
+        authority = trustme.CA()
+        issued = authority.issue_cert(ip)
+        authority.cert_pem.write_to_path(str(made.authority))
+        issued.private_key_pem.write_to_path(str(made.key))
+        for certificate in issued.cert_chain_pems:
+            certificate.write_to_path(str(made.chain), append=True)
+        yield made
