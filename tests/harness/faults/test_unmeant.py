@@ -1,0 +1,63 @@
+"""Every scenario of a dying or leaving client proves its fault: with nothing done in its place, nothing is proved.
+
+In guests, where the waiting costs nothing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness import faults, plugins, suites
+from harness.cli import app
+from harness.faults import noop
+from harness.scenario import Scenario, load, load_fault
+from tests.harness.cli.tool import by_scenario
+from tests.in_guest import in_guest
+from tests.machine import needs_guest, needs_haproxy, needs_nginx
+
+pytestmark = needs_guest
+
+#: Few enough for one guest.
+AT_ONCE = 5
+NEEDS = {"nginx": [needs_nginx], "haproxy": [needs_haproxy]}
+WITH_FAULTS = [
+    scenario
+    for suite in ("dead", "ended")
+    for scenario in (load(path, f"{suite}/{path.stem}") for path in suites.shipped()[suite])
+    if scenario.steps
+]
+SHARES = [WITH_FAULTS[n : n + AT_ONCE] for n in range(0, len(WITH_FAULTS), AT_ONCE)]
+
+
+def _needs(scenario: Scenario) -> list[pytest.MarkDecorator]:
+    return NEEDS[scenario.edge.proxy] if scenario.edge else []
+
+
+@in_guest
+def without_faults(names: list[str]) -> dict[str, tuple[str, str]]:
+    """The verdict on each scenario, none of whose faults is done, and why."""
+    for name in plugins.names(faults):
+        load_fault(name).fault = noop.fault  # type: ignore[attr-defined]
+    folder = Path("/tmp/unmeant")
+    # The guest is itself the host here, and its virtual clock the real one.
+    surroundings = ("--kernel", "host", "--clock", "real")
+    app.call(["run", *names, *surroundings, "--grace", "5s", "--seed", "7", "--out", str(folder)])
+    return {name: (run["verdict"], run["why"]) for name, run in by_scenario(folder).items()}
+
+
+@pytest.fixture(scope="module")
+def verdicts() -> dict[str, tuple[str, str]]:
+    found: dict[str, tuple[str, str]] = {}
+    for share in SHARES:
+        found |= without_faults([scenario.called for scenario in share])
+    return found
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(scenario.name, id=scenario.called, marks=_needs(scenario)) for scenario in WITH_FAULTS]
+)
+def test_an_unmeant_fault_proves_nothing(name: str, verdicts: dict[str, tuple[str, str]]) -> None:
+    verdict, why = verdicts[name]
+    assert verdict == "inconclusive", why

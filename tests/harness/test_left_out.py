@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness import calls
+from harness.calls import Call
+from harness.edge import nginx
+from harness.errors import InputError
+
+SERVER = "python server.py {host} {port}"
+
+
+def call(*names: str, server: str | None = None) -> Call:
+    return Call(seed=1, grace=30, poll=2, names=list(names), server=server)
+
+
+def test_what_only_the_pod_can_do_is_left_out_for_a_server_with_the_reason() -> None:
+    asked = call("dead/frozen", "dead/frozen_tls", "ended/preempted", server=SERVER)
+    assert [job.scenario.called for job in calls.jobs(asked)] == ["dead/frozen"]
+    assert calls.left_out(asked) == [
+        "left out: dead/frozen_tls, ended/preempted (asks for what only the pod does, not a --server; leave one out)"
+    ]
+
+
+def test_nothing_is_left_out_for_the_pod() -> None:
+    assert calls.left_out(call("dead/frozen", "dead/frozen_tls", "wedge")) == []
+
+
+def test_a_call_of_which_nothing_remains_is_refused() -> None:
+    with pytest.raises(InputError, match="scenario 'frozen_tls' asks for what only the pod does"):
+        calls.jobs(call("dead/frozen_tls", server=SERVER))
+
+
+def test_what_needs_a_proxy_that_is_not_installed_is_left_out_with_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(nginx, "PROGRAM", "no-such-proxy")
+    monkeypatch.chdir(tmp_path)
+    asked = call("dead/frozen", "dead/edge_holds")
+    assert [job.scenario.called for job in calls.jobs(asked)] == ["dead/frozen"]
+    assert calls.left_out(asked) == [
+        "left out: dead/edge_holds (needs no-such-proxy, which is not installed: apt install nginx-light)"
+    ]
