@@ -28,6 +28,7 @@ error_log stderr warn;
 events {{ worker_connections 64; }}
 http {{
     access_log off;
+    send_timeout 1h;
 {temporary}
     server {{
         listen {listen};
