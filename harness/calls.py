@@ -10,7 +10,7 @@ from harness.judge import Terms
 from harness.runner import Job
 from harness.scenario import Scenario
 from harness.targets.command import CommandTarget
-from harness.targets.pod import PodTarget
+from harness.targets.pod import Knobs, PodTarget
 
 DEFAULT_DETECTOR = "bytes-acked"
 
@@ -26,6 +26,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     path: str = "/"
     sessions: str | None = None
     detector: str | None = None
+    knobs: Knobs = Knobs()
     hold: float | None = None
     ready: float = 30.0
     repeat: int = 1
@@ -69,11 +70,15 @@ def _target(call: Call, scenario: Scenario) -> PodTarget | CommandTarget:
             raise InputError(
                 f"--detector {call.detector!r} is the pod's; it has no effect on --server, so leave one out"
             )
+        if knobs := call.knobs.arguments():
+            raise InputError(
+                f"{knobs[0]} {knobs[1]} is for the pod's detector; it has no effect on --server, so leave one out"
+            )
         return CommandTarget(call.server, call.path, call.sessions)
     if call.sessions is not None:
         raise InputError(f"--sessions {call.sessions!r} goes with --server; the pod's own list is asserted anyway")
     detector = call.detector or scenario.detector or DEFAULT_DETECTOR
-    return PodTarget(detector, call.grace, call.poll, call.path, scenario.pod)
+    return PodTarget(detector, call.grace, call.poll, call.path, scenario.pod, call.knobs)
 
 
 def _require_own_labels(todo: list[Job]) -> None:

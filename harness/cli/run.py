@@ -19,7 +19,7 @@ from harness.cli.console import console as make_console
 from harness.cli.exits import explained, isolated
 from harness.cli.live import progress
 from harness.cli.surroundings import Clock, Kernel, Surroundings
-from harness.cli.values import MOST_SEED, positive_duration, writable_folders
+from harness.cli.values import MOST_SEED, ReapBy, positive_duration, positive_rate, writable_folders
 from harness.errors import InputError
 from harness.guest_part import Hello
 from harness.guests import Guests
@@ -27,8 +27,9 @@ from harness.guests import run_all as run_in_guests
 from harness.results import Conditions
 from harness.run_view import RunView
 from harness.runner import Done, Job, run_all
+from harness.targets.pod import Knobs
 from netns.guest import booting
-from netns.units import Duration
+from netns.units import ByteRate, Duration
 
 #: So many scenarios share a guest at once; more take memory and gain nothing on its one processor.
 _AT_ONCE = 8
@@ -52,6 +53,21 @@ def run(
     ] = None,
     detector: Annotated[
         str | None, typer.Option(metavar="NAME", help=f"The pod's detector (default: {DEFAULT_DETECTOR}).")
+    ] = None,
+    reap: Annotated[
+        ReapBy | None, typer.Option(help="How the pod ends a dead client's connection (default: by detector).")
+    ] = None,
+    min_rate: Annotated[
+        ByteRate | None,
+        typer.Option(
+            parser=positive_rate, metavar="RATE", help="What a live client reads at least (halfopen: 64KiB/s)."
+        ),
+    ] = None,
+    outage: Annotated[
+        Duration | None,
+        typer.Option(
+            parser=positive_duration, metavar="DURATION", help="Outage that is survived (halfopen: 1.5 graces)."
+        ),
     ] = None,
     grace: Annotated[
         Duration,
@@ -104,6 +120,7 @@ def run(
         path=path,
         sessions=sessions,
         detector=detector,
+        knobs=Knobs(None if reap is None else reap.value, min_rate and float(min_rate), outage and float(outage)),
         hold=None if hold is None else float(hold),
         ready=float(ready),
         repeat=repeat,
