@@ -1,0 +1,38 @@
+"""Ours: whether the path, the window or a ping went unanswered, by one thread for all sessions.
+
+See :mod:`harness.pod.liveness`, which any sync server can use, and docs/detectors.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.pod.detectors._seam import Guarded, Settings
+from harness.pod.liveness import Watch, Watcher
+
+
+class Halfopen:
+    """One :class:`~harness.pod.liveness.Watcher` for all sessions."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._watcher = Watcher(
+            settings.grace,
+            settings.poll,
+            min_rate=settings.min_rate,
+            outage=settings.outage,
+            reap=settings.reap or "reset",
+        )
+
+    def serve_options(self) -> Mapping[str, Any]:
+        """The pod's own."""
+        return {}
+
+    def guard(self, session: Guarded) -> Watch:
+        """Watch the session's socket."""
+        return self._watcher.watch(session.sock, session.declare_dead, ask=session.ask)
+
+
+def create(settings: Settings) -> Halfopen:
+    """The detector with its settings."""
+    return Halfopen(settings)
