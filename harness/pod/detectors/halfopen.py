@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from harness.pod.detectors import _keepalive
 from harness.pod.detectors._seam import Guarded, Settings
 from harness.pod.liveness import Watch, Watcher
 
@@ -25,8 +26,12 @@ class Halfopen:
         )
 
     def serve_options(self) -> Mapping[str, Any]:
-        """The pod's own."""
-        return {}
+        """No keepalive of the library's beside it.
+
+        A pong waits behind all that a slow reader has yet to read, for longer than its timeout. And without a
+        timeout, once a pong took longer than an interval, websockets 17 sends pings without pause.
+        """
+        return {"ping_interval": None} if _keepalive.there_is_one() else {}
 
     def guard(self, session: Guarded) -> Watch:
         """Watch the session's socket."""

@@ -34,10 +34,13 @@ DEFAULT_MIN_RATE = 64 * 1024.0
 #: The longest outage that is survived, in graces.
 _OUTAGE_IN_GRACES = 1.5
 _ESTABLISHED = 1
+_CLOSED_BY_OWNER = frozenset({"FIN_WAIT1", "FIN_WAIT2", "CLOSING", "TIME_WAIT"})
 #: An answer takes at most this long, seconds, or what the connection's round trips take.
 _LEAST_PATIENCE = 1.0
 #: The least wait for an answer under way, seconds.
 _LEAST_WAIT = 0.1
+#: The kernel's own times are no finer than this, milliseconds (a jiffy at HZ=100).
+_TICK_MS = 10
 #: Sums of seconds are compared no finer than this.
 _EPSILON = 1e-6
 
@@ -70,8 +73,8 @@ class Rule:
     """
 
     __slots__ = (
-        "_acked", "_acked_when_heard", "_ahead", "_credit", "_delivered", "_first_asked", "_frames_at", "_grace",
-        "_last_asked", "_looked_at", "_min_rate", "_most", "_outage", "_probes", "_quiet", "_received",
+        "_acked", "_acked_when_heard", "_ahead", "_closed_for", "_credit", "_delivered", "_first_asked", "_frames_at",
+        "_grace", "_last_asked", "_looked_at", "_min_rate", "_most", "_outage", "_probes", "_quiet", "_received",
         "_silence_ms", "_unanswered", "_widest", "due", "wants_answer",
     )  # fmt: skip
 
@@ -91,6 +94,7 @@ class Rule:
         self._frames_at: int | None = None
         self._ahead = 0.0
         self._unanswered = 0.0
+        self._closed_for = 0.0
 
     def look(self, seen: Reading, now: float) -> Death | None:
         """Take a reading in; says so if the client is dead."""
@@ -98,7 +102,7 @@ class Rule:
         elapsed = min(now - before, self._most)
         self.due, self.wants_answer = math.inf, False
         if seen.state != _ESTABLISHED:
-            return Death("peer_closed", seen.backlog, self._quiet, state_name(seen.state))
+            return self._closing(seen, elapsed)
         self._widest = max(self._widest, seen.snd_wnd)
         heard = seen.bytes_received != self._received
         if heard:
@@ -106,12 +110,28 @@ class Rule:
         moved = heard or seen.bytes_acked != self._acked or seen.delivered != self._delivered
         self._acked, self._delivered = seen.bytes_acked, seen.delivered
         answered_ms = min(seen.last_ack_recv, seen.last_data_recv)
-        asking = seen.probes > 0 or (seen.unacked > 0 and seen.last_data_sent < answered_ms)
+        # What went out within a round trip of the last answer cannot have been answered by it: least of all what
+        # that answer gave leave to send.
+        asking = seen.probes > 0 or (
+            seen.unacked > 0 and seen.last_data_sent < answered_ms + 1e-3 * seen.rtt + _TICK_MS
+        )
         if not asking and not seen.unacked and not seen.notsent and self._frames_at is None:
             self._first_asked, self._quiet, self._credit, self._probes = None, 0.0, 0.0, 0
             self.wants_answer = seen.last_data_recv >= self._silence_ms
             return None
         return self._doubt(seen, now, before, elapsed, moved, asking)
+
+    def _closing(self, seen: Reading, elapsed: float) -> Death | None:
+        """Of a connection that one side has closed; the owner's own closing has the grace for its handshakes."""
+        state = state_name(seen.state)
+        if state not in _CLOSED_BY_OWNER:
+            return Death("peer_closed", seen.backlog, self._quiet, state)
+        self._closed_for += elapsed
+        left = self._grace - self._closed_for
+        if left <= _EPSILON:
+            return Death("no_answer", seen.backlog, self._closed_for, state)
+        self.due = self._looked_at + left
+        return None
 
     def asked(self, seen: Reading) -> None:
         """A ping was sent just before this reading."""
@@ -149,7 +169,7 @@ class Rule:
 
     def _dark(self, seen: Reading, now: float, before: float, answered_at: float, patience: float) -> bool:
         """Whether unanswered questions prove an outage longer than is to be survived."""
-        if seen.unacked and seen.last_data_sent < seen.last_ack_recv:
+        if seen.unacked:
             earliest = latest = now - seen.last_data_sent / 1000
         elif seen.probes != self._probes:
             # Of a probe it is not told when it went out: since the last look.
