@@ -11,7 +11,7 @@ from harness.judge import Terms
 from harness.runner import Job
 from harness.scenario import Scenario
 from harness.targets.command import CommandTarget
-from harness.targets.pod import PodTarget
+from harness.targets.pod import Knobs, PodTarget
 
 DEFAULT_DETECTOR = "bytes-acked"
 
@@ -29,6 +29,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     detectors: list[str] = []
     """The pod's; none: the scenario's own, or the default. More than one: to be compared."""
     comparing: bool = False
+    knobs: Knobs = Knobs()
     hold: float | None = None
     ready: float = 30.0
     repeat: int = 1
@@ -39,8 +40,6 @@ def jobs(call: Call) -> list[Job]:
     scenarios = [scenario for scenario, hindrance in _asked(call) if hindrance is None]
     names = suites.tell_apart(scenarios)
     detectors: list[str | None] = [*call.detectors] or [None]
-    if call.comparing:
-        _refuse_those_for_one_detector(scenarios)
     todo = [
         Job(
             scenario=scenario,
@@ -64,15 +63,6 @@ def jobs(call: Call) -> list[Job]:
     return todo
 
 
-def _refuse_those_for_one_detector(scenarios: list[Scenario]) -> None:
-    for scenario in scenarios:
-        if scenario.detector is not None:
-            raise InputError(
-                f"scenario {scenario.called!r} shows the pod's detector {scenario.detector!r} and compares none; "
-                "leave it out, or run it with: halfopen run"
-            )
-
-
 def left_out(call: Call) -> list[str]:
     """A line for each reason for which scenarios are left out of the runs: which, why, and what to do."""
     by_reason: dict[str, list[str]] = {}
@@ -94,6 +84,8 @@ def _asked(call: Call) -> list[tuple[Scenario, str | None]]:
 def _hindrance(call: Call, scenario: Scenario) -> str | None:
     if call.server is not None and scenario.detector is not None:
         return f"shows the pod's detector {scenario.detector!r}, not a --server; leave it out, or --server"
+    if call.comparing and scenario.detector is not None:
+        return f"shows the pod's detector {scenario.detector!r} and compares none; run it with: halfopen run"
     if call.server is not None and scenario.needs_pod:
         return "asks for what only the pod does, not a --server; leave one out"
     if scenario.edge is not None and find_program(scenario.edge) is None:
@@ -110,11 +102,15 @@ def _target(call: Call, scenario: Scenario, detector: str | None) -> PodTarget |
     if call.server is not None:
         if detector is not None:
             raise InputError(f"--detector {detector!r} is the pod's; it has no effect on --server, so leave one out")
+        if knobs := call.knobs.arguments():
+            raise InputError(
+                f"{knobs[0]} {knobs[1]} is for the pod's detector; it has no effect on --server, so leave one out"
+            )
         return CommandTarget(call.server, call.path, call.sessions)
     if call.sessions is not None:
         raise InputError(f"--sessions {call.sessions!r} goes with --server; the pod's own list is asserted anyway")
     detector = detector or scenario.detector or DEFAULT_DETECTOR
-    return PodTarget(detector, call.grace, call.poll, call.path, scenario.pod)
+    return PodTarget(detector, call.grace, call.poll, call.path, scenario.pod, call.knobs)
 
 
 def _require_own_labels(todo: list[Job]) -> None:

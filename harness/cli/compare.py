@@ -23,11 +23,15 @@ from harness.cli.options import (
     Hold,
     Jobs,
     KernelOption,
+    MinRate,
     Out,
+    Outage,
     Poll,
     Ready,
+    ReapOption,
     Seed,
     WallLimit,
+    knobs,
     seed_or_random,
 )
 from harness.cli.surroundings import Clock, Kernel
@@ -54,6 +58,9 @@ def compare(
         list[str] | None,
         typer.Option(metavar="NAME[,NAME]...", help="The pod's detectors to compare (default: all that there are)."),
     ] = None,
+    reap: ReapOption = None,
+    min_rate: MinRate = None,
+    outage: Outage = None,
     grace: Grace = "30s",  # type: ignore[assignment]
     poll: Poll = "2s",  # type: ignore[assignment]
     hold: Hold = None,
@@ -76,10 +83,12 @@ def compare(
         names=names or list(DEFAULT),
         detectors=chosen(detectors),
         comparing=True,
+        knobs=knobs(reap, min_rate, outage),
         hold=None if hold is None else float(hold),
         ready=float(ready),
     )
     todo = calls.jobs(call)
+    screen.say_left_out(calls.left_out(call))
     where = surroundings.choose(clock, kernel, [job.scenario for job in todo])
     how = results.conditions(call, todo, where.clock)
     effort = Effort(

@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from harness.cli.surroundings import Clock, Kernel
-from harness.cli.values import MOST_SEED, positive_duration
-from netns.units import Duration
+from harness.cli.values import MOST_SEED, ReapBy, positive_duration, positive_rate
+from harness.targets.pod import Knobs
+from netns.units import ByteRate, Duration
 
 
 def _duration(words: str) -> typer.models.OptionInfo:
@@ -18,6 +19,14 @@ def _duration(words: str) -> typer.models.OptionInfo:
     return option
 
 
+ReapOption = Annotated[
+    ReapBy | None, typer.Option("--reap", help="How the pod ends a dead client's connection (default: by detector).")
+]
+MinRate = Annotated[
+    ByteRate | None,
+    typer.Option(parser=positive_rate, metavar="RATE", help="What a live client reads at least (halfopen: 64KiB/s)."),
+]
+Outage = Annotated[Duration | None, _duration("Outage that is survived (halfopen: 1.5 graces).")]
 Grace = Annotated[Duration, _duration("What expectations are written in.")]
 Poll = Annotated[Duration, _duration("The detector's poll.")]
 Hold = Annotated[Duration | None, _duration("Look so long, instead of each scenario's own.")]
@@ -44,3 +53,8 @@ WallLimit = Annotated[Duration | None, _duration("Give a guest up after so much 
 def seed_or_random(seed: int | None) -> int:
     """The seed asked for, or one that nobody chose."""
     return random.SystemRandom().randrange(2**31) if seed is None else seed
+
+
+def knobs(reap: ReapBy | None, min_rate: float | None, outage: float | None) -> Knobs:
+    """What was asked of the pod's detector."""
+    return Knobs(None if reap is None else reap.value, min_rate and float(min_rate), outage and float(outage))

@@ -21,12 +21,16 @@ from harness.cli.options import (
     Hold,
     Jobs,
     KernelOption,
+    MinRate,
     Out,
+    Outage,
     Poll,
     Ready,
+    ReapOption,
     Seed,
     WallLimit,
     Writable,
+    knobs,
     seed_or_random,
 )
 from harness.cli.surroundings import Clock, Kernel
@@ -54,6 +58,9 @@ def run(
     detector: Annotated[
         str | None, typer.Option(metavar="NAME", help=f"The pod's detector (default: {DEFAULT_DETECTOR}).")
     ] = None,
+    reap: ReapOption = None,
+    min_rate: MinRate = None,
+    outage: Outage = None,
     grace: Grace = "30s",  # type: ignore[assignment]
     poll: Poll = "2s",  # type: ignore[assignment]
     hold: Hold = None,
@@ -77,13 +84,13 @@ def run(
         path=path,
         sessions=sessions,
         detectors=[] if detector is None else [detector],
+        knobs=knobs(reap, min_rate, outage),
         hold=None if hold is None else float(hold),
         ready=float(ready),
         repeat=repeat,
     )
     todo = calls.jobs(call)
-    for line in calls.left_out(call):
-        make_console().print(line, soft_wrap=True, markup=False, highlight=False)
+    screen.say_left_out(calls.left_out(call))
     where = surroundings.choose(clock, kernel, [job.scenario for job in todo])
     again = [*where.options, *([] if jobs is None else ["--jobs", str(jobs)])]
     how = results.conditions(call, todo, where.clock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from pathlib import Path
 
 import typer
@@ -9,7 +10,7 @@ import typer
 from harness.errors import InputError
 from netns import units
 from netns.errors import UnitError
-from netns.units import Duration, Size
+from netns.units import ByteRate, Duration, Size
 
 
 def positive_duration(text: str) -> Duration:
@@ -23,6 +24,24 @@ def positive_duration(text: str) -> Duration:
     if seconds > units.LONGEST:
         raise typer.BadParameter(f"must be at most {units.show_duration(units.LONGEST)}: got {text!r}")
     return seconds
+
+
+def positive_rate(text: str) -> ByteRate:
+    """A rate of bytes that may not be zero; raises typer.BadParameter."""
+    try:
+        rate = units.byte_rate(text)
+    except UnitError as error:
+        raise typer.BadParameter(str(error)) from None
+    if not rate:
+        raise typer.BadParameter(f"must be more than nothing: got {text!r}")
+    return rate
+
+
+class ReapBy(enum.StrEnum):
+    """How a dead client's connection is ended."""
+
+    SHUTDOWN = "shutdown"
+    RESET = "reset"
 
 
 #: What a guest's kernel takes (netns.guest.seeding).

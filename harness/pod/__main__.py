@@ -103,12 +103,12 @@ def main() -> int:
     options = parser.parse_args()
     try:
         module = plugins.load(detectors, options.detector, "detector", ("create",))
+        grace = grace_from_environment() if options.grace is None else options.grace
+        detector = module.create(Settings(grace, options.poll, options.reap, options.min_rate, options.outage))
     except InputError as error:
         parser.error(str(error))
-    grace = grace_from_environment() if options.grace is None else options.grace
     stream = Stream(options.slice_size, options.slice_interval, options.quiet_after, options.quiet_for)
-    settings = Settings(grace, options.poll, options.reap, options.min_rate, options.outage)
-    pod = Pod(module.create(settings), stream=stream, seats=options.seats, session_limit=options.session_limit)
+    pod = Pod(detector, stream=stream, seats=options.seats, session_limit=options.session_limit)
     context = _context(parser, options.tls_cert, options.tls_key)
     if options.control:
         control.start()

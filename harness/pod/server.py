@@ -21,6 +21,7 @@ from websockets.http11 import Request, Response
 from websockets.sync.server import Server, ServerConnection, serve
 from websockets.version import version as websockets_version
 
+from harness.pod.detectors import _keepalive
 from harness.pod.detectors._seam import Detector
 from harness.pod.log import log
 from harness.pod.sessions import Registry, Session
@@ -29,9 +30,8 @@ from harness.pod.stream import Stream
 #: "Try again later" (the IANA registry of RFC 6455 close codes).
 NO_SEAT = 1013
 
-# The incident's settings. The threading implementation has keepalive since websockets 15.
+# The incident's settings.
 _KEEPALIVE = {"ping_interval": 20, "ping_timeout": 90}
-_FIRST_MAJOR_WITH_KEEPALIVE = 15
 
 
 class Pod:
@@ -57,7 +57,7 @@ class Pod:
 
     def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> Server:
         """Bind and return the server, ready for ``serve_forever()``; raises OSError if the port is taken."""
-        keepalive = _KEEPALIVE if int(websockets_version.split(".")[0]) >= _FIRST_MAJOR_WITH_KEEPALIVE else {}
+        keepalive = _KEEPALIVE if _keepalive.there_is_one() else {}
         options = {**keepalive, **self._detector.serve_options()}
         # Health checks that hang up before asking anything are not worth a traceback.
         logging.getLogger("websockets.server").setLevel(logging.CRITICAL)

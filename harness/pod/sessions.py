@@ -162,7 +162,18 @@ class Session:
 
 
 def _why(closed: ConnectionClosed) -> str:
-    return "client_closed" if closed.rcvd is not None else "connection_lost"
+    """What ended it: the client, the library's keepalive, or a call on the socket that failed, and how."""
+    if closed.rcvd is not None:
+        return "client_closed"
+    if closed.sent is not None and "ping timeout" in closed.sent.reason:
+        return "ping_timeout"
+    match closed.__cause__:
+        # The kernel gave up (ETIMEDOUT); or a send did, because of SO_SNDTIMEO (EAGAIN).
+        case TimeoutError() | BlockingIOError():
+            return "timed_out"
+        case OSError():
+            return "socket_error"
+    return "connection_lost"
 
 
 class Registry:

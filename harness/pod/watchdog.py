@@ -24,7 +24,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Literal, NamedTuple, Self
+from typing import Literal, NamedTuple, Protocol, Self
 
 from netns import tcp_info
 
@@ -104,9 +104,23 @@ def end(sock: socket.socket, reap: Reap) -> None:
     try:
         if reap == "reset":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        sock.shutdown(socket.SHUT_RDWR)
+        # Not ssl.SSLSocket's own: that one forgets its keys first, and whoever sends at that moment sends in the clear.
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
     except OSError as error:
         _LOG.debug("ending the connection: %s", error)
+
+
+class Rule(Protocol):
+    """What a watchdog goes by. Made at the start of a session with the time, seconds of the monotonic clock."""
+
+    @property
+    def reason(self) -> Reason:
+        """What is said of a client that is dead by it."""
+        ...
+
+    def stalled_for(self, seen: Probe, now: float) -> float:
+        """Seconds without a sign of life as of ``now``."""
+        ...
 
 
 class StallRule:
@@ -114,6 +128,8 @@ class StallRule:
 
     Both conditions are needed: a slow but live client's queue can stay at one level while data flows.
     """
+
+    reason: Reason = "send_stall"
 
     def __init__(self, now: float) -> None:
         self._since = now
@@ -145,10 +161,12 @@ class Watchdog:
         grace: float | None = None,
         poll: float = DEFAULT_POLL,
         reap: Reap = "shutdown",
+        rule: Callable[[float], Rule] = StallRule,
         name: str = "watchdog",
     ) -> None:
         self._sock = sock
         self._reap: Reap = reap
+        self._rule = rule
         self._on_dead = on_dead
         self._grace = grace_from_environment() if grace is None else grace
         self._poll = poll
@@ -185,7 +203,7 @@ class Watchdog:
             self._end(death)
 
     def _watch(self) -> Death | None:
-        rule = StallRule(time.monotonic())
+        rule = self._rule(time.monotonic())
         wait = self._poll
         while not self._stopped.wait(wait):
             now = time.monotonic()
@@ -198,7 +216,7 @@ class Watchdog:
             if seen.state != "ESTABLISHED":
                 return Death("peer_closed", seen.outq, stall, seen.state)
             if stall >= self._grace:
-                return Death("send_stall", seen.outq, stall, seen.state)
+                return Death(rule.reason, seen.outq, stall, seen.state)
             # A poll that would come after the grace is up comes when it is up.
             wait = min(self._poll, self._grace - stall)
         return None

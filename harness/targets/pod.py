@@ -11,8 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from harness import plugins
 from harness.pod import detectors
+from harness.pod.watchdog import Reap
 from harness.process import Process
 from harness.scenario import PodSpec
 from harness.targets import tls
@@ -67,6 +70,29 @@ class RunningPod:
         return any(session["client"] == client_id for session in status.sessions)
 
 
+class Knobs(msgspec.Struct, frozen=True):
+    """What a detector can be told besides grace and poll; None: as it does by itself."""
+
+    reap: Reap | None = None
+    min_rate: float | None = None
+    """Bytes a second."""
+    outage: float | None = None
+    """Seconds."""
+
+    def arguments(self) -> list[str]:
+        """As the options of the pod, which are also those of ``halfopen run``."""
+        words = [] if self.reap is None else ["--reap", self.reap]
+        words += [] if self.min_rate is None else ["--min-rate", f"{_number(self.min_rate)}B/s"]
+        return words + ([] if self.outage is None else ["--outage", f"{_number(self.outage)}s"])
+
+
+def _number(value: float) -> str:
+    return f"{value:.6f}".rstrip("0").rstrip(".")
+
+
+_BY_ITSELF = Knobs()
+
+
 @dataclass(frozen=True, slots=True)
 class PodTarget:
     """The built-in pod with one of its detectors; grace and poll in seconds."""
@@ -76,6 +102,7 @@ class PodTarget:
     poll: float
     path: str = "/"
     spec: PodSpec = field(default_factory=PodSpec)
+    knobs: Knobs = _BY_ITSELF
     kind: str = "pod"
 
     def check(self) -> None:
@@ -84,7 +111,7 @@ class PodTarget:
 
     def arguments(self) -> list[str]:
         """The pod is the default; its detector is told apart from it."""
-        return [] if self.path == "/" else ["--path", self.path]
+        return [*([] if self.path == "/" else ["--path", self.path]), *self.knobs.arguments()]
 
     def describe(self) -> dict[str, str]:
         """For results.json."""
@@ -97,6 +124,7 @@ class PodTarget:
         command = [sys.executable, "-P", "-m", "harness.pod", "--host", site.ip, "--port", str(site.port), "--control"]
         command += ["--detector", self.detector, "--grace", f"{self.grace:.6f}s", "--poll", f"{self.poll:.6f}s"]
         command += self._spec_words()
+        command += self.knobs.arguments()
 
         def on_line(line: str) -> None:
             note_log_line(site, line)

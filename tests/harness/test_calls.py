@@ -65,7 +65,7 @@ def test_the_same_link_is_drawn_for_every_detector() -> None:
 
 
 def test_a_scenario_for_one_detector_compares_none() -> None:
-    with pytest.raises(InputError, match="scenario 'wedge/wedge' shows the pod's detector 'none' and compares none"):
+    with pytest.raises(InputError, match="scenario 'wedge' shows the pod's detector 'none' and compares none"):
         calls.jobs(call("wedge", detectors=["none"], comparing=True))
 
 

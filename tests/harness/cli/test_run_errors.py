@@ -73,13 +73,38 @@ def test_a_file_in_place_of_the_out_folder(tmp_path: Path) -> None:
 
 
 def test_an_unknown_detector() -> None:
-    assert refused("run", "--detector", "outq-ish") == "unknown detector 'outq-ish'; known are bytes-acked, none"
+    assert refused("run", "--detector", "outq-ish").startswith("unknown detector 'outq-ish'; did you mean")
 
 
 def test_a_detector_for_a_server_that_is_not_the_pod() -> None:
     assert refused("run", "--detector", "none", "--server", "x") == (
         "--detector 'none' is the pod's; it has no effect on --server, so leave one out"
     )
+
+
+@pytest.mark.parametrize(("option", "value"), [("--reap", "reset"), ("--min-rate", "10240B/s"), ("--outage", "45s")])
+def test_a_detectors_option_for_a_server_that_is_not_the_pod(option: str, value: str) -> None:
+    assert refused("run", option, value, "--server", "x") == (
+        f"{option} {value} is for the pod's detector; it has no effect on --server, so leave one out"
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [
+        ("--min-rate", "64", "a rate of bytes needs a unit: got '64', write \"64KiB/s\""),
+        ("--min-rate", "0B/s", "must be more than nothing: got '0B/s'"),
+        ("--outage", "0s", "must be more than nothing: got '0s'"),
+    ],
+)
+def test_a_bad_value_for_a_detectors_option(option: str, value: str, says: str) -> None:
+    assert refused("run", option, value) == f"invalid value for '{option}': {says}"
+
+
+def test_a_way_to_reap_that_there_is_not() -> None:
+    said = refused("run", "--reap", "politely")
+    assert said.startswith("invalid value for '--reap': ")
+    assert said.endswith("'politely' is not one of 'shutdown', 'reset'.")
 
 
 def test_a_session_list_without_a_server() -> None:

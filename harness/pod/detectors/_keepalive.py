@@ -1,0 +1,34 @@
+"""What the detectors that leave it to the library's keepalive have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from websockets.version import version
+
+from harness.errors import InputError
+from harness.pod.detectors.none import NoDetector
+
+#: The threading implementation has keepalive since this version of websockets.
+FIRST_MAJOR = 15
+
+
+def there_is_one() -> bool:
+    """Whether the installed library has a keepalive for threads."""
+    return int(version.split(".")[0]) >= FIRST_MAJOR
+
+
+class Keepalive(NoDetector):
+    """The library pings every ``interval`` seconds and closes when a pong takes longer than ``timeout``."""
+
+    def __init__(self, interval: float, timeout: float) -> None:
+        if not there_is_one():
+            raise InputError(
+                f"websockets {version} has no keepalive for threads; take another detector, or websockets {FIRST_MAJOR}"
+            )
+        self._options = {"ping_interval": interval, "ping_timeout": timeout}
+
+    def serve_options(self) -> Mapping[str, Any]:
+        """The keepalive's."""
+        return self._options

@@ -1,0 +1,30 @@
+"""What the detectors that leave it to the kernel have in common: an option of the socket, set at the session's start.
+
+The kernel ends the connection, the library's next call on it fails, and the runner leaves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+from harness.pod.detectors._seam import Guarded
+
+
+class SocketOptions:
+    """Sets options on every session's socket."""
+
+    def __init__(self, apply: Callable[[socket.socket], object]) -> None:
+        self._apply = apply
+
+    def serve_options(self) -> Mapping[str, Any]:
+        """The pod's own."""
+        return {}
+
+    def guard(self, session: Guarded) -> AbstractContextManager[object]:
+        """Set them; raises OSError if the kernel knows no such option."""
+        self._apply(session.sock)
+        return contextlib.nullcontext()

@@ -1,0 +1,36 @@
+"""What the detectors with a watchdog thread for every session have in common: all but the rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from harness.pod.detectors._seam import Guarded, Settings
+from harness.pod.watchdog import Rule, Watchdog
+
+MakeRule = Callable[[Guarded, float], Rule]
+"""Makes a session's rule at its start, seconds of the monotonic clock."""
+
+
+class Watchdogs:
+    """A :class:`~harness.pod.watchdog.Watchdog` for every session, which goes by one rule."""
+
+    def __init__(self, settings: Settings, make_rule: MakeRule) -> None:
+        self._settings = settings
+        self._make_rule = make_rule
+
+    def serve_options(self) -> Mapping[str, Any]:
+        """The pod's own."""
+        return {}
+
+    def guard(self, session: Guarded) -> Watchdog:
+        """Watch the session's socket."""
+        return Watchdog(
+            session.sock,
+            session.declare_dead,
+            grace=self._settings.grace,
+            poll=self._settings.poll,
+            reap=self._settings.reap or "shutdown",
+            rule=lambda now: self._make_rule(session, now),
+            name=f"watchdog-{session.id}",
+        )

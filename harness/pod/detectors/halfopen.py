@@ -1,0 +1,43 @@
+"""Ours: whether the path, the window or a ping went unanswered, by one thread for all sessions.
+
+See :mod:`harness.pod.liveness`, which any sync server can use, and docs/detectors.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.pod.detectors import _keepalive
+from harness.pod.detectors._seam import Guarded, Settings
+from harness.pod.liveness import Watch, Watcher
+
+
+class Halfopen:
+    """One :class:`~harness.pod.liveness.Watcher` for all sessions."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._watcher = Watcher(
+            settings.grace,
+            settings.poll,
+            min_rate=settings.min_rate,
+            outage=settings.outage,
+            reap=settings.reap or "reset",
+        )
+
+    def serve_options(self) -> Mapping[str, Any]:
+        """No keepalive of the library's beside it.
+
+        A pong waits behind all that a slow reader has yet to read, for longer than its timeout. And without a
+        timeout, once a pong took longer than an interval, websockets 17 sends pings without pause.
+        """
+        return {"ping_interval": None} if _keepalive.there_is_one() else {}
+
+    def guard(self, session: Guarded) -> Watch:
+        """Watch the session's socket."""
+        return self._watcher.watch(session.sock, session.declare_dead, ask=session.ask)
+
+
+def create(settings: Settings) -> Halfopen:
+    """The detector with its settings."""
+    return Halfopen(settings)

@@ -1,0 +1,32 @@
+"""The watchdog's first version: bytes queued (SIOCOUTQ), and at no poll fewer than at the one before, for the grace.
+
+A slow but live client's queue can stay at one level while data flows through it: see ``bytes-acked``.
+"""
+
+from __future__ import annotations
+
+from harness.pod.detectors._seam import Settings
+from harness.pod.detectors._watchdogs import Watchdogs
+from harness.pod.watchdog import Probe, Reason
+
+
+class QueueRule:
+    """Bytes queued, and not fewer than at the last look. Pure."""
+
+    reason: Reason = "send_stall"
+
+    def __init__(self, now: float) -> None:
+        self._since = now
+        self._outq = 0
+
+    def stalled_for(self, seen: Probe, now: float) -> float:
+        """Seconds as of ``now`` in which the queue neither emptied nor shrank."""
+        if not seen.outq or seen.outq < self._outq:
+            self._since = now
+        self._outq = seen.outq
+        return now - self._since
+
+
+def create(settings: Settings) -> Watchdogs:
+    """The detector with its settings."""
+    return Watchdogs(settings, lambda _, now: QueueRule(now))

@@ -1,0 +1,14 @@
+"""The library's keepalive as the incident's pod had it: a ping every 20 s, and 90 s for the pong.
+
+Ninety, because native calls kept the server from reading the pongs of live clients for longer than 20.
+"""
+
+from __future__ import annotations
+
+from harness.pod.detectors._keepalive import Keepalive
+from harness.pod.detectors._seam import Settings
+
+
+def create(_settings: Settings) -> Keepalive:
+    """The detector; its times are the incident's, whatever the grace."""
+    return Keepalive(20, 90)

@@ -1,0 +1,23 @@
+"""Finds dead clients of a server that must not block, and spares live ones: one thread for all connections.
+
+To use it in a sync server of your own::
+
+    from harness.pod.liveness import Watcher, ask
+
+    watcher = Watcher(grace=30.0, poll=2.0)
+
+    def handler(connection):  # of websockets.sync.server
+        stop = threading.Event()
+        with watcher.watch(connection.socket, lambda death: stop.set(), ask=lambda: ask(connection)):
+            while not stop.is_set():
+                connection.send(next_frame())  # raises ConnectionClosed once the client was found dead
+
+What it goes by is in :mod:`harness.pod.liveness.rule`, what that cannot tell in docs/detectors.md.
+"""
+
+from harness.pod.asking import ask
+from harness.pod.liveness.rule import Rule, Terms
+from harness.pod.liveness.watcher import Watch, Watcher
+from harness.pod.watchdog import Death
+
+__all__ = ["Death", "Rule", "Terms", "Watch", "Watcher", "ask"]

@@ -1,0 +1,60 @@
+"""One look at a connection: one getsockopt(TCP_INFO), of which the rule's fields are unpacked."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import NamedTuple
+
+_LAYOUT = struct.Struct(
+    "=B 2x B 4x"  # 0 state, 3 probes
+    "16x I 16x"  # 24 unacked
+    "I 4x I I"  # 44 last_data_sent, 52 last_data_recv, 56 last_ack_recv, ms
+    "8x I I"  # 68 rtt, 72 rttvar, us
+    "44x Q Q"  # 120 bytes_acked, 128 bytes_received
+    "8x I"  # 144 notsent_bytes
+    "44x I"  # 192 delivered
+    "4x Q Q"  # 200 bytes_sent, 208 bytes_retrans
+    "12x I"  # 228 snd_wnd
+)
+
+
+class Reading(NamedTuple):
+    """What the kernel says of a connection, by its own names (include/uapi/linux/tcp.h)."""
+
+    state: int
+    probes: int
+    """Probes of a closed window, or of an idle peer, that nothing answered."""
+    unacked: int
+    """Packets sent and not acknowledged."""
+    last_data_sent: int
+    """Milliseconds since data last went out, a retransmission too (lsndtime, net/ipv4/tcp_output.c)."""
+    last_data_recv: int
+    last_ack_recv: int
+    rtt: int
+    """Smoothed, microseconds."""
+    rttvar: int
+    bytes_acked: int
+    bytes_received: int
+    """What the peer's application sent, whether ours has read it or not."""
+    notsent: int
+    delivered: int
+    """Packets that arrived, those ahead of a gap too (SACK)."""
+    bytes_sent: int
+    bytes_retrans: int
+    snd_wnd: int
+    """The peer's receive window, bytes."""
+
+    @property
+    def backlog(self) -> int:
+        """Bytes written and not acknowledged."""
+        return max(0, self.bytes_sent - self.bytes_retrans - self.bytes_acked) + self.notsent
+
+
+def read(sock: socket.socket) -> Reading:
+    """Ask the kernel once; raises OSError if the socket is closed or none of TCP.
+
+    Kernels before 5.4 tell less, which reads as 0: no window, so that nothing is taken for unread.
+    """
+    raw = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAYOUT.size)
+    return Reading._make(_LAYOUT.unpack(raw.ljust(_LAYOUT.size, b"\0")))

@@ -1,0 +1,222 @@
+"""When a client is dead, by what the kernel says of its connection. Pure: readings in, a verdict out.
+
+A silence proves nothing by itself. What does, is a question that went unanswered, and there are three
+who can be asked:
+
+the path
+    Data and its retransmissions, probes of a closed window, pings: whatever the peer's kernel would
+    answer. While none is answered, the path is dark, and proved to be so from the first unanswered
+    question to the last, not to the present: retransmissions are ever further apart, and a path that
+    healed between two of them has not been asked yet. ``unreachable`` after an ``outage`` so proved.
+the application, by its window
+    Its kernel answers, and still the window is shut and no byte moves: nobody reads. ``send_stall``
+    after the grace, or after what is unread would have been read at the least rate if that is longer.
+the application, by a ping
+    Where nothing is queued nobody can stall. So a client that has said nothing for half the grace is
+    sent a ping, which it must answer (RFC 6455, section 5.5.2). ``no_answer`` if its kernel has the
+    ping, and for as long as above nothing comes back.
+
+Time counts while somebody looks. Of a longer gap than two polls, two polls count: then the server
+itself did not run (its interpreter's lock was held, it was stopped, its machine slept), and what nobody
+could have heard was no silence.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from harness.pod.liveness.reading import Reading
+from harness.pod.watchdog import Death
+from netns.tcp_info import state_name
+
+DEFAULT_MIN_RATE = 64 * 1024.0
+#: The longest outage that is survived, in graces.
+_OUTAGE_IN_GRACES = 1.5
+_ESTABLISHED = 1
+_CLOSED_BY_OWNER = frozenset({"FIN_WAIT1", "FIN_WAIT2", "CLOSING", "TIME_WAIT"})
+#: An answer takes at most this long, seconds, or what the connection's round trips take.
+_LEAST_PATIENCE = 1.0
+#: The least wait for an answer under way, seconds.
+_LEAST_WAIT = 0.1
+#: The kernel's own times are no finer than this, milliseconds (a jiffy at HZ=100).
+_TICK_MS = 10
+#: Sums of seconds are compared no finer than this.
+_EPSILON = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a rule goes by."""
+
+    grace: float
+    """Seconds for which an application that its kernel speaks for may be silent."""
+    poll: float
+    """Seconds between two looks."""
+    min_rate: float = DEFAULT_MIN_RATE
+    """Bytes a second that a live application reads at least. One that is frozen and one that reads a byte a
+    minute cannot be told apart from here, so the line is drawn by this."""
+    outage: float = math.nan
+    """Seconds of darkness that are always survived; a grace and a half if not given."""
+
+    @property
+    def longest_outage(self) -> float:
+        """The outage, given or not."""
+        return _OUTAGE_IN_GRACES * self.grace if math.isnan(self.outage) else self.outage
+
+
+class Rule:
+    """One connection's, from its start on. ``now`` is always in seconds of the monotonic clock.
+
+    ``due`` says when it should be looked at again, if that is before the next poll; ``wants_answer`` that
+    the client should be sent a ping, after which ``asked`` is to be called.
+    """
+
+    __slots__ = (
+        "_acked", "_acked_when_heard", "_ahead", "_closed_for", "_credit", "_delivered", "_first_asked", "_frames_at",
+        "_grace", "_last_asked", "_looked_at", "_min_rate", "_most", "_outage", "_probes", "_quiet", "_received",
+        "_silence_ms", "_unanswered", "_widest", "due", "wants_answer",
+    )  # fmt: skip
+
+    def __init__(self, terms: Terms, now: float) -> None:
+        self._grace, self._min_rate, self._outage = terms.grace, terms.min_rate, terms.longest_outage
+        self._most = 2 * terms.poll
+        self._silence_ms = terms.grace / 2 * 1000
+        self.due, self.wants_answer = math.inf, False
+        self._looked_at = now
+        self._acked = self._delivered = self._received = self._acked_when_heard = self._widest = self._probes = 0
+        # The path: when the first and the last question went out that nothing answered.
+        self._first_asked: float | None = None
+        self._last_asked = now
+        # The window: for how long no byte moved, and what will be added to it once a question in doubt is answered.
+        self._quiet = self._credit = 0.0
+        # The ping: where in the stream it ends, what was unread before it, and how long its receipt is known.
+        self._frames_at: int | None = None
+        self._ahead = 0.0
+        self._unanswered = 0.0
+        self._closed_for = 0.0
+
+    def look(self, seen: Reading, now: float) -> Death | None:
+        """Take a reading in; says so if the client is dead."""
+        before, self._looked_at = self._looked_at, now
+        elapsed = min(now - before, self._most)
+        self.due, self.wants_answer = math.inf, False
+        if seen.state != _ESTABLISHED:
+            return self._closing(seen, elapsed)
+        self._widest = max(self._widest, seen.snd_wnd)
+        heard = seen.bytes_received != self._received
+        if heard:
+            self._received, self._acked_when_heard, self._frames_at = seen.bytes_received, seen.bytes_acked, None
+        moved = heard or seen.bytes_acked != self._acked or seen.delivered != self._delivered
+        self._acked, self._delivered = seen.bytes_acked, seen.delivered
+        answered_ms = min(seen.last_ack_recv, seen.last_data_recv)
+        # What went out within a round trip of the last answer cannot have been answered by it: least of all what
+        # that answer gave leave to send.
+        asking = seen.probes > 0 or (
+            seen.unacked > 0 and seen.last_data_sent < answered_ms + 1e-3 * seen.rtt + _TICK_MS
+        )
+        if not asking and not seen.unacked and not seen.notsent and self._frames_at is None:
+            self._first_asked, self._quiet, self._credit, self._probes = None, 0.0, 0.0, 0
+            self.wants_answer = seen.last_data_recv >= self._silence_ms
+            return None
+        return self._doubt(seen, now, before, elapsed, moved, asking)
+
+    def _closing(self, seen: Reading, elapsed: float) -> Death | None:
+        """Of a connection that one side has closed; the owner's own closing has the grace for its handshakes."""
+        state = state_name(seen.state)
+        if state not in _CLOSED_BY_OWNER:
+            return Death("peer_closed", seen.backlog, self._quiet, state)
+        self._closed_for += elapsed
+        left = self._grace - self._closed_for
+        if left <= _EPSILON:
+            return Death("no_answer", seen.backlog, self._closed_for, state)
+        self.due = self._looked_at + left
+        return None
+
+    def asked(self, seen: Reading) -> None:
+        """A ping was sent just before this reading."""
+        if self._frames_at is None:
+            self._unanswered = 0.0
+            self._ahead = self._unread(seen)
+        self._frames_at = seen.bytes_acked + seen.backlog
+
+    def _doubt(
+        self, seen: Reading, now: float, before: float, elapsed: float, moved: bool, asking: bool
+    ) -> Death | None:
+        """What there is to say of a connection on which something is queued, or asked."""
+        patience = max(2e-6 * seen.rtt + 4e-6 * seen.rttvar, _LEAST_PATIENCE)
+        answered_at = now - min(seen.last_ack_recv, seen.last_data_recv) / 1000
+        prompt = self._first_asked is None or answered_at - self._first_asked <= patience
+        overdue = False
+        if asking:
+            if self._dark(seen, now, before, answered_at, patience):
+                return Death("unreachable", seen.backlog, now - answered_at, "ESTABLISHED")
+            overdue = now - (self._first_asked or now) > patience
+        else:
+            self._first_asked, self._probes = None, 0
+        if not seen.unacked and not seen.notsent:
+            self._quiet = self._credit = 0.0
+        elif moved:
+            # The last byte cannot have moved later than the last answer came.
+            self._quiet, self._credit = max(0.0, min(elapsed, now - answered_at)), 0.0
+        elif asking:
+            self._credit += elapsed
+        else:
+            # What was in doubt counts if the answer came as soon as answers do; else the path was dark.
+            self._quiet += elapsed + (self._credit if prompt else 0.0)
+            self._credit = 0.0
+        return self._stall(seen, now, asking, overdue) or self._silence(seen, now, elapsed, overdue)
+
+    def _dark(self, seen: Reading, now: float, before: float, answered_at: float, patience: float) -> bool:
+        """Whether unanswered questions prove an outage longer than is to be survived."""
+        if seen.unacked:
+            earliest = latest = now - seen.last_data_sent / 1000
+        elif seen.probes != self._probes:
+            # Of a probe it is not told when it went out: since the last look.
+            earliest, latest = before, now
+        else:
+            earliest = latest = self._last_asked
+        self._probes = seen.probes
+        self._last_asked = earliest
+        if self._first_asked is None or answered_at > self._first_asked:
+            self._first_asked = latest
+        if earliest - self._first_asked < self._outage:
+            return False
+        if now - latest >= patience:
+            return True
+        self.due = min(self.due, latest + patience)
+        return False
+
+    def _stall(self, seen: Reading, now: float, asking: bool, overdue: bool) -> Death | None:
+        """The window's question: the peer's kernel answers, and nothing moves."""
+        if overdue or not (seen.unacked or seen.notsent):
+            return None
+        limit = max(self._grace, self._unread(seen) / self._min_rate)
+        if not asking and self._quiet >= limit - _EPSILON:
+            return Death("send_stall", seen.backlog, self._quiet, "ESTABLISHED")
+        # What is in doubt only because a question is under way is known after a round trip.
+        left = limit - self._quiet - self._credit
+        self.due = min(self.due, now + max(left, _LEAST_WAIT, 2e-6 * seen.rtt) if asking else now + left)
+        return None
+
+    def _silence(self, seen: Reading, now: float, elapsed: float, overdue: bool) -> Death | None:
+        """The ping's question: the peer's kernel has it, and its application does not answer."""
+        if self._frames_at is None:
+            self.wants_answer = not overdue and seen.last_data_recv >= self._silence_ms
+            return None
+        if seen.bytes_acked < self._frames_at or overdue:
+            return None
+        limit = max(self._grace, self._ahead / self._min_rate)
+        half = self._unanswered < limit / 2
+        self._unanswered += elapsed
+        if self._unanswered >= limit - _EPSILON:
+            return Death("no_answer", seen.backlog, self._unanswered, "ESTABLISHED")
+        # Once more halfway: that the path is not dark by now is as much in need of proof.
+        self.wants_answer = half and self._unanswered >= limit / 2
+        self.due = min(self.due, now + limit - self._unanswered)
+        return None
+
+    def _unread(self, seen: Reading) -> float:
+        """Bytes that the peer's kernel may hold for its application: what its window has shrunk by, at most
+        what it has acknowledged since the application last said something."""
+        return max(0, min(self._widest - seen.snd_wnd, seen.bytes_acked - self._acked_when_heard))

@@ -1,0 +1,221 @@
+"""Looks at every connection once a poll, from one thread, and ends those whose client is dead."""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import itertools
+import logging
+import math
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+from harness.pod.liveness.reading import read
+from harness.pod.liveness.rule import Rule, Terms
+from harness.pod.watchdog import Death, Reap, end
+
+_LOG = logging.getLogger("halfopen.liveness")
+
+#: Into so many turns a poll is divided, so that ten thousand connections are not all looked at in one go.
+_TURNS = 20
+
+# Linux 6.15, include/uapi/linux/tcp.h; in milliseconds, from 1 s to 120 s.
+_TCP_RTO_MAX_MS = 44
+_LEAST_RTO = 1.0
+_MOST_RTO = 120.0
+_FIRST_RTO = 0.2
+
+
+def _never() -> bool:
+    return False
+
+
+class Watch:
+    """One connection in a watcher's care; a context manager around its session."""
+
+    __slots__ = ("_lock", "_watcher", "ask", "on_dead", "over", "rule", "sock", "turn", "urgent_at")
+
+    def __init__(
+        self, watcher: Watcher, sock: socket.socket, on_dead: Callable[[Death], object], ask: Callable[[], bool]
+    ) -> None:
+        self._watcher, self.sock, self.on_dead, self.ask = watcher, sock, on_dead, ask
+        # Taken by the watcher while it may touch the socket; again by a callback of ours that stops the watch.
+        self._lock = threading.RLock()
+        self.over = False
+        self.rule = Rule(watcher.terms, time.monotonic())
+        self.turn = 0
+        self.urgent_at = math.inf
+        """When it is to be looked at between two polls, seconds of the monotonic clock."""
+
+    def __enter__(self) -> Self:
+        self._watcher.add(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Watch no longer; returns once the watcher will not touch the socket any more."""
+        self._watcher.remove(self)
+        with self._lock:
+            self.over = True
+
+    def look(self) -> None:
+        """Look once: ask the client if that is wanted, end the connection if the client is dead."""
+        with self._lock:
+            if self.over:
+                return
+            try:
+                death = self.rule.look(read(self.sock), time.monotonic())
+                if death is None and self.rule.wants_answer and self.ask():
+                    self.rule.asked(read(self.sock))
+            except OSError as error:
+                _LOG.debug("reading TCP_INFO failed: %s", error)
+                death = Death("socket_error", 0, 0.0, "UNKNOWN")
+            if death is not None:
+                self._end(death)
+
+    def _end(self, death: Death) -> None:
+        self.over = True
+        self._watcher.remove(self)
+        try:
+            self.on_dead(death)
+        except Exception:  # noqa: BLE001 (whatever it is, the socket must still be ended)
+            _LOG.exception("on_dead failed; the connection is ended all the same")
+        end(self.sock, self._watcher.reap)
+
+
+class Watcher:
+    """Watches any number of connections from one daemon thread, which starts with the first of them.
+
+    ``grace``, ``poll`` and ``outage`` are in seconds, ``min_rate`` in bytes a second (see :class:`Terms`).
+    ``reap`` is how a dead client's connection is ended. With ``bound_rto`` retransmissions of connections
+    come at least four times in an outage, where the kernel can do that (TCP_RTO_MAX_MS, Linux 6.15).
+    """
+
+    def __init__(
+        self,
+        grace: float,
+        poll: float = 2.0,
+        *,
+        min_rate: float | None = None,
+        outage: float | None = None,
+        reap: Reap = "reset",
+        bound_rto: bool = True,
+    ) -> None:
+        self.terms = Terms(grace, poll)
+        if min_rate is not None or outage is not None:
+            self.terms = Terms(
+                grace,
+                poll,
+                self.terms.min_rate if min_rate is None else min_rate,
+                math.nan if outage is None else outage,
+            )
+        self.reap: Reap = reap
+        self._rto = _bounded_rto(self.terms.longest_outage) if bound_rto else None
+        self._step = poll / _TURNS
+        self._turns: list[dict[Watch, None]] = [{} for _ in range(_TURNS)]
+        self._urgent: list[tuple[float, int, Watch]] = []
+        self._numbers = itertools.count()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def watch(
+        self, sock: socket.socket, on_dead: Callable[[Death], object], *, ask: Callable[[], bool] | None = None
+    ) -> Watch:
+        """A context manager around the session of a connection.
+
+        ``on_dead`` is called once, in the watcher's thread, before the connection is ended; ``ask`` sends
+        the client what it must answer, and says whether it could. Neither may block: all others wait for it.
+        """
+        return Watch(self, sock, on_dead, ask or _never)
+
+    def add(self, watch: Watch) -> None:
+        """Begin to watch. Off Linux it says that it cannot, and does nothing."""
+        if sys.platform != "linux":
+            _LOG.warning("no watcher on %s: TCP_INFO is Linux's; dead clients stay", sys.platform)
+            return
+        if self._rto is not None:
+            with contextlib.suppress(OSError):  # an older kernel, or no socket of TCP: the first look will tell
+                watch.sock.setsockopt(socket.IPPROTO_TCP, _TCP_RTO_MAX_MS, round(self._rto * 1000))
+        with self._changed:
+            watch.turn = min(range(_TURNS), key=lambda turn: len(self._turns[turn]))
+            self._turns[watch.turn][watch] = None
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+
+    def remove(self, watch: Watch) -> None:
+        """Watch no longer; may be called again."""
+        with self._changed:
+            self._turns[watch.turn].pop(watch, None)
+
+    def _run(self) -> None:
+        turn, due = 0, time.monotonic()
+        while True:
+            with self._changed:
+                turn, due = self._await(turn, due)
+            now = time.monotonic()
+            while self._urgent and self._urgent[0][0] <= now:
+                at, _, watch = heapq.heappop(self._urgent)
+                if at == watch.urgent_at:  # else an earlier look has made it needless
+                    watch.urgent_at = math.inf
+                    self._look(watch)
+            if now >= due:
+                for watch in list(self._turns[turn]):
+                    self._look(watch)
+                turn, due = (turn + 1) % _TURNS, due + self._step
+
+    def _await(self, turn: int, due: float) -> tuple[int, float]:
+        """Wait, with the condition held, until something is to be looked at; gives the next turn and its time."""
+        while True:
+            while not any(self._turns):
+                self._changed.wait()
+            now = time.monotonic()
+            if due < now - self._step * _TURNS:  # nobody was there, or the whole server stood still
+                due = now
+            while due <= now and not self._turns[turn]:
+                turn, due = (turn + 1) % _TURNS, due + self._step
+            empty = next(ahead for ahead in range(_TURNS) if self._turns[(turn + ahead) % _TURNS])
+            until = due + empty * self._step
+            if self._urgent:
+                until = min(until, self._urgent[0][0])
+            if until <= now:
+                return turn, due
+            self._changed.wait(until - now)
+
+    def _look(self, watch: Watch) -> None:
+        try:
+            watch.look()
+        except Exception:  # noqa: BLE001 (it never raises into the server, nor leaves the others alone)
+            _LOG.exception("the watcher failed; this connection is no longer watched")
+            self.remove(watch)
+            return
+        at = watch.rule.due
+        if at < watch.urgent_at and at < time.monotonic() + self.terms.poll and not watch.over:
+            watch.urgent_at = at
+            heapq.heappush(self._urgent, (at, next(self._numbers), watch))
+
+
+def _bounded_rto(outage: float) -> float | None:
+    """The bound of retransmissions' distance, seconds, that gets four of them into an outage; None to set none.
+
+    It also shortens how long the kernel tries at all: that must not come to less than two outages.
+    """
+    bound = max(_LEAST_RTO, outage / 4)
+    if bound >= _MOST_RTO:
+        return None
+    try:
+        retries = int(Path("/proc/sys/net/ipv4/tcp_retries2").read_text())
+    except (OSError, ValueError):
+        return None
+    doublings = min(retries, int(math.log2(bound / _FIRST_RTO)))
+    # tcp_model_timeout, net/ipv4/tcp_timer.c
+    life = (2 ** (doublings + 1) - 1) * _FIRST_RTO + (retries - doublings) * bound
+    return bound if life >= 2 * outage else None
