@@ -14,9 +14,9 @@ from pathlib import Path
 from netns.errors import GuestError
 from netns.guest import cache, packages
 from netns.guest.cache import GuestKernel
+from netns.guest.livelocks import end_livelocks
 from netns.guest.packages import ask, run
 from netns.guest.seeding import make_seedable
-from netns.guest.thrashing import keep_file_pages
 
 #: Program -> the Debian package that brings it.
 _TOOLS = {
@@ -168,7 +168,7 @@ def build(tarball: Fetch, name: str, progress: Progress) -> GuestKernel:
         version = ask("make", "-s", "-C", str(tree), "kernelversion").strip()
         require_version(version)
         seeded = make_seedable(tree)
-        keep_file_pages(tree)
+        end_livelocks(tree)
         make = ["make", "-C", str(tree), "ARCH=um", f"-j{os.cpu_count()}", *_REPRODUCIBLE]
         run([*make, "allnoconfig", f"KCONFIG_ALLCONFIG={cache.FRAGMENT}"], place, "configuring")
         require_options((tree / ".config").read_text(), version)

@@ -18,7 +18,7 @@ from netns.errors import GuestError
 #: The configuration on top of allnoconfig (kernel.config beside this file).
 FRAGMENT = Path(__file__).with_name("kernel.config")
 #: What changes the source.
-_CHANGES = tuple(Path(__file__).with_name(name) for name in ("seeding.py", "thrashing.py"))
+_CHANGES = tuple(Path(__file__).with_name(name) for name in ("seeding.py", "livelocks.py"))
 
 #: What a kernel's folder holds: the program, and where it has modules, those, as in /lib/modules/VERSION.
 PROGRAM = "linux"

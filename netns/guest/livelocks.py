@@ -1,0 +1,42 @@
+"""Ends two loops of the kernel in which a guest would stay for ever: on the virtual clock no tick ends them.
+
+Both were seen, each about once in a hundred times that it could have come to it:
+
+- A kernel without swap gives up file pages first, those of the programs that run among them, and each that it
+  reads back counts as progress: with a few left it may read the same ones again and again, and never come to
+  the end of its memory. So a sixteenth of the memory is kept for file pages: with fewer, none is taken away.
+- Who throws away the cached names below a folder, as is done with /proc/PID when the process is gone, tries
+  again until a name that another process is just throwing away is gone. The other gets its turn only when the
+  first sleeps. So it does, for a tick. (From Linux 7 on it waits by itself.)
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from netns.guest.source_edits import Edit, apply
+
+#: In get_scan_count, which says how many pages of each kind are looked at.
+_THRASHING = Edit(
+    "mm/vmscan.c",
+    "\t\tscan >>= sc->priority;\n",
+    """\
+		scan >>= sc->priority;
+		if (file && node_page_state(lruvec_pgdat(lruvec), NR_ACTIVE_FILE) +
+			node_page_state(lruvec_pgdat(lruvec), NR_INACTIVE_FILE) < totalram_pages() / 16)
+			scan = 0;
+""",
+)
+
+#: In shrink_dcache_parent.
+_SHRINKING = Edit(
+    "fs/dcache.c",
+    "\t\tcond_resched();\n\t\tif (!data.found)\n\t\t\tbreak;\n",
+    "\t\tif (!data.found)\n\t\t\tbreak;\n\t\tschedule_timeout_uninterruptible(1);\n",
+)
+
+
+def end_livelocks(tree: Path) -> None:
+    """Change the kernel source in ``tree``, where it is as it was known to be."""
+    for edit in (_THRASHING, _SHRINKING):
+        apply([edit], tree)
