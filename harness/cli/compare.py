@@ -88,12 +88,10 @@ def compare(
         ready=float(ready),
     )
     todo = calls.jobs(call)
-    screen.say_left_out(calls.left_out(call))
     where = surroundings.choose(clock, kernel, [job.scenario for job in todo])
     how = results.conditions(call, todo, where.clock)
-    effort = Effort(
-        call, todo, where, how, out, _Stage(out, where.why, _what(call, todo), _patience(todo, where.clock))
-    )
+    stage = _Stage(out, where.why, _what(call, todo), _patience(todo, where.clock), calls.left_out(call))
+    effort = Effort(call, todo, where, how, out, stage)
     return effort.carry_out(Limits(jobs, _AT_ONCE, None, wall_limit))
 
 
@@ -127,9 +125,11 @@ class _Stage:
     why: str | None
     what: str
     patience: str | None
+    left_out: Sequence[str]
 
     def header(self, how: Conditions) -> str:
-        return "\n".join(filter(None, [screen.header(how, self.why, self.what), self.patience]))
+        lines = [screen.header(how, self.why, self.what), self.patience, *map(escape, self.left_out)]
+        return "\n".join(filter(None, lines))
 
     def progress(self, console: Console, views: Sequence[RunView]) -> AbstractContextManager[Callable[[Done], None]]:
         return live.count(console, views)

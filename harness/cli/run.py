@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from harness import calls, results
 from harness.calls import DEFAULT_DETECTOR, Call
@@ -90,11 +91,10 @@ def run(
         repeat=repeat,
     )
     todo = calls.jobs(call)
-    screen.say_left_out(calls.left_out(call))
     where = surroundings.choose(clock, kernel, [job.scenario for job in todo])
     again = [*where.options, *([] if jobs is None else ["--jobs", str(jobs)])]
     how = results.conditions(call, todo, where.clock)
-    effort = Effort(call, todo, where, how, out, _Stage(out, where.why, again))
+    effort = Effort(call, todo, where, how, out, _Stage(out, where.why, again, calls.left_out(call)))
     return effort.carry_out(Limits(jobs, len(todo), writable, wall_limit))
 
 
@@ -105,9 +105,10 @@ class _Stage:
     out: Path
     why: str | None
     again: Sequence[str]
+    left_out: Sequence[str]
 
     def header(self, how: Conditions) -> str:
-        return screen.header(how, self.why)
+        return "\n".join([screen.header(how, self.why), *map(escape, self.left_out)])
 
     def progress(self, console: Console, views: Sequence[RunView]) -> AbstractContextManager[Callable[[Done], None]]:
         return live.progress(console, views)

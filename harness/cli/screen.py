@@ -12,7 +12,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from harness import __version__
-from harness.cli.console import console as make_console
 from harness.judge import deadline
 from harness.results import RESULTS, Conditions
 from harness.runner import Done, Job
@@ -40,12 +39,6 @@ def header(how: Conditions, why: str | None = None, compared: str | None = None)
         f"{how.clock} clock, Linux {how.kernel}{reason}, {how.congestion_control or 'unknown congestion control'}; "
         f"seed {how.seed}"
     )
-
-
-def say_left_out(lines: Sequence[str]) -> None:
-    """Print which scenarios are not run, and why (harness.calls.left_out)."""
-    for line in lines:
-        make_console().print(line, soft_wrap=True, markup=False, highlight=False)
 
 
 def table(done: Sequence[Done]) -> Table:

@@ -1,3 +1,5 @@
+"""Scenarios that a call asks for and that cannot be run here: left out and said, or refused."""
+
 from __future__ import annotations
 
 from pathlib import Path
