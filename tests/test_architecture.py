@@ -46,7 +46,8 @@ def test_the_network_knows_nothing_of_websockets(path: Path) -> None:
 def test_only_the_network_talks_to_the_kernel(path: Path) -> None:
     kernel = {"pyroute2", "ctypes", "fcntl"}
     used = {name.split(".")[0] for name in imported(path)} & kernel
-    # The pod is the system under test: it asks of its own sockets, and starves its own interpreter; doctor explains netlink's refusals.
+    # The pod is the system under test: it asks of its own sockets, and starves its own interpreter; doctor explains
+    # netlink's refusals.
     exempt = {
         "harness/pod/watchdog.py": {"fcntl"},
         "harness/pod/asking.py": {"fcntl"},
