@@ -1,8 +1,15 @@
 """Puts a server in front of clients that die, freeze, stall or merely pause, and says what it made of each."""
 
-from importlib.metadata import PackageNotFoundError, version
+__version__: str
 
-try:
-    __version__ = version("halfopen")
-except PackageNotFoundError:  # run from a source tree that was never installed
-    __version__ = "0+unknown"
+
+def __getattr__(name: str) -> str:
+    """The version, looked up when it is asked for: pods and clients start by the hundred, and never ask."""
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 (half of what a pod would import)
+
+    try:
+        return version("halfopen")
+    except PackageNotFoundError:  # run from a source tree that was never installed
+        return "0+unknown"

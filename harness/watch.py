@@ -17,10 +17,10 @@ _ASK_LATER = 10.0
 _LOOK_INTERVAL = 1.0
 #: Between questions to a target whose session just ended, seconds.
 _SETTLE_INTERVAL = 0.1
-#: A session's end is watched at least so long, for what the kernel keeps of it, and the target's own books
-#: get at most so long to follow, seconds.
+#: A session's end is watched at least so long, for what the kernel keeps of it, seconds. The target gets at most so
+#: long to let go of the socket, and its own books to follow: websockets waits 10 s for the answer to a close frame.
 _SETTLE_AT_LEAST = 1.0
-_SETTLE_AT_MOST = 5.0
+_SETTLE_AT_MOST = 12.0
 
 
 @dataclass
@@ -107,7 +107,12 @@ class Watch:
         most = time.monotonic() + _SETTLE_AT_MOST
         while time.monotonic() < most:
             data = self._ask()
-            followed = not (data.get("listed") or data.get("lock_held") or data.get("session_threads"))
+            followed = not (self._held() or data.get("listed") or data.get("lock_held") or data.get("session_threads"))
             if followed and time.monotonic() >= least:
                 return
             self._journal.wait(lambda: False, time.monotonic() + _SETTLE_INTERVAL)
+
+    def _held(self) -> bool:
+        """Whether the server's processes still hold the socket."""
+        last = self._journal.last_sample()
+        return last is not None and bool(last.inode) and self._journal.find("kernel", "destroyed", "gone") is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import socket
 import subprocess
@@ -16,6 +17,9 @@ from netns.errors import LabError, UnsupportedError
 from netns.sockets import DestroyListener, SocketReader
 
 _T = TypeVar("_T")
+
+#: Gives a socket's network namespace (linux/sockios.h).
+_SIOCGSKNS = 0x894C
 
 LOOPBACK = 1
 """The interface index of ``lo`` in every network namespace."""
@@ -121,7 +125,17 @@ def _unshare(name: str) -> None:
 
 
 def _here() -> int:
-    return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    """A descriptor of the calling thread's network namespace.
+
+    Asked of a socket (SIOCGSKNS, net/socket.c), not of /proc: in a guest on the virtual clock a process of which
+    another reads /proc as it ends may never get out of d_invalidate (fs/dcache.c), for want of a tick that would
+    have it wait for the other.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as here:
+        try:
+            return fcntl.ioctl(here, _SIOCGSKNS)
+        except OSError:  # this process may not administer it, but it may come back to it
+            return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 
 
 @contextlib.contextmanager

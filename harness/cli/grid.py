@@ -54,7 +54,7 @@ def blocks(done: Sequence[Done], width: int) -> Iterator[list[str] | Table]:
         its = [one for one in done if one.job.scenario.suite == suite]
         names = list(dict.fromkeys(one.job.scenario.name for one in its))
         column = max(len(str(len(names))), *(len(cell(one)) for one in its))
-        most = max(1, (width - max(map(len, detectors)) - 1) // (column + 1))
+        most = max(1, (width - max(len(_short(name)) for name in detectors) - 1) // (column + 1))
         for first in range(0, len(names), most):
             part = names[first : first + most]
             yield _heading(suite, part, first, width)
@@ -73,13 +73,18 @@ def _heading(suite: str, names: Sequence[str], first: int, width: int) -> list[s
 
 def _grid(suite: str, names: Sequence[str], first: int, column: int, detectors: dict[str, list[Done]]) -> Table:
     shown = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    shown.add_column("", no_wrap=True, min_width=max(map(len, detectors)))
+    shown.add_column("", no_wrap=True, min_width=max(len(_short(name)) for name in detectors))
     for number, _ in enumerate(names, first + 1):
         shown.add_column(str(number), justify="right", no_wrap=True, min_width=column)
     for detector, runs in detectors.items():
         found = {one.job.scenario.name: one for one in runs if one.job.scenario.suite == suite}
-        shown.add_row(escape(detector), *(_coloured(found[name]) if name in found else "" for name in names))
+        shown.add_row(escape(_short(detector)), *(_coloured(found[name]) if name in found else "" for name in names))
     return shown
+
+
+def _short(detector: str) -> str:
+    """A detector's name, of an import path the last part."""
+    return detector.rpartition(".")[2]
 
 
 def _coloured(done: Done) -> str:
@@ -96,7 +101,7 @@ def summary(done: Sequence[Done]) -> Table:
         one = compare.tally(runs)
         counts = [one.classes[klass] for klass in ("true_reap", "missed", "false_reap", "true_keep", "closed")]
         shown.add_row(
-            escape(detector),
+            escape(_short(detector)),
             *(str(count or "") for count in [*counts, one.failed, one.inconclusive]),
             _seconds(one.median),
             _seconds(one.longest),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import selectors
 import socket
 import ssl
@@ -123,6 +124,9 @@ class Machine:
     def _turn(self) -> bool:
         """One round; False when the session is over."""
         now = time.monotonic()
+        if now >= self._reported_at + _REPORT_INTERVAL:
+            self._reported_at = now
+            report("progress", received=self._received, acknowledged=self._acknowledged)
         # Once closing, whatever is in the way of the other side's close frame is read and dropped.
         allowance = _RECV_SIZE if self._closing else self._behaviour.allowance(now)
         self._watch_socket(allowance > 0)
@@ -139,9 +143,6 @@ class Machine:
         if not self._closing:
             self._acknowledge()
         self._flush()
-        if (after := time.monotonic()) >= self._reported_at + _REPORT_INTERVAL:
-            self._reported_at = after
-            report("progress", received=self._received, acknowledged=self._acknowledged)
         return True
 
     def _watch_socket(self, wanted: bool) -> None:
@@ -208,13 +209,20 @@ class Machine:
         socket.socket.shutdown(self._sock, socket.SHUT_WR)
 
     def _flush(self) -> None:
-        before = self._sock.gettimeout()
-        self._sock.settimeout(_CONNECT_TIMEOUT)
         for data in self._protocol.data_to_send():
             if self._is_mute:
                 continue
             if data:
-                self._sock.sendall(data)
+                self._send(data)
             else:
                 self._shut_writing()
-        self._sock.settimeout(before)
+
+    def _send(self, data: bytes) -> None:
+        """Hand all of it to the kernel. Asked only when it is full, for each system call counts in a guest."""
+        left = memoryview(data)
+        while left:
+            try:
+                left = left[self._sock.send(left) :]
+            except (BlockingIOError, ssl.SSLWantWriteError):
+                if not select.select([], [self._sock], [], _CONNECT_TIMEOUT)[1]:
+                    raise TimeoutError(f"the server took in nothing for {_CONNECT_TIMEOUT:g}s") from None

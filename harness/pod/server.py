@@ -38,8 +38,8 @@ class Pod:
     """One server with its registry. Its port answers WebSocket clients and ``GET`` of
 
     ``/sessions`` (a JSON array), ``/pool`` (``lockHeld``), ``/threads`` (stacks by thread name) and
-    ``/healthz``, which is always content: that is the incident. A client that comes with ``?preempt=1``
-    takes the oldest session's seat if none is free.
+    ``/healthz``, which is always content: that is the incident. ``/status`` is all of it at once, without the stacks.
+    A client that comes with ``?preempt=1`` takes the oldest session's seat if none is free.
     """
 
     def __init__(self, detector: Detector, *, stream: Stream, seats: int = 1, session_limit: float = math.inf) -> None:
@@ -53,6 +53,7 @@ class Pod:
             "/pool": lambda: {"lockHeld": self._registry.full},
             "/healthz": lambda: {"status": "healthy"},
             "/threads": stacks,
+            "/status": self._status,
         }
 
     def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> Server:
@@ -63,6 +64,14 @@ class Pod:
         logging.getLogger("websockets.server").setLevel(logging.CRITICAL)
         options = {"process_request": self._answer, "compression": None, "ssl": tls, **options}
         return serve(self._handle, host, port, **options)
+
+    def _status(self) -> dict[str, Any]:
+        return {
+            "sessions": self._registry.describe(),
+            "lockHeld": self._registry.full,
+            "status": "healthy",
+            "threads": sorted(thread.name for thread in threading.enumerate()),
+        }
 
     def _answer(self, _: ServerConnection, request: Request) -> Response | None:
         route = self._routes.get(urlsplit(request.path).path)

@@ -41,15 +41,14 @@ class RunningPod:
         return Door(with_query(named, query), self.authority)
 
     def status(self) -> Status:
-        """Its session list, seat, health, and the stacks of the threads that serve sessions."""
-        probe = HttpProbe(self.site, self.authority)
+        """Its session list, seat, health, and the threads that serve sessions."""
         try:
-            threads: dict[str, list[str]] = probe.get_json("/threads")
+            said = HttpProbe(self.site, self.authority).get_json("/status")
             return Status(
-                sessions=probe.get_json("/sessions"),
-                lock_held=probe.get_json("/pool")["lockHeld"],
-                healthy=probe.get_json("/healthz")["status"] == "healthy",
-                session_threads=[name for name in sorted(threads) if name.startswith(_SESSION_THREADS)],
+                sessions=said["sessions"],
+                lock_held=said["lockHeld"],
+                healthy=said["status"] == "healthy",
+                session_threads=[name for name in said["threads"] if name.startswith(_SESSION_THREADS)],
             )
         except (OSError, ValueError, http.client.HTTPException) as error:
             return Status(problem=f"the pod could not be asked: {error}")

@@ -163,3 +163,15 @@ def test_bad_options_are_told_in_a_line(options: list[str], says: str) -> None:
     assert done.returncode == 2
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_its_status_is_all_of_it_in_one_answer() -> None:
+    with pod() as server, connect(server.url("a")) as client:
+        client.recv()
+        said = server.get("/status")
+        assert ([one["client"] for one in said["sessions"]], said["lockHeld"], said["status"]) == (
+            ["a"],
+            True,
+            "healthy",
+        )
+        assert {"runner-s1", "reader-s1"} <= set(said["threads"])
