@@ -1,12 +1,12 @@
-"""``python -m benchmarks``: all of them, or those named (hosts, dumps, probe)."""
+"""``python -m benchmarks``: all of them, or those named (hosts, dumps, probe, watchers)."""
 
 from __future__ import annotations
 
 import sys
 
-from benchmarks import dumps, hosts, probe
+from benchmarks import dumps, hosts, probe, watchers
 
-ALL = {"hosts": hosts.run, "dumps": dumps.run, "probe": probe.run}
+ALL = {"hosts": hosts.run, "dumps": dumps.run, "probe": probe.run, "watchers": watchers.run}
 
 
 def main(names: list[str]) -> int:

@@ -168,10 +168,10 @@ def _why(closed: ConnectionClosed) -> str:
     if closed.sent is not None and "ping timeout" in closed.sent.reason:
         return "ping_timeout"
     match closed.__cause__:
-        # The kernel gave up (ETIMEDOUT); or a send did, because of SO_SNDTIMEO (EAGAIN).
-        case TimeoutError() | BlockingIOError():
+        case BlockingIOError():  # SO_SNDTIMEO
             return "timed_out"
-        case OSError():
+        # Whichever of the threads calls first is told the kernel's reason, the others EPIPE: no more can be said.
+        case OSError(errno=int()):
             return "socket_error"
     return "connection_lost"
 

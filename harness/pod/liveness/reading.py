@@ -51,10 +51,18 @@ class Reading(NamedTuple):
         return max(0, self.bytes_sent - self.bytes_retrans - self.bytes_acked) + self.notsent
 
 
-def read(sock: socket.socket) -> Reading:
+Fields = tuple[int, ...]
+"""A reading's fields in their order, without their names, for which there is not always time."""
+
+_unpack = _LAYOUT.unpack
+_SIZE = _LAYOUT.size
+_LEVEL, _OPTION = socket.IPPROTO_TCP, getattr(socket, "TCP_INFO", 11)
+
+
+def read(sock: socket.socket) -> Fields:
     """Ask the kernel once; raises OSError if the socket is closed or none of TCP.
 
     Kernels before 5.4 tell less, which reads as 0: no window, so that nothing is taken for unread.
     """
-    raw = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAYOUT.size)
-    return Reading._make(_LAYOUT.unpack(raw.ljust(_LAYOUT.size, b"\0")))
+    raw = sock.getsockopt(_LEVEL, _OPTION, _SIZE)
+    return _unpack(raw if len(raw) == _SIZE else raw.ljust(_SIZE, b"\0"))

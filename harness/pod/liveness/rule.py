@@ -26,7 +26,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from harness.pod.liveness.reading import Reading
+from harness.pod.liveness.reading import Fields, Reading
 from harness.pod.watchdog import Death
 from netns.tcp_info import state_name
 
@@ -73,14 +73,15 @@ class Rule:
     """
 
     __slots__ = (
-        "_acked", "_acked_when_heard", "_ahead", "_closed_for", "_credit", "_delivered", "_first_asked", "_frames_at",
-        "_grace", "_last_asked", "_looked_at", "_min_rate", "_most", "_outage", "_probes", "_quiet", "_received",
-        "_silence_ms", "_unanswered", "_widest", "due", "wants_answer",
+        "_acked", "_acked_when_heard", "_ahead", "_closed_for", "_credit", "_delivered", "_early", "_first_asked",
+        "_frames_at", "_grace", "_last_asked", "_looked_at", "_min_rate", "_most", "_outage", "_probes", "_quiet",
+        "_received", "_silence_ms", "_unanswered", "_widest", "due", "wants_answer",
     )  # fmt: skip
 
     def __init__(self, terms: Terms, now: float) -> None:
         self._grace, self._min_rate, self._outage = terms.grace, terms.min_rate, terms.longest_outage
         self._most = 2 * terms.poll
+        self._early = terms.grace - 2 * self._most
         self._silence_ms = terms.grace / 2 * 1000
         self.due, self.wants_answer = math.inf, False
         self._looked_at = now
@@ -96,30 +97,36 @@ class Rule:
         self._unanswered = 0.0
         self._closed_for = 0.0
 
-    def look(self, seen: Reading, now: float) -> Death | None:
-        """Take a reading in; says so if the client is dead."""
+    def look(self, seen: Fields, now: float) -> Death | None:
+        """Take a reading in; says so if the client is dead.
+
+        Most connections are in no doubt at most looks, which is decided without making a Reading of it.
+        """
         before, self._looked_at = self._looked_at, now
-        elapsed = min(now - before, self._most)
         self.due, self.wants_answer = math.inf, False
-        if seen.state != _ESTABLISHED:
-            return self._closing(seen, elapsed)
-        self._widest = max(self._widest, seen.snd_wnd)
-        heard = seen.bytes_received != self._received
-        if heard:
-            self._received, self._acked_when_heard, self._frames_at = seen.bytes_received, seen.bytes_acked, None
-        moved = heard or seen.bytes_acked != self._acked or seen.delivered != self._delivered
-        self._acked, self._delivered = seen.bytes_acked, seen.delivered
-        answered_ms = min(seen.last_ack_recv, seen.last_data_recv)
+        state, probes, unacked, sent, data, ack, rtt, _, acked, received, notsent, delivered, _, _, window = seen
+        if state != _ESTABLISHED:
+            return self._closing(Reading._make(seen), min(now - before, self._most))
+        if window > self._widest:  # noqa: PLR1730 (a call takes as long as all of this)
+            self._widest = window
+        moved = acked != self._acked or delivered != self._delivered
+        self._acked, self._delivered = acked, delivered
+        if received != self._received:
+            self._received, self._acked_when_heard, self._frames_at = received, acked, None
+            moved = True
+        if not (unacked or notsent or probes) and self._frames_at is None:
+            self._first_asked, self._quiet, self._credit, self._probes = None, 0.0, 0.0, 0
+            self.wants_answer = data >= self._silence_ms
+            return None
         # What went out within a round trip of the last answer cannot have been answered by it: least of all what
         # that answer gave leave to send.
-        asking = seen.probes > 0 or (
-            seen.unacked > 0 and seen.last_data_sent < answered_ms + 1e-3 * seen.rtt + _TICK_MS
-        )
-        if not asking and not seen.unacked and not seen.notsent and self._frames_at is None:
-            self._first_asked, self._quiet, self._credit, self._probes = None, 0.0, 0.0, 0
-            self.wants_answer = seen.last_data_recv >= self._silence_ms
+        asking = probes > 0 or (unacked > 0 and sent < min(ack, data) + 1e-3 * rtt + _TICK_MS)
+        if not (asking or moved or self._first_asked or self._frames_at) and self._quiet < self._early:
+            # A stall that is nowhere near its end: as below, without the questions that could not be answered yet.
+            self._quiet += min(now - before, self._most)
+            self.wants_answer = data >= self._silence_ms
             return None
-        return self._doubt(seen, now, before, elapsed, moved, asking)
+        return self._doubt(Reading._make(seen), now, before, moved, asking)
 
     def _closing(self, seen: Reading, elapsed: float) -> Death | None:
         """Of a connection that one side has closed; the owner's own closing has the grace for its handshakes."""
@@ -133,17 +140,17 @@ class Rule:
         self.due = self._looked_at + left
         return None
 
-    def asked(self, seen: Reading) -> None:
+    def asked(self, fields: Fields) -> None:
         """A ping was sent just before this reading."""
+        seen = Reading._make(fields)
         if self._frames_at is None:
             self._unanswered = 0.0
             self._ahead = self._unread(seen)
         self._frames_at = seen.bytes_acked + seen.backlog
 
-    def _doubt(
-        self, seen: Reading, now: float, before: float, elapsed: float, moved: bool, asking: bool
-    ) -> Death | None:
+    def _doubt(self, seen: Reading, now: float, before: float, moved: bool, asking: bool) -> Death | None:
         """What there is to say of a connection on which something is queued, or asked."""
+        elapsed = min(now - before, self._most)
         patience = max(2e-6 * seen.rtt + 4e-6 * seen.rttvar, _LEAST_PATIENCE)
         answered_at = now - min(seen.last_ack_recv, seen.last_data_recv) / 1000
         prompt = self._first_asked is None or answered_at - self._first_asked <= patience

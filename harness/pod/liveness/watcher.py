@@ -29,6 +29,7 @@ _TCP_RTO_MAX_MS = 44
 _LEAST_RTO = 1.0
 _MOST_RTO = 120.0
 _FIRST_RTO = 0.2
+_RETRIES = Path("/proc/sys/net/ipv4/tcp_retries2")
 
 
 def _never() -> bool:
@@ -117,7 +118,7 @@ class Watcher:
                 math.nan if outage is None else outage,
             )
         self.reap: Reap = reap
-        self._rto = _bounded_rto(self.terms.longest_outage) if bound_rto else None
+        self._rto = bounded_rto(self.terms.longest_outage) if bound_rto else None
         self._step = poll / _TURNS
         self._turns: list[dict[Watch, None]] = [{} for _ in range(_TURNS)]
         self._urgent: list[tuple[float, int, Watch]] = []
@@ -203,7 +204,7 @@ class Watcher:
             heapq.heappush(self._urgent, (at, next(self._numbers), watch))
 
 
-def _bounded_rto(outage: float) -> float | None:
+def bounded_rto(outage: float) -> float | None:
     """The bound of retransmissions' distance, seconds, that gets four of them into an outage; None to set none.
 
     It also shortens how long the kernel tries at all: that must not come to less than two outages.
@@ -212,7 +213,7 @@ def _bounded_rto(outage: float) -> float | None:
     if bound >= _MOST_RTO:
         return None
     try:
-        retries = int(Path("/proc/sys/net/ipv4/tcp_retries2").read_text())
+        retries = int(_RETRIES.read_text())
     except (OSError, ValueError):
         return None
     doublings = min(retries, int(math.log2(bound / _FIRST_RTO)))

@@ -1,0 +1,100 @@
+"""What it costs to watch ten thousand connections: the share of a core at a poll of 2 s, and the longest turn."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import resource
+import socket
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+
+from benchmarks.measuring import show
+from harness.pod.liveness import Watch, Watcher
+
+CONNECTIONS = 10_000
+POLL = 2.0
+POLLS = 5
+#: The connections that are looked at in one go: a twentieth of all.
+A_TURN = CONNECTIONS // 20
+_BACKLOG = 100
+
+
+def run() -> None:
+    print(f"Watching {CONNECTIONS:,} connections from one thread, at a poll of {POLL:g} s")
+    print(f"  {'':<44} {'of a core':>10} {'a look':>10} {'longest turn':>13}")
+    with connections(CONNECTIONS) as (servers, order):
+        _measure("nothing queued", servers)
+        for server in servers:
+            server.send(bytes(4000))
+        order("read")
+        _measure("something sent and read", servers)
+        for server in servers:
+            with contextlib.suppress(BlockingIOError):
+                while server.send(bytes(65536)):
+                    pass
+        _measure("stalled behind a closed window", servers)
+
+
+def _measure(name: str, servers: list[socket.socket]) -> None:
+    # So long a grace that nobody is found dead: the looks alone.
+    watcher = Watcher(grace=3600.0, poll=POLL, bound_rto=False)
+    with contextlib.ExitStack() as watching:
+        watches = [watching.enter_context(watcher.watch(server, lambda _: None)) for server in servers]
+        time.sleep(POLL)  # the first looks are its own
+        began, spent = time.monotonic(), time.process_time()
+        time.sleep(POLLS * POLL)
+        share = (time.process_time() - spent) / (time.monotonic() - began)
+        looks = [_seconds(watches[first : first + A_TURN]) for first in range(0, CONNECTIONS, A_TURN)]
+    print(f"  {name:<44} {share:>9.2%} {show(statistics.median(looks) / A_TURN):>10} {show(max(looks)):>13}")
+
+
+def _seconds(watches: list[Watch]) -> float:
+    """As the watcher's thread does it: a turn's connections one after the other."""
+    began = time.thread_time()
+    for watch in watches:
+        watch.look()
+    return time.thread_time() - began
+
+
+@contextlib.contextmanager
+def connections(count: int) -> Iterator[tuple[list[socket.socket], Callable[[str], None]]]:
+    """The servers' ends, and a way to tell the process of the clients: one process may not open that many files."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    ours, theirs = multiprocessing.Pipe()
+    with contextlib.ExitStack() as closing, socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+        clients = multiprocessing.get_context("spawn").Process(
+            target=_clients, args=(listener.getsockname(), count, theirs), daemon=True
+        )
+        clients.start()
+        servers = [closing.enter_context(listener.accept()[0]) for _ in range(count)]
+        for server in servers:
+            server.setblocking(False)
+
+        def order(word: str) -> None:
+            ours.send(word)
+            ours.recv()
+
+        yield servers, order
+        order("end")
+        clients.join()
+
+
+def _clients(address: tuple[str, int], count: int, orders: Connection) -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    socks = []
+    for _ in range(count):
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        sock.connect(address)
+        socks.append(sock)
+    while orders.recv() == "read":
+        for sock in socks:
+            sock.recv(65536)
+        orders.send("done")
+    orders.send("done")
