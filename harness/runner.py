@@ -269,10 +269,7 @@ class _Run:
                 watch.until(due_at)
 
     def _due(self) -> float:
-        """Until when to look for an end that must come, seconds since the start; 0 if what was seen will do.
-
-        It may count from the onset of a stall, which may come long after the fault: the hold alone may be too short.
-        """
+        """Until when to look for an end that must come, maybe long after the hold, seconds since the start; or 0."""
         if self._job.terms.hold is not None:
             return 0.0
         found = find(self._journal.timeline(), self._scenario)
