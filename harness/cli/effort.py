@@ -29,7 +29,7 @@ from harness.runner import Done, Job, run_all
 from netns.guest import booting
 
 #: So many scenarios share a guest at once; more take memory and gain nothing on its one processor.
-_AT_ONCE = 8
+_AT_ONCE = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,9 @@ from harness.timeline import Timeline
 
 Options = NoOptions
 
+#: A client that runs says twice in so many seconds how far it is.
+_TELLING = 1.0
+
 
 @contextlib.contextmanager
 def fault(scene: Scene, _options: Options) -> Iterator[None]:
@@ -54,6 +57,8 @@ def signature(seen: Timeline) -> Proof:
 
 
 def stays_stopped(seen: Timeline) -> bool:
-    """Whether the kernel said that the client's process is stopped, and the process has said nothing since."""
+    """Whether the kernel said that the client's process is stopped, and the process has long said nothing since."""
     told = seen.first("fault", "stopped")
-    return told is not None and all(event.t <= told.t for event in seen.of("client"))
+    if told is None or not seen.samples or seen.samples[-1].t - told.t < _TELLING:
+        return False
+    return all(event.t <= told.t for event in seen.of("client"))
