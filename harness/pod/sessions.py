@@ -28,6 +28,9 @@ PREEMPTED = 4001
 #: A session that is to give way gets so long for its closing handshake, seconds; the library gives up after 10.
 _GIVE_WAY_WITHIN = 15.0
 
+#: Up to version 16 of the library its reader is not told why, if the runner's call was the one that failed.
+_LOST = "connection_lost"
+
 
 class Session:
     """One client's seat at the stream: a runner that sends, a reader that takes in acknowledgements."""
@@ -88,8 +91,8 @@ class Session:
         self._stop("preempted", (PREEMPTED, "preempted"))
 
     def _stop(self, why: str, farewell: tuple[int, str] | None = None) -> None:
-        """Make the runner leave; the first reason given is the one that is told, and acted upon."""
-        if self._why is None:
+        """Make the runner leave; the first reason that says more than that it ended is told, and acted upon."""
+        if self._why in (None, _LOST):
             self._why, self._farewell = why, farewell
         self._stopped.set()
 
@@ -173,7 +176,7 @@ def _why(closed: ConnectionClosed) -> str:
         # Whichever of the threads calls first is told the kernel's reason, the others EPIPE: no more can be said.
         case OSError(errno=int()):
             return "socket_error"
-    return "connection_lost"
+    return _LOST
 
 
 class Registry:

@@ -8,7 +8,10 @@ from harness.pod import detectors
 
 
 def test_a_file_is_a_plugin_under_its_name_with_dashes() -> None:
-    assert plugins.names(detectors) == ["bytes-acked", "none"]
+    assert plugins.names(detectors) == [
+        "ack-stall", "bytes-acked", "halfopen", "none", "outq", "ping-timeout", "ping-timeout-90", "so-keepalive",
+        "so-sndtimeo", "tcp-user-timeout",
+    ]  # fmt: skip
     assert plugins.load(detectors, "bytes-acked", "detector").__name__ == "harness.pod.detectors.bytes_acked"
 
 
