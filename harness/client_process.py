@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.clients._machine import AUTOTUNED_FROM
 from harness.journal import Journal
 from harness.process import Process, running
 from harness.scenario import ClientSpec
@@ -17,9 +18,11 @@ from harness.targets.base import Door
 from netns.host import Host
 from netns.sockets import Address
 
-#: Words with which a client says that there will be no session.
+#: What a socket keeps under memory pressure, bytes: the kernel's own value (tcp_rmem, tcp(7)).
+_LEAST_BUFFER = 4096
 #: Between looks at whether it still runs, seconds.
 _LOOK = 0.5
+#: Words with which a client says that there will be no session.
 _FAILURES = ("refused", "unreachable", "ended", "gone")
 
 
@@ -78,6 +81,8 @@ def client(
         fields = json.loads(line)
         journal.note(kind, fields.pop("name"), at=fields.pop("t"), **fields)
 
+    if (most := spec.parsed.autotune_to) is not None:
+        host.sysctl("net.ipv4.tcp_rmem", f"{_LEAST_BUFFER} {AUTOTUNED_FROM} {most}")
     # -P: a folder called harness where the user happens to be must not stand in for ours.
     command = [sys.executable, "-P", "-m", "harness.clients", spec.behaviour, json.dumps(spec.options), door.url]
     if door.authority is not None:

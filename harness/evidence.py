@@ -106,10 +106,14 @@ def allowed_silence(seconds: float) -> float:
 
 
 def longest_silence(samples: Sequence[Sample]) -> float:
-    """The longest time in which no byte was acknowledged, whether or not any was queued."""
+    """The longest time in which nothing was delivered to the peer's kernel, whether or not any byte was queued.
+
+    What arrives past a gap is acknowledged selectively (RFC 2018): tcpi_delivered counts it, tcpi_bytes_acked
+    stands still until the gap is filled, which takes half a minute on the slowest links.
+    """
     last, longest = samples[0].t, 0.0
     for before, after in pairwise(samples):
-        if after.bytes_acked != before.bytes_acked:
+        if (after.bytes_acked, after.delivered) != (before.bytes_acked, before.delivered):
             last = after.t
         longest = max(longest, after.t - last)
     return longest
@@ -174,6 +178,30 @@ def dark(seen: Timeline) -> Proof:
     if all(s.probes for s in recent) and recent[-1].t - recent[0].t >= _ANSWERED_WITHIN / 2:
         return Proof(True, f"{silence}, {show_bytes(last.outq)} queued, {last.probes} probes without an answer")
     return Proof(False, f"the path was to be dark, but nothing was sent to try it, with {last.outq} bytes queued")
+
+
+def client_reads(seen: Timeline) -> Proof:
+    """Whether the client's process read bytes all along, and its kernel acknowledged some.
+
+    For a client that reads slower than the server sends: its kernel acknowledges only once a good part of its
+    buffer is read (RFC 9293, section 3.8.6.2.2), which may take as long as a client is dead.
+    """
+    told = [(e.t, e.data.get("read", e.data["received"])) for e in seen.of("client", "progress")]
+    if len(told) < 2 or told[-1][1] == told[0][1]:
+        return Proof(False, "the client read nothing")
+    samples = established(seen)
+    count = acknowledged(samples)
+    if not count:
+        return Proof(False, "the client's kernel acknowledged nothing")
+    last, silence = told[0][0], 0.0
+    for before, after in pairwise(told):
+        last = after[0] if after[1] != before[1] else last
+        silence = max(silence, after[0] - last)
+    if silence > allowed_silence(told[-1][0] - told[0][0]):
+        return Proof(False, f"the client read nothing for {show_duration(silence)}")
+    longest = longest_stall(samples)
+    gap = f", at most {show_duration(longest.seconds)} apart" if longest and longest.seconds >= _WORTH_TELLING else ""
+    return Proof(True, f"{show_bytes(count)} acknowledged{gap}")
 
 
 def all_of(*proofs: Proof) -> Proof:

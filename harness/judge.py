@@ -8,6 +8,7 @@ from typing import Literal
 from harness import evidence
 from harness.evidence import Proof
 from harness.findings import Findings, find
+from harness.link_proof import link_proofs
 from harness.scenario import Scenario
 from harness.timeline import Timeline
 from netns.units import show_bytes, show_duration
@@ -134,7 +135,7 @@ def _proof(scenario: Scenario, timeline: Timeline, found: Findings) -> Proof:
         # Past the end of the session: how it ended is part of some faults' signatures.
         last = span.until if found.ended_at is None or span.until < found.ended_at else found.looked_until
         proofs.append(step.module.signature(timeline.between(span.begun, last)))
-    return evidence.all_of(*proofs, *_drops(scenario, timeline))
+    return evidence.all_of(*proofs, *link_proofs(scenario.link, timeline), *_drops(scenario, timeline))
 
 
 def _drops(scenario: Scenario, timeline: Timeline) -> list[Proof]:

@@ -205,8 +205,22 @@ class _Run:
         spec = self._scenario.link
         for toward, impairment in ((self._client_host, spec.to_client), (self._router, spec.to_server)):
             self._link.impair(toward, self._seeded(impairment))
+            self._note_link("link", toward)
             if told := self._link.differences(toward):
                 self._journal.note("lab", "not_as_asked", toward=toward.name, differences=told)
+
+    def _note_link(self, name: str, toward: Host) -> None:
+        """Write down what the kernel says the link does towards a host, and has done (harness.link_proof)."""
+        effect = self._link.does(toward)
+        self._journal.note(
+            "lab",
+            name,
+            toward=toward.name,
+            does=str(effect.impairment),
+            differences=self._link.differences(toward),
+            sent=effect.sent,
+            dropped=effect.dropped,
+        )
 
     def _seeded(self, impairment: Impairment) -> Impairment:
         """With a seed of the run's, if it draws random numbers and has none."""
@@ -241,6 +255,8 @@ class _Run:
                 self._journal.note("lab", "trouble", what=str(error))
                 return
             watch.settle()
+            for toward in (self._client_host, self._router):
+                self._note_link("link_did", toward)
             # What follows, from undoing the faults to ending the client, is ours and proves nothing.
             recorder.stop()
             self._journal.seal()

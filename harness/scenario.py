@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from harness import clients, edge, faults, plugins, schema
+from harness.clients._machine import ClientOptions
 from harness.errors import InputError
 from harness.expressions import Expression
 from harness.link_spec import LinkSpec
@@ -44,6 +45,12 @@ class ClientSpec(msgspec.Struct, frozen=True):
     def module(self) -> ModuleType:
         """The behaviour's module."""
         return load_client(self.behaviour)
+
+    @property
+    def parsed(self) -> ClientOptions:
+        """The options as the behaviour takes them."""
+        options: ClientOptions = schema.convert(self.options, self.module.Options, f"client {self.behaviour!r}")
+        return options
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -216,6 +223,8 @@ def _client(value: str | dict[str, Any], where: str) -> ClientSpec:
     behaviour = value if isinstance(value, str) else options.pop("behaviour", None)
     if not isinstance(behaviour, str):
         raise InputError(f"{where}: key 'client.behaviour' is missing")
+    if {"receive_buffer", "autotune_to"} <= options.keys():
+        raise InputError(f"{where}: keys 'client.receive_buffer' and 'client.autotune_to' exclude each other")
     try:
         spec = ClientSpec(behaviour, options)
         schema.convert(options, spec.module.Options, f"{where}: client")

@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pyroute2 import IPRoute
@@ -74,6 +75,11 @@ class Host:
         """Have the calling thread (no other) act inside the host."""
         with _away(lambda: _libc.setns(self._fd, _libc.CLONE_NEWNET)):
             yield
+
+    def sysctl(self, name: str, value: str) -> None:
+        """Set a parameter of the host's network (sysctl(8)), such as ``net.ipv4.tcp_rmem``; raises OSError."""
+        with self.entered():
+            Path("/proc/sys", *name.split(".")).write_text(value)
 
     def _inside(self, make: Callable[[], _T]) -> _T:
         with self.entered():

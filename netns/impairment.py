@@ -81,6 +81,8 @@ class Impairment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Share of packets in which one bit is turned over."""
     corrupt_correlation: Share = Share(0)
     rate: BitRate = BitRate(0)
+    queue: Duration = Duration(0)
+    """For how long packets may wait for the rate, at least two of them; what is more is lost. 0: 50 ms."""
     limit: int = 0
     """Packets under way at most; one more is lost. 0: as many as come, so that none is lost unasked."""
     seed: int | None = None
@@ -90,6 +92,8 @@ class Impairment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         """Refuse what the kernel would silently not do (tc-netem(8)); raises ValueError."""
         if self.rate and not 8 <= self.rate <= 1e12:
             raise ValueError(f"a rate of {self.rate:.4g} bit/s is out of range: from 8bit to 1000Gbit")
+        if self.queue and not self.rate:
+            raise ValueError(f"a queue of {units.show_duration(self.queue)} needs a rate to wait for")
         self._check_jitter()
         self._check_reorder()
         if self.loss and self.loss_model:
@@ -145,7 +149,8 @@ class Impairment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         if self.loss_model:
             parts.append(f"loss in bursts {self.loss_model}")
         if self.rate:
-            parts.append(units.show_bit_rate(self.rate))
+            queue = f" with a queue of {units.show_duration(self.queue)}" if self.queue else ""
+            parts.append(units.show_bit_rate(self.rate) + queue)
         if self.limit:
             parts.append(f"at most {self.limit} packets")
         return ", ".join(parts) or "unimpaired"

@@ -83,7 +83,7 @@ class Shaper:
             self._put_netem(impairment)
             if impairment.rate or "tbf" in self._standing:
                 parent = _HANDLES["netem"] | 1 if "netem" in self._standing else _ROOT
-                self._put("tbf", parent, token_bucket.pack(impairment.rate))
+                self._put("tbf", parent, token_bucket.pack(impairment.rate, impairment.queue))
         except BaseException:
             self._clear()
             raise
@@ -125,9 +125,12 @@ class Shaper:
 
     def _in_force(self, found: dict[str, _Discipline]) -> Impairment:
         impairment = netem.unpack(found["netem"].options) if "netem" in found else NONE
+        bucket = found["tbf"].options if "tbf" in found else None
+        rate = token_bucket.unpack(bucket) if bucket else BitRate(0)
         return msgspec.structs.replace(
             impairment,
-            rate=token_bucket.unpack(found["tbf"].options) if "tbf" in found else BitRate(0),
+            rate=rate,
+            queue=token_bucket.queue(bucket, rate, self.asked.queue) if bucket and rate else Duration(0),
             distribution=self.asked.distribution if impairment.jitter else "uniform",
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 from netns.netlink import attribute, attributes
-from netns.units import BitRate
+from netns.units import BitRate, Duration
 
 _PARMS = 1
 _RATE64 = 4
@@ -20,27 +20,28 @@ _ETHERNET = 1
 """The link layer; with it the kernel needs no table of times (net/sched/sch_tbf.c, tbf_change)."""
 _MOST = 2**32 - 1
 
-#: Of these the queue may hold 50 ms (at least two full frames) before it drops, as a home router's might.
+#: Seconds of the rate that may wait (at least two full frames) where nothing is said, as a home router's queue might.
 _LATENCY = 0.05
 _FRAME = 1514
 #: No link is that fast (netns.impairment).
 _UNLIMITED = BitRate(2e12)
 
 
-def sizes(rate: BitRate) -> tuple[int, int, int]:
+def sizes(rate: BitRate, queue: float = 0.0) -> tuple[int, int, int]:
     """Bytes a second, the bucket's bytes, and the bytes that may wait and be in the bucket together.
 
-    The bucket holds what the rate lets through in 10 ms, at least one frame; the queue behind it 50 ms.
+    The bucket holds what the rate lets through in 10 ms, at least one frame; the queue behind it ``queue``
+    seconds (0: 50 ms).
     """
     bytes_per_second = rate / 8
     burst = max(round(bytes_per_second * 0.01), _FRAME)
-    limit = burst + max(round(bytes_per_second * _LATENCY), 2 * _FRAME)
+    limit = burst + max(round(bytes_per_second * (queue or _LATENCY)), 2 * _FRAME)
     return round(bytes_per_second), burst, min(limit, _MOST)
 
 
-def pack(rate: BitRate) -> bytes:
+def pack(rate: BitRate, queue: float = 0.0) -> bytes:
     """The payload of TCA_OPTIONS; a rate of 0 is no limit: a bucket that holds nothing back and drops nothing."""
-    speed, burst, limit = sizes(rate) if rate else (round(_UNLIMITED / 8), 1 << 30, _MOST)
+    speed, burst, limit = sizes(rate, queue) if rate else (round(_UNLIMITED / 8), 1 << 30, _MOST)
     own = _RATESPEC.pack(0, _ETHERNET, 0, 0, 0, min(speed, _MOST))
     parms = own + bytes(_RATESPEC.size) + _REST.pack(limit, 0, 0)
     return (
@@ -57,3 +58,10 @@ def unpack(options: memoryview) -> BitRate:
     if _RATE64 in found:
         [speed] = _U64.unpack(found[_RATE64])
     return BitRate(0) if speed * 8 == _UNLIMITED else BitRate(speed * 8)
+
+
+def queue(options: memoryview, rate: BitRate, asked: Duration) -> Duration:
+    """For how long packets may wait as TCA_OPTIONS say; ``asked`` where that comes to the same number of bytes."""
+    limit, _, _ = _REST.unpack_from(attributes(options)[_PARMS], 2 * _RATESPEC.size)
+    speed, burst, wanted = sizes(rate, asked)
+    return asked if limit == wanted else Duration((limit - burst) / speed)

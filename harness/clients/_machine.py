@@ -25,6 +25,8 @@ from netns.units import Size
 _REPORT_INTERVAL = 0.5
 _CONNECT_TIMEOUT = 30.0
 _RECV_SIZE = 65536
+AUTOTUNED_FROM = 128 * 1024
+"""What the kernel begins with where it chooses the buffer itself, bytes (the default of tcp_rmem, tcp(7))."""
 PLENTY = 1 << 20
 """An allowance that never holds reading back."""
 
@@ -35,10 +37,16 @@ class ClientOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     receive_buffer: Size = Size(128 * 1024)
     """SO_RCVBUF, set before connecting: what the kernel would choose depends on the machine (tcp_rmem)."""
 
+    autotune_to: Size | None = None
+    """In its place: leave the buffer to the kernel, as most programs do, which lets it grow up to this
+    (tcp_rmem of the client's host, tcp(7))."""
+
     def __post_init__(self) -> None:
         """Refuse what no kernel takes; raises ValueError."""
         if not 1 <= self.receive_buffer <= 1 << 30:
             raise ValueError(f"receive_buffer of {self.receive_buffer} bytes is out of range: from 1B to 1024MiB")
+        if self.autotune_to is not None and not AUTOTUNED_FROM <= self.autotune_to <= 1 << 30:
+            raise ValueError(f"autotune_to of {self.autotune_to} bytes is out of range: from 128KiB to 1024MiB")
 
 
 class Behaviour(Protocol):
@@ -72,6 +80,7 @@ class Machine:
         self._uri = parse_uri(url)
         self._protocol = ClientProtocol(self._uri, max_size=None)
         self._sock = self._connect(options, authority)
+        self._read = 0
         self._received = 0
         self._acknowledged = 0
         self._reported_at = 0.0
@@ -81,7 +90,8 @@ class Machine:
 
     def _connect(self, options: ClientOptions, authority: str | None) -> socket.socket:
         sock = socket.socket()
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, options.receive_buffer)
+        if options.autotune_to is None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, options.receive_buffer)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.settimeout(_CONNECT_TIMEOUT)
         sock.connect((self._uri.host, self._uri.port))
@@ -126,7 +136,7 @@ class Machine:
         now = time.monotonic()
         if now >= self._reported_at + _REPORT_INTERVAL:
             self._reported_at = now
-            report("progress", received=self._received, acknowledged=self._acknowledged)
+            report("progress", read=self._read, received=self._received, acknowledged=self._acknowledged)
         # Once closing, whatever is in the way of the other side's close frame is read and dropped.
         allowance = _RECV_SIZE if self._closing else self._behaviour.allowance(now)
         self._watch_socket(allowance > 0)
@@ -161,6 +171,7 @@ class Machine:
         if not data:
             self._protocol.receive_eof()
             return False
+        self._read += len(data)
         self._protocol.receive_data(data)
         self._handle_events()
         return True

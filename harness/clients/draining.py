@@ -32,10 +32,11 @@ class Behaviour:
 
 def signature(seen: Timeline) -> Proof:
     """Bytes acknowledged by the kernel, none by the application."""
-    return all_of(peer_acknowledges(seen), _application_is_silent(seen))
+    return all_of(peer_acknowledges(seen), application_is_silent(seen))
 
 
-def _application_is_silent(seen: Timeline) -> Proof:
+def application_is_silent(seen: Timeline) -> Proof:
+    """Whether the application read messages and acknowledged none."""
     told = [e.data["acknowledged"] for e in seen.of("client", "progress")]
     if not told:
         return Proof(False, "the client never said how far it is")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 
-from harness.clients._machine import ClientOptions
+from harness.clients._machine import PLENTY, ClientOptions
 from harness.clients.acking import application_acknowledges
-from harness.evidence import Proof, all_of, established, peer_acknowledges
+from harness.evidence import Proof, all_of, client_reads, established
 from harness.timeline import Timeline
-from netns.units import ByteRate, Size
+from netns.units import ByteRate, Duration, Size
 
 #: The queue fills from the session's start on: not asked before this, seconds.
 _FILLING = 3.0
+#: And not in so large a share of the session, in which the client may not have slowed yet.
+_BEGINNING = 0.25
 _ALMOST_ALWAYS = 0.98
 
 
@@ -21,6 +23,8 @@ class Options(ClientOptions, frozen=True):
     receive_buffer: Size = Size(64 * 1024)
     rate: ByteRate = ByteRate(64 * 1024)
     chunk: Size = Size(4 * 1024)
+    slows_after: Duration = Duration(0)
+    """Until so long after the session's start it reads everything, and the kernel's buffer grows by it."""
 
     def __post_init__(self) -> None:
         """Refuse to read nothing, or nothing ever; raises ValueError."""
@@ -36,10 +40,13 @@ class Behaviour:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._paid_until = time.monotonic()
+        self._slow_from = time.monotonic() + options.slows_after
+        self._paid_until = self._slow_from
 
     def allowance(self, now: float) -> int:
-        """A chunk, if its time has come."""
+        """A chunk, if its time has come; no limit before it slows."""
+        if now < self._slow_from:
+            return PLENTY
         if now < self._paid_until:
             return 0
         # Counted from the last chunk's due time, so that the rate holds however coarse the turns are;
@@ -51,17 +58,22 @@ class Behaviour:
         """When the next chunk is paid for."""
         return self._paid_until
 
-    def acknowledgement(self, received: int) -> int:
+    def acknowledgement(self, received: int) -> int | None:
         """All that was read."""
         return received
 
 
 def signature(seen: Timeline) -> Proof:
-    """The queue never empty, and yet bytes acknowledged, by the kernel and by the application."""
-    filled = [s for s in established(seen) if s.t >= _FILLING]
+    """The queue never empty, and yet bytes read, and acknowledged by the kernel and by the application."""
+    return all_of(queue_stays_filled(seen), client_reads(seen), application_acknowledges(seen))
+
+
+def queue_stays_filled(seen: Timeline) -> Proof:
+    """Whether the server always had bytes to send, once the session was under way."""
+    samples = established(seen)
+    filled = [s for s in samples if s.t >= max(_FILLING, samples[-1].t * _BEGINNING)]
     queued = sum(1 for s in filled if s.outq)
-    backlog = Proof(
+    return Proof(
         bool(filled) and queued >= _ALMOST_ALWAYS * len(filled),
         f"bytes queued in {queued} of {len(filled)} samples",
     )
-    return all_of(backlog, peer_acknowledges(seen), application_acknowledges(seen))

@@ -35,7 +35,6 @@ def fault(scene: Scene, _options: Options) -> Iterator[None]:
         # Noted before it is done: what the server then writes must not look as if it came before.
         scene.note("letting_go")
         scene.server.say("")
-        scene.server.wait_for("gil_released", _PATIENCE)
 
 
 def signature(seen: Timeline) -> Proof:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from harness.evidence import Proof
 from harness.faults._scene import Scene
+from harness.link_proof import spoils
 from harness.link_spec import LinkSpec
 from harness.timeline import Timeline
 from netns.host import Host
@@ -36,18 +37,13 @@ def _in_force(scene: Scene, toward: Host) -> dict[str, object]:
     return {"does": str(does), "seed": does.seed, "differences": scene.link.differences(toward)}
 
 
-def _spoils(difference: str) -> bool:
-    """Whether the link is not what was asked for: kernels round rates, and those before 6.6 take no seed."""
-    return not difference.startswith(("seed: ", "rate: "))
-
-
 def signature(seen: Timeline) -> Proof:
     """The kernel, asked, said what the link does to packets from then on."""
     told = seen.first("fault", "impaired")
     if told is None:
         return Proof(False, "the link was to change, but the kernel never said so")
     to_client, to_server = (told.data[way]["does"] for way in ("to_client", "to_server"))
-    unlike = [text for way in ("to_client", "to_server") for text in told.data[way]["differences"] if _spoils(text)]
+    unlike = [text for way in ("to_client", "to_server") for text in told.data[way]["differences"] if spoils(text)]
     if unlike:
         return Proof(False, f"the link was to change, but not to what it does: {'; '.join(dict.fromkeys(unlike))}")
     both = to_client if to_client == to_server else f"{to_client} to the client, {to_server} to the server"

@@ -47,8 +47,9 @@ def event(t: float, kind: str, name: str, **data: Any) -> Event:
 
 def progress(start: float, end: float, acknowledging: bool) -> list[Event]:
     return [
-        event(t, "client", "progress", received=int(t * RATE), acknowledged=int(t * RATE) if acknowledging else 0)
+        event(t, "client", "progress", read=count, received=count, acknowledged=count if acknowledging else 0)
         for t in times(start, end)
+        for count in [int(t * RATE)]
     ]
 
 

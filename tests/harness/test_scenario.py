@@ -113,10 +113,17 @@ def test_what_a_step_asks_of_the_link_counts_too() -> None:
         ('behaviour = "trickling"', "", "x.toml: key 'client.behaviour' is missing"),
         ('"trickling"', '"trickle"', "x.toml: unknown client 'trickle'; did you mean 'trickling'?"),
         ('rate = "8KiB/s"', "rate = 8", "x.toml: client: key 'rate': a rate of bytes needs a unit: got 8"),
+        (
+            'rate = "8KiB/s"',
+            'receive_buffer = "64KiB"\nautotune_to = "6MiB"',
+            "x.toml: keys 'client.receive_buffer' and 'client.autotune_to' exclude each other",
+        ),
+        ('rate = "8KiB/s"', 'autotune_to = "64KiB"', "x.toml: client: autotune_to of 65536 bytes is out of range"),
         ('rate = "8KiB/s"', 'speed = "8KiB/s"', "x.toml: client: unknown key 'speed'"),
         ('rate = "1Mbit"', 'rate = "1"', "x.toml: link: key 'rate': a link's rate needs a unit: got '1'"),
         ('rate = "1Mbit"', 'delay = "20"', "x.toml: link: key 'delay': a duration needs a unit: got '20'"),
         ('rate = "1Mbit"', 'jitter = "5ms"', "x.toml: link: jitter of 5ms needs a delay to vary"),
+        ('rate = "1Mbit"', 'queue = "1s"', "x.toml: link: a queue of 1s needs a rate to wait for"),
         ('rate = "1Mbit"', 'loss = "120%"', "x.toml: link: key 'loss': a share is at most 100%: got '120%'"),
         ('{ rate = "64kbit" }', '"64kbit"', "x.toml: link: key 'to_server' takes a table, got '64kbit'"),
         (

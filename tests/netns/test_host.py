@@ -118,6 +118,20 @@ def test_qdiscs_asked_for_from_any_thread_are_put_on_this_host() -> None:
 
 
 @isolated
+def test_a_parameter_is_set_in_the_host_and_nowhere_else() -> None:
+    path = Path("/proc/sys/net/ipv4/tcp_rmem")
+    with Lab() as lab:
+        host, other = lab.host("host"), lab.host("other")
+        before = path.read_text()
+        host.sysctl("net.ipv4.tcp_rmem", "4096 131072 7654321")
+        with host.entered():
+            assert path.read_text().split() == ["4096", "131072", "7654321"]
+        with other.entered():
+            assert path.read_text() == before
+        assert path.read_text() == before
+
+
+@isolated
 def test_a_closed_host_leaves_no_descriptor() -> None:
     def live() -> None:
         host = Host("host")

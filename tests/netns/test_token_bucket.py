@@ -25,6 +25,19 @@ def test_a_fast_links_queue_holds_50_ms() -> None:
     assert limit - burst == 625_000  # 50 ms
 
 
+def test_a_queue_is_as_long_as_asked_and_read_back_as_such() -> None:
+    rate, asked = units.bit_rate("1Mbit"), units.duration("4s")
+    _, burst, limit = token_bucket.sizes(rate, asked)
+    assert limit - burst == 500_000
+    assert token_bucket.queue(memoryview(token_bucket.pack(rate, asked)), rate, asked) == asked
+    assert token_bucket.queue(memoryview(token_bucket.pack(rate, asked / 2)), rate, asked) == asked / 2
+
+
+def test_a_rate_alone_has_the_queue_that_nobody_asked_for() -> None:
+    rate, none = units.bit_rate("1Mbit"), units.duration("0s")
+    assert token_bucket.queue(memoryview(token_bucket.pack(rate)), rate, none) == none
+
+
 @pytest.mark.parametrize("rate", [0, 8, 64_000, 40e9, 999e9])
 def test_what_is_written_is_what_is_read(rate: float) -> None:
     assert token_bucket.unpack(memoryview(token_bucket.pack(BitRate(rate)))) == rate

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -83,6 +84,37 @@ def test_a_trickling_client_reads_no_faster_than_its_rate() -> None:
             # Of what was read before a frame is whole, nothing counts yet; of a burst, at most a second's worth.
             assert word["received"] <= rate * (word["t"] - opened["t"] + 1) + chunk
         eventually(lambda: server.session()["drops"].get("window"))
+
+
+def test_a_client_that_trickles_silently_reads_and_acknowledges_nothing() -> None:
+    with pod() as server, client("trickling-silently", server.url(), rate="50kB/s", chunk="5kB") as it:
+        progress = eventually(lambda: [w for w in it.heard("progress") if w["received"] > 100_000])
+        assert all(word["acknowledged"] == 0 for word in it.heard("progress"))
+        assert all(word["read"] >= word["received"] for word in progress)
+        assert server.session()["acknowledged"] is None
+
+
+def test_a_client_that_slows_later_reads_all_until_then() -> None:
+    rate, slows_after, before = 1_000, 3, 1_000_000
+    options = {"rate": "1kB/s", "chunk": "100B", "slows_after": f"{slows_after}s", "receive_buffer": "16KiB"}
+    with pod() as server, client("trickling-silently", server.url(), **options) as it:
+        eventually(lambda: it.heard("progress") and it.heard("progress")[-1]["read"] > before)
+        (opened,) = it.heard("opened")
+        late = eventually(lambda: [w for w in it.heard("progress") if w["t"] - opened["t"] > slows_after + 1])
+        first = late[0]
+        eventually(lambda: it.heard("progress")[-1]["t"] > first["t"] + 2)
+        last = it.heard("progress")[-1]
+        assert last["read"] - first["read"] <= rate * (last["t"] - first["t"] + 1)
+
+
+def test_a_client_in_the_background_rests_most_of_the_time_and_still_takes_in_and_acknowledges() -> None:
+    with pod() as server, client("background", server.url(), receive_buffer="16KiB") as it:
+        eventually(lambda: server.session()["acknowledged"])
+        eventually(lambda: len(it.heard("progress")) > 10)
+        read = [word["read"] for word in it.heard("progress")]
+        rests = sum(1 for before, after in pairwise(read) if after == before)
+        assert rests > (len(read) - 1) / 4
+        assert read[-1] > read[0]
 
 
 def test_a_client_told_to_close_shakes_hands_and_ends() -> None:

@@ -57,6 +57,19 @@ def test_a_server_that_streams_nothing_proves_nothing(tmp_path: Path) -> None:
 
 
 @needs_labs
+def test_a_fault_in_which_the_server_would_have_to_help_proves_nothing_and_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "starved.toml"
+    file.write_text(
+        'title = "x"\nstory = "x"\ntruth = "alive"\nclient = "acking"\n'
+        '[[step]]\nat = "grace"\nfault = "hold-gil"\n[expect]\nsession = "kept"\n'
+    )
+    ran = halfopen("run", str(file), "--server", UNWATCHED, *TERMS, "--out", str(tmp_path / "out"))
+    run = by_scenario(tmp_path / "out")["starved"]
+    assert (ran.code, run["verdict"]) == (3, "inconclusive"), ran
+    assert run["why"] == "a fault gives the server the order 'hold-gil', which only the built-in pod takes"
+
+
+@needs_labs
 def test_a_server_that_refuses_the_handshake_proves_nothing_and_says_so(tmp_path: Path) -> None:
     web = f"{sys.executable} -m http.server {{port}} --bind {{host}}"
     ran = halfopen("run", "active", "--server", web, *TERMS, "--out", str(tmp_path))

@@ -1,0 +1,24 @@
+"""Reads slowly and says nothing: a slow listener without acknowledgements of its own, as most servers' clients are."""
+
+from __future__ import annotations
+
+from harness.clients import trickling
+from harness.clients.draining import application_is_silent
+from harness.clients.trickling import queue_stays_filled
+from harness.evidence import Proof, all_of, client_reads
+from harness.timeline import Timeline
+
+Options = trickling.Options
+
+
+class Behaviour(trickling.Behaviour):
+    """Reads like a trickling client, acknowledges nothing."""
+
+    def acknowledgement(self, _: int) -> None:
+        """Never any."""
+        return
+
+
+def signature(seen: Timeline) -> Proof:
+    """The queue never empty, and yet bytes read, and acknowledged by the kernel; none by the application."""
+    return all_of(queue_stays_filled(seen), client_reads(seen), application_is_silent(seen))
