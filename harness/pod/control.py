@@ -10,6 +10,9 @@ from collections.abc import Callable
 
 from harness.pod.log import log
 
+#: Seconds between two times that a thread asks for the lock, while it is held for long.
+_PATIENT = 1.0
+
 
 def start() -> None:
     """Obey what comes on standard input from now on, in a daemon thread, until it ends."""
@@ -34,7 +37,11 @@ def _hold_gil(descriptor: int) -> None:
     thread runs Python meanwhile. Ends with the input, too.
     """
     log("gil_held")
+    interval = sys.getswitchinterval()
+    # Whoever waits for the lock asks for it anew in this interval, which changes nothing here but what it costs.
+    sys.setswitchinterval(_PATIENT)
     ctypes.PyDLL(None).read(descriptor, ctypes.create_string_buffer(1), ctypes.c_size_t(1))
+    sys.setswitchinterval(interval)
     log("gil_released")
 
 
