@@ -30,7 +30,8 @@ class Behaviour:
     """Reads all there is, for a moment once a second."""
 
     def __init__(self, _: Options) -> None:
-        self._wakes_at = time.monotonic()
+        # Not when it also tells how far it is, every half second, or that would come in the midst of its reading.
+        self._wakes_at = time.monotonic() + _EVERY / 4
 
     def allowance(self, now: float) -> int:
         """No limit while awake."""

@@ -66,8 +66,8 @@ def first_rule(seen: Timeline, phase: float) -> float:
     return longest
 
 
-@pytest.mark.parametrize("phase", [0.0, 0.5, 1.0, 1.5])
-def test_the_plateau_fools_the_first_rule_whenever_it_looks(out: Path, phase: float) -> None:
+@pytest.mark.parametrize("phase", [0.0, 0.1, 0.2])
+def test_the_plateau_fools_the_first_rule_which_looks_every_poll_from_the_start_on(out: Path, phase: float) -> None:
     assert first_rule(timeline.read(out / "timelines" / "plateau.jsonl"), phase) >= GRACE
 
 
