@@ -27,7 +27,7 @@ SECTION = "agreement"
 
 _VIRTUAL_RUNS = 5
 #: Production's grace; all are looked at as long as the kept ones are, the wedge too.
-_PRODUCTION = ["all", "--hold", "78s"]
+_PRODUCTION = ["pod_5090", "wedge", "--hold", "78s"]
 _IN_FULL = ["wedge"]
 
 Table = dict[str, Any]

@@ -1,4 +1,4 @@
-"""Puts what benchmarks measure into docs/clock.md, each between the markers of its section."""
+"""Puts what benchmarks measure into the docs, each between the markers of its section."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ def replaced(document: str, section: str, text: str) -> str:
     """The document with ``text`` between the section's markers; the first says how to measure it again."""
     pattern = rf"(<!-- {section}: begin [^\n]*-->\n)(.*?)(<!-- {section}: end -->)"
     places = list(re.finditer(pattern, document, re.DOTALL))
-    assert len(places) == 1, f"section {section!r} is {len(places)} times in {DOCUMENT}"
+    assert len(places) == 1, f"section {section!r} is {len(places)} times in the document"
     (place,) = places
     return f"{document[: place.end(1)]}\n{text}\n\n{document[place.start(3) :]}"
 
 
-def put(section: str, text: str) -> None:
+def put(section: str, text: str, path: Path = DOCUMENT) -> None:
     """Write ``text`` into the document."""
-    DOCUMENT.write_text(replaced(DOCUMENT.read_text(), section, text))
+    path.write_text(replaced(path.read_text(), section, text))

@@ -1,0 +1,106 @@
+"""The whole comparison at production grace: the incident's history as fact, and what each detector is worth."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.harness.cli.tool import halfopen
+from tests.machine import needs_guest, needs_haproxy, needs_nginx
+
+pytestmark = [needs_guest, needs_nginx, needs_haproxy]
+
+Run = dict[str, Any]
+
+#: Deaths of which the server's kernel says nothing by itself: the connection stays ESTABLISHED.
+HIDDEN = {
+    "acks_lost", "edge_holds", "edge_holds_haproxy", "edge_holds_silent", "frozen", "frozen_silent",
+    "frozen_small_frames", "frozen_then_gone", "frozen_tls", "nat_expired", "slept", "vanished", "vanished_silent",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """One comparison of everything, looked at by many tests."""
+    out = tmp_path_factory.mktemp("comparison")
+    ran = halfopen("compare", "--clock", "virtual", "--seed", "7", "--out", str(out))
+    assert ran.code in (0, 3), ran
+    found: dict[str, Any] = json.loads((out / "compare.json").read_text())
+    return found
+
+
+def of(table: dict[str, Any], detector: str, *classes: str) -> set[str]:
+    """The scenarios of which the detector made one of these."""
+    return {run["scenario"] for run in table["runs"] if run["detector"] == detector and run["class"] in classes}
+
+
+def test_it_compares_ten_detectors_against_more_than_thirty_scenarios(table: dict[str, Any]) -> None:
+    assert len(table["detectors"]) >= 10
+    assert len({run["scenario"] for run in table["runs"]}) >= 30
+    assert table["grace_s"] == 30
+
+
+def test_every_cell_is_proved(table: dict[str, Any]) -> None:
+    unproved = [
+        f"{run['detector']} {run['scenario']}: {run['why']}"
+        for run in table["runs"]
+        if run["verdict"] == "inconclusive"
+    ]
+    assert not unproved
+
+
+def test_without_a_detector_every_hidden_death_is_missed(table: dict[str, Any]) -> None:
+    assert of(table, "none", "missed") == HIDDEN
+    assert not of(table, "none", "false_reap")
+
+
+def test_application_acknowledgements_end_the_paused_and_those_of_a_starved_server(table: dict[str, Any]) -> None:
+    assert {"paused", "gil_starved"} <= of(table, "ack-stall", "false_reap")
+
+
+def test_the_queue_alone_ends_who_keeps_it_at_one_level(table: dict[str, Any]) -> None:
+    assert "plateau" in of(table, "outq", "false_reap")
+
+
+def test_the_merged_rule_gets_the_incidents_five_rows_right(table: dict[str, Any]) -> None:
+    assert "frozen" in of(table, "bytes-acked", "true_reap")
+    assert {"active", "paused", "backpressured"} <= of(table, "bytes-acked", "true_keep")
+    assert "clean_close" in of(table, "bytes-acked", "closed")
+
+
+def test_the_merged_rule_errs_where_it_is_known_to(table: dict[str, Any]) -> None:
+    # Nothing queued; a window that never closes; nothing queued before a proxy that answers for the dead.
+    assert of(table, "bytes-acked", "missed") == {"frozen_silent", "frozen_small_frames", "edge_holds_silent"}
+    # Retransmissions further apart than the outage; a window that opens once a sixteenth of 32 MiB is read; SACK holes.
+    assert of(table, "bytes-acked", "false_reap") == {
+        "outage_20s_rtt300", "outage_27s_rtt300", "outage_40s_rtt20", "outage_40s_rtt300",
+        "trickle_autotuned", "slowest_link",
+    }  # fmt: skip
+
+
+def test_a_ping_is_blind_where_it_waits_for_the_stuck_send(table: dict[str, Any]) -> None:
+    assert {"frozen", "vanished"} <= of(table, "ping-timeout", "missed")
+    assert {"frozen_silent", "vanished_silent"} <= of(table, "ping-timeout", "true_reap")
+    assert "gil_starved" in of(table, "ping-timeout", "false_reap")
+
+
+def test_keepalive_is_blind_while_anything_is_queued(table: dict[str, Any]) -> None:
+    assert {"vanished", "acks_lost", "frozen"} <= of(table, "so-keepalive", "missed")
+
+
+def test_halfopen_finds_every_death_in_time_and_ends_nobody_alive(table: dict[str, Any]) -> None:
+    wrong = [run for run in table["runs"] if run["detector"] == "halfopen" and run["verdict"] != "passed"]
+    assert not wrong
+    assert not of(table, "halfopen", "missed", "false_reap")
+
+
+def test_after_halfopen_no_orphan_stays(table: dict[str, Any]) -> None:
+    assert not [run for run in table["runs"] if run["detector"] == "halfopen" and run["orphan_bytes"]]
+
+
+def test_halfopen_beats_every_other(table: dict[str, Any]) -> None:
+    errors = {detector: len(of(table, detector, "missed", "false_reap")) for detector in table["detectors"]}
+    assert errors.pop("halfopen") == 0
+    assert all(count > 0 for count in errors.values()), errors
