@@ -102,6 +102,13 @@ class PodSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """The pod closes the session (RFC 6455, section 7.1.2) so long after its start."""
     tls: bool = False
     """Whether it speaks TLS (wss://)."""
+    required: bool = False
+    """Whether the size and pace of its slices are what the scenario is about, and not only cheap."""
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether the scenario is none with a server that knows nothing of this."""
+        return self.required or self.tls or self.quiet_after is not None or self.session_limit is not None
 
     def __post_init__(self) -> None:
         """Refuse what is no stream; raises ValueError."""
@@ -147,7 +154,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def needs_pod(self) -> bool:
         """Whether it asks for what only the built-in pod can do."""
-        asked = self.pod != PodSpec() or self.detector is not None
+        asked = self.pod.is_needed or self.detector is not None
         return asked or any(getattr(step.module, "NEEDS_POD", False) for step in self.steps)
 
     @property

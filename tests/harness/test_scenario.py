@@ -58,6 +58,9 @@ def test_what_is_asked_of_the_pod_may_be_written_in_grace_and_is_asked_of_no_oth
         slice_size=Size(100), quiet_after=Expression("4s"), quiet_for=Expression("2 * grace")
     )
     assert scenario.needs_pod
+    paced = GOOD.replace("[expect]", '[pod]\nslice_size = "16KiB"\n[expect]')
+    assert not parse(paced, name="x", suite="y", where="x.toml").needs_pod
+    assert parse(paced.replace("[pod]", "[pod]\nrequired = true"), name="x", suite="y", where="x.toml").needs_pod
     assert not parse(GOOD, name="x", suite="y", where="x.toml").needs_pod
 
 
