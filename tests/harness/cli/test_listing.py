@@ -14,7 +14,8 @@ def test_scenarios_are_listed_by_suite() -> None:
         "pod_5090  frozen         dead   reaped    Frozen client",
         "pod_5090  paused         alive  kept      Paused client",
         "",
-        "detectors: bytes-acked, none",
+        "detectors: ack-stall, bytes-acked, halfopen, none, outq, ping-timeout,",
+        "ping-timeout-90, so-keepalive, so-sndtimeo, tcp-user-timeout",
     ]
 
 
