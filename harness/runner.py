@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import msgspec
-
+from harness.client_link import ClientLink
 from harness.client_process import ClientProcess, client
 from harness.edge._running import proxy
 from harness.errors import FaultError
@@ -30,7 +29,6 @@ from harness.targets.orders import OrderedServer
 from harness.timeline import Timeline
 from harness.watch import Stop, Watch
 from netns.host import Host
-from netns.impairment import Impairment
 from netns.lab import Lab
 from netns.sockets import Address
 
@@ -141,6 +139,7 @@ class _Run:
         self._router = lab.router("router")
         self._server_host = lab.host("server")
         self._link = lab.link(self._client_host, self._router)
+        self._client_link = ClientLink(self._link, self._client_host, journal, self._random)
         # The first link of each end host leads to the router, if any does: it becomes the host's way out.
         self._edge_host = lab.host("edge") if self._scenario.edge else None
         before = self._edge_host or self._server_host
@@ -149,7 +148,7 @@ class _Run:
 
     def run(self) -> None:
         """From an empty lab to a journal that can be judged."""
-        self._impair()
+        self._client_link.impair(self._scenario.link)
         site = Site(
             host=self._server_host,
             ip=self._to_server.end(self._server_host).ip,
@@ -201,33 +200,6 @@ class _Run:
                 raise FaultError(opened)
             yield its
 
-    def _impair(self) -> None:
-        spec = self._scenario.link
-        for toward, impairment in ((self._client_host, spec.to_client), (self._router, spec.to_server)):
-            self._link.impair(toward, self._seeded(impairment))
-            self._note_link("link", toward)
-            if told := self._link.differences(toward):
-                self._journal.note("lab", "not_as_asked", toward=toward.name, differences=told)
-
-    def _note_link(self, name: str, toward: Host) -> None:
-        """Write down what the kernel says the link does towards a host, and has done (harness.link_proof)."""
-        effect = self._link.does(toward)
-        self._journal.note(
-            "lab",
-            name,
-            toward=toward.name,
-            does=str(effect.impairment),
-            differences=self._link.differences(toward),
-            sent=effect.sent,
-            dropped=effect.dropped,
-        )
-
-    def _seeded(self, impairment: Impairment) -> Impairment:
-        """With a seed of the run's, if it draws random numbers and has none."""
-        if impairment.seed is not None or not impairment.is_random:
-            return impairment
-        return msgspec.structs.replace(impairment, seed=self._random.getrandbits(63))
-
     def _observe(
         self, its: ClientProcess, server: Running, recorder: Recorder, address: Address, client_id: str
     ) -> None:
@@ -243,7 +215,7 @@ class _Run:
             client_host=self._client_host,
             link=self._link,
             note=partial(self._journal.note, "fault"),
-            seeded=self._seeded,
+            seeded=self._client_link.seeded,
             rival=partial(self._rival, server),
             edge=self._scenario.edge.proxy if self._scenario.edge else None,
         )
@@ -255,8 +227,7 @@ class _Run:
                 self._journal.note("lab", "trouble", what=str(error))
                 return
             watch.settle()
-            for toward in (self._client_host, self._router):
-                self._note_link("link_did", toward)
+            self._client_link.note_what_it_did()
             # What follows, from undoing the faults to ending the client, is ours and proves nothing.
             recorder.stop()
             self._journal.seal()
