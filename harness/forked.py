@@ -16,8 +16,8 @@ import msgspec
 from harness import process
 from harness.process import Started
 from harness.zygote import MODULES, Answer, Request
-from netns import _libc
 from netns.errors import LabError
+from netns.forking import adopting
 from netns.host import Host
 
 _MOST = 1 << 10
@@ -84,7 +84,8 @@ class Forks:
         return ForkedProcess(pid, write, read, read_errors)
 
     def _ask(self, request: Request, descriptors: Sequence[int]) -> int:
-        with self._lock, _adopting():
+        # No longer than needed: what a server leaves behind is init's to reap.
+        with self._lock, adopting():
             try:
                 socket.send_fds(self._asking, [msgspec.json.encode(request)], descriptors)
                 packet = self._asking.recv(_MOST)
@@ -128,16 +129,6 @@ def _python(module: str) -> list[str]:
 def _module(command: Sequence[str]) -> str | None:
     """Which module of ours a command runs, as our targets and clients have it run; None for any other command."""
     return next((module for module in MODULES if list(command[: len(_python(module))]) == _python(module)), None)
-
-
-@contextlib.contextmanager
-def _adopting() -> Iterator[None]:
-    """Be the parent of those who lose theirs, no longer than needed: what a server leaves behind is init's to reap."""
-    _libc.adopt_orphans(True)
-    try:
-        yield
-    finally:
-        _libc.adopt_orphans(False)
 
 
 def _pipe(theirs: contextlib.ExitStack, ours: contextlib.ExitStack, *, ours_writes: bool) -> tuple[int, IO[bytes]]:

@@ -5,8 +5,8 @@ is free, it is most of the price. SOCKET is the number of a descriptor: a socket
 process (Request, with its descriptors) and is answered by one (Answer); its end is the end. See harness.forked for the
 other side.
 
-A process asked for is no child of this one but, this one's child between them having ended, of the asker, who must be
-a subreaper meanwhile (prctl(2), PR_SET_CHILD_SUBREAPER): so it waits for it, and is told of its stops, as for its own.
+A process asked for is no child of this one but of the asker, who adopts it (netns.forking): so it waits for it, and is
+told of its stops, as of its own.
 """
 
 from __future__ import annotations
@@ -23,13 +23,15 @@ import msgspec
 
 from harness import clients, plugins
 from harness.pod import detectors
-from netns import _libc
+from netns.forking import fork_away
 
 MODULES = ("harness.pod", "harness.clients")
 """What can be asked for: packages that ``python -m`` runs, whose ``__main__`` has a function ``main``."""
 #: The most descriptors that come with one request; the kernel takes 253 (SCM_MAX_FD, unix(7)).
 _MOST_DESCRIPTORS = 64
 _MOST = 1 << 16
+#: Where among the descriptors the network namespace's is.
+_NAMESPACE = 3
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -59,11 +61,18 @@ def main(asked: socket.socket) -> int:
         if not packet:
             return 0
         request = msgspec.json.decode(packet, type=Request)
-        answer = _fork_twice(asked, descriptors)
-        if answer is None:
-            sys.argv[1:] = request.arguments
-            code: int | None = mains[request.module]()
-            return code or 0
+        try:
+            answer = Answer(pid=fork_away(descriptors[_NAMESPACE]))
+        except OSError as error:
+            answer = Answer(error=error.errno or 0)
+        else:
+            if not answer.pid:
+                # Whoever holds the socket open hides the end of the zygote from the asker.
+                asked.close()
+                _become(descriptors)
+                sys.argv[1:] = request.arguments
+                code: int | None = mains[request.module]()
+                return code or 0
         for descriptor in descriptors:
             os.close(descriptor)
         asked.send(msgspec.json.encode(answer))
@@ -77,36 +86,12 @@ def _import_plugins() -> None:
                 plugins.load(package, name, noun)
 
 
-def _fork_twice(asked: socket.socket, descriptors: Sequence[int]) -> Answer | None:
-    """Have a process that is not our child; None in that process itself."""
-    hear, tell = os.pipe()
-    between = os.fork()
-    if between:
-        os.close(tell)
-        # Its session is made before it tells its id: from then on its group can be killed.
-        with os.fdopen(hear, "rb") as answers:
-            told = answers.read()
-        os.waitpid(between, 0)
-        return msgspec.json.decode(told, type=Answer)
-    try:
-        os.close(hear)
-        standard, namespace = descriptors[:3], descriptors[3]
-        _libc.setns(namespace, _libc.CLONE_NEWNET)
-        if os.fork():
-            os._exit(0)
-        os.setsid()
-        # Whoever holds the socket open hides the end of the zygote from the asker.
-        asked.close()
-        for number, descriptor in enumerate(standard):
-            os.dup2(descriptor, number)
-            os.close(descriptor)
-        os.close(namespace)
-    except OSError as error:
-        os.write(tell, msgspec.json.encode(Answer(error=error.errno or 0)))
-        os._exit(1)
-    os.write(tell, msgspec.json.encode(Answer(os.getpid())))
-    os.close(tell)
-    return None
+def _become(descriptors: Sequence[int]) -> None:
+    """Take standard input, output and error from the first three of them; the fourth has done its part."""
+    for number, descriptor in enumerate(descriptors[:3]):
+        os.dup2(descriptor, number)
+    for descriptor in descriptors[: _NAMESPACE + 1]:
+        os.close(descriptor)
 
 
 if __name__ == "__main__":
