@@ -17,13 +17,16 @@ import importlib
 import os
 import socket
 import sys
-from collections.abc import Sequence
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 import msgspec
 
 from harness import clients, plugins
 from harness.pod import detectors
-from netns.forking import fork_away
+from netns.forking import exit_code_of, flush, fork_away
 
 MODULES = ("harness.pod", "harness.clients")
 """What can be asked for: packages that ``python -m`` runs, whose ``__main__`` has a function ``main``."""
@@ -50,7 +53,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 def main(asked: socket.socket) -> int:
-    """Answer requests until there are no more; in each process forked, be that process. Gives the exit code."""
+    """Answer requests until there are no more, which gives 0; in each process forked, be that process."""
     mains = {module: importlib.import_module(f"{module}.__main__").main for module in MODULES}
     _import_plugins()
     # A collection would write to every object, and so copy every page in every process.
@@ -71,8 +74,7 @@ def main(asked: socket.socket) -> int:
                 asked.close()
                 _become(descriptors)
                 sys.argv[1:] = request.arguments
-                code: int | None = mains[request.module]()
-                return code or 0
+                _run(mains[request.module])
         for descriptor in descriptors:
             os.close(descriptor)
         asked.send(msgspec.json.encode(answer))
@@ -92,6 +94,25 @@ def _become(descriptors: Sequence[int]) -> None:
         os.dup2(descriptor, number)
     for descriptor in descriptors[: _NAMESPACE + 1]:
         os.close(descriptor)
+
+
+def _run(main_of_it: Callable[[], int | None]) -> NoReturn:
+    """Be a process from its first line to its last, which ends as others do, but is not taken apart.
+
+    To free each object is to write to it, which would copy every page. What is registered with atexit is not run.
+    """
+    code: int | None = 1
+    try:
+        code = main_of_it()
+    except SystemExit as leaving:
+        code = exit_code_of(leaving)
+    except Exception:  # noqa: BLE001 (nobody is above)
+        traceback.print_exc()
+    for thread in threading.enumerate():
+        if not thread.daemon and thread is not threading.current_thread():
+            thread.join()
+    flush()
+    os._exit(code or 0)
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ def run_worker(work: Callable[[], int]) -> NoReturn:
     except KeyboardInterrupt:
         code = 130
     except SystemExit as leaving:
-        code = _exit_code_of(leaving)
+        code = exit_code_of(leaving)
     except BaseException:  # noqa: BLE001 (there is nobody above to raise it to)
         traceback.print_exc()
     finally:
@@ -66,7 +66,7 @@ def run_worker(work: Callable[[], int]) -> NoReturn:
         os._exit(code)
 
 
-def _exit_code_of(leaving: SystemExit) -> int:
+def exit_code_of(leaving: SystemExit) -> int:
     """What the interpreter makes of it (sys.exit): nothing is success, a text is said and is failure."""
     if leaving.code is None or isinstance(leaving.code, int):
         return leaving.code or 0
