@@ -9,7 +9,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import IO
+from typing import IO, Protocol
 
 from netns.host import Host
 
@@ -21,14 +21,50 @@ _PATIENCE = 5.0
 OnLine = Callable[[str], None]
 
 
+class Started(Protocol):
+    """What was started, in a session of its own: as of subprocess.Popen, with pipes."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id; it is a child of this process."""
+        ...
+
+    @property
+    def stdin(self) -> IO[bytes] | None:
+        """What it reads."""
+        ...
+
+    @property
+    def stdout(self) -> IO[bytes] | None:
+        """What it prints."""
+        ...
+
+    @property
+    def stderr(self) -> IO[bytes] | None:
+        """What it prints of its troubles."""
+        ...
+
+    def poll(self) -> int | None:
+        """The exit code (negative: the signal that killed it), None while it runs."""
+        ...
+
+    def wait(self) -> int:
+        """Wait for its end; gives the exit code."""
+        ...
+
+
+#: Starts a command in a host, with hosts to keep open; raises OSError.
+Start = Callable[[Host, Sequence[str], Sequence[Host]], Started]
+
+
 class Process:
     """One running command and those it started, in a session of their own."""
 
-    def __init__(self, popen: subprocess.Popen[bytes], on_line: OnLine) -> None:
-        self._popen = popen
+    def __init__(self, started: Started, on_line: OnLine) -> None:
+        self._started = started
         self._on_line = on_line
         self._tail: collections.deque[str] = collections.deque(maxlen=_KEPT_LINES)
-        streams = [stream for stream in (popen.stdout, popen.stderr) if stream is not None]
+        streams = [stream for stream in (started.stdout, started.stderr) if stream is not None]
         self._readers = [threading.Thread(target=self._read, args=(s,), daemon=True) for s in streams]
         for reader in self._readers:
             reader.start()
@@ -36,12 +72,12 @@ class Process:
     @property
     def pid(self) -> int:
         """The process id of the command itself."""
-        return self._popen.pid
+        return self._started.pid
 
     @property
     def exit_code(self) -> int | None:
         """The exit code (negative: the signal that killed it), None while it runs."""
-        return self._popen.poll()
+        return self._started.poll()
 
     def tail(self) -> str:
         """The last line with anything on it that it printed; for errors."""
@@ -49,13 +85,13 @@ class Process:
 
     def write(self, text: str) -> None:
         """Write to its standard input; a process that is gone is told nothing."""
-        assert self._popen.stdin is not None
+        assert self._started.stdin is not None
         with contextlib.suppress(BrokenPipeError):
-            self._popen.stdin.write(text.encode())
-            self._popen.stdin.flush()
+            self._started.stdin.write(text.encode())
+            self._started.stdin.flush()
 
     def _read(self, stream: IO[bytes]) -> None:
-        is_output = stream is self._popen.stdout
+        is_output = stream is self._started.stdout
         with stream:
             while raw := stream.readline(_LONGEST_LINE):
                 line = raw.decode(errors="replace").rstrip("\n")
@@ -69,13 +105,39 @@ class Process:
         Children that left the session die with the lab's pid namespace.
         """
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._popen.pid, signal.SIGKILL)
-        self._popen.wait()
+            os.killpg(self._started.pid, signal.SIGKILL)
+        self._started.wait()
         for reader in self._readers:
             reader.join(_PATIENCE)
-        if self._popen.stdin is not None:
+        if self._started.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
-                self._popen.stdin.close()
+                self._started.stdin.close()
+
+
+def by_exec(host: Host, command: Sequence[str], keep_open: Sequence[Host]) -> Started:
+    """Start any command; raises OSError."""
+    return host.spawn(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        pass_fds=[other.fileno() for other in keep_open],
+    )
+
+
+#: The program's, not each lab's: there is one way to start processes that fits where the program runs.
+_start: Start = by_exec
+
+
+@contextlib.contextmanager
+def started_by(start: Start) -> Iterator[None]:
+    """Have all processes started by ``start`` until the context is left."""
+    global _start  # noqa: PLW0603
+    before, _start = _start, start
+    try:
+        yield
+    finally:
+        _start = before
 
 
 @contextlib.contextmanager
@@ -88,14 +150,7 @@ def running(
     namespaces would otherwise go first when everything is killed at once, and with them the way for
     the resets that end the connections on the other side.
     """
-    popen = host.spawn(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        pass_fds=[other.fileno() for other in keep_open],
-    )
-    process = Process(popen, on_line)
+    process = Process(_start(host, command, keep_open), on_line)
     try:
         yield process
     finally:

@@ -7,8 +7,10 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NoReturn
+
+from netns import _libc
 
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 #: To be blocked by who calls wait_forwarding, before it forks; run_worker lets them in again.
@@ -56,7 +58,7 @@ def run_worker(work: Callable[[], int]) -> NoReturn:
     except KeyboardInterrupt:
         code = 130
     except SystemExit as leaving:
-        code = _exit_code_of(leaving)
+        code = exit_code_of(leaving)
     except BaseException:  # noqa: BLE001 (there is nobody above to raise it to)
         traceback.print_exc()
     finally:
@@ -64,9 +66,52 @@ def run_worker(work: Callable[[], int]) -> NoReturn:
         os._exit(code)
 
 
-def _exit_code_of(leaving: SystemExit) -> int:
+def exit_code_of(leaving: SystemExit) -> int:
     """What the interpreter makes of it (sys.exit): nothing is success, a text is said and is failure."""
     if leaving.code is None or isinstance(leaving.code, int):
         return leaving.code or 0
     print(leaving.code, file=sys.stderr)
     return 1
+
+
+def fork_away(namespace: int) -> int:
+    """Fork a process that is in a network namespace, in a session of its own, and no child of this one.
+
+    Its parent is the nearest process above that adopts (see :func:`adopting`). ``namespace`` is a descriptor. Like
+    os.fork, gives its id here and 0 there. Raises OSError if it cannot be, here; to be called where there is one
+    thread only.
+    """
+    hear, tell = os.pipe()
+    between = os.fork()
+    if between:
+        os.close(tell)
+        with os.fdopen(hear) as telling:
+            told = telling.read()
+        os.waitpid(between, 0)
+        pid, error = map(int, told.split())
+        if error:
+            raise OSError(error, os.strerror(error))
+        return pid
+    os.close(hear)
+    try:
+        _libc.setns(namespace, _libc.CLONE_NEWNET)
+        if os.fork():
+            os._exit(0)
+        os.setsid()
+    except OSError as error:
+        os.write(tell, f"0 {error.errno}".encode())
+        os._exit(1)
+    # Not before it has its session, so that whoever knows it can kill its group.
+    os.write(tell, f"{os.getpid()} 0".encode())
+    os.close(tell)
+    return 0
+
+
+@contextlib.contextmanager
+def adopting() -> Iterator[None]:
+    """Be the parent of those below who lose theirs, until the context is left (prctl(2), PR_SET_CHILD_SUBREAPER)."""
+    _libc.adopt_orphans(True)
+    try:
+        yield
+    finally:
+        _libc.adopt_orphans(False)

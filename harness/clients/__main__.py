@@ -20,4 +20,5 @@ def main() -> None:
         report("unreachable", why=str(error))
 
 
-main()
+if __name__ == "__main__":
+    main()

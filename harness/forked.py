@@ -1,0 +1,139 @@
+"""Starts the lab's own processes by fork: the side of harness.zygote that asks."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from typing import IO
+
+import msgspec
+
+from harness import process
+from harness.process import Started
+from harness.zygote import MODULES, Answer, Request
+from netns.errors import LabError
+from netns.forking import adopting
+from netns.host import Host
+
+_MOST = 1 << 10
+
+
+class ForkedProcess:
+    """A child of this process that it did not fork itself. Satisfies harness.process.Started."""
+
+    def __init__(self, pid: int, stdin: IO[bytes], stdout: IO[bytes], stderr: IO[bytes]) -> None:
+        self.pid = pid
+        self.stdin = stdin
+        self.stdout = stdout
+        self.stderr = stderr
+        self._exit_code: int | None = None
+        self._waiting = threading.Lock()
+
+    def poll(self) -> int | None:
+        """The exit code (negative: the signal that killed it), None while it runs."""
+        # Who waits for its end meanwhile has the answer soon.
+        if self._exit_code is None and self._waiting.acquire(blocking=False):
+            try:
+                self._reap(os.WNOHANG)
+            finally:
+                self._waiting.release()
+        return self._exit_code
+
+    def wait(self) -> int:
+        """Wait for its end; gives the exit code."""
+        with self._waiting:
+            self._reap(0)
+        assert self._exit_code is not None
+        return self._exit_code
+
+    def _reap(self, options: int) -> None:
+        if self._exit_code is None:
+            pid, status = os.waitpid(self.pid, options)
+            if pid:
+                self._exit_code = os.waitstatus_to_exitcode(status)
+
+
+class Forks:
+    """A zygote, and the starting of processes by it. Methods may be called from any thread."""
+
+    def __init__(self, asking: socket.socket) -> None:
+        self._asking = asking
+        self._lock = threading.Lock()
+
+    def start(self, host: Host, command: Sequence[str], keep_open: Sequence[Host]) -> Started:
+        """Start ``command`` as harness.process.by_exec does, by fork where it is one of ours.
+
+        Raises OSError if it cannot be started, LabError if the zygote is gone.
+        """
+        module = _module(command)
+        if module is None:
+            return process.by_exec(host, command, keep_open)
+        request = Request(module, list(command[len(_python(module)) :]))
+        with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
+            stdin, write = _pipe(theirs, ours, ours_writes=True)
+            stdout, read = _pipe(theirs, ours, ours_writes=False)
+            stderr, read_errors = _pipe(theirs, ours, ours_writes=False)
+            descriptors = [stdin, stdout, stderr, host.fileno(), *(other.fileno() for other in keep_open)]
+            pid = self._ask(request, descriptors)
+            ours.pop_all()
+        return ForkedProcess(pid, write, read, read_errors)
+
+    def _ask(self, request: Request, descriptors: Sequence[int]) -> int:
+        # No longer than needed: what a server leaves behind is init's to reap.
+        with self._lock, adopting():
+            try:
+                socket.send_fds(self._asking, [msgspec.json.encode(request)], descriptors)
+                packet = self._asking.recv(_MOST)
+            except (BrokenPipeError, ConnectionResetError):
+                packet = b""
+        if not packet:
+            raise LabError(
+                f"cannot start {request.module}: the process that forks the lab's own (harness.zygote) ended"
+            )
+        answer = msgspec.json.decode(packet, type=Answer)
+        if answer.error:
+            raise OSError(answer.error, os.strerror(answer.error), request.module)
+        return answer.pid
+
+
+@contextlib.contextmanager
+def forks() -> Iterator[Forks]:
+    """Run a zygote until the context is left; it may still be importing when it is first asked."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours:
+        with theirs:
+            # Pipes, as its processes have: Python looks at what a stream is when it starts.
+            zygote = subprocess.Popen(
+                [sys.executable, "-P", "-m", "harness.zygote", str(theirs.fileno())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                pass_fds=[theirs.fileno()],
+            )
+        with zygote:
+            try:
+                yield Forks(ours)
+            finally:
+                # It may be in the middle of its imports, and has nothing to lose.
+                zygote.kill()
+
+
+def _python(module: str) -> list[str]:
+    return [sys.executable, "-P", "-m", module]
+
+
+def _module(command: Sequence[str]) -> str | None:
+    """Which module of ours a command runs, as our targets and clients have it run; None for any other command."""
+    return next((module for module in MODULES if list(command[: len(_python(module))]) == _python(module)), None)
+
+
+def _pipe(theirs: contextlib.ExitStack, ours: contextlib.ExitStack, *, ours_writes: bool) -> tuple[int, IO[bytes]]:
+    """Their end of a new pipe and our own."""
+    read, write = os.pipe()
+    their_end, our_end = (read, write) if ours_writes else (write, read)
+    theirs.callback(os.close, their_end)
+    return their_end, ours.enter_context(os.fdopen(our_end, "wb" if ours_writes else "rb"))
