@@ -92,7 +92,7 @@ class Watch:
 
 
 class Watcher:
-    """Watches any number of connections from one daemon thread, which starts with the first of them.
+    """Watches any number of connections from one daemon thread, which lives while there are any.
 
     ``grace``, ``poll`` and ``outage`` are in seconds, ``min_rate`` in bytes a second (see :class:`Terms`).
     ``reap`` is how a dead client's connection is ended. With ``bound_rto`` retransmissions of connections
@@ -156,11 +156,18 @@ class Watcher:
         """Watch no longer; may be called again."""
         with self._changed:
             self._turns[watch.turn].pop(watch, None)
+            self._changed.notify()
 
     def _run(self) -> None:
         turn, due = 0, time.monotonic()
         while True:
             with self._changed:
+                if not any(self._turns):
+                    # The next connection starts another. A thread that stays would also take signals that are
+                    # held back in all others.
+                    self._thread = None
+                    self._urgent.clear()
+                    return
                 turn, due = self._await(turn, due)
             now = time.monotonic()
             while self._urgent and self._urgent[0][0] <= now:
@@ -175,9 +182,7 @@ class Watcher:
 
     def _await(self, turn: int, due: float) -> tuple[int, float]:
         """Wait, with the condition held, until something is to be looked at; gives the next turn and its time."""
-        while True:
-            while not any(self._turns):
-                self._changed.wait()
+        while any(self._turns):
             now = time.monotonic()
             if due < now - self._step * _TURNS:  # nobody was there, or the whole server stood still
                 due = now
@@ -188,8 +193,9 @@ class Watcher:
             if self._urgent:
                 until = min(until, self._urgent[0][0])
             if until <= now:
-                return turn, due
+                break
             self._changed.wait(until - now)
+        return turn, due
 
     def _look(self, watch: Watch) -> None:
         try:

@@ -6,7 +6,6 @@ import contextlib
 import logging
 import socket
 import ssl
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import trustme
 from websockets.sync.server import serve
 
 from harness.pod import liveness
@@ -62,17 +62,10 @@ def _send_all(sock: socket.socket) -> None:
 
 
 @pytest.fixture(scope="module")
-def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+def tls() -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """A server's and a client's context."""
-    folder = tmp_path_factory.mktemp("tls")
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    command += ["-keyout", str(folder / "key"), "-out", str(folder / "cert"), "-subj", "/CN=x", "-days", "1"]
-    try:
-        subprocess.run(command, check=True, capture_output=True)
-    except FileNotFoundError:
-        pytest.skip("openssl is not installed")
     server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    server.load_cert_chain(folder / "cert", folder / "key")
+    trustme.CA().issue_cert("x").configure_cert(server)
     client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
     return server, client
 
@@ -145,13 +138,30 @@ def test_who_answers_is_left_alone_and_who_does_not_ends() -> None:
 
 
 def test_all_connections_share_one_thread() -> None:
-    before = threading.active_count()
+    before = watchers()
     with contextlib.ExitStack() as watching:
         one = Watcher(GRACE, POLL)
         for _ in range(50):
             server, _ = watching.enter_context(connection())
             watching.enter_context(one.watch(server, Heard()))
-        assert threading.active_count() == before + 1
+        assert len(watchers() - before) == 1
+
+
+def test_its_thread_lives_while_there_is_a_connection_and_another_does_so_later() -> None:
+    watcher = Watcher(GRACE, POLL)
+    for _ in range(2):
+        heard, before = Heard(), watchers()
+        with connection() as (server, _client), watcher.watch(server, heard):
+            (thread,) = watchers() - before
+            fill(server)
+            assert heard.called.wait(PATIENCE)
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+
+
+def watchers() -> set[threading.Thread]:
+    """Those of earlier tests may be just ending."""
+    return {thread for thread in threading.enumerate() if thread.name == "watcher"}
 
 
 def test_those_that_are_dead_are_told_apart_from_those_that_are_not() -> None:
