@@ -111,11 +111,15 @@ def longest_silence(samples: Sequence[Sample]) -> float:
     What arrives past a gap is acknowledged selectively (RFC 2018): tcpi_delivered counts it, tcpi_bytes_acked
     stands still until the gap is filled, which takes half a minute on the slowest links.
     """
-    last, longest = samples[0].t, 0.0
-    for before, after in pairwise(samples):
-        if (after.bytes_acked, after.delivered) != (before.bytes_acked, before.delivered):
-            last = after.t
-        longest = max(longest, after.t - last)
+    return _longest_standstill([(s.t, (s.bytes_acked, s.delivered)) for s in samples])
+
+
+def _longest_standstill(told: Sequence[tuple[float, object]]) -> float:
+    """The longest time in which what was told of at these moments did not change."""
+    last, longest = told[0][0], 0.0
+    for (_, before), (t, after) in pairwise(told):
+        last = t if after != before else last
+        longest = max(longest, t - last)
     return longest
 
 
@@ -127,15 +131,21 @@ def peer_acknowledges(seen: Timeline) -> Proof:
         return Proof(False, "the server streamed nothing")
     if not count:
         return Proof(False, "the client's kernel acknowledged nothing")
-    longest = longest_stall(samples)
-    gap = f", at most {show_duration(longest.seconds)} apart" if longest and longest.seconds >= _WORTH_TELLING else ""
     silence = longest_silence(samples)
     if silence > allowed_silence(samples[-1].t - samples[0].t):
         return Proof(
             False,
             f"nothing was acknowledged for {show_duration(silence)}, with {samples[-1].outq} bytes queued",
         )
-    return Proof(True, f"{show_bytes(count)} acknowledged{gap}")
+    return Proof(True, f"{show_bytes(count)} acknowledged{_apart(samples)}")
+
+
+def _apart(samples: Sequence[Sample]) -> str:
+    """How far acknowledgements were apart at most, where that is worth telling."""
+    longest = longest_stall(samples)
+    if longest is None or longest.seconds < _WORTH_TELLING:
+        return ""
+    return f", at most {show_duration(longest.seconds)} apart"
 
 
 def window_closed(seen: Timeline) -> Proof | None:
@@ -193,15 +203,10 @@ def client_reads(seen: Timeline) -> Proof:
     count = acknowledged(samples)
     if not count:
         return Proof(False, "the client's kernel acknowledged nothing")
-    last, silence = told[0][0], 0.0
-    for before, after in pairwise(told):
-        last = after[0] if after[1] != before[1] else last
-        silence = max(silence, after[0] - last)
+    silence = _longest_standstill(told)
     if silence > allowed_silence(told[-1][0] - told[0][0]):
         return Proof(False, f"the client read nothing for {show_duration(silence)}")
-    longest = longest_stall(samples)
-    gap = f", at most {show_duration(longest.seconds)} apart" if longest and longest.seconds >= _WORTH_TELLING else ""
-    return Proof(True, f"{show_bytes(count)} acknowledged{gap}")
+    return Proof(True, f"{show_bytes(count)} acknowledged{_apart(samples)}")
 
 
 def all_of(*proofs: Proof) -> Proof:

@@ -46,10 +46,9 @@ def test_the_network_knows_nothing_of_websockets(path: Path) -> None:
 def test_only_the_network_talks_to_the_kernel(path: Path) -> None:
     kernel = {"pyroute2", "ctypes", "fcntl"}
     used = {name.split(".")[0] for name in imported(path)} & kernel
-    # The pod is under test: it asks of its own sockets and starves its own interpreter. Doctor explains refusals.
+    # The pod is under test: it asks of its own socket and starves its own interpreter. Doctor explains refusals.
     exempt = {
         "harness/pod/watchdog.py": {"fcntl"},
-        "harness/pod/asking.py": {"fcntl"},
         "harness/pod/control.py": {"ctypes"},
         "harness/cli/doctor.py": {"pyroute2"},
     }

@@ -13,7 +13,8 @@ from typing import TypeVar, get_args
 from harness import plugins
 from harness.errors import InputError
 from harness.pod import control, detectors
-from harness.pod.detectors._seam import DEFAULT_MIN_RATE, Settings
+from harness.pod.detectors._seam import Settings
+from harness.pod.liveness.rule import DEFAULT_MIN_RATE
 from harness.pod.server import Pod, run
 from harness.pod.stream import SLICE_BYTES, SLICE_INTERVAL, Stream
 from harness.pod.watchdog import DEFAULT_POLL, GRACE_VARIABLE, Reap, grace_from_environment

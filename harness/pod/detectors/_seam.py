@@ -8,9 +8,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from harness.pod.liveness.rule import DEFAULT_MIN_RATE
 from harness.pod.watchdog import Death, Reap
-
-DEFAULT_MIN_RATE = 64 * 1024.0
 
 
 @dataclass(frozen=True, slots=True)

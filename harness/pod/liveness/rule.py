@@ -56,13 +56,13 @@ class Terms:
     min_rate: float = DEFAULT_MIN_RATE
     """Bytes a second that a live application reads at least. One that is frozen and one that reads a byte a
     minute cannot be told apart from here, so the line is drawn by this."""
-    outage: float = math.nan
+    outage: float | None = None
     """Seconds of darkness that are always survived; a grace and a half if not given."""
 
     @property
     def longest_outage(self) -> float:
         """The outage, given or not."""
-        return _OUTAGE_IN_GRACES * self.grace if math.isnan(self.outage) else self.outage
+        return _OUTAGE_IN_GRACES * self.grace if self.outage is None else self.outage
 
 
 class Rule:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Self
 
 from harness.pod.liveness.reading import read
-from harness.pod.liveness.rule import Rule, Terms
+from harness.pod.liveness.rule import DEFAULT_MIN_RATE, Rule, Terms
 from harness.pod.watchdog import Death, Reap, end
 
 _LOG = logging.getLogger("halfopen.liveness")
@@ -104,19 +104,12 @@ class Watcher:
         grace: float,
         poll: float = 2.0,
         *,
-        min_rate: float | None = None,
+        min_rate: float = DEFAULT_MIN_RATE,
         outage: float | None = None,
         reap: Reap = "reset",
         bound_rto: bool = True,
     ) -> None:
-        self.terms = Terms(grace, poll)
-        if min_rate is not None or outage is not None:
-            self.terms = Terms(
-                grace,
-                poll,
-                self.terms.min_rate if min_rate is None else min_rate,
-                math.nan if outage is None else outage,
-            )
+        self.terms = Terms(grace, poll, min_rate, outage)
         self.reap: Reap = reap
         self._rto = bounded_rto(self.terms.longest_outage) if bound_rto else None
         self._step = poll / _TURNS
