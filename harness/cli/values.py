@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import typer
 
@@ -12,15 +14,12 @@ from netns import units
 from netns.errors import UnitError
 from netns.units import ByteRate, Duration, Size
 
+_T = TypeVar("_T")
+
 
 def positive_duration(text: str) -> Duration:
     """A duration that may not be zero; raises typer.BadParameter."""
-    try:
-        seconds = units.duration(text)
-    except UnitError as error:
-        raise typer.BadParameter(str(error)) from None
-    if not seconds:
-        raise typer.BadParameter(f"must be more than nothing: got {text!r}")
+    seconds = _positive(units.duration, text)
     if seconds > units.LONGEST:
         raise typer.BadParameter(f"must be at most {units.show_duration(units.LONGEST)}: got {text!r}")
     return seconds
@@ -28,13 +27,21 @@ def positive_duration(text: str) -> Duration:
 
 def positive_rate(text: str) -> ByteRate:
     """A rate of bytes that may not be zero; raises typer.BadParameter."""
+    return _positive(units.byte_rate, text)
+
+
+def _positive(parse: Callable[[object], _T], text: str) -> _T:
+    found = _read(parse, text)
+    if not found:
+        raise typer.BadParameter(f"must be more than nothing: got {text!r}")
+    return found
+
+
+def _read(parse: Callable[[object], _T], text: str) -> _T:
     try:
-        rate = units.byte_rate(text)
+        return parse(text)
     except UnitError as error:
         raise typer.BadParameter(str(error)) from None
-    if not rate:
-        raise typer.BadParameter(f"must be more than nothing: got {text!r}")
-    return rate
 
 
 class ReapBy(enum.StrEnum):
@@ -52,10 +59,7 @@ _LEAST_MEMORY, _MOST_MEMORY = 128 << 20, 64 << 30
 
 def memory(text: str) -> Size:
     """A guest's memory; raises typer.BadParameter."""
-    try:
-        found = units.size(text)
-    except UnitError as error:
-        raise typer.BadParameter(str(error)) from None
+    found = _read(units.size, text)
     if not _LEAST_MEMORY <= found <= _MOST_MEMORY:
         raise typer.BadParameter(f"must be between {_LEAST_MEMORY >> 20}MiB and {_MOST_MEMORY >> 20}MiB: got {text!r}")
     return found
