@@ -9,7 +9,8 @@ from harness.edge._running import find_program
 from harness.errors import InputError
 from harness.judge import Terms
 from harness.runner import Job
-from harness.scenario import Scenario
+from harness.scenario import Edge, Scenario
+from harness.target_spec import TargetSpec
 from harness.targets.command import CommandTarget
 from harness.targets.pod import Knobs, PodTarget
 
@@ -23,9 +24,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     grace: float
     poll: float
     names: list[str] = []
-    server: str | None = None
-    path: str = "/"
-    sessions: str | None = None
+    target: TargetSpec = TargetSpec()
+    """The server under test; by itself the pod."""
     detectors: list[str] = []
     """The pod's; none: the scenario's own, or the default. More than one: to be compared."""
     comparing: bool = False
@@ -74,20 +74,32 @@ def left_out(call: Call) -> list[str]:
 
 def _asked(call: Call) -> list[tuple[Scenario, str | None]]:
     """The scenarios that are meant, each with why it cannot be run here; raises InputError if none can."""
-    asked = [(scenario, _hindrance(call, scenario)) for scenario in suites.find(call.names)]
+    call.target.check()
+    asked = [(scenario, _hindrance(call, scenario)) for scenario in _found(call)]
     if all(hindrance is not None for _, hindrance in asked):
         scenario, hindrance = asked[0]
         raise InputError(f"scenario {scenario.name!r} {hindrance}")
     return asked
 
 
+def _found(call: Call) -> list[Scenario]:
+    """The scenarios that are named, with the proxy that was asked for in front of the server in each."""
+    found = suites.find(call.names)
+    if call.target.edge is None:
+        return found
+    edge = Edge(proxy=call.target.edge)
+    return [msgspec.structs.replace(scenario, edge=edge) for scenario in found]
+
+
 def _hindrance(call: Call, scenario: Scenario) -> str | None:
-    if call.server is not None and scenario.detector is not None:
+    if not call.target.is_pod and scenario.detector is not None:
         return f"shows the pod's detector {scenario.detector!r}, not a --server; leave it out, or --server"
     if call.comparing and scenario.detector is not None:
         return f"shows the pod's detector {scenario.detector!r} and compares none; run it with: halfopen run"
-    if call.server is not None and scenario.needs_pod:
+    if not call.target.is_pod and scenario.needs_pod:
         return "asks for what only the pod does, not a --server; leave one out"
+    if scenario.edge is not None and (scenario.pod.tls or call.target.tls):
+        return "has a proxy in front of its server, and those here pass plain text on: it goes without TLS"
     if scenario.edge is not None and find_program(scenario.edge) is None:
         module = scenario.edge.module
         return f"needs {module.PROGRAM}, which is not installed: apt install {module.PACKAGE}"
@@ -95,22 +107,17 @@ def _hindrance(call: Call, scenario: Scenario) -> str | None:
 
 
 def _target(call: Call, scenario: Scenario, detector: str | None) -> PodTarget | CommandTarget:
-    if not call.path.startswith("/"):
+    spec = call.target
+    if spec.is_pod:
+        detector = detector or scenario.detector or DEFAULT_DETECTOR
+        return PodTarget(detector, call.grace, call.poll, spec, scenario.pod, call.knobs)
+    if detector is not None:
+        raise InputError(f"--detector {detector!r} is the pod's; it has no effect on --server, so leave one out")
+    if knobs := call.knobs.arguments():
         raise InputError(
-            f"--path {call.path!r} is no path on a server; write it with a slash in front: {'/' + call.path!r}"
+            f"{knobs[0]} {knobs[1]} is for the pod's detector; it has no effect on --server, so leave one out"
         )
-    if call.server is not None:
-        if detector is not None:
-            raise InputError(f"--detector {detector!r} is the pod's; it has no effect on --server, so leave one out")
-        if knobs := call.knobs.arguments():
-            raise InputError(
-                f"{knobs[0]} {knobs[1]} is for the pod's detector; it has no effect on --server, so leave one out"
-            )
-        return CommandTarget(call.server, call.path, call.sessions)
-    if call.sessions is not None:
-        raise InputError(f"--sessions {call.sessions!r} goes with --server; the pod's own list is asserted anyway")
-    detector = detector or scenario.detector or DEFAULT_DETECTOR
-    return PodTarget(detector, call.grace, call.poll, call.path, scenario.pod, call.knobs)
+    return CommandTarget(spec)
 
 
 def _require_own_labels(todo: list[Job]) -> None:

@@ -10,11 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
+from harness.clients._door import Door
 from harness.clients._machine import AUTOTUNED_FROM
 from harness.journal import Journal
-from harness.process import Process, running
+from harness.process import Process, Program, running
 from harness.scenario import ClientSpec
-from harness.targets.base import Door
 from netns.host import Host
 from netns.sockets import Address
 
@@ -84,8 +86,7 @@ def client(
     if (most := spec.parsed.autotune_to) is not None:
         host.sysctl("net.ipv4.tcp_rmem", f"{_LEAST_BUFFER} {AUTOTUNED_FROM} {most}")
     # -P: a folder called harness where the user happens to be must not stand in for ours.
-    command = [sys.executable, "-P", "-m", "harness.clients", spec.behaviour, json.dumps(spec.options), door.url]
-    if door.authority is not None:
-        command.append(str(door.authority))
-    with running(host, command, on_line, keep_open=keep_open) as process:
+    command = [sys.executable, "-P", "-m", "harness.clients", spec.behaviour, json.dumps(spec.options)]
+    command.append(msgspec.json.encode(door).decode())
+    with running(host, Program(command), on_line, keep_open=keep_open) as process:
         yield ClientProcess(process, journal, kind)

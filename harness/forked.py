@@ -14,7 +14,7 @@ from typing import IO
 import msgspec
 
 from harness import process
-from harness.process import Started
+from harness.process import Program, Started
 from harness.zygote import MODULES, Answer, Request
 from netns.errors import LabError
 from netns.forking import adopting
@@ -65,15 +65,16 @@ class Forks:
         self._asking = asking
         self._lock = threading.Lock()
 
-    def start(self, host: Host, command: Sequence[str], keep_open: Sequence[Host]) -> Started:
-        """Start ``command`` as harness.process.by_exec does, by fork where it is one of ours.
+    def start(self, host: Host, program: Program, keep_open: Sequence[Host]) -> Started:
+        """Start ``program`` as harness.process.by_exec does, by fork where it is one of ours.
 
         Raises OSError if it cannot be started, LabError if the zygote is gone.
         """
-        module = _module(command)
+        module = _module(program.words)
         if module is None:
-            return process.by_exec(host, command, keep_open)
-        request = Request(module, list(command[len(_python(module)) :]))
+            return process.by_exec(host, program, keep_open)
+        assert program == Program(program.words), f"nothing of ours is started elsewhere: {program}"
+        request = Request(module, list(program.words[len(_python(module)) :]))
         with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
             stdin, write = _pipe(theirs, ours, ours_writes=True)
             stdout, read = _pipe(theirs, ours, ours_writes=False)

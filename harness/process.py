@@ -8,7 +8,8 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import IO, Protocol
 
 from netns.host import Host
@@ -19,6 +20,17 @@ _LONGEST_LINE = 1 << 16
 _PATIENCE = 5.0
 
 OnLine = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What to run."""
+
+    words: Sequence[str]
+    folder: str | None = None
+    """Where it starts; None: where we are."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """What it finds there beside our own environment."""
 
 
 class Started(Protocol):
@@ -53,8 +65,8 @@ class Started(Protocol):
         ...
 
 
-#: Starts a command in a host, with hosts to keep open; raises OSError.
-Start = Callable[[Host, Sequence[str], Sequence[Host]], Started]
+#: Starts a program in a host, with hosts to keep open; raises OSError.
+Start = Callable[[Host, Program, Sequence[Host]], Started]
 
 
 class Process:
@@ -114,10 +126,12 @@ class Process:
                 self._started.stdin.close()
 
 
-def by_exec(host: Host, command: Sequence[str], keep_open: Sequence[Host]) -> Started:
-    """Start any command; raises OSError."""
+def by_exec(host: Host, program: Program, keep_open: Sequence[Host]) -> Started:
+    """Start any program; raises OSError."""
     return host.spawn(
-        command,
+        program.words,
+        cwd=program.folder,
+        env=os.environ | program.environment if program.environment else None,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -141,16 +155,14 @@ def started_by(start: Start) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def running(
-    host: Host, command: Sequence[str], on_line: OnLine, *, keep_open: Sequence[Host] = ()
-) -> Iterator[Process]:
-    """Run ``command`` in ``host`` until the context is left; raises OSError if it cannot be started.
+def running(host: Host, program: Program, on_line: OnLine, *, keep_open: Sequence[Host] = ()) -> Iterator[Process]:
+    """Run ``program`` in ``host`` until the context is left; raises OSError if it cannot be started.
 
     ``keep_open`` are hosts that must not vanish before the process does: it inherits them. Their
     namespaces would otherwise go first when everything is killed at once, and with them the way for
     the resets that end the connections on the other side.
     """
-    process = Process(_start(host, command, keep_open), on_line)
+    process = Process(_start(host, program, keep_open), on_line)
     try:
         yield process
     finally:

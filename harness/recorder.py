@@ -8,12 +8,18 @@ import threading
 import time
 from collections.abc import Iterator
 
+from harness.evidence import ALIVE_STATES
 from harness.journal import Journal
 from netns.host import Host
 from netns.sockets import Address, DestroyListener, Sample, SocketReader, identity, torn
 
 #: Seconds between samples: 20 Hz.
 INTERVAL = 0.05
+#: While nothing is acknowledged a reap may come at any moment, and is looked for so often, seconds: the kernel
+#: announces no change of state, and a connection with bytes queued outlives it.
+_WATCHFUL = 0.008
+#: What stands still for less is no stall, seconds.
+_STILL = 0.5
 
 
 class Recorder:
@@ -28,6 +34,7 @@ class Recorder:
         self._socket: bytes | None = None
         self._last: Sample | None = None
         self._gone = False
+        self._moved_at = 0.0
         self._stopping = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
@@ -63,6 +70,8 @@ class Recorder:
         if sample is not None:
             self._socket = identity(sample)
             if self._last is None or not torn(sample, self._last):
+                if not _stands_still(sample, self._last):
+                    self._moved_at = sample.t
                 self._last = sample
                 self._journal.sampled(sample)
             return sample.t
@@ -86,14 +95,34 @@ class Recorder:
             return identity(ended) == self._socket
         return self._is_its(ended.remote)
 
+    def _is_stalled(self, now: float) -> bool:
+        return self._last is not None and self._last.state in ALIVE_STATES and now - self._moved_at > _STILL
+
+    def _has_ended(self) -> bool:
+        """Whether the server's side has just ended, by a look at its state alone."""
+        assert self._last is not None
+        return self._reader.state(self._last) not in ALIVE_STATES
+
     def _await_ends(self, until: float, now: float) -> None:
         while now < until:
-            if not select.select([self._destroyed], [], [], until - now)[0]:
-                return
+            is_stalled = self._is_stalled(now)
+            patience = min(_WATCHFUL, until - now) if is_stalled else until - now
+            if not select.select([self._destroyed], [], [], patience)[0]:
+                if not is_stalled or self._has_ended():
+                    return
+                now = time.monotonic()
+                continue
             for last in self._destroyed.read():
                 if self._is_the_session(last):
                     self._journal.note("kernel", "destroyed", at=last.t, state=last.state, outq=last.outq)
             now = time.monotonic()
+
+
+def _stands_still(sample: Sample, before: Sample | None) -> bool:
+    """Whether bytes are queued and none was acknowledged since the sample before."""
+    if before is None or sample.info is None or before.info is None:
+        return False
+    return bool(sample.outq) and sample.info.bytes_acked == before.info.bytes_acked
 
 
 @contextlib.contextmanager

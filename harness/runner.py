@@ -24,7 +24,7 @@ from harness.judge import Terms, Verdict, due, hold, judge
 from harness.recorder import Recorder, recording
 from harness.run_view import RunView
 from harness.scenario import Scenario, Step
-from harness.targets.base import Running, Site, Target
+from harness.targets.base import Caller, Running, Site, Target
 from harness.targets.orders import OrderedServer
 from harness.timeline import Timeline
 from harness.watch import Stop, Watch
@@ -172,7 +172,7 @@ class _Run:
                 if isinstance(opened, str):
                     self._journal.note("lab", "trouble", what=opened)
                     return
-                self._observe(its, server, recorder, opened, client_id)
+                self._observe(its, server, recorder, Caller(client_id, self._seen_from(opened)))
 
     @property
     def _hosts_between(self) -> tuple[Host, ...]:
@@ -200,15 +200,18 @@ class _Run:
                 raise FaultError(opened)
             yield its
 
-    def _observe(
-        self, its: ClientProcess, server: Running, recorder: Recorder, address: Address, client_id: str
-    ) -> None:
+    def _seen_from(self, address: Address) -> tuple[Address, ...]:
+        """From where the client at ``address`` reaches the server: behind an edge the edge's own, at any port."""
+        if self._edge_host is None:
+            return (address,)
+        return (Address(self._to_server.end(self._edge_host).ip, 0), address)
+
+    def _observe(self, its: ClientProcess, server: Running, recorder: Recorder, caller: Caller) -> None:
         connected = self._journal.find("client", "opened")
         assert connected is not None
         self._journal.start = connected.t
-        # What the server sees is the edge's connection, from whatever port.
-        recorder.follow(Address(self._to_server.end(self._edge_host).ip, 0) if self._edge_host else address)
-        watch = Watch(self._journal, its, server, client_id, self._view, self._stop)
+        recorder.follow(caller.addresses[0])
+        watch = Watch(self._journal, its, server, caller, self._view, self._stop)
         scene = Scene(
             client=its,
             server=OrderedServer(server, self._journal),

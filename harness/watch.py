@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from harness.client_process import ClientProcess
 from harness.journal import Journal
 from harness.run_view import RunView
-from harness.targets.base import ANSWER_WITHIN, Running
+from harness.targets.base import ANSWER_WITHIN, Caller, Running
 
 #: Between questions to a target, seconds: until its list shows the session, and after.
 _ASK_UNTIL_LISTED = 1.0
@@ -42,14 +42,14 @@ class Watch:
         journal: Journal,
         its: ClientProcess,
         server: Running,
-        client_id: str,
+        caller: Caller,
         view: RunView,
         stop: Stop,
     ) -> None:
         self._journal = journal
         self._client = its
         self._server = server
-        self._client_id = client_id
+        self._caller = caller
         self._view = view
         self._stop = stop
         self._ask_at = 0.0
@@ -75,7 +75,7 @@ class Watch:
 
     def _ask(self) -> dict[str, object]:
         status = self._server.status()
-        listed = self._server.session_listed(status, self._client_id)
+        listed = self._server.session_listed(status, self._caller)
         data = status.as_data() | ({} if listed is None else {"listed": listed})
         if data:
             self._journal.note("registry", "status", **data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -94,6 +95,24 @@ class Host:
         with self.entered():
             return subprocess.Popen(command, start_new_session=True, **options)
 
+    def processes(self) -> list[int]:
+        """The ids of the processes in the host, but for this one; none where /proc shows another pid namespace."""
+        if Path("/proc/self").readlink() != Path(str(os.getpid())):
+            return []
+        its = os.fstat(self._fd).st_ino
+        numbers = (int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit())
+        return [pid for pid in numbers if pid != os.getpid() and _namespace_of(pid) == its]
+
+    def kill_all(self) -> None:
+        """End every process in the host (SIGKILL), whatever it did to get away from those that started it.
+
+        Again and again until there is none, since what is ended last may have started another.
+        """
+        while pids := self.processes():
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
     def connect(self, address: tuple[str, int], timeout: float) -> socket.socket:
         """A TCP connection made from inside the host; ``timeout`` in seconds; raises OSError."""
         with self.entered():
@@ -118,6 +137,14 @@ class Host:
             for sample in reader.connections():
                 with contextlib.suppress(UnsupportedError):
                     reader.destroy(sample)
+
+
+def _namespace_of(pid: int) -> int | None:
+    """The inode of a process's network namespace (namespaces(7)); None for one that is gone, or a zombie."""
+    try:
+        return Path(f"/proc/{pid}/ns/net").stat().st_ino
+    except OSError:
+        return None
 
 
 def _unshare(name: str) -> None:

@@ -122,12 +122,21 @@ class SocketReader:
 
         By its addresses and cookie (net/ipv4/inet_diag.c, inet_diag_find_one_icsk).
         """
-        head = _REQUEST.pack(sample.raw[0], socket.IPPROTO_TCP, _WITH_INFO, _CONNECTIONS)
+        body = self._look_up(sample, _WITH_INFO)
+        found = None if body is None else _unpack(body, time.monotonic())
+        return found if found is not None and found.info is not None else None
+
+    def state(self, sample: Sample) -> str | None:
+        """The state of the same socket, at a tenth of the cost of all the rest; None if it is no more."""
+        body = self._look_up(sample, 0)
+        return None if body is None else tcp_info.state_name(body[1])
+
+    def _look_up(self, sample: Sample, extensions: int) -> memoryview | None:
+        head = _REQUEST.pack(sample.raw[0], socket.IPPROTO_TCP, extensions, _CONNECTIONS)
         self._sock.send(netlink.message(_SOCK_DIAG_BY_FAMILY, 0, head + sample.raw[4:_TAIL_AT]))
         kind, body = next(netlink.messages(memoryview(self._sock.recv(1 << 16))))
         if kind != netlink.NLMSG_ERROR:
-            found = _unpack(body, time.monotonic())
-            return found if found.info is not None else None
+            return body
         try:
             netlink.raise_for_error(body, "sock_diag")
         except OSError as error:

@@ -35,6 +35,20 @@ from harness.cli.options import (
     seed_or_random,
 )
 from harness.cli.surroundings import Clock, Kernel
+from harness.cli.target_options import (
+    EdgeOption,
+    Headers,
+    Send,
+    Server,
+    Sessions,
+    SessionsField,
+    SessionsPointer,
+    Subprotocols,
+    TargetFile,
+    Tls,
+    UrlPath,
+    described,
+)
 from harness.results import Conditions
 from harness.run_view import RunView
 from harness.runner import Done
@@ -47,15 +61,17 @@ Names = Annotated[
 
 def run(
     names: Names = None,
-    server: Annotated[
-        str | None,
-        typer.Option(metavar="CMD", help="Test this command instead of the pod; {host} and {port} are filled in."),
-    ] = None,
-    path: Annotated[str, typer.Option(help="WebSocket path the clients ask for.")] = "/",
-    sessions: Annotated[
-        str | None,
-        typer.Option(metavar="PATH", help="HTTP path of the server's own session list, asserted too."),
-    ] = None,
+    server: Server = None,
+    target: TargetFile = None,
+    path: UrlPath = None,
+    subprotocol: Subprotocols = None,
+    header: Headers = None,
+    send: Send = None,
+    sessions: Sessions = None,
+    sessions_pointer: SessionsPointer = None,
+    sessions_field: SessionsField = None,
+    tls: Tls = None,
+    edge: EdgeOption = None,
     detector: Annotated[
         str | None, typer.Option(metavar="NAME", help=f"The pod's detector (default: {DEFAULT_DETECTOR}).")
     ] = None,
@@ -81,9 +97,19 @@ def run(
         grace=float(grace),
         poll=float(poll),
         names=names or [],
-        server=server,
-        path=path,
-        sessions=sessions,
+        target=described(
+            target,
+            header,
+            server=server,
+            path=path,
+            subprotocols=subprotocol,
+            send=send,
+            sessions=sessions,
+            sessions_pointer=sessions_pointer,
+            sessions_field=sessions_field,
+            tls=tls,
+            edge=edge,
+        ),
         detectors=[] if detector is None else [detector],
         knobs=knobs(reap, min_rate, outage),
         hold=None if hold is None else float(hold),

@@ -17,8 +17,10 @@ from websockets.client import ClientProtocol
 from websockets.frames import Close, Frame, Opcode
 from websockets.http11 import Response
 from websockets.protocol import State
+from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
+from harness.clients._door import Door
 from netns.units import Size
 
 #: A client tells how far it is this often, seconds.
@@ -74,12 +76,13 @@ def report(name: str, **data: object) -> None:
 class Machine:
     """Connects, then reads and acknowledges as the behaviour says, until one side ends it."""
 
-    def __init__(self, behaviour: Behaviour, options: ClientOptions, url: str, authority: str | None = None) -> None:
-        """``authority``: for wss://, a file with the certificate that the server's must descend from."""
+    def __init__(self, behaviour: Behaviour, options: ClientOptions, door: Door) -> None:
         self._behaviour = behaviour
-        self._uri = parse_uri(url)
-        self._protocol = ClientProtocol(self._uri, max_size=None)
-        self._sock = self._connect(options, authority)
+        self._door = door
+        self._uri = parse_uri(door.url)
+        offered = [Subprotocol(name) for name in door.subprotocols]
+        self._protocol = ClientProtocol(self._uri, subprotocols=offered or None, max_size=None)
+        self._sock = self._connect(options, door.authority)
         self._read = 0
         self._received = 0
         self._acknowledged = 0
@@ -106,6 +109,9 @@ class Machine:
             return
         report("opened")
         self._sock.setblocking(False)
+        for text in self._door.send:
+            self._protocol.send_text(text.encode())
+        self._flush()
         os.set_blocking(sys.stdin.fileno(), False)
         self._selector.register(sys.stdin, selectors.EVENT_READ, self._obey)
         try:
@@ -118,7 +124,12 @@ class Machine:
             report("ended", how="closed", code=close, received=self._received)
 
     def _shake_hands(self) -> bool:
-        self._protocol.send_request(self._protocol.connect())
+        request = self._protocol.connect()
+        for name, value in self._door.headers.items():
+            # A user's own replaces what would be sent: Origin, User-Agent.
+            request.headers.pop(name, None)
+            request.headers[name] = value
+        self._protocol.send_request(request)
         self._flush()
         while self._protocol.state is State.CONNECTING and not self._protocol.handshake_exc:
             data = self._sock.recv(_RECV_SIZE)
@@ -184,19 +195,27 @@ class Machine:
         for event in self._protocol.events_received():
             if isinstance(event, Frame) and event.opcode in (Opcode.BINARY, Opcode.TEXT, Opcode.CONT):
                 self._received += len(event.data)
+                self._reply(event)
             elif isinstance(event, Frame) and event.opcode is Opcode.CLOSE and not self._closing:
                 self._closing = True
                 report("close_received", code=Close.parse(event.data).code)
             elif isinstance(event, Response):
                 report("accepted", status=event.status_code)
 
+    def _reply(self, frame: Frame) -> None:
+        """Answer what the application's own heartbeat asks; none of them comes in fragments."""
+        if frame.opcode is Opcode.TEXT and frame.fin and not self._closing:
+            answer = self._door.replies.get(bytes(frame.data).decode(errors="replace"))
+            if answer is not None:
+                self._protocol.send_text(answer.encode())
+
     def _acknowledge(self) -> None:
         count = self._behaviour.acknowledgement(self._received)
         if count is None or count == self._acknowledged:
             return
         self._acknowledged = count
-        message = {"type": "params", "slice_bytes_rx": count}
-        self._protocol.send_text(json.dumps(message).encode())
+        if self._door.acknowledge:
+            self._protocol.send_text(self._door.acknowledge.replace("{bytes}", str(count)).encode())
 
     def _obey(self) -> None:
         """Carry out what the harness says on stdin."""

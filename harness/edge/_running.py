@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness.errors import TargetError
 from harness.journal import Journal
-from harness.process import Process, running
+from harness.process import Process, Program, running
 from harness.scenario import Edge
 from netns.host import Host
 from netns.sockets import Address
@@ -42,7 +42,7 @@ def proxy(
         file = Path(folder, "config")
         file.write_text(edge.module.config(listen, upstream, Path(folder)))
         command = edge.module.command(find_program(edge) or edge.module.PROGRAM, file)
-        with running(host, command, on_line, keep_open=keep_open) as process:
+        with running(host, Program(command), on_line, keep_open=keep_open) as process:
             _await_listening(edge, host, listen, process)
             yield
 

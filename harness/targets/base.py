@@ -10,16 +10,17 @@ import ssl
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
+from harness.clients._door import Door
 from harness.errors import TargetError
 from harness.journal import Journal
-from harness.process import OnLine, Process, running
+from harness.process import OnLine, Process, Program, running
+from harness.target_spec import TargetSpec
 from netns.host import Host
-from netns.sockets import SocketReader
+from netns.sockets import Address, SocketReader
 
 _STEP = 0.02
 ANSWER_WITHIN = 2.0
@@ -42,18 +43,23 @@ class Site:
     """Where clients connect if it is not the server itself: the address of the proxy before it, on the same port."""
 
     @property
+    def public_ip(self) -> str:
+        """The address that clients connect to."""
+        return self.edge_ip or self.ip
+
+    @property
     def public(self) -> str:
         """The address and port that clients connect to, as in a URL."""
-        return f"{self.edge_ip or self.ip}:{self.port}"
+        return f"{self.public_ip}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
-    """Where a client connects."""
+class Caller:
+    """A client, as a server's list of sessions may name it."""
 
-    url: str
-    authority: Path | None = None
-    """A file with the certificate of the authority that it trusts; None where there is no TLS."""
+    client_id: str
+    addresses: tuple[Address, ...]
+    """From where it, or the proxy in between, reached the server; port 0 is any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,20 @@ def with_query(url: str, query: str) -> str:
     return f"{url}{'&' if '?' in url else '?'}{query}" if query else url
 
 
+def door_of(spec: TargetSpec, url: str, authority: str | None = None) -> Door:
+    """The door at ``url`` to the server that a user described."""
+    said = {} if spec.acknowledge is None else {"acknowledge": spec.acknowledge}
+    return Door(
+        url=url,
+        authority=authority,
+        subprotocols=spec.subprotocols,
+        headers=spec.headers,
+        send=spec.send,
+        replies=spec.replies,
+        **said,
+    )
+
+
 class Running(Protocol):
     """A target that listens."""
 
@@ -104,8 +124,8 @@ class Running(Protocol):
         """Give it an order (harness.pod.control); raises FaultError if it takes none."""
         ...
 
-    def session_listed(self, status: Status, client_id: str) -> bool | None:
-        """Whether the status lists this client's session; None if it lists none at all."""
+    def session_listed(self, status: Status, caller: Caller) -> bool | None:
+        """Whether the status lists this client's session; None if the server keeps no list."""
         ...
 
 
@@ -130,17 +150,17 @@ class Target(Protocol):
 
 
 @contextlib.contextmanager
-def listening(site: Site, command: Sequence[str], on_line: OnLine) -> Iterator[Process]:
-    """Run ``command`` and wait until something listens on the site's port; raises TargetError."""
-    shown = " ".join(command)
+def listening(site: Site, program: Program, on_line: OnLine) -> Iterator[Process]:
+    """Run ``program`` and wait until something listens on the site's port; raises TargetError."""
+    shown = " ".join(program.words)
     with contextlib.ExitStack() as until_done:
         try:
-            process = until_done.enter_context(running(site.host, command, on_line, keep_open=site.keep_open))
+            process = until_done.enter_context(running(site.host, program, on_line, keep_open=site.keep_open))
         except FileNotFoundError as error:
             raise TargetError(f"cannot start the server: no such program: {error.filename!r}, in {shown!r}") from None
         except OSError as error:
             why = (error.strerror or str(error)).lower()
-            raise TargetError(f"cannot start the server: {command[0]!r}: {why}, in {shown!r}") from None
+            raise TargetError(f"cannot start the server: {program.words[0]!r}: {why}, in {shown!r}") from None
         _await_listening(site, process, shown)
         yield process
 
@@ -150,9 +170,7 @@ def _await_listening(site: Site, process: Process, shown: str) -> None:
     with contextlib.closing(site.host.socket_reader()) as reader:
         while not (addresses := reader.listening(site.port)):
             if process.exit_code is not None:
-                raise TargetError(
-                    f"the server ended with exit code {process.exit_code} before it listened: {shown!r}{_said(process)}"
-                )
+                raise TargetError(_ended(site, process, shown))
             if time.monotonic() >= deadline:
                 raise TargetError(_not_ready(site, shown, reader) + _said(process))
             time.sleep(_STEP)
@@ -161,6 +179,15 @@ def _await_listening(site: Site, process: Process, shown: str) -> None:
             f"the server listens on {addresses[0]} only, where no client reaches it: {shown!r}; "
             "use {host} in the command"
         )
+
+
+def _ended(site: Site, process: Process, shown: str) -> str:
+    if not process.exit_code and (left := site.host.processes()):
+        return (
+            f"the server's command ended and left {len(left)} process{'es' * (len(left) > 1)} behind before anything "
+            f"listened: {shown!r}; give it the option that keeps it in the foreground{_said(process)}"
+        )
+    return f"the server ended with exit code {process.exit_code} before it listened: {shown!r}{_said(process)}"
 
 
 def _not_ready(site: Site, shown: str, reader: SocketReader) -> str:
@@ -181,7 +208,7 @@ class HttpProbe:
     """Asks a server in a host over HTTP, from inside that host."""
 
     site: Site
-    authority: Path | None = None
+    authority: str | None = None
     """As of a :class:`Door`."""
 
     def get_json(self, path: str) -> Any:
@@ -207,7 +234,7 @@ class HttpProbe:
         return found
 
 
-def _secured(sock: socket.socket, ip: str, authority: Path | None) -> socket.socket:
+def _secured(sock: socket.socket, ip: str, authority: str | None) -> socket.socket:
     if authority is None:
         return sock
     return ssl.create_default_context(cafile=authority).wrap_socket(sock, server_hostname=ip)

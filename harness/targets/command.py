@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.errors import FaultError, InputError
-from harness.process import Process
-from harness.targets.base import Door, HttpProbe, Site, Status, listening, with_query
+from harness.clients._door import Door
+from harness.errors import FaultError
+from harness.process import Process, Program
+from harness.target_spec import TargetSpec, split
+from harness.targets import session_list, tls
+from harness.targets.base import Caller, HttpProbe, Site, Status, door_of, listening, with_query
+from harness.targets.session_list import NoListError
+from harness.targets.tls import Certificate
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,69 +23,66 @@ class RunningCommand:
 
     process: Process
     site: Site
-    path: str
-    sessions_path: str | None
+    spec: TargetSpec
+    authority: str | None = None
 
     def door(self, _client_id: str, query: str = "") -> Door:
         """The same for every client: an unknown server is told nothing it did not ask for."""
-        return Door(with_query(f"ws://{self.site.public}{self.path}", query))
+        scheme = "ws" if self.authority is None else "wss"
+        return door_of(self.spec, with_query(f"{scheme}://{self.site.public}{self.spec.path}", query), self.authority)
 
     def status(self) -> Status:
         """Its session list, if there is one."""
-        if self.sessions_path is None:
+        if self.spec.sessions is None:
             return Status()
         try:
-            sessions = HttpProbe(self.site).get_json(self.sessions_path)
+            answer = HttpProbe(self.site, self.authority).get_json(self.spec.sessions)
+            return Status(sessions=session_list.sessions(answer, self.spec))
+        except NoListError as error:
+            return Status(problem=str(error))
         except (OSError, ValueError, http.client.HTTPException) as error:
             return Status(problem=f"the session list could not be read: {error}")
-        if not isinstance(sessions, list):
-            return Status(problem=f"GET {self.sessions_path} is no JSON array but {type(sessions).__name__}")
-        return Status(sessions=sessions)
 
     def say(self, word: str) -> None:
         """Nobody's server takes our orders."""
         raise FaultError(f"a fault gives the server the order {word!r}, which only the built-in pod takes")
 
-    def session_listed(self, status: Status, _client_id: str) -> bool | None:
-        """Whether anything is listed: the scenario's client is the only one there is."""
-        return None if status.sessions is None else bool(status.sessions)
+    def session_listed(self, status: Status, caller: Caller) -> bool | None:
+        """Whether this client is listed; where no field tells whose a session is, whether any is."""
+        if status.sessions is None:
+            return None
+        return session_list.lists(status.sessions, self.spec.sessions_field, caller)
 
 
 @dataclass(frozen=True, slots=True)
 class CommandTarget:
-    """A command line in which ``{host}`` and ``{port}`` are filled in."""
+    """A command line in which ``{host}`` and ``{port}`` are filled in, and with TLS ``{cert}`` and ``{key}``."""
 
-    command: str
-    path: str = "/"
-    sessions_path: str | None = None
+    spec: TargetSpec
     kind: str = "command"
 
     def check(self) -> None:
         """Raise InputError if this is no command line."""
-        self._words("127.0.0.1", 1)
+        split(self._command)
 
-    def _words(self, host: str, port: int) -> list[str]:
-        try:
-            words = shlex.split(self.command)
-        except ValueError as error:
-            raise InputError(f"--server is no command line: {self.command!r} ({error})".lower()) from None
-        if not words:
-            raise InputError("--server is empty; write the server's command, with {host} and {port} in it")
-        # Not str.format: a command may well hold other braces, JSON for one.
-        return [word.replace("{host}", host).replace("{port}", str(port)) for word in words]
+    @property
+    def _command(self) -> str:
+        assert self.spec.server is not None
+        return self.spec.server
+
+    def _words(self, host: str, port: int, certificate: Certificate | None = None) -> list[str]:
+        blanks = {"{host}": host, "{port}": str(port)}
+        if certificate is not None:
+            blanks |= {"{cert}": str(certificate.chain), "{key}": str(certificate.key)}
+        return [_filled_in(word, blanks) for word in split(self._command)]
 
     def arguments(self) -> list[str]:
         """The options that were given."""
-        words = ["--server", self.command]
-        if self.path != "/":
-            words += ["--path", self.path]
-        if self.sessions_path is not None:
-            words += ["--sessions", self.sessions_path]
-        return words
+        return self.spec.arguments()
 
     def describe(self) -> dict[str, str]:
         """For results.json."""
-        return {"kind": self.kind, "command": self.command}
+        return {"kind": self.kind, "command": self._command}
 
     @contextlib.contextmanager
     def start(self, site: Site) -> Iterator[RunningCommand]:
@@ -90,5 +91,18 @@ class CommandTarget:
         def on_line(line: str) -> None:
             site.journal.note("target", "output", text=line)
 
-        with listening(site, self._words(site.ip, site.port), on_line) as process:
-            yield RunningCommand(process, site, self.path, self.sessions_path)
+        with contextlib.ExitStack() as until_done:
+            # Whatever it started, and whatever that did to get away from it, ends with it.
+            until_done.callback(site.host.kill_all)
+            certificate = until_done.enter_context(tls.certified(site.public_ip)) if self.spec.tls else None
+            words = self._words(site.ip, site.port, certificate)
+            program = Program(words, self.spec.folder, self.spec.environment)
+            process = until_done.enter_context(listening(site, program, on_line))
+            yield RunningCommand(process, site, self.spec, str(certificate.authority) if certificate else None)
+
+
+def _filled_in(word: str, blanks: dict[str, str]) -> str:
+    # Not str.format: a command may well hold other braces, JSON for one.
+    for blank, value in blanks.items():
+        word = word.replace(blank, value)
+    return word

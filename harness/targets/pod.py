@@ -8,18 +8,19 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from harness import plugins
+from harness.clients._door import Door
 from harness.pod import detectors
 from harness.pod.watchdog import Reap
-from harness.process import Process
+from harness.process import Process, Program
 from harness.scenario import PodSpec
+from harness.target_spec import TargetSpec
 from harness.targets import tls
-from harness.targets.base import Door, HttpProbe, Site, Status, listening, with_query
+from harness.targets.base import Caller, HttpProbe, Site, Status, listening, with_query
 from harness.targets.tls import Certificate
 
 _SESSION_THREADS = ("runner-", "reader-", "watchdog-")
@@ -32,13 +33,13 @@ class RunningPod:
     process: Process
     site: Site
     path: str
-    authority: Path | None = None
+    authority: str | None = None
 
     def door(self, client_id: str, query: str = "") -> Door:
         """The client names itself, so that its session can be told from others."""
         scheme = "ws" if self.authority is None else "wss"
         named = with_query(f"{scheme}://{self.site.public}{self.path}", f"client={client_id}")
-        return Door(with_query(named, query), self.authority)
+        return Door(url=with_query(named, query), authority=self.authority)
 
     def status(self) -> Status:
         """Its session list, seat, health, and the threads that serve sessions."""
@@ -62,11 +63,11 @@ class RunningPod:
         """Give it an order (harness.pod.control)."""
         self.process.write(f"{word}\n")
 
-    def session_listed(self, status: Status, client_id: str) -> bool | None:
+    def session_listed(self, status: Status, caller: Caller) -> bool | None:
         """Whether a session of this client is in the list."""
         if status.sessions is None:
             return None
-        return any(session["client"] == client_id for session in status.sessions)
+        return any(session["client"] == caller.client_id for session in status.sessions)
 
 
 class Knobs(msgspec.Struct, frozen=True):
@@ -90,6 +91,7 @@ def _number(value: float) -> str:
 
 
 _BY_ITSELF = Knobs()
+_AS_IT_IS = TargetSpec()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,8 @@ class PodTarget:
     detector: str
     grace: float
     poll: float
-    path: str = "/"
+    asked: TargetSpec = _AS_IT_IS
+    """What the command line says of it beside its detector."""
     spec: PodSpec = field(default_factory=PodSpec)
     knobs: Knobs = _BY_ITSELF
     kind: str = "pod"
@@ -110,7 +113,7 @@ class PodTarget:
 
     def arguments(self) -> list[str]:
         """The pod is the default; its detector is told apart from it."""
-        return [*([] if self.path == "/" else ["--path", self.path]), *self.knobs.arguments()]
+        return [*self.asked.arguments(), *self.knobs.arguments()]
 
     def describe(self) -> dict[str, str]:
         """For results.json."""
@@ -131,11 +134,11 @@ class PodTarget:
         with self._certified(site.ip) as certificate:
             if certificate is not None:
                 command += ["--tls-cert", str(certificate.chain), "--tls-key", str(certificate.key)]
-            with listening(site, command, on_line) as process:
-                yield RunningPod(process, site, self.path, certificate.authority if certificate else None)
+            with listening(site, Program(command), on_line) as process:
+                yield RunningPod(process, site, self.asked.path, str(certificate.authority) if certificate else None)
 
     def _certified(self, ip: str) -> contextlib.AbstractContextManager[Certificate | None]:
-        return tls.certified(ip) if self.spec.tls else contextlib.nullcontext()
+        return tls.certified(ip) if self.spec.tls or self.asked.tls else contextlib.nullcontext()
 
     def _spec_words(self) -> list[str]:
         """What the scenario asks of its pod, as options of ``python -m harness.pod``."""

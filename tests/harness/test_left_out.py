@@ -10,12 +10,13 @@ from harness import calls
 from harness.calls import Call
 from harness.edge import nginx
 from harness.errors import InputError
+from harness.target_spec import TargetSpec
 
 SERVER = "python server.py {host} {port}"
 
 
 def call(*names: str, server: str | None = None) -> Call:
-    return Call(seed=1, grace=30, poll=2, names=list(names), server=server)
+    return Call(seed=1, grace=30, poll=2, names=list(names), target=TargetSpec(server=server))
 
 
 def test_what_only_the_pod_can_do_is_left_out_for_a_server_with_the_reason() -> None:

@@ -13,18 +13,25 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from harness import process
+from harness.clients._door import Door
 from harness.forked import Forks, forks
-from harness.process import Process, running
+from harness.process import Process, Program, running
 from netns.errors import LabError
 from netns.host import Host
 from netns.lab import Lab
 from tests.isolated import isolated
 
+
+def door(port: int) -> str:
+    return msgspec.json.encode(Door(url=f"ws://127.0.0.1:{port}/")).decode()
+
+
 #: No server is there: a client says so, and ends.
-CLIENT = [sys.executable, "-P", "-m", "harness.clients", "acking", "{}", "ws://127.0.0.1:1/"]
+CLIENT = [sys.executable, "-P", "-m", "harness.clients", "acking", "{}", door(1)]
 POD = [sys.executable, "-P", "-m", "harness.pod", "--port", "0", "--control"]
 
 
@@ -50,7 +57,7 @@ class Lines:
 def pod(host: Host) -> Iterator[tuple[Process, Lines]]:
     """A pod that listens."""
     lines = Lines()
-    with running(host, POD, lines.add) as its:
+    with running(host, Program(POD), lines.add) as its:
         lines.wait_for("listening")
         yield its, lines
 
@@ -101,7 +108,7 @@ def test_it_was_forked_and_python_not_started_anew() -> None:
 def test_any_other_command_is_started_as_ever() -> None:
     with Lab() as lab, forking():
         lines = Lines()
-        with running(lab.host("host"), ["sh", "-c", "echo here; exit 3"], lines.add) as its:
+        with running(lab.host("host"), Program(["sh", "-c", "echo here; exit 3"]), lines.add) as its:
             lines.wait_for("here")
             assert wait_for_end(its) == 3
 
@@ -109,7 +116,7 @@ def test_any_other_command_is_started_as_ever() -> None:
 @isolated
 def test_its_exit_code_and_last_words_come_through() -> None:
     with Lab() as lab, forking():
-        with running(lab.host("host"), [*POD, "--detector", "nonesuch"], print) as its:
+        with running(lab.host("host"), Program([*POD, "--detector", "nonesuch"]), print) as its:
             assert wait_for_end(its) == 2
         assert "unknown detector 'nonesuch'" in its.tail()
 
@@ -117,7 +124,7 @@ def test_its_exit_code_and_last_words_come_through() -> None:
 @isolated
 def test_a_client_that_has_nothing_more_to_do_ends_by_itself() -> None:
     lines = Lines()
-    with Lab() as lab, forking(), running(lab.host("host"), CLIENT, lines.add) as its:
+    with Lab() as lab, forking(), running(lab.host("host"), Program(CLIENT), lines.add) as its:
         lines.wait_for("unreachable")
         assert wait_for_end(its) == 0
 
@@ -126,7 +133,7 @@ def test_a_client_that_has_nothing_more_to_do_ends_by_itself() -> None:
 def test_what_nobody_catches_is_told_as_python_tells_it() -> None:
     command = [*CLIENT[:5], "{", CLIENT[-1]]
     with Lab() as lab, forking():
-        with running(lab.host("host"), command, print) as its:
+        with running(lab.host("host"), Program(command), print) as its:
             assert wait_for_end(its) == 1
         assert its.tail().startswith("json.decoder.JSONDecodeError")
 
@@ -161,7 +168,7 @@ def test_it_holds_what_a_started_one_holds() -> None:
     def held() -> list[str]:
         lines = Lines()
         # It waits for an answer that does not come, and opens nothing meanwhile.
-        with running(host, [*CLIENT[:-1], f"ws://127.0.0.1:{port}/"], lines.add, keep_open=(router,)) as its:
+        with running(host, Program([*CLIENT[:-1], door(port)]), lines.add, keep_open=(router,)) as its:
             lines.wait_for("connected")
             return [name.partition(":")[0] for name in open_files(its.pid)]
 
@@ -183,7 +190,7 @@ def test_a_host_that_cannot_be_entered_is_an_error() -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(host, "fileno", none.fileno)
             with pytest.raises(OSError, match="Invalid argument"):
-                forked_.start(host, CLIENT, ())
+                forked_.start(host, Program(CLIENT), ())
         # The next is none the worse for it.
         with pod(host):
             pass
@@ -207,7 +214,7 @@ def test_a_zygote_that_is_gone_is_said_to_be() -> None:
             zygote.kill()
             zygote.wait()
             with pytest.raises(LabError, match=r"cannot start harness\.clients: .* ended"):
-                forked_.start(host, CLIENT, ())
+                forked_.start(host, Program(CLIENT), ())
 
 
 @isolated

@@ -16,6 +16,7 @@ from harness.judge import Terms, Verdict, judge
 from harness.results import Conditions
 from harness.run_view import RunView
 from harness.runner import Done, Job
+from harness.target_spec import TargetSpec
 from harness.targets.command import CommandTarget
 from harness.targets.pod import PodTarget
 from harness.timeline import Timeline
@@ -85,7 +86,12 @@ def test_the_command_that_shows_it_again_names_clock_and_kernel() -> None:
 
 
 def test_the_command_that_shows_it_again_is_whole() -> None:
-    server = job(target=CommandTarget("serve --on {port}", "/ws", "/sessions"), detector=None, terms=Terms(5, 0.5, 60))
+    spec = TargetSpec(server="serve --on {port}", path="/ws", sessions="/sessions")
+    server = job(
+        target=CommandTarget(spec),
+        detector=None,
+        terms=Terms(5, 0.5, 60),
+    )
     assert screen.again(server) == (
         "halfopen run pod_5090/frozen --seed 7 --grace 5s --poll 500ms --hold 60s "
         "--server 'serve --on {port}' --path /ws --sessions /sessions"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import InputError
+from harness.target_spec import TargetSpec
 from harness.targets.command import CommandTarget
 from tests.harness.cli.tool import by_scenario, halfopen, results
 from tests.machine import needs_labs
@@ -86,10 +87,10 @@ def test_a_session_list_that_is_none_fails(tmp_path: Path) -> None:
 
 
 def test_only_host_and_port_are_filled_in() -> None:
-    target = CommandTarget("serve --at {host}:{port} --json '{\"a\": {}}'")
+    target = CommandTarget(TargetSpec(server="serve --at {host}:{port} --json '{\"a\": {}}'"))
     assert target._words("198.18.1.2", 80) == ["serve", "--at", "198.18.1.2:80", "--json", '{"a": {}}']
 
 
 def test_an_empty_command_is_refused() -> None:
     with pytest.raises(InputError, match="--server is empty"):
-        CommandTarget(" ").check()
+        CommandTarget(TargetSpec(server=" ")).check()

@@ -1,0 +1,63 @@
+"""The options that describe the server under test; with ``--target`` they win over what its file says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from harness import target_spec
+from harness.target_spec import TargetSpec
+
+Server = Annotated[
+    str | None,
+    typer.Option(metavar="CMD", help="Test this command instead of the pod; {host} and {port} are filled in."),
+]
+TargetFile = Annotated[
+    Path | None, typer.Option("--target", metavar="FILE", help="A TOML file that describes the server ([target]).")
+]
+UrlPath = Annotated[str | None, typer.Option("--path", help="WebSocket path the clients ask for (default: /).")]
+Subprotocols = Annotated[
+    list[str] | None, typer.Option("--subprotocol", metavar="NAME", help="What clients offer; may be repeated.")
+]
+Headers = Annotated[
+    list[str] | None,
+    typer.Option("--header", metavar="'NAME: VALUE'", help="What clients add to their handshake; may be repeated."),
+]
+Send = Annotated[
+    list[str] | None,
+    typer.Option(metavar="TEXT", help="A message with which clients begin (a token, a subscription); may be repeated."),
+]
+Sessions = Annotated[
+    str | None,
+    typer.Option(metavar="PATH", help="HTTP path of the server's own session list, asserted too."),
+]
+SessionsPointer = Annotated[
+    str | None, typer.Option(metavar="POINTER", help="Where in the answer the list is (JSON Pointer: /data/sessions).")
+]
+SessionsField = Annotated[
+    str | None, typer.Option(metavar="FIELD", help="Which field of a session has its client's address.")
+]
+Tls = Annotated[
+    bool | None,
+    typer.Option("--tls", help="Connect by wss://; the command gets {cert} and {key}, of an authority made for it."),
+]
+EdgeOption = Annotated[
+    str | None, typer.Option("--edge", metavar="NAME", help="Put a proxy in front of the server: nginx, haproxy.")
+]
+
+
+def described(file: Path | None, headers: list[str] | None, **given: Any) -> TargetSpec:
+    """The server that the options describe, each None where it was not given; raises InputError."""
+    spec = TargetSpec() if file is None else target_spec.load(file)
+    said = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items() if value}
+    if headers:
+        said["headers"] = spec.headers | dict(map(target_spec.header, headers))
+    # An empty command is a mistake to be told of, not one that was not given.
+    if given.get("server") is not None:
+        said["server"] = given["server"]
+    found = msgspec.structs.replace(spec, **said)
+    found.check()
+    return found

@@ -1,0 +1,192 @@
+"""The server under test as a user describes it: by options, or by a ``[target]`` table in a TOML file of its own."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import signal
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from harness import schema
+from harness.errors import InputError
+from harness.scenario import load_edge
+
+
+class TargetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to start, how clients ask it for a session, and where it lists its sessions.
+
+    Neither ``server`` nor ``image``: the built-in pod.
+    """
+
+    server: str | None = None
+    """A command, with ``{host}`` and ``{port}`` in it, and with TLS ``{cert}`` and ``{key}``."""
+    path: str = "/"
+    """What clients ask for, with a query if need be."""
+    subprotocols: tuple[str, ...] = ()
+    """What clients offer (Sec-WebSocket-Protocol, RFC 6455, section 1.9)."""
+    headers: dict[str, str] = {}
+    """What clients add to their handshake."""
+    send: tuple[str, ...] = ()
+    """The text messages with which a client begins: a token, a subscription. Many servers stream only after that."""
+    replies: dict[str, str] = {}
+    """What a client answers to which text message of the server's: the application's own heartbeat."""
+    acknowledge: str | None = None
+    """How a client tells how much it has received, ``{bytes}`` in all; empty: not at all; None: as the pod wants it."""
+    sessions: str | None = None
+    """The HTTP path of its own list of sessions."""
+    sessions_pointer: str = ""
+    """Where in the answer the list is (JSON Pointer, RFC 6901)."""
+    sessions_field: str | None = None
+    """Which field of a session, or of what it holds (JSON Pointer too), has its client's address."""
+    tls: bool = False
+    """Whether it speaks TLS (wss://), with a certificate of an authority that clients trust."""
+    edge: str | None = None
+    """A proxy to put in front of it (harness.edge)."""
+    environment: dict[str, str] = {}
+    """What the command finds in its environment beside ours."""
+    stacks: str | None = None
+    """The signal upon which it prints where its threads or tasks are. Asked for when a dead client is still held."""
+    title: str | None = None
+    """What to call it in reports."""
+    versions: str | None = None
+    """A command that prints the versions of what it is made of."""
+    file: str | None = None
+    """Where this was read from."""
+
+    @property
+    def is_pod(self) -> bool:
+        """Whether it is the built-in pod."""
+        return self.server is None
+
+    @property
+    def folder(self) -> str | None:
+        """Where its command runs: beside its file; None: where we are."""
+        return None if self.file is None else str(Path(self.file).absolute().parent)
+
+    @property
+    def name(self) -> str:
+        """What to call it among others: its file and the folder that it is in."""
+        if self.file is None:
+            return self.server or "pod"
+        path = Path(self.file).absolute()
+        return f"{path.parent.name}/{path.stem}"
+
+    def arguments(self) -> list[str]:
+        """The command-line options that describe it again."""
+        base = _BLANK if self.file is None else load(Path(self.file))
+        words = [] if self.file is None else ["--target", self.file]
+        for field, option in _OPTIONS.items():
+            value = getattr(self, field)
+            if value != getattr(base, field):
+                words += [word for text in _texts(value) for word in ([option, text] if text is not None else [option])]
+        return words
+
+    def check(self) -> None:
+        """Raise InputError for what cannot be meant."""
+        for problem in self._problems():
+            raise InputError(problem)
+        if self.edge is not None:
+            load_edge(self.edge)
+
+    def _problems(self) -> Iterator[str]:
+        yield from self._wrong_for_the_pod() if self.is_pod else ()
+        yield from self._wrong_paths()
+        if self.server is not None and self.tls and not ("{cert}" in self.server and "{key}" in self.server):
+            yield "--tls: the command is told its certificate by {cert} and {key}, and has not got both"
+        if self.tls and self.edge is not None:
+            yield "--tls and --edge exclude each other: the proxies here pass plain text on"
+        if self.stacks is not None and self.stacks not in signal.Signals.__members__:
+            yield f"key 'target.stacks' takes the name of a signal, such as 'SIGUSR2', got {self.stacks!r}"
+        for name, value in self.headers.items():
+            if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+                yield f"--header {f'{name}: {value}'!r} is no header: write it as 'Name: value'"
+
+    def _wrong_for_the_pod(self) -> Iterator[str]:
+        if self.sessions is not None:
+            yield f"--sessions {self.sessions!r} goes with --server; the pod's own list is asserted anyway"
+        for field, option in _OPTIONS.items():
+            if field not in _FOR_THE_POD and getattr(self, field) != getattr(_BLANK, field):
+                yield f"{option} goes with --server; the built-in pod need not be asked for anything"
+
+    def _wrong_paths(self) -> Iterator[str]:
+        for option, path in (("--path", self.path), ("--sessions", self.sessions)):
+            if path is not None and not path.startswith("/"):
+                yield f"{option} {path!r} is no path on a server; write it with a slash in front: {'/' + path!r}"
+        if self.sessions is None and (self.sessions_pointer or self.sessions_field):
+            yield "--sessions-pointer and --sessions-field go with --sessions, the path of the server's list"
+        if self.sessions_pointer and not self.sessions_pointer.startswith("/"):
+            yield f"--sessions-pointer {self.sessions_pointer!r} is no JSON Pointer: write it as '/data/sessions'"
+
+
+_BLANK = TargetSpec()
+#: RFC 9110, sections 5.1 and 5.5.
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+#: What the command line can say too, each field by its option.
+_OPTIONS = {
+    "server": "--server",
+    "path": "--path",
+    "subprotocols": "--subprotocol",
+    "headers": "--header",
+    "send": "--send",
+    "sessions": "--sessions",
+    "sessions_pointer": "--sessions-pointer",
+    "sessions_field": "--sessions-field",
+    "tls": "--tls",
+    "edge": "--edge",
+}
+_FOR_THE_POD = frozenset({"path", "sessions", "tls", "edge", "sessions_pointer", "sessions_field"})
+
+
+def _texts(value: object) -> list[str | None]:
+    """The texts that an option is given with, once or more; None: it takes none."""
+    if isinstance(value, bool):
+        return [None]
+    if isinstance(value, Mapping):
+        return [f"{name}: {text}" for name, text in value.items()]
+    return [str(text) for text in value] if isinstance(value, tuple) else [str(value)]
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    target: TargetSpec
+
+
+def load(path: Path) -> TargetSpec:
+    """Read the ``[target]`` table of a file; raises InputError that names the file, the key and the value."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"no such target file: {path}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read target file {path}: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path}: not TOML: {error}") from None
+    spec = schema.convert(table, _File, str(path)).target
+    if spec.file is not None:
+        raise InputError(f"{path}: unknown key 'target.file'")
+    if spec.is_pod:
+        raise InputError(f"{path}: key 'target.server' is missing: the command that starts the server")
+    return msgspec.structs.replace(spec, file=str(path))
+
+
+def split(command: str) -> list[str]:
+    """The words of a command line; raises InputError if it is none."""
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise InputError(f"--server is no command line: {command!r} ({error})".lower()) from None
+    if not words:
+        raise InputError("--server is empty; write the server's command, with {host} and {port} in it")
+    return words
+
+
+def header(text: str) -> tuple[str, str]:
+    """Name and value of a header written as in HTTP; raises InputError."""
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        raise InputError(f"--header {text!r} is no header: write it as 'Name: value'")
+    return name.strip(), value.strip()

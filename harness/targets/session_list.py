@@ -1,0 +1,66 @@
+"""A server's own list of sessions, whatever its form. Pure: the JSON that it answered in, the sessions out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.target_spec import TargetSpec
+from harness.targets.base import Caller
+from netns.sockets import Address
+
+
+class NoListError(ValueError):
+    """What the server answered is no list of sessions; says what it is."""
+
+
+def sessions(answer: Any, spec: TargetSpec) -> list[Any]:
+    """The list in an answer of the server's; raises NoListError where there is none."""
+    where = f"GET {spec.sessions}" + (f" at {spec.sessions_pointer!r}" if spec.sessions_pointer else "")
+    try:
+        found = point(answer, spec.sessions_pointer)
+    except LookupError as error:
+        raise NoListError(f"{where}: there is no {error.args[0]!r} in the answer") from None
+    if not isinstance(found, list):
+        raise NoListError(f"{where} is no JSON array but {type(found).__name__}")
+    return found
+
+
+def point(value: Any, pointer: str) -> Any:
+    """What a JSON Pointer leads to (RFC 6901); raises LookupError with the part that leads nowhere."""
+    for part in pointer.split("/")[1:]:
+        key = part.replace("~1", "/").replace("~0", "~")
+        try:
+            value = value[int(key)] if isinstance(value, list) else value[key]
+        except (LookupError, TypeError, ValueError):
+            raise LookupError(key) from None
+    return value
+
+
+def lists(found: list[Any], field: str | None, caller: Caller) -> bool:
+    """Whether a session of this client's is among them; ``field`` has its address, None: any session is its."""
+    if field is None:
+        return bool(found)
+    pointer = field if field.startswith("/") else f"/{field}"
+    return any(_is_of(session, pointer, caller) for session in found)
+
+
+def _is_of(session: Any, pointer: str, caller: Caller) -> bool:
+    try:
+        value = point(session, pointer)
+    except LookupError:
+        return False
+    return any(value in _spellings(address) or _begins_with(value, address) for address in caller.addresses)
+
+
+def _spellings(address: Address) -> tuple[object, ...]:
+    """How servers write a peer: its address, its port, or both."""
+    if not address.port:
+        return (address.ip,)
+    return (str(address), address.ip, address.port, str(address.port))
+
+
+def _begins_with(value: Any, address: Address) -> bool:
+    """Whether it is address and port as most languages' libraries have them (getpeername(2)), as a list."""
+    if not isinstance(value, list) or not value or value[0] != address.ip:
+        return False
+    return not address.port or len(value) < 2 or value[1] in (address.port, str(address.port))
