@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from harness import timeline
@@ -83,6 +84,20 @@ class Journal:
         """Wait until ``condition`` holds, which is asked after every event, or the clock shows ``until``."""
         with self._changed:
             return self._changed.wait_for(condition, max(0.0, until - time.monotonic()))
+
+    def wait_for_quiet(self, kind: str, name: str, quiet: float, longest: float) -> None:
+        """Wait until such events have come from now on and then none for ``quiet`` seconds; ``longest`` at most."""
+        until = quiet_at = time.monotonic() + longest
+        known = self._count(kind, name)
+        while self.wait(partial(self._has_more, kind, name, known), min(quiet_at, until)):
+            known, quiet_at = self._count(kind, name), time.monotonic() + quiet
+
+    def _has_more(self, kind: str, name: str, known: int) -> bool:
+        return self._count(kind, name) > known
+
+    def _count(self, kind: str, name: str) -> int:
+        with self._changed:
+            return sum(e.kind == kind and e.name == name for e in self._events)
 
     def timeline(self) -> Timeline:
         """All that was written down."""

@@ -72,12 +72,11 @@ Start = Callable[[Host, Program, Sequence[Host]], Started]
 class Process:
     """One running command and those it started, in a session of their own."""
 
-    def __init__(self, started: Started, on_line: OnLine) -> None:
+    def __init__(self, started: Started, on_line: OnLine, on_error: OnLine | None = None) -> None:
         self._started = started
-        self._on_line = on_line
         self._tail: collections.deque[str] = collections.deque(maxlen=_KEPT_LINES)
-        streams = [stream for stream in (started.stdout, started.stderr) if stream is not None]
-        self._readers = [threading.Thread(target=self._read, args=(s,), daemon=True) for s in streams]
+        streams = ((started.stdout, on_line), (started.stderr, on_error))
+        self._readers = [threading.Thread(target=self._read, args=one, daemon=True) for one in streams if one[0]]
         for reader in self._readers:
             reader.start()
 
@@ -102,14 +101,13 @@ class Process:
             self._started.stdin.write(text.encode())
             self._started.stdin.flush()
 
-    def _read(self, stream: IO[bytes]) -> None:
-        is_output = stream is self._started.stdout
+    def _read(self, stream: IO[bytes], on_line: OnLine | None) -> None:
         with stream:
             while raw := stream.readline(_LONGEST_LINE):
                 line = raw.decode(errors="replace").rstrip("\n")
                 self._tail.append(line)
-                if is_output:
-                    self._on_line(line)
+                if on_line is not None:
+                    on_line(line)
 
     def stop(self) -> None:
         """End the whole session (SIGKILL) and wait until its output is read.
@@ -155,14 +153,18 @@ def started_by(start: Start) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def running(host: Host, program: Program, on_line: OnLine, *, keep_open: Sequence[Host] = ()) -> Iterator[Process]:
+def running(
+    host: Host, program: Program, on_line: OnLine, on_error: OnLine | None = None, *, keep_open: Sequence[Host] = ()
+) -> Iterator[Process]:
     """Run ``program`` in ``host`` until the context is left; raises OSError if it cannot be started.
+
+    ``on_line`` is called with each line that it prints, ``on_error`` with each of its standard error.
 
     ``keep_open`` are hosts that must not vanish before the process does: it inherits them. Their
     namespaces would otherwise go first when everything is killed at once, and with them the way for
     the resets that end the connections on the other side.
     """
-    process = Process(_start(host, program, keep_open), on_line)
+    process = Process(_start(host, program, keep_open), on_line, on_error)
     try:
         yield process
     finally:

@@ -229,11 +229,18 @@ class _Run:
             except (TimeoutError, FaultError) as error:
                 self._journal.note("lab", "trouble", what=str(error))
                 return
+            self._ask_what_it_does(server)
             watch.settle()
             self._client_link.note_what_it_did()
             # What follows, from undoing the faults to ending the client, is ours and proves nothing.
             recorder.stop()
             self._journal.seal()
+
+    def _ask_what_it_does(self, server: Running) -> None:
+        """Have a server that holds a dead client show what it is doing, while it does it."""
+        last = self._journal.last_sample()
+        if last is not None and self._scenario.truth == "dead" and not self._journal.session_ended:
+            server.show_stacks(last.inode)
 
     def _play(self, scene: Scene, watch: Watch, in_force: contextlib.ExitStack) -> None:
         """Do and undo each fault when it is due and look on until the hold is over or the session is."""

@@ -103,6 +103,11 @@ class Host:
         numbers = (int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit())
         return [pid for pid in numbers if pid != os.getpid() and _namespace_of(pid) == its]
 
+    def holders(self, inode: int) -> list[int]:
+        """The ids of the processes in the host that hold the socket with this inode (of a sample); those we may see."""
+        wanted = f"socket:[{inode}]"
+        return [pid for pid in self.processes() if wanted in _open_files(pid)]
+
     def kill_all(self) -> None:
         """End every process in the host (SIGKILL), whatever it did to get away from those that started it.
 
@@ -145,6 +150,16 @@ def _namespace_of(pid: int) -> int | None:
         return Path(f"/proc/{pid}/ns/net").stat().st_ino
     except OSError:
         return None
+
+
+def _open_files(pid: int) -> set[str]:
+    """What a process's descriptors lead to (proc_pid_fd(5)); nothing for one that is gone."""
+    found = set()
+    with contextlib.suppress(OSError):
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                found.add(str(entry.readlink()))
+    return found
 
 
 def _unshare(name: str) -> None:

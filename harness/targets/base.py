@@ -124,6 +124,13 @@ class Running(Protocol):
         """Give it an order (harness.pod.control); raises FaultError if it takes none."""
         ...
 
+    def show_stacks(self, inode: int) -> None:
+        """Have it print where the threads or tasks are of the process that holds the socket with this inode.
+
+        A server that cannot be asked prints nothing.
+        """
+        ...
+
     def session_listed(self, status: Status, caller: Caller) -> bool | None:
         """Whether the status lists this client's session; None if the server keeps no list."""
         ...
@@ -150,12 +157,15 @@ class Target(Protocol):
 
 
 @contextlib.contextmanager
-def listening(site: Site, program: Program, on_line: OnLine) -> Iterator[Process]:
-    """Run ``program`` and wait until something listens on the site's port; raises TargetError."""
+def listening(site: Site, program: Program, on_line: OnLine, on_error: OnLine | None = None) -> Iterator[Process]:
+    """Run ``program`` and wait until something listens on the site's port; raises TargetError.
+
+    ``on_line`` is called with each line of its output, ``on_error`` with each that it prints of its troubles.
+    """
     shown = " ".join(program.words)
     with contextlib.ExitStack() as until_done:
         try:
-            process = until_done.enter_context(running(site.host, program, on_line, keep_open=site.keep_open))
+            process = until_done.enter_context(running(site.host, program, on_line, on_error, keep_open=site.keep_open))
         except FileNotFoundError as error:
             raise TargetError(f"cannot start the server: no such program: {error.filename!r}, in {shown!r}") from None
         except OSError as error:

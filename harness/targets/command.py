@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import os
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,6 +17,11 @@ from harness.targets import session_list, tls
 from harness.targets.base import Caller, HttpProbe, Site, Status, door_of, listening, with_query
 from harness.targets.session_list import NoListError
 from harness.targets.tls import Certificate
+
+#: A server that was asked for its stacks has said them once it has said nothing for so long, seconds ...
+_QUIET = 0.3
+#: ... and is not going to say any after this.
+_ANSWERED_WITHIN = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,15 @@ class RunningCommand:
             return Status(problem=str(error))
         except (OSError, ValueError, http.client.HTTPException) as error:
             return Status(problem=f"the session list could not be read: {error}")
+
+    def show_stacks(self, inode: int) -> None:
+        """Send the signal that has it print them; what it prints from then on is in the journal as its output."""
+        pids = self.site.host.holders(inode) if self.spec.stacks is not None else []
+        for pid in pids:
+            self.site.journal.note("target", "stacks_asked", pid=pid)
+            os.kill(pid, signal.Signals[str(self.spec.stacks)])
+        if pids:
+            self.site.journal.wait_for_quiet("target", "output", _QUIET, _ANSWERED_WITHIN)
 
     def say(self, word: str) -> None:
         """Nobody's server takes our orders."""
@@ -91,13 +107,16 @@ class CommandTarget:
         def on_line(line: str) -> None:
             site.journal.note("target", "output", text=line)
 
+        def on_error(line: str) -> None:
+            site.journal.note("target", "output", text=line, stream="stderr")
+
         with contextlib.ExitStack() as until_done:
             # Whatever it started, and whatever that did to get away from it, ends with it.
             until_done.callback(site.host.kill_all)
             certificate = until_done.enter_context(tls.certified(site.public_ip)) if self.spec.tls else None
             words = self._words(site.ip, site.port, certificate)
             program = Program(words, self.spec.folder, self.spec.environment)
-            process = until_done.enter_context(listening(site, program, on_line))
+            process = until_done.enter_context(listening(site, program, on_line, on_error))
             yield RunningCommand(process, site, self.spec, str(certificate.authority) if certificate else None)
 
 

@@ -59,6 +59,11 @@ class RunningPod:
         found: dict[str, list[str]] = HttpProbe(self.site, self.authority).get_json("/threads")
         return found
 
+    def show_stacks(self, _inode: int) -> None:
+        """Where each of its threads is, as an event ``stacks``; nothing where it does not answer."""
+        with contextlib.suppress(OSError, ValueError, http.client.HTTPException):
+            self.site.journal.note("target", "stacks", threads=self.stacks())
+
     def say(self, word: str) -> None:
         """Give it an order (harness.pod.control)."""
         self.process.write(f"{word}\n")
