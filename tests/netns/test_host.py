@@ -217,3 +217,36 @@ def test_a_connection_that_nobody_takes_is_the_callers_error() -> None:
             pass
         with pytest.raises(ConnectionRefusedError):
             host.connect(("127.0.0.1", 5090), timeout=20)
+
+
+@isolated
+def test_every_process_of_a_host_ends_however_it_got_away() -> None:
+    # Two forks and a session of its own: nobody's child, in nobody's group.
+    daemon = "import os, time\nif os.fork(): os._exit(0)\nos.setsid()\nif os.fork(): os._exit(0)\ntime.sleep(1000)"
+    with Lab() as lab:
+        host, other = lab.host("host"), lab.host("other")
+        stays = other.spawn(["sleep", "1000"])
+        host.spawn([sys.executable, "-c", daemon]).wait()
+        eventually(lambda: len(host.processes()) == 1, "only the daemon is left")
+        host.kill_all()
+        assert host.processes() == []
+        assert other.processes() == [stays.pid]
+        other.kill_all()
+        stays.wait()
+
+
+@isolated
+def test_a_socket_is_held_by_the_process_that_has_it_open() -> None:
+    hold = "import socket, time\ns = socket.create_server(('127.0.0.1', 7))\nprint(flush=True)\ntime.sleep(1000)"
+    with Lab() as lab:
+        host = lab.host("host")
+        with (
+            host.spawn([sys.executable, "-c", hold], stdout=subprocess.PIPE) as its,
+            host.spawn(["sleep", "1000"]) as another,
+        ):
+            assert its.stdout is not None
+            its.stdout.readline()
+            held = os.readlink(f"/proc/{its.pid}/fd/3")
+            assert host.holders(int(held.removeprefix("socket:[").removesuffix("]"))) == [its.pid]
+            its.kill()
+            another.kill()

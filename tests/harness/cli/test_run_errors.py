@@ -297,3 +297,17 @@ def test_a_reader_that_has_seen_enough_changes_no_verdict(tmp_path: Path) -> Non
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "results.json").exists()
+
+
+@needs_labs
+def test_a_server_that_puts_itself_into_the_background(tmp_path: Path) -> None:
+    script = tmp_path / "server.py"
+    script.write_text(
+        "import subprocess, sys\n"
+        "daemon = [sys.executable, '-c', 'import threading; threading.Event().wait()']\n"
+        "subprocess.Popen(daemon, start_new_session=True)\n"
+        "print('started as a daemon')\n"
+    )
+    said = refused_inside("--server", f"{sys.executable} {script} {{port}}", out=tmp_path / "out")
+    assert said.startswith("the server's command ended and left 1 process behind before anything listened: ")
+    assert said.endswith("give it the option that keeps it in the foreground; it said: started as a daemon")
