@@ -10,7 +10,7 @@ from typing import Any
 
 from harness import timeline
 from harness.evidence import ENDED_STATES
-from harness.timeline import Event, Sample, Timeline
+from harness.timeline import Event, FrontSample, Sample, Timeline
 from netns.sockets import Sample as SocketSample
 
 _MOST_OUTPUT = 1000
@@ -24,6 +24,7 @@ class Journal:
         self._changed = threading.Condition()
         self._events: list[Event] = []
         self._samples: list[SocketSample] = []
+        self._front: list[SocketSample] = []
         self._ended = False
         self._sealed = False
         self._printed = 0
@@ -50,6 +51,10 @@ class Journal:
             with self._changed:
                 self._ended = True
                 self._changed.notify_all()
+
+    def sampled_in_front(self, sample: SocketSample) -> None:
+        """Write down a sample of the proxy's socket towards the client."""
+        self._front.append(sample)
 
     def _may_keep(self, data: dict[str, Any]) -> bool:
         """Whether what a server prints is still kept: it may print without end."""
@@ -102,9 +107,9 @@ class Journal:
     def timeline(self) -> Timeline:
         """All that was written down."""
         with self._changed:
-            events, samples = list(self._events), list(self._samples)
-        converted: list[Sample] = [timeline.from_kernel(sample, self.start) for sample in samples]
+            events, samples, front = list(self._events), list(self._samples), list(self._front)
         return timeline.make(
-            converted,
+            [timeline.from_kernel(sample, self.start, Sample) for sample in samples],
             (Event(t=round(e.t - self.start, 6), kind=e.kind, name=e.name, data=e.data) for e in events),
+            [timeline.from_kernel(sample, self.start, FrontSample) for sample in front],
         )

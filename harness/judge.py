@@ -120,11 +120,15 @@ def _looked_too_short(scenario: Scenario, found: Findings, terms: Terms) -> str 
 
 
 def _proof(scenario: Scenario, timeline: Timeline, found: Findings) -> Proof:
-    """The signatures of the client until the first fault, of each fault while in force, and of the target."""
+    """The signatures of the client until the first fault, of each fault while in force, and of the target.
+
+    What a client does shows where its link ends: at the proxy, if there is one in front of the server.
+    """
+    shown = timeline.facing_client() if scenario.edge else timeline
     until = found.looked_until if found.ended_at is None else found.ended_at
     if found.fault_at is not None:
         until = min(until, found.fault_at)
-    proofs = [scenario.client.module.signature(timeline.between(0.0, until))]
+    proofs = [scenario.client.module.signature(shown.between(0.0, until))]
     begun = {span.step: span for span in found.spans}
     for number, step in enumerate(scenario.steps):
         if number not in begun:
@@ -134,7 +138,7 @@ def _proof(scenario: Scenario, timeline: Timeline, found: Findings) -> Proof:
         span = begun[number]
         # Past the end of the session: how it ended is part of some faults' signatures.
         last = span.until if found.ended_at is None or span.until < found.ended_at else found.looked_until
-        proofs.append(step.module.signature(timeline.between(span.begun, last)))
+        proofs.append(step.module.signature(shown.between(span.begun, last)))
     return evidence.all_of(*proofs, *link_proofs(scenario.link, timeline), *_drops(scenario, timeline))
 
 

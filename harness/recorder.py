@@ -1,4 +1,7 @@
-"""Watches one session from outside: samples of the server's socket at a steady rate, and its end."""
+"""Watches one session from outside: samples of the server's socket at a steady rate, and its end.
+
+Where a proxy stands in front of the server, the proxy's socket towards the client is sampled too.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ import select
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from harness.evidence import ALIVE_STATES
 from harness.journal import Journal
@@ -22,11 +27,52 @@ _WATCHFUL = 0.008
 _STILL = 0.5
 
 
+class Notes(Protocol):
+    """Where a recorder writes down what it sees."""
+
+    def sampled(self, sample: Sample) -> None:
+        """One reading."""
+        ...
+
+    def ended(self, how: str, **data: Any) -> None:
+        """The kernel let go of the socket."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OfTheServer:
+    """The socket whose end is the session's."""
+
+    journal: Journal
+
+    def sampled(self, sample: Sample) -> None:
+        """One reading."""
+        self.journal.sampled(sample)
+
+    def ended(self, how: str, **data: Any) -> None:
+        """The session is over."""
+        self.journal.note("kernel", how, **data)
+
+
+@dataclass(frozen=True, slots=True)
+class OfTheProxy:
+    """The socket that the client's link leads to; what becomes of it is no news of the server's."""
+
+    journal: Journal
+
+    def sampled(self, sample: Sample) -> None:
+        """One reading."""
+        self.journal.sampled_in_front(sample)
+
+    def ended(self, how: str, **data: Any) -> None:
+        """Nothing to write down."""
+
+
 class Recorder:
     """Samples the server's end of the connection from one client address, in a thread of its own."""
 
-    def __init__(self, journal: Journal, reader: SocketReader, destroyed: DestroyListener, port: int) -> None:
-        self._journal = journal
+    def __init__(self, notes: Notes, reader: SocketReader, destroyed: DestroyListener, port: int) -> None:
+        self._notes = notes
         self._reader = reader
         self._destroyed = destroyed
         self._port = port
@@ -73,12 +119,12 @@ class Recorder:
                 if not _stands_still(sample, self._last):
                     self._moved_at = sample.t
                 self._last = sample
-                self._journal.sampled(sample)
+                self._notes.sampled(sample)
             return sample.t
         if self._socket is not None and not self._gone:
             # Not every end is announced: a socket in TIME_WAIT, or one whose owner still holds it, just goes.
             self._gone = True
-            self._journal.note("kernel", "gone")
+            self._notes.ended("gone")
         return time.monotonic()
 
     def _read(self) -> Sample | None:
@@ -114,7 +160,7 @@ class Recorder:
                 continue
             for last in self._destroyed.read():
                 if self._is_the_session(last):
-                    self._journal.note("kernel", "destroyed", at=last.t, state=last.state, outq=last.outq)
+                    self._notes.ended("destroyed", at=last.t, state=last.state, outq=last.outq)
             now = time.monotonic()
 
 
@@ -126,13 +172,13 @@ def _stands_still(sample: Sample, before: Sample | None) -> bool:
 
 
 @contextlib.contextmanager
-def recording(journal: Journal, server: Host, port: int) -> Iterator[Recorder]:
-    """A recorder of the connections to ``port`` of ``server``, idle until told whom to follow."""
+def recording(notes: Notes, host: Host, port: int) -> Iterator[Recorder]:
+    """A recorder of the connections to ``port`` of ``host``, idle until told whom to follow."""
     with (
-        contextlib.closing(server.socket_reader()) as reader,
-        contextlib.closing(server.destroy_listener()) as destroyed,
+        contextlib.closing(host.socket_reader()) as reader,
+        contextlib.closing(host.destroy_listener()) as destroyed,
     ):
-        recorder = Recorder(journal, reader, destroyed, port)
+        recorder = Recorder(notes, reader, destroyed, port)
         try:
             yield recorder
         finally:

@@ -8,6 +8,7 @@ import heapq
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from harness.faults._scene import Scene
 from harness.findings import find
 from harness.journal import Journal
 from harness.judge import Terms, Verdict, due, hold, judge
-from harness.recorder import Recorder, recording
+from harness.recorder import OfTheProxy, OfTheServer, Recorder, recording
 from harness.run_view import RunView
 from harness.scenario import Scenario, Step
 from harness.targets.base import Caller, Running, Site, Target
@@ -163,7 +164,8 @@ class _Run:
         with (
             self._job.target.start(site) as server,
             self._edge(site),
-            recording(self._journal, self._server_host, site.port) as recorder,
+            recording(OfTheServer(self._journal), self._server_host, site.port) as recorder,
+            self._recording_in_front(site) as in_front,
         ):
             self._view.phase = "connecting"
             door = server.door(client_id)
@@ -172,6 +174,8 @@ class _Run:
                 if isinstance(opened, str):
                     self._journal.note("lab", "trouble", what=opened)
                     return
+                if in_front is not None:
+                    in_front.follow(opened)
                 self._observe(its, server, recorder, Caller(client_id, self._seen_from(opened)))
 
     @property
@@ -188,6 +192,11 @@ class _Run:
         listen, upstream = Address(site.edge_ip, site.port), Address(site.ip, site.port)
         with proxy(self._scenario.edge, self._edge_host, listen, upstream, self._journal, (self._router,)):
             yield
+
+    def _recording_in_front(self, site: Site) -> AbstractContextManager[Recorder | None]:
+        if self._edge_host is None:
+            return contextlib.nullcontext()
+        return recording(OfTheProxy(self._journal), self._edge_host, site.port)
 
     @contextlib.contextmanager
     def _rival(self, server: Running, query: str) -> Iterator[ClientProcess]:
@@ -220,7 +229,6 @@ class _Run:
             note=partial(self._journal.note, "fault"),
             seeded=self._client_link.seeded,
             rival=partial(self._rival, server),
-            edge=self._scenario.edge.proxy if self._scenario.edge else None,
         )
         # A fault whose undoing gets no answer, from a server that has nothing more to say, is over all the same.
         with contextlib.suppress(TimeoutError), contextlib.ExitStack() as in_force:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -35,6 +36,10 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="s
     rwnd_limited: int | None = None
 
 
+class FrontSample(Sample, frozen=True, kw_only=True, tag_field="kind", tag="front_sample"):
+    """One reading of a proxy's socket towards the client, where a proxy stands in front of the server."""
+
+
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """Something that happened: to the client, at the target, by a fault, in the kernel."""
 
@@ -50,10 +55,16 @@ class Timeline(msgspec.Struct, frozen=True):
 
     samples: tuple[Sample, ...] = ()
     events: tuple[Event, ...] = ()
+    front: tuple[FrontSample, ...] = ()
+    """Of the proxy in front of the server, where there is one: what the client's own link leads to."""
 
     def between(self, start: float, end: float) -> Timeline:
         """The part with ``start <= t <= end``."""
-        return Timeline(_between(self.samples, start, end), _between(self.events, start, end))
+        return Timeline(*(_between(items, start, end) for items in (self.samples, self.events, self.front)))
+
+    def facing_client(self) -> Timeline:
+        """The same as seen from the other end of the client's link: by the proxy in front of the server."""
+        return Timeline(self.front, self.events)
 
     def of(self, kind: str, *names: str) -> Iterator[Event]:
         """The events of ``kind``, of any of ``names`` (none given: of any name)."""
@@ -68,6 +79,9 @@ class Timeline(msgspec.Struct, frozen=True):
         return max(self.of(kind, *names), key=_time, default=None)
 
 
+_S = TypeVar("_S", bound=Sample)
+
+
 def _time(item: Sample | Event) -> float:
     return item.t
 
@@ -76,18 +90,19 @@ def _between(items: tuple[Any, ...], start: float, end: float) -> tuple[Any, ...
     return items[bisect.bisect_left(items, start, key=_time) : bisect.bisect_right(items, end, key=_time)]
 
 
-def make(samples: Iterable[Sample], events: Iterable[Event]) -> Timeline:
+def make(samples: Iterable[Sample], events: Iterable[Event], front: Iterable[FrontSample] = ()) -> Timeline:
     """A timeline of samples and events given in any order."""
-    return Timeline(tuple(sorted(samples, key=_time)), tuple(sorted(events, key=_time)))
+    in_order = partial(sorted, key=_time)
+    return Timeline(tuple(in_order(samples)), tuple(in_order(events)), tuple(in_order(front)))
 
 
-def from_kernel(sample: SocketSample, start: float) -> Sample:
+def from_kernel(sample: SocketSample, start: float, kind: type[_S]) -> _S:
     """The kernel's reading as a line of a timeline that began at ``start`` of the monotonic clock."""
     t = round(sample.t - start, 6)
     info = sample.info
     if info is None:
-        return Sample(t=t, state=sample.state, outq=sample.outq, rqueue=sample.rqueue)
-    return Sample(
+        return kind(t=t, state=sample.state, outq=sample.outq, rqueue=sample.rqueue)
+    return kind(
         t=t,
         state=sample.state,
         outq=sample.outq,
@@ -110,16 +125,23 @@ def from_kernel(sample: SocketSample, start: float) -> Sample:
 
 def write(timeline: Timeline, path: Path) -> None:
     """Write one JSON line a sample or event, in the order of their times."""
-    items: list[Sample | Event] = sorted((*timeline.samples, *timeline.events), key=_time)
+    items: list[Sample | Event] = sorted((*timeline.samples, *timeline.events, *timeline.front), key=_time)
     encode = msgspec.json.Encoder().encode
     path.write_bytes(b"".join(encode(item) + b"\n" for item in items))
 
 
 def read(path: Path) -> Timeline:
     """The timeline that :func:`write` wrote; raises msgspec.ValidationError on anything else."""
-    items = [msgspec.json.decode(line) for line in path.read_bytes().splitlines()]
-    is_sample = [item.get("kind") == "sample" for item in items]
-    return make(
-        (msgspec.convert(item, Sample) for item, sample in zip(items, is_sample, strict=True) if sample),
-        (msgspec.convert(item, Event) for item, sample in zip(items, is_sample, strict=True) if not sample),
-    )
+    samples: list[Sample] = []
+    front: list[FrontSample] = []
+    events: list[Event] = []
+    for line in path.read_bytes().splitlines():
+        item = msgspec.json.decode(line)
+        match item.get("kind"):
+            case "sample":
+                samples.append(msgspec.convert(item, Sample))
+            case "front_sample":
+                front.append(msgspec.convert(item, FrontSample))
+            case _:
+                events.append(msgspec.convert(item, Event))
+    return make(samples, events, front)

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 
 from harness.errors import FaultError
-from harness.evidence import Proof, acknowledged, all_of, dark, established, window_closed
+from harness.evidence import Proof, dark
 from harness.faults._scene import Scene
 from harness.timeline import Timeline
 from netns.host import Host
@@ -15,8 +15,6 @@ from netns.sockets import Sample
 #: A new connection is tried for at least so long, seconds; and so many times the old one's retransmission timeout,
 #: which is more than a round trip (RFC 6298).
 _TRY_FOR, _TIMEOUTS = 1.0, 2
-#: More than a silent server's pings, and less than any buffer, bytes.
-_FEW = 4096
 
 
 @contextlib.contextmanager
@@ -31,7 +29,7 @@ def cut_off(scene: Scene, toward: Host | None = None) -> Iterator[None]:
         try:
             scene.client_host.connect(own.remote, patience).close()
         except TimeoutError:
-            scene.note("cut_off", tried_for=patience, edge=scene.edge)
+            scene.note("cut_off", tried_for=patience)
         yield
 
 
@@ -45,22 +43,8 @@ def connection(scene: Scene) -> Sample:
 
 
 def proof(seen: Timeline) -> Proof:
-    """Whether nothing got through, as tried at the client's end and as seen at the server's."""
+    """Whether nothing got through, as tried at the client's end and as seen at the other."""
     told = seen.first("fault", "cut_off")
     if told is None:
         return Proof(False, "the client's path was to be dark, but nothing was tried on it in vain")
-    if told.data.get("edge"):
-        return all_of(Proof(True, f"client cut off from {told.data['edge']}"), held_up(seen))
     return dark(seen)
-
-
-def held_up(seen: Timeline) -> Proof:
-    """What a server sees of a dead client behind a proxy: the proxy, alive, reads until its buffers are full."""
-    closed = window_closed(seen)
-    if closed is not None:
-        return closed
-    samples = established(seen)
-    taken = acknowledged(samples)
-    if samples and taken <= _FEW:
-        return Proof(True, f"the proxy keeps the connection, {taken} bytes sent")
-    return Proof(False, f"the proxy was to fill up, but it still takes what comes: {taken} bytes so far")

@@ -67,5 +67,3 @@ class Scene:
     rival: Callable[[str], AbstractContextManager[ClientHandle]]
     """Connects a second client from the same host for as long as the context is entered, with a query of its own
     (``"preempt=1"``); raises FaultError if it gets no session."""
-    edge: str | None = None
-    """The proxy between the network and the server, None if there is none."""

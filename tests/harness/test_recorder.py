@@ -7,7 +7,7 @@ import struct
 import time
 
 from harness.journal import Journal
-from harness.recorder import Recorder
+from harness.recorder import OfTheServer, Recorder
 from netns import tcp_info
 from netns.sockets import Address, DestroyListener, Sample, SocketReader
 
@@ -55,7 +55,7 @@ class Silent(DestroyListener):
 def recorded(*acked: int) -> list[int | None]:
     """The bytes acknowledged by the samples that are kept of readings with these."""
     journal, announced = Journal(), Silent()
-    recorder = Recorder(journal, Told(*map(reading, acked)), announced, SERVER.port)
+    recorder = Recorder(OfTheServer(journal), Told(*map(reading, acked)), announced, SERVER.port)
     recorder.follow(CLIENT)
     assert journal.wait(lambda: journal.find("kernel", "gone") is not None, time.monotonic() + 60.0)
     recorder.stop()

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from harness import timeline
-from harness.timeline import Timeline
+from harness.timeline import Event, FrontSample, Sample, Timeline
 from netns.sockets import Address
 from netns.sockets import Sample as SocketSample
 from netns.tcp_info import parse
@@ -24,6 +24,15 @@ def test_lines_are_in_the_order_of_their_times(tmp_path: Path) -> None:
     lines = [msgspec.json.decode(text) for text in (tmp_path / "x.jsonl").read_bytes().splitlines()]
     assert [item["t"] for item in lines] == sorted(item["t"] for item in lines)
     assert {item["kind"] for item in lines} == {"sample", "client"}
+
+
+def test_what_the_proxy_saw_is_kept_apart_from_what_the_server_saw(tmp_path: Path) -> None:
+    front = [FrontSample(t=0.5, state="ESTABLISHED", outq=7), FrontSample(t=1.5, state="CLOSE", outq=0)]
+    seen = timeline.make(flowing(0, 2), [Event(t=1.0, kind="lab", name="x")], front)
+    timeline.write(seen, tmp_path / "x.jsonl")
+    assert timeline.read(tmp_path / "x.jsonl") == seen
+    assert seen.between(1.0, 2.0).front == (front[1],)
+    assert seen.facing_client() == timeline.Timeline(tuple(front), seen.events)
 
 
 def test_a_part_includes_both_of_its_ends() -> None:
@@ -46,9 +55,9 @@ def test_a_socket_without_a_process_is_an_orphan() -> None:
     here, there = Address("198.18.0.1", 1), Address("198.18.0.2", 2)
     read = SocketSample(10.0, here, there, "FIN_WAIT1", 77, 0, 0, parse(bytes(232)), b"")
     held = read._replace(inode=5)
-    assert timeline.from_kernel(read, 4.0).orphan
-    assert timeline.from_kernel(read, 4.0).t == 6.0
-    assert not timeline.from_kernel(held, 4.0).orphan
+    assert timeline.from_kernel(read, 4.0, Sample).orphan
+    assert timeline.from_kernel(read, 4.0, Sample).t == 6.0
+    assert not timeline.from_kernel(held, 4.0, FrontSample).orphan
 
 
 def test_a_line_that_is_no_sample_is_refused(tmp_path: Path) -> None:
