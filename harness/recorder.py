@@ -23,8 +23,8 @@ INTERVAL = 0.05
 #: While nothing is acknowledged a reap may come at any moment, and is looked for so often, seconds: the kernel
 #: announces no change of state, and a connection with bytes queued outlives it.
 _WATCHFUL = 0.008
-#: What stands still for less is no stall, seconds.
-_STILL = 0.5
+#: What stands still for less is no stall, seconds; and who has not reaped by then is in no hurry, nor are we.
+_STILL, _LONG = 0.5, 120.0
 
 
 class Notes(Protocol):
@@ -142,7 +142,9 @@ class Recorder:
         return self._is_its(ended.remote)
 
     def _is_stalled(self, now: float) -> bool:
-        return self._last is not None and self._last.state in ALIVE_STATES and now - self._moved_at > _STILL
+        if self._last is None or self._last.state not in ALIVE_STATES:
+            return False
+        return _STILL < now - self._moved_at < _LONG
 
     def _has_ended(self) -> bool:
         """Whether the server's side has just ended, by a look at its state alone."""
