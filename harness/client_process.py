@@ -24,8 +24,8 @@ from netns.sockets import Address
 _LEAST_BUFFER = 4096
 #: Between looks at whether it still runs, seconds.
 _LOOK = 0.5
-#: Words with which a client says that there will be no session.
-_FAILURES = ("refused", "unreachable", "ended", "gone")
+FAILURES = ("refused", "unanswered", "unreachable")
+"""Words with which a client says that there will be no session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class ClientProcess:
 
     def connect(self, timeout: float) -> Address | str:
         """Wait until the session is open: its local address, or why there is none."""
-        words = ("opened", *_FAILURES)
+        words = ("opened", *FAILURES)
         until = time.monotonic() + timeout
         while self.process.exit_code is None and time.monotonic() < until:
             if self.journal.wait(lambda: self.journal.find(self.kind, *words) is not None, time.monotonic() + _LOOK):
@@ -67,7 +67,7 @@ class ClientProcess:
             said = f"ended with exit code {code}: {self.process.tail()}" if code is not None else "said nothing"
             return f"the {self.kind} {said} within {timeout:g}s"
         if event.name != "opened":
-            return f"the {self.kind} was {event.name}: {event.data.get('why', event.data)}"
+            return f"the {self.kind} was {event.name}: {event.data.get('why') or event.data}"
         connected = self.journal.find(self.kind, "connected")
         assert connected is not None
         return Address(*connected.data["local"])

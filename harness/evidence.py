@@ -14,6 +14,8 @@ ALIVE_STATES = frozenset({"ESTABLISHED", "CLOSE_WAIT"})
 #: States after the server's application ended its side.
 ENDED_STATES = frozenset({"FIN_WAIT1", "FIN_WAIT2", "CLOSING", "LAST_ACK", "TIME_WAIT", "CLOSE"})
 
+#: What to do about a server that streams nothing.
+_ASK = "does it want to be asked first (--send)?"
 #: Gaps between acknowledgements below this are the sampling's, seconds.
 _WORTH_TELLING = 0.1
 #: A silence that no server's slow stream need explain, seconds.
@@ -128,11 +130,13 @@ def peer_acknowledges(seen: Timeline) -> Proof:
     samples = established(seen)
     count = acknowledged(samples)
     if not count and not any(s.outq for s in samples):
-        return Proof(False, "the server streamed nothing")
+        return Proof(False, f"the server streamed nothing: {_ASK}")
     if not count:
         return Proof(False, "the client's kernel acknowledged nothing")
     silence = longest_silence(samples)
     if silence > allowed_silence(samples[-1].t - samples[0].t):
+        if not any(s.outq for s in samples):
+            return Proof(False, f"the server streamed nothing for {show_duration(silence)}: {_ASK}")
         return Proof(
             False,
             f"nothing was acknowledged for {show_duration(silence)}, with {samples[-1].outq} bytes queued",
@@ -197,6 +201,8 @@ def client_reads(seen: Timeline) -> Proof:
     buffer is read (RFC 9293, section 3.8.6.2.2), which may take as long as a client is dead.
     """
     told = [(e.t, e.data.get("read", e.data["received"])) for e in seen.of("client", "progress")]
+    if told and not told[-1][1]:
+        return Proof(False, f"the server streamed nothing, or the client read nothing of it: {_ASK}")
     if len(told) < 2 or told[-1][1] == told[0][1]:
         return Proof(False, "the client read nothing")
     samples = established(seen)

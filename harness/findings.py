@@ -64,6 +64,11 @@ class Findings:
         return self.spans[0].begun if self.spans else None
 
     @property
+    def was(self) -> bool:
+        """Whether there ever was a session."""
+        return self.first_sample is not None or self.ended_at is not None
+
+    @property
     def stuck_bytes(self) -> int:
         """The most bytes seen queued in the server's socket after the onset."""
         return max((s.outq for s in self.stall.samples), default=0) if self.stall else 0
@@ -106,6 +111,8 @@ def _ended_at(timeline: Timeline) -> float | None:
     gone = timeline.first("kernel", "destroyed", "gone")
     told = timeline.first("client", "close_received")
     moments = [event.t for event in (gone, told) if event is not None]
+    if not moments and not timeline.samples and (felt := timeline.first("client", "ended")):
+        return felt.t  # reset before its socket was seen, of which only the client can tell
     return min(moments if left is None else [*moments, left], default=None)
 
 

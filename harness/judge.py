@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from harness import evidence
+from harness import evidence, openings
 from harness.evidence import Proof
 from harness.findings import Findings, find
 from harness.link_proof import link_proofs
@@ -75,16 +75,12 @@ def classify(scenario: Scenario, found: Findings) -> Class:
 
 
 def _decide(scenario: Scenario, timeline: Timeline, terms: Terms, found: Findings, klass: Class) -> tuple[Word, str]:
-    if trouble := timeline.first("lab", "trouble"):
-        return "inconclusive", str(trouble.data["what"])
-    if exited := timeline.first("target", "exited"):
-        return "failed", f"the server ended by itself with exit code {exited.data['code']} at {exited.t:.1f}s"
-    if broken := timeline.first("client", "protocol_error"):
-        return "failed", f"the server broke the WebSocket protocol at {broken.t:.1f}s: {broken.data['why']}"
-    if not evidence.established(timeline):
-        return "inconclusive", "the server's socket was never seen open"
+    if broken_off := _broken_off(timeline):
+        return broken_off
     if klass == "false_reap":
         return "failed", _false_reap(scenario, timeline, found)
+    if not evidence.established(timeline):
+        return "inconclusive", "the server's socket was never seen open"
     proof = _proof(scenario, timeline, found)
     if not proof.shown:
         return "inconclusive", f"nothing is proved: {proof.what}"
@@ -100,6 +96,19 @@ def _decide(scenario: Scenario, timeline: Timeline, terms: Terms, found: Finding
     if complaint:
         return "failed", complaint
     return "passed", _success(scenario, found, proof)
+
+
+def _broken_off(timeline: Timeline) -> tuple[Word, str] | None:
+    """What kept the run from being one, the server's doing or not."""
+    if trouble := timeline.first("lab", "trouble"):
+        return "inconclusive", str(trouble.data["what"])
+    if exited := timeline.first("target", "exited"):
+        return "failed", f"the server ended by itself with exit code {exited.data['code']} at {exited.t:.1f}s"
+    if obstacle := openings.obstacle(timeline):
+        return "failed" if obstacle.shown else "inconclusive", obstacle.what
+    if broken := timeline.first("client", "protocol_error"):
+        return "failed", f"the server broke the WebSocket protocol at {broken.t:.1f}s: {broken.data['why']}"
+    return None
 
 
 def hold(scenario: Scenario, terms: Terms) -> float:

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Protocol
@@ -18,6 +19,8 @@ _KEPT_LINES = 40
 #: What is longer comes in pieces, bytes.
 _LONGEST_LINE = 1 << 16
 _PATIENCE = 5.0
+#: Between looks at whether it still runs, seconds.
+_LOOK = 0.02
 
 OnLine = Callable[[str], None]
 
@@ -89,6 +92,13 @@ class Process:
     def exit_code(self) -> int | None:
         """The exit code (negative: the signal that killed it), None while it runs."""
         return self._started.poll()
+
+    def ends_within(self, seconds: float) -> bool:
+        """Wait for its end, so long at most; whether it came."""
+        until = time.monotonic() + seconds
+        while self.exit_code is None and time.monotonic() < until:
+            time.sleep(_LOOK)
+        return self.exit_code is not None
 
     def tail(self) -> str:
         """The last line with anything on it that it printed; for errors."""

@@ -86,8 +86,6 @@ def run_as_table(done: Done) -> dict[str, Any]:
     """One entry of ``runs``."""
     job, verdict = done.job, done.verdict
     found = verdict.found
-    # Of a session that never was, nothing became.
-    was = found.first_sample is not None
     return {
         "scenario": job.scenario.name,
         "suite": job.scenario.suite,
@@ -96,8 +94,8 @@ def run_as_table(done: Done) -> dict[str, Any]:
         "detector": job.detector,
         "truth": job.scenario.truth,
         "expected": job.scenario.expect.session,
-        "outcome": found.outcome if was else None,
-        "class": verdict.klass if was else None,
+        "outcome": found.outcome if found.was else None,
+        "class": verdict.klass if found.was else None,
         "verdict": verdict.word,
         "why": verdict.why,
         "reason": found.reason,

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from harness.client_link import ClientLink
-from harness.client_process import ClientProcess, client
+from harness.client_process import FAILURES, ClientProcess, client
 from harness.edge._running import proxy
 from harness.errors import FaultError
 from harness.expressions import Expression
@@ -34,7 +34,9 @@ from netns.lab import Lab
 from netns.sockets import Address
 
 #: A client that has not opened its session after this is not going to, seconds.
-_CONNECT_WITHIN = 60.0
+_CONNECT_WITHIN = 100.0
+#: A server that ends with its first client has ended after this, seconds.
+_ENDS_WITHIN = 0.5
 #: An end that must come is looked for so much longer than it may take, seconds.
 _BEYOND = 0.5
 #: So often the hold is made longer at most.
@@ -172,11 +174,21 @@ class _Run:
             with client(self._client_host, self._scenario.client, door, self._journal, self._hosts_between) as its:
                 opened = its.connect(_CONNECT_WITHIN)
                 if isinstance(opened, str):
-                    self._journal.note("lab", "trouble", what=opened)
+                    self._note_unopened(server, opened)
                     return
                 if in_front is not None:
                     in_front.follow(opened)
                 self._observe(its, server, recorder, Caller(client_id, self._seen_from(opened)))
+
+    def _note_unopened(self, server: Running, why: str) -> None:
+        """Write down why there is no session, where the client did not: the server's end, or trouble of ours."""
+        connected = self._journal.find("client", "connected")
+        self._journal.start = self._journal.start if connected is None else connected.t
+        # One that died of the handshake is seen to be gone a moment after its connections are.
+        if server.process.ends_within(_ENDS_WITHIN):
+            self._journal.note("target", "exited", code=server.process.exit_code, said=server.process.tail())
+        elif self._journal.find("client", *FAILURES) is None:
+            self._journal.note("lab", "trouble", what=why)
 
     @property
     def _hosts_between(self) -> tuple[Host, ...]:

@@ -71,6 +71,8 @@ class Watch:
         last = self._journal.last_sample()
         if last is not None:
             self._view.queued = last.outq
+        elif self._journal.find("client", "ended") is not None:
+            return True  # before its socket could be seen
         return self._journal.session_ended or self._server.process.exit_code is not None
 
     def _ask(self) -> dict[str, object]:

@@ -55,7 +55,7 @@ def table(done: Sequence[Done]) -> Table:
         shown.add_row(
             escape(one.job.label),
             one.job.scenario.truth,
-            found.outcome,
+            found.outcome if found.was else "none",
             found.reason if found.reason and found.outcome != "kept" else "",
             "" if detection is None else f"{detection:.1f}s",
             show_bytes(found.stuck_bytes) if found.stuck_bytes else "",
@@ -118,6 +118,8 @@ def show(console: Console, done: Sequence[Done], out: Path, wall: float, where: 
                 console.print(escape(line), soft_wrap=True)
     counts = Counter[str](one.verdict.word for one in done)
     summary = ", ".join(f"{counts[word]} {word}" for word in _MARKS if counts[word])
+    if done and counts["inconclusive"] == len(done):
+        console.print("\nnothing is proved of this server: no run was conclusive", soft_wrap=True)
     console.print(
         f"\n{summary} in {show_duration(round(wall, 1))}; results: {escape(str(out / RESULTS))}",
         soft_wrap=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 
@@ -9,7 +10,9 @@ import msgspec
 
 from harness import clients, plugins, schema
 from harness.clients._door import Door
-from harness.clients._machine import Machine, report
+from harness.clients._machine import Machine
+from harness.clients._opening import NotOpenedError
+from harness.clients._reporting import report
 
 
 def main() -> None:
@@ -18,9 +21,10 @@ def main() -> None:
     module = plugins.load(clients, name, "client")
     options = schema.convert(json.loads(options_text), module.Options, f"client {name!r}")
     try:
-        Machine(module.Behaviour(options), options, msgspec.json.decode(door_text, type=Door)).run()
+        with contextlib.suppress(NotOpenedError):
+            Machine(module.Behaviour(options), options, msgspec.json.decode(door_text, type=Door)).run()
     except OSError as error:
-        report("unreachable", why=str(error))
+        report("unreachable", why=(error.strerror or str(error)).lower(), how=type(error).__name__)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import selectors
@@ -15,12 +14,13 @@ from typing import Protocol
 import msgspec
 from websockets.client import ClientProtocol
 from websockets.frames import Close, Frame, Opcode
-from websockets.http11 import Response
-from websockets.protocol import State
+from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
+from harness.clients import _opening
 from harness.clients._door import Door
+from harness.clients._reporting import report
 from netns.units import Size
 
 #: A client tells how far it is this often, seconds.
@@ -68,11 +68,6 @@ class Behaviour(Protocol):
         ...
 
 
-def report(name: str, **data: object) -> None:
-    """Tell the harness, by a JSON line on stdout, on the machine's monotonic clock."""
-    print(json.dumps({"t": time.monotonic(), "name": name, **data}), flush=True)
-
-
 class Machine:
     """Connects, then reads and acknowledges as the behaviour says, until one side ends it."""
 
@@ -98,49 +93,46 @@ class Machine:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.settimeout(_CONNECT_TIMEOUT)
         sock.connect((self._uri.host, self._uri.port))
+        report("connected", local=sock.getsockname()[:2])
         if not self._uri.secure:
             return sock
-        return ssl.create_default_context(cafile=authority).wrap_socket(sock, server_hostname=self._uri.host)
+        context = ssl.create_default_context(cafile=authority)
+        return context.wrap_socket(sock, server_hostname=self._uri.host, do_handshake_on_connect=False)
 
     def run(self) -> None:
-        """Live one session, from the handshake to its end."""
-        report("connected", local=self._sock.getsockname()[:2])
-        if not self._shake_hands():
-            return
+        """Live one session, from the handshake to its end; raises NotOpenedError."""
+        with _opening.told(self._sock):
+            if isinstance(self._sock, ssl.SSLSocket):
+                self._sock.do_handshake()
+            _opening.shake_hands(self._protocol, self._request(), self._sock, self._flush)
         report("opened")
         self._sock.setblocking(False)
-        for text in self._door.send:
-            self._protocol.send_text(text.encode())
-        self._flush()
         os.set_blocking(sys.stdin.fileno(), False)
         self._selector.register(sys.stdin, selectors.EVENT_READ, self._obey)
         try:
+            self._begin()
             while self._turn():
                 pass
         except OSError as error:
-            report("ended", how=type(error).__name__, text=str(error))
+            report("ended", how=type(error).__name__, text=error.strerror or str(error))
         else:
             close = self._protocol.close_code
             report("ended", how="closed", code=close, received=self._received)
 
-    def _shake_hands(self) -> bool:
+    def _begin(self) -> None:
+        """Take in what came with the answer to the handshake, and ask for the stream."""
+        self._handle_events()
+        for text in () if self._closing else self._door.send:
+            self._protocol.send_text(text.encode())
+        self._flush()
+
+    def _request(self) -> Request:
         request = self._protocol.connect()
         for name, value in self._door.headers.items():
             # A user's own replaces what would be sent: Origin, User-Agent.
             request.headers.pop(name, None)
             request.headers[name] = value
-        self._protocol.send_request(request)
-        self._flush()
-        while self._protocol.state is State.CONNECTING and not self._protocol.handshake_exc:
-            data = self._sock.recv(_RECV_SIZE)
-            self._protocol.receive_data(data) if data else self._protocol.receive_eof()
-            self._handle_events()
-        refusal = self._protocol.handshake_exc
-        if refusal:
-            causes = [str(error) for error in (refusal, refusal.__cause__) if error]
-            report("refused", why=": ".join(causes))
-            return False
-        return True
+        return request
 
     def _turn(self) -> bool:
         """One round; False when the session is over."""

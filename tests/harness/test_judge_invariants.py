@@ -193,6 +193,7 @@ _AGAINST = [
     ("target", "exited", {"code": 3}),
     ("client", "protocol_error", {"why": "reserved bits"}),
     ("lab", "trouble", {"what": "the client was refused"}),
+    ("client", "refused", {"why": "HTTP 404", "status": 404}),
 ]
 
 

@@ -71,12 +71,12 @@ def test_a_fault_in_which_the_server_would_have_to_help_proves_nothing_and_says_
 
 
 @needs_labs
-def test_a_server_that_refuses_the_handshake_proves_nothing_and_says_so(tmp_path: Path) -> None:
+def test_a_server_that_refuses_the_handshake_fails_and_it_is_said_so(tmp_path: Path) -> None:
     web = f"{sys.executable} -m http.server {{port}} --bind {{host}}"
     ran = halfopen("run", "active", "--server", web, *TERMS, "--out", str(tmp_path))
     run = by_scenario(tmp_path)["active"]
-    assert (ran.code, run["verdict"]) == (3, "inconclusive")
-    assert "the client was refused: did not receive a valid HTTP response: unsupported protocol" in run["why"]
+    assert (ran.code, run["verdict"]) == (1, "failed")
+    assert "no session could be opened: did not receive a valid HTTP response: unsupported protocol" in run["why"]
 
 
 @needs_labs

@@ -1,0 +1,60 @@
+"""What a client says when it gets no session, over a loopback connection."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from harness.clients import _opening
+from harness.clients._opening import NotOpenedError, told
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as ours:
+        theirs, _ = listener.accept()
+        with theirs:
+            yield ours, theirs
+
+
+def words(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
+    said: dict[str, object] = json.loads(capsys.readouterr().out)
+    return said
+
+
+def test_what_the_servers_kernel_acknowledged_was_delivered(
+    pair: tuple[socket.socket, socket.socket], capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours, theirs = pair
+    ours.sendall(b"GET / HTTP/1.1\r\n\r\n")
+    theirs.recv(1)
+    with pytest.raises(NotOpenedError), told(ours):
+        raise TimeoutError
+    said = words(capsys)
+    assert (said["name"], said["delivered"], said["within"]) == ("unanswered", True, _opening.ANSWER_WITHIN)
+
+
+def test_what_is_still_queued_was_not_delivered(
+    pair: tuple[socket.socket, socket.socket], capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours, _ = pair
+    ours.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            ours.send(bytes(1 << 20))
+    with pytest.raises(NotOpenedError), told(ours):
+        raise TimeoutError
+    assert words(capsys)["delivered"] is False
+
+
+def test_any_other_end_is_a_refusal_in_the_systems_words(
+    pair: tuple[socket.socket, socket.socket], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(NotOpenedError), told(pair[0]):
+        raise ConnectionResetError(104, "Connection reset by peer")
+    said = words(capsys)
+    assert (said["name"], said["why"]) == ("refused", "connection reset by peer")
