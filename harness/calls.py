@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import msgspec
 
 from harness import suites
 from harness.edge._running import find_program
 from harness.errors import InputError
-from harness.judge import Terms
+from harness.judge import Terms, hold
 from harness.runner import Job
 from harness.scenario import Edge, Scenario
+from harness.shards import Shard
 from harness.target_spec import TargetSpec
 from harness.targets.command import CommandTarget
 from harness.targets.pod import Knobs, PodTarget
@@ -33,29 +36,39 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     hold: float | None = None
     ready: float = 30.0
     repeat: int = 1
+    shard: Shard | None = None
+    """Do only this part of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One run that is meant, whether or not it can be made here."""
+
+    scenario: Scenario
+    repeat: int
+    hindrance: str | None
 
 
 def jobs(call: Call) -> list[Job]:
     """The runs it asks for, in order; raises InputError for what cannot be run as asked."""
-    scenarios = [scenario for scenario, hindrance in _asked(call) if hindrance is None]
-    names = suites.tell_apart(scenarios)
+    names = _names(call)
+    asked = [one for one in _asked(call) if one.hindrance is None]
     detectors: list[str | None] = [*call.detectors] or [None]
     todo = [
         Job(
-            scenario=scenario,
+            scenario=one.scenario,
             target=target,
             terms=Terms(call.grace, call.poll, call.hold),
             seed=call.seed,
-            repeat=number,
+            repeat=one.repeat,
             ready_within=call.ready,
             detector=target.detector if isinstance(target, PodTarget) else None,
-            name=name,
+            name=names[one.scenario.called],
             compared=call.comparing,
         )
         for detector in detectors
-        for number in range(1, call.repeat + 1)
-        for scenario, name in zip(scenarios, names, strict=True)
-        for target in [_target(call, scenario, detector)]
+        for one in asked
+        for target in [_target(call, one.scenario, detector)]
     ]
     for job in todo:
         job.target.check()
@@ -66,20 +79,33 @@ def jobs(call: Call) -> list[Job]:
 def left_out(call: Call) -> list[str]:
     """A line for each reason for which scenarios are left out of the runs: which, why, and what to do."""
     by_reason: dict[str, list[str]] = {}
-    for scenario, hindrance in _asked(call):
-        if hindrance is not None:
-            by_reason.setdefault(hindrance, []).append(scenario.called)
-    return [f"left out: {', '.join(names)} ({why})" for why, names in by_reason.items()]
+    for one in _asked(call):
+        if one.hindrance is not None:
+            by_reason.setdefault(one.hindrance, []).append(one.scenario.called)
+    return [f"left out: {', '.join(dict.fromkeys(names))} ({why})" for why, names in by_reason.items()]
 
 
-def _asked(call: Call) -> list[tuple[Scenario, str | None]]:
-    """The scenarios that are meant, each with why it cannot be run here; raises InputError if none can."""
+def _asked(call: Call) -> list[_Asked]:
+    """The runs that are meant, of a shard only its own; raises InputError if none can be made here."""
     call.target.check()
-    asked = [(scenario, _hindrance(call, scenario)) for scenario in _found(call)]
-    if all(hindrance is not None for _, hindrance in asked):
-        scenario, hindrance = asked[0]
-        raise InputError(f"scenario {scenario.name!r} {hindrance}")
-    return asked
+    found = _found(call)
+    unfit = [_Asked(scenario, 1, why) for scenario in found if (why := _unfitness(call, scenario))]
+    fitting = [scenario for scenario in found if not _unfitness(call, scenario)]
+    asked = [_Asked(scenario, n, _lacking(scenario)) for n in range(1, call.repeat + 1) for scenario in fitting]
+    if call.shard is not None and asked:
+        # Divided before it is asked what this machine lacks, which must not change what the others do.
+        terms = Terms(call.grace, call.poll, call.hold)
+        asked = [asked[number] for number in call.shard.of([hold(one.scenario, terms) for one in asked])]
+    if all(one.hindrance is not None for one in asked):
+        first = (unfit or asked)[0]
+        raise InputError(f"scenario {first.scenario.name!r} {first.hindrance}")
+    return unfit + asked
+
+
+def _names(call: Call) -> dict[str, str]:
+    """What to call each scenario that fits the call, by what finds it again; the same in every shard."""
+    found = [scenario for scenario in _found(call) if not _unfitness(call, scenario)]
+    return dict(zip([scenario.called for scenario in found], suites.tell_apart(found), strict=True))
 
 
 def _found(call: Call) -> list[Scenario]:
@@ -91,7 +117,8 @@ def _found(call: Call) -> list[Scenario]:
     return [msgspec.structs.replace(scenario, edge=edge) for scenario in found]
 
 
-def _hindrance(call: Call, scenario: Scenario) -> str | None:
+def _unfitness(call: Call, scenario: Scenario) -> str | None:
+    """Why a scenario does not go with the rest of the call, on any machine."""
     if not call.target.is_pod and scenario.detector is not None:
         return f"shows the pod's detector {scenario.detector!r}, not a --server; leave it out, or --server"
     if call.comparing and scenario.detector is not None:
@@ -100,6 +127,11 @@ def _hindrance(call: Call, scenario: Scenario) -> str | None:
         return "asks for what only the pod does, not a --server; leave one out"
     if scenario.edge is not None and (scenario.pod.tls or call.target.tls):
         return "has a proxy in front of its server, and those here pass plain text on: it goes without TLS"
+    return None
+
+
+def _lacking(scenario: Scenario) -> str | None:
+    """Why a scenario cannot be run on this machine."""
     if scenario.edge is not None and find_program(scenario.edge) is None:
         module = scenario.edge.module
         return f"needs {module.PROGRAM}, which is not installed: apt install {module.PACKAGE}"

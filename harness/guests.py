@@ -25,6 +25,7 @@ from harness.guest_part import Begun, Ended, Hello, Message, Part, Refused, Seen
 from harness.judge import hold, judge
 from harness.run_view import RunView
 from harness.runner import Done, Job
+from harness.shards import spread
 from netns.errors import GuestLostError
 from netns.guest import booting
 from netns.guest.booting import Boot
@@ -66,21 +67,6 @@ class _Work:
     """What went wrong while listening to it."""
 
 
-def spread(jobs: Sequence[Job], count: int) -> list[list[int]]:
-    """The numbers of the jobs for each guest: the longest first, each to the guest with the least to do.
-
-    Depends on nothing but the jobs, so that the same call always puts the same runs together.
-    """
-    shares: list[list[int]] = [[] for _ in range(min(count, len(jobs)))]
-    loads = [0.0] * len(shares)
-    lengths = [hold(job.scenario, job.terms) for job in jobs]
-    for number in sorted(range(len(jobs)), key=lambda n: -lengths[n]):
-        least = loads.index(min(loads))
-        shares[least].append(number)
-        loads[least] += lengths[number]
-    return [sorted(share) for share in shares]
-
-
 def run_all(
     call: Call,
     jobs: Sequence[Job],
@@ -98,7 +84,7 @@ def run_all(
     """
     _compile_ourselves()
     effort = _Effort(call, jobs, views, guests, on_hello, on_done)
-    shares = spread(jobs, guests.count)
+    shares = spread([hold(job.scenario, job.terms) for job in jobs], guests.count)
     pool = concurrent.futures.ThreadPoolExecutor(max_workers=len(shares))
     running = [pool.submit(effort.run_share, n, share, place / f"guest-{n}") for n, share in enumerate(shares)]
     try:

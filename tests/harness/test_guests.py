@@ -5,7 +5,7 @@ from pathlib import Path
 
 from harness import suites
 from harness.calls import Call
-from harness.guests import Guests, _Effort, _Work, spread
+from harness.guests import Guests, _Effort, _Work
 from harness.judge import Terms
 from harness.run_view import RunView
 from harness.runner import Job
@@ -19,16 +19,6 @@ def jobs(*holds: float) -> list[Job]:
     return [
         Job(scenario, target, Terms(30, 2, hold), seed=1, repeat=n, ready_within=30) for n, hold in enumerate(holds)
     ]
-
-
-def test_every_run_is_in_one_guest_and_the_longest_are_apart() -> None:
-    assert spread(jobs(1, 100, 100, 1), 2) == [[0, 1], [2, 3]]
-    assert spread(jobs(100, 50, 50, 1), 2) == [[0, 3], [1, 2]]
-
-
-def test_there_are_no_more_guests_than_runs() -> None:
-    assert spread(jobs(1, 1), 8) == [[0], [1]]
-    assert spread(jobs(1, 2, 3), 1) == [[0, 1, 2]]
 
 
 def heard(*lines: bytes) -> tuple[_Work, RunView]:

@@ -1,0 +1,57 @@
+"""One call's runs divided: over guests, or over the machines of a CI that each do a part. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import msgspec
+
+from harness.errors import InputError
+
+_WRITTEN = re.compile(r"(\d{1,6})/(\d{1,6})", re.ASCII)
+
+
+class Shard(msgspec.Struct, frozen=True):
+    """One part of so many, counted from 1."""
+
+    index: int
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """Read ``"2/4"``: the second of four; raises InputError."""
+        written = _WRITTEN.fullmatch(text)
+        if not written:
+            raise InputError(f"a shard is written I/N, such as '1/4' for the first of four: got {text!r}")
+        index, count = int(written[1]), int(written[2])
+        if not 1 <= index <= count:
+            raise InputError(f"there is no shard {index} of {count}: shards are counted from 1, got {text!r}")
+        return cls(index, count)
+
+    def of(self, lengths: Sequence[float]) -> list[int]:
+        """The numbers of the runs that this shard does, of runs that take so long; raises InputError if there are none.
+
+        An empty shard would be green and prove nothing.
+        """
+        if self.count > len(lengths):
+            what = "1 run" if len(lengths) == 1 else f"{len(lengths)} runs"
+            raise InputError(f"shard {self}: there is nothing to do in some of so many, for this is {what}; take fewer")
+        return spread(lengths, self.count)[self.index - 1]
+
+
+def spread(lengths: Sequence[float], count: int) -> list[list[int]]:
+    """The numbers of the runs for each share, none empty: the longest first, each to the share with the least to do.
+
+    Depends on nothing but the lengths, so that the same call always puts the same runs together.
+    """
+    shares: list[list[int]] = [[] for _ in range(min(count, len(lengths)))]
+    loads = [0.0] * len(shares)
+    for number in sorted(range(len(lengths)), key=lambda n: -lengths[n]):
+        least = loads.index(min(loads))
+        shares[least].append(number)
+        loads[least] += lengths[number]
+    return [sorted(share) for share in shares]
