@@ -13,9 +13,11 @@ import junitparser
 import msgspec
 
 from harness import __version__, timeline
+from harness.baseline import Baseline, standing
 from harness.calls import Call
 from harness.errors import InputError
 from harness.runner import Done, Job
+from harness.shards import Shard
 from netns import capabilities
 
 RESULTS = "results.json"
@@ -46,9 +48,12 @@ class Conditions:
     started_at: str
     kernel: str
     congestion_control: str | None
+    shard: Shard | None = None
+    baseline: Baseline | None = None
+    """The failures that are known."""
 
 
-def conditions(call: Call, jobs: Sequence[Job], clock: str) -> Conditions:
+def conditions(call: Call, jobs: Sequence[Job], clock: str, baseline: Baseline | None = None) -> Conditions:
     """The conditions on this machine's kernel, now. The wall clock is only read here, for ``started_at``."""
     detectors = {job.detector for job in jobs}
     return Conditions(
@@ -61,6 +66,8 @@ def conditions(call: Call, jobs: Sequence[Job], clock: str) -> Conditions:
         started_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         kernel=capabilities.kernel_release(),
         congestion_control=capabilities.congestion_control(),
+        shard=call.shard,
+        baseline=baseline,
     )
 
 
@@ -78,8 +85,13 @@ def as_table(how: Conditions, done: Sequence[Done], wall: float) -> dict[str, An
         "target": dict(how.target),
         "detector": how.detector,
         "wall_s": rounded(wall),
-        "runs": [run_as_table(one) for one in done],
+        **({} if how.shard is None else {"shard": str(how.shard)}),
+        "runs": [run_as_table(one) | _known(one, how.baseline) for one in done],
     }
+
+
+def _known(one: Done, baseline: Baseline | None) -> dict[str, bool]:
+    return {} if baseline is None else {"known": baseline.covers(one)}
 
 
 def run_as_table(done: Done) -> dict[str, Any]:
@@ -119,10 +131,10 @@ def rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, _DIGITS)
 
 
-def exit_code(done: Sequence[Done]) -> int:
-    """0 all passed; 1 some failed; 3 none failed, some inconclusive."""
-    words = Counter(one.verdict.word for one in done)
-    if words["failed"]:
+def exit_code(done: Sequence[Done], baseline: Baseline | None = None) -> int:
+    """0 all passed or known; 1 some failed, or a strict baseline is stale; 3 none failed, some inconclusive."""
+    words = Counter(standing(one, baseline) for one in done)
+    if words["failed"] or (baseline is not None and baseline.strict and baseline.is_stale(done)):
         return EXIT_FAILED
     return EXIT_INCONCLUSIVE if words["inconclusive"] else EXIT_PASSED
 
@@ -162,7 +174,10 @@ def write_table(file: Path, table: Mapping[str, Any]) -> None:
 
 
 def junit(how: Conditions, done: Sequence[Done], wall: float) -> junitparser.JUnitXml:
-    """A test case a run: a failed one is a failure, an inconclusive one an error, as neither may look green."""
+    """A test case a run: a failed one is a failure, an inconclusive one an error, as neither may look green.
+
+    A known one is skipped, with the reason: what pytest does with expected failures, and every dashboard shows.
+    """
     xml = junitparser.JUnitXml()
     for suite_name in dict.fromkeys(one.job.scenario.suite for one in done):
         suite = junitparser.TestSuite(f"halfopen.{suite_name}")
@@ -170,7 +185,10 @@ def junit(how: Conditions, done: Sequence[Done], wall: float) -> junitparser.JUn
         suite.add_property("seed", str(how.seed))
         for one in (one for one in done if one.job.scenario.suite == suite_name):
             case = junitparser.TestCase(one.job.label, classname=f"halfopen.{suite_name}", time=round(one.wall, 3))
-            if one.verdict.word == "failed":
+            if how.baseline is not None and how.baseline.covers(one):
+                case.result = [junitparser.Skipped(f"known failure ({how.baseline.of(one)})", "known")]
+                case.system_out = one.verdict.why
+            elif one.verdict.word == "failed":
                 case.result = [junitparser.Failure(one.verdict.why, one.verdict.klass)]
             elif one.verdict.word == "inconclusive":
                 case.result = [junitparser.Error(one.verdict.why, "inconclusive")]

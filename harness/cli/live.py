@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from harness.baseline import Baseline, standing
 from harness.run_view import RunView
 from harness.runner import Done
 from netns.units import show_bytes, show_duration
@@ -21,10 +22,12 @@ _COLOURS = {"passed": "green", "failed": "red", "inconclusive": "yellow"}
 
 
 @contextlib.contextmanager
-def progress(console: Console, views: Sequence[RunView]) -> Iterator[Callable[[Done], None]]:
+def progress(
+    console: Console, views: Sequence[RunView], baseline: Baseline | None = None
+) -> Iterator[Callable[[Done], None]]:
     """Show the runs until the context is left; what it gives is to be called with each that is done."""
     if not console.is_terminal:
-        yield lambda done: console.print(escape(line(done)), soft_wrap=True)
+        yield lambda done: console.print(escape(line(done, baseline)), soft_wrap=True)
         return
     live = Live(
         console=console,
@@ -66,9 +69,10 @@ def count(console: Console, views: Sequence[RunView]) -> Iterator[Callable[[Done
         yield on_done
 
 
-def line(done: Done) -> str:
+def line(done: Done, baseline: Baseline | None = None) -> str:
     """One run in one line."""
-    return f"{done.job.label}: {done.verdict.word}: {done.verdict.why}"
+    known = f" ({baseline.of(done)})" if baseline is not None and baseline.covers(done) else ""
+    return f"{done.job.label}: {standing(done, baseline)}{known}: {done.verdict.why}"
 
 
 def table(views: Sequence[RunView]) -> Table:

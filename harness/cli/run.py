@@ -13,8 +13,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from harness import calls, results
+from harness.baseline import Baseline, read
 from harness.calls import DEFAULT_DETECTOR, Call
-from harness.cli import live, screen, surroundings
+from harness.cli import ci_options, live, screen, surroundings
+from harness.cli.ci_options import BaselineOption, ShardOption, WriteBaseline
 from harness.cli.effort import Effort, Limits
 from harness.cli.options import (
     ClockOption,
@@ -90,6 +92,9 @@ def run(
     kernel: KernelOption = Kernel.AUTO,
     writable: Writable = None,
     wall_limit: WallLimit = None,
+    shard: ShardOption = None,
+    baseline: BaselineOption = None,
+    write_baseline: WriteBaseline = None,
 ) -> int:
     """Run scenarios against a server. Exits 0 if all passed, 1 if some failed, 3 if some are inconclusive."""
     call = Call(
@@ -115,12 +120,16 @@ def run(
         hold=None if hold is None else float(hold),
         ready=float(ready),
         repeat=repeat,
+        shard=shard,
     )
+    known = None if baseline is None else read(baseline)
+    ci_options.check_writable(write_baseline)
     todo = calls.jobs(call)
     where = surroundings.choose(clock, kernel, [job.scenario for job in todo])
     again = [*where.options, *([] if jobs is None else ["--jobs", str(jobs)])]
-    how = results.conditions(call, todo, where.clock)
-    effort = Effort(call, todo, where, how, out, _Stage(out, where.why, again, calls.left_out(call)))
+    how = results.conditions(call, todo, where.clock, known)
+    stage = _Stage(out, where.why, again, calls.left_out(call), known, write_baseline)
+    effort = Effort(call, todo, where, how, out, stage)
     return effort.carry_out(Limits(jobs, len(todo), writable, wall_limit))
 
 
@@ -132,14 +141,18 @@ class _Stage:
     why: str | None
     again: Sequence[str]
     left_out: Sequence[str]
+    baseline: Baseline | None
+    write_baseline: Path | None
 
     def header(self, how: Conditions) -> str:
         return "\n".join([screen.header(how, self.why), *map(escape, self.left_out)])
 
     def progress(self, console: Console, views: Sequence[RunView]) -> AbstractContextManager[Callable[[Done], None]]:
-        return live.progress(console, views)
+        return live.progress(console, views, self.baseline)
 
     def conclude(self, console: Console, how: Conditions, done: Sequence[Done], wall: float) -> int:
         results.write(self.out, how, done, wall)
-        screen.show(console, done, self.out, wall, self.again)
-        return results.exit_code(done)
+        screen.show(console, how, done, self.out, wall, self.again)
+        if self.write_baseline is not None:
+            ci_options.write_baseline(console, self.write_baseline, done)
+        return results.exit_code(done, how.baseline)

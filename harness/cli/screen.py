@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from harness import __version__
+from harness.baseline import Baseline, class_of, standing
 from harness.judge import deadline
 from harness.results import RESULTS, Conditions
 from harness.runner import Done, Job
@@ -22,6 +23,7 @@ _MARKS = {
     "passed": "[green]✓ passed[/]",
     "failed": "[red]✗ failed[/]",
     "inconclusive": "[yellow]? inconclusive[/]",
+    "known": "[dim]✗ known failure[/]",
 }
 
 
@@ -33,15 +35,16 @@ def header(how: Conditions, why: str | None = None, compared: str | None = None)
     target = how.target.get("command", how.target["kind"])
     detector = f", {compared}" if compared else f", detector {how.detector}" if how.detector else ""
     reason = f" ({escape(why)})" if why else ""
+    shard = f", shard {how.shard}" if how.shard else ""
     return (
         f"halfopen {__version__}: {escape(target)}{detector}, "
-        f"grace {show_duration(how.grace)}, poll {show_duration(how.poll)}; "
+        f"grace {show_duration(how.grace)}, poll {show_duration(how.poll)}{shard}; "
         f"{how.clock} clock, Linux {how.kernel}{reason}, {how.congestion_control or 'unknown congestion control'}; "
         f"seed {how.seed}"
     )
 
 
-def table(done: Sequence[Done]) -> Table:
+def table(done: Sequence[Done], baseline: Baseline | None = None) -> Table:
     """A row a run; fits 80 columns."""
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("scenario", "client", "session", "reason"):
@@ -59,17 +62,20 @@ def table(done: Sequence[Done]) -> Table:
             found.reason if found.reason and found.outcome != "kept" else "",
             "" if detection is None else f"{detection:.1f}s",
             show_bytes(found.stuck_bytes) if found.stuck_bytes else "",
-            _MARKS[one.verdict.word],
+            _MARKS[standing(one, baseline)],
         )
     return shown
 
 
-def story(one: Done, where: Sequence[str] = ()) -> list[str]:
+def story(one: Done, where: Sequence[str] = (), baseline: Baseline | None = None) -> list[str]:
     """What went wrong, what was expected, and the command that shows it again."""
     job = one.job
     mark = "✗" if one.verdict.word == "failed" else "?"
     lines = [f"{job.label}   {topology(job)}", f"  {mark} {one.verdict.why}"]
     lines.append(f"    expected: {expectation(job)}")
+    if baseline is not None and (known := baseline.of(one)):
+        now = class_of(one) if one.verdict.word == "failed" else one.verdict.word
+        lines.append(f"    known is another failure ({known}), and this is {now}")
     lines.append(f"again:   {again(job, where)}")
     return lines
 
@@ -108,19 +114,41 @@ def exactly(seconds: float) -> str:
     return shown if units.duration(shown) == seconds else f"{seconds:.6f}".rstrip("0").rstrip(".") + "s"
 
 
-def show(console: Console, done: Sequence[Done], out: Path, wall: float, where: Sequence[str] = ()) -> None:
+def remarks(done: Sequence[Done], baseline: Baseline | None) -> list[str]:
+    """What is to be said of all runs together: of those that are known, of a baseline that is stale, of no proof."""
+    lines = []
+    if baseline is not None:
+        known = [one for one in done if baseline.covers(one)]
+        lines += [f"known:   {one.job.label} ({baseline.of(one)}): {one.verdict.why}" for one in known]
+        lines += [f"fixed:   {name} ({baseline.known[name]}) passed" for name in baseline.fixed(done)]
+        lines += [f"unknown: {what}" for what in baseline.strays]
+        if baseline.is_stale(done):
+            lines.append(f"what is fixed or unknown can go from {baseline.file}")
+    if done and all(one.verdict.word == "inconclusive" for one in done):
+        lines.append("nothing is proved of this server: no run was conclusive")
+    return lines
+
+
+def summary(done: Sequence[Done], wall: float, baseline: Baseline | None = None) -> str:
+    """How many runs came to what, in how long."""
+    counts = Counter[str](standing(one, baseline) for one in done)
+    words = dict.fromkeys(_MARKS) | {"known": "known failure" if counts["known"] == 1 else "known failures"}
+    told = ", ".join(f"{counts[word]} {words[word] or word}" for word in _MARKS if counts[word])
+    return f"{told} in {show_duration(round(wall, 1))}"
+
+
+def show(
+    console: Console, how: Conditions, done: Sequence[Done], out: Path, wall: float, where: Sequence[str] = ()
+) -> None:
     """Print what came of all runs, which were made with the options ``where`` for clock and kernel."""
-    console.print(table(done))
+    console.print(table(done, how.baseline))
     for one in done:
-        if one.verdict.word != "passed":
-            console.print()
-            for line in story(one, where):
-                console.print(escape(line), soft_wrap=True)
-    counts = Counter[str](one.verdict.word for one in done)
-    summary = ", ".join(f"{counts[word]} {word}" for word in _MARKS if counts[word])
-    if done and counts["inconclusive"] == len(done):
-        console.print("\nnothing is proved of this server: no run was conclusive", soft_wrap=True)
-    console.print(
-        f"\n{summary} in {show_duration(round(wall, 1))}; results: {escape(str(out / RESULTS))}",
-        soft_wrap=True,
-    )
+        if standing(one, how.baseline) in {"failed", "inconclusive"}:
+            _paragraph(console, story(one, where, how.baseline))
+    _paragraph(console, remarks(done, how.baseline))
+    _paragraph(console, [f"{summary(done, wall, how.baseline)}; results: {out / RESULTS}"])
+
+
+def _paragraph(console: Console, lines: Sequence[str]) -> None:
+    if lines:
+        console.print(f"\n{escape(chr(10).join(lines))}", soft_wrap=True)

@@ -126,6 +126,36 @@ def test_a_bad_number(option: str, value: str) -> None:
     assert refused("run", option, value).startswith(f"invalid value for '{option}'")
 
 
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("0/3", "there is no shard 0 of 3: shards are counted from 1, got '0/3'"),
+        ("4/3", "there is no shard 4 of 3: shards are counted from 1, got '4/3'"),
+        ("a", "a shard is written I/N, such as '1/4' for the first of four: got 'a'"),
+    ],
+)
+def test_a_bad_shard(value: str, says: str) -> None:
+    assert refused("run", "--shard", value) == f"invalid value for '--shard': {says}"
+
+
+def test_more_shards_than_runs() -> None:
+    assert refused("run", "--shard", "1/6") == (
+        "shard 1/6: there is nothing to do in some of so many, for this is 5 runs; take fewer"
+    )
+
+
+def test_a_baseline_that_is_not_there() -> None:
+    assert refused("run", "--baseline", "nowhere.toml") == "baseline 'nowhere.toml': no such file or directory"
+
+
+def test_a_baseline_that_cannot_be_written(tmp_path: Path) -> None:
+    assert refused("run", "--write-baseline", str(tmp_path / "no" / "x.toml")).endswith("no such file or directory")
+    file = tmp_path / "something.toml"
+    file.write_text("[tool.else]")
+    assert refused("run", "--write-baseline", str(file)).startswith(f"{file}: unknown key 'tool'")
+    assert file.read_text() == "[tool.else]"
+
+
 def test_a_path_without_its_slash() -> None:
     assert refused("run", "--path", "ws") == (
         "--path 'ws' is no path on a server; write it with a slash in front: '/ws'"

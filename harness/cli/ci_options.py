@@ -1,0 +1,64 @@
+"""What CI asks of ``halfopen run``: a part of the runs, and failures that are known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from harness.baseline import Baseline, read, render, renewed
+from harness.errors import InputError
+from harness.runner import Done
+from harness.shards import Shard
+
+
+def _shard(text: str) -> Shard:
+    try:
+        return Shard.parse(text)
+    except InputError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+ShardOption = Annotated[
+    Shard | None, typer.Option(parser=_shard, metavar="I/N", help="Run only this part of the runs, such as 1/4.")
+]
+BaselineOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Failures that are known: they pass, news fail (docs/ci.md).")
+]
+WriteBaseline = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Write the failures of this call as known, or bring a file up to date."),
+]
+
+
+def check_writable(file: Path | None) -> None:
+    """See that a baseline can be written, before anything is started; raises InputError."""
+    if file is None:
+        return
+    existed = _before(file) is not None
+    try:
+        with file.open("a"):
+            pass
+    except OSError as error:
+        raise InputError(f"--write-baseline {str(file)!r}: {(error.strerror or str(error)).lower()}") from None
+    if not existed:
+        file.unlink()
+
+
+def write_baseline(console: Console, file: Path, done: Sequence[Done]) -> None:
+    """Write what has failed as known, keeping the reasons that the file gave, and say so."""
+    made = renewed(_before(file), done)
+    file.write_text(render(made, done))
+    inconclusive = sum(one.verdict.word == "inconclusive" for one in done)
+    but = f"; what was inconclusive ({inconclusive}) is not: it proves nothing" if inconclusive else ""
+    count = len(made.known)
+    what = "1 scenario is" if count == 1 else f"{count} scenarios are"
+    console.print(f"baseline: {what} known in {escape(str(file))}{but}", soft_wrap=True)
+
+
+def _before(file: Path) -> Baseline | None:
+    return read(file) if file.exists() else None
