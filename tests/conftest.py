@@ -48,6 +48,15 @@ def real_clock() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def not_on_github() -> Iterator[None]:
+    """What the tool prints is compared whole, also where these tests themselves are run by GitHub."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT"):
+            patch.delenv(name, raising=False)
+        yield
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     return Path(__file__).parent.parent

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import typer
 
+from harness.cli import on_github
 from harness.errors import InputError
 from harness.results import EXIT_BUG, EXIT_INTERRUPTED, EXIT_USAGE
 from netns import isolation
@@ -41,5 +42,7 @@ def isolated(work: Callable[[], int]) -> int:
 
 def _complain(sentence: str) -> int:
     line = " ".join(sentence.split())
-    typer.echo(f"halfopen: {line[:1].lower()}{line[1:]}", err=True)
+    sentence = f"{line[:1].lower()}{line[1:]}"
+    typer.echo(f"halfopen: {sentence}", err=True)
+    on_github.tell_refusal(sentence)
     return EXIT_USAGE

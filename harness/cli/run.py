@@ -15,7 +15,7 @@ from rich.markup import escape
 from harness import calls, results
 from harness.baseline import Baseline, read
 from harness.calls import DEFAULT_DETECTOR, Call
-from harness.cli import ci_options, live, screen, surroundings
+from harness.cli import ci_options, live, on_github, screen, surroundings
 from harness.cli.ci_options import BaselineOption, ShardOption, WriteBaseline
 from harness.cli.effort import Effort, Limits
 from harness.cli.options import (
@@ -153,6 +153,7 @@ class _Stage:
     def conclude(self, console: Console, how: Conditions, done: Sequence[Done], wall: float) -> int:
         results.write(self.out, how, done, wall)
         screen.show(console, how, done, self.out, wall, self.again)
+        on_github.tell(how, done, wall, self.again)
         if self.write_baseline is not None:
             ci_options.write_baseline(console, self.write_baseline, done)
         return results.exit_code(done, how.baseline)

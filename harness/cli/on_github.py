@@ -1,0 +1,62 @@
+"""Tells GitHub what came of a call, where it runs there: never at the price of the exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from rich.text import Text
+
+from harness import github
+from harness.cli import screen
+from harness.results import Conditions
+from harness.runner import Done
+
+#: A step's summaries are at most so long, bytes (GITHUB_STEP_SUMMARY); a longer one is refused whole, at the end.
+_MOST = 1000 * 1024
+
+
+def is_here() -> bool:
+    """Whether this runs in a job of GitHub's."""
+    return os.environ.get("GITHUB_ACTIONS") == "true"
+
+
+def tell(how: Conditions, done: Sequence[Done], wall: float, where: Sequence[str]) -> None:
+    """Print annotations and add to the job's summary, if this is a job of GitHub's."""
+    if not is_here():
+        return
+    story = partial(screen.story, where=where, baseline=how.baseline)
+    lines = github.commands(done, how.baseline, story)
+    headline, header = screen.summary(done, wall, how.baseline), Text.from_markup(screen.header(how)).plain
+    text = github.summary(headline, header, done, how.baseline, screen.remarks(done, how.baseline), story)
+    if (problem := _append(text)) is not None:
+        lines.append(github.command("warning", "halfopen", f"the job's summary could not be written: {problem}"))
+    _print(lines)
+
+
+def tell_refusal(sentence: str) -> None:
+    """Annotate a call that was refused, if this is a job of GitHub's."""
+    if is_here():
+        _print([github.command("error", "halfopen", sentence)])
+
+
+def _append(text: str) -> str | None:
+    """Add to the summary; why it could not be."""
+    name = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not name:
+        return None
+    try:
+        with Path(name).open("a", encoding="utf-8", errors="replace") as file:
+            file.write(text if len(text.encode(errors="replace")) <= _MOST else f"{text[: _MOST // 4]}\n\n(cut off)\n")
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
+    return None
+
+
+def _print(lines: Sequence[str]) -> None:
+    # On stderr, which GitHub reads too: what is on stdout may be piped to somebody.
+    for line in lines:
+        print(line, file=sys.stderr, flush=True)
