@@ -68,6 +68,13 @@ def fetch(
     return 0
 
 
+@kernel.command()
+def key() -> int:
+    """Say what the cache calls the guest kernel that would be built here now: for a cache of CI's."""
+    typer.echo(cache.key(_source(None)[0]))
+    return 0
+
+
 class Which(StrEnum):
     """Where a guest kernel comes from."""
 
