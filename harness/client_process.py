@@ -24,8 +24,12 @@ from netns.sockets import Address
 _LEAST_BUFFER = 4096
 #: Between looks at whether it still runs, seconds.
 _LOOK = 0.5
-FAILURES = ("refused", "unanswered", "unreachable")
-"""Words with which a client says that there will be no session."""
+#: Words with which a client says that there will be no session.
+_FAILURES = ("refused", "unanswered", "unreachable")
+#: A client that has not opened its session after this is not going to, seconds.
+_CONNECT_WITHIN = 100.0
+#: A server that ends with its first client has ended after this, seconds.
+_ENDS_WITHIN = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +58,9 @@ class ClientProcess:
         assert event is not None
         return event.data
 
-    def connect(self, timeout: float) -> Address | str:
+    def connect(self, timeout: float = _CONNECT_WITHIN) -> Address | str:
         """Wait until the session is open: its local address, or why there is none."""
-        words = ("opened", *FAILURES)
+        words = ("opened", *_FAILURES)
         until = time.monotonic() + timeout
         while self.process.exit_code is None and time.monotonic() < until:
             if self.journal.wait(lambda: self.journal.find(self.kind, *words) is not None, time.monotonic() + _LOOK):
@@ -71,6 +75,16 @@ class ClientProcess:
         connected = self.journal.find(self.kind, "connected")
         assert connected is not None
         return Address(*connected.data["local"])
+
+    def note_unopened(self, server: Process, why: str) -> None:
+        """Write down why there is no session, where it did not say: the server's end, or trouble of ours."""
+        connected = self.journal.find(self.kind, "connected")
+        self.journal.start = self.journal.start if connected is None else connected.t
+        # One that died of the handshake is seen to be gone a moment after its connections are.
+        if server.ends_within(_ENDS_WITHIN):
+            self.journal.note("target", "exited", code=server.exit_code, said=server.tail())
+        elif self.journal.find(self.kind, *_FAILURES) is None:
+            self.journal.note("lab", "trouble", what=why)
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from harness.client_link import ClientLink
-from harness.client_process import FAILURES, ClientProcess, client
+from harness.client_process import ClientProcess, client
 from harness.edge._running import proxy
 from harness.errors import FaultError
 from harness.expressions import Expression
@@ -33,10 +33,6 @@ from netns.host import Host
 from netns.lab import Lab
 from netns.sockets import Address
 
-#: A client that has not opened its session after this is not going to, seconds.
-_CONNECT_WITHIN = 100.0
-#: A server that ends with its first client has ended after this, seconds.
-_ENDS_WITHIN = 0.5
 #: An end that must come is looked for so much longer than it may take, seconds.
 _BEYOND = 0.5
 #: So often the hold is made longer at most.
@@ -172,23 +168,13 @@ class _Run:
             self._view.phase = "connecting"
             door = server.door(client_id)
             with client(self._client_host, self._scenario.client, door, self._journal, self._hosts_between) as its:
-                opened = its.connect(_CONNECT_WITHIN)
+                opened = its.connect()
                 if isinstance(opened, str):
-                    self._note_unopened(server, opened)
+                    its.note_unopened(server.process, opened)
                     return
                 if in_front is not None:
                     in_front.follow(opened)
                 self._observe(its, server, recorder, Caller(client_id, self._seen_from(opened)))
-
-    def _note_unopened(self, server: Running, why: str) -> None:
-        """Write down why there is no session, where the client did not: the server's end, or trouble of ours."""
-        connected = self._journal.find("client", "connected")
-        self._journal.start = self._journal.start if connected is None else connected.t
-        # One that died of the handshake is seen to be gone a moment after its connections are.
-        if server.process.ends_within(_ENDS_WITHIN):
-            self._journal.note("target", "exited", code=server.process.exit_code, said=server.process.tail())
-        elif self._journal.find("client", *FAILURES) is None:
-            self._journal.note("lab", "trouble", what=why)
 
     @property
     def _hosts_between(self) -> tuple[Host, ...]:
@@ -216,7 +202,7 @@ class _Run:
         door = server.door(f"{self._random.getrandbits(32):08x}", query)
         hosts = self._hosts_between
         with client(self._client_host, self._scenario.client, door, self._journal, hosts, "rival") as its:
-            opened = its.connect(_CONNECT_WITHIN)
+            opened = its.connect()
             if isinstance(opened, str):
                 raise FaultError(opened)
             yield its
@@ -289,8 +275,7 @@ class _Run:
         """Until when to look for an end that must come, maybe long after the hold, seconds since the start; or 0."""
         if self._job.terms.hold is not None:
             return 0.0
-        found = find(self._journal.timeline(), self._scenario)
-        moment = due(self._scenario, found, self._job.terms)
+        moment = due(self._scenario, find(self._journal.timeline(), self._scenario), self._job.terms)
         return 0.0 if moment is None else moment + _BEYOND
 
     def _begin(self, step: Step, number: int, scene: Scene, in_force: contextlib.ExitStack) -> _Agenda:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.cli import app
 from netns.guest import building, cache
 from netns.guest.cache import GuestKernel
 from tests.harness.cli.tool import Ran, halfopen
@@ -167,3 +168,11 @@ def test_missing_tools_are_named_with_the_command_that_installs_them(
     ran = halfopen("kernel", "build", "--source", str(bad))
     assert ran.code == 2
     assert "sudo apt-get install gcc make flex bison bc xz-utils" in ran.err
+
+
+def test_the_key_for_a_cache_is_that_of_the_kernel_that_would_be_built(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(building, "distribution_package", lambda: ("linux-source-6.12", "6.12.1"))
+    assert app.call(["kernel", "key"]) == 0
+    assert capsys.readouterr().out == f"{cache.key('linux-source-6.12 6.12.1')}\n"
