@@ -19,6 +19,7 @@ from netns import tcp_info
 ANSWER_WITHIN = 30.0
 _LEAST_WAIT = 0.001
 _RECV_SIZE = 65536
+_HUNG_UP = "the server closed the connection without an answer"
 
 
 class NotOpenedError(Exception):
@@ -33,6 +34,10 @@ def told(sock: socket.socket) -> Iterator[None]:
     except TimeoutError:
         # Whose fault that is, the kernel knows: what it was sent, the server's acknowledged, or the link lost.
         report("unanswered", within=ANSWER_WITHIN, delivered=_delivered(sock))
+        raise NotOpenedError from None
+    except ConnectionError:
+        # Whether it is seen as a reset, a broken pipe or an end depends on which packet came first.
+        report("refused", why=_HUNG_UP, status=None)
         raise NotOpenedError from None
     except OSError as error:
         report("refused", why=(error.strerror or str(error)).lower(), status=None)
@@ -50,7 +55,7 @@ def shake_hands(protocol: ClientProtocol, request: Request, sock: socket.socket,
         sock.settimeout(max(_LEAST_WAIT, until - time.monotonic()))
         data = sock.recv(_RECV_SIZE)
         if not data and not answered:
-            raise ConnectionError("the connection was closed without an answer")
+            raise ConnectionError
         answered = True
         protocol.receive_data(data) if data else protocol.receive_eof()
     if refusal := protocol.handshake_exc:

@@ -26,8 +26,8 @@ def ran(way: str, out: Path, *options: str, scenario: str = "frozen") -> tuple[R
     [
         ("refuse", "no session could be opened: server rejected WebSocket connection: HTTP 404; does it want another"),
         ("greet", "no session could be opened: did not receive a valid HTTP response: "),
-        ("hang_up", "no session could be opened: "),
-        ("reset", "no session could be opened: connection reset by peer"),
+        ("hang_up", "no session could be opened: the server closed the connection without an answer"),
+        ("reset", "no session could be opened: the server closed the connection without an answer"),
         ("crash", "the server ended by itself with exit code 3 at "),
     ],
 )
