@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -29,6 +30,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     names: list[str] = []
     target: TargetSpec = TargetSpec()
     """The server under test; by itself the pod."""
+    targets: tuple[TargetSpec, ...] = ()
+    """Several in its place, to be compared."""
     detectors: list[str] = []
     """The pod's; none: the scenario's own, or the default. More than one: to be compared."""
     comparing: bool = False
@@ -51,6 +54,8 @@ class _Asked:
 
 def jobs(call: Call) -> list[Job]:
     """The runs it asks for, in order; raises InputError for what cannot be run as asked."""
+    if call.targets:
+        return [job for each in _one_by_one(call) for job in jobs(each)]
     names = _names(call)
     asked = [one for one in _asked(call) if one.hindrance is None]
     detectors: list[str | None] = [*call.detectors] or [None]
@@ -64,7 +69,7 @@ def jobs(call: Call) -> list[Job]:
             ready_within=call.ready,
             detector=target.detector if isinstance(target, PodTarget) else None,
             name=names[one.scenario.called],
-            compared=call.comparing,
+            contender=(detector or call.target.name) if call.comparing else None,
         )
         for detector in detectors
         for one in asked
@@ -78,11 +83,18 @@ def jobs(call: Call) -> list[Job]:
 
 def left_out(call: Call) -> list[str]:
     """A line for each reason for which scenarios are left out of the runs: which, why, and what to do."""
+    if call.targets:
+        return list(dict.fromkeys(line for each in _one_by_one(call) for line in left_out(each)))
     by_reason: dict[str, list[str]] = {}
     for one in _asked(call):
         if one.hindrance is not None:
             by_reason.setdefault(one.hindrance, []).append(one.scenario.called)
     return [f"left out: {', '.join(dict.fromkeys(names))} ({why})" for why, names in by_reason.items()]
+
+
+def _one_by_one(call: Call) -> Iterator[Call]:
+    """The same call for each of its servers."""
+    return (msgspec.structs.replace(call, target=spec, targets=(), comparing=True) for spec in call.targets)
 
 
 def _asked(call: Call) -> list[_Asked]:

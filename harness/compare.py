@@ -66,17 +66,17 @@ def tally(done: Sequence[Done]) -> Tally:
     )
 
 
-def by_detector(done: Sequence[Done]) -> dict[str, list[Done]]:
-    """The runs of each detector, in the order given."""
+def by_contender(done: Sequence[Done]) -> dict[str, list[Done]]:
+    """The runs of each detector, or server, that is compared, in the order given."""
     found: dict[str, list[Done]] = {}
     for one in done:
-        found.setdefault(str(one.job.detector), []).append(one)
+        found.setdefault(str(one.job.contender), []).append(one)
     return found
 
 
 def as_table(how: Conditions, done: Sequence[Done], wall: float) -> dict[str, Any]:
     """The content of compare.json (CONTRACT: ``runs`` as in results.json, ``detectors``: counts of each class)."""
-    tallies = {detector: tally(runs) for detector, runs in by_detector(done).items()}
+    tallies = {detector: tally(runs) for detector, runs in by_contender(done).items()}
     return results.as_table(how, done, wall) | {
         "detectors": {name: {klass: one.classes[klass] for klass in CLASSES} for name, one in tallies.items()},
         "summary": {

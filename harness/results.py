@@ -23,6 +23,7 @@ from netns import capabilities
 RESULTS = "results.json"
 JUNIT = "junit.xml"
 COMPARISON = "compare.json"
+FIELD = "field.json"
 TIMELINES = "timelines"
 
 EXIT_PASSED = 0
@@ -143,7 +144,7 @@ def check_folder(out: Path) -> None:
     """Make the folder, see that it can be written to, and take away what an earlier run left; raises InputError."""
     try:
         (out / TIMELINES).mkdir(parents=True, exist_ok=True)
-        for left in (out / RESULTS, out / JUNIT, out / COMPARISON, *(out / TIMELINES).rglob("*.jsonl")):
+        for left in (out / RESULTS, out / JUNIT, out / COMPARISON, out / FIELD, *(out / TIMELINES).rglob("*.jsonl")):
             left.unlink(missing_ok=True)
         probe = out / TIMELINES / ".writable"
         probe.touch()
@@ -164,7 +165,7 @@ def write_timelines(out: Path, done: Sequence[Done]) -> None:
     """Write the timeline of each run."""
     for one in done:
         file = out / TIMELINES / one.job.timeline_file
-        file.parent.mkdir(exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         timeline.write(one.timeline, file)
 
 

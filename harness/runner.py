@@ -53,19 +53,19 @@ class Job:
     """The pod's detector; None for other targets."""
     name: str = ""
     """What its scenario is called beside the others, where its own name does not do (harness.suites.tell_apart)."""
-    compared: bool = False
-    """Whether the same scenario is run with other detectors too."""
+    contender: str | None = None
+    """Where the same scenarios are run with other detectors or servers too: what this one is called among them."""
 
     @property
     def label(self) -> str:
         """How it is called in tables: unlike any other job of its call."""
-        return f"{self.detector}/{self._name}" if self.compared else self._name
+        return f"{self.contender}/{self._name}" if self.contender else self._name
 
     @property
     def timeline_file(self) -> Path:
         """Where its timeline is written, seen from the folder of timelines (CONTRACT)."""
         file = f"{self._name.replace('/', '-')}.jsonl"
-        return Path(self.detector, file) if self.compared and self.detector else Path(file)
+        return Path(self.contender, file) if self.contender else Path(file)
 
     @property
     def _name(self) -> str:

@@ -11,45 +11,23 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from harness import compare
-from harness.judge import Class
+from harness import cells, compare
 from harness.runner import Done
 from netns.units import show_bytes
 
-_LETTERS: dict[Class, str] = {
-    "true_reap": "r",  # where there is a number, it stands in its place
-    "missed": "M",
-    "false_reap": "F",
-    "true_keep": "k",
-    "closed": "c",
-}
 _COLOURS = {"passed": "green", "failed": "red", "inconclusive": "yellow"}
-_WRONG_BY_THEMSELVES = ("missed", "false_reap")
-
-LEGEND = (
-    "31  true reap, after so many seconds of stall    k  true keep   M  missed",
-    "31' the same, counted from the fault             c  closed      F  false reap",
-    "!   and yet wrong: too late, or not all over     ?  inconclusive, proves nothing",
-)
 
 
 def cell(done: Done) -> str:
     """One run in at most five characters."""
-    klass, word = done.verdict.klass, done.verdict.word
-    if word == "inconclusive":
-        return "?"
-    seconds = compare.latency(done)
-    shown = _LETTERS[klass] if seconds is None else f"{seconds:.0f}{_mark(done)}"
-    return shown + ("!" if word == "failed" and klass not in _WRONG_BY_THEMSELVES else "")
-
-
-def _mark(done: Done) -> str:
-    return "'" if compare.counts_from_fault(done) else ""
+    verdict = done.verdict
+    from_fault = compare.counts_from_fault(done)
+    return cells.cell(verdict.word, verdict.klass, compare.latency(done), from_fault=from_fault)
 
 
 def blocks(done: Sequence[Done], width: int) -> Iterator[list[str] | Table]:
     """For each suite a table, or as many as fit the width, each after the lines that name its columns."""
-    detectors = compare.by_detector(done)
+    detectors = compare.by_contender(done)
     for suite in dict.fromkeys(one.job.scenario.suite for one in done):
         its = [one for one in done if one.job.scenario.suite == suite]
         names = list(dict.fromkeys(one.job.scenario.name for one in its))
@@ -94,10 +72,11 @@ def _coloured(done: Done) -> str:
 def summary(done: Sequence[Done]) -> Table:
     """A row a detector: how often it did what, how long true reaps took, what the worst left in the kernel."""
     shown = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    shown.add_column("", no_wrap=True)
+    # Where it is all too broad, names are folded, not numbers cut short.
+    shown.add_column("", overflow="fold")
     for head in ("reaped", "missed", "false", "kept", "closed", "wrong", "?", "median", "max", "orphan"):
-        shown.add_column(head, justify="right", no_wrap=True)
-    for detector, runs in compare.by_detector(done).items():
+        shown.add_column(head, justify="right", no_wrap=True, min_width=len(head))
+    for detector, runs in compare.by_contender(done).items():
         one = compare.tally(runs)
         counts = [one.classes[klass] for klass in ("true_reap", "missed", "false_reap", "true_keep", "closed")]
         shown.add_row(
@@ -124,7 +103,7 @@ def show(console: Console, done: Sequence[Done]) -> None:
         else:
             console.print(block)
     console.print()
-    for line in LEGEND:
+    for line in cells.LEGEND:
         console.print(line, soft_wrap=True)
     console.print()
     console.print(summary(done))

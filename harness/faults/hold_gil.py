@@ -15,6 +15,7 @@ from harness.timeline import Timeline
 from netns.units import show_duration
 
 Options = NoOptions
+NEEDS_POD = True
 
 #: From the server's word to the lock another thread may still get in between, seconds.
 _TAKING = 0.2

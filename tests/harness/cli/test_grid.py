@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from harness import suites
+from harness import cells, suites
 from harness.cli import grid
 from harness.findings import find
 from harness.judge import Class, Terms, Verdict, Word
@@ -44,7 +44,7 @@ def done(
     scenario = msgspec.structs.replace(base, name=name, suite=suite, expect=expect)
     timeline = _reaped(reaped_at) if klass == "true_reap" else line(flowing(0, 5))
     target = PodTarget(detector, 30, 2)
-    job = Job(scenario, target, Terms(30, 2), seed=7, repeat=1, ready_within=30, detector=detector, compared=True)
+    job = Job(scenario, target, Terms(30, 2), seed=7, repeat=1, ready_within=30, detector=detector, contender=detector)
     return Done(job, Verdict(word, "", klass, find(timeline, scenario)), timeline, 1.0)
 
 
@@ -95,7 +95,7 @@ def test_the_whole_is_readable_without_colour() -> None:
         "  1 active\n"
         "            1\n"
         "bytes-acked k\n"
-        "none        F\n" + "\n" + "\n".join(grid.LEGEND) + "\n\n"
+        "none        F\n" + "\n" + "\n".join(cells.LEGEND) + "\n\n"
         "            reaped missed false kept closed wrong ? median   max orphan\n"
         "bytes-acked      2                 1            1    63.0s 95.0s   1 kB\n"
         "none                    1     1                 2 1"
