@@ -1,0 +1,26 @@
+"""The servers of examples/, where scripts/servers has installed them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def _folder() -> Path | None:
+    script = EXAMPLES.parent / "scripts" / "servers"
+    asked = subprocess.run([script, "--where"], capture_output=True, text=True, check=False)
+    return Path(asked.stdout.strip()) if asked.returncode == 0 else None
+
+
+#: None where they are not installed.
+FOLDER = _folder()
+
+
+def environment() -> dict[str, str]:
+    """Ours, in which a target's command finds them."""
+    assert FOLDER is not None
+    path = f"{FOLDER / 'python' / 'bin'}:{os.environ['PATH']}"
+    return os.environ | {"PATH": path, "NODE_PATH": str(FOLDER / "node_modules")}
