@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: matrix test lint bench fidelity kernel clean
+.PHONY: matrix test lint bench fidelity kernel servers field-report clean
 .DEFAULT_GOAL := matrix
 
 matrix: $(READY)
@@ -14,6 +14,7 @@ matrix: $(READY)
 test: $(READY)
 	@scripts/kernel $(VENV) || echo "make test: without both guest kernels, the tests that need the one that is missing are skipped" >&2
 	@scripts/proxies || :
+	@scripts/servers >/dev/null || echo "make test: without the servers of examples/, the tests that need them are skipped" >&2
 	@$(BIN)/python -m pytest
 
 lint: $(READY)
@@ -21,6 +22,18 @@ lint: $(READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+
+servers:
+	@scripts/servers
+
+# Exit code 3 means that some cells prove nothing, which the report then says.
+field-report: $(READY)
+	@scripts/proxies
+	@scripts/servers >/dev/null
+	@eval "$$(scripts/servers --environment)" && \
+		$(BIN)/halfopen field examples --clock virtual --seed 7 --out out/field || [ $$? = 3 ]
+	@$(BIN)/halfopen field --render out/field/field.json >out/field/report.md
+	@mv out/field/report.md docs/field-report.md
 
 kernel: $(READY)
 	@scripts/kernel $(VENV)

@@ -1,0 +1,147 @@
+"""``halfopen field``: what servers, each described by a target file, make of the same scenarios, and a report of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+import harness.compare as comparison
+from harness import calls, field, field_report, results, target_files
+from harness.calls import Call
+from harness.cli import grid, live, screen, surroundings
+from harness.cli.effort import Effort, Limits
+from harness.cli.options import (
+    ClockOption,
+    Grace,
+    Hold,
+    Jobs,
+    KernelOption,
+    Out,
+    Poll,
+    Ready,
+    Seed,
+    WallLimit,
+    seed_or_random,
+)
+from harness.cli.surroundings import Clock, Kernel
+from harness.errors import InputError
+from harness.results import Conditions
+from harness.run_view import RunView
+from harness.runner import Done
+from harness.target_spec import TargetSpec
+from netns.units import show_duration
+
+DEFAULT = ("dead", "alive")
+#: So many scenarios at once on a real clock.
+_AT_ONCE = 8
+
+
+def field_(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[DIR|FILE]...", help="Target files, or folders that are searched for such."),
+    ] = None,
+    scenario: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help=f"Scenario, suite, file or folder; may be repeated ({' '.join(DEFAULT)})."),
+    ] = None,
+    render: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Run nothing: print the report of this field.json (Markdown).")
+    ] = None,
+    grace: Grace = "30s",  # type: ignore[assignment]
+    poll: Poll = "2s",  # type: ignore[assignment]
+    hold: Hold = None,
+    ready: Ready = "30s",  # type: ignore[assignment]
+    out: Out = Path("out"),
+    seed: Seed = None,
+    jobs: Jobs = None,
+    clock: ClockOption = Clock.AUTO,
+    kernel: KernelOption = Kernel.AUTO,
+    wall_limit: WallLimit = None,
+) -> int:
+    """Put each of several servers in front of the same clients: who is reaped, how soon, and why not.
+
+    Exits 0 if every cell is proved, whatever it says of a server, and 3 if some are inconclusive.
+    """
+    if render is not None:
+        if paths:
+            raise InputError("--render runs nothing: leave it out, or the target files")
+        typer.echo(_report(render), nl=False)
+        return results.EXIT_PASSED
+    specs = target_files.find(paths or [])
+    servers = {spec.name: (spec, target_files.versions(spec)) for spec in specs}
+    call = Call(
+        seed=seed_or_random(seed),
+        grace=float(grace),
+        poll=float(poll),
+        names=scenario or list(DEFAULT),
+        targets=tuple(specs),
+        hold=None if hold is None else float(hold),
+        ready=float(ready),
+    )
+    todo = calls.jobs(call)
+    where = surroundings.choose(clock, kernel, [job.scenario for job in todo])
+    how = dataclasses.replace(
+        results.conditions(call, todo, where.clock), target={"kind": f"{len(specs)} server{'s' * (len(specs) > 1)}"}
+    )
+    effort = Effort(call, todo, where, how, out, _Stage(out, where.why, servers, calls.left_out(call)))
+    return effort.carry_out(Limits(jobs, _AT_ONCE, None, wall_limit))
+
+
+def _report(file: Path) -> str:
+    """The report of a field.json; raises InputError for what is none."""
+    table = _read(file)
+    try:
+        return field_report.render(table)
+    except KeyError as error:
+        raise InputError(f"--render {str(file)!r}: the key {error} is missing; make it anew: halfopen field") from None
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        table = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
+    except (OSError, msgspec.DecodeError) as error:
+        raise InputError(f"--render {str(file)!r}: no {results.FIELD} can be read there: {error}") from None
+    if not {"targets", "runs"} <= set(table):
+        raise InputError(f"--render {str(file)!r}: has no targets and runs; take a {results.FIELD} of 'halfopen field'")
+    return table
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """A table of servers and scenarios, and what each server comes to."""
+
+    out: Path
+    why: str | None
+    servers: dict[str, tuple[TargetSpec, str]]
+    left_out: Sequence[str]
+
+    def header(self, how: Conditions) -> str:
+        return "\n".join([screen.header(how, self.why), *map(escape, self.left_out)])
+
+    def progress(self, console: Console, views: Sequence[RunView]) -> AbstractContextManager[Callable[[Done], None]]:
+        return live.count(console, views)
+
+    def conclude(self, console: Console, how: Conditions, done: Sequence[Done], wall: float) -> int:
+        results.write_timelines(self.out, done)
+        file = self.out / results.FIELD
+        results.write_table(file, field.as_table(how, done, wall, self.servers, self.left_out))
+        grid.show(console, done)
+        for one in done:
+            if one.verdict.word == "inconclusive":
+                console.print(escape(live.line(one)), soft_wrap=True)
+        console.print(
+            f"\n{len(done)} runs in {show_duration(round(wall, 1))}; results: {escape(str(file))}; "
+            f"the report: halfopen field --render {escape(str(file))}",
+            soft_wrap=True,
+        )
+        return comparison.exit_code(done)

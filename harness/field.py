@@ -1,0 +1,74 @@
+"""field.json: what several servers make of the same scenarios (field by field in docs/results.md). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness import compare, evidence, results, stacks
+from harness.results import Conditions
+from harness.runner import Done
+from harness.target_spec import TargetSpec
+from netns.units import show_bytes, show_duration
+
+#: A time without an acknowledgement, seconds.
+_WORTH_TELLING = 1.0
+
+
+def as_table(
+    how: Conditions,
+    done: Sequence[Done],
+    wall: float,
+    servers: Mapping[str, tuple[TargetSpec, str]],
+    left_out: Sequence[str],
+) -> dict[str, Any]:
+    """The content of field.json; ``servers``: by its name each one's description, and what it says of its versions."""
+    common = results.as_table(how, done, wall)
+    for of_one in ("target", "detector"):
+        del common[of_one]
+    return common | {
+        "left_out": list(left_out),
+        "targets": [_target(name, *of_it) for name, of_it in servers.items()],
+        "runs": [_run(one) for one in done],
+    }
+
+
+def _target(name: str, spec: TargetSpec, versions: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "title": spec.title or name,
+        "file": spec.file,
+        "command": spec.server,
+        "edge": spec.edge,
+        "versions": versions,
+    }
+
+
+def _run(done: Done) -> dict[str, Any]:
+    latency = compare.latency(done)
+    held = done.verdict.klass == "missed"
+    return results.run_as_table(done) | {
+        "target": done.job.contender,
+        "latency_s": results.rounded(latency),
+        "latency_from": None if latency is None else "fault" if compare.counts_from_fault(done) else "stall",
+        "stacks": stacks.printed(done.timeline) if held else [],
+        "complaints": stacks.complaints(done.timeline) if held else [],
+        "kernel_saw": kernel_saw(done) if done.verdict.klass == "false_reap" else None,
+    }
+
+
+def kernel_saw(done: Done) -> str | None:
+    """What the server's kernel knew of its client when it was reaped; None if the session was never seen."""
+    samples = evidence.established(done.timeline)
+    if not samples:
+        return None
+    last, longest, stall = samples[-1], evidence.longest_stall(samples), evidence.last_stall(samples)
+    parts = [f"{show_bytes(evidence.acknowledged(samples))} acknowledged"]
+    if longest is not None:
+        parts.append(f"at most {show_duration(round(longest.seconds, 1))} apart")
+    if stall is not None and stall.seconds >= _WORTH_TELLING:
+        parts.append(f"none in the last {show_duration(round(stall.seconds, 1))}")
+    if last.outq:
+        parts.append(f"{show_bytes(last.outq)} queued")
+    parts.append(f"last packet from the client {show_duration(round(last.last_ack_recv / 1000, 1))} before")
+    return ", ".join(parts)
