@@ -9,7 +9,7 @@ from harness.edge._running import find_program
 from harness.errors import InputError
 from harness.judge import Terms
 from harness.runner import Job
-from harness.scenario import Edge, Scenario
+from harness.scenario import Edge, PodSpec, Scenario
 from harness.target_spec import TargetSpec
 from harness.targets.command import CommandTarget
 from harness.targets.pod import Knobs, PodTarget
@@ -55,7 +55,7 @@ def jobs(call: Call) -> list[Job]:
         for detector in detectors
         for number in range(1, call.repeat + 1)
         for scenario, name in zip(scenarios, names, strict=True)
-        for target in [_target(call, scenario, detector)]
+        for target in [target_of(call, detector or _pods(call, scenario), scenario.pod)]
     ]
     for job in todo:
         job.target.check()
@@ -100,17 +100,26 @@ def _hindrance(call: Call, scenario: Scenario) -> str | None:
         return "asks for what only the pod does, not a --server; leave one out"
     if scenario.edge is not None and (scenario.pod.tls or call.target.tls):
         return "has a proxy in front of its server, and those here pass plain text on: it goes without TLS"
-    if scenario.edge is not None and find_program(scenario.edge) is None:
-        module = scenario.edge.module
-        return f"needs {module.PROGRAM}, which is not installed: apt install {module.PACKAGE}"
-    return None
+    return None if scenario.edge is None else lacking_proxy(scenario.edge)
 
 
-def _target(call: Call, scenario: Scenario, detector: str | None) -> PodTarget | CommandTarget:
+def lacking_proxy(edge: Edge) -> str | None:
+    """What is to be installed before this proxy can be used; None if it can."""
+    if find_program(edge) is not None:
+        return None
+    return f"needs {edge.module.PROGRAM}, which is not installed: apt install {edge.module.PACKAGE}"
+
+
+def _pods(call: Call, scenario: Scenario) -> str | None:
+    """The pod's detector that a scenario is meant for."""
+    return scenario.detector if call.target.is_pod else None
+
+
+def target_of(call: Call, detector: str | None, pod: PodSpec) -> PodTarget | CommandTarget:
+    """The server under test, unchecked; ``detector`` and ``pod`` are for the built-in one. Raises InputError."""
     spec = call.target
     if spec.is_pod:
-        detector = detector or scenario.detector or DEFAULT_DETECTOR
-        return PodTarget(detector, call.grace, call.poll, spec, scenario.pod, call.knobs)
+        return PodTarget(detector or DEFAULT_DETECTOR, call.grace, call.poll, spec, pod, call.knobs)
     if detector is not None:
         raise InputError(f"--detector {detector!r} is the pod's; it has no effect on --server, so leave one out")
     if knobs := call.knobs.arguments():
