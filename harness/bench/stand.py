@@ -33,6 +33,7 @@ from harness.scenario import ClientSpec, client_of
 from harness.targets.base import Caller
 from harness.targets.orders import OrderedServer
 from harness.watch import Stop, Watch
+from netns.host import Host
 from netns.lab import Lab
 from netns.sockets import Address
 
