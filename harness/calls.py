@@ -72,14 +72,19 @@ def left_out(call: Call) -> list[str]:
     return [f"left out: {', '.join(names)} ({why})" for why, names in by_reason.items()]
 
 
-def _asked(call: Call) -> list[tuple[Scenario, str | None]]:
-    """The scenarios that are meant, each with why it cannot be run here; raises InputError if none can."""
+def asked(call: Call) -> list[tuple[Scenario, str | None]]:
+    """The scenarios that are meant, each with why it cannot be run here; raises InputError."""
     call.target.check()
-    asked = [(scenario, _hindrance(call, scenario)) for scenario in _found(call)]
-    if all(hindrance is not None for _, hindrance in asked):
-        scenario, hindrance = asked[0]
+    return [(scenario, _hindrance(call, scenario)) for scenario in _found(call)]
+
+
+def _asked(call: Call) -> list[tuple[Scenario, str | None]]:
+    """The same; raises InputError if none of them can be run, too."""
+    found = asked(call)
+    if all(hindrance is not None for _, hindrance in found):
+        scenario, hindrance = found[0]
         raise InputError(f"scenario {scenario.name!r} {hindrance}")
-    return asked
+    return found
 
 
 def _found(call: Call) -> list[Scenario]:

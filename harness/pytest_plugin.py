@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 import os
 import random
+import shutil
+import tempfile
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 INSIDE = "HALFOPEN_PYTEST_SEED"
 
 _SEED = pytest.StashKey[int]()
+_FOLDER = pytest.StashKey[str]()
 _LAB = pytest.StashKey["Lab"]()
 
 #: Options that can stand in pytest's configuration too, with what they mean there and here.
@@ -121,8 +124,39 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Give each of xdist's workers our seed."""
-    node.workerinput["halfopen_seed"] = seed(node.config)
+    """Give each of xdist's workers our seed, and a folder in common for what becomes of scenarios."""
+    config: pytest.Config = node.config
+    node.workerinput["halfopen_seed"] = seed(config)
+    if listed(config, "suite"):
+        if _FOLDER not in config.stash:
+            config.stash[_FOLDER] = tempfile.mkdtemp(prefix="halfopen-")
+        node.workerinput["halfopen_folder"] = config.stash[_FOLDER]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Add the scenarios that are asked for, before any test is deselected."""
+    if listed(config, "suite"):
+        items += _bench("suite").items(session)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Begin with the scenarios that were selected, all of them."""
+    if listed(session.config, "suite"):
+        _bench("suite").start(session)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """End those that nobody waits for any more."""
+    if listed(session.config, "suite"):
+        _bench("suite").end(session.config)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Take the folder away that xdist's workers had in common."""
+    if _FOLDER in config.stash:
+        shutil.rmtree(config.stash[_FOLDER], ignore_errors=True)
 
 
 def pytest_report_header(config: pytest.Config) -> str:

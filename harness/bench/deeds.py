@@ -21,7 +21,7 @@ from harness.journal import Journal
 from harness.judge import Terms, Verdict, due, judge
 from harness.link_spec import LinkSpec
 from harness.recorder import INTERVAL
-from harness.scenario import ClientSpec, Expect, Outcome, Scenario, Step, Truth, step_of
+from harness.scenario import ClientSpec, Edge, Expect, Outcome, Scenario, Step, Truth, step_of
 from harness.watch import Watch
 
 #: An end that must come is looked for so much longer than it may take, seconds.
@@ -42,6 +42,7 @@ class Party:
     number: int
     spec: ClientSpec
     link_spec: LinkSpec
+    edge: Edge | None
     terms: Terms
     journal: Journal
     watch: Watch
@@ -76,6 +77,7 @@ class Party:
 
     def _streams(self) -> bool:
         seen = self.journal.timeline()
+        seen = seen.facing_client() if self.edge else seen
         proof: Proof = self.spec.module.signature(seen.between(0.0, time.monotonic() - self.journal.start))
         return proof.shown
 
@@ -149,6 +151,7 @@ class Party:
             truth=_TRUTHS[asked.session],
             client=self.spec,
             link=self.link_spec,
+            edge=self.edge,
             steps=tuple(self._steps),
             judged_from=self._judged_from,
             expect=Expect(

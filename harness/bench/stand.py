@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import random
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -27,7 +28,7 @@ from harness.faults._scene import Scene
 from harness.journal import Journal
 from harness.judge import Terms
 from harness.link_spec import LinkSpec
-from harness.recorder import recording
+from harness.recorder import OfTheProxy, OfTheServer, Recorder, recording
 from harness.run_view import RunView
 from harness.scenario import ClientSpec, client_of
 from harness.targets.base import Caller
@@ -102,10 +103,14 @@ class Stand:
         client_id = self._client_id()
         door = served.running.door(client_id)
         with (
-            recording(journal, served.site.host, served.site.port) as recorder,
+            recording(OfTheServer(journal), served.site.host, served.site.port) as recorder,
+            _recording_in_front(served, journal) as in_front,
             client(host, spec, door, journal, served.hosts_between) as its,
         ):
-            caller = Caller(client_id, served.seen_from(_opened(its, number)))
+            opened = _opened(its, number)
+            if in_front is not None:
+                in_front.follow(opened)
+            caller = Caller(client_id, served.seen_from(opened))
             journal.start = _when_opened(journal)
             recorder.follow(caller.addresses[0])
             watch = Watch(journal, its, served.running, caller, RunView(f"client {number}"), Stop())
@@ -117,12 +122,15 @@ class Stand:
                 note=partial(journal.note, "fault"),
                 seeded=client_link.seeded,
                 rival=partial(self._rival, served, host, spec, journal),
-                edge=served.edge.proxy if served.edge else None,
             )
-            with Party(self._name, number, spec, link_spec, self._terms, journal, watch, client_link, scene) as party:
+            with Party(
+                self._name, number, spec, link_spec, served.edge, self._terms, journal, watch, client_link, scene
+            ) as party:
                 yield party
                 # What follows, from undoing the faults to ending the client, is ours and proves nothing.
-                recorder.stop()
+                for one in (recorder, in_front):
+                    if one is not None:
+                        one.stop()
                 journal.seal()
 
     @contextlib.contextmanager
@@ -166,6 +174,12 @@ def _when_opened(journal: Journal) -> float:
     opened = journal.find("client", "opened")
     assert opened is not None
     return opened.t
+
+
+def _recording_in_front(served: Served, journal: Journal) -> AbstractContextManager[Recorder | None]:
+    if served.edge_host is None:
+        return contextlib.nullcontext()
+    return recording(OfTheProxy(journal), served.edge_host, served.site.port)
 
 
 def _opened(its: ClientProcess, number: int) -> Address:
