@@ -147,10 +147,11 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         _bench("suite").start(session)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """End those that nobody waits for any more."""
     if listed(session.config, "suite"):
-        _bench("suite").end(session.config)
+        _bench("suite").end(session.config, session.config.stash.get(_FOLDER, None))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -28,7 +28,7 @@ from netns.errors import UnitError
 
 NAME = "halfopen"
 #: Between looks whether a result is there, seconds.
-_STEP = 0.05
+_STEP = 0.1
 #: A process of scenarios that does not end by itself after this, seconds, is ended.
 _PATIENCE = 30.0
 
@@ -99,6 +99,7 @@ class Shares:
         self._config = config
         self._number = int(workerinput.get("workerid", "gw0").removeprefix("gw"))
         self._count = int(workerinput.get("workercount", 1))
+        self._parent = os.getppid()
         self._names: list[str] = []
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -117,7 +118,7 @@ class Shares:
             # -P: a folder called harness where the user happens to be must not stand in for ours.
             [sys.executable, "-P", "-m", "harness.bench.share", str(file)],
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             cwd=self._config.invocation_params.dir,
             # Ctrl-C is for pytest, which then ends us.
             start_new_session=True,
@@ -129,15 +130,19 @@ class Shares:
         owner = self._names.index(name) % self._count
         file = share.result_file(self._folder, name)
         while not file.exists():
-            if not self._is_alive(owner) and not file.exists():
+            if not self._goes_on(owner) and not file.exists():
                 why = "the process that was to run it is gone"
                 return Result("error", why, [f"{name}: {why}"])
-            time.sleep(_STEP)
         return msgspec.json.decode(file.read_bytes(), type=Result)
 
-    def _is_alive(self, owner: int) -> bool:
+    def _goes_on(self, owner: int) -> bool:
+        """Wait a while; False once no result will come any more."""
         if owner == self._number:
-            return self._process is not None and self._process.poll() is None
+            # Told of each result, for on the virtual clock every look would cost more than the wait.
+            return (
+                self._process is not None and self._process.stdout is not None and bool(self._process.stdout.readline())
+            )
+        time.sleep(_STEP)
         try:
             os.kill(int((self._folder / f"pid-{owner}").read_text()), 0)
         except (OSError, ValueError):
@@ -145,9 +150,12 @@ class Shares:
         return True
 
     def close(self) -> None:
-        """End what is still under way."""
+        """End what is still under way, once none of xdist's other workers can wait for it."""
         if self._process is not None:
             assert self._process.stdin is not None
+            assert self._process.stdout is not None
+            if not self._is_ours:
+                self._until_nobody_waits(self._process)
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.close()
             try:
@@ -155,8 +163,19 @@ class Shares:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+            self._process.stdout.close()
         if self._is_ours:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _until_nobody_waits(self, process: subprocess.Popen[bytes]) -> None:
+        """Until all is done, or the controller wants no more, or is gone."""
+        while process.poll() is None and not over(self._folder).exists() and os.getppid() == self._parent:
+            time.sleep(_STEP)
+
+
+def over(folder: Path) -> Path:
+    """There once xdist's controller wants no more results."""
+    return folder / "over"
 
 
 SHARES = pytest.StashKey[Shares]()
@@ -184,8 +203,10 @@ def _is_skipped(item: pytest.Item) -> bool:
     return item.get_closest_marker("skip") is not None
 
 
-def end(config: pytest.Config) -> None:
-    """End what is still under way."""
+def end(config: pytest.Config, folder: str | None) -> None:
+    """End what is still under way; ``folder`` is xdist's controller's, whose workers do the same."""
+    if folder is not None:
+        over(Path(folder)).touch()
     if SHARES in config.stash:
         config.stash[SHARES].close()
 
