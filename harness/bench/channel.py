@@ -13,12 +13,21 @@ from typing import TypeVar
 import msgspec
 import pytest
 
+from harness.bench import surroundings
 from harness.bench.messages import Opened, Opening, Refused, Reply, Request
 
 _T = TypeVar("_T", bound=Reply)
 
 #: A lab that does not end by itself after this, seconds, is ended: the kernel takes the rest of it along.
 _PATIENCE = 30.0
+
+
+def _encoded(request: Request | Opening) -> bytes:
+    __tracebackhide__ = True
+    try:
+        return msgspec.json.encode(request) + b"\n"
+    except TypeError as error:
+        pytest.fail(f"halfopen: options are texts, numbers, lists and tables, as in a scenario: {error}")
 
 
 class Channel:
@@ -37,20 +46,26 @@ class Channel:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             cwd=folder,
+            env=surroundings.environment(),
             # Ctrl-C is for pytest, which then ends us.
             start_new_session=True,
         )
-        self.opened = self.ask(opening, Opened)
+        try:
+            self.opened = self.ask(opening, Opened)
+        except BaseException:
+            self.close()
+            raise
 
     def ask(self, request: Request | Opening, kind: type[_T]) -> _T:
         """The reply to a request; fails the test if it is refused, or the lab is gone."""
         __tracebackhide__ = True
+        line = _encoded(request)
         with self._lock:
             if self._is_lost:
                 pytest.fail("halfopen: this test's lab is gone, since a wait for it was interrupted")
             # Whoever interrupts the wait for a reply would leave it to the next request.
             self._is_lost = True
-            line = self._exchange(msgspec.json.encode(request) + b"\n")
+            line = self._exchange(line)
             if not line.endswith(b"\n"):
                 pytest.fail(f"halfopen: this test's lab ended: {self._last_words()}")
             self._is_lost = False

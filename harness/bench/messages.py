@@ -9,6 +9,9 @@ import msgspec
 from harness.judge import Word
 from harness.scenario import Outcome
 
+Written = str | int | float
+"""A duration as a test has it: with a unit, or else refused where it is read."""
+
 
 class Opening(msgspec.Struct, frozen=True, tag="opening"):
     """Make a lab; answered by :class:`Opened`."""
@@ -16,8 +19,8 @@ class Opening(msgspec.Struct, frozen=True, tag="opening"):
     name: str
     """Of the test."""
     seed: int
-    grace: str
-    poll: str
+    grace: Written
+    poll: Written
 
 
 class Serve(msgspec.Struct, frozen=True, tag="serve"):
@@ -25,7 +28,7 @@ class Serve(msgspec.Struct, frozen=True, tag="serve"):
 
     target: dict[str, Any]
     """Keys of a ``[target]`` table (harness.target_spec), or none: the pod."""
-    ready: str
+    ready: Written
     file: str | None = None
     """A file with such a table, for the keys that ``target`` has not got."""
     written_in: str | None = None
@@ -44,7 +47,7 @@ class Connect(msgspec.Struct, frozen=True, tag="connect"):
     client: dict[str, Any]
     """As in a scenario: ``behaviour`` and its options."""
     link: dict[str, Any]
-    settle: str
+    settle: Written
     """At most so long."""
 
 
@@ -68,8 +71,8 @@ class Question(msgspec.Struct, frozen=True, tag="question"):
 
     client: int
     session: Outcome
-    within: str | None = None
-    hold: str | None = None
+    within: Written | None = None
+    hold: Written | None = None
     since: Literal["onset", "fault"] = "onset"
     reason: str | None = None
 

@@ -10,12 +10,12 @@ from harness.judge import Terms
 _NONE = Terms(0.0, 0.0)
 
 
-def seconds(name: str, text: str, terms: Terms = _NONE) -> float:
+def seconds(name: str, text: object, terms: Terms = _NONE) -> float:
     """How long ``text`` is; raises InputError that names what it was given for."""
     return expression(name, text).seconds(grace=terms.grace, poll=terms.poll)
 
 
-def expression(name: str, text: str) -> Expression:
+def expression(name: str, text: object) -> Expression:
     """Check ``text``; raises InputError that names what it was given for."""
     try:
         return Expression.parse(text)

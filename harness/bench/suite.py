@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 from harness import calls, pytest_plugin
-from harness.bench import share
+from harness.bench import share, surroundings
 from harness.bench.share import Result, Share
 from harness.calls import Call
 from harness.errors import InputError
@@ -120,6 +120,7 @@ class Shares:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=self._config.invocation_params.dir,
+            env=surroundings.environment(),
             # Ctrl-C is for pytest, which then ends us.
             start_new_session=True,
         )

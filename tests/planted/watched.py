@@ -1,10 +1,12 @@
-"""Streams to every client and, unless told otherwise, ends those whose kernel acknowledges nothing for a grace:
-``python watched.py --host HOST --port PORT [--without-watchdog] [--grace SECONDS]``."""
+"""Streams to every client: ``python watched.py --host HOST --port PORT``. With the variable WATCHDOG, seconds, it ends
+those whose kernel acknowledges nothing for so long; with SILENT it says nothing; with DYING it ends at once."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import os
+import sys
 import time
 
 from websockets.exceptions import ConnectionClosed
@@ -13,24 +15,26 @@ from websockets.sync.server import ServerConnection, serve
 from harness.pod.watchdog import Watchdog
 
 
+def watched(connection: ServerConnection) -> contextlib.AbstractContextManager[object]:
+    grace = float(os.environ.get("WATCHDOG", "0"))
+    return Watchdog(connection.socket, print, grace=grace, poll=grace / 15) if grace else contextlib.nullcontext()
+
+
+def handle(connection: ServerConnection) -> None:
+    with watched(connection), contextlib.suppress(ConnectionClosed, OSError):
+        while True:
+            if "SILENT" not in os.environ:
+                connection.send(bytes(0x8000))
+            time.sleep(0.05)
+
+
 def main() -> None:
+    if "DYING" in os.environ:
+        sys.exit("no database")
     parser = argparse.ArgumentParser()
     parser.add_argument("--host")
     parser.add_argument("--port", type=int)
-    parser.add_argument("--without-watchdog", action="store_true")
-    parser.add_argument("--grace", type=float, default=30.0)
     options = parser.parse_args()
-
-    def handle(connection: ServerConnection) -> None:
-        watched = Watchdog(connection.socket, lambda _: None, grace=options.grace, poll=options.grace / 15)
-        with (
-            contextlib.nullcontext() if options.without_watchdog else watched,
-            contextlib.suppress(ConnectionClosed, OSError),
-        ):
-            while True:
-                connection.send(bytes(0x8000))
-                time.sleep(0.05)
-
     with serve(handle, options.host, options.port, ping_interval=None) as server:
         server.serve_forever()
 
