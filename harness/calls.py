@@ -12,7 +12,7 @@ from harness.edge._running import find_program
 from harness.errors import InputError
 from harness.judge import Terms, hold
 from harness.runner import Job
-from harness.scenario import Edge, Scenario
+from harness.scenario import Edge, PodSpec, Scenario
 from harness.shards import Shard
 from harness.target_spec import TargetSpec
 from harness.targets.command import CommandTarget
@@ -57,7 +57,7 @@ def jobs(call: Call) -> list[Job]:
     if call.targets:
         return [job for each in _one_by_one(call) for job in jobs(each)]
     names = _names(call)
-    asked = [one for one in _asked(call) if one.hindrance is None]
+    possible = [one for one in _asked(call) if one.hindrance is None]
     detectors: list[str | None] = [*call.detectors] or [None]
     todo = [
         Job(
@@ -72,8 +72,8 @@ def jobs(call: Call) -> list[Job]:
             contender=(detector or call.target.name) if call.comparing else None,
         )
         for detector in detectors
-        for one in asked
-        for target in [_target(call, one.scenario, detector)]
+        for one in possible
+        for target in [target_of(call, detector or _pods(call, one.scenario), one.scenario.pod)]
     ]
     for job in todo:
         job.target.check()
@@ -103,21 +103,27 @@ def _asked(call: Call) -> list[_Asked]:
     found = _found(call)
     unfit = [_Asked(scenario, 1, why) for scenario in found if (why := _unfitness(call, scenario))]
     fitting = [scenario for scenario in found if not _unfitness(call, scenario)]
-    asked = [_Asked(scenario, n, _lacking(scenario)) for n in range(1, call.repeat + 1) for scenario in fitting]
-    if call.shard is not None and asked:
+    wanted = [_Asked(scenario, n, _lacking(scenario)) for n in range(1, call.repeat + 1) for scenario in fitting]
+    if call.shard is not None and wanted:
         # Divided before it is asked what this machine lacks, which must not change what the others do.
         terms = Terms(call.grace, call.poll, call.hold)
-        asked = [asked[number] for number in call.shard.of([hold(one.scenario, terms) for one in asked])]
-    if all(one.hindrance is not None for one in asked):
-        first = (unfit or asked)[0]
+        wanted = [wanted[number] for number in call.shard.of([hold(one.scenario, terms) for one in wanted])]
+    if all(one.hindrance is not None for one in wanted):
+        first = (unfit or wanted)[0]
         raise InputError(f"scenario {first.scenario.name!r} {first.hindrance}")
-    return unfit + asked
+    return unfit + wanted
 
 
 def _names(call: Call) -> dict[str, str]:
     """What to call each scenario that fits the call, by what finds it again; the same in every shard."""
     found = [scenario for scenario in _found(call) if not _unfitness(call, scenario)]
     return dict(zip([scenario.called for scenario in found], suites.tell_apart(found), strict=True))
+
+
+def asked(call: Call) -> list[tuple[Scenario, str | None]]:
+    """The scenarios that are meant, each with why it cannot be run here; raises InputError."""
+    call.target.check()
+    return [(scenario, _unfitness(call, scenario) or _lacking(scenario)) for scenario in _found(call)]
 
 
 def _found(call: Call) -> list[Scenario]:
@@ -144,17 +150,26 @@ def _unfitness(call: Call, scenario: Scenario) -> str | None:
 
 def _lacking(scenario: Scenario) -> str | None:
     """Why a scenario cannot be run on this machine."""
-    if scenario.edge is not None and find_program(scenario.edge) is None:
-        module = scenario.edge.module
-        return f"needs {module.PROGRAM}, which is not installed: apt install {module.PACKAGE}"
-    return None
+    return None if scenario.edge is None else lacking_proxy(scenario.edge)
 
 
-def _target(call: Call, scenario: Scenario, detector: str | None) -> PodTarget | CommandTarget:
+def lacking_proxy(edge: Edge) -> str | None:
+    """What is to be installed before this proxy can be used; None if it can."""
+    if find_program(edge) is not None:
+        return None
+    return f"needs {edge.module.PROGRAM}, which is not installed: apt install {edge.module.PACKAGE}"
+
+
+def _pods(call: Call, scenario: Scenario) -> str | None:
+    """The pod's detector that a scenario is meant for."""
+    return scenario.detector if call.target.is_pod else None
+
+
+def target_of(call: Call, detector: str | None, pod: PodSpec) -> PodTarget | CommandTarget:
+    """The server under test, unchecked; ``detector`` and ``pod`` are for the built-in one. Raises InputError."""
     spec = call.target
     if spec.is_pod:
-        detector = detector or scenario.detector or DEFAULT_DETECTOR
-        return PodTarget(detector, call.grace, call.poll, spec, scenario.pod, call.knobs)
+        return PodTarget(detector or DEFAULT_DETECTOR, call.grace, call.poll, spec, pod, call.knobs)
     if detector is not None:
         raise InputError(f"--detector {detector!r} is the pod's; it has no effect on --server, so leave one out")
     if knobs := call.knobs.arguments():

@@ -46,7 +46,7 @@ class ClientLink:
         self._journal.note(
             "lab",
             name,
-            toward=toward.name,
+            toward="client" if toward is self._client else "router",
             does=str(effect.impairment),
             differences=self._link.differences(toward),
             sent=effect.sent,

@@ -57,11 +57,13 @@ class Findings:
     keeps_list: bool
     final: dict[str, Any]
     """The target's last status (harness.targets.base.Status)."""
+    judged_from: int = 0
+    """As of the scenario."""
 
     @property
     def fault_at(self) -> float | None:
-        """When the first fault began."""
-        return self.spans[0].begun if self.spans else None
+        """When the first fault began, of those that are judged."""
+        return next((span.begun for span in self.spans if span.step >= self.judged_from), None)
 
     @property
     def was(self) -> bool:
@@ -85,11 +87,12 @@ def find(timeline: Timeline, scenario: Scenario) -> Findings:
     moments = [*(s.t for s in timeline.samples), *(e.t for e in timeline.events)]
     looked_until = max(moments, default=0.0)
     spans = _spans(timeline, looked_until if ended_at is None else ended_at)
-    lost = _stalls(timeline, spans, ended_at) if scenario.truth == "dead" else []
+    judged = tuple(span for span in spans if span.step >= scenario.judged_from)
+    lost = _stalls(timeline, judged, ended_at) if scenario.truth == "dead" else []
     statuses = list(timeline.of("registry", "status"))
     listed = [e.t for e in statuses if e.data.get("listed")]
     return Findings(
-        outcome=_outcome(timeline, scenario, spans, ended_at),
+        outcome=_outcome(timeline, scenario, judged, ended_at),
         ended_at=ended_at,
         first_sample=timeline.samples[0].t if timeline.samples else None,
         looked_until=looked_until,
@@ -102,6 +105,7 @@ def find(timeline: Timeline, scenario: Scenario) -> Findings:
         first_listed=listed[0] if listed else None,
         keeps_list=any("listed" in e.data for e in statuses),
         final=statuses[-1].data if statuses else {},
+        judged_from=scenario.judged_from,
     )
 
 

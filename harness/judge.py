@@ -135,8 +135,8 @@ def _proof(scenario: Scenario, timeline: Timeline, found: Findings) -> Proof:
     """
     shown = timeline.facing_client() if scenario.edge else timeline
     until = found.looked_until if found.ended_at is None else found.ended_at
-    if found.fault_at is not None:
-        until = min(until, found.fault_at)
+    if found.spans:
+        until = min(until, found.spans[0].begun)
     proofs = [scenario.client.module.signature(shown.between(0.0, until))]
     begun = {span.step: span for span in found.spans}
     for number, step in enumerate(scenario.steps):
@@ -197,7 +197,7 @@ def _wrong_outcome(scenario: Scenario, found: Findings) -> str | None:
 
 
 def _event(scenario: Scenario) -> str:
-    return f"{scenario.steps[0].fault} began" if scenario.steps else "start"
+    return f"{scenario.steps[scenario.judged_from].fault} began" if scenario.steps else "start"
 
 
 def deadline(scenario: Scenario, terms: Terms) -> float | None:

@@ -39,4 +39,5 @@ def _proof(timeline: Timeline, toward: str, asked: Impairment) -> Proof:
 
 
 def _told(timeline: Timeline, name: str, toward: str) -> dict[str, Any] | None:
-    return next((e.data for e in timeline.of("lab", name) if e.data["toward"] == toward), None)
+    told = [e.data for e in timeline.of("lab", name) if e.data["toward"] == toward]
+    return told[-1] if told else None

@@ -150,6 +150,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     edge: Edge | None = None
     detector: str | None = None
     """The pod's detector for which this scenario is meant, where it is not any."""
+    judged_from: int = 0
+    """The number of the step that deadlines count from; those before it are only to be shown."""
 
     @property
     def needs_pod(self) -> bool:
@@ -214,9 +216,9 @@ def parse(text: str, *, name: str, suite: str, where: str) -> Scenario:
         title=file.title,
         story=file.story,
         truth=file.truth,
-        client=_client(file.client, where),
+        client=client_of(file.client, where),
         link=LinkSpec.from_table(file.link, f"{where}: link"),
-        steps=tuple(_step(step, f"{where}: step {n}") for n, step in enumerate(file.step, 1)),
+        steps=tuple(step_of(step, f"{where}: step {n}") for n, step in enumerate(file.step, 1)),
         expect=_expect(file.expect, where),
         signature=file.signature,
         pod=file.pod,
@@ -225,7 +227,8 @@ def parse(text: str, *, name: str, suite: str, where: str) -> Scenario:
     )
 
 
-def _client(value: str | dict[str, Any], where: str) -> ClientSpec:
+def client_of(value: str | dict[str, Any], where: str) -> ClientSpec:
+    """Read and check what a scenario says of its client; raises InputError."""
     options = {} if isinstance(value, str) else dict(value)
     behaviour = value if isinstance(value, str) else options.pop("behaviour", None)
     if not isinstance(behaviour, str):
@@ -240,7 +243,8 @@ def _client(value: str | dict[str, Any], where: str) -> ClientSpec:
     return spec
 
 
-def _step(table: dict[str, Any], where: str) -> Step:
+def step_of(table: dict[str, Any], where: str) -> Step:
+    """Read and check a step; raises InputError."""
     head = schema.convert(table, _StepHead, where)
     rest = {key: value for key, value in table.items() if key not in {"at", "fault", "for"}}
     try:

@@ -63,7 +63,7 @@ class Watch:
                 return True
             # A target may take its time to answer, and a fault that is due does not wait for it.
             if time.monotonic() >= self._ask_at and moment - time.monotonic() > ANSWER_WITHIN:
-                self._ask()
+                self.ask()
             self._journal.wait(self._ended, min(moment, time.monotonic() + _LOOK_INTERVAL))
         return self._ended()
 
@@ -75,7 +75,8 @@ class Watch:
             return True  # before its socket could be seen
         return self._journal.session_ended or self._server.process.exit_code is not None
 
-    def _ask(self) -> dict[str, object]:
+    def ask(self) -> dict[str, object]:
+        """Ask the target for its books now; gives what it said."""
         status = self._server.status()
         listed = self._server.session_listed(status, self._caller)
         data = status.as_data() | ({} if listed is None else {"listed": listed})
@@ -102,13 +103,13 @@ class Watch:
 
     def _let_books_follow(self) -> None:
         if not self._journal.session_ended:
-            self._ask()
+            self.ask()
             return
         self._view.phase = "settling"
         least = time.monotonic() + _SETTLE_AT_LEAST
         most = time.monotonic() + _SETTLE_AT_MOST
         while time.monotonic() < most:
-            data = self._ask()
+            data = self.ask()
             followed = not (self._held() or data.get("listed") or data.get("lock_held") or data.get("session_threads"))
             if followed and time.monotonic() >= least:
                 return

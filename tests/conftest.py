@@ -12,6 +12,8 @@ from netns import capabilities
 from tests import leftovers
 from tests.machine import LACKING
 
+pytest_plugins = ["pytester"]
+
 
 def pytest_report_header() -> list[str]:
     lines = [f"kernel: {capabilities.kernel_release()}, user {os.geteuid()}"]

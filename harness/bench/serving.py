@@ -1,0 +1,139 @@
+"""The servers of a test's lab: each in a host of its own, with a proxy in front of it where that is asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from harness import calls, schema
+from harness.bench.messages import Serve
+from harness.calls import Call
+from harness.edge._running import proxy
+from harness.errors import InputError
+from harness.journal import Journal
+from harness.judge import Terms
+from harness.pod.watchdog import Reap
+from harness.scenario import Edge, PodSpec
+from harness.target_spec import TargetSpec, load
+from harness.targets.base import Running, Site, Target
+from harness.targets.pod import Knobs
+from netns.host import Host
+from netns.lab import Lab
+from netns.sockets import Address
+from netns.units import ByteRate, Duration
+
+
+class _Knobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the pod's detector is told beside grace and poll, as it is written."""
+
+    reap: Reap | None = None
+    min_rate: ByteRate | None = None
+    outage: Duration | None = None
+
+    def read(self) -> Knobs:
+        return Knobs(self.reap, self.min_rate and float(self.min_rate), self.outage and float(self.outage))
+
+
+class ServerJournal(Journal):
+    """What happens at a server, told to the journals of all its clients' sessions as well."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.followers: list[Journal] = []
+
+    def note(self, kind: str, name: str, at: float | None = None, **data: Any) -> None:
+        """Write an event down here and there."""
+        moment = time.monotonic() if at is None else at
+        super().note(kind, name, moment, **data)
+        for journal in list(self.followers):
+            journal.note(kind, name, moment, **data)
+
+
+@dataclass
+class Served:
+    """A server that listens."""
+
+    running: Running
+    site: Site
+    journal: ServerJournal
+    router: Host
+    edge: Edge | None = None
+    edge_host: Host | None = None
+    edge_ip: str = ""
+    """Where the server sees the edge come from."""
+    clients: int = 0
+
+    @property
+    def hosts_between(self) -> tuple[Host, ...]:
+        """What must not vanish before the processes at either end do."""
+        return (self.router, self.edge_host) if self.edge_host else (self.router,)
+
+    def seen_from(self, address: Address) -> tuple[Address, ...]:
+        """From where the client at ``address`` reaches the server: behind an edge the edge's own, at any port."""
+        return (Address(self.edge_ip, 0), address) if self.edge_host else (address,)
+
+    def take_one_more(self) -> None:
+        """Count a client; raises InputError where it could not be told from another."""
+        self.clients += 1
+        if self.edge is not None and self.clients > 1:
+            raise InputError(
+                f"a server behind {self.edge.proxy} takes one client here: all come from the proxy's address, and no "
+                "session could be told from another; serve it a second time for the second client"
+            )
+
+
+def target_of(asked: Serve, terms: Terms, seed: int) -> tuple[Target, Edge | None]:
+    """The target that a test describes, checked, and what is to stand in front of it; raises InputError."""
+    spec = _spec(asked)
+    spec.check()
+    knobs = schema.convert(asked.knobs, _Knobs, "pod").read()
+    call = Call(seed=seed, grace=terms.grace, poll=terms.poll, target=spec, knobs=knobs)
+    target = calls.target_of(call, asked.detector, schema.convert(asked.pod, PodSpec, "pod"))
+    target.check()
+    edge = None if spec.edge is None else Edge(proxy=spec.edge)
+    if edge is not None and (lacking := calls.lacking_proxy(edge)):
+        raise InputError(f"edge {edge.proxy!r} {lacking}")
+    return target, edge
+
+
+def _spec(asked: Serve) -> TargetSpec:
+    said = schema.convert(asked.target, TargetSpec, "server")
+    if asked.file is None:
+        return msgspec.structs.replace(said, file=asked.written_in)
+    return msgspec.structs.replace(load(Path(asked.file)), **{key: getattr(said, key) for key in asked.target})
+
+
+@contextlib.contextmanager
+def start(
+    lab: Lab, router: Host, target: Target, edge: Edge | None, suffix: str, port: int, ready: float
+) -> Iterator[Served]:
+    """Start it behind the router, and its edge if it has one; raises TargetError."""
+    journal = ServerJournal()
+    # The first link of each end host leads to the router, if any does: it becomes the host's way out.
+    edge_host = lab.host(f"edge{suffix}") if edge else None
+    host = lab.host(f"server{suffix}")
+    uplink = lab.link(router, edge_host or host)
+    to_server = lab.link(edge_host, host) if edge_host else uplink
+    site = Site(
+        host=host,
+        ip=to_server.end(host).ip,
+        port=port,
+        journal=journal,
+        ready_within=ready,
+        keep_open=(router, edge_host) if edge_host else (router,),
+        edge_ip=uplink.end(edge_host).ip if edge_host else None,
+    )
+    with contextlib.ExitStack() as until_done:
+        running = until_done.enter_context(target.start(site))
+        if edge is None or edge_host is None or site.edge_ip is None:
+            yield Served(running, site, journal, router)
+            return
+        listen, upstream = Address(site.edge_ip, port), Address(site.ip, port)
+        until_done.enter_context(proxy(edge, edge_host, listen, upstream, journal, (router,)))
+        yield Served(running, site, journal, router, edge, edge_host, to_server.end(edge_host).ip)
