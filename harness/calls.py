@@ -12,6 +12,7 @@ from harness.runner import Job
 from harness.scenario import Edge, Scenario
 from harness.target_spec import TargetSpec
 from harness.targets.command import CommandTarget
+from harness.targets.image import ImageTarget
 from harness.targets.pod import Knobs, PodTarget
 
 DEFAULT_DETECTOR = "bytes-acked"
@@ -32,6 +33,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     knobs: Knobs = Knobs()
     hold: float | None = None
     ready: float = 30.0
+    lacks_netem: bool = False
+    """Whether what needs sch_netem is left out: this machine's kernel has none, and only there is an engine."""
     repeat: int = 1
 
 
@@ -92,13 +95,23 @@ def _found(call: Call) -> list[Scenario]:
 
 
 def _hindrance(call: Call, scenario: Scenario) -> str | None:
-    if not call.target.is_pod and scenario.detector is not None:
-        return f"shows the pod's detector {scenario.detector!r}, not a --server; leave it out, or --server"
+    server = call.target
+    if not server.is_pod and scenario.detector is not None:
+        return (
+            f"shows the pod's detector {scenario.detector!r}, not a {server.option}; leave it out, or {server.option}"
+        )
     if call.comparing and scenario.detector is not None:
         return f"shows the pod's detector {scenario.detector!r} and compares none; run it with: halfopen run"
-    if not call.target.is_pod and scenario.needs_pod:
-        return "asks for what only the pod does, not a --server; leave one out"
-    if scenario.edge is not None and (scenario.pod.tls or call.target.tls):
+    if not server.is_pod and scenario.needs_pod:
+        return f"asks for what only the pod does, not a {server.option}; leave one out"
+    if server.image is None and scenario.needs_container:
+        return "pauses the server's container; give it one with --image"
+    if call.lacks_netem and (fields := scenario.netem_fields):
+        return (
+            f"asks for {' and '.join(fields)} on its link, which needs sch_netem: this kernel has none, and what runs "
+            "in a guest that has it is out of the engine's reach"
+        )
+    if scenario.edge is not None and (scenario.pod.tls or server.tls):
         return "has a proxy in front of its server, and those here pass plain text on: it goes without TLS"
     if scenario.edge is not None and find_program(scenario.edge) is None:
         module = scenario.edge.module
@@ -106,18 +119,18 @@ def _hindrance(call: Call, scenario: Scenario) -> str | None:
     return None
 
 
-def _target(call: Call, scenario: Scenario, detector: str | None) -> PodTarget | CommandTarget:
+def _target(call: Call, scenario: Scenario, detector: str | None) -> PodTarget | CommandTarget | ImageTarget:
     spec = call.target
     if spec.is_pod:
         detector = detector or scenario.detector or DEFAULT_DETECTOR
         return PodTarget(detector, call.grace, call.poll, spec, scenario.pod, call.knobs)
     if detector is not None:
-        raise InputError(f"--detector {detector!r} is the pod's; it has no effect on --server, so leave one out")
+        raise InputError(f"--detector {detector!r} is the pod's; it has no effect on {spec.option}, so leave one out")
     if knobs := call.knobs.arguments():
         raise InputError(
-            f"{knobs[0]} {knobs[1]} is for the pod's detector; it has no effect on --server, so leave one out"
+            f"{knobs[0]} {knobs[1]} is for the pod's detector; it has no effect on {spec.option}, so leave one out"
         )
-    return CommandTarget(spec)
+    return CommandTarget(spec) if spec.image is None else ImageTarget(spec)
 
 
 def _require_own_labels(todo: list[Job]) -> None:
