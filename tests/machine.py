@@ -12,7 +12,7 @@ from harness.scenario import Edge
 from netns import isolation
 from netns.errors import IsolationError
 from netns.guest import cache
-from tests import no_namespaces
+from tests import engine, no_namespaces
 
 
 def _why_no_labs() -> str | None:
@@ -32,7 +32,10 @@ _NO_STOCK_GUEST = None if cache.fetched() else "there is no guest kernel of the 
 _NO_NGINX = None if find_program(Edge(proxy="nginx")) else "nginx is not installed: apt install nginx-light"
 _NO_HAPROXY = None if find_program(Edge(proxy="haproxy")) else "haproxy is not installed: apt install haproxy"
 
-LACKING = [why for why in (_NO_LABS, _NO_UNSHARE, _NO_GUEST, _NO_STOCK_GUEST, _NO_NGINX, _NO_HAPROXY) if why]
+_NO_ENGINE = engine.why_none()
+
+_ALL = (_NO_LABS, _NO_UNSHARE, _NO_GUEST, _NO_STOCK_GUEST, _NO_NGINX, _NO_HAPROXY, _NO_ENGINE)
+LACKING = [why for why in _ALL if why]
 
 needs_labs = pytest.mark.skipif(_NO_LABS is not None, reason=str(_NO_LABS))
 needs_unshare = pytest.mark.skipif(_NO_UNSHARE is not None, reason=str(_NO_UNSHARE))
@@ -41,6 +44,8 @@ needs_stock_guest = pytest.mark.skipif(_NO_STOCK_GUEST is not None, reason=str(_
 
 needs_nginx = pytest.mark.skipif(_NO_NGINX is not None, reason=str(_NO_NGINX))
 needs_haproxy = pytest.mark.skipif(_NO_HAPROXY is not None, reason=str(_NO_HAPROXY))
+
+needs_engine = pytest.mark.skipif(_NO_ENGINE is not None, reason=str(_NO_ENGINE))
 
 #: Runs a command as user 1000 without any capability, to whom this user's files still belong: an ordinary user, but
 #: one who can read a Python that is installed in root's home.

@@ -33,14 +33,9 @@ def fault(scene: Scene, options: Options) -> Iterator[None]:
     with scene.server.paused(options.by):
         # Not before: the engine, or the kernel, has said that it is so.
         scene.note("paused", by=options.by)
-        try:
-            yield
-        finally:
-            # Noted before it is done: what the server then writes must not look as if it came before.
-            scene.note("resuming")
+        yield
 
 
 def signature(seen: Timeline) -> Proof:
     """From the engine's word on the server sent not one byte, though nothing held it back."""
-    paused, resuming = seen.first("fault", "paused"), seen.first("fault", "resuming")
-    return _standing.proof(seen, paused, resuming, "be paused", "server paused")
+    return _standing.proof(seen, seen.first("fault", "paused"), None, "be paused", "server paused")

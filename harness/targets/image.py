@@ -148,8 +148,8 @@ class ImageTarget:
                 raise TargetError(f"the container of {self._image!r} is unhealthy{why}{_printed(one)}")
             if time.monotonic() >= deadline:
                 raise TargetError(
-                    f"the container of {self._image!r} is not healthy after {ready_within:g}s{why}{_printed(one)}; "
-                    "give it more time with --ready"
+                    f"the container of {self._image!r} is not healthy after {ready_within:g}s; "
+                    f"give it more time with --ready{why}{_printed(one)}"
                 )
             time.sleep(_STEP)
 
