@@ -13,6 +13,7 @@ from harness.engine.connecting import engine
 from harness.engine.keeping import keeper
 from harness.errors import FaultError, TargetError
 from harness.process import OnLine, Output
+from netns.errors import LabError
 
 if TYPE_CHECKING:
     from docker.client import DockerClient
@@ -60,12 +61,18 @@ class Container:
         self._watch(self._await_end)
 
     def network_namespace(self) -> int:
-        """A descriptor of the one that it runs in; raises TargetError if it runs no more, LabError."""
+        """A descriptor of the one that it runs in; raises TargetError if it is out of reach, or over."""
         pid = self._state()["Pid"]
         if not pid:
             self.wait_for_end()
             raise TargetError(f"the container ended with exit code {self.exit_code}; it said: {self.tail()}")
-        return keeper().outside.network_namespace(pid, str(self._handle.id))
+        try:
+            return keeper().outside.network_namespace(pid, str(self._handle.id))
+        except LabError as error:
+            raise TargetError(
+                f"the container's network is out of reach: {error}; the engine and halfopen must run on one machine, "
+                "neither of them in a container"
+            ) from None
 
     def health(self) -> tuple[str | None, str]:
         """What the image's own health check says, and what it printed when it last ran; None: there is none.
