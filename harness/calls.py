@@ -16,6 +16,7 @@ from harness.scenario import Edge, PodSpec, Scenario
 from harness.shards import Shard
 from harness.target_spec import TargetSpec
 from harness.targets.command import CommandTarget
+from harness.targets.image import ImageTarget
 from harness.targets.pod import Knobs, PodTarget
 
 DEFAULT_DETECTOR = "bytes-acked"
@@ -38,6 +39,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     knobs: Knobs = Knobs()
     hold: float | None = None
     ready: float = 30.0
+    lacks_netem: bool = False
+    """Whether what needs sch_netem is left out: this machine's kernel has none, and only there is an engine."""
     repeat: int = 1
     shard: Shard | None = None
     """Do only this part of it."""
@@ -103,7 +106,7 @@ def _asked(call: Call) -> list[_Asked]:
     found = _found(call)
     unfit = [_Asked(scenario, 1, why) for scenario in found if (why := _unfitness(call, scenario))]
     fitting = [scenario for scenario in found if not _unfitness(call, scenario)]
-    wanted = [_Asked(scenario, n, _lacking(scenario)) for n in range(1, call.repeat + 1) for scenario in fitting]
+    wanted = [_Asked(scenario, n, _lacking(call, scenario)) for n in range(1, call.repeat + 1) for scenario in fitting]
     if call.shard is not None and wanted:
         # Divided before it is asked what this machine lacks, which must not change what the others do.
         terms = Terms(call.grace, call.poll, call.hold)
@@ -123,7 +126,7 @@ def _names(call: Call) -> dict[str, str]:
 def asked(call: Call) -> list[tuple[Scenario, str | None]]:
     """The scenarios that are meant, each with why it cannot be run here; raises InputError."""
     call.target.check()
-    return [(scenario, _unfitness(call, scenario) or _lacking(scenario)) for scenario in _found(call)]
+    return [(scenario, _unfitness(call, scenario) or _lacking(call, scenario)) for scenario in _found(call)]
 
 
 def _found(call: Call) -> list[Scenario]:
@@ -137,19 +140,29 @@ def _found(call: Call) -> list[Scenario]:
 
 def _unfitness(call: Call, scenario: Scenario) -> str | None:
     """Why a scenario does not go with the rest of the call, on any machine."""
-    if not call.target.is_pod and scenario.detector is not None:
-        return f"shows the pod's detector {scenario.detector!r}, not a --server; leave it out, or --server"
+    server = call.target
+    if not server.is_pod and scenario.detector is not None:
+        return (
+            f"shows the pod's detector {scenario.detector!r}, not a {server.option}; leave it out, or {server.option}"
+        )
     if call.comparing and scenario.detector is not None:
         return f"shows the pod's detector {scenario.detector!r} and compares none; run it with: halfopen run"
-    if not call.target.is_pod and scenario.needs_pod:
-        return "asks for what only the pod does, not a --server; leave one out"
-    if scenario.edge is not None and (scenario.pod.tls or call.target.tls):
+    if not server.is_pod and scenario.needs_pod:
+        return f"asks for what only the pod does, not a {server.option}; leave one out"
+    if server.image is None and scenario.needs_container:
+        return "pauses the server's container; give it one with --image"
+    if scenario.edge is not None and (scenario.pod.tls or server.tls):
         return "has a proxy in front of its server, and those here pass plain text on: it goes without TLS"
     return None
 
 
-def _lacking(scenario: Scenario) -> str | None:
+def _lacking(call: Call, scenario: Scenario) -> str | None:
     """Why a scenario cannot be run on this machine."""
+    if call.lacks_netem and (fields := scenario.netem_fields):
+        return (
+            f"asks for {' and '.join(fields)} on its link, which needs sch_netem: this kernel has none, and what runs "
+            "in a guest that has it is out of the engine's reach"
+        )
     return None if scenario.edge is None else lacking_proxy(scenario.edge)
 
 
@@ -165,18 +178,18 @@ def _pods(call: Call, scenario: Scenario) -> str | None:
     return scenario.detector if call.target.is_pod else None
 
 
-def target_of(call: Call, detector: str | None, pod: PodSpec) -> PodTarget | CommandTarget:
+def target_of(call: Call, detector: str | None, pod: PodSpec) -> PodTarget | CommandTarget | ImageTarget:
     """The server under test, unchecked; ``detector`` and ``pod`` are for the built-in one. Raises InputError."""
     spec = call.target
     if spec.is_pod:
         return PodTarget(detector or DEFAULT_DETECTOR, call.grace, call.poll, spec, pod, call.knobs)
     if detector is not None:
-        raise InputError(f"--detector {detector!r} is the pod's; it has no effect on --server, so leave one out")
+        raise InputError(f"--detector {detector!r} is the pod's; it has no effect on {spec.option}, so leave one out")
     if knobs := call.knobs.arguments():
         raise InputError(
-            f"{knobs[0]} {knobs[1]} is for the pod's detector; it has no effect on --server, so leave one out"
+            f"{knobs[0]} {knobs[1]} is for the pod's detector; it has no effect on {spec.option}, so leave one out"
         )
-    return CommandTarget(spec)
+    return CommandTarget(spec) if spec.image is None else ImageTarget(spec)
 
 
 def _require_own_labels(todo: list[Job]) -> None:

@@ -17,6 +17,7 @@ from harness.clients._machine import AUTOTUNED_FROM
 from harness.journal import Journal
 from harness.process import Process, Program, running
 from harness.scenario import ClientSpec
+from harness.targets.base import ServerProcess
 from netns.host import Host
 from netns.sockets import Address
 
@@ -30,6 +31,7 @@ _FAILURES = ("refused", "unanswered", "unreachable")
 _CONNECT_WITHIN = 100.0
 #: A server that ends with its first client has ended after this, seconds.
 _ENDS_WITHIN = 0.5
+_STEP = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +78,22 @@ class ClientProcess:
         assert connected is not None
         return Address(*connected.data["local"])
 
-    def note_unopened(self, server: Process, why: str) -> None:
+    def note_unopened(self, server: ServerProcess, why: str) -> None:
         """Write down why there is no session, where it did not say: the server's end, or trouble of ours."""
         connected = self.journal.find(self.kind, "connected")
         self.journal.start = self.journal.start if connected is None else connected.t
         # One that died of the handshake is seen to be gone a moment after its connections are.
-        if server.ends_within(_ENDS_WITHIN):
+        if _ends_soon(server):
             self.journal.note("target", "exited", code=server.exit_code, said=server.tail())
         elif self.journal.find(self.kind, *_FAILURES) is None:
             self.journal.note("lab", "trouble", what=why)
+
+
+def _ends_soon(server: ServerProcess) -> bool:
+    until = time.monotonic() + _ENDS_WITHIN
+    while server.exit_code is None and time.monotonic() < until:
+        time.sleep(_STEP)
+    return server.exit_code is not None
 
 
 @contextlib.contextmanager

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Protocol
@@ -19,8 +18,6 @@ _KEPT_LINES = 40
 #: What is longer comes in pieces, bytes.
 _LONGEST_LINE = 1 << 16
 _PATIENCE = 5.0
-#: Between looks at whether it still runs, seconds.
-_LOOK = 0.02
 
 OnLine = Callable[[str], None]
 
@@ -72,16 +69,39 @@ class Started(Protocol):
 Start = Callable[[Host, Program, Sequence[Host]], Started]
 
 
+class Output:
+    """What something prints, read line by line as it comes, each stream in a thread of its own."""
+
+    def __init__(self, *streams: tuple[IO[bytes] | None, OnLine | None]) -> None:
+        self._tail: collections.deque[str] = collections.deque(maxlen=_KEPT_LINES)
+        self._readers = [threading.Thread(target=self._read, args=one, daemon=True) for one in streams if one[0]]
+        for reader in self._readers:
+            reader.start()
+
+    def tail(self) -> str:
+        """The last line with anything on it; for errors."""
+        return next((line for line in reversed(self._tail) if line.strip()), "")
+
+    def finish(self) -> None:
+        """Wait until all is read, of streams that are at their end."""
+        for reader in self._readers:
+            reader.join(_PATIENCE)
+
+    def _read(self, stream: IO[bytes], on_line: OnLine | None) -> None:
+        with stream:
+            while raw := stream.readline(_LONGEST_LINE):
+                line = raw.decode(errors="replace").rstrip("\n")
+                self._tail.append(line)
+                if on_line is not None:
+                    on_line(line)
+
+
 class Process:
     """One running command and those it started, in a session of their own."""
 
     def __init__(self, started: Started, on_line: OnLine, on_error: OnLine | None = None) -> None:
         self._started = started
-        self._tail: collections.deque[str] = collections.deque(maxlen=_KEPT_LINES)
-        streams = ((started.stdout, on_line), (started.stderr, on_error))
-        self._readers = [threading.Thread(target=self._read, args=one, daemon=True) for one in streams if one[0]]
-        for reader in self._readers:
-            reader.start()
+        self._output = Output((started.stdout, on_line), (started.stderr, on_error))
 
     @property
     def pid(self) -> int:
@@ -93,16 +113,9 @@ class Process:
         """The exit code (negative: the signal that killed it), None while it runs."""
         return self._started.poll()
 
-    def ends_within(self, seconds: float) -> bool:
-        """Wait for its end, so long at most; whether it came."""
-        until = time.monotonic() + seconds
-        while self.exit_code is None and time.monotonic() < until:
-            time.sleep(_LOOK)
-        return self.exit_code is not None
-
     def tail(self) -> str:
         """The last line with anything on it that it printed; for errors."""
-        return next((line for line in reversed(self._tail) if line.strip()), "")
+        return self._output.tail()
 
     def write(self, text: str) -> None:
         """Write to its standard input; a process that is gone is told nothing."""
@@ -110,14 +123,6 @@ class Process:
         with contextlib.suppress(BrokenPipeError):
             self._started.stdin.write(text.encode())
             self._started.stdin.flush()
-
-    def _read(self, stream: IO[bytes], on_line: OnLine | None) -> None:
-        with stream:
-            while raw := stream.readline(_LONGEST_LINE):
-                line = raw.decode(errors="replace").rstrip("\n")
-                self._tail.append(line)
-                if on_line is not None:
-                    on_line(line)
 
     def stop(self) -> None:
         """End the whole session (SIGKILL) and wait until its output is read.
@@ -127,8 +132,7 @@ class Process:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._started.pid, signal.SIGKILL)
         self._started.wait()
-        for reader in self._readers:
-            reader.join(_PATIENCE)
+        self._output.finish()
         if self._started.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self._started.stdin.close()

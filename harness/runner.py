@@ -29,7 +29,7 @@ from harness.targets.base import Caller, Running, Site, Target
 from harness.targets.orders import OrderedServer
 from harness.timeline import Timeline
 from harness.watch import Stop, Watch
-from netns.host import Host
+from harness.wiring import Wiring
 from netns.lab import Lab
 from netns.sockets import Address
 
@@ -125,7 +125,7 @@ _Agenda = list[tuple[float, int, Callable[[], "_Agenda"]]]
 
 
 class _Run:
-    """One scenario under way: client ──link──▶ router ──link──▶ server, or an edge in front of it."""
+    """One scenario under way."""
 
     def __init__(self, job: Job, view: RunView, stop: Stop, journal: Journal, lab: Lab) -> None:
         self._job = job
@@ -134,84 +134,72 @@ class _Run:
         self._stop = stop
         self._journal = journal
         self._random = random.Random(f"{job.seed}/{job.scenario.name}/{job.repeat}")
-        self._client_host = lab.host("client")
-        self._router = lab.router("router")
-        self._server_host = lab.host("server")
-        self._link = lab.link(self._client_host, self._router)
+        self._wiring = Wiring(lab)
+        self._client_host, self._link = self._wiring.client_host, self._wiring.link
         self._client_link = ClientLink(self._link, self._client_host, journal, self._random)
-        # The first link of each end host leads to the router, if any does: it becomes the host's way out.
-        self._edge_host = lab.host("edge") if self._scenario.edge else None
-        before = self._edge_host or self._server_host
-        self._uplink = lab.link(self._router, before)
-        self._to_server = self._uplink if before is self._server_host else lab.link(before, self._server_host)
+        self._lab = lab
 
     def run(self) -> None:
         """From an empty lab to a journal that can be judged."""
         self._client_link.impair(self._scenario.link)
-        site = Site(
-            host=self._server_host,
-            ip=self._to_server.end(self._server_host).ip,
-            port=self._random.randrange(20000, 30000),
-            journal=self._journal,
-            ready_within=self._job.ready_within,
-            keep_open=self._hosts_between,
-            edge_ip=self._uplink.end(self._edge_host).ip if self._edge_host else None,
-        )
-        client_id = f"{self._random.getrandbits(32):08x}"
+        # Drawn in any case, for what is drawn later not to depend on the target.
+        port, client_id = self._random.randrange(20000, 30000), f"{self._random.getrandbits(32):08x}"
+        target = self._job.target
+        port = target.fixed_port or port
         self._view.phase = "starting the server"
-        with (
-            self._job.target.start(site) as server,
-            self._edge(site),
-            recording(OfTheServer(self._journal), self._server_host, site.port) as recorder,
-            self._recording_in_front(site) as in_front,
-        ):
-            self._view.phase = "connecting"
-            door = server.door(client_id)
-            with client(self._client_host, self._scenario.client, door, self._journal, self._hosts_between) as its:
-                opened = its.connect()
-                if isinstance(opened, str):
-                    its.note_unopened(server.process, opened)
-                    return
-                if in_front is not None:
-                    in_front.follow(opened)
-                self._observe(its, server, recorder, Caller(client_id, self._seen_from(opened)))
+        with target.placed(self._lab, "server", port, self._journal) as place:
+            site = self._wiring.lead_to(
+                place.host,
+                with_edge=self._scenario.edge is not None,
+                port=port,
+                journal=self._journal,
+                ready_within=self._job.ready_within,
+            )
+            with (
+                place.start(site) as server,
+                self._edge(site),
+                recording(OfTheServer(self._journal), site.host, site.port) as recorder,
+                self._recording_in_front(site) as in_front,
+            ):
+                self._view.phase = "connecting"
+                self._connect(client_id, server, recorder, in_front)
 
-    @property
-    def _hosts_between(self) -> tuple[Host, ...]:
-        """What must not vanish before the processes at either end do."""
-        return (self._router, self._edge_host) if self._edge_host else (self._router,)
+    def _connect(self, client_id: str, server: Running, recorder: Recorder, in_front: Recorder | None) -> None:
+        door, hosts = server.door(client_id), self._wiring.between
+        with client(self._client_host, self._scenario.client, door, self._journal, hosts) as its:
+            opened = its.connect()
+            if isinstance(opened, str):
+                its.note_unopened(server.process, opened)
+                return
+            if in_front is not None:
+                in_front.follow(opened)
+            self._observe(its, server, recorder, Caller(client_id, self._wiring.seen_from(opened)))
 
     @contextlib.contextmanager
     def _edge(self, site: Site) -> Iterator[None]:
         """The scenario's proxy, if it has one."""
-        if self._scenario.edge is None or self._edge_host is None or site.edge_ip is None:
+        host = self._wiring.edge_host
+        if self._scenario.edge is None or host is None or site.edge_ip is None:
             yield
             return
         listen, upstream = Address(site.edge_ip, site.port), Address(site.ip, site.port)
-        with proxy(self._scenario.edge, self._edge_host, listen, upstream, self._journal, (self._router,)):
+        with proxy(self._scenario.edge, host, listen, upstream, self._journal, (self._wiring.router,)):
             yield
 
     def _recording_in_front(self, site: Site) -> AbstractContextManager[Recorder | None]:
-        if self._edge_host is None:
-            return contextlib.nullcontext()
-        return recording(OfTheProxy(self._journal), self._edge_host, site.port)
+        host = self._wiring.edge_host
+        return contextlib.nullcontext() if host is None else recording(OfTheProxy(self._journal), host, site.port)
 
     @contextlib.contextmanager
     def _rival(self, server: Running, query: str) -> Iterator[ClientProcess]:
         """A second client from the same host; raises FaultError if it gets no session."""
         door = server.door(f"{self._random.getrandbits(32):08x}", query)
-        hosts = self._hosts_between
+        hosts = self._wiring.between
         with client(self._client_host, self._scenario.client, door, self._journal, hosts, "rival") as its:
             opened = its.connect()
             if isinstance(opened, str):
                 raise FaultError(opened)
             yield its
-
-    def _seen_from(self, address: Address) -> tuple[Address, ...]:
-        """From where the client at ``address`` reaches the server: behind an edge the edge's own, at any port."""
-        if self._edge_host is None:
-            return (address,)
-        return (Address(self._to_server.end(self._edge_host).ip, 0), address)
 
     def _observe(self, its: ClientProcess, server: Running, recorder: Recorder, caller: Caller) -> None:
         connected = self._journal.find("client", "opened")

@@ -160,6 +160,11 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         return asked or any(getattr(step.module, "NEEDS_POD", False) for step in self.steps)
 
     @property
+    def needs_container(self) -> bool:
+        """Whether a fault of it is done to the server's container."""
+        return any(getattr(step.module, "NEEDS_CONTAINER", False) for step in self.steps)
+
+    @property
     def netem_fields(self) -> list[str]:
         """The names of what it asks of its link, now or in a step, which only sch_netem can carry out."""
         specs = [self.link, *(step.options for step in self.steps if isinstance(step.options, LinkSpec))]

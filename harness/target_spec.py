@@ -24,6 +24,12 @@ class TargetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     server: str | None = None
     """A command, with ``{host}`` and ``{port}`` in it, and with TLS ``{cert}`` and ``{key}``."""
+    image: str | None = None
+    """A container image that the engine has, in place of a command."""
+    command: str | None = None
+    """What to run in the image in place of its own command, with ``{host}`` and ``{port}`` in it."""
+    port: int | None = None
+    """Where it listens, if it cannot be told by ``{port}``."""
     path: str = "/"
     """What clients ask for, with a query if need be."""
     subprotocols: tuple[str, ...] = ()
@@ -47,7 +53,8 @@ class TargetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     edge: str | None = None
     """A proxy to put in front of it (harness.edge)."""
     environment: dict[str, str] = {}
-    """What the command finds in its environment beside ours."""
+    """What the command finds in its environment beside ours, and a container beside its image's; ``{host}`` and
+    ``{port}`` are filled in for the latter."""
     stacks: str | None = None
     """The signal upon which it prints where its threads or tasks are. Asked for when a dead client is still held."""
     title: str | None = None
@@ -60,7 +67,12 @@ class TargetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     @property
     def is_pod(self) -> bool:
         """Whether it is the built-in pod."""
-        return self.server is None
+        return self.server is None and self.image is None
+
+    @property
+    def option(self) -> str:
+        """The option that names it, for whoever is to leave it out."""
+        return "--server" if self.image is None else "--image"
 
     @property
     def folder(self) -> str | None:
@@ -71,7 +83,7 @@ class TargetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     def name(self) -> str:
         """What to call it among others: its file and the folder that it is in."""
         if self.file is None:
-            return self.server or "pod"
+            return self.server or self.image or "pod"
         path = Path(self.file).absolute()
         return f"{path.parent.name}/{path.stem}"
 
@@ -81,8 +93,11 @@ class TargetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         words = [] if self.file is None else ["--target", self.file]
         for field, option in _OPTIONS.items():
             value = getattr(self, field)
-            if value != getattr(base, field):
-                words += [word for text in _texts(value) for word in ([option, text] if text is not None else [option])]
+            # A server of the file's that is none here has another one in its place.
+            if value is not None and value != getattr(base, field):
+                sign = "=" if field == "environment" else ": "
+                texts = _texts(value, sign)
+                words += [word for text in texts for word in ([option, text] if text is not None else [option])]
         return words
 
     def check(self) -> None:
@@ -93,7 +108,7 @@ class TargetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             load_edge(self.edge)
 
     def _problems(self) -> Iterator[str]:
-        yield from self._wrong_for_the_pod() if self.is_pod else ()
+        yield from self._wrong_for_the_pod() if self.is_pod else self._wrong_for_a_container()
         yield from self._wrong_paths()
         if self.server is not None and self.tls and not ("{cert}" in self.server and "{key}" in self.server):
             yield "--tls: the command is told its certificate by {cert} and {key}, and has not got both"
@@ -112,6 +127,19 @@ class TargetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             if field not in _FOR_THE_POD and getattr(self, field) != getattr(_BLANK, field):
                 yield f"{option} goes with --server; the built-in pod need not be asked for anything"
 
+    def _wrong_for_a_container(self) -> Iterator[str]:
+        if self.server is not None and self.image is not None:
+            yield "--server and --image exclude each other: one server is tested at a time"
+        if self.command is not None and self.image is None:
+            yield "--command is what runs in an --image; with --server, write it there"
+        if self.image is not None and self.tls:
+            yield "--tls goes with --server: a container is not told its certificate; let it speak plain text"
+        if self.port is not None and not 0 < self.port < 1 << 16:
+            yield f"--port {self.port} is out of range: 1 to 65535"
+        for name in self.environment:
+            if not name or "=" in name:
+                yield f"--env: {name!r} cannot be a variable's name; write it as NAME=VALUE"
+
     def _wrong_paths(self) -> Iterator[str]:
         for option, path in (("--path", self.path), ("--sessions", self.sessions)):
             if path is not None and not path.startswith("/"):
@@ -129,6 +157,10 @@ _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 #: What the command line can say too, each field by its option.
 _OPTIONS = {
     "server": "--server",
+    "image": "--image",
+    "command": "--command",
+    "port": "--port",
+    "environment": "--env",
     "path": "--path",
     "subprotocols": "--subprotocol",
     "headers": "--header",
@@ -142,12 +174,15 @@ _OPTIONS = {
 _FOR_THE_POD = frozenset({"path", "sessions", "tls", "edge", "sessions_pointer", "sessions_field"})
 
 
-def _texts(value: object) -> list[str | None]:
-    """The texts that an option is given with, once or more; None: it takes none."""
+def _texts(value: object, sign: str) -> list[str | None]:
+    """The texts that an option is given with, once or more; None: it takes none.
+
+    ``sign`` is what stands between a name and its value.
+    """
     if isinstance(value, bool):
         return [None]
     if isinstance(value, Mapping):
-        return [f"{name}: {text}" for name, text in value.items()]
+        return [f"{name}{sign}{text}" for name, text in value.items()]
     return [str(text) for text in value] if isinstance(value, tuple) else [str(value)]
 
 
@@ -169,19 +204,29 @@ def load(path: Path) -> TargetSpec:
     if spec.file is not None:
         raise InputError(f"{path}: unknown key 'target.file'")
     if spec.is_pod:
-        raise InputError(f"{path}: key 'target.server' is missing: the command that starts the server")
+        raise InputError(
+            f"{path}: key 'target.server' is missing, the command that starts the server, or 'target.image'"
+        )
     return msgspec.structs.replace(spec, file=str(path))
 
 
-def split(command: str) -> list[str]:
-    """The words of a command line; raises InputError if it is none."""
+def split(command: str, option: str = "--server") -> list[str]:
+    """The words of a command line, the value of ``option``; raises InputError if it is none."""
     try:
         words = shlex.split(command)
     except ValueError as error:
-        raise InputError(f"--server is no command line: {command!r} ({error})".lower()) from None
+        raise InputError(f"{option} is no command line: {command!r} ({error})".lower()) from None
     if not words:
-        raise InputError("--server is empty; write the server's command, with {host} and {port} in it")
+        raise InputError(f"{option} is empty; write the server's command, with {{host}} and {{port}} in it")
     return words
+
+
+def variable(text: str) -> tuple[str, str]:
+    """Name and value of an environment variable written as NAME=VALUE; raises InputError."""
+    name, sign, value = text.partition("=")
+    if not sign or not name:
+        raise InputError(f"--env {text!r} is no variable: write it as NAME=VALUE")
+    return name, value
 
 
 def header(text: str) -> tuple[str, str]:

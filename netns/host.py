@@ -30,15 +30,16 @@ LOOPBACK = 1
 class Host:
     """One network namespace; it lives as long as something holds it: this object, a process, a socket.
 
-    Methods may be called from any thread, but not from two at once. Raises LabError where this
-    process may not make namespaces.
+    By itself a new one; ``namespace`` is a descriptor of one that is there already, such as a container's, and
+    which stays the caller's. Methods may be called from any thread, but not from two at once. Raises LabError where
+    this process may not make, or not enter, namespaces.
     """
 
-    def __init__(self, name: str, *, is_router: bool = False) -> None:
+    def __init__(self, name: str, *, is_router: bool = False, namespace: int | None = None) -> None:
         self.name = name
         self.is_router = is_router
         self.has_default_route = False
-        with _away(lambda: _unshare(name)), contextlib.ExitStack() as held:
+        with _away(lambda: _move_in(name, namespace)), contextlib.ExitStack() as held:
             self._fd = _here()
             held.callback(os.close, self._fd)
             self._rtnetlink = held.enter_context(netlink.open_socket(netlink.NETLINK_ROUTE))
@@ -160,6 +161,20 @@ def _open_files(pid: int) -> set[str]:
             with contextlib.suppress(OSError):
                 found.add(str(entry.readlink()))
     return found
+
+
+def _move_in(name: str, namespace: int | None) -> None:
+    """Have the calling thread enter a namespace that is there, or a new one."""
+    if namespace is None:
+        _unshare(name)
+        return
+    try:
+        _libc.setns(namespace, _libc.CLONE_NEWNET)
+    except PermissionError as error:
+        raise LabError(
+            f"cannot make a host {name!r} of a network namespace that is there already: this process may not "
+            "enter it, since it is not root in the user namespace which it belongs to (user_namespaces(7))"
+        ) from error
 
 
 def _unshare(name: str) -> None:

@@ -49,6 +49,13 @@ class Lab:
         """A new host; raises LabError if the lab has one of that name."""
         return self._add(Host(self._fresh(name)))
 
+    def adopt(self, name: str, namespace: int) -> Host:
+        """A host of a network namespace that is there already, by a descriptor; raises LabError if it is closed to us.
+
+        It is treated as the lab's own: when the lab ends, so does every connection in it.
+        """
+        return self._add(Host(self._fresh(name), namespace=namespace))
+
     def router(self, name: str) -> Host:
         """A new host that forwards what arrives on its links."""
         return self._add(Host(self._fresh(name), is_router=True))

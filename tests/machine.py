@@ -12,7 +12,7 @@ from harness.scenario import Edge
 from netns import isolation
 from netns.errors import IsolationError
 from netns.guest import cache
-from tests import no_namespaces, servers
+from tests import engine, no_namespaces, servers
 
 
 def _why_no_labs() -> str | None:
@@ -33,10 +33,10 @@ _NO_NGINX = None if find_program(Edge(proxy="nginx")) else "nginx is not install
 _NO_HAPROXY = None if find_program(Edge(proxy="haproxy")) else "haproxy is not installed: apt install haproxy"
 
 _NO_SERVERS = None if servers.FOLDER else "the servers of examples/ are not installed: make servers"
+_NO_ENGINE = engine.why_none()
 
-LACKING = [
-    why for why in (_NO_LABS, _NO_UNSHARE, _NO_GUEST, _NO_STOCK_GUEST, _NO_NGINX, _NO_HAPROXY, _NO_SERVERS) if why
-]
+_ALL = (_NO_LABS, _NO_UNSHARE, _NO_GUEST, _NO_STOCK_GUEST, _NO_NGINX, _NO_HAPROXY, _NO_SERVERS, _NO_ENGINE)
+LACKING = [why for why in _ALL if why]
 
 needs_labs = pytest.mark.skipif(_NO_LABS is not None, reason=str(_NO_LABS))
 needs_unshare = pytest.mark.skipif(_NO_UNSHARE is not None, reason=str(_NO_UNSHARE))
@@ -47,6 +47,7 @@ needs_nginx = pytest.mark.skipif(_NO_NGINX is not None, reason=str(_NO_NGINX))
 needs_haproxy = pytest.mark.skipif(_NO_HAPROXY is not None, reason=str(_NO_HAPROXY))
 
 needs_servers = pytest.mark.skipif(_NO_SERVERS is not None, reason=str(_NO_SERVERS))
+needs_engine = pytest.mark.skipif(_NO_ENGINE is not None, reason=str(_NO_ENGINE))
 
 #: Runs a command as user 1000 without any capability, to whom this user's files still belong: an ordinary user, but
 #: one who can read a Python that is installed in root's home.

@@ -115,22 +115,23 @@ def start(
 ) -> Iterator[Served]:
     """Start it behind the router, and its edge if it has one; raises TargetError."""
     journal = ServerJournal()
-    # The first link of each end host leads to the router, if any does: it becomes the host's way out.
-    edge_host = lab.host(f"edge{suffix}") if edge else None
-    host = lab.host(f"server{suffix}")
-    uplink = lab.link(router, edge_host or host)
-    to_server = lab.link(edge_host, host) if edge_host else uplink
-    site = Site(
-        host=host,
-        ip=to_server.end(host).ip,
-        port=port,
-        journal=journal,
-        ready_within=ready,
-        keep_open=(router, edge_host) if edge_host else (router,),
-        edge_ip=uplink.end(edge_host).ip if edge_host else None,
-    )
+    port = target.fixed_port or port
     with contextlib.ExitStack() as until_done:
-        running = until_done.enter_context(target.start(site))
+        place = until_done.enter_context(target.placed(lab, f"server{suffix}", port, journal))
+        # The first link of each end host leads to the router, if any does: it becomes the host's way out.
+        edge_host = lab.host(f"edge{suffix}") if edge else None
+        uplink = lab.link(router, edge_host or place.host)
+        to_server = lab.link(edge_host, place.host) if edge_host else uplink
+        site = Site(
+            host=place.host,
+            ip=to_server.end(place.host).ip,
+            port=port,
+            journal=journal,
+            ready_within=ready,
+            keep_open=(router, edge_host) if edge_host else (router,),
+            edge_ip=uplink.end(edge_host).ip if edge_host else None,
+        )
+        running = until_done.enter_context(place.start(site))
         if edge is None or edge_host is None or site.edge_ip is None:
             yield Served(running, site, journal, router)
             return

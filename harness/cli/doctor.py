@@ -11,6 +11,8 @@ from rich.console import Console
 
 from harness.cli.console import console as make_console
 from harness.cli.exits import isolated
+from harness.engine.connecting import engine
+from harness.errors import InputError
 from netns import capabilities
 from netns.errors import IsolationError, LabError
 from netns.guest import cache
@@ -102,6 +104,17 @@ def _virtual_clock() -> Check:
     return Check("virtual clock", f"Linux {guest.version} as a guest", needed=False)
 
 
+def _containers() -> Check:
+    try:
+        with engine() as client:
+            version = client.version()["Version"]
+    except InputError as error:
+        return Check("containers", str(error), ok=False, needed=False)
+    if capabilities.in_new_user_namespace():
+        return Check("containers", f"engine {version}, but --image needs root", ok=False, needed=False)
+    return Check("containers", f"engine {version}", needed=False)
+
+
 _PROBES: tuple[tuple[str, Callable[[], Check]], ...] = (
     ("namespaces", _namespaces),
     ("links", _links),
@@ -110,6 +123,7 @@ _PROBES: tuple[tuple[str, Callable[[], Check]], ...] = (
     ("samples", _samples),
     ("delay and loss", _netem),
     ("virtual clock", _virtual_clock),
+    ("containers", _containers),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import time
@@ -19,6 +20,7 @@ from harness.cli.console import console as make_console
 from harness.cli.exits import explained, isolated
 from harness.cli.surroundings import Surroundings
 from harness.cli.values import writable_folders
+from harness.engine.keeping import keeping
 from harness.errors import InputError
 from harness.guest_part import Hello
 from harness.guests import Guests
@@ -77,7 +79,8 @@ class Effort:
         if self.where.kernel is None:
             _refuse_in_vain(limits)
             results.check_folder(self.out)
-            return isolated(lambda: self._run(limits.jobs or limits.at_once))
+            with self._engine():
+                return isolated(lambda: self._run(limits.jobs or limits.at_once))
         folders = writable_folders(limits.writable)
         named = [Path(name) for name in self.call.names if Path(name).exists()]
         booting.require_folders(folders, [self.out, *named])
@@ -93,6 +96,10 @@ class Effort:
             wall_limit=limits.wall_limit,
         )
         return booting.in_private(lambda place: explained(lambda: self._run_in(guests, place)))
+
+    def _engine(self) -> AbstractContextManager[None]:
+        """What keeps the containers of the runs, if any are made, from outside of their namespaces."""
+        return contextlib.nullcontext() if self.call.target.image is None else keeping()
 
     def _run(self, at_once: int) -> int:
         console = make_console()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -39,7 +40,11 @@ from harness.cli.options import (
 from harness.cli.surroundings import Clock, Kernel
 from harness.cli.target_options import (
     EdgeOption,
+    Environment,
     Headers,
+    Image,
+    ImageCommand,
+    Port,
     Send,
     Server,
     Sessions,
@@ -64,6 +69,10 @@ Names = Annotated[
 def run(
     names: Names = None,
     server: Server = None,
+    image: Image = None,
+    command: ImageCommand = None,
+    env: Environment = None,
+    port: Port = None,
     target: TargetFile = None,
     path: UrlPath = None,
     subprotocol: Subprotocols = None,
@@ -105,7 +114,11 @@ def run(
         target=described(
             target,
             header,
+            env,
             server=server,
+            image=image,
+            command=command,
+            port=port,
             path=path,
             subprotocols=subprotocol,
             send=send,
@@ -124,8 +137,13 @@ def run(
     )
     known = None if baseline is None else read(baseline)
     ci_options.check_writable(write_baseline)
+    in_a_container = call.target.image is not None
+    if in_a_container:
+        where = surroundings.beside_the_engine(clock, kernel)
+        call = msgspec.structs.replace(call, lacks_netem=not surroundings.host_has_netem())
     todo = calls.jobs(call)
-    where = surroundings.choose(clock, kernel, [job.scenario for job in todo])
+    if not in_a_container:
+        where = surroundings.choose(clock, kernel, [job.scenario for job in todo])
     again = [*where.options, *([] if jobs is None else ["--jobs", str(jobs)])]
     how = results.conditions(call, todo, where.clock, known)
     stage = _Stage(out, where.why, again, calls.left_out(call), known, write_baseline)

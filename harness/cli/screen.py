@@ -32,7 +32,7 @@ def header(how: Conditions, why: str | None = None, compared: str | None = None)
 
     ``why``: for what reason in a guest kernel; ``compared``: what is set against what, where it is not one detector.
     """
-    target = how.target.get("command", how.target["kind"])
+    target = how.target.get("command") or how.target.get("image") or how.target["kind"]
     detector = f", {compared}" if compared else f", detector {how.detector}" if how.detector else ""
     reason = f" ({escape(why)})" if why else ""
     shard = f", shard {how.shard}" if how.shard else ""

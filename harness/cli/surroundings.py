@@ -41,7 +41,7 @@ class Surroundings:
     clock: str
     kernel: GuestKernel | None
     why: str | None = None
-    """Why that kernel, where nobody asked for it."""
+    """Why that kernel, where nobody asked for it, or why that clock."""
 
     @property
     def options(self) -> list[str]:
@@ -54,6 +54,28 @@ _BUILD = "build it once with: halfopen kernel build"
 _HAS, _LACKS = 10, 11
 #: On a real clock the distribution's own will do.
 _GET = "get one with: halfopen kernel fetch (or build)"
+
+
+def beside_the_engine(clock: Clock, kernel: Kernel) -> Surroundings:
+    """The only surroundings for a container image; raises InputError where others are asked for."""
+    for option, is_other in (
+        (f"--clock {clock}", clock is Clock.VIRTUAL),
+        (f"--kernel {kernel}", kernel is Kernel.GUEST),
+    ):
+        if is_other:
+            raise InputError(
+                f"{option} is a guest's, and from there no container engine is in reach: leave it out, or start the "
+                "server itself with --server"
+            )
+    return Surroundings("real", None, "a guest has no container engine")
+
+
+def host_has_netem() -> bool:
+    """Whether this machine's kernel can delay and lose packets."""
+    answer = isolated(lambda: _HAS if kernel_has_discipline("netem") else _LACKS)
+    if answer not in {_HAS, _LACKS}:  # interrupted, or explained already
+        raise typer.Exit(answer)
+    return answer == _HAS
 
 
 def choose(clock: Clock, kernel: Kernel, scenarios: Sequence[Scenario]) -> Surroundings:

@@ -15,6 +15,22 @@ Server = Annotated[
     str | None,
     typer.Option(metavar="CMD", help="Test this command instead of the pod; {host} and {port} are filled in."),
 ]
+Image = Annotated[
+    str | None,
+    typer.Option(metavar="IMAGE", help="Test a container of this image, which the engine (Docker) must have already."),
+]
+ImageCommand = Annotated[
+    str | None,
+    typer.Option("--command", metavar="CMD", help="What runs in the image in place of its own command."),
+]
+Port = Annotated[
+    int | None,
+    typer.Option(metavar="PORT", help="Where the server listens, if it cannot be told by {port}."),
+]
+Environment = Annotated[
+    list[str] | None,
+    typer.Option("--env", metavar="NAME=VALUE", help="A variable for the server's environment; may be repeated."),
+]
 TargetFile = Annotated[
     Path | None, typer.Option("--target", metavar="FILE", help="A TOML file that describes the server ([target]).")
 ]
@@ -49,15 +65,24 @@ EdgeOption = Annotated[
 ]
 
 
-def described(file: Path | None, headers: list[str] | None, **given: Any) -> TargetSpec:
+_NEVER_EMPTY = ("server", "image", "command", "port")
+
+
+def described(
+    file: Path | None, headers: list[str] | None, environment: list[str] | None = None, **given: Any
+) -> TargetSpec:
     """The server that the options describe, each None where it was not given; raises InputError."""
     spec = TargetSpec() if file is None else target_spec.load(file)
     said = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items() if value}
     if headers:
         said["headers"] = spec.headers | dict(map(target_spec.header, headers))
-    # An empty command is a mistake to be told of, not one that was not given.
-    if given.get("server") is not None:
-        said["server"] = given["server"]
+    if environment:
+        said["environment"] = spec.environment | dict(map(target_spec.variable, environment))
+    # What is empty is a mistake to be told of, not what was not given.
+    said |= {name: given[name] for name in _NEVER_EMPTY if given.get(name) is not None}
+    # Who names a server on the command line means that one, whatever the file would start.
+    if given.get("server") is not None or given.get("image") is not None:
+        spec = msgspec.structs.replace(spec, server=None, image=None)
     found = msgspec.structs.replace(spec, **said)
     found.check()
     return found

@@ -47,6 +47,10 @@ class ServerHandle(Protocol):
         """Give it an order (harness.pod.control); raises FaultError if it takes none, as no command does."""
         ...
 
+    def paused(self, by: str) -> AbstractContextManager[None]:
+        """Have its container paused (harness.faults.pause); raises FaultError if it is in none."""
+        ...
+
     def wait_for(self, name: str, timeout: float) -> Mapping[str, Any]:
         """Wait for its event ``name``, later than the last order; raises TimeoutError after ``timeout`` seconds."""
         ...

@@ -8,21 +8,20 @@ import json
 import socket
 import ssl
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
 
 from harness.clients._door import Door
-from harness.errors import TargetError
+from harness.errors import FaultError
 from harness.journal import Journal
-from harness.process import OnLine, Process, Program, running
 from harness.target_spec import TargetSpec
 from netns.host import Host
-from netns.sockets import Address, SocketReader
+from netns.lab import Lab
+from netns.sockets import Address
 
-_STEP = 0.02
 ANSWER_WITHIN = 2.0
 """The most seconds that a target's answer over HTTP is waited for."""
 _MOST = 16 << 20
@@ -104,11 +103,29 @@ def door_of(spec: TargetSpec, url: str, authority: str | None = None) -> Door:
     )
 
 
+class ServerProcess(Protocol):
+    """What was started."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id; raises FaultError if it has none that means anything in the lab."""
+        ...
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code, None while it runs."""
+        ...
+
+    def tail(self) -> str:
+        """The last line with anything on it that it printed."""
+        ...
+
+
 class Running(Protocol):
     """A target that listens."""
 
     @property
-    def process(self) -> Process:
+    def process(self) -> ServerProcess:
         """The server's process."""
         ...
 
@@ -124,6 +141,13 @@ class Running(Protocol):
         """Give it an order (harness.pod.control); raises FaultError if it takes none."""
         ...
 
+    def paused(self, by: str) -> contextlib.AbstractContextManager[None]:
+        """Have its container paused until the context is left; raises FaultError if it is in none.
+
+        ``by`` is how (harness.faults.pause).
+        """
+        ...
+
     def show_stacks(self, inode: int) -> None:
         """Have it print where the threads or tasks are of the process that holds the socket with this inode.
 
@@ -136,8 +160,22 @@ class Running(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A host for a target, and how to start it there once the host's links lead somewhere."""
+
+    host: Host
+    start: Callable[[Site], contextlib.AbstractContextManager[Running]]
+    """Starts it and waits until it listens; raises TargetError."""
+
+
 class Target(Protocol):
     """A server to be started once a scenario, each time in a fresh host."""
+
+    @property
+    def fixed_port(self) -> int | None:
+        """The port that it listens on whatever it is told; None: any that it is told."""
+        ...
 
     def describe(self) -> Mapping[str, str]:
         """``kind``, and ``command`` or ``image``, for results.json."""
@@ -151,66 +189,14 @@ class Target(Protocol):
         """Raise InputError if it cannot be started as described."""
         ...
 
-    def start(self, site: Site) -> contextlib.AbstractContextManager[Running]:
-        """Start it and wait until it listens; raises TargetError."""
+    def placed(self, lab: Lab, name: str, port: int, journal: Journal) -> contextlib.AbstractContextManager[Place]:
+        """Find or make it a host of this name, without links yet, until the context is left; raises TargetError."""
         ...
 
 
-@contextlib.contextmanager
-def listening(site: Site, program: Program, on_line: OnLine, on_error: OnLine | None = None) -> Iterator[Process]:
-    """Run ``program`` and wait until something listens on the site's port; raises TargetError.
-
-    ``on_line`` is called with each line of its output, ``on_error`` with each that it prints of its troubles.
-    """
-    shown = " ".join(program.words)
-    with contextlib.ExitStack() as until_done:
-        try:
-            process = until_done.enter_context(running(site.host, program, on_line, on_error, keep_open=site.keep_open))
-        except FileNotFoundError as error:
-            raise TargetError(f"cannot start the server: no such program: {error.filename!r}, in {shown!r}") from None
-        except OSError as error:
-            why = (error.strerror or str(error)).lower()
-            raise TargetError(f"cannot start the server: {program.words[0]!r}: {why}, in {shown!r}") from None
-        _await_listening(site, process, shown)
-        yield process
-
-
-def _await_listening(site: Site, process: Process, shown: str) -> None:
-    deadline = time.monotonic() + site.ready_within
-    with contextlib.closing(site.host.socket_reader()) as reader:
-        while not (addresses := reader.listening(site.port)):
-            if process.exit_code is not None:
-                raise TargetError(_ended(site, process, shown))
-            if time.monotonic() >= deadline:
-                raise TargetError(_not_ready(site, shown, reader) + _said(process))
-            time.sleep(_STEP)
-    if all(address.ip.startswith("127.") or address.ip == "::1" for address in addresses):
-        raise TargetError(
-            f"the server listens on {addresses[0]} only, where no client reaches it: {shown!r}; "
-            "use {host} in the command"
-        )
-
-
-def _ended(site: Site, process: Process, shown: str) -> str:
-    if not process.exit_code and (left := site.host.processes()):
-        return (
-            f"the server's command ended and left {len(left)} process{'es' * (len(left) > 1)} behind before anything "
-            f"listened: {shown!r}; give it the option that keeps it in the foreground{_said(process)}"
-        )
-    return f"the server ended with exit code {process.exit_code} before it listened: {shown!r}{_said(process)}"
-
-
-def _not_ready(site: Site, shown: str, reader: SocketReader) -> str:
-    elsewhere = sorted({address.port for address in reader.listening()})
-    found = f", but on port {', '.join(map(str, elsewhere))}" if elsewhere else ""
-    return (
-        f"the server does not listen on port {site.port} after {site.ready_within:g}s{found}: "
-        f"{shown!r}; use {{port}} in the command, or give it more time with --ready"
-    )
-
-
-def _said(process: Process) -> str:
-    return f"; it said: {process.tail()}" if process.tail() else ""
+def not_in_a_container() -> contextlib.AbstractContextManager[None]:
+    """What servers answer that are to be paused and cannot be; raises FaultError."""
+    raise FaultError("a fault pauses the server's container, and this server is in none; name one with --image")
 
 
 @dataclass(frozen=True, slots=True)

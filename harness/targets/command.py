@@ -11,12 +11,25 @@ from dataclasses import dataclass
 
 from harness.clients._door import Door
 from harness.errors import FaultError
-from harness.process import Process, Program
+from harness.journal import Journal
+from harness.process import Program
 from harness.target_spec import TargetSpec, split
 from harness.targets import session_list, tls
-from harness.targets.base import Caller, HttpProbe, Site, Status, door_of, listening, with_query
+from harness.targets.base import (
+    Caller,
+    HttpProbe,
+    Place,
+    ServerProcess,
+    Site,
+    Status,
+    door_of,
+    not_in_a_container,
+    with_query,
+)
+from harness.targets.readiness import listening
 from harness.targets.session_list import NoListError
 from harness.targets.tls import Certificate
+from netns.lab import Lab
 
 #: A server that was asked for its stacks has said them once it has said nothing for so long, seconds ...
 _QUIET = 0.3
@@ -28,7 +41,7 @@ _ANSWERED_WITHIN = 3.0
 class RunningCommand:
     """A server that listens."""
 
-    process: Process
+    process: ServerProcess
     site: Site
     spec: TargetSpec
     authority: str | None = None
@@ -57,11 +70,19 @@ class RunningCommand:
             self.site.journal.note("target", "stacks_asked", pid=pid)
             os.kill(pid, signal.Signals[str(self.spec.stacks)])
         if pids:
-            self.site.journal.wait_for_quiet("target", "output", _QUIET, _ANSWERED_WITHIN)
+            self.await_stacks()
+
+    def await_stacks(self) -> None:
+        """Wait until a server that was asked for them prints no more."""
+        self.site.journal.wait_for_quiet("target", "output", _QUIET, _ANSWERED_WITHIN)
 
     def say(self, word: str) -> None:
         """Nobody's server takes our orders."""
         raise FaultError(f"a fault gives the server the order {word!r}, which only the built-in pod takes")
+
+    def paused(self, _by: str) -> contextlib.AbstractContextManager[None]:
+        """It is in no container; raises FaultError."""
+        return not_in_a_container()
 
     def session_listed(self, status: Status, caller: Caller) -> bool | None:
         """Whether this client is listed; where no field tells whose a session is, whether any is."""
@@ -90,7 +111,7 @@ class CommandTarget:
         blanks = {"{host}": host, "{port}": str(port)}
         if certificate is not None:
             blanks |= {"{cert}": str(certificate.chain), "{key}": str(certificate.key)}
-        return [_filled_in(word, blanks) for word in split(self._command)]
+        return [filled_in(word, blanks) for word in split(self._command)]
 
     def arguments(self) -> list[str]:
         """The options that were given."""
@@ -99,6 +120,16 @@ class CommandTarget:
     def describe(self) -> dict[str, str]:
         """For results.json."""
         return {"kind": self.kind, "command": self._command}
+
+    @property
+    def fixed_port(self) -> int | None:
+        """What the user says of it."""
+        return self.spec.port
+
+    @contextlib.contextmanager
+    def placed(self, lab: Lab, name: str, _port: int, _journal: Journal) -> Iterator[Place]:
+        """A new host."""
+        yield Place(lab.host(name), self.start)
 
     @contextlib.contextmanager
     def start(self, site: Site) -> Iterator[RunningCommand]:
@@ -120,7 +151,8 @@ class CommandTarget:
             yield RunningCommand(process, site, self.spec, str(certificate.authority) if certificate else None)
 
 
-def _filled_in(word: str, blanks: dict[str, str]) -> str:
+def filled_in(word: str, blanks: dict[str, str]) -> str:
+    """The text with the words in braces replaced that ``blanks`` names, and no others."""
     # Not str.format: a command may well hold other braces, JSON for one.
     for blank, value in blanks.items():
         word = word.replace(blank, value)

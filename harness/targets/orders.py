@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 from harness.journal import Journal
@@ -27,6 +28,10 @@ class OrderedServer:
         """Give it an order; raises FaultError if it takes none."""
         self._said_at = time.monotonic()
         self._running.say(word)
+
+    def paused(self, by: str) -> AbstractContextManager[None]:
+        """Have its container paused until the context is left; raises FaultError if it is in none."""
+        return self._running.paused(by)
 
     def wait_for(self, name: str, timeout: float) -> Mapping[str, Any]:
         """Wait for its event ``name``, later than the last order; raises TimeoutError after ``timeout`` seconds."""

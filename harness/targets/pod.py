@@ -14,14 +14,17 @@ import msgspec
 
 from harness import plugins
 from harness.clients._door import Door
+from harness.journal import Journal
 from harness.pod import detectors
 from harness.pod.watchdog import Reap
 from harness.process import Process, Program
 from harness.scenario import PodSpec
 from harness.target_spec import TargetSpec
 from harness.targets import tls
-from harness.targets.base import Caller, HttpProbe, Site, Status, listening, with_query
+from harness.targets.base import Caller, HttpProbe, Place, Site, Status, not_in_a_container, with_query
+from harness.targets.readiness import listening
 from harness.targets.tls import Certificate
+from netns.lab import Lab
 
 _SESSION_THREADS = ("runner-", "reader-", "watchdog-")
 
@@ -67,6 +70,10 @@ class RunningPod:
     def say(self, word: str) -> None:
         """Give it an order (harness.pod.control)."""
         self.process.write(f"{word}\n")
+
+    def paused(self, _by: str) -> contextlib.AbstractContextManager[None]:
+        """It is in no container; raises FaultError."""
+        return not_in_a_container()
 
     def session_listed(self, status: Status, caller: Caller) -> bool | None:
         """Whether a session of this client is in the list."""
@@ -123,6 +130,16 @@ class PodTarget:
     def describe(self) -> dict[str, str]:
         """For results.json."""
         return {"kind": self.kind}
+
+    @property
+    def fixed_port(self) -> int | None:
+        """It listens where it is told."""
+        return None
+
+    @contextlib.contextmanager
+    def placed(self, lab: Lab, name: str, _port: int, _journal: Journal) -> Iterator[Place]:
+        """A new host."""
+        yield Place(lab.host(name), self.start)
 
     @contextlib.contextmanager
     def start(self, site: Site) -> Iterator[RunningPod]:

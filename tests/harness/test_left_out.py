@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from harness import calls
@@ -29,6 +30,21 @@ def test_what_only_the_pod_can_do_is_left_out_for_a_server_with_the_reason() -> 
 
 def test_nothing_is_left_out_for_the_pod() -> None:
     assert calls.left_out(call("dead/frozen", "dead/frozen_tls", "wedge")) == []
+
+
+def test_what_is_done_to_a_container_is_left_out_where_there_is_none() -> None:
+    for asked in (call("dead/frozen", "paused_server"), call("dead/frozen", "paused_server", server=SERVER)):
+        assert [job.scenario.called for job in calls.jobs(asked)] == ["dead/frozen"]
+        assert calls.left_out(asked) == [
+            "left out: container/paused_server (pauses the server's container; give it one with --image)"
+        ]
+
+
+def test_what_needs_netem_is_left_out_where_the_only_kernel_that_will_do_has_none() -> None:
+    asked = msgspec.structs.replace(call("dead/frozen", "satellite", server=SERVER), lacks_netem=True)
+    assert [job.scenario.called for job in calls.jobs(asked)] == ["dead/frozen"]
+    (line,) = calls.left_out(asked)
+    assert line.startswith("left out: alive/satellite (asks for delay on its link, which needs sch_netem: this kernel ")
 
 
 def test_a_call_of_which_nothing_remains_is_refused() -> None:

@@ -1,0 +1,30 @@
+"""What shows that a server stands still: it says so, or whoever stopped it, and not one byte is written meanwhile."""
+
+from __future__ import annotations
+
+from harness.evidence import Proof, established
+from harness.timeline import Event, Timeline
+from netns.units import show_duration
+
+#: From the word on another thread may still get in between, seconds.
+_TAKING = 0.2
+#: Of samples; fewer show nothing.
+_FEWEST = 10
+
+
+def proof(seen: Timeline, begun: Event | None, over: Event | None, was_to: str, did: str) -> Proof:
+    """From ``begun`` until ``over`` (None: to the end) the server sent nothing, though nothing held it back.
+
+    ``was_to`` says what it was to do, ``did`` what it did if it is so.
+    """
+    if begun is None:
+        return Proof(False, f"the server was to {was_to}, but nobody said that it does")
+    until = over.t if over else float("inf")
+    samples = [s for s in established(seen) if begun.t + _TAKING < s.t < until]
+    written = {s.outq + s.bytes_acked for s in samples if s.bytes_acked is not None}
+    if len(samples) < _FEWEST:
+        return Proof(False, f"the server was to {was_to}, but not for long enough to tell")
+    if len(written) != 1:
+        sent = max(written, default=0) - min(written, default=0)
+        return Proof(False, f"the server was to {was_to}, but wrote {sent} bytes meanwhile")
+    return Proof(True, f"{did} for {show_duration(samples[-1].t - begun.t)}, nothing written")

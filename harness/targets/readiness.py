@@ -1,0 +1,78 @@
+"""When a server is ready: something listens on its port, where clients reach it; and why it is not."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+from harness.errors import TargetError
+from harness.process import OnLine, Process, Program, running
+from harness.targets.base import ServerProcess, Site
+from netns.sockets import SocketReader
+
+_STEP = 0.02
+_USE_PORT = "use {port} in the command"
+
+
+@contextlib.contextmanager
+def listening(site: Site, program: Program, on_line: OnLine, on_error: OnLine | None = None) -> Iterator[Process]:
+    """Run ``program`` and wait until something listens on the site's port; raises TargetError.
+
+    ``on_line`` is called with each line of its output, ``on_error`` with each that it prints of its troubles.
+    """
+    shown = " ".join(program.words)
+    with contextlib.ExitStack() as until_done:
+        try:
+            process = until_done.enter_context(running(site.host, program, on_line, on_error, keep_open=site.keep_open))
+        except FileNotFoundError as error:
+            raise TargetError(f"cannot start the server: no such program: {error.filename!r}, in {shown!r}") from None
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            raise TargetError(f"cannot start the server: {program.words[0]!r}: {why}, in {shown!r}") from None
+        await_listening(site, process, shown)
+        yield process
+
+
+def await_listening(
+    site: Site, process: ServerProcess, shown: str, advice: str = _USE_PORT, since: float | None = None
+) -> None:
+    """Wait until something listens on the site's port, where clients reach it; raises TargetError.
+
+    ``shown`` is what was started, ``advice`` how to have it listen there, ``since`` from when on it had time.
+    """
+    deadline = (time.monotonic() if since is None else since) + site.ready_within
+    with contextlib.closing(site.host.socket_reader()) as reader:
+        while not (addresses := reader.listening(site.port)):
+            if process.exit_code is not None:
+                raise TargetError(_ended(site, process, shown))
+            if time.monotonic() >= deadline:
+                raise TargetError(_not_ready(site, shown, reader, advice) + _said(process))
+            time.sleep(_STEP)
+    if all(address.ip.startswith("127.") or address.ip == "::1" for address in addresses):
+        raise TargetError(
+            f"the server listens on {addresses[0]} only, where no client reaches it: {shown!r}; "
+            "use {host} in the command"
+        )
+
+
+def _ended(site: Site, process: ServerProcess, shown: str) -> str:
+    if not process.exit_code and (left := site.host.processes()):
+        return (
+            f"the server's command ended and left {len(left)} process{'es' * (len(left) > 1)} behind before anything "
+            f"listened: {shown!r}; give it the option that keeps it in the foreground{_said(process)}"
+        )
+    return f"the server ended with exit code {process.exit_code} before it listened: {shown!r}{_said(process)}"
+
+
+def _not_ready(site: Site, shown: str, reader: SocketReader, advice: str) -> str:
+    elsewhere = sorted({address.port for address in reader.listening()})
+    found = f", but on port {', '.join(map(str, elsewhere))}" if elsewhere else ""
+    return (
+        f"the server does not listen on port {site.port} after {site.ready_within:g}s{found}: "
+        f"{shown!r}; {advice}, or give it more time with --ready"
+    )
+
+
+def _said(process: ServerProcess) -> str:
+    return f"; it said: {process.tail()}" if process.tail() else ""
