@@ -28,12 +28,15 @@ from netns.forking import AWAITED, BUG, exit_code, flush, run_worker, wait_forwa
 _NAMESPACES = _libc.CLONE_NEWPID | _libc.CLONE_NEWNS | _libc.CLONE_NEWNET
 
 
-def run(work: Callable[[], int], private: Path | None = None) -> int:
+def run(work: Callable[[], int], private: Path | None = None, *, is_brief: bool = False) -> int:
     """Run ``work`` in namespaces of its own and return its exit code (128 + n if signal n killed it).
 
     Root keeps its user namespace where the kernel lets it; everybody else gets a new one in which
     they are root. The folder ``private`` is there a tmpfs that nobody else sees. Must be called before
     the process has started threads, since it forks.
+
+    A signal to stop is passed on to ``work``, which may make of it what it likes. Where work ``is_brief`` the signal
+    waits for its end instead and is then the caller's: passed on too late it would be nobody's.
 
     Raises IsolationError, with the setting that forbids it and what to do, if the kernel refuses.
     """
@@ -53,7 +56,7 @@ def run(work: Callable[[], int], private: Path | None = None) -> int:
             os.close(fd)
         with os.fdopen(report_read, "rb") as report:
             refusal = report.read().decode()
-        status = wait_forwarding(gate)
+        status = os.waitpid(gate, 0)[1] if is_brief else wait_forwarding(gate)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     if refusal:

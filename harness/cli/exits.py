@@ -35,9 +35,12 @@ def explained(work: Callable[[], int]) -> int:
         return EXIT_BUG
 
 
-def isolated(work: Callable[[], int]) -> int:
-    """Run ``work`` in namespaces of its own; its errors are explained there, where they happen."""
-    return isolation.run(lambda: explained(work))
+def isolated(work: Callable[[], int], *, is_brief: bool = False) -> int:
+    """Run ``work`` in namespaces of its own; its errors are explained there, where they happen.
+
+    Raises IsolationError; KeyboardInterrupt where work ``is_brief`` (netns.isolation).
+    """
+    return isolation.run(lambda: explained(work), is_brief=is_brief)
 
 
 def _complain(sentence: str) -> int:

@@ -72,8 +72,8 @@ def beside_the_engine(clock: Clock, kernel: Kernel) -> Surroundings:
 
 def host_has_netem() -> bool:
     """Whether this machine's kernel can delay and lose packets."""
-    answer = isolated(lambda: _HAS if kernel_has_discipline("netem") else _LACKS)
-    if answer not in {_HAS, _LACKS}:  # interrupted, or explained already
+    answer = isolated(lambda: _HAS if kernel_has_discipline("netem") else _LACKS, is_brief=True)
+    if answer not in {_HAS, _LACKS}:  # explained already
         raise typer.Exit(answer)
     return answer == _HAS
 
@@ -111,12 +111,12 @@ def what_the_host_lacks(scenarios: Sequence[Scenario]) -> str | None:
     """
     wanting = [scenario for scenario in scenarios if scenario.netem_fields]
     try:
-        answer = isolated(lambda: _HAS if not wanting or kernel_has_discipline("netem") else _LACKS)
+        answer = isolated(lambda: _HAS if not wanting or kernel_has_discipline("netem") else _LACKS, is_brief=True)
     except IsolationError as error:
         return f"this machine allows no labs ({error})"
     if answer == _HAS:
         return None
-    if answer != _LACKS:  # interrupted, or explained already
+    if answer != _LACKS:  # explained already
         raise typer.Exit(answer)
     first = wanting[0]
     return (

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from harness.engine.connecting import engine
+from harness.engine.keeper import told
 from harness.engine.keeping import keeper
 from harness.errors import FaultError, TargetError
 from harness.process import OnLine, Output
@@ -50,14 +51,9 @@ class Container:
 
     def start(self) -> None:
         """Start its command; raises TargetError if there is none such in the image, or it may not be run."""
-        from docker.errors import APIError  # noqa: PLC0415 (an extra)
-
         said = self._handle.attach(stream=True, demux=True)
         self._watch(lambda: self._pass_on(said))
-        try:
-            self._handle.start()
-        except APIError as error:
-            raise TargetError(f"cannot start the container: {_said_by_the_engine(error)}") from None
+        keeper().start(str(self._handle.id))
         self._watch(self._await_end)
 
     def network_namespace(self) -> int:
@@ -98,7 +94,7 @@ class Container:
         try:
             self._handle.pause()
         except APIError as error:
-            raise FaultError(f"the engine does not pause the container: {_said_by_the_engine(error)}") from None
+            raise FaultError(f"the engine does not pause the container: {told(error)}") from None
         try:
             if not self._state()["Paused"]:
                 raise FaultError("the engine was to pause the container, and says that it is not paused")
@@ -130,9 +126,10 @@ class Container:
 
     def remove(self) -> None:
         """Remove it, running or not, and wait until its output is read."""
-        from docker.errors import NotFound  # noqa: PLC0415 (an extra)
+        from docker.errors import APIError  # noqa: PLC0415 (an extra)
 
-        with contextlib.suppress(NotFound):
+        # What the engine is too busy for now, the keeper has it do in the end.
+        with contextlib.suppress(APIError):
             self._handle.remove(force=True, v=True)
         for watcher in self._watchers:
             watcher.join(_PATIENCE)
@@ -172,10 +169,6 @@ class Container:
         with contextlib.suppress(DockerException, RequestException), engine() as client:
             ended = client.api.wait(str(self._handle.id), timeout=None)
             self._exit_code = int(ended["StatusCode"])
-
-
-def _said_by_the_engine(error: Any) -> str:
-    return str(error.explanation or error)
 
 
 @contextlib.contextmanager

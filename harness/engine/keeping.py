@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from harness.engine.keeper import Answer, Request
+from harness.engine.keeper import Answer, Make, Request, Start
 from harness.errors import TargetError
 from netns.outside import Outside
 
@@ -31,7 +31,18 @@ class Keeper:
 
     def make(self, image: str, command: list[str] | None, environment: dict[str, str]) -> str:
         """The id of a new container without a network, not yet started; raises TargetError."""
-        request = Request(image, self._run, command, environment)
+        answer = self._ask(Make(image, self._run, command, environment))
+        if answer.error:
+            raise TargetError(f"cannot make a container of image {image!r}: {answer.error}")
+        return answer.id
+
+    def start(self, container: str) -> None:
+        """Start a container; raises TargetError if there is no such command in it, or it may not be run."""
+        answer = self._ask(Start(container))
+        if answer.error:
+            raise TargetError(f"cannot start the container: {answer.error}")
+
+    def _ask(self, request: Request) -> Answer:
         try:
             with self._lock:
                 self._stream.write(msgspec.json.encode(request) + b"\n")
@@ -41,10 +52,7 @@ class Keeper:
             line = b""
         if not line:
             raise TargetError("the process that keeps the containers (harness.engine.keeper) ended before its time")
-        answer = msgspec.json.decode(line, type=Answer)
-        if answer.error:
-            raise TargetError(f"cannot make a container of image {image!r}: {answer.error}")
-        return answer.id
+        return msgspec.json.decode(line, type=Answer)
 
 
 #: The program's, like the way in which it starts processes (harness.process).

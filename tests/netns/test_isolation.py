@@ -205,6 +205,22 @@ def test_a_signal_that_comes_before_there_is_a_worker_reaches_it(monkeypatch: py
     assert isolation.run(work) == 130
 
 
+def test_a_signal_during_brief_work_is_the_callers_once_that_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    unshare = isolation._unshare
+
+    def interrupt_first(uid: int, gid: int) -> bool:
+        os.kill(os.getppid(), signal.SIGINT)
+        return unshare(uid, gid)
+
+    done, tell = os.pipe()
+    monkeypatch.setattr(isolation, "_unshare", interrupt_first)
+    with pytest.raises(KeyboardInterrupt):
+        isolation.run(lambda: os.write(tell, b"done") - 4, is_brief=True)
+    assert os.read(done, 4) == b"done"
+    os.close(done)
+    os.close(tell)
+
+
 @pytest.mark.parametrize("who", ["launcher", "gate", "init", "worker"])
 def test_whoever_is_killed_everything_ends(who: str) -> None:
     with lab() as launcher:

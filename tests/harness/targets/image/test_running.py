@@ -79,11 +79,15 @@ def test_however_the_tool_ends_its_containers_are_removed(
     number: signal.Signals, scenario: str, tmp_path: Path, address: str
 ) -> None:
     command = [*HALFOPEN, "run", scenario, "--image", engine.IMAGE, "--command", UNWATCHED, "--grace", "1h"]
-    tool = subprocess.Popen([*command, "--out", str(tmp_path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    until(lambda: bool(engine.containers(address, paused=scenario == "paused_server")) or tool.poll() is not None)
-    assert tool.poll() is None
-    tool.send_signal(number)
-    tool.wait()
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen([*command, "--out", str(tmp_path)], **quiet) as tool:
+        try:
+            until(lambda: bool(engine.containers(address, paused=scenario == "paused_server")))
+            assert tool.poll() is None
+            tool.send_signal(number)
+            until(lambda: tool.poll() is not None)
+        finally:
+            tool.kill()
     until(lambda: not engine.containers(address))
 
 
