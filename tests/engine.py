@@ -103,11 +103,10 @@ def _await_answer(socket_file: Path, process: subprocess.Popen[bytes], log: Path
 
 def containers(address: str, *, paused: bool = False) -> list[str]:
     """The ids of the containers of our runs that there are, running or not; or of those that are paused."""
-    wanted: dict[str, str | list[str] | bool] = {"label": LABEL}
-    if paused:
-        wanted["status"] = "paused"
+    wanted = {"label": LABEL} | ({"status": "paused"} if paused else {})
     with contextlib.closing(docker.DockerClient(address)) as client:
-        return [str(one.id) for one in client.containers.list(all=True, filters=wanted)]
+        # Not client.containers.list, which looks again at each, and at one that is gone meanwhile in vain.
+        return [str(one["Id"]) for one in client.api.containers(all=True, filters=wanted)]
 
 
 @contextlib.contextmanager

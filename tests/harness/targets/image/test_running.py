@@ -79,8 +79,7 @@ def test_however_the_tool_ends_its_containers_are_removed(
     number: signal.Signals, scenario: str, tmp_path: Path, address: str
 ) -> None:
     command = [*HALFOPEN, "run", scenario, "--image", engine.IMAGE, "--command", UNWATCHED, "--grace", "1h"]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen([*command, "--out", str(tmp_path)], **quiet) as tool:
+    with subprocess.Popen([*command, "--out", str(tmp_path)], stdout=subprocess.DEVNULL) as tool:
         try:
             until(lambda: bool(engine.containers(address, paused=scenario == "paused_server")))
             assert tool.poll() is None
