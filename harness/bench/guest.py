@@ -61,7 +61,8 @@ def writable(config: pytest.Config) -> list[Path]:
     if (basetemp := config.getoption("basetemp", None)) is not None:
         # pytest takes it away and makes it anew, which it can do to what is in a folder that is writable only.
         folders.append((here / basetemp).parent)
-    folders.append(_made(config.rootpath / os.path.expandvars(config.getini("cache_dir"))))
+    if config.pluginmanager.hasplugin("cacheprovider"):
+        folders.append(config.rootpath / os.path.expandvars(config.getini("cache_dir")))
     return _outermost(_made(folder).resolve() for folder in folders)
 
 

@@ -6,7 +6,9 @@ FILE says which; what becomes of each is written beside it. Ends when its standa
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -54,6 +56,7 @@ def result_file(folder: Path, name: str) -> Path:
 
 def main(file: Path) -> int:
     """Run the share that ``file`` describes; 0 once there is a result of each."""
+    parent = os.getppid()
     share = msgspec.json.decode(file.read_bytes(), type=Share)
     try:
         code = isolation.run(lambda: _run_all(share, file.parent))
@@ -63,6 +66,8 @@ def main(file: Path) -> int:
     for name in share.names:
         if not result_file(file.parent, name).exists():
             _write(file.parent, name, Result("error", why, [f"{name}: {why}"]))
+    if os.getppid() != parent:  # it was killed, and nobody else takes the folder away
+        shutil.rmtree(file.parent, ignore_errors=True)
     return code
 
 
@@ -141,7 +146,8 @@ def _write(folder: Path, name: str, result: Result) -> None:
     half = file.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
     half.write_bytes(msgspec.json.encode(result))
     half.rename(file)
-    print(name, flush=True)
+    with contextlib.suppress(BrokenPipeError):
+        print(name, flush=True)
 
 
 if __name__ == "__main__":

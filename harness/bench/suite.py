@@ -82,9 +82,9 @@ class ScenarioItem(pytest.Item):
             return "\n".join(excinfo.value.result.story)
         return super().repr_failure(excinfo, style)
 
-    def reportinfo(self) -> tuple[Path, None, str]:
+    def reportinfo(self) -> tuple[Path, int, str]:
         """Where it comes from."""
-        return self.config.rootpath, None, f"{NAME}::{self.name}"
+        return self.config.rootpath, 0, f"{NAME}::{self.name}"
 
 
 class Shares:
@@ -106,13 +106,14 @@ class Shares:
     def start(self, names: Sequence[str]) -> None:
         """Begin with our share of the scenarios that were selected, the same everywhere."""
         self._names = list(names)
+        self._tell("worker", os.getpid())
         mine = [name for n, name in enumerate(names) if n % self._count == self._number]
         if not mine:
             return
         clock = pytest_plugin.clock()
         # Where waiting is free they take turns on their guest's one processor.
         part = Share(self._call, mine, clock, at_once=1 if clock == "virtual" else len(mine))
-        file = self._folder / f"share-{self._number}.json"
+        file = self._folder / f"{self._number}.json"
         file.write_bytes(msgspec.json.encode(part))
         self._process = subprocess.Popen(
             # -P: a folder called harness where the user happens to be must not stand in for ours.
@@ -124,7 +125,11 @@ class Shares:
             # Ctrl-C is for pytest, which then ends us.
             start_new_session=True,
         )
-        (self._folder / f"pid-{self._number}").write_text(str(self._process.pid))
+        self._tell("share", self._process.pid)
+
+    def _tell(self, what: str, pid: int) -> None:
+        """Tell xdist's other workers of a process of ours."""
+        (self._folder / f"{what}-{self._number}").write_text(str(pid))
 
     def wait_for(self, name: str) -> Result:
         """What became of a scenario, whoever's it is."""
@@ -138,20 +143,26 @@ class Shares:
 
     def _goes_on(self, owner: int) -> bool:
         """Wait a while; False once no result will come any more."""
-        if owner == self._number:
+        if self._is_ours:
             # Told of each result, for on the virtual clock every look would cost more than the wait.
-            return (
-                self._process is not None and self._process.stdout is not None and bool(self._process.stdout.readline())
-            )
+            assert self._process is not None
+            assert self._process.stdout is not None
+            return bool(self._process.stdout.readline())
         time.sleep(_STEP)
-        try:
-            os.kill(int((self._folder / f"pid-{owner}").read_text()), 0)
-        except (OSError, ValueError):
-            return False
-        return True
+        return not self._is_over() and self._is_alive(owner)
+
+    def _is_over(self) -> bool:
+        """Whether xdist's controller wants no more, or is gone."""
+        return over(self._folder).exists() or os.getppid() != self._parent
+
+    def _is_alive(self, owner: int) -> bool:
+        if owner == self._number:
+            return self._process is not None and self._process.poll() is None
+        return _runs(self._folder / f"share-{owner}")
 
     def close(self) -> None:
         """End what is still under way, once none of xdist's other workers can wait for it."""
+        (self._folder / f"worker-{self._number}").unlink(missing_ok=True)
         if self._process is not None:
             assert self._process.stdin is not None
             assert self._process.stdout is not None
@@ -169,9 +180,18 @@ class Shares:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _until_nobody_waits(self, process: subprocess.Popen[bytes]) -> None:
-        """Until all is done, or the controller wants no more, or is gone."""
-        while process.poll() is None and not over(self._folder).exists() and os.getppid() == self._parent:
+        others = [self._folder / f"worker-{n}" for n in range(self._count) if n != self._number]
+        while process.poll() is None and not self._is_over() and any(_runs(other) for other in others):
             time.sleep(_STEP)
+
+
+def _runs(file: Path) -> bool:
+    """Whether the process whose id is in a file is there."""
+    try:
+        os.kill(int(file.read_text()), 0)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def over(folder: Path) -> Path:

@@ -88,7 +88,7 @@ def main() -> int:
     try:
         return isolation.run(work)
     except IsolationError as error:
-        tell(Refused(str(error)))
+        tell(Refused(f"{error}; or take a guest kernel, which needs none: --halfopen-clock virtual"))
         return 1
     except BrokenPipeError:  # nobody is there any more
         return 1

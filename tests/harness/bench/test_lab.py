@@ -6,12 +6,13 @@ import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from tests import leftovers
 from tests.harness.bench.users import COMMAND, EXAMPLE, GRACE, IN_SHORT, project, ran
-from tests.machine import needs_labs
+from tests.machine import WITHOUT_NAMESPACES, needs_labs
 
 pytestmark = needs_labs
 
@@ -209,6 +210,17 @@ def test_a_server_that_does_not_start_is_told_with_what_it_said(pytester: pytest
     result = ran(pytester)
     result.assert_outcomes(failed=1)
     result.stdout.re_match_lines([r"E .*the server ended with exit code 1 before it listened: .*it said: no database"])
+
+
+def test_a_machine_that_allows_no_namespaces_is_told_of_with_what_to_do(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, repository: Path
+) -> None:
+    project(pytester)
+    monkeypatch.setenv("PYTHONPATH", str(repository))
+    result = pytester.run(*WITHOUT_NAMESPACES, sys.executable, "-m", "pytest", "-p", "no:cacheprovider")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E *Failed: halfopen: cannot enter namespaces of our own*--halfopen-clock virtual"])
+    result.stdout.no_fnmatch_line("*Traceback*")
 
 
 def test_markers_say_what_the_command_line_else_does_and_the_nearest_wins(pytester: pytest.Pytester) -> None:

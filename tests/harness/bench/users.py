@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 from tests.planted import watched
 
 COMMAND = "python my_server.py --host {host} --port {port}"
+
+_HOME = os.environ.get("HOME", "/")
 
 #: Of the house's own papers (STYLE.md), to the letter.
 EXAMPLE = """
@@ -32,6 +35,8 @@ def project(pytester: pytest.Pytester, text: str = EXAMPLE, **environment: objec
     shutil.copy(Path(watched.__file__), pytester.path / "my_server.py")
     pytester.makepyfile(test_it=text)
     patch = pytester._monkeypatch
+    # pytester's own home has no guest kernel in its cache.
+    patch.setenv("HOME", _HOME)
     for name in ("WATCHDOG", "SILENT", "DYING"):
         patch.delenv(name, raising=False)
     for name, value in environment.items():
