@@ -76,6 +76,11 @@ class Findings:
         return max((s.outq for s in self.stall.samples), default=0) if self.stall else 0
 
     @property
+    def is_disowned(self) -> bool:
+        """Whether the target's own list showed the session once and no more, though its socket is open."""
+        return self.ended_at is None and self.first_listed is not None and self.final.get("listed") is False
+
+    @property
     def before_fault(self) -> bool:
         """Whether the session ended before anything was done to the client."""
         return self.ended_at is not None and (self.fault_at is None or self.ended_at < self.fault_at)

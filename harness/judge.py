@@ -188,6 +188,7 @@ def _wrong_outcome(scenario: Scenario, found: Findings) -> str | None:
     if found.outcome == "kept":
         since = found.fault_at or 0.0
         held = f"session still held {show_duration(found.looked_until - since)} after the {_event(scenario)}"
+        held += ", though the server's own list no longer shows it" if found.is_disowned else ""
         if found.stall is None:
             return f"{held}, expected it {expected}"
         outq = show_bytes(found.stall.samples[-1].outq)

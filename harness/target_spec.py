@@ -41,7 +41,7 @@ class TargetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     replies: dict[str, str] = {}
     """What a client answers to which text message of the server's: the application's own heartbeat."""
     acknowledge: str | None = None
-    """How a client tells how much it has received, ``{bytes}`` in all; empty: not at all; None: as the pod wants it."""
+    """How a client tells how much it has received, ``{bytes}`` in all; None or empty: not at all."""
     sessions: str | None = None
     """The HTTP path of its own list of sessions."""
     sessions_pointer: str = ""

@@ -105,7 +105,7 @@ class Machine:
             if isinstance(self._sock, ssl.SSLSocket):
                 self._sock.do_handshake()
             _opening.shake_hands(self._protocol, self._request(), self._sock, self._flush)
-        report("opened")
+        report("opened", acknowledging=bool(self._door.acknowledge))
         self._sock.setblocking(False)
         os.set_blocking(sys.stdin.fileno(), False)
         self._selector.register(sys.stdin, selectors.EVENT_READ, self._obey)

@@ -49,7 +49,10 @@ def _is_of(session: Any, pointer: str, caller: Caller) -> bool:
         value = point(session, pointer)
     except LookupError:
         return False
-    return any(value in _spellings(address) or _begins_with(value, address) for address in caller.addresses)
+    return any(
+        value in _spellings(address) or _begins_with(value, address) or _at_any_port(value, address)
+        for address in caller.addresses
+    )
 
 
 def _spellings(address: Address) -> tuple[object, ...]:
@@ -57,6 +60,11 @@ def _spellings(address: Address) -> tuple[object, ...]:
     if not address.port:
         return (address.ip,)
     return (str(address), address.ip, address.port, str(address.port))
+
+
+def _at_any_port(value: Any, address: Address) -> bool:
+    """Whether it is the address of a proxy, which connects from whatever port, with that port."""
+    return not address.port and isinstance(value, str) and value.rpartition(":")[0].strip("[]") == address.ip
 
 
 def _begins_with(value: Any, address: Address) -> bool:

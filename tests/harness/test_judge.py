@@ -78,6 +78,13 @@ def test_a_frozen_client_never_reaped_is_missed_and_fails() -> None:
     assert seen.detection is None
 
 
+def test_a_dead_session_that_the_servers_list_has_let_go_of_is_held_all_the_same_and_said_so() -> None:
+    listed = (status(1, listed=True), status(83, listed=False))
+    seen = verdict("frozen", line(*frozen_at(5), stuck(5, 83), *listed))
+    assert seen.word == "failed"
+    assert "though the server's own list no longer shows it: " in seen.why
+
+
 def test_a_client_that_did_not_freeze_proves_nothing() -> None:
     seen = verdict("frozen", line(*frozen_at(5), flowing(5, 83)))
     assert seen.word == "inconclusive"
@@ -255,6 +262,13 @@ def test_a_stall_that_began_late_was_looked_at_too_short_to_fail_anybody() -> No
     late = line(*frozen_at(5), flowing(5, 60), stuck(60, 83), progress(5, 83, False))
     seen = verdict("frozen", late)
     assert (seen.word, seen.why) == ("inconclusive", "nothing is proved: looked for 23s only, of 33s")
+
+
+def test_of_a_client_that_was_not_to_acknowledge_it_is_said_what_its_application_received() -> None:
+    quiet = event(0.0, "client", "opened", acknowledging=False)
+    seen = verdict("active", line(quiet, flowing(0, 78), progress(0, 78, True)))
+    assert seen.word == "passed"
+    assert "application receiving up to 7." in seen.why
 
 
 def test_an_application_that_falls_silent_does_not_count_as_acknowledging() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from harness.errors import InputError
 from harness.target_spec import TargetSpec
+from harness.targets.base import door_of
 from harness.targets.command import CommandTarget
 from tests.harness.cli.tool import by_scenario, halfopen, results
 from tests.machine import needs_labs
@@ -57,17 +58,15 @@ def test_a_server_that_streams_nothing_proves_nothing(tmp_path: Path) -> None:
         assert "the server streamed nothing" in run["why"]
 
 
-@needs_labs
-def test_a_fault_in_which_the_server_would_have_to_help_proves_nothing_and_says_so(tmp_path: Path) -> None:
+def test_a_fault_in_which_the_server_would_have_to_help_is_left_out_and_says_so(tmp_path: Path) -> None:
     file = tmp_path / "starved.toml"
     file.write_text(
         'title = "x"\nstory = "x"\ntruth = "alive"\nclient = "acking"\n'
         '[[step]]\nat = "grace"\nfault = "hold-gil"\n[expect]\nsession = "kept"\n'
     )
     ran = halfopen("run", str(file), "--server", UNWATCHED, *TERMS, "--out", str(tmp_path / "out"))
-    run = by_scenario(tmp_path / "out")["starved"]
-    assert (ran.code, run["verdict"]) == (3, "inconclusive"), ran
-    assert run["why"] == "a fault gives the server the order 'hold-gil', which only the built-in pod takes"
+    assert ran.code == 2, ran
+    assert "scenario 'starved' asks for what only the pod does, not a --server" in ran.err
 
 
 @needs_labs
@@ -94,3 +93,9 @@ def test_only_host_and_port_are_filled_in() -> None:
 def test_an_empty_command_is_refused() -> None:
     with pytest.raises(InputError, match="--server is empty"):
         CommandTarget(TargetSpec(server=" ")).check()
+
+
+def test_a_server_is_told_what_a_client_has_received_only_if_it_wants_to_know() -> None:
+    told = "got {bytes}"
+    assert door_of(TargetSpec(server="x"), "ws://x/").acknowledge == ""
+    assert door_of(TargetSpec(server="x", acknowledge=told), "ws://x/").acknowledge == told

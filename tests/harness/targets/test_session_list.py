@@ -64,6 +64,6 @@ def test_a_session_without_the_field_is_nobodys() -> None:
     assert not session_list.lists([{"id": 1}, 7, None], "peer", ME)
 
 
-@pytest.mark.parametrize("peer", ["198.18.1.1", ["198.18.1.1", 5], "198.18.0.1", "198.18.0.1:40000"])
+@pytest.mark.parametrize("peer", ["198.18.1.1", "198.18.1.1:5", ["198.18.1.1", 5], "198.18.0.1", "198.18.0.1:40000"])
 def test_behind_an_edge_it_is_the_edges_address_or_the_clients(peer: object) -> None:
     assert session_list.lists([{"peer": peer}], "peer", BEHIND_AN_EDGE)
