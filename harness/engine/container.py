@@ -58,17 +58,21 @@ class Container:
 
     def network_namespace(self) -> int:
         """A descriptor of the one that it runs in; raises TargetError if it is out of reach, or over."""
-        pid = self._state()["Pid"]
-        if not pid:
-            self.wait_for_end()
-            raise TargetError(f"the container ended with exit code {self.exit_code}; it said: {self.tail()}")
-        try:
-            return keeper().outside.network_namespace(pid, str(self._handle.id))
-        except LabError as error:
-            raise TargetError(
-                f"the container's network is out of reach: {error}; the engine and halfopen must run on one machine, "
-                "neither of them in a container"
-            ) from None
+        deadline = time.monotonic() + _PATIENCE
+        while (state := self._state())["Running"]:
+            try:
+                return keeper().outside.network_namespace(state["Pid"], str(self._handle.id))
+            except LabError as error:
+                # Its process may just have ended, which the engine does not know yet.
+                if time.monotonic() >= deadline:
+                    raise TargetError(
+                        f"the container's network is out of reach: {error}; the engine and halfopen must run on one "
+                        "machine, neither of them in a container"
+                    ) from None
+            time.sleep(_STEP)
+        self.wait_for_end()
+        said = f"; it said: {self.tail()}" if self.tail() else ""
+        raise TargetError(f"the container ended with exit code {self.exit_code} before anything listened{said}")
 
     def health(self) -> tuple[str | None, str]:
         """What the image's own health check says, and what it printed when it last ran; None: there is none.
