@@ -21,7 +21,7 @@ pytestmark = needs_guest
 #: Each with what is said where its fault was left out.
 SCENARIOS = {
     "outage_short": "the path was to go dark, but was never cut",
-    "gil_starved": "the server was to hold its interpreter's lock, but never said so",
+    "gil_starved": "the server was to hold its interpreter's lock, but nobody said that it does",
     "stop_the_world": "the client was to freeze, but it went on acknowledging",
 }
 
