@@ -143,7 +143,7 @@ def test_a_kernel_that_was_asked_for_and_lacks_something_is_refused(far: list[Sc
 
 @pytest.fixture
 def forbidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_: object, **_options: object) -> int:
+    def refuse(*_: object, **_options: object) -> int:
         raise IsolationError("user.max_user_namespaces is 0")
 
     monkeypatch.setattr(surroundings, "isolated", refuse)
