@@ -102,7 +102,7 @@ class Watch:
                 self._journal.note("target", "exited", code=code, said=self._server.process.tail())
 
     def _let_books_follow(self) -> None:
-        if not self._journal.session_ended:
+        if not self._ended():
             self.ask()
             return
         self._view.phase = "settling"
