@@ -57,7 +57,12 @@ def test_a_crash_is_no_watchdog(tmp_path: Path) -> None:
 
 
 def test_a_server_that_ignores_the_closing_handshake_fails(tmp_path: Path) -> None:
-    run = ran("clean_close", "keep", 999.0, tmp_path)
+    # It reads nothing: behind acknowledgements that fill its receive queue, it never comes to the close frame.
+    target = tmp_path / "target.toml"
+    server = f"{sys.executable} {SERVER} {{host}} {{port}} keep 999"
+    target.write_text(f"[target]\nserver = '{server}'\nacknowledge = '{{bytes}}'\n")
+    halfopen("run", "clean_close", "--target", str(target), *TERMS, "--out", str(tmp_path / "out"))
+    run = by_scenario(tmp_path / "out")["clean_close"]
     assert (run["verdict"], run["outcome"]) == ("failed", "kept"), run["why"]
 
 
