@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -57,10 +56,13 @@ class _Asked:
 
 def jobs(call: Call) -> list[Job]:
     """The runs it asks for, in order; raises InputError for what cannot be run as asked."""
-    if call.targets:
-        return [job for each in _one_by_one(call) for job in jobs(each)]
-    names = _names(call)
-    possible = [one for one in _asked(call) if one.hindrance is None]
+    named = suites.find(call.names)
+    return [job for each in _one_by_one(call) for job in _jobs(each, _found(each, named))]
+
+
+def _jobs(call: Call, found: list[Scenario]) -> list[Job]:
+    names = _names(call, found)
+    possible = [one for one in _asked(call, found) if one.hindrance is None]
     detectors: list[str | None] = [*call.detectors] or [None]
     todo = [
         Job(
@@ -86,24 +88,28 @@ def jobs(call: Call) -> list[Job]:
 
 def left_out(call: Call) -> list[str]:
     """A line for each reason for which scenarios are left out of the runs: which, why, and what to do."""
-    if call.targets:
-        return list(dict.fromkeys(line for each in _one_by_one(call) for line in left_out(each)))
+    named = suites.find(call.names)
+    return list(dict.fromkeys(line for each in _one_by_one(call) for line in _left_out(each, _found(each, named))))
+
+
+def _left_out(call: Call, found: list[Scenario]) -> list[str]:
     by_reason: dict[str, list[str]] = {}
-    for one in _asked(call):
+    for one in _asked(call, found):
         if one.hindrance is not None:
             by_reason.setdefault(one.hindrance, []).append(one.scenario.called)
     return [f"left out: {', '.join(dict.fromkeys(names))} ({why})" for why, names in by_reason.items()]
 
 
-def _one_by_one(call: Call) -> Iterator[Call]:
-    """The same call for each of its servers."""
-    return (msgspec.structs.replace(call, target=spec, targets=(), comparing=True) for spec in call.targets)
+def _one_by_one(call: Call) -> list[Call]:
+    """The same call for each of its servers, where it has several."""
+    if not call.targets:
+        return [call]
+    return [msgspec.structs.replace(call, target=spec, targets=(), comparing=True) for spec in call.targets]
 
 
-def _asked(call: Call) -> list[_Asked]:
+def _asked(call: Call, found: list[Scenario]) -> list[_Asked]:
     """The runs that are meant, of a shard only its own; raises InputError if none can be made here."""
     call.target.check()
-    found = _found(call)
     unfit = [_Asked(scenario, 1, why) for scenario in found if (why := _unfitness(call, scenario))]
     fitting = [scenario for scenario in found if not _unfitness(call, scenario)]
     wanted = [_Asked(scenario, n, _lacking(call, scenario)) for n in range(1, call.repeat + 1) for scenario in fitting]
@@ -117,25 +123,25 @@ def _asked(call: Call) -> list[_Asked]:
     return unfit + wanted
 
 
-def _names(call: Call) -> dict[str, str]:
+def _names(call: Call, found: list[Scenario]) -> dict[str, str]:
     """What to call each scenario that fits the call, by what finds it again; the same in every shard."""
-    found = [scenario for scenario in _found(call) if not _unfitness(call, scenario)]
-    return dict(zip([scenario.called for scenario in found], suites.tell_apart(found), strict=True))
+    fitting = [scenario for scenario in found if not _unfitness(call, scenario)]
+    return dict(zip([scenario.called for scenario in fitting], suites.tell_apart(fitting), strict=True))
 
 
 def asked(call: Call) -> list[tuple[Scenario, str | None]]:
     """The scenarios that are meant, each with why it cannot be run here; raises InputError."""
     call.target.check()
-    return [(scenario, _unfitness(call, scenario) or _lacking(call, scenario)) for scenario in _found(call)]
+    found = _found(call, suites.find(call.names))
+    return [(scenario, _unfitness(call, scenario) or _lacking(call, scenario)) for scenario in found]
 
 
-def _found(call: Call) -> list[Scenario]:
+def _found(call: Call, named: list[Scenario]) -> list[Scenario]:
     """The scenarios that are named, with the proxy that was asked for in front of the server in each."""
-    found = suites.find(call.names)
     if call.target.edge is None:
-        return found
+        return named
     edge = Edge(proxy=call.target.edge)
-    return [msgspec.structs.replace(scenario, edge=edge) for scenario in found]
+    return [msgspec.structs.replace(scenario, edge=edge) for scenario in named]
 
 
 def _unfitness(call: Call, scenario: Scenario) -> str | None:

@@ -45,12 +45,12 @@ def application_acknowledges(seen: Timeline) -> Proof:
     """
     opened = seen.first("client", "opened")
     says = opened is None or opened.data.get("acknowledging", True)
-    deed = "acknowledg" if says else "receiv"
+    did, doing = ("acknowledged", "acknowledging") if says else ("received", "receiving")
     told = [(e.t, e.data["acknowledged"]) for e in seen.of("client", "progress")]
     if len(told) < 2 or told[-1][1] == told[0][1]:
-        return Proof(False, f"the client's application {deed}ed nothing")
+        return Proof(False, f"the client's application {did} nothing")
     last_risen = max(after[0] for before, after in pairwise(told) if after[1] != before[1])
     silence = told[-1][0] - last_risen
     if silence > allowed_silence(told[-1][0] - told[0][0]):
-        return Proof(False, f"the client's application {deed}ed nothing in the last {show_duration(silence)}")
-    return Proof(True, f"application {deed}ing up to {told[-1][1] / 1e6:.1f} MB")
+        return Proof(False, f"the client's application {did} nothing in the last {show_duration(silence)}")
+    return Proof(True, f"application {doing} up to {told[-1][1] / 1e6:.1f} MB")
