@@ -14,6 +14,7 @@ import msgspec
 
 from harness.clients._door import Door
 from harness.clients._machine import AUTOTUNED_FROM
+from harness.errors import FaultError
 from harness.journal import Journal
 from harness.process import Process, Program, running
 from harness.scenario import ClientSpec
@@ -113,3 +114,15 @@ def client(
     command.append(msgspec.json.encode(door).decode())
     with running(host, Program(command), on_line, keep_open=keep_open) as process:
         yield ClientProcess(process, journal, kind)
+
+
+@contextlib.contextmanager
+def rival(
+    host: Host, spec: ClientSpec, door: Door, journal: Journal, keep_open: Sequence[Host]
+) -> Iterator[ClientProcess]:
+    """Run a second client, whose events are a ``rival``'s, until the context is left; raises FaultError without one."""
+    with client(host, spec, door, journal, keep_open, "rival") as its:
+        opened = its.connect()
+        if isinstance(opened, str):
+            raise FaultError(opened)
+        yield its

@@ -7,31 +7,29 @@ import contextlib
 import heapq
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from harness.client_link import ClientLink
-from harness.client_process import ClientProcess, client
-from harness.edge._running import proxy
+from harness.client_process import ClientProcess, client, rival
 from harness.errors import FaultError
 from harness.expressions import Expression
 from harness.faults._scene import Scene
 from harness.findings import find
 from harness.journal import Journal
 from harness.judge import Terms, Verdict, due, hold, judge
-from harness.recorder import OfTheProxy, OfTheServer, Recorder, recording
+from harness.recorder import OfTheServer, Recorder, recording
 from harness.run_view import RunView
 from harness.scenario import Scenario, Step
-from harness.targets.base import Caller, Running, Site, Target
+from harness.targets.base import Caller, Running, Target
 from harness.targets.orders import OrderedServer
 from harness.timeline import Timeline
 from harness.watch import Stop, Watch
-from harness.wiring import Wiring
+from harness.wiring import Approach, lead_to
 from netns.lab import Lab
-from netns.sockets import Address
 
 #: An end that must come is looked for so much longer than it may take, seconds.
 _BEYOND = 0.5
@@ -134,8 +132,9 @@ class _Run:
         self._stop = stop
         self._journal = journal
         self._random = random.Random(f"{job.seed}/{job.scenario.name}/{job.repeat}")
-        self._wiring = Wiring(lab)
-        self._client_host, self._link = self._wiring.client_host, self._wiring.link
+        self._client_host = lab.host("client")
+        self._router = lab.router("router")
+        self._link = lab.link(self._client_host, self._router)
         self._client_link = ClientLink(self._link, self._client_host, journal, self._random)
         self._lab = lab
 
@@ -148,60 +147,40 @@ class _Run:
         port = target.fixed_port or port
         self._view.phase = "starting the server"
         with target.placed(self._lab, "server", port, self._journal) as place:
-            site = self._wiring.lead_to(
+            way = lead_to(
                 place.host,
-                with_edge=self._scenario.edge is not None,
+                self._lab,
+                self._router,
+                self._scenario.edge,
                 port=port,
                 journal=self._journal,
                 ready_within=self._job.ready_within,
             )
-            with (
-                place.start(site) as server,
-                self._edge(site),
-                recording(OfTheServer(self._journal), site.host, site.port) as recorder,
-                self._recording_in_front(site) as in_front,
-            ):
+            with place.start(way.site) as server, way.proxied(self._journal):
                 self._view.phase = "connecting"
-                self._connect(client_id, server, recorder, in_front)
+                self._connect(client_id, server, way)
 
-    def _connect(self, client_id: str, server: Running, recorder: Recorder, in_front: Recorder | None) -> None:
-        door, hosts = server.door(client_id), self._wiring.between
-        with client(self._client_host, self._scenario.client, door, self._journal, hosts) as its:
+    def _connect(self, client_id: str, server: Running, way: Approach) -> None:
+        door = server.door(client_id)
+        with (
+            recording(OfTheServer(self._journal), way.site.host, way.site.port) as recorder,
+            way.recording_in_front(self._journal) as in_front,
+            client(self._client_host, self._scenario.client, door, self._journal, way.between) as its,
+        ):
             opened = its.connect()
             if isinstance(opened, str):
                 its.note_unopened(server.process, opened)
                 return
             if in_front is not None:
                 in_front.follow(opened)
-            self._observe(its, server, recorder, Caller(client_id, self._wiring.seen_from(opened)))
+            self._observe(its, server, recorder, Caller(client_id, way.seen_from(opened)), way)
 
-    @contextlib.contextmanager
-    def _edge(self, site: Site) -> Iterator[None]:
-        """The scenario's proxy, if it has one."""
-        host = self._wiring.edge_host
-        if self._scenario.edge is None or host is None or site.edge_ip is None:
-            yield
-            return
-        listen, upstream = Address(site.edge_ip, site.port), Address(site.ip, site.port)
-        with proxy(self._scenario.edge, host, listen, upstream, self._journal, (self._wiring.router,)):
-            yield
-
-    def _recording_in_front(self, site: Site) -> AbstractContextManager[Recorder | None]:
-        host = self._wiring.edge_host
-        return contextlib.nullcontext() if host is None else recording(OfTheProxy(self._journal), host, site.port)
-
-    @contextlib.contextmanager
-    def _rival(self, server: Running, query: str) -> Iterator[ClientProcess]:
+    def _rival(self, server: Running, way: Approach, query: str) -> AbstractContextManager[ClientProcess]:
         """A second client from the same host; raises FaultError if it gets no session."""
         door = server.door(f"{self._random.getrandbits(32):08x}", query)
-        hosts = self._wiring.between
-        with client(self._client_host, self._scenario.client, door, self._journal, hosts, "rival") as its:
-            opened = its.connect()
-            if isinstance(opened, str):
-                raise FaultError(opened)
-            yield its
+        return rival(self._client_host, self._scenario.client, door, self._journal, way.between)
 
-    def _observe(self, its: ClientProcess, server: Running, recorder: Recorder, caller: Caller) -> None:
+    def _observe(self, its: ClientProcess, server: Running, recorder: Recorder, caller: Caller, way: Approach) -> None:
         connected = self._journal.find("client", "opened")
         assert connected is not None
         self._journal.start = connected.t
@@ -214,7 +193,7 @@ class _Run:
             link=self._link,
             note=partial(self._journal.note, "fault"),
             seeded=self._client_link.seeded,
-            rival=partial(self._rival, server),
+            rival=partial(self._rival, server, way),
         )
         # A fault whose undoing gets no answer, from a server that has nothing more to say, is over all the same.
         with contextlib.suppress(TimeoutError), contextlib.ExitStack() as in_force:

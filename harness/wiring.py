@@ -1,42 +1,32 @@
-"""The network of a run: client ──link──▶ router ──link──▶ server, or an edge in front of the server."""
+"""What leads from the router to a server, with a proxy in front of it where there is to be one."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from harness.edge._running import proxy
 from harness.journal import Journal
+from harness.recorder import OfTheProxy, Recorder, recording
+from harness.scenario import Edge
 from harness.targets.base import Site
 from netns.host import Host
 from netns.lab import Lab
 from netns.sockets import Address
 
 
-class Wiring:
-    """The hosts of a run and the links between them: the client's side at once, the server's once there is its host."""
+@dataclass(frozen=True, slots=True)
+class Approach:
+    """The way to one server: router ──link──▶ server, or router ──link──▶ edge ──link──▶ server."""
 
-    def __init__(self, lab: Lab) -> None:
-        self._lab = lab
-        self.client_host = lab.host("client")
-        self.router = lab.router("router")
-        self.link = lab.link(self.client_host, self.router)
-        self.edge_host: Host | None = None
-        self._edges_own_ip: str | None = None
-
-    def lead_to(self, server: Host, *, with_edge: bool, port: int, journal: Journal, ready_within: float) -> Site:
-        """Connect the server's host, with a host for a proxy in front of it if there is to be one."""
-        self.edge_host = self._lab.host("edge") if with_edge else None
-        # The first link of each end host leads to the router, if any does: it becomes the host's way out.
-        uplink = to_server = self._lab.link(self.router, self.edge_host or server)
-        if self.edge_host is not None:
-            to_server = self._lab.link(self.edge_host, server)
-            self._edges_own_ip = to_server.end(self.edge_host).ip
-        return Site(
-            host=server,
-            ip=to_server.end(server).ip,
-            port=port,
-            journal=journal,
-            ready_within=ready_within,
-            keep_open=self.between,
-            edge_ip=uplink.end(self.edge_host).ip if self.edge_host else None,
-        )
+    site: Site
+    router: Host
+    edge: Edge | None = None
+    edge_host: Host | None = None
+    edges_own_ip: str = ""
+    """Where the server sees the edge come from."""
 
     @property
     def between(self) -> tuple[Host, ...]:
@@ -45,4 +35,41 @@ class Wiring:
 
     def seen_from(self, address: Address) -> tuple[Address, ...]:
         """From where the client at ``address`` reaches the server: behind an edge the edge's own, at any port."""
-        return (address,) if self._edges_own_ip is None else (Address(self._edges_own_ip, 0), address)
+        return (Address(self.edges_own_ip, 0), address) if self.edge_host else (address,)
+
+    @contextlib.contextmanager
+    def proxied(self, journal: Journal) -> Iterator[None]:
+        """Run the proxy, if there is to be one, until the context is left; raises TargetError."""
+        if self.edge is None or self.edge_host is None or self.site.edge_ip is None:
+            yield
+            return
+        listen, upstream = Address(self.site.edge_ip, self.site.port), Address(self.site.ip, self.site.port)
+        with proxy(self.edge, self.edge_host, listen, upstream, journal, (self.router,)):
+            yield
+
+    def recording_in_front(self, journal: Journal) -> AbstractContextManager[Recorder | None]:
+        """A recorder of the proxy's connections with clients, if there is a proxy."""
+        if self.edge_host is None:
+            return contextlib.nullcontext()
+        return recording(OfTheProxy(journal), self.edge_host, self.site.port)
+
+
+def lead_to(
+    server: Host, lab: Lab, router: Host, edge: Edge | None, *, port: int, journal: Journal, ready_within: float
+) -> Approach:
+    """Connect the server's host with the router, with a host for a proxy between them if there is to be one."""
+    edge_host = lab.host(server.name.replace("server", "edge")) if edge else None
+    # The first link of each end host leads to the router, if any does: it becomes the host's way out.
+    uplink = to_server = lab.link(router, edge_host or server)
+    if edge_host is not None:
+        to_server = lab.link(edge_host, server)
+    site = Site(
+        host=server,
+        ip=to_server.end(server).ip,
+        port=port,
+        journal=journal,
+        ready_within=ready_within,
+        keep_open=(router, edge_host) if edge_host else (router,),
+        edge_ip=uplink.end(edge_host).ip if edge_host else None,
+    )
+    return Approach(site, router, edge, edge_host, to_server.end(edge_host).ip if edge_host else "")

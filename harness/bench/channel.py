@@ -15,11 +15,9 @@ import pytest
 
 from harness.bench import surroundings
 from harness.bench.messages import Opened, Opening, Refused, Reply, Request
+from harness.bench.parting import dismiss
 
 _T = TypeVar("_T", bound=Reply)
-
-#: A lab that does not end by itself after this, seconds, is ended: the kernel takes the rest of it along.
-_PATIENCE = 30.0
 
 
 def _encoded(request: Request | Opening) -> bytes:
@@ -90,14 +88,5 @@ class Channel:
 
     def close(self) -> None:
         """End the lab and wait until nothing of it is left."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.close()
-        try:
-            self._process.wait(_PATIENCE)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process.stdout.close()
+        dismiss(self._process)
         self._errors.close()

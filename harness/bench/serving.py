@@ -14,18 +14,17 @@ import msgspec
 from harness import calls, schema
 from harness.bench.messages import Serve
 from harness.calls import Call
-from harness.edge._running import proxy
 from harness.errors import InputError
 from harness.journal import Journal
 from harness.judge import Terms
 from harness.pod.watchdog import Reap
 from harness.scenario import Edge, PodSpec
 from harness.target_spec import TargetSpec, load
-from harness.targets.base import Running, Site, Target
+from harness.targets.base import Running, Target
 from harness.targets.pod import Knobs
+from harness.wiring import Approach, lead_to
 from netns.host import Host
 from netns.lab import Lab
-from netns.sockets import Address
 from netns.units import ByteRate, Duration
 
 
@@ -60,31 +59,17 @@ class Served:
     """A server that listens."""
 
     running: Running
-    site: Site
+    way: Approach
     journal: ServerJournal
-    router: Host
-    edge: Edge | None = None
-    edge_host: Host | None = None
-    edge_ip: str = ""
-    """Where the server sees the edge come from."""
     clients: int = 0
-
-    @property
-    def hosts_between(self) -> tuple[Host, ...]:
-        """What must not vanish before the processes at either end do."""
-        return (self.router, self.edge_host) if self.edge_host else (self.router,)
-
-    def seen_from(self, address: Address) -> tuple[Address, ...]:
-        """From where the client at ``address`` reaches the server: behind an edge the edge's own, at any port."""
-        return (Address(self.edge_ip, 0), address) if self.edge_host else (address,)
 
     def take_one_more(self) -> None:
         """Count a client; raises InputError where it could not be told from another."""
         self.clients += 1
-        if self.edge is not None and self.clients > 1:
+        if self.way.edge is not None and self.clients > 1:
             raise InputError(
-                f"a server behind {self.edge.proxy} takes one client here: all come from the proxy's address, and no "
-                "session could be told from another; serve it a second time for the second client"
+                f"a server behind {self.way.edge.proxy} takes one client here: all come from the proxy's address, and "
+                "no session could be told from another; serve it a second time for the second client"
             )
 
 
@@ -116,25 +101,7 @@ def start(
     """Start it behind the router, and its edge if it has one; raises TargetError."""
     journal = ServerJournal()
     port = target.fixed_port or port
-    with contextlib.ExitStack() as until_done:
-        place = until_done.enter_context(target.placed(lab, f"server{suffix}", port, journal))
-        # The first link of each end host leads to the router, if any does: it becomes the host's way out.
-        edge_host = lab.host(f"edge{suffix}") if edge else None
-        uplink = lab.link(router, edge_host or place.host)
-        to_server = lab.link(edge_host, place.host) if edge_host else uplink
-        site = Site(
-            host=place.host,
-            ip=to_server.end(place.host).ip,
-            port=port,
-            journal=journal,
-            ready_within=ready,
-            keep_open=(router, edge_host) if edge_host else (router,),
-            edge_ip=uplink.end(edge_host).ip if edge_host else None,
-        )
-        running = until_done.enter_context(place.start(site))
-        if edge is None or edge_host is None or site.edge_ip is None:
-            yield Served(running, site, journal, router)
-            return
-        listen, upstream = Address(site.edge_ip, port), Address(site.ip, port)
-        until_done.enter_context(proxy(edge, edge_host, listen, upstream, journal, (router,)))
-        yield Served(running, site, journal, router, edge, edge_host, to_server.end(edge_host).ip)
+    with target.placed(lab, f"server{suffix}", port, journal) as place:
+        way = lead_to(place.host, lab, router, edge, port=port, journal=journal, ready_within=ready)
+        with place.start(way.site) as running, way.proxied(journal):
+            yield Served(running, way, journal)

@@ -22,13 +22,13 @@ from harness.bench.messages import Answer, Begin, Connect, Opening, Question, Se
 from harness.bench.quantities import seconds
 from harness.bench.serving import Served, start, target_of
 from harness.client_link import ClientLink
-from harness.client_process import ClientProcess, client
-from harness.errors import FaultError, InputError
+from harness.client_process import ClientProcess, client, rival
+from harness.errors import InputError
 from harness.faults._scene import Scene
 from harness.journal import Journal
 from harness.judge import Terms
 from harness.link_spec import LinkSpec
-from harness.recorder import OfTheProxy, OfTheServer, Recorder, recording
+from harness.recorder import OfTheServer, recording
 from harness.run_view import RunView
 from harness.scenario import ClientSpec, client_of
 from harness.targets.base import Caller
@@ -37,9 +37,6 @@ from harness.watch import Stop, Watch
 from netns.host import Host
 from netns.lab import Lab
 from netns.sockets import Address
-
-#: A client that has not opened its session after this is not going to, seconds.
-_CONNECT_WITHIN = 100.0
 
 
 class Stand:
@@ -103,14 +100,14 @@ class Stand:
         client_id = self._client_id()
         door = served.running.door(client_id)
         with (
-            recording(OfTheServer(journal), served.site.host, served.site.port) as recorder,
-            _recording_in_front(served, journal) as in_front,
-            client(host, spec, door, journal, served.hosts_between) as its,
+            recording(OfTheServer(journal), served.way.site.host, served.way.site.port) as recorder,
+            served.way.recording_in_front(journal) as in_front,
+            client(host, spec, door, journal, served.way.between) as its,
         ):
             opened = _opened(its, number)
             if in_front is not None:
                 in_front.follow(opened)
-            caller = Caller(client_id, served.seen_from(opened))
+            caller = Caller(client_id, served.way.seen_from(opened))
             journal.start = _when_opened(journal)
             recorder.follow(caller.addresses[0])
             watch = Watch(journal, its, served.running, caller, RunView(f"client {number}"), Stop())
@@ -124,7 +121,7 @@ class Stand:
                 rival=partial(self._rival, served, host, spec, journal),
             )
             with Party(
-                self._name, number, spec, link_spec, served.edge, self._terms, journal, watch, client_link, scene
+                self._name, number, spec, link_spec, served.way.edge, self._terms, journal, watch, client_link, scene
             ) as party:
                 yield party
                 # What follows, from undoing the faults to ending the client, is ours and proves nothing.
@@ -133,17 +130,11 @@ class Stand:
                         one.stop()
                 journal.seal()
 
-    @contextlib.contextmanager
     def _rival(
         self, served: Served, host: Host, spec: ClientSpec, journal: Journal, query: str
-    ) -> Iterator[ClientProcess]:
+    ) -> AbstractContextManager[ClientProcess]:
         """A second client from the same host; raises FaultError if it gets no session."""
-        door = served.running.door(self._client_id(), query)
-        with client(host, spec, door, journal, served.hosts_between, "rival") as its:
-            opened = its.connect(_CONNECT_WITHIN)
-            if isinstance(opened, str):
-                raise FaultError(opened)
-            yield its
+        return rival(host, spec, served.running.door(self._client_id(), query), journal, served.way.between)
 
     def _client_id(self) -> str:
         return f"{self._random.getrandbits(32):08x}"
@@ -176,14 +167,8 @@ def _when_opened(journal: Journal) -> float:
     return opened.t
 
 
-def _recording_in_front(served: Served, journal: Journal) -> AbstractContextManager[Recorder | None]:
-    if served.edge_host is None:
-        return contextlib.nullcontext()
-    return recording(OfTheProxy(journal), served.edge_host, served.site.port)
-
-
 def _opened(its: ClientProcess, number: int) -> Address:
-    opened = its.connect(_CONNECT_WITHIN)
+    opened = its.connect()
     if isinstance(opened, str):
         raise InputError(f"client {number} has got no session: {opened}")
     return opened

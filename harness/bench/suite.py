@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import subprocess
@@ -18,6 +17,7 @@ import pytest
 
 from harness import calls, pytest_plugin
 from harness.bench import share, surroundings
+from harness.bench.parting import dismiss
 from harness.bench.share import Result, Share
 from harness.calls import Call
 from harness.errors import InputError
@@ -29,8 +29,6 @@ from netns.errors import UnitError
 NAME = "halfopen"
 #: Between looks whether a result is there, seconds.
 _STEP = 0.1
-#: A process of scenarios that does not end by itself after this, seconds, is ended.
-_PATIENCE = 30.0
 
 
 class ScenarioFailure(Exception):  # noqa: N818 (a scenario failed, nothing of ours)
@@ -164,18 +162,9 @@ class Shares:
         """End what is still under way, once none of xdist's other workers can wait for it."""
         (self._folder / f"worker-{self._number}").unlink(missing_ok=True)
         if self._process is not None:
-            assert self._process.stdin is not None
-            assert self._process.stdout is not None
             if not self._is_ours:
                 self._until_nobody_waits(self._process)
-            with contextlib.suppress(BrokenPipeError):
-                self._process.stdin.close()
-            try:
-                self._process.wait(_PATIENCE)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-            self._process.stdout.close()
+            dismiss(self._process)
         if self._is_ours:
             shutil.rmtree(self._folder, ignore_errors=True)
 
