@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from harness import staging
 from harness.client_link import ClientLink
 from harness.client_process import ClientProcess, client, rival
 from harness.errors import FaultError
 from harness.expressions import Expression
 from harness.faults._scene import Scene
-from harness.findings import find
 from harness.journal import Journal
-from harness.judge import Terms, Verdict, due, hold, judge
+from harness.judge import Terms, Verdict, hold, judge
 from harness.recorder import OfTheServer, Recorder, recording
 from harness.run_view import RunView
 from harness.scenario import Scenario, Step
@@ -30,11 +30,6 @@ from harness.timeline import Timeline
 from harness.watch import Stop, Watch
 from harness.wiring import Approach, lead_to
 from netns.lab import Lab
-
-#: An end that must come is looked for so much longer than it may take, seconds.
-_BEYOND = 0.5
-#: So often the hold is made longer at most.
-_EXTENSIONS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,28 +226,15 @@ class _Run:
                 return
             for later in act():
                 heapq.heappush(agenda, later)
-        watch.until(self._view.deadline)
-        # Again where a stall only began meanwhile; no more often, since one may follow the other for ever.
-        for _ in range(_EXTENSIONS):
-            if (due_at := start + self._due()) > self._view.deadline:
-                self._view.deadline = due_at
-                watch.until(due_at)
+        staging.look_on(watch, self._journal, self._scenario, self._job.terms, self._view.deadline, self._put_off)
 
-    def _due(self) -> float:
-        """Until when to look for an end that must come, maybe long after the hold, seconds since the start; or 0."""
-        if self._job.terms.hold is not None:
-            return 0.0
-        moment = due(self._scenario, find(self._journal.timeline(), self._scenario), self._job.terms)
-        return 0.0 if moment is None else moment + _BEYOND
+    def _put_off(self, moment: float) -> None:
+        self._view.deadline = moment
 
     def _begin(self, step: Step, number: int, scene: Scene, in_force: contextlib.ExitStack) -> _Agenda:
         """Do a fault; gives what is to be done later, which is to undo it."""
-        undo = contextlib.ExitStack()
+        undo = staging.begin(step, number, scene, self._journal)
         in_force.push(undo)
-        # Noted before it is entered, and before it is left: what it causes must not come before it in the timeline.
-        self._journal.note("fault", "begun", step=number, fault=step.fault)
-        undo.enter_context(step.module.fault(scene, step.options))
-        undo.callback(self._journal.note, "fault", "undone", step=number, fault=step.fault)
         self._view.phase = step.fault
         if step.lasting is None:
             return []

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
+from harness import staging
 from harness.bench import history
 from harness.bench.messages import Answer, Question, Seen
 from harness.bench.quantities import expression, seconds
@@ -18,16 +19,12 @@ from harness.expressions import Expression
 from harness.faults._scene import Scene
 from harness.findings import find
 from harness.journal import Journal
-from harness.judge import Terms, Verdict, due, judge
+from harness.judge import Terms, Verdict, judge
 from harness.link_spec import LinkSpec
 from harness.recorder import INTERVAL
 from harness.scenario import ClientSpec, Edge, Expect, Outcome, Scenario, Step, Truth, step_of
 from harness.watch import Watch
 
-#: An end that must come is looked for so much longer than it may take, seconds.
-_BEYOND = 0.5
-#: So often the wait is made longer at most, where a stall only began meanwhile.
-_EXTENSIONS = 2
 #: What a client must be in truth for this to be right of its session.
 _TRUTHS: dict[Outcome, Truth] = {"reaped": "dead", "kept": "alive", "closed": "ended"}
 #: What scenarios mostly say (harness.scenario.Expect and the shipped ones).
@@ -90,15 +87,11 @@ class Party:
         self._steps.append(step)
         if not self._in_force:
             self._judged_from = number
-        undo = contextlib.ExitStack()
-        # Noted before it is entered, and before it is left: what it causes must not come before it in the timeline.
-        self.journal.note("fault", "begun", step=number, fault=step.fault)
         try:
-            undo.enter_context(step.module.fault(self.scene, step.options))
+            undo = staging.begin(step, number, self.scene, self.journal)
         except (FaultError, TimeoutError) as error:
             self.journal.note("lab", "trouble", what=str(error))
             raise
-        undo.callback(self.journal.note, "fault", "undone", step=number, fault=step.fault)
         self._in_force[number] = undo
         self._last_deed = time.monotonic()
         return number
@@ -174,12 +167,7 @@ class Party:
         start = self.journal.start
         fault_at = find(self.journal.timeline(), scenario).fault_at or 0.0
         until = start + fault_at + scenario.seconds(scenario.expect.hold, self.terms.grace, self.terms.poll)
-        self.watch.until(until)
-        for _ in range(_EXTENSIONS):
-            moment = due(scenario, find(self.journal.timeline(), scenario), self.terms)
-            if moment is not None and start + moment + _BEYOND > until:
-                until = start + moment + _BEYOND
-                self.watch.until(until)
+        staging.look_on(self.watch, self.journal, scenario, self.terms, until)
 
     def look(self) -> Seen:
         """What the kernel shows of the session now."""
