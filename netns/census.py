@@ -31,7 +31,9 @@ _INFO = struct.Struct("=HH")
 #: In struct tcp_info (netns.tcp_info): bytes_acked, delivered.
 _PROGRESS = struct.Struct("=Q 64x I")
 _PROGRESS_AT = 120
-_PROGRESS_END = 196
+#: In struct tcp_info: 5 options, 28 sacked.
+_OPTIONS = struct.Struct("=5x B 22x I")
+_TIMESTAMPS = 1
 
 #: The states in which a connection has been one: not those of its beginning, nor what lingers in miniature.
 _STATES = sum(
@@ -84,6 +86,16 @@ class Sighting(NamedTuple):
     def expires(self) -> float:
         """Seconds until it expires."""
         return int(_EXPIRES.unpack_from(self.body, _EXPIRES_AT)[0]) / 1000
+
+    @property
+    def has_timestamps(self) -> bool:
+        """Whether every acknowledgement tells what it answers (RFC 7323), a retransmission's too."""
+        return bool(_OPTIONS.unpack_from(self.info)[0] & _TIMESTAMPS)
+
+    @property
+    def sacked(self) -> int:
+        """Packets that arrived beyond a gap, and are not yet acknowledged."""
+        return int(_OPTIONS.unpack_from(self.info)[1])
 
     @property
     def outq(self) -> int:

@@ -54,9 +54,9 @@ class Picture:
 def header(picture: Picture) -> str:
     """One line that says what is watched, and what came of this look."""
     plural = "" if picture.sessions == 1 else "s"
-    stuck = f"{picture.stuck} stuck for {show_duration(picture.grace)} or longer" if picture.stuck else "none stuck"
+    stuck = f"{picture.stuck:,} stuck for {show_duration(picture.grace)}" if picture.stuck else "none stuck"
     return (
-        f"{picture.what}: {picture.sessions:,} session{plural} at {picture.wall:%H:%M:%S}, "
+        f"{picture.what} at {picture.wall:%H:%M:%S}: {picture.sessions:,} session{plural}, "
         f"{picture.queued:,} with bytes queued, {stuck}"
     )
 
@@ -182,13 +182,20 @@ def details(picture: Picture) -> Iterator[RenderableType]:
 
 def line(session: Session, picture: Picture) -> str:
     """One stuck session in a sentence."""
-    least = "at least " if session.is_bound else ""
-    since = sessions.began(session, picture.wall)
+    return f"{_what(session)}, since {_since_when(session, picture)}"
+
+
+def _what(session: Session) -> str:
     owner = f" (pid {session.pid})" if session.pid else ""
+    least = "at least " if session.is_bound else ""
     return (
-        f"{session.sample.remote}{owner}: {show_bytes(session.sample.outq)} queued, nothing acknowledged for {least}"
-        f"{show_duration(_rounded(session.stuck))}, since {since:%H:%M:%S}{' or before' if session.is_bound else ''}"
+        f"{session.sample.remote}{owner}: nothing acknowledged for {least}{show_duration(_rounded(session.stuck))}, "
+        f"{show_bytes(session.sample.outq)} queued"
     )
+
+
+def _since_when(session: Session, picture: Picture) -> str:
+    return f"{sessions.began(session, picture.wall):%H:%M:%S}{' or before' if session.is_bound else ''}"
 
 
 def news(before: Mapping[bytes, Session], now: Mapping[bytes, Session], picture: Picture) -> Iterator[str]:
@@ -202,8 +209,8 @@ def news(before: Mapping[bytes, Session], now: Mapping[bytes, Session], picture:
 
 def _story(session: Session, picture: Picture, *, whole: bool) -> Iterator[str]:
     """``whole``: with all verdicts, which are the same for all whose other end does the same."""
-    yield line(session, picture)
-    yield f"  {_kernel(session)}"
+    yield _what(session)
+    yield f"  since {_since_when(session, picture)}; {_kernel(session)}"
     if not whole:
         return
     for name, verdict in session.verdicts().items():
@@ -217,15 +224,15 @@ def _kernel(session: Session) -> str:
     last = show_duration(_rounded(info.last_ack_recv / 1000))
     match session.peer:
         case "shut, answers":
-            return f"its window is shut ({show_bytes(info.snd_wnd or 0)}), and its kernel answers probes: nobody reads"
+            return "its window is shut, its kernel answers: nobody reads"
         case "shut, silent":
-            return f"its window is shut, and {info.probes} probes went unanswered; last heard of {last} ago"
+            return f"its window is shut, its kernel silent for {last}"
         case "dark":
-            return f"{info.retransmits} retransmissions went unanswered; last heard of {last} ago"
+            return f"{info.backoff} retransmissions, no answer for {last}"
         case "gone":
-            return f"the connection is {session.sample.state}: the other end has closed it"
+            return f"the connection is {session.sample.state}: it has closed it"
         case _:
-            return f"{info.unacked} packets are on their way; last heard of {last} ago"
+            return f"{info.unacked} packets are on their way"
 
 
 def show(console: Console, picture: Picture) -> None:

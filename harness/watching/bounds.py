@@ -49,11 +49,16 @@ def probes(info: TcpInfo) -> Waits:
     return Waits(max(info.rto / 1e6, _LEAST_RTO), _MOST_RTO)
 
 
-def retransmissions(info: TcpInfo) -> Waits:
-    """The timer of retransmissions (tcp_retransmit_timer, net/ipv4/tcp_timer.c); ``rto`` is what it has come to."""
+def retransmissions(seen: Sighting, info: TcpInfo, least: float = 0.0) -> tuple[Waits, int]:
+    """The timer of retransmissions (tcp_retransmit_timer, net/ipv4/tcp_timer.c), and how often it has doubled.
+
+    ``rto`` is what it has come to. ``backoff`` goes back to 0 with the first acknowledgement that tells a round trip:
+    with timestamps that is any, without them ``retransmits`` has to say that there was none. ``least``: what it was at
+    first at least, seconds.
+    """
     rto = info.rto / 1e6
-    doublings = min(info.backoff, info.retransmits)
-    return Waits(max(rto / 2.0**doublings, min(_LEAST_RTO, rto)), rto)
+    doublings = info.backoff if seen.has_timestamps else min(info.backoff, info.retransmits)
+    return Waits(max(rto / 2.0**doublings, min(least, rto)), rto), doublings
 
 
 def stalled(seen: Sighting) -> float:
@@ -64,7 +69,7 @@ def stalled(seen: Sighting) -> float:
         return 0.0
     reading = Reading.of(seen.info)
     if info.unacked:
-        return _dark(info, reading)
+        return _dark(info, reading, seen)
     return _shut(info, reading, seen)
 
 
@@ -80,11 +85,15 @@ def _shut(info: TcpInfo, reading: Reading, seen: Sighting) -> float:
     return max(0.0, min(by_doublings, reading.last_data_sent / 1000, limited))
 
 
-def _dark(info: TcpInfo, reading: Reading) -> float:
-    """Retransmissions. ``retransmits`` counts since the last byte that was acknowledged, ``last_data_sent`` goes back
-    to the last of them, and no packet was acknowledged (SACK) later than anything was."""
-    if not info.retransmits:
+def _dark(info: TcpInfo, reading: Reading, seen: Sighting) -> float:
+    """Retransmissions, the last of them ``last_data_sent`` ago. The peer may answer them and take nothing, behind a
+    window that it has shut after they were sent; what it takes beyond a gap (SACK) is progress."""
+    heard = info.last_ack_recv / 1000
+    waits, doublings = retransmissions(seen, info)
+    if not doublings:
         return 0.0
-    waits = retransmissions(info)
-    by_doublings = waits.after(min(info.backoff, info.retransmits)) + reading.last_data_sent / 1000
-    return min(by_doublings, info.last_ack_recv / 1000)
+    sent = reading.last_data_sent / 1000
+    proved = waits.after(doublings) + sent
+    # Once the timer waits its most, what it began with is no longer to be told from that.
+    usual, _ = retransmissions(seen, info, _LEAST_RTO)
+    return max(min(proved, heard) if seen.sacked else proved, min(usual.after(doublings) + sent, heard))

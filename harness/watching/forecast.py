@@ -16,6 +16,7 @@ from typing import Literal
 from harness.pod.liveness.reading import Reading
 from harness.pod.liveness.rule import Rule, Terms
 from harness.watching import bounds
+from netns.census import Sighting
 from netns.tcp_info import TcpInfo
 from netns.units import show_bytes, show_duration
 
@@ -27,6 +28,8 @@ DETECTORS = (
 Word = Literal["dead", "spared", "unseen"]
 #: So far into the future of a stall a rule is asked, in graces; any that is going to say something has by then.
 _HORIZON = 6.0
+#: An answer takes no longer, milliseconds.
+_PATIENCE_MS = 1000
 _LOOK_AT_STATE = ("ack-stall", "bytes-acked", "halfopen", "outq")
 
 
@@ -66,6 +69,7 @@ def _rounded(seconds: float) -> float:
 class Stall:
     """A session with bytes queued."""
 
+    seen: Sighting
     info: TcpInfo
     reading: Reading
     stuck: float
@@ -75,6 +79,11 @@ class Stall:
     stalled: Mapping[str, float]
     """The same by the rules that have been told, by detector."""
 
+    @property
+    def is_answered(self) -> bool:
+        """Whether the peer's kernel has answered what was last sent to it, or still has time to."""
+        return self.info.last_ack_recv <= self.reading.last_data_sent + _PATIENCE_MS
+
 
 def quiet(name: str, state: str) -> Forecast:
     """By one detector of a session without bytes queued: whether it is alive is not to be told from the kernel."""
@@ -83,9 +92,7 @@ def quiet(name: str, state: str) -> Forecast:
         return Forecast("dead", f"the connection is {state}", 0.0)
     match name:
         case "none":
-            return Forecast(
-                "spared", "it looks after nobody; TCP gives up no more than a dark path, after 15 min or so"
-            )
+            return Forecast("spared", "TCP gives up a dark path only, after 15 min or so")
         case "ack-stall":
             return Forecast("unseen", "it asks the client's application")
         case "so-keepalive":
@@ -105,9 +112,9 @@ def of(name: str, stall: Stall, grace: float, poll: float) -> Forecast:
             return quiet(name, stall.info.state_name)
         case "ping-timeout" | "ping-timeout-90":
             backlog = show_bytes(stall.reading.backlog)
-            return Forecast("unseen", f"a ping waits behind {backlog}, or for the lock that a blocked send holds")
+            return Forecast("unseen", f"its ping waits behind {backlog}, or for a lock")
         case "so-keepalive":
-            return Forecast("spared", "the kernel sends no keepalive while bytes are queued")
+            return Forecast("spared", "the kernel sends none while bytes are queued")
         case "so-sndtimeo":
             return Forecast("unseen", f"a send that blocks fails after {show_duration(grace / 3)}")
         case "tcp-user-timeout":
@@ -144,7 +151,9 @@ class _History:
         self._now = stall.reading
         self._onset = -stall.stuck
         self._dark_at = _dark_at(stall)
-        waits = bounds.retransmissions(stall.info) if stall.info.unacked else bounds.probes(stall.info)
+        waits = bounds.probes(stall.info)
+        if stall.info.unacked:
+            waits, _ = bounds.retransmissions(stall.seen, stall.info)
         self._asked_at = waits.moments(until + stall.stuck)
 
     def _asked_by(self, moment: float) -> int:
@@ -171,6 +180,6 @@ class _History:
 def _dark_at(stall: Stall) -> float:
     """Since when the peer's kernel has answered nothing, seconds from now; infinite if it answers."""
     if stall.info.unacked:
-        return -stall.stuck
+        return math.inf if stall.is_answered else -stall.stuck
     # One may still be on its way.
     return -min(stall.info.last_ack_recv / 1000, stall.stuck) if stall.info.probes > 1 else math.inf

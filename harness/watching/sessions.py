@@ -60,8 +60,10 @@ class Session:
             return "reads"
         if not info.unacked and self.seen.timer == PROBE:
             return "shut, silent" if info.probes > 1 else "shut, answers"
-        if info.retransmits:
-            return "dark"
+        if self.stall is not None and info.unacked and info.backoff:
+            if info.snd_wnd:
+                return "dark"
+            return "shut, answers" if self.stall.is_answered else "shut, silent"
         return "waiting" if self.stuck > _A_MOMENT else "reads"
 
 
@@ -69,7 +71,7 @@ def make(track: Track, pid: int | None, grace: float, poll: float) -> Session:
     """A session with bytes queued, for detectors of this grace and poll."""
     sample, reading = track.last.sample, Reading.of(track.last.info)
     assert sample.info is not None
-    stall = Stall(sample.info, reading, track.stuck, track.is_bound, track.stalled())
+    stall = Stall(track.last, sample.info, reading, track.stuck, track.is_bound, track.stalled())
     return Session(track.last, sample, reading, pid, track.stuck, track.is_bound, stall, grace, poll)
 
 

@@ -11,7 +11,8 @@ from netns.census import PROBE, RETRANSMIT, Sighting
 
 #: Offsets and formats in struct tcp_info (include/uapi/linux/tcp.h).
 _FIELDS = {
-    "state": (0, "B"), "retransmits": (2, "B"), "probes": (3, "B"), "backoff": (4, "B"), "rto": (8, "I"),
+    "state": (0, "B"), "retransmits": (2, "B"), "probes": (3, "B"), "backoff": (4, "B"),
+    "options": (5, "B"), "rto": (8, "I"), "sacked": (28, "I"),
     "unacked": (24, "I"), "last_data_sent": (44, "I"), "last_data_recv": (52, "I"), "last_ack_recv": (56, "I"),
     "rtt": (68, "I"), "rttvar": (72, "I"), "total_retrans": (100, "I"), "bytes_acked": (120, "Q"),
     "bytes_received": (128, "Q"), "notsent": (144, "I"), "rwnd_limited": (176, "Q"), "delivered": (192, "I"),
@@ -19,7 +20,8 @@ _FIELDS = {
 }  # fmt: skip
 _SIZE = 280
 _IDLE = {
-    "rto": 204_000, "rtt": 20_000, "rttvar": 5_000, "bytes_acked": 1000, "bytes_received": 200, "delivered": 10,
+    "options": 1, "rto": 204_000, "rtt": 20_000, "rttvar": 5_000, "bytes_acked": 1000, "bytes_received": 200,
+    "delivered": 10,
     "bytes_sent": 1000, "snd_wnd": 65_536, "last_ack_recv": 1_000, "last_data_sent": 1_000, "last_data_recv": 5_000,
 }  # fmt: skip
 

@@ -51,10 +51,21 @@ def test_old_doublings_do_not_make_a_session_stuck_that_was_sent_something(
     assert bounds.stalled(seen) <= min(last_data_sent / 1e3, rwnd_limited / 1e6)
 
 
-@given(last_ack_recv=st.integers(0, 10**6), retransmits=st.integers(0, 15), backoff=st.integers(0, 15))
-def test_nor_one_from_which_anything_was_heard(last_ack_recv: int, retransmits: int, backoff: int) -> None:
-    seen = sighting(outq=1, unacked=1, retransmits=retransmits, backoff=backoff, last_ack_recv=last_ack_recv)
+@given(last_ack_recv=st.integers(0, 10**6), backoff=st.integers(0, 15))
+def test_nor_one_of_which_packets_arrive_beyond_a_gap(last_ack_recv: int, backoff: int) -> None:
+    seen = sighting(outq=1, unacked=2, sacked=1, retransmits=backoff, backoff=backoff, last_ack_recv=last_ack_recv)
     assert bounds.stalled(seen) <= last_ack_recv / 1e3
+
+
+def test_nor_one_that_moved_since_without_telling_a_round_trip() -> None:
+    """Without timestamps an acknowledged retransmission tells none (Karn), and the timer stays as it is."""
+    assert bounds.stalled(sighting(outq=1, unacked=1, backoff=6, retransmits=0, options=0, rto=13_000_000)) == 0
+
+
+def test_a_window_that_shrank_below_what_was_sent_is_a_stall_although_everything_is_answered() -> None:
+    """The kernel does not count what it then retransmits (tcp_retransmit_timer: "dastardly shrinks window")."""
+    seen = dark(retransmits=4, waited=1.0, snd_wnd=0, last_ack_recv=1000)
+    assert bounds.stalled(seen) == pytest.approx(0.204 * 15 + 1, abs=2e-3)
 
 
 @pytest.mark.parametrize("seen", [sighting(), sighting(outq=5, unacked=1), shut(outq=0), shut(timer=RETRANSMIT)])

@@ -19,7 +19,7 @@ GRACE, POLL = 30.0, 2.0
 def stall(seen: Sighting) -> Stall:
     track, info = Track(seen, None), seen.sample.info
     assert info is not None
-    return Stall(info, Reading.of(seen.info), track.stuck, track.is_bound, track.stalled())
+    return Stall(seen, info, Reading.of(seen.info), track.stuck, track.is_bound, track.stalled())
 
 
 def said(name: str, seen: Sighting) -> Forecast:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from harness.watching.tracks import Track, Tracks
@@ -12,7 +14,7 @@ def only(tracks: Tracks) -> Track:
     return track
 
 
-def queued(t: float, outq: int = 500, **fields: int) -> Sighting:
+def queued(t: float, outq: int = 500, **fields: Any) -> Sighting:
     return sighting(t, outq=outq, unacked=1, **fields)
 
 
@@ -47,9 +49,8 @@ def test_what_is_seen_to_begin_is_no_bound() -> None:
 
 @pytest.mark.parametrize("change", [{"bytes_acked": 1001}, {"delivered": 11}, {"outq": 499}])
 def test_whatever_the_peer_acknowledges_begins_the_time_again(change: dict[str, int]) -> None:
-    tracks = followed(shut(1000.0, backoff=8), shut(1001.0, backoff=8, **change))
-    if "outq" in change:
-        tracks = followed(queued(1000.0), queued(1001.0, 499))
+    usual = {"outq": 500, "bytes_acked": 1000, "delivered": 10}
+    tracks = followed(shut(1000.0, backoff=8, **usual), shut(1001.0, backoff=8, **{**usual, **change}))
     assert (only(tracks).stuck, only(tracks).is_bound) == (0.0, False)
 
 
