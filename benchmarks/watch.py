@@ -32,13 +32,19 @@ def run() -> None:
         _measure("streaming: each sent to between two looks", servers, lambda: _stream(servers, order))
         _measure("one in a hundred stalled", servers, lambda: _fill(servers[::100]))
         _measure("all of them stalled", servers, lambda: _fill(servers))
-        _whole("all of them, as JSON", servers)
+        _measure("all of them queued and moving", servers, lambda: _move(servers, order))
+        _whole("all of them, whole as JSON", servers)
 
 
 def _stream(servers: list[socket.socket], order: Callable[[str], None]) -> None:
     for sock in servers:
         sock.send(bytes(1000))
     order("read")
+
+
+def _move(servers: list[socket.socket], order: Callable[[str], None]) -> None:
+    order("read")
+    _fill(servers)
 
 
 def _fill(servers: list[socket.socket]) -> None:

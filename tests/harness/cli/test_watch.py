@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pty
 import re
 import resource
 import shutil
@@ -12,7 +13,9 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +25,7 @@ from harness.watching.forecast import DETECTORS
 from netns.host import Host
 from netns.lab import Lab
 from tests.harness.cli.tool import HALFOPEN, Ran, halfopen
+from tests.harness.cli.understood import calls, understand
 from tests.harness.watching import own, prefork
 from tests.isolated import isolated
 from tests.machine import UNPRIVILEGED, needs_labs, needs_unshare
@@ -29,6 +33,7 @@ from tests.netns.network import PORT, address_of, eventually, listen, stall
 
 MANY = 1000
 GRACE = "2s"
+PLAIN = {**os.environ, "NO_COLOR": "1", "TERM": "xterm-256color"}
 
 
 @contextlib.contextmanager
@@ -327,3 +332,42 @@ def test_it_starts_without_the_lab_and_its_libraries() -> None:
     script = "import sys, harness.cli.watch; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
     assert not {"pyroute2", "websockets", "docker", "jinja2", "trustme", "harness.runner", "netns.lab"} & set(loaded)
+
+
+def test_documented_calls_are_understood_and_every_key_is_documented(repository: Path) -> None:
+    text = (repository / "docs" / "watch.md").read_text()
+    found = [words for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for words in calls(block)]
+    assert len(found) == 4
+    probe = re.search(r"command: \[halfopen, (.*)\]", text)
+    assert probe
+    for words in [*found, [word.strip('"') for word in probe.group(1).split(", ")]]:
+        understand(words)
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()):
+        seen = data(halfopen("watch", "--once", "--json", "--pid", str(os.getpid())))
+    (session,) = seen["sessions"]
+    verdict = session["verdicts"]["none"]
+    for key in (*seen, *session, *verdict):
+        assert f"`{key}`" in text, key
+
+
+@needs_labs
+@isolated
+def test_on_a_terminal_the_table_is_live_and_the_last_look_stays() -> None:
+    with Lab() as lab:
+        host = lab.host("host")
+        with sessions(host, 1) as made:
+            ((client, server),) = made
+            stall(server)
+            ours, its = pty.openpty()
+            termios.tcsetwinsize(its, (24, 80))
+            with host.entered():
+                command = [*HALFOPEN, "watch", "--listen", str(PORT), "--for", "200ms", "--interval", "50ms"]
+                code = subprocess.run(command, stdout=its, stderr=its, check=False, env=PLAIN).returncode
+            os.close(its)
+            shown = os.read(ours, 1 << 16).decode()
+            os.close(ours)
+            assert code == EXIT_NONE_STUCK
+            assert shown.count(str(address_of(client))) >= 2
+            assert shown.count("\x1b[?25l") == 1  # the cursor is hidden while the table lives
+            assert "\x1b[?25h" in shown
+            assert "\x1b[3" not in shown  # no colours
