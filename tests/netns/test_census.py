@@ -106,3 +106,16 @@ def test_who_listens_is_told_by_port_and_socket() -> None:
             (found,) = counting.listeners()
             assert found.address.port == PORT
             assert found.inode == os.fstat(listener.fileno()).st_ino
+
+
+@isolated
+def test_a_stalled_session_of_a_listener_for_both_families_is_found_by_a_lookup() -> None:
+    """The server's end is IPv6, its addresses mapped IPv4."""
+    with Lab() as lab:
+        host = lab.host("host")
+        with loopback(host, "::", "127.0.0.1") as (client, server), censored(host) as counting:
+            server.setblocking(False)
+            stall(server)
+            (seen,) = counting.take([PORT]).sightings
+            assert (seen.sample.remote, seen.body[0]) == (address_of(client), socket.AF_INET6)
+            assert seen.outq > 0

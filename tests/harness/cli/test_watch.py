@@ -33,6 +33,9 @@ from tests.netns.network import PORT, address_of, eventually, listen, stall
 
 MANY = 1000
 GRACE = "2s"
+#: Of so many connections each of two listeners gets some, but once in two thousand million times.
+SHARED = 32
+SERVE = [sys.executable, own.__file__, "serve"]
 PLAIN = {**os.environ, "NO_COLOR": "1", "TERM": "xterm-256color"}
 
 
@@ -233,6 +236,50 @@ def test_the_sessions_of_a_servers_children_are_its_own_and_a_child_has_only_its
         for child in children:
             its = {one["remote"] for one in of_all if one["pid"] == child}
             assert {one["remote"] for one in whole("--pid", str(child), "--listen", str(port))} == its
+
+
+def test_of_two_servers_that_share_a_port_each_has_its_own_sessions() -> None:
+    """By SO_REUSEPORT, as two instances of one server do."""
+    with contextlib.ExitStack() as stack:
+        ours = stack.enter_context(socket.create_server(("127.0.0.1", 0), reuse_port=True))
+        port = ours.getsockname()[1]
+        script = f"import socket, sys; s = socket.create_server(('127.0.0.1', {port}), reuse_port=True)\n"
+        script += "print(flush=True); held = []\nwhile True: held.append(s.accept())"
+        other = stack.enter_context(subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE))
+        stack.callback(other.kill)
+        assert other.stdout is not None
+        other.stdout.readline()
+        clients = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(SHARED)]
+        ours.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                stack.enter_context(ours.accept()[0])
+
+        def seen(*options: str) -> set[str]:
+            told = data(halfopen("watch", "--once", "--json", *options))
+            return {one["remote"] for one in told["sessions"]}
+
+        everybody = {str(address_of(client)) for client in clients}
+        assert seen("--listen", str(port)) == everybody
+        of_other = ("--pid", str(other.pid))
+        eventually(lambda: bool(seen(*of_other)), "the other has taken a connection")
+        # This process, which is above the other, has also made the connections that it took.
+        assert seen(*of_other) < everybody
+
+
+def test_a_process_that_ends_ends_the_watch() -> None:
+    with subprocess.Popen(SERVE, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        server.stdout.readline()
+        command = [*HALFOPEN, "watch", "--json", "--interval", "50ms", "--pid", str(server.pid)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            process.stdout.readline()
+            server.stdin.close()
+            assert process.stderr.readline() == f"halfopen: process {server.pid} has ended\n"
+    assert process.returncode == EXIT_NONE_STUCK
 
 
 @needs_labs
