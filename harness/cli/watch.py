@@ -75,7 +75,8 @@ def watch(
         if json:
             _as_json(eye, how)
         elif once:
-            watch_screen.show(make_console(), eye.look().picture(_ROWS))
+            for seen in _looks(eye, how):
+                watch_screen.show(make_console(), seen.picture(_ROWS))
         else:
             _continually(make_console(), eye, how)
     return EXIT_STUCK if eye.stuck else EXIT_NONE_STUCK

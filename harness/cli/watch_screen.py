@@ -3,6 +3,7 @@ those that are stuck what each detector makes of them."""
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -75,27 +76,13 @@ def once(picture: Picture, width: int) -> Iterator[RenderableType]:
 def live(picture: Picture, width: int, height: int) -> Group:
     """What fits a terminal: the header, and as many rows as there is room for."""
     room = max(1, height - _AROUND)
-    fitting = picture if len(picture.shown) <= room else _cut(picture, room)
+    fitting = dataclasses.replace(picture, shown=picture.shown[:room])
     parts: list[RenderableType] = [Text(header(picture), no_wrap=True, overflow="ellipsis")]
     if fitting.shown:
         parts.append(table(fitting, width))
     if note := _note(fitting):
         parts.append(note)
     return Group(*parts)
-
-
-def _cut(picture: Picture, room: int) -> Picture:
-    shown = picture.shown[:room]
-    return Picture(
-        picture.what,
-        picture.wall,
-        picture.grace,
-        picture.detector,
-        picture.sessions,
-        picture.queued,
-        picture.stuck,
-        shown,
-    )
 
 
 def _note(picture: Picture) -> Text | None:

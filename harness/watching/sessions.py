@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from harness.pod.liveness.reading import Reading
-from harness.watching import forecast
+from harness.watching import bounds, forecast
 from harness.watching.forecast import Forecast, Stall
 from harness.watching.tracks import Track
 from netns.census import PROBE, Sighting
@@ -60,7 +60,7 @@ class Session:
             return "reads"
         if not info.unacked and self.seen.timer == PROBE:
             return "shut, silent" if info.probes > 1 else "shut, answers"
-        if self.stall is not None and info.unacked and info.backoff:
+        if self.stall is not None and info.unacked and bounds.retransmissions(self.seen, info)[1]:
             if info.snd_wnd:
                 return "dark"
             return "shut, answers" if self.stall.is_answered else "shut, silent"
