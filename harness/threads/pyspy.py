@@ -53,14 +53,14 @@ class PythonThread(msgspec.Struct, frozen=True):
 
 def threads(pid: int) -> list[PythonThread]:
     """A Python process's threads; raises UnavailableError."""
-    program = _program()
-    if program is None:
+    found = program()
+    if found is None:
         raise UnavailableError(
             "py-spy is not installed; pip install 'halfopen[stacks]' shows the frames of Python servers"
         )
     if not _runs_python(pid):
         raise UnavailableError("not a Python process, so that only the kernel tells of it")
-    command = [program, "dump", "--pid", str(pid), "--json", "--locals"]
+    command = [found, "dump", "--pid", str(pid), "--json", "--locals"]
     try:
         ran = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False)
     except subprocess.TimeoutExpired:
@@ -87,7 +87,7 @@ def complaint(said: str) -> str:
     return (reasons or lines or ["nothing, but it failed"])[-1]
 
 
-def _program() -> str | None:
+def program() -> str | None:
     """py-spy, beside this Python or else on the PATH."""
     beside = Path(sys.executable).with_name("py-spy")
     return str(beside) if beside.exists() else shutil.which("py-spy")
