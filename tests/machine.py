@@ -9,6 +9,7 @@ import pytest
 
 from harness.edge._running import find_program
 from harness.scenario import Edge
+from harness.threads import pyspy
 from netns import isolation
 from netns.errors import IsolationError
 from netns.guest import cache
@@ -34,8 +35,21 @@ _NO_HAPROXY = None if find_program(Edge(proxy="haproxy")) else "haproxy is not i
 
 _NO_SERVERS = None if servers.FOLDER else "the servers of examples/ are not installed: make servers"
 _NO_ENGINE = engine.why_none()
+_NO_TSHARK = None if shutil.which("tshark") else "tshark is not installed: apt install tshark"
+_NO_PY_SPY = None if pyspy.program() else "py-spy is not installed: pip install 'halfopen[stacks]'"
 
-_ALL = (_NO_LABS, _NO_UNSHARE, _NO_GUEST, _NO_STOCK_GUEST, _NO_NGINX, _NO_HAPROXY, _NO_SERVERS, _NO_ENGINE)
+_ALL = (
+    _NO_LABS,
+    _NO_UNSHARE,
+    _NO_GUEST,
+    _NO_STOCK_GUEST,
+    _NO_NGINX,
+    _NO_HAPROXY,
+    _NO_SERVERS,
+    _NO_ENGINE,
+    _NO_TSHARK,
+    _NO_PY_SPY,
+)
 LACKING = [why for why in _ALL if why]
 
 needs_labs = pytest.mark.skipif(_NO_LABS is not None, reason=str(_NO_LABS))
@@ -48,6 +62,9 @@ needs_haproxy = pytest.mark.skipif(_NO_HAPROXY is not None, reason=str(_NO_HAPRO
 
 needs_servers = pytest.mark.skipif(_NO_SERVERS is not None, reason=str(_NO_SERVERS))
 needs_engine = pytest.mark.skipif(_NO_ENGINE is not None, reason=str(_NO_ENGINE))
+
+needs_tshark = pytest.mark.skipif(_NO_TSHARK is not None, reason=str(_NO_TSHARK))
+needs_py_spy = pytest.mark.skipif(_NO_PY_SPY is not None, reason=str(_NO_PY_SPY))
 
 #: Runs a command as user 1000 without any capability, to whom this user's files still belong: an ordinary user, but
 #: one who can read a Python that is installed in root's home.
