@@ -1,0 +1,89 @@
+"""Holds a session on this machine's own kernel, where time goes on while somebody looks."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from harness.errors import TargetError
+from harness.findings import find
+from harness.journal import Journal
+from harness.repro import keys, shell
+from harness.repro.account import account
+from harness.repro.director import Director
+from harness.repro.fronts import Screen, Wishes, on_paper
+from harness.repro.tap import Tap
+from harness.results import EXIT_INTERRUPTED, EXIT_PASSED
+from harness.run_view import RunView
+from harness.runner import Job
+from harness.session import Cast, Session, opened
+from harness.watch import Stop
+from netns.lab import Lab
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What to hold, and for whom."""
+
+    job: Job
+    title: str
+    wishes: Wishes
+    again: str
+    """The command that does it once more."""
+    pcap: Path | None
+    on_screen: bool
+
+
+def carry_out(hold: Hold, console: Console) -> int:
+    """Run it to its wedge, hold it, and give an account; the exit code. Raises TargetError; to be called isolated."""
+    journal, job = Journal(), hold.job
+    cast = Cast(job.scenario, job.target, job.ready_within, job.drawn, journal, RunView(job.label), Stop())
+    tap = Tap(hold.pcap, Path(f"{job.scenario.name}.pcapng"))
+    with Lab() as lab, tap, opened(cast, lab, lambda way: tap.at(way.site.host, way.interface)) as session:
+        if session is None:
+            raise TargetError(f"there is no session to hold: {_why_none(journal)}")
+        director = Director(hold.title, session, job.scenario, job.terms, journal, job.detector, tap)
+        return _attend(hold, director, session, console)
+
+
+def _attend(hold: Hold, director: Director, session: Session, console: Console) -> int:
+    code = EXIT_PASSED
+    with director:
+        try:
+            _front(hold, director, session, console)
+        except KeyboardInterrupt:
+            code = EXIT_INTERRUPTED
+        found = find(director.timeline(), hold.job.scenario)
+        for line in account(director.look(), found, director.held_since, hold.again, tells_deeds=hold.on_screen):
+            console.print(escape(line), soft_wrap=True)
+    return code
+
+
+def _front(hold: Hold, director: Director, session: Session, console: Console) -> None:
+    if not hold.on_screen:
+        on_paper(director, console, hold.wishes, keys.REAL)
+        return
+    hosts = {"s": (session.way.site.host, "server"), "l": (session.scene.client_host, "client")}
+    shells: dict[str, Callable[[int], str]] = {
+        key: partial(shell.run, host, called) for key, (host, called) in hosts.items()
+    }
+    Screen(console, sys.stdin.fileno(), keys.REAL, shells).attend(director, hold.wishes)
+
+
+def _why_none(journal: Journal) -> str:
+    for kind, names in (
+        ("target", ["exited"]),
+        ("lab", ["trouble"]),
+        ("client", ["refused", "unanswered", "unreachable"]),
+    ):
+        event = journal.find(kind, *names)
+        if event is not None:
+            said = event.data.get("said") or event.data.get("what") or event.data.get("why") or event.data
+            return f"{'the server ended' if kind == 'target' else f'the client was {event.name}'}: {said}"
+    return "the client was not connected"
