@@ -6,19 +6,19 @@ import contextlib
 import dataclasses
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from harness import calls, results
 from harness.calls import DEFAULT_DETECTOR, Call
 from harness.cli import screen, surroundings
 from harness.cli.console import console as make_console
-from harness.cli.exits import isolated
+from harness.cli.exits import explained, isolated
 from harness.cli.options import (
     ClockOption,
     Grace,
@@ -54,14 +54,20 @@ from harness.cli.target_options import (
 from harness.cli.values import positive_duration
 from harness.engine.keeping import keeping
 from harness.errors import InputError
-from harness.repro import real, terminal
+from harness.repro import real, terminal, virtual
 from harness.repro.fronts import Wishes
+from harness.repro.line import Hello, Part
+from harness.repro.opening import held
+from harness.repro.virtual import VirtualHold
 from harness.runner import Job
 from harness.targets.pod import PodTarget
+from netns.guest import booting
 from netns.units import Duration, show_duration
 
 #: After the first stall of any scenario that ships: then the ping waits for the lock, and not for its pong.
 _PING = "10s"
+#: A guest that has nothing to show after so many real seconds, and a server's time to begin, is given up.
+_WALL_BEYOND = 60.0
 
 Name = Annotated[str, typer.Argument(metavar="[NAME]", help="Scenario or .toml file (default: frozen).")]
 
@@ -137,23 +143,26 @@ def repro(
         ready=float(ready),
     )
     where, call = _where(call, clock, kernel)
-    job = _held(_only(calls.jobs(call), name), float(ping))
+    job = held(_only(calls.jobs(call), name), float(ping))
     if pcap is not None:
-        _require_writable(pcap)
-    wishes = Wishes(once, None if hold_for is None else float(hold_for), keys)
+        _require_writable(pcap, where)
     console = make_console()
-    console.print(_header(call, job, where), soft_wrap=True)
+    wishes = Wishes(once, None if hold_for is None else float(hold_for), keys)
     again = _again(job, where, [] if ping == positive_duration(_PING) else ["--ping", screen.exactly(float(ping))])
+    title = f"{job.scenario.called} against {_target(job)}"
     on_screen = not once and console.is_terminal and sys.stdin.isatty()
-    hold = real.Hold(job, f"{job.scenario.called} against {_target(job)}", wishes, again, pcap, on_screen)
-    with keeping() if call.target.image is not None else contextlib.nullcontext():
-        return _at_the_terminal(hold, console)
-
-
-def _at_the_terminal(hold: real.Hold, console: Console) -> int:
     # Put back from here: whatever ends the one that changes the terminal, it does not end us.
-    with terminal.kept(sys.stdin.fileno()) if hold.on_screen else contextlib.nullcontext():
-        return isolated(lambda: real.carry_out(hold, console))
+    with terminal.kept(sys.stdin.fileno()) if on_screen else contextlib.nullcontext():
+        if where.kernel is not None:
+            limit = _WALL_BEYOND + job.ready_within
+            part = Part(call, title, float(ping), again)
+            greet = partial(_header, call, job, where)
+            in_guest = VirtualHold(part, where.kernel, greet, wishes, on_screen, limit)
+            return booting.in_private(lambda place: explained(lambda: virtual.carry_out(in_guest, console, place)))
+        console.print(_header(call, job, where), soft_wrap=True)
+        hold = real.Hold(job, title, wishes, again, pcap, on_screen)
+        with keeping() if call.target.image is not None else contextlib.nullcontext():
+            return isolated(lambda: real.carry_out(hold, console))
 
 
 def _where(call: Call, clock: Clock, kernel: Kernel) -> tuple[Surroundings, Call]:
@@ -175,18 +184,16 @@ def _only(jobs: list[Job], name: str) -> Job:
     return jobs[0]
 
 
-def _held(job: Job, ping: float) -> Job:
-    """The same with the pod's watchdog held, and its keepalive's ping due soon."""
-    if not isinstance(job.target, PodTarget):
-        return job
-    return dataclasses.replace(job, target=dataclasses.replace(job.target, held=True, ping=ping))
-
-
-def _require_writable(file: Path) -> None:
+def _require_writable(file: Path, where: Surroundings) -> None:
     """Raises InputError for a file that a capture could not be written to."""
+    if where.kernel is not None:
+        raise InputError("--pcap needs a real clock: a guest's packets stay in the guest; take --clock real")
+    is_new = not file.exists()
     try:
         with file.open("ab"):
             pass
+        if is_new:
+            file.unlink()
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         raise InputError(f"--pcap {str(file)!r} cannot be written: {why}; name another file") from None
@@ -199,8 +206,10 @@ def _target(job: Job) -> str:
     return told.get("command") or told.get("image") or told["kind"]
 
 
-def _header(call: Call, job: Job, where: Surroundings) -> str:
+def _header(call: Call, job: Job, where: Surroundings, hello: Hello | None = None) -> str:
     how = results.conditions(call, [job], where.clock)
+    if hello is not None:
+        how = dataclasses.replace(how, kernel=hello.kernel, congestion_control=hello.congestion_control)
     lines = [screen.header(how, where.why)]
     if isinstance(job.target, PodTarget) and job.target.ping is not None:
         lines.append(escape(f"the pod's watchdog is held, its keepalive pings every {show_duration(job.target.ping)}"))

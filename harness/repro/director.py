@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 import time
 from collections.abc import Callable
 from functools import partial
@@ -12,20 +13,23 @@ from typing import Self
 from harness.errors import FaultError
 from harness.expressions import Expression
 from harness.journal import Journal
-from harness.judge import Terms
 from harness.repro import taking, wedge, words
 from harness.repro.counters import History
 from harness.repro.in_force import Faults
 from harness.repro.look import Deed, Look, Stacks
 from harness.repro.record import Record
 from harness.repro.tap import Tap
-from harness.scenario import Scenario, Step
+from harness.runner import Job
+from harness.scenario import Step
 from harness.session import Session
+from harness.targets.pod import PodTarget
 from harness.timeline import Timeline
 
 #: While no thread is seen to wait for another, the stacks are taken again so often, and for so long, seconds: a
 #: keepalive only waits for a lock once its ping is due.
 _STACKS_AGAIN, _STACKS_UNTIL = 1.0, 30.0
+#: What a keepalive takes from when its ping is due until it waits, seconds.
+_UNDER_WAY = 0.2
 
 
 #: What is to be done when: a moment of the monotonic clock, the step it belongs to, and the deed.
@@ -35,25 +39,16 @@ _Due = tuple[float, int, Callable[[], None]]
 class Director:
     """Directs one session. Use it as a context manager: leaving it undoes the faults that are in force."""
 
-    def __init__(
-        self,
-        title: str,
-        session: Session,
-        scenario: Scenario,
-        terms: Terms,
-        journal: Journal,
-        detector: str | None,
-        tap: Tap,
-    ) -> None:
-        """``detector``: the pod's, None for other servers."""
-        self._title, self._session, self._scenario, self._terms = title, session, scenario, terms
-        self._journal, self._detector, self._tap = journal, detector, tap
+    def __init__(self, title: str, session: Session, job: Job, journal: Journal, tap: Tap) -> None:
+        self._title, self._session, self._journal, self._tap = title, session, journal, tap
+        self._scenario, self._terms, self._detector = job.scenario, job.terms, job.detector
+        self._ping = job.target.ping if isinstance(job.target, PodTarget) else None
         self._record = Record(journal)
         self._history = History()
-        self._faults = Faults(session.scene, journal, len(scenario.steps))
+        self._faults = Faults(session.scene, journal, len(self._scenario.steps))
         self._agenda: list[_Due] = [
             (journal.start + self._seconds(step.at), number, partial(self._begin, step, number))
-            for number, step in enumerate(scenario.steps)
+            for number, step in enumerate(self._scenario.steps)
         ]
         heapq.heapify(self._agenda)
         self._deeds: list[Deed] = []
@@ -163,12 +158,19 @@ class Director:
     # The stacks, and what the server says.
 
     def _wants_stacks(self, now: float) -> bool:
-        if now - self.held_at > _STACKS_UNTIL or not self.held:
+        # Only where nothing moves is there anything to wait for.
+        if not self.held or self._history.still_since is None or now - self.held_at > _STACKS_UNTIL:
             return False
         return self._stacks is None or not (self._stacks.shows_waiting or not self._stacks.shows_frames)
 
     def _stacks_due(self) -> bool:
-        return self._wants_stacks(self.now) and (self._stacks is None or self.now - self._stacks.at >= _STACKS_AGAIN)
+        if not self._wants_stacks(self.now) or self._stacks is None:
+            return False
+        again = self._stacks.at + _STACKS_AGAIN
+        if self._ping is not None:
+            # Before its next ping is due the pod's keepalive waits for nothing.
+            again = max(again, math.ceil(self.held_at / self._ping) * self._ping + _UNDER_WAY)
+        return self.now >= again
 
     def _take_stacks(self) -> None:
         self._stacks = taking.stacks(self._session, self._journal, self.now)

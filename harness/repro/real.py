@@ -11,19 +11,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from harness.errors import TargetError
 from harness.findings import find
 from harness.journal import Journal
 from harness.repro import keys, shell
 from harness.repro.account import account
 from harness.repro.director import Director
 from harness.repro.fronts import Screen, Wishes, on_paper
+from harness.repro.opening import session_of
 from harness.repro.tap import Tap
 from harness.results import EXIT_INTERRUPTED, EXIT_PASSED
-from harness.run_view import RunView
 from harness.runner import Job
-from harness.session import Cast, Session, opened
-from harness.watch import Stop
+from harness.session import Session
 from netns.lab import Lab
 
 
@@ -43,12 +41,9 @@ class Hold:
 def carry_out(hold: Hold, console: Console) -> int:
     """Run it to its wedge, hold it, and give an account; the exit code. Raises TargetError; to be called isolated."""
     journal, job = Journal(), hold.job
-    cast = Cast(job.scenario, job.target, job.ready_within, job.drawn, journal, RunView(job.label), Stop())
     tap = Tap(hold.pcap, Path(f"{job.scenario.name}.pcapng"))
-    with Lab() as lab, tap, opened(cast, lab, lambda way: tap.at(way.site.host, way.interface)) as session:
-        if session is None:
-            raise TargetError(f"there is no session to hold: {_why_none(journal)}")
-        director = Director(hold.title, session, job.scenario, job.terms, journal, job.detector, tap)
+    with Lab() as lab, tap, session_of(job, journal, lab, tap) as session:
+        director = Director(hold.title, session, job, journal, tap)
         return _attend(hold, director, session, console)
 
 
@@ -74,16 +69,3 @@ def _front(hold: Hold, director: Director, session: Session, console: Console) -
         key: partial(shell.run, host, called) for key, (host, called) in hosts.items()
     }
     Screen(console, sys.stdin.fileno(), keys.REAL, shells).attend(director, hold.wishes)
-
-
-def _why_none(journal: Journal) -> str:
-    for kind, names in (
-        ("target", ["exited"]),
-        ("lab", ["trouble"]),
-        ("client", ["refused", "unanswered", "unreachable"]),
-    ):
-        event = journal.find(kind, *names)
-        if event is not None:
-            said = event.data.get("said") or event.data.get("what") or event.data.get("why") or event.data
-            return f"{'the server ended' if kind == 'target' else f'the client was {event.name}'}: {said}"
-    return "the client was not connected"

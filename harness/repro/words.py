@@ -13,8 +13,10 @@ def watchdog(seen: Timeline, detector: str | None, terms: Terms, now: float, ove
     """What it does, and would do; ``detector`` is the pod's, None: another server; ``over``: when the session ended."""
     if detector is None:
         return "the server's own goes on; only the pod's can be held"
+    if detector == "none":
+        return "the pod has none"
     if seen.first("target", "watchdog_cannot_be_held"):
-        return f"{detector} is none of the pod's own threads, and goes on"
+        return f"{detector} is none of the pod's own threads: it cannot be held, and goes on"
     reaped = seen.first("target", "dead_client_reaped")
     if reaped is not None:
         return f"{detector} reaped the client at {reaped.t:.1f}s ({reaped.data.get('reason')})"
@@ -69,7 +71,6 @@ def over(last: Sample | None, at: float) -> str:
 _TOLD = {
     ("target", "verdict_held"): "the watchdog would reap now ({reason}, {stall_s:.1f}s without progress), and is held",
     ("target", "verdict_dropped"): "the client shows life: the watchdog would spare it again",
-    ("target", "watchdog_released"): "the watchdog goes on",
     ("target", "dead_client_reaped"): "the watchdog reaped the client ({reason}, {backlog_bytes} bytes queued)",
     ("target", "session_closed"): "the server let go of the session ({reason})",
     ("target", "exited"): "the server ended (exit code {code})",
