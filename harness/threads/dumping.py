@@ -13,6 +13,9 @@ from harness.threads.proc import Task
 from harness.threads.pyspy import PythonFrame, PythonThread
 from harness.threads.source import Source
 
+#: A file may be so much younger than the process that runs it, seconds: when a process began is told in ticks.
+_TOLERANCE = 1.0
+
 
 def dump(pid: int) -> Dump:
     """What the threads of a process are doing; it is stopped for some milliseconds meanwhile, if it is Python.
@@ -63,7 +66,7 @@ class _Files:
         """A file; None where it is not to be had, or was changed since the process began and so is not what runs."""
         path = self._process / "root" / name.lstrip("/") if name.startswith("/") else self._process / "cwd" / name
         try:
-            if self._begun < path.stat().st_mtime <= time.time():
+            if self._begun + _TOLERANCE < path.stat().st_mtime <= time.time():
                 return None
             return Source(path.read_text(errors="replace"))
         except (OSError, ValueError):

@@ -87,8 +87,8 @@ _FOR = {
     "clock_nanosleep": "for a time",
     "wait4": "for a process",
     "waitid": "for a process",
-    **dict.fromkeys(("poll", "ppoll", "select", "pselect6"), "for one of several files"),
-    **dict.fromkeys(("epoll_wait", "epoll_pwait", "epoll_pwait2"), "for one of several files"),
+    **dict.fromkeys(("poll", "ppoll", "select", "pselect6"), "for something to happen"),
+    **dict.fromkeys(("epoll_wait", "epoll_pwait", "epoll_pwait2"), "for something to happen"),
 }
 _STATES = {
     "R": "running",

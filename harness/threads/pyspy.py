@@ -16,6 +16,7 @@ import msgspec
 
 #: Far more than it takes, seconds; a process that is being traced already is waited for.
 _PATIENCE = 20.0
+_FORBIDDEN = re.compile(r"permission denied|EPERM|operation not permitted", re.IGNORECASE)
 _REASON = re.compile(r"^(Reason:|Error:)\s*(?P<why>.+)$", re.IGNORECASE)
 
 
@@ -68,7 +69,7 @@ def threads(pid: int) -> list[PythonThread]:
     except OSError as error:
         raise UnavailableError(f"py-spy cannot be run: {error.strerror}") from None
     if ran.returncode:
-        raise UnavailableError(f"py-spy says: {complaint(ran.stderr)}")
+        raise UnavailableError(complaint(ran.stderr))
     return parse(ran.stdout)
 
 
@@ -83,8 +84,10 @@ def parse(told: str) -> list[PythonThread]:
 def complaint(said: str) -> str:
     """What went wrong, of all that py-spy printed of it: one line."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
+    if any(_FORBIDDEN.search(line) for line in lines):
+        return "py-spy may not look into it; try as its user, or as root"
     reasons = [found["why"] for line in lines if (found := _REASON.match(line))]
-    return (reasons or lines or ["nothing, but it failed"])[-1]
+    return f"py-spy says: {(reasons or lines or ['nothing, but it failed'])[-1]}"
 
 
 def program() -> str | None:

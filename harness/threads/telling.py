@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePath
@@ -12,23 +13,28 @@ from harness.threads.model import Dump, Frame, Lock, Thread
 
 #: Of a thread that is part of the story so many of its innermost frames are shown, of another so many.
 _FRAMES, _FRAMES_OF_OTHERS = 6, 1
+#: Of threads that do the same so many are named.
+_NAMED = 4
 #: What every thread of Python's begins with, and which tells nothing.
 _BEGINNING = re.compile(r"(Thread\.)?(_bootstrap|_bootstrap_inner|run)")
 _CALL = re.compile(r"([A-Za-z_]\w*)\(")
 _NO_CALLS = {"if", "while", "for", "and", "or", "not", "in", "return", "await", "yield", "assert", "elif", "with"}
 #: How Python names a thread by itself: its function is what tells.
 _NUMBERED = re.compile(r"Thread-\d+ \((?P<function>.+)\)")
+#: By rank.
+_AWAITED, _WAITING, _HOLDING, _OTHER = range(4)
 
 
 def told(dump: Dump, width: int) -> list[str]:
     """Each thread's head line and its innermost frames, the innermost last; the most telling threads first.
 
-    ``width``: of a line, in characters; what is longer is cut.
+    Threads that are no part of it and do the same are told together. ``width``: of a line, in characters; what is
+    longer is cut.
     """
     story = _Story(dump.threads)
-    lines = [f"no frames: {dump.why_not}"] if dump.why_not else []
-    for thread in sorted(dump.threads, key=story.rank):
-        lines += story.of(thread)
+    lines = textwrap.wrap(f"no frames: {dump.why_not}", width, subsequent_indent="  ") if dump.why_not else []
+    for threads in story.together():
+        lines += story.of(threads)
     if any(thread.holds or thread.waits_for for thread in dump.threads):
         lines.append("(locks: by the source, from where each thread is in it)")
     return [_cut(line, width) for line in lines]
@@ -42,51 +48,55 @@ class _Story:
         locks = {lock for thread in threads for lock in (*thread.holds, thread.waits_for) if lock}
         self._named_so = Counter(lock.name for lock in locks)
 
-    def rank(self, thread: Thread) -> tuple[int, int]:
-        """Those that are waited for, those that wait, those that merely hold a lock, and the others."""
-        if any(other.waits_for in thread.holds for other in self._threads if other.waits_for):
-            return 0, thread.tid
-        if thread.waits_for:
-            return 1, thread.tid
-        return (2 if thread.holds else 3), thread.tid
+    def together(self) -> list[list[Thread]]:
+        """The threads that are told together, in the order of telling."""
+        found: dict[object, list[Thread]] = {}
+        for thread in sorted(self._threads, key=lambda thread: (self._rank(thread), thread.tid)):
+            alike = (_name(thread), thread.frames, _call(thread)) if self._rank(thread) == _OTHER else thread.tid
+            found.setdefault(alike, []).append(thread)
+        return list(found.values())
 
-    def of(self, thread: Thread) -> list[str]:
-        """One thread's lines."""
-        shown = _FRAMES if self.rank(thread)[0] < 3 else _FRAMES_OF_OTHERS
+    def of(self, threads: Sequence[Thread]) -> list[str]:
+        """The lines of threads that do the same."""
+        thread = threads[0]
         its = _its_own(thread.frames)
+        shown = _FRAMES_OF_OTHERS if self._rank(thread) == _OTHER else _FRAMES
         cut = ["    ..."] if shown > 1 and len(its) > shown else []
         frames = [line for frame in its[-shown:] for line in _frame(frame)]
-        kernel = [f"    {thread.doing}"] if thread.frames else []
-        return [f"thread {thread.tid} ({_name(thread)}): {self._deeds(thread)}", *cut, *frames, *kernel]
+        doing = thread.doing if len(threads) == 1 else _call(thread)
+        kernel = [f"    {doing}"] if thread.frames else []
+        return [f"{_numbers(threads)} ({_name(thread)}): {self._deeds(thread, doing)}", *cut, *frames, *kernel]
 
-    def _deeds(self, thread: Thread) -> str:
-        waits = (
-            f"waits for {self._called(thread.waits_for)}, {self._holders(thread.waits_for)}" if thread.waits_for else ""
-        )
-        holds = f"holds {', '.join(map(self._called, thread.holds))}" if thread.holds else ""
-        return ", ".join(filter(None, (waits or _within(thread), holds)))
+    def _rank(self, thread: Thread) -> int:
+        if any(other.waits_for in thread.holds for other in self._threads if other.waits_for):
+            return _AWAITED
+        if thread.waits_for:
+            return _WAITING
+        return _HOLDING if thread.holds else _OTHER
+
+    def _deeds(self, thread: Thread, doing: str) -> str:
+        lock = thread.waits_for
+        does = f"waits for {self._called(lock)}, {self._holders(lock)}" if lock else _within(thread, doing)
+        return f"{does}, holds {', '.join(map(self._called, thread.holds))}" if thread.holds else does
 
     def _holders(self, lock: Lock) -> str:
-        holders = [str(thread.tid) for thread in self._threads if lock in thread.holds]
-        if not holders:
-            return "not seen who holds it"
-        return f"held by thread{'s' if len(holders) > 1 else ''} {', '.join(holders)}"
+        holders = [thread for thread in self._threads if lock in thread.holds]
+        return f"held by {_numbers(holders)}" if holders else "not seen who holds it"
 
     def _called(self, lock: Lock) -> str:
         """Its name, and where another is named so, what it belongs to."""
         return f"{lock.name} of {lock.of}" if self._named_so[lock.name] > 1 else lock.name
 
 
-def _its_own(frames: Sequence[Frame]) -> list[Frame]:
-    """Without those in which Python begins a thread."""
-    begins = itertools.takewhile(
-        lambda frame: _BEGINNING.fullmatch(frame.function) and _base(frame) == "threading.py", frames
-    )
-    return list(frames[len(list(begins)) :])
+def _its_own(frames: Sequence[Frame]) -> Sequence[Frame]:
+    """Without those in which Python begins a thread, or waits on its behalf."""
+    begins = sum(1 for _ in itertools.takewhile(lambda frame: _BEGINNING.fullmatch(frame.function), frames))
+    waits = sum(1 for _ in itertools.takewhile(_of_threading, reversed(frames)))
+    return frames[begins : len(frames) - waits] or frames
 
 
-def _base(frame: Frame) -> str:
-    return PurePath(frame.file).name
+def _of_threading(frame: Frame) -> bool:
+    return PurePath(frame.file).name == "threading.py"
 
 
 def _name(thread: Thread) -> str:
@@ -94,13 +104,25 @@ def _name(thread: Thread) -> str:
     return found["function"] if found else thread.name
 
 
-def _within(thread: Thread) -> str:
+def _numbers(threads: Sequence[Thread]) -> str:
+    """``thread 7``, ``threads 7, 8``, ``threads 7, 8, 9, 10 and 5 more``."""
+    named = ", ".join(str(thread.tid) for thread in threads[:_NAMED])
+    more = f" and {len(threads) - _NAMED} more" if len(threads) > _NAMED else ""
+    return f"thread{'s' if len(threads) > 1 else ''} {named}{more}"
+
+
+def _call(thread: Thread) -> str:
+    """What it asks of the kernel, without at which descriptor."""
+    return thread.doing.partition(" on ")[0]
+
+
+def _within(thread: Thread, doing: str) -> str:
     """What it is in: what the innermost line calls, if that is one thing, or else the function."""
     if not thread.frames:
-        return thread.doing
-    innermost = thread.frames[-1]
+        return doing
+    innermost = _its_own(thread.frames)[-1]
     calls = [name for name in _CALL.findall(innermost.source) if name not in _NO_CALLS]
-    return f"in {calls[0] if len(calls) == 1 else innermost.function}"
+    return f"in {calls[0] if len(calls) == 1 else innermost.function.rpartition('.')[2]}"
 
 
 def _frame(frame: Frame) -> list[str]:
