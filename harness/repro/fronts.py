@@ -108,7 +108,8 @@ def on_paper(held: Held, console: Console, wishes: Wishes, keys: Sequence[Key]) 
         held.step()
         for key in plan.due(held.is_settled):
             if not held.press(key):
-                held.remark(f"{key}: no such key; there are {' '.join(one.key for one in keys)}")
+                known = " ".join(one.key for one in keys if one.key not in keyboard.SEATED)
+                held.remark(f"{key}: no such key; there are {known}")
         if plan.settled_at is not None and not shown:
             shown = True
             _print(console, held.look())

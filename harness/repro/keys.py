@@ -32,6 +32,9 @@ REAL = (
     Key(QUIT, "quit", "end it all and leave nothing behind"),
 )
 
+#: Those that need somebody at a terminal.
+SEATED = frozenset({"s", "l", HELP, QUIT})
+
 #: On the virtual clock, which stands still: these let it go on.
 PASSING = {"+": 1.0, ">": 10.0}
 VIRTUAL = (

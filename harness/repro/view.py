@@ -24,19 +24,26 @@ def draw(look: Look, width: int, height: int | None = None, keys: Sequence[Key] 
 
     ``helped``: with what each key does, in place of the stacks.
     """
-    head, below = _head(look), _below(look)
-    counters, deeds = _counters(look, width), _deeds(look)
-    stacks = _help(keys) if helped else _stacks(look.stacks, width)
     foot = [_hint(keys)] if keys else []
+    if helped:
+        return _joined([*_head(look), Text(), *_help(keys)], foot, width, height)
+    head, below = _head(look), _below(look)
+    counters, stacks, deeds = _counters(look, width), _stacks(look.stacks, width), _deeds(look)
     if height is not None:
         rest = height - len(head) - len(below) - len(foot) - 1
         shares = _shares(rest, len(counters) - 1, _length(stacks), len(deeds))
         counters, deeds = counters[: shares[0] + 1], deeds[len(deeds) - shares[2] :] if shares[2] else []
         stacks = _fitted(stacks, shares[1])
-    lines = [*head, *counters, *below, *(line for block in stacks for line in block), *deeds[-_DEEDS:], *foot]
-    # What nobody can make wider is cut; a file's reader has all of it.
-    for line in lines if height is not None else []:
-        line.truncate(width, overflow="ellipsis")
+    lines = [*head, *counters, *below, *(line for block in stacks for line in block), *deeds[-_DEEDS:]]
+    return _joined(lines, foot, width, height)
+
+
+def _joined(lines: list[Text], foot: list[Text], width: int, height: int | None) -> Text:
+    """In the room there is; where there is no end of it, as in a file, nothing is cut."""
+    if height is not None:
+        lines = [*lines[: max(0, height - len(foot))], *foot]
+        for line in lines:
+            line.truncate(width, overflow="ellipsis")
     return Text("\n").join(lines)
 
 
@@ -131,8 +138,8 @@ def _stacks(stacks: Stacks | None, width: int) -> list[_Block]:
     return blocks
 
 
-def _help(keys: Sequence[Key]) -> list[_Block]:
-    return [[Text.assemble((f"{key.key}  ", "bold"), key.does)] for key in keys]
+def _help(keys: Sequence[Key]) -> list[Text]:
+    return [Text.assemble((f"{key.key}  ", "bold"), key.does) for key in keys]
 
 
 def _length(blocks: Sequence[_Block]) -> int:
@@ -159,8 +166,5 @@ def _deeds(look: Look) -> list[Text]:
 
 
 def _hint(keys: Sequence[Key]) -> Text:
-    line = Text()
-    for key in filter(lambda key: key.short, keys):
-        line.append(key.key, style="bold reverse")
-        line.append(f" {key.short} ")
-    return line
+    shown = [key for key in keys if key.short]
+    return Text(" ").join([Text.assemble((key.key, "bold reverse"), f" {key.short}") for key in shown])

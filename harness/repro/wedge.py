@@ -42,8 +42,8 @@ def _wedge(seen: Timeline) -> str | None:
     since = [sample for sample in samples if sample.t >= first.t - _PATIENCE]
     if last.t - max(_wrote_at(since), stall.onset) < max(_BLOCKED, _SELDOM * _pause(since)):
         return None
-    window = ", its window closed" if last.snd_wnd == 0 else ""
-    return f"wedged: {show_bytes(last.outq)} queued, nothing acknowledged since {stall.onset:.1f}s{window}"
+    window = "window closed, " if last.snd_wnd == 0 else ""
+    return f"wedged: {window}{show_bytes(last.outq)} stuck, none acknowledged since {stall.onset:.1f}s"
 
 
 def _written(sample: Sample) -> int:

@@ -27,11 +27,11 @@ def watchdog(seen: Timeline, detector: str | None, terms: Terms, now: float, ove
         return f"{detector} goes on since {held.t:.1f}s (grace {show_duration(terms.grace)})"
     verdict = _newest(seen, "verdict_held", "verdict_dropped")
     if verdict is None or over is not None:
-        return f"{detector} is held (w lets it go on); no verdict yet, grace {show_duration(terms.grace)}"
+        return f"held: {detector}, grace {show_duration(terms.grace)}, has no verdict yet; w lets go"
     if verdict.name == "verdict_dropped":
-        return f"{detector} is held (w lets it go on); its verdict no longer holds since {verdict.t:.1f}s"
+        return f"held: {detector}'s verdict no longer holds since {verdict.t:.1f}s; w lets go"
     ago = show_duration(round(max(0.0, now - verdict.t)))
-    return f"{detector} is held (w lets it go on), would have reaped {ago} ago ({verdict.data.get('reason')})"
+    return f"held: {detector} would have reaped {ago} ago ({verdict.data.get('reason')}); w lets go"
 
 
 def is_held(seen: Timeline) -> bool:
@@ -69,7 +69,7 @@ def over(last: Sample | None, at: float) -> str:
 
 #: Events that are told of as they come, with what is said of them.
 _TOLD = {
-    ("target", "verdict_held"): "the watchdog would reap now ({reason}, {stall_s:.1f}s without progress), and is held",
+    ("target", "verdict_held"): "the watchdog would reap now ({reason} for {stall_s:.1f}s), but is held",
     ("target", "verdict_dropped"): "the client shows life: the watchdog would spare it again",
     ("target", "dead_client_reaped"): "the watchdog reaped the client ({reason}, {backlog_bytes} bytes queued)",
     ("target", "session_closed"): "the server let go of the session ({reason})",
