@@ -12,7 +12,6 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.markup import escape
 
 from harness import calls, results
 from harness.calls import DEFAULT_DETECTOR, Call
@@ -61,6 +60,7 @@ from harness.repro.opening import held
 from harness.repro.virtual import VirtualHold
 from harness.runner import Job
 from harness.targets.pod import PodTarget
+from netns.errors import UnsupportedError
 from netns.guest import booting
 from netns.units import Duration, show_duration
 
@@ -173,7 +173,13 @@ def _where(call: Call, clock: Clock, kernel: Kernel) -> tuple[Surroundings, Call
     if kernel is Kernel.GUEST and clock is not Clock.VIRTUAL:
         raise InputError("--kernel guest holds a session on the virtual clock only: add --clock virtual")
     scenarios = [job.scenario for job in calls.jobs(call)]
-    return surroundings.choose(Clock.REAL if clock is Clock.AUTO else clock, kernel, scenarios), call
+    lacking = None if clock is Clock.VIRTUAL else surroundings.what_the_host_lacks(scenarios)
+    if clock is Clock.VIRTUAL or (clock is Clock.AUTO and lacking is not None and kernel is not Kernel.HOST):
+        where = surroundings.choose(Clock.VIRTUAL, kernel, scenarios)
+        return dataclasses.replace(where, why=lacking), call
+    if lacking is not None:
+        raise UnsupportedError(f"{lacking}; a guest kernel will do, on the virtual clock (--clock virtual)")
+    return Surroundings("real", None), call
 
 
 def _only(jobs: list[Job], name: str) -> Job:
@@ -212,7 +218,8 @@ def _header(call: Call, job: Job, where: Surroundings, hello: Hello | None = Non
         how = dataclasses.replace(how, kernel=hello.kernel, congestion_control=hello.congestion_control)
     lines = [screen.header(how, where.why)]
     if isinstance(job.target, PodTarget) and job.target.ping is not None:
-        lines.append(escape(f"the pod's watchdog is held, its keepalive pings every {show_duration(job.target.ping)}"))
+        watchdog = "has no watchdog" if job.detector == "none" else "has its watchdog held"
+        lines.append(f"the pod {watchdog}, and its keepalive pings every {show_duration(job.target.ping)}")
     return "\n".join(lines)
 
 

@@ -28,6 +28,8 @@ from harness.timeline import Timeline
 #: While no thread is seen to wait for another, the stacks are taken again so often, and for so long, seconds: a
 #: keepalive only waits for a lock once its ping is due.
 _STACKS_AGAIN, _STACKS_UNTIL = 1.0, 30.0
+#: What stands still for less is no stall, seconds.
+_STILL = 0.5
 #: What a keepalive takes from when its ping is due until it waits, seconds.
 _UNDER_WAY = 0.2
 
@@ -159,7 +161,8 @@ class Director:
 
     def _wants_stacks(self, now: float) -> bool:
         # Only where nothing moves is there anything to wait for.
-        if not self.held or self._history.still_since is None or now - self.held_at > _STACKS_UNTIL:
+        still = self._history.still_since
+        if not self.held or still is None or now - still < _STILL or now - self.held_at > _STACKS_UNTIL:
             return False
         return self._stacks is None or not (self._stacks.shows_waiting or not self._stacks.shows_frames)
 
