@@ -19,7 +19,6 @@ from harness.cli import screen, surroundings
 from harness.cli.console import console as make_console
 from harness.cli.exits import explained, isolated
 from harness.cli.options import (
-    ClockOption,
     Grace,
     KernelOption,
     MinRate,
@@ -69,7 +68,14 @@ _PING = "10s"
 #: A guest that has nothing to show after so many real seconds, and a server's time to begin, is given up.
 _WALL_BEYOND = 60.0
 
-Name = Annotated[str, typer.Argument(metavar="[NAME]", help="Scenario or .toml file (default: frozen).")]
+Name = Annotated[str, typer.Argument(metavar="[NAME]", help="Scenario, or .toml file.")]
+_Clock = Annotated[
+    Clock,
+    typer.Option(
+        envvar="HALFOPEN_CLOCK",
+        help="On the virtual one time stands still while it is held (auto: real, where that is possible).",
+    ),
+]
 
 
 def repro(
@@ -112,7 +118,7 @@ def repro(
     ] = None,
     keys: Annotated[str, typer.Option(metavar="KEYS", help="Press these keys, one a second, once it is held.")] = "",
     seed: Seed = None,
-    clock: ClockOption = Clock.AUTO,
+    clock: _Clock = Clock.AUTO,
     kernel: KernelOption = Kernel.AUTO,
 ) -> int:
     """Run a scenario to the moment the session wedges and hold it there: counters, stacks, locks, and keys to go on."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.repro.keys import REAL, VIRTUAL
 from tests import leftovers
 from tests.harness.cli.tool import HALFOPEN, Ran, halfopen
 from tests.harness.repro import at_a_terminal
@@ -172,3 +173,17 @@ def test_what_cannot_be_held_is_refused_in_one_line(arguments: tuple[str, ...], 
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.count("\n") == 1
     assert said in ran.err
+
+
+def test_every_key_and_every_option_of_its_own_is_documented(repository: Path) -> None:
+    text = (repository / "docs" / "repro.md").read_text()
+    keys = {key.key for key in (*REAL, *VIRTUAL)}
+    assert {key for key in keys if f"`{key}`" not in text} == set()
+    options = {command: _options(command) for command in ("repro", "run")}
+    own = options["repro"] - options["run"]
+    assert own == {"--ping", "--pcap", "--once", "--for", "--keys"}
+    assert {option for option in own if option not in text} == set()
+
+
+def _options(command: str) -> set[str]:
+    return set(re.findall(r"--[a-z-]+", halfopen(command, "--help", env=os.environ | {"COLUMNS": "200"}).out))
