@@ -103,12 +103,12 @@ def kernel_saw(timeline: Timeline, found: Findings) -> list[str]:
     samples = evidence.established(timeline)
     if not samples:
         return ["the server's socket was never seen open"]
-    told = [_before(samples, found.fault_at)] if found.fault_at is not None else []
     stall = found.stall or evidence.longest_stall([s for s in samples if s.t >= (found.fault_at or 0.0)])
     if stall is not None and (stall is found.stall or stall.seconds > _SHORT_WAIT):
-        told += [_stalled(stall, found), _dying(stall)]
+        before = [] if found.fault_at is None else [_before(samples, found.fault_at)]
+        told = [*before, _stalled(stall, found), _dying(stall)]
     else:
-        told.append(f"{show_bytes(evidence.acknowledged(samples))} acknowledged in all, without a wait")
+        told = [f"{show_bytes(evidence.acknowledged(samples))} acknowledged in all, without a wait"]
     return [*told, _end(timeline, samples[-1], found)]
 
 
@@ -132,11 +132,12 @@ def _dying(stall: Stall) -> str:
     first, last = stall.samples[0], stall.samples[-1]
     shut = next((s.t for s in stall.samples if s.snd_wnd == 0), None)
     window = f"the peer's window at 0 from {shut:.1f}s" if shut is not None else "the peer's window open"
+    # One is under way at times before a peer that answers them all, too.
     probed = max(s.probes for s in stall.samples)
     again = last.total_retrans - first.total_retrans
     counted = [_count(again, "retransmission"), f"{_count(probed, 'probe')} unanswered"]
     heard = f"its last packet {show_duration(round(last.last_ack_recv / 1000, 1))} before"
-    return ", ".join([window, *(text for text, many in zip(counted, (again, probed), strict=True) if many), heard])
+    return ", ".join([window, *(text for text, many in zip(counted, (again, probed > 1), strict=True) if many), heard])
 
 
 def _count(number: int, what: str) -> str:
@@ -151,9 +152,8 @@ def _end(timeline: Timeline, last: Sample, found: Findings) -> str:
     ended = f"the server's side ended at {found.ended_at:.1f}s" + (f" ({state})" if state else "")
     if not found.orphan.bytes:
         return ended
-    return (
-        f"{ended}; {show_bytes(found.orphan.bytes)} were still the kernel's {show_duration(found.orphan.seconds)} later"
-    )
+    later = show_duration(round(found.orphan.seconds, 1))
+    return f"{ended}; {show_bytes(found.orphan.bytes)} were still the kernel's {later} later"
 
 
 def expectation(job: Job) -> str:
