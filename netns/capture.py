@@ -46,6 +46,8 @@ class Capture:
         self._file: BinaryIO | None = None
         self._reader: _Reader | None = None
         self._comments: collections.deque[tuple[int, str]] = collections.deque()
+        #: For what comment() does beside start() and stop().
+        self._lock = threading.Lock()
         self._began = 0
         self._counts = _Counts()
 
@@ -92,13 +94,15 @@ class Capture:
         except OSError:
             ring.close()
             raise
-        self._reader = _Reader(ring, file, self._comments, self._counts)
+        with self._lock:
+            self._reader = _Reader(ring, file, self._comments, self._counts)
 
     def stop(self) -> None:
         """Record no more, once all that came by until now is in the file; nothing where that is so already."""
         if self._reader is None or self._file is None:
             return
-        reader, self._reader = self._reader, None
+        with self._lock:
+            reader, self._reader = self._reader, None
         reader.end()
         counts = self._counts
         seen = counts.packets + counts.dropped
@@ -110,7 +114,10 @@ class Capture:
 
         While nothing is recorded it is kept for when that goes on.
         """
-        self._comments.append((time.time_ns(), text))
+        with self._lock:
+            self._comments.append((time.time_ns(), text))
+            if self._reader is not None:
+                self._reader.wake()
 
     def _begun(self) -> BinaryIO:
         """The file with what it begins with; never buffered, so that nothing is lost with this process."""
@@ -141,15 +148,21 @@ class _Reader:
         self._to_attach: list[str] = []
         self._lost = 0
         self._error: OSError | None = None
-        self._ending = os.eventfd(0)
+        self._woken = os.eventfd(0)
+        self._is_ending = False
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
         self._thread.start()
 
+    def wake(self) -> None:
+        """Look whether something was noted."""
+        os.eventfd_write(self._woken, 1)
+
     def end(self) -> None:
         """Write what came by until now, and end; raises OSError where something could not be written."""
-        os.eventfd_write(self._ending, 1)
+        self._is_ending = True
+        self.wake()
         self._thread.join()
-        os.close(self._ending)
+        os.close(self._woken)
         self._ring.close()
         if self._error is not None:
             raise self._error
@@ -162,16 +175,18 @@ class _Reader:
 
     def _record(self) -> None:
         waiting = select.poll()
-        for what in (self._ring.fileno(), self._ending):
+        for what in (self._ring.fileno(), self._woken):
             waiting.register(what, select.POLLIN)
-        until: float | None = None
-        while until is None or time.monotonic() < until:
-            ready = waiting.poll(RETIRED_WITHIN * 1000)
-            self._drain()
-            if until is None and any(what == self._ending for what, _ in ready):
+        until = float("inf")
+        while time.monotonic() < until:
+            # Not a moment sooner than something happens, or a clock that skips the waiting would have none to skip.
+            soon = self._comments or self._is_ending
+            if any(what == self._woken for what, _ in waiting.poll(RETIRED_WITHIN * 1000 if soon else None)):
+                os.eventfd_read(self._woken)
+            if self._is_ending:
                 # The block that the kernel fills now is given out a little later.
-                until = time.monotonic() + RETIRED_WITHIN
-                waiting.unregister(self._ending)
+                until = min(until, time.monotonic() + RETIRED_WITHIN)
+            self._drain()
         self._write([*self._noted(time.time_ns())])
 
     def _drain(self) -> None:

@@ -17,5 +17,6 @@ def read(file: Path, *fields: str, only: str = "") -> list[list[str]]:
 
 
 def malformed(file: Path) -> list[list[str]]:
-    """The packets that it cannot make sense of."""
-    return read(file, "frame.number", "_ws.expert.message", only="_ws.malformed || _ws.expert.severity == error")
+    """The packets that it cannot make sense of; what was sent twice it counts among them, which is left out here."""
+    only = "(_ws.malformed || _ws.expert.severity == error) && !tcp.analysis.retransmission"
+    return read(file, "frame.number", "_ws.expert.message", only=only)

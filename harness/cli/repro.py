@@ -13,7 +13,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from harness import calls, results
+from harness import calls, results, telling
 from harness.calls import DEFAULT_DETECTOR, Call
 from harness.cli import screen, surroundings
 from harness.cli.console import console as make_console
@@ -154,7 +154,7 @@ def repro(
         _require_writable(pcap, where)
     console = make_console()
     wishes = Wishes(once, None if hold_for is None else float(hold_for), keys)
-    again = _again(job, where, [] if ping == positive_duration(_PING) else ["--ping", screen.exactly(float(ping))])
+    again = _again(job, where, [] if ping == positive_duration(_PING) else ["--ping", telling.exactly(float(ping))])
     title = f"{job.scenario.called} against {_target(job)}"
     on_screen = not once and console.is_terminal and sys.stdin.isatty()
     # Put back from here: whatever ends the one that changes the terminal, it does not end us.
@@ -230,5 +230,5 @@ def _header(call: Call, job: Job, where: Surroundings, hello: Hello | None = Non
 
 
 def _again(job: Job, where: Surroundings, more: list[str]) -> str:
-    words = shlex.split(screen.again(job, where.options))
+    words = shlex.split(telling.again(job, where.options))
     return shlex.join([words[0], "repro", *words[2:], *more])

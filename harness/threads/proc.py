@@ -180,7 +180,8 @@ def _doing(folder: Path, call: str | None, arguments: tuple[int, ...], state: st
         return f"{call} on {_descriptor(folder, arguments[0])}"
     if call:
         return f"{call}, {_FOR[call]}" if call in _FOR else call
-    where = _told(folder / "wchan")
+    # A guest tells no calls, and of places what is none.
+    where = _told(folder / "wchan") if (folder / "syscall").exists() else ""
     asleep = where not in ("", "0") and letter != "R"
     words = _STATES.get(letter, state)
     return f"{words} in the kernel's {where}" if asleep else words

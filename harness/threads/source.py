@@ -8,6 +8,7 @@ both takes a lock and does something with it, a body in which it is released, co
 from __future__ import annotations
 
 import ast
+import functools
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ class Source:
     def __init__(self, text: str) -> None:
         self._lines = text.splitlines()
         self._tree = _parsed(text)
+        # Hundreds of threads are mostly at the same few lines.
+        self._regions = functools.cache(self._find_regions)
 
     def line(self, number: int) -> str:
         """A line's text without what surrounds it; empty where there is none."""
@@ -56,7 +59,7 @@ class Source:
         around = [scope for scope in _around(self._tree, line) if not isinstance(scope, ast.ClassDef)]
         return name in _bound(self._tree) and not any(name in _bound(scope) for scope in around)
 
-    def _regions(self, function: str, line: int) -> list[Region]:
+    def _find_regions(self, function: str, line: int) -> list[Region]:
         last = function.rpartition(".")[2]
         if self._tree is None or last in _NAMELESS:
             return []

@@ -28,8 +28,7 @@ _AWAITED, _WAITING, _HOLDING, _OTHER = range(4)
 def told(dump: Dump, width: int) -> list[str]:
     """Each thread's head line and its innermost frames, the innermost last; the most telling threads first.
 
-    Threads that are no part of it and do the same are told together. ``width``: of a line, in characters; what is
-    longer is cut.
+    Threads that do the same are told together. ``width``: of a line, in characters; what is longer is cut.
     """
     story = _Story(dump.threads)
     lines = textwrap.wrap(f"no frames: {dump.why_not}", width, subsequent_indent="  ") if dump.why_not else []
@@ -52,7 +51,7 @@ class _Story:
         """The threads that are told together, in the order of telling."""
         found: dict[object, list[Thread]] = {}
         for thread in sorted(self._threads, key=lambda thread: (self._rank(thread), thread.tid)):
-            alike = (_name(thread), thread.frames, _call(thread)) if self._rank(thread) == _OTHER else thread.tid
+            alike = (_name(thread), thread.frames, _call(thread), thread.holds, thread.waits_for)
             found.setdefault(alike, []).append(thread)
         return list(found.values())
 

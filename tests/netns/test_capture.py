@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import tempfile
 import time
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -16,8 +17,9 @@ import pytest
 from netns.capture import Capture
 from netns.errors import LabError
 from tests import tshark
+from tests.in_guest import in_guest
 from tests.isolated import isolated
-from tests.machine import needs_labs, needs_tshark
+from tests.machine import needs_guest, needs_labs, needs_tshark
 from tests.netns.network import Network, connection, eventually, network, receive
 
 pytestmark = [needs_labs, needs_tshark]
@@ -185,3 +187,23 @@ def test_a_full_disk_is_told_when_it_stops(tmp_path: Path) -> None:
             with pytest.raises(OSError, match="No space left on device"):
                 capture.stop()
         capture.__exit__(None, None, None)
+
+
+@needs_guest
+def test_a_guests_packets_have_its_clocks_times(tmp_path: Path) -> None:
+    file = tmp_path / "a.pcapng"
+    file.write_bytes(_an_hour_in_a_guest())
+    first, second = (float(at) for (at,) in tshark.read(file, "frame.time_epoch", only=TCP))
+    assert 3600 <= second - first < 3601
+
+
+@in_guest
+def _an_hour_in_a_guest() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "a.pcapng")
+        with network() as net, connection(net) as (client, server), at_the_server(net, file) as capture:
+            capture.start()
+            say(client, server, b"before")
+            time.sleep(3600)
+            say(client, server, b"after")
+        return file.read_bytes()

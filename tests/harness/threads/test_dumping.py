@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,8 @@ from harness import threads
 from harness.threads import Dump, Thread, pyspy
 from tests.harness.pod.pods import eventually, pod
 from tests.harness.pod.test_wedge import FAST, client_that_never_reads
-from tests.machine import needs_py_spy
+from tests.in_guest import in_guest
+from tests.machine import needs_guest, needs_py_spy
 
 #: Older versions of the library have no keepalive thread (docs/websockets.md).
 HAS_KEEPALIVE = int(version.split(".")[0]) >= 15
@@ -61,11 +63,15 @@ def test_the_two_stacks_of_the_incident() -> None:
 
 
 @needs_py_spy
-def test_a_pod_that_streams_is_told_without_anybody_waiting() -> None:
+def test_of_a_pod_at_rest_no_lock_is_told() -> None:
     with pod("--detector", "none") as server:
-        dump = threads.dump(server.popen.pid)
-        assert [thread for thread in dump.threads if thread.holds or thread.waits_for] == []
-        assert any(thread.name == "MainThread" and thread.frames for thread in dump.threads)
+        # It takes one for a moment to print that it listens.
+        eventually(lambda: _without_locks(threads.dump(server.popen.pid)))
+
+
+def _without_locks(dump: Dump) -> bool:
+    has_frames = any(thread.name == "MainThread" and thread.frames for thread in dump.threads)
+    return has_frames and not any(thread.holds or thread.waits_for for thread in dump.threads)
 
 
 @needs_py_spy
@@ -89,6 +95,27 @@ def test_a_file_that_was_changed_since_tells_of_no_lock(tmp_path: Path) -> None:
 def _touched_later(script: Path, pid: int) -> bool:
     script.touch()
     return waiter(threads.dump(pid)) is None
+
+
+@needs_guest
+@needs_py_spy
+def test_on_the_virtual_clock_it_is_told_as_well() -> None:
+    assert _heads_in_a_guest() == [
+        "(sender): in sendall, holds mutex",
+        "(keepalive): waits for mutex, held",
+        "(MainThread): in join, holds other",
+    ]
+
+
+@in_guest
+def _heads_in_a_guest() -> list[str]:
+    with subprocess.Popen([sys.executable, WEDGED], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        eventually(lambda: waiter(threads.dump(process.pid)))
+        lines = threads.told(threads.dump(process.pid), 120)
+        process.kill()
+    return [re.sub(r"^thread \d+ | by thread.*|\.mutex", "", line) for line in lines if line.startswith("thread")]
 
 
 def test_without_py_spy_the_kernel_tells(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from harness.threads import Dump, Frame, Lock, Thread, told
 
 CONNECTION = "/srv/lib/websockets/sync/connection.py"
@@ -131,6 +133,13 @@ def test_threads_that_do_the_same_are_told_together() -> None:
         "  kernel tells of it",
         "threads 1, 2 (node): epoll_wait",
         "threads 3, 4, 5, 6 and 2 more (node): futex",
+    ]
+
+
+def test_a_crowd_that_waits_for_one_lock_is_told_together() -> None:
+    crowd = [dataclasses.replace(KEEPALIVE, tid=tid) for tid in range(20, 262)]
+    assert heads(HANDLER, *crowd)[1:] == [
+        "threads 20, 21, 22, 23 and 238 more (keepalive): waits for protocol_mutex, held by thread 12"
     ]
 
 
