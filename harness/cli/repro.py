@@ -151,22 +151,23 @@ def repro(
     where, call = _where(call, clock, kernel)
     job = held(_only(calls.jobs(call), name), float(ping))
     if pcap is not None:
-        _require_writable(pcap, where)
+        _require_writable(pcap)
     console = make_console()
     wishes = Wishes(once, None if hold_for is None else float(hold_for), keys)
     again = _again(job, where, [] if ping == positive_duration(_PING) else ["--ping", telling.exactly(float(ping))])
     title = f"{job.scenario.called} against {_target(job)}"
+    spare = Path(f"{job.scenario.name}.pcapng")
     on_screen = not once and console.is_terminal and sys.stdin.isatty()
     # Put back from here: whatever ends the one that changes the terminal, it does not end us.
     with terminal.kept(sys.stdin.fileno()) if on_screen else contextlib.nullcontext():
         if where.kernel is not None:
             limit = _WALL_BEYOND + job.ready_within
-            part = Part(call, title, float(ping), again)
+            part = Part(call, title, float(ping), again, None if pcap is None else str(pcap), str(spare))
             greet = partial(_header, call, job, where)
             in_guest = VirtualHold(part, where.kernel, greet, wishes, on_screen, limit)
             return booting.in_private(lambda place: explained(lambda: virtual.carry_out(in_guest, console, place)))
         console.print(_header(call, job, where), soft_wrap=True)
-        hold = real.Hold(job, title, wishes, again, pcap, on_screen)
+        hold = real.Hold(job, title, wishes, again, pcap, spare, on_screen)
         with keeping() if call.target.image is not None else contextlib.nullcontext():
             return isolated(lambda: real.carry_out(hold, console))
 
@@ -196,10 +197,8 @@ def _only(jobs: list[Job], name: str) -> Job:
     return jobs[0]
 
 
-def _require_writable(file: Path, where: Surroundings) -> None:
+def _require_writable(file: Path) -> None:
     """Raises InputError for a file that a capture could not be written to."""
-    if where.kernel is not None:
-        raise InputError("--pcap needs a real clock: a guest's packets stay in the guest; take --clock real")
     is_new = not file.exists()
     try:
         with file.open("ab"):

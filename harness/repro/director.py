@@ -206,6 +206,11 @@ class Director:
             self._tell(f"{key}: cannot be done: {error}")
         return True
 
+    def finish(self) -> None:
+        """Take in the last of what happened: what follows is ours, and proves nothing."""
+        self._take_in()
+        self._tap.finish()
+
     def remark(self, text: str) -> None:
         """Write something down among what was done."""
         self._tell(text)

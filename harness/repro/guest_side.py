@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import sys
 import time
 from pathlib import Path
@@ -33,7 +34,8 @@ def main(folder: Path) -> int:
     talk = _Talk(folder)
     talk.say(Hello(capabilities.kernel_release(), capabilities.congestion_control()))
     try:
-        talk.say(Account(_hold(part, talk)))
+        told = _hold(part, talk, folder / line.CAPTURE)
+        talk.say(Account(told, _captured(part, folder / line.CAPTURE)))
     except (InputError, LabError) as error:
         talk.say(Refused(str(error)))
         return 1
@@ -60,19 +62,30 @@ class _Talk:
         return order
 
 
-def _hold(part: Part, talk: _Talk) -> list[str]:
+def _captured(part: Part, file: Path) -> str | None:
+    """What is to become of the capture, now that it is closed; None where there is none."""
+    if not file.exists():
+        return None
+    with file.open("rb+") as written:
+        # Out of the guest's own cache.
+        os.fsync(written.fileno())
+    return part.pcap or part.spare_pcap
+
+
+def _hold(part: Part, talk: _Talk, capture: Path) -> list[str]:
     (job,) = calls.jobs(part.call)
     job = held(job, part.ping)
     journal = Journal()
     with (
         Lab() as lab,
-        Tap(None, Path()) as tap,
+        Tap(None if part.pcap is None else Path(part.pcap), Path(part.spare_pcap), capture) as tap,
         session_of(job, journal, lab, tap) as session,
         Director(part.title, session, job, journal, tap) as director,
     ):
         while not director.is_settled:
             _tick(director)
         tells_deeds = _obey(director, talk)
+        director.finish()
         found = find(director.timeline(), job.scenario)
         return [*account(director.look(), found, director.held_since, part.again, tells_deeds=tells_deeds)]
 

@@ -23,6 +23,10 @@ class Part(msgspec.Struct, frozen=True):
     ping: float
     """The interval of the pod's keepalive, seconds."""
     again: str
+    pcap: str | None
+    """What is captured into from the first; None: nothing is until that is asked for."""
+    spare_pcap: str
+    """And then into this."""
 
 
 class Hello(msgspec.Struct, frozen=True, tag="hello"):
@@ -42,6 +46,8 @@ class Account(msgspec.Struct, frozen=True, tag="account"):
     """From the guest: it is over."""
 
     lines: list[str]
+    captured: str | None = None
+    """Where what is in CAPTURE belongs."""
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
@@ -78,6 +84,7 @@ Said = Hello | Shown | Account | Refused
 Order = Pass | Press | Remark | Quit
 
 PART = "part.json"
+CAPTURE = "capture.pcapng"
 
 
 def said_file(folder: Path, number: int) -> Path:

@@ -35,13 +35,16 @@ class Hold:
     again: str
     """The command that does it once more."""
     pcap: Path | None
+    """What is captured into from the first; None: nothing is until that is asked for."""
+    spare_pcap: Path
+    """And then into this."""
     on_screen: bool
 
 
 def carry_out(hold: Hold, console: Console) -> int:
     """Run it to its wedge, hold it, and give an account; the exit code. Raises TargetError; to be called isolated."""
     journal, job = Journal(), hold.job
-    tap = Tap(hold.pcap, Path(f"{job.scenario.name}.pcapng"))
+    tap = Tap(hold.pcap, hold.spare_pcap)
     with Lab() as lab, tap, session_of(job, journal, lab, tap) as session:
         director = Director(hold.title, session, job, journal, tap)
         return _attend(hold, director, session, console)
@@ -54,6 +57,7 @@ def _attend(hold: Hold, director: Director, session: Session, console: Console) 
             _front(hold, director, session, console)
         except KeyboardInterrupt:
             code = EXIT_INTERRUPTED
+        director.finish()
         found = find(director.timeline(), hold.job.scenario)
         for line in account(director.look(), found, director.held_since, hold.again, tells_deeds=hold.on_screen):
             console.print(escape(line), soft_wrap=True)

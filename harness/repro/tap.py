@@ -16,18 +16,22 @@ from netns.host import Host
 class Tap:
     """Where a capture goes, if there is one. Use it as a context manager."""
 
-    def __init__(self, file: Path | None, spare: Path) -> None:
-        """``file``: captured into from the first; None: nothing is until it is asked for, and that into ``spare``."""
+    def __init__(self, file: Path | None, spare: Path, by_way_of: Path | None = None) -> None:
+        """``file``: captured into from the first; None: nothing is until it is asked for, and that into ``spare``.
+
+        ``by_way_of``: where it is written in truth, for whoever carries it there.
+        """
         self._file = file or spare
+        self._written = by_way_of or self._file
         self._from_the_first = file is not None
         self._capture: Capture | None = None
-        self._used = False
+        self._used = self._is_over = False
         self._held = contextlib.ExitStack()
 
     def at(self, host: Host, interface: str) -> Self:
         """Have it capture there; raises LabError, OSError."""
         application = f"halfopen {__version__}"
-        self._capture = self._held.enter_context(Capture(host, interface, self._file, application=application))
+        self._capture = self._held.enter_context(Capture(host, interface, self._written, application=application))
         if self._from_the_first:
             self._start()
         return self
@@ -39,11 +43,6 @@ class Tap:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._held.__exit__(kind, error, trace)
-
-    @property
-    def file(self) -> Path | None:
-        """Where packets are, if any were captured."""
-        return self._file if self._used else None
 
     def toggle(self) -> str:
         """Start it, or stop it; says what was done, or why not."""
@@ -64,6 +63,13 @@ class Tap:
         self._capture.start()
         self._used = True
 
+    def finish(self) -> None:
+        """Capture no more: all that came by until now is in the file."""
+        self._is_over = True
+        if self._capture is not None:
+            with contextlib.suppress(OSError):  # told of when the file is closed
+                self._capture.stop()
+
     def comment(self, text: str) -> None:
         """Note in the file that something happens now."""
         if self._capture is not None and self._used:
@@ -73,6 +79,6 @@ class Tap:
         """Where it goes and how much there is; empty where nothing was ever captured."""
         if self._capture is None or not self._used:
             return ""
-        doing = "" if self._capture.running else " (stopped)"
+        doing = "" if self._capture.running or self._is_over else " (stopped)"
         lost = f", {self._capture.dropped} lost" if self._capture.dropped else ""
         return f"{self._file}, {self._capture.packets} packets{lost}{doing}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sys
 import time
@@ -87,7 +88,10 @@ def _attend(hold: VirtualHold, guest: _Guest, console: Console) -> int:
             on_paper(still, console, hold.wishes, keys.VIRTUAL)
     except KeyboardInterrupt:
         code = EXIT_INTERRUPTED
-    for told in guest.account(tells_deeds=hold.on_screen):
+    end = guest.account(tells_deeds=hold.on_screen)
+    if end.captured is not None:
+        guest.fetch(line.CAPTURE, Path(end.captured))
+    for told in end.lines:
         console.print(escape(told), soft_wrap=True)
     return code
 
@@ -124,10 +128,18 @@ class _Guest:
         self._machine.process.send_signal(signal.SIGCONT)
         return self.hear()
 
-    def account(self, *, tells_deeds: bool) -> list[str]:
+    def account(self, *, tells_deeds: bool) -> Account:
         """Have it end."""
         said = self.order(Quit(tells_deeds))
-        return said.lines if isinstance(said, Account) else []
+        assert isinstance(said, Account), said
+        return said
+
+    def fetch(self, name: str, to: Path) -> None:
+        """Bring a file that it has written out of it; raises InputError where it cannot be written here."""
+        try:
+            shutil.copyfile(self._folder / name, to)
+        except OSError as error:
+            raise InputError(f"the capture {str(to)!r} cannot be written: {error.strerror}") from None
 
 
 class _StandingStill:
