@@ -71,6 +71,9 @@ def test_at_a_terminal_keys_thaw_it_freeze_it_and_let_the_watchdog_reap_it(tmp_p
         terminal.see(HELD)
         assert terminal.modes() != before
         terminal.see("held: bytes-acked would have reaped")
+        assert "retransmission timeout" not in terminal.text
+        terminal.resize(50, 120)
+        terminal.see("retransmission timeout")
         terminal.press("d")
         terminal.see("d: looked at the server's threads")
         terminal.press("t")

@@ -37,6 +37,10 @@ class Terminal:
     def modes(self) -> list[Any]:
         return termios.tcgetattr(self._far)
 
+    def resize(self, rows: int, columns: int) -> None:
+        self._screen.resize(rows, columns)
+        termios.tcsetwinsize(self._far, (rows, columns))
+
     def press(self, keys: str) -> None:
         os.write(self._near, keys.encode())
 

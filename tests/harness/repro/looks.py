@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 from harness.judge import Terms
 from harness.repro import words
 from harness.repro.counters import History
@@ -53,7 +51,7 @@ def history() -> History:
     filling = [sample(t, bytes_acked=500_001, outq=int((t - 5) * 300_000) + 1, snd_wnd=0) for t in times(5, 7)]
     silent = [
         sample(one.t, bytes_acked=500_001, outq=600_000, snd_wnd=0, backoff=n // 200, last_ack_recv=int(one.t * 100))
-        for n, one in enumerate(itertools.chain(stuck(7, 42)))
+        for n, one in enumerate(stuck(7, 42))
     ]
     made.feed([*flowing(0, 5), *filling, *silent])
     return made
