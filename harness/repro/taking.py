@@ -16,5 +16,7 @@ def stacks(session: Session, journal: Journal, now: float) -> Stacks:
         # A server may well have more than one process, and the one that was started serve nobody.
         holders = session.way.site.host.holders(last.inode) if last is not None and last.inode else []
         return Stacks(now, dump(holders[0] if holders else session.server.process.pid))
-    except (ThreadsError, FaultError) as error:
-        return Stacks(now, None, str(error))
+    except FaultError:  # in words for a fault
+        return Stacks(now, None, "not to be had: the server's process is a container's, out of the lab's sight")
+    except ThreadsError as error:
+        return Stacks(now, None, f"not to be had: {error}")
