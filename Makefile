@@ -16,6 +16,7 @@ test: $(READY)
 	@scripts/proxies || :
 	@scripts/servers >/dev/null || echo "make test: without the servers of examples/, the tests that need them are skipped" >&2
 	@scripts/engine || :
+	@scripts/browser || :
 	@$(BIN)/python -m pytest
 
 lint: $(READY)

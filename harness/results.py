@@ -24,7 +24,9 @@ RESULTS = "results.json"
 JUNIT = "junit.xml"
 COMPARISON = "compare.json"
 FIELD = "field.json"
+REPORT = "report.html"
 TIMELINES = "timelines"
+_FILES = (RESULTS, JUNIT, COMPARISON, FIELD, REPORT)
 
 EXIT_PASSED = 0
 EXIT_FAILED = 1
@@ -144,7 +146,7 @@ def check_folder(out: Path) -> None:
     """Make the folder, see that it can be written to, and take away what an earlier run left; raises InputError."""
     try:
         (out / TIMELINES).mkdir(parents=True, exist_ok=True)
-        for left in (out / RESULTS, out / JUNIT, out / COMPARISON, out / FIELD, *(out / TIMELINES).rglob("*.jsonl")):
+        for left in (*(out / name for name in _FILES), *(out / TIMELINES).rglob("*.jsonl")):
             left.unlink(missing_ok=True)
         probe = out / TIMELINES / ".writable"
         probe.touch()
