@@ -90,7 +90,7 @@ def compare(
     )
     todo = calls.jobs(call)
     where = surroundings.choose(clock, kernel, [job.scenario for job in todo])
-    how = results.conditions(call, todo, where.clock)
+    how = results.conditions(call, todo, where.clock, again=where.options)
     stage = _Stage(out, where.why, _what(call, todo), _patience(todo, where.clock), calls.left_out(call))
     effort = Effort(call, todo, where, how, out, stage)
     return effort.carry_out(Limits(jobs, _AT_ONCE, None, wall_limit))
