@@ -11,16 +11,22 @@ import msgspec
 
 from harness.report.curves import Picture
 
+_DIGITS = 4
+
 
 def packed(picture: Picture) -> str:
     """The picture as JSON, of curves what is added from point to point; compressed (RFC 1950), in base64."""
     table = {
-        "until": picture.until,
-        "marks": [[mark.kind, mark.at] for mark in picture.marks],
-        "bands": [[band.name, band.begun, band.until] for band in picture.bands],
+        "until": _rounded(picture.until),
+        "marks": [[mark.kind, _rounded(mark.at)] for mark in picture.marks],
+        "bands": [[band.name, _rounded(band.begun), _rounded(band.until)] for band in picture.bands],
         "curves": [[one.name, one.front, _steps(one.times), _steps(one.values)] for one in picture.curves],
     }
     return base64.b64encode(zlib.compress(msgspec.json.encode(table), 9)).decode("ascii")
+
+
+def _rounded(seconds: float) -> float:
+    return round(float(seconds), _DIGITS)
 
 
 def _steps(numbers: Iterable[int]) -> list[int]:

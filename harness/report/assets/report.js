@@ -72,7 +72,7 @@ function series_of(panel, picture) {
     label: NAMES[name] + (both ? (front ? " by the proxy" : " by the server") : ""),
     table: [times, values.map(panel.scale)],
     front,
-    second: name === "probes",
+    colour: name === "probes" ? (front ? "four" : "two") : front ? "three" : "one",
   }));
 }
 
@@ -84,7 +84,7 @@ function last_known(chart, series, near) {
 }
 
 function options(panel, series, width, is_last, sync, hooks) {
-  const stroke = (one) => () => colour(one.second ? "two" : "one");
+  const stroke = (one) => () => colour(one.colour);
   const axis = { stroke: () => colour("dim"), font: "11px system-ui, sans-serif", grid: { stroke: () => colour("lattice"), width: 1 },
     ticks: { stroke: () => colour("rule"), width: 1, size: 4 } };
   return {
@@ -192,7 +192,7 @@ async function draw(run) {
   place.append(zoom, lane);
   const sync = `run ${run.id}`, charts = [];
   const shown = PANELS.filter((panel) => series_of(panel, picture).length);
-  if (!shown.length) { place.replaceChildren(element("p", "missing", "The server's socket was never seen: there is nothing to draw.")); return; }
+  if (!shown.length) { place.replaceChildren(element("p", "missing", "The server's socket was never seen: there is nothing to draw.")); place.dataset.drawn = "true"; return; }
   const follow = (moved) => {
     const { min, max } = moved.scales.x;
     for (const chart of charts)
