@@ -12,7 +12,7 @@ from harness.scenario import Edge
 from netns import isolation
 from netns.errors import IsolationError
 from netns.guest import cache, registers
-from tests import engine, no_namespaces, servers
+from tests import browser, engine, no_namespaces, servers
 
 
 def _why_no_labs() -> str | None:
@@ -39,7 +39,17 @@ _NO_HAPROXY = None if find_program(Edge(proxy="haproxy")) else "haproxy is not i
 _NO_SERVERS = None if servers.FOLDER else "the servers of examples/ are not installed: make servers"
 _NO_ENGINE = engine.why_none()
 
-_ALL = (_NO_LABS, _NO_UNSHARE, _NO_GUEST, _NO_STOCK_GUEST, _NO_NGINX, _NO_HAPROXY, _NO_SERVERS, _NO_ENGINE)
+_ALL = (
+    _NO_LABS,
+    _NO_UNSHARE,
+    _NO_GUEST,
+    _NO_STOCK_GUEST,
+    _NO_NGINX,
+    _NO_HAPROXY,
+    _NO_SERVERS,
+    _NO_ENGINE,
+    browser.WHY_NONE,
+)
 LACKING = [why for why in _ALL if why]
 
 needs_labs = pytest.mark.skipif(_NO_LABS is not None, reason=str(_NO_LABS))
@@ -52,6 +62,7 @@ needs_haproxy = pytest.mark.skipif(_NO_HAPROXY is not None, reason=str(_NO_HAPRO
 
 needs_servers = pytest.mark.skipif(_NO_SERVERS is not None, reason=str(_NO_SERVERS))
 needs_engine = pytest.mark.skipif(_NO_ENGINE is not None, reason=str(_NO_ENGINE))
+needs_browser = pytest.mark.skipif(browser.WHY_NONE is not None, reason=str(browser.WHY_NONE))
 
 #: Runs a command as user 1000 without any capability, to whom this user's files still belong: an ordinary user, but
 #: one who can read a Python that is installed in root's home.

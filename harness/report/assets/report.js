@@ -294,6 +294,7 @@ function step(by) {
 }
 
 addEventListener("hashchange", open_linked);
+addEventListener("load", open_linked);  // not before: a browser that goes to a fragment takes the focus away
 document.addEventListener("click", (event) => {
   // A link to where one is changes nothing, and is followed all the same.
   const link = event.target.closest("a[href^='#']");
@@ -359,5 +360,4 @@ byId(":help").addEventListener("click", KEYS["?"]);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw_all);
 
 show_theme(THEMES.includes(remembered()) ? remembered() : "system");
-open_linked();
 })();

@@ -30,9 +30,9 @@ HOW = Conditions(
 )
 
 
-def judged(name: str, timeline: Timeline, **changes: object) -> Done:
+def judged(scenario: str, timeline: Timeline, /, **changes: object) -> Done:
     """One run of a shipped scenario, with the verdict that its timeline deserves."""
-    job = pod_job(name, **changes)
+    job = dataclasses.replace(pod_job(scenario), **changes)  # type: ignore[arg-type]
     return Done(job, judge(job.scenario, timeline, TERMS), timeline, 1.0)
 
 
