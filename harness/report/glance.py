@@ -59,11 +59,12 @@ def headline(table: Mapping[str, Any], compared: str = "") -> str:
     )
 
 
-def compared(entries: Sequence[Entry]) -> str:
-    """Who is set against what."""
+def compared(table: Mapping[str, Any], entries: Sequence[Entry]) -> str:
+    """Who is set against what, as the terminal says it."""
     contenders = len({one.contender for one in entries})
     scenarios = len({(one.suite, one.scenario) for one in entries})
-    return f"{contenders} contender{'s' * (contenders != 1)} against {scenarios} scenario{'s' * (scenarios != 1)}"
+    who = "detectors" if "detectors" in table else "servers"
+    return f"{contenders} {who} against {scenarios} scenarios"
 
 
 def counts(entries: Sequence[Entry]) -> list[Count]:

@@ -91,7 +91,7 @@ function options(panel, series, width, is_last, sync, hooks) {
     width, height: HEIGHT + (is_last ? FOOT : 6), padding: [4, RIGHT, is_last ? 0 : 6, 0], hooks,
     scales: {
       x: { time: false, range: (_chart, low, high) => [low, high] },
-      y: { range: (_chart, _low, high) => [0, high > 0 ? high * 1.08 : 1] },
+      y: { range: (_chart, _low, high) => [0, high > 0 ? high * 1.1 : 1.1] },
     },
     axes: [
       { ...axis, size: is_last ? FOOT : 0, values: is_last ? (_chart, ticks) => ticks.map((t) => `${Number(t.toFixed(3))}s`) : () => [],

@@ -27,6 +27,12 @@ def test_a_cell_is_the_terminals(one: Done) -> None:
     assert glance.cell(run) == grid.cell(one)
 
 
+def test_the_headline_of_a_comparison_is_the_terminals() -> None:
+    table = compare.as_table(made.HOW, made.compared(), 1.0)
+    against = glance.compared(table, [entry(run, 30, ()) for run in runs_of(table)])
+    assert glance.headline(table, against) == screen.header(made.HOW, compared="2 detectors against 2 scenarios")
+
+
 def test_a_run_without_a_session_is_a_cell_too() -> None:
     assert glance.cell({"verdict": "failed", "class": None}) == "!"
     assert glance.cell({"verdict": "inconclusive", "class": None}) == "?"
