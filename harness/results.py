@@ -23,6 +23,7 @@ from netns import capabilities
 
 RESULTS = "results.json"
 JUNIT = "junit.xml"
+REPORT = "report.html"
 COMPARISON = "compare.json"
 FIELD = "field.json"
 REPORT = "report.html"

@@ -12,7 +12,8 @@ from rich.table import Table
 
 from harness import __version__
 from harness.baseline import Baseline, standing
-from harness.results import RESULTS, Conditions
+from harness.report import anchor
+from harness.results import REPORT, RESULTS, Conditions
 from harness.runner import Done
 from harness.telling import story
 from netns.units import show_bytes, show_duration
@@ -93,9 +94,10 @@ def show(console: Console, how: Conditions, done: Sequence[Done], out: Path, wal
     console.print(table(done, how.baseline))
     for one in done:
         if standing(one, how.baseline) in {"failed", "inconclusive"}:
-            _paragraph(console, story(one, how.again, how.baseline))
+            where = f"report:  {out / REPORT}#{anchor(one.job.label)}"
+            _paragraph(console, [*story(one, how.again, how.baseline), where])
     _paragraph(console, remarks(done, how.baseline))
-    _paragraph(console, [f"{summary(done, wall, how.baseline)}; results: {out / RESULTS}"])
+    _paragraph(console, [f"{summary(done, wall, how.baseline)}; results: {out / RESULTS}, report: {out / REPORT}"])
 
 
 def _paragraph(console: Console, lines: Sequence[str]) -> None:
