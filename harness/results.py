@@ -26,7 +26,6 @@ JUNIT = "junit.xml"
 REPORT = "report.html"
 COMPARISON = "compare.json"
 FIELD = "field.json"
-REPORT = "report.html"
 TIMELINES = "timelines"
 _FILES = (RESULTS, JUNIT, COMPARISON, FIELD, REPORT)
 

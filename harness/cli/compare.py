@@ -146,7 +146,7 @@ class _Stage:
                 console.print(escape(live.line(one)), soft_wrap=True)
         console.print(
             f"\n{len(done)} runs in {show_duration(round(wall, 1))}; "
-            f"results: {escape(str(self.out / results.COMPARISON))}",
+            f"results: {escape(str(self.out / results.COMPARISON))}, report: {escape(str(self.out / results.REPORT))}",
             soft_wrap=True,
         )
         return comparison.exit_code(done)

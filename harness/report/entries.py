@@ -138,7 +138,7 @@ def contender_of(run: Run) -> str:
 def hops(run: Run, faults: Sequence[str]) -> list[Hop]:
     """The way from the client to the server, with where each fault struck."""
     way = [_hop(one) for one in run.get("topology") or ({"host": "client"}, {"link": ""}, {"host": "server"})]
-    for fault in dict.fromkeys(faults):
+    for fault in dict.fromkeys(one.replace("_", "-") for one in faults):
         place = _place(fault, way)
         hop = way[place]
         way[place] = Hop(hop.is_link, hop.text, (*hop.struck, fault))

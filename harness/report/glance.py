@@ -59,12 +59,11 @@ def headline(table: Mapping[str, Any], compared: str = "") -> str:
     )
 
 
-def compared(table: Mapping[str, Any], entries: Sequence[Entry]) -> str:
-    """Who is set against what, as the terminal says it."""
-    contenders = len({one.contender for one in entries})
+def compared(entries: Sequence[Entry]) -> str:
+    """Who is set against what."""
+    detectors = len({one.contender for one in entries})
     scenarios = len({(one.suite, one.scenario) for one in entries})
-    who = "detectors" if "detectors" in table else "servers"
-    return f"{contenders} {who} against {scenarios} scenarios"
+    return f"{detectors} detectors against {scenarios} scenarios"
 
 
 def counts(entries: Sequence[Entry]) -> list[Count]:

@@ -50,7 +50,7 @@ def render(table: Mapping[str, Any], timeline_of: Callable[[Run], Timeline | Non
     wrong = sum(one.standing in {"failed", "inconclusive"} for one in entries)
     return _template().render(
         table=table,
-        headline=glance.headline(table, glance.compared(table, entries) if compares else ""),
+        headline=glance.headline(table, glance.compared(entries) if "detectors" in table else ""),
         counts=glance.counts(entries),
         entries=entries,
         told=sorted(told, key=lambda one: urgency.index(one.entry.standing)),

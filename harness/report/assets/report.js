@@ -132,7 +132,9 @@ function tags(picture) {
   const marked = (t) => picture.marks.some(([, at]) => Math.abs(at - t) < 0.01);
   const of_bands = picture.bands.filter((band) => !marked(band[1]))
     .map(([name, at]) => ({ at, classes: "band", text: `${name} ${seconds(at)}` }));
-  return [...of_marks, ...of_bands].sort((a, b) => a.at - b.at);
+  const over = picture.bands.filter(([, , until]) => until < picture.until * 0.995 && !marked(until))
+    .map(([name, , until]) => ({ at: until, classes: "band", text: `${name} undone ${seconds(until)}` }));
+  return [...of_marks, ...of_bands, ...over].sort((a, b) => a.at - b.at);
 }
 
 function lay_lines(chart, picture) {

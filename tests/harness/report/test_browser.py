@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 
 from tests.browser import browser, opened
 from tests.harness.done import missed
+from tests.harness.lines import event, flowing, line
 from tests.harness.report import made
 from tests.machine import needs_browser
 
@@ -129,6 +130,18 @@ def test_labels_of_moments_do_not_overlap(chromium: Browser, report: Path) -> No
                 assert 0 <= left < right <= width
                 for x, y, beyond, below in there[:n]:
                     assert right <= x or beyond <= left or bottom <= y + 1 or below <= top + 1
+
+
+def test_a_fault_that_was_undone_ends_where_it_was(chromium: Browser, tmp_path: Path) -> None:
+    cut = [event(5, "fault", "begun", step=0, fault="cut"), event(15, "fault", "undone", step=0)]
+    file = tmp_path / "report.html"
+    file.write_text(made.page([made.judged("outage_short", line(flowing(0, 40), cut))]))
+    with opened(chromium, file, "outage_short", viewport=TALL) as one:
+        plots = drawn(one.page, "outage_short")
+        expect(plots.locator(".tag.band")).to_have_text("cut undone 15s")
+        box = plots.locator(".mark-band").first.bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] == pytest.approx(x_of(plots, 15.0), abs=SLACK)
 
 
 def test_a_zoom_goes_for_all_panels_and_their_marks(chromium: Browser, report: Path) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import compare, results
+from harness import compare, field, results
 from harness.errors import InputError
 from harness.report import folder
+from harness.target_spec import TargetSpec
 from tests.harness.done import missed
 from tests.harness.report import made
 
@@ -36,6 +37,17 @@ def test_a_comparison_is_made_again_too(tmp_path: Path) -> None:
     results.write_table(tmp_path / "compare.json", table)
     first = folder.write(tmp_path, table, done).read_bytes()
     assert folder.write_again(tmp_path).read_bytes() == first
+
+
+def test_a_field_of_servers_is_shown_as_a_comparison_of_them(tmp_path: Path) -> None:
+    done = made.compared()
+    results.write_timelines(tmp_path, done)
+    servers = {name: (TargetSpec(server="serve {port}"), "1.0") for name in ("none", "bytes-acked")}
+    results.write_table(tmp_path / "field.json", field.as_table(made.HOW, done, 1.0, servers, ()))
+    page = folder.write_again(tmp_path).read_text()
+    assert "2 servers, grace 30s" in page
+    assert 'href="#bytes-acked/frozen"' in page
+    assert "is missing" not in page
 
 
 def test_results_that_do_not_name_their_timelines_are_found_by_their_names(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def test_a_cell_is_the_terminals(one: Done) -> None:
 
 def test_the_headline_of_a_comparison_is_the_terminals() -> None:
     table = compare.as_table(made.HOW, made.compared(), 1.0)
-    against = glance.compared(table, [entry(run, 30, ()) for run in runs_of(table)])
+    against = glance.compared([entry(run, 30, ()) for run in runs_of(table)])
     assert glance.headline(table, against) == screen.header(made.HOW, compared="2 detectors against 2 scenarios")
 
 
