@@ -150,6 +150,7 @@ def in_words(done: Done, again: Sequence[str]) -> dict[str, Any]:
         "client": job.scenario.client.behaviour,
         "topology": telling.topology(job.scenario),
         "deeds": telling.deeds(job, found),
+        "struck": telling.struck(job.scenario),
         "kernel_saw": telling.kernel_saw(done.timeline, found),
         "expectation": telling.expectation(job),
         "deadline_s": rounded(due(job.scenario, found, job.terms)),

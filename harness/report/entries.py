@@ -22,8 +22,6 @@ STANDINGS: dict[str, tuple[str, str]] = {
     "known": ("✗", "known failure"),
     "passed": ("✓", "passed"),
 }
-_ON_THE_LINK = frozenset({"cut", "expire-nat", "impair", "lose-acks", "vanish"})
-_AT_THE_SERVER = frozenset({"hold-gil", "pause", "preempt"})
 _MOMENTS = {
     "fault": "fault began",
     "onset": "stall since",
@@ -138,8 +136,8 @@ def contender_of(run: Run) -> str:
 def hops(run: Run, faults: Sequence[str]) -> list[Hop]:
     """The way from the client to the server, with where each fault struck."""
     way = [_hop(one) for one in run.get("topology") or ({"host": "client"}, {"link": ""}, {"host": "server"})]
-    for fault in dict.fromkeys(one.replace("_", "-") for one in faults):
-        place = _place(fault, way)
+    for fault in dict.fromkeys(faults):
+        place = _place(run.get("struck", {}).get(fault, "client"), way)
         hop = way[place]
         way[place] = Hop(hop.is_link, hop.text, (*hop.struck, fault))
     return way
@@ -152,11 +150,11 @@ def _hop(one: Mapping[str, Any]) -> Hop:
     return Hop(True, "" if text == "unimpaired" else text)
 
 
-def _place(fault: str, way: Sequence[Hop]) -> int:
-    """Which hop a fault strikes: the client's host, its link, or the server."""
-    if fault in _AT_THE_SERVER:
+def _place(where: str, way: Sequence[Hop]) -> int:
+    """Which hop it is: the client's host, its link, or the server."""
+    if where == "server":
         return len(way) - 1
-    return next((place for place, hop in enumerate(way) if hop.is_link), 0) if fault in _ON_THE_LINK else 0
+    return next((place for place, hop in enumerate(way) if hop.is_link), 0) if where == "link" else 0
 
 
 def _reason(run: Run) -> str:

@@ -35,15 +35,15 @@ def test_a_known_failure_is_no_failure() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "struck"), [("freeze", 0), ("vanish", 1), ("cut", 1), ("hold-gil", 2), ("my.own.fault", 0)]
+    ("where", "struck"), [({"cut": "client"}, 0), ({"cut": "link"}, 1), ({"cut": "server"}, 2), ({}, 0)]
 )
-def test_a_fault_is_drawn_where_it_struck(fault: str, struck: int) -> None:
-    assert [bool(hop.struck) for hop in hops({}, [fault])] == [place == struck for place in range(3)]
+def test_a_fault_is_drawn_where_it_struck(where: dict[str, str], struck: int) -> None:
+    assert [bool(hop.struck) for hop in hops({"struck": where}, ["cut"])] == [place == struck for place in range(3)]
 
 
 def test_a_proxy_is_a_host_between_and_the_clients_link_is_what_goes_dark() -> None:
     topology = [{"host": "client"}, {"link": "20ms"}, {"host": "nginx"}, {"link": "unimpaired"}, {"host": "server"}]
-    assert hops({"topology": topology}, ["vanish"]) == [
+    assert hops({"topology": topology, "struck": {"vanish": "link"}}, ["vanish"]) == [
         Hop(False, "client"),
         Hop(True, "20ms", ("vanish",)),
         Hop(False, "nginx"),
