@@ -17,6 +17,7 @@ test: $(READY)
 	@scripts/tshark || :
 	@scripts/servers >/dev/null || echo "make test: without the servers of examples/, the tests that need them are skipped" >&2
 	@scripts/engine || :
+	@scripts/browser || :
 	@$(BIN)/python -m pytest
 
 lint: $(READY)

@@ -45,12 +45,10 @@ def _target(name: str, spec: TargetSpec, versions: str) -> dict[str, Any]:
 
 
 def _run(done: Done) -> dict[str, Any]:
-    latency = compare.latency(done)
     held = done.verdict.klass == "missed"
     return results.run_as_table(done) | {
         "target": done.job.contender,
-        "latency_s": results.rounded(latency),
-        "latency_from": None if latency is None else "fault" if compare.counts_from_fault(done) else "stall",
+        **compare.latency_as_table(done),
         "stacks": stacks.printed(done.timeline) if held else [],
         "complaints": stacks.complaints(done.timeline) if held else [],
         "known_at_reap": known_at_reap(done) if done.verdict.klass == "false_reap" else None,

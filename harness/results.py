@@ -27,6 +27,7 @@ REPORT = "report.html"
 COMPARISON = "compare.json"
 FIELD = "field.json"
 TIMELINES = "timelines"
+_FILES = (RESULTS, JUNIT, COMPARISON, FIELD, REPORT)
 
 EXIT_PASSED = 0
 EXIT_FAILED = 1
@@ -149,6 +150,7 @@ def in_words(done: Done, again: Sequence[str]) -> dict[str, Any]:
         "client": job.scenario.client.behaviour,
         "topology": telling.topology(job.scenario),
         "deeds": telling.deeds(job, found),
+        "struck": telling.struck(job.scenario),
         "kernel_saw": telling.kernel_saw(done.timeline, found),
         "expectation": telling.expectation(job),
         "deadline_s": rounded(due(job.scenario, found, job.terms)),
@@ -174,7 +176,7 @@ def check_folder(out: Path) -> None:
     """Make the folder, see that it can be written to, and take away what an earlier run left; raises InputError."""
     try:
         (out / TIMELINES).mkdir(parents=True, exist_ok=True)
-        for left in (out / RESULTS, out / JUNIT, out / COMPARISON, out / FIELD, *(out / TIMELINES).rglob("*.jsonl")):
+        for left in (*(out / name for name in _FILES), *(out / TIMELINES).rglob("*.jsonl")):
             left.unlink(missing_ok=True)
         probe = out / TIMELINES / ".writable"
         probe.touch()

@@ -98,6 +98,11 @@ def _options(options: Any) -> Iterator[str]:
             yield f"{field.name.replace('_', ' ')} {value}"
 
 
+def struck(scenario: Scenario) -> dict[str, str]:
+    """Where each fault strikes: at the client, unless its module says otherwise (STRIKES: ``link`` or ``server``)."""
+    return {step.fault: getattr(step.module, "STRIKES", "client") for step in scenario.steps}
+
+
 def kernel_saw(timeline: Timeline, found: Findings) -> list[str]:
     """What the server's kernel showed of the session: as far as the fault, in the stall, at the end."""
     samples = evidence.established(timeline)

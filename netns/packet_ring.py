@@ -98,6 +98,8 @@ class PacketRing:
 
     def dropped(self) -> int:
         """How many packets found no room since the last call."""
+        # An interface that was taken down is an error that poll(2) tells of until it was asked for.
+        self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         told = self._sock.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, _STATISTICS.size)
         _, dropped, _ = _STATISTICS.unpack(told)
         return int(dropped)

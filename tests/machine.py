@@ -13,7 +13,7 @@ from harness.threads import pyspy
 from netns import isolation
 from netns.errors import IsolationError
 from netns.guest import cache, registers
-from tests import engine, no_namespaces, servers
+from tests import browser, engine, no_namespaces, servers
 
 
 def _why_no_labs() -> str | None:
@@ -53,6 +53,7 @@ _ALL = (
     _NO_ENGINE,
     _NO_TSHARK,
     _NO_PY_SPY,
+    browser.WHY_NONE,
 )
 LACKING = [why for why in _ALL if why]
 
@@ -66,6 +67,7 @@ needs_haproxy = pytest.mark.skipif(_NO_HAPROXY is not None, reason=str(_NO_HAPRO
 
 needs_servers = pytest.mark.skipif(_NO_SERVERS is not None, reason=str(_NO_SERVERS))
 needs_engine = pytest.mark.skipif(_NO_ENGINE is not None, reason=str(_NO_ENGINE))
+needs_browser = pytest.mark.skipif(browser.WHY_NONE is not None, reason=str(browser.WHY_NONE))
 
 needs_tshark = pytest.mark.skipif(_NO_TSHARK is not None, reason=str(_NO_TSHARK))
 needs_py_spy = pytest.mark.skipif(_NO_PY_SPY is not None, reason=str(_NO_PY_SPY))

@@ -37,6 +37,7 @@ from harness.cli.options import (
 from harness.cli.surroundings import Clock, Kernel
 from harness.judge import hold as held_for
 from harness.pod import detectors as catalogue
+from harness.report import folder
 from harness.results import Conditions
 from harness.run_view import RunView
 from harness.runner import Done, Job
@@ -136,14 +137,16 @@ class _Stage:
 
     def conclude(self, console: Console, how: Conditions, done: Sequence[Done], wall: float) -> int:
         results.write_timelines(self.out, done)
-        results.write_table(self.out / results.COMPARISON, comparison.as_table(how, done, wall))
+        table = comparison.as_table(how, done, wall)
+        results.write_table(self.out / results.COMPARISON, table)
+        folder.write(self.out, table, done)
         grid.show(console, done)
         for one in done:
             if one.verdict.word == "inconclusive":
                 console.print(escape(live.line(one)), soft_wrap=True)
         console.print(
             f"\n{len(done)} runs in {show_duration(round(wall, 1))}; "
-            f"results: {escape(str(self.out / results.COMPARISON))}",
+            f"results: {escape(str(self.out / results.COMPARISON))}, report: {escape(str(self.out / results.REPORT))}",
             soft_wrap=True,
         )
         return comparison.exit_code(done)

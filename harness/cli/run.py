@@ -56,6 +56,7 @@ from harness.cli.target_options import (
     UrlPath,
     described,
 )
+from harness.report import folder
 from harness.results import Conditions
 from harness.run_view import RunView
 from harness.runner import Done
@@ -169,6 +170,7 @@ class _Stage:
 
     def conclude(self, console: Console, how: Conditions, done: Sequence[Done], wall: float) -> int:
         results.write(self.out, how, done, wall)
+        folder.write(self.out, results.as_table(how, done, wall), done)
         screen.show(console, how, done, self.out, wall)
         on_github.tell(how, done, wall)
         if self.write_baseline is not None:

@@ -142,12 +142,13 @@ def _task(folder: Path) -> Task | None:
     except OSError:
         return None
     call, arguments = _call(_told(folder / "syscall"), platform.machine())
+    is_stopped = fields["State"][:1] in "Tt"  # and so in no call, though it was and will be
     return Task(
         tid=int(folder.name),
         own_tid=int(fields.get("NSpid", folder.name).split()[-1]),
         name=fields["Name"],
         doing=_doing(folder, call, arguments, fields["State"]),
-        awaits_futex=None if call is None else call == _FUTEX and arguments[_TIMEOUT] == 0,
+        awaits_futex=None if call is None or is_stopped else call == _FUTEX and arguments[_TIMEOUT] == 0,
     )
 
 

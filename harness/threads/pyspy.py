@@ -1,6 +1,6 @@
 """The frames of a Python process's threads, asked of py-spy, an extra: nothing in the process has to help.
 
-It stops the process while it reads (some milliseconds): frames read while they change would
+It stops the process while it reads (some milliseconds), unless that is so already: frames read while they change would
 tell of locks that nobody holds.
 """
 
@@ -62,6 +62,7 @@ def threads(pid: int) -> list[PythonThread]:
     if not _runs_python(pid):
         raise UnavailableError("not a Python process, so that only the kernel tells of it")
     command = [found, "dump", "--pid", str(pid), "--json", "--locals"]
+    command += ["--nonblocking"] if _is_stopped(pid) else []
     try:
         ran = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False)
     except subprocess.TimeoutExpired:
@@ -94,6 +95,14 @@ def program() -> str | None:
     """py-spy, beside this Python or else on the PATH."""
     beside = Path(sys.executable).with_name("py-spy")
     return str(beside) if beside.exists() else shutil.which("py-spy")
+
+
+def _is_stopped(pid: int) -> bool:
+    """Whether it stands still, by a signal or a debugger (proc_pid_stat(5)), which py-spy would wait for to end."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] in "Tt"
+    except OSError:
+        return False
 
 
 def _runs_python(pid: int) -> bool:

@@ -126,3 +126,12 @@ def test_whatever_is_done_is_told_by_what_the_fault_says_of_itself(scenario: str
         assert name == step.fault
         assert gist
         assert "(" not in gist
+
+
+def test_where_a_fault_strikes_is_what_its_file_says() -> None:
+    struck = {name: telling.struck(suites.find([name])[0]) for name in ("dead/frozen", "dead/vanished", "gil_starved")}
+    assert struck == {
+        "dead/frozen": {"freeze": "client"},
+        "dead/vanished": {"vanish": "link"},
+        "gil_starved": {"hold-gil": "server"},
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import signal
 import socket
 import tempfile
@@ -14,13 +15,14 @@ from typing import BinaryIO
 
 import pytest
 
+from netns import rtnetlink
 from netns.capture import Capture
 from netns.errors import LabError
 from tests import tshark
 from tests.in_guest import in_guest
 from tests.isolated import isolated
 from tests.machine import needs_guest, needs_labs, needs_tshark
-from tests.netns.network import Network, connection, eventually, network, receive
+from tests.netns.network import Network, ask, connection, eventually, network, receive
 
 pytestmark = [needs_labs, needs_tshark]
 
@@ -159,6 +161,28 @@ class Held:
         self.asked = True
         eventually(lambda: not self._held, "it is let go")
         return self._file.write(data)
+
+
+@isolated
+def test_an_interface_that_goes_down_and_up_is_captured_on(tmp_path: Path) -> None:
+    with network() as net, at_the_server(net, tmp_path / "a.pcapng") as capture:
+        capture.start()
+        end = net.far.end(net.server)
+        ask(net.server, "link", "set", index=end.index, state="down")
+        eventually(lambda: not _complains(capture), "the error is taken note of, or the thread would run in circles")
+        before = capture.packets
+        net.server.configure(rtnetlink.up(end.index))
+        eventually(lambda: net.server.is_running(end.index), "the interface is up")
+        with net.server.entered(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"after", (net.far.end(net.router).ip, 9))
+        eventually(lambda: capture.packets > before, "what comes by then is recorded")
+
+
+def _complains(capture: Capture) -> bool:
+    assert capture._reader is not None
+    polled = select.poll()
+    polled.register(capture._reader._ring.fileno(), 0)
+    return bool(polled.poll(0))
 
 
 @isolated

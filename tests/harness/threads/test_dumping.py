@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -95,6 +97,24 @@ def test_a_file_that_was_changed_since_tells_of_no_lock(tmp_path: Path) -> None:
 def _touched_later(script: Path, pid: int) -> bool:
     script.touch()
     return waiter(threads.dump(pid)) is None
+
+
+@needs_py_spy
+def test_a_process_that_stands_still_is_told_and_goes_on_standing() -> None:
+    with subprocess.Popen([sys.executable, WEDGED], stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            eventually(lambda: waiter(threads.dump(process.pid)))
+            os.kill(process.pid, signal.SIGSTOP)
+            os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+            stopped = threads.dump(process.pid)
+            assert {thread.doing for thread in threads.dump(process.pid).threads} == {"stopped"}
+        finally:
+            process.kill()
+    waits = waiter(stopped)
+    assert waits is not None
+    assert waits.name == "keepalive"
 
 
 @needs_guest
