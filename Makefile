@@ -14,8 +14,10 @@ matrix: $(READY)
 test: $(READY)
 	@scripts/kernel $(VENV) || echo "make test: without both guest kernels, the tests that need the one that is missing are skipped" >&2
 	@scripts/proxies || :
+	@scripts/tshark || :
 	@scripts/servers >/dev/null || echo "make test: without the servers of examples/, the tests that need them are skipped" >&2
 	@scripts/engine || :
+	@scripts/browser || :
 	@$(BIN)/python -m pytest
 
 lint: $(READY)

@@ -53,6 +53,13 @@ def counts_from_fault(done: Done) -> bool:
     return done.job.scenario.expect.since == "fault" or done.verdict.detection is None
 
 
+def latency_as_table(done: Done) -> dict[str, Any]:
+    """How long a true reap took, and counted from what (docs/results.md)."""
+    seconds = latency(done)
+    since = None if seconds is None else "fault" if counts_from_fault(done) else "stall"
+    return {"latency_s": results.rounded(seconds), "latency_from": since}
+
+
 def tally(done: Sequence[Done]) -> Tally:
     """Count one detector's runs."""
     proved = [one for one in done if one.verdict.word != "inconclusive"]
@@ -77,7 +84,9 @@ def by_contender(done: Sequence[Done]) -> dict[str, list[Done]]:
 def as_table(how: Conditions, done: Sequence[Done], wall: float) -> dict[str, Any]:
     """The content of compare.json (CONTRACT: ``runs`` as in results.json, ``detectors``: counts of each class)."""
     tallies = {detector: tally(runs) for detector, runs in by_contender(done).items()}
-    return results.as_table(how, done, wall) | {
+    common = results.as_table(how, done, wall)
+    return common | {
+        "runs": [run | latency_as_table(one) for run, one in zip(common["runs"], done, strict=True)],
         "detectors": {name: {klass: one.classes[klass] for klass in CLASSES} for name, one in tallies.items()},
         "summary": {
             name: {

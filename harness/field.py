@@ -23,7 +23,7 @@ def as_table(
     left_out: Sequence[str],
 ) -> dict[str, Any]:
     """The content of field.json; ``servers``: by its name each one's description, and what it says of its versions."""
-    common = results.as_table(how, done, wall)
+    common = results.conditions_as_table(how, wall)
     for of_one in ("target", "detector"):
         del common[of_one]
     return common | {
@@ -45,19 +45,17 @@ def _target(name: str, spec: TargetSpec, versions: str) -> dict[str, Any]:
 
 
 def _run(done: Done) -> dict[str, Any]:
-    latency = compare.latency(done)
     held = done.verdict.klass == "missed"
     return results.run_as_table(done) | {
         "target": done.job.contender,
-        "latency_s": results.rounded(latency),
-        "latency_from": None if latency is None else "fault" if compare.counts_from_fault(done) else "stall",
+        **compare.latency_as_table(done),
         "stacks": stacks.printed(done.timeline) if held else [],
         "complaints": stacks.complaints(done.timeline) if held else [],
-        "kernel_saw": kernel_saw(done) if done.verdict.klass == "false_reap" else None,
+        "known_at_reap": known_at_reap(done) if done.verdict.klass == "false_reap" else None,
     }
 
 
-def kernel_saw(done: Done) -> str | None:
+def known_at_reap(done: Done) -> str | None:
     """What the server's kernel knew of its client when it was reaped; None if the session was never seen."""
     samples = evidence.established(done.timeline)
     if not samples:

@@ -218,7 +218,7 @@ def _false_reaps(runs: Sequence[Run]) -> Iterator[str]:
     yield "|---|---|---|---|"
     for run in reaped:
         at = "" if run["reaped_at_s"] is None else show_duration(run["reaped_at_s"])
-        yield _row((f"`{run['target']}`", f"`{run['scenario']}`", at, run["kernel_saw"] or ""))
+        yield _row((f"`{run['target']}`", f"`{run['scenario']}`", at, run["known_at_reap"] or ""))
 
 
 def _unproved(table: Mapping[str, Any]) -> Iterator[str]:

@@ -82,7 +82,7 @@ def run_all(
     guest says of its kernel. Raises InputError for what a guest refuses (a server that does not start)
     and GuestLostError for a guest that is lost; either ends the others.
     """
-    _compile_ourselves()
+    compile_ourselves()
     effort = _Effort(call, jobs, views, guests, on_hello, on_done)
     shares = spread([hold(job.scenario, job.terms) for job in jobs], guests.count)
     pool = concurrent.futures.ThreadPoolExecutor(max_workers=len(shares))
@@ -98,7 +98,7 @@ def run_all(
     return [effort.done[number] for number in sorted(effort.done)]
 
 
-def _compile_ourselves() -> None:
+def compile_ourselves() -> None:
     """Write what Python would compile at each start in a guest, where nothing can be written and each start counts."""
     for package in (harness, netns):
         for folder in package.__path__:

@@ -108,6 +108,14 @@ class Journal:
         """All that was written down."""
         with self._changed:
             events, samples, front = list(self._events), list(self._samples), list(self._front)
+        return self._made(events, samples, front)
+
+    def after(self, samples: int, events: int) -> Timeline:
+        """What was written down after the first so many samples and events; nothing of a proxy's."""
+        with self._changed:
+            return self._made(self._events[events:], self._samples[samples:], [])
+
+    def _made(self, events: list[Event], samples: list[SocketSample], front: list[SocketSample]) -> Timeline:
         return timeline.make(
             [timeline.from_kernel(sample, self.start, Sample) for sample in samples],
             (Event(t=round(e.t - self.start, 6), kind=e.kind, name=e.name, data=e.data) for e in events),

@@ -12,19 +12,22 @@ from typing import Any
 import junitparser
 import msgspec
 
-from harness import __version__, timeline
+from harness import __version__, telling, timeline
 from harness.baseline import Baseline, standing
 from harness.calls import Call
 from harness.errors import InputError
+from harness.judge import due
 from harness.runner import Done, Job
 from harness.shards import Shard
 from netns import capabilities
 
 RESULTS = "results.json"
 JUNIT = "junit.xml"
+REPORT = "report.html"
 COMPARISON = "compare.json"
 FIELD = "field.json"
 TIMELINES = "timelines"
+_FILES = (RESULTS, JUNIT, COMPARISON, FIELD, REPORT)
 
 EXIT_PASSED = 0
 EXIT_FAILED = 1
@@ -52,9 +55,13 @@ class Conditions:
     shard: Shard | None = None
     baseline: Baseline | None = None
     """The failures that are known."""
+    again: tuple[str, ...] = ()
+    """The options that put a call on the same clock and kernel again."""
 
 
-def conditions(call: Call, jobs: Sequence[Job], clock: str, baseline: Baseline | None = None) -> Conditions:
+def conditions(
+    call: Call, jobs: Sequence[Job], clock: str, baseline: Baseline | None = None, again: Sequence[str] = ()
+) -> Conditions:
     """The conditions on this machine's kernel, now. The wall clock is only read here, for ``started_at``."""
     detectors = {job.detector for job in jobs}
     return Conditions(
@@ -69,11 +76,18 @@ def conditions(call: Call, jobs: Sequence[Job], clock: str, baseline: Baseline |
         congestion_control=capabilities.congestion_control(),
         shard=call.shard,
         baseline=baseline,
+        again=tuple(again),
     )
 
 
 def as_table(how: Conditions, done: Sequence[Done], wall: float) -> dict[str, Any]:
     """The content of results.json (CONTRACT: one object, ``runs`` in the order asked for)."""
+    runs = [run_as_table(one) | in_words(one, how.again) | _known(one, how.baseline) for one in done]
+    return conditions_as_table(how, wall) | {"runs": runs}
+
+
+def conditions_as_table(how: Conditions, wall: float) -> dict[str, Any]:
+    """What all runs have in common, and how long they took by this machine's clock."""
     return {
         "halfopen": __version__,
         "started_at": how.started_at,
@@ -87,7 +101,6 @@ def as_table(how: Conditions, done: Sequence[Done], wall: float) -> dict[str, An
         "detector": how.detector,
         "wall_s": rounded(wall),
         **({} if how.shard is None else {"shard": str(how.shard)}),
-        "runs": [run_as_table(one) | _known(one, how.baseline) for one in done],
     }
 
 
@@ -127,6 +140,25 @@ def run_as_table(done: Done) -> dict[str, Any]:
     }
 
 
+def in_words(done: Done, again: Sequence[str]) -> dict[str, Any]:
+    """What else a report says of a run (harness.telling), for it to be made of the files alone."""
+    job, found = done.job, done.verdict.found
+    return {
+        "label": job.label,
+        "title": job.scenario.title,
+        "story": job.scenario.story,
+        "client": job.scenario.client.behaviour,
+        "topology": telling.topology(job.scenario),
+        "deeds": telling.deeds(job, found),
+        "struck": telling.struck(job.scenario),
+        "kernel_saw": telling.kernel_saw(done.timeline, found),
+        "expectation": telling.expectation(job),
+        "deadline_s": rounded(due(job.scenario, found, job.terms)),
+        "again": telling.again(job, again),
+        "timeline": str(Path(TIMELINES) / job.timeline_file),
+    }
+
+
 def rounded(seconds: float | None) -> float | None:
     """Seconds as result files have them."""
     return None if seconds is None else round(seconds, _DIGITS)
@@ -144,7 +176,7 @@ def check_folder(out: Path) -> None:
     """Make the folder, see that it can be written to, and take away what an earlier run left; raises InputError."""
     try:
         (out / TIMELINES).mkdir(parents=True, exist_ok=True)
-        for left in (out / RESULTS, out / JUNIT, out / COMPARISON, out / FIELD, *(out / TIMELINES).rglob("*.jsonl")):
+        for left in (*(out / name for name in _FILES), *(out / TIMELINES).rglob("*.jsonl")):
             left.unlink(missing_ok=True)
         probe = out / TIMELINES / ".writable"
         probe.touch()

@@ -8,27 +8,22 @@ import heapq
 import random
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from harness import staging
-from harness.client_link import ClientLink
-from harness.client_process import ClientProcess, client, rival
 from harness.errors import FaultError
 from harness.expressions import Expression
 from harness.faults._scene import Scene
 from harness.journal import Journal
 from harness.judge import Terms, Verdict, hold, judge
-from harness.recorder import OfTheServer, Recorder, recording
 from harness.run_view import RunView
 from harness.scenario import Scenario, Step
-from harness.targets.base import Caller, Running, Target
-from harness.targets.orders import OrderedServer
+from harness.session import Cast, Session, opened
+from harness.targets.base import Running, Target
 from harness.timeline import Timeline
 from harness.watch import Stop, Watch
-from harness.wiring import Approach, lead_to
 from netns.lab import Lab
 
 
@@ -53,6 +48,11 @@ class Job:
     def label(self) -> str:
         """How it is called in tables: unlike any other job of its call."""
         return f"{self.contender}/{self._name}" if self.contender else self._name
+
+    @property
+    def drawn(self) -> random.Random:
+        """What it draws its random numbers from: the same for the same seed."""
+        return random.Random(f"{self.seed}/{self.scenario.name}/{self.repeat}")
 
     @property
     def timeline_file(self) -> Path:
@@ -124,84 +124,29 @@ class _Run:
         self._job = job
         self._scenario = job.scenario
         self._view = view
-        self._stop = stop
         self._journal = journal
-        self._random = random.Random(f"{job.seed}/{job.scenario.name}/{job.repeat}")
-        self._client_host = lab.host("client")
-        self._router = lab.router("router")
-        self._link = lab.link(self._client_host, self._router)
-        self._client_link = ClientLink(self._link, self._client_host, journal, self._random)
+        self._cast = Cast(job.scenario, job.target, job.ready_within, job.drawn, journal, view, stop)
         self._lab = lab
 
     def run(self) -> None:
         """From an empty lab to a journal that can be judged."""
-        self._client_link.impair(self._scenario.link)
-        # Drawn in any case, for what is drawn later not to depend on the target.
-        port, client_id = self._random.randrange(20000, 30000), f"{self._random.getrandbits(32):08x}"
-        target = self._job.target
-        port = target.fixed_port or port
-        self._view.phase = "starting the server"
-        with target.placed(self._lab, "server", port, self._journal) as place:
-            way = lead_to(
-                place.host,
-                self._lab,
-                self._router,
-                self._scenario.edge,
-                port=port,
-                journal=self._journal,
-                ready_within=self._job.ready_within,
-            )
-            with place.start(way.site) as server, way.proxied(self._journal):
-                self._view.phase = "connecting"
-                self._connect(client_id, server, way)
+        with opened(self._cast, self._lab) as session:
+            if session is not None:
+                self._observe(session)
 
-    def _connect(self, client_id: str, server: Running, way: Approach) -> None:
-        door = server.door(client_id)
-        with (
-            recording(OfTheServer(self._journal), way.site.host, way.site.port) as recorder,
-            way.recording_in_front(self._journal) as in_front,
-            client(self._client_host, self._scenario.client, door, self._journal, way.between) as its,
-        ):
-            opened = its.connect()
-            if isinstance(opened, str):
-                its.note_unopened(server.process, opened)
-                return
-            if in_front is not None:
-                in_front.follow(opened)
-            self._observe(its, server, recorder, Caller(client_id, way.seen_from(opened)), way)
-
-    def _rival(self, server: Running, way: Approach, query: str) -> AbstractContextManager[ClientProcess]:
-        """A second client from the same host; raises FaultError if it gets no session."""
-        door = server.door(f"{self._random.getrandbits(32):08x}", query)
-        return rival(self._client_host, self._scenario.client, door, self._journal, way.between)
-
-    def _observe(self, its: ClientProcess, server: Running, recorder: Recorder, caller: Caller, way: Approach) -> None:
-        connected = self._journal.find("client", "opened")
-        assert connected is not None
-        self._journal.start = connected.t
-        recorder.follow(caller.addresses[0])
-        watch = Watch(self._journal, its, server, caller, self._view, self._stop)
-        scene = Scene(
-            client=its,
-            server=OrderedServer(server, self._journal),
-            client_host=self._client_host,
-            link=self._link,
-            note=partial(self._journal.note, "fault"),
-            seeded=self._client_link.seeded,
-            rival=partial(self._rival, server, way),
-        )
+    def _observe(self, session: Session) -> None:
         # A fault whose undoing gets no answer, from a server that has nothing more to say, is over all the same.
         with contextlib.suppress(TimeoutError), contextlib.ExitStack() as in_force:
             try:
-                self._play(scene, watch, in_force)
+                self._play(session.scene, session.watch, in_force)
             except (TimeoutError, FaultError) as error:
                 self._journal.note("lab", "trouble", what=str(error))
                 return
-            self._ask_what_it_does(server)
-            watch.settle()
-            self._client_link.note_what_it_did()
+            self._ask_what_it_does(session.server)
+            session.watch.settle()
+            session.client_link.note_what_it_did()
             # What follows, from undoing the faults to ending the client, is ours and proves nothing.
-            recorder.stop()
+            session.recorder.stop()
             self._journal.seal()
 
     def _ask_what_it_does(self, server: Running) -> None:

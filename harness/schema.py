@@ -51,7 +51,10 @@ def _explain(message: str, value: object, kind: type) -> str:
     what, at = (located["what"], located["at"].lstrip(".")) if located else (message, "")
     if unknown := _UNKNOWN_FIELD.fullmatch(what):
         key = f"{at}.{unknown[1]}".lstrip(".")
-        return f"unknown key {key!r}; {suggest(unknown[1], _fields(kind, at))}"
+        table = None if at else _table_of(unknown[1], kind)
+        return f"unknown key {key!r}; " + (
+            f"it goes under [{table}]" if table else suggest(unknown[1], _fields(kind, at))
+        )
     if missing := _MISSING_FIELD.fullmatch(what):
         return f"key {f'{at}.{missing[1]}'.lstrip('.')!r} is missing"
     got = _look_up(value, at)
@@ -62,6 +65,14 @@ def _explain(message: str, value: object, kind: type) -> str:
     if _BAD_ENUM.fullmatch(what):
         return f"key {at!r} does not know {got!r}; {suggest(str(got), _choices(kind, at))}"
     return f"key {at!r}: {what}" if at else what
+
+
+def _table_of(key: str, kind: type) -> str | None:
+    """The table that takes a key which was written above all of them."""
+    found = msgspec.inspect.type_info(kind)
+    assert isinstance(found, msgspec.inspect.StructType), found
+    tables = [field for field in found.fields if isinstance(field.type, msgspec.inspect.StructType)]
+    return next((table.encode_name for table in tables if key in _fields(kind, table.encode_name)), None)
 
 
 def _look_up(value: object, at: str) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 import signal
@@ -88,9 +89,11 @@ class TargetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         return f"{path.parent.name}/{path.stem}"
 
     def arguments(self) -> list[str]:
-        """The command-line options that describe it again."""
-        base = _BLANK if self.file is None else load(Path(self.file))
-        words = [] if self.file is None else ["--target", self.file]
+        """The command-line options that describe it again: its file, as long as that can be read, and what differs."""
+        base, words = _BLANK, []
+        if self.file is not None:
+            with contextlib.suppress(InputError):
+                base, words = load(Path(self.file)), ["--target", self.file]
         for field, option in _OPTIONS.items():
             value = getattr(self, field)
             # A server of the file's that is none here has another one in its place.

@@ -25,6 +25,8 @@ class Approach:
     router: Host
     edge: Edge | None = None
     edge_host: Host | None = None
+    interface: str = ""
+    """The server's, in its host."""
     edges_own_ip: str = ""
     """Where the server sees the edge come from."""
 
@@ -72,4 +74,5 @@ def lead_to(
         keep_open=(router, edge_host) if edge_host else (router,),
         edge_ip=uplink.end(edge_host).ip if edge_host else None,
     )
-    return Approach(site, router, edge, edge_host, to_server.end(edge_host).ip if edge_host else "")
+    edges_own_ip = to_server.end(edge_host).ip if edge_host else ""
+    return Approach(site, router, edge, edge_host, to_server.end(server).interface, edges_own_ip)

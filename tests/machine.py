@@ -9,10 +9,11 @@ import pytest
 
 from harness.edge._running import find_program
 from harness.scenario import Edge
+from harness.threads import pyspy
 from netns import isolation
 from netns.errors import IsolationError
-from netns.guest import cache
-from tests import engine, no_namespaces, servers
+from netns.guest import cache, registers
+from tests import browser, engine, no_namespaces, servers
 
 
 def _why_no_labs() -> str | None:
@@ -27,15 +28,33 @@ _NO_LABS = _why_no_labs()
 _NO_UNSHARE = None if shutil.which("unshare") else "unshare (util-linux) is not installed"
 
 _NO_GUEST = None if cache.newest() else "there is no guest kernel: make kernel"
-_NO_STOCK_GUEST = None if cache.fetched() else "there is no guest kernel of the distribution's: halfopen kernel fetch"
+#: No package mends this, so it is no failure in CI.
+NOT_FOR_THIS_PROCESSOR = registers.why_not_stock()
+_NO_STOCK_GUEST = NOT_FOR_THIS_PROCESSOR or (
+    None if cache.fetched() else "there is no guest kernel of the distribution's: halfopen kernel fetch"
+)
 
 _NO_NGINX = None if find_program(Edge(proxy="nginx")) else "nginx is not installed: apt install nginx-light"
 _NO_HAPROXY = None if find_program(Edge(proxy="haproxy")) else "haproxy is not installed: apt install haproxy"
 
 _NO_SERVERS = None if servers.FOLDER else "the servers of examples/ are not installed: make servers"
 _NO_ENGINE = engine.why_none()
+_NO_TSHARK = None if shutil.which("tshark") else "tshark is not installed: apt install tshark"
+_NO_PY_SPY = None if pyspy.program() else "py-spy is not installed: pip install 'halfopen[stacks]'"
 
-_ALL = (_NO_LABS, _NO_UNSHARE, _NO_GUEST, _NO_STOCK_GUEST, _NO_NGINX, _NO_HAPROXY, _NO_SERVERS, _NO_ENGINE)
+_ALL = (
+    _NO_LABS,
+    _NO_UNSHARE,
+    _NO_GUEST,
+    _NO_STOCK_GUEST,
+    _NO_NGINX,
+    _NO_HAPROXY,
+    _NO_SERVERS,
+    _NO_ENGINE,
+    _NO_TSHARK,
+    _NO_PY_SPY,
+    browser.WHY_NONE,
+)
 LACKING = [why for why in _ALL if why]
 
 needs_labs = pytest.mark.skipif(_NO_LABS is not None, reason=str(_NO_LABS))
@@ -48,6 +67,10 @@ needs_haproxy = pytest.mark.skipif(_NO_HAPROXY is not None, reason=str(_NO_HAPRO
 
 needs_servers = pytest.mark.skipif(_NO_SERVERS is not None, reason=str(_NO_SERVERS))
 needs_engine = pytest.mark.skipif(_NO_ENGINE is not None, reason=str(_NO_ENGINE))
+needs_browser = pytest.mark.skipif(browser.WHY_NONE is not None, reason=str(browser.WHY_NONE))
+
+needs_tshark = pytest.mark.skipif(_NO_TSHARK is not None, reason=str(_NO_TSHARK))
+needs_py_spy = pytest.mark.skipif(_NO_PY_SPY is not None, reason=str(_NO_PY_SPY))
 
 #: Runs a command as user 1000 without any capability, to whom this user's files still belong: an ordinary user, but
 #: one who can read a Python that is installed in root's home.

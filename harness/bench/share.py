@@ -18,9 +18,8 @@ from typing import Literal
 
 import msgspec
 
-from harness import calls, process
+from harness import calls, process, telling
 from harness.calls import Call
-from harness.cli import screen
 from harness.errors import InputError
 from harness.forked import forks
 from harness.run_view import RunView
@@ -133,11 +132,11 @@ def _result(job: Job, share: Share, stop: Stop, lacking: str | None) -> Result:
     except Stopped:
         return Result("error", "it was ended before it was over", [f"{_name(job)}: it was ended before it was over"])
     except (InputError, LabError) as error:
-        return Result("error", str(error), [f"{_name(job)}: {error}", f"again:   {screen.again(job, where)}"])
+        return Result("error", str(error), [f"{_name(job)}: {error}", f"again:   {telling.again(job, where)}"])
     verdict = done.verdict
     if verdict.word == "inconclusive":
-        return Result(verdict.word, verdict.why, ["inconclusive, which proves nothing:", *screen.story(done, where)])
-    return Result(verdict.word, verdict.why, [] if verdict.word == "passed" else screen.story(done, where))
+        return Result(verdict.word, verdict.why, ["inconclusive, which proves nothing:", *telling.story(done, where)])
+    return Result(verdict.word, verdict.why, [] if verdict.word == "passed" else telling.story(done, where))
 
 
 def _write(folder: Path, name: str, result: Result) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from harness import __version__
-from harness.cli import compare, doctor, field, listing, run, warp, watch
+from harness.cli import compare, doctor, field, listing, report, repro, run, warp, watch
 from harness.cli.exits import explained
 from harness.cli.kernel import kernel
 
@@ -23,6 +23,8 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("compare")(compare.compare)
 app.command("field")(field.field_)
+app.command("report")(report.report)
+app.command("repro")(repro.repro)
 app.command("list")(listing.list_)
 app.command("doctor")(doctor.doctor)
 app.command("warp")(warp.warp)

@@ -37,6 +37,7 @@ from harness.cli.options import (
 from harness.cli.surroundings import Clock, Kernel
 from harness.judge import hold as held_for
 from harness.pod import detectors as catalogue
+from harness.report import folder
 from harness.results import Conditions
 from harness.run_view import RunView
 from harness.runner import Done, Job
@@ -89,7 +90,7 @@ def compare(
     )
     todo = calls.jobs(call)
     where = surroundings.choose(clock, kernel, [job.scenario for job in todo])
-    how = results.conditions(call, todo, where.clock)
+    how = results.conditions(call, todo, where.clock, again=where.options)
     stage = _Stage(out, where.why, _what(call, todo), _patience(todo, where.clock), calls.left_out(call))
     effort = Effort(call, todo, where, how, out, stage)
     return effort.carry_out(Limits(jobs, _AT_ONCE, None, wall_limit))
@@ -136,14 +137,16 @@ class _Stage:
 
     def conclude(self, console: Console, how: Conditions, done: Sequence[Done], wall: float) -> int:
         results.write_timelines(self.out, done)
-        results.write_table(self.out / results.COMPARISON, comparison.as_table(how, done, wall))
+        table = comparison.as_table(how, done, wall)
+        results.write_table(self.out / results.COMPARISON, table)
+        folder.write(self.out, table, done)
         grid.show(console, done)
         for one in done:
             if one.verdict.word == "inconclusive":
                 console.print(escape(live.line(one)), soft_wrap=True)
         console.print(
             f"\n{len(done)} runs in {show_duration(round(wall, 1))}; "
-            f"results: {escape(str(self.out / results.COMPARISON))}",
+            f"results: {escape(str(self.out / results.COMPARISON))}, report: {escape(str(self.out / results.REPORT))}",
             soft_wrap=True,
         )
         return comparison.exit_code(done)

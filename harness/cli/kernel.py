@@ -17,6 +17,7 @@ from harness.cli.console import console as make_console
 from netns.guest import building, cache, fetching
 from netns.guest.building import Source
 from netns.guest.cache import GuestKernel
+from netns.guest.registers import why_not_stock
 from netns.units import show_duration
 
 kernel = typer.Typer(name="kernel", help="Build or fetch a guest kernel, or say what is there.", no_args_is_help=True)
@@ -65,6 +66,8 @@ def fetch(
     console.print(f"fetching a guest kernel: {name}", soft_wrap=True)
     made = fetching.fetch(name, package)
     console.print(f"fetched Linux {made.version}: {made.program}", soft_wrap=True)
+    if (why := why_not_stock()) is not None:
+        console.print(f"but {why}; build one, for either clock, with: halfopen kernel build", soft_wrap=True)
     return 0
 
 
@@ -98,6 +101,8 @@ def _described(found: GuestKernel) -> str:
     clock = "virtual and real clock" if found.time_travel else "real clock only"
     # A virtual clock promises the same answer each time; on a real one nobody does.
     but = "; not seeded: runs with the same seed may differ" if found.time_travel and not found.seeded else ""
+    if not found.time_travel and (why := why_not_stock()) is not None:
+        but = f"; {why}"
     return f"Linux {found.version}, of {found.source}; {clock}{but}\n  {found.program}"
 
 

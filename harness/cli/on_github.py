@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from harness import github
+from harness import github, telling
 from harness.cli import screen
 from harness.results import Conditions
 from harness.runner import Done
@@ -24,11 +24,11 @@ def is_here() -> bool:
     return os.environ.get("GITHUB_ACTIONS") == "true"
 
 
-def tell(how: Conditions, done: Sequence[Done], wall: float, where: Sequence[str]) -> None:
+def tell(how: Conditions, done: Sequence[Done], wall: float) -> None:
     """Print annotations and add to the job's summary, if this is a job of GitHub's."""
     if not is_here():
         return
-    story = partial(screen.story, where=where, baseline=how.baseline)
+    story = partial(telling.story, where=how.again, baseline=how.baseline)
     lines = github.commands(done, how.baseline, story)
     headline, header = screen.summary(done, wall, how.baseline), Text.from_markup(screen.header(how)).plain
     text = github.summary(headline, header, done, how.baseline, screen.remarks(done, how.baseline), story)

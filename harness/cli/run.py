@@ -56,6 +56,7 @@ from harness.cli.target_options import (
     UrlPath,
     described,
 )
+from harness.report import folder
 from harness.results import Conditions
 from harness.run_view import RunView
 from harness.runner import Done
@@ -145,8 +146,8 @@ def run(
     if not in_a_container:
         where = surroundings.choose(clock, kernel, [job.scenario for job in todo])
     again = [*where.options, *([] if jobs is None else ["--jobs", str(jobs)])]
-    how = results.conditions(call, todo, where.clock, known)
-    stage = _Stage(out, where.why, again, calls.left_out(call), known, write_baseline)
+    how = results.conditions(call, todo, where.clock, known, again)
+    stage = _Stage(out, where.why, calls.left_out(call), known, write_baseline)
     effort = Effort(call, todo, where, how, out, stage)
     return effort.carry_out(Limits(jobs, len(todo), writable, wall_limit))
 
@@ -157,7 +158,6 @@ class _Stage:
 
     out: Path
     why: str | None
-    again: Sequence[str]
     left_out: Sequence[str]
     baseline: Baseline | None
     write_baseline: Path | None
@@ -170,8 +170,9 @@ class _Stage:
 
     def conclude(self, console: Console, how: Conditions, done: Sequence[Done], wall: float) -> int:
         results.write(self.out, how, done, wall)
-        screen.show(console, how, done, self.out, wall, self.again)
-        on_github.tell(how, done, wall, self.again)
+        folder.write(self.out, results.as_table(how, done, wall), done)
+        screen.show(console, how, done, self.out, wall)
+        on_github.tell(how, done, wall)
         if self.write_baseline is not None:
             ci_options.write_baseline(console, self.write_baseline, done)
         return results.exit_code(done, how.baseline)

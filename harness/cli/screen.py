@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,11 +11,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from harness import __version__
-from harness.baseline import Baseline, class_of, standing
-from harness.judge import deadline
-from harness.results import RESULTS, Conditions
-from harness.runner import Done, Job
-from netns import units
+from harness.baseline import Baseline, standing
+from harness.report import anchor
+from harness.results import REPORT, RESULTS, Conditions
+from harness.runner import Done
+from harness.telling import story
 from netns.units import show_bytes, show_duration
 
 _MARKS = {
@@ -67,53 +66,6 @@ def table(done: Sequence[Done], baseline: Baseline | None = None) -> Table:
     return shown
 
 
-def story(one: Done, where: Sequence[str] = (), baseline: Baseline | None = None) -> list[str]:
-    """What went wrong, what was expected, and the command that shows it again."""
-    job = one.job
-    mark = "✗" if one.verdict.word == "failed" else "?"
-    lines = [f"{job.label}   {topology(job)}", f"  {mark} {one.verdict.why}"]
-    lines.append(f"    expected: {expectation(job)}")
-    if baseline is not None and (known := baseline.of(one)):
-        now = class_of(one) if one.verdict.word == "failed" else one.verdict.word
-        lines.append(f"    known is another failure ({known}), and this is {now}")
-    lines.append(f"again:   {again(job, where)}")
-    return lines
-
-
-def topology(job: Job) -> str:
-    """The client's link, drawn."""
-    link = str(job.scenario.link)
-    return "client ──▶ server" if link == "unimpaired" else f"client ──{link}──▶ server"
-
-
-def expectation(job: Job) -> str:
-    """What should have become of the session."""
-    scenario = job.scenario
-    if scenario.expect.session == "kept":
-        return "kept"
-    limit = deadline(scenario, job.terms)
-    since = "stall" if scenario.truth == "dead" and scenario.expect.since == "onset" else "fault"
-    return scenario.expect.session + (f" within {show_duration(limit)} of the {since}" if limit else "")
-
-
-def again(job: Job, where: Sequence[str] = ()) -> str:
-    """The one command that runs this scenario again as it was; ``where``: the options for clock and kernel."""
-    scenario = job.scenario
-    words = ["halfopen", "run", scenario.called, "--seed", str(job.seed)]
-    words += ["--grace", exactly(job.terms.grace), "--poll", exactly(job.terms.poll)]
-    if job.detector:
-        words += ["--detector", job.detector]
-    if job.terms.hold is not None:
-        words += ["--hold", exactly(job.terms.hold)]
-    return shlex.join([*words, *job.target.arguments(), *where])
-
-
-def exactly(seconds: float) -> str:
-    """A duration as an option takes it, with nothing rounded."""
-    shown = show_duration(seconds)
-    return shown if units.duration(shown) == seconds else f"{seconds:.6f}".rstrip("0").rstrip(".") + "s"
-
-
 def remarks(done: Sequence[Done], baseline: Baseline | None) -> list[str]:
     """What is to be said of all runs together: of those that are known, of a baseline that is stale, of no proof."""
     lines = []
@@ -137,16 +89,15 @@ def summary(done: Sequence[Done], wall: float, baseline: Baseline | None = None)
     return f"{told} in {show_duration(round(wall, 1))}"
 
 
-def show(
-    console: Console, how: Conditions, done: Sequence[Done], out: Path, wall: float, where: Sequence[str] = ()
-) -> None:
-    """Print what came of all runs, which were made with the options ``where`` for clock and kernel."""
+def show(console: Console, how: Conditions, done: Sequence[Done], out: Path, wall: float) -> None:
+    """Print what came of all runs."""
     console.print(table(done, how.baseline))
     for one in done:
         if standing(one, how.baseline) in {"failed", "inconclusive"}:
-            _paragraph(console, story(one, where, how.baseline))
+            where = f"report:  {out / REPORT}#{anchor(one.job.label)}"
+            _paragraph(console, [*story(one, how.again, how.baseline), where])
     _paragraph(console, remarks(done, how.baseline))
-    _paragraph(console, [f"{summary(done, wall, how.baseline)}; results: {out / RESULTS}"])
+    _paragraph(console, [f"{summary(done, wall, how.baseline)}; results: {out / RESULTS}, report: {out / REPORT}"])
 
 
 def _paragraph(console: Console, lines: Sequence[str]) -> None:

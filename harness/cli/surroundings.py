@@ -15,6 +15,7 @@ from netns import capabilities
 from netns.errors import IsolationError, UnsupportedError
 from netns.guest import cache
 from netns.guest.cache import GuestKernel
+from netns.guest.registers import why_not_stock
 from netns.lab import kernel_has_discipline
 
 
@@ -52,8 +53,8 @@ class Surroundings:
 _BUILD = "build it once with: halfopen kernel build"
 #: Exit codes that nothing else has.
 _HAS, _LACKS = 10, 11
-#: On a real clock the distribution's own will do.
-_GET = "get one with: halfopen kernel fetch (or build)"
+#: On a real clock the distribution's own will do, where it runs.
+_GET = _BUILD if why_not_stock() else "get one with: halfopen kernel fetch (or build)"
 
 
 def beside_the_engine(clock: Clock, kernel: Kernel) -> Surroundings:

@@ -11,6 +11,7 @@ import typer
 from harness.cli import values
 from harness.errors import InputError
 from netns.guest import booting, cache
+from netns.guest.registers import why_not_stock
 from netns.units import Duration, Size
 
 
@@ -67,6 +68,6 @@ def require_kernel(*, virtual: bool = True) -> cache.GuestKernel:
     found = cache.best(virtual=virtual)
     if found is not None:
         return found
-    if virtual:
+    if virtual or why_not_stock():
         raise InputError("there is no guest kernel yet; build it once with: halfopen kernel build")
     raise InputError("there is no guest kernel yet; get one with: halfopen kernel fetch, or: halfopen kernel build")

@@ -20,6 +20,10 @@ from netns.units import show_duration
 _LINGERING = 0.25
 
 
+#: Where it strikes (harness.telling.struck).
+STRIKES = "link"
+
+
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which way nothing gets through."""
 

@@ -15,6 +15,8 @@ from harness.faults._scene import NoOptions, Scene
 from harness.timeline import Timeline
 from netns.units import show_duration
 
+#: Where it strikes (harness.telling.struck).
+STRIKES = "link"
 Options = NoOptions
 
 #: The shortest silence taken for one, seconds: many times the stream's own pauses.

@@ -16,6 +16,8 @@ from harness.timeline import Timeline
 
 Options = NoOptions
 NEEDS_POD = True
+#: Where it strikes (harness.telling.struck).
+STRIKES = "server"
 
 #: A server that does not get to its orders within this is starved already, seconds.
 _PATIENCE = 20.0

@@ -15,6 +15,8 @@ from harness.link_spec import LinkSpec
 from harness.timeline import Timeline
 from netns.host import Host
 
+#: Where it strikes (harness.telling.struck).
+STRIKES = "link"
 Options = LinkSpec
 
 

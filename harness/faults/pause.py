@@ -18,6 +18,8 @@ from harness.faults._scene import Scene
 from harness.timeline import Timeline
 
 NEEDS_CONTAINER = True
+#: Where it strikes (harness.telling.struck).
+STRIKES = "server"
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

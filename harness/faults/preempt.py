@@ -14,6 +14,8 @@ from harness.timeline import Timeline
 
 Options = NoOptions
 NEEDS_POD = True
+#: Where it strikes (harness.telling.struck).
+STRIKES = "server"
 
 #: Of the codes that RFC 6455 (section 7.4.2) leaves to applications; the pod's (harness.pod.server).
 PREEMPTED = 4001

@@ -13,6 +13,8 @@ from harness.faults import _dark
 from harness.faults._scene import NoOptions, Scene
 from harness.timeline import Timeline
 
+#: Where it strikes (harness.telling.struck).
+STRIKES = "link"
 Options = NoOptions
 
 

@@ -14,6 +14,7 @@ from harness import plugins
 from harness.errors import InputError
 from harness.pod import control, detectors
 from harness.pod.detectors._seam import Settings
+from harness.pod.holding import Hold
 from harness.pod.liveness.rule import DEFAULT_MIN_RATE
 from harness.pod.server import Pod, run
 from harness.pod.stream import SLICE_BYTES, SLICE_INTERVAL, Stream
@@ -81,6 +82,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--tls-cert", metavar="FILE", help="speak TLS, with this certificate and those above it (PEM)")
     parser.add_argument("--tls-key", metavar="FILE", help="its private key (PEM)")
+    parser.add_argument(
+        "--ping-interval", type=_quantity(units.duration), help="of the library's keepalive (default: 20s)"
+    )
+    parser.add_argument(
+        "--hold-watchdog", action="store_true", help="have it reap nobody until it is told to (needs --control)"
+    )
     parser.add_argument("--control", action="store_true", help="obey the words that come on stdin, one a line")
     return parser
 
@@ -105,14 +112,23 @@ def main() -> int:
     try:
         module = plugins.load(detectors, options.detector, "detector", ("create",))
         grace = grace_from_environment() if options.grace is None else options.grace
-        detector = module.create(Settings(grace, options.poll, options.reap, options.min_rate, options.outage))
+        hold = Hold()
+        detector = module.create(Settings(grace, options.poll, options.reap, options.min_rate, options.outage, hold))
     except InputError as error:
         parser.error(str(error))
     stream = Stream(options.slice_size, options.slice_interval, options.quiet_after, options.quiet_for)
-    pod = Pod(detector, stream=stream, seats=options.seats, session_limit=options.session_limit)
+    pod = Pod(
+        detector,
+        stream=stream,
+        seats=options.seats,
+        session_limit=options.session_limit,
+        ping_interval=options.ping_interval,
+    )
     context = _context(parser, options.tls_cert, options.tls_key)
     if options.control:
-        control.start()
+        control.start(hold)
+    if options.hold_watchdog:
+        hold.hold()
     try:
         run(pod, options.host, options.port, context)
     except OSError as error:

@@ -6,25 +6,31 @@ import ctypes
 import io
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from harness.pod.holding import Hold
 from harness.pod.log import log
 
 #: Seconds between two times that a thread asks for the lock, while it is held for long.
 _PATIENT = 1.0
 
 
-def start() -> None:
+def start(hold: Hold) -> None:
     """Obey what comes on standard input from now on, in a daemon thread, until it ends."""
+    deeds: dict[str, Callable[[int], None]] = {
+        "hold-gil": _hold_gil,
+        "hold-watchdog": lambda _: hold.hold(),
+        "release-watchdog": lambda _: hold.release(),
+    }
     words = io.FileIO(sys.stdin.fileno(), closefd=False)
-    threading.Thread(target=_obey, args=(words,), name="control", daemon=True).start()
+    threading.Thread(target=_obey, args=(words, deeds), name="control", daemon=True).start()
 
 
-def _obey(words: io.FileIO) -> None:
+def _obey(words: io.FileIO, deeds: Mapping[str, Callable[[int], None]]) -> None:
     # Unbuffered: what follows a word may be for the deed itself to read.
     while line := words.readline():
         word = line.decode(errors="replace").strip()
-        if deed := _DEEDS.get(word):
+        if deed := deeds.get(word):
             deed(words.fileno())
         elif word:
             log("unknown_order", word=word)
@@ -43,6 +49,3 @@ def _hold_gil(descriptor: int) -> None:
     ctypes.PyDLL(None).read(descriptor, ctypes.create_string_buffer(1), ctypes.c_size_t(1))
     sys.setswitchinterval(interval)
     log("gil_released")
-
-
-_DEEDS: dict[str, Callable[[int], None]] = {"hold-gil": _hold_gil}

@@ -42,11 +42,20 @@ class Pod:
     A client that comes with ``?preempt=1`` takes the oldest session's seat if none is free.
     """
 
-    def __init__(self, detector: Detector, *, stream: Stream, seats: int = 1, session_limit: float = math.inf) -> None:
-        """``session_limit``: the pod closes a session after so many seconds."""
+    def __init__(
+        self,
+        detector: Detector,
+        *,
+        stream: Stream,
+        seats: int = 1,
+        session_limit: float = math.inf,
+        ping_interval: float | None = None,
+    ) -> None:
+        """``session_limit``: the pod closes a session after so many seconds; ``ping_interval``: of its keepalive."""
         self._detector = detector
         self._stream = stream
         self._session_limit = session_limit
+        self._keepalive = _KEEPALIVE if ping_interval is None else {**_KEEPALIVE, "ping_interval": ping_interval}
         self._registry = Registry(seats)
         self._routes: dict[str, Callable[[], Any]] = {
             "/sessions": self._registry.describe,
@@ -58,7 +67,7 @@ class Pod:
 
     def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> Server:
         """Bind and return the server, ready for ``serve_forever()``; raises OSError if the port is taken."""
-        keepalive = _KEEPALIVE if _keepalive.there_is_one() else {}
+        keepalive = self._keepalive if _keepalive.there_is_one() else {}
         options = {**keepalive, **self._detector.serve_options()}
         # Health checks that hang up before asking anything are not worth a traceback.
         logging.getLogger("websockets.server").setLevel(logging.CRITICAL)

@@ -117,6 +117,10 @@ class PodTarget:
     """What the command line says of it beside its detector."""
     spec: PodSpec = field(default_factory=PodSpec)
     knobs: Knobs = _BY_ITSELF
+    held: bool = False
+    """Whether its watchdog is to reap nobody until it is told to go on (harness.pod.holding)."""
+    ping: float | None = None
+    """The interval of its keepalive, seconds; None: the incident's."""
     kind: str = "pod"
 
     def check(self) -> None:
@@ -172,7 +176,8 @@ class PodTarget:
         ):
             if value is not None:
                 words += [option, f"{value.seconds(grace=self.grace, poll=self.poll):.6f}s"]
-        return words
+        words += [] if self.ping is None else ["--ping-interval", f"{self.ping:.6f}s"]
+        return [*words, "--hold-watchdog"] if self.held else words
 
 
 def note_log_line(site: Site, line: str) -> None:

@@ -22,7 +22,21 @@ def sessions(answer: Any, spec: TargetSpec) -> list[Any]:
         raise NoListError(f"{where}: there is no {error.args[0]!r} in the answer") from None
     if not isinstance(found, list):
         raise NoListError(f"{where} is no JSON array but {type(found).__name__}")
+    if spec.sessions_field is not None and found and not any(_has(session, spec.sessions_field) for session in found):
+        raise NoListError(f"{where}: no session in it has the field {spec.sessions_field!r} (--sessions-field)")
     return found
+
+
+def _pointer(field: str) -> str:
+    return field if field.startswith("/") else f"/{field}"
+
+
+def _has(session: Any, field: str) -> bool:
+    try:
+        point(session, _pointer(field))
+    except LookupError:
+        return False
+    return True
 
 
 def point(value: Any, pointer: str) -> Any:
@@ -40,8 +54,7 @@ def lists(found: list[Any], field: str | None, caller: Caller) -> bool:
     """Whether a session of this client's is among them; ``field`` has its address, None: any session is its."""
     if field is None:
         return bool(found)
-    pointer = field if field.startswith("/") else f"/{field}"
-    return any(_is_of(session, pointer, caller) for session in found)
+    return any(_is_of(session, _pointer(field), caller) for session in found)
 
 
 def _is_of(session: Any, pointer: str, caller: Caller) -> bool:

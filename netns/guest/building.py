@@ -16,6 +16,7 @@ from netns.guest import cache, packages
 from netns.guest.cache import GuestKernel
 from netns.guest.livelocks import end_livelocks
 from netns.guest.packages import ask, run
+from netns.guest.registers import make_room
 from netns.guest.seeding import make_seedable
 
 #: Program -> the Debian package that brings it.
@@ -169,6 +170,7 @@ def build(tarball: Fetch, name: str, progress: Progress) -> GuestKernel:
         require_version(version)
         seeded = make_seedable(tree)
         end_livelocks(tree)
+        make_room(tree)
         make = ["make", "-C", str(tree), "ARCH=um", f"-j{os.cpu_count()}", *_REPRODUCIBLE]
         run([*make, "allnoconfig", f"KCONFIG_ALLCONFIG={cache.FRAGMENT}"], place, "configuring")
         require_options((tree / ".config").read_text(), version)

@@ -14,11 +14,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from netns.errors import GuestError
+from netns.guest.registers import why_not_stock
 
 #: The configuration on top of allnoconfig (kernel.config beside this file).
 FRAGMENT = Path(__file__).with_name("kernel.config")
 #: What changes the source.
-_CHANGES = tuple(Path(__file__).with_name(name) for name in ("seeding.py", "livelocks.py"))
+_CHANGES = tuple(Path(__file__).with_name(name) for name in ("seeding.py", "livelocks.py", "registers.py"))
 
 #: What a kernel's folder holds: the program, and where it has modules, those, as in /lib/modules/VERSION.
 PROGRAM = "linux"
@@ -79,11 +80,11 @@ def fetched() -> GuestKernel | None:
 
 
 def best(*, virtual: bool) -> GuestKernel | None:
-    """The kernel to boot for a virtual or a real clock, None if there is none.
+    """The kernel to boot for a virtual or a real clock, None if there is none that runs on this machine.
 
     For a real clock, too, the one that was built: it starts sooner and has what the lab needs built in.
     """
-    return newest() or (None if virtual else fetched())
+    return newest() or (None if virtual or why_not_stock() else fetched())
 
 
 def _newest(*, time_travel: bool) -> GuestKernel | None:

@@ -6,14 +6,16 @@ import dataclasses
 
 from harness import suites
 from harness.findings import find
-from harness.judge import Class, Terms, Verdict, Word
+from harness.judge import Class, Terms, Verdict, Word, judge
 from harness.runner import Done, Job
 from harness.target_spec import TargetSpec
 from harness.targets.command import CommandTarget
+from harness.targets.pod import PodTarget
 from harness.timeline import Timeline
-from tests.harness.lines import flowing, line
+from tests.harness.lines import event, flowing, line, progress, status, stuck
 
 SERVER = CommandTarget(TargetSpec(server="serve {host} {port}"))
+TERMS = Terms(30, 2)
 
 
 def done(
@@ -25,3 +27,24 @@ def done(
     timeline = line(flowing(0, 1)) if was else Timeline()
     found = dataclasses.replace(find(timeline, scenario))
     return Done(job, Verdict(word, why or f"because it {word}", klass, found), timeline, 1.5)
+
+
+def pod_job(name: str = "frozen", **changes: object) -> Job:
+    """A scenario to run against the pod without a watchdog."""
+    (scenario,) = suites.find([name])
+    made = Job(scenario, PodTarget("none", 30, 2), TERMS, seed=7, repeat=1, ready_within=30, detector="none")
+    return dataclasses.replace(made, **changes)  # type: ignore[arg-type]
+
+
+def missed() -> Done:
+    """The incident: a client frozen at 5 s that is still held at 83 s."""
+    timeline = line(
+        flowing(0, 5),
+        progress(0, 5, False),
+        event(5, "fault", "begun", step=0, fault="freeze"),
+        stuck(5, 83, outq=456_000),
+        status(1, listed=True),
+        status(83, listed=True),
+    )
+    job = pod_job()
+    return Done(job, judge(job.scenario, timeline, TERMS), timeline, 84.0)

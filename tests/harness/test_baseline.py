@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import baseline, results
+from harness import baseline, results, telling
 from harness.baseline import Baseline, Known, parse, read, render, renewed, standing
 from harness.calls import Call
 from harness.cli import screen
@@ -183,5 +183,5 @@ def test_the_end_of_a_call_says_what_is_known_fixed_and_unknown() -> None:
 
 @pytest.mark.parametrize(("klass", "was", "now"), [("true_reap", True, "true_reap"), ("missed", False, "none")])
 def test_a_failure_that_was_known_as_another_says_so(klass: Class, was: bool, now: str) -> None:
-    story = screen.story(done("failed", klass=klass, was=was), baseline=MISSED)
+    story = telling.story(done("failed", klass=klass, was=was), baseline=MISSED)
     assert f"    known is another failure (missed, ticket 123), and this is {now}" in story

@@ -69,7 +69,7 @@ def test_a_run_says_whose_it_is_and_what_there_is_to_say_of_a_miss_and_a_false_r
     assert (reaped["latency_from"], reaped["stacks"]) == ("stall", [])
     assert 39.0 <= reaped["latency_s"] <= 40.0
     assert killed["class"] == "false_reap"
-    assert killed["kernel_saw"] == (
+    assert killed["known_at_reap"] == (
         "2.0 MB acknowledged, at most 10s apart, none in the last 10s, 1 kB queued, "
         "last packet from the client 9s before"
     )

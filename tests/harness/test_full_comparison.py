@@ -14,6 +14,8 @@ pytestmark = [needs_guest, needs_nginx, needs_haproxy]
 
 Run = dict[str, Any]
 
+#: Bytes of the page that shows all of it.
+MOST_OF_A_REPORT = 3_000_000
 #: Deaths of which the server's kernel says nothing by itself: the connection stays ESTABLISHED.
 HIDDEN = {
     "acks_lost", "edge_holds", "edge_holds_haproxy", "edge_holds_silent", "frozen", "frozen_silent",
@@ -27,6 +29,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     out = tmp_path_factory.mktemp("comparison")
     ran = halfopen("compare", "--clock", "virtual", "--seed", "7", "--out", str(out))
     assert ran.code in (0, 3), ran
+    assert (out / "report.html").stat().st_size < MOST_OF_A_REPORT
     found: dict[str, Any] = json.loads((out / "compare.json").read_text())
     return found
 

@@ -81,6 +81,7 @@ def test_it_survives_the_way_into_a_guest(file: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("server = 'x'", "unknown key 'server'; it goes under [target]"),
         ("[target]\nserver = 'x'\npaths = '/'", "unknown key 'target.paths'; did you mean 'path'"),
         ("[target]\nserver = 7", "key 'target.server' takes text in quotes, got 7"),
         ("[target]\nserver = 'x'\nsend = 'hello'", "key 'target.send' takes a list, got 'hello'"),

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from harness.pod.holding import Hold
 from harness.pod.liveness.rule import DEFAULT_MIN_RATE
 from harness.pod.watchdog import Death, Reap
 
@@ -26,6 +27,8 @@ class Settings:
     """Bytes a second that a live client reads at least."""
     outage: float | None = None
     """The longest outage of the path that is always survived, seconds; None: as the detector has it."""
+    hold: Hold | None = None
+    """What may hold its verdicts back, where it can be held."""
 
 
 class Guarded(Protocol):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from harness.pod.detectors._seam import Guarded, Settings
+from harness.pod.holding import HeldStall
 from harness.pod.watchdog import Rule, Watchdog
 
 MakeRule = Callable[[Guarded, float], Rule]
@@ -18,6 +19,8 @@ class Watchdogs:
     def __init__(self, settings: Settings, make_rule: MakeRule) -> None:
         self._settings = settings
         self._make_rule = make_rule
+        if settings.hold is not None:
+            settings.hold.take()
 
     def serve_options(self) -> Mapping[str, Any]:
         """The pod's own."""
@@ -31,6 +34,10 @@ class Watchdogs:
             grace=self._settings.grace,
             poll=self._settings.poll,
             reap=self._settings.reap or "shutdown",
-            rule=lambda now: self._make_rule(session, now),
+            rule=lambda now: self._rule(session, now),
             name=f"watchdog-{session.id}",
         )
+
+    def _rule(self, session: Guarded, now: float) -> Rule:
+        rule, hold = self._make_rule(session, now), self._settings.hold
+        return rule if hold is None else HeldStall(rule, self._settings.grace, hold, session.id)

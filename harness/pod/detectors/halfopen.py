@@ -5,11 +5,13 @@ See :mod:`harness.pod.liveness`, which any sync server can use, and docs/detecto
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from harness.pod.detectors import _keepalive
 from harness.pod.detectors._seam import Guarded, Settings
+from harness.pod.holding import HeldLooks
 from harness.pod.liveness import Watch, Watcher
 
 
@@ -24,6 +26,9 @@ class Halfopen:
             outage=settings.outage,
             reap=settings.reap or "reset",
         )
+        self._hold = settings.hold
+        if self._hold is not None:
+            self._hold.take()
 
     def serve_options(self) -> Mapping[str, Any]:
         """No keepalive of the library's beside it.
@@ -35,7 +40,10 @@ class Halfopen:
 
     def guard(self, session: Guarded) -> Watch:
         """Watch the session's socket."""
-        return self._watcher.watch(session.sock, session.declare_dead, ask=session.ask)
+        watch = self._watcher.watch(session.sock, session.declare_dead, ask=session.ask)
+        if self._hold is not None:
+            watch.rule = HeldLooks(self._watcher.terms, time.monotonic(), self._hold, session.id)
+        return watch
 
 
 def create(settings: Settings) -> Halfopen:

@@ -93,6 +93,14 @@ def test_every_run_has_its_timeline(table: dict[str, Any], out: Path) -> None:
 
 
 @needs_guest
+def test_its_report_is_made_of_its_files_alone(out: Path, ran: Ran) -> None:
+    assert f"report: {out / 'report.html'}" in ran.out.splitlines()[-1]
+    first = (out / "report.html").read_bytes()
+    assert halfopen("report", str(out)).code == 0
+    assert (out / "report.html").read_bytes() == first
+
+
+@needs_guest
 def test_it_prints_the_cells_and_a_legend_for_pipes(ran: Ran) -> None:
     (late,) = [line for line in ran.out.splitlines() if line.startswith("late ") and "!" in line]
     assert late.split() == ["late", "k", "k", "c", "12!", "k"]

@@ -66,7 +66,8 @@ def test_without_any_part_of_it_it_gets_none(left_out: str, said: str, tmp_path:
 
 def test_a_list_that_does_not_show_the_session_fails(tmp_path: Path) -> None:
     run = ran(tmp_path, sessions_field='"/peer/name"')
-    assert (run["verdict"], run["why"]) == ("failed", "the server's own list never showed the session")
+    why = "GET /api at '/data/sessions': no session in it has the field '/peer/name' (--sessions-field)"
+    assert (run["verdict"], run["why"]) == ("failed", why)
 
 
 def test_by_tls_with_an_authority_of_its_own(tmp_path: Path) -> None:

@@ -40,6 +40,15 @@ def test_what_is_no_list_is_told_with_what_it_is(pointer: str, said: str) -> Non
     assert str(refused.value) == said
 
 
+def test_a_field_that_no_session_has_is_told() -> None:
+    spec = TargetSpec(server="x", sessions="/s", sessions_field="remote")
+    with pytest.raises(NoListError) as refused:
+        session_list.sessions([{"peer": 1}], spec)
+    assert str(refused.value) == "GET /s: no session in it has the field 'remote' (--sessions-field)"
+    assert session_list.sessions([], spec) == []
+    assert session_list.sessions([{"peer": 1}, {"remote": 2}], spec) == [{"peer": 1}, {"remote": 2}]
+
+
 def test_without_a_field_any_session_is_the_clients() -> None:
     assert session_list.lists([{}], None, ME)
     assert not session_list.lists([], None, ME)

@@ -90,13 +90,22 @@ def test_what_a_killed_build_left_is_taken_away_by_the_next() -> None:
         assert not left.exists()
 
 
-def test_one_without_time_travel_is_for_the_real_clock_only() -> None:
+def test_one_without_time_travel_is_for_the_real_clock_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "why_not_stock", lambda: None)
     fetched = keep("user-mode-linux 6.9", "6.9.1", time_travel=False)
     assert cache.newest() is None
     assert cache.best(virtual=True) is None
     assert cache.best(virtual=False) == cache.fetched() == fetched
     assert cache.find("user-mode-linux 6.9", time_travel=False) == fetched
     assert cache.find("user-mode-linux 6.9") is None
+
+
+def test_one_that_does_not_run_on_this_processor_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    keep("user-mode-linux 6.9", "6.9.1", time_travel=False)
+    monkeypatch.setattr(cache, "why_not_stock", lambda: "it has amx_tile")
+    assert cache.best(virtual=False) is None
+    built = keep("a", "6.1.1")
+    assert cache.best(virtual=False) == built
 
 
 def test_the_built_one_is_best_for_both_clocks() -> None:

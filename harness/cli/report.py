@@ -1,0 +1,20 @@
+"""``halfopen report``: makes report.html again, of the results and timelines in a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.report import folder
+
+
+def report(
+    out: Annotated[
+        Path, typer.Argument(metavar="DIR", help="What 'halfopen run' or 'halfopen compare' wrote (its --out).")
+    ] = Path("out"),
+) -> int:
+    """Write DIR/report.html anew: one page that opens anywhere, with the timeline of each run drawn."""
+    typer.echo(folder.write_again(out))
+    return 0

@@ -1,0 +1,233 @@
+"""``halfopen repro``: runs a scenario to the moment at which the session wedges, and holds it there to be looked at."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import shlex
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from harness import calls, results, telling
+from harness.calls import DEFAULT_DETECTOR, Call
+from harness.cli import screen, surroundings
+from harness.cli.console import console as make_console
+from harness.cli.exits import explained, isolated
+from harness.cli.options import (
+    Grace,
+    KernelOption,
+    MinRate,
+    Outage,
+    Poll,
+    Ready,
+    ReapOption,
+    Seed,
+    knobs,
+    seed_or_random,
+)
+from harness.cli.surroundings import Clock, Kernel, Surroundings
+from harness.cli.target_options import (
+    EdgeOption,
+    Environment,
+    Headers,
+    Image,
+    ImageCommand,
+    Port,
+    Send,
+    Server,
+    Sessions,
+    SessionsField,
+    SessionsPointer,
+    Subprotocols,
+    TargetFile,
+    Tls,
+    UrlPath,
+    described,
+)
+from harness.cli.values import positive_duration
+from harness.engine.keeping import keeping
+from harness.errors import InputError
+from harness.repro import real, terminal, virtual
+from harness.repro.fronts import Wishes
+from harness.repro.line import Hello, Part
+from harness.repro.opening import held
+from harness.repro.virtual import VirtualHold
+from harness.runner import Job
+from harness.targets.pod import PodTarget
+from netns.errors import UnsupportedError
+from netns.guest import booting
+from netns.units import Duration, show_duration
+
+#: After the first stall of any scenario that ships: then the ping waits for the lock, and not for its pong.
+_PING = "10s"
+#: A guest that has nothing to show after so many real seconds, and a server's time to begin, is given up.
+_WALL_BEYOND = 60.0
+
+Name = Annotated[str, typer.Argument(metavar="[NAME]", help="Scenario, or .toml file.")]
+_Clock = Annotated[
+    Clock,
+    typer.Option(
+        envvar="HALFOPEN_CLOCK",
+        help="On the virtual one time stands still while it is held (auto: real, where that is possible).",
+    ),
+]
+
+
+def repro(
+    name: Name = "frozen",
+    server: Server = None,
+    image: Image = None,
+    command: ImageCommand = None,
+    env: Environment = None,
+    port: Port = None,
+    target: TargetFile = None,
+    path: UrlPath = None,
+    subprotocol: Subprotocols = None,
+    header: Headers = None,
+    send: Send = None,
+    sessions: Sessions = None,
+    sessions_pointer: SessionsPointer = None,
+    sessions_field: SessionsField = None,
+    tls: Tls = None,
+    edge: EdgeOption = None,
+    detector: Annotated[
+        str | None, typer.Option(metavar="NAME", help=f"The pod's detector, held (default: {DEFAULT_DETECTOR}).")
+    ] = None,
+    reap: ReapOption = None,
+    min_rate: MinRate = None,
+    outage: Outage = None,
+    grace: Grace = "30s",  # type: ignore[assignment]
+    poll: Poll = "2s",  # type: ignore[assignment]
+    ping: Annotated[
+        Duration,
+        typer.Option(parser=positive_duration, metavar="DURATION", help="The interval of the pod's keepalive."),
+    ] = _PING,  # type: ignore[assignment]
+    ready: Ready = "30s",  # type: ignore[assignment]
+    pcap: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Capture the server's packets from the first (pcapng).")
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="Print it once it is held, and end.")] = False,
+    hold_for: Annotated[
+        Duration | None,
+        typer.Option("--for", parser=positive_duration, metavar="DURATION", help="Hold it so long, and end."),
+    ] = None,
+    keys: Annotated[str, typer.Option(metavar="KEYS", help="Press these keys, one a second, once it is held.")] = "",
+    seed: Seed = None,
+    clock: _Clock = Clock.AUTO,
+    kernel: KernelOption = Kernel.AUTO,
+) -> int:
+    """Run a scenario to the moment the session wedges and hold it there: counters, stacks, locks, and keys to go on."""
+    call = Call(
+        seed=seed_or_random(seed),
+        grace=float(grace),
+        poll=float(poll),
+        names=[name],
+        target=described(
+            target,
+            header,
+            env,
+            server=server,
+            image=image,
+            command=command,
+            port=port,
+            path=path,
+            subprotocols=subprotocol,
+            send=send,
+            sessions=sessions,
+            sessions_pointer=sessions_pointer,
+            sessions_field=sessions_field,
+            tls=tls,
+            edge=edge,
+        ),
+        detectors=[] if detector is None else [detector],
+        knobs=knobs(reap, min_rate, outage),
+        ready=float(ready),
+    )
+    where, call = _where(call, clock, kernel)
+    job = held(_only(calls.jobs(call), name), float(ping))
+    if pcap is not None:
+        _require_writable(pcap)
+    console = make_console()
+    wishes = Wishes(once, None if hold_for is None else float(hold_for), keys)
+    again = _again(job, where, [] if ping == positive_duration(_PING) else ["--ping", telling.exactly(float(ping))])
+    title = f"{job.scenario.called} against {_target(job)}"
+    spare = Path(f"{job.scenario.name}.pcapng")
+    on_screen = not once and console.is_terminal and sys.stdin.isatty()
+    # Put back from here: whatever ends the one that changes the terminal, it does not end us.
+    with terminal.kept(sys.stdin.fileno()) if on_screen else contextlib.nullcontext():
+        if where.kernel is not None:
+            limit = _WALL_BEYOND + job.ready_within
+            part = Part(call, title, float(ping), again, None if pcap is None else str(pcap), str(spare))
+            greet = partial(_header, call, job, where)
+            in_guest = VirtualHold(part, where.kernel, greet, wishes, on_screen, limit)
+            return booting.in_private(lambda place: explained(lambda: virtual.carry_out(in_guest, console, place)))
+        console.print(_header(call, job, where), soft_wrap=True)
+        hold = real.Hold(job, title, wishes, again, pcap, spare, on_screen)
+        with keeping() if call.target.image is not None else contextlib.nullcontext():
+            return isolated(lambda: real.carry_out(hold, console))
+
+
+def _where(call: Call, clock: Clock, kernel: Kernel) -> tuple[Surroundings, Call]:
+    """The surroundings, real unless another clock is asked for or needed; raises InputError, UnsupportedError."""
+    if call.target.image is not None:
+        where = surroundings.beside_the_engine(clock, kernel)
+        return where, msgspec.structs.replace(call, lacks_netem=not surroundings.host_has_netem())
+    if kernel is Kernel.GUEST and clock is not Clock.VIRTUAL:
+        raise InputError("--kernel guest holds a session on the virtual clock only: add --clock virtual")
+    scenarios = [job.scenario for job in calls.jobs(call)]
+    lacking = None if clock is Clock.VIRTUAL else surroundings.what_the_host_lacks(scenarios)
+    if clock is Clock.VIRTUAL or (clock is Clock.AUTO and lacking is not None and kernel is not Kernel.HOST):
+        where = surroundings.choose(Clock.VIRTUAL, kernel, scenarios)
+        return dataclasses.replace(where, why=lacking), call
+    if lacking is not None:
+        raise UnsupportedError(f"{lacking}; a guest kernel will do, on the virtual clock (--clock virtual)")
+    return Surroundings("real", None), call
+
+
+def _only(jobs: list[Job], name: str) -> Job:
+    """The one that is meant; raises InputError where several are."""
+    if len(jobs) > 1:
+        names = ", ".join(job.scenario.called for job in jobs[:3])
+        raise InputError(f"repro holds one scenario, and {name!r} names {len(jobs)} ({names} ...); name one of them")
+    return jobs[0]
+
+
+def _require_writable(file: Path) -> None:
+    """Raises InputError for a file that a capture could not be written to."""
+    is_new = not file.exists()
+    try:
+        with file.open("ab"):
+            pass
+        if is_new:
+            file.unlink()
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise InputError(f"--pcap {str(file)!r} cannot be written: {why}; name another file") from None
+
+
+def _target(job: Job) -> str:
+    told = job.target.describe()
+    if isinstance(job.target, PodTarget):
+        return f"the pod ({job.detector})"
+    return told.get("command") or told.get("image") or told["kind"]
+
+
+def _header(call: Call, job: Job, where: Surroundings, hello: Hello | None = None) -> str:
+    how = results.conditions(call, [job], where.clock)
+    if hello is not None:
+        how = dataclasses.replace(how, kernel=hello.kernel, congestion_control=hello.congestion_control)
+    lines = [screen.header(how, where.why)]
+    if isinstance(job.target, PodTarget) and job.target.ping is not None:
+        watchdog = "has no watchdog" if job.detector == "none" else "has its watchdog held"
+        lines.append(f"the pod {watchdog}, and its keepalive pings every {show_duration(job.target.ping)}")
+    return "\n".join(lines)
+
+
+def _again(job: Job, where: Surroundings, more: list[str]) -> str:
+    words = shlex.split(telling.again(job, where.options))
+    return shlex.join([words[0], "repro", *words[2:], *more])

@@ -1,0 +1,131 @@
+"""What is drawn of a run: its curves, and what is marked on them. Pure."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.report import thinning
+from harness.timeline import Event, Sample, Timeline
+
+#: The kernel's names of what is drawn (netns.tcp_info); what goes by steps, of which each is kept.
+_CURVES = ("outq", "bytes_acked", "snd_wnd", "total_retrans", "probes")
+_STEPS = frozenset({"probes"})
+#: What the kernel goes on telling of a socket that it has closed is no longer so (SIOCOUTQ stays as it was).
+_CLOSED = "CLOSE"
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One quantity of one socket: ``values`` at ``times``, which are whole milliseconds since the session's start."""
+
+    name: str
+    front: bool
+    """Whether it is of the proxy's socket towards the client, and not of the server's."""
+    times: tuple[int, ...]
+    values: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A fault in force, in seconds since the session's start."""
+
+    name: str
+    begun: float
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A moment that is marked: seconds since the session's start."""
+
+    kind: str
+    """``fault``, ``onset``, ``grace``, ``deadline``, ``reaped``, ``closed``."""
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """All that is drawn of one run."""
+
+    curves: tuple[Curve, ...]
+    bands: tuple[Band, ...]
+    marks: tuple[Mark, ...]
+    until: float
+    """Where the time axis ends."""
+
+
+def picture(run: Mapping[str, Any], timeline: Timeline, grace: float, columns: int) -> Picture:
+    """What is drawn of a run, as fine as so many columns of pixels can show."""
+    until = max((item[-1].t for item in (timeline.samples, timeline.events, timeline.front) if item), default=0.0)
+    marks = tuple(moments(run, grace, timeline))
+    until = max([until, *(mark.at for mark in marks)])
+    width = max(until, 1e-3) / columns
+    return Picture(
+        curves=(*_curves(timeline.samples, False, width), *_curves(timeline.front, True, width)),
+        bands=tuple(_bands(timeline, until)),
+        marks=marks,
+        until=until,
+    )
+
+
+def moments(run: Mapping[str, Any], grace: float, timeline: Timeline | None = None) -> Iterator[Mark]:
+    """The moments of a run, in order; without its timeline those that its results tell."""
+    onset = run.get("onset_s")
+    found = {
+        "fault": run.get("fault_at_s"),
+        "onset": onset,
+        "grace": None if onset is None else onset + grace,
+        "deadline": run.get("deadline_s"),
+        "reaped": run.get("reaped_at_s"),
+        "closed": _closed_at(run, timeline),
+    }
+    there = [Mark(kind, float(at)) for kind, at in found.items() if at is not None]
+    yield from sorted(there, key=lambda mark: mark.at)
+
+
+def _closed_at(run: Mapping[str, Any], timeline: Timeline | None) -> float | None:
+    """When a session that ended by itself began to be closed, by whichever side."""
+    if timeline is None or run.get("outcome") != "closed":
+        return None
+    told = [timeline.first("client", "closing"), timeline.first("client", "close_received")]
+    return min((event.t for event in told if event is not None), default=None)
+
+
+def _bands(timeline: Timeline, until: float) -> Iterator[Band]:
+    undone = {event.data.get("step"): event.t for event in timeline.of("fault", "undone")}
+    for event in timeline.of("fault", "begun"):
+        yield Band(_name(event), event.t, undone.get(event.data.get("step"), until))
+
+
+def _name(event: Event) -> str:
+    return str(event.data.get("fault", "fault"))
+
+
+def _curves(samples: Sequence[Sample], front: bool, width: float) -> Iterator[Curve]:
+    open_still = _while_open(samples)
+    times = [round(sample.t * 1000) for sample in open_still]
+    for name in _CURVES:
+        values = _values(open_still, name)
+        if values is not None:
+            places = _places(name, times, values, width)
+            yield Curve(name, front, tuple(times[n] for n in places), tuple(values[n] for n in places))
+
+
+def _places(name: str, times: Sequence[int], values: Sequence[int], width: float) -> list[int]:
+    return thinning.changes(values) if name in _STEPS else thinning.kept(times, values, width * 1000)
+
+
+def _while_open(samples: Sequence[Sample]) -> Sequence[Sample]:
+    """The samples until the socket was closed for good, after which its numbers are no news."""
+    return [sample for sample in samples if sample.state != _CLOSED or sample.orphan]
+
+
+def _values(samples: Sequence[Sample], name: str) -> list[int] | None:
+    """One quantity of all samples; None where the kernel does not tell it."""
+    get: Callable[[Sample], int | None] = operator.attrgetter(name)
+    found = [get(sample) for sample in samples]
+    values = [value for value in found if value is not None]
+    return values if values and len(values) == len(found) else None

@@ -1,0 +1,172 @@
+"""What is said of each run of a report: the words of results.json, as the page sets them. Pure.
+
+Each key of a run may be missing, as results of an older version lack some; then it is not spoken of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.report import curves
+from harness.report.anchors import anchor
+from netns.units import show_bytes, show_duration
+
+Run = Mapping[str, Any]
+
+#: Verdicts in the order of their urgency, each with its mark and its words, as in the terminal.
+STANDINGS: dict[str, tuple[str, str]] = {
+    "failed": ("✗", "failed"),
+    "inconclusive": ("?", "inconclusive"),
+    "known": ("✗", "known failure"),
+    "passed": ("✓", "passed"),
+}
+_MOMENTS = {
+    "fault": "fault began",
+    "onset": "stall since",
+    "grace": "grace over",
+    "deadline": "deadline",
+    "reaped": "reaped",
+    "closed": "closed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """A host, or the link between two: what is written on it, and the faults that struck there."""
+
+    is_link: bool
+    text: str
+    struck: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One run, in words."""
+
+    label: str
+    anchor: str
+    standing: str
+    mark: str
+    word: str
+    scenario: str
+    suite: str
+    contender: str
+    client: str
+    session: str
+    reason: str
+    detected: str
+    stuck: str
+    why: str
+    title: str
+    story: str
+    behaviour: str
+    hops: tuple[Hop, ...]
+    deeds: tuple[str, ...]
+    kernel_saw: tuple[str, ...]
+    expectation: str
+    again: str
+    moments: tuple[str, ...]
+    searched: str
+    """What a filter looks through."""
+
+
+def entry(run: Run, grace: float, faults: Sequence[str]) -> Entry:
+    """One run of runs_of in words; ``faults``: the names of those that its timeline shows."""
+    found = standing(run)
+    mark, word = STANDINGS[found]
+    label, reason = str(run["label"]), _reason(run)
+    contender = contender_of(run)
+    return Entry(
+        label=label,
+        anchor=anchor(label),
+        standing=found,
+        mark=mark,
+        word=word,
+        scenario=str(run["scenario"]),
+        suite=str(run.get("suite") or ""),
+        contender=contender,
+        client=str(run.get("truth") or ""),
+        session=str(run.get("outcome") or "none"),
+        reason=reason,
+        detected=_seconds(run.get("detection_s")),
+        stuck=show_bytes(run["stuck_bytes"]) if run.get("stuck_bytes") else "",
+        why=str(run.get("why") or ""),
+        title=str(run.get("title") or ""),
+        story=str(run.get("story") or ""),
+        behaviour=str(run.get("client") or ""),
+        hops=tuple(hops(run, faults)),
+        deeds=_sentences(run.get("deeds")),
+        kernel_saw=_sentences(run.get("kernel_saw")),
+        expectation=str(run.get("expectation") or run.get("expected") or ""),
+        again=str(run.get("again") or ""),
+        moments=tuple(f"{_MOMENTS[one.kind]} at {show_duration(one.at)}" for one in curves.moments(run, grace)),
+        searched=" ".join([label, word, str(run.get("outcome") or "none"), reason, *faults]).lower(),
+    )
+
+
+def standing(run: Run) -> str:
+    """The verdict, or that it is known."""
+    return "known" if run.get("known") else str(run["verdict"])
+
+
+def runs_of(table: Mapping[str, Any]) -> list[Run]:
+    """The runs of results.json, compare.json or field.json, each with a label unlike any other of its call."""
+    return [run if run.get("label") else {**run, "label": _label(run, is_comparison(table))} for run in table["runs"]]
+
+
+def is_comparison(table: Mapping[str, Any]) -> bool:
+    """Whether the same scenarios were run with several detectors, or servers."""
+    return "detectors" in table or "targets" in table
+
+
+def _label(run: Run, among_others: bool) -> str:
+    again = f"-{run['repeat']}" if run.get("repeat", 1) != 1 else ""
+    contender = f"{contender_of(run)}/" if among_others else ""
+    return f"{contender}{run['scenario']}{again}"
+
+
+def contender_of(run: Run) -> str:
+    """The detector or the server that is compared with others, as far as the run tells."""
+    target = run.get("target")
+    return str((target if isinstance(target, str) else run.get("detector")) or "")
+
+
+def hops(run: Run, faults: Sequence[str]) -> list[Hop]:
+    """The way from the client to the server, with where each fault struck."""
+    way = [_hop(one) for one in run.get("topology") or ({"host": "client"}, {"link": ""}, {"host": "server"})]
+    for fault in dict.fromkeys(faults):
+        place = _place(run.get("struck", {}).get(fault, "client"), way)
+        hop = way[place]
+        way[place] = Hop(hop.is_link, hop.text, (*hop.struck, fault))
+    return way
+
+
+def _hop(one: Mapping[str, Any]) -> Hop:
+    if "host" in one:
+        return Hop(False, str(one["host"]))
+    text = str(one.get("link") or "")
+    return Hop(True, "" if text == "unimpaired" else text)
+
+
+def _place(where: str, way: Sequence[Hop]) -> int:
+    """Which hop it is: the client's host, its link, or the server."""
+    if where == "server":
+        return len(way) - 1
+    return next((place for place, hop in enumerate(way) if hop.is_link), 0) if where == "link" else 0
+
+
+def _reason(run: Run) -> str:
+    return str(run["reason"]) if run.get("reason") and run.get("outcome") != "kept" else ""
+
+
+def _seconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds:.1f}s"
+
+
+def _sentences(told: object) -> tuple[str, ...]:
+    """What is told, one sentence or several."""
+    if not told:
+        return ()
+    return (told,) if isinstance(told, str) else tuple(map(str, told)) if isinstance(told, Sequence) else (str(told),)

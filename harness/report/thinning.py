@@ -1,0 +1,50 @@
+"""Leaves of a curve the points that its drawing needs: what a column of pixels can show, and no more. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+
+def kept(times: Sequence[float], values: Sequence[float], width: float) -> list[int]:
+    """Which points to keep, by their places: those that change what is seen in columns of ``width``.
+
+    Of each column stay its ends, and the first and the last of its lowest points and of its highest; then goes what
+    stands between two of the same value. A line through what is left has in each column the same lowest and highest
+    value as before: no peak is lost, and no moment at which something stood at zero.
+    """
+    places = [place for column in _columns(times, width) for place in _marked(values, *column)]
+    return [
+        place
+        for nth, place in enumerate(places)
+        if not _stands_still([values[n] for n in places[max(0, nth - 1) : nth + 2]])
+    ]
+
+
+def changes(values: Sequence[float]) -> list[int]:
+    """Which points to keep of what goes by steps: each at which it changes, and the one before."""
+    return [place for place in range(len(values)) if not _stands_still(values[max(0, place - 1) : place + 2])]
+
+
+def _columns(times: Sequence[float], width: float) -> Iterator[tuple[int, int]]:
+    """The first place of each column, and the one after its last."""
+    first = 0
+    for place in range(1, len(times)):
+        if int(times[place] // width) != int(times[first] // width):
+            yield first, place
+            first = place
+    if times:
+        yield first, len(times)
+
+
+def _marked(values: Sequence[float], first: int, after: int) -> list[int]:
+    column = values[first:after]
+    backward = column[::-1]
+    found = {first, after - 1}
+    for extreme in (min(column), max(column)):
+        found |= {first + column.index(extreme), after - 1 - backward.index(extreme)}
+    return sorted(found)
+
+
+def _stands_still(around: Sequence[float]) -> bool:
+    """Whether a point and both its neighbours have the same value."""
+    return len(around) == 3 and around[0] == around[1] == around[2]

@@ -1,0 +1,150 @@
+"""The kernel's counters of a session over the last minute: which there are, what each means, how they moved. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from harness.timeline import Sample
+
+#: So many seconds are remembered, and shown.
+REMEMBERED = 60
+_BLOCKS = "▁▂▃▄▅▆▇█"
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """One of the kernel's, by the kernel's name."""
+
+    name: str
+    meaning: str
+    show: Callable[[int], str] = str
+    adds_up: bool = False
+    """Whether it only ever grows: then what it grew by in each second tells more than how far it is."""
+
+
+def _milliseconds(value: int) -> str:
+    return f"{value} ms"
+
+
+def _from_microseconds(value: int) -> str:
+    return f"{value // 1000} ms"
+
+
+#: The most telling first, since not every terminal has room for all.
+COUNTERS = (
+    Counter("outq", "bytes queued, not acknowledged"),
+    Counter("bytes_acked", "acknowledged in all; per second", adds_up=True),
+    Counter("snd_wnd", "the client's window; 0 is closed"),
+    Counter("last_ack_recv", "since its kernel last answered", _milliseconds),
+    Counter("backoff", "doublings of the probe's timer"),
+    Counter("probes", "probes without an answer"),
+    Counter("notsent", "of the queue, never sent"),
+    Counter("unacked", "packets sent, not acknowledged"),
+    Counter("retransmits", "timeouts in a row"),
+    Counter("total_retrans", "packets sent again; per second", adds_up=True),
+    Counter("rto", "retransmission timeout", _from_microseconds),
+    Counter("rwnd_limited", "held back by the window; per s", _from_microseconds, adds_up=True),
+    Counter("rqueue", "received, not read by the server"),
+)
+
+STATES = {
+    "ESTABLISHED": "open both ways",
+    "CLOSE_WAIT": "the client closed its side",
+    "FIN_WAIT1": "the server closed; its FIN waits behind the queue",
+    "FIN_WAIT2": "the server closed, the client not yet",
+    "LAST_ACK": "both closed; the last FIN is not acknowledged",
+    "CLOSING": "both closed at once",
+    "TIME_WAIT": "over, and remembered for a minute",
+    "CLOSE": "gone",
+}
+
+
+class History:
+    """What became of the counters, second by second."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[str, deque[tuple[int, int]]] = {
+            counter.name: deque(maxlen=REMEMBERED + 1) for counter in COUNTERS
+        }
+        self.last: Sample | None = None
+        """The newest sample."""
+        self.still_since: float | None = None
+        """Since when bytes are queued and none was acknowledged; None while bytes move, or none are queued."""
+        self.most_queued = 0
+        """The most bytes that were ever queued."""
+
+    def feed(self, samples: Iterable[Sample]) -> None:
+        """Take in samples, each later than the one before."""
+        for sample in samples:
+            self._judge(sample)
+            self.last = sample
+            for counter in COUNTERS:
+                value = getattr(sample, counter.name)
+                if value is not None:
+                    self._keep(self._seconds[counter.name], int(sample.t), value)
+
+    def _keep(self, kept: deque[tuple[int, int]], second: int, value: int) -> None:
+        if kept and kept[-1][0] == second:
+            kept.pop()
+        kept.append((second, value))
+
+    def _judge(self, sample: Sample) -> None:
+        self.most_queued = max(self.most_queued, sample.outq)
+        if not sample.outq:
+            self.still_since = None
+        elif self.last is None or sample.bytes_acked != self.last.bytes_acked:
+            # When the acknowledgement came the kernel says (harness.evidence).
+            arrived = sample.t - sample.last_ack_recv / 1000
+            self.still_since = arrived if self.last is None else max(arrived, self.last.t)
+        elif self.still_since is None:
+            self.still_since = sample.t
+
+    def series(self, now: float) -> dict[str, list[int | None]]:
+        """For each counter its values in the last minute's seconds, the newest last; None where nothing was seen."""
+        return {counter.name: self._one(counter, int(now)) for counter in COUNTERS}
+
+    def _one(self, counter: Counter, now: int) -> list[int | None]:
+        seen = dict(self._seconds[counter.name])
+        values = [seen.get(second) for second in range(now - REMEMBERED, now + 1)]
+        return _grown(values) if counter.adds_up else values[1:]
+
+
+def _grown(values: Sequence[int | None]) -> list[int | None]:
+    """By how much each is more than the last known before it; one less than there are values."""
+    grown: list[int | None] = []
+    last = values[0]
+    for value in values[1:]:
+        # The first that is known has grown from nothing that is.
+        grown.append(None if value is None else 0 if last is None else value - last)
+        last = last if value is None else value
+    return grown
+
+
+def sparkline(values: Sequence[int | None], width: int) -> str:
+    """The values as blocks, from 0 up to the largest, each the largest of its share; blank where none is known."""
+    values = _known(values, width)
+    shares = [_share(values, number, width) for number in range(width)]
+    most = max((share for share in shares if share is not None), default=0)
+    return "".join(" " if share is None else _block(share, most) for share in shares)
+
+
+def _known(values: Sequence[int | None], least: int) -> Sequence[int | None]:
+    """Without the seconds before the first that is known, but ``least`` of them: what is young is drawn wider."""
+    first = next((number for number, value in enumerate(values) if value is not None), len(values))
+    return values[max(0, min(first, len(values) - least)) :]
+
+
+def _share(values: Sequence[int | None], number: int, width: int) -> int | None:
+    first = number * len(values) // width
+    until = max(first + 1, (number + 1) * len(values) // width)
+    return max((value for value in values[first:until] if value is not None), default=None)
+
+
+def _block(value: int, most: int) -> str:
+    """The lowest is for nothing at all, and for nothing else."""
+    if value <= 0 or not most:
+        return _BLOCKS[0]
+    return _BLOCKS[max(1, min(len(_BLOCKS) - 1, math.ceil(value / most * (len(_BLOCKS) - 1))))]

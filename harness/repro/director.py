@@ -1,0 +1,274 @@
+"""Plays a scenario until the session wedges, holds it there, and does what the keys ask for."""
+
+from __future__ import annotations
+
+import heapq
+import math
+import time
+from collections.abc import Callable
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+from harness.errors import FaultError
+from harness.expressions import Expression
+from harness.journal import Journal
+from harness.repro import taking, wedge, words
+from harness.repro.counters import History
+from harness.repro.in_force import Faults
+from harness.repro.look import Deed, Look, Stacks
+from harness.repro.record import Record
+from harness.repro.tap import Tap
+from harness.runner import Job
+from harness.scenario import Step
+from harness.session import Session
+from harness.targets.pod import PodTarget
+from harness.timeline import Timeline
+
+#: While no thread is seen to wait for another, the stacks are taken again so often, and for so long, seconds: a
+#: keepalive only waits for a lock once its ping is due.
+_STACKS_AGAIN, _STACKS_UNTIL = 1.0, 30.0
+#: What stands still for less is no stall, seconds.
+_STILL = 0.5
+#: What a keepalive takes from when its ping is due until it waits, seconds.
+_UNDER_WAY = 0.2
+
+
+#: What is to be done when: a moment of the monotonic clock, the step it belongs to, and the deed.
+_Due = tuple[float, int, Callable[[], None]]
+
+
+class Director:
+    """Directs one session. Use it as a context manager: leaving it undoes the faults that are in force."""
+
+    def __init__(self, title: str, session: Session, job: Job, journal: Journal, tap: Tap) -> None:
+        self._title, self._session, self._journal, self._tap = title, session, journal, tap
+        self._scenario, self._terms, self._detector = job.scenario, job.terms, job.detector
+        self._ping = job.target.ping if isinstance(job.target, PodTarget) else None
+        self._record = Record(journal)
+        self._history = History()
+        self._faults = Faults(session.scene, journal, len(self._scenario.steps))
+        self._agenda: list[_Due] = [
+            (journal.start + self._seconds(step.at), number, partial(self._begin, step, number))
+            for number, step in enumerate(self._scenario.steps)
+        ]
+        heapq.heapify(self._agenda)
+        self._deeds: list[Deed] = []
+        self._stacks: Stacks | None = None
+        self._books = ""
+        self.held: str | None = None
+        """Why it is held; None: not yet."""
+        self.held_at = 0.0
+        """Since when, seconds since the session's start."""
+
+    def __enter__(self) -> Self:
+        self._tell(f"session open: {self._scenario.title}, client {self._scenario.client.behaviour}")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # What follows is ours and proves nothing.
+        self._session.recorder.stop()
+        self._journal.seal()
+        self._faults.__exit__(kind, error, trace)
+
+    @property
+    def now(self) -> float:
+        """Seconds since the session's start."""
+        return time.monotonic() - self._journal.start
+
+    @property
+    def held_since(self) -> float | None:
+        """Since when it is held, seconds since the session's start; None: it is not yet."""
+        return self.held_at if self.held else None
+
+    def timeline(self) -> Timeline:
+        """All that was seen."""
+        return self._journal.timeline()
+
+    @property
+    def deeds(self) -> tuple[Deed, ...]:
+        """What was done, and what happened."""
+        # Of what happened meanwhile one only hears when something that took a moment is done.
+        return tuple(sorted(self._deeds, key=lambda deed: deed.t))
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it is held, and its stacks show who waits for whom, or were looked for for long enough."""
+        return self.held is not None and (self._record.over_at is not None or not self._wants_stacks(self.now))
+
+    def step(self) -> None:
+        """Take in what happened, do what is due; to be called some times a second."""
+        self._take_in()
+        if self.held is None:
+            self._play()
+        elif self._record.over_at is None and self._stacks_due():
+            self._take_stacks()
+
+    def patience(self, longest: float) -> float:
+        """For how long nothing is to be done, seconds, ``longest`` at most."""
+        due = self._agenda[0][0] - time.monotonic() if self._agenda and self.held is None else longest
+        return max(0.0, min(longest, due))
+
+    def _take_in(self) -> None:
+        seen = self._record.take()
+        self._history.feed(seen.samples)
+        for event in seen.events:
+            if text := words.told(event):
+                self._tell(text, event.t)
+
+    def _play(self) -> None:
+        try:
+            while self._agenda and self._agenda[0][0] <= time.monotonic():
+                heapq.heappop(self._agenda)[2]()
+        except (TimeoutError, FaultError) as error:
+            self._hold(f"a fault could not be done: {error}")
+            return
+        if self._record.over_at is not None:
+            self._hold(f"the session is over since {self._record.over_at:.1f}s")
+        elif why := wedge.why_hold(self._record.seen(), self._scenario, self._terms, self.now):
+            self._hold(why)
+
+    def _hold(self, why: str) -> None:
+        self.held, self.held_at = why, self.now
+        self._record.forget_samples()
+        self._tell(f"held: {why}")
+        self._ask()
+        if self._record.over_at is None:
+            self._take_stacks()
+
+    def _begin(self, step: Step, number: int) -> None:
+        self._faults.begin(step, number)
+        self._tell(f"{step.fault} is in force")
+        if step.lasting is not None:
+            moment = time.monotonic() + self._seconds(step.lasting)
+            due: _Due = (moment, number, partial(self._end, step, number))
+            heapq.heappush(self._agenda, due)
+
+    def _end(self, step: Step, number: int) -> None:
+        self._faults.undo(number)
+        self._tell(f"{step.fault} is undone")
+
+    def _seconds(self, expression: Expression) -> float:
+        return expression.seconds(grace=self._terms.grace, poll=self._terms.poll)
+
+    def _tell(self, text: str, at: float | None = None) -> None:
+        self._deeds.append(Deed(self.now if at is None else at, text))
+        self._tap.comment(text)
+
+    # The stacks, and what the server says.
+
+    def _wants_stacks(self, now: float) -> bool:
+        # Only where nothing moves is there anything to wait for.
+        still = self._history.still_since
+        if not self.held or still is None or now - still < _STILL or now - self.held_at > _STACKS_UNTIL:
+            return False
+        return self._stacks is None or not (self._stacks.shows_waiting or not self._stacks.shows_frames)
+
+    def _stacks_due(self) -> bool:
+        if not self._wants_stacks(self.now) or self._stacks is None:
+            return False
+        again = self._stacks.at + _STACKS_AGAIN
+        if self._ping is not None:
+            # Before its next ping is due the pod's keepalive waits for nothing.
+            again = max(again, math.ceil(self.held_at / self._ping) * self._ping + _UNDER_WAY)
+        return self.now >= again
+
+    def _take_stacks(self) -> None:
+        self._stacks = taking.stacks(self._session, self._journal, self.now)
+
+    def _ask(self) -> None:
+        self._books = words.books(self._session.watch.ask(), self.now)
+
+    # The keys.
+
+    def press(self, key: str) -> bool:
+        """Do what a key asks for; False if it is none of the session's."""
+        deeds: dict[str, Callable[[], str]] = {
+            "t": self._thaw,
+            "f": self._freeze,
+            "c": self._cut,
+            "h": self._heal,
+            "d": self._dump,
+            "w": self._watchdog,
+            "p": self._tap.toggle,
+        }
+        deed = deeds.get(key)
+        if deed is None:
+            return False
+        if self.held is None and key not in "dp":
+            self._tell(f"{key}: not yet, it is still on the way to the wedge")
+            return True
+        try:
+            self._tell(f"{key}: {deed()}")
+        except (FaultError, TimeoutError) as error:
+            self._tell(f"{key}: cannot be done: {error}")
+        return True
+
+    def finish(self) -> None:
+        """Take in the last of what happened: what follows is ours, and proves nothing."""
+        self._take_in()
+        self._tap.finish()
+
+    def remark(self, text: str) -> None:
+        """Write something down among what was done."""
+        self._tell(text)
+
+    def _thaw(self) -> str:
+        undone = self._faults.undo_all(stopping=True)
+        return f"{', '.join(undone)} undone, the client's process goes on" if undone else "nothing is frozen"
+
+    def _freeze(self) -> str:
+        if self._faults.has("freeze", "sleep"):
+            return "the client is frozen already"
+        if self._session.client.process.exit_code is not None:
+            return "the client's process has ended"
+        self._faults.begin_by_hand("freeze")
+        return "the client's process is stopped"
+
+    def _cut(self) -> str:
+        if self._faults.has("cut"):
+            return "the path is cut already"
+        self._faults.begin_by_hand("cut")
+        return "the path is cut, both ways"
+
+    def _heal(self) -> str:
+        undone = self._faults.undo_all(stopping=False)
+        return f"{', '.join(undone)} undone" if undone else "nothing is in force that can be healed"
+
+    def _dump(self) -> str:
+        self._take_stacks()
+        self._ask()
+        return "looked at the server's threads and asked it for its sessions"
+
+    def _watchdog(self) -> str:
+        if self._detector is None:
+            return "this server's watchdog is its own, and was never held"
+        events = self._record.seen()
+        if events.first("target", "watchdog_cannot_be_held"):
+            return f"{self._detector} is none of the pod's own threads, and was never held"
+        held = words.is_held(events)
+        self._session.server.say("release-watchdog" if held else "hold-watchdog")
+        return "the watchdog is let go on" if held else "the watchdog is held again"
+
+    def look(self) -> Look:
+        """What there is to see now."""
+        now, events, over = self.now, self._record.seen(), self._record.over_at
+        return Look(
+            t=now,
+            title=self._title,
+            phase="streaming" if not self._faults.now else ", ".join(one.fault for one in self._faults.now),
+            held=self.held,
+            held_at=self.held_at,
+            over=None if over is None else words.over(self._history.last, over),
+            still_since=self._history.still_since,
+            sample=self._history.last,
+            series=self._history.series(now),
+            in_force=self._faults.now,
+            watchdog=words.watchdog(events, self._detector, self._terms, now, over),
+            books=self._books,
+            capture=self._tap.told(),
+            stacks=self._stacks,
+            deeds=self.deeds,
+        )

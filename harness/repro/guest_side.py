@@ -1,0 +1,122 @@
+"""Holds a session in a guest, where time stands still: ``python -m harness.repro.guest_side FOLDER``, run inside."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from harness import calls
+from harness.errors import InputError
+from harness.findings import find
+from harness.journal import Journal
+from harness.repro import line
+from harness.repro.account import account
+from harness.repro.director import Director
+from harness.repro.line import Account, Hello, Order, Part, Pass, Press, Quit, Refused, Remark, Said, Shown
+from harness.repro.opening import held, session_of
+from harness.repro.tap import Tap
+from netns import capabilities
+from netns.errors import LabError
+from netns.lab import Lab
+
+#: Between two things that are done, seconds of the guest's clock.
+_TICK = 0.05
+
+
+def main(folder: Path) -> int:
+    """Hold what the part in ``folder`` says; 0 if it was."""
+    part = msgspec.json.decode((folder / line.PART).read_bytes(), type=Part)
+    talk = _Talk(folder)
+    talk.say(Hello(capabilities.kernel_release(), capabilities.congestion_control()))
+    try:
+        told = _hold(part, talk, folder / line.CAPTURE)
+        talk.say(Account(told, _captured(part, folder / line.CAPTURE)))
+    except (InputError, LabError) as error:
+        talk.say(Refused(str(error)))
+        return 1
+    return 0
+
+
+class _Talk:
+    """The guest's end of the line."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._number = 0
+
+    def say(self, message: Said) -> None:
+        self._number += 1
+        line.put(line.said_file(self._folder, self._number), message)
+
+    def order(self) -> Order:
+        """The answer to what was said last. Whoever waits for it never sleeps, so that no time passes."""
+        file = line.order_file(self._folder, self._number)
+        while not file.exists():
+            pass
+        order: Order = msgspec.json.decode(file.read_bytes(), type=Order)
+        return order
+
+
+def _captured(part: Part, file: Path) -> str | None:
+    """What is to become of the capture, now that it is closed; None where there is none."""
+    if not file.exists():
+        return None
+    with file.open("rb+") as written:
+        # Out of the guest's own cache.
+        os.fsync(written.fileno())
+    return part.pcap or part.spare_pcap
+
+
+def _hold(part: Part, talk: _Talk, capture: Path) -> list[str]:
+    (job,) = calls.jobs(part.call)
+    job = held(job, part.ping)
+    journal = Journal()
+    with (
+        Lab() as lab,
+        Tap(None if part.pcap is None else Path(part.pcap), Path(part.spare_pcap), capture) as tap,
+        session_of(job, journal, lab, tap) as session,
+        Director(part.title, session, job, journal, tap) as director,
+    ):
+        while not director.is_settled:
+            _tick(director)
+        tells_deeds = _obey(director, talk)
+        director.finish()
+        found = find(director.timeline(), job.scenario)
+        return [*account(director.look(), found, director.held_since, part.again, tells_deeds=tells_deeds)]
+
+
+def _obey(director: Director, talk: _Talk) -> bool:
+    """Show it and do what is ordered, until it is to end."""
+    for _ in itertools.count():
+        talk.say(Shown(director.look()))
+        match talk.order():
+            case Pass(seconds=seconds):
+                _pass(director, seconds)
+            case Press(key=key):
+                director.press(key)
+            case Remark(text=text):
+                director.remark(text)
+            case Quit(tells_deeds=tells_deeds):
+                return tells_deeds
+    raise AssertionError("it counts for ever")
+
+
+def _pass(director: Director, seconds: float) -> None:
+    until = director.now + seconds
+    while director.now < until:
+        time.sleep(director.patience(min(_TICK, until - director.now)))
+        director.step()
+
+
+def _tick(director: Director) -> None:
+    time.sleep(director.patience(_TICK))
+    director.step()
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

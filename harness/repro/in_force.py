@@ -1,0 +1,78 @@
+"""The faults that are in force in a held session: a scenario's steps, and what is done by hand."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Self
+
+from harness import staging
+from harness.faults._scene import Scene
+from harness.journal import Journal
+from harness.repro.look import InForce
+from harness.scenario import Step, step_of
+
+#: What stops the client's process, and what cannot be undone; all else is done to the path, or to the server.
+STOPPING = frozenset({"freeze", "sleep"})
+FINAL = frozenset({"close", "half_close", "half-close", "kill", "preempt", "reboot", "noop"})
+
+
+class Faults:
+    """Begins faults and undoes them. Use it as a context manager: leaving it undoes them all."""
+
+    def __init__(self, scene: Scene, journal: Journal, numbered_from: int) -> None:
+        """``numbered_from``: the number of the first that is no step of the scenario's."""
+        self._scene, self._journal = scene, journal
+        self._next = numbered_from
+        self._undo: dict[int, tuple[InForce, contextlib.ExitStack]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        for number in sorted(self._undo, reverse=True):
+            self.undo(number)
+
+    @property
+    def now(self) -> tuple[InForce, ...]:
+        """Those that are in force."""
+        return tuple(fault for fault, _ in self._undo.values())
+
+    def begin(self, step: Step, number: int) -> None:
+        """Do a step of the scenario's; raises FaultError, TimeoutError."""
+        since = time.monotonic() - self._journal.start
+        undo = staging.begin(step, number, self._scene, self._journal)
+        self._undo[number] = (InForce(step.fault, since), undo)
+
+    def begin_by_hand(self, fault: str) -> None:
+        """Do a fault without options; raises FaultError, TimeoutError."""
+        at = max(0.0, time.monotonic() - self._journal.start)
+        number, self._next = self._next, self._next + 1
+        self.begin(step_of({"at": f"{at:.6f}s", "fault": fault}, fault), number)
+
+    def has(self, *names: str) -> bool:
+        """Whether one of these is in force."""
+        return any(fault.fault in names for fault in self.now)
+
+    def undo_all(self, *, stopping: bool) -> list[str]:
+        """Undo those that stop the client, or else those that do something else that can be undone; gives which."""
+        chosen = [number for number, name in self._named() if (name in STOPPING) == stopping and name not in FINAL]
+        names = [self._undo[number][0].fault for number in chosen]
+        for number in reversed(chosen):
+            self.undo(number)
+        return names
+
+    def _named(self) -> Iterator[tuple[int, str]]:
+        return ((number, fault.fault) for number, (fault, _) in self._undo.items())
+
+    def undo(self, number: int) -> None:
+        """Undo one, if it is still in force."""
+        found = self._undo.pop(number, None)
+        # One whose undoing gets no answer, from a server that has nothing more to say, is over all the same.
+        with contextlib.suppress(TimeoutError):
+            if found is not None:
+                found[1].close()

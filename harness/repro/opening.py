@@ -1,0 +1,45 @@
+"""Opens the session that is to be held."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+
+from harness.errors import TargetError
+from harness.journal import Journal
+from harness.repro.tap import Tap
+from harness.run_view import RunView
+from harness.runner import Job
+from harness.session import Cast, Session, opened
+from harness.targets.pod import PodTarget
+from harness.watch import Stop
+from netns.lab import Lab
+
+
+def held(job: Job, ping: float) -> Job:
+    """The same with the pod's watchdog held, and a ping of its keepalive every ``ping`` seconds."""
+    if not isinstance(job.target, PodTarget):
+        return job
+    return dataclasses.replace(job, target=dataclasses.replace(job.target, held=True, ping=ping))
+
+
+@contextlib.contextmanager
+def session_of(job: Job, journal: Journal, lab: Lab, tap: Tap) -> Iterator[Session]:
+    """Its server and its client, connected; raises TargetError where there is no session."""
+    cast = Cast(job.scenario, job.target, job.ready_within, job.drawn, journal, RunView(job.label), Stop())
+    with opened(cast, lab, lambda way: tap.at(way.site.host, way.interface)) as session:
+        if session is None:
+            raise TargetError(f"there is no session to hold: {_why_none(journal)}")
+        yield session
+
+
+def _why_none(journal: Journal) -> str:
+    event = journal.find("target", "exited")
+    if event is not None:
+        return f"the server ended with exit code {event.data.get('code')}: {event.data.get('said')}"
+    event = journal.find("client", "refused", "unanswered", "unreachable")
+    if event is not None:
+        return f"the client was {event.name}: {event.data.get('why') or event.data}"
+    event = journal.find("lab", "trouble")
+    return "the client was not connected" if event is None else str(event.data.get("what"))

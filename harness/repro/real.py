@@ -1,0 +1,75 @@
+"""Holds a session on this machine's own kernel, where time goes on while somebody looks."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from harness.findings import find
+from harness.journal import Journal
+from harness.repro import keys, shell
+from harness.repro.account import account
+from harness.repro.director import Director
+from harness.repro.fronts import Screen, Wishes, on_paper
+from harness.repro.opening import session_of
+from harness.repro.tap import Tap
+from harness.results import EXIT_INTERRUPTED, EXIT_PASSED
+from harness.runner import Job
+from harness.session import Session
+from netns.lab import Lab
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What to hold, and for whom."""
+
+    job: Job
+    title: str
+    wishes: Wishes
+    again: str
+    """The command that does it once more."""
+    pcap: Path | None
+    """What is captured into from the first; None: nothing is until that is asked for."""
+    spare_pcap: Path
+    """And then into this."""
+    on_screen: bool
+
+
+def carry_out(hold: Hold, console: Console) -> int:
+    """Run it to its wedge, hold it, and give an account; the exit code. Raises TargetError; to be called isolated."""
+    journal, job = Journal(), hold.job
+    tap = Tap(hold.pcap, hold.spare_pcap)
+    with Lab() as lab, tap, session_of(job, journal, lab, tap) as session:
+        director = Director(hold.title, session, job, journal, tap)
+        return _attend(hold, director, session, console)
+
+
+def _attend(hold: Hold, director: Director, session: Session, console: Console) -> int:
+    code = EXIT_PASSED
+    with director:
+        try:
+            _front(hold, director, session, console)
+        except KeyboardInterrupt:
+            code = EXIT_INTERRUPTED
+        director.finish()
+        found = find(director.timeline(), hold.job.scenario)
+        for line in account(director.look(), found, director.held_since, hold.again, tells_deeds=hold.on_screen):
+            console.print(escape(line), soft_wrap=True)
+    return code
+
+
+def _front(hold: Hold, director: Director, session: Session, console: Console) -> None:
+    if not hold.on_screen:
+        on_paper(director, console, hold.wishes, keys.REAL)
+        return
+    hosts = {"s": (session.way.site.host, "server"), "l": (session.scene.client_host, "client")}
+    shells: dict[str, Callable[[int], str]] = {
+        key: partial(shell.run, host, called) for key, (host, called) in hosts.items()
+    }
+    Screen(console, sys.stdin.fileno(), keys.REAL, shells).attend(director, hold.wishes)

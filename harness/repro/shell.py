@@ -1,0 +1,98 @@
+"""A shell in one of the lab's hosts, on the terminal that the view was on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import select
+import subprocess
+import tempfile
+import termios
+import tty
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from netns.host import Host
+
+#: So often the terminal's size is looked at, seconds: of a change only its own session is told.
+_LOOK = 0.25
+
+
+def run(host: Host, called: str, terminal: int) -> str:
+    """Give the terminal to a shell in ``host`` until it ends; says how it ended. Raises OSError."""
+    shell = os.environ.get("SHELL") or "/bin/sh"
+    _say(terminal, f"\x1b[2J\x1b[H{_greeting(host, called, shell)}\r\n")
+    with tempfile.TemporaryDirectory() as folder, _raw(terminal):
+        near, far = pty.openpty()
+        with os.fdopen(near, "rb", buffering=0):
+            try:
+                # With the terminal of its own that job control and Ctrl-C need: the view's belongs to another session.
+                words = ["setsid", "--ctty", "--wait", *_command(shell, called, Path(folder))]
+                environment = os.environ | {"PS1": f"({called}) $ ", "HALFOPEN_HOST": called}
+                process = host.spawn(words, stdin=far, stdout=far, stderr=far, env=environment)
+            finally:
+                os.close(far)
+            code = _pass_on(terminal, near, process)
+    return f"the shell in the {called}'s host ended (exit code {code})"
+
+
+def _greeting(host: Host, called: str, shell: str) -> str:
+    return (
+        f"{shell} in the {called}'s host ({host.name}). "
+        "Try: ss -tino. Exit, or Ctrl-D, leads back; the session goes on meanwhile."
+    )
+
+
+def _command(shell: str, called: str, folder: Path) -> Sequence[str]:
+    """The shell with a prompt that says where it is: bash's own start would set another."""
+    if Path(shell).name != "bash":
+        return [shell, "-i"]
+    start = folder / "bashrc"
+    start.write_text(f'[ -r ~/.bashrc ] && . ~/.bashrc\nPS1="({called}) $PS1"\n')
+    return [shell, "--rcfile", str(start), "-i"]
+
+
+@contextlib.contextmanager
+def _raw(terminal: int) -> Iterator[None]:
+    """Every key is the shell's, Ctrl-C too."""
+    before = termios.tcgetattr(terminal)
+    tty.setraw(terminal, termios.TCSADRAIN)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+
+
+def _pass_on(terminal: int, near: int, process: subprocess.Popen[bytes]) -> int:
+    """Pass on what is typed and what is printed until the shell has ended."""
+    size = (0, 0)
+    while True:
+        if (now := termios.tcgetwinsize(terminal)) != size:
+            size = now
+            termios.tcsetwinsize(near, size)
+        ready = select.select([terminal, near], [], [], _LOOK)[0]
+        if near in ready:
+            try:
+                said = os.read(near, 1 << 16)
+            except OSError:  # nobody has the other end any more (EIO)
+                said = b""
+            if not said:
+                return process.wait()
+            _write(terminal, said)
+        if terminal in ready:
+            typed = os.read(terminal, 1 << 12)
+            if not typed:
+                process.kill()
+                return process.wait()
+            _write(near, typed)
+
+
+def _say(terminal: int, text: str) -> None:
+    _write(terminal, text.encode())
+
+
+def _write(fd: int, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(fd, left) :]

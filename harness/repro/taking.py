@@ -1,0 +1,22 @@
+"""Takes the stacks of the process that serves a session."""
+
+from __future__ import annotations
+
+from harness.errors import FaultError
+from harness.journal import Journal
+from harness.repro.look import Stacks
+from harness.session import Session
+from harness.threads import ThreadsError, dump
+
+
+def stacks(session: Session, journal: Journal, now: float) -> Stacks:
+    """What the threads are doing of the process that holds the session's socket; ``now``: since its start, seconds."""
+    last = journal.last_sample()
+    try:
+        # A server may well have more than one process, and the one that was started serve nobody.
+        holders = session.way.site.host.holders(last.inode) if last is not None and last.inode else []
+        return Stacks(now, dump(holders[0] if holders else session.server.process.pid))
+    except FaultError:  # in words for a fault
+        return Stacks(now, None, "not to be had: the server's process is a container's, out of the lab's sight")
+    except ThreadsError as error:
+        return Stacks(now, None, f"not to be had: {error}")

@@ -1,0 +1,170 @@
+"""Draws a look at a held session, for a terminal of any size or for none. Pure: a look in, lines out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.text import Text
+
+from harness.repro.counters import COUNTERS, STATES, Counter, sparkline
+from harness.repro.keys import Key
+from harness.repro.look import Look, Stacks
+from harness.threads import told
+from netns.units import show_bytes, show_duration
+
+_NAME, _NOW, _GAP = 14, 12, 1
+#: So many lines of each part at least, where there are few; and what of more lines goes to which.
+_FEWEST_COUNTERS, _FEWEST_STACKS, _FEWEST_DEEDS = 6, 4, 2
+#: On paper: so many of the last deeds.
+_DEEDS = 20
+
+
+def draw(look: Look, width: int, height: int | None = None, keys: Sequence[Key] = (), *, helped: bool = False) -> Text:
+    """A look in lines of ``width`` characters; in at most ``height`` of them, None: as many as it takes.
+
+    ``helped``: with what each key does, in place of the stacks.
+    """
+    foot = [_hint(keys)] if keys else []
+    if helped:
+        return _joined([*_head(look), Text(), *_help(keys)], foot, width, height)
+    head, below = _head(look), _below(look)
+    counters, stacks, deeds = _counters(look, width), _stacks(look.stacks, width), _deeds(look)
+    if height is not None:
+        rest = height - len(head) - len(below) - len(foot) - 1
+        shares = _shares(rest, len(counters) - 1, _length(stacks), len(deeds))
+        counters, deeds = counters[: shares[0] + 1], deeds[len(deeds) - shares[2] :] if shares[2] else []
+        stacks = _fitted(stacks, shares[1])
+    lines = [*head, *counters, *below, *(line for block in stacks for line in block), *deeds[-_DEEDS:]]
+    return _joined(lines, foot, width, height)
+
+
+def _joined(lines: list[Text], foot: list[Text], width: int, height: int | None) -> Text:
+    """In the room there is; where there is no end of it, as in a file, nothing is cut."""
+    if height is not None:
+        lines = [*lines[: max(0, height - len(foot))], *foot]
+        for line in lines:
+            line.truncate(width, overflow="ellipsis")
+    return Text("\n").join(lines)
+
+
+def _shares(room: int, counters: int, stacks: int, deeds: int) -> tuple[int, int, int]:
+    """How many lines each part gets: the fewest first, then stacks, counters and deeds in turn."""
+    wanted = [counters, stacks, deeds]
+    got = [
+        min(most, least) for most, least in zip(wanted, (_FEWEST_COUNTERS, _FEWEST_STACKS, _FEWEST_DEEDS), strict=True)
+    ]
+    order = [1, 1, 1, 0, 2]
+    turn = 0
+    while sum(got) < room and got != wanted:
+        part = order[turn % len(order)]
+        got[part] += got[part] < wanted[part]
+        turn += 1
+    while sum(got) > max(0, room):
+        # Too little for the fewest: the deeds go first.
+        part = next(part for part in (2, 0, 1) if got[part])
+        got[part] -= 1
+    return got[0], got[1], got[2]
+
+
+def _head(look: Look) -> list[Text]:
+    title = Text(f"{look.title}   t = {look.t:.1f}s", style="bold")
+    if look.held is not None:
+        held = Text(f"held at {look.held_at:.1f}s: {look.held}", style="bold yellow")
+    else:
+        held = Text(f"on the way there: {look.phase}")
+    return [title, held, _standing(look)]
+
+
+def _standing(look: Look) -> Text:
+    """For how long nothing moves."""
+    if look.over is not None:
+        return Text(look.over, style="bold green")
+    if look.still_since is None:
+        return Text("bytes are acknowledged, or none are queued", style="green")
+    queued = look.sample.outq if look.sample else 0
+    lasted = show_duration(round(max(0.0, look.t - look.still_since), 1))
+    return Text(f"{show_bytes(queued)} queued, nothing acknowledged for {lasted}", style="bold red")
+
+
+def _counters(look: Look, width: int) -> list[Text]:
+    spark = 18 if width < 100 else 42
+    lines = [Text(f"{'counter':<{_NAME}} {'now':>{_NOW}} {'last minute':<{spark}} what it is", style="bold")]
+    if look.sample is None:
+        return [*lines, Text("the server's socket is not seen yet")]
+    state = look.sample.state
+    lines.append(_row("state", state, "", STATES.get(state, ""), spark))
+    for counter in COUNTERS:
+        values = look.series.get(counter.name, [])
+        lines.append(_row(counter.name, _now(look, counter), sparkline(values, spark), counter.meaning, spark))
+    return lines
+
+
+def _now(look: Look, counter: Counter) -> str:
+    value = getattr(look.sample, counter.name)
+    return "?" if value is None else counter.show(value)
+
+
+def _row(name: str, now: str, line: str, meaning: str, spark: int) -> Text:
+    return Text.assemble(
+        f"{name:<{_NAME}} ",
+        (f"{now:>{_NOW}} ", "bold"),
+        (f"{line:<{spark}} ", "cyan"),
+        (meaning, "dim"),
+    )
+
+
+def _below(look: Look) -> list[Text]:
+    faults = ", ".join(f"{one.fault} since {one.since:.1f}s" for one in look.in_force) or "nothing"
+    lines = [("in force", faults), ("watchdog", look.watchdog), ("server", look.books), ("capture", look.capture)]
+    return [Text.assemble((f"{name + ':':<10}", "bold"), what) for name, what in lines if what]
+
+
+#: What belongs together: a head, and what is below it.
+_Block = list[Text]
+
+
+def _stacks(stacks: Stacks | None, width: int) -> list[_Block]:
+    if stacks is None:
+        return []
+    head = Text(f"threads at {stacks.at:.1f}s:", style="bold")
+    if stacks.dump is None:
+        return [[head], [Text(stacks.problem)]]
+    blocks: list[_Block] = [[head]]
+    for line in told(stacks.dump, width):
+        if line.startswith(" "):
+            blocks[-1].append(Text(line, style="dim"))
+        else:
+            blocks.append([Text(line, style="yellow" if "waits for" in line or "holds" in line else "")])
+    return blocks
+
+
+def _help(keys: Sequence[Key]) -> list[Text]:
+    return [Text.assemble((f"{key.key}  ", "bold"), key.does) for key in keys]
+
+
+def _length(blocks: Sequence[_Block]) -> int:
+    return sum(map(len, blocks))
+
+
+def _fitted(blocks: list[_Block], room: int) -> list[_Block]:
+    """The heads of the first few, a third of the room, and below each of them its last lines."""
+    if _length(blocks) <= room:
+        return blocks
+    shown = blocks[: max(min(3, room), room // 3)]
+    left = room - len(shown)
+    extra = [0] * len(shown)
+    while left > 0 and any(more < len(block) - 1 for more, block in zip(extra, shown, strict=True)):
+        for number, block in enumerate(shown):
+            if left > 0 and extra[number] < len(block) - 1:
+                extra[number] += 1
+                left -= 1
+    return [[block[0], *block[len(block) - more :]] for more, block in zip(extra, shown, strict=True)]
+
+
+def _deeds(look: Look) -> list[Text]:
+    return [Text.assemble((f"{deed.t:7.1f}s  ", "dim"), deed.text) for deed in look.deeds]
+
+
+def _hint(keys: Sequence[Key]) -> Text:
+    shown = [key for key in keys if key.short]
+    return Text(" ").join([Text.assemble((key.key, "bold reverse"), f" {key.short}") for key in shown])

@@ -1,0 +1,187 @@
+"""Holds a session in a guest on the virtual clock, where time stands still while somebody looks."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.markup import escape
+
+from harness.calls import Call
+from harness.errors import InputError
+from harness.guests import compile_ourselves
+from harness.repro import keys, line
+from harness.repro.fronts import Screen, Wishes, on_paper
+from harness.repro.line import Account, Hello, Order, Part, Pass, Press, Quit, Refused, Remark, Said, Shown
+from harness.repro.look import Look
+from harness.results import EXIT_INTERRUPTED, EXIT_PASSED
+from netns.errors import GuestLostError
+from netns.guest import booting
+from netns.guest.booting import Boot
+from netns.guest.cache import GuestKernel
+from netns.guest.machine import Machine
+
+_MEMORY = 2 << 30
+#: Between looks at whether the guest has said something, seconds.
+_LISTEN = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualHold:
+    """What to hold, in which guest, and for whom."""
+
+    part: Part
+    kernel: GuestKernel
+    header: Callable[[Hello], str]
+    """What is printed once the guest is up."""
+    wishes: Wishes
+    on_screen: bool
+    wall_limit: float
+    """Real seconds in which the guest must have said something."""
+
+    @property
+    def call(self) -> Call:
+        """What was asked for."""
+        return self.part.call
+
+
+def carry_out(hold: VirtualHold, console: Console, place: Path) -> int:
+    """Run it to its wedge in a guest, hold it, and give an account; the exit code.
+
+    ``place`` is the folder of netns.guest.booting.in_private. Raises InputError for what the guest refuses,
+    GuestLostError for a guest that is lost.
+    """
+    compile_ourselves()
+    folder = place / "part"
+    folder.mkdir(parents=True)
+    (folder / line.PART).write_bytes(msgspec.json.encode(hold.part))
+    boot = Boot(
+        kernel=hold.kernel,
+        # -P: a folder called harness where the user happens to be must not stand in for ours.
+        command=[sys.executable, "-P", "-m", "harness.repro.guest_side", str(folder)],
+        writable=[folder],
+        memory=_MEMORY,
+        seed=hold.call.seed,
+        environment={"PYTHONHASHSEED": str(hold.call.seed % 2**32)},
+    )
+    with booting.start(boot, place / "guest", 2) as guest:
+        return _attend(hold, _Guest(guest, folder, hold.wall_limit), console)
+
+
+def _attend(hold: VirtualHold, guest: _Guest, console: Console) -> int:
+    code = EXIT_PASSED
+    hello = guest.hear()
+    assert isinstance(hello, Hello), hello
+    console.print(hold.header(hello), soft_wrap=True)
+    still = _StandingStill(guest)
+    try:
+        if hold.on_screen:
+            Screen(console, sys.stdin.fileno(), keys.VIRTUAL, {}).attend(still, hold.wishes)
+        else:
+            on_paper(still, console, hold.wishes, keys.VIRTUAL)
+    except KeyboardInterrupt:
+        code = EXIT_INTERRUPTED
+    end = guest.account(tells_deeds=hold.on_screen)
+    if end.captured is not None:
+        guest.fetch(line.CAPTURE, Path(end.captured))
+    for told in end.lines:
+        console.print(escape(told), soft_wrap=True)
+    return code
+
+
+class _Guest:
+    """A guest that waits for orders; it does not run while it does."""
+
+    def __init__(self, machine: Machine, folder: Path, wall_limit: float) -> None:
+        self._machine, self._folder, self._wall_limit = machine, folder, wall_limit
+        self._number = 0
+
+    def hear(self) -> Said:
+        """What it says next; raises GuestLostError, InputError for a refusal."""
+        self._number += 1
+        file = line.said_file(self._folder, self._number)
+        until = time.monotonic() + self._wall_limit
+        while not file.exists():
+            if self._machine.process.poll() is not None:
+                raise GuestLostError(self._machine.last_words())
+            if time.monotonic() > until:
+                raise GuestLostError(f"the guest said nothing for {self._wall_limit:g}s of wall time")
+            time.sleep(_LISTEN)
+        said: Said = msgspec.json.decode(file.read_bytes(), type=Said)
+        if isinstance(said, Refused):
+            raise InputError(said.why)
+        if isinstance(said, Shown):
+            # It waits for its orders without sleeping, which is what keeps its clock; but this machine's is not to pay.
+            self._machine.process.send_signal(signal.SIGSTOP)
+        return said
+
+    def order(self, order: Order) -> Said:
+        """Have it do something; what it says then."""
+        line.put(line.order_file(self._folder, self._number), order)
+        self._machine.process.send_signal(signal.SIGCONT)
+        return self.hear()
+
+    def account(self, *, tells_deeds: bool) -> Account:
+        """Have it end."""
+        said = self.order(Quit(tells_deeds))
+        assert isinstance(said, Account), said
+        return said
+
+    def fetch(self, name: str, to: Path) -> None:
+        """Bring a file that it has written out of it; raises InputError where it cannot be written here."""
+        try:
+            shutil.copyfile(self._folder / name, to)
+        except OSError as error:
+            raise InputError(f"the capture {str(to)!r} cannot be written: {error.strerror}") from None
+
+
+class _StandingStill:
+    """A session in which nothing happens but what is ordered. Satisfies harness.repro.fronts.Held."""
+
+    def __init__(self, guest: _Guest) -> None:
+        self._guest = guest
+        self._look = self._shown(guest.hear())
+
+    @property
+    def is_settled(self) -> bool:
+        """It is from the first."""
+        return True
+
+    def step(self) -> None:
+        """Nothing happens."""
+
+    def patience(self, longest: float) -> float:
+        """Nothing is to be done."""
+        return longest
+
+    def look(self) -> Look:
+        """As it was after the last order."""
+        return self._look
+
+    def press(self, key: str) -> bool:
+        """Let time pass, or have the guest do what a key asks for."""
+        if key in keys.PASSING:
+            self._do(Pass(keys.PASSING[key]))
+        elif any(key == one.key for one in keys.VIRTUAL):
+            self._do(Press(key))
+        else:
+            return False
+        return True
+
+    def remark(self, text: str) -> None:
+        """Write something down."""
+        self._do(Remark(text))
+
+    def _do(self, order: Order) -> None:
+        self._look = self._shown(self._guest.order(order))
+
+    def _shown(self, said: Said) -> Look:
+        assert isinstance(said, Shown), said
+        return said.look

@@ -1,0 +1,86 @@
+"""When a session is to be held: once it is wedged, or once it is clear that it is not going to be. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from harness.evidence import established, last_stall
+from harness.judge import Terms
+from harness.scenario import Scenario
+from harness.timeline import Event, Sample, Timeline
+from netns.units import show_bytes, show_duration
+
+#: A writer that wrote nothing for so long is taken to be blocked, seconds, or for longer where it writes seldom.
+_BLOCKED, _SELDOM = 1.0, 2
+#: After the last fault a wedge is waited for so long at most, seconds, and no longer than most of the fault.
+_PATIENCE, _MOST_OF_IT = 10.0, 0.8
+#: A client to which nothing is done is held after so many seconds.
+_UNTOUCHED = 5.0
+
+
+def why_hold(seen: Timeline, scenario: Scenario, terms: Terms, now: float) -> str | None:
+    """Why the session is to be held now, ``now`` in seconds since its start; None if it is not yet."""
+    if not scenario.steps:
+        return f"nothing is done to this client; {_state(seen)}" if now >= _UNTOUCHED else None
+    begun = seen.last("fault", "begun")
+    if begun is None:
+        return None
+    return _wedge(seen) or _in_vain(seen, scenario, terms, begun, now)
+
+
+def _wedge(seen: Timeline) -> str | None:
+    """Bytes queued, none acknowledged, and whoever writes them writes no more."""
+    first = seen.first("fault", "begun")
+    assert first is not None
+    samples = established(seen)
+    stall = last_stall(samples)
+    if stall is None or stall.until <= first.t:
+        return None
+    last = stall.samples[-1]
+    # What a server writes after the fault tells how often it does.
+    since = [sample for sample in samples if sample.t >= first.t - _PATIENCE]
+    if last.t - max(_wrote_at(since), stall.onset) < max(_BLOCKED, _SELDOM * _pause(since)):
+        return None
+    window = "window closed, " if last.snd_wnd == 0 else ""
+    return f"wedged: {window}{show_bytes(last.outq)} stuck, none acknowledged since {stall.onset:.1f}s"
+
+
+def _written(sample: Sample) -> int:
+    return sample.outq + (sample.bytes_acked or 0)
+
+
+def _writes(samples: Sequence[Sample]) -> list[float]:
+    """The moments at which the server was seen to have written something."""
+    return [after.t for before, after in pairwise(samples) if _written(after) > _written(before)]
+
+
+def _wrote_at(samples: Sequence[Sample]) -> float:
+    return max(_writes(samples), default=samples[0].t if samples else 0.0)
+
+
+def _pause(samples: Sequence[Sample]) -> float:
+    """The longest time between two writes."""
+    return max((after - before for before, after in pairwise(_writes(samples))), default=0.0)
+
+
+def _in_vain(seen: Timeline, scenario: Scenario, terms: Terms, begun: Event, now: float) -> str | None:
+    """Whether nothing more is to come of the last fault, or it is about to be undone."""
+    number = int(begun.data["step"])
+    if number + 1 < len(scenario.steps):
+        return None
+    step = scenario.steps[number]
+    patience = _PATIENCE
+    if step.lasting is not None:
+        patience = min(patience, _MOST_OF_IT * step.lasting.seconds(grace=terms.grace, poll=terms.poll))
+    if now - begun.t < patience:
+        return None
+    return f"not wedged {show_duration(round(now - begun.t, 1))} after {step.fault} began; {_state(seen)}"
+
+
+def _state(seen: Timeline) -> str:
+    samples = established(seen)
+    if not samples:
+        return "its socket is not seen"
+    queued = samples[-1].outq
+    return f"{show_bytes(queued)} queued" if queued else "nothing queued"

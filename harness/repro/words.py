@@ -1,0 +1,93 @@
+"""What is known of the server's watchdog while a session is held, in words. Pure: events in, a sentence out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from harness.judge import Terms
+from harness.timeline import Event, Sample, Timeline
+from netns.units import show_bytes, show_duration
+
+
+def watchdog(seen: Timeline, detector: str | None, terms: Terms, now: float, over: float | None) -> str:
+    """What it does, and would do; ``detector`` is the pod's, None: another server; ``over``: when the session ended."""
+    if detector is None:
+        return "the server's own goes on; only the pod's can be held"
+    if detector == "none":
+        return "the pod has none"
+    if seen.first("target", "watchdog_cannot_be_held"):
+        return f"{detector} is none of the pod's own threads: it cannot be held, and goes on"
+    reaped = seen.first("target", "dead_client_reaped")
+    if reaped is not None:
+        return f"{detector} reaped the client at {reaped.t:.1f}s ({reaped.data.get('reason')})"
+    held = _newest(seen, "watchdog_held", "watchdog_released")
+    if held is None:
+        return f"{detector}, grace {show_duration(terms.grace)}"
+    if held.name == "watchdog_released":
+        return f"{detector} goes on since {held.t:.1f}s (grace {show_duration(terms.grace)})"
+    verdict = _newest(seen, "verdict_held", "verdict_dropped")
+    if verdict is None or over is not None:
+        return f"held: {detector}, grace {show_duration(terms.grace)}, has no verdict yet; w lets go"
+    if verdict.name == "verdict_dropped":
+        return f"held: {detector}'s verdict no longer holds since {verdict.t:.1f}s; w lets go"
+    ago = show_duration(round(max(0.0, now - verdict.t)))
+    return f"held: {detector} would have reaped {ago} ago ({verdict.data.get('reason')}); w lets go"
+
+
+def is_held(seen: Timeline) -> bool:
+    """Whether the pod's watchdog is held back now."""
+    last = _newest(seen, "watchdog_held", "watchdog_released", "watchdog_cannot_be_held")
+    return last is not None and last.name == "watchdog_held"
+
+
+def _newest(seen: Timeline, *names: str) -> Event | None:
+    return seen.last("target", *names)
+
+
+def books(said: Mapping[str, object], now: float) -> str:
+    """What the server says of the session when it is asked; empty where it says nothing."""
+    told = []
+    if "problem" in said:
+        told.append(str(said["problem"]))
+    if "listed" in said:
+        told.append("session listed" if said["listed"] else "session not listed")
+    if "lock_held" in said:
+        told.append("seat taken" if said["lock_held"] else "seat free")
+    if "healthy" in said:
+        told.append("health check content" if said["healthy"] else "health check failing")
+    return f"asked at {now:.1f}s: {', '.join(told)}" if told else ""
+
+
+def over(last: Sample | None, at: float) -> str:
+    """What is left of a session that is over."""
+    ended = f"the server's side ended at {at:.1f}s"
+    if last is None or last.state == "CLOSE" or not last.outq:
+        return f"{ended}; nothing is left of it in the kernel"
+    whose = "which no process holds any more" if last.orphan else "which the server still holds"
+    return f"{ended}; the kernel keeps {show_bytes(last.outq)} queued in {last.state}, {whose}"
+
+
+#: Events that are told of as they come, with what is said of them.
+_TOLD = {
+    ("target", "verdict_held"): "the watchdog would reap now ({reason} for {stall_s:.1f}s), but is held",
+    ("target", "verdict_dropped"): "the client shows life: the watchdog would spare it again",
+    ("target", "dead_client_reaped"): "the watchdog reaped the client ({reason}, {backlog_bytes} bytes queued)",
+    ("target", "session_closed"): "the server let go of the session ({reason})",
+    ("target", "exited"): "the server ended (exit code {code})",
+    ("client", "close_received"): "the client was sent a close frame ({code})",
+    ("client", "ended"): "the client's connection ended",
+    ("kernel", "destroyed"): "the kernel forgot the connection ({state}, {outq} bytes queued)",
+    ("kernel", "gone"): "the connection is gone from the kernel",
+    ("lab", "trouble"): "{what}",
+}
+
+
+def told(event: Event) -> str | None:
+    """What is said of an event as it comes; None for those that need not be told."""
+    text = _TOLD.get((event.kind, event.name))
+    if text is None:
+        return None
+    try:
+        return text.format_map(event.data)
+    except (KeyError, ValueError, TypeError):  # told with other words than ours
+        return text.partition(" (")[0]

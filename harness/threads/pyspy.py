@@ -1,0 +1,118 @@
+"""The frames of a Python process's threads, asked of py-spy, an extra: nothing in the process has to help.
+
+It stops the process while it reads (some milliseconds), unless that is so already: frames read while they change would
+tell of locks that nobody holds.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+
+#: Far more than it takes, seconds; a process that is being traced already is waited for.
+_PATIENCE = 20.0
+_FORBIDDEN = re.compile(r"permission denied|EPERM|operation not permitted", re.IGNORECASE)
+_REASON = re.compile(r"^(Reason:|Error:)\s*(?P<why>.+)$", re.IGNORECASE)
+
+
+class UnavailableError(Exception):
+    """py-spy tells nothing of a process; one line says why."""
+
+
+class Local(msgspec.Struct, frozen=True):
+    """A local variable."""
+
+    name: str
+    addr: int
+    repr: str | None = None
+
+
+class PythonFrame(msgspec.Struct, frozen=True):
+    """One call of a Python function."""
+
+    name: str
+    filename: str
+    line: int
+    locals: list[Local] | None = None
+
+
+class PythonThread(msgspec.Struct, frozen=True):
+    """One thread that Python knows of."""
+
+    active: bool
+    frames: list[PythonFrame]
+    """The innermost first."""
+    thread_name: str | None = None
+    os_thread_id: int | None = None
+    """As the process itself sees it; None where py-spy cannot tell."""
+
+
+def threads(pid: int) -> list[PythonThread]:
+    """A Python process's threads; raises UnavailableError."""
+    found = program()
+    if found is None:
+        raise UnavailableError(
+            "py-spy is not installed; pip install 'halfopen[stacks]' shows the frames of Python servers"
+        )
+    if not _runs_python(pid):
+        raise UnavailableError("not a Python process, so that only the kernel tells of it")
+    command = [found, "dump", "--pid", str(pid), "--json", "--locals"]
+    command += ["--nonblocking"] if _is_stopped(pid) else []
+    try:
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False)
+    except subprocess.TimeoutExpired:
+        raise UnavailableError(f"py-spy did not answer within {_PATIENCE:g}s") from None
+    except OSError as error:
+        raise UnavailableError(f"py-spy cannot be run: {error.strerror}") from None
+    if ran.returncode:
+        raise UnavailableError(complaint(ran.stderr))
+    return parse(ran.stdout)
+
+
+def parse(told: str) -> list[PythonThread]:
+    """What ``py-spy dump --json`` printed; raises UnavailableError."""
+    try:
+        return msgspec.json.decode(told, type=list[PythonThread])
+    except msgspec.DecodeError as error:
+        raise UnavailableError(f"what py-spy says is not understood: {error}") from None
+
+
+def complaint(said: str) -> str:
+    """What went wrong, of all that py-spy printed of it: one line."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    if any(_FORBIDDEN.search(line) for line in lines):
+        return "py-spy may not look into it; try as its user, or as root"
+    reasons = [found["why"] for line in lines if (found := _REASON.match(line))]
+    return f"py-spy says: {(reasons or lines or ['nothing, but it failed'])[-1]}"
+
+
+def program() -> str | None:
+    """py-spy, beside this Python or else on the PATH."""
+    beside = Path(sys.executable).with_name("py-spy")
+    return str(beside) if beside.exists() else shutil.which("py-spy")
+
+
+def _is_stopped(pid: int) -> bool:
+    """Whether it stands still, by a signal or a debugger (proc_pid_stat(5)), which py-spy would wait for to end."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] in "Tt"
+    except OSError:
+        return False
+
+
+def _runs_python(pid: int) -> bool:
+    """Whether a process has the interpreter in it: its program is called so, or it has the library mapped.
+
+    True also where that is not to be seen, for py-spy to say why.
+    """
+    try:
+        mapped = Path(f"/proc/{pid}/maps").read_text(errors="replace")
+        program = Path(f"/proc/{pid}/exe").readlink().name
+    except OSError:
+        return True
+    return "python" in program or re.search(r"/libpython[0-9.t]*\.so", mapped) is not None

@@ -1,0 +1,25 @@
+"""``halfopen report`` as a user has it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness import results
+from tests.harness.cli.tool import halfopen
+from tests.harness.done import missed
+from tests.harness.report import made
+
+
+def test_it_prints_where_the_report_is(tmp_path: Path) -> None:
+    results.check_folder(tmp_path)
+    results.write(tmp_path, made.HOW, [missed()], 1.0)
+    ran = halfopen("report", str(tmp_path))
+    assert (ran.code, ran.out, ran.err) == (0, f"{tmp_path / 'report.html'}\n", "")
+    assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
+
+
+def test_a_folder_without_results_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    ran = halfopen("report", str(tmp_path))
+    assert ran.code == 2
+    assert ran.err.startswith("halfopen: ")
+    assert ran.err.count("\n") == 1

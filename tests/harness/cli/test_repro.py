@@ -1,0 +1,203 @@
+"""``halfopen repro`` as a user has it: at a terminal, in a script, on either clock."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.repro.keys import REAL, VIRTUAL
+from tests import leftovers
+from tests.harness.cli.tool import HALFOPEN, Ran, halfopen
+from tests.harness.repro import at_a_terminal
+from tests.machine import needs_guest, needs_labs
+
+#: The shortest in which a keepalive's ping finds the lock taken: the client freezes at 5 s, the buffers fill, and
+#: then it is due.
+PING = ("--ping", "10s")
+HELD = "none acknowledged since"
+
+
+def looks(ran: Ran) -> list[str]:
+    """The looks that were printed."""
+    assert ran.code == 0, ran
+    return re.split(r"\n\n", ran.out)
+
+
+def moment(look: str) -> float:
+    found = re.search(r"   t = ([\d.]+)s\n", look)
+    assert found, look
+    return float(found[1])
+
+
+def row(look: str, counter: str) -> str:
+    return next(line.split()[1] for line in look.splitlines() if line.startswith(f"{counter} "))
+
+
+@needs_labs
+def test_it_shows_the_two_stacks_of_the_incident_and_who_holds_the_lock(tmp_path: Path) -> None:
+    file = tmp_path / "frozen.pcapng"
+    ran = halfopen("repro", "frozen", "--once", "--pcap", str(file), *PING)
+    look = looks(ran)[0]
+    sender = re.search(r"^thread (\d+) \(runner-s1\): in sendall, holds protocol_mutex$", look, re.MULTILINE)
+    assert sender, ran.out
+    assert re.search(
+        rf"^thread \d+ \(keepalive\): waits for protocol_mutex, held by thread {sender[1]}$", look, re.MULTILINE
+    )
+    assert re.search(rf"^held at [\d.]+s: wedged: window closed, \d+ kB stuck, {HELD} [\d.]+s$", look, re.MULTILINE)
+    assert row(look, "snd_wnd") == "0"
+    assert int(row(look, "outq")) > 100_000
+    assert "watchdog: held: bytes-acked, grace 30s, has no verdict yet; w lets go\n" in look
+    assert "session listed, seat taken, health check content\n" in look
+    assert "again:   halfopen repro pod_5090/frozen --seed " in ran.out
+    # Its first block is a section header (draft-ietf-opsawg-pcapng), and what happened stands in it.
+    content = file.read_bytes()
+    assert content[:4] == b"\x0a\x0d\x0d\x0a"
+    assert b"freeze is in force" in content
+
+
+@needs_labs
+def test_at_a_terminal_keys_thaw_it_freeze_it_and_let_the_watchdog_reap_it(tmp_path: Path) -> None:
+    command = [*HALFOPEN, "repro", "frozen", "--grace", "2s", "--poll", "200ms", *PING]
+    with at_a_terminal.running(
+        command,
+        cwd=tmp_path,
+    ) as terminal:
+        before = terminal.modes()
+        terminal.see(HELD)
+        assert terminal.modes() != before
+        terminal.see("held: bytes-acked would have reaped")
+        assert "retransmission timeout" not in terminal.text
+        terminal.resize(50, 120)
+        terminal.see("retransmission timeout")
+        terminal.press("d")
+        terminal.see("d: looked at the server's threads")
+        terminal.press("t")
+        terminal.see("bytes are acknowledged, or none are queued")
+        terminal.see("in force: nothing")
+        terminal.press("z")
+        terminal.see("z: no such key")
+        terminal.press("f")
+        terminal.see("in force: freeze since")
+        terminal.see("queued, nothing acknowledged for")
+        terminal.press("w")
+        terminal.see("watchdog: bytes-acked reaped the client at")
+        terminal.press("q")
+        assert terminal.end() == 0
+        assert terminal.modes() == before
+        assert "; the session was reaped at" in terminal.text
+
+
+@needs_labs
+def test_a_shell_is_in_the_servers_host_and_ctrl_c_is_its_own_there_and_the_end_elsewhere(tmp_path: Path) -> None:
+    with at_a_terminal.running([*HALFOPEN, "repro", "active"], 30, 120, cwd=tmp_path) as terminal:
+        before = terminal.modes()
+        terminal.see("nothing is done to this client")
+        terminal.press("s")
+        terminal.see("(server) $")
+        terminal.press("sleep 100\n")
+        terminal.see("sleep 100")
+        terminal.press("\x03")
+        # Not before it asks for more: what is typed ahead goes with an interrupt.
+        terminal.see_that(lambda text: text.count("(server) $") == 2, "a second prompt")
+        terminal.press("grep -q 198.18.1.2 /proc/net/fib_trie && stty size; exit 7\n")
+        terminal.see("30 120")
+        terminal.see("s: the shell in the server's host ended (exit code 7)")
+        terminal.press("p")
+        terminal.see("p: captured from now on: active.pcapng")
+        terminal.press("c")
+        terminal.see("in force: cut since")
+        terminal.press("h")
+        terminal.see("h: cut undone")
+        terminal.press("\x03")
+        assert terminal.end() == 130
+        assert terminal.modes() == before
+        assert "again:" in terminal.text
+    assert (tmp_path / "active.pcapng").stat().st_size > 1000
+
+
+@needs_labs
+def test_a_killed_hold_leaves_nothing_and_the_terminal_as_it_was(tmp_path: Path) -> None:
+    with at_a_terminal.running([*HALFOPEN, "repro", "active"], cwd=tmp_path) as terminal:
+        before = terminal.modes()
+        terminal.see("nothing is done to this client")
+        below = leftovers.processes_below(terminal.process.pid)
+        (worker,) = [pid for pid in below if any(map(_is_the_pod, leftovers.processes_below(pid)[:1]))]
+        os.kill(worker, signal.SIGKILL)
+        assert terminal.end() == 137
+        assert terminal.modes() == before
+
+
+def _is_the_pod(pid: int) -> bool:
+    return b"harness.pod" in Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+@needs_labs
+def test_another_servers_watchdog_is_not_held_and_what_it_leaves_is_shown() -> None:
+    server = f"{sys.executable} -m harness.pod --host {{host}} --port {{port}} --grace 1s --poll 200ms"
+    ran = halfopen("repro", "frozen", "--server", server, "--sessions", "/sessions", "--once", "--keys", "wx")
+    look = looks(ran)[-2]
+    assert "watchdog: the server's own goes on; only the pod's can be held\n" in look
+    assert re.search(r"the kernel keeps \d+ kB queued in FIN_WAIT1, which no process holds any more\n", look)
+    assert "session not listed" in look
+    assert "w: this server's watchdog is its own, and was never held\n" in look
+    assert "x: no such key; there are t f c h d w p" in look
+    assert "the session was reaped at" in ran.out
+
+
+@needs_guest
+def test_on_the_virtual_clock_time_stands_still_until_a_key_lets_it_pass(tmp_path: Path) -> None:
+    file = tmp_path / "frozen.pcapng"
+    options = ("frozen", "--clock", "virtual", "--seed", "7", "--grace", "10s", "--once")
+    first, second, *_ = looks(held := halfopen("repro", *options, "--keys", "+", "--pcap", str(file)))
+    assert "virtual clock, Linux " in held.out
+    assert moment(second) - moment(first) == pytest.approx(1.0, abs=0.11)
+    assert row(first, "outq") == row(second, "outq")
+    assert "waits for protocol_mutex, held by thread" in first
+    assert b"freeze is in force" in file.read_bytes()
+    # A second for whoever looked, and a key that means nothing: the guest was asked anew, and none has passed in there.
+    before, after, *_ = looks(halfopen("repro", *options, "--keys", "z"))
+    assert "z: no such key" in after
+    assert _counters(before) == _counters(after)
+    # And the same seed leads to the same moment.
+    assert moment(before) == moment(first)
+
+
+def _counters(look: str) -> str:
+    """From the moment to the last of the counters."""
+    return look.partition("pod_5090/frozen against")[2].partition("in force:")[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("dead",), "repro holds one scenario, and 'dead' names "),
+        (("nosuch",), "no scenario, suite, file or folder is called 'nosuch'"),
+        (("--pcap", "/nonexistent/x"), "--pcap '/nonexistent/x' cannot be written: no such file or directory"),
+        (("--kernel", "guest"), "--kernel guest holds a session on the virtual clock only"),
+        (("--ping", "5"), "5"),
+    ],
+)
+def test_what_cannot_be_held_is_refused_in_one_line(arguments: tuple[str, ...], said: str) -> None:
+    ran = halfopen("repro", *arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.count("\n") == 1
+    assert said in ran.err
+
+
+def test_every_key_and_every_option_of_its_own_is_documented(repository: Path) -> None:
+    text = (repository / "docs" / "repro.md").read_text()
+    keys = {key.key for key in (*REAL, *VIRTUAL)}
+    assert {key for key in keys if f"`{key}`" not in text} == set()
+    options = {command: _options(command) for command in ("repro", "run")}
+    own = options["repro"] - options["run"]
+    assert own == {"--ping", "--pcap", "--once", "--for", "--keys"}
+    assert {option for option in own if option not in text} == set()
+
+
+def _options(command: str) -> set[str]:
+    return set(re.findall(r"--[a-z-]+", halfopen(command, "--help", env=os.environ | {"COLUMNS": "200"}).out))

@@ -1,0 +1,100 @@
+"""All that ``halfopen run`` prints at its end, at the widths it is promised for, with and without colour."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from harness import baseline
+from harness.cli import live, screen
+from harness.judge import judge
+from harness.results import Conditions
+from harness.run_view import RunView
+from harness.runner import Done
+from harness.timeline import Timeline
+from netns.units import show_bytes
+from tests import screens
+from tests.harness.done import missed, pod_job
+from tests.harness.lines import event, flowing, line, orphaned, progress, status, stuck
+
+SCREENS = Path(__file__).with_name("screens")
+HOW = Conditions(
+    7,
+    "virtual",
+    30,
+    2,
+    {"kind": "command", "command": "uvicorn app:app --host {host} --port {port}"},
+    None,
+    "2026-01-01T00:00:00+00:00",
+    "6.12.117",
+    "cubic",
+    again=("--clock", "virtual", "--kernel", "guest"),
+)
+
+
+def done(name: str, timeline: Timeline) -> Done:
+    job = pod_job(name)
+    return Done(job, judge(job.scenario, timeline, job.terms), timeline, 2.0)
+
+
+def alive() -> Done:
+    return done("active", line(flowing(0, 83), progress(0, 83, acknowledging=True), status(1, listed=True)))
+
+
+def killed() -> Done:
+    """A live client that was reaped, of which the kernel keeps something."""
+    return done("trickle_4k", line(flowing(0, 20), stuck(20, 50.4, outq=131_072), orphaned(50.5, 60, outq=131_072)))
+
+
+def unproved() -> Done:
+    return done(
+        "vanished", line(flowing(0, 5), event(0.2, "lab", "trouble", what="the client's host could not be cut"))
+    )
+
+
+def runs() -> list[Done]:
+    return [missed(), alive(), killed(), unproved()]
+
+
+@screens.every_way
+def test_a_table_then_a_story_for_each_that_failed_then_what_it_comes_to(width: int, colour: bool) -> None:
+    console, written = screens.console(width, colour=colour)
+    console.print(screen.header(HOW), soft_wrap=True)
+    screen.show(console, HOW, runs(), Path("out"), 12.34)
+    screens.compare(SCREENS, "run", width, written.getvalue(), colour=colour)
+
+
+@screens.every_way
+def test_failures_that_are_known_are_told_in_a_line_each(width: int, colour: bool) -> None:
+    known = baseline.parse(
+        '[known]\n"pod_5090/frozen" = { verdict = "failed", class = "missed", why = "ticket 123" }\n'
+        '"alive/active" = { verdict = "failed", class = "false_reap" }',
+        "expected.toml",
+    )
+    console, written = screens.console(width, colour=colour)
+    screen.show(console, dataclasses.replace(HOW, baseline=known), [missed(), alive()], Path("deep") / "out", 3.0)
+    screens.compare(SCREENS, "run-baseline", width, written.getvalue(), colour=colour)
+
+
+@screens.every_way
+def test_while_it_runs(width: int, colour: bool) -> None:
+    views = [
+        RunView("frozen", phase="freeze", queued=456_000),
+        RunView("outage_27s_rtt300"),
+        RunView("active", phase="done", verdict=alive().verdict),
+        RunView("trickle_4k", phase="done", verdict=killed().verdict),
+        RunView("vanished", phase="done", verdict=unproved().verdict),
+    ]
+    console, written = screens.console(width, colour=colour)
+    console.print(live.table(views))
+    screens.compare(SCREENS, "live", width, written.getvalue(), colour=colour)
+
+
+@pytest.mark.parametrize("width", screens.WIDTHS)
+def test_no_line_of_the_table_is_wider_than_the_terminal(width: int) -> None:
+    console, written = screens.console(width, colour=False)
+    console.print(screen.table(runs()))
+    assert max(map(len, written.getvalue().splitlines())) <= width
+    assert show_bytes(456_000) in written.getvalue()

@@ -1,0 +1,93 @@
+"""Reports of runs that are made up, for tests of what they show."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from harness import compare, results
+from harness.judge import judge
+from harness.report.page import render
+from harness.results import Conditions
+from harness.runner import Done
+from harness.timeline import FrontSample, Sample, Timeline, make
+from tests.harness.done import TERMS, missed, pod_job
+from tests.harness.lines import event, flowing, line, orphaned, progress, stuck
+
+HOW = Conditions(
+    seed=7,
+    clock="virtual",
+    grace=30.0,
+    poll=2.0,
+    target={"kind": "pod"},
+    detector="none",
+    started_at="2026-01-01T00:00:00+00:00",
+    kernel="6.12.0",
+    congestion_control="cubic",
+)
+
+
+def judged(scenario: str, timeline: Timeline, /, **changes: object) -> Done:
+    """One run of a shipped scenario, with the verdict that its timeline deserves."""
+    job = dataclasses.replace(pod_job(scenario), **changes)  # type: ignore[arg-type]
+    return Done(job, judge(job.scenario, timeline, TERMS), timeline, 1.0)
+
+
+def reaped(**changes: object) -> Done:
+    """A client frozen at 5 s whose session ends at 36 s, and leaves an orphan."""
+    timeline = line(
+        flowing(0, 5),
+        progress(0, 5, False),
+        event(5, "fault", "begun", step=0, fault="freeze"),
+        stuck(5, 36, outq=456_000),
+        event(36, "target", "dead_client_reaped", reason="send_stall"),
+        orphaned(36, 60, outq=456_000),
+    )
+    return judged("frozen", timeline, **changes)
+
+
+def kept(**changes: object) -> Done:
+    """A client that is alive all along."""
+    return judged("active", line(flowing(0, 78), progress(0, 78, True)), **changes)
+
+
+def behind_a_proxy() -> Done:
+    """A client that vanishes behind a proxy, which holds on."""
+    served = [*flowing(0, 8), *stuck(8, 125, outq=64_000)]
+    facing = [_in_front(sample) for sample in (*flowing(0, 5), *stuck(5, 125, outq=152_000, snd_wnd=65536))]
+    begun = event(5, "fault", "begun", step=0, fault="vanish")
+    return judged("edge_holds", make(served, [begun], facing))
+
+
+def _in_front(sample: Sample) -> FrontSample:
+    return FrontSample(**{name: value for name, value in msgspec.structs.asdict(sample).items() if name != "kind"})
+
+
+def table(done: Sequence[Done]) -> dict[str, Any]:
+    """The content of results.json."""
+    return results.as_table(HOW, done, 1.0)
+
+
+def page(done: Sequence[Done]) -> str:
+    """The report of ``halfopen run``."""
+    timelines = iter([one.timeline for one in done])
+    return render(table(done), lambda _run: next(timelines))
+
+
+def compared() -> list[Done]:
+    """Two detectors against two scenarios."""
+    return [
+        dataclasses.replace(one, job=dataclasses.replace(one.job, detector=who, contender=who))
+        for who, runs in (("none", [missed(), kept()]), ("bytes-acked", [reaped(), kept()]))
+        for one in runs
+    ]
+
+
+def comparison(done: Sequence[Done]) -> str:
+    """The report of ``halfopen compare``."""
+    timelines = iter([one.timeline for one in done])
+    how = dataclasses.replace(HOW, detector=None)
+    return render(compare.as_table(how, done, 1.0), lambda _run: next(timelines))

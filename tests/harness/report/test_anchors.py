@@ -1,0 +1,34 @@
+"""What leads to a run: safe in a URL, and to no other run."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.report import anchor
+
+
+@pytest.mark.parametrize(
+    ("label", "fragment"),
+    [
+        ("frozen", "frozen"),
+        ("bytes-acked/frozen-2", "bytes-acked/frozen-2"),
+        ("my case", "my~20~case"),
+        ('"><script>', "~22~~3e~~3c~script~3e~"),
+    ],
+)
+def test_a_label_is_a_fragment_that_can_be_read(label: str, fragment: str) -> None:
+    assert anchor(label) == fragment
+
+
+@given(st.text())
+def test_a_fragment_holds_nothing_that_a_url_may_not(label: str) -> None:
+    assert re.fullmatch(r"[A-Za-z0-9._~/-]*", anchor(label))
+
+
+@given(st.text(alphabet="a~2/0- e"), st.text(alphabet="a~2/0- e"))
+def test_two_labels_have_two_anchors(one: str, other: str) -> None:
+    assert (anchor(one) == anchor(other)) == (one == other)

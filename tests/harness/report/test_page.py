@@ -1,0 +1,115 @@
+"""The page: all words in it, nothing of a user's that could be markup, and small."""
+
+from __future__ import annotations
+
+import html
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from harness.report.page import render
+from tests.harness.done import missed
+from tests.harness.report import made
+
+EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(1)>\"'"
+
+
+class Elements(HTMLParser):
+    """The tags of a page, with their attributes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+
+def labels(page: str) -> list[str]:
+    return re.findall(r'<span class="label">([^<]*)</span>', page)
+
+
+def test_every_word_of_a_run_is_in_the_page_itself() -> None:
+    page = html.unescape(made.page([missed()]))
+    (run,) = made.table([missed()])["runs"]
+    for words in (*run["deeds"], *run["kernel_saw"], run["story"], run["expectation"], run["why"], run["again"]):
+        assert words in page
+
+
+def test_what_went_wrong_comes_first_and_is_open() -> None:
+    page = made.page([made.kept(), missed()])
+    assert labels(page) == ["frozen", "active"]
+    opened = {attributes["id"] for tag, attributes in Elements(page).tags if tag == "details" and "open" in attributes}
+    assert opened == {"frozen"}
+
+
+def test_a_table_of_runs_keeps_their_order() -> None:
+    page = made.page([made.kept(), missed()])
+    assert re.findall(r'<tr data-run="([^"]*)">', page) == ["active", "frozen"]
+
+
+@pytest.mark.parametrize("key", ["label", "why", "story", "again", "client", "reason", "scenario", "detector"])
+def test_nothing_that_a_run_says_is_taken_for_markup(key: str) -> None:
+    clean = made.table([made.reaped()])
+    evil = clean | {"runs": [clean["runs"][0] | {key: EVIL}], "detectors": {}}
+    tags = [tag for tag, _ in Elements(render(evil, lambda _run: None)).tags]
+    assert tags.count("script") == 2
+    assert "img" not in tags
+
+
+def test_nothing_that_the_call_says_is_taken_for_markup() -> None:
+    evil = made.table([missed()]) | {"target": {"kind": "command", "command": EVIL}, "kernel": EVIL}
+    tags = [tag for tag, _ in Elements(render(evil, lambda _run: None)).tags]
+    assert tags.count("script") == 2
+    assert "img" not in tags
+
+
+def test_nothing_is_fetched_from_anywhere() -> None:
+    for tag, attributes in Elements(made.page([missed()])).tags:
+        assert tag not in {"img", "iframe", "object", "embed"}
+        assert "src" not in attributes
+        assert (attributes.get("href") or "#").startswith(("#", "data:,"))
+
+
+def test_no_two_elements_share_an_id() -> None:
+    ids = [attributes["id"] for _, attributes in Elements(made.comparison(made.compared())).tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+
+
+def test_a_scenario_may_be_called_like_a_part_of_the_page() -> None:
+    table = made.table([missed()])
+    for name in ("filter", ":filter", "runs"):
+        page = render(table | {"runs": [table["runs"][0] | {"label": name}]}, lambda _run: None)
+        ids = [attributes["id"] for _, attributes in Elements(page).tags if "id" in attributes]
+        assert len(ids) == len(set(ids))
+
+
+def test_a_run_whose_timeline_is_missing_is_told_all_the_same() -> None:
+    page = render(made.table([missed()]), lambda _run: None)
+    assert "timeline of this run is missing" in page
+    assert "session still held" in page
+
+
+def test_the_same_runs_give_the_same_page() -> None:
+    assert made.page([missed(), made.reaped()]) == made.page([missed(), made.reaped()])
+
+
+def test_no_runs_are_a_page_too() -> None:
+    assert "There are no runs." in made.page([])
+
+
+def test_a_comparison_links_every_cell_to_its_run() -> None:
+    tags = Elements(made.comparison(made.compared())).tags
+    ids = {attributes.get("id") for tag, attributes in tags if tag == "details"}
+    linked = {
+        (attributes.get("href") or "").lstrip("#") for tag, attributes in tags if tag == "a" and "title" in attributes
+    }
+    assert linked == ids == {"none/frozen", "none/active", "bytes-acked/frozen", "bytes-acked/active"}
+
+
+def test_a_run_more_costs_a_few_kilobytes() -> None:
+    few, many = ([made.reaped(contender=f"d{n}", detector=f"d{n}") for n in range(count)] for count in (70, 90))
+    each = (len(made.comparison(many)) - len(made.comparison(few))) / 20
+    assert each < 3e6 / 500

@@ -1,0 +1,80 @@
+"""What is drawn of a held session, whole: compared with the files in screens/, which were looked at."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import msgspec
+import pytest
+from rich.color import ColorSystem
+from rich.console import Console
+
+from harness.repro import view
+from harness.repro.keys import REAL, VIRTUAL, Key
+from harness.repro.look import Look, Stacks
+from tests.harness.repro.looks import look
+
+SCREENS = Path(__file__).parent / "screens"
+
+
+def drawn(shown: Look, width: int, height: int | None = None, *, colour: bool = False, helped: bool = False) -> str:
+    stream = io.StringIO()
+    console = Console(file=stream, width=width, highlight=False, force_terminal=colour, no_color=not colour)
+    console._color_system = ColorSystem.STANDARD if colour else None
+    text = view.draw(shown, width, height, REAL if height else (), helped=helped)
+    console.print(text, soft_wrap=height is None)
+    return stream.getvalue()
+
+
+CASES = {
+    "80x24": drawn(look(), 80, 24),
+    "120x40": drawn(look(), 120, 40),
+    "80x24-colour": drawn(look(), 80, 24, colour=True),
+    "120x40-colour": drawn(look(), 120, 40, colour=True),
+    "80x24-help": drawn(look(), 80, 24, helped=True),
+    "80-paper": drawn(look(), 80),
+    "120-paper": drawn(look(), 120),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_it_is_drawn_as_it_was_when_it_was_looked_at(name: str) -> None:
+    assert CASES[name] == (SCREENS / f"{name}.txt").read_text()
+
+
+@pytest.mark.parametrize("height", range(1, 60))
+@pytest.mark.parametrize("width", [20, 80, 200])
+def test_it_never_needs_more_room_than_there_is(width: int, height: int) -> None:
+    lines = view.draw(look(), width, height, REAL).plain.splitlines()
+    assert len(lines) <= height
+    assert all(len(one) <= width for one in lines)
+
+
+@pytest.mark.parametrize("keys", [REAL, VIRTUAL])
+def test_the_keys_fit_below_and_the_last_is_the_way_out(keys: tuple[Key, ...]) -> None:
+    last = view.draw(look(), 80, 24, keys).plain.splitlines()[-1]
+    assert last.endswith("q quit")
+
+
+def test_the_two_stacks_of_the_incident_are_seen_on_the_smallest_terminal() -> None:
+    text = view.draw(look(), 80, 24, REAL).plain
+    assert "thread 12 (runner-s1): in sendall, holds protocol_mutex" in text
+    assert "thread 14 (keepalive): waits for protocol_mutex, held by thread 12" in text
+
+
+def test_before_anything_is_seen_there_is_something_to_see() -> None:
+    early = Look(t=0.1, title="frozen", phase="streaming")
+    assert drawn(early, 80) == (
+        "frozen   t = 0.1s\n"
+        "on the way there: streaming\n"
+        "bytes are acknowledged, or none are queued\n"
+        "counter                 now last minute        what it is\n"
+        "the server's socket is not seen yet\n"
+        "in force: nothing\n"
+    )
+
+
+def test_where_no_stacks_can_be_had_it_says_why() -> None:
+    without = msgspec.structs.replace(look(), stacks=Stacks(8.0, None, "process 7 is another user's"))
+    assert "threads at 8.0s:\nprocess 7 is another user's\n" in drawn(without, 80)

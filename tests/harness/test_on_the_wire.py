@@ -1,0 +1,119 @@
+"""What a capture shows is what the timeline says: a frozen client's window is closed on the wire, just then."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from harness.client_process import client
+from harness.journal import Journal
+from harness.recorder import INTERVAL, OfTheServer, recording
+from harness.scenario import ClientSpec
+from harness.targets.pod import PodTarget
+from harness.wiring import lead_to
+from netns.capture import Capture
+from netns.lab import Lab
+from netns.sockets import Address
+from tests import tshark
+from tests.isolated import isolated
+from tests.machine import needs_labs, needs_tshark
+from tests.netns.network import eventually
+
+pytestmark = [needs_labs, needs_tshark]
+
+PORT = 20_000
+CLIENT = ClientSpec("draining", {"receive_buffer": "128KiB"})
+#: Looks at a window that is closed, and at one that is open before and after: enough for probes to be among them.
+LOOKS = 20
+
+
+class Session(NamedTuple):
+    """A client of a pod without a watchdog, with its traffic captured at the server."""
+
+    journal: Journal
+    capture: Capture
+    client_pid: int
+
+    def looks(self, *, closed: bool) -> int:
+        """How often the last samples in a row found the client's window closed, or open."""
+        samples = self.journal.timeline().samples
+        unlike = [n for n, sample in enumerate(samples, 1) if (sample.snd_wnd == 0) is not closed]
+        return len(samples) - max(unlike, default=0)
+
+
+@contextlib.contextmanager
+def session(file: Path) -> Iterator[Session]:
+    journal = Journal()
+    with Lab() as lab, contextlib.ExitStack() as held:
+        here, router = lab.host("client"), lab.router("router")
+        lab.link(here, router)
+        target = PodTarget(detector="none", grace=30.0, poll=2.0)
+        place = held.enter_context(target.placed(lab, "server", PORT, journal))
+        way = lead_to(place.host, lab, router, None, port=PORT, journal=journal, ready_within=60.0)
+        server = held.enter_context(place.start(way.site))
+        capture = held.enter_context(Capture(place.host, _interface(place.host.name), file))
+        recorder = held.enter_context(recording(OfTheServer(journal), place.host, PORT))
+        capture.start()
+        its = held.enter_context(client(here, CLIENT, server.door("me"), journal, way.between))
+        opened = its.connect()
+        assert isinstance(opened, Address), opened
+        recorder.follow(opened)
+        yield Session(journal, capture, its.pid)
+        capture.stop()
+        recorder.stop()
+
+
+def _interface(server: str) -> str:
+    assert server == "server"
+    return "eth4"  # client 1, router 2; router 3, server 4
+
+
+@isolated
+def test_a_frozen_clients_window_is_closed_on_the_wire_when_the_timeline_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "frozen.pcapng"
+    with session(file) as its:
+        epoch = time.time() - time.monotonic() + its.journal.start
+        eventually(lambda: its.looks(closed=False) >= LOOKS, "the client reads")
+        its.capture.comment("the client freezes")
+        os.kill(its.client_pid, signal.SIGSTOP)
+        eventually(lambda: its.looks(closed=True) >= LOOKS, "its window is closed")
+        its.capture.comment("the client goes on")
+        os.kill(its.client_pid, signal.SIGCONT)
+        eventually(lambda: its.looks(closed=False) >= LOOKS, "its window is open")
+    assert tshark.malformed(file) == []
+    assert its.capture.dropped == 0
+
+    sent = tshark.read(file, "frame.time_epoch", "tcp.window_size", only=f"tcp.dstport == {PORT} && tcp.flags.syn == 0")
+    wire = [(float(at) - epoch, int(window) == 0) for at, window in sent]
+    compared = []
+    for sample in its.journal.timeline().samples:
+        around = [closed for at, closed in wire if abs(at - sample.t) <= INTERVAL]
+        before = [closed for at, closed in wire if at <= sample.t][-1:]
+        if len({*around, *before}) == 1:  # else the window was opened or closed within a sample's interval
+            compared.append((sample.snd_wnd == 0, before[0] if before else around[0]))
+    assert [pair for pair in compared if pair[0] is not pair[1]] == []
+    assert compared.count((True, True)) >= LOOKS / 2
+    assert compared.count((False, False)) >= LOOKS
+
+    # Between the rows that say what was done, and never before.
+    rows = tshark.read(
+        file, "systemd_journal.message", "tcp.window_size", only=f"tcp.dstport == {PORT} || systemd_journal"
+    )
+    story = ["note" if note else "closed" if window == "0" else "open" for note, window in rows]
+    first, last = (number for number, what in enumerate(story) if what == "note")
+    assert "closed" not in story[:first]
+    assert "closed" in story[first:last]
+    assert story[-1] == "open"
+
+
+@isolated
+def test_a_client_that_reads_never_closes_its_window(tmp_path: Path) -> None:
+    file = tmp_path / "reading.pcapng"
+    with session(file) as its:
+        eventually(lambda: its.looks(closed=False) >= LOOKS, "the client reads")
+    assert tshark.read(file, "frame.number", only=f"tcp.dstport == {PORT} && tcp.window_size == 0") == []

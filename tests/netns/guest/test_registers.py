@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from netns.guest import cache, registers
+from netns.guest.registers import make_room, too_wide, why_not_stock
+
+#: From Linux 6.12, whose kernels have room for 2696 bytes.
+REGISTERS = """
+#include <errno.h>
+#include <stdlib.h>
+
+	if (have_xstate_support) {
+		iov.iov_base = fp_regs;
+		iov.iov_len = FP_SIZE * sizeof(unsigned long);
+		if (ptrace(PTRACE_GETREGSET, pid, NT_X86_XSTATE, &iov) < 0)
+			return -errno;
+
+	if (have_xstate_support) {
+		iov.iov_base = fp_regs;
+		iov.iov_len = FP_SIZE * sizeof(unsigned long);
+		if (ptrace(PTRACE_SETREGSET, pid, NT_X86_XSTATE, &iov) < 0)
+			return -errno;
+"""
+
+
+def source(place: Path, text: str) -> Path:
+    file = place / "arch/x86/um/os-Linux/registers.c"
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    return file
+
+
+def test_registers_are_written_whole_and_read_as_before(tmp_path: Path) -> None:
+    file = source(tmp_path, REGISTERS)
+    make_room(tmp_path)
+    reading, writing = file.read_text().split("PTRACE_GETREGSET")
+    assert "iov.iov_base = fp_regs;" in reading
+    assert "#include <string.h>" in reading
+    assert "memcpy(whole, fp_regs, FP_SIZE * sizeof(unsigned long));" in writing
+    assert "iov.iov_len = sizeof(whole);\n\t\tif (ptrace(PTRACE_SETREGSET" in writing
+
+
+def test_a_newer_source_that_makes_room_by_itself_stays_as_it_is(tmp_path: Path) -> None:
+    text = REGISTERS.replace("FP_SIZE * sizeof(unsigned long)", "host_fp_size")
+    file = source(tmp_path, text)
+    make_room(tmp_path)
+    assert file.read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "found"),
+    [
+        ("flags\t\t: fpu avx512f pku\n", []),
+        ("processor\t: 0\nflags\t\t: fpu amx_bf16 amx_tile amx_int8\nbugs\t\t: amx\n", ["amx_tile"]),
+        ("Features\t: fp asimd sve\n", []),
+        ("", []),
+    ],
+)
+def test_a_processor_is_too_wide_by_its_flags(cpuinfo: str, found: list[str]) -> None:
+    assert too_wide(cpuinfo) == found
+
+
+def test_it_is_said_which_registers_are_too_wide(tmp_path: Path) -> None:
+    told = tmp_path / "cpuinfo"
+    told.write_text("flags\t\t: fpu amx_tile\n")
+    assert why_not_stock(told) == (
+        "the distribution's guest kernel does not run on this machine's processor (it has amx_tile)"
+    )
+    told.write_text("flags\t\t: fpu\n")
+    assert why_not_stock(told) is None
+    assert why_not_stock(tmp_path / "nowhere") is None
+
+
+def test_another_change_makes_another_kernel() -> None:
+    assert Path(registers.__file__).name in {path.name for path in cache._CHANGES}
