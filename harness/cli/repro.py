@@ -158,16 +158,15 @@ def repro(
     title = f"{job.scenario.called} against {_target(job)}"
     spare = Path(f"{job.scenario.name}.pcapng")
     on_screen = not once and console.is_terminal and sys.stdin.isatty()
-    # Put back from here: whatever ends the one that changes the terminal, it does not end us.
-    with terminal.kept(sys.stdin.fileno()) if on_screen else contextlib.nullcontext():
+    with terminal.kept(sys.stdin.fileno()) if on_screen else contextlib.nullcontext() as shown_on:
         if where.kernel is not None:
             limit = _WALL_BEYOND + job.ready_within
             part = Part(call, title, float(ping), again, None if pcap is None else str(pcap), str(spare))
             greet = partial(_header, call, job, where)
-            in_guest = VirtualHold(part, where.kernel, greet, wishes, on_screen, limit)
+            in_guest = VirtualHold(part, where.kernel, greet, wishes, shown_on, limit)
             return booting.in_private(lambda place: explained(lambda: virtual.carry_out(in_guest, console, place)))
         console.print(_header(call, job, where), soft_wrap=True)
-        hold = real.Hold(job, title, wishes, again, pcap, spare, on_screen)
+        hold = real.Hold(job, title, wishes, again, pcap, spare, shown_on)
         with keeping() if call.target.image is not None else contextlib.nullcontext():
             return isolated(lambda: real.carry_out(hold, console))
 

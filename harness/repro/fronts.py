@@ -15,7 +15,7 @@ from harness.repro import keys as keyboard
 from harness.repro import view
 from harness.repro.keys import Key
 from harness.repro.look import Look
-from harness.repro.terminal import Keys
+from harness.repro.terminal import Kept, Keys
 
 #: Between two looks, seconds: often enough to follow, seldom enough to cost nothing.
 _REFRESH = 0.25
@@ -128,20 +128,24 @@ class Screen:
     """The whole terminal, until ``q``."""
 
     def __init__(
-        self, console: Console, terminal: int, keys: Sequence[Key], shells: dict[str, Callable[[int], str]]
+        self, console: Console, terminal: Kept, keys: Sequence[Key], shells: dict[str, Callable[[int], str]]
     ) -> None:
-        """``terminal`` is its descriptor; ``shells``: what is to have it instead for a while, by the key for it."""
-        self._console, self._fd, self._keys, self._shells = console, terminal, keys, shells
+        """``shells``: what is to have the terminal instead for a while, by the key for it."""
+        self._console, self._terminal, self._keys, self._shells = console, terminal, keys, shells
         self._helped = False
 
     def attend(self, held: Held, wishes: Wishes) -> None:
         """Show it until somebody quits; KeyboardInterrupt comes through."""
-        keys = Keys(self._fd)
+        keys = Keys(self._terminal.fd)
         plan = _Plan(wishes, is_endless=True)
         left: str | None = keyboard.HELP
         while left is not None:
             # Anew after each shell, which has drawn on the same terminal.
-            with keys.unbuffered(), Live(console=self._console, screen=True, auto_refresh=False) as live:
+            with (
+                keys.unbuffered(),
+                self._terminal.drawn_on(),
+                Live(console=self._console, screen=True, auto_refresh=False) as live,
+            ):
                 left = self._show(held, keys, live, plan)
             if left is not None:
                 self._shell(held, left)
@@ -178,6 +182,6 @@ class Screen:
 
     def _shell(self, held: Held, key: str) -> None:
         try:
-            held.remark(f"{key}: {self._shells[key](self._fd)}")
+            held.remark(f"{key}: {self._shells[key](self._terminal.fd)}")
         except OSError as error:
             held.remark(f"{key}: no shell: {error.strerror}")

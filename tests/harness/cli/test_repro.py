@@ -132,6 +132,24 @@ def test_a_killed_hold_leaves_nothing_and_the_terminal_as_it_was(tmp_path: Path)
         assert terminal.modes() == before
 
 
+@needs_labs
+def test_when_all_of_it_is_killed_the_terminal_is_put_back_all_the_same(tmp_path: Path) -> None:
+    # Below a shell, as a terminal is hung up when the first process on it ends.
+    command = ["sh", "-c", '"$@"; read answer', "sh", *HALFOPEN, "repro", "active"]
+    with at_a_terminal.running(command, cwd=tmp_path) as terminal:
+        before = terminal.modes()
+        terminal.see("nothing is done to this client")
+        assert not terminal.shows_cursor
+        below = leftovers.processes_below(terminal.process.pid)
+        (tool,) = [pid for pid in below if os.getsid(pid) == terminal.process.pid]
+        os.kill(tool, signal.SIGKILL)
+        terminal.see_that(lambda _: terminal.modes() == before, "the modes it had")
+        terminal.see_that(lambda _: terminal.shows_cursor, "the cursor")
+        assert terminal.everything.endswith(b"\x1b[?1049l\x1b[?25h")
+        terminal.press("\n")
+        terminal.end()
+
+
 def _is_the_pod(pid: int) -> bool:
     return b"harness.pod" in Path(f"/proc/{pid}/cmdline").read_bytes()
 
