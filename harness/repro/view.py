@@ -69,10 +69,19 @@ def _shares(room: int, counters: int, stacks: int, deeds: int) -> tuple[int, int
 def _head(look: Look) -> list[Text]:
     title = Text(f"{look.title}   t = {look.t:.1f}s", style="bold")
     if look.held is not None:
-        held = Text(f"held at {look.held_at:.1f}s: {look.held}", style="bold yellow")
+        was = "was " if _is_past(look) else ""
+        held = Text(f"{was}held at {look.held_at:.1f}s: {look.held}", style="" if was else "bold yellow")
     else:
         held = Text(f"on the way there: {look.phase}")
     return [title, held, _standing(look)]
+
+
+def _is_past(look: Look) -> bool:
+    """Whether why it was held is so no longer: it ended since, or what was stuck has moved."""
+    if look.over_at is not None:
+        return look.over_at > look.held_at
+    was_stuck = look.held is not None and look.held.startswith("wedged")
+    return was_stuck and (look.still_since is None or look.still_since > look.held_at)
 
 
 def _standing(look: Look) -> Text:
@@ -88,11 +97,16 @@ def _standing(look: Look) -> Text:
 
 def _counters(look: Look, width: int) -> list[Text]:
     spark = 18 if width < 100 else 42
-    lines = [Text(f"{'counter':<{_NAME}} {'now':>{_NOW}} {'last minute':<{spark}} what it is", style="bold")]
+    when = f"at {look.sample.t:.1f}s" if look.is_last and look.sample else "now"
+    lines = [Text(f"{'counter':<{_NAME}} {when:>{_NOW}} {'last minute':<{spark}} what it is", style="bold")]
     if look.sample is None:
         return [*lines, Text("the server's socket is not seen yet")]
     state = look.sample.state
-    lines.append(_row("state", state, "", STATES.get(state, ""), spark))
+    if look.is_last:
+        meaning = f"as last seen, {show_duration(round(max(0.0, look.t - look.sample.t), 1))} ago: it is gone"
+    else:
+        meaning = STATES.get(state, "")
+    lines.append(_row("state", state, "", meaning, spark))
     for counter in COUNTERS:
         values = look.series.get(counter.name, [])
         lines.append(_row(counter.name, _now(look, counter), sparkline(values, spark), counter.meaning, spark))

@@ -86,6 +86,10 @@ def test_at_a_terminal_keys_thaw_it_freeze_it_and_let_the_watchdog_reap_it(tmp_p
         terminal.see("queued, nothing acknowledged for")
         terminal.press("w")
         terminal.see("watchdog: bytes-acked reaped the client at")
+        # What was known before is asked anew by itself.
+        terminal.see("session not listed")
+        terminal.see("was held at")
+        terminal.see_that(lambda text: "in sendall" not in text, "stacks after the reap")
         terminal.press("q")
         assert terminal.end() == 0
         assert terminal.modes() == before
@@ -160,11 +164,20 @@ def test_another_servers_watchdog_is_not_held_and_what_it_leaves_is_shown() -> N
     ran = halfopen("repro", "frozen", "--server", server, "--sessions", "/sessions", "--once", "--keys", "wx")
     look = looks(ran)[-2]
     assert "watchdog: the server's own goes on; only the pod's can be held\n" in look
-    assert re.search(r"the kernel keeps \d+ kB queued in FIN_WAIT1, which no process holds any more\n", look)
+    assert re.search(r"the kernel keeps \d+ kB queued in FIN_WAIT1, held by no process\n", look)
     assert "session not listed" in look
     assert "w: this server's watchdog is its own, and was never held\n" in look
     assert "x: no such key; there are t f c h d w p" in look
     assert "the session was reaped at" in ran.out
+
+
+@needs_labs
+def test_of_a_session_that_is_over_the_counters_are_the_last_that_were_seen() -> None:
+    look = looks(halfopen("repro", "clean_close", "--once"))[0]
+    assert "; nothing is left of it in the kernel\n" in look
+    assert re.search(r"^counter +at [\d.]+s last minute", look, re.MULTILINE)
+    assert re.search(r"^state .* as last seen, \S+ ago: it is gone$", look, re.MULTILINE)
+    assert "has no verdict yet" not in look
 
 
 @needs_guest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import msgspec
@@ -78,3 +79,23 @@ def test_before_anything_is_seen_there_is_something_to_see() -> None:
 def test_where_no_stacks_can_be_had_it_says_why() -> None:
     without = msgspec.structs.replace(look(), stacks=Stacks(8.0, None, "process 7 is another user's"))
     assert "threads at 8.0s:\nprocess 7 is another user's\n" in drawn(without, 80)
+
+
+def test_what_is_no_longer_so_is_put_into_the_past() -> None:
+    held = "held at 8.2s: wedged"
+    assert f"\n{held}" in drawn(look(), 80)
+    for moved in (
+        {"still_since": None},
+        {"still_since": 30.0},
+        {"over_at": 40.0, "over": "over at 40.0s"},
+    ):
+        assert f"\nwas {held}" in drawn(msgspec.structs.replace(look(), **moved), 80)
+    untouched = {"held": "nothing is done to this client; nothing queued", "still_since": None}
+    assert "\nheld at 8.2s: nothing" in drawn(msgspec.structs.replace(look(), **untouched), 80)
+
+
+def test_the_counters_of_a_socket_that_is_gone_are_the_last_and_say_so() -> None:
+    gone = drawn(msgspec.structs.replace(look(43.0), over="over at 42.0s", is_last=True), 80)
+    assert "counter            at 42.0s last minute" in gone
+    assert re.search(r"as last seen, \S+ ago: it is gone\n", gone)
+    assert "open both ways" not in gone
