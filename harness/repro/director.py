@@ -132,8 +132,10 @@ class Director:
         self._inquiry.begin(self.now, is_over=self._record.over_at is not None)
 
     def _begin(self, step: Step, number: int) -> None:
+        # When it began, as the list of faults has it: that it works may take a second to be proved.
+        at = self.now
         self._faults.begin(step, number)
-        self._tell(f"{step.fault} is in force")
+        self._tell(f"{step.fault} is in force", at)
         if step.lasting is not None:
             moment = time.monotonic() + self._seconds(step.lasting)
             due: _Due = (moment, number, partial(self._end, step, number))
@@ -169,8 +171,9 @@ class Director:
         if self.held is None and key not in "dp":
             self._tell(f"{key}: not yet, it is still on the way to the wedge")
             return True
+        at = self.now
         try:
-            self._tell(f"{key}: {deed()}")
+            self._tell(f"{key}: {deed()}", at)
             if key in _CHANGING:
                 self._inquiry.changed(self.now)
         except (FaultError, TimeoutError) as error:

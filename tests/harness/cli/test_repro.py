@@ -172,6 +172,16 @@ def test_another_servers_watchdog_is_not_held_and_what_it_leaves_is_shown() -> N
 
 
 @needs_labs
+def test_a_fault_is_in_force_since_one_moment_however_long_it_takes_to_be_proved() -> None:
+    look = looks(halfopen("repro", "edge_holds", "--once"))[0]
+    listed = re.search(r"^in force: vanish since ([\d.]+)s", look, re.MULTILINE)
+    told = re.search(r"^ +([\d.]+)s  vanish is in force$", look, re.MULTILINE)
+    assert listed, look
+    assert told, look
+    assert float(told[1]) == pytest.approx(float(listed[1]), abs=0.11)
+
+
+@needs_labs
 def test_of_a_session_that_is_over_the_counters_are_the_last_that_were_seen() -> None:
     look = looks(halfopen("repro", "clean_close", "--once"))[0]
     assert "; nothing is left of it in the kernel\n" in look
