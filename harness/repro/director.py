@@ -128,7 +128,8 @@ class Director:
     def _hold(self, why: str) -> None:
         self.held, self.held_at = why, self.now
         self._record.forget_samples()
-        self._tell(f"held: {why}")
+        # Short enough for a line of 80 characters: the second line of the view has the word.
+        self._tell(f"held: {why.removeprefix('wedged: ')}")
         self._inquiry.begin(self.now, is_over=self._record.over_at is not None)
 
     def _begin(self, step: Step, number: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from rich.text import Text
 
 from harness.repro import keys as keyboard
 from harness.repro import view
+from harness.repro.account import AGAIN
 from harness.repro.keys import Key
 from harness.repro.look import Look
 from harness.repro.terminal import Kept, Keys
@@ -122,6 +123,12 @@ def on_paper(held: Held, console: Console, wishes: Wishes, keys: Sequence[Key]) 
 def _print(console: Console, look: Look) -> None:
     console.print(view.draw(look, console.width), soft_wrap=True)
     console.print()
+
+
+def tell(console: Console, account: Iterable[str]) -> None:
+    """Print what is said at the end, on a terminal broken between words; the command to be copied is left whole."""
+    for line in account:
+        console.print(Text(line), soft_wrap=not console.is_terminal or line.startswith(AGAIN))
 
 
 class Screen:

@@ -8,14 +8,13 @@ from functools import partial
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 
 from harness.findings import find
 from harness.journal import Journal
 from harness.repro import keys, shell
 from harness.repro.account import account
 from harness.repro.director import Director
-from harness.repro.fronts import Screen, Wishes, on_paper
+from harness.repro.fronts import Screen, Wishes, on_paper, tell
 from harness.repro.opening import session_of
 from harness.repro.tap import Tap
 from harness.repro.terminal import Kept
@@ -60,10 +59,8 @@ def _attend(hold: Hold, director: Director, session: Session, console: Console) 
             code = EXIT_INTERRUPTED
         director.finish()
         found = find(director.timeline(), hold.job.scenario)
-        for line in account(
-            director.look(), found, director.held_since, hold.again, tells_deeds=hold.screen is not None
-        ):
-            console.print(escape(line), soft_wrap=True)
+        is_seen = hold.screen is not None
+        tell(console, account(director.look(), found, director.held_since, hold.again, tells_deeds=is_seen))
     return code
 
 

@@ -12,13 +12,12 @@ from pathlib import Path
 
 import msgspec
 from rich.console import Console
-from rich.markup import escape
 
 from harness.calls import Call
 from harness.errors import InputError
 from harness.guests import compile_ourselves
 from harness.repro import keys, line
-from harness.repro.fronts import Screen, Wishes, on_paper
+from harness.repro.fronts import Screen, Wishes, on_paper, tell
 from harness.repro.line import Account, Hello, Order, Part, Pass, Press, Quit, Refused, Remark, Said, Shown
 from harness.repro.look import Look
 from harness.repro.terminal import Kept
@@ -93,8 +92,7 @@ def _attend(hold: VirtualHold, guest: _Guest, console: Console) -> int:
     end = guest.account(tells_deeds=hold.screen is not None)
     if end.captured is not None:
         guest.fetch(line.CAPTURE, Path(end.captured))
-    for told in end.lines:
-        console.print(escape(told), soft_wrap=True)
+    tell(console, end.lines)
     return code
 
 

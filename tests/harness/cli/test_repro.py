@@ -186,7 +186,7 @@ def test_of_a_session_that_is_over_the_counters_are_the_last_that_were_seen() ->
     look = looks(halfopen("repro", "clean_close", "--once"))[0]
     assert "; nothing is left of it in the kernel\n" in look
     assert re.search(r"^counter +at [\d.]+s last minute", look, re.MULTILINE)
-    assert re.search(r"^state .* as last seen, \S+ ago: it is gone$", look, re.MULTILINE)
+    assert re.search(r"^state .* last seen \S+ ago: it is gone$", look, re.MULTILINE)
     assert "has no verdict yet" not in look
 
 
