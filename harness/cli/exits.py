@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import traceback
 from collections.abc import Callable
 
@@ -13,6 +15,9 @@ from harness.results import EXIT_BUG, EXIT_INTERRUPTED, EXIT_USAGE
 from netns import isolation
 from netns.errors import GuestLostError, LabError
 from netns.guest.script import EXIT_GUEST
+
+#: What is no bug of ours wherever it happens.
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def explained(work: Callable[[], int]) -> int:
@@ -30,7 +35,9 @@ def explained(work: Callable[[], int]) -> int:
         return _complain(str(error))
     except typer.TyperException as error:
         return _complain(error.format_message())
-    except Exception:  # noqa: BLE001 (a bug of ours, which must not look like a verdict)
+    except Exception as error:  # noqa: BLE001 (a bug of ours, which must not look like a verdict)
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return _complain(f"nothing more can be written: {os.strerror(error.errno)}; make room, or write elsewhere")
         traceback.print_exc()
         return EXIT_BUG
 

@@ -100,21 +100,21 @@ class _Plan:
         )
 
 
-def on_paper(held: Held, console: Console, wishes: Wishes, keys: Sequence[Key]) -> None:
+def on_paper(held: Held, console: Console, wishes: Wishes) -> None:
     """Print a look once it is settled, and another when it is over if anything was to happen meanwhile."""
     plan = _Plan(wishes, is_endless=False)
-    shown = False
+    shown = quits = False
     while True:
         time.sleep(held.patience(_TICK))
         held.step()
         for key in plan.due(held.is_settled):
-            if not held.press(key):
-                known = " ".join(one.key for one in keys if one.key not in keyboard.SEATED)
-                held.remark(f"{key}: no such key; there are {known}")
+            quits = quits or key == keyboard.QUIT
+            if not quits:
+                held.press(key)
         if plan.settled_at is not None and not shown:
             shown = True
             _print(console, held.look())
-        if plan.is_over:
+        if plan.is_over or quits:
             if wishes.keys or wishes.hold_for is not None:
                 _print(console, held.look())
             return
@@ -180,8 +180,7 @@ class Screen:
         if key == keyboard.HELP:
             self._helped = not self._helped
         elif not held.press(key):
-            shown = key if key.isprintable() else repr(key)[1:-1]
-            held.remark(f"{shown}: no such key; {keyboard.HELP} shows which there are")
+            held.remark(f"{keyboard.named(key)}: no such key; {keyboard.HELP} shows which there are")
 
     def _drawn(self, look: Look) -> Text:
         width, height = self._console.size

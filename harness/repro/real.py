@@ -66,7 +66,7 @@ def _attend(hold: Hold, director: Director, session: Session, console: Console) 
 
 def _front(hold: Hold, director: Director, session: Session, console: Console) -> None:
     if hold.screen is None:
-        on_paper(director, console, hold.wishes, keys.REAL)
+        on_paper(director, console, hold.wishes)
         return
     hosts = {"s": (session.way.site.host, "server"), "l": (session.scene.client_host, "client")}
     shells: dict[str, Callable[[int], str]] = {

@@ -86,7 +86,7 @@ def _attend(hold: VirtualHold, guest: _Guest, console: Console) -> int:
         if hold.screen is not None:
             Screen(console, hold.screen, keys.VIRTUAL, {}).attend(still, hold.wishes)
         else:
-            on_paper(still, console, hold.wishes, keys.VIRTUAL)
+            on_paper(still, console, hold.wishes)
     except KeyboardInterrupt:
         code = EXIT_INTERRUPTED
     end = guest.account(tells_deeds=hold.screen is not None)
@@ -171,6 +171,8 @@ class _StandingStill:
             self._do(Pass(keys.PASSING[key]))
         elif any(key == one.key for one in keys.VIRTUAL):
             self._do(Press(key))
+        elif key in keys.SHELLS:
+            self.remark(f"{key}: {keys.NO_SHELLS}")
         else:
             return False
         return True

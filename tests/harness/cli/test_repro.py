@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -81,6 +82,8 @@ def test_at_a_terminal_keys_thaw_it_freeze_it_and_let_the_watchdog_reap_it(tmp_p
         terminal.see("in force: nothing")
         terminal.press("z")
         terminal.see("z: no such key")
+        terminal.press("\x1a")
+        terminal.see("Ctrl-Z: no such key")
         terminal.press("f")
         terminal.see("in force: freeze since")
         terminal.see("queued, nothing acknowledged for")
@@ -98,6 +101,7 @@ def test_at_a_terminal_keys_thaw_it_freeze_it_and_let_the_watchdog_reap_it(tmp_p
 
 @needs_labs
 def test_a_shell_is_in_the_servers_host_and_ctrl_c_is_its_own_there_and_the_end_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "active.pcapng").write_bytes(b"an earlier one")
     with at_a_terminal.running([*HALFOPEN, "repro", "active"], 30, 120, cwd=tmp_path) as terminal:
         before = terminal.modes()
         terminal.see("nothing is done to this client")
@@ -112,7 +116,7 @@ def test_a_shell_is_in_the_servers_host_and_ctrl_c_is_its_own_there_and_the_end_
         terminal.see("30 120")
         terminal.see("s: the shell in the server's host ended (exit code 7)")
         terminal.press("p")
-        terminal.see("p: captured from now on: active.pcapng")
+        terminal.see("p: captured from now on: active-2.pcapng")
         terminal.press("c")
         terminal.see("in force: cut since")
         terminal.press("h")
@@ -121,7 +125,8 @@ def test_a_shell_is_in_the_servers_host_and_ctrl_c_is_its_own_there_and_the_end_
         assert terminal.end() == 130
         assert terminal.modes() == before
         assert "again:" in terminal.text
-    assert (tmp_path / "active.pcapng").stat().st_size > 1000
+    assert (tmp_path / "active-2.pcapng").stat().st_size > 1000
+    assert (tmp_path / "active.pcapng").read_bytes() == b"an earlier one"
 
 
 @needs_labs
@@ -161,13 +166,13 @@ def _is_the_pod(pid: int) -> bool:
 @needs_labs
 def test_another_servers_watchdog_is_not_held_and_what_it_leaves_is_shown() -> None:
     server = f"{sys.executable} -m harness.pod --host {{host}} --port {{port}} --grace 1s --poll 200ms"
-    ran = halfopen("repro", "frozen", "--server", server, "--sessions", "/sessions", "--once", "--keys", "wx")
+    ran = halfopen("repro", "frozen", "--server", server, "--sessions", "/sessions", "--once", "--keys", "wqt")
     look = looks(ran)[-2]
     assert "watchdog: the server's own goes on; only the pod's can be held\n" in look
     assert re.search(r"the kernel keeps \d+ kB queued in FIN_WAIT1, held by no process\n", look)
     assert "session not listed" in look
     assert "w: this server's watchdog is its own, and was never held\n" in look
-    assert "x: no such key; there are t f c h d w p" in look
+    assert "t: " not in look
     assert "the session was reaped at" in ran.out
 
 
@@ -200,9 +205,9 @@ def test_on_the_virtual_clock_time_stands_still_until_a_key_lets_it_pass(tmp_pat
     assert row(first, "outq") == row(second, "outq")
     assert "waits for protocol_mutex, held by thread" in first
     assert b"freeze is in force" in file.read_bytes()
-    # A second for whoever looked, and a key that means nothing: the guest was asked anew, and none has passed in there.
-    before, after, *_ = looks(halfopen("repro", *options, "--keys", "z"))
-    assert "z: no such key" in after
+    # A second for whoever looked, and a key that does nothing: the guest was asked anew, and none has passed in there.
+    before, after, *_ = looks(halfopen("repro", *options, "--keys", "h"))
+    assert "h: nothing is in force that can be healed" in after
     assert _counters(before) == _counters(after)
     # And the same seed leads to the same moment.
     assert moment(before) == moment(first)
@@ -221,6 +226,14 @@ def _counters(look: str) -> str:
         (("--pcap", "/nonexistent/x"), "--pcap '/nonexistent/x' cannot be written: no such file or directory"),
         (("--kernel", "guest"), "--kernel guest holds a session on the virtual clock only"),
         (("--ping", "5"), "5"),
+        (("frozen", "paused"), "repro holds one scenario, not 2 (frozen, paused)"),
+        (("--pcap", "x" * 300), "cannot be written: file name too long"),
+        (("--pcap", ""), "is a folder; name a file"),
+        (("--pcap", "/etc/passwd"), "--pcap '/etc/passwd' is there already; name another file"),
+        (("--keys", "txt"), "--keys 'txt': 'x' is no key; there are t f c h d w p q"),
+        (("--keys", "+"), "--keys '+': '+' is no key; there are "),
+        (("--keys", "\x1a"), "'Ctrl-Z' is no key"),
+        (("--keys", "ds"), "--keys 'ds': 's' needs somebody at a terminal"),
     ],
 )
 def test_what_cannot_be_held_is_refused_in_one_line(arguments: tuple[str, ...], said: str) -> None:
@@ -228,6 +241,32 @@ def test_what_cannot_be_held_is_refused_in_one_line(arguments: tuple[str, ...], 
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.count("\n") == 1
     assert said in ran.err
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is refused to root")
+def test_a_file_in_a_folder_that_may_not_be_looked_into_is_refused_in_one_line() -> None:
+    ran = halfopen("repro", "--pcap", "/root/x.pcapng")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "cannot be written: permission denied" in ran.err
+
+
+@needs_labs
+def test_a_full_disk_is_told_in_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run(
+            [*HALFOPEN, "repro", "active", "--once"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert ran.returncode == 2
+    assert ran.stderr == (
+        "halfopen: nothing more can be written: No space left on device; make room, or write elsewhere\n"
+    )
+
+
+@needs_guest
+def test_a_guest_has_no_shells_and_says_so() -> None:
+    ran = halfopen("repro", "--clock", "virtual", "--keys", "s")
+    assert (ran.code, ran.out) == (2, "")
+    assert "--keys 's': 's': a guest kernel has no shells" in ran.err
 
 
 def test_every_key_and_every_option_of_its_own_is_documented(repository: Path) -> None:
