@@ -86,8 +86,9 @@ def _title(look: Look, room: int | None) -> str:
 def _head(look: Look, room: int | None) -> list[Text]:
     title = Text(_title(look, room), style="bold")
     if look.held is not None:
-        was = "was " if _is_past(look) else ""
-        held = Text(f"{was}held at {look.held_at:.1f}s: {look.held}", style="" if was else "bold yellow")
+        held = Text(f"held at {look.held_at:.1f}s: {look.held}", style="bold yellow")
+        if _is_past(look):
+            held = Text(f"was held at {look.held_at:.1f}s: {look.held.removeprefix('wedged: ')}")
     else:
         held = Text(f"on the way there: {look.phase}")
     return [title, *_wrapped(held, room, 2), *_wrapped(_standing(look), room, 2)]
