@@ -18,6 +18,11 @@ class TargetError(InputError):
     """The server under test cannot be started or never becomes ready."""
 
 
+def reason_of(error: OSError) -> str:
+    """Why the system refused something, in its words, to stand within a sentence that names what."""
+    return (error.strerror or str(error)).lower()
+
+
 def suggest(got: str, known: Iterable[str]) -> str:
     """What would be right instead of ``got``: the nearest known word, or all of them."""
     words = sorted(known)

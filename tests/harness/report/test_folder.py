@@ -77,9 +77,15 @@ def test_a_timeline_outside_of_the_folder_is_none(out: Path) -> None:
     [
         ("results.json", "{", "cannot be read"),
         ("results.json", "[]", "cannot be read"),
-        ("results.json", "{}", "the key 'runs' is missing"),
+        ("results.json", "{}", "key 'grace_s' is missing"),
         ("results.json", '{"runs": [{}], "grace_s": 30}', "is missing"),
-        ("results.json", '{"runs": 3, "grace_s": 30}', "not as it is written"),
+        ("results.json", '{"runs": 3, "grace_s": 30}', "key 'runs' takes a list, got 3"),
+        ("results.json", '{"runs": [], "grace_s": null}', "key 'grace_s' takes a number, got None"),
+        (
+            "results.json",
+            '{"runs": [{"scenario": "a", "verdict": "X"}], "grace_s": 30}',
+            "key 'runs[0].verdict' does not know 'X'; known are failed, inconclusive, passed",
+        ),
         ("results.json", '{"runs": [{"scenario": "a", "verdict": "odd"}], "grace_s": 30}', "'odd'"),
         ("timelines/frozen.jsonl", "{", "no timeline can be read there"),
         ("timelines/frozen.jsonl", '{"kind": "sample"}', "no timeline can be read there"),
@@ -99,6 +105,17 @@ def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:
         folder.write_again(tmp_path)
     with pytest.raises(InputError, match="is no folder"):
         folder.write_again(tmp_path / "nowhere")
+
+
+def test_a_folder_whose_name_cannot_be_one_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"cannot be read: file name too long; name a folder that"):
+        folder.write_again(tmp_path / ("a" * 300))
+
+
+def test_a_report_that_cannot_be_written_says_what_to_do(out: Path) -> None:
+    (out / "report.html").mkdir()
+    with pytest.raises(InputError, match=r"cannot be written: is a directory; copy '.*' to a folder that can be"):
+        folder.write_again(out)
 
 
 def test_an_old_report_goes_with_the_results_it_is_of(out: Path) -> None:
