@@ -12,7 +12,7 @@ from harness import results, timeline
 from harness.errors import InputError, reason_of
 from harness.report import shape
 from harness.report.entries import Run, contender_of
-from harness.report.page import render
+from harness.report.page import Lost, render
 from harness.runner import Done
 from harness.timeline import Timeline
 
@@ -46,7 +46,7 @@ def write_again(out: Path) -> Path:
     return report
 
 
-def _write(out: Path, table: Mapping[str, Any], timeline_of: Callable[[Run], Timeline | None]) -> Path:
+def _write(out: Path, table: Mapping[str, Any], timeline_of: Callable[[Run], Timeline]) -> Path:
     file = out / results.REPORT
     file.write_text(render(table, timeline_of), encoding="utf-8")
     return file
@@ -71,15 +71,19 @@ def _read(out: Path) -> tuple[dict[str, Any], Path]:
     return table, file
 
 
-def _timeline(out: Path, run: Run) -> Timeline | None:
-    """The timeline of a run; None where its file is missing. Raises InputError for one that is broken."""
+def _timeline(out: Path, run: Run) -> Timeline | Lost:
+    """The timeline of a run, or why there is none: it is missing, or its file is broken, and at which line."""
     named = run["timeline"] if "timeline" in run else str(_usual(run))
-    if named is None or not (file := out / named).is_file() or not file.resolve().is_relative_to(out.resolve()):
-        return None
+    if named is None or not (file := out / named).resolve().is_relative_to(out.resolve()):
+        return Lost("is missing")
     try:
         return timeline.read(file)
-    except (OSError, msgspec.MsgspecError, AttributeError, KeyError) as error:
-        raise InputError(f"{str(file)!r}: no timeline can be read there: {error}; make it anew") from None
+    except (FileNotFoundError, NotADirectoryError):
+        return Lost("is missing")
+    except OSError as error:
+        return Lost(f"cannot be read ({named}: {reason_of(error)})")
+    except ValueError as error:  # also of a name that can be none
+        return Lost(f"cannot be read ({named}, {error})")
 
 
 def _usual(run: Run) -> Path:
