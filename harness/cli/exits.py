@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import errno
-import os
 import traceback
 from collections.abc import Callable
 
 import typer
 
 from harness.cli import on_github
-from harness.errors import InputError
+from harness.cli.wording import refusal
+from harness.errors import InputError, reason_of
 from harness.results import EXIT_BUG, EXIT_INTERRUPTED, EXIT_USAGE
 from netns import isolation
 from netns.errors import GuestLostError, LabError
@@ -37,7 +37,7 @@ def explained(work: Callable[[], int]) -> int:
         return _complain(error.format_message())
     except Exception as error:  # noqa: BLE001 (a bug of ours, which must not look like a verdict)
         if isinstance(error, OSError) and error.errno in _FULL:
-            return _complain(f"nothing more can be written: {os.strerror(error.errno)}; make room, or write elsewhere")
+            return _complain(f"nothing more can be written: {reason_of(error)}; make room, or write elsewhere")
         traceback.print_exc()
         return EXIT_BUG
 
@@ -51,8 +51,7 @@ def isolated(work: Callable[[], int], *, is_brief: bool = False) -> int:
 
 
 def _complain(sentence: str) -> int:
-    line = " ".join(sentence.split())
-    sentence = f"{line[:1].lower()}{line[1:]}"
+    sentence = refusal(sentence)
     typer.echo(f"halfopen: {sentence}", err=True)
     on_github.tell_refusal(sentence)
     return EXIT_USAGE

@@ -52,7 +52,7 @@ from harness.cli.target_options import (
 )
 from harness.cli.values import positive_duration
 from harness.engine.keeping import keeping
-from harness.errors import InputError
+from harness.errors import InputError, reason_of
 from harness.repro import real, terminal, virtual
 from harness.repro.fronts import Wishes
 from harness.repro.keys import why_not
@@ -215,8 +215,7 @@ def _require_writable(file: Path) -> None:
     except FileExistsError:
         raise InputError(f"--pcap {str(file)!r} is there already; name another file, or remove it") from None
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise InputError(f"--pcap {str(file)!r} cannot be written: {why}; name another file") from None
+        raise InputError(f"--pcap {str(file)!r} cannot be written: {reason_of(error)}; name another file") from None
 
 
 def _free(name: str) -> Path:

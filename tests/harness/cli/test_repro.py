@@ -258,7 +258,7 @@ def test_a_full_disk_is_told_in_one_line() -> None:
         )
     assert ran.returncode == 2
     assert ran.stderr == (
-        "halfopen: nothing more can be written: No space left on device; make room, or write elsewhere\n"
+        "halfopen: nothing more can be written: no space left on device; make room, or write elsewhere\n"
     )
 
 
