@@ -13,7 +13,7 @@ import pytest
 
 from harness.repro.keys import REAL, VIRTUAL
 from tests import leftovers
-from tests.harness.cli.tool import HALFOPEN, Ran, halfopen
+from tests.harness.cli.tool import HALFOPEN, POWERLESS, Ran, halfopen
 from tests.harness.repro import at_a_terminal
 from tests.machine import needs_guest, needs_labs
 
@@ -243,9 +243,10 @@ def test_what_cannot_be_held_is_refused_in_one_line(arguments: tuple[str, ...], 
     assert said in ran.err
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is refused to root")
-def test_a_file_in_a_folder_that_may_not_be_looked_into_is_refused_in_one_line() -> None:
-    ran = halfopen("repro", "--pcap", "/root/x.pcapng")
+def test_a_file_in_a_folder_that_may_not_be_looked_into_is_refused_in_one_line(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0)
+    ran = halfopen("repro", "--pcap", str(closed / "x.pcapng"), under=POWERLESS)
     assert (ran.code, ran.err.count("\n")) == (2, 1)
     assert "cannot be written: permission denied" in ran.err
 
