@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
+from harness.report import anchor
+from tests.browser import browser, opened
 from tests.harness.cli.tool import halfopen
-from tests.machine import needs_guest, needs_haproxy, needs_nginx
+from tests.machine import needs_browser, needs_guest, needs_haproxy, needs_nginx
 
 pytestmark = [needs_guest, needs_nginx, needs_haproxy]
 
@@ -24,14 +28,29 @@ HIDDEN = {
 
 
 @pytest.fixture(scope="module")
-def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One comparison of everything, looked at by many tests."""
-    out = tmp_path_factory.mktemp("comparison")
-    ran = halfopen("compare", "--clock", "virtual", "--seed", "7", "--out", str(out))
+    folder = tmp_path_factory.mktemp("comparison")
+    ran = halfopen("compare", "--clock", "virtual", "--seed", "7", "--out", str(folder))
     assert ran.code in (0, 3), ran
-    assert (out / "report.html").stat().st_size < MOST_OF_A_REPORT
+    return folder
+
+
+@pytest.fixture(scope="module")
+def table(out: Path) -> dict[str, Any]:
+    """What came of it."""
     found: dict[str, Any] = json.loads((out / "compare.json").read_text())
     return found
+
+
+@needs_browser
+def test_its_page_is_small_and_opens_at_a_failed_run(out: Path) -> None:
+    page = out / "report.html"
+    assert page.stat().st_size < MOST_OF_A_REPORT
+    with browser() as chromium, opened(chromium, page, anchor("none/frozen")) as one:
+        run = one.page.locator('[id="none/frozen"]')
+        assert run.get_by_text("session still held").is_visible()
+        expect(run.locator("canvas")).to_have_count(4)
 
 
 def of(table: dict[str, Any], detector: str, *classes: str) -> set[str]:
