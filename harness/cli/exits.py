@@ -1,45 +1,16 @@
-"""Turns errors that users can cause into one line on stderr and exit code 2."""
+"""Turns errors that users can cause into one line on stderr and exit code 2, and tells GitHub, where it runs there."""
 
 from __future__ import annotations
 
-import errno
-import traceback
 from collections.abc import Callable
 
-import typer
-
-from harness.cli import on_github
-from harness.cli.wording import refusal
-from harness.errors import InputError, reason_of
-from harness.results import EXIT_BUG, EXIT_INTERRUPTED, EXIT_USAGE
+from harness.cli import on_github, quick
 from netns import isolation
-from netns.errors import GuestLostError, LabError
-from netns.guest.script import EXIT_GUEST
-
-#: What is no bug of ours wherever it happens.
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def explained(work: Callable[[], int]) -> int:
     """Run ``work`` and return its exit code, or the one that its error stands for."""
-    try:
-        return work()
-    except typer.Exit as leaving:
-        return leaving.exit_code
-    except (typer.Abort, KeyboardInterrupt):
-        return EXIT_INTERRUPTED
-    except GuestLostError as error:
-        _complain(str(error))
-        return EXIT_GUEST
-    except (InputError, LabError) as error:
-        return _complain(str(error))
-    except typer.TyperException as error:
-        return _complain(error.format_message())
-    except Exception as error:  # noqa: BLE001 (a bug of ours, which must not look like a verdict)
-        if isinstance(error, OSError) and error.errno in _FULL:
-            return _complain(f"nothing more can be written: {reason_of(error)}; make room, or write elsewhere")
-        traceback.print_exc()
-        return EXIT_BUG
+    return quick.explained(work, on_github.tell_refusal)
 
 
 def isolated(work: Callable[[], int], *, is_brief: bool = False) -> int:
@@ -48,10 +19,3 @@ def isolated(work: Callable[[], int], *, is_brief: bool = False) -> int:
     Raises IsolationError; KeyboardInterrupt where work ``is_brief`` (netns.isolation).
     """
     return isolation.run(lambda: explained(work), is_brief=is_brief)
-
-
-def _complain(sentence: str) -> int:
-    sentence = refusal(sentence)
-    typer.echo(f"halfopen: {sentence}", err=True)
-    on_github.tell_refusal(sentence)
-    return EXIT_USAGE
