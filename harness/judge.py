@@ -134,7 +134,8 @@ def _proof(scenario: Scenario, timeline: Timeline, found: Findings, terms: Terms
     What a client does shows where its link ends: at the proxy, if there is one in front of the server.
     """
     shown = timeline.facing_client() if scenario.edge else timeline
-    until = min([found.looked_until if found.ended_at is None else found.ended_at, *(s.begun for s in found.spans[:1])])
+    over = found.looked_until if found.ended_at is None else found.ended_at
+    until = min(over, found.spans[0].begun) if found.spans else over
     proofs = [scenario.client.module.signature(shown.between(0.0, until))]
     begun = {span.step: span for span in found.spans}
     for number, step in enumerate(scenario.steps):
