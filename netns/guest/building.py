@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
@@ -145,15 +144,8 @@ def distribution_package() -> tuple[str, str]:
 
 def file_source(path: Path) -> Source:
     """A tarball given by the user, called by its content; raises GuestError if there is none."""
-    try:
-        with path.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        why = os.strerror(error.errno or 0).lower()
-        raise GuestError(
-            f"--source {str(path)!r} cannot be read: {why}; name a kernel source tarball (.tar.xz, .tar.gz)"
-        ) from None
-    return Source(f"{path.name} sha256:{digest[:16]}", path.absolute())
+    name = packages.named_by_content(path, "--source", "a kernel source tarball (.tar.xz, .tar.gz)")
+    return Source(name, path.absolute())
 
 
 def build(tarball: Fetch, name: str, progress: Progress) -> GuestKernel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -19,6 +20,17 @@ def candidate(package: str, instead: str) -> str:
     if found is None:
         raise GuestError(f"apt has no candidate for {package}; run: sudo apt-get update, or {instead}")
     return found[1]
+
+
+def named_by_content(file: Path, option: str, instead: str) -> str:
+    """What a file is called that was given by ``option``; raises GuestError, which says what to name ``instead``."""
+    try:
+        with file.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        why = os.strerror(error.errno or 0).lower()
+        raise GuestError(f"{option} {str(file)!r} cannot be read: {why}; name {instead}") from None
+    return f"{file.name} sha256:{digest[:16]}"
 
 
 def require_apt(instead: str) -> None:
