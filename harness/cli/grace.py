@@ -44,9 +44,11 @@ from harness.cli.target_options import (
     UrlPath,
     described,
 )
+from harness.cli.values import positive_share
 from harness.cli.warp import require_kernel
 from harness.grace import mix, plots, rates, recorded, store
 from harness.grace.asked import Asked
+from harness.grace.executors import LOCAL
 from harness.grace.executors import executor as executor_named
 from harness.grace.model import Sweep
 from harness.telling import exactly
@@ -77,7 +79,7 @@ def grace(
     out: Out = Path("out"),
     resume: Resume = False,
     seed: Seed = None,
-    executor: ExecutorOption = "local",
+    executor: ExecutorOption = LOCAL,
     jobs: AtOnce = None,
     plot: PlotOption = None,
 ) -> int:
@@ -88,7 +90,7 @@ def grace(
     """
     rates.require_scipy()
     if plot is not None:
-        plots.require_matplotlib()
+        plots.require(plot)
     spec = described(
         target,
         header,
@@ -114,8 +116,7 @@ def grace(
     contenders = asked.contenders()
     drawn_from, links = mix.read(mix_file), [recorded.load(file) for file in trace or []]
     who = executor_named(executor, jobs)
-    if executor == "local":
-        require_kernel()
+    kernel = require_kernel() if executor == LOCAL else None
     number = seed_or_random(store.seed(out) if resume and seed is None else seed)
     sweep = Sweep(
         seed=number,
@@ -124,16 +125,23 @@ def grace(
         target=spec,
         grace_argument=grace_arg,
     )
-    given = {"--mix": [mix_file] if mix_file else [], "--trace": trace or [], "--runs": [runs], "--seed": [number]}
-    words = [*asked.options(), *(word for option, values in given.items() for one in values for word in (option, one))]
-    words += [] if staircase else ["--no-staircase"]
-    if float(max_false_reaps) != float(values.positive_share(DEFAULT_MOST)):
-        words += ["--max-false-reaps", f"{float(max_false_reaps) * 100:g}%"]
+    again = [*asked.options(), *_drawing(number, runs, mix_file, trace or [], staircase=staircase)]
+    if float(max_false_reaps) != positive_share(DEFAULT_MOST):
+        again += ["--max-false-reaps", f"{float(max_false_reaps) * 100:g}%"]
     return Sweeping(
         sweep=sweep,
-        title=drawn_from.title,
+        mix=drawn_from.title,
+        kernel=kernel,
         most=float(max_false_reaps),
         out=out,
         plot=plot,
-        again=shlex.join(["halfopen", "grace", *map(str, words)]),
+        again=shlex.join(["halfopen", "grace", *again]),
     ).carry_out(who, resume=resume)
+
+
+def _drawing(seed: int, runs: int, mix_file: Path | None, traces: Sequence[Path], *, staircase: bool) -> list[str]:
+    """The options that draw the same sessions again."""
+    words = ["--runs", str(runs), "--seed", str(seed)]
+    words += [] if mix_file is None else ["--mix", str(mix_file)]
+    words += [word for trace in traces for word in ("--trace", str(trace))]
+    return words if staircase else [*words, "--no-staircase"]
