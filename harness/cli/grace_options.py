@@ -58,9 +58,7 @@ MostFalseReaps = Annotated[
         help="Of a session that is alive: a grace is recommended if it is proved to do better.",
     ),
 ]
-Resume = Annotated[
-    bool, typer.Option("--resume", help="Go on with what an interrupted call has left in --out.")
-]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with what an interrupted call has left in --out.")]
 ExecutorOption = Annotated[
     str, typer.Option("--executor", metavar="WHERE", help="local, or a Dask cluster: dask://HOST:PORT.")
 ]

@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import shlex
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
+from rich.console import Console
 from rich.markup import escape
-from rich.text import Text
 
 from harness import __version__, results
 from harness.cli.console import console as make_console
-from harness.grace import files, plan, store, tables
+from harness.grace import files, live, plan, store, tables
 from harness.grace.confirming import disagreements
-from harness.grace.estimates import Estimates, estimate, frontiers
+from harness.grace.estimates import Estimates, estimate
 from harness.grace.executors import Executor
 from harness.grace.model import Batch, Batched, Sweep, Tried
 from harness.report import folder
 from netns.errors import GuestLostError
 from netns.guest.cache import GuestKernel
 from netns.units import show_duration
-
-_REFRESH_PER_SECOND = 2
-#: Where nobody watches it is told so many times in all how far it is.
-_TOLD = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +63,11 @@ class Sweeping:
 
     def _try(self, executor: Executor, todo: list[Batch], kept: store.Store, console: Console) -> bool:
         """Have the batches done and kept; whether nobody interrupted it."""
-        with self._shown(console, kept.done) as show:
+        with live.progress(console, self.sweep, self.most, _in_order(kept.done)) as show:
 
             def on_batched(batched: Batched) -> None:
                 kept.append(batched)
-                show()
+                show(batched.tried)
 
             try:
                 executor.run(todo, on_batched)
@@ -107,29 +100,6 @@ class Sweeping:
         told = f"{parts.count('mix'):,} live and {parts.count('dead'):,} dead sessions of the mix {self.mix!r}"
         return told + (f", {parts.count('staircase'):,} outages of every length" if "staircase" in parts else "")
 
-    @contextlib.contextmanager
-    def _shown(self, console: Console, done: dict[int, Batched]) -> Iterator[Callable[[], None]]:
-        """Show how far it is until the context is left; what it gives is to be called when something is done."""
-        planned = len(plan.batches(self.sweep))
-        if not console.is_terminal:
-            step = max(1, planned // _TOLD)
-            yield lambda: None if len(done) % step else console.print(f"{len(done)} of {planned} batches")
-            return
-        begun = time.monotonic()
-        # Estimated when something comes in, not at each refresh.
-        latest: list[RenderableType] = [Text("booting guests")]
-
-        def shown() -> RenderableType:
-            passed = show_duration(round(time.monotonic() - begun))
-            return Group(latest[0], Text(f"{len(done)} of {planned} batches, {passed}; Ctrl-C shows what there is"))
-
-        def show() -> None:
-            found = estimate(self.sweep, _in_order(done))
-            latest[0] = Group(*tables.live(found, self.most, console.width))
-
-        with Live(console=console, get_renderable=shown, refresh_per_second=_REFRESH_PER_SECOND, transient=True):
-            yield show
-
     def _conclude(self, console: Console, done: dict[int, Batched], started: str, wall: float) -> int:
         """Print and write what is known; gives the exit code."""
         if not done:
@@ -145,7 +115,7 @@ class Sweeping:
         tables.show(console, found, self.most)
         self._plot(console, table)
         places = f"results: {self.out / files.JSON}, {self.out / files.CSV}, report: {self.out / results.REPORT}"
-        console.print(f"\n{_summary(found, tried, wall)}; {escape(places)}", soft_wrap=True)
+        console.print(f"\n{_summary(tried, wall)}; {escape(places)}", soft_wrap=True)
         console.print(f"again:   {escape(self.again)}", soft_wrap=True)
         return _exit_code(found, tried)
 
@@ -162,7 +132,7 @@ def _in_order(done: dict[int, Batched]) -> list[Tried]:
     return [one for number in sorted(done) for one in done[number].tried]
 
 
-def _summary(found: Estimates, tried: Iterable[Tried], wall: float) -> str:
+def _summary(tried: Iterable[Tried], wall: float) -> str:
     """How many sessions in how long, and how long they would have taken."""
     lasted = {(one.draw, one.really and one.contender): one.duration for one in tried}
     lab = sum(lasted.values())

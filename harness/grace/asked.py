@@ -33,9 +33,7 @@ class Asked:
         """Each detector, or the server, with each poll and grace; raises InputError for what cannot be meant."""
         self._check_target()
         names: Sequence[str | None] = self._detectors() if self.target.is_pod else [None]
-        return tuple(
-            Contender(grace, poll, name) for name in names for poll in self.polls for grace in self.graces
-        )
+        return tuple(Contender(grace, poll, name) for name in names for poll in self.polls for grace in self.graces)
 
     def options(self) -> list[str]:
         """The command-line options that ask for it again."""

@@ -65,6 +65,16 @@ def opened(out: Path, sweep: Sweep, *, resume: bool) -> Iterator[Store]:
         os.close(file)
 
 
+def seed(out: Path) -> int | None:
+    """The seed of the sweep that is kept in the folder ``out``; None where none is."""
+    try:
+        with (out / FILE).open("rb") as file:
+            found = msgspec.json.decode(file.readline(), type=Head).settings.get("seed")
+    except (OSError, msgspec.DecodeError):
+        return None
+    return found if isinstance(found, int) else None
+
+
 def settings(sweep: Sweep) -> dict[str, Any]:
     """What a sweep is asked for, in the words of the command line, and of its draws as much as tells them apart."""
     return {

@@ -1,4 +1,4 @@
-"""A server that streams, with the keepalive of its library: ``python pinging.py HOST PORT INTERVAL TIMEOUT`` (seconds)."""
+"""Streams, with its library's keepalive told in seconds: ``python pinging.py HOST PORT INTERVAL TIMEOUT``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole sweeps on the virtual clock, small ones: the same curve each time, however they are run, and true to arithmetic."""
+"""Whole sweeps on the virtual clock, small ones: the same curve each time, and one that is true to arithmetic."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_stopped_and_gone_on_with_it_comes_to_the_same(swept: Path, tmp_path: Pa
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as tool:
         assert tool.stdout is not None
         seen = iter(tool.stdout)
-        assert any("batches" in line for line in seen)
+        assert any("sessions; " in line for line in seen)
         tool.send_signal(number)
         said = "".join(seen)
     assert not leftovers.since(before)
