@@ -1,5 +1,5 @@
 """``python -m harness`` is ``halfopen``."""
 
-from harness.cli.app import main
+from harness.cli.quick import main
 
 main()

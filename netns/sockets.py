@@ -21,7 +21,7 @@ from netns.tcp_info import TcpInfo
 
 _SOCK_DIAG_BY_FAMILY = 20
 _SOCK_DESTROY = 21
-_INET_DIAG_INFO = 2
+INFO = 2
 _NLMSG_MIN_TYPE = 0x10
 
 # inet_diag_req_v2: family, protocol, extensions, pad, states | sport, dport | src, dst | interface, cookie
@@ -32,24 +32,24 @@ _ID_REST = struct.Struct("=16s16sIQ")
 # expires, rqueue, wqueue, uid, inode
 _MSG_HEAD = struct.Struct("!BB2xHH16s16s")
 _MSG_TAIL = struct.Struct("=4xII4xI")
-_MSG_SIZE = 72
+MSG_SIZE = 72
 _COOKIE_AT = 44
 _TAIL_AT = 52
 
-_WITH_INFO = 1 << (_INET_DIAG_INFO - 1)
-_LISTEN = 1 << tcp_info.STATES.index("LISTEN")
+_WITH_INFO = 1 << (INFO - 1)
+LISTEN = 1 << tcp_info.STATES.index("LISTEN")
 # Sockets in TIME_WAIT and NEW_SYN_RECV are miniatures without a tcp_info.
 _CONNECTIONS = (
     (1 << len(tcp_info.STATES))
     - 1
-    - _LISTEN
+    - LISTEN
     - (1 << tcp_info.STATES.index("TIME_WAIT"))
     - (1 << tcp_info.STATES.index("NEW_SYN_RECV"))
 )
 #: sknetlink_groups, include/uapi/linux/sock_diag.h: SKNLGRP_INET_TCP_DESTROY = 1, ..._INET6_... = 3
 _DESTROY_GROUPS = (1 << 0) | (1 << 2)
 
-_FAMILIES = (socket.AF_INET, socket.AF_INET6)
+FAMILIES = (socket.AF_INET, socket.AF_INET6)
 
 
 class Address(NamedTuple):
@@ -111,10 +111,10 @@ class SocketReader:
     def connections(self, port: int = 0) -> list[Sample]:
         """A sample of every connection whose local port is ``port`` (0: of every connection)."""
         found: list[Sample] = []
-        for family in _FAMILIES:
-            request = _dump_request(family, port, _CONNECTIONS)
+        for family in FAMILIES:
+            request = dump_request(family, port, _CONNECTIONS)
             bodies = netlink.dump(self._sock, request, "sock_diag")
-            found.extend(_unpack(body, time.monotonic()) for body in bodies)
+            found.extend(unpack(body, time.monotonic()) for body in bodies)
         return found
 
     def again(self, sample: Sample) -> Sample | None:
@@ -123,7 +123,7 @@ class SocketReader:
         By its addresses and cookie (net/ipv4/inet_diag.c, inet_diag_find_one_icsk).
         """
         body = self._look_up(sample, _WITH_INFO)
-        found = None if body is None else _unpack(body, time.monotonic())
+        found = None if body is None else unpack(body, time.monotonic())
         return found if found is not None and found.info is not None else None
 
     def state(self, sample: Sample) -> str | None:
@@ -132,8 +132,7 @@ class SocketReader:
         return None if body is None else tcp_info.state_name(body[1])
 
     def _look_up(self, sample: Sample, extensions: int) -> memoryview | None:
-        head = _REQUEST.pack(sample.raw[0], socket.IPPROTO_TCP, extensions, _CONNECTIONS)
-        self._sock.send(netlink.message(_SOCK_DIAG_BY_FAMILY, 0, head + sample.raw[4:_TAIL_AT]))
+        self._sock.send(lookup_request(sample.raw, _CONNECTIONS, extensions))
         kind, body = next(netlink.messages(memoryview(self._sock.recv(1 << 16))))
         if kind != netlink.NLMSG_ERROR:
             return body
@@ -148,9 +147,9 @@ class SocketReader:
     def listening(self, port: int = 0) -> list[Address]:
         """The addresses on which somebody listens, at ``port`` or (0) at any."""
         found: list[Address] = []
-        for family in _FAMILIES:
-            bodies = netlink.dump(self._sock, _dump_request(family, port, _LISTEN), "sock_diag")
-            found.extend(_unpack(body, 0.0).local for body in bodies)
+        for family in FAMILIES:
+            bodies = netlink.dump(self._sock, dump_request(family, port, LISTEN), "sock_diag")
+            found.extend(unpack(body, 0.0).local for body in bodies)
         return found
 
     def destroy(self, sample: Sample) -> bool:
@@ -204,19 +203,27 @@ class DestroyListener:
                     raise
                 continue
             now = time.monotonic()
-            found.extend(_unpack(body, now) for kind, body in netlink.messages(datagram) if kind >= _NLMSG_MIN_TYPE)
+            found.extend(unpack(body, now) for kind, body in netlink.messages(datagram) if kind >= _NLMSG_MIN_TYPE)
 
 
-def _dump_request(family: int, port: int, states: int) -> bytes:
+def lookup_request(raw: bytes, states: int, extensions: int = _WITH_INFO) -> bytes:
+    """What asks for one socket, by its inet_diag_msg ``raw``."""
+    head = _REQUEST.pack(raw[0], socket.IPPROTO_TCP, extensions, states)
+    return netlink.message(_SOCK_DIAG_BY_FAMILY, 0, head + raw[4:_TAIL_AT])
+
+
+def dump_request(family: int, port: int, states: int, *, with_info: bool = True) -> bytes:
+    """What asks for all sockets in ``states`` (a bit each) whose local port is ``port`` (0: any)."""
     body = (
-        _REQUEST.pack(family, socket.IPPROTO_TCP, _WITH_INFO, states)
+        _REQUEST.pack(family, socket.IPPROTO_TCP, _WITH_INFO if with_info else 0, states)
         + _ID_PORTS.pack(port, 0)
         + _ID_REST.pack(bytes(16), bytes(16), 0, 0)
     )
     return netlink.message(_SOCK_DIAG_BY_FAMILY, netlink.NLM_F_DUMP, body)
 
 
-def _unpack(body: memoryview, now: float) -> Sample:
+def unpack(body: memoryview, now: float) -> Sample:
+    """The sample in an inet_diag_msg with its attributes, read at ``now`` of the monotonic clock."""
     family, state, source_port, destination_port, source, destination = _MSG_HEAD.unpack_from(body)
     rqueue, wqueue, inode = _MSG_TAIL.unpack_from(body, _TAIL_AT)
     return Sample(
@@ -228,12 +235,12 @@ def _unpack(body: memoryview, now: float) -> Sample:
         rqueue,
         inode,
         _info(body),
-        bytes(body[:_MSG_SIZE]),
+        bytes(body[:MSG_SIZE]),
     )
 
 
 def _info(body: memoryview) -> TcpInfo | None:
-    payload = netlink.find_attribute(body, _MSG_SIZE, _INET_DIAG_INFO)
+    payload = netlink.find_attribute(body, MSG_SIZE, INFO)
     return None if payload is None else tcp_info.parse(payload)
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from harness import __version__
-from harness.cli import compare, doctor, field, grace, listing, report, repro, run, warp
+from harness.cli import compare, doctor, field, grace, listing, report, repro, run, warp, watch
 from harness.cli.exits import explained
 from harness.cli.kernel import kernel
 
@@ -30,6 +29,7 @@ app.command("repro")(repro.repro)
 app.command("list")(listing.list_)
 app.command("doctor")(doctor.doctor)
 app.command("warp")(warp.warp)
+app.command("watch")(watch.watch)
 app.add_typer(kernel)
 
 
@@ -48,11 +48,6 @@ def _options(
     pass
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The console script: run a command and exit with its code."""
-    sys.exit(call(arguments))
-
-
-def call(arguments: Sequence[str] | None = None) -> int:
+def call(arguments: Sequence[str]) -> int:
     """Run a command and return its exit code (CONTRACT: 0, 1, 2, 3, 130)."""
     return explained(lambda: app(args=arguments, standalone_mode=False) or 0)

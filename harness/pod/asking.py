@@ -5,8 +5,6 @@ from __future__ import annotations
 import select
 from typing import Any
 
-from websockets.protocol import State
-
 #: The payload of the ping. The library lets pongs to pings that it does not know pass.
 _PAYLOAD = b"alive?"
 
@@ -23,7 +21,7 @@ def ask(connection: Any) -> bool:
     if not mutex.acquire(blocking=False):
         return False
     try:
-        if connection.protocol.state is not State.OPEN or not _writable(connection.socket):
+        if connection.protocol.state.name != "OPEN" or not _writable(connection.socket):
             return False
         connection.protocol.send_ping(_PAYLOAD)
         connection.send_data()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from netns import tcp_info
 from netns.host import Host
 from netns.lab import Lab
 from netns.link import Link
@@ -107,6 +108,17 @@ def fill(sock: socket.socket) -> int:
         while True:
             count += sock.send(bytes(1 << 16))
     return count
+
+
+def stall(server: socket.socket) -> None:
+    """Send until the window of a client that reads nothing is shut, and bytes are queued behind it."""
+
+    def is_shut() -> bool:
+        fill(server)
+        info = tcp_info.parse(server.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, tcp_info.MAX_SIZE))
+        return bool(info.notsent) and not info.unacked
+
+    eventually(is_shut, "the window is shut")
 
 
 def receive(sock: socket.socket, count: int) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 _LAYOUT = struct.Struct(
     "=B 2x B 4x"  # 0 state, 3 probes
@@ -44,6 +44,11 @@ class Reading(NamedTuple):
     bytes_retrans: int
     snd_wnd: int
     """The peer's receive window, bytes."""
+
+    @classmethod
+    def of(cls, raw: bytes) -> Self:
+        """The same of a ``struct tcp_info`` that was read in another way, of any length."""
+        return cls._make(_LAYOUT.unpack_from(raw.ljust(_SIZE, b"\0")))
 
     @property
     def backlog(self) -> int:

@@ -1,0 +1,239 @@
+"""``halfopen watch``: which sessions of a running server are stuck, and what each detector would make of them."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.live import Live
+
+from harness.cli import quick, watch_screen
+from harness.cli.console import console as make_console
+from harness.cli.values import positive_duration
+from harness.cli.watch_screen import Picture
+from harness.errors import InputError, suggest
+from harness.watching import server, sessions
+from harness.watching.forecast import DETECTORS
+from harness.watching.server import EndedError, Look, Server
+from harness.watching.sessions import Session
+from harness.watching.tracks import Track, Tracks
+from netns.units import Duration
+
+#: More rows than a terminal has lines; of a look that is printed whole.
+_ROWS = 200
+
+EXIT_NONE_STUCK = 0
+EXIT_STUCK = 1
+
+
+def _duration(words: str, *names: str) -> typer.models.OptionInfo:
+    option: typer.models.OptionInfo = typer.Option(*names, parser=positive_duration, metavar="DURATION", help=words)
+    return option
+
+
+def watch(
+    pid: Annotated[
+        int | None, typer.Option(metavar="PID", min=1, help="A server: this process and all below it.")
+    ] = None,
+    listen: Annotated[
+        list[int] | None, typer.Option(metavar="PORT", min=1, max=65535, help="A server: whoever listens there.")
+    ] = None,
+    all_connections: Annotated[bool, typer.Option("--all", help="Of --pid: the connections it made, too.")] = False,
+    grace: Annotated[Duration, _duration("A session is stuck after so long; and the detectors' grace.")] = "30s",  # type: ignore[assignment]
+    poll: Annotated[Duration, _duration("The detectors' poll.")] = "2s",  # type: ignore[assignment]
+    detector: Annotated[str, typer.Option(metavar="NAME", help="Whose verdict has a column.")] = "bytes-acked",
+    interval: Annotated[Duration, _duration("Between two looks.")] = "1s",  # type: ignore[assignment]
+    lasting: Annotated[Duration | None, _duration("End after so long (default: with Ctrl-C).", "--for")] = None,
+    once: Annotated[bool, typer.Option("--once", help="Look once.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print each look as one JSON object, with every session.")
+    ] = False,
+    queued: Annotated[bool, typer.Option("--queued", help="Of --json: only sessions with bytes queued.")] = False,
+) -> int:
+    """Watch the sessions of a running server, by what the kernel says of their sockets. Touches nothing.
+
+    Exits with 1 if at the last look a session was stuck for as long as the grace.
+    """
+    if detector not in DETECTORS:
+        raise InputError(f"unknown detector {detector!r}; {suggest(detector, DETECTORS)}")
+    if queued and not json:
+        raise InputError("--queued is for --json: without it only sessions with bytes queued have a row anyway")
+    if once and lasting is not None:
+        raise InputError("--once and --for contradict each other: leave one out")
+    watched = server.find(pid, listen or [], all_connections=all_connections)
+    terms = Terms(grace, poll, detector)
+    how = How(interval, 0.0 if once else lasting)
+    eye = Eye(watched, terms, whole=json and not queued)
+    with contextlib.suppress(KeyboardInterrupt):
+        if json:
+            _as_json(eye, how)
+        elif once:
+            for seen in _looks(eye, how):
+                watch_screen.show(make_console(), seen.picture(_ROWS))
+        else:
+            _continually(make_console(), eye, how)
+    return EXIT_STUCK if eye.stuck else EXIT_NONE_STUCK
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What sessions are judged by."""
+
+    grace: float
+    poll: float
+    detector: str
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How often it is looked, and for how long."""
+
+    interval: float
+    lasting: float | None
+    """Seconds; 0: once, None: until interrupted."""
+
+
+class Eye:
+    """Looks at a server again and again."""
+
+    def __init__(self, watched: Server, terms: Terms, *, whole: bool) -> None:
+        self._server = watched
+        self._terms = terms
+        self._whole = whole
+        self._tracks = Tracks()
+        self.stuck = 0
+        """How many sessions were stuck at the last look."""
+
+    def look(self) -> Seen:
+        """Look once; raises EndedError."""
+        look = self._server.look(whole=self._whole)
+        self._tracks.follow(look.sightings, look.t)
+        by_stall = sorted(self._tracks.queued.values(), key=lambda track: track.moved_at)
+        self.stuck = sum(track.stuck >= self._terms.grace for track in by_stall)
+        return Seen(self._server, self._terms, look, by_stall, self.stuck)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What came of one look."""
+
+    _server: Server
+    _terms: Terms
+    _look: Look
+    queued: Sequence[Track]
+    """The sessions with bytes queued, most stuck first."""
+    stuck: int
+
+    @property
+    def wall(self) -> datetime.datetime:
+        """The time of day of the look."""
+        return datetime.datetime.now().astimezone() - datetime.timedelta(seconds=time.monotonic() - self._look.t)
+
+    def sessions(self, most: int | None = None) -> list[Session]:
+        """The sessions with bytes queued, or as many of them as are asked for."""
+        tracks = self.queued[:most]
+        told = [track for track in tracks if self._server.pid or track.stuck >= self._terms.grace]
+        owners = self._server.owners(track.last.inode for track in told)
+        return [
+            sessions.make(track, owners.get(track.last.inode), self._terms.grace, self._terms.poll) for track in tracks
+        ]
+
+    def picture(self, most: int) -> Picture:
+        """As it is shown, with that many sessions at most."""
+        return Picture(
+            str(self._server),
+            self.wall,
+            self._terms.grace,
+            self._terms.detector,
+            self._look.sessions,
+            len(self.queued),
+            self.stuck,
+            self.sessions(most),
+        )
+
+    def as_data(self) -> dict[str, Any]:
+        """As JSON has it (docs/watch.md)."""
+        wall = self.wall
+        quiet = [seen for seen in self._look.sightings if not seen.outq]
+        owners = self._server.owners(seen.inode for seen in quiet) if self._server.pid else {}
+        shown = self.sessions() + [sessions.quiet(seen, owners.get(seen.inode)) for seen in quiet]
+        return {
+            "at": wall.isoformat(timespec="milliseconds"),
+            "watched": {"pid": self._server.pid, "ports": [port for port in self._server.ports if port]},
+            "grace_s": float(self._terms.grace),
+            "poll_s": float(self._terms.poll),
+            "sessions_open": self._look.sessions,
+            "sessions_queued": len(self.queued),
+            "sessions_stuck": self.stuck,
+            "closing": self._look.closing,
+            "sessions": [sessions.as_data(session, wall) for session in shown],
+        }
+
+
+def _looks(eye: Eye, how: How) -> Iterator[Seen]:
+    """A look every interval, for as long as it shall last."""
+    due = began = time.monotonic()
+    while True:
+        try:
+            yield eye.look()
+        except EndedError as error:
+            typer.echo(f"halfopen: {error}", err=True)
+            return
+        now = time.monotonic()
+        due = max(due + how.interval, now)
+        if how.lasting is not None and due - began > how.lasting:
+            return
+        time.sleep(due - now)
+
+
+def _as_json(eye: Eye, how: How) -> None:
+    encode = msgspec.json.Encoder().encode
+    for seen in _looks(eye, how):
+        typer.echo(encode(seen.as_data()).decode())
+
+
+def _continually(console: Console, eye: Eye, how: How) -> None:
+    if not console.is_terminal:
+        _in_lines(console, eye, how)
+        return
+    last = None
+    with Live(console=console, auto_refresh=False, transient=True) as shown, contextlib.suppress(KeyboardInterrupt):
+        for seen in _looks(eye, how):
+            last = seen.picture(max(_ROWS, console.height))
+            shown.update(watch_screen.live(last, console.width, console.height), refresh=True)
+    if last is not None:
+        watch_screen.show(console, last)
+
+
+def _in_lines(console: Console, eye: Eye, how: How) -> None:
+    """Off a terminal: the first look whole, then a line for each session that gets stuck, or is no longer."""
+    known: dict[bytes, Session] | None = None
+    for seen in _looks(eye, how):
+        picture = seen.picture(_ROWS)
+        now = {session.seen.key: session for session in picture.shown if session.stuck >= picture.grace}
+        if known is None:
+            watch_screen.show(console, picture)
+        else:
+            for text in watch_screen.news(known, now, picture):
+                console.print(text, soft_wrap=True, markup=False)
+        known = now
+
+
+def call(arguments: Sequence[str]) -> int:
+    """The command by itself, ``arguments`` beginning with its name; gives the exit code."""
+    return quick.explained(
+        lambda: alone(args=list(arguments[1:]), prog_name="halfopen watch", standalone_mode=False) or 0
+    )
+
+
+alone = typer.Typer(
+    add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help="Watch a running server."
+)
+alone.command("watch")(watch)

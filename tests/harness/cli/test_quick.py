@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+import typer
+
+from harness import results
+from harness.cli import quick
+from harness.errors import InputError
+from netns.errors import LabError
+from tests.harness.cli.tool import halfopen
+
+
+def test_exit_codes_are_those_of_all_commands() -> None:
+    assert (quick.EXIT_USAGE, quick.EXIT_BUG, quick.EXIT_INTERRUPTED) == (
+        results.EXIT_USAGE,
+        results.EXIT_BUG,
+        results.EXIT_INTERRUPTED,
+    )
+
+
+@pytest.mark.parametrize("error", [InputError("Not\nthis"), LabError("not this")])
+def test_what_a_user_can_get_wrong_is_one_line(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
+    def work() -> int:
+        raise error
+
+    assert quick.explained(work) == 2
+    assert capsys.readouterr().err == "halfopen: not this\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(KeyboardInterrupt(), 130), (typer.Abort(), 130), (typer.Exit(5), 5), (ZeroDivisionError(), 70)]
+)
+def test_every_other_end_has_its_code(error: BaseException, code: int) -> None:
+    def work() -> int:
+        raise error
+
+    assert quick.explained(work) == code
+
+
+def test_a_command_that_starts_by_itself_is_listed_with_the_others() -> None:
+    assert "\n  watch " in halfopen("--help").out
+    assert halfopen("watch", "--help").out.startswith("Usage: halfopen watch [OPTIONS]")

@@ -1,0 +1,121 @@
+"""A look at many sockets agrees with samples of each, however it is taken."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from netns import census, tcp_info
+from netns.census import Census, Taken
+from netns.host import Host
+from netns.lab import Lab
+from tests.isolated import isolated
+from tests.machine import needs_labs
+from tests.netns.network import PORT, address_of, connection, listen, loopback, network, stall
+
+pytestmark = needs_labs
+
+
+@contextlib.contextmanager
+def censored(host: Host) -> Iterator[Census]:
+    with host.entered():
+        made = Census()
+    with contextlib.closing(made):
+        yield made
+
+
+@contextlib.contextmanager
+def pairs(host: Host, count: int) -> Iterator[list[tuple[socket.socket, socket.socket]]]:
+    """Connections of a host to itself: the client's end, the server's."""
+    with contextlib.ExitStack() as stack, listen(host, "127.0.0.1") as listener:
+        made = []
+        for _ in range(count):
+            client = stack.enter_context(host.connect(("127.0.0.1", PORT), timeout=20))
+            server = stack.enter_context(listener.accept()[0])
+            server.setblocking(False)
+            made.append((client, server))
+        yield made
+
+
+@pytest.mark.parametrize("few", [0, 200], ids=["one dump", "lookups"])
+@isolated
+def test_those_with_bytes_queued_are_found_among_all(few: int) -> None:
+    with pytest.MonkeyPatch.context() as patch, Lab() as lab:
+        patch.setattr(census, "_FEW", few)
+        host = lab.host("host")
+        with pairs(host, 5) as made, censored(host) as counting:
+            assert counting.take([PORT]) == Taken({"ESTABLISHED": 5}, [])
+            for _, server in made[:2]:
+                stall(server)
+            for _ in range(2):  # the second is taken in the way that the first has taught
+                taken = counting.take([PORT])
+                assert taken.states == {"ESTABLISHED": 5}
+                assert {seen.sample.remote for seen in taken.sightings} == {address_of(pair[0]) for pair in made[:2]}
+
+
+@isolated
+def test_a_sighting_is_what_a_sample_is() -> None:
+    with network() as net, connection(net) as (_, server), censored(net.server) as counting:
+        stall(server)
+        (seen,) = counting.take([PORT]).sightings
+        with contextlib.closing(net.server.socket_reader()) as reader:
+            (sample,) = reader.connections(PORT)
+        assert seen.sample.remote == sample.remote
+        assert (seen.outq, seen.state, seen.inode) == (sample.outq, "ESTABLISHED", sample.inode)
+        info = tcp_info.parse(seen.info)
+        assert seen.progress == (info.bytes_acked, info.delivered)
+        assert seen.sample.info is not None
+        assert seen.timer in (census.RETRANSMIT, census.PROBE)
+        assert seen.expires > 0
+
+
+@pytest.mark.parametrize(("at", "to"), [("127.0.0.1", "127.0.0.1"), ("::1", "::1"), ("::", "127.0.0.1")])
+@isolated
+def test_a_whole_look_has_all_with_everything(at: str, to: str) -> None:
+    with Lab() as lab:
+        host = lab.host("host")
+        with loopback(host, at, to) as (client, server), censored(host) as counting:
+            (seen,) = counting.take([PORT], whole=True).sightings
+            assert seen.sample.local == address_of(server)
+            assert seen.sample.remote == address_of(client)
+            assert seen.sample.info is not None
+            assert len(counting.take([0], whole=True).sightings) == 2
+
+
+@isolated
+def test_only_the_sockets_asked_for_count() -> None:
+    with Lab() as lab:
+        host = lab.host("host")
+        with pairs(host, 3) as made, censored(host) as counting:
+            stall(made[0][1])
+            wanted = {os.fstat(made[0][1].fileno()).st_ino}
+            taken = counting.take([PORT], wanted)
+            assert (taken.states, len(taken.sightings)) == ({"ESTABLISHED": 1}, 1)
+            assert counting.take([PORT + 1]).states == {}
+
+
+@isolated
+def test_who_listens_is_told_by_port_and_socket() -> None:
+    with Lab() as lab:
+        host = lab.host("host")
+        with listen(host) as listener, censored(host) as counting:
+            (found,) = counting.listeners()
+            assert found.address.port == PORT
+            assert found.inode == os.fstat(listener.fileno()).st_ino
+
+
+@isolated
+def test_a_stalled_session_of_a_listener_for_both_families_is_found_by_a_lookup() -> None:
+    """The server's end is IPv6, its addresses mapped IPv4."""
+    with Lab() as lab:
+        host = lab.host("host")
+        with loopback(host, "::", "127.0.0.1") as (client, server), censored(host) as counting:
+            server.setblocking(False)
+            stall(server)
+            (seen,) = counting.take([PORT]).sightings
+            assert (seen.sample.remote, seen.body[0]) == (address_of(client), socket.AF_INET6)
+            assert seen.outq > 0

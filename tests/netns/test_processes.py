@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from netns import _libc, processes
+from netns.errors import LabError
+from netns.lab import Lab
+from tests.isolated import isolated
+from tests.machine import UNPRIVILEGED, needs_labs, needs_unshare
+
+#: No process of Linux has such an id (PID_MAX_LIMIT, include/linux/threads.h).
+NOBODY = 1 << 22
+
+
+@contextlib.contextmanager
+def child() -> Iterator[int]:
+    pid = os.fork()
+    if pid == 0:
+        signal.pause()
+        os._exit(1)
+    try:
+        yield pid
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def inode(sock: socket.socket) -> int:
+    return os.fstat(sock.fileno()).st_ino
+
+
+def test_a_process_and_those_below_it_are_a_family() -> None:
+    with child() as pid:
+        assert pid in processes.family(os.getpid())
+        assert processes.family(pid) == [pid]
+        assert processes.parent(pid) == os.getpid()
+        assert processes.is_alive(pid)
+    assert not processes.is_alive(pid)
+    assert processes.parent(pid) is None
+
+
+def test_its_sockets_are_known_by_their_inodes() -> None:
+    with socket.socket() as sock:
+        assert inode(sock) in processes.sockets_of(os.getpid())
+        assert processes.holders([inode(sock)]) == {inode(sock): os.getpid()}
+        gone = inode(sock)
+    assert gone not in processes.sockets_of(os.getpid())
+    assert processes.holders([]) == {}
+
+
+def test_who_is_not_there_is_said_so() -> None:
+    with pytest.raises(LabError, match=f"there is no process {NOBODY}"):
+        processes.name(NOBODY)
+    with pytest.raises(LabError, match=f"there is no process {NOBODY}"):
+        processes.join_network(NOBODY)
+    assert processes.sockets_of(NOBODY) == set()
+
+
+@needs_unshare
+def test_the_files_of_another_are_not_ours_to_look_at() -> None:
+    """A process without capabilities in a user namespace of its own looks at this one."""
+    script = f"from netns import processes; processes.sockets_of({os.getpid()})"
+    ran = subprocess.run([*UNPRIVILEGED, sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    if os.geteuid() != 0:
+        pytest.skip("an ordinary user's processes have no capabilities to lack")
+    assert "are not ours to look at; run it as its user, or as root" in ran.stderr
+
+
+@needs_labs
+@isolated
+def test_the_network_of_another_process_is_entered() -> None:
+    with Lab() as lab:
+        host = lab.host("host")
+        with host.entered():
+            its_own = child()
+            pid = its_own.__enter__()
+        with contextlib.closing(socket.socket()), contextlib.ExitStack() as stack:
+            stack.push(its_own.__exit__)
+            assert os.stat("/proc/self/ns/net").st_ino != os.stat(f"/proc/{pid}/ns/net").st_ino
+            processes.join_network(pid)
+            assert os.stat("/proc/self/ns/net").st_ino == os.stat(f"/proc/{pid}/ns/net").st_ino
+
+
+@needs_labs
+@isolated
+def test_a_network_that_may_not_be_entered_is_told_with_what_to_do() -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted", "setns")
+
+    with Lab() as lab, pytest.MonkeyPatch.context() as patch:
+        host = lab.host("host")
+        with host.entered():
+            its_own = child()
+            pid = its_own.__enter__()
+        patch.setattr(_libc, "setns", refuse)
+        with pytest.raises(
+            LabError, match=rf"operation not permitted; run it as root, or inside: nsenter --net --target {pid}"
+        ):
+            processes.join_network(pid)
+        patch.undo()
+        its_own.__exit__(None, None, None)
