@@ -11,16 +11,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from harness.pod.detectors.outq import QueueRule
 from harness.pod.watchdog import Probe, Rule, StallRule
 from harness.timeline import Sample, Timeline
 
 MakeRule = Callable[[float], Rule]
 """Makes a session's rule at its start, seconds of the timeline."""
 
-RULES: Mapping[str, MakeRule] = {"bytes-acked": StallRule, "outq": QueueRule}
-"""The detectors that go by nothing but what the kernel shows, and so can be replayed: all others act upon the session,
-or ask its client."""
+RULES: Mapping[str, MakeRule] = {"bytes-acked": StallRule}
+"""The detectors that can be replayed: those that go by which bytes were acknowledged until a moment, which the kernel
+tells afterwards too. Others act upon the session or ask its client; and ``outq`` goes by how much is queued at the very
+moment of its look, which no sample of another moment shows."""
 
 #: A timer's thread wakes a little after the timer, seconds; measured in guests, on the virtual clock.
 LATE = 15e-6

@@ -34,16 +34,16 @@ class Store:
         """By their numbers."""
 
     def append(self, batched: Batched) -> None:
-        """Keep one more; on disk in whole or not at all, if this process is killed meanwhile."""
+        """Keep one more; what is cut off, if this process is killed meanwhile, is done again. Raises InputError."""
         if batched.number in self.done:
             return
-        os.write(self._file, msgspec.json.encode(batched) + b"\n")
+        _write(self._file, batched)
         self.done[batched.number] = batched
 
 
 @contextlib.contextmanager
 def opened(out: Path, sweep: Sweep, *, resume: bool) -> Iterator[Store]:
-    """The store in the folder ``out``, which is nobody else's until the context is left; with ``resume`` as it was left.
+    """The store in the folder ``out``, nobody else's until the context is left; with ``resume`` as it was.
 
     Raises InputError for another sweep's batches, for a store that is in use, and for what cannot be written or read.
     """
@@ -59,7 +59,7 @@ def opened(out: Path, sweep: Sweep, *, resume: bool) -> Iterator[Store]:
         if done is None:
             done = {}
             os.ftruncate(file, 0)
-            os.write(file, msgspec.json.encode(Head(sweep.fingerprint, settings(sweep))) + b"\n")
+            _write(file, Head(sweep.fingerprint, settings(sweep)))
         yield Store(file, done)
     finally:
         os.close(file)
@@ -73,6 +73,13 @@ def seed(out: Path) -> int | None:
     except (OSError, msgspec.DecodeError):
         return None
     return found if isinstance(found, int) else None
+
+
+def _write(file: int, line: Head | Batched) -> None:
+    try:
+        os.write(file, msgspec.json.encode(line) + b"\n")
+    except OSError as error:
+        raise InputError(f"cannot write {FILE}: {(error.strerror or str(error)).lower()}") from None
 
 
 def settings(sweep: Sweep) -> dict[str, Any]:
