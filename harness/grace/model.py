@@ -43,9 +43,9 @@ class Contender(msgspec.Struct, frozen=True):
 
     @property
     def label(self) -> str:
-        """How it is called in tables: ``bytes-acked grace 30s poll 2s``."""
-        knobs = f"grace {show_duration(self.grace)} poll {show_duration(self.poll)}"
-        return knobs if self.detector is None else f"{self.detector} {knobs}"
+        """How it is called in tables: ``bytes-acked grace 30s poll 2s``; a server has a grace, but no poll of ours."""
+        grace = f"grace {show_duration(self.grace)}"
+        return grace if self.detector is None else f"{self.detector} {grace} poll {show_duration(self.poll)}"
 
 
 class Sweep(msgspec.Struct, frozen=True):
