@@ -22,6 +22,7 @@ from harness.grace.model import Sweep
 from harness.grace.outages import Step, Survival
 from harness.grace.rates import Rate
 from harness.grace.recommending import MOST_FALSE_REAPS, recommend
+from harness.target_spec import TargetSpec
 
 JSON = "grace.json"
 CSV = "grace.csv"
@@ -56,7 +57,7 @@ def as_table(sweep: Sweep, found: Estimates, how: Conditions, most: float = MOST
         "seed": sweep.seed,
         "fingerprint": sweep.fingerprint,
         "mix": how.mix,
-        "target": msgspec.to_builtins(sweep.target),
+        "target": _target(sweep.target),
         "grace_argument": sweep.grace_argument,
         "draws": {"planned": found.planned, "tried": found.tried},
         "max_false_reaps": most,
@@ -76,6 +77,13 @@ def write(out: Path, table: Mapping[str, Any]) -> None:
     encoded = msgspec.json.encode(table, order="sorted")
     (out / JSON).write_bytes(msgspec.json.format(encoded, indent=2) + b"\n")
     (out / CSV).write_text(as_csv(table), encoding="utf-8")
+
+
+def _target(spec: TargetSpec) -> dict[str, str]:
+    """As in results.json."""
+    if spec.image:
+        return {"kind": "image", "image": spec.image}
+    return {"kind": "command", "command": spec.server} if spec.server else {"kind": "pod"}
 
 
 def _point(point: Point) -> dict[str, Any]:

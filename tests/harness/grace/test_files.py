@@ -85,7 +85,7 @@ def test_the_same_sessions_in_another_order_give_the_same_bytes(table: dict[str,
     first, second = ((tmp_path / name / "grace.json").read_text() for name in ("a", "b"))
     assert first != second
     made_when = r'^  "(started_at|wall_s)": .*$'
-    assert re.sub(made_when, "", first, flags=re.M) == re.sub(made_when, "", second, flags=re.M)
+    assert re.sub(made_when, "", first, flags=re.MULTILINE) == re.sub(made_when, "", second, flags=re.MULTILINE)
     assert (tmp_path / "a" / "grace.csv").read_bytes() == (tmp_path / "b" / "grace.csv").read_bytes()
 
 
