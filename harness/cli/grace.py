@@ -90,7 +90,7 @@ def grace(
     """
     rates.require_scipy()
     if plot is not None:
-        plots.require(plot)
+        plots.check(plot)
     spec = described(
         target,
         header,

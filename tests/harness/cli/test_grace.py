@@ -6,8 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.cli.tool import halfopen
+from harness.cli import app
 from tests.machine import needs_guest
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the user is."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
 
 SERVER = ("--server", "touch started {port}")
 
@@ -34,25 +42,27 @@ SERVER = ("--server", "touch started {port}")
     ],
 )
 def test_what_cannot_be_meant_is_refused_in_one_line_and_nothing_is_started(
-    tmp_path: Path, arguments: list[str], words: str
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
 ) -> None:
-    ran = halfopen("grace", *arguments, cwd=tmp_path)
-    assert ran.code == 2, ran.err
-    assert words in ran.err
-    assert ran.err.count("\n") == 1
-    assert list(tmp_path.iterdir()) == []
+    code = app.call(["grace", *arguments])
+    said = capsys.readouterr()
+    assert (code, said.out) == (2, "")
+    assert words in said.err
+    assert said.err.count("\n") == 1
+    assert list(folder.iterdir()) == []
 
 
-def test_without_a_guest_kernel_it_says_how_to_get_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    ran = halfopen("grace", cwd=tmp_path)
-    assert ran.code == 2
-    assert ran.err == "halfopen: there is no guest kernel yet; build it once with: halfopen kernel build\n"
+def test_without_a_guest_kernel_it_says_how_to_get_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    assert app.call(["grace"]) == 2
+    line = "halfopen: there is no guest kernel yet; build it once with: halfopen kernel build\n"
+    assert capsys.readouterr().err == line
 
 
 @needs_guest
-def test_another_sweeps_batches_are_not_gone_on_with(tmp_path: Path) -> None:
-    (tmp_path / "grace-batches.jsonl").write_text('{"fingerprint": "another", "settings": {"seed": 7}}\n')
-    ran = halfopen("grace", "--seed", "8", "--resume", "--out", str(tmp_path))
-    assert ran.code == 2
-    assert "of another sweep: it has seed 7, not 8" in ran.err
+def test_another_sweeps_batches_are_not_gone_on_with(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "grace-batches.jsonl").write_text('{"fingerprint": "another", "settings": {"seed": 7}}\n')
+    assert app.call(["grace", "--seed", "8", "--resume", "--out", str(folder)]) == 2
+    assert "of another sweep: it has seed 7, not 8" in capsys.readouterr().err

@@ -7,8 +7,8 @@ from harness.grace.model import Batch, Contender, Draw
 from harness.grace.outcomes import Watched, agrees, outcomes, watched
 from harness.judge import Terms, judge
 from harness.timeline import Timeline, make
-from tests.harness.lines import event, flowing, stuck
 from tests.harness.grace import sweeps
+from tests.harness.lines import event, flowing, stuck
 
 CONTENDERS = (Contender(5.0, 2.0, "bytes-acked"), Contender(20.0, 2.0, "bytes-acked"), Contender(5.0, 2.0, "ack-stall"))
 
