@@ -63,7 +63,7 @@ class Dask:
                 pure=False,
             )
             under_way.extend(futures)
-            for future in as_completed(futures):
+            for future in as_completed(futures, loop=client.loop):
                 on_batched(process.batched(_answer(future)))
                 future.release()
 

@@ -61,11 +61,13 @@ def batched(answer: Answer) -> Batched:
 
 
 def _talk(process: subprocess.Popen[bytes], text: bytes, is_over: Callable[[], bool]) -> tuple[bytes, bytes]:
+    unsent: bytes | None = text
     while not is_over():
         try:
-            return process.communicate(text, timeout=_INTERVAL)
+            return process.communicate(unsent, timeout=_INTERVAL)
         except subprocess.TimeoutExpired:
-            continue
+            # It goes on where it was.
+            unsent = None
     raise Interrupted
 
 
