@@ -71,7 +71,7 @@ class Trace:
         """What was from ``start`` on, for so long, seconds; as far as the recording goes."""
         end = min(start + length, self.length)
         moments = tuple(
-            Moment(max(one.at - start, 0.0), one.cells, one.link)
+            Moment(round(max(one.at - start, 0.0), 6), one.cells, one.link)
             for one, over in zip(self.moments, [*(m.at for m in self.moments[1:]), self.length], strict=True)
             if one.at < end and over > start
         )
