@@ -58,7 +58,7 @@ def _put(out: Path, page: str) -> Path:
 def _read(out: Path) -> tuple[dict[str, Any], Path]:
     """The results of a folder, and where they stand; raises InputError."""
     if not out.is_dir():
-        raise InputError(f"{str(out)!r} is no folder; name one that 'halfopen run' or 'halfopen compare' wrote (--out)")
+        raise InputError(f"{str(out)!r} is no folder; name one that 'halfopen run', 'compare' or 'grace' wrote (--out)")
     file = next((out / name for name in _FILES if (out / name).is_file()), None)
     if file is None:
         raise InputError(
