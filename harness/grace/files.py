@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from harness import __version__
+from harness import __version__, results
 from harness.grace import confirming
 from harness.grace.estimates import Cause, Death, Estimates, Point
 from harness.grace.latencies import Latencies
@@ -24,8 +24,8 @@ from harness.grace.rates import Rate
 from harness.grace.recommending import MOST_FALSE_REAPS, recommend
 from harness.target_spec import TargetSpec
 
-JSON = "grace.json"
-CSV = "grace.csv"
+JSON = results.SWEEP
+CSV = results.SWEEP_ROWS
 
 #: Of seconds a tenth of a millisecond, of shares one in a million million.
 _SECONDS, _SHARES = 4, 12

@@ -10,12 +10,13 @@ import msgspec
 
 from harness import results, timeline
 from harness.errors import InputError
+from harness.report import sweep
 from harness.report.entries import Run, contender_of
 from harness.report.page import render
 from harness.runner import Done
 from harness.timeline import Timeline
 
-_FILES = (results.RESULTS, results.COMPARISON, results.FIELD)
+_FILES = (results.RESULTS, results.COMPARISON, results.FIELD, results.SWEEP)
 
 
 def write(out: Path, table: Mapping[str, Any], done: Sequence[Done]) -> Path:
@@ -24,34 +25,45 @@ def write(out: Path, table: Mapping[str, Any], done: Sequence[Done]) -> Path:
     return _write(out, table, lambda _run: next(timelines))
 
 
+def write_sweep(out: Path, table: Mapping[str, Any]) -> Path:
+    """Write the report of a sweep, of the content of grace.json; gives its path. Raises OSError."""
+    return _put(out, sweep.render(table))
+
+
 def write_again(out: Path) -> Path:
-    """Write the report of a folder that holds results and timelines; gives its path. Raises InputError."""
+    """Write the report of a folder that holds results, or a sweep's; gives its path. Raises InputError."""
     table, file = _read(out)
     try:
+        if file.name == results.SWEEP:
+            return write_sweep(out, table)
         return _write(out, table, lambda run: _timeline(out, run))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         what = f"the key {error} is missing" if isinstance(error, KeyError) else f"not as it is written: {error}"
-        raise InputError(f"{str(file)!r}: {what}; make it anew with: halfopen run, or halfopen compare") from None
+        raise InputError(f"{str(file)!r}: {what}; make it anew with: halfopen run, compare or grace") from None
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise InputError(f"{str(out / results.REPORT)!r} cannot be written: {reason}") from None
 
 
 def _write(out: Path, table: Mapping[str, Any], timeline_of: Callable[[Run], Timeline | None]) -> Path:
+    return _put(out, render(table, timeline_of))
+
+
+def _put(out: Path, page: str) -> Path:
     file = out / results.REPORT
-    file.write_text(render(table, timeline_of), encoding="utf-8")
+    file.write_text(page, encoding="utf-8")
     return file
 
 
 def _read(out: Path) -> tuple[dict[str, Any], Path]:
     """The results of a folder, and where they stand; raises InputError."""
     if not out.is_dir():
-        raise InputError(f"{str(out)!r} is no folder; name one that 'halfopen run' or 'halfopen compare' wrote (--out)")
+        raise InputError(f"{str(out)!r} is no folder; name one that 'halfopen run', 'compare' or 'grace' wrote (--out)")
     file = next((out / name for name in _FILES if (out / name).is_file()), None)
     if file is None:
         raise InputError(
-            f"{str(out)!r} holds no {results.RESULTS} and no {results.COMPARISON}; "
-            "name a folder that 'halfopen run' or 'halfopen compare' wrote (--out)"
+            f"{str(out)!r} holds no {results.RESULTS}, no {results.COMPARISON} and no {results.SWEEP}; "
+            "name a folder that 'halfopen run', 'compare' or 'grace' wrote (--out)"
         )
     try:
         table = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
