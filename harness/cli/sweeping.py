@@ -111,7 +111,7 @@ class Sweeping:
         how = files.Conditions(started, wall, first.kernel, first.congestion_control, self.mix)
         table = files.as_table(self.sweep, found, how, self.most)
         files.write(self.out, table)
-        folder.write(self.out, table, [])
+        folder.write_sweep(self.out, table)
         tables.show(console, found, self.most)
         self._plot(console, table)
         places = f"results: {self.out / files.JSON}, {self.out / files.CSV}, report: {self.out / results.REPORT}"

@@ -67,7 +67,8 @@ class Point:
     """From the onset of the stall to the reap; deaths that no stall announced have none."""
     from_fault: Latencies
     outside: int
-    """How many of from_onset are out of grace .. grace + poll."""
+    """How many of from_onset are out of grace .. grace + poll: sooner than that after the client was last heard of,
+    or later after the onset."""
     cost: Cost | None
     """The mean over the kinds of dead clients; None where none was tried."""
     steps: tuple[Step, ...]
@@ -138,7 +139,7 @@ def _point(contender: Contender, draws: Sequence[Draw], tried: Mapping[int, Trie
         deaths=deaths,
         from_onset=from_onset,
         from_fault=_latencies(everybody, "fault_at"),
-        outside=from_onset.outside(contender.grace - DATED_WITHIN, contender.grace + contender.poll + DATED_WITHIN),
+        outside=sum(_is_outside(one, contender) for one in everybody),
         cost=_mean([one.cost for one in deaths if one.cost is not None]),
         steps=steps,
         survivals=outages.survivals(steps),
@@ -192,6 +193,15 @@ def _mean(costs: Sequence[Cost]) -> Cost | None:
     if not costs:
         return None
     return Cost(sum(one.seconds for one in costs) / len(costs), any(one.at_least for one in costs))
+
+
+def _is_outside(one: Tried, contender: Contender) -> bool:
+    """Whether a dead client was reaped before the grace was up since it was last heard of, or a poll late."""
+    if one.reaped_at is None or one.onset is None or one.came != "reaped":
+        return False
+    heard = one.onset if one.heard_at is None else one.heard_at
+    early = one.reaped_at - heard < contender.grace - DATED_WITHIN
+    return early or one.reaped_at - one.onset > contender.grace + contender.poll + DATED_WITHIN
 
 
 def _latencies(dead: Iterable[Tried], since: Literal["onset", "fault_at"]) -> Latencies:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import msgspec
 
@@ -20,6 +21,8 @@ from netns.units import show_duration
 #: Where a reap hangs on whether a look came just before or just after an acknowledgement, either is right: looks are
 #: moved by so much, seconds, each way.
 _BRINK = 0.012
+#: The state in which a client's kernel has said nothing of an end; and what the pod says where it has.
+_OPEN, _TOLD = "ESTABLISHED", ("peer_closed", "socket_error")
 #: A reap is seen so much after it at most: a sample, and a look at how it ended; seconds.
 AGREES_WITHIN = INTERVAL + _BRINK
 
@@ -66,7 +69,8 @@ def _really(batch: Batch, it: Watched, number: int) -> Tried:
     found = it.verdict.found
     came, why = _came(it)
     reaped_at = found.ended_at if came == "reaped" else None
-    tried = _tried(it, number, came=came, why=why, reaped_at=reaped_at, really=True)
+    stalled = found.reason not in _TOLD
+    tried = _tried(it, number, came=came, why=why, reaped_at=reaped_at, stalled=stalled, really=True)
     contender = batch.contenders[number]
     if came not in {"reaped", "kept"} or contender.detector not in replay.RULES:
         return tried
@@ -96,11 +100,14 @@ def _replayed(batch: Batch, it: Watched) -> list[Tried]:
         contender = batch.contenders[number]
         moment = _reap(session, contender)
         if moment is None:
+            # Of the pod that watches nobody it is the end that the client's kernel told it of.
             by_itself = found.ended_at if came == "reaped" else None
-            tried.append(_tried(it, number, came=came, why=why, reaped_at=by_itself))
+            tried.append(_tried(it, number, came=came, why=why, reaped_at=by_itself, stalled=by_itself is None))
         else:
             why_reaped = f"reaped at {moment:.1f}s, {show_duration(contender.grace)} without an acknowledgement"
-            tried.append(_tried(it, number, came="reaped", why=why_reaped, reaped_at=moment))
+            stalled = session.at(moment).state == _OPEN
+            why_reaped = why_reaped if stalled else f"reaped at {moment:.1f}s, its client had ended the connection"
+            tried.append(_tried(it, number, came="reaped", why=why_reaped, reaped_at=moment, stalled=stalled))
     return tried
 
 
@@ -119,10 +126,19 @@ def _came(it: Watched) -> tuple[Came, str]:
     return ("unproved" if verdict.word == "inconclusive" else verdict.found.outcome), verdict.why
 
 
-def _tried(it: Watched, number: int, *, came: Came, why: str, reaped_at: float | None, really: bool = False) -> Tried:
+def _tried(
+    it: Watched,
+    number: int,
+    *,
+    came: Came,
+    why: str,
+    reaped_at: float | None,
+    stalled: bool = True,
+    really: bool = False,
+) -> Tried:
     found = it.verdict.found
     longest = max(it.stalls, key=lambda stall: stall.seconds, default=None)
-    lost_in = longest if reaped_at is None else _stall_before(it.stalls, reaped_at)
+    lost_in = longest if reaped_at is None else _stall_before(it.stalls, reaped_at) if stalled else None
     return Tried(
         draw=it.draw.number,
         contender=number,
@@ -134,7 +150,18 @@ def _tried(it: Watched, number: int, *, came: Came, why: str, reaped_at: float |
         reaped_at=reaped_at,
         longest_stall=longest.seconds if longest else 0.0,
         duration=found.looked_until,
+        heard_at=_heard_before(it.timeline, lost_in.onset) if lost_in else None,
     )
+
+
+def _heard_before(timeline: Timeline, onset: float) -> float | None:
+    """When a byte was last acknowledged until then: an onset is only dated to the sample that first shows it."""
+    samples = evidence.established(timeline)
+    first = bisect.bisect_right(samples, onset, key=lambda sample: sample.t)
+    for before, sample in pairwise(reversed(samples[: first + 1])):
+        if sample.bytes_acked != before.bytes_acked:
+            return min(onset, replay.held_from(sample, before))
+    return None
 
 
 def _stall_before(stalls: Sequence[Stall], moment: float) -> Stall | None:
