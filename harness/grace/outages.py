@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.grace.model import Draw, Tried
 
 #: The facts of a staircase's draw.
 LENGTH, ROUND_TRIP = "outage_s", "rtt_s"
+#: Stalls that differ by less end with the same retransmission: the next is twice as far (RFC 6298, section 5.5).
+_SAME = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +81,26 @@ def _survival(rtt: float | None, its: Sequence[Step]) -> Survival:
     reaped = min((step.length for step in its if step.reaped), default=None)
     longest = max((step.length for step in its if step.tried), default=None)
     return Survival(rtt, survived, reaped, longest)
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """Outages of consecutive lengths that all end with the same retransmission; seconds."""
+
+    rtt: float
+    shortest: float
+    longest: float
+    stall: float
+    """The longest that any of them made."""
+
+
+def flights(found: Sequence[Step]) -> tuple[Flight, ...]:
+    """The staircase as what it is made of; by the longest stall of each length, which its phase decides."""
+    made: list[Flight] = []
+    for step in sorted((one for one in found if one.stalls), key=lambda one: (one.rtt, one.length)):
+        stall = step.stalls[-1]
+        if made and made[-1].rtt == step.rtt and abs(stall - made[-1].stall) <= _SAME * made[-1].stall:
+            made[-1] = replace(made[-1], longest=step.length, stall=max(stall, made[-1].stall))
+        else:
+            made.append(Flight(step.rtt, step.length, step.length, stall))
+    return tuple(made)

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from harness.grace.confirming import disagreements, told
 from harness.grace.estimates import Estimates, Point, frontiers
-from harness.grace.outages import Survival
+from harness.grace.outages import Flight, Survival, flights
 from harness.grace.rates import Rate
 from harness.grace.recommending import MOST_FALSE_REAPS, Recommendation, of_frontier, percent, recommend
 from netns.units import show_duration
@@ -50,6 +50,7 @@ def _details(points: Sequence[Point], width: int, most: float) -> Iterator[Table
     for curve in curves if len(curves) == 1 else ():
         yield from causes(curve, width)
         yield from survivals(curve, width)
+        yield from stairs(curve, width)
 
 
 def title(detector: str | None, poll: float) -> str:
@@ -142,7 +143,8 @@ LEGEND = (
     "the onset of a dead client's stall to its reap; missed: dead clients that were",
     "never reaped; seat-s: for how long they hold their seat; 13s ✗14s: 13s were",
     "always survived, 14s were not; *: the smallest grace that is good enough;",
-    "?: sessions that prove nothing; late: reaps out of grace .. grace + poll",
+    "?: sessions that prove nothing; late: reaps out of grace .. grace + poll;",
+    "stalls: how long at most nothing is acknowledged after an outage of that length",
 )
 
 
@@ -179,6 +181,30 @@ def _trip(rtt: float | None) -> str:
 def _outages(one: Survival | None) -> str:
     reaped = None if one is None else one.reaped
     return f"{survived(one)}{'' if reaped is None else f' ✗{show_duration(reaped)}'}"
+
+
+def stairs(curve: Sequence[Point], width: int) -> Iterator[Table]:
+    """Which outages make which stall, by round trip: the staircase of retransmissions, a line a flight of them."""
+    longest = max(curve, key=lambda point: sum(sum(step.stalls) for step in point.steps))
+    found = flights(longest.steps)
+    columns = {rtt: [_flight(one) for one in found if one.rtt == rtt] for rtt in sorted({one.rtt for one in found})}
+    broad = max((len(cell) for cells in columns.values() for cell in cells), default=0)
+    most = max(1, (width - len("stalls")) // (broad + 2))
+    for first in range(0, len(columns), most):
+        trips = list(columns)[first : first + most]
+        shown = _table("stalls")
+        for rtt in trips:
+            shown.add_column(_trip(rtt), no_wrap=True)
+        for cells in itertools.zip_longest(*(columns[rtt] for rtt in trips), fillvalue=""):
+            shown.add_row("", *cells)
+        yield shown
+
+
+def _flight(one: Flight) -> str:
+    lengths = show_duration(one.longest)
+    if one.shortest != one.longest:
+        lengths = f"{show_duration(one.shortest)} - {lengths}"
+    return f"{lengths}: {show_duration(round(one.stall, 1))}"
 
 
 def _by_grace(

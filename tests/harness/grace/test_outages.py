@@ -58,6 +58,14 @@ def test_without_a_staircase_there_is_none() -> None:
     assert survivals(outages.steps([draw(0, "mix", "outage", outage_s=3)], {})) == ()
 
 
+def test_outages_that_end_with_the_same_retransmission_are_one_flight() -> None:
+    draws = [draw(n, "staircase", "staircase", rtt_s=0.1, outage_s=float(n + 1)) for n in range(6)]
+    stalls = (1.5, 3.1, 3.2, 6.3, 6.3, 6.4)
+    outcomes = {n: tried(n, 0, "kept", stall=stall) for n, stall in enumerate(stalls)}
+    found = outages.flights(outages.steps(draws, outcomes))
+    assert [(one.shortest, one.longest, one.stall) for one in found] == [(1, 1, 1.5), (2, 3, 3.2), (4, 6, 6.4)]
+
+
 @given(st.dictionaries(st.integers(1, 30), st.sampled_from(["kept", "reaped", "unproved", None]), min_size=1))
 def test_what_is_survived_is_shorter_than_what_ever_killed(came: dict[int, Came | None]) -> None:
     found = survival({(0.1, float(length), 0.0): word for length, word in came.items()})
