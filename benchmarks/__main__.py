@@ -1,12 +1,12 @@
-"""``python -m benchmarks``: all of them, or those named (hosts, dumps, probe, watchers)."""
+"""``python -m benchmarks``: all of them, or those named (hosts, dumps, probe, watchers, grace)."""
 
 from __future__ import annotations
 
 import sys
 
-from benchmarks import dumps, hosts, probe, watchers
+from benchmarks import dumps, grace, hosts, probe, watchers
 
-ALL = {"hosts": hosts.run, "dumps": dumps.run, "probe": probe.run, "watchers": watchers.run}
+ALL = {"hosts": hosts.run, "dumps": dumps.run, "probe": probe.run, "watchers": watchers.run, "grace": grace.run}
 
 
 def main(names: list[str]) -> int:
