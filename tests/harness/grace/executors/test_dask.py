@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,38 +15,16 @@ from harness.grace.executors import Executor, executor
 from harness.grace.executors.local import Local
 from harness.grace.model import Batched, Draw
 from tests import leftovers
-from tests.harness.grace import sweeps
+from tests.harness.grace import clusters, sweeps
 from tests.harness.grace.executors.doing import many, resumed, told
 from tests.machine import needs_guest
-
-#: A scheduler with so many workers, which says where it listens and ends with its standard input.
-_CLUSTER = """
-import sys
-from distributed import LocalCluster
-if __name__ == "__main__":
-    with LocalCluster(n_workers=int(sys.argv[1]), threads_per_worker=1, dashboard_address=None) as cluster:
-        print(cluster.scheduler_address.removeprefix("tcp://"), flush=True)
-        for line in sys.stdin:
-            if line == "kill a worker\\n":
-                next(iter(cluster.workers.values())).process.process._process.kill()
-"""
 
 
 @contextlib.contextmanager
 def cluster(folder: Path, workers: int) -> Iterator[tuple[Executor, subprocess.Popen[str]]]:
-    """A cluster that was started by hand, in a process of its own as everybody's is, and the executor that uses it."""
-    script = folder / "cluster.py"
-    script.write_text(_CLUSTER)
-    with subprocess.Popen(
-        [sys.executable, script, str(workers)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        cwd=folder,
-    ) as running:
-        assert running.stdout is not None
-        yield executor(f"dask://{running.stdout.readline().strip()}"), running
+    """A cluster and the executor that uses it."""
+    with clusters.cluster(folder, workers) as (address, running):
+        yield executor(address), running
 
 
 @needs_guest
