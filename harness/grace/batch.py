@@ -113,8 +113,9 @@ def _target(batch: Batch) -> TargetSpec:
     if batch.acting is None or batch.grace_argument is None or spec.server is None:
         return spec
     contender, words = batch.contenders[batch.acting], batch.grace_argument
-    for name, seconds in (("{grace}", contender.grace), ("{poll}", contender.poll)):
-        words = words.replace(name, f"{seconds:g}")
+    told = {"{grace}": contender.grace, "{grace_ms}": contender.grace * 1000, "{poll}": contender.poll}
+    for place, number in told.items():
+        words = words.replace(place, f"{number:g}")
     return msgspec.structs.replace(spec, server=f"{spec.server} {words}")
 
 
