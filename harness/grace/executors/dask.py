@@ -57,7 +57,8 @@ class Dask:
         with self._connected() as client, _told_to_end(client) as (name, under_way):
             futures = client.map(
                 run_batch,
-                [msgspec.json.encode(Order(batch)) for batch in batches],
+                # What is done at the same time has numbers that follow one another, and so other processors.
+                [msgspec.json.encode(Order(batch, batch.number)) for batch in batches],
                 until=name,
                 # The same batch of an earlier sweep is done again.
                 pure=False,
