@@ -69,7 +69,7 @@ class Point:
     outside: int
     """How many of from_onset are out of grace .. grace + poll."""
     cost: Cost | None
-    """The mean over the kinds of dead clients; None where none was tried."""
+    """The mean over dead clients, whose kinds the mix has weighted; None where none was tried."""
     steps: tuple[Step, ...]
     survivals: tuple[Survival, ...]
 
@@ -139,7 +139,7 @@ def _point(contender: Contender, draws: Sequence[Draw], tried: Mapping[int, Trie
         from_onset=from_onset,
         from_fault=_latencies(everybody, "fault_at"),
         outside=from_onset.outside(contender.grace - DATED_WITHIN, contender.grace + contender.poll + DATED_WITHIN),
-        cost=_mean([one.cost for one in deaths if one.cost is not None]),
+        cost=_cost(everybody),
         steps=steps,
         survivals=outages.survivals(steps),
     )
@@ -169,14 +169,13 @@ def _cause(name: str, tried: Sequence[Tried]) -> Cause:
 
 
 def _death(name: str, tried: Sequence[Tried]) -> Death:
-    held = [one for one in map(_held, tried) if one is not None]
     return Death(
         name,
         _share(tried, "kept"),
         _count(tried, "closed"),
         _count(tried, "unproved"),
         _latencies(tried, "onset"),
-        _mean(held),
+        _cost(tried),
     )
 
 
@@ -188,7 +187,9 @@ def _held(one: Tried) -> Cost | None:
     return Cost(max(0.0, until - one.fault_at), at_least=one.came == "kept")
 
 
-def _mean(costs: Sequence[Cost]) -> Cost | None:
+def _cost(dead: Iterable[Tried]) -> Cost | None:
+    """The mean of those of which it is known."""
+    costs = [one for one in map(_held, dead) if one is not None]
     if not costs:
         return None
     return Cost(sum(one.seconds for one in costs) / len(costs), any(one.at_least for one in costs))
