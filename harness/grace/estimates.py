@@ -184,7 +184,7 @@ def _held(one: Tried) -> Cost | None:
     if one.fault_at is None or one.came not in {"reaped", "kept"}:
         return None
     until = one.duration if one.reaped_at is None else one.reaped_at
-    return Cost(max(0.0, until - one.fault_at), at_least=one.came == "kept")
+    return Cost(max(0.0, until - one.fault_at), at_least=one.reaped_at is None)
 
 
 def _cost(dead: Iterable[Tried]) -> Cost | None:
