@@ -115,7 +115,7 @@ def _target(batch: Batch) -> TargetSpec:
     contender, words = batch.contenders[batch.acting], batch.grace_argument
     told = {"{grace}": contender.grace, "{grace_ms}": contender.grace * 1000, "{poll}": contender.poll}
     for place, number in told.items():
-        words = words.replace(place, f"{number:g}")
+        words = words.replace(place, f"{number:.6f}".rstrip("0").rstrip("."))
     return msgspec.structs.replace(spec, server=f"{spec.server} {words}")
 
 

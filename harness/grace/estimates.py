@@ -70,7 +70,7 @@ class Point:
     """How many of from_onset are out of grace .. grace + poll: sooner than that after the client was last heard of,
     or later after the onset."""
     cost: Cost | None
-    """The mean over the kinds of dead clients; None where none was tried."""
+    """The mean over dead clients, whose kinds the mix has weighted; None where none was tried."""
     steps: tuple[Step, ...]
     survivals: tuple[Survival, ...]
 
@@ -140,7 +140,7 @@ def _point(contender: Contender, draws: Sequence[Draw], tried: Mapping[int, Trie
         from_onset=from_onset,
         from_fault=_latencies(everybody, "fault_at"),
         outside=sum(_is_outside(one, contender) for one in everybody),
-        cost=_mean([one.cost for one in deaths if one.cost is not None]),
+        cost=_cost(everybody),
         steps=steps,
         survivals=outages.survivals(steps),
     )
@@ -170,14 +170,13 @@ def _cause(name: str, tried: Sequence[Tried]) -> Cause:
 
 
 def _death(name: str, tried: Sequence[Tried]) -> Death:
-    held = [one for one in map(_held, tried) if one is not None]
     return Death(
         name,
         _share(tried, "kept"),
         _count(tried, "closed"),
         _count(tried, "unproved"),
         _latencies(tried, "onset"),
-        _mean(held),
+        _cost(tried),
     )
 
 
@@ -186,10 +185,12 @@ def _held(one: Tried) -> Cost | None:
     if one.fault_at is None or one.came not in {"reaped", "kept"}:
         return None
     until = one.duration if one.reaped_at is None else one.reaped_at
-    return Cost(max(0.0, until - one.fault_at), at_least=one.came == "kept")
+    return Cost(max(0.0, until - one.fault_at), at_least=one.reaped_at is None)
 
 
-def _mean(costs: Sequence[Cost]) -> Cost | None:
+def _cost(dead: Iterable[Tried]) -> Cost | None:
+    """The mean of those of which it is known."""
+    costs = [one for one in map(_held, dead) if one is not None]
     if not costs:
         return None
     return Cost(sum(one.seconds for one in costs) / len(costs), any(one.at_least for one in costs))

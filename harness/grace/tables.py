@@ -258,7 +258,17 @@ def remarks(found: Estimates) -> list[str]:
     wrong = disagreements(found.confirmations)
     if line := told(found.confirmations):
         lines.append(f"[bold red]✗ {escape(line)}:[/]" if wrong else escape(line))
-    return [*lines, *(f"  [red]{escape(str(one))}[/]" for one in wrong)]
+    lines += [f"  [red]{escape(str(one))}[/]" for one in wrong]
+    return [*lines, *map(escape, _late(found))]
+
+
+def _late(found: Estimates) -> Iterator[str]:
+    """Of each curve how many reaps came out of bounds, where any did."""
+    for key, curve in frontiers(found.points).items():
+        reaps = sum(len(point.from_onset.seconds) for point in curve)
+        outside = sum(point.outside for point in curve)
+        if outside:
+            yield f"{title(*key)}: {outside:,} of {reaps:,} reaps came out of grace .. grace + poll from the onset"
 
 
 def conclusion(recommended: Recommendation) -> list[str]:

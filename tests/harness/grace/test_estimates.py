@@ -75,10 +75,11 @@ def test_a_dead_client_that_is_kept_is_missed_and_costs_at_least_what_was_seen()
     assert found.cost.seconds == pytest.approx((31 + LENGTH - FAULT) / 2)
 
 
-def test_the_cost_is_the_mean_of_kinds_and_not_of_clients() -> None:
+def test_the_cost_is_the_mean_of_clients_as_the_mix_has_drawn_their_kinds() -> None:
     found = point(reaped(10, 30), reaped(11, 32), reaped(12, 41))
     assert found.cost is not None
-    assert found.cost.seconds == pytest.approx((31 + 41) / 2)
+    assert found.cost.seconds == pytest.approx((30 + 32 + 41) / 3)
+    assert [one.cost.seconds for one in found.deaths if one.cost] == pytest.approx([31, 41])
     assert not found.cost.at_least
 
 
