@@ -1,4 +1,4 @@
-"""Puts what ``halfopen grace`` printed into docs/grace.md: ``COLUMNS=100 halfopen grace ... | python -m benchmarks.curve``.
+"""Puts what a sweep printed into docs/grace.md: ``COLUMNS=100 halfopen grace ... | python -m benchmarks.curve``.
 
 An argument names another section than ``curve``. Progress is left out, and where files went.
 """
