@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -34,7 +35,7 @@ if __name__ == "__main__":
 
 
 @contextlib.contextmanager
-def cluster(folder: Path, workers: int) -> Iterator[tuple[Executor, subprocess.Popen[str]]]:
+def cluster(folder: Path, workers: int, **environment: str) -> Iterator[tuple[Executor, subprocess.Popen[str]]]:
     """A cluster that was started by hand, in a process of its own as everybody's is, and the executor that uses it."""
     script = folder / "cluster.py"
     script.write_text(_CLUSTER)
@@ -45,6 +46,7 @@ def cluster(folder: Path, workers: int) -> Iterator[tuple[Executor, subprocess.P
         stderr=subprocess.DEVNULL,
         text=True,
         cwd=folder,
+        env=os.environ | environment,
     ) as running:
         assert running.stdout is not None
         yield executor(f"dask://{running.stdout.readline().strip()}"), running
@@ -101,6 +103,15 @@ def test_a_cluster_without_workers_is_said_to_have_none(tmp_path: Path) -> None:
     with (
         cluster(tmp_path, 0) as (dask, _),
         pytest.raises(InputError, match="has no workers; start some with: dask worker"),
+    ):
+        resumed(tmp_path / "out", dask, sweeps.small())
+
+
+def test_a_cluster_without_halfopen_is_told_to_have_it(tmp_path: Path) -> None:
+    (tmp_path / "harness.py").write_text("raise ModuleNotFoundError(\"No module named 'harness'\", name='harness')\n")
+    with (
+        cluster(tmp_path, 1, PYTHONPATH=str(tmp_path)) as (dask, _),
+        pytest.raises(InputError, match="lacks 'harness': install the same halfopen there"),
     ):
         resumed(tmp_path / "out", dask, sweeps.small())
 
