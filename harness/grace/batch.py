@@ -150,7 +150,6 @@ def main(arguments: Sequence[str]) -> int:
         return _say(
             Answer(refused="a sweep needs a guest kernel, and there is none; build it once with: halfopen kernel build")
         )
-    guests.compile_ourselves()
     processor = os.getpid() if order.processor is None else order.processor
     try:
         return booting.in_private(lambda place: _say(_answered(order.batch, place, kernel, processor)))

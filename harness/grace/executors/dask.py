@@ -93,10 +93,14 @@ def _answer(future: Future[Any]) -> Answer:
         return msgspec.json.decode(future.result(), type=Answer)
     except KilledWorker as error:
         raise GuestLostError(f"a batch was given up, since each worker that was given it ended: {error}") from None
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"a Dask worker lacks {error.name!r}: install the same halfopen there as here, with what it needs"
-        ) from None
+    except (ModuleNotFoundError, RuntimeError) as error:
+        # A scheduler that cannot read what it is to hand on says so of another environment, and why below that.
+        for who, why in (("worker", error), ("scheduler", error.__cause__)):
+            if isinstance(why, ModuleNotFoundError):
+                raise InputError(
+                    f"the Dask {who} lacks {why.name!r}: install the same halfopen there as here, with what it needs"
+                ) from None
+        raise
 
 
 @contextlib.contextmanager

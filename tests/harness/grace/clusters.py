@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ if __name__ == "__main__":
 
 
 @contextlib.contextmanager
-def cluster(folder: Path, workers: int) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+def cluster(folder: Path, workers: int, **environment: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """A cluster that was started by hand, in a process of its own as everybody's is, and what executor it is."""
     script = folder / "cluster.py"
     script.write_text(_CLUSTER)
@@ -33,6 +34,7 @@ def cluster(folder: Path, workers: int) -> Iterator[tuple[str, subprocess.Popen[
         stderr=subprocess.DEVNULL,
         text=True,
         cwd=folder,
+        env=os.environ | environment,
     ) as running:
         assert running.stdout is not None
         yield f"dask://{running.stdout.readline().strip()}", running

@@ -16,12 +16,12 @@ from harness.grace.outcomes import AGREES_WITHIN, agrees
 from harness.grace.replay import RULES
 from harness.target_spec import TargetSpec
 from tests.harness.grace import sweeps
-from tests.machine import needs_guest
+from tests.machine import WITHOUT_NAMESPACES, needs_guest
 
 
-def answer(batch: Batch, *arguments: str) -> Answer:
+def answer(batch: Batch, *before: str) -> Answer:
     ran = subprocess.run(
-        [sys.executable, "-P", "-m", "harness.grace.batch", *arguments],
+        [*before, sys.executable, "-P", "-m", "harness.grace.batch"],
         input=msgspec.json.encode(Order(batch)),
         stdout=subprocess.PIPE,
         check=True,
@@ -88,6 +88,18 @@ def test_the_same_batch_says_the_same() -> None:
     first, second = done(batch), done(msgspec.structs.replace(batch, number=9))
     assert first.tried == second.tried
     assert first.kernel == second.kernel
+
+
+@needs_guest
+def test_where_namespaces_are_refused_it_says_the_same() -> None:
+    """To the microsecond or two that another folder's longer name takes."""
+    batch = one_batch(sweeps.sweep([sweeps.outage(0, 3.0, hold=15), sweeps.dead(1, "vanish", hold=15)]))
+    said = answer(batch, *WITHOUT_NAMESPACES)
+    assert said.batched is not None, said
+    with_them = done(batch).tried
+    assert [one.came for one in said.batched.tried] == [one.came for one in with_them]
+    for one, other in zip(said.batched.tried, with_them, strict=True):
+        assert one.reaped_at == pytest.approx(other.reaped_at, abs=0.001)
 
 
 @needs_guest

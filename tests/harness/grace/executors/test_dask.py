@@ -21,9 +21,9 @@ from tests.machine import needs_guest
 
 
 @contextlib.contextmanager
-def cluster(folder: Path, workers: int) -> Iterator[tuple[Executor, subprocess.Popen[str]]]:
+def cluster(folder: Path, workers: int, **environment: str) -> Iterator[tuple[Executor, subprocess.Popen[str]]]:
     """A cluster and the executor that uses it."""
-    with clusters.cluster(folder, workers) as (address, running):
+    with clusters.cluster(folder, workers, **environment) as (address, running):
         yield executor(address), running
 
 
@@ -78,6 +78,15 @@ def test_a_cluster_without_workers_is_said_to_have_none(tmp_path: Path) -> None:
     with (
         cluster(tmp_path, 0) as (dask, _),
         pytest.raises(InputError, match="has no workers; start some with: dask worker"),
+    ):
+        resumed(tmp_path / "out", dask, sweeps.small())
+
+
+def test_a_cluster_without_halfopen_is_told_to_have_it(tmp_path: Path) -> None:
+    (tmp_path / "harness.py").write_text("raise ModuleNotFoundError(\"No module named 'harness'\", name='harness')\n")
+    with (
+        cluster(tmp_path, 1, PYTHONPATH=str(tmp_path)) as (dask, _),
+        pytest.raises(InputError, match="lacks 'harness': install the same halfopen there"),
     ):
         resumed(tmp_path / "out", dask, sweeps.small())
 
