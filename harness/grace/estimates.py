@@ -67,7 +67,8 @@ class Point:
     """From the onset of the stall to the reap; deaths that no stall announced have none."""
     from_fault: Latencies
     outside: int
-    """How many of from_onset are out of grace .. grace + poll."""
+    """How many of from_onset are out of grace .. grace + poll: sooner than that after the client was last heard of,
+    or later after the onset."""
     cost: Cost | None
     """The mean over dead clients, whose kinds the mix has weighted; None where none was tried."""
     steps: tuple[Step, ...]
@@ -128,7 +129,6 @@ def _point(contender: Contender, draws: Sequence[Draw], tried: Mapping[int, Trie
     alive, dead = _by_cause(draws, tried, "mix"), _by_cause(draws, tried, "dead")
     deaths = tuple(_death(name, its) for name, its in dead.items())
     everybody = [one for its in dead.values() for one in its]
-    from_onset = _latencies(everybody, "onset")
     steps = outages.steps(draws, tried)
     return Point(
         contender,
@@ -136,9 +136,9 @@ def _point(contender: Contender, draws: Sequence[Draw], tried: Mapping[int, Trie
         causes=tuple(_cause(name, its) for name, its in alive.items()),
         missed=_share(everybody, "kept"),
         deaths=deaths,
-        from_onset=from_onset,
+        from_onset=_latencies(everybody, "onset"),
         from_fault=_latencies(everybody, "fault_at"),
-        outside=from_onset.outside(contender.grace - DATED_WITHIN, contender.grace + contender.poll + DATED_WITHIN),
+        outside=sum(_is_outside(one, contender) for one in everybody),
         cost=_cost(everybody),
         steps=steps,
         survivals=outages.survivals(steps),
@@ -193,6 +193,15 @@ def _cost(dead: Iterable[Tried]) -> Cost | None:
     if not costs:
         return None
     return Cost(sum(one.seconds for one in costs) / len(costs), any(one.at_least for one in costs))
+
+
+def _is_outside(one: Tried, contender: Contender) -> bool:
+    """Whether a dead client was reaped before the grace was up since it was last heard of, or a poll late."""
+    if one.reaped_at is None or one.onset is None or one.came != "reaped":
+        return False
+    heard = one.onset if one.heard_at is None else one.heard_at
+    early = one.reaped_at - heard < contender.grace - DATED_WITHIN
+    return early or one.reaped_at - one.onset > contender.grace + contender.poll + DATED_WITHIN
 
 
 def _latencies(dead: Iterable[Tried], since: Literal["onset", "fault_at"]) -> Latencies:

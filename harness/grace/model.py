@@ -95,7 +95,8 @@ class Tried(msgspec.Struct, frozen=True):
     """One sentence with the evidence."""
     fault_at: float | None
     onset: float | None
-    """When the stall began in which the session was lost, or the longest; None without any."""
+    """When the stall began in which the session was lost, or the longest; None without any, and where the end was no
+    stall's: the client's kernel said that it was gone."""
     reaped_at: float | None
     longest_stall: float
     """Seconds."""
@@ -105,6 +106,8 @@ class Tried(msgspec.Struct, frozen=True):
     """Of a real run: whether its own samples were replayed too, up to its end."""
     foretold_at: float | None = None
     """When it would have been reaped by that; None: not at all. To be compared with ``reaped_at``."""
+    heard_at: float | None = None
+    """When a byte was last acknowledged, before the onset: a detector cannot count from before that."""
 
 
 class Batched(msgspec.Struct, frozen=True):
