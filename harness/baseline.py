@@ -16,7 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from harness import schema, suites
-from harness.errors import InputError, suggest
+from harness.errors import InputError, reason_of, suggest
 from harness.runner import Done
 
 #: The classes of results.json, and what stands for none there: a client that got no session.
@@ -109,10 +109,10 @@ def read(path: Path) -> Baseline:
     """Read a baseline; raises InputError."""
     try:
         return parse(path.read_text(), str(path))
-    except OSError as error:
-        raise InputError(f"baseline {str(path)!r}: {(error.strerror or str(error)).lower()}") from None
-    except UnicodeDecodeError:
-        raise InputError(f"baseline {str(path)!r} is no text in UTF-8") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"baseline {str(path)!r} cannot be read: {reason_of(error)}; name one that --write-baseline wrote"
+        ) from None
 
 
 def _entry(name: str, value: object, where: str) -> Known:

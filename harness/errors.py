@@ -18,6 +18,13 @@ class TargetError(InputError):
     """The server under test cannot be started or never becomes ready."""
 
 
+def reason_of(error: OSError | UnicodeError) -> str:
+    """Why a file cannot be read or written, to stand within a sentence that names it, as Python's own words do not."""
+    if isinstance(error, UnicodeError):
+        return "it is no text in UTF-8"
+    return (error.strerror or str(error)).lower()
+
+
 def suggest(got: str, known: Iterable[str]) -> str:
     """What would be right instead of ``got``: the nearest known word, or all of them."""
     words = sorted(known)

@@ -21,6 +21,8 @@ class Span:
     step: int
     begun: float
     until: float
+    is_over: bool = True
+    """Whether it was undone while anybody looked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,8 @@ def _still_held(timeline: Timeline, ended_at: float | None) -> bool:
 def _spans(timeline: Timeline, end: float) -> tuple[Span, ...]:
     undone = {e.data["step"]: e.t for e in timeline.of("fault", "undone")}
     return tuple(
-        Span(e.data["step"], e.t, min(end, undone.get(e.data["step"], end))) for e in timeline.of("fault", "begun")
+        Span(e.data["step"], e.t, min(end, undone.get(e.data["step"], end)), e.data["step"] in undone)
+        for e in timeline.of("fault", "begun")
     )
 
 

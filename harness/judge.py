@@ -81,7 +81,7 @@ def _decide(scenario: Scenario, timeline: Timeline, terms: Terms, found: Finding
         return "failed", _false_reap(scenario, timeline, found)
     if not evidence.established(timeline):
         return "inconclusive", "the server's socket was never seen open"
-    proof = _proof(scenario, timeline, found)
+    proof = _proof(scenario, timeline, found, terms)
     if not proof.shown:
         return "inconclusive", f"nothing is proved: {proof.what}"
     if found.outcome == "kept" and (short := _looked_too_short(scenario, found, terms)):
@@ -128,15 +128,13 @@ def _looked_too_short(scenario: Scenario, found: Findings, terms: Terms) -> str 
     return f"looked for {show_duration(found.looked_until - since)} only, of {show_duration(until - since)}"
 
 
-def _proof(scenario: Scenario, timeline: Timeline, found: Findings) -> Proof:
+def _proof(scenario: Scenario, timeline: Timeline, found: Findings, terms: Terms) -> Proof:
     """The signatures of the client until the first fault, of each fault while in force, and of the target.
 
     What a client does shows where its link ends: at the proxy, if there is one in front of the server.
     """
     shown = timeline.facing_client() if scenario.edge else timeline
-    until = found.looked_until if found.ended_at is None else found.ended_at
-    if found.spans:
-        until = min(until, found.spans[0].begun)
+    until = min([found.looked_until if found.ended_at is None else found.ended_at, *(s.begun for s in found.spans[:1])])
     proofs = [scenario.client.module.signature(shown.between(0.0, until))]
     begun = {span.step: span for span in found.spans}
     for number, step in enumerate(scenario.steps):
@@ -148,6 +146,9 @@ def _proof(scenario: Scenario, timeline: Timeline, found: Findings) -> Proof:
         # Past the end of the session: how it ended is part of some faults' signatures.
         last = span.until if found.ended_at is None or span.until < found.ended_at else found.looked_until
         proofs.append(step.module.signature(shown.between(span.begun, last)))
+        if step.lasting is not None and not span.is_over and found.ended_at is None:
+            lasts = show_duration(scenario.seconds(step.lasting, terms.grace, terms.poll))
+            proofs.append(Proof(False, f"the hold was over before the fault {step.fault!r}, which lasts {lasts}"))
     return evidence.all_of(*proofs, *link_proofs(scenario.link, timeline), *_drops(scenario, timeline))
 
 

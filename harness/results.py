@@ -188,11 +188,13 @@ def check_folder(out: Path) -> None:
         raise InputError(f"--out {str(out)!r} cannot be used: {reason}; name a folder that can be written to") from None
 
 
-def write(out: Path, how: Conditions, done: Sequence[Done], wall: float) -> None:
-    """Write all result files into ``out``, which check_folder has seen."""
+def write(out: Path, how: Conditions, done: Sequence[Done], wall: float) -> dict[str, Any]:
+    """Write all result files into ``out``, which check_folder has seen; gives the content of results.json."""
     write_timelines(out, done)
-    write_table(out / RESULTS, as_table(how, done, wall))
+    table = as_table(how, done, wall)
+    write_table(out / RESULTS, table)
     junit(how, done, wall).write(str(out / JUNIT), pretty=True)
+    return table
 
 
 def write_timelines(out: Path, done: Sequence[Done]) -> None:

@@ -11,7 +11,7 @@ import msgspec
 
 from harness import clients, edge, faults, plugins, schema
 from harness.clients._machine import ClientOptions
-from harness.errors import InputError
+from harness.errors import InputError, reason_of
 from harness.expressions import Expression
 from harness.link_spec import LinkSpec
 from netns.units import Duration, Size
@@ -203,7 +203,7 @@ def load(path: Path, called: str | None = None) -> Scenario:
     except FileNotFoundError:
         raise InputError(f"no such scenario file: {where}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read scenario file {where}: {error}") from None
+        raise InputError(f"cannot read scenario file {where}: {reason_of(error)}; name one that can be read") from None
     return parse(text, name=path.stem, suite=path.parent.name, where=where)
 
 

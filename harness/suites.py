@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import stat
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 import scenarios
-from harness.errors import InputError, suggest
+from harness.errors import InputError, reason_of, suggest
 from harness.scenario import Scenario, load
 
 EVERYTHING = "all"
@@ -66,13 +67,26 @@ def _resolve(name: str) -> list[Path]:
     if by_name:
         return by_name
     folder = Path(name)
-    if not folder.is_dir():
+    if not _is_folder(folder):
         known = [EVERYTHING, *suites, *(path.stem for files in suites.values() for path in files)]
         raise InputError(f"no scenario, suite, file or folder is called {name!r}; {suggest(name, set(known))}")
     found = sorted(folder.rglob("*.toml"))
     if not found:
         raise InputError(f"folder {name!r} holds no scenario file (*.toml)")
     return found
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether there is such a folder; raises InputError for what may not be looked at."""
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise InputError(
+            f"{str(path)!r} cannot be read: {reason_of(error)}; "
+            "name a scenario, a suite, or a file or folder that can be"
+        ) from None
 
 
 def _names(suite: str, path: Path) -> tuple[str, str]:

@@ -35,7 +35,8 @@ def find(paths: Sequence[Path]) -> list[TargetSpec]:
 
 
 def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
+    # Not Path.is_dir, which raises for what it may not look at: that is for target_spec.load to complain of.
+    if not os.path.isdir(path):  # noqa: PTH112
         return [path]
     found = [file for file in sorted(_toml_files(path)) if _has_target(file)]
     if not found:

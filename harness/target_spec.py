@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from harness import schema
-from harness.errors import InputError
+from harness.errors import InputError, reason_of
 from harness.scenario import load_edge
 
 
@@ -200,7 +200,7 @@ def load(path: Path) -> TargetSpec:
     except FileNotFoundError:
         raise InputError(f"no such target file: {path}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read target file {path}: {error}") from None
+        raise InputError(f"cannot read target file {path}: {reason_of(error)}; name one that can be read") from None
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path}: not TOML: {error}") from None
     spec = schema.convert(table, _File, str(path)).target

@@ -109,7 +109,7 @@ def kernel_saw(timeline: Timeline, found: Findings) -> list[str]:
     if not samples:
         return ["the server's socket was never seen open"]
     stall = found.stall or evidence.longest_stall([s for s in samples if s.t >= (found.fault_at or 0.0)])
-    if stall is not None and (stall is found.stall or stall.seconds > _SHORT_WAIT):
+    if stall is not None and stall.seconds > _SHORT_WAIT:
         before = [] if found.fault_at is None else [_before(samples, found.fault_at)]
         told = [*before, _stalled(stall, found), _dying(stall)]
     else:
@@ -141,7 +141,7 @@ def _dying(stall: Stall) -> str:
     probed = max(s.probes for s in stall.samples)
     again = last.total_retrans - first.total_retrans
     counted = [_count(again, "retransmission"), f"{_count(probed, 'probe')} unanswered"]
-    heard = f"its last packet {show_duration(round(last.last_ack_recv / 1000, 1))} before"
+    heard = f"its last packet {show_duration(round(last.last_ack_recv / 1000, 1))} before the end"
     return ", ".join([window, *(text for text, many in zip(counted, (again, probed > 1), strict=True) if many), heard])
 
 

@@ -50,6 +50,10 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     data: dict[str, Any] = {}
 
 
+class BrokenError(ValueError):
+    """A line of a timeline's file is none: which, and why."""
+
+
 class Timeline(msgspec.Struct, frozen=True):
     """Samples and events in the order of their times, in seconds since the scenario's start."""
 
@@ -80,6 +84,7 @@ class Timeline(msgspec.Struct, frozen=True):
 
 
 _S = TypeVar("_S", bound=Sample)
+_KINDS: dict[object, type[Sample | Event]] = {"sample": Sample, "front_sample": FrontSample}
 
 
 def _time(item: Sample | Event) -> float:
@@ -131,17 +136,24 @@ def write(timeline: Timeline, path: Path) -> None:
 
 
 def read(path: Path) -> Timeline:
-    """The timeline that :func:`write` wrote; raises msgspec.ValidationError on anything else."""
+    """The timeline that :func:`write` wrote; raises BrokenError that names the line on anything else."""
     samples: list[Sample] = []
     front: list[FrontSample] = []
     events: list[Event] = []
-    for line in path.read_bytes().splitlines():
-        item = msgspec.json.decode(line)
-        match item.get("kind"):
-            case "sample":
-                samples.append(msgspec.convert(item, Sample))
-            case "front_sample":
-                front.append(msgspec.convert(item, FrontSample))
-            case _:
-                events.append(msgspec.convert(item, Event))
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        match _item(line, number):
+            case FrontSample() as item:
+                front.append(item)
+            case Sample() as item:
+                samples.append(item)
+            case item:
+                events.append(item)
     return make(samples, events, front)
+
+
+def _item(line: bytes, number: int) -> Sample | Event:
+    try:
+        table = msgspec.json.decode(line, type=dict[str, Any])
+        return msgspec.convert(table, _KINDS.get(table.get("kind"), Event))
+    except (msgspec.DecodeError, TypeError) as error:
+        raise BrokenError(f"line {number}: {error}") from None

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from harness.baseline import Baseline, read, render, renewed
-from harness.errors import InputError
+from harness.errors import InputError, reason_of
 from harness.runner import Done
 from harness.shards import Shard
 
@@ -39,14 +39,17 @@ def check_writable(file: Path | None) -> None:
     """See that a baseline can be written, before anything is started; raises InputError."""
     if file is None:
         return
-    existed = _before(file) is not None
     try:
+        existed = _before(file) is not None
         with file.open("a"):
             pass
+        if not existed:
+            file.unlink()
     except OSError as error:
-        raise InputError(f"--write-baseline {str(file)!r}: {(error.strerror or str(error)).lower()}") from None
-    if not existed:
-        file.unlink()
+        raise InputError(
+            f"--write-baseline {str(file)!r} cannot be written: {reason_of(error)}; "
+            "name a file in a folder that can be written to"
+        ) from None
 
 
 def write_baseline(console: Console, file: Path, done: Sequence[Done]) -> None:

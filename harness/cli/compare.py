@@ -139,7 +139,6 @@ class _Stage:
         results.write_timelines(self.out, done)
         table = comparison.as_table(how, done, wall)
         results.write_table(self.out / results.COMPARISON, table)
-        folder.write(self.out, table, done)
         grid.show(console, done)
         for one in done:
             if one.verdict.word == "inconclusive":
@@ -149,4 +148,6 @@ class _Stage:
             f"results: {escape(str(self.out / results.COMPARISON))}, report: {escape(str(self.out / results.REPORT))}",
             soft_wrap=True,
         )
+        # Last: whatever goes wrong in drawing, the results are kept and told.
+        folder.write(self.out, table, done)
         return comparison.exit_code(done)

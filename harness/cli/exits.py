@@ -8,6 +8,7 @@ from collections.abc import Callable
 import typer
 
 from harness.cli import on_github
+from harness.cli.wording import refusal
 from harness.errors import InputError
 from harness.results import EXIT_BUG, EXIT_INTERRUPTED, EXIT_USAGE
 from netns import isolation
@@ -44,8 +45,7 @@ def isolated(work: Callable[[], int], *, is_brief: bool = False) -> int:
 
 
 def _complain(sentence: str) -> int:
-    line = " ".join(sentence.split())
-    sentence = f"{line[:1].lower()}{line[1:]}"
+    sentence = refusal(sentence)
     typer.echo(f"halfopen: {sentence}", err=True)
     on_github.tell_refusal(sentence)
     return EXIT_USAGE

@@ -33,7 +33,7 @@ from harness.cli.options import (
     seed_or_random,
 )
 from harness.cli.surroundings import Clock, Kernel
-from harness.errors import InputError
+from harness.errors import InputError, reason_of
 from harness.results import Conditions
 from harness.run_view import RunView
 from harness.runner import Done
@@ -110,7 +110,10 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         table = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
     except (OSError, msgspec.DecodeError) as error:
-        raise InputError(f"--render {str(file)!r}: no {results.FIELD} can be read there: {error}") from None
+        why = reason_of(error) if isinstance(error, OSError) else error
+        raise InputError(
+            f"--render {str(file)!r}: no {results.FIELD} can be read there: {why}; name one that 'halfopen field' wrote"
+        ) from None
     if not {"targets", "runs"} <= set(table):
         raise InputError(f"--render {str(file)!r}: has no targets and runs; take a {results.FIELD} of 'halfopen field'")
     return table

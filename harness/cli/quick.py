@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 import typer
 
+from harness.cli.wording import refusal
 from harness.errors import InputError
 from netns.errors import LabError
 
@@ -50,6 +51,5 @@ def explained(work: Callable[[], int]) -> int:
 
 
 def _complain(sentence: str) -> int:
-    line = " ".join(sentence.split())
-    typer.echo(f"halfopen: {line[:1].lower()}{line[1:]}", err=True)
+    typer.echo(f"halfopen: {refusal(sentence)}", err=True)
     return EXIT_USAGE

@@ -51,7 +51,7 @@ from harness.cli.target_options import (
 )
 from harness.cli.values import positive_duration
 from harness.engine.keeping import keeping
-from harness.errors import InputError
+from harness.errors import InputError, reason_of
 from harness.repro import real, terminal, virtual
 from harness.repro.fronts import Wishes
 from harness.repro.line import Hello, Part
@@ -199,15 +199,14 @@ def _only(jobs: list[Job], name: str) -> Job:
 
 def _require_writable(file: Path) -> None:
     """Raises InputError for a file that a capture could not be written to."""
-    is_new = not file.exists()
     try:
+        is_new = not file.exists()
         with file.open("ab"):
             pass
         if is_new:
             file.unlink()
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise InputError(f"--pcap {str(file)!r} cannot be written: {why}; name another file") from None
+        raise InputError(f"--pcap {str(file)!r} cannot be written: {reason_of(error)}; name another file") from None
 
 
 def _target(job: Job) -> str:

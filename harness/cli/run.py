@@ -169,10 +169,11 @@ class _Stage:
         return live.progress(console, views, self.baseline)
 
     def conclude(self, console: Console, how: Conditions, done: Sequence[Done], wall: float) -> int:
-        results.write(self.out, how, done, wall)
-        folder.write(self.out, results.as_table(how, done, wall), done)
+        table = results.write(self.out, how, done, wall)
         screen.show(console, how, done, self.out, wall)
         on_github.tell(how, done, wall)
         if self.write_baseline is not None:
             ci_options.write_baseline(console, self.write_baseline, done)
+        # Last: whatever goes wrong in drawing, the results are kept and told.
+        folder.write(self.out, table, done)
         return results.exit_code(done, how.baseline)

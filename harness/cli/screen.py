@@ -46,10 +46,12 @@ def header(how: Conditions, why: str | None = None, compared: str | None = None)
 def table(done: Sequence[Done], baseline: Baseline | None = None) -> Table:
     """A row a run; fits 80 columns."""
     shown = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("scenario", "client", "session", "reason"):
+    # Where it is all too broad, names are folded, not numbers.
+    shown.add_column("scenario", overflow="fold")
+    for column in ("client", "session", "reason"):
         shown.add_column(column, no_wrap=True)
-    shown.add_column("detected", justify="right")
-    shown.add_column("stuck", justify="right")
+    shown.add_column("detected", justify="right", no_wrap=True)
+    shown.add_column("stuck", justify="right", no_wrap=True)
     shown.add_column("verdict", no_wrap=True)
     for one in done:
         found = one.verdict.found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -73,6 +74,7 @@ def memory(text: str) -> Size:
 def writable_folders(paths: list[Path] | None) -> list[Path]:
     """The folders of ``--writable``; raises InputError for one that is none."""
     for path in paths or []:
-        if not path.is_dir():
-            raise InputError(f"--writable {str(path)!r} is no folder; name one that exists")
+        # Not Path.is_dir, which raises for what it may not look at.
+        if not os.path.isdir(path):  # noqa: PTH112
+            raise InputError(f"--writable {str(path)!r} is no folder; name one that exists and can be read")
     return [path.absolute() for path in paths or []]

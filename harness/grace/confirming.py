@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from harness.grace.model import Sweep, Tried
+from harness.recorder import INTERVAL
 from netns.units import show_duration
 
-#: By how much a reap may differ from the one foretold, seconds: between two samples of a socket that is not stalled
-#: pass 50 ms, between two looks at one that is 8 ms.
-AGREES_WITHIN = 0.058
+#: A reap is seen so much after it at most, seconds: a sample, and a look at how it ended.
+AGREES_WITHIN = INTERVAL + 0.012
 
 
 @dataclass(frozen=True, slots=True)

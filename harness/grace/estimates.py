@@ -129,7 +129,6 @@ def _point(contender: Contender, draws: Sequence[Draw], tried: Mapping[int, Trie
     alive, dead = _by_cause(draws, tried, "mix"), _by_cause(draws, tried, "dead")
     deaths = tuple(_death(name, its) for name, its in dead.items())
     everybody = [one for its in dead.values() for one in its]
-    from_onset = _latencies(everybody, "onset")
     steps = outages.steps(draws, tried)
     return Point(
         contender,
@@ -137,7 +136,7 @@ def _point(contender: Contender, draws: Sequence[Draw], tried: Mapping[int, Trie
         causes=tuple(_cause(name, its) for name, its in alive.items()),
         missed=_share(everybody, "kept"),
         deaths=deaths,
-        from_onset=from_onset,
+        from_onset=_latencies(everybody, "onset"),
         from_fault=_latencies(everybody, "fault_at"),
         outside=sum(_is_outside(one, contender) for one in everybody),
         cost=_cost(everybody),

@@ -1,4 +1,4 @@
-"""How long something took, over many runs: the middle, the tail, and what is out of bounds. Pure."""
+"""How long something took, over many runs: the middle and the tail. Pure."""
 
 from __future__ import annotations
 
@@ -43,7 +43,3 @@ class Latencies:
     def most(self) -> float | None:
         """The longest."""
         return self.seconds[-1] if self.seconds else None
-
-    def outside(self, low: float, high: float) -> int:
-        """How many are out of these bounds."""
-        return sum(not low <= one <= high for one in self.seconds)

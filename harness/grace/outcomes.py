@@ -12,6 +12,7 @@ import msgspec
 from harness import evidence
 from harness.evidence import Stall
 from harness.grace import replay
+from harness.grace.confirming import AGREES_WITHIN
 from harness.grace.model import Batch, Came, Contender, Draw, Tried
 from harness.judge import Verdict, broken_off
 from harness.recorder import INTERVAL
@@ -23,8 +24,6 @@ from netns.units import show_duration
 _BRINK = 0.012
 #: The state in which a client's kernel has said nothing of an end; and what the pod says where it has.
 _OPEN, _TOLD = "ESTABLISHED", ("peer_closed", "socket_error")
-#: A reap is seen so much after it at most: a sample, and a look at how it ended; seconds.
-AGREES_WITHIN = INTERVAL + _BRINK
 
 
 @dataclass(frozen=True, slots=True)

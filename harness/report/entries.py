@@ -73,7 +73,7 @@ class Entry:
 
 
 def entry(run: Run, grace: float, faults: Sequence[str]) -> Entry:
-    """One run of runs_of in words; ``faults``: the names of those that its timeline shows."""
+    """One run of runs_of in words; ``faults``: the names of those that were done."""
     found = standing(run)
     mark, word = STANDINGS[found]
     label, reason = str(run["label"]), _reason(run)
@@ -137,7 +137,7 @@ def hops(run: Run, faults: Sequence[str]) -> list[Hop]:
     """The way from the client to the server, with where each fault struck."""
     way = [_hop(one) for one in run.get("topology") or ({"host": "client"}, {"link": ""}, {"host": "server"})]
     for fault in dict.fromkeys(faults):
-        place = _place(run.get("struck", {}).get(fault, "client"), way)
+        place = _place((run.get("struck") or {}).get(fault, "client"), way)
         hop = way[place]
         way[place] = Hop(hop.is_link, hop.text, (*hop.struck, fault))
     return way

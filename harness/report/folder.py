@@ -9,14 +9,15 @@ from typing import Any
 import msgspec
 
 from harness import results, timeline
-from harness.errors import InputError
-from harness.report import sweep
+from harness.errors import InputError, reason_of
+from harness.report import shape, sweep
 from harness.report.entries import Run, contender_of
-from harness.report.page import render
+from harness.report.page import Lost, render
 from harness.runner import Done
 from harness.timeline import Timeline
 
 _FILES = (results.RESULTS, results.COMPARISON, results.FIELD, results.SWEEP)
+_NAME_ONE = "name a folder that 'halfopen run', 'compare' or 'grace' wrote (--out)"
 
 
 def write(out: Path, table: Mapping[str, Any], done: Sequence[Done]) -> Path:
@@ -27,60 +28,73 @@ def write(out: Path, table: Mapping[str, Any], done: Sequence[Done]) -> Path:
 
 def write_sweep(out: Path, table: Mapping[str, Any]) -> Path:
     """Write the report of a sweep, of the content of grace.json; gives its path. Raises OSError."""
-    return _put(out, sweep.render(table))
+    file = out / results.REPORT
+    file.write_text(sweep.render(table), encoding="utf-8")
+    return file
 
 
 def write_again(out: Path) -> Path:
     """Write the report of a folder that holds results, or a sweep's; gives its path. Raises InputError."""
     table, file = _read(out)
+    is_sweep = file.name == results.SWEEP
+    if not is_sweep:
+        shape.check(table, repr(str(file)))
     try:
-        if file.name == results.SWEEP:
-            return write_sweep(out, table)
-        return _write(out, table, lambda run: _timeline(out, run))
+        page = sweep.render(table) if is_sweep else render(table, lambda run: _timeline(out, run))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         what = f"the key {error} is missing" if isinstance(error, KeyError) else f"not as it is written: {error}"
         raise InputError(f"{str(file)!r}: {what}; make it anew with: halfopen run, compare or grace") from None
+    report = out / results.REPORT
+    try:
+        report.write_text(page, encoding="utf-8")
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise InputError(f"{str(out / results.REPORT)!r} cannot be written: {reason}") from None
+        raise InputError(
+            f"{str(report)!r} cannot be written: {reason_of(error)}; "
+            f"copy {str(out)!r} to a folder that can be written to, and name that"
+        ) from None
+    return report
 
 
-def _write(out: Path, table: Mapping[str, Any], timeline_of: Callable[[Run], Timeline | None]) -> Path:
-    return _put(out, render(table, timeline_of))
-
-
-def _put(out: Path, page: str) -> Path:
+def _write(out: Path, table: Mapping[str, Any], timeline_of: Callable[[Run], Timeline]) -> Path:
     file = out / results.REPORT
-    file.write_text(page, encoding="utf-8")
+    file.write_text(render(table, timeline_of), encoding="utf-8")
     return file
 
 
 def _read(out: Path) -> tuple[dict[str, Any], Path]:
     """The results of a folder, and where they stand; raises InputError."""
-    if not out.is_dir():
-        raise InputError(f"{str(out)!r} is no folder; name one that 'halfopen run', 'compare' or 'grace' wrote (--out)")
-    file = next((out / name for name in _FILES if (out / name).is_file()), None)
+    try:
+        held = {path.name for path in out.iterdir()}
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"{str(out)!r} is no folder; {_NAME_ONE}") from None
+    except OSError as error:
+        raise InputError(f"{str(out)!r} cannot be read: {reason_of(error)}; {_NAME_ONE}") from None
+    file = next((out / name for name in _FILES if name in held), None)
     if file is None:
         raise InputError(
-            f"{str(out)!r} holds no {results.RESULTS}, no {results.COMPARISON} and no {results.SWEEP}; "
-            "name a folder that 'halfopen run', 'compare' or 'grace' wrote (--out)"
+            f"{str(out)!r} holds no {results.RESULTS}, no {results.COMPARISON} and no {results.SWEEP}; {_NAME_ONE}"
         )
     try:
         table = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
     except (OSError, msgspec.DecodeError) as error:
-        raise InputError(f"{str(file)!r}: cannot be read: {error}; make it anew") from None
+        why = reason_of(error) if isinstance(error, OSError) else error
+        raise InputError(f"{str(file)!r}: cannot be read: {why}; make it anew") from None
     return table, file
 
 
-def _timeline(out: Path, run: Run) -> Timeline | None:
-    """The timeline of a run; None where its file is missing. Raises InputError for one that is broken."""
+def _timeline(out: Path, run: Run) -> Timeline | Lost:
+    """The timeline of a run, or why there is none: it is missing, or its file is broken, and at which line."""
     named = run["timeline"] if "timeline" in run else str(_usual(run))
-    if named is None or not (file := out / named).is_file() or not file.resolve().is_relative_to(out.resolve()):
-        return None
+    if named is None or not (file := out / named).resolve().is_relative_to(out.resolve()):
+        return Lost("is missing")
     try:
         return timeline.read(file)
-    except (OSError, msgspec.MsgspecError, AttributeError, KeyError) as error:
-        raise InputError(f"{str(file)!r}: no timeline can be read there: {error}; make it anew") from None
+    except (FileNotFoundError, NotADirectoryError):
+        return Lost("is missing")
+    except OSError as error:
+        return Lost(f"cannot be read ({named}: {reason_of(error)})")
+    except ValueError as error:  # also of a name that can be none
+        return Lost(f"cannot be read ({named}, {error})")
 
 
 def _usual(run: Run) -> Path:

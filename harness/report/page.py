@@ -19,19 +19,27 @@ _MOST_OPEN = 12
 
 
 @dataclass(frozen=True, slots=True)
+class Lost:
+    """A timeline that there is not."""
+
+    why: str
+    """What is said of it: that it is missing, or cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
 class Told:
     """A run with its words and its curves."""
 
     run: Run
     entry: Entry
-    data: str | None
-    """The packed picture; None where there is no timeline."""
+    data: str | Lost
+    """The packed picture."""
 
 
-def render(table: Mapping[str, Any], timeline_of: Callable[[Run], Timeline | None]) -> str:
+def render(table: Mapping[str, Any], timeline_of: Callable[[Run], Timeline | Lost]) -> str:
     """The page for the content of results.json, compare.json or field.json; KeyError for what is none of them.
 
-    ``timeline_of`` gives the timeline of a run, None where it is missing; it is called once for each, in order.
+    ``timeline_of`` gives the timeline of a run, or what there is instead; it is called once for each, in order.
     """
     runs = runs_of(table)
     grace = float(table["grace_s"])
@@ -58,8 +66,8 @@ def render(table: Mapping[str, Any], timeline_of: Callable[[Run], Timeline | Non
     )
 
 
-def _told(run: Run, grace: float, timeline: Timeline | None, columns: int) -> Told:
-    if timeline is None:
-        return Told(run, entry(run, grace, ()), None)
+def _told(run: Run, grace: float, timeline: Timeline | Lost, columns: int) -> Told:
+    if isinstance(timeline, Lost):
+        return Told(run, entry(run, grace, tuple(run.get("struck") or ())), timeline)
     picture = curves.picture(run, timeline, grace, columns)
     return Told(run, entry(run, grace, [band.name for band in picture.bands]), packing.packed(picture))

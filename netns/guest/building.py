@@ -145,10 +145,14 @@ def distribution_package() -> tuple[str, str]:
 
 def file_source(path: Path) -> Source:
     """A tarball given by the user, called by its content; raises GuestError if there is none."""
-    if not path.is_file():
-        raise GuestError(f"--source {str(path)!r} is no file; name a kernel source tarball (.tar.xz, .tar.gz)")
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    try:
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        why = os.strerror(error.errno or 0).lower()
+        raise GuestError(
+            f"--source {str(path)!r} cannot be read: {why}; name a kernel source tarball (.tar.xz, .tar.gz)"
+        ) from None
     return Source(f"{path.name} sha256:{digest[:16]}", path.absolute())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 from netns.errors import GuestError
@@ -17,10 +18,14 @@ def source(package: Path | None) -> str:
     """What the kernel of a package's file, or of apt's package, is called; raises GuestError if there is neither."""
     if package is None:
         return f"{PACKAGE} {packages.candidate(PACKAGE, _INSTEAD)}"
-    if not package.is_file():
-        raise GuestError(f"--package {str(package)!r} is no file; name one such as {PACKAGE}_6.1um4_amd64.deb")
-    with package.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    try:
+        with package.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        why = os.strerror(error.errno or 0).lower()
+        raise GuestError(
+            f"--package {str(package)!r} cannot be read: {why}; name one such as {PACKAGE}_6.1um4_amd64.deb"
+        ) from None
     return f"{package.name} sha256:{digest[:16]}"
 
 

@@ -10,6 +10,7 @@ import pytest
 from harness import suites
 from harness.expressions import Expression
 from harness.judge import Terms, Verdict, due, judge
+from harness.link_spec import LinkSpec
 from harness.scenario import Scenario
 from harness.timeline import Sample, Timeline
 from tests.harness.lines import Part, event, flowing, line, orphaned, progress, sample, status, stuck, times
@@ -160,3 +161,12 @@ def test_nothing_that_is_queued_after_a_close_frame_is_a_stall_of_the_session() 
     told = event(20, "client", "close_received", code=1001)
     seen = judged(its, NOTHING, flowing(5, 21), told, stuck(21, 40))
     assert (seen.klass, seen.found.stall, seen.detection) == ("true_reap", None, None)
+
+
+def test_a_fault_that_was_to_be_over_and_was_not_proves_nothing_of_a_client_that_lives() -> None:
+    its = msgspec.structs.replace(scenario("outage_27s_rtt20"), link=LinkSpec())
+    begun, undone = event(5, "fault", "begun", step=0, fault="noop"), event(32, "fault", "undone", step=0, fault="noop")
+    assert judge(its, line(flowing(0, 90), progress(0, 90, True), begun, undone), TERMS).word == "passed"
+    short = judge(its, line(flowing(0, 6), progress(0, 5, True), begun), Terms(30, 2, hold=1))
+    assert short.word == "inconclusive"
+    assert short.why == "nothing is proved: the hold was over before the fault 'noop', which lasts 27s"

@@ -32,7 +32,7 @@ def test_a_failure_is_told_with_its_story_and_the_command_that_shows_it_again() 
         "    done:     at 5.0s freeze: the client's process stops, its kernel lives on (to the end)",
         "    seen:     500 kB acknowledged until 5.0s",
         "              nothing acknowledged from 5.0s on, for 78s, with up to 456 kB queued",
-        "              the peer's window at 0 from 5.0s, its last packet 0s before",
+        "              the peer's window at 0 from 5.0s, its last packet 0s before the end",
         "              still ESTABLISHED at 83.0s, 456 kB queued",
         "    expected: reaped within 33s of the stall",
         "again:   halfopen run pod_5090/frozen --seed 7 --grace 30s --poll 2s --detector none",
@@ -99,7 +99,7 @@ def test_of_a_dark_path_the_kernel_tells_retransmissions_and_when_it_last_heard_
     assert telling.kernel_saw(timeline, run.verdict.found) == [
         "500 kB acknowledged until 5.0s",
         "nothing acknowledged from 5.0s on, for 34s, with up to 9 kB queued",
-        "the peer's window open, 34 retransmissions, its last packet 34s before",
+        "the peer's window open, 34 retransmissions, its last packet 34s before the end",
         "the server's side ended at 40.0s (FIN_WAIT1); 1 kB were still the kernel's 20s later",
     ]
 

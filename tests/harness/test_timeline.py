@@ -60,7 +60,19 @@ def test_a_socket_without_a_process_is_an_orphan() -> None:
     assert not timeline.from_kernel(held, 4.0, FrontSample).orphan
 
 
-def test_a_line_that_is_no_sample_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "x.jsonl").write_text('{"kind":"sample","t":"soon"}\n')
-    with pytest.raises(msgspec.ValidationError):
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"kind":"sample","t":"soon"}', "line 2: Expected `float`, got `str`"),
+        ('{"kind":"sample","t":1.', "line 2: JSON is malformed: invalid number"),
+        ('{"kind":["sample"],"t":1}', "line 2: "),
+        ("[]", "line 2: Expected `object`, got `array`"),
+        ("\x00", "line 2: JSON is malformed"),
+    ],
+)
+def test_a_line_that_is_none_is_refused_and_named(tmp_path: Path, line: str, said: str) -> None:
+    timeline.write(Timeline(events=(Event(t=0.0, kind="lab", name="begun"),)), tmp_path / "x.jsonl")
+    with (tmp_path / "x.jsonl").open("a") as file:
+        file.write(line)
+    with pytest.raises(timeline.BrokenError, match=said):
         timeline.read(tmp_path / "x.jsonl")

@@ -31,6 +31,7 @@ from tests.netns.network import (
     network,
     receive,
     sample_of,
+    stall,
 )
 
 pytestmark = needs_labs
@@ -190,7 +191,7 @@ def test_one_socket_can_be_read_again_until_it_is_no_more() -> None:
         assert unchanged.info is not None
         assert sample.info is not None
         assert unchanged.info.bytes_acked == sample.info.bytes_acked
-        fill(server)
+        stall(server)
         full = settled(net.server, server)
         filled = reader.again(sample)
         assert filled is not None

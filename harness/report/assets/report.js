@@ -71,16 +71,21 @@ function series_of(panel, picture) {
   return found.map(([name, front, times, values]) => ({
     label: NAMES[name] + (both ? (front ? " by the proxy" : " by the server") : ""),
     table: [times, values.map(panel.scale)],
+    unit: panel.unit,
     front,
     colour: name === "probes" ? (front ? "four" : "two") : front ? "three" : "one",
   }));
 }
 
-// The last value at or before the cursor: what is left out stood still, or was between its neighbours.
-function last_known(chart, series, near) {
-  const values = chart.data[series];
-  for (let place = near; place >= 0; place--) if (values[place] != null) return place;
-  return near;
+// What a curve was at a moment: its last point at or before it, for what is left out stood still. Past its end it is nothing.
+function value_at({ table: [times, values] }, t) {
+  if (t > times.at(-1)) return null;
+  let low = 0, high = times.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (times[middle] <= t) low = middle + 1; else high = middle;
+  }
+  return low ? values[low - 1] : null;
 }
 
 function options(panel, series, width, is_last, sync, hooks) {
@@ -100,14 +105,13 @@ function options(panel, series, width, is_last, sync, hooks) {
         values: (_chart, ticks) => ticks.map((value) => value.toLocaleString("en")) },
     ],
     cursor: { drag: { x: true, y: false }, sync: { key: sync, scales: ["x", null], setSeries: false }, y: false,
-      points: { size: 5 }, dataIdx: last_known, focus: { prox: -1 } },
-    legend: { live: true, mount: (_chart, legend) => hooks.head.append(legend),
+      points: { show: false } },
+    legend: { live: false, mount: (_chart, legend) => hooks.head.append(legend),
       markers: { width: 2, dash: (_chart, place) => (series[place - 1]?.front ? "dashed" : "solid") } },
     series: [
-      { label: "at", value: (_chart, t) => (t == null ? "" : exactly(t)) },
+      {},
       ...series.map((one) => ({ label: one.label, stroke: stroke(one), width: 1.4, dash: one.front ? [5, 3] : undefined, spanGaps: true,
-        points: { show: false }, paths: panel.steps ? uPlot.paths.stepped({ align: 1 }) : uPlot.paths.linear(),
-        value: (_chart, value) => (value == null ? "" : `${number(value)}${panel.unit === "kB" ? " kB" : ""}`) })),
+        points: { show: false }, paths: panel.steps ? uPlot.paths.stepped({ align: 1 }) : uPlot.paths.linear() })),
     ],
   };
 }
@@ -181,6 +185,42 @@ function lay_tags(lane, chart, picture) {
   lane.style.height = `${Math.max(1, rows.length) * 15 + 2}px`;
 }
 
+// ---- the cursor -----------------------------------------------------------------------------------------------------
+
+// All panels of a run are read at one moment, in seconds: null while there is no cursor.
+function read_at(one, t) {
+  one.at = t;
+  for (const panel of one.panels) {
+    lay_cursor(panel.chart, t);
+    panel.at.textContent = t == null ? "" : `at ${exactly(t)}`;
+    panel.series.forEach((series, nth) => { panel.values[nth].textContent = t == null ? "" : worded(value_at(series, t), series.unit); });
+  }
+}
+
+const worded = (value, unit) => (value == null ? "–" : `${number(value)}${unit === "kB" ? " kB" : ""}`);
+
+// The line stays at its moment when the scale or the size changes; out of sight it is nowhere.
+function lay_cursor(chart, t) {
+  const { min, max } = chart.scales.x, there = t != null && t >= min && t <= max;
+  chart.setCursor({ left: there ? chart.valToPos(t, "x") : -10, top: there ? 10 : -10 }, false, false);
+}
+
+// Where each value of a panel is written: behind its name in the legend.
+function places_to_read(head) {
+  const at = element("span", "at");
+  head.querySelector("b").after(at);
+  const values = [...head.querySelectorAll(".u-series")].map((row) => row.appendChild(element("td", "value")));
+  return { at, values };
+}
+
+function follow_mouse(one, chart) {
+  chart.over.addEventListener("mousemove", ({ clientX }) => {
+    const { left, width } = chart.over.getBoundingClientRect();
+    read_at(one, chart.posToVal(Math.min(width, Math.max(0, clientX - left)), "x"));
+  });
+  chart.over.addEventListener("mouseleave", () => read_at(one, null));
+}
+
 // ---- a run's plots --------------------------------------------------------------------------------------------------
 
 const drawn = new Map();  // a run's element: its charts and what is drawn in them
@@ -192,7 +232,9 @@ async function draw(run) {
   const picture = await unpacked(run.querySelector(".data").textContent);
   const zoom = element("div", "zoom"), lane = element("div", "lane");
   place.append(zoom, lane);
-  const sync = `run ${run.id}`, charts = [];
+  const sync = `run ${run.id}`, charts = [], panels = [];
+  const whole = () => charts[0].setScale("x", { min: 0, max: picture.until });
+  const one = { charts, panels, picture, lane, whole, at: null };
   const shown = PANELS.filter((panel) => series_of(panel, picture).length);
   if (!shown.length) { place.replaceChildren(element("p", "missing", "The server's socket was never seen: there is nothing to draw.")); place.dataset.drawn = "true"; return; }
   const follow = (moved) => {
@@ -201,6 +243,7 @@ async function draw(run) {
       if (chart !== moved && (chart.scales.x.min !== min || chart.scales.x.max !== max)) chart.setScale("x", { min, max });
     if (moved === charts[0]) lay_tags(lane, moved, picture);
     lay_lines(moved, picture);
+    lay_cursor(moved, one.at);
   };
   shown.forEach((panel, nth) => {
     const box = element("div", "panel"), head = element("div", "panel-head"), title = element("b", "", `${panel.title}, ${panel.unit}`);
@@ -211,10 +254,12 @@ async function draw(run) {
     const hooks = { head, setScale: [(chart, key) => { if (key === "x" && charts.length === shown.length) follow(chart); }],
       setSize: [(chart) => { if (charts.length === shown.length) follow(chart); }] };
     const data = uPlot.join(series.map((one) => one.table));
-    charts.push(new uPlot(options(panel, series, place.clientWidth, nth === shown.length - 1, sync, hooks), data, box));
+    const chart = new uPlot(options(panel, series, place.clientWidth, nth === shown.length - 1, sync, hooks), data, box);
+    charts.push(chart);
+    panels.push({ chart, series, ...places_to_read(head) });
+    follow_mouse(one, chart);
   });
-  const whole = () => charts[0].setScale("x", { min: 0, max: picture.until });
-  drawn.set(run, { charts, picture, lane, whole });
+  drawn.set(run, one);
   place.charts = charts;
   for (const chart of charts) chart.over.addEventListener("dblclick", (event) => { event.stopImmediatePropagation(); whole(); }, true);
   zoom_buttons(zoom, run);
@@ -248,15 +293,15 @@ function look_at(run, middle, breadth) {
 }
 
 function zoom(run, factor) {
-  const chart = drawn.get(run).charts[0], { min, max } = chart.scales.x;
-  const middle = chart.cursor.left >= 0 ? chart.posToVal(chart.cursor.left, "x") : (min + max) / 2;
+  const { charts, at } = drawn.get(run), { min, max } = charts[0].scales.x;
+  const middle = at != null && at >= min && at <= max ? at : (min + max) / 2;
   look_at(run, middle, (max - min) * factor);
 }
 
 function move_cursor(run, by) {
-  const chart = drawn.get(run).charts[0], width = chart.over.clientWidth;
-  const from = chart.cursor.left >= 0 ? chart.cursor.left : width / 2;
-  chart.setCursor({ left: Math.min(width - 1, Math.max(0, from + by)), top: 10 });
+  const one = drawn.get(run), { min, max } = one.charts[0].scales.x;
+  const from = one.at ?? (min + max) / 2, pixel = (max - min) / one.charts[0].over.clientWidth;
+  read_at(one, Math.min(max, Math.max(min, from + by * pixel)));
 }
 
 function redraw_all() {

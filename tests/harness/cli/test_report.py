@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness import results
-from tests.harness.cli.tool import halfopen
+from tests.harness.cli.tool import POWERLESS, halfopen
 from tests.harness.done import missed
 from tests.harness.report import made
 
@@ -23,3 +23,13 @@ def test_a_folder_without_results_is_one_line_and_exit_code_2(tmp_path: Path) ->
     assert ran.code == 2
     assert ran.err.startswith("halfopen: ")
     assert ran.err.count("\n") == 1
+
+
+def test_a_folder_behind_a_closed_door_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir(mode=0)
+    ran = halfopen("report", str(tmp_path / "closed" / "x"), under=POWERLESS)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == (
+        f"halfopen: '{tmp_path}/closed/x' cannot be read: permission denied; "
+        "name a folder that 'halfopen run', 'compare' or 'grace' wrote (--out)\n"
+    )

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli import app, surroundings
-from tests.harness.cli.tool import HALFOPEN, halfopen
+from tests.harness.cli.tool import HALFOPEN, POWERLESS, halfopen
 from tests.machine import needs_labs
 
 FREEZE = """
@@ -145,15 +145,66 @@ def test_more_shards_than_runs() -> None:
 
 
 def test_a_baseline_that_is_not_there() -> None:
-    assert refused("run", "--baseline", "nowhere.toml") == "baseline 'nowhere.toml': no such file or directory"
+    assert refused("run", "--baseline", "nowhere.toml") == (
+        "baseline 'nowhere.toml' cannot be read: no such file or directory; name one that --write-baseline wrote"
+    )
 
 
 def test_a_baseline_that_cannot_be_written(tmp_path: Path) -> None:
-    assert refused("run", "--write-baseline", str(tmp_path / "no" / "x.toml")).endswith("no such file or directory")
+    assert refused("run", "--write-baseline", str(tmp_path / "no" / "x.toml")).endswith(
+        "x.toml' cannot be written: no such file or directory; name a file in a folder that can be written to"
+    )
     file = tmp_path / "something.toml"
     file.write_text("[tool.else]")
     assert refused("run", "--write-baseline", str(file)).startswith(f"{file}: unknown key 'tool'")
     assert file.read_text() == "[tool.else]"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "X.toml"], "cannot read scenario file X.toml: permission denied; name one that can be read"),
+        (
+            ["run", "X"],
+            "'X' cannot be read: permission denied; name a scenario, a suite, or a file or folder that can be",
+        ),
+        (["run", "--target", "X.toml"], "cannot read target file X.toml: permission denied; name one that can be read"),
+        (["field", "X"], "cannot read target file X: permission denied; name one that can be read"),
+        (
+            ["field", "--render", "X"],
+            "--render 'X': no field.json can be read there: permission denied; name one that 'halfopen field' wrote",
+        ),
+        (
+            ["run", "--baseline", "X"],
+            "baseline 'X' cannot be read: permission denied; name one that --write-baseline wrote",
+        ),
+        (
+            ["run", "--write-baseline", "X", "active", "--hold", "1s"],
+            "--write-baseline 'X' cannot be written: permission denied; name a file in a folder that can be written to",
+        ),
+        (["repro", "frozen", "--pcap", "X"], "--pcap 'X' cannot be written: permission denied; name another file"),
+        (
+            ["kernel", "build", "--source", "X"],
+            "--source 'X' cannot be read: permission denied; name a kernel source tarball (.tar.xz, .tar.gz)",
+        ),
+        (
+            ["kernel", "fetch", "--package", "X"],
+            "--package 'X' cannot be read: permission denied; name one such as user-mode-linux_6.1um4_amd64.deb",
+        ),
+    ],
+)
+def test_what_lies_behind_a_closed_door(tmp_path: Path, arguments: list[str], said: str) -> None:
+    (tmp_path / "closed").mkdir(mode=0)
+    inside = str(tmp_path / "closed" / "x")
+    ran = halfopen(*(word.replace("X", inside) for word in arguments), under=POWERLESS)
+    assert (ran.code, ran.out, ran.err) == (2, "", f"halfopen: {said.replace('X', inside)}\n")
+
+
+def test_names_that_no_file_can_have() -> None:
+    """Longer than a file system takes (pathname(7)): what may not be looked at, whoever asks."""
+    name = "a" * 300
+    assert refused("run", name).startswith(f"'{name}' cannot be read: file name too long; ")
+    assert refused("field", name).startswith(f"cannot read target file {name}: file name too long; ")
 
 
 def test_a_path_without_its_slash() -> None:

@@ -54,6 +54,13 @@ def unproved() -> Done:
     )
 
 
+def closed() -> Done:
+    """One whose name and reason are as long as any."""
+    closing = event(5, "client", "closing")
+    said = event(5.1, "target", "session_closed", reason="client_closed", drops={})
+    return done("close_backpressured", line(flowing(0, 5), closing, said, event(5.1, "kernel", "destroyed")))
+
+
 def runs() -> list[Done]:
     return [missed(), alive(), killed(), unproved()]
 
@@ -95,6 +102,7 @@ def test_while_it_runs(width: int, colour: bool) -> None:
 @pytest.mark.parametrize("width", screens.WIDTHS)
 def test_no_line_of_the_table_is_wider_than_the_terminal(width: int) -> None:
     console, written = screens.console(width, colour=False)
-    console.print(screen.table(runs()))
+    console.print(screen.table([*runs(), closed()]))
     assert max(map(len, written.getvalue().splitlines())) <= width
     assert show_bytes(456_000) in written.getvalue()
+    assert "client_closed" in written.getvalue()

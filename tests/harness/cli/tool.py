@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 HALFOPEN = [sys.executable, "-m", "harness"]
+#: Before a command: root is bound by the modes of files, as any other user is (capabilities(7)).
+POWERLESS = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ import pytest
 
 from harness.grace import plan
 from harness.grace.batch import Answer, Order
+from harness.grace.confirming import AGREES_WITHIN
 from harness.grace.model import Batch, Batched, Contender, Sweep
-from harness.grace.outcomes import AGREES_WITHIN, agrees
+from harness.grace.outcomes import agrees
 from harness.grace.replay import RULES
 from harness.target_spec import TargetSpec
 from tests.harness.grace import sweeps

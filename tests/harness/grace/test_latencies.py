@@ -26,10 +26,6 @@ def test_of_one_all_are_the_same() -> None:
     assert {Latencies((3.0,)).median, Latencies((3.0,)).p99, Latencies((3.0,)).most} == {3.0}
 
 
-def test_what_is_out_of_bounds_is_counted_on_both_sides() -> None:
-    assert Latencies.of([29.9, 30.0, 32.0, 32.1]).outside(30, 32) == 2
-
-
 @given(SECONDS.filter(bool))
 def test_they_are_in_order(seconds: list[float]) -> None:
     found = Latencies.of(seconds)

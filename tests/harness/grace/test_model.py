@@ -8,7 +8,7 @@ from tests.harness.grace import sweeps
 
 def test_a_contender_is_called_by_its_settings() -> None:
     assert Contender(30.0, 2.0, "bytes-acked").label == "bytes-acked grace 30s poll 2s"
-    assert Contender(7.5, 0.5).label == "grace 7.5s poll 500ms"
+    assert Contender(7.5, 0.5).label == "grace 7.5s"
 
 
 def test_a_sweep_is_known_by_all_that_determines_it() -> None:

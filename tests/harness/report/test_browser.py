@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -169,6 +170,78 @@ def test_hovering_reads_all_panels_at_that_moment(chromium: Browser, report: Pat
         one.page.mouse.move(x_of(plots, 20.0), over["y"] + 20)
         expect(plots.locator(".panel").nth(0)).to_contain_text("456 kB")
         expect(plots.locator(".panel").nth(1)).to_contain_text("500 kB")
+
+
+def read_off(plots: Locator) -> list[list[str]]:
+    """What each panel says: the moment, and the values of its curves."""
+    said = "panel => [...panel.querySelectorAll('.at, .value')].map(one => one.textContent)"
+    return [panel.evaluate(said) for panel in plots.locator(".panel").all()]
+
+
+def cursors(plots: Locator) -> list[float]:
+    return [centre(line) for line in plots.locator(".u-cursor-x").all()]
+
+
+def test_all_panels_are_read_at_one_moment_whatever_points_are_drawn(chromium: Browser, report: Path) -> None:
+    """What stands still has few points: at 41.6 s none of the four panels has one."""
+    then = made.reaped().timeline.between(0, 41.6).samples[-1]
+    acked = then.bytes_acked or 0
+    with opened(chromium, report, "frozen_reaped", viewport=TALL) as one:
+        plots = drawn(one.page, "frozen_reaped")
+        for nth in range(4):
+            over = plots.locator(".u-over").nth(nth).bounding_box()
+            assert over is not None
+            one.page.mouse.move(x_of(plots, 41.6), over["y"] + 20)
+            # Within a pixel, of which there are some twenty a second.
+            expect(plots.locator(".at").nth(nth)).to_have_text(re.compile(r"at 41\.(5[5-9]|6\d)s"))
+            read = read_off(plots)
+            assert len({panel[0] for panel in read}) == 1, read
+            assert [panel[1] for panel in read[:2]] == [f"{then.outq / 1000:,.0f} kB", f"{acked / 1000:,.0f} kB"]
+            assert all(all(panel) for panel in read)
+            assert all(value.is_visible() for value in plots.locator(".at, .value").all())
+            one.page.mouse.move(0, 0)
+            expect(plots.locator(".at").nth(nth)).to_have_text("")
+            assert {"".join(panel) for panel in read_off(plots)} == {""}
+
+
+def test_a_curve_has_no_value_where_it_is_over(chromium: Browser, tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    file.write_text(made.page([made.judged("frozen", line(flowing(0, 20), event(40, "lab", "over")))]))
+    with opened(chromium, file, "frozen", viewport=TALL) as one:
+        plots = drawn(one.page, "frozen")
+        over = plots.locator(".u-over").first.bounding_box()
+        assert over is not None
+        one.page.mouse.move(x_of(plots, 30.0), over["y"] + 20)
+        expect(plots.locator(".value").first).to_have_text("\u2013")
+        assert {value for panel in read_off(plots) for value in panel[1:]} == {"\u2013"}
+
+
+def test_the_keyboard_reads_all_panels_too(chromium: Browser, report: Path) -> None:
+    with opened(chromium, report, "frozen_reaped", viewport=TALL) as one:
+        plots = drawn(one.page, "frozen_reaped")
+        plots.focus()
+        one.page.keyboard.press("ArrowRight")
+        assert len({panel[0] for panel in read_off(plots)}) == 1
+        assert all(all(panel) for panel in read_off(plots))
+        expect(plots.locator(".u-cursor-x.u-off")).to_have_count(0)
+        before = read_off(plots)[0][0]
+        one.page.keyboard.press("ArrowLeft")
+        assert read_off(plots)[3][0] != before
+
+
+def test_the_cursor_stays_at_its_moment_when_the_scale_changes(chromium: Browser, report: Path) -> None:
+    with opened(chromium, report, "frozen_reaped", viewport=TALL) as one:
+        plots = drawn(one.page, "frozen_reaped")
+        plots.focus()
+        for _ in range(60):
+            one.page.keyboard.press("ArrowRight")
+        read = read_off(plots)
+        at = float(read[0][0].removeprefix("at ").removesuffix("s"))
+        for key in ("+", "+", "-", "0"):
+            one.page.keyboard.press(key)
+            one.page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+            assert cursors(plots) == [pytest.approx(x_of(plots, at), abs=SLACK)] * 4
+            assert read_off(plots) == read
 
 
 def test_a_proxys_curves_are_told_from_the_servers(chromium: Browser, report: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,34 @@ def test_a_missing_timeline_is_said_where_it_would_be(out: Path) -> None:
     assert folder.write_again(out).read_text().count("timeline of this run is missing") == 1
 
 
+def test_a_missing_timeline_leaves_the_mark_of_the_fault_where_it_struck(tmp_path: Path) -> None:
+    results.check_folder(tmp_path)
+    results.write(tmp_path, made.HOW, [made.behind_a_proxy()], 1.0)
+    [file] = (tmp_path / "timelines").iterdir()
+    whole = folder.write_again(tmp_path).read_text()
+    file.unlink()
+    [way] = re.findall(r'<p class="way".*?</p>', whole, re.DOTALL)
+    assert "vanish" in way
+    assert way in folder.write_again(tmp_path).read_text()
+
+
+@pytest.mark.parametrize("left", ["{", '{"kind": "sample"}', "[]", "\x00"])
+def test_a_broken_timeline_costs_its_own_drawing_alone(out: Path, left: str) -> None:
+    file = out / "timelines" / "frozen.jsonl"
+    kept = file.read_text().splitlines()[:3]
+    file.write_text("\n".join([*kept, left]))
+    page = folder.write_again(out).read_text()
+    assert page.count("timeline of this run cannot be read (timelines/frozen.jsonl, line 4: ") == 1
+    assert page.count('class="plots"') == 1
+
+
+def test_a_timeline_that_may_not_be_read_is_said_too(out: Path) -> None:
+    (out / "timelines" / "frozen.jsonl").unlink()
+    (out / "timelines" / "frozen.jsonl").mkdir()
+    said = "timeline of this run cannot be read (timelines/frozen.jsonl: is a directory): nothing can be drawn."
+    assert said in folder.write_again(out).read_text()
+
+
 def test_a_timeline_outside_of_the_folder_is_none(out: Path) -> None:
     table = json.loads((out / "results.json").read_text())
     table["runs"][0]["timeline"] = "../../../etc/passwd"
@@ -77,13 +106,16 @@ def test_a_timeline_outside_of_the_folder_is_none(out: Path) -> None:
     [
         ("results.json", "{", "cannot be read"),
         ("results.json", "[]", "cannot be read"),
-        ("results.json", "{}", "the key 'runs' is missing"),
+        ("results.json", "{}", "key 'grace_s' is missing"),
         ("results.json", '{"runs": [{}], "grace_s": 30}', "is missing"),
-        ("results.json", '{"runs": 3, "grace_s": 30}', "not as it is written"),
+        ("results.json", '{"runs": 3, "grace_s": 30}', "key 'runs' takes a list, got 3"),
+        ("results.json", '{"runs": [], "grace_s": null}', "key 'grace_s' takes a number, got None"),
+        (
+            "results.json",
+            '{"runs": [{"scenario": "a", "verdict": "X"}], "grace_s": 30}',
+            "key 'runs[0].verdict' does not know 'X'; known are failed, inconclusive, passed",
+        ),
         ("results.json", '{"runs": [{"scenario": "a", "verdict": "odd"}], "grace_s": 30}', "'odd'"),
-        ("timelines/frozen.jsonl", "{", "no timeline can be read there"),
-        ("timelines/frozen.jsonl", '{"kind": "sample"}', "no timeline can be read there"),
-        ("timelines/frozen.jsonl", "[]", "no timeline can be read there"),
     ],
 )
 def test_what_is_broken_is_named(out: Path, file: str, content: str, said: str) -> None:
@@ -99,6 +131,17 @@ def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:
         folder.write_again(tmp_path)
     with pytest.raises(InputError, match="is no folder"):
         folder.write_again(tmp_path / "nowhere")
+
+
+def test_a_folder_whose_name_cannot_be_one_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"cannot be read: file name too long; name a folder that"):
+        folder.write_again(tmp_path / ("a" * 300))
+
+
+def test_a_report_that_cannot_be_written_says_what_to_do(out: Path) -> None:
+    (out / "report.html").mkdir()
+    with pytest.raises(InputError, match=r"cannot be written: is a directory; copy '.*' to a folder that can be"):
+        folder.write_again(out)
 
 
 def test_an_old_report_goes_with_the_results_it_is_of(out: Path) -> None:

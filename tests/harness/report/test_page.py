@@ -8,11 +8,13 @@ from html.parser import HTMLParser
 
 import pytest
 
-from harness.report.page import render
+from harness.report.page import Lost, render
 from tests.harness.done import missed
 from tests.harness.report import made
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(1)>\"'"
+
+LOST = Lost("is missing")
 
 
 class Elements(HTMLParser):
@@ -54,14 +56,14 @@ def test_a_table_of_runs_keeps_their_order() -> None:
 def test_nothing_that_a_run_says_is_taken_for_markup(key: str) -> None:
     clean = made.table([made.reaped()])
     evil = clean | {"runs": [clean["runs"][0] | {key: EVIL}], "detectors": {}}
-    tags = [tag for tag, _ in Elements(render(evil, lambda _run: None)).tags]
+    tags = [tag for tag, _ in Elements(render(evil, lambda _run: LOST)).tags]
     assert tags.count("script") == 2
     assert "img" not in tags
 
 
 def test_nothing_that_the_call_says_is_taken_for_markup() -> None:
     evil = made.table([missed()]) | {"target": {"kind": "command", "command": EVIL}, "kernel": EVIL}
-    tags = [tag for tag, _ in Elements(render(evil, lambda _run: None)).tags]
+    tags = [tag for tag, _ in Elements(render(evil, lambda _run: LOST)).tags]
     assert tags.count("script") == 2
     assert "img" not in tags
 
@@ -81,13 +83,13 @@ def test_no_two_elements_share_an_id() -> None:
 def test_a_scenario_may_be_called_like_a_part_of_the_page() -> None:
     table = made.table([missed()])
     for name in ("filter", ":filter", "runs"):
-        page = render(table | {"runs": [table["runs"][0] | {"label": name}]}, lambda _run: None)
+        page = render(table | {"runs": [table["runs"][0] | {"label": name}]}, lambda _run: LOST)
         ids = [attributes["id"] for _, attributes in Elements(page).tags if "id" in attributes]
         assert len(ids) == len(set(ids))
 
 
 def test_a_run_whose_timeline_is_missing_is_told_all_the_same() -> None:
-    page = render(made.table([missed()]), lambda _run: None)
+    page = render(made.table([missed()]), lambda _run: LOST)
     assert "timeline of this run is missing" in page
     assert "session still held" in page
 

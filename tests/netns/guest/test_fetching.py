@@ -75,7 +75,9 @@ def test_a_machine_without_apt_is_told_to_give_a_file(monkeypatch: pytest.Monkey
 
 
 def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(GuestError, match="is no file; name one such as user-mode-linux_"):
+    with pytest.raises(
+        GuestError, match="cannot be read: no such file or directory; name one such as user-mode-linux_"
+    ):
         fetching.source(tmp_path / "none.deb")
 
 

@@ -1,0 +1,57 @@
+"""What is left of a run when its report cannot be made: the results, and what they say."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from harness import results
+from harness.cli import compare, run
+from harness.cli.effort import Stage
+from harness.report import folder
+from tests.harness.done import missed
+from tests.harness.report import made
+
+
+def _run(out: Path) -> Stage:
+    return run._Stage(out, None, (), None, None)
+
+
+def _compare(out: Path) -> Stage:
+    return compare._Stage(out, None, "", None, ())
+
+
+@pytest.mark.parametrize(("stage", "file"), [(_run, "results.json"), (_compare, "compare.json")])
+def test_a_report_that_fails_leaves_the_results_and_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: Callable[[Path], Stage], file: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("a bug of ours")
+
+    monkeypatch.setattr(folder, "render", fail)
+    results.check_folder(tmp_path)
+    console = Console(file=io.StringIO(), width=120)
+    with console.capture() as said, pytest.raises(RuntimeError, match="a bug of ours"):
+        stage(tmp_path).conclude(console, made.HOW, [missed()], 1.0)
+    assert "frozen" in said.get()
+    assert str(tmp_path / file) in said.get()
+    assert (tmp_path / file).exists()
+
+
+def test_the_table_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made_of, calls = results.as_table, []
+
+    def counted(*given: Any) -> dict[str, Any]:
+        calls.append(given)
+        return made_of(*given)
+
+    monkeypatch.setattr(results, "as_table", counted)
+    results.check_folder(tmp_path)
+    _run(tmp_path).conclude(Console(file=io.StringIO()), made.HOW, [missed()], 1.0)
+    assert len(calls) == 1
+    assert (tmp_path / "report.html").exists()
