@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,6 +66,13 @@ def test_a_death_without_a_stall_has_only_its_fault() -> None:
 @pytest.mark.parametrize(("after", "outside"), [(29.9, 1), (30.0, 0), (32.0, 0), (32.1, 1)])
 def test_a_reap_is_expected_from_grace_to_grace_and_poll(after: float, outside: int) -> None:
     assert point(reaped(10, after)).outside == outside
+
+
+@pytest.mark.parametrize(("heard", "outside"), [(0.2, 0), (0.05, 1)])
+def test_nobody_may_be_reaped_before_the_grace_is_up_since_it_was_heard_of(heard: float, outside: int) -> None:
+    """An onset is dated to the sample that first shows it, and a detector may have looked before."""
+    early = msgspec.structs.replace(reaped(10, 29.9), heard_at=FAULT - heard)
+    assert point(early).outside == outside
 
 
 def test_a_dead_client_that_is_kept_is_missed_and_costs_at_least_what_was_seen() -> None:

@@ -39,6 +39,24 @@ def test_one_recorded_session_serves_every_grace() -> None:
     assert {one.fault_at for one in tried} == {5.03}
 
 
+def test_a_stall_is_counted_from_when_the_client_was_last_heard_of_at_the_latest() -> None:
+    for one in outcomes(batch(), run(sweeps.dead(0, "freeze"), frozen())):
+        assert one.heard_at is not None
+        assert one.onset is not None
+        assert 5.9 <= one.heard_at <= one.onset
+
+
+def test_an_end_that_the_clients_kernel_told_of_is_no_stalls() -> None:
+    told = make(
+        [*flowing(0.0, 6.0, outq=500), *stuck(6.0, 50.0, state="CLOSE_WAIT")],
+        [event(0.0, "target", "session_opened"), event(5.03, "fault", "begun", step=0, fault="half-close")],
+    )
+    for one in outcomes(batch(), run(sweeps.dead(0, "freeze"), told)):
+        assert (one.came, one.onset, one.heard_at) == ("reaped", None, None)
+        assert one.reaped_at == pytest.approx(6.0, abs=0.1)
+        assert one.why == "reaped at 6.0s, its client had ended the connection"
+
+
 def test_what_proves_nothing_counts_for_no_grace() -> None:
     trouble = frozen(50.0, event(3.0, "lab", "trouble", what="the client failed"))
     assert {
