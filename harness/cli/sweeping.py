@@ -47,11 +47,15 @@ class Sweeping:
         started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         with store.opened(self.out, self.sweep, resume=resume) as kept:
             results.check_folder(self.out)
-            todo = [batch for batch in plan.batches(self.sweep) if batch.number not in kept.done]
-            console.print("\n".join(self._header(len(kept.done))), soft_wrap=True)
+            before = set(kept.done)
+            todo = [batch for batch in plan.batches(self.sweep) if batch.number not in before]
+            console.print("\n".join(self._header(len(before))), soft_wrap=True)
             begun = time.monotonic()
             is_whole = self._try(executor, todo, kept, console)
-            code = self._conclude(console, kept.done, started, time.monotonic() - begun)
+            wall = time.monotonic() - begun
+            code = self._conclude(console, kept.done, started, wall)
+            if kept.done:
+                self._tell(console, {n: batched for n, batched in kept.done.items() if n not in before}, wall)
         if is_whole:
             return code
         console.print(f"interrupted; go on with: {escape(self._go_on)}", soft_wrap=True)
@@ -111,13 +115,17 @@ class Sweeping:
         how = files.Conditions(started, wall, first.kernel, first.congestion_control, self.mix)
         table = files.as_table(self.sweep, found, how, self.most)
         files.write(self.out, table)
-        folder.write_sweep(self.out, table)
         tables.show(console, found, self.most)
+        # Last, for what was measured to be told whatever goes wrong in drawing.
+        folder.write_sweep(self.out, table)
         self._plot(console, table)
-        places = f"results: {self.out / files.JSON}, {self.out / files.CSV}, report: {self.out / results.REPORT}"
-        console.print(f"\n{_summary(tried, wall)}; {escape(places)}", soft_wrap=True)
-        console.print(f"again:   {escape(self.again)}", soft_wrap=True)
         return _exit_code(found, tried)
+
+    def _tell(self, console: Console, made: dict[int, Batched], wall: float) -> None:
+        """How much was made now, in how long, where it is, and how to make it again."""
+        places = f"results: {self.out / files.JSON}, {self.out / files.CSV}, report: {self.out / results.REPORT}"
+        console.print(f"\n{_summary(_in_order(made), wall)}; {escape(places)}", soft_wrap=True)
+        console.print(f"again:   {escape(self.again)}", soft_wrap=True)
 
     def _plot(self, console: Console, table: dict[str, object]) -> None:
         if self.plot is not None:

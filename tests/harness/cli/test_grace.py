@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 
 import pytest
+import typer
 
 from harness.cli import app
 from tests.machine import needs_guest
@@ -66,3 +69,13 @@ def test_another_sweeps_batches_are_not_gone_on_with(folder: Path, capsys: pytes
     (folder / "grace-batches.jsonl").write_text('{"fingerprint": "another", "settings": {"seed": 7}}\n')
     assert app.call(["grace", "--seed", "8", "--resume", "--out", str(folder)]) == 2
     assert "of another sweep: it has seed 7, not 8" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/grace.md", "docs/grace-mix.md"])
+def test_what_the_docs_show_can_be_called(repository: Path, name: str) -> None:
+    """Parsed, not run: that takes minutes."""
+    lines = re.findall(r"^(?:\$ |again: +)halfopen grace ?(.*)$", (repository / name).read_text(), re.MULTILINE)
+    assert lines or name == "docs/grace-mix.md"
+    command = typer.main.get_command(app.app).commands["grace"]  # type: ignore[attr-defined]
+    for line in lines:
+        command.make_context("grace", shlex.split(line, comments=True))
