@@ -14,7 +14,7 @@ from rich.markup import escape
 
 from harness import __version__, results
 from harness.cli.console import console as make_console
-from harness.grace import files, live, plan, store, tables
+from harness.grace import files, live, notable, plan, store, tables
 from harness.grace.confirming import disagreements
 from harness.grace.estimates import Estimates, estimate
 from harness.grace.executors import Executor
@@ -47,6 +47,8 @@ class Sweeping:
         started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         with store.opened(self.out, self.sweep, resume=resume) as kept:
             results.check_folder(self.out)
+            # A sweep keeps no timelines: there would be thousands.
+            (self.out / results.TIMELINES).rmdir()
             before = set(kept.done)
             todo = [batch for batch in plan.batches(self.sweep) if batch.number not in before]
             console.print("\n".join(self._header(len(before))), soft_wrap=True)
@@ -115,10 +117,17 @@ class Sweeping:
         how = files.Conditions(started, wall, first.kernel, first.congestion_control, self.mix)
         table = files.as_table(self.sweep, found, how, self.most)
         files.write(self.out, table)
+        notable.write(self.out, shown := notable.notable(self.sweep, tried))
         tables.show(console, found, self.most)
         # Last, for what was measured to be told whatever goes wrong in drawing.
         folder.write_sweep(self.out, table)
         self._plot(console, table)
+        if shown:
+            where = self.out / notable.FOLDER
+            told = (
+                f"{len(shown)} to look into (killed, missed, unproved): halfopen run {where}/NAME.toml --clock virtual"
+            )
+            console.print(f"\n{escape(told)}", soft_wrap=True)
         return _exit_code(found, tried)
 
     def _tell(self, console: Console, made: dict[int, Batched], wall: float) -> None:

@@ -76,6 +76,7 @@ def test_the_shorter_grace_kills_some_that_the_longer_spares(swept: Path) -> Non
     short, long = written(swept)["points"]
     assert 0 < short["false_reaps"] < short["alive_runs"]
     assert long["false_reaps"] < short["false_reaps"]
+    assert len(list((swept / "draws").glob("*-outage-*.toml"))) == short["false_reaps"]
 
 
 def test_the_replay_was_confirmed_and_on_so_little_nothing_is_recommended(swept: Path) -> None:
