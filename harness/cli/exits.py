@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import traceback
 from collections.abc import Callable
 
@@ -9,11 +10,14 @@ import typer
 
 from harness.cli import on_github
 from harness.cli.wording import refusal
-from harness.errors import InputError
+from harness.errors import InputError, reason_of
 from harness.results import EXIT_BUG, EXIT_INTERRUPTED, EXIT_USAGE
 from netns import isolation
 from netns.errors import GuestLostError, LabError
 from netns.guest.script import EXIT_GUEST
+
+#: What is no bug of ours wherever it happens.
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def explained(work: Callable[[], int]) -> int:
@@ -31,7 +35,9 @@ def explained(work: Callable[[], int]) -> int:
         return _complain(str(error))
     except typer.TyperException as error:
         return _complain(error.format_message())
-    except Exception:  # noqa: BLE001 (a bug of ours, which must not look like a verdict)
+    except Exception as error:  # noqa: BLE001 (a bug of ours, which must not look like a verdict)
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return _complain(f"nothing more can be written: {reason_of(error)}; make room, or write elsewhere")
         traceback.print_exc()
         return EXIT_BUG
 

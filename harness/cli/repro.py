@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import shlex
 import sys
 from functools import partial
@@ -54,6 +55,7 @@ from harness.engine.keeping import keeping
 from harness.errors import InputError, reason_of
 from harness.repro import real, terminal, virtual
 from harness.repro.fronts import Wishes
+from harness.repro.keys import why_not
 from harness.repro.line import Hello, Part
 from harness.repro.opening import held
 from harness.repro.virtual import VirtualHold
@@ -65,10 +67,11 @@ from netns.units import Duration, show_duration
 
 #: After the first stall of any scenario that ships: then the ping waits for the lock, and not for its pong.
 _PING = "10s"
+_NAME = "frozen"
 #: A guest that has nothing to show after so many real seconds, and a server's time to begin, is given up.
 _WALL_BEYOND = 60.0
 
-Name = Annotated[str, typer.Argument(metavar="[NAME]", help="Scenario, or .toml file.")]
+Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Scenario, or .toml file.", show_default=_NAME)]
 _Clock = Annotated[
     Clock,
     typer.Option(
@@ -79,7 +82,7 @@ _Clock = Annotated[
 
 
 def repro(
-    name: Name = "frozen",
+    names: Names = None,
     server: Server = None,
     image: Image = None,
     command: ImageCommand = None,
@@ -126,7 +129,7 @@ def repro(
         seed=seed_or_random(seed),
         grace=float(grace),
         poll=float(poll),
-        names=[name],
+        names=names or [_NAME],
         target=described(
             target,
             header,
@@ -148,26 +151,29 @@ def repro(
         knobs=knobs(reap, min_rate, outage),
         ready=float(ready),
     )
+    if len(call.names) > 1:
+        raise InputError(f"repro holds one scenario, not {len(call.names)} ({', '.join(call.names)}); name one of them")
     where, call = _where(call, clock, kernel)
-    job = held(_only(calls.jobs(call), name), float(ping))
+    on_screen = not once and sys.stdout.isatty() and sys.stdin.isatty()
+    if why := why_not(keys, is_virtual=where.kernel is not None, at_terminal=on_screen):
+        raise InputError(f"--keys {keys!r}: {why}")
+    job = held(_only(calls.jobs(call), call.names[0]), float(ping))
     if pcap is not None:
         _require_writable(pcap)
     console = make_console()
     wishes = Wishes(once, None if hold_for is None else float(hold_for), keys)
     again = _again(job, where, [] if ping == positive_duration(_PING) else ["--ping", telling.exactly(float(ping))])
     title = f"{job.scenario.called} against {_target(job)}"
-    spare = Path(f"{job.scenario.name}.pcapng")
-    on_screen = not once and console.is_terminal and sys.stdin.isatty()
-    # Put back from here: whatever ends the one that changes the terminal, it does not end us.
-    with terminal.kept(sys.stdin.fileno()) if on_screen else contextlib.nullcontext():
+    spare = _free(job.scenario.name)
+    with terminal.kept(sys.stdin.fileno()) if on_screen else contextlib.nullcontext() as shown_on:
         if where.kernel is not None:
             limit = _WALL_BEYOND + job.ready_within
             part = Part(call, title, float(ping), again, None if pcap is None else str(pcap), str(spare))
             greet = partial(_header, call, job, where)
-            in_guest = VirtualHold(part, where.kernel, greet, wishes, on_screen, limit)
+            in_guest = VirtualHold(part, where.kernel, greet, wishes, shown_on, limit)
             return booting.in_private(lambda place: explained(lambda: virtual.carry_out(in_guest, console, place)))
         console.print(_header(call, job, where), soft_wrap=True)
-        hold = real.Hold(job, title, wishes, again, pcap, spare, on_screen)
+        hold = real.Hold(job, title, wishes, again, pcap, spare, shown_on)
         with keeping() if call.target.image is not None else contextlib.nullcontext():
             return isolated(lambda: real.carry_out(hold, console))
 
@@ -198,15 +204,31 @@ def _only(jobs: list[Job], name: str) -> Job:
 
 
 def _require_writable(file: Path) -> None:
-    """Raises InputError for a file that a capture could not be written to."""
+    """Raises InputError for a file that a capture could not be written to, or that is there: nothing is to be lost."""
     try:
-        is_new = not file.exists()
-        with file.open("ab"):
-            pass
-        if is_new:
-            file.unlink()
+        if file.is_char_device() or file.is_fifo():
+            return
+        if file.is_dir():
+            raise InputError(f"--pcap {str(file)!r} is a folder; name a file")
+        file.open("xb").close()
+        file.unlink()
+    except FileExistsError:
+        raise InputError(f"--pcap {str(file)!r} is there already; name another file, or remove it") from None
     except OSError as error:
         raise InputError(f"--pcap {str(file)!r} cannot be written: {reason_of(error)}; name another file") from None
+
+
+def _free(name: str) -> Path:
+    """Where a capture that is asked for by a key goes: beside those that are there already."""
+    numbered = (Path(f"{name}-{number}.pcapng") for number in itertools.count(2))
+    return next(file for file in itertools.chain([Path(f"{name}.pcapng")], numbered) if not _is_there(file))
+
+
+def _is_there(file: Path) -> bool:
+    try:
+        return file.exists()
+    except OSError:  # nothing can be written there either, which is told once that is wanted
+        return False
 
 
 def _target(job: Job) -> str:

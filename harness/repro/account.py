@@ -8,6 +8,9 @@ from harness.findings import Findings
 from harness.repro.look import Look
 from netns.units import show_bytes, show_duration
 
+#: What the line begins with that has the command.
+AGAIN = "again:"
+
 
 def account(look: Look, found: Findings, since: float | None, again: str, *, tells_deeds: bool = True) -> Sequence[str]:
     """The lines; ``since``: when it began to be held, None: it never was. ``tells_deeds``: what was done, too."""
@@ -17,7 +20,7 @@ def account(look: Look, found: Findings, since: float | None, again: str, *, tel
         lines += [f"  {deed.t:7.1f}s  {deed.text}" for deed in look.deeds]
     if look.capture:
         lines.append(f"capture: {look.capture}")
-    return [*lines, f"again:   {again}"]
+    return [*lines, f"{AGAIN}   {again}"]
 
 
 def _became(look: Look, found: Findings) -> str:

@@ -53,9 +53,9 @@ COUNTERS = (
 STATES = {
     "ESTABLISHED": "open both ways",
     "CLOSE_WAIT": "the client closed its side",
-    "FIN_WAIT1": "the server closed; its FIN waits behind the queue",
-    "FIN_WAIT2": "the server closed, the client not yet",
-    "LAST_ACK": "both closed; the last FIN is not acknowledged",
+    "FIN_WAIT1": "the server closed; its FIN waits",
+    "FIN_WAIT2": "the server closed, not the client",
+    "LAST_ACK": "both closed; the last FIN waits",
     "CLOSING": "both closed at once",
     "TIME_WAIT": "over, and remembered for a minute",
     "CLOSE": "gone",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import math
 import time
 from collections.abc import Callable
 from functools import partial
@@ -13,10 +12,11 @@ from typing import Self
 from harness.errors import FaultError
 from harness.expressions import Expression
 from harness.journal import Journal
-from harness.repro import taking, wedge, words
+from harness.repro import wedge, words
 from harness.repro.counters import History
 from harness.repro.in_force import Faults
-from harness.repro.look import Deed, Look, Stacks
+from harness.repro.inquiry import Inquiry
+from harness.repro.look import Deed, Look
 from harness.repro.record import Record
 from harness.repro.tap import Tap
 from harness.runner import Job
@@ -25,14 +25,8 @@ from harness.session import Session
 from harness.targets.pod import PodTarget
 from harness.timeline import Timeline
 
-#: While no thread is seen to wait for another, the stacks are taken again so often, and for so long, seconds: a
-#: keepalive only waits for a lock once its ping is due.
-_STACKS_AGAIN, _STACKS_UNTIL = 1.0, 30.0
-#: What stands still for less is no stall, seconds.
-_STILL = 0.5
-#: What a keepalive takes from when its ping is due until it waits, seconds.
-_UNDER_WAY = 0.2
-
+#: The keys after which the server may do something else than before.
+_CHANGING = frozenset("tfchw")
 
 #: What is to be done when: a moment of the monotonic clock, the step it belongs to, and the deed.
 _Due = tuple[float, int, Callable[[], None]]
@@ -44,9 +38,10 @@ class Director:
     def __init__(self, title: str, session: Session, job: Job, journal: Journal, tap: Tap) -> None:
         self._title, self._session, self._journal, self._tap = title, session, journal, tap
         self._scenario, self._terms, self._detector = job.scenario, job.terms, job.detector
-        self._ping = job.target.ping if isinstance(job.target, PodTarget) else None
         self._record = Record(journal)
         self._history = History()
+        ping = job.target.ping if isinstance(job.target, PodTarget) else None
+        self._inquiry = Inquiry(session, journal, self._history, ping)
         self._faults = Faults(session.scene, journal, len(self._scenario.steps))
         self._agenda: list[_Due] = [
             (journal.start + self._seconds(step.at), number, partial(self._begin, step, number))
@@ -54,8 +49,6 @@ class Director:
         ]
         heapq.heapify(self._agenda)
         self._deeds: list[Deed] = []
-        self._stacks: Stacks | None = None
-        self._books = ""
         self.held: str | None = None
         """Why it is held; None: not yet."""
         self.held_at = 0.0
@@ -95,16 +88,16 @@ class Director:
 
     @property
     def is_settled(self) -> bool:
-        """Whether it is held, and its stacks show who waits for whom, or were looked for for long enough."""
-        return self.held is not None and (self._record.over_at is not None or not self._wants_stacks(self.now))
+        """Whether it is held, and all is known of the server that is soon to be known."""
+        return self.held is not None and self._inquiry.has_settled(self.now, is_over=self._record.over_at is not None)
 
     def step(self) -> None:
         """Take in what happened, do what is due; to be called some times a second."""
         self._take_in()
         if self.held is None:
             self._play()
-        elif self._record.over_at is None and self._stacks_due():
-            self._take_stacks()
+        else:
+            self._inquiry.step(self.now, is_over=self._record.over_at is not None)
 
     def patience(self, longest: float) -> float:
         """For how long nothing is to be done, seconds, ``longest`` at most."""
@@ -117,6 +110,8 @@ class Director:
         for event in seen.events:
             if text := words.told(event):
                 self._tell(text, event.t)
+                if words.changes(event):
+                    self._inquiry.changed(self.now)
 
     def _play(self) -> None:
         try:
@@ -133,14 +128,15 @@ class Director:
     def _hold(self, why: str) -> None:
         self.held, self.held_at = why, self.now
         self._record.forget_samples()
-        self._tell(f"held: {why}")
-        self._ask()
-        if self._record.over_at is None:
-            self._take_stacks()
+        # Short enough for a line of 80 characters: the second line of the view has the word.
+        self._tell(f"held: {why.removeprefix('wedged: ')}")
+        self._inquiry.begin(self.now, is_over=self._record.over_at is not None)
 
     def _begin(self, step: Step, number: int) -> None:
+        # When it began, as the list of faults has it: that it works may take a second to be proved.
+        at = self.now
         self._faults.begin(step, number)
-        self._tell(f"{step.fault} is in force")
+        self._tell(f"{step.fault} is in force", at)
         if step.lasting is not None:
             moment = time.monotonic() + self._seconds(step.lasting)
             due: _Due = (moment, number, partial(self._end, step, number))
@@ -156,30 +152,6 @@ class Director:
     def _tell(self, text: str, at: float | None = None) -> None:
         self._deeds.append(Deed(self.now if at is None else at, text))
         self._tap.comment(text)
-
-    # The stacks, and what the server says.
-
-    def _wants_stacks(self, now: float) -> bool:
-        # Only where nothing moves is there anything to wait for.
-        still = self._history.still_since
-        if not self.held or still is None or now - still < _STILL or now - self.held_at > _STACKS_UNTIL:
-            return False
-        return self._stacks is None or not (self._stacks.shows_waiting or not self._stacks.shows_frames)
-
-    def _stacks_due(self) -> bool:
-        if not self._wants_stacks(self.now) or self._stacks is None:
-            return False
-        again = self._stacks.at + _STACKS_AGAIN
-        if self._ping is not None:
-            # Before its next ping is due the pod's keepalive waits for nothing.
-            again = max(again, math.ceil(self.held_at / self._ping) * self._ping + _UNDER_WAY)
-        return self.now >= again
-
-    def _take_stacks(self) -> None:
-        self._stacks = taking.stacks(self._session, self._journal, self.now)
-
-    def _ask(self) -> None:
-        self._books = words.books(self._session.watch.ask(), self.now)
 
     # The keys.
 
@@ -200,8 +172,11 @@ class Director:
         if self.held is None and key not in "dp":
             self._tell(f"{key}: not yet, it is still on the way to the wedge")
             return True
+        at = self.now
         try:
-            self._tell(f"{key}: {deed()}")
+            self._tell(f"{key}: {deed()}", at)
+            if key in _CHANGING:
+                self._inquiry.changed(self.now)
         except (FaultError, TimeoutError) as error:
             self._tell(f"{key}: cannot be done: {error}")
         return True
@@ -238,8 +213,8 @@ class Director:
         return f"{', '.join(undone)} undone" if undone else "nothing is in force that can be healed"
 
     def _dump(self) -> str:
-        self._take_stacks()
-        self._ask()
+        self._inquiry.take_stacks(self.now)
+        self._inquiry.ask(self.now)
         return "looked at the server's threads and asked it for its sessions"
 
     def _watchdog(self) -> str:
@@ -261,14 +236,16 @@ class Director:
             phase="streaming" if not self._faults.now else ", ".join(one.fault for one in self._faults.now),
             held=self.held,
             held_at=self.held_at,
-            over=None if over is None else words.over(self._history.last, over),
+            over_at=over,
+            over=None if over is None else words.over(self._history.last, over, self._record.gone_at),
             still_since=self._history.still_since,
             sample=self._history.last,
+            is_last=over is not None and words.is_gone(self._history.last, self._record.gone_at),
             series=self._history.series(now),
             in_force=self._faults.now,
             watchdog=words.watchdog(events, self._detector, self._terms, now, over),
-            books=self._books,
+            books=self._inquiry.books,
             capture=self._tap.told(),
-            stacks=self._stacks,
+            stacks=self._inquiry.stacks,
             deeds=self.deeds,
         )

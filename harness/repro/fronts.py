@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -13,9 +13,10 @@ from rich.text import Text
 
 from harness.repro import keys as keyboard
 from harness.repro import view
+from harness.repro.account import AGAIN
 from harness.repro.keys import Key
 from harness.repro.look import Look
-from harness.repro.terminal import Keys
+from harness.repro.terminal import Kept, Keys
 
 #: Between two looks, seconds: often enough to follow, seldom enough to cost nothing.
 _REFRESH = 0.25
@@ -99,21 +100,21 @@ class _Plan:
         )
 
 
-def on_paper(held: Held, console: Console, wishes: Wishes, keys: Sequence[Key]) -> None:
+def on_paper(held: Held, console: Console, wishes: Wishes) -> None:
     """Print a look once it is settled, and another when it is over if anything was to happen meanwhile."""
     plan = _Plan(wishes, is_endless=False)
-    shown = False
+    shown = quits = False
     while True:
         time.sleep(held.patience(_TICK))
         held.step()
         for key in plan.due(held.is_settled):
-            if not held.press(key):
-                known = " ".join(one.key for one in keys if one.key not in keyboard.SEATED)
-                held.remark(f"{key}: no such key; there are {known}")
+            quits = quits or key == keyboard.QUIT
+            if not quits:
+                held.press(key)
         if plan.settled_at is not None and not shown:
             shown = True
             _print(console, held.look())
-        if plan.is_over:
+        if plan.is_over or quits:
             if wishes.keys or wishes.hold_for is not None:
                 _print(console, held.look())
             return
@@ -124,24 +125,34 @@ def _print(console: Console, look: Look) -> None:
     console.print()
 
 
+def tell(console: Console, account: Iterable[str]) -> None:
+    """Print what is said at the end, on a terminal broken between words; the command to be copied is left whole."""
+    for line in account:
+        console.print(Text(line), soft_wrap=not console.is_terminal or line.startswith(AGAIN))
+
+
 class Screen:
     """The whole terminal, until ``q``."""
 
     def __init__(
-        self, console: Console, terminal: int, keys: Sequence[Key], shells: dict[str, Callable[[int], str]]
+        self, console: Console, terminal: Kept, keys: Sequence[Key], shells: dict[str, Callable[[int], str]]
     ) -> None:
-        """``terminal`` is its descriptor; ``shells``: what is to have it instead for a while, by the key for it."""
-        self._console, self._fd, self._keys, self._shells = console, terminal, keys, shells
+        """``shells``: what is to have the terminal instead for a while, by the key for it."""
+        self._console, self._terminal, self._keys, self._shells = console, terminal, keys, shells
         self._helped = False
 
     def attend(self, held: Held, wishes: Wishes) -> None:
         """Show it until somebody quits; KeyboardInterrupt comes through."""
-        keys = Keys(self._fd)
+        keys = Keys(self._terminal.fd)
         plan = _Plan(wishes, is_endless=True)
         left: str | None = keyboard.HELP
         while left is not None:
             # Anew after each shell, which has drawn on the same terminal.
-            with keys.unbuffered(), Live(console=self._console, screen=True, auto_refresh=False) as live:
+            with (
+                keys.unbuffered(),
+                self._terminal.drawn_on(),
+                Live(console=self._console, screen=True, auto_refresh=False) as live,
+            ):
                 left = self._show(held, keys, live, plan)
             if left is not None:
                 self._shell(held, left)
@@ -169,8 +180,7 @@ class Screen:
         if key == keyboard.HELP:
             self._helped = not self._helped
         elif not held.press(key):
-            shown = key if key.isprintable() else repr(key)[1:-1]
-            held.remark(f"{shown}: no such key; {keyboard.HELP} shows which there are")
+            held.remark(f"{keyboard.named(key)}: no such key; {keyboard.HELP} shows which there are")
 
     def _drawn(self, look: Look) -> Text:
         width, height = self._console.size
@@ -178,6 +188,6 @@ class Screen:
 
     def _shell(self, held: Held, key: str) -> None:
         try:
-            held.remark(f"{key}: {self._shells[key](self._fd)}")
+            held.remark(f"{key}: {self._shells[key](self._terminal.fd)}")
         except OSError as error:
             held.remark(f"{key}: no shell: {error.strerror}")

@@ -32,8 +32,9 @@ REAL = (
     Key(QUIT, "quit", "end it all and leave nothing behind"),
 )
 
-#: Those that need somebody at a terminal.
-SEATED = frozenset({"s", "l", HELP, QUIT})
+#: Those that open a shell, which needs the terminal and a host on this machine's kernel.
+SHELLS = frozenset({"s", "l"})
+NO_SHELLS = "a guest kernel has no shells; they are to be had on the real clock (--clock real)"
 
 #: On the virtual clock, which stands still: these let it go on.
 PASSING = {"+": 1.0, ">": 10.0}
@@ -42,3 +43,28 @@ VIRTUAL = (
     Key(">", "10s", "let ten seconds pass"),
     *(key for key in REAL if key.key not in {"s", "l"}),
 )
+
+_NAMES = {"\t": "Tab", "\n": "Enter", "\r": "Enter", " ": "Space", "\x7f": "Backspace"}
+
+
+def named(key: str) -> str:
+    """What is written on a key that was pressed."""
+    if key in _NAMES:
+        return _NAMES[key]
+    if key < " ":
+        return f"Ctrl-{chr(ord(key) + ord('@'))}"
+    return key if key.isprintable() else repr(key)[1:-1]
+
+
+def why_not(keys: str, *, is_virtual: bool, at_terminal: bool) -> str | None:
+    """Why these cannot be pressed in advance; None if they can."""
+    known = [one.key for one in (VIRTUAL if is_virtual else REAL)]
+    for key in keys:
+        if is_virtual and key in SHELLS:
+            return f"{key!r}: {NO_SHELLS}"
+        if not at_terminal and key in (*SHELLS, HELP):
+            return f"{key!r} needs somebody at a terminal"
+        if key not in known:
+            there_are = " ".join(one for one in known if at_terminal or one not in (*SHELLS, HELP))
+            return f"{named(key)!r} is no key; there are {there_are}"
+    return None

@@ -55,11 +55,15 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     held: str | None = None
     """Why it is held; None: not yet."""
     held_at: float = 0.0
+    over_at: float | None = None
+    """When the server's side of the session ended; None: not yet."""
     over: str | None = None
     """How the server's side of the session ended; None: not yet."""
     still_since: float | None = None
     """Since when bytes are queued and none was acknowledged."""
     sample: Sample | None = None
+    is_last: bool = False
+    """Whether the socket is gone, so that no other sample will come."""
     series: dict[str, list[int | None]] = {}
     """Each counter's values in the last minute (harness.repro.counters)."""
     in_force: tuple[InForce, ...] = ()

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 
 from harness.findings import find
 from harness.journal import Journal
 from harness.repro import keys, shell
 from harness.repro.account import account
 from harness.repro.director import Director
-from harness.repro.fronts import Screen, Wishes, on_paper
+from harness.repro.fronts import Screen, Wishes, on_paper, tell
 from harness.repro.opening import session_of
 from harness.repro.tap import Tap
+from harness.repro.terminal import Kept
 from harness.results import EXIT_INTERRUPTED, EXIT_PASSED
 from harness.runner import Job
 from harness.session import Session
@@ -38,7 +37,8 @@ class Hold:
     """What is captured into from the first; None: nothing is until that is asked for."""
     spare_pcap: Path
     """And then into this."""
-    on_screen: bool
+    screen: Kept | None
+    """The terminal it is shown on; None: it is printed."""
 
 
 def carry_out(hold: Hold, console: Console) -> int:
@@ -59,17 +59,17 @@ def _attend(hold: Hold, director: Director, session: Session, console: Console) 
             code = EXIT_INTERRUPTED
         director.finish()
         found = find(director.timeline(), hold.job.scenario)
-        for line in account(director.look(), found, director.held_since, hold.again, tells_deeds=hold.on_screen):
-            console.print(escape(line), soft_wrap=True)
+        is_seen = hold.screen is not None
+        tell(console, account(director.look(), found, director.held_since, hold.again, tells_deeds=is_seen))
     return code
 
 
 def _front(hold: Hold, director: Director, session: Session, console: Console) -> None:
-    if not hold.on_screen:
-        on_paper(director, console, hold.wishes, keys.REAL)
+    if hold.screen is None:
+        on_paper(director, console, hold.wishes)
         return
     hosts = {"s": (session.way.site.host, "server"), "l": (session.scene.client_host, "client")}
     shells: dict[str, Callable[[int], str]] = {
         key: partial(shell.run, host, called) for key, (host, called) in hosts.items()
     }
-    Screen(console, sys.stdin.fileno(), keys.REAL, shells).attend(director, hold.wishes)
+    Screen(console, hold.screen, keys.REAL, shells).attend(director, hold.wishes)

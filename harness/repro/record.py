@@ -21,6 +21,8 @@ class Record:
         self._events: list[Event] = []
         self.over_at: float | None = None
         """When the server's side of the session was seen to have ended, seconds since its start."""
+        self.gone_at: float | None = None
+        """When the kernel was seen to have forgotten it, as far as is known."""
 
     def take(self) -> Timeline:
         """What is new."""
@@ -31,6 +33,8 @@ class Record:
         self._events += [event for event in new.events if (event.kind, event.name) not in _LITTLE]
         if self.over_at is None:
             self.over_at = _over_at(new)
+        # The newest word: what was destroyed may leave a lesser socket behind, which goes later.
+        self.gone_at = max((event.t for event in new.of("kernel")), default=self.gone_at)
         return new
 
     def seen(self) -> Timeline:

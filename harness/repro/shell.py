@@ -6,9 +6,11 @@ import contextlib
 import os
 import pty
 import select
+import shutil
 import subprocess
 import tempfile
 import termios
+import textwrap
 import tty
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,7 +24,10 @@ _LOOK = 0.25
 def run(host: Host, called: str, terminal: int) -> str:
     """Give the terminal to a shell in ``host`` until it ends; says how it ended. Raises OSError."""
     shell = os.environ.get("SHELL") or "/bin/sh"
-    _say(terminal, f"\x1b[2J\x1b[H{_greeting(host, called, shell)}\r\n")
+    if shutil.which(shell) is None:
+        return f"no shell: $SHELL is {shell!r}, which is no program that can be run"
+    lines = textwrap.wrap(_greeting(host, called, shell), termios.tcgetwinsize(terminal)[1] or 80)
+    _say(terminal, "\x1b[2J\x1b[H" + "".join(f"{line}\r\n" for line in lines))
     with tempfile.TemporaryDirectory() as folder, _raw(terminal):
         near, far = pty.openpty()
         with os.fdopen(near, "rb", buffering=0):

@@ -7,23 +7,84 @@ import os
 import select
 import termios
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from netns.forking import flush
 
 #: Leaves the other screen, shows the cursor (ECMA-48 and xterm's control sequences).
 _AS_BEFORE = b"\x1b[?1049l\x1b[?25h"
 
 
+#: What the one who draws tells of: it is on the other screen, or back from it.
+_AWAY, _BACK = b"+", b"-"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A terminal that is put back as it was, whoever is killed."""
+
+    fd: int
+    _tell: int
+
+    @contextlib.contextmanager
+    def drawn_on(self) -> Iterator[None]:
+        """To be entered around what is drawn on the other screen."""
+        os.write(self._tell, _AWAY)
+        try:
+            yield
+        finally:
+            os.write(self._tell, _BACK)
+
+
 @contextlib.contextmanager
-def kept(fd: int) -> Iterator[None]:
-    """Put a terminal's modes back when the context is left: for a process that outlives the one that changes them."""
+def kept(fd: int) -> Iterator[Kept]:
+    """Put a terminal back once all have ended who are started in this context, or forked from who is in it.
+
+    A process of its own does, for even this one may be killed. To be entered where there is one thread only.
+    """
     before = termios.tcgetattr(fd)
+    hear, tell = os.pipe()
+    flush()
+    guard = os.fork()
+    if guard == 0:
+        os.close(tell)
+        _guard(fd, before, hear)
+    os.close(hear)
     try:
-        yield
+        yield Kept(fd, tell)
     finally:
-        with contextlib.suppress(termios.error):
-            changed = termios.tcgetattr(fd)[:4] != before[:4]
+        os.close(tell)
+        os.waitpid(guard, 0)
+
+
+def _guard(fd: int, before: list[Any], hear: int) -> NoReturn:
+    """Wait until nobody is left who could tell of the terminal, and put back what was not by then."""
+    try:
+        # Out of reach of Ctrl-C, of the hang-up that the end of a terminal's first process brings, and of pkill's name.
+        os.setsid()
+        Path("/proc/self/comm").write_text("terminal-guard")
+        said = b""
+        while more := os.read(hear, 64):
+            said = (said + more)[-1:]
+        _put_back(fd, before, is_away=said == _AWAY)
+    finally:
+        os._exit(0)
+
+
+def _put_back(fd: int, before: list[Any], *, is_away: bool) -> None:
+    with contextlib.suppress(termios.error, OSError):
+        # A shell that saw its job killed has set its own by now.
+        if _are_ours(termios.tcgetattr(fd)):
             termios.tcsetattr(fd, termios.TCSADRAIN, before)
-            if changed:  # whoever changed them had no time to tidy up
-                os.write(fd, _AS_BEFORE)
+        if is_away:
+            os.write(fd, _AS_BEFORE)
+
+
+def _are_ours(modes: list[Any]) -> bool:
+    """Whether these are modes that only we set: without a key that suspends, or with none that interrupts."""
+    return modes[6][termios.VSUSP] == b"\0" or not modes[3] & termios.ISIG
 
 
 class Keys:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 from rich.text import Text
@@ -25,16 +26,16 @@ def draw(look: Look, width: int, height: int | None = None, keys: Sequence[Key] 
     ``helped``: with what each key does, in place of the stacks.
     """
     foot = [_hint(keys)] if keys else []
+    room = None if height is None else width
+    head, below = _head(look, room), _below(look, room)
     if helped:
-        return _joined([*_head(look), Text(), *_help(keys)], foot, width, height)
-    head, below = _head(look), _below(look)
-    counters, stacks, deeds = _counters(look, width), _stacks(look.stacks, width), _deeds(look)
+        return _joined([*head, Text(), *_help(keys)], foot, width, height)
+    counters, stacks, deeds = _counters(look, width), _stacks(look.stacks, width), _deeds(look, room)[-_DEEDS:]
     if height is not None:
         rest = height - len(head) - len(below) - len(foot) - 1
-        shares = _shares(rest, len(counters) - 1, _length(stacks), len(deeds))
-        counters, deeds = counters[: shares[0] + 1], deeds[len(deeds) - shares[2] :] if shares[2] else []
-        stacks = _fitted(stacks, shares[1])
-    lines = [*head, *counters, *below, *(line for block in stacks for line in block), *deeds[-_DEEDS:]]
+        shares = _shares(rest, len(counters) - 1, _length(stacks), _length(deeds))
+        counters, stacks, deeds = counters[: shares[0] + 1], _fitted(stacks, shares[1]), _latest(deeds, shares[2])
+    lines = [*head, *counters, *below, *(line for block in (*stacks, *deeds) for line in block)]
     return _joined(lines, foot, width, height)
 
 
@@ -66,13 +67,39 @@ def _shares(room: int, counters: int, stacks: int, deeds: int) -> tuple[int, int
     return got[0], got[1], got[2]
 
 
-def _head(look: Look) -> list[Text]:
-    title = Text(f"{look.title}   t = {look.t:.1f}s", style="bold")
+def _wrapped(line: Text, room: int | None, indent: int) -> list[Text]:
+    """A line as those that fit, broken between words, all but the first indented; ``room`` is None where all fits."""
+    if room is None or len(line) <= room:
+        return [line]
+    first, *rest = textwrap.wrap(line.plain, max(room, 2 * indent), subsequent_indent=" " * indent)
+    return [line[: len(first)], *(Text(more, style=line.style) for more in rest)]
+
+
+def _title(look: Look, room: int | None) -> str:
+    """What was started, shortened where it must be, and the moment, which is not."""
+    moment, title = f"   t = {look.t:.1f}s", look.title
+    if room is not None and len(title) + len(moment) > room:
+        title = f"{title[: max(0, room - len(moment) - 1)]}…"
+    return title + moment
+
+
+def _head(look: Look, room: int | None) -> list[Text]:
+    title = Text(_title(look, room), style="bold")
     if look.held is not None:
         held = Text(f"held at {look.held_at:.1f}s: {look.held}", style="bold yellow")
+        if _is_past(look):
+            held = Text(f"was held at {look.held_at:.1f}s: {look.held.removeprefix('wedged: ')}")
     else:
         held = Text(f"on the way there: {look.phase}")
-    return [title, held, _standing(look)]
+    return [title, *_wrapped(held, room, 2), *_wrapped(_standing(look), room, 2)]
+
+
+def _is_past(look: Look) -> bool:
+    """Whether why it was held is so no longer: it ended since, or what was stuck has moved."""
+    if look.over_at is not None:
+        return look.over_at > look.held_at
+    was_stuck = look.held is not None and look.held.startswith("wedged")
+    return was_stuck and (look.still_since is None or look.still_since > look.held_at)
 
 
 def _standing(look: Look) -> Text:
@@ -88,11 +115,16 @@ def _standing(look: Look) -> Text:
 
 def _counters(look: Look, width: int) -> list[Text]:
     spark = 18 if width < 100 else 42
-    lines = [Text(f"{'counter':<{_NAME}} {'now':>{_NOW}} {'last minute':<{spark}} what it is", style="bold")]
+    when = f"at {look.sample.t:.1f}s" if look.is_last and look.sample else "now"
+    lines = [Text(f"{'counter':<{_NAME}} {when:>{_NOW}} {'last minute':<{spark}} what it is", style="bold")]
     if look.sample is None:
         return [*lines, Text("the server's socket is not seen yet")]
     state = look.sample.state
-    lines.append(_row("state", state, "", STATES.get(state, ""), spark))
+    if look.is_last:
+        meaning = f"last seen {show_duration(round(max(0.0, look.t - look.sample.t), 1))} ago: it is gone"
+    else:
+        meaning = STATES.get(state, "")
+    lines.append(_row("state", state, "", meaning, spark))
     for counter in COUNTERS:
         values = look.series.get(counter.name, [])
         lines.append(_row(counter.name, _now(look, counter), sparkline(values, spark), counter.meaning, spark))
@@ -113,10 +145,11 @@ def _row(name: str, now: str, line: str, meaning: str, spark: int) -> Text:
     )
 
 
-def _below(look: Look) -> list[Text]:
+def _below(look: Look, room: int | None) -> list[Text]:
     faults = ", ".join(f"{one.fault} since {one.since:.1f}s" for one in look.in_force) or "nothing"
     lines = [("in force", faults), ("watchdog", look.watchdog), ("server", look.books), ("capture", look.capture)]
-    return [Text.assemble((f"{name + ':':<10}", "bold"), what) for name, what in lines if what]
+    named = [Text.assemble((f"{name + ':':<10}", "bold"), what) for name, what in lines if what]
+    return [part for line in named for part in _wrapped(line, room, 10)]
 
 
 #: What belongs together: a head, and what is below it.
@@ -161,8 +194,20 @@ def _fitted(blocks: list[_Block], room: int) -> list[_Block]:
     return [[block[0], *block[len(block) - more :]] for more, block in zip(extra, shown, strict=True)]
 
 
-def _deeds(look: Look) -> list[Text]:
-    return [Text.assemble((f"{deed.t:7.1f}s  ", "dim"), deed.text) for deed in look.deeds]
+def _deeds(look: Look, room: int | None) -> list[_Block]:
+    lines = [Text.assemble((f"{deed.t:7.1f}s  ", "dim"), deed.text) for deed in look.deeds]
+    return [_wrapped(line, room, 10) for line in lines]
+
+
+def _latest(blocks: list[_Block], room: int) -> list[_Block]:
+    """The last of them, whole, as far as there is room; of the very last as much as there is room for."""
+    shown: list[_Block] = []
+    for block in reversed(blocks):
+        if len(block) > room:
+            return shown or ([block[:room]] if room else [])
+        shown.insert(0, block)
+        room -= len(block)
+    return shown
 
 
 def _hint(keys: Sequence[Key]) -> Text:

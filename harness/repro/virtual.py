@@ -12,15 +12,15 @@ from pathlib import Path
 
 import msgspec
 from rich.console import Console
-from rich.markup import escape
 
 from harness.calls import Call
 from harness.errors import InputError
 from harness.guests import compile_ourselves
 from harness.repro import keys, line
-from harness.repro.fronts import Screen, Wishes, on_paper
+from harness.repro.fronts import Screen, Wishes, on_paper, tell
 from harness.repro.line import Account, Hello, Order, Part, Pass, Press, Quit, Refused, Remark, Said, Shown
 from harness.repro.look import Look
+from harness.repro.terminal import Kept
 from harness.results import EXIT_INTERRUPTED, EXIT_PASSED
 from netns.errors import GuestLostError
 from netns.guest import booting
@@ -42,7 +42,8 @@ class VirtualHold:
     header: Callable[[Hello], str]
     """What is printed once the guest is up."""
     wishes: Wishes
-    on_screen: bool
+    screen: Kept | None
+    """The terminal it is shown on; None: it is printed."""
     wall_limit: float
     """Real seconds in which the guest must have said something."""
 
@@ -82,17 +83,16 @@ def _attend(hold: VirtualHold, guest: _Guest, console: Console) -> int:
     console.print(hold.header(hello), soft_wrap=True)
     still = _StandingStill(guest)
     try:
-        if hold.on_screen:
-            Screen(console, sys.stdin.fileno(), keys.VIRTUAL, {}).attend(still, hold.wishes)
+        if hold.screen is not None:
+            Screen(console, hold.screen, keys.VIRTUAL, {}).attend(still, hold.wishes)
         else:
-            on_paper(still, console, hold.wishes, keys.VIRTUAL)
+            on_paper(still, console, hold.wishes)
     except KeyboardInterrupt:
         code = EXIT_INTERRUPTED
-    end = guest.account(tells_deeds=hold.on_screen)
+    end = guest.account(tells_deeds=hold.screen is not None)
     if end.captured is not None:
         guest.fetch(line.CAPTURE, Path(end.captured))
-    for told in end.lines:
-        console.print(escape(told), soft_wrap=True)
+    tell(console, end.lines)
     return code
 
 
@@ -171,6 +171,8 @@ class _StandingStill:
             self._do(Pass(keys.PASSING[key]))
         elif any(key == one.key for one in keys.VIRTUAL):
             self._do(Press(key))
+        elif key in keys.SHELLS:
+            self.remark(f"{key}: {keys.NO_SHELLS}")
         else:
             return False
         return True

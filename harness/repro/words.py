@@ -25,13 +25,19 @@ def watchdog(seen: Timeline, detector: str | None, terms: Terms, now: float, ove
         return f"{detector}, grace {show_duration(terms.grace)}"
     if held.name == "watchdog_released":
         return f"{detector} goes on since {held.t:.1f}s (grace {show_duration(terms.grace)})"
+    if over is not None:
+        return f"held: {detector}; there is nothing left for it to look at"
+    return f"held: {_verdict(seen, detector, terms, now)}; w lets go"
+
+
+def _verdict(seen: Timeline, detector: str, terms: Terms, now: float) -> str:
     verdict = _newest(seen, "verdict_held", "verdict_dropped")
-    if verdict is None or over is not None:
-        return f"held: {detector}, grace {show_duration(terms.grace)}, has no verdict yet; w lets go"
+    if verdict is None:
+        return f"{detector}, grace {show_duration(terms.grace)}, has no verdict yet"
     if verdict.name == "verdict_dropped":
-        return f"held: {detector}'s verdict no longer holds since {verdict.t:.1f}s; w lets go"
+        return f"{detector}'s verdict no longer holds since {verdict.t:.1f}s"
     ago = show_duration(round(max(0.0, now - verdict.t)))
-    return f"held: {detector} would have reaped {ago} ago ({verdict.data.get('reason')}); w lets go"
+    return f"{detector} would have reaped {ago} ago ({verdict.data.get('reason')})"
 
 
 def is_held(seen: Timeline) -> bool:
@@ -58,13 +64,21 @@ def books(said: Mapping[str, object], now: float) -> str:
     return f"asked at {now:.1f}s: {', '.join(told)}" if told else ""
 
 
-def over(last: Sample | None, at: float) -> str:
-    """What is left of a session that is over."""
-    ended = f"the server's side ended at {at:.1f}s"
-    if last is None or last.state == "CLOSE" or not last.outq:
+def over(last: Sample | None, at: float, gone_at: float | None) -> str:
+    """What is left of a session that is over; ``gone_at``: when the kernel forgot its socket, None: it has not."""
+    ended = f"over at {at:.1f}s"
+    if is_gone(last, gone_at):
         return f"{ended}; nothing is left of it in the kernel"
-    whose = "which no process holds any more" if last.orphan else "which the server still holds"
-    return f"{ended}; the kernel keeps {show_bytes(last.outq)} queued in {last.state}, {whose}"
+    assert last is not None
+    if not last.outq:
+        return f"{ended}; the kernel keeps it in {last.state}, with nothing queued"
+    whose = "no process" if last.orphan else "the server"
+    return f"{ended}; the kernel keeps {show_bytes(last.outq)} queued in {last.state}, held by {whose}"
+
+
+def is_gone(last: Sample | None, gone_at: float | None) -> bool:
+    """Whether the kernel knows nothing of the socket any more."""
+    return last is None or last.state == "CLOSE" or (gone_at is not None and last.t <= gone_at)
 
 
 #: Events that are told of as they come, with what is said of them.
@@ -80,6 +94,11 @@ _TOLD = {
     ("kernel", "gone"): "the connection is gone from the kernel",
     ("lab", "trouble"): "{what}",
 }
+
+
+def changes(event: Event) -> bool:
+    """Whether an event that is told of changes what the server does: a verdict that is not carried out does not."""
+    return (event.kind, event.name) in _TOLD and event.name not in {"verdict_held", "verdict_dropped", "trouble"}
 
 
 def told(event: Event) -> str | None:

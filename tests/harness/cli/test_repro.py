@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from harness.repro.keys import REAL, VIRTUAL
 from tests import leftovers
-from tests.harness.cli.tool import HALFOPEN, Ran, halfopen
+from tests.harness.cli.tool import HALFOPEN, POWERLESS, Ran, halfopen
 from tests.harness.repro import at_a_terminal
 from tests.machine import needs_guest, needs_labs
 
@@ -81,11 +82,17 @@ def test_at_a_terminal_keys_thaw_it_freeze_it_and_let_the_watchdog_reap_it(tmp_p
         terminal.see("in force: nothing")
         terminal.press("z")
         terminal.see("z: no such key")
+        terminal.press("\x1a")
+        terminal.see("Ctrl-Z: no such key")
         terminal.press("f")
         terminal.see("in force: freeze since")
         terminal.see("queued, nothing acknowledged for")
         terminal.press("w")
         terminal.see("watchdog: bytes-acked reaped the client at")
+        # What was known before is asked anew by itself.
+        terminal.see("session not listed")
+        terminal.see("was held at")
+        terminal.see_that(lambda text: "in sendall" not in text, "stacks after the reap")
         terminal.press("q")
         assert terminal.end() == 0
         assert terminal.modes() == before
@@ -94,6 +101,7 @@ def test_at_a_terminal_keys_thaw_it_freeze_it_and_let_the_watchdog_reap_it(tmp_p
 
 @needs_labs
 def test_a_shell_is_in_the_servers_host_and_ctrl_c_is_its_own_there_and_the_end_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "active.pcapng").write_bytes(b"an earlier one")
     with at_a_terminal.running([*HALFOPEN, "repro", "active"], 30, 120, cwd=tmp_path) as terminal:
         before = terminal.modes()
         terminal.see("nothing is done to this client")
@@ -108,7 +116,7 @@ def test_a_shell_is_in_the_servers_host_and_ctrl_c_is_its_own_there_and_the_end_
         terminal.see("30 120")
         terminal.see("s: the shell in the server's host ended (exit code 7)")
         terminal.press("p")
-        terminal.see("p: captured from now on: active.pcapng")
+        terminal.see("p: captured from now on: active-2.pcapng")
         terminal.press("c")
         terminal.see("in force: cut since")
         terminal.press("h")
@@ -117,7 +125,8 @@ def test_a_shell_is_in_the_servers_host_and_ctrl_c_is_its_own_there_and_the_end_
         assert terminal.end() == 130
         assert terminal.modes() == before
         assert "again:" in terminal.text
-    assert (tmp_path / "active.pcapng").stat().st_size > 1000
+    assert (tmp_path / "active-2.pcapng").stat().st_size > 1000
+    assert (tmp_path / "active.pcapng").read_bytes() == b"an earlier one"
 
 
 @needs_labs
@@ -132,6 +141,24 @@ def test_a_killed_hold_leaves_nothing_and_the_terminal_as_it_was(tmp_path: Path)
         assert terminal.modes() == before
 
 
+@needs_labs
+def test_when_all_of_it_is_killed_the_terminal_is_put_back_all_the_same(tmp_path: Path) -> None:
+    # Below a shell, as a terminal is hung up when the first process on it ends.
+    command = ["sh", "-c", '"$@"; read answer', "sh", *HALFOPEN, "repro", "active"]
+    with at_a_terminal.running(command, cwd=tmp_path) as terminal:
+        before = terminal.modes()
+        terminal.see("nothing is done to this client")
+        assert not terminal.shows_cursor
+        below = leftovers.processes_below(terminal.process.pid)
+        (tool,) = [pid for pid in below if os.getsid(pid) == terminal.process.pid]
+        os.kill(tool, signal.SIGKILL)
+        terminal.see_that(lambda _: terminal.modes() == before, "the modes it had")
+        terminal.see_that(lambda _: terminal.shows_cursor, "the cursor")
+        assert terminal.everything.endswith(b"\x1b[?1049l\x1b[?25h")
+        terminal.press("\n")
+        terminal.end()
+
+
 def _is_the_pod(pid: int) -> bool:
     return b"harness.pod" in Path(f"/proc/{pid}/cmdline").read_bytes()
 
@@ -139,14 +166,33 @@ def _is_the_pod(pid: int) -> bool:
 @needs_labs
 def test_another_servers_watchdog_is_not_held_and_what_it_leaves_is_shown() -> None:
     server = f"{sys.executable} -m harness.pod --host {{host}} --port {{port}} --grace 1s --poll 200ms"
-    ran = halfopen("repro", "frozen", "--server", server, "--sessions", "/sessions", "--once", "--keys", "wx")
+    ran = halfopen("repro", "frozen", "--server", server, "--sessions", "/sessions", "--once", "--keys", "wqt")
     look = looks(ran)[-2]
     assert "watchdog: the server's own goes on; only the pod's can be held\n" in look
-    assert re.search(r"the kernel keeps \d+ kB queued in FIN_WAIT1, which no process holds any more\n", look)
+    assert re.search(r"the kernel keeps \d+ kB queued in FIN_WAIT1, held by no process\n", look)
     assert "session not listed" in look
-    assert "w: this server's watchdog is its own, and was never held\n" in look
-    assert "x: no such key; there are t f c h d w p" in look
+    assert look.endswith("w: this server's watchdog is its own, and was never held")
+    assert "s  t: " not in look
     assert "the session was reaped at" in ran.out
+
+
+@needs_labs
+def test_a_fault_is_in_force_since_one_moment_however_long_it_takes_to_be_proved() -> None:
+    look = looks(halfopen("repro", "edge_holds", "--once"))[0]
+    listed = re.search(r"^in force: vanish since ([\d.]+)s", look, re.MULTILINE)
+    told = re.search(r"^ +([\d.]+)s  vanish is in force$", look, re.MULTILINE)
+    assert listed, look
+    assert told, look
+    assert float(told[1]) == pytest.approx(float(listed[1]), abs=0.11)
+
+
+@needs_labs
+def test_of_a_session_that_is_over_the_counters_are_the_last_that_were_seen() -> None:
+    look = looks(halfopen("repro", "clean_close", "--once"))[0]
+    assert "; nothing is left of it in the kernel\n" in look
+    assert re.search(r"^counter +at [\d.]+s last minute", look, re.MULTILINE)
+    assert re.search(r"^state .* last seen \S+ ago: it is gone$", look, re.MULTILINE)
+    assert "has no verdict yet" not in look
 
 
 @needs_guest
@@ -159,9 +205,9 @@ def test_on_the_virtual_clock_time_stands_still_until_a_key_lets_it_pass(tmp_pat
     assert row(first, "outq") == row(second, "outq")
     assert "waits for protocol_mutex, held by thread" in first
     assert b"freeze is in force" in file.read_bytes()
-    # A second for whoever looked, and a key that means nothing: the guest was asked anew, and none has passed in there.
-    before, after, *_ = looks(halfopen("repro", *options, "--keys", "z"))
-    assert "z: no such key" in after
+    # A second for whoever looked, and a key that does nothing: the guest was asked anew, and none has passed in there.
+    before, after, *_ = looks(halfopen("repro", *options, "--keys", "h"))
+    assert "h: nothing is in force that can be healed" in after
     assert _counters(before) == _counters(after)
     # And the same seed leads to the same moment.
     assert moment(before) == moment(first)
@@ -180,6 +226,14 @@ def _counters(look: str) -> str:
         (("--pcap", "/nonexistent/x"), "--pcap '/nonexistent/x' cannot be written: no such file or directory"),
         (("--kernel", "guest"), "--kernel guest holds a session on the virtual clock only"),
         (("--ping", "5"), "5"),
+        (("frozen", "paused"), "repro holds one scenario, not 2 (frozen, paused)"),
+        (("--pcap", "x" * 300), "cannot be written: file name too long"),
+        (("--pcap", ""), "is a folder; name a file"),
+        (("--pcap", "/etc/passwd"), "--pcap '/etc/passwd' is there already; name another file"),
+        (("--keys", "txt"), "--keys 'txt': 'x' is no key; there are t f c h d w p q"),
+        (("--keys", "+"), "--keys '+': '+' is no key; there are "),
+        (("--keys", "\x1a"), "'Ctrl-Z' is no key"),
+        (("--keys", "ds"), "--keys 'ds': 's' needs somebody at a terminal"),
     ],
 )
 def test_what_cannot_be_held_is_refused_in_one_line(arguments: tuple[str, ...], said: str) -> None:
@@ -187,6 +241,33 @@ def test_what_cannot_be_held_is_refused_in_one_line(arguments: tuple[str, ...], 
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.count("\n") == 1
     assert said in ran.err
+
+
+def test_a_file_in_a_folder_that_may_not_be_looked_into_is_refused_in_one_line(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0)
+    ran = halfopen("repro", "--pcap", str(closed / "x.pcapng"), under=POWERLESS)
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "cannot be written: permission denied" in ran.err
+
+
+@needs_labs
+def test_a_full_disk_is_told_in_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run(
+            [*HALFOPEN, "repro", "active", "--once"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert ran.returncode == 2
+    assert ran.stderr == (
+        "halfopen: nothing more can be written: no space left on device; make room, or write elsewhere\n"
+    )
+
+
+@needs_guest
+def test_a_guest_has_no_shells_and_says_so() -> None:
+    ran = halfopen("repro", "--clock", "virtual", "--keys", "s")
+    assert (ran.code, ran.out) == (2, "")
+    assert "--keys 's': 's': a guest kernel has no shells" in ran.err
 
 
 def test_every_key_and_every_option_of_its_own_is_documented(repository: Path) -> None:

@@ -34,6 +34,10 @@ class Terminal:
     def text(self) -> str:
         return "\n".join(line.rstrip() for line in self._screen.display)
 
+    @property
+    def shows_cursor(self) -> bool:
+        return not self._screen.cursor.hidden
+
     def modes(self) -> list[Any]:
         return termios.tcgetattr(self._far)
 

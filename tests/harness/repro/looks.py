@@ -77,7 +77,7 @@ def look(now: float = 42.0) -> Look:
         deeds=(
             Deed(0.0, "session open: Frozen client, client draining"),
             Deed(5.0, "freeze is in force"),
-            Deed(8.2, "held: wedged: window closed, 600 kB stuck, none acknowledged since 5.0s"),
+            Deed(8.2, "held: window closed, 600 kB stuck, none acknowledged since 5.0s"),
             Deed(35.0, "the watchdog would reap now (send_stall for 30.0s), but is held"),
         ),
     )

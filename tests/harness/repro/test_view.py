@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import msgspec
@@ -10,9 +11,11 @@ import pytest
 from rich.color import ColorSystem
 from rich.console import Console
 
-from harness.repro import view
+from harness.repro import view, words
+from harness.repro.counters import STATES
 from harness.repro.keys import REAL, VIRTUAL, Key
-from harness.repro.look import Look, Stacks
+from harness.repro.look import Deed, Look, Stacks
+from tests.harness.lines import sample
 from tests.harness.repro.looks import look
 
 SCREENS = Path(__file__).parent / "screens"
@@ -78,3 +81,48 @@ def test_before_anything_is_seen_there_is_something_to_see() -> None:
 def test_where_no_stacks_can_be_had_it_says_why() -> None:
     without = msgspec.structs.replace(look(), stacks=Stacks(8.0, None, "process 7 is another user's"))
     assert "threads at 8.0s:\nprocess 7 is another user's\n" in drawn(without, 80)
+
+
+def test_what_is_no_longer_so_is_put_into_the_past() -> None:
+    assert "\nheld at 8.2s: wedged: window closed" in drawn(look(), 80)
+    for moved in (
+        {"still_since": None},
+        {"still_since": 30.0},
+        {"over_at": 40.0, "over": "over at 40.0s"},
+    ):
+        assert "\nwas held at 8.2s: window closed" in drawn(msgspec.structs.replace(look(), **moved), 80)
+    untouched = {"held": "nothing is done to this client; nothing queued", "still_since": None}
+    assert "\nheld at 8.2s: nothing" in drawn(msgspec.structs.replace(look(), **untouched), 80)
+
+
+def test_the_counters_of_a_socket_that_is_gone_are_the_last_and_say_so() -> None:
+    gone = drawn(msgspec.structs.replace(look(43.0), over="over at 42.0s", is_last=True), 80)
+    assert "counter            at 42.0s last minute" in gone
+    assert re.search(r"last seen \S+ ago: it is gone\n", gone)
+    assert "open both ways" not in gone
+
+
+def test_a_long_command_is_shortened_and_not_the_moment() -> None:
+    long = msgspec.structs.replace(
+        look(), title="pod_5090/frozen against python ws_server.py --host {host} --port {port}"
+    )
+    assert view.draw(long, 80, 24, REAL).plain.splitlines()[0].endswith("…   t = 42.0s")
+    assert drawn(long, 80).splitlines()[0].endswith("--port {port}   t = 42.0s")
+
+
+def test_what_is_too_long_for_its_line_goes_on_in_the_next_at_a_word() -> None:
+    long = msgspec.structs.replace(look(), over=f"over at 40.0s; the kernel keeps {'it ' * 30}for nobody")
+    text = view.draw(long, 80, 30, REAL).plain
+    assert "\n  it it" in text
+    assert "for nobody\n" in text
+    told = msgspec.structs.replace(look(), deeds=(*look().deeds, Deed(41.0, f"{'word ' * 20}end")))
+    assert "\n          word word word" in (text := view.draw(told, 80, 30, REAL).plain)
+    assert " end\n" in text
+
+
+def test_what_became_of_a_reaped_session_fits_a_line_of_80() -> None:
+    stuck = sample(143.0, outq=711_000, state="FIN_WAIT1", orphan=True)
+    assert len(words.over(stuck, 143.0, None)) <= 80
+    for state in STATES:
+        shown = msgspec.structs.replace(look(), sample=msgspec.structs.replace(stuck, state=state))
+        assert "…" not in next(row for row in view.draw(shown, 80, 24).plain.splitlines() if row.startswith("state "))

@@ -53,10 +53,19 @@ def test_the_servers_books_are_what_it_says_and_nothing_where_it_says_nothing() 
 
 def test_what_is_left_of_a_session_is_told_with_whose_it_is() -> None:
     orphan = orphaned(8, 9)[-1]
-    assert words.over(orphan, 8.0) == (
-        "the server's side ended at 8.0s; the kernel keeps 1 kB queued in FIN_WAIT1, which no process holds any more"
+    assert words.over(orphan, 8.0, None) == (
+        "over at 8.0s; the kernel keeps 1 kB queued in FIN_WAIT1, held by no process"
     )
-    assert words.over(sample(9, state="CLOSE"), 8.0).endswith("; nothing is left of it in the kernel")
+    for gone, at in ((sample(9, state="CLOSE"), None), (sample(9), 9.0), (None, None)):
+        assert words.over(gone, 8.0, at) == "over at 8.0s; nothing is left of it in the kernel"
+    # What was destroyed has left a lesser socket behind.
+    assert words.over(sample(9, state="TIME_WAIT"), 8.0, 8.5).endswith("keeps it in TIME_WAIT, with nothing queued")
+
+
+def test_a_watchdog_that_is_held_has_nothing_to_look_at_once_it_is_over() -> None:
+    assert words.watchdog(line(HELD, VERDICT), "bytes-acked", TERMS, 50.0, 45.0) == (
+        "held: bytes-acked; there is nothing left for it to look at"
+    )
 
 
 @pytest.mark.parametrize(
