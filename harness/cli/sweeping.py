@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import shlex
 import time
@@ -48,7 +49,8 @@ class Sweeping:
         with store.opened(self.out, self.sweep, resume=resume) as kept:
             results.check_folder(self.out)
             # A sweep keeps no timelines: there would be thousands.
-            (self.out / results.TIMELINES).rmdir()
+            with contextlib.suppress(OSError):
+                (self.out / results.TIMELINES).rmdir()
             before = set(kept.done)
             todo = [batch for batch in plan.batches(self.sweep) if batch.number not in before]
             console.print("\n".join(self._header(len(before))), soft_wrap=True)
