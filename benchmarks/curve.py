@@ -14,7 +14,10 @@ from benchmarks import document
 SECTION = "curve"
 DOCUMENT = document.DOCUMENT.with_name("grace.md")
 #: How far it was, and where plots and results are, is of no use to a reader.
-_LEFT_OUT = re.compile(r"^(?:[\d,]+ of [\d,]+ sessions; .*|plot: .*|resumed: .*|\d+ to look into .*)\n", re.MULTILINE)
+_LEFT_OUT = re.compile(
+    r"^(?:[\d,]+ of [\d,]+ sessions; .*|plot: .*|resumed: .*|interrupted; .*|0 runs in .*|\d+ to look into .*)\n",
+    re.MULTILINE,
+)
 _PLACES = re.compile(r"; results: .*")
 
 

@@ -71,7 +71,8 @@ def _really(batch: Batch, it: Watched, number: int) -> Tried:
     stalled = found.reason not in _TOLD
     tried = _tried(it, number, came=came, why=why, reaped_at=reaped_at, stalled=stalled, really=True)
     contender = batch.contenders[number]
-    if came not in {"reaped", "kept"} or contender.detector not in replay.RULES:
+    # An end that the client's kernel told of is not the detector's, and no replay's to foretell.
+    if came not in {"reaped", "kept"} or contender.detector not in replay.RULES or not stalled:
         return tried
     return _with_foretold(tried, it, contender)
 
