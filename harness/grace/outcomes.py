@@ -22,6 +22,9 @@ from netns.units import show_duration
 #: Where a reap hangs on whether a look came just before or just after an acknowledgement, either is right: looks are
 #: moved by so much, seconds, each way.
 _BRINK = 0.012
+#: Moments are kept to the millisecond. Each look at a guest's clock moves it on by a quarter of a microsecond, and how
+#: often it is looked at may differ by one between machines and days.
+_DIGITS = 3
 #: The state in which a client's kernel has said nothing of an end; and what the pod says where it has.
 _OPEN, _TOLD = "ESTABLISHED", ("peer_closed", "socket_error")
 
@@ -86,7 +89,7 @@ def _with_foretold(tried: Tried, it: Watched, contender: Contender) -> Tried:
     session = replay.seen(before, until)
     moments = [_reap(session, contender, shift) for shift in (0.0, -_BRINK, _BRINK)]
     foretold = next((moment for moment in moments if agrees(moment, end)), moments[0])
-    return msgspec.structs.replace(tried, foretold=True, foretold_at=foretold)
+    return msgspec.structs.replace(tried, foretold=True, foretold_at=_rounded(foretold))
 
 
 def _replayed(batch: Batch, it: Watched) -> list[Tried]:
@@ -145,13 +148,17 @@ def _tried(
         really=really,
         came=came,
         why=why,
-        fault_at=found.fault_at,
-        onset=lost_in.onset if lost_in else None,
-        reaped_at=reaped_at,
-        longest_stall=longest.seconds if longest else 0.0,
-        duration=found.looked_until,
-        heard_at=_heard_before(it.timeline, lost_in.onset) if lost_in else None,
+        fault_at=_rounded(found.fault_at),
+        onset=_rounded(lost_in.onset if lost_in else None),
+        reaped_at=_rounded(reaped_at),
+        longest_stall=round(longest.seconds if longest else 0.0, _DIGITS),
+        duration=round(found.looked_until, _DIGITS),
+        heard_at=_rounded(_heard_before(it.timeline, lost_in.onset) if lost_in else None),
     )
+
+
+def _rounded(moment: float | None) -> float | None:
+    return None if moment is None else round(moment, _DIGITS)
 
 
 def _heard_before(timeline: Timeline, onset: float) -> float | None:
