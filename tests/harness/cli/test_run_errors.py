@@ -104,7 +104,7 @@ def test_a_bad_value_for_a_detectors_option(option: str, value: str, says: str) 
 def test_a_way_to_reap_that_there_is_not() -> None:
     said = refused("run", "--reap", "politely")
     assert said.startswith("invalid value for '--reap': ")
-    assert said.endswith("'politely' is not one of 'shutdown', 'reset'.")
+    assert said.endswith("'politely' is not one of 'shutdown', 'reset'")
 
 
 def test_a_session_list_without_a_server() -> None:
@@ -118,7 +118,7 @@ def test_a_server_that_is_no_command_line(command: str) -> None:
 
 def test_an_unknown_option_and_an_unknown_command() -> None:
     assert refused("run", "--grase", "5s").startswith("no such option: --grase")
-    assert refused("walk") == "no such command 'walk'."
+    assert refused("walk") == "no such command 'walk'"
 
 
 @pytest.mark.parametrize(("option", "value"), [("--repeat", "0"), ("--jobs", "0"), ("--seed", "x")])

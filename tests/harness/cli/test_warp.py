@@ -204,7 +204,11 @@ def test_ctrl_c_reaches_the_command_which_may_end_in_its_own_way() -> None:
 
 def test_a_folder_that_is_none_is_refused() -> None:
     code, out, err = warp("true", options=("--writable", "/nowhere"))
-    assert (code, out, err) == (2, "", "halfopen: --writable '/nowhere' is no folder; name one that exists\n")
+    assert (code, out, err) == (
+        2,
+        "",
+        "halfopen: --writable '/nowhere' is no folder; name one that exists and can be read\n",
+    )
 
 
 def on_a_terminal(*command: str, keys: bytes = b"") -> tuple[int, bytes, bool]:
