@@ -10,7 +10,8 @@ from tests.harness.clients.test_behaviours import client
 from tests.harness.pod.pods import eventually, pod
 from tests.machine import needs_labs
 
-TERMS = ("--grace", "1s", "--poll", "500ms", "--clock", "real")
+#: The stream takes three seconds to fill the client's buffer, more than such a grace has the session looked at for.
+TERMS = ("--grace", "1s", "--poll", "500ms", "--hold", "6s", "--clock", "real")
 
 
 @needs_labs
