@@ -29,8 +29,9 @@ def resumed(
 
 
 def told(done: dict[int, Batched]) -> bytes:
-    """All that estimates are made of, in order."""
-    return msgspec.json.encode([[number, done[number].tried] for number in sorted(done)])
+    """All that estimates are made of, in order: not the sentences, in which a microsecond may turn a digit over."""
+    mute = {n: [msgspec.structs.replace(one, why="") for one in done[n].tried] for n in sorted(done)}
+    return msgspec.json.encode(list(mute.items()))
 
 
 def many() -> Sweep:
