@@ -1,12 +1,19 @@
-"""``python -m benchmarks``: all of them, or those named (hosts, dumps, probe, watchers, watch)."""
+"""``python -m benchmarks``: all of them, or those named (hosts, dumps, probe, watchers, watch, grace)."""
 
 from __future__ import annotations
 
 import sys
 
-from benchmarks import dumps, hosts, probe, watch, watchers
+from benchmarks import dumps, grace, hosts, probe, watch, watchers
 
-ALL = {"hosts": hosts.run, "dumps": dumps.run, "probe": probe.run, "watchers": watchers.run, "watch": watch.run}
+ALL = {
+    "hosts": hosts.run,
+    "dumps": dumps.run,
+    "probe": probe.run,
+    "watchers": watchers.run,
+    "watch": watch.run,
+    "grace": grace.run,
+}
 
 
 def main(names: list[str]) -> int:

@@ -10,6 +10,7 @@ from harness import suites
 from harness.edge._running import find_program
 from harness.errors import InputError
 from harness.judge import Terms, hold
+from harness.recorder import STEADY, Rhythm
 from harness.runner import Job
 from harness.scenario import Edge, PodSpec, Scenario
 from harness.shards import Shard
@@ -43,6 +44,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     repeat: int = 1
     shard: Shard | None = None
     """Do only this part of it."""
+    rhythm: Rhythm = STEADY
+    """How often each session is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,7 @@ def _jobs(call: Call, found: list[Scenario]) -> list[Job]:
             detector=target.detector if isinstance(target, PodTarget) else None,
             name=names[one.scenario.called],
             contender=(detector or call.target.name) if call.comparing else None,
+            rhythm=call.rhythm,
         )
         for detector in detectors
         for one in possible

@@ -75,8 +75,8 @@ def classify(scenario: Scenario, found: Findings) -> Class:
 
 
 def _decide(scenario: Scenario, timeline: Timeline, terms: Terms, found: Findings, klass: Class) -> tuple[Word, str]:
-    if broken_off := _broken_off(timeline):
-        return broken_off
+    if why := broken_off(timeline):
+        return why
     if klass == "false_reap":
         return "failed", _false_reap(scenario, timeline, found)
     if not evidence.established(timeline):
@@ -98,7 +98,7 @@ def _decide(scenario: Scenario, timeline: Timeline, terms: Terms, found: Finding
     return "passed", _success(scenario, found, proof)
 
 
-def _broken_off(timeline: Timeline) -> tuple[Word, str] | None:
+def broken_off(timeline: Timeline) -> tuple[Word, str] | None:
     """What kept the run from being one, the server's doing or not."""
     if trouble := timeline.first("lab", "trouble"):
         return "inconclusive", str(trouble.data["what"])

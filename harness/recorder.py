@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import msgspec
+
 from harness.evidence import ALIVE_STATES
 from harness.journal import Journal
 from netns.host import Host
@@ -25,6 +27,19 @@ INTERVAL = 0.05
 _WATCHFUL = 0.008
 #: What stands still for less is no stall, seconds; and who has not reaped by then is in no hurry, nor are we.
 _STILL, _LONG = 0.5, 120.0
+
+
+class Rhythm(msgspec.Struct, frozen=True):
+    """How often a recorder looks."""
+
+    interval: float = INTERVAL
+    """Seconds between samples."""
+    watchful: bool = True
+    """Whether a reap is looked for in each stall, every 8 ms: most of what a stalled session costs, and in vain
+    where nobody reaps."""
+
+
+STEADY = Rhythm()
 
 
 class Notes(Protocol):
@@ -71,11 +86,14 @@ class OfTheProxy:
 class Recorder:
     """Samples the server's end of the connection from one client address, in a thread of its own."""
 
-    def __init__(self, notes: Notes, reader: SocketReader, destroyed: DestroyListener, port: int) -> None:
+    def __init__(
+        self, notes: Notes, reader: SocketReader, destroyed: DestroyListener, port: int, rhythm: Rhythm = STEADY
+    ) -> None:
         self._notes = notes
         self._reader = reader
         self._destroyed = destroyed
         self._port = port
+        self._rhythm = rhythm
         self._client: Address | None = None
         self._socket: bytes | None = None
         self._last: Sample | None = None
@@ -105,7 +123,7 @@ class Recorder:
                 # Reading the clock costs as much as all else here where each system call is dear, as in a guest.
                 now = self._sample()
                 # Late ticks are skipped, not made up for: two samples at once show nothing new.
-                due = max(due + INTERVAL, now)
+                due = max(due + self._rhythm.interval, now)
                 self._await_ends(due, now)
         except BaseException as error:  # noqa: BLE001 (handed to whoever stops the recorder)
             self._failure = error
@@ -142,7 +160,7 @@ class Recorder:
         return self._is_its(ended.remote)
 
     def _is_stalled(self, now: float) -> bool:
-        if self._last is None or self._last.state not in ALIVE_STATES:
+        if not self._rhythm.watchful or self._last is None or self._last.state not in ALIVE_STATES:
             return False
         return _STILL < now - self._moved_at < _LONG
 
@@ -174,13 +192,13 @@ def _stands_still(sample: Sample, before: Sample | None) -> bool:
 
 
 @contextlib.contextmanager
-def recording(notes: Notes, host: Host, port: int) -> Iterator[Recorder]:
+def recording(notes: Notes, host: Host, port: int, rhythm: Rhythm = STEADY) -> Iterator[Recorder]:
     """A recorder of the connections to ``port`` of ``host``, idle until told whom to follow."""
     with (
         contextlib.closing(host.socket_reader()) as reader,
         contextlib.closing(host.destroy_listener()) as destroyed,
     ):
-        recorder = Recorder(notes, reader, destroyed, port)
+        recorder = Recorder(notes, reader, destroyed, port, rhythm)
         try:
             yield recorder
         finally:

@@ -26,8 +26,10 @@ JUNIT = "junit.xml"
 REPORT = "report.html"
 COMPARISON = "compare.json"
 FIELD = "field.json"
+SWEEP = "grace.json"
+SWEEP_ROWS = "grace.csv"
 TIMELINES = "timelines"
-_FILES = (RESULTS, JUNIT, COMPARISON, FIELD, REPORT)
+_FILES = (RESULTS, JUNIT, COMPARISON, FIELD, SWEEP, SWEEP_ROWS, REPORT)
 
 EXIT_PASSED = 0
 EXIT_FAILED = 1

@@ -18,6 +18,7 @@ from harness.expressions import Expression
 from harness.faults._scene import Scene
 from harness.journal import Journal
 from harness.judge import Terms, Verdict, hold, judge
+from harness.recorder import STEADY, Rhythm
 from harness.run_view import RunView
 from harness.scenario import Scenario, Step
 from harness.session import Cast, Session, opened
@@ -43,6 +44,8 @@ class Job:
     """What its scenario is called beside the others, where its own name does not do (harness.suites.tell_apart)."""
     contender: str | None = None
     """Where the same scenarios are run with other detectors or servers too: what this one is called among them."""
+    rhythm: Rhythm = STEADY
+    """How often the server's socket is looked at."""
 
     @property
     def label(self) -> str:
@@ -125,7 +128,7 @@ class _Run:
         self._scenario = job.scenario
         self._view = view
         self._journal = journal
-        self._cast = Cast(job.scenario, job.target, job.ready_within, job.drawn, journal, view, stop)
+        self._cast = Cast(job.scenario, job.target, job.ready_within, job.drawn, journal, view, stop, job.rhythm)
         self._lab = lab
 
     def run(self) -> None:

@@ -167,8 +167,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def netem_fields(self) -> list[str]:
         """The names of what it asks of its link, now or in a step, which only sch_netem can carry out."""
-        specs = [self.link, *(step.options for step in self.steps if isinstance(step.options, LinkSpec))]
-        return list(dict.fromkeys(name for spec in specs for name in spec.netem_fields))
+        asked = [self.link.netem_fields, *(getattr(step.options, "netem_fields", []) for step in self.steps)]
+        return list(dict.fromkeys(name for fields in asked for name in fields))
 
     def seconds(self, expression: Expression, grace: float, poll: float) -> float:
         """A duration of this scenario, for a grace and a poll in seconds."""

@@ -13,7 +13,7 @@ from harness.client_link import ClientLink
 from harness.client_process import ClientProcess, client, rival
 from harness.faults._scene import Scene
 from harness.journal import Journal
-from harness.recorder import OfTheServer, Recorder, recording
+from harness.recorder import STEADY, OfTheServer, Recorder, Rhythm, recording
 from harness.run_view import RunView
 from harness.scenario import Scenario
 from harness.targets.base import Caller, Running, Target
@@ -38,6 +38,8 @@ class Cast:
     journal: Journal
     view: RunView
     stop: Stop
+    rhythm: Rhythm = STEADY
+    """How often the server's socket is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ class _Network:
         journal = self._cast.journal
         door = server.door(client_id)
         with (
-            recording(OfTheServer(journal), way.site.host, way.site.port) as recorder,
+            recording(OfTheServer(journal), way.site.host, way.site.port, self._cast.rhythm) as recorder,
             way.recording_in_front(journal) as in_front,
             client(self._host, self._cast.scenario.client, door, journal, way.between) as its,
         ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,10 +33,12 @@ class End:
 
 
 class Link:
-    """The wire between two hosts. Made by :meth:`netns.lab.Lab.link`."""
+    """The wire between two hosts. Made by :meth:`netns.lab.Lab.link`. Impaired, and asked, from any thread."""
 
     def __init__(self, a: End, b: End) -> None:
         self.a, self.b = a, b
+        #: One at a time asks the kernel: what is read back must be of what was asked last.
+        self._turn = threading.RLock()
         #: By the end that packets leave from.
         self._shapers = {end.host.name: Shaper(end.host, end.index) for end in (a, b)}
         wire = rtnetlink.veth((a.interface, a.index, a.mac), (b.interface, b.index, b.mac), b.host.fileno())
@@ -77,14 +80,16 @@ class Link:
 
     def does(self, toward: Host) -> Effect:
         """What the kernel says it does, and has done, to packets that travel towards ``toward``; raises OSError."""
-        return self._toward(toward).effect()
+        with self._turn:
+            return self._toward(toward).effect()
 
     def differences(self, toward: Host) -> list[str]:
         """Where what the kernel does is not what was asked (a rounded rate, a seed it knows nothing of), a text each.
 
         Raises OSError.
         """
-        return differences(self.asked(toward), self.does(toward).impairment)
+        with self._turn:
+            return differences(self.asked(toward), self.does(toward).impairment)
 
     def impair(self, toward: Host, impairment: Impairment) -> None:
         """Impair the packets that travel towards ``toward``, in place of what was asked before.
@@ -92,7 +97,8 @@ class Link:
         Carried out where they leave the far end; those that are under way are not lost. Raises UnsupportedError
         if the kernel lacks what it takes, and then leaves the link unimpaired.
         """
-        self._toward(toward).shape(impairment)
+        with self._turn:
+            self._toward(toward).shape(impairment)
 
     @contextlib.contextmanager
     def cut(self, toward: Host | None = None) -> Iterator[Cut]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from harness import __version__
-from harness.cli import compare, doctor, field, listing, report, repro, run, warp, watch
+from harness.cli import compare, doctor, field, grace, listing, report, repro, run, warp, watch
 from harness.cli.exits import explained
 from harness.cli.kernel import kernel
 
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("compare")(compare.compare)
+app.command("grace")(grace.grace)
 app.command("field")(field.field_)
 app.command("report")(report.report)
 app.command("repro")(repro.repro)

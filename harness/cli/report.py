@@ -12,9 +12,9 @@ from harness.report import folder
 
 def report(
     out: Annotated[
-        Path, typer.Argument(metavar="DIR", help="What 'halfopen run' or 'halfopen compare' wrote (its --out).")
+        Path, typer.Argument(metavar="DIR", help="What 'halfopen run', 'compare' or 'grace' wrote (its --out).")
     ] = Path("out"),
 ) -> int:
-    """Write DIR/report.html anew: one page that opens anywhere, with the timeline of each run drawn."""
+    """Write DIR/report.html anew: one page that opens anywhere."""
     typer.echo(folder.write_again(out))
     return 0

@@ -13,7 +13,7 @@ import typer
 from harness.errors import InputError
 from netns import units
 from netns.errors import UnitError
-from netns.units import ByteRate, Duration, Size
+from netns.units import ByteRate, Duration, Share, Size
 
 _T = TypeVar("_T")
 
@@ -29,6 +29,11 @@ def positive_duration(text: str) -> Duration:
 def positive_rate(text: str) -> ByteRate:
     """A rate of bytes that may not be zero; raises typer.BadParameter."""
     return _positive(units.byte_rate, text)
+
+
+def positive_share(text: str) -> Share:
+    """A share that may not be zero; raises typer.BadParameter."""
+    return _positive(units.share, text)
 
 
 def _positive(parse: Callable[[object], _T], text: str) -> _T:

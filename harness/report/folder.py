@@ -10,14 +10,14 @@ import msgspec
 
 from harness import results, timeline
 from harness.errors import InputError, reason_of
-from harness.report import shape
+from harness.report import shape, sweep
 from harness.report.entries import Run, contender_of
 from harness.report.page import Lost, render
 from harness.runner import Done
 from harness.timeline import Timeline
 
-_FILES = (results.RESULTS, results.COMPARISON, results.FIELD)
-_NAME_ONE = "name a folder that 'halfopen run' or 'halfopen compare' wrote (--out)"
+_FILES = (results.RESULTS, results.COMPARISON, results.FIELD, results.SWEEP)
+_NAME_ONE = "name a folder that 'halfopen run', 'compare' or 'grace' wrote (--out)"
 
 
 def write(out: Path, table: Mapping[str, Any], done: Sequence[Done]) -> Path:
@@ -26,15 +26,24 @@ def write(out: Path, table: Mapping[str, Any], done: Sequence[Done]) -> Path:
     return _write(out, table, lambda _run: next(timelines))
 
 
+def write_sweep(out: Path, table: Mapping[str, Any]) -> Path:
+    """Write the report of a sweep, of the content of grace.json; gives its path. Raises OSError."""
+    file = out / results.REPORT
+    file.write_text(sweep.render(table), encoding="utf-8")
+    return file
+
+
 def write_again(out: Path) -> Path:
-    """Write the report of a folder that holds results and timelines; gives its path. Raises InputError."""
+    """Write the report of a folder that holds results, or a sweep's; gives its path. Raises InputError."""
     table, file = _read(out)
-    shape.check(table, repr(str(file)))
+    is_sweep = file.name == results.SWEEP
+    if not is_sweep:
+        shape.check(table, repr(str(file)))
     try:
-        page = render(table, lambda run: _timeline(out, run))
+        page = sweep.render(table) if is_sweep else render(table, lambda run: _timeline(out, run))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         what = f"the key {error} is missing" if isinstance(error, KeyError) else f"not as it is written: {error}"
-        raise InputError(f"{str(file)!r}: {what}; make it anew with: halfopen run, or halfopen compare") from None
+        raise InputError(f"{str(file)!r}: {what}; make it anew with: halfopen run, compare or grace") from None
     report = out / results.REPORT
     try:
         report.write_text(page, encoding="utf-8")
@@ -62,7 +71,9 @@ def _read(out: Path) -> tuple[dict[str, Any], Path]:
         raise InputError(f"{str(out)!r} cannot be read: {reason_of(error)}; {_NAME_ONE}") from None
     file = next((out / name for name in _FILES if name in held), None)
     if file is None:
-        raise InputError(f"{str(out)!r} holds no {results.RESULTS} and no {results.COMPARISON}; {_NAME_ONE}")
+        raise InputError(
+            f"{str(out)!r} holds no {results.RESULTS}, no {results.COMPARISON} and no {results.SWEEP}; {_NAME_ONE}"
+        )
     try:
         table = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
     except (OSError, msgspec.DecodeError) as error:

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import functools
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-import jinja2
-import markupsafe
 
 from harness import cells
 from harness.report import curves, glance, packing
 from harness.report.entries import STANDINGS, Entry, Run, entry, is_comparison, runs_of
+from harness.report.parts import digest, part, template
 from harness.timeline import Timeline
 
-_HERE = Path(__file__).parent
 #: Columns of pixels that curves are drawn for: a screen's for few runs, for many what keeps the file small.
 _FINE, _COARSE, _MANY = 1500, 400, 60
 #: With more runs than this that went wrong, a page that opens them all would be no overview.
@@ -56,7 +49,7 @@ def render(table: Mapping[str, Any], timeline_of: Callable[[Run], Timeline | Los
     compares = is_comparison(table)
     urgency = list(STANDINGS)
     wrong = sum(one.standing in {"failed", "inconclusive"} for one in entries)
-    return _template().render(
+    return template("report.html.j2").render(
         table=table,
         headline=glance.headline(table, glance.compared(entries) if "detectors" in table else ""),
         counts=glance.counts(entries),
@@ -67,9 +60,9 @@ def render(table: Mapping[str, Any], timeline_of: Callable[[Run], Timeline | Los
         summary_heads=glance.SUMMARY_HEADS,
         legend=cells.LEGEND,
         opens_failed=not compares and wrong <= _MOST_OPEN,
-        style=_part("vendor/uPlot.min.css") + _part("assets/report.css"),
-        scripts=[_part("vendor/uPlot.iife.min.js"), _part("assets/report.js")],
-        script_hashes=[_hash(_part("vendor/uPlot.iife.min.js")), _hash(_part("assets/report.js"))],
+        style=part("vendor/uPlot.min.css") + part("assets/report.css"),
+        scripts=[part("vendor/uPlot.iife.min.js"), part("assets/report.js")],
+        script_hashes=[digest(part("vendor/uPlot.iife.min.js")), digest(part("assets/report.js"))],
     )
 
 
@@ -78,23 +71,3 @@ def _told(run: Run, grace: float, timeline: Timeline | Lost, columns: int) -> To
         return Told(run, entry(run, grace, tuple(run.get("struck") or ())), timeline)
     picture = curves.picture(run, timeline, grace, columns)
     return Told(run, entry(run, grace, [band.name for band in picture.bands]), packing.packed(picture))
-
-
-@functools.cache
-def _part(name: str) -> markupsafe.Markup:
-    """A file of ours that goes into the page as it is."""
-    return markupsafe.Markup((_HERE / name).read_text(encoding="utf-8"))  # noqa: S704 (nothing of a user's is in it)
-
-
-def _hash(script: str) -> str:
-    """How a content security policy names the script that may run (CSP level 3, section 2.3.1)."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
-
-
-@functools.cache
-def _template() -> jinja2.Template:
-    loader = jinja2.FileSystemLoader(_HERE / "assets")
-    environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template("report.html.j2")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from harness import clients, faults, plugins
@@ -28,7 +29,7 @@ def test_every_client_and_every_fault_has_what_the_seam_asks_for() -> None:
         assert callable(module.signature)
     for name in plugins.names(faults):
         module = plugins.load(faults, name, "fault")
-        assert module.Options() is not None
+        assert issubclass(module.Options, msgspec.Struct)
         assert callable(module.fault)
         assert callable(module.signature)
 

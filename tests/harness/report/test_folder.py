@@ -127,7 +127,7 @@ def test_what_is_broken_is_named(out: Path, file: str, content: str, said: str) 
 
 
 def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"holds no results\.json and no compare\.json"):
+    with pytest.raises(InputError, match=r"holds no results\.json, no compare\.json and no grace\.json"):
         folder.write_again(tmp_path)
     with pytest.raises(InputError, match="is no folder"):
         folder.write_again(tmp_path / "nowhere")

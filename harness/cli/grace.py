@@ -1,0 +1,147 @@
+"""``halfopen grace``: what each grace costs and whom it kills, measured, with intervals and a recommendation."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.cli.grace_options import (
+    DEFAULT_GRACES,
+    DEFAULT_MOST,
+    DEFAULT_POLLS,
+    DEFAULT_RUNS,
+    INCIDENT_GRACE,
+    AtOnce,
+    Detectors,
+    ExecutorOption,
+    GraceArgument,
+    Graces,
+    MixFile,
+    MostFalseReaps,
+    PlotOption,
+    Polls,
+    Resume,
+    Runs,
+    Staircase,
+    Traces,
+    durations,
+)
+from harness.cli.options import Out, Seed, seed_or_random
+from harness.cli.sweeping import Sweeping
+from harness.cli.target_options import (
+    Environment,
+    Headers,
+    Port,
+    Send,
+    Server,
+    Sessions,
+    SessionsField,
+    SessionsPointer,
+    Subprotocols,
+    TargetFile,
+    Tls,
+    UrlPath,
+    described,
+)
+from harness.cli.values import positive_share
+from harness.cli.warp import require_kernel
+from harness.grace import mix, plots, rates, recorded, store
+from harness.grace.asked import Asked
+from harness.grace.executors import LOCAL
+from harness.grace.executors import executor as executor_named
+from harness.grace.model import Sweep
+from harness.telling import exactly
+
+
+def grace(
+    graces: Graces = None,
+    polls: Polls = None,
+    detector: Detectors = None,
+    server: Server = None,
+    grace_arg: GraceArgument = None,
+    env: Environment = None,
+    port: Port = None,
+    target: TargetFile = None,
+    path: UrlPath = None,
+    subprotocol: Subprotocols = None,
+    header: Headers = None,
+    send: Send = None,
+    sessions: Sessions = None,
+    sessions_pointer: SessionsPointer = None,
+    sessions_field: SessionsField = None,
+    tls: Tls = None,
+    mix_file: MixFile = None,
+    trace: Traces = None,
+    runs: Runs = DEFAULT_RUNS,
+    staircase: Staircase = True,
+    max_false_reaps: MostFalseReaps = DEFAULT_MOST,  # type: ignore[assignment]
+    out: Out = Path("out"),
+    resume: Resume = False,
+    seed: Seed = None,
+    executor: ExecutorOption = LOCAL,
+    jobs: AtOnce = None,
+    plot: PlotOption = None,
+) -> int:
+    """Measure which grace to take: for each, how soon the dead are noticed and how many of the living are killed.
+
+    Runs on the virtual clock, and needs its guest kernel. Exits 0 if it was measured, whatever it says; 1 if a real
+    run disagrees with its replay; 3 if nothing is proved. Interrupted, it shows what it has, and can be resumed.
+    """
+    rates.require_scipy()
+    if plot is not None:
+        plots.check(plot)
+    spec = described(
+        target,
+        header,
+        env,
+        server=server,
+        port=port,
+        path=path,
+        subprotocols=subprotocol,
+        send=send,
+        sessions=sessions,
+        sessions_pointer=sessions_pointer,
+        sessions_field=sessions_field,
+        tls=tls,
+    )
+    is_one_point = not spec.is_pod and grace_arg is None
+    asked = Asked(
+        graces=durations("--graces", graces or (exactly(INCIDENT_GRACE) if is_one_point else DEFAULT_GRACES)),
+        polls=durations("--polls", polls or DEFAULT_POLLS),
+        detectors=tuple(detector or ()),
+        target=spec,
+        grace_argument=grace_arg,
+    )
+    contenders = asked.contenders()
+    drawn_from, links = mix.read(mix_file), [recorded.load(file) for file in trace or []]
+    who = executor_named(executor, jobs)
+    kernel = require_kernel() if executor == LOCAL else None
+    number = seed_or_random(store.seed(out) if resume and seed is None else seed)
+    sweep = Sweep(
+        seed=number,
+        draws=mix.draws(drawn_from, number, runs, staircase, links),
+        contenders=contenders,
+        target=spec,
+        grace_argument=grace_arg,
+    )
+    again = [*asked.options(), *_drawing(number, runs, mix_file, trace or [], staircase=staircase)]
+    if float(max_false_reaps) != positive_share(DEFAULT_MOST):
+        again += ["--max-false-reaps", f"{float(max_false_reaps) * 100:g}%"]
+    return Sweeping(
+        sweep=sweep,
+        mix=drawn_from.title,
+        kernel=kernel,
+        most=float(max_false_reaps),
+        out=out,
+        plot=plot,
+        again=shlex.join(["halfopen", "grace", *again]),
+    ).carry_out(who, resume=resume)
+
+
+def _drawing(seed: int, runs: int, mix_file: Path | None, traces: Sequence[Path], *, staircase: bool) -> list[str]:
+    """The options that draw the same sessions again."""
+    words = ["--runs", str(runs), "--seed", str(seed)]
+    words += [] if mix_file is None else ["--mix", str(mix_file)]
+    words += [word for trace in traces for word in ("--trace", str(trace))]
+    return words if staircase else [*words, "--no-staircase"]

@@ -1,0 +1,165 @@
+"""Carries out a sweep: shows it while it tightens, keeps what is done, and says what it comes to, stopped or not."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import shlex
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from harness import __version__, results
+from harness.cli.console import console as make_console
+from harness.grace import files, live, notable, plan, store, tables
+from harness.grace.confirming import disagreements
+from harness.grace.estimates import Estimates, estimate
+from harness.grace.executors import Executor
+from harness.grace.model import Batch, Batched, Sweep, Tried
+from harness.report import folder
+from netns.errors import GuestLostError
+from netns.guest.cache import GuestKernel
+from netns.units import show_duration
+
+
+@dataclass(frozen=True, slots=True)
+class Sweeping:
+    """A sweep, and what is made of it."""
+
+    sweep: Sweep
+    mix: str
+    """What the mix calls itself."""
+    kernel: GuestKernel | None
+    """The one of this machine's guests; None where others run them."""
+    most: float
+    """The false-reap rate that a grace must be below to be recommended."""
+    out: Path
+    plot: Path | None
+    again: str
+    """The command that gives the same."""
+
+    def carry_out(self, executor: Executor, *, resume: bool) -> int:
+        """Try what is not done yet and give the exit code; raises InputError, GuestLostError."""
+        console = make_console()
+        started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        with store.opened(self.out, self.sweep, resume=resume) as kept:
+            results.check_folder(self.out)
+            # A sweep keeps no timelines: there would be thousands.
+            with contextlib.suppress(OSError):
+                (self.out / results.TIMELINES).rmdir()
+            before = set(kept.done)
+            todo = [batch for batch in plan.batches(self.sweep) if batch.number not in before]
+            console.print("\n".join(self._header(len(before))), soft_wrap=True)
+            begun = time.monotonic()
+            is_whole = self._try(executor, todo, kept, console)
+            wall = time.monotonic() - begun
+            code = self._conclude(console, kept.done, started, wall)
+            if kept.done:
+                self._tell(console, {n: batched for n, batched in kept.done.items() if n not in before}, wall)
+        if is_whole:
+            return code
+        console.print(f"interrupted; go on with: {escape(self._go_on)}", soft_wrap=True)
+        return results.EXIT_INTERRUPTED
+
+    @property
+    def _go_on(self) -> str:
+        return f"{self.again} --out {shlex.quote(str(self.out))} --resume"
+
+    def _try(self, executor: Executor, todo: list[Batch], kept: store.Store, console: Console) -> bool:
+        """Have the batches done and kept; whether nobody interrupted it."""
+        with live.progress(console, self.sweep, self.most, _in_order(kept.done)) as show:
+
+            def on_batched(batched: Batched) -> None:
+                kept.append(batched)
+                show(batched.tried)
+
+            try:
+                executor.run(todo, on_batched)
+            except KeyboardInterrupt:
+                return False
+            except GuestLostError as error:
+                raise GuestLostError(f"{error}; what is done is kept, go on with: {self._go_on}") from None
+        return True
+
+    def _header(self, done: int) -> list[str]:
+        """What is compared with what, on what, and how much of it."""
+        sweep = self.sweep
+        graces, polls = (
+            ", ".join(map(show_duration, sorted({getattr(one, name) for one in sweep.contenders})))
+            for name in ("grace", "poll")
+        )
+        who = sweep.target.name
+        if sweep.target.is_pod:
+            names = list(dict.fromkeys(one.detector or "" for one in sweep.contenders))
+            who = f"pod, detector{'s' * (len(names) > 1)} {', '.join(names)}"
+        kernel = f", Linux {self.kernel.version}" if self.kernel else ""
+        first = f"halfopen {__version__}: {who}, grace {graces}, poll {polls}; virtual clock{kernel}; seed {sweep.seed}"
+        lines = [escape(first), escape(self._draws())]
+        if not sweep.target.is_pod and sweep.grace_argument is None:
+            lines.append("one point, not a curve: nothing tells the server its grace (--grace-arg)")
+        return lines if not done else [*lines, f"resumed: {done} of {len(plan.batches(sweep))} batches are done"]
+
+    def _draws(self) -> str:
+        parts = [draw.part for draw in self.sweep.draws]
+        told = f"{parts.count('mix'):,} live and {parts.count('dead'):,} dead sessions of the mix {self.mix!r}"
+        return told + (f", {parts.count('staircase'):,} outages of every length" if "staircase" in parts else "")
+
+    def _conclude(self, console: Console, done: dict[int, Batched], started: str, wall: float) -> int:
+        """Print and write what is known; gives the exit code."""
+        if not done:
+            console.print("nothing is known: no batch was done")
+            return results.EXIT_INCONCLUSIVE
+        tried = _in_order(done)
+        found = estimate(self.sweep, tried)
+        first = done[min(done)]
+        how = files.Conditions(started, wall, first.kernel, first.congestion_control, self.mix)
+        table = files.as_table(self.sweep, found, how, self.most)
+        files.write(self.out, table)
+        notable.write(self.out, shown := notable.notable(self.sweep, tried))
+        tables.show(console, found, self.most)
+        # Last, for what was measured to be told whatever goes wrong in drawing.
+        folder.write_sweep(self.out, table)
+        self._plot(console, table)
+        if shown:
+            where = self.out / notable.FOLDER
+            told = (
+                f"{len(shown)} to look into (killed, missed, unproved): halfopen run {where}/NAME.toml --clock virtual"
+            )
+            console.print(f"\n{escape(told)}", soft_wrap=True)
+        return _exit_code(found, tried)
+
+    def _tell(self, console: Console, made: dict[int, Batched], wall: float) -> None:
+        """How much was made now, in how long, where it is, and how to make it again."""
+        places = f"results: {self.out / files.JSON}, {self.out / files.CSV}, report: {self.out / results.REPORT}"
+        console.print(f"\n{_summary(_in_order(made), wall)}; {escape(places)}", soft_wrap=True)
+        console.print(f"again:   {escape(self.again)}", soft_wrap=True)
+
+    def _plot(self, console: Console, table: dict[str, object]) -> None:
+        if self.plot is not None:
+            from harness.grace import plots  # noqa: PLC0415 (needs an extra)
+
+            for file in plots.write(self.plot, table):
+                console.print(f"plot: {escape(str(file))}", soft_wrap=True)
+
+
+def _in_order(done: dict[int, Batched]) -> list[Tried]:
+    """What was tried, in the order of the plan, in whatever order it was done."""
+    return [one for number in sorted(done) for one in done[number].tried]
+
+
+def _summary(tried: Iterable[Tried], wall: float) -> str:
+    """How many sessions in how long, and how long they would have taken."""
+    lasted = {(one.draw, one.really and one.contender): one.duration for one in tried}
+    lab = sum(lasted.values())
+    per_run = f", {show_duration(round(lab / len(lasted)))} of lab time each" if lasted else ""
+    return f"{len(lasted):,} runs in {show_duration(round(wall, 1))}{per_run}"
+
+
+def _exit_code(found: Estimates, tried: list[Tried]) -> int:
+    if disagreements(found.confirmations):
+        return results.EXIT_FAILED
+    return results.EXIT_PASSED if any(one.came != "unproved" for one in tried) else results.EXIT_INCONCLUSIVE

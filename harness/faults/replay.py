@@ -1,0 +1,132 @@
+"""The link does what a recorded one did: a trace of rates, delays and losses is played from its start.
+
+What the link then does stands in place of what it did before; see harness.link_trace for how it is written. No packet
+under way is lost by a change, but where a delay falls those sent later overtake those sent before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, Self
+
+import msgspec
+
+from harness import link_trace
+from harness.errors import InputError, suggest
+from harness.evidence import Proof
+from harness.faults._scene import Scene
+from harness.link_proof import spoils
+from harness.link_spec import LinkSpec
+from harness.link_trace import Trace
+from harness.timeline import Timeline
+
+#: Where it strikes (harness.telling.struck).
+STRIKES = "link"
+
+#: A change that comes later than this was not made when it was due, seconds.
+_LATE = 1.0
+
+
+class Options(msgspec.Struct, frozen=True):
+    """What is replayed."""
+
+    trace: Trace
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any], where: str) -> Self:
+        """Read a step's keys; raises InputError."""
+        for key in table:
+            if key != "trace":
+                raise InputError(f"{where}: unknown key {key!r}; {suggest(key, ['trace'])}")
+        text = table.get("trace")
+        if not isinstance(text, str):
+            got = "key 'trace' is missing" if text is None else f"key 'trace' takes text in quotes, got {text!r}"
+            raise InputError(f"{where}: {got}")
+        return cls(link_trace.parse(text, f"{where}: trace"))
+
+    @property
+    def netem_fields(self) -> list[str]:
+        """The names of what it asks of the link at any time, which only sch_netem can carry out."""
+        return list(dict.fromkeys(name for moment in self.trace.moments for name in moment.link.netem_fields))
+
+
+@contextlib.contextmanager
+def fault(scene: Scene, options: Options) -> Iterator[None]:
+    """Have the link do what the trace says when it says so; at the end what it did before."""
+    link, client = scene.link, scene.client_host
+    with contextlib.ExitStack() as undo:
+        for toward in (client, link.other(client)):
+            undo.callback(link.impair, toward, link.asked(toward))
+        player = _Player(scene, options.trace)
+        undo.callback(player.stop)
+        player.start()
+        yield
+
+
+class _Player:
+    """Changes the link when the time has come, in a thread of its own."""
+
+    def __init__(self, scene: Scene, trace: Trace) -> None:
+        self._scene = scene
+        # Seeds are drawn beforehand, for them not to depend on what else is drawn meanwhile.
+        self._due = [(moment.at, self._seeded(moment.link)) for moment in trace.moments]
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._play, name="replay", daemon=True)
+
+    def start(self) -> None:
+        """Make the first change, and the others when they are due."""
+        self._begun = time.monotonic()
+        self._change(0)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Change nothing any more, once this has returned."""
+        self._stopped.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _seeded(self, spec: LinkSpec) -> LinkSpec:
+        return LinkSpec(self._scene.seeded(spec.to_client), self._scene.seeded(spec.to_server))
+
+    def _play(self) -> None:
+        for number, (at, _) in enumerate(self._due[1:], 1):
+            if self._stopped.wait(max(0.0, self._begun + at - time.monotonic())):
+                return
+            try:
+                self._change(number)
+            except OSError as error:
+                self._scene.note("replay_failed", what=str(error))
+                return
+
+    def _change(self, number: int) -> None:
+        link, client = self._scene.link, self._scene.client_host
+        router = link.other(client)
+        at, spec = self._due[number]
+        link.impair(client, spec.to_client)
+        link.impair(router, spec.to_server)
+        # Read back, since what was asked for proves nothing.
+        self._scene.note(
+            "replayed",
+            number=number,
+            next_in=self._due[number + 1][0] - at if number + 1 < len(self._due) else None,
+            to_client=str(link.does(client).impairment),
+            to_server=str(link.does(router).impairment),
+            differences=[*link.differences(client), *link.differences(router)],
+        )
+
+
+def signature(seen: Timeline) -> Proof:
+    """The kernel, asked after each change, said what the link does from then on, and no change was late."""
+    told = list(seen.of("fault", "replayed"))
+    if not told:
+        return Proof(False, "a recorded link was to be replayed, but the kernel never said so")
+    unlike = [text for one in told for text in one.data["differences"] if spoils(text)]
+    if unlike:
+        return Proof(False, f"a recorded link was to be replayed, but it was not as asked: {unlike[0]}")
+    last, end = told[-1], seen.samples[-1].t if seen.samples else told[-1].t
+    if last.data["next_in"] is not None and end - last.t > last.data["next_in"] + _LATE:
+        return Proof(False, f"a recorded link was to be replayed, but its change at {last.t:.1f}s was the last")
+    return Proof(True, f"recorded link replayed, {len(told)} change{'' if len(told) == 1 else 's'}")

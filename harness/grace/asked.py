@@ -1,0 +1,85 @@
+"""What a user asks ``halfopen grace`` for, as the sweep that it comes to. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness import plugins
+from harness.calls import DEFAULT_DETECTOR
+from harness.errors import InputError
+from harness.grace.model import Contender
+from harness.pod import detectors as catalogue
+from harness.target_spec import TargetSpec
+from harness.telling import exactly
+
+#: What is filled in where a server is told its grace, in seconds and in milliseconds.
+PLACES = ("{grace}", "{grace_ms}")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is compared: durations in seconds, each tuple in rising order."""
+
+    graces: tuple[float, ...]
+    polls: tuple[float, ...]
+    detectors: tuple[str, ...] = ()
+    """The pod's; none: the usual one."""
+    target: TargetSpec = dataclasses.field(default_factory=TargetSpec)
+    grace_argument: str | None = None
+
+    def contenders(self) -> tuple[Contender, ...]:
+        """Each detector, or the server, with each poll and grace; raises InputError for what cannot be meant."""
+        self._check_target()
+        names: Sequence[str | None] = self._detectors() if self.target.is_pod else [None]
+        return tuple(Contender(grace, poll, name) for name in names for poll in self.polls for grace in self.graces)
+
+    def options(self) -> list[str]:
+        """The command-line options that ask for it again."""
+        words = ["--graces", ",".join(map(exactly, self.graces)), "--polls", ",".join(map(exactly, self.polls))]
+        words += [word for name in self.detectors for word in ("--detector", name)]
+        words += self.target.arguments()
+        return words if self.grace_argument is None else [*words, "--grace-arg", self.grace_argument]
+
+    def _detectors(self) -> list[str]:
+        chosen = list(dict.fromkeys(self.detectors)) or [DEFAULT_DETECTOR]
+        for name in chosen:
+            plugins.load(catalogue, name, "detector", ("create",))
+            if name == "none":
+                raise InputError("--detector 'none' reaps nobody, whatever the grace; leave it out")
+        return chosen
+
+    def _check_target(self) -> None:
+        if self.target.image is not None:
+            raise InputError(
+                "a sweep runs on the virtual clock, and from there no container engine is in reach: "
+                "start the server itself with --server"
+            )
+        if self.target.is_pod:
+            if self.grace_argument is not None:
+                raise InputError(
+                    f"--grace-arg {self.grace_argument!r} goes with --server; the pod is told its grace anyway"
+                )
+            return
+        if self.detectors:
+            raise InputError(
+                f"--detector {self.detectors[0]!r} is the pod's; it has no effect on --server, so leave one out"
+            )
+        self._check_knob()
+
+    def _check_knob(self) -> None:
+        """Refuse what would compare a server with itself under several names; raises InputError."""
+        if self.grace_argument is not None:
+            if not any(place in self.grace_argument for place in PLACES):
+                raise InputError(
+                    f"--grace-arg {self.grace_argument!r} has no {{grace}} in it, nor {{grace_ms}}: write it as "
+                    "'--ws-ping-timeout {grace}'"
+                )
+        elif len(self.graces) > 1:
+            raise InputError(
+                f"--graces: {len(self.graces)} of them, and nothing tells the --server its grace: add "
+                "--grace-arg '--its-option {grace}', or give the one that it has"
+            )
+        if len(self.polls) > 1:
+            raise InputError("--polls are the pod's; a --server has its own, so give one: what it is judged by")

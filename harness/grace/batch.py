@@ -1,0 +1,184 @@
+"""Carries out one batch in a guest of its own: ``python -m harness.grace.batch``, JSON on stdin and on stdout.
+
+The same wherever it is run: on this machine or on another that has halfopen and a guest kernel. Whoever starts it may
+give its own process id as an argument; then the batch ends with it, however that ends.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from harness import calls, guests
+from harness.calls import Call
+from harness.errors import InputError
+from harness.grace.model import Batch, Batched, Tried
+from harness.grace.outcomes import outcomes, watched
+from harness.guest_part import Hello
+from harness.guests import Guests
+from harness.recorder import STEADY, Rhythm
+from harness.results import EXIT_INTERRUPTED
+from harness.run_view import RunView
+from harness.runner import Done
+from harness.target_spec import TargetSpec
+from netns import _libc
+from netns.errors import GuestLostError, LabError
+from netns.guest import booting, cache
+from netns.guest.cache import GuestKernel
+
+#: Where nobody reaps, what the kernel says of the past (tcpi_last_ack_recv) makes up for rarer looks.
+RECORDED = Rhythm(interval=0.1, watchful=False)
+_NONE = "none"
+
+
+class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is said of a batch: one of these."""
+
+    batched: Batched | None = None
+    refused: str | None = None
+    """Why it cannot be done, in words for the user."""
+    lost: str | None = None
+    """What became of its guest."""
+
+
+class Order(msgspec.Struct, frozen=True):
+    """A batch to be done, and where."""
+
+    batch: Batch
+    processor: int | None = None
+    """The number of the processor for its guest, counted round; None: any."""
+
+
+def carry_out(batch: Batch, place: Path, kernel: GuestKernel, processor: int) -> Batched:
+    """Run a batch's draws in one guest with its files in ``place`` (netns.guest.booting.in_private).
+
+    Raises InputError for what cannot be run as asked, GuestLostError.
+    """
+    begun = time.monotonic()
+    folder = place / "draws"
+    folder.mkdir()
+    call = _call(batch, [_written(folder, draw.name, draw.scenario) for draw in batch.draws])
+    todo = calls.jobs(call)
+    draws = {draw.name: draw for draw in batch.draws}
+    greetings: list[Hello] = []
+    tried: dict[int, list[Tried]] = {}
+
+    def on_done(done: Done) -> None:
+        draw = draws[done.job.scenario.name]
+        tried[draw.number] = outcomes(batch, watched(draw, done.verdict, done.timeline))
+
+    # One after the other in one guest, for what one draw does to its kernel to be the same each time.
+    where = Guests(kernel, virtual=True, count=1, at_once=1, writable=[folder], first_processor=processor)
+    guests.run_all(call, todo, [RunView(job.label) for job in todo], where, place, greetings.append, on_done)
+    return Batched(
+        number=batch.number,
+        tried=[one for draw in batch.draws for one in tried.get(draw.number) or _left_out(batch, draw.number, call)],
+        wall=time.monotonic() - begun,
+        kernel=greetings[0].kernel,
+        congestion_control=greetings[0].congestion_control or "",
+    )
+
+
+def _written(folder: Path, name: str, text: str) -> str:
+    path = folder / f"{name}.toml"
+    path.write_text(text)
+    return str(path)
+
+
+def _call(batch: Batch, names: list[str]) -> Call:
+    """What ``halfopen run`` would be asked for."""
+    whose = [batch.contenders[n] for n in (batch.replayed if batch.acting is None else [batch.acting])]
+    detector = _NONE if batch.acting is None else whose[0].detector
+    return Call(
+        seed=batch.seed,
+        # Of those that are replayed the longest: what a scenario writes in them is then long enough for each.
+        grace=max(one.grace for one in whose),
+        poll=max(one.poll for one in whose),
+        names=names,
+        target=_target(batch),
+        detectors=[detector] if detector is not None else [],
+        rhythm=RECORDED if batch.acting is None else STEADY,
+    )
+
+
+def _target(batch: Batch) -> TargetSpec:
+    """The server under test, told its grace and poll where it takes them."""
+    spec = batch.target
+    if batch.acting is None or batch.grace_argument is None or spec.server is None:
+        return spec
+    contender, words = batch.contenders[batch.acting], batch.grace_argument
+    told = {"{grace}": contender.grace, "{grace_ms}": contender.grace * 1000, "{poll}": contender.poll}
+    for place, number in told.items():
+        words = words.replace(place, f"{number:.6f}".rstrip("0").rstrip("."))
+    return msgspec.structs.replace(spec, server=f"{spec.server} {words}")
+
+
+def _left_out(batch: Batch, number: int, call: Call) -> list[Tried]:
+    """What is said of a draw that cannot be run with this server or here."""
+    why = "; ".join(calls.left_out(call))
+    contenders = batch.replayed if batch.acting is None else (batch.acting,)
+    return [
+        Tried(
+            draw=number,
+            contender=contender,
+            really=batch.acting is not None,
+            came="unproved",
+            why=why,
+            fault_at=None,
+            onset=None,
+            reaped_at=None,
+            longest_stall=0.0,
+            duration=0.0,
+        )
+        for contender in contenders
+    ]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do the batch that stdin holds and say on stdout what came of it; 0, or 130 if interrupted."""
+    if arguments:
+        _end_with(int(arguments[0]))
+    order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
+    kernel = cache.best(virtual=True)
+    if kernel is None:
+        return _say(
+            Answer(refused="a sweep needs a guest kernel, and there is none; build it once with: halfopen kernel build")
+        )
+    processor = os.getpid() if order.processor is None else order.processor
+    try:
+        return booting.in_private(lambda place: _say(_answered(order.batch, place, kernel, processor)))
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except LabError as error:
+        return _say(Answer(refused=str(error)))
+
+
+def _answered(batch: Batch, place: Path, kernel: GuestKernel, processor: int) -> Answer:
+    try:
+        return Answer(batched=carry_out(batch, place, kernel, processor))
+    except GuestLostError as error:
+        return Answer(lost=str(error))
+    except (InputError, LabError) as error:
+        return Answer(refused=str(error))
+
+
+def _say(answer: Answer) -> int:
+    sys.stdout.buffer.write(msgspec.json.encode(answer) + b"\n")
+    sys.stdout.buffer.flush()
+    return 0
+
+
+def _end_with(parent: int) -> None:
+    _libc.die_with_parent(signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit(EXIT_INTERRUPTED)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,130 @@
+"""A condition: a scenario with places for numbers, and what these are drawn from. Pure."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+
+from harness import scenario, schema
+from harness.errors import InputError, suggest
+from harness.expressions import Expression
+from harness.grace.quantities import Quantity, Spread
+from harness.scenario import Scenario
+from netns.errors import UnitError
+from netns.units import Share
+
+Kind = Literal["alive", "dead"]
+
+#: What a session of each kind is to come to.
+_ENDS = {"alive": "kept", "dead": "reaped"}
+#: A place in a template: a parameter's name, or arithmetic with one. An inline table of TOML has a sign of equality.
+_PLACE = re.compile(r"\{([a-z][a-z0-9_]*(?:\s*[-+*/]\s*[a-z0-9_.]+)*)\}")
+_NAME_OF_CONDITION = re.compile(r"[a-z][a-z0-9-]*")
+_NAME_OF_PARAMETER = re.compile(r"[a-z][a-z0-9_]*")
+_LETTERS = "small letters and digits, beginning with a letter, with"
+#: What stands for something else in a scenario's durations.
+_TAKEN = frozenset({"grace", "poll"})
+
+
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    weight: Share
+    source: str
+    scenario: str
+    draw: dict[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What may be the matter with a client or its link."""
+
+    name: str
+    weight: float
+    """Share of the sessions of its kind."""
+    source: str
+    """Where the weight is from."""
+    template: str
+    parameters: Mapping[str, Spread]
+
+    def drawn(self, rng: random.Random) -> dict[str, Quantity]:
+        """A value of each parameter: one random number each, in the file's order."""
+        return {name: spread.at(rng.random()) for name, spread in self.parameters.items()}
+
+    def typical(self) -> dict[str, Quantity]:
+        """The medians."""
+        return {name: spread.at(0.5) for name, spread in self.parameters.items()}
+
+
+def read(name: str, table: object, kind: Kind, where: str) -> Condition:
+    """A condition from its table of a mix; raises InputError. ``where`` is what errors call it."""
+    _check_name(name, _NAME_OF_CONDITION, f"a condition: {_LETTERS} dashes", where)
+    found = schema.convert(table, _Table, where)
+    if not found.source.strip():
+        raise InputError(f"{where}: key 'source' is empty; say where the weight is from, or that it is a guess")
+    spreads = {}
+    for key, value in found.draw.items():
+        _check_name(key, _NAME_OF_PARAMETER, f"a parameter: {_LETTERS} underscores", where)
+        if key in _TAKEN:
+            raise InputError(f"{where}: a parameter cannot be called {key!r}: durations are written in it")
+        spreads[key] = schema.convert(value, Spread, f"{where}.draw.{key}")
+    condition = Condition(name, found.weight, found.source, found.scenario, spreads)
+    _check(condition, kind, where)
+    return condition
+
+
+def _check_name(name: str, pattern: re.Pattern[str], rule: str, where: str) -> None:
+    if not pattern.fullmatch(name):
+        raise InputError(f"{where}: {name!r} is no name for {rule}")
+
+
+def _check(condition: Condition, kind: Kind, where: str) -> None:
+    """Whether its scenario is one, as far as medians tell."""
+    text = fill(condition.template, condition.typical(), f"{where}.scenario")
+    found = parsed(text, condition.name, f"{where}.scenario")
+    if found.truth != kind:
+        raise InputError(f"{where}.scenario: key 'truth' is {found.truth!r}, but it stands under [{kind}]")
+    if found.expect.session != _ENDS[kind]:
+        raise InputError(
+            f"{where}.scenario: key 'expect.session' is {found.expect.session!r}; under [{kind}] it is {_ENDS[kind]!r}"
+        )
+    unused = sorted(set(condition.parameters) - _used(condition.template))
+    if unused:
+        raise InputError(f"{where}.draw: nothing in the scenario uses {unused[0]!r}; write it as {{{unused[0]}}}")
+
+
+def parsed(text: str, name: str, where: str) -> Scenario:
+    """The scenario that a filled template is; raises InputError."""
+    return scenario.parse(text, name=name, suite="grace", where=where)
+
+
+def fill(template: str, given: Mapping[str, Quantity], where: str) -> str:
+    """The template with its places filled; raises InputError for a place that no parameter fills."""
+
+    def filled(match: re.Match[str]) -> str:
+        names = re.findall(r"\b[a-z_]\w*", match[1])
+        for name in names:
+            if name not in given:
+                raise InputError(f"{where}: nothing is drawn for {name!r} of {match[0]}; {suggest(name, given)}")
+        if match[1] in given:
+            return str(given[match[1]])
+        return _worked_out(match[1], given, where)
+
+    return _PLACE.sub(filled, template)
+
+
+def _worked_out(arithmetic: str, given: Mapping[str, Quantity], where: str) -> str:
+    """What comes of durations and numbers: ``rtt / 2``."""
+    source = re.sub(r"\b[a-z_]\w*", lambda match: str(given[match[0]]), arithmetic)
+    try:
+        seconds = Expression(source).seconds(grace=0.0, poll=0.0)
+    except UnitError as error:
+        raise InputError(f"{where}: {{{arithmetic}}}: {error}") from None
+    return f"{seconds:.6f}".rstrip("0").rstrip(".") + "s"
+
+
+def _used(template: str) -> set[str]:
+    return {name for match in _PLACE.finditer(template) for name in re.findall(r"\b[a-z_]\w*", match[1])}

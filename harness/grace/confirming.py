@@ -1,0 +1,70 @@
+"""Whether detectors that really acted did what the replay of their sessions foretold. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from harness.grace.model import Sweep, Tried
+from harness.recorder import INTERVAL
+from netns.units import show_duration
+
+#: A reap is seen so much after it at most, seconds: a sample, and a look at how it ended.
+AGREES_WITHIN = INTERVAL + 0.012
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """One session in which a detector acted, and what its replay said; moments in seconds since its beginning."""
+
+    draw: str
+    contender: str
+    reaped_at: float | None
+    foretold_at: float | None
+
+    @property
+    def apart(self) -> float | None:
+        """By how many seconds the two reaps differ; None unless there are both."""
+        if self.reaped_at is None or self.foretold_at is None:
+            return None
+        return abs(self.reaped_at - self.foretold_at)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether both or neither reaped, and at the same moment."""
+        if self.apart is None:
+            return self.reaped_at is None and self.foretold_at is None
+        return self.apart <= AGREES_WITHIN
+
+    def __str__(self) -> str:
+        """Where they do not agree, in words."""
+        return f"{self.draw}, {self.contender}: {_at(self.reaped_at)}, but its replay says {_at(self.foretold_at)}"
+
+
+def confirmations(sweep: Sweep, tried: Iterable[Tried]) -> tuple[Confirmation, ...]:
+    """All real runs that were replayed, too, in the order of draws; what is unproved confirms nothing."""
+    names = {draw.number: draw.name for draw in sweep.draws}
+    its = [one for one in tried if one.really and one.foretold and one.came != "unproved"]
+    return tuple(
+        Confirmation(names[one.draw], sweep.contenders[one.contender].label, one.reaped_at, one.foretold_at)
+        for one in sorted(its, key=lambda one: (one.draw, one.contender))
+    )
+
+
+def disagreements(found: Sequence[Confirmation]) -> tuple[Confirmation, ...]:
+    """Those in which the replay is wrong: while there is one, nothing that was replayed can be trusted."""
+    return tuple(one for one in found if not one.agrees)
+
+
+def told(found: Sequence[Confirmation]) -> str:
+    """How many agree, in one line; empty where nothing was to be confirmed."""
+    if not found:
+        return ""
+    agreeing = [one for one in found if one.agrees]
+    reaps = [one.apart for one in agreeing if one.apart is not None]
+    to = f" to {show_duration(round(max(reaps), 3))}" if reaps and max(reaps) >= 0.0005 else ""
+    return f"{len(agreeing)} of {len(found)} real runs agree with their replay{to}"
+
+
+def _at(moment: float | None) -> str:
+    return "not reaped" if moment is None else f"reaped at {moment:.3f}s"

@@ -1,0 +1,210 @@
+"""What sessions that were tried say of each contender: false reaps, latency, what is survived, what the dead cost.
+
+Pure, and the same for the same sessions in whatever order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.grace import outages
+from harness.grace.confirming import Confirmation, confirmations
+from harness.grace.latencies import Latencies
+from harness.grace.model import Came, Contender, Draw, Part, Sweep, Tried
+from harness.grace.outages import Step, Survival
+from harness.grace.rates import Rate
+
+#: How much later or earlier than it was a reap may seem, seconds: between two looks at a stalled socket 8 ms pass, and
+#: the onset is dated to the kernel's tick, 4 ms (docs/results.md, How an end is dated).
+DATED_WITHIN = 0.012
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """The live sessions of one condition."""
+
+    name: str
+    false_reaps: Rate
+    closed: int
+    unproved: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """For how long a dead client holds its seat, seconds: from its fault to the reap."""
+
+    seconds: float
+    at_least: bool
+    """Whether some were still held when nobody looked any more: the kernel would have given those up much later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """The dead clients of one kind."""
+
+    name: str
+    missed: Rate
+    closed: int
+    unproved: int
+    from_onset: Latencies
+    cost: Cost | None
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One contender: a point of the curve."""
+
+    contender: Contender
+    false_reaps: Rate
+    """Of the live sessions that were drawn by the mix. What is unproved, or ended by itself, is none of the trials."""
+    causes: tuple[Cause, ...]
+    missed: Rate
+    """Of the dead clients those that were never reaped."""
+    deaths: tuple[Death, ...]
+    from_onset: Latencies
+    """From the onset of the stall to the reap; deaths that no stall announced have none."""
+    from_fault: Latencies
+    outside: int
+    """How many of from_onset are out of grace .. grace + poll: sooner than that after the client was last heard of,
+    or later after the onset."""
+    cost: Cost | None
+    """The mean over dead clients, whose kinds the mix has weighted; None where none was tried."""
+    steps: tuple[Step, ...]
+    survivals: tuple[Survival, ...]
+
+    @property
+    def survived(self) -> Survival | None:
+        """Which outages are survived over all round trips; None without a staircase."""
+        return self.survivals[-1] if self.survivals else None
+
+    @property
+    def unproved(self) -> int:
+        """How many sessions say nothing."""
+        return sum(one.unproved for one in self.causes) + sum(one.unproved for one in self.deaths)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimates:
+    """All that a sweep says, as far as it has come."""
+
+    points: tuple[Point, ...]
+    confirmations: tuple[Confirmation, ...]
+    tried: int
+    """How many draws were tried with at least one contender."""
+    planned: int
+
+
+def estimate(sweep: Sweep, tried: Sequence[Tried]) -> Estimates:
+    """What was found out so far. Raises InputError where scipy is missing, once an interval is asked for."""
+    best = _best(tried)
+    points = tuple(
+        _point(contender, sweep.draws, best.get(number, {})) for number, contender in enumerate(sweep.contenders)
+    )
+    seen = {draw for its in best.values() for draw in its}
+    return Estimates(points, confirmations(sweep, tried), tried=len(seen), planned=len(sweep.draws))
+
+
+def frontiers(points: Iterable[Point]) -> dict[tuple[str | None, float], tuple[Point, ...]]:
+    """The points of each detector and poll, by grace: what is compared with others as one curve."""
+    found: dict[tuple[str | None, float], list[Point]] = {}
+    for point in points:
+        found.setdefault((point.contender.detector, point.contender.poll), []).append(point)
+    return {key: tuple(sorted(its, key=lambda one: one.contender.grace)) for key, its in found.items()}
+
+
+def _best(tried: Iterable[Tried]) -> dict[int, dict[int, Tried]]:
+    """For each contender its draws; where one was replayed and also run really, the real run only confirms it."""
+    found: dict[int, dict[int, Tried]] = {}
+    for one in tried:
+        its = found.setdefault(one.contender, {})
+        known = its.get(one.draw)
+        if known is None or (known.really and not one.really):
+            its[one.draw] = one
+    return found
+
+
+def _point(contender: Contender, draws: Sequence[Draw], tried: Mapping[int, Tried]) -> Point:
+    alive, dead = _by_cause(draws, tried, "mix"), _by_cause(draws, tried, "dead")
+    deaths = tuple(_death(name, its) for name, its in dead.items())
+    everybody = [one for its in dead.values() for one in its]
+    steps = outages.steps(draws, tried)
+    return Point(
+        contender,
+        false_reaps=_share((one for its in alive.values() for one in its), "reaped"),
+        causes=tuple(_cause(name, its) for name, its in alive.items()),
+        missed=_share(everybody, "kept"),
+        deaths=deaths,
+        from_onset=_latencies(everybody, "onset"),
+        from_fault=_latencies(everybody, "fault_at"),
+        outside=sum(_is_outside(one, contender) for one in everybody),
+        cost=_cost(everybody),
+        steps=steps,
+        survivals=outages.survivals(steps),
+    )
+
+
+def _by_cause(draws: Iterable[Draw], tried: Mapping[int, Tried], part: Part) -> dict[str, list[Tried]]:
+    """What came of the draws of a part, by their cause in the order of names; also of causes without any so far."""
+    its = [draw for draw in draws if draw.part == part]
+    found: dict[str, list[Tried]] = {cause: [] for cause in sorted({draw.cause for draw in its})}
+    for draw in its:
+        if draw.number in tried:
+            found[draw.cause].append(tried[draw.number])
+    return found
+
+
+def _share(tried: Iterable[Tried], came: Came) -> Rate:
+    words: list[Came] = [one.came for one in tried if one.came in {"reaped", "kept"}]
+    return Rate(words.count(came), len(words))
+
+
+def _count(tried: Iterable[Tried], came: Came) -> int:
+    return sum(one.came == came for one in tried)
+
+
+def _cause(name: str, tried: Sequence[Tried]) -> Cause:
+    return Cause(name, _share(tried, "reaped"), _count(tried, "closed"), _count(tried, "unproved"))
+
+
+def _death(name: str, tried: Sequence[Tried]) -> Death:
+    return Death(
+        name,
+        _share(tried, "kept"),
+        _count(tried, "closed"),
+        _count(tried, "unproved"),
+        _latencies(tried, "onset"),
+        _cost(tried),
+    )
+
+
+def _held(one: Tried) -> Cost | None:
+    """For how long a dead client held its seat; None where that is not known."""
+    if one.fault_at is None or one.came not in {"reaped", "kept"}:
+        return None
+    until = one.duration if one.reaped_at is None else one.reaped_at
+    return Cost(max(0.0, until - one.fault_at), at_least=one.reaped_at is None)
+
+
+def _cost(dead: Iterable[Tried]) -> Cost | None:
+    """The mean of those of which it is known."""
+    costs = [one for one in map(_held, dead) if one is not None]
+    if not costs:
+        return None
+    return Cost(sum(one.seconds for one in costs) / len(costs), any(one.at_least for one in costs))
+
+
+def _is_outside(one: Tried, contender: Contender) -> bool:
+    """Whether a dead client was reaped before the grace was up since it was last heard of, or a poll late."""
+    if one.reaped_at is None or one.onset is None or one.came != "reaped":
+        return False
+    heard = one.onset if one.heard_at is None else one.heard_at
+    early = one.reaped_at - heard < contender.grace - DATED_WITHIN
+    return early or one.reaped_at - one.onset > contender.grace + contender.poll + DATED_WITHIN
+
+
+def _latencies(dead: Iterable[Tried], since: Literal["onset", "fault_at"]) -> Latencies:
+    """Of those that were reaped, and of which the moment to count from is known."""
+    reaps = ((getattr(one, since), one.reaped_at) for one in dead if one.came == "reaped")
+    return Latencies.of(at - begun for begun, at in reaps if begun is not None and at is not None)

@@ -1,0 +1,47 @@
+"""Batches on this machine: as many at once as there are processors, each in a guest that keeps to one of them."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterable
+
+from harness.grace.batch import Order
+from harness.grace.executors import process
+from harness.grace.model import Batch, Batched
+
+
+class Local:
+    """The processors of this machine."""
+
+    def __init__(self, at_once: int | None = None) -> None:
+        """``at_once``: so many batches at a time; by default as many as there are processors for us."""
+        self._at_once = at_once or len(os.sched_getaffinity(0))
+
+    def run(self, batches: Iterable[Batch], on_batched: Callable[[Batched], None]) -> None:
+        """Do them all; see :class:`harness.grace.executors.Executor`."""
+        over = threading.Event()
+        processors: queue.SimpleQueue[int] = queue.SimpleQueue()
+        # Not all calls begin with the same one.
+        for number in range(os.getpid(), os.getpid() + self._at_once):
+            processors.put(number)
+
+        def do(batch: Batch) -> Batched:
+            processor = processors.get()
+            try:
+                return process.batched(process.run(Order(batch, processor), over.is_set))
+            finally:
+                processors.put(processor)
+
+        pool = concurrent.futures.ThreadPoolExecutor(self._at_once, thread_name_prefix="batch")
+        futures = [pool.submit(do, batch) for batch in batches]
+        try:
+            for future in concurrent.futures.as_completed(futures):
+                on_batched(future.result())
+        except BaseException:
+            over.set()
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)

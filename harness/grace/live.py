@@ -1,0 +1,132 @@
+"""What is known of a curve while sessions still run: its table, whose intervals tighten; lines where no terminal is."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
+
+from harness.grace import tables
+from harness.grace.confirming import told
+from harness.grace.estimates import Estimates, estimate, frontiers
+from harness.grace.model import Sweep, Tried
+from harness.grace.recommending import MOST_FALSE_REAPS, recommend
+
+_REFRESH_PER_SECOND = 4
+#: In so many lines it is told where there is no terminal.
+_LINES = 10
+
+OnTried = Callable[[Sequence[Tried]], None]
+
+
+@contextlib.contextmanager
+def progress(
+    console: Console, sweep: Sweep, most: float = MOST_FALSE_REAPS, before: Sequence[Tried] = ()
+) -> Iterator[OnTried]:
+    """Show the curve until the context is left; what it gives is to be called with what came of each batch.
+
+    ``before``: what is known already, of a sweep that is resumed. May be called from any thread.
+    """
+    curve = _Curve(sweep, most, list(before))
+    if not console.is_terminal:
+        yield lambda tried: _told(console, curve, tried)
+        return
+    bar = _bar(console, len(sweep.draws))
+    live = Live(
+        console=console,
+        get_renderable=lambda: Group(bar, *picture(curve.estimates(), most, console)),
+        refresh_per_second=_REFRESH_PER_SECOND,
+        transient=True,
+    )
+
+    def on_tried(tried: Sequence[Tried]) -> None:
+        curve.add(tried)
+        bar.update(bar.task_ids[0], completed=curve.done)
+
+    on_tried(())
+    with live:
+        yield on_tried
+
+
+def picture(found: Estimates, most: float, console: Console) -> Iterator[RenderableType]:
+    """The curve as it stands, in as much as fits the terminal; and what is recommended by now, or what is missing."""
+    curves = frontiers(found.points)
+    rows = sum(len(curve) + 3 for curve in curves.values())
+    if len(curves) == 1 or rows < console.height - 6:
+        for (detector, poll), curve in curves.items():
+            yield Text(tables.title(detector, poll), style="bold")
+            yield tables.curve_table(curve, most, wide=console.width >= tables.WIDE)
+    else:
+        yield from tables.side_by_side(found.points, console.width, most)
+    yield from map(Text.from_markup, tables.conclusion(recommend(found, most)))
+
+
+def line(found: Estimates, most: float) -> str:
+    """The same in one line: how far it is, and what is recommended by now."""
+    recommended = recommend(found, most).point
+    by_now = "nothing recommended yet" if recommended is None else f"recommended by now: {recommended.contender.label}"
+    agree = f"; {told(found.confirmations)}" if found.confirmations else ""
+    return f"{found.tried:,} of {found.planned:,} sessions; {by_now}{agree}"
+
+
+@dataclass
+class _Curve:
+    """What is known so far; reckoned anew only when there is more and somebody looks."""
+
+    sweep: Sweep
+    most: float
+    tried: list[Tried]
+    _seen: set[int] = field(default_factory=set)
+    _estimates: Estimates | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self._seen |= {one.draw for one in self.tried}
+
+    @property
+    def done(self) -> int:
+        """How many sessions were tried."""
+        return len(self._seen)
+
+    def add(self, tried: Sequence[Tried]) -> None:
+        """More is known."""
+        with self._lock:
+            self.tried += tried
+            self._seen |= {one.draw for one in tried}
+            self._estimates = None
+
+    def estimates(self) -> Estimates:
+        """What it comes to."""
+        with self._lock:
+            if self._estimates is None:
+                self._estimates = estimate(self.sweep, self.tried)
+            return self._estimates
+
+
+def _told(console: Console, curve: _Curve, tried: Sequence[Tried]) -> None:
+    """A line for each tenth of the sessions."""
+    step = max(1, len(curve.sweep.draws) // _LINES)
+    before = curve.done // step
+    curve.add(tried)
+    if curve.done // step != before:
+        console.print(escape(line(curve.estimates(), curve.most)), soft_wrap=True)
+
+
+def _bar(console: Console, total: int) -> Progress:
+    bar = Progress(
+        TextColumn("{task.completed:,.0f} of {task.total:,.0f} sessions"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+    )
+    bar.add_task("", total=total)
+    return bar

@@ -1,0 +1,128 @@
+"""A mix: which conditions a server's clients live and die under, how often each, and sessions drawn from it.
+
+The file is described in docs/grace-mix.md; the default is scenarios/_grace/default.toml. Pure but for reading.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+import scenarios
+from harness import schema
+from harness.errors import InputError
+from harness.grace import conditions, recorded
+from harness.grace.conditions import Condition, Kind
+from harness.grace.model import Draw, Part
+from harness.grace.quantities import Quantity
+from harness.grace.recorded import Recorded
+from harness.grace.staircase import staircase as steps_of
+from netns.units import Share
+
+DEFAULT = Path(scenarios.__file__).parent / "_grace" / "default.toml"
+
+#: Weights that differ from the whole by less are the whole: they are written with few digits.
+_ROUNDING = 1e-6
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    title: str
+    alive: dict[str, Any]
+    dead: dict[str, Any]
+    dead_runs: Share
+    recorded_runs: Share = Share(0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """What sessions are drawn from."""
+
+    title: str
+    alive: tuple[Condition, ...]
+    dead: tuple[Condition, ...]
+    dead_runs: float
+    """Share of the runs that are of dead clients; how often clients die is not what is asked."""
+    recorded_runs: float = 0.5
+    """Share of the alive sessions that go over recorded links, if there are any."""
+
+
+def read(path: Path | None = None) -> Mix:
+    """The mix of a file, or the default; raises InputError that names the file, the key and the value."""
+    where = "the default mix" if path is None else str(path)
+    try:
+        table = tomllib.loads((path or DEFAULT).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"no such mix file: {where}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read mix file {where}: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{where}: not TOML: {error}") from None
+    file = schema.convert(table, _File, where)
+    if file.dead_runs >= 1:
+        raise InputError(f"{where}: key 'dead_runs' is 100%, which leaves none for clients that are alive")
+    alive, dead = _conditions(file.alive, "alive", where), _conditions(file.dead, "dead", where)
+    return Mix(file.title, alive, dead, file.dead_runs, file.recorded_runs)
+
+
+def _conditions(tables: Mapping[str, Any], kind: Kind, where: str) -> tuple[Condition, ...]:
+    found = tuple(conditions.read(name, table, kind, f"{where}: {kind}.{name}") for name, table in tables.items())
+    whole = math.fsum(condition.weight for condition in found)
+    if abs(whole - 1) > _ROUNDING:
+        raise InputError(f"{where}: the weights under [{kind}] add up to {whole:.4%}, which must be 100%")
+    return found
+
+
+def draws(mix: Mix, seed: int, runs: int, staircase: bool = True, traces: Sequence[Recorded] = ()) -> tuple[Draw, ...]:
+    """``runs`` sessions drawn from the mix, and after them, if asked for, the staircase's.
+
+    Each has a random sequence of its own: with the same seed the nth is the same however many there are.
+    """
+    drawn = [_draw(mix, seed, number, traces) for number in range(runs)]
+    return (*drawn, *(steps_of(seed, first=runs) if staircase else ()))
+
+
+def _draw(mix: Mix, seed: int, number: int, traces: Sequence[Recorded]) -> Draw:
+    rng = random.Random(f"{seed}/draw/{number}")
+    if _is_dead(number, mix.dead_runs):
+        return _of("dead", _picked(mix.dead, rng), seed, number, rng)
+    # Asked in any case, for the numbers that follow to be the same with and without recordings.
+    if rng.random() < mix.recorded_runs and traces:
+        return recorded.draw(traces[rng.randrange(len(traces))], number, rng)
+    return _of("mix", _picked(mix.alive, rng), seed, number, rng)
+
+
+def _is_dead(number: int, share: float) -> bool:
+    """Whether the nth run is of a dead client, so that among the first n there is always that share of them."""
+    return math.floor((number + 1) * share) > math.floor(number * share)
+
+
+def _picked(among: Sequence[Condition], rng: random.Random) -> Condition:
+    return rng.choices(among, [condition.weight for condition in among])[0]
+
+
+def _of(part: Part, condition: Condition, seed: int, number: int, rng: random.Random) -> Draw:
+    given = condition.drawn(rng)
+    drawn = f"# Drawn by halfopen grace from the condition {condition.name!r}: seed {seed}, draw {number}.\n"
+    text = conditions.fill(condition.template, given, condition.name).strip()
+    return Draw(
+        number=number,
+        part=part,
+        cause=condition.name,
+        name=f"{number:04}-{condition.name}{_told(given)}",
+        scenario=f"{drawn}{text}\n",
+        facts={quantity.fact(name): quantity.value for name, quantity in given.items()},
+    )
+
+
+def _told(given: Mapping[str, Quantity]) -> str:
+    """What a file's name tells of what was drawn: how long an outage, how long the way."""
+    outage, rtt = given.get("outage"), given.get("rtt")
+    told = f"-{outage.value:.1f}s".replace(".0s", "s") if outage else ""
+    return told + (f"-rtt{rtt.value * 1000:.0f}" if rtt else "")

@@ -1,0 +1,76 @@
+"""Divides a sweep into batches, always the same for the same sweep, so that any of them can be done anywhere. Pure."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+
+from harness.grace.model import Batch, Draw, Part, Sweep
+from harness.grace.replay import RULES
+
+#: So many draws share a guest: its boot then costs each of them less than their traffic does.
+SIZE = 20
+#: So many share one when real reaps are compared with replayed ones, where each batch is another contender's.
+CONFIRMING_SIZE = 5
+
+_PARTS: tuple[Part, ...] = ("mix", "dead", "staircase")
+#: Draws, and the number of the contender that acts on them; None: they are recorded, for all that are replayed.
+_Share = tuple[tuple[Draw, ...], int | None]
+
+
+def batches(sweep: Sweep) -> tuple[Batch, ...]:
+    """The batches of a sweep in the order in which they are best done: of each part something early on."""
+    replayed = tuple(n for n in range(len(sweep.contenders)) if is_replayed(sweep, n))
+    kinds = [list(_shares(sweep, part, is_recorded=bool(replayed))) for part in _PARTS]
+    kinds.append(list(_confirming(sweep, replayed)))
+    return tuple(
+        Batch(
+            number=number,
+            seed=sweep.seed,
+            draws=draws,
+            contenders=sweep.contenders,
+            acting=acting,
+            replayed=replayed if acting is None else (),
+            target=sweep.target,
+            grace_argument=sweep.grace_argument,
+        )
+        for number, (draws, acting) in enumerate(_interleaved(kinds))
+    )
+
+
+def is_replayed(sweep: Sweep, number: int) -> bool:
+    """Whether what this contender would have done is read off sessions in which nobody acted."""
+    return sweep.target.is_pod and sweep.contenders[number].detector in RULES
+
+
+def _shares(sweep: Sweep, part: Part, *, is_recorded: bool) -> Iterator[_Share]:
+    """Every draw of a part, for the replayed contenders together and for each other one."""
+    acting = [n for n in range(len(sweep.contenders)) if not is_replayed(sweep, n)]
+    numbers = [None, *acting] if is_recorded else acting
+    for some in _chunks([draw for draw in sweep.draws if draw.part == part], SIZE):
+        yield from ((some, number) for number in numbers)
+
+
+def _confirming(sweep: Sweep, replayed: Sequence[int]) -> Iterator[_Share]:
+    """Some draws again, drawn by the seed, at a replayed contender that acts."""
+    if not replayed:
+        return
+    drawn = random.Random(f"{sweep.seed}/confirm")
+    chosen = drawn.sample(sweep.draws, min(len(sweep.draws), _rounded_up(sweep.confirm * len(sweep.draws))))
+    for some in _chunks(chosen, CONFIRMING_SIZE):
+        yield some, drawn.choice(replayed)
+
+
+def _rounded_up(count: float) -> int:
+    return -int(-count // 1)
+
+
+def _chunks(draws: Sequence[Draw], size: int) -> Iterator[tuple[Draw, ...]]:
+    for first in range(0, len(draws), size):
+        yield tuple(draws[first : first + size])
+
+
+def _interleaved(kinds: Sequence[Sequence[_Share]]) -> list[_Share]:
+    """All of them, each kind spread evenly over the whole, its own order kept."""
+    places = [((n + 0.5) / len(kind), k, n) for k, kind in enumerate(kinds) for n in range(len(kind))]
+    return [kinds[k][n] for _, k, n in sorted(places)]

@@ -1,0 +1,164 @@
+"""Numbers with their units, and the distributions that a mix draws them from. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Literal
+
+import msgspec
+
+from netns import units
+from netns.errors import UnitError
+
+#: Nearer to 0 or 1 a normal distribution has no value that a number could hold.
+_LEAST_CHANCE = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A kind of quantity: how it is read, how written, and what its facts' names end in."""
+
+    read: Callable[[object], float]
+    show: Callable[[float], str]
+    ending: str
+    step: Callable[[float], float]
+    """To whole multiples of what a value like this is rounded."""
+
+
+def _plain(value: float, digits: int) -> str:
+    text = f"{value:.{digits}f}"
+    return text.rstrip("0").rstrip(".") if digits else text
+
+
+def _duration(value: float) -> str:
+    return _plain(value, 3) + "s" if value >= 1 else _plain(value * 1000, 0) + "ms"
+
+
+def _whole_bytes(value: float) -> float:
+    """Kernels count rates in whole bytes a second, and queues for a rate in whole bytes: of whole kB/s and whole ms."""
+    return 8000 if value >= 64000 else 8
+
+
+_KINDS = (
+    _Kind(units.duration, _duration, "_s", lambda _: 0.001),
+    _Kind(units.bit_rate, lambda value: _plain(value, 0) + "bit", "_bit_s", _whole_bytes),
+    _Kind(units.byte_rate, lambda value: _plain(value, 0) + "B/s", "_bytes_s", lambda _: 1),
+    _Kind(units.size, lambda value: _plain(value, 0) + "B", "_bytes", lambda _: 1),
+    _Kind(units.share, lambda value: _plain(value * 100, 3) + "%", "", lambda _: 1e-5),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A number of some kind, as exact as it is written: durations to the millisecond."""
+
+    value: float
+    """Seconds, bits a second, bytes a second, bytes, or a share of one."""
+    kind: _Kind
+
+    def __str__(self) -> str:
+        return self.kind.show(self.value)
+
+    def at(self, value: float) -> Quantity:
+        """Another of the same kind, rounded to what can be written."""
+        step = self.kind.step(value)
+        return Quantity(float(self.kind.read(self.kind.show(round(value / step) * step))), self.kind)
+
+    def fact(self, name: str) -> str:
+        """What the number is called among a draw's facts: ``outage_s``."""
+        return name + self.kind.ending
+
+
+def quantity(text: str) -> Quantity:
+    """Read "5s", "64kbit", "16KiB/s", "128KiB" or "5%"; raises UnitError."""
+    for kind in _KINDS:
+        try:
+            return Quantity(float(kind.read(text)), kind)
+        except UnitError:
+            continue
+    raise UnitError(
+        f"a quantity is a number and its unit: got {text!r}, write such as '5s', '64kbit', '16KiB/s', '128KiB' or '5%'"
+    )
+
+
+_NEEDS = {
+    "uniform": ("from", "to"),
+    "log-uniform": ("from", "to"),
+    "lognormal": ("median", "sigma", "from", "to"),
+    "choice": ("of",),
+}
+
+
+class Spread(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"least": "from", "most": "to"}
+):
+    """A distribution, and where its numbers are from."""
+
+    distribution: Literal["uniform", "log-uniform", "lognormal", "choice"]
+    source: str
+    """A publication with title, venue and year, or plainly that it is a guess."""
+    least: str | None = None
+    most: str | None = None
+    median: str | None = None
+    sigma: float | None = None
+    """Of a lognormal one: the standard deviation of the natural logarithm."""
+    of: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what is no distribution; raises ValueError."""
+        if not self.source.strip():
+            raise ValueError("a source is empty; say where the numbers are from, or that they are a guess")
+        self._check_keys()
+        if self.distribution == "choice":
+            self._check_kinds([quantity(text) for text in self.of])
+            return
+        least, most = self._bounds
+        self._check_kinds([least, most, *([quantity(self.median)] if self.median else [])])
+        if least.value >= most.value:
+            raise ValueError(f"'from' of {self.least!r} is not less than 'to' of {self.most!r}")
+        if self.distribution != "uniform" and least.value <= 0:
+            raise ValueError(f"distribution {self.distribution!r} has no zero: got 'from' {self.least!r}")
+        if self.sigma is not None and not 0 < self.sigma < math.inf:
+            raise ValueError(f"sigma of {self.sigma:g} is out of range: more than 0")
+        if self.median is not None and not least.value <= quantity(self.median).value <= most.value:
+            raise ValueError(f"median of {self.median!r} is not between 'from' {self.least!r} and 'to' {self.most!r}")
+
+    def _check_keys(self) -> None:
+        given = {"from": self.least, "to": self.most, "median": self.median, "sigma": self.sigma, "of": self.of}
+        needed = _NEEDS[self.distribution]
+        for key, value in given.items():
+            if key in needed and (value is None or value == ()):
+                raise ValueError(f"distribution {self.distribution!r} needs a {key!r}")
+            if key not in needed and value is not None and value != ():
+                raise ValueError(f"distribution {self.distribution!r} has no use for {key!r}")
+
+    @staticmethod
+    def _check_kinds(given: list[Quantity]) -> None:
+        if len({one.kind.ending for one in given}) > 1:
+            raise ValueError(f"quantities of different kinds: {', '.join(map(str, given))}")
+
+    @property
+    def _bounds(self) -> tuple[Quantity, Quantity]:
+        assert self.least is not None
+        assert self.most is not None
+        return quantity(self.least), quantity(self.most)
+
+    def at(self, chance: float) -> Quantity:
+        """The value that a share ``chance`` (0 to 1) of all draws do not exceed: one random number, one value."""
+        if self.distribution == "choice":
+            return quantity(self.of[min(int(chance * len(self.of)), len(self.of) - 1)])
+        least, most = self._bounds
+        low, high = least.value, most.value
+        if self.distribution == "uniform":
+            return least.at(low + chance * (high - low))
+        if self.distribution == "log-uniform":
+            return least.at(low * (high / low) ** chance)
+        assert self.median is not None
+        assert self.sigma is not None
+        normal = NormalDist(math.log(quantity(self.median).value), self.sigma)
+        below, upto = normal.cdf(math.log(low)), normal.cdf(math.log(high))
+        within = min(max(below + chance * (upto - below), _LEAST_CHANCE), 1 - _LEAST_CHANCE)
+        return least.at(min(max(math.exp(normal.inv_cdf(within)), low), high))

@@ -1,0 +1,74 @@
+"""How often something happened, and how far that can be trusted: Wilson's interval, of scipy (an extra).
+
+Wilson, Probable inference, the law of succession, and statistical inference, J. Am. Stat. Assoc. 22 (1927).
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+
+from harness.errors import InputError
+
+CONFIDENCE = 0.95
+#: The two-sided 95 % point of the normal distribution, squared.
+_Z_SQUARED = 1.959963984540054**2
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So many times out of so many trials."""
+
+    times: int
+    trials: int
+
+    @property
+    def share(self) -> float | None:
+        """From 0 to 1; None without a trial."""
+        return self.times / self.trials if self.trials else None
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Where the true rate is with 95 % confidence; from 0 to 1 without a trial. Raises InputError without scipy."""
+        return _wilson(self.times, self.trials)
+
+    @property
+    def low(self) -> float:
+        """The interval's lower end."""
+        return self.interval[0]
+
+    @property
+    def high(self) -> float:
+        """The interval's upper end."""
+        return self.interval[1]
+
+
+def require_scipy() -> None:
+    """Raise InputError where scipy is missing, for that to be said before anything is started."""
+    try:
+        import scipy.stats  # noqa: F401, PLC0415 (an extra)
+    except ImportError:
+        raise InputError("intervals need the scipy package; install it with: pip install 'halfopen[grace]'") from None
+
+
+@functools.lru_cache(maxsize=65536)
+def _wilson(times: int, trials: int) -> tuple[float, float]:
+    if not trials:
+        return 0.0, 1.0
+    require_scipy()
+    from scipy.stats import binomtest  # noqa: PLC0415 (an extra, and half a second to import)
+
+    found = binomtest(times, trials).proportion_ci(confidence_level=CONFIDENCE, method="wilson")
+    return float(found.low), float(found.high)
+
+
+def trials_needed(times: int, most: float) -> int:
+    """How many trials there must be in all for the interval to end below ``most``, if it happens no more often.
+
+    Wilson's bound is where (times/n - p)^2 = z^2 p (1 - p) / n; here p is given and n is sought. Of none in n the bound
+    is z^2 / (n + z^2): 3,838 trials for 0.1 %.
+    """
+    spread = 2 * times * most + _Z_SQUARED * most * (1 - most)
+    exactly = (spread + math.sqrt(spread**2 - 4 * (most * times) ** 2)) / (2 * most**2)
+    return math.floor(exactly) + 1

@@ -1,0 +1,149 @@
+"""Which grace, and why: the smallest of which it is shown that it reaps too few live sessions to matter. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.grace.confirming import disagreements
+from harness.grace.estimates import Cost, Estimates, Point, frontiers
+from harness.grace.rates import Rate, trials_needed
+from netns.units import show_duration
+
+#: What is allowed if nothing is said: one live session in a thousand of the mix.
+MOST_FALSE_REAPS = 0.001
+#: The incident's grace, seconds, with which others are compared.
+INCIDENTS = 30.0
+_MILLION = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """One contender, or none and what it would take."""
+
+    point: Point | None
+    why: str
+    """One or two sentences."""
+    more_runs: int | None = None
+    """Without one: how many more live sessions would do, if none of them were reaped; None where more are no help."""
+
+
+def recommend(found: Estimates, most: float = MOST_FALSE_REAPS) -> Recommendation:
+    """The smallest grace whose upper bound on false reaps is below ``most``; of several detectors the best one's."""
+    if wrong := disagreements(found.confirmations):
+        runs = "a real run disagrees" if len(wrong) == 1 else f"{len(wrong)} real runs disagree"
+        return Recommendation(
+            None, f"{runs} with what its replay foretold: nothing is recommended of what was replayed"
+        )
+    curves = frontiers(found.points).values()
+    able = [point for curve in curves if (point := _smallest(curve, most)) is not None]
+    if not able:
+        return _none(found.points, most)
+    best = min(able, key=_preference)
+    several = len(curves) > 1
+    return Recommendation(best, " ".join(_reasons(best, found.points, most, named=several)))
+
+
+def of_frontier(curve: Sequence[Point], most: float = MOST_FALSE_REAPS) -> Point | None:
+    """The smallest grace of one curve that is below ``most``."""
+    return _smallest(curve, most)
+
+
+def _smallest(curve: Sequence[Point], most: float) -> Point | None:
+    return next((point for point in curve if _reaps(point) and point.false_reaps.high < most), None)
+
+
+def _reaps(point: Point) -> bool:
+    """Whether it is a detector at all: one that reaps no dead client spares everybody."""
+    return not point.missed.trials or point.missed.times < point.missed.trials
+
+
+def _preference(point: Point) -> tuple[float, float, float, str]:
+    cost = math.inf if point.cost is None else point.cost.seconds
+    return point.missed.share or 0.0, cost, point.contender.grace, point.contender.label
+
+
+def _reasons(point: Point, points: Sequence[Point], most: float, *, named: bool) -> list[str]:
+    who = point.contender.label if named else f"grace {show_duration(point.contender.grace)}"
+    curve = frontiers(points)[point.contender.detector, point.contender.poll]
+    shorter = [one for one in curve if one.contender.grace < point.contender.grace]
+    than = (
+        f"; with {show_duration(shorter[-1].contender.grace)} it was {evidence(shorter[-1].false_reaps)}"
+        if shorter
+        else ""
+    )
+    reasons = [f"{who} is the smallest with at most {percent(most)} false reaps: {evidence(point.false_reaps)}{than}."]
+    if point.missed.times:
+        reasons.append(f"It missed {count(point.missed)} dead clients.")
+    reasons += _against(point, curve)
+    return reasons
+
+
+def _against(point: Point, curve: Sequence[Point]) -> list[str]:
+    """What it costs, against the incident's grace where that was tried with the same detector and poll."""
+    if point.cost is None:
+        return []
+    holds = f"a dead session holds its seat for {seat(point.cost)}"
+    theirs = next((one for one in curve if one.contender.grace == INCIDENTS), None)
+    if theirs is point:
+        return [f"It is the incident's own: {holds}."]
+    if theirs is None or theirs.cost is None:
+        return [f"{holds.capitalize()}."]
+    longer = point.cost.seconds - theirs.cost.seconds
+    by = f"{abs(longer):.1f} s {'longer' if longer > 0 else 'less'}"
+    reaped = f"{per_million(point.false_reaps)} of a million live ones are reaped"
+    return [f"Against the incident's 30s {holds}, {by}, and {reaped}, not {per_million(theirs.false_reaps)}."]
+
+
+def _none(points: Sequence[Point], most: float) -> Recommendation:
+    able = [point for point in points if _reaps(point)]
+    if not able:
+        return Recommendation(None, "nothing that was tried reaps any dead client: there is nothing to recommend")
+    best = min(able, key=lambda one: (one.false_reaps.high, one.contender.grace, one.contender.label))
+    rate = best.false_reaps
+    has, allowed = f"{best.contender.label} has {evidence(rate)}", f"at most {percent(most)} false reaps"
+    if rate.low > most:
+        return Recommendation(None, f"none that was tried has {allowed}: even {has}")
+    more = trials_needed(rate.times, most) - rate.trials
+    clean = "no more of all are" if rate.times else "none of them is"
+    takes = f"it takes {more:,} more live sessions, if {clean} reaped"
+    return Recommendation(None, f"too little is known to recommend a grace with {allowed}: {has}; {takes}", more)
+
+
+def evidence(rate: Rate) -> str:
+    """A rate with what it may be: ``"3 of 4,000 live sessions reaped (0.075 %, at most 0.22 %)"``."""
+    if not rate.trials:
+        return "no live session tried"
+    share = f"{percent(rate.share or 0.0)}, " if rate.times else ""
+    return f"{count(rate)} live sessions reaped ({share}at most {percent(rate.high)})"
+
+
+def count(rate: Rate) -> str:
+    """``"3 of 4,000"``."""
+    return f"{rate.times:,} of {rate.trials:,}"
+
+
+def percent(share: float) -> str:
+    """A share as it is read, with two digits that count: ``"0.096 %"``, ``"12 %"``, ``"0 %"``."""
+    return f"{_two_digits(share * 100)} %"
+
+
+def _two_digits(number: float) -> str:
+    if number == 0:
+        return "0"
+    places = max(0, 1 - math.floor(math.log10(abs(number))))
+    text = f"{number:.{places}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def per_million(rate: Rate) -> str:
+    """Of a million such sessions: ``"250"``, ``"less than 960"`` where none was seen."""
+    if not rate.times:
+        return f"less than {math.ceil(rate.high * _MILLION):,}"
+    return f"{round((rate.share or 0.0) * _MILLION):,}"
+
+
+def seat(cost: Cost) -> str:
+    """Seat-seconds: ``"31.5 s"``, ``"at least 120.0 s"`` where some are held until the kernel gives up."""
+    return f"{'at least ' if cost.at_least else ''}{cost.seconds:.1f} s"

@@ -1,0 +1,81 @@
+"""A session over a recorded link: some stretch of a trace, replayed. Pure but for reading."""
+
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import link_trace
+from harness.grace.model import Draw
+from harness.link_trace import Trace
+
+#: Of a recording that is longer, a session goes over a stretch of this, seconds.
+STRETCH = 60.0
+#: Between which moments the replay begins, which is over several looks of a detector and slices of the stream; and
+#: for how long is looked beyond it and beyond what an outage in it may cost, seconds.
+_FROM, _UNTIL, _ROOM = 4.0, 8.0, 10.0
+
+_TEMPLATE = """\
+# Drawn by halfopen grace: {title}.
+title = "{title}"
+story = "A healthy user, on a link that did once what it does here."
+truth = "alive"
+
+[client]
+behaviour = "acking"
+receive_buffer = "128KiB"
+
+[pod]
+slice_size = "4KiB"
+slice_interval = "200ms"
+
+[[step]]
+at = "{at:g}s"
+fault = "replay"
+for = "{length}s"
+trace = \"\"\"
+{trace}\"\"\"
+
+[expect]
+session = "kept"
+hold = "{hold}s"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A recording and what it is called."""
+
+    cause: str
+    trace: Trace
+
+
+def load(path: Path) -> Recorded:
+    """A recording from a file, called by the file's name; raises InputError that names the file and the line."""
+    slug = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-")
+    return Recorded(f"trace-{slug or 'unnamed'}", link_trace.load(path))
+
+
+def draw(which: Recorded, number: int, rng: random.Random) -> Draw:
+    """A session over a stretch of it, from anywhere in it."""
+    length = min(STRETCH, which.trace.length)
+    start = round(rng.uniform(0.0, which.trace.length - length), 3)
+    at = round(rng.uniform(_FROM, _UNTIL), 3)
+    stretch = which.trace.window(start, length)
+    text = _TEMPLATE.format(
+        title=f"Recorded link {which.cause.removeprefix('trace-')}, from {start:g} s on",
+        at=at,
+        length=f"{stretch.length:.6f}".rstrip("0").rstrip("."),
+        trace=stretch.text,
+        hold=f"{stretch.length + 2 * stretch.longest_dark + _ROOM:g}",
+    )
+    return Draw(
+        number=number,
+        part="mix",
+        cause=which.cause,
+        name=f"{number:04}-{which.cause}-from-{start:.0f}s",
+        scenario=text,
+        facts={"from_s": start, "length_s": stretch.length, "outage_s": stretch.longest_dark, "at_s": at},
+    )

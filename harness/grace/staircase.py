@@ -1,0 +1,79 @@
+"""Outages of every length, at every phase of the backoff: for the curve of false reaps against length. Pure.
+
+Retransmissions come at intervals that double (RFC 6298, section 5.5), so how long a stall an outage makes depends on
+where among them it ends: lengths are spread within each step, and starts over the slices and the looks of a detector.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from itertools import pairwise
+
+from harness.grace.model import Draw
+
+#: Seconds; the last is an outage's longest.
+LENGTHS = (1, 2, 3, 5, 7, 10, 12, 14, 17, 20, 22, 24, 27, 30, 35, 40, 45, 50, 55, 60, 75, 90, 105, 120)
+#: Round trips, seconds.
+ROUND_TRIPS = (0.02, 0.1, 0.3)
+PHASES = 4
+
+#: Between two slices of the stream, and two looks of a detector, that starts are spread over; and the first of them.
+_SLICE, _LOOK, _FROM = 0.2, 2.0, 4.0
+
+_TEMPLATE = """\
+# A step of the staircase of halfopen grace: an outage of {outage:g} s over a round trip of {rtt_ms:g} ms.
+title = "Outage of {outage:g} s, round trip {rtt_ms:g} ms"
+story = "The path is dark for {outage:g} seconds and heals; nothing goes on until the server's kernel tries again."
+truth = "alive"
+
+[client]
+behaviour = "acking"
+receive_buffer = "128KiB"
+
+[link]
+delay = "{delay_ms:g}ms"
+
+[pod]
+slice_size = "4KiB"
+slice_interval = "{slice:g}s"
+
+[[step]]
+at = "{at:g}s"
+fault = "cut"
+for = "{outage:g}s"
+
+# The first attempt after an outage of T comes 2 T and a timeout after its onset at the latest.
+[expect]
+session = "kept"
+hold = "2 * {outage:g}s + {room:g}s"
+"""
+#: For the timeout, a round trip, and the first bytes after it, seconds.
+_ROOM = 5.0
+
+
+def staircase(seed: int, first: int) -> Iterator[Draw]:
+    """All of it, numbered from ``first`` on; the seed says which length begins at which phase."""
+    rng = random.Random(f"{seed}/staircase")
+    number = first
+    for length, following in pairwise((*LENGTHS, LENGTHS[-1])):
+        for rtt in ROUND_TRIPS:
+            # Which start goes with which length is shuffled, or the two could not be told apart.
+            starts, looks = rng.sample(range(PHASES), PHASES), rng.sample(range(PHASES), PHASES)
+            for part in range(PHASES):
+                phase = part / PHASES
+                at = _FROM + (looks[part] * _LOOK + starts[part] * _SLICE) / PHASES
+                yield _step(number, length + (following - length) * phase, rtt, at, phase)
+                number += 1
+
+
+def _step(number: int, outage: float, rtt: float, at: float, phase: float) -> Draw:
+    text = _TEMPLATE.format(outage=outage, rtt_ms=rtt * 1000, delay_ms=rtt * 500, slice=_SLICE, at=at, room=_ROOM)
+    return Draw(
+        number=number,
+        part="staircase",
+        cause="staircase",
+        name=f"{number:04}-staircase-{outage:g}s-rtt{rtt * 1000:g}",
+        scenario=text,
+        facts={"outage_s": outage, "rtt_s": rtt, "phase": phase, "at_s": round(at, 6)},
+    )

@@ -1,0 +1,278 @@
+"""What a sweep prints: its curve, what it is made of, which outages are survived, and the recommendation.
+
+Every table is whole at 80 columns; where more graces or detectors were tried than fit, it goes on in another.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from harness.grace.confirming import disagreements, told
+from harness.grace.estimates import Estimates, Point, frontiers
+from harness.grace.outages import Flight, Survival, flights
+from harness.grace.rates import Rate
+from harness.grace.recommending import MOST_FALSE_REAPS, Recommendation, of_frontier, percent, recommend
+from netns.units import show_duration
+
+#: From this width on there is room for what is of less use.
+WIDE = 104
+
+
+def show(console: Console, found: Estimates, most: float = MOST_FALSE_REAPS) -> None:
+    """Print all that is known, for the console's width."""
+    curves = frontiers(found.points)
+    for (detector, poll), curve in curves.items():
+        console.print(f"[bold]{escape(title(detector, poll))}[/]", soft_wrap=True)
+        console.print(curve_table(curve, most, wide=console.width >= WIDE))
+        console.print()
+    for block in _details(found.points, console.width, most):
+        console.print(block)
+        console.print()
+    for line in LEGEND:
+        console.print(line, style="dim", soft_wrap=True)
+    console.print()
+    for line in remarks(found):
+        console.print(line, soft_wrap=True)
+    for line in conclusion(recommend(found, most)):
+        console.print(line, soft_wrap=True)
+
+
+def _details(points: Sequence[Point], width: int, most: float) -> Iterator[Table]:
+    """What one curve is made of; of several how they compare, and the rest is in the report."""
+    curves = list(frontiers(points).values())
+    if len(curves) > 1:
+        yield from side_by_side(points, width, most)
+    for curve in curves if len(curves) == 1 else ():
+        yield from causes(curve, width)
+        yield from survivals(curve, width)
+        yield from stairs(curve, width)
+
+
+def title(detector: str | None, poll: float) -> str:
+    """What a curve is called: ``"bytes-acked, poll 2s"``; a server that has its own detector has no poll of ours."""
+    return "the server's own detector" if detector is None else f"{detector}, poll {show_duration(poll)}"
+
+
+def curve_table(curve: Sequence[Point], most: float, *, wide: bool) -> Table:
+    """A row a grace: how many live ones it reaps, what outage it survives, how soon it sees the dead, at what cost."""
+    chosen = of_frontier(curve, most)
+    shown = _table("grace")
+    columns = [(head, [cell(point) for point in curve]) for head, cell, broad in _COLUMNS if wide or not broad]
+    there = [(head, cells) for head, cells in columns if any(cells)]
+    for head, _ in there:
+        shown.add_column(head, justify="right", no_wrap=True)
+    for nth, point in enumerate(curve):
+        style = "bold" if point is chosen else None
+        shown.add_row(_grace(point, marked=point is chosen), *(cells[nth] for _, cells in there), style=style)
+    return shown
+
+
+def _table(head: str) -> Table:
+    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    shown.add_column(head, no_wrap=True, min_width=5)
+    return shown
+
+
+def _grace(point: Point, *, marked: bool) -> str:
+    return f"{show_duration(point.contender.grace)}{' *' if marked else ''}"
+
+
+def interval(rate: Rate) -> str:
+    """``"0.15 - 1.2 %"``; empty without a trial."""
+    if not rate.trials:
+        return ""
+    return f"{percent(rate.low).removesuffix(' %')} - {percent(rate.high)}"
+
+
+def counted(rate: Rate) -> str:
+    """``"12/400"``; empty without a trial."""
+    return f"{rate.times}/{rate.trials}" if rate.trials else ""
+
+
+def survived(one: Survival | None) -> str:
+    """The longest outage that was always survived: ``"13s"``; ``"120s+"`` where none was too long, ``"-"`` for none.
+
+    Empty where it is not known.
+    """
+    if one is None or one.longest is None:
+        return ""
+    if one.survived is None:
+        return "" if one.reaped is None else "-"
+    return f"{show_duration(one.survived)}{'+' if one.survived == one.longest else ''}"
+
+
+def seconds(value: float | None) -> str:
+    """With a tenth: ``"31.5s"``."""
+    return "" if value is None else f"{value:.1f}s"
+
+
+def _share(point: Point) -> str:
+    share = point.false_reaps.share
+    return "" if share is None else percent(share)
+
+
+def _cost(point: Point) -> str:
+    if point.cost is None:
+        return ""
+    return f"{'≥ ' if point.cost.at_least else ''}{point.cost.seconds:.1f}"
+
+
+#: Heads, what stands below them, and whether only where there is room.
+_COLUMNS: tuple[tuple[str, Callable[[Point], str], bool], ...] = (
+    ("false", lambda point: counted(point.false_reaps), False),
+    ("rate", _share, True),
+    ("95 %", lambda point: interval(point.false_reaps), False),
+    ("survives", lambda point: survived(point.survived), False),
+    ("p50", lambda point: seconds(point.from_onset.median), False),
+    ("p99", lambda point: seconds(point.from_onset.p99), False),
+    ("max", lambda point: seconds(point.from_onset.most), True),
+    ("late", lambda point: str(point.outside or ""), True),
+    ("missed", lambda point: counted(point.missed), False),
+    ("seat-s", _cost, False),
+    ("?", lambda point: str(point.unproved or ""), False),
+)
+
+LEGEND = (
+    "false: false reaps of live sessions, with Wilson's interval; survives: the",
+    "longest outage that was always survived (+: none was too long); p50, p99: from",
+    "the onset of a dead client's stall to its reap; missed: dead clients that were",
+    "never reaped; seat-s: for how long they hold their seat; 13s ✗14s: 13s were",
+    "always survived, 14s were not; *: the smallest grace that is good enough;",
+    "?: sessions that prove nothing; late: reaps out of grace .. grace + poll;",
+    "stalls: how long at most nothing is acknowledged after an outage of that length",
+)
+
+
+def causes(curve: Sequence[Point], width: int) -> Iterator[Table]:
+    """Of how many live sessions of each condition each grace killed one; a dot where none."""
+    names = list(dict.fromkeys(one.name for point in curve for one in point.causes))
+    if not names:
+        return
+    rates = [{one.name: one.false_reaps for one in point.causes} for point in curve]
+    trials = {name: max(rate[name].trials for rate in rates if name in rate) for name in names}
+    rows = [(f"{name}, {trials[name]:,}", [_false(rate.get(name)) for rate in rates]) for name in names]
+    yield from _by_grace("false reaps of", curve, rows, width)
+
+
+def _false(rate: Rate | None) -> str:
+    return "" if rate is None or not rate.trials else str(rate.times or "·")
+
+
+def survivals(curve: Sequence[Point], width: int) -> Iterator[Table]:
+    """For each round trip the longest outage that was always survived, and the shortest that ever killed."""
+    trips = list(dict.fromkeys(one.rtt for point in curve for one in point.survivals))
+    rows = [
+        (_trip(rtt), [_outages(next((one for one in point.survivals if one.rtt == rtt), None)) for point in curve])
+        for rtt in trips
+    ]
+    if rows:
+        yield from _by_grace("outages", curve, rows, width)
+
+
+def _trip(rtt: float | None) -> str:
+    return "all of them" if rtt is None else f"rtt {show_duration(rtt)}"
+
+
+def _outages(one: Survival | None) -> str:
+    reaped = None if one is None else one.reaped
+    return f"{survived(one)}{'' if reaped is None else f' ✗{show_duration(reaped)}'}"
+
+
+def stairs(curve: Sequence[Point], width: int) -> Iterator[Table]:
+    """Which outages make which stall, by round trip: the staircase of retransmissions, a line a flight of them."""
+    longest = max(curve, key=lambda point: sum(sum(step.stalls) for step in point.steps))
+    found = flights(longest.steps)
+    columns = {rtt: [_flight(one) for one in found if one.rtt == rtt] for rtt in sorted({one.rtt for one in found})}
+    broad = max((len(cell) for cells in columns.values() for cell in cells), default=0)
+    most = max(1, (width - len("stalls")) // (broad + 2))
+    for first in range(0, len(columns), most):
+        trips = list(columns)[first : first + most]
+        shown = _table("stalls")
+        for rtt in trips:
+            shown.add_column(_trip(rtt), no_wrap=True)
+        for cells in itertools.zip_longest(*(columns[rtt] for rtt in trips), fillvalue=""):
+            shown.add_row("", *cells)
+        yield shown
+
+
+def _flight(one: Flight) -> str:
+    lengths = show_duration(one.longest)
+    if one.shortest != one.longest:
+        lengths = f"{show_duration(one.shortest)} - {lengths}"
+    return f"{lengths}: {show_duration(round(one.stall, 1))}"
+
+
+def _by_grace(
+    head: str, curve: Sequence[Point], rows: Sequence[tuple[str, Sequence[str]]], width: int
+) -> Iterator[Table]:
+    """Graces across, as many in a table as fit."""
+    name = max(len(head), *(len(row) for row, _ in rows))
+    graces = [show_duration(point.contender.grace) for point in curve]
+    column = max(len(cell) for cell in itertools.chain(graces, *(cells for _, cells in rows)))
+    most = max(1, (width - name) // (column + 2))
+    for first in range(0, len(curve), most):
+        shown = _table(head)
+        for grace in graces[first : first + most]:
+            shown.add_column(grace, justify="right", no_wrap=True, min_width=column)
+        for row, cells in rows:
+            shown.add_row(escape(row), *cells[first : first + most])
+        yield shown
+
+
+def side_by_side(points: Sequence[Point], width: int, most: float) -> Iterator[Table]:
+    """Graces down, detectors across: what each may kill at most, and how soon it sees the dead."""
+    curves = frontiers(points)
+    graces = sorted({point.contender.grace for point in points})
+    titles = {key: title(*key) for key in curves}
+    fit = max(1, (width - 7) // (max(21, *(len(one) for one in titles.values())) + 2))
+    keys = list(curves)
+    for first in range(0, len(keys), fit):
+        part = keys[first : first + fit]
+        shown = _table("grace")
+        for key in part:
+            shown.add_column(escape(titles[key]), justify="right", no_wrap=True)
+        for grace in graces:
+            shown.add_row(show_duration(grace), *(_compared(curves[key], grace, most) for key in part))
+        yield shown
+
+
+def _compared(curve: Sequence[Point], grace: float, most: float) -> str:
+    point = next((one for one in curve if one.contender.grace == grace), None)
+    if point is None:
+        return ""
+    mark = "* " if point is of_frontier(curve, most) else ""
+    killed = f"≤ {percent(point.false_reaps.high)}" if point.false_reaps.trials else ""
+    missed = f", {point.missed.times} missed" if point.missed.times else ""
+    took = f", p50 {seconds(point.from_onset.median)}" if point.from_onset.seconds else ""
+    return f"{mark}{killed}{took}{missed}"
+
+
+def remarks(found: Estimates) -> list[str]:
+    """What is to be known before anything is believed: how much is missing, and whether the replay can be trusted."""
+    lines = [] if found.tried == found.planned else [f"{found.tried:,} of {found.planned:,} sessions tried so far"]
+    wrong = disagreements(found.confirmations)
+    if line := told(found.confirmations):
+        lines.append(f"[bold red]✗ {escape(line)}:[/]" if wrong else escape(line))
+    lines += [f"  [red]{escape(str(one))}[/]" for one in wrong]
+    return [*lines, *map(escape, _late(found))]
+
+
+def _late(found: Estimates) -> Iterator[str]:
+    """Of each curve how many reaps came out of bounds, where any did."""
+    for key, curve in frontiers(found.points).items():
+        reaps = sum(len(point.from_onset.seconds) for point in curve)
+        outside = sum(point.outside for point in curve)
+        if outside:
+            yield f"{title(*key)}: {outside:,} of {reaps:,} reaps came out of grace .. grace + poll from the onset"
+
+
+def conclusion(recommended: Recommendation) -> list[str]:
+    """The recommendation, with its reason."""
+    if recommended.point is None:
+        return ["[bold yellow]no recommendation[/]", escape(recommended.why)]
+    return [f"[bold green]recommended: {escape(recommended.point.contender.label)}[/]", escape(recommended.why)]

@@ -1,0 +1,169 @@
+"""A recorded link: what it did to packets from when to when, as a table of text (docs/grace-mix.md). Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from pathlib import Path
+
+from harness.errors import InputError, suggest
+from harness.link_spec import LinkSpec
+from netns import units
+from netns.errors import UnitError
+from netns.units import show_duration
+
+#: What a column says, by its name, and what a bare number in it is: recordings are tables of numbers.
+_UNITS = {"rate": "bit", "delay": "s", "jitter": "s", "queue": "s", "loss": ""}
+_WAYS = ("to_client", "to_server")
+_COLUMNS = [*_UNITS, *(f"{way}.{name}" for way in _WAYS for name in _UNITS)]
+_NUMBER = re.compile(r"[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """From when on the link does what."""
+
+    at: float
+    """Seconds from the recording's start."""
+    cells: tuple[tuple[str, str], ...]
+    """What it does, by column, as text with units."""
+    link: LinkSpec
+
+    @property
+    def is_dark(self) -> bool:
+        """Whether nothing gets through, one way or both."""
+        return max(self.link.to_client.loss, self.link.to_server.loss) >= 1
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A recording, or a stretch of one."""
+
+    moments: tuple[Moment, ...]
+    length: float
+    """Seconds."""
+
+    def __str__(self) -> str:
+        return f"of {len(self.moments)} moments over {show_duration(self.length)}"
+
+    @property
+    def text(self) -> str:
+        """The same as a table, which :func:`parse` reads."""
+        columns = list(dict.fromkeys(name for moment in self.moments for name, _ in moment.cells)) or ["loss"]
+        rows = [["time", *columns]]
+        for moment in self.moments:
+            cells = dict(moment.cells)
+            rows.append([_seconds(moment.at), *(cells.get(name, "") for name in columns)])
+        rows.append([_seconds(self.length)])
+        return "".join(", ".join(row).rstrip(", ") + "\n" for row in rows)
+
+    @property
+    def longest_dark(self) -> float:
+        """The longest time in which nothing gets through, seconds."""
+        ends = [*(moment.at for moment in self.moments[1:]), self.length]
+        lasting = [(one.is_dark, end - one.at) for one, end in zip(self.moments, ends, strict=True)]
+        stretches = (list(stretch) for dark, stretch in groupby(lasting, lambda one: one[0]) if dark)
+        return max((sum(seconds for _, seconds in stretch) for stretch in stretches), default=0.0)
+
+    def window(self, start: float, length: float) -> Trace:
+        """What was from ``start`` on, for so long, seconds; as far as the recording goes."""
+        end = min(start + length, self.length)
+        moments = tuple(
+            Moment(round(max(one.at - start, 0.0), 6), one.cells, one.link)
+            for one, over in zip(self.moments, [*(m.at for m in self.moments[1:]), self.length], strict=True)
+            if one.at < end and over > start
+        )
+        return Trace(moments, round(end - start, 6))
+
+
+def load(path: Path) -> Trace:
+    """A recording from a file; raises InputError that names the file and the line."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read trace file {path}: {error}") from None
+    return parse(text, str(path))
+
+
+def parse(text: str, where: str) -> Trace:
+    """A recording from text; ``where`` is what errors call it. Raises InputError that names the line."""
+    rows = [(n, [cell.strip() for cell in line.split(",")]) for n, line in _lines(text)]
+    if not rows:
+        raise InputError(f"{where}: empty; the first line names the columns, such as 'time, rate, delay, loss'")
+    (number, head), body = rows[0], rows[1:]
+    _check_head(head, f"{where}: line {number}")
+    if len(body) < 2:
+        raise InputError(f"{where}: needs two lines below the columns' names at least: the last one's time is its end")
+    times = [_time(cells[0], f"{where}: line {n}") for n, cells in body]
+    for (n, cells), (before, after) in zip(body[1:], pairwise(times), strict=True):
+        if after <= before:
+            raise InputError(f"{where}: line {n}: time {cells[0]!r} is not later than that of the line before")
+    start = times[0]
+    moments = [
+        _moment(round(at - start, 6), head, cells, f"{where}: line {n}")
+        for at, (n, cells) in zip(times[:-1], body[:-1], strict=True)
+    ]
+    return Trace(tuple(moments), round(times[-1] - start, 6))
+
+
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    """The lines that say something, with their numbers."""
+    for number, line in enumerate(text.splitlines(), 1):
+        said = line.split("#")[0].strip()
+        if said:
+            yield number, said
+
+
+def _check_head(head: Sequence[str], where: str) -> None:
+    if head[0] != "time":
+        raise InputError(f"{where}: the first column is 'time', got {head[0]!r}")
+    for name in head[1:]:
+        if name not in _COLUMNS:
+            raise InputError(f"{where}: unknown column {name!r}; {suggest(name, _COLUMNS)}")
+    if len(head) < 2 or len(set(head)) < len(head):
+        raise InputError(f"{where}: columns beside 'time', each once, got {', '.join(head)!r}")
+
+
+def _time(text: str, where: str) -> float:
+    try:
+        return units.duration(_with_unit(text, "s"))
+    except UnitError as error:
+        raise InputError(f"{where}: time: {error}") from None
+
+
+def _moment(at: float, head: Sequence[str], cells: Sequence[str], where: str) -> Moment:
+    if len(cells) > len(head):
+        raise InputError(f"{where}: {len(cells)} values for {len(head)} columns")
+    asked = {name: _with_unit(cell, _UNITS[name.split(".")[-1]]) for name, cell in zip(head[1:], cells[1:]) if cell}  # noqa: B905 (what is left out at a line's end is no limit)
+    return Moment(at, tuple(asked.items()), _link(asked, where))
+
+
+def _with_unit(cell: str, unit: str) -> str:
+    """A bare number with its unit: seconds, bits a second, or a share of one."""
+    if not _NUMBER.fullmatch(cell):
+        return cell
+    value = float(cell) if unit else float(cell) * 100
+    return f"{value:.6f}".rstrip("0").rstrip(".") + (unit or "%")
+
+
+def _link(asked: Mapping[str, str], where: str) -> LinkSpec:
+    """What the link does, a direction's own columns in place of those for both. A rate of nothing is darkness."""
+    ways: dict[str, dict[str, str]] = {way: {} for way in _WAYS}
+    for name, text in asked.items():
+        way, _, column = name.rpartition(".")
+        for one in [way] if way else _WAYS:
+            if way or f"{one}.{column}" not in asked:
+                ways[one][column] = text
+    return LinkSpec.from_table({way: _darkened(does) for way, does in ways.items()}, where)
+
+
+def _darkened(does: dict[str, str]) -> dict[str, str]:
+    if does.get("rate", "").startswith("0") and not float(re.sub(r"[^0-9.]", "", does["rate"])):
+        return {name: text for name, text in does.items() if name not in {"rate", "queue"}} | {"loss": "100%"}
+    return does
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.6f}".rstrip("0").rstrip(".") + "s"

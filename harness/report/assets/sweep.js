@@ -1,0 +1,259 @@
+(() => {
+"use strict";
+
+const root = document.documentElement;
+const byId = (id) => document.getElementById(id);
+const data = JSON.parse(byId(":data").textContent);
+const charts = [];
+
+root.classList.add("js");
+for (const one of document.querySelectorAll(".tools")) one.hidden = false;
+
+// ---- theme, remembered as the other reports do ----------------------------------------------------------------------
+
+const THEMES = ["system", "light", "dark"], KEPT = "halfopen-theme";
+
+function remembered() {
+  try { return localStorage.getItem(KEPT) || "system"; } catch { return "system"; }
+}
+
+function show_theme(theme) {
+  if (theme === "system") delete root.dataset.theme; else root.dataset.theme = theme;
+  byId(":theme").textContent = `theme: ${theme}`;
+  try { localStorage.setItem(KEPT, theme); } catch { /* it is not remembered, then */ }
+  redraw_all();
+}
+
+function redraw_all() {
+  for (const chart of charts) chart.redraw(false, true);
+}
+
+const colour = (name) => getComputedStyle(root).getPropertyValue(`--${name}`).trim();
+const COLOURS = ["one", "two", "three", "four", "five", "six"];
+
+// ---- what all charts have in common ---------------------------------------------------------------------------------
+
+const seconds = (t) => (t == null ? "" : `${Number(t.toFixed(1))}s`);
+const percent = (share) => (share == null ? "" : `${Number((share * 100).toPrecision(2))} %`);
+const FONT = "11px system-ui, sans-serif", AXIS = 58, FOOT = 30;
+// So many entries of a legend are read; where there are more, a chart's own labels say who is who.
+const MANY = 10;
+
+function axis(more) {
+  return { stroke: () => colour("dim"), font: FONT, labelFont: FONT, labelSize: 16, grid: { stroke: () => colour("lattice"), width: 1 },
+    ticks: { stroke: () => colour("rule"), width: 1, size: 4 }, ...more };
+}
+
+// The nearest point of this series, for the legend to tell of it: the others may have none at that moment.
+function nearest(chart, series, near) {
+  const values = chart.data[series];
+  for (let far = 0; far < values.length; far++)
+    for (const place of [near - far, near + far]) if (values[place] != null) return place;
+  return near;
+}
+
+function make(place, options, columns) {
+  const chart = new uPlot({ width: place.clientWidth, height: 260, cursor: { drag: { x: true, y: false }, dataIdx: nearest, points: { size: 6 } },
+    ...options }, columns, place);
+  charts.push(chart);
+  place.chart = chart;
+  sized.observe(place);
+  return chart;
+}
+
+const sized = new ResizeObserver((changes) => {
+  for (const { target, contentRect } of changes) {
+    const chart = target.chart;
+    if (chart && contentRect.width > 0 && chart.width !== contentRect.width) chart.setSize({ width: contentRect.width, height: chart.height });
+  }
+});
+
+function on_canvas(chart, draw) {
+  const { ctx } = chart, { left, top, width, height } = chart.bbox;
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(left, top, width, height);
+  ctx.clip();
+  ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
+  draw(ctx);
+  ctx.restore();
+}
+
+function across(chart, ctx, y, style, text) {
+  const { left, width } = chart.bbox, at = chart.valToPos(y, "y", true);
+  ctx.strokeStyle = ctx.fillStyle = colour(style);
+  ctx.lineWidth = devicePixelRatio;
+  ctx.beginPath();
+  ctx.moveTo(left, at);
+  ctx.lineTo(left + width, at);
+  ctx.stroke();
+  ctx.textAlign = "right";
+  if (text) { ctx.fillStyle = colour("dim"); ctx.fillText(text, left + width - 4 * devicePixelRatio, at - 4 * devicePixelRatio); }
+}
+
+function curves_of(points) {
+  const found = new Map();
+  for (const point of points) {
+    const polls = new Set(points.map((one) => one.poll_s)).size;
+    const name = (point.detector ?? "the server's own") + (polls > 1 ? `, poll ${seconds(point.poll_s)}` : "");
+    if (!found.has(name)) found.set(name, []);
+    found.get(name).push(point);
+  }
+  return [...found].map(([name, its], nth) => ({ name, points: its, colour: COLOURS[nth % COLOURS.length] }));
+}
+
+const curves = curves_of(data.points);
+const nothing = (place, text) => { const said = document.createElement("p"); said.className = "missing"; said.textContent = text; place.append(said); };
+
+// ---- false reaps against detection ----------------------------------------------------------------------------------
+
+function frontier() {
+  const place = byId(":frontier");
+  const shown = curves.map((curve) => ({ ...curve, points: curve.points.filter((one) => one.ci95 && one.detection_s.p50 != null)
+    .sort((a, b) => a.detection_s.p50 - b.detection_s.p50) })).filter((curve) => curve.points.length);
+  if (!shown.length) return nothing(place, "Too little is known yet: a point needs dead clients that were reaped, and live ones.");
+  const all = shown.flatMap((curve) => curve.points);
+  const floor = Math.min(data.most, ...all.flatMap((one) => (one.false_reaps ? [one.ci95[0], one.ci95[1]] : [one.ci95[1]])).filter((share) => share > 0)) / 3;
+  const at = (one) => Math.max(one.false_reap_rate, floor);
+  const columns = uPlot.join(shown.map((curve) => [curve.points.map((one) => one.detection_s.p50), curve.points.map(at)]));
+  const soonest = (curve) => curve.points.reduce((sum, one) => sum + one.detection_s.p50, 0) / curve.points.length;
+  const order = [...shown].sort((a, b) => soonest(a) - soonest(b)), first = order[0], last = order.at(-1);
+  const draw = (chart) => on_canvas(chart, (ctx) => {
+    across(chart, ctx, data.most, "dim", `${percent(data.most)} is allowed`);
+    ctx.textAlign = "left";
+    ctx.fillText("none seen", chart.bbox.left + 4 * devicePixelRatio, chart.valToPos(floor, "y", true) - 4 * devicePixelRatio);
+    shown.forEach((curve, nth) => {
+      if (!chart.series[nth + 1].show) return;
+      for (const one of curve.points) {
+        const x = chart.valToPos(one.detection_s.p50, "x", true), y = chart.valToPos(at(one), "y", true), size = 4 * devicePixelRatio;
+        ctx.strokeStyle = ctx.fillStyle = colour(curve.colour);
+        ctx.lineWidth = 2 * devicePixelRatio;
+        ctx.beginPath();
+        ctx.moveTo(x, chart.valToPos(Math.max(one.ci95[0], floor), "y", true));
+        ctx.lineTo(x, chart.valToPos(one.ci95[1], "y", true));
+        ctx.stroke();
+        ctx.textAlign = curve === last ? "left" : "right";  // of those between the two there is no room to write
+        if (curve === last) ctx.fillText(seconds(one.grace_s), x + 1.5 * size, y - 1.5 * size);
+        else if (curve === first) ctx.fillText(seconds(one.grace_s), x - 1.5 * size, y + 3 * size);
+        ctx.beginPath();
+        ctx.arc(x, y, size, 0, 2 * Math.PI);
+        if (!one.false_reaps) ctx.fillStyle = colour("ground");
+        ctx.fill();
+        ctx.stroke();
+      }
+    });
+  });
+  make(place, {
+    height: 340, hooks: { draw: [draw] },
+    scales: { x: { time: false, range: (_chart, low, high) => [Math.min(0, low), high * 1.05] },
+      y: { distr: 3, range: () => [floor / 1.6, Math.max(1, data.most * 2)] } },
+    axes: [axis({ size: FOOT, label: "seconds from the onset to the reap, median" }),
+      axis({ size: AXIS, values: (_chart, ticks) => ticks.map((share) => (share == null ? "" : percent(share))) })],
+    series: [{ label: "detection", value: (_chart, t) => seconds(t) }, ...shown.map((curve) => ({ label: curve.name, stroke: () => colour(curve.colour),
+      width: 1.2, spanGaps: true, points: { show: false }, value: (_chart, share) => (share == null ? "" : share <= floor ? "none seen" : percent(share)) }))],
+  }, columns);
+}
+
+// ---- outages --------------------------------------------------------------------------------------------------------
+
+const trips = data.stalls.filter((trip) => trip.outage_s.length);
+const steps = uPlot.paths.stepped({ align: 1 });
+
+function stalls() {
+  const place = byId(":stalls");
+  const graces = [...new Set(data.points.map((one) => one.grace_s))];
+  const top = Math.max(...trips.flatMap((trip) => trip.most_s));
+  const columns = uPlot.join(trips.map((trip) => [trip.outage_s, trip.most_s]));
+  make(place, {
+    height: 240,
+    hooks: { drawClear: [(chart) => on_canvas(chart, (ctx) => {
+      let below = Infinity;
+      for (const grace of graces) {
+        if (grace >= top) continue;
+        const y = chart.valToPos(grace, "y", true), fits = below - y > 12 * devicePixelRatio;
+        across(chart, ctx, grace, "rule", fits ? `grace ${seconds(grace)}` : "");
+        if (fits) below = y;
+      }
+    })] },
+    scales: { x: { time: false, range: (_chart, low, high) => [Math.min(low, low > 1 ? low : 0), high] }, y: { range: () => [0, top * 1.05] } },
+    cursor: { drag: { x: true, y: false }, dataIdx: nearest, sync: { key: "outages", scales: ["x", null], setSeries: false } },
+    axes: [axis({ size: FOOT }), axis({ size: AXIS, label: "seconds of stall" })],
+    series: [{ label: "outage", value: (_chart, t) => seconds(t) }, ...trips.map((trip, nth) => ({ label: `stall, round trip ${(trip.rtt_s * 1000).toFixed(0)}ms`,
+      stroke: () => colour(COLOURS[nth % COLOURS.length]), width: 1.4, spanGaps: true, points: { show: false }, value: (_chart, t) => seconds(t) }))],
+  }, columns);
+}
+
+// A lane a grace, as full as the share that was killed, the shortest lowest; of several detectors side by side.
+function lanes_of(rtt) {
+  return curves.flatMap((curve) => curve.points.map((point) => ({ point, colour: curve.colour, its: point.outages.find((one) => one.rtt_s === rtt),
+    name: curves.length > 1 ? `${curve.name} ${seconds(point.grace_s)}` : seconds(point.grace_s) }))).filter((lane) => lane.its)
+    .sort((a, b) => a.point.grace_s - b.point.grace_s);
+}
+
+function outages(rtt) {
+  const place = byId(":outages");
+  if (place.chart) { charts.splice(charts.indexOf(place.chart), 1); place.chart.destroy(); }
+  const lanes = lanes_of(rtt);
+  const tables = lanes.map(({ its }, lane) => [its.outage_s, its.outage_s.map((_, nth) => {
+    const known = its.kept[nth] + its.reaped[nth];
+    return known ? lane + (0.85 * its.reaped[nth]) / known : null;
+  })]);
+  make(place, {
+    height: 70 + 22 * lanes.length, legend: { show: lanes.length <= MANY },
+    scales: { x: { time: false, range: (_chart, low, high) => [low > 1 ? low : 0, high] }, y: { range: () => [0, lanes.length] } },
+    cursor: { drag: { x: true, y: false }, dataIdx: nearest, y: false, sync: { key: "outages", scales: ["x", null], setSeries: false } },
+    axes: [axis({ size: FOOT, label: "seconds of outage" }), axis({ size: curves.length > 1 ? 150 : AXIS, grid: { show: false }, ticks: { show: false },
+      splits: () => lanes.map((_, lane) => lane + 0.4), values: () => lanes.map((lane) => lane.name) })],
+    series: [{ label: "outage", value: (_chart, t) => seconds(t) }, ...lanes.map((lane, nth) => ({ label: lane.name, stroke: () => colour(lane.colour),
+      fill: () => colour(lane.colour), width: 1, paths: steps, points: { show: false }, fillTo: () => nth,
+      value: (_chart, level) => (level == null ? "" : `${Math.round(((level - nth) / 0.85) * 100)} % lost`) }))],
+  }, uPlot.join(tables));
+  for (const button of byId(":trips").children) button.setAttribute("aria-pressed", String(Number(button.dataset.rtt) === rtt));
+}
+
+function trip_buttons() {
+  for (const { rtt_s } of trips) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.dataset.rtt = rtt_s;
+    button.textContent = `round trip ${(rtt_s * 1000).toFixed(0)}ms`;
+    button.addEventListener("click", () => outages(rtt_s));
+    byId(":trips").append(button);
+  }
+}
+
+// ---- latency --------------------------------------------------------------------------------------------------------
+
+function latency() {
+  const place = byId(":latency");
+  const shown = curves.flatMap((curve) => curve.points.filter((one) => one.detections_s.length).map((one) => ({ ...curve, one })));
+  if (!shown.length) return nothing(place, "No dead client was reaped so far.");
+  const tables = shown.map(({ one }) => {
+    const its = one.detections_s, last = new Map(its.map((t, nth) => [t, (nth + 1) / its.length]));
+    return [[its[0] - 1e-4, ...last.keys()], [0, ...last.values()]];
+  });
+  const draw = (chart) => on_canvas(chart, (ctx) => {
+    ctx.textAlign = "center";
+    shown.forEach(({ one, ...curve }, nth) => {
+      if (!chart.series[nth + 1].show || curve.name !== shown[0].name) return;
+      ctx.fillStyle = colour("dim");
+      ctx.fillText(seconds(one.grace_s), chart.valToPos(one.detections_s.at(-1), "x", true), chart.valToPos(1, "y", true) - 5 * devicePixelRatio);
+    });
+  });
+  make(place, {
+    hooks: { draw: [draw] }, legend: { show: shown.length <= MANY },
+    scales: { x: { time: false, range: (_chart, low, high) => [low > 10 ? low : 0, high * 1.02] }, y: { range: () => [0, 1.12] } },
+    axes: [axis({ size: FOOT, label: "seconds from the onset to the reap" }), axis({ size: AXIS, splits: () => [0, 0.25, 0.5, 0.75, 1], values: (_chart, ticks) => ticks.map(percent) })],
+    series: [{ label: "within", value: (_chart, t) => (t == null ? "" : `${t.toFixed(2)}s`) }, ...shown.map(({ one, ...curve }) => ({ label: curves.length > 1 ? `${curve.name} ${seconds(one.grace_s)}` : `grace ${seconds(one.grace_s)}`,
+      stroke: () => colour(curve.colour), width: 1.4, paths: steps, spanGaps: true, points: { show: false }, value: (_chart, share) => percent(share) }))],
+  }, uPlot.join(tables));
+}
+
+frontier();
+if (trips.length) { trip_buttons(); stalls(); outages(trips[0].rtt_s); }
+latency();
+byId(":theme").addEventListener("click", () => show_theme(THEMES[(THEMES.indexOf(root.dataset.theme || "system") + 1) % THEMES.length]));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw_all);
+show_theme(THEMES.includes(remembered()) ? remembered() : "system");
+for (const place of document.querySelectorAll(".chart")) place.dataset.drawn = "true";
+})();

@@ -1,0 +1,34 @@
+"""What pages are made of: files of ours that go into them as they are, and templates."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+from pathlib import Path
+
+import jinja2
+import markupsafe
+
+_HERE = Path(__file__).parent
+
+
+@functools.cache
+def part(name: str) -> markupsafe.Markup:
+    """A file of ours that goes into the page as it is."""
+    return markupsafe.Markup((_HERE / name).read_text(encoding="utf-8"))  # noqa: S704 (nothing of a user's is in it)
+
+
+def digest(script: str) -> str:
+    """How a content security policy names the script that may run (CSP level 3, section 2.3.1)."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+
+
+@functools.cache
+def template(name: str) -> jinja2.Template:
+    """A page whose places are to be filled; what is not given is an error."""
+    loader = jinja2.FileSystemLoader(_HERE / "assets")
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template(name)

@@ -1,0 +1,187 @@
+"""The report of a sweep: which grace is recommended and why, its curves to look into, its tables. Pure.
+
+Made of the content of grace.json alone (docs/results.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import markupsafe
+import msgspec
+
+from harness.grace.recommending import percent
+from harness.report.parts import digest, part, template
+from netns.units import show_duration
+
+Point = Mapping[str, Any]
+
+HEADS = (
+    *("grace", "false reaps", "rate", "95 %", "outage survived", "p50", "p99", "max", "out of bounds"),
+    *("from the fault", "missed", "seat held", "unproved"),
+)
+_DRAWN = ("label", "detector", "grace_s", "poll_s", "false_reaps", "false_reap_rate", "ci95", "detection_s")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of a table, and whether it is the one recommended."""
+
+    head: str
+    cells: tuple[str, ...]
+    chosen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """What is said of one detector and poll, or of a server."""
+
+    title: str
+    rows: tuple[Row, ...]
+    graces: tuple[str, ...]
+    causes: tuple[Row, ...]
+    """False reaps by condition, graces across."""
+    deaths: tuple[Row, ...]
+    """Dead clients that were missed by kind, graces across."""
+    outages: tuple[Row, ...]
+    """What is survived and what is not by round trip, graces across."""
+
+
+def render(table: Mapping[str, Any]) -> str:
+    """The page; KeyError for what is not the content of grace.json."""
+    scripts = [part("vendor/uPlot.iife.min.js"), part("assets/sweep.js")]
+    return template("sweep.html.j2").render(
+        headline=headline(table),
+        recommended=recommended(table),
+        why=table["recommended_why"],
+        confirmed=confirmed(table),
+        disagreements=table["confirmations"]["disagreements"],
+        so_far=so_far(table),
+        curves=list(curves(table)),
+        heads=HEADS,
+        has_outages=any(trip["outage_s"] for trip in table["stalls"]),
+        data=_data(table),
+        style=part("vendor/uPlot.min.css") + part("assets/report.css") + part("assets/sweep.css"),
+        scripts=scripts,
+        script_hashes=[digest(script) for script in scripts],
+    )
+
+
+def headline(table: Mapping[str, Any]) -> str:
+    """What was measured, and under what conditions."""
+    target = table["target"]
+    what = target.get("command") or target.get("image") or target["kind"]
+    knob = f" {table['grace_argument']}" if table["grace_argument"] else ""
+    return (
+        f"halfopen {table['halfopen']} grace: {what}{knob}, mix {table['mix']}; {table['clock']} clock, "
+        f"Linux {table['kernel']}, {table['congestion_control']}; seed {table['seed']}"
+    )
+
+
+def recommended(table: Mapping[str, Any]) -> str:
+    """Which contender; empty for none."""
+    grace = table["recommended_grace_s"]
+    if grace is None:
+        return ""
+    knobs = (table["recommended_detector"], grace, table["recommended_poll_s"])
+    return next(
+        str(one["label"]) for one in table["points"] if (one["detector"], one["grace_s"], one["poll_s"]) == knobs
+    )
+
+
+def so_far(table: Mapping[str, Any]) -> str:
+    """How many sessions it is made of, and whether that is all."""
+    draws = table["draws"]
+    if draws["tried"] == draws["planned"]:
+        return f"{draws['planned']:,} sessions"
+    return f"{draws['tried']:,} of {draws['planned']:,} sessions so far"
+
+
+def confirmed(table: Mapping[str, Any]) -> str:
+    """How far the replay can be trusted; empty where nothing was replayed."""
+    its = table["confirmations"]
+    if not its["runs"]:
+        return ""
+    apart = "" if its["apart_max_s"] is None else f", reaps at most {show_duration(its['apart_max_s'])} apart"
+    return f"{its['agree']} of {its['runs']} real runs agree with their replay{apart}"
+
+
+def curves(table: Mapping[str, Any]) -> Iterator[Curve]:
+    """A curve for each detector and poll, in their order."""
+    found: dict[tuple[str | None, float], list[Point]] = {}
+    for point in table["points"]:
+        found.setdefault((point["detector"], point["poll_s"]), []).append(point)
+    for (detector, poll), points in found.items():
+        points.sort(key=lambda point: float(point["grace_s"]))
+        yield Curve(
+            title="the server's own detector" if detector is None else f"{detector}, poll {show_duration(poll)}",
+            rows=tuple(Row(show_duration(one["grace_s"]), _cells(one), _is_chosen(one, table)) for one in points),
+            graces=tuple(show_duration(one["grace_s"]) for one in points),
+            causes=tuple(_across(points, "causes", "cause", lambda one: _count(one["false_reaps"], one["alive_runs"]))),
+            deaths=tuple(_across(points, "deaths", "cause", lambda one: _count(one["missed"], one["dead_runs"]))),
+            outages=tuple(_across(points, "outages", "rtt_s", _outage)),
+        )
+
+
+def _is_chosen(point: Point, table: Mapping[str, Any]) -> bool:
+    knobs = ("detector", "grace_s", "poll_s")
+    return table["recommended_grace_s"] is not None and all(point[one] == table[f"recommended_{one}"] for one in knobs)
+
+
+def _cells(point: Point) -> tuple[str, ...]:
+    """Below HEADS but the first."""
+    took, interval, seat = point["detection_s"], point["ci95"], point["seat_s"]
+    return (
+        _count(point["false_reaps"], point["alive_runs"]),
+        "" if interval is None else percent(point["false_reap_rate"]),
+        "" if interval is None else f"{percent(interval[0]).removesuffix(' %')} to {percent(interval[1])}",
+        survived(point["survived_outage_s"], point["lost_outage_s"], point["longest_outage_s"]),
+        *(_seconds(took[name]) for name in ("p50", "p99", "max")),
+        str(took["outside"]) if took["runs"] else "",
+        _seconds(point["after_fault_s"]["p50"]),
+        _count(point["missed"], point["dead_runs"]),
+        "" if seat is None else f"{'≥ ' if point['seat_s_at_least'] else ''}{_seconds(seat)}",
+        str(point["unproved"] or ""),
+    )
+
+
+def survived(longest: float | None, lost: float | None, tried: float | None) -> str:
+    """The longest outage that was always survived, and the shortest that was not: ``"13s, not 14s"``."""
+    if tried is None:
+        return ""
+    if lost is None:
+        return "" if longest is None else f"all to {show_duration(longest)}"
+    return f"{'none' if longest is None else show_duration(longest)}, not {show_duration(lost)}"
+
+
+def _outage(one: Point) -> str:
+    return survived(one["survived_s"], one["lost_s"], one["longest_s"])
+
+
+def _across(points: Sequence[Point], what: str, named: str, cell: Any) -> Iterator[Row]:
+    """A row for each condition, kind or round trip; graces across."""
+    for name in dict.fromkeys(one[named] for point in points for one in point[what]):
+        found = [next((one for one in point[what] if one[named] == name), None) for point in points]
+        head = name if isinstance(name, str) else f"round trip {show_duration(name)}"
+        yield Row(head, tuple("" if one is None else cell(one) for one in found))
+
+
+def _count(times: int, trials: int) -> str:
+    return f"{times:,} of {trials:,}" if trials else ""
+
+
+def _seconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds:.1f}s"
+
+
+def _data(table: Mapping[str, Any]) -> markupsafe.Markup:
+    """What the page's script draws; no name in it can end the element that it stands in."""
+    points = [
+        {name: point[name] for name in (*_DRAWN, "detections_s", "outages")}
+        for point in sorted(table["points"], key=lambda point: float(point["grace_s"]))
+    ]
+    drawn = {"points": points, "stalls": table["stalls"], "most": table["max_false_reaps"]}
+    encoded = msgspec.json.encode(drawn, order="sorted").decode().replace("<", "\\u003c")
+    return markupsafe.Markup(encoded)  # noqa: S704 (JSON without a single "<")

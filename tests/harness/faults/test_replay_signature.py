@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from harness import timeline
+from harness.errors import InputError
+from harness.evidence import Proof
+from harness.faults import replay
+from harness.timeline import Event
+from tests.harness.lines import flowing
+
+
+def changed(t: float, number: int, next_in: float | None, *differences: str) -> Event:
+    data: dict[str, Any] = {"number": number, "next_in": next_in, "differences": list(differences)}
+    return Event(t=t, kind="fault", name="replayed", data=data)
+
+
+def proof(*events: Event, until: float = 20.0) -> Proof:
+    return replay.signature(timeline.make(flowing(0, until), events))
+
+
+def test_changes_that_came_when_they_were_due_are_a_proof() -> None:
+    assert proof(changed(5, 0, 4), changed(9, 1, None)) == Proof(True, "recorded link replayed, 2 changes")
+
+
+def test_a_session_that_ended_before_the_next_change_has_seen_all_that_was_due() -> None:
+    assert proof(changed(5, 0, 60)) == Proof(True, "recorded link replayed, 1 change")
+
+
+def test_a_change_that_never_came_proves_nothing() -> None:
+    late = Proof(False, "a recorded link was to be replayed, but its change at 5.0s was the last")
+    assert proof(changed(5, 0, 4)) == late
+
+
+def test_a_link_that_does_something_else_proves_nothing() -> None:
+    loss = "loss: asked 100%, in force 50%"
+    told = proof(changed(5, 0, 4, "seed: asked 7, in force none"), changed(9, 1, None, loss))
+    assert told == Proof(False, f"a recorded link was to be replayed, but it was not as asked: {loss}")
+
+
+def test_a_kernel_that_says_nothing_proves_nothing() -> None:
+    assert not proof().shown
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ({}, "step 1: key 'trace' is missing"),
+        ({"trace": 7}, "step 1: key 'trace' takes text in quotes, got 7"),
+        ({"trase": ""}, "step 1: unknown key 'trase'; did you mean 'trace'?"),
+        ({"trace": "time, loss\n0, 2\n1"}, "step 1: trace: line 2: key 'loss'"),
+    ],
+)
+def test_options_that_are_none_are_told(table: dict[str, Any], told: str) -> None:
+    with pytest.raises(InputError) as refused:
+        replay.Options.from_table(table, "step 1")
+    assert str(refused.value).startswith(told)

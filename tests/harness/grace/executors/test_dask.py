@@ -1,0 +1,95 @@
+"""Sweeps on a cluster of several worker processes on this machine: they need a guest kernel (make kernel)."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from harness.errors import InputError
+from harness.grace.executors import Executor, executor
+from harness.grace.executors.local import Local
+from harness.grace.model import Batched, Draw
+from tests import leftovers
+from tests.harness.grace import clusters, sweeps
+from tests.harness.grace.executors.doing import many, resumed, told
+from tests.machine import needs_guest
+
+
+@contextlib.contextmanager
+def cluster(folder: Path, workers: int, **environment: str) -> Iterator[tuple[Executor, subprocess.Popen[str]]]:
+    """A cluster and the executor that uses it."""
+    with clusters.cluster(folder, workers, **environment) as (address, running):
+        yield executor(address), running
+
+
+@needs_guest
+def test_on_a_cluster_the_same_comes_of_it(tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    expected = told(resumed(tmp_path / "here", Local(2), many()))
+    with cluster(tmp_path, 2) as (dask, _):
+        assert told(resumed(tmp_path / "there", dask, many())) == expected
+
+
+@needs_guest
+def test_a_sweep_that_is_left_leaves_nothing_on_the_workers(tmp_path: Path) -> None:
+    def enough(_: Batched) -> None:
+        raise KeyboardInterrupt
+
+    with cluster(tmp_path, 2) as (dask, _):
+        # Once before, for what its first use starts to be no news.
+        with pytest.raises(InputError):
+            resumed(tmp_path / "broken", dask, sweeps.sweep([_broken()]))
+        before = leftovers.take_stock()
+        with pytest.raises(KeyboardInterrupt):
+            resumed(tmp_path / "out", dask, many(), enough)
+        assert leftovers.since(before) == {}
+
+
+@needs_guest
+def test_what_a_lost_worker_was_doing_another_does(tmp_path: Path) -> None:
+    with cluster(tmp_path, 2) as (dask, running):
+        killed: list[int] = []
+
+        def kill_one(batched: Batched) -> None:
+            if not killed:
+                assert running.stdin is not None
+                killed.append(batched.number)
+                running.stdin.write("kill a worker\n")
+                running.stdin.flush()
+
+        done = resumed(tmp_path / "out", dask, many(), kill_one)
+    assert killed
+    assert sorted(done) == list(range(len(done)))
+    assert {one.came for batched in done.values() for one in batched.tried} <= {"reaped", "kept"}
+
+
+def test_where_nobody_listens_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.grace.executors.dask._ANSWERS_WITHIN", 1.0)
+    with pytest.raises(InputError, match="no Dask scheduler answers at 127"):
+        resumed(tmp_path, executor("dask://127.0.0.1:9"), sweeps.small())
+
+
+def test_a_cluster_without_workers_is_said_to_have_none(tmp_path: Path) -> None:
+    with (
+        cluster(tmp_path, 0) as (dask, _),
+        pytest.raises(InputError, match="has no workers; start some with: dask worker"),
+    ):
+        resumed(tmp_path / "out", dask, sweeps.small())
+
+
+def test_a_cluster_without_halfopen_is_told_to_have_it(tmp_path: Path) -> None:
+    (tmp_path / "harness.py").write_text("raise ModuleNotFoundError(\"No module named 'harness'\", name='harness')\n")
+    with (
+        cluster(tmp_path, 1, PYTHONPATH=str(tmp_path)) as (dask, _),
+        pytest.raises(InputError, match="lacks 'harness': install the same halfopen there"),
+    ):
+        resumed(tmp_path / "out", dask, sweeps.small())
+
+
+def _broken() -> Draw:
+    return msgspec.structs.replace(sweeps.outage(0, 1.0), scenario="nonsense")

@@ -1,0 +1,100 @@
+"""Sweeps in guests on this machine: they need a guest kernel (make kernel)."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.errors import InputError
+from harness.grace import plan, store
+from harness.grace.executors.local import Local
+from harness.grace.model import Batched
+from tests import leftovers
+from tests.harness.grace import sweeps
+from tests.harness.grace.executors.doing import many, resumed, told
+from tests.machine import needs_guest
+
+pytestmark = needs_guest
+
+_TOOL = [sys.executable, "-m", "tests.harness.grace.executors.doing"]
+
+
+class Enough(Exception):  # noqa: N818 (not an error)
+    """Stands for Ctrl-C where it comes at a certain moment."""
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """What comes of the sweep that is tried here in several ways."""
+    return told(resumed(tmp_path_factory.mktemp("one"), Local(1), many()))
+
+
+@pytest.mark.parametrize("at_once", [2, 3])
+def test_however_many_at_once_the_same_comes_of_it(tmp_path: Path, expected: bytes, at_once: int) -> None:
+    assert told(resumed(tmp_path, Local(at_once), many())) == expected
+
+
+@pytest.mark.parametrize("after", [1, 3])
+def test_a_sweep_that_is_left_leaves_nothing_and_is_resumed(tmp_path: Path, expected: bytes, after: int) -> None:
+    seen: list[int] = []
+
+    def until_enough(batched: Batched) -> None:
+        seen.append(batched.number)
+        if len(seen) == after:
+            raise Enough
+
+    before = leftovers.take_stock()
+    with pytest.raises(Enough):
+        resumed(tmp_path, Local(2), many(), until_enough)
+    assert leftovers.since(before) == {}
+    assert told(resumed(tmp_path, Local(2), many())) == expected
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_stopped_at_a_random_moment_nothing_is_left_and_it_is_resumed(
+    tmp_path: Path, expected: bytes, seed: int, number: signal.Signals
+) -> None:
+    before = leftovers.take_stock()
+    drawn = random.Random(seed)
+    with subprocess.Popen([*_TOOL, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as tool:
+        assert tool.stdout is not None
+        # After so many batches, and then at some moment of another.
+        for _ in range(drawn.randrange(3)):
+            tool.stdout.readline()
+        time.sleep(drawn.uniform(0.0, 2.0))
+        tool.send_signal(number)
+    assert leftovers.since(before) == {}
+    assert list(Path("/dev/shm").glob("halfopen-guest-*")) == []
+    assert told(resumed(tmp_path, Local(2), many())) == expected
+
+
+def test_a_terminals_interrupt_of_the_whole_group_is_heard_once(tmp_path: Path) -> None:
+    before = leftovers.take_stock()
+    with subprocess.Popen(
+        [*_TOOL, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0
+    ) as tool:
+        assert tool.stdout is not None
+        assert tool.stderr is not None
+        tool.stdout.readline()
+        os.killpg(tool.pid, signal.SIGINT)
+        said = tool.stderr.read().decode()
+    assert leftovers.since(before) == {}
+    assert said.count("Traceback") <= 1
+    with store.opened(tmp_path, many(), resume=True) as kept:
+        assert kept.done
+
+
+def test_what_a_batch_refuses_ends_the_sweep(tmp_path: Path) -> None:
+    draws = [sweeps.outage(n, 1.0, hold=5) for n in range(2)]
+    broken = sweeps.sweep([type(one)(one.number, one.part, one.cause, one.name, "nonsense") for one in draws])
+    assert plan.batches(broken)
+    with pytest.raises(InputError, match="0000-outage-1s"):
+        resumed(tmp_path, Local(2), broken)

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import pytest
+
+from harness.errors import InputError
+from harness.grace import plan
+from harness.grace.batch import Answer, Order
+from harness.grace.executors import process
+from netns.errors import GuestLostError
+from tests import leftovers
+from tests.harness.grace import sweeps
+from tests.machine import needs_guest
+
+BATCH = plan.batches(sweeps.small())[0]
+
+
+def test_an_answer_is_a_batch_or_why_there_is_none() -> None:
+    assert process.batched(Answer(batched=sweeps.batched(3))).number == 3
+    with pytest.raises(InputError, match="no such"):
+        process.batched(Answer(refused="no such server"))
+    with pytest.raises(GuestLostError, match="out of memory"):
+        process.batched(Answer(lost="out of memory"))
+
+
+@needs_guest
+@pytest.mark.parametrize("looks", [1, 2, 3])
+def test_a_batch_that_is_over_is_gone(looks: int) -> None:
+    asked = 0
+
+    def is_over() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked > looks
+
+    before = leftovers.take_stock()
+    with pytest.raises(process.Interrupted):
+        process.run(Order(BATCH), is_over)
+    assert leftovers.since(before) == {}
+
+
+def test_a_bug_is_not_taken_for_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process.sys, "executable", "/bin/false")  # type: ignore[attr-defined]
+    with pytest.raises(RuntimeError, match="exit code 1"):
+        process.run(Order(BATCH), lambda: False)

@@ -1,0 +1,100 @@
+"""Sweeps that are made up: what would come of sessions, by the schedule of retransmissions and a seed."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator, Sequence
+
+from harness.grace.estimates import Estimates, estimate
+from harness.grace.model import Came, Contender, Draw, Sweep, Tried
+
+GRACES = (5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0)
+FAULT = 5.0
+LENGTH = 150.0
+
+
+def contenders(*detectors: str | None, graces: Sequence[float] = GRACES, poll: float = 2.0) -> tuple[Contender, ...]:
+    return tuple(Contender(grace, poll, detector) for detector in detectors for grace in graces)
+
+
+def draw(number: int, part: str, cause: str, **facts: float) -> Draw:
+    return Draw(number, part, cause, f"{number:04}-{cause}", "", facts)  # type: ignore[arg-type]
+
+
+def tried(
+    number: int,
+    contender: int,
+    came: Came,
+    *,
+    stall: float = 0.0,
+    onset: float | None = FAULT,
+    reaped_at: float | None = None,
+    really: bool = False,
+    foretold: bool = False,
+    foretold_at: float | None = None,
+) -> Tried:
+    return Tried(
+        draw=number,
+        contender=contender,
+        really=really,
+        came=came,
+        why="",
+        fault_at=FAULT,
+        onset=onset,
+        reaped_at=reaped_at,
+        longest_stall=stall,
+        duration=LENGTH,
+        foretold=foretold,
+        foretold_at=foretold_at,
+    )
+
+
+def stall_of(outage: float, rtt: float, phase: float) -> float:
+    """From the last acknowledgement to the first retransmission that gets through, and its answer."""
+    rto = max(0.2, 2 * rtt)
+    reach = outage + phase * rto
+    doublings = next(k for k in itertools.count(1) if rto * (2**k - 1) > reach)
+    return float(rto * (2**doublings - 1) + rtt)
+
+
+def came_of(one: Draw, number: int, contender: Contender, chance: random.Random) -> Tried:
+    """A dead client is reaped some time after the grace; a live one if its stall lasts longer."""
+    late = chance.random() * contender.poll
+    if one.part == "dead":
+        return tried(one.number, number, "reaped", stall=contender.grace, reaped_at=FAULT + contender.grace + late)
+    stall = stall_of(one.facts["outage_s"], one.facts["rtt_s"], one.facts["phase"])
+    if stall <= contender.grace:
+        return tried(one.number, number, "kept", stall=stall)
+    return tried(one.number, number, "reaped", stall=stall, reaped_at=FAULT + contender.grace + late)
+
+
+def draws(runs: int, dead: int, *, staircase: bool, seed: int = 7) -> Iterator[Draw]:
+    """Outages whose lengths fall off as they do in the field, and slow readers that stall for little."""
+    chance = random.Random(seed)
+    number = itertools.count()
+    for _ in range(runs):
+        slow = chance.random() < 0.3
+        outage = 0.1 if slow else min(100.0, chance.expovariate(1 / 2.5))
+        facts = {"outage_s": outage, "rtt_s": chance.choice([0.02, 0.1]), "phase": chance.random()}
+        yield draw(next(number), "mix", "slow-reader" if slow else "outage", **facts)
+    for nth in range(dead):
+        yield draw(next(number), "dead", ("frozen", "vanished", "wedged")[nth % 3])
+    if staircase:
+        for rtt, length, phase in itertools.product((0.02, 0.1, 0.3), range(1, 121), (0.0, 0.25, 0.5, 0.75)):
+            yield draw(next(number), "staircase", "staircase", outage_s=float(length), rtt_s=rtt, phase=phase)
+
+
+def sweep(who: tuple[Contender, ...], runs: int = 400, dead: int = 60, *, staircase: bool = True) -> Sweep:
+    return Sweep(7, tuple(draws(runs, dead, staircase=staircase)), who)
+
+
+def outcomes(of: Sweep, seed: int = 7) -> list[Tried]:
+    chance = random.Random(seed)
+    return [came_of(one, number, who, chance) for one in of.draws for number, who in enumerate(of.contenders)]
+
+
+def estimates(*detectors: str | None, runs: int = 400, dead: int = 60, staircase: bool = True) -> Estimates:
+    """Each detector does what bytes-acked would, by the same draws; the second as if it polled later."""
+    made = sweep(contenders(*detectors), runs, dead, staircase=staircase)
+    return estimate(made, outcomes(made))

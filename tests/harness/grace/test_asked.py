@@ -1,0 +1,54 @@
+"""What a call of ``halfopen grace`` compares, and what it cannot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from harness.errors import InputError
+from harness.grace.asked import Asked
+from harness.target_spec import TargetSpec
+
+SERVER = TargetSpec(server="serve {port}")
+
+
+def test_each_detector_meets_each_poll_and_grace_once() -> None:
+    asked = Asked((5.0, 30.0), (1.0, 2.0), ("outq", "bytes-acked", "outq"))
+    found = [(one.detector, one.grace, one.poll) for one in asked.contenders()]
+    expected = [(d, g, p) for d in ("outq", "bytes-acked") for p in (1.0, 2.0) for g in (5.0, 30.0)]
+    assert found == expected
+
+
+def test_by_itself_it_is_the_pods_usual_detector() -> None:
+    assert [one.detector for one in Asked((30.0,), (2.0,)).contenders()] == ["bytes-acked"]
+
+
+@pytest.mark.parametrize("argument", ["--ping-timeout {grace}", "-t {grace_ms}"])
+def test_a_server_that_is_told_its_grace_is_a_contender_for_each(argument: str) -> None:
+    found = Asked((5.0, 30.0), (2.0,), target=SERVER, grace_argument=argument).contenders()
+    assert [(one.detector, one.grace) for one in found] == [(None, 5.0), (None, 30.0)]
+
+
+def test_a_server_that_is_not_told_is_one_point() -> None:
+    assert len(Asked((30.0,), (2.0,), target=SERVER).contenders()) == 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"detectors": ("bytes-aked",)}, "unknown detector 'bytes-aked'; did you mean 'bytes-acked'?"),
+        ({"detectors": ("none",)}, "--detector 'none' reaps nobody"),
+        ({"grace_argument": "-t {grace}"}, "--grace-arg '-t {grace}' goes with --server"),
+        ({"target": SERVER, "detectors": ("outq",)}, "--detector 'outq' is the pod's; it has no effect on --server"),
+        ({"target": SERVER, "graces": (5.0, 10.0)}, "--graces: 2 of them, and nothing tells the --server its grace"),
+        ({"target": SERVER, "grace_argument": "-t 5"}, "--grace-arg '-t 5' has no {grace} in it"),
+        ({"target": SERVER, "polls": (1.0, 2.0)}, "--polls are the pod's; a --server has its own"),
+        ({"target": TargetSpec(image="some:image")}, "no container engine is in reach"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(changed: dict[str, Any], words: str) -> None:
+    asked = Asked(**({"graces": (30.0,), "polls": (2.0,)} | changed))
+    with pytest.raises(InputError) as refused:
+        asked.contenders()
+    assert words in str(refused.value)

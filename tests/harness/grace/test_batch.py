@@ -1,0 +1,153 @@
+"""Batches in guests, on the virtual clock: they need a guest kernel (make kernel)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import msgspec
+import pytest
+
+from harness.grace import plan
+from harness.grace.batch import Answer, Order
+from harness.grace.confirming import AGREES_WITHIN
+from harness.grace.model import Batch, Batched, Contender, Sweep
+from harness.grace.outcomes import agrees
+from harness.grace.replay import RULES
+from harness.target_spec import TargetSpec
+from tests.harness.grace import sweeps
+from tests.machine import WITHOUT_NAMESPACES, needs_guest
+
+
+def answer(batch: Batch, *before: str) -> Answer:
+    ran = subprocess.run(
+        [*before, sys.executable, "-P", "-m", "harness.grace.batch"],
+        input=msgspec.json.encode(Order(batch)),
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    return msgspec.json.decode(ran.stdout, type=Answer)
+
+
+def done(batch: Batch) -> Batched:
+    said = answer(batch)
+    assert said.batched is not None, said
+    return said.batched
+
+
+def one_batch(sweep: Sweep, acting: int | None = None) -> Batch:
+    """All draws of a sweep in one guest."""
+    first = plan.batches(sweep)[0]
+    replayed = tuple(range(len(sweep.contenders))) if acting is None else ()
+    return msgspec.structs.replace(first, draws=sweep.draws, acting=acting, replayed=replayed)
+
+
+@needs_guest
+@pytest.mark.parametrize("detector", sorted(RULES))
+def test_a_replay_says_what_the_detector_does(detector: str) -> None:
+    """Each draw once recorded and replayed, and once for each grace with the detector acting."""
+    draws = [
+        sweeps.outage(0, 4.0),
+        sweeps.outage(1, 9.0),
+        sweeps.outage(2, 1.0),
+        sweeps.dead(3, "freeze"),
+        sweeps.dead(4, "vanish"),
+    ]
+    contenders = tuple(Contender(grace, poll, detector) for grace, poll in ((5.0, 2.0), (9.0, 3.5), (20.0, 0.7)))
+    sweep = msgspec.structs.replace(sweeps.sweep(draws), contenders=contenders)
+    replayed = {(one.draw, one.contender): one for one in done(one_batch(sweep)).tried}
+    really = [one for acting in range(3) for one in done(one_batch(sweep, acting)).tried]
+    assert len(replayed) == len(really) == 15
+    for one in really:
+        other = replayed[one.draw, one.contender]
+        assert one.really
+        assert not other.really
+        assert one.came == other.came, (one, other)
+        assert agrees(other.reaped_at, one.reaped_at), (one, other)
+        # And the same session's own samples say so too.
+        assert one.foretold
+        assert agrees(one.foretold_at, one.reaped_at), one
+    came = {one.came for one in really}
+    assert came == {"reaped", "kept"}
+
+
+@needs_guest
+def test_a_dead_client_is_noticed_within_the_grace_and_a_poll() -> None:
+    sweep = sweeps.sweep([sweeps.dead(0, "freeze"), sweeps.dead(3, "freeze")])
+    for one in done(one_batch(sweep)).tried:
+        grace = sweep.contenders[one.contender].grace
+        assert one.came == "reaped"
+        assert one.onset is not None
+        assert one.reaped_at is not None
+        assert grace <= one.reaped_at - one.onset <= grace + 2.0 + AGREES_WITHIN
+
+
+@needs_guest
+def test_the_same_batch_says_the_same() -> None:
+    batch = one_batch(sweeps.small())
+    first, second = done(batch), done(msgspec.structs.replace(batch, number=9))
+    assert first.tried == second.tried
+    assert first.kernel == second.kernel
+
+
+@needs_guest
+def test_where_namespaces_are_refused_it_says_the_same() -> None:
+    """To the microsecond or two that another folder's longer name takes."""
+    batch = one_batch(sweeps.sweep([sweeps.outage(0, 3.0, hold=15), sweeps.dead(1, "vanish", hold=15)]))
+    said = answer(batch, *WITHOUT_NAMESPACES)
+    assert said.batched is not None, said
+    with_them = done(batch).tried
+    assert [one.came for one in said.batched.tried] == [one.came for one in with_them]
+    for one, other in zip(said.batched.tried, with_them, strict=True):
+        assert one.reaped_at == pytest.approx(other.reaped_at, abs=0.001)
+
+
+@needs_guest
+def test_what_does_not_happen_is_unproved() -> None:
+    """Dark for so short that nothing is lost: that would be survived by anybody."""
+    tried = done(one_batch(sweeps.sweep([sweeps.outage(0, 0.02)]))).tried
+    assert [one.came for one in tried] == ["unproved"] * 3, tried
+
+
+@needs_guest
+def test_a_server_of_somebody_elses_is_told_its_grace() -> None:
+    script = (
+        "import sys, time; from websockets.sync.server import serve\n"
+        "grace = float(sys.argv[sys.argv.index('--grace') + 1])\n"
+        "def handler(ws):\n"
+        "    end = time.monotonic() + grace\n"
+        "    while time.monotonic() < end:\n"
+        "        ws.send(b'x' * 1000); time.sleep(0.2)\n"
+        "    ws.socket.shutdown(2)\n"
+        "serve(handler, '0.0.0.0', int(sys.argv[1]), ping_interval=None).serve_forever()\n"
+    )
+    target = TargetSpec(server=f'{sys.executable} -c "{script}" {{port}}')
+    draw = sweeps.dead(0, "freeze", hold=20)
+    draw = msgspec.structs.replace(draw, scenario=draw.scenario.replace("[pod]", "").replace("slice_", "# slice_"))
+    sweep = Sweep(7, (draw,), (Contender(9.0, 2.0), Contender(12.0, 2.0)), target, "--grace {grace}")
+    ended = [done(batch).tried[0] for batch in plan.batches(sweep)]
+    assert [round(one.reaped_at or 0.0) for one in ended] == [9, 12], ended
+
+
+@needs_guest
+def test_a_batch_that_cannot_be_run_is_refused_in_a_line() -> None:
+    draw = msgspec.structs.replace(sweeps.outage(0, 1.0), scenario="nonsense")
+    said = answer(one_batch(sweeps.sweep([draw])))
+    assert said.refused is not None
+    assert "0000-outage-1s" in said.refused
+    assert "\n" not in said.refused
+
+
+def test_without_a_guest_kernel_it_is_said_how_to_get_one(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    said = answer(one_batch(sweeps.small()))
+    assert said.refused is not None
+    assert "halfopen kernel build" in said.refused
+
+
+def test_a_batch_whose_starter_is_gone_does_nothing() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-P", "-m", "harness.grace.batch", str(os.getppid())], stdin=subprocess.DEVNULL, check=False
+    )
+    assert ran.returncode == 130

@@ -1,0 +1,47 @@
+"""Whether what was replayed is what happens."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.grace.confirming import AGREES_WITHIN, confirmations, disagreements, told
+from harness.grace.model import Contender, Sweep, Tried
+from tests.harness.grace.made import draw, tried
+
+SWEEP = Sweep(7, tuple(draw(number, "dead", "frozen") for number in range(3)), (Contender(30.0, 2.0, "bytes-acked"),))
+
+
+def real(number: int, at: float | None, foretold: float | None, came: str = "reaped") -> Tried:
+    return tried(number, 0, came, reaped_at=at, really=True, foretold=True, foretold_at=foretold)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("at", "foretold", "agrees"),
+    [
+        (36.0, 36.0, True),
+        (36.0, 36.0 + AGREES_WITHIN / 2, True),
+        (36.0, 36.0 - 2 * AGREES_WITHIN, False),
+        (36.0, None, False),
+        (None, 36.0, False),
+        (None, None, True),
+    ],
+)
+def test_a_replay_agrees_if_it_reaps_at_the_same_moment_or_not_at_all(
+    at: float | None, foretold: float | None, agrees: bool
+) -> None:
+    found = confirmations(SWEEP, [real(0, at, foretold)])
+    assert [one.agrees for one in found] == [agrees]
+    assert len(disagreements(found)) == (not agrees)
+
+
+def test_what_is_unproved_or_was_not_replayed_confirms_nothing() -> None:
+    assert confirmations(SWEEP, [real(0, None, None, "unproved"), tried(1, 0, "reaped", really=True)]) == ()
+    assert told(()) == ""
+
+
+def test_how_many_agree_and_how_well_is_said_in_a_line() -> None:
+    found = confirmations(SWEEP, [real(1, 36.0, 36.008), real(0, 36.0, 36.012), real(2, 36.0, None)])
+    assert told(found) == "2 of 3 real runs agree with their replay to 12ms"
+    assert str(found[2]) == (
+        "0002-frozen, bytes-acked grace 30s poll 2s: reaped at 36.000s, but its replay says not reaped"
+    )

@@ -1,0 +1,51 @@
+"""What is drawn, read from the figures themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from matplotlib.figure import Figure
+
+from harness.grace import drawing
+from tests.harness.grace.test_plots import table
+
+
+def texts(figure: Figure) -> list[str]:
+    return [text.get_text() for axes in figure.axes for text in axes.texts]
+
+
+def test_the_frontier_has_each_grace_with_its_interval() -> None:
+    figure = Figure()
+    drawing.frontier(figure, table("bytes-acked"))
+    (axes,) = figure.axes
+    assert {"5s", "30s", "bytes-acked", "0.1 % is allowed"} <= set(texts(figure))
+    (intervals,) = axes.collections
+    ends: Any = intervals.get_paths()
+    short = table("bytes-acked")["points"][0]
+    assert ends[0].vertices[0][0] == pytest.approx(short["detection_s"]["p50"])
+    assert [point[1] for point in ends[0].vertices] == pytest.approx(short["ci95"])
+
+
+def test_the_outages_have_the_stall_and_the_lanes_of_each_round_trip() -> None:
+    figure = Figure()
+    assert drawing.outages(figure, table("bytes-acked"))
+    assert len(figure.axes) == 6
+    assert [axes.get_title(loc="left") or axes.get_title() for axes in figure.axes[:3]] == [
+        "round trip 20ms",
+        "round trip 100ms",
+        "round trip 300ms",
+    ]
+    assert {label.get_text() for label in figure.axes[3].get_yticklabels()} == {"5s", "30s"}
+
+
+def test_each_grace_has_its_distribution_in_both_panels() -> None:
+    figure = Figure()
+    drawing.latency(figure, table("bytes-acked", "outq"))
+    whole, beyond = figure.axes
+    assert len(whole.lines) == 4
+    assert len(beyond.lines) == 4 + 1
+
+
+def test_curves_are_told_apart_by_poll_where_there_are_several() -> None:
+    assert list(drawing.curves(table("outq", "bytes-acked", None))) == ["bytes-acked", "outq", "the server's own"]

@@ -1,0 +1,75 @@
+"""Which outages are survived."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.grace import outages
+from harness.grace.model import Came, Draw, Tried
+from harness.grace.outages import Survival, survivals
+from tests.harness.grace.made import draw, tried
+
+
+def staircase(came: Mapping[tuple[float, float, float], Came | None]) -> tuple[list[Draw], dict[int, Tried]]:
+    """Draws by round trip, length and phase, and what came of each; None: it was not tried."""
+    draws = [
+        draw(number, "staircase", "staircase", rtt_s=rtt, outage_s=length, phase=phase)
+        for number, (rtt, length, phase) in enumerate(came)
+    ]
+    outcomes = {number: tried(number, 0, word) for number, word in enumerate(came.values()) if word is not None}
+    return draws, outcomes
+
+
+def survival(came: Mapping[tuple[float, float, float], Came | None]) -> Survival:
+    return survivals(outages.steps(*staircase(came)))[-1]
+
+
+def test_one_lost_at_any_phase_ends_it() -> None:
+    found = survival({(0.1, 1, 0): "kept", (0.1, 2, 0): "kept", (0.1, 3, 0): "kept", (0.1, 3, 0.5): "reaped"})
+    assert (found.survived, found.reaped, found.longest) == (2, 3, 3)
+
+
+def test_one_that_is_survived_after_a_shorter_that_was_not_is_luck() -> None:
+    assert survival({(0.1, 1, 0): "reaped", (0.1, 2, 0): "kept"}).survived is None
+
+
+def test_what_was_not_tried_is_not_survived() -> None:
+    assert survival({(0.1, 1, 0): "kept", (0.1, 2, 0): None, (0.1, 3, 0): "kept"}).survived == 1
+
+
+def test_what_is_unproved_is_not_survived() -> None:
+    assert survival({(0.1, 1, 0): "kept", (0.1, 2, 0): "unproved", (0.1, 3, 0): "kept"}).survived == 1
+
+
+def test_a_session_that_ended_by_itself_did_not_survive() -> None:
+    assert survival({(0.1, 1, 0): "kept", (0.1, 2, 0): "closed"}).survived == 1
+
+
+def test_each_round_trip_has_its_own_and_all_have_the_worst() -> None:
+    draws, outcomes = staircase({(0.1, 1, 0): "kept", (0.1, 2, 0): "kept", (0.3, 1, 0): "kept", (0.3, 2, 0): "reaped"})
+    found = survivals(outages.steps(draws, outcomes))
+    assert [(one.rtt, one.survived, one.reaped) for one in found] == [(0.1, 2, None), (0.3, 1, 2), (None, 1, 2)]
+
+
+def test_without_a_staircase_there_is_none() -> None:
+    assert survivals(outages.steps([draw(0, "mix", "outage", outage_s=3)], {})) == ()
+
+
+def test_outages_that_end_with_the_same_retransmission_are_one_flight() -> None:
+    draws = [draw(n, "staircase", "staircase", rtt_s=0.1, outage_s=float(n + 1)) for n in range(6)]
+    stalls = (1.5, 3.1, 3.2, 6.3, 6.3, 6.4)
+    outcomes = {n: tried(n, 0, "kept", stall=stall) for n, stall in enumerate(stalls)}
+    found = outages.flights(outages.steps(draws, outcomes))
+    assert [(one.shortest, one.longest, one.stall) for one in found] == [(1, 1, 1.5), (2, 3, 3.2), (4, 6, 6.4)]
+
+
+@given(st.dictionaries(st.integers(1, 30), st.sampled_from(["kept", "reaped", "unproved", None]), min_size=1))
+def test_what_is_survived_is_shorter_than_what_ever_killed(came: dict[int, Came | None]) -> None:
+    found = survival({(0.1, float(length), 0.0): word for length, word in came.items()})
+    if found.survived is not None and found.reaped is not None:
+        assert found.survived < found.reaped
+    if found.survived is not None:
+        assert all(came[length] == "kept" for length in came if length <= found.survived)

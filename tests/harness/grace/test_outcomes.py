@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import pytest
+
+from harness import scenario
+from harness.findings import find
+from harness.grace.model import Batch, Contender, Draw
+from harness.grace.outcomes import Watched, agrees, outcomes, watched
+from harness.judge import Terms, Verdict, judge
+from harness.timeline import Timeline, make
+from tests.harness.grace import sweeps
+from tests.harness.lines import event, flowing, stuck
+
+CONTENDERS = (Contender(5.0, 2.0, "bytes-acked"), Contender(20.0, 2.0, "bytes-acked"), Contender(5.0, 2.0, "ack-stall"))
+
+
+def batch(acting: int | None = None) -> Batch:
+    return Batch(0, 1, (), CONTENDERS, acting, (0, 1) if acting is None else ())
+
+
+def run(draw: Draw, timeline: Timeline) -> Watched:
+    """A run that is proved, whatever hand-written samples lack of that."""
+    found = find(timeline, scenario.parse(draw.scenario, name=draw.name, suite="", where=draw.name))
+    return watched(draw, Verdict("passed", "as expected", "true_keep", found), timeline)
+
+
+def frozen(until: float = 50.0, *more: object) -> Timeline:
+    """A client that stops reading at 6 s, its process at 5 s."""
+    events = [event(0.0, "target", "session_opened"), event(5.03, "fault", "begun", step=0, fault="freeze")]
+    return make([*flowing(0.0, 6.0, outq=500), *stuck(6.0, until)], [*events, event(5.03, "fault", "stopped"), *more])  # type: ignore[list-item]
+
+
+def test_one_recorded_session_serves_every_grace() -> None:
+    tried = outcomes(batch(), run(sweeps.dead(0, "freeze"), frozen()))
+    assert [(one.contender, one.came, one.really) for one in tried] == [(0, "reaped", False), (1, "reaped", False)]
+    # Looks at even seconds; the last news was there at 6 s.
+    assert [one.reaped_at for one in tried] == pytest.approx([11.0, 26.0], abs=0.1)
+    assert [one.onset for one in tried] == pytest.approx([6.0, 6.0], abs=0.1)
+    assert {one.fault_at for one in tried} == {5.03}
+
+
+def test_a_stall_is_counted_from_when_the_client_was_last_heard_of_at_the_latest() -> None:
+    for one in outcomes(batch(), run(sweeps.dead(0, "freeze"), frozen())):
+        assert one.heard_at is not None
+        assert one.onset is not None
+        assert 5.9 <= one.heard_at <= one.onset
+
+
+def test_an_end_that_the_clients_kernel_told_of_is_no_stalls() -> None:
+    told = make(
+        [*flowing(0.0, 6.0, outq=500), *stuck(6.0, 50.0, state="CLOSE_WAIT")],
+        [event(0.0, "target", "session_opened"), event(5.03, "fault", "begun", step=0, fault="half-close")],
+    )
+    for one in outcomes(batch(), run(sweeps.dead(0, "freeze"), told)):
+        assert (one.came, one.onset, one.heard_at) == ("reaped", None, None)
+        assert one.reaped_at == pytest.approx(6.0, abs=0.1)
+        assert one.why == "reaped at 6.0s, its client had ended the connection"
+
+
+def test_what_proves_nothing_counts_for_no_grace() -> None:
+    trouble = frozen(50.0, event(3.0, "lab", "trouble", what="the client failed"))
+    assert {
+        (one.came, one.reaped_at, one.why) for one in outcomes(batch(), run(sweeps.dead(0, "freeze"), trouble))
+    } == {("unproved", None, "the client failed")}
+
+
+def test_what_the_judge_finds_inconclusive_is_unproved() -> None:
+    draw = sweeps.dead(0, "freeze")
+    played = scenario.parse(draw.scenario, name=draw.name, suite="", where=draw.name)
+    nothing_shown = watched(draw, judge(played, frozen(), Terms(20.0, 2.0)), frozen())
+    assert {(one.came, one.reaped_at) for one in outcomes(batch(), nothing_shown)} == {("unproved", None)}
+
+
+def test_a_server_that_ends_by_itself_has_reaped_nobody() -> None:
+    gone = frozen(50.0, event(50.0, "target", "exited", code=1, said=""))
+    assert {one.came for one in outcomes(batch(), run(sweeps.dead(0, "freeze"), gone))} == {"unproved"}
+
+
+def test_a_real_reap_is_compared_with_a_replay_of_the_same_session() -> None:
+    reaped = frozen(11.0, event(11.004, "kernel", "destroyed"))
+    (one,) = outcomes(batch(acting=0), run(sweeps.dead(0, "freeze"), reaped))
+    assert (one.came, one.really, one.reaped_at, one.foretold) == ("reaped", True, 11.004, True)
+    assert agrees(one.foretold_at, one.reaped_at)
+    late = frozen(14.0, event(14.004, "kernel", "destroyed"))
+    (one,) = outcomes(batch(acting=0), run(sweeps.dead(0, "freeze"), late))
+    assert one.foretold
+    assert not agrees(one.foretold_at, one.reaped_at)
+
+
+def test_what_cannot_be_replayed_is_not_foretold() -> None:
+    reaped = frozen(11.0, event(11.004, "kernel", "destroyed"))
+    (one,) = outcomes(batch(acting=2), run(sweeps.dead(0, "freeze"), reaped))
+    assert (one.came, one.foretold, one.foretold_at) == ("reaped", False, None)
+
+
+def test_a_stall_lasts_until_the_acknowledgement_that_ends_it() -> None:
+    healed = make(
+        [*flowing(0.0, 6.0, outq=500), *stuck(6.0, 9.0), *flowing(9.07, 60.0, outq=500)],
+        [event(0.0, "target", "session_opened")],
+    )
+    (one, _) = outcomes(batch(), run(sweeps.outage(0, 3.0), healed))
+    assert one.longest_stall == pytest.approx(3.1, abs=0.04)
+
+
+@pytest.mark.parametrize(
+    ("foretold", "real", "agreed"),
+    [(None, None, True), (None, 5.0, False), (5.0, None, False), (5.0, 5.05, True), (5.0, 7.0, False)],
+)
+def test_agreement(foretold: float | None, real: float | None, agreed: bool) -> None:
+    assert agrees(foretold, real) is agreed

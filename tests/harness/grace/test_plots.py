@@ -1,0 +1,73 @@
+"""Plots as files: that there are some, the same for the same table, and what is refused."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from harness.errors import InputError
+from harness.grace import files, plots
+from harness.grace.estimates import estimate
+from harness.grace.model import Tried
+from tests.harness.grace import made
+from tests.harness.grace.test_files import HOW
+
+
+@functools.cache
+def table(*detectors: str | None, known: int = 10_000, staircase: bool = True) -> dict[str, Any]:
+    """A sweep of these detectors of which the first so many draws are known."""
+    sweep = made.sweep(made.contenders(*detectors, graces=(5.0, 30.0)), runs=60, dead=9, staircase=staircase)
+    outcomes: list[Tried] = [one for one in made.outcomes(sweep) if one.draw < known]
+    return files.as_table(sweep, estimate(sweep, outcomes), HOW)
+
+
+@pytest.mark.parametrize("name", ["plot.svg", "plot.png"])
+def test_a_file_has_all_of_them_and_is_the_same_again(name: str, tmp_path: Path) -> None:
+    file = tmp_path / name
+    assert plots.write(file, table("bytes-acked")) == [file]
+    first = file.read_bytes()
+    plots.write(file, table("bytes-acked"))
+    assert file.read_bytes() == first
+    assert first.startswith(b"\x89PNG" if name.endswith("png") else b"<?xml")
+
+
+def test_a_folder_has_one_file_for_each(tmp_path: Path) -> None:
+    written = plots.write(tmp_path / "plots", table("bytes-acked", "outq"))
+    assert [file.name for file in written] == ["grace-frontier.svg", "grace-outages.svg", "grace-latency.svg"]
+    for file in written:
+        assert ET.parse(file).getroot().tag.endswith("svg")
+
+
+def test_without_a_staircase_nothing_is_drawn_of_it(tmp_path: Path) -> None:
+    written = plots.write(tmp_path, table("bytes-acked", staircase=False))
+    assert [file.name for file in written] == ["grace-frontier.svg", "grace-latency.svg"]
+
+
+@pytest.mark.parametrize("known", [0, 65])
+def test_of_however_little_is_known_something_is_drawn(known: int, tmp_path: Path) -> None:
+    assert plots.write(tmp_path / "plot.svg", table("bytes-acked", None, known=known))
+
+
+@pytest.mark.parametrize(
+    ("name", "why"), [("plot.pdf", "ends in .svg or .png"), ("nowhere/plot.svg", "there is no folder")]
+)
+def test_what_is_no_place_for_a_plot_is_refused(name: str, why: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=why):
+        plots.check(tmp_path / name)
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    with pytest.raises(InputError, match="cannot be written"):
+        plots.write(tmp_path / "taken", table("bytes-acked"))
+
+
+def test_without_matplotlib_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(InputError, match=r"pip install 'halfopen\[plots\]'"):
+        plots.check(tmp_path / "plot.svg")

@@ -1,0 +1,57 @@
+"""Rates and what may be believed of them."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.errors import InputError
+from harness.grace import rates
+from harness.grace.rates import Rate, trials_needed
+
+COUNTS = st.integers(1, 5000).flatmap(lambda trials: st.tuples(st.integers(0, trials), st.just(trials)))
+
+
+def test_the_interval_is_that_of_wilsons_paper() -> None:
+    """Newcombe, Statistics in Medicine 17 (1998), table I: 81 of 263, 15 of 148, 0 of 20, 1 of 29."""
+    table = ((81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0, 0.1611), (1, 29, 0.0061, 0.1718))
+    for times, trials, low, high in table:
+        assert Rate(times, trials).interval == pytest.approx((low, high), abs=5e-5)
+
+
+def test_without_a_trial_nothing_is_known() -> None:
+    assert Rate(0, 0).share is None
+    assert Rate(0, 0).interval == (0.0, 1.0)
+
+
+@given(COUNTS)
+def test_the_share_is_within_its_interval(counts: tuple[int, int]) -> None:
+    rate = Rate(*counts)
+    assert 0 <= rate.low <= (rate.share or 0) + 1e-12
+    assert (rate.share or 0) - 1e-12 <= rate.high <= 1
+
+
+@given(COUNTS)
+def test_more_evidence_of_the_same_narrows_it(counts: tuple[int, int]) -> None:
+    less, more = Rate(*counts), Rate(counts[0] * 2, counts[1] * 2)
+    assert more.high - more.low < less.high - less.low
+
+
+def test_of_none_it_takes_3838_for_a_thousandth() -> None:
+    assert trials_needed(0, 0.001) == 3838
+
+
+@given(st.integers(0, 60), st.sampled_from([0.0001, 0.001, 0.01, 0.05]))
+def test_what_is_needed_is_enough_and_one_less_is_not(times: int, most: float) -> None:
+    needed = trials_needed(times, most)
+    assert Rate(times, needed).high < most
+    assert Rate(times, needed - 1).high >= most - 1e-12
+
+
+def test_without_scipy_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "scipy.stats", None)
+    with pytest.raises(InputError, match=r"pip install 'halfopen\[grace\]'"):
+        rates.require_scipy()

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from harness.errors import InputError
+from harness.grace import store
+from harness.grace.model import Contender
+from harness.target_spec import TargetSpec
+from tests.harness.grace import sweeps
+
+SWEEP = sweeps.small()
+
+
+def filled(out: Path) -> Path:
+    """The file of a sweep that was stopped after two batches."""
+    with store.opened(out, SWEEP, resume=False) as kept:
+        for number in (0, 2):
+            kept.append(sweeps.batched(number, number))
+    return out / store.FILE
+
+
+def test_what_is_done_is_found_again(tmp_path: Path) -> None:
+    filled(tmp_path)
+    with store.opened(tmp_path, SWEEP, resume=True) as kept:
+        assert kept.done == {0: sweeps.batched(0, 0), 2: sweeps.batched(2, 2)}
+
+
+def test_without_resuming_it_is_begun_anew(tmp_path: Path) -> None:
+    filled(tmp_path)
+    with store.opened(tmp_path, SWEEP, resume=False) as kept:
+        assert not kept.done
+    with store.opened(tmp_path, SWEEP, resume=True) as kept:
+        assert not kept.done
+
+
+def test_there_need_be_nothing_to_resume(tmp_path: Path) -> None:
+    with store.opened(tmp_path / "new", SWEEP, resume=True) as kept:
+        assert not kept.done
+
+
+def test_wherever_the_file_is_cut_off_whole_batches_are_kept(tmp_path: Path) -> None:
+    file = filled(tmp_path)
+    text = file.read_bytes()
+    for length in range(len(text)):
+        file.write_bytes(text[:length])
+        with store.opened(tmp_path, SWEEP, resume=True) as kept:
+            assert len(kept.done) == max(0, text[:length].count(b"\n") - 1)
+            for number in (0, 2):
+                kept.append(sweeps.batched(number, number))
+        assert file.read_bytes() == text
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (msgspec.structs.replace(SWEEP, seed=8), "it has seed 7, not 8"),
+        (msgspec.structs.replace(SWEEP, draws=SWEEP.draws[1:]), "it has draws 5, not 4"),
+        (
+            msgspec.structs.replace(SWEEP, contenders=(Contender(9.0, 2.0, "outq"),)),
+            "bytes-acked grace 20s poll 2s, not outq grace 9s poll 2s",
+        ),
+        (msgspec.structs.replace(SWEEP, target=TargetSpec(server="serve")), "it has target pod, not serve"),
+        (msgspec.structs.replace(SWEEP, draws=(*SWEEP.draws[1:], SWEEP.draws[0])), "other draws of the same number"),
+    ],
+)
+def test_another_sweeps_batches_are_refused_with_what_differs(tmp_path: Path, other: object, said: str) -> None:
+    before = filled(tmp_path).read_bytes()
+    with pytest.raises(InputError) as refusal, store.opened(tmp_path, other, resume=True):  # type: ignore[arg-type]
+        pass
+    assert said in str(refusal.value)
+    assert (tmp_path / store.FILE).read_bytes() == before
+
+
+def test_something_elses_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / store.FILE).write_text("a diary\n")
+    with pytest.raises(InputError, match="is no file of this tool's"), store.opened(tmp_path, SWEEP, resume=True):
+        pass
+
+
+def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot write"), store.opened(tmp_path / "file", SWEEP, resume=False):
+        pass
+
+
+def test_two_at_once_are_refused(tmp_path: Path) -> None:
+    """Another process, since a lock is a process's own."""
+    second = (
+        "from pathlib import Path; from harness.grace import store; from tests.harness.grace import sweeps\n"
+        f"with store.opened(Path({str(tmp_path)!r}), sweeps.small(), resume=True): pass"
+    )
+    with store.opened(tmp_path, SWEEP, resume=False) as kept:
+        kept.append(sweeps.batched(0, 0))
+        ran = subprocess.run([sys.executable, "-c", second], capture_output=True, text=True, check=False)
+    assert "is being written by another halfopen" in ran.stderr
+    with store.opened(tmp_path, SWEEP, resume=True) as kept:
+        assert kept.done.keys() == {0}

@@ -1,0 +1,98 @@
+"""What a sweep prints, whole, at the widths it is promised for, with and without colour."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from harness.grace import tables
+from harness.grace.estimates import Estimates, estimate
+from harness.grace.model import Contender, Sweep, Tried
+from harness.grace.outages import Survival
+from tests import screens
+from tests.harness.grace import made
+
+SCREENS = Path(__file__).with_name("screens")
+
+
+@functools.cache
+def one() -> Estimates:
+    return made.estimates("bytes-acked", runs=4000)
+
+
+@functools.cache
+def several() -> Estimates:
+    """Three detectors by the same draws: the last misses every wedged client, and too little is known of all."""
+    sweep = made.sweep(made.contenders("bytes-acked", "outq", "ping-timeout"), runs=400, staircase=False)
+    causes = {draw.number: draw.cause for draw in sweep.draws}
+    outcomes = [_unnoticed(tried) if causes[tried.draw] == "wedged" else tried for tried in made.outcomes(sweep)]
+    return estimate(sweep, outcomes)
+
+
+def _unnoticed(tried: Tried) -> Tried:
+    missed = tried.contender >= 2 * len(made.GRACES)
+    return msgspec.structs.replace(tried, came="kept", reaped_at=None) if missed else tried
+
+
+@functools.cache
+def stopped() -> Estimates:
+    """Half of it was tried when it was stopped, some proves nothing, and a real run is not as was foretold."""
+    sweep = made.sweep(made.contenders("bytes-acked", graces=(10.0, 30.0)), runs=40, dead=6)
+    outcomes = [tried for tried in made.outcomes(sweep) if tried.draw < 60]
+    outcomes[0] = msgspec.structs.replace(outcomes[0], came="unproved")
+    wrong = made.tried(5, 1, "reaped", reaped_at=36.0, really=True, foretold=True)
+    right = made.tried(44, 1, "reaped", reaped_at=36.0, really=True, foretold=True, foretold_at=36.01)
+    return estimate(sweep, [*outcomes, wrong, right])
+
+
+@screens.every_way
+@pytest.mark.parametrize("name", ["one", "several", "stopped"])
+def test_all_that_is_printed(name: str, width: int, colour: bool) -> None:
+    found = {"one": one, "several": several, "stopped": stopped}[name]()
+    console, written = screens.console(width, colour=colour)
+    tables.show(console, found)
+    screens.compare(SCREENS, f"grace-{name}", width, written.getvalue(), colour=colour)
+
+
+@pytest.mark.parametrize("width", screens.WIDTHS)
+def test_no_table_is_wider_than_the_terminal(width: int) -> None:
+    for found in (one(), several(), stopped()):
+        console, written = screens.console(width, colour=False)
+        tables.show(console, found)
+        shown, _, _ = written.getvalue().partition(tables.LEGEND[0])
+        assert max(map(len, (*shown.splitlines(), *tables.LEGEND))) <= width
+        assert "…" not in shown
+
+
+def test_a_server_with_its_own_knob_has_a_curve_without_a_poll() -> None:
+    sweep = Sweep(7, (), (Contender(30.0, 2.0),))
+    console, written = screens.console(80, colour=False)
+    tables.show(console, estimate(sweep, []))
+    assert "the server's own detector\n" in written.getvalue()
+    shown, _, after = written.getvalue().partition(tables.LEGEND[0])
+    assert "poll" not in shown + after.partition(tables.LEGEND[-1])[2]
+
+
+@pytest.mark.parametrize(
+    ("survival", "shown"),
+    [
+        (Survival(None, 13, 14, 120), "13s"),
+        (Survival(None, 120, None, 120), "120s+"),
+        (Survival(None, None, 1, 120), "-"),
+        (Survival(None, None, None, 120), ""),
+        (Survival(None, None, None, None), ""),
+        (None, ""),
+    ],
+)
+def test_what_is_survived_is_read_at_a_glance(survival: Survival | None, shown: str) -> None:
+    assert tables.survived(survival) == shown
+
+
+def test_reaps_out_of_bounds_are_told_at_every_width() -> None:
+    sweep = made.sweep(made.contenders("ping", graces=(30.0,)), runs=0, dead=3, staircase=False)
+    outcomes = [made.tried(number, 0, "reaped", reaped_at=made.FAULT + at) for number, at in enumerate((31, 45, 50))]
+    told = "ping, poll 2s: 2 of 3 reaps came out of grace .. grace + poll from the onset"
+    assert tables.remarks(estimate(sweep, outcomes)) == [told]

@@ -1,0 +1,121 @@
+"""The report of a sweep: what it says, and that it is made again of grace.json alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, ViewportSize, expect
+
+from harness.errors import InputError
+from harness.grace import files
+from harness.report import folder, sweep
+from tests.browser import browser, opened
+from tests.harness.grace.test_plots import table
+from tests.machine import needs_browser
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with browser() as started:
+        yield started
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    files.write(tmp_path, table("bytes-acked", "outq"))
+    return tmp_path
+
+
+def test_the_recommendation_comes_first_with_its_reason() -> None:
+    page = sweep.render(table("bytes-acked"))
+    assert page.index("No recommendation") < page.index("too little is known") < page.index("False reaps against")
+
+
+def test_what_is_recommended_is_marked_in_its_table() -> None:
+    given = table("bytes-acked") | {
+        "recommended_grace_s": 30.0,
+        "recommended_poll_s": 2.0,
+        "recommended_detector": "bytes-acked",
+        "recommended_why": "it is",
+    }
+    page = sweep.render(given)
+    assert "Recommended: bytes-acked grace 30s poll 2s" in page
+    assert len(re.findall(r'<tr class="chosen"><th scope="row">30s', page)) == 1
+
+
+def test_a_replay_that_is_wrong_is_the_first_thing_seen() -> None:
+    confirmations = {"runs": 2, "agree": 1, "apart_max_s": 0.01, "disagreements": ["0001-frozen: <reaped>"]}
+    page = sweep.render(table("bytes-acked") | {"confirmations": confirmations})
+    assert '<section class="advice failed"' in page
+    assert "1 of 2 real runs agree with their replay, reaps at most 10ms apart" in page
+    assert "0001-frozen: &lt;reaped&gt;" in page
+
+
+def test_no_name_ends_the_data() -> None:
+    given = table("bytes-acked")
+    evil = [{**point, "detector": "</script><script>alert(1)</script>"} for point in given["points"]]
+    assert "<script>alert" not in sweep.render(given | {"points": evil})
+
+
+def test_a_sweep_that_was_stopped_says_so() -> None:
+    assert "65 of 1,509 sessions so far" in sweep.render(table("bytes-acked", None, known=65))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "shown"),
+    [
+        ((13, 14, 120), "13s, not 14s"),
+        ((None, 1, 120), "none, not 1s"),
+        ((120, None, 120), "all to 120s"),
+        ((None, None, None), ""),
+    ],
+)
+def test_what_is_survived(numbers: tuple[float | None, float | None, float | None], shown: str) -> None:
+    assert sweep.survived(*numbers) == shown
+
+
+def test_it_is_made_again_of_the_file_alone(out: Path) -> None:
+    first = folder.write_sweep(out, table("bytes-acked", "outq")).read_bytes()
+    (out / "report.html").unlink()
+    assert folder.write_again(out).read_bytes() == first
+
+
+def test_a_file_that_is_no_sweeps_is_one_line(out: Path) -> None:
+    (out / "grace.json").write_text('{"points": []}')
+    with pytest.raises(InputError, match=r"grace\.json': the key '.*' is missing"):
+        folder.write_again(out)
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("known", [0, 65, 10_000])
+def test_its_charts_are_drawn_without_a_complaint(chromium: Browser, tmp_path: Path, width: int, known: int) -> None:
+    files.write(tmp_path, table("bytes-acked", "outq", known=known))
+    size = ViewportSize(width=width, height=844)
+    with opened(chromium, folder.write_again(tmp_path), viewport=size) as one:
+        # Of a staircase of which nothing is known there is nothing to draw.
+        expect(one.page.locator(".chart[data-drawn]")).to_have_count(4 if known > 65 else 2)
+        assert one.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        if known > 65:
+            assert one.page.locator(".chart canvas").count() == 4
+
+
+@needs_browser
+def test_another_round_trip_has_its_own_lanes(chromium: Browser, out: Path) -> None:
+    with opened(chromium, folder.write_again(out)) as one:
+        lanes = "() => document.getElementById(':outages').chart.data"
+        near = one.page.evaluate(lanes)
+        one.page.get_by_role("button", name="round trip 300ms").click()
+        expect(one.page.get_by_role("button", name="round trip 300ms")).to_have_attribute("aria-pressed", "true")
+        assert one.page.evaluate(lanes) != near
+
+
+@needs_browser
+def test_without_scripts_every_number_is_there(chromium: Browser, out: Path) -> None:
+    with opened(chromium, folder.write_again(out), java_script_enabled=False) as one:
+        expect(one.page.get_by_text("every number is in the tables")).to_be_visible()
+        expect(one.page.get_by_role("heading", name="outq, poll 2s")).to_be_visible()
+        expect(one.page.locator(".chart").first).to_be_hidden()
