@@ -125,9 +125,13 @@ def grace(
         target=spec,
         grace_argument=grace_arg,
     )
-    again = [*asked.options(), *_drawing(number, runs, mix_file, trace or [], staircase=staircase)]
-    if float(max_false_reaps) != positive_share(DEFAULT_MOST):
-        again += ["--max-false-reaps", f"{float(max_false_reaps) * 100:g}%"]
+
+    def command(runs: int) -> str:
+        words = [*asked.options(), *_drawing(number, runs, mix_file, trace or [], staircase=staircase)]
+        if float(max_false_reaps) != positive_share(DEFAULT_MOST):
+            words += ["--max-false-reaps", f"{float(max_false_reaps) * 100:g}%"]
+        return shlex.join(["halfopen", "grace", *words])
+
     return Sweeping(
         sweep=sweep,
         mix=drawn_from.title,
@@ -135,7 +139,7 @@ def grace(
         most=float(max_false_reaps),
         out=out,
         plot=plot,
-        again=shlex.join(["halfopen", "grace", *again]),
+        command=command,
     ).carry_out(who, resume=resume)
 
 

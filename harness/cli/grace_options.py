@@ -9,6 +9,7 @@ import typer
 
 from harness.cli.values import positive_duration, positive_share
 from harness.errors import InputError
+from harness.grace.mix import MOST_RUNS
 from netns.units import Share
 
 DEFAULT_GRACES = "5s,10s,15s,20s,30s,45s,60s,90s"
@@ -45,7 +46,7 @@ Traces = Annotated[
     list[Path] | None,
     typer.Option("--trace", metavar="FILE", help="A recorded link, one more condition of the mix; may be repeated."),
 ]
-Runs = Annotated[int, typer.Option(metavar="N", min=1, help="So many sessions are drawn from the mix.")]
+Runs = Annotated[int, typer.Option(metavar="N", min=1, max=MOST_RUNS, help="So many sessions are drawn from the mix.")]
 Staircase = Annotated[
     bool, typer.Option("--staircase/--no-staircase", help="Outages of every length at every phase, too.")
 ]
@@ -58,7 +59,10 @@ MostFalseReaps = Annotated[
         help="Of a session that is alive: a grace is recommended if it is proved to do better.",
     ),
 ]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with what an interrupted call has left in --out.")]
+Resume = Annotated[
+    bool,
+    typer.Option("--resume", help="Go on with what an earlier call has left in --out, with as many or more --runs."),
+]
 ExecutorOption = Annotated[
     str, typer.Option("--executor", metavar="WHERE", help="local, or a Dask cluster: dask://HOST:PORT.")
 ]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import math
 import shlex
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,15 +16,18 @@ from rich.markup import escape
 
 from harness import __version__, results
 from harness.cli.console import console as make_console
-from harness.grace import files, live, notable, plan, store, tables
+from harness.grace import files, live, mix, notable, store, tables
 from harness.grace.confirming import disagreements
 from harness.grace.estimates import Estimates, estimate
 from harness.grace.executors import Executor
-from harness.grace.model import Batch, Batched, Sweep, Tried
+from harness.grace.model import Batched, Sweep, Tried
 from harness.report import folder
 from netns.errors import GuestLostError
 from netns.guest.cache import GuestKernel
 from netns.units import show_duration
+
+#: What a number of runs that is proposed is rounded up to.
+_ROUND = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +43,8 @@ class Sweeping:
     """The false-reap rate that a grace must be below to be recommended."""
     out: Path
     plot: Path | None
-    again: str
-    """The command that gives the same."""
+    command: Callable[[int], str]
+    """The command that gives the same with so many runs."""
 
     def carry_out(self, executor: Executor, *, resume: bool) -> int:
         """Try what is not done yet and give the exit code; raises InputError, GuestLostError."""
@@ -52,24 +56,36 @@ class Sweeping:
             with contextlib.suppress(OSError):
                 (self.out / results.TIMELINES).rmdir()
             before = set(kept.done)
-            todo = [batch for batch in plan.batches(self.sweep) if batch.number not in before]
-            console.print("\n".join(self._header(len(before))), soft_wrap=True)
+            console.print("\n".join(self._header(kept)), soft_wrap=True)
             begun = time.monotonic()
-            is_whole = self._try(executor, todo, kept, console)
+            is_whole = self._try(executor, kept, console)
             wall = time.monotonic() - begun
-            code = self._conclude(console, kept.done, started, wall)
+            code, more = self._conclude(console, kept.done, started, wall)
             if kept.done:
                 self._tell(console, {n: batched for n, batched in kept.done.items() if n not in before}, wall)
         if is_whole:
+            if more is not None and (runs := self._runs_with(more)) is not None:
+                console.print(f"more:    {escape(self._go_on(runs))}", soft_wrap=True)
             return code
-        console.print(f"interrupted; go on with: {escape(self._go_on)}", soft_wrap=True)
+        console.print(f"interrupted; go on with: {escape(self._go_on(self._runs))}", soft_wrap=True)
         return results.EXIT_INTERRUPTED
 
     @property
-    def _go_on(self) -> str:
-        return f"{self.again} --out {shlex.quote(str(self.out))} --resume"
+    def _runs(self) -> int:
+        return sum(draw.part != "staircase" for draw in self.sweep.draws)
 
-    def _try(self, executor: Executor, todo: list[Batch], kept: store.Store, console: Console) -> bool:
+    def _runs_with(self, more: int) -> int | None:
+        """How many runs have so many more live sessions among them; None where that is more than can be asked for."""
+        sessions = sum(draw.part == "mix" for draw in self.sweep.draws)
+        if not sessions:
+            return None
+        runs = math.ceil(self._runs * (1 + more / sessions) / _ROUND) * _ROUND
+        return runs if runs <= mix.MOST_RUNS else None
+
+    def _go_on(self, runs: int) -> str:
+        return f"{self.command(runs)} --out {shlex.quote(str(self.out))} --resume"
+
+    def _try(self, executor: Executor, kept: store.Store, console: Console) -> bool:
         """Have the batches done and kept; whether nobody interrupted it."""
         with live.progress(console, self.sweep, self.most, _in_order(kept.done)) as show:
 
@@ -78,14 +94,14 @@ class Sweeping:
                 show(batched.tried)
 
             try:
-                executor.run(todo, on_batched)
+                executor.run(kept.todo, on_batched)
             except KeyboardInterrupt:
                 return False
             except GuestLostError as error:
-                raise GuestLostError(f"{error}; what is done is kept, go on with: {self._go_on}") from None
+                raise GuestLostError(f"{error}; what is done is kept, go on with: {self._go_on(self._runs)}") from None
         return True
 
-    def _header(self, done: int) -> list[str]:
+    def _header(self, kept: store.Store) -> list[str]:
         """What is compared with what, on what, and how much of it."""
         sweep = self.sweep
         graces, polls = (
@@ -101,18 +117,22 @@ class Sweeping:
         lines = [escape(first), escape(self._draws())]
         if not sweep.target.is_pod and sweep.grace_argument is None:
             lines.append("one point, not a curve: nothing tells the server its grace (--grace-arg)")
-        return lines if not done else [*lines, f"resumed: {done} of {len(plan.batches(sweep))} batches are done"]
+        return (
+            lines if not kept.done else [*lines, f"resumed: {len(kept.done)} of {len(kept.batches)} batches are done"]
+        )
 
     def _draws(self) -> str:
         parts = [draw.part for draw in self.sweep.draws]
         told = f"{parts.count('mix'):,} live and {parts.count('dead'):,} dead sessions of the mix {self.mix!r}"
         return told + (f", {parts.count('staircase'):,} outages of every length" if "staircase" in parts else "")
 
-    def _conclude(self, console: Console, done: dict[int, Batched], started: str, wall: float) -> int:
-        """Print and write what is known; gives the exit code."""
+    def _conclude(
+        self, console: Console, done: dict[int, Batched], started: str, wall: float
+    ) -> tuple[int, int | None]:
+        """Print and write what is known; gives the exit code, and how many more live sessions it takes."""
         if not done:
             console.print("nothing is known: no batch was done")
-            return results.EXIT_INCONCLUSIVE
+            return results.EXIT_INCONCLUSIVE, None
         tried = _in_order(done)
         found = estimate(self.sweep, tried)
         first = done[min(done)]
@@ -130,13 +150,13 @@ class Sweeping:
                 f"{len(shown)} to look into (killed, missed, unproved): halfopen run {where}/NAME.toml --clock virtual"
             )
             console.print(f"\n{escape(told)}", soft_wrap=True)
-        return _exit_code(found, tried)
+        return _exit_code(found, tried), table["more_runs"]
 
     def _tell(self, console: Console, made: dict[int, Batched], wall: float) -> None:
         """How much was made now, in how long, where it is, and how to make it again."""
         places = f"results: {self.out / files.JSON}, {self.out / files.CSV}, report: {self.out / results.REPORT}"
         console.print(f"\n{_summary(_in_order(made), wall)}; {escape(places)}", soft_wrap=True)
-        console.print(f"again:   {escape(self.again)}", soft_wrap=True)
+        console.print(f"again:   {escape(self.command(self._runs))}", soft_wrap=True)
 
     def _plot(self, console: Console, table: dict[str, object]) -> None:
         if self.plot is not None:

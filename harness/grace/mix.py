@@ -28,6 +28,8 @@ from netns.units import Share
 
 DEFAULT = Path(scenarios.__file__).parent / "_grace" / "default.toml"
 
+#: Draws of the staircase are numbered from there on.
+MOST_RUNS = 1_000_000
 #: Weights that differ from the whole by less are the whole: they are written with few digits.
 _ROUNDING = 1e-6
 
@@ -80,12 +82,14 @@ def _conditions(tables: Mapping[str, Any], kind: Kind, where: str) -> tuple[Cond
 
 
 def draws(mix: Mix, seed: int, runs: int, staircase: bool = True, traces: Sequence[Recorded] = ()) -> tuple[Draw, ...]:
-    """``runs`` sessions drawn from the mix, and after them, if asked for, the staircase's.
+    """``runs`` sessions drawn from the mix, at most MOST_RUNS, and after them, if asked for, the staircase's.
 
-    Each has a random sequence of its own: with the same seed the nth is the same however many there are.
+    Each has a random sequence of its own: with the same seed the nth is the same however many there are, and so is the
+    staircase.
     """
+    assert runs <= MOST_RUNS
     drawn = [_draw(mix, seed, number, traces) for number in range(runs)]
-    return (*drawn, *(steps_of(seed, first=runs) if staircase else ()))
+    return (*drawn, *(steps_of(seed, first=MOST_RUNS) if staircase else ()))
 
 
 def _draw(mix: Mix, seed: int, number: int, traces: Sequence[Recorded]) -> Draw:

@@ -63,7 +63,7 @@ class Sweep(msgspec.Struct, frozen=True):
     @property
     def fingerprint(self) -> str:
         """The same for the same sweep, and only for that."""
-        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()[:16]
+        return _fingerprint(self)
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -81,6 +81,11 @@ class Batch(msgspec.Struct, frozen=True):
     """The numbers of the contenders that they are replayed for."""
     target: TargetSpec = TargetSpec()
     grace_argument: str | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for all batches of which the same comes, whatever their number."""
+        return _fingerprint(msgspec.structs.replace(self, number=0))
 
 
 class Tried(msgspec.Struct, frozen=True):
@@ -119,3 +124,7 @@ class Batched(msgspec.Struct, frozen=True):
     """Seconds of real time."""
     kernel: str
     congestion_control: str
+
+
+def _fingerprint(value: Sweep | Batch) -> str:
+    return hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest()[:16]

@@ -1,4 +1,7 @@
-"""Divides a sweep into batches, always the same for the same sweep, so that any of them can be done anywhere. Pure."""
+"""Divides a sweep into batches, always the same for the same sweep, so that any of them can be done anywhere. Pure.
+
+A sweep of more runs has nearly all batches of one of fewer, in another order, so that one can go on where it ended.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ SIZE = 20
 #: So many share one when real reaps are compared with replayed ones, where each batch is another contender's.
 CONFIRMING_SIZE = 5
 
-_PARTS: tuple[Part, ...] = ("mix", "dead", "staircase")
+_DRAWN: tuple[Part, ...] = ("mix", "dead")
+_PARTS: tuple[Part, ...] = (*_DRAWN, "staircase")
 #: Draws, and the number of the contender that acts on them; None: they are recorded, for all that are replayed.
 _Share = tuple[tuple[Draw, ...], int | None]
 
@@ -52,17 +56,23 @@ def _shares(sweep: Sweep, part: Part, *, is_recorded: bool) -> Iterator[_Share]:
 
 
 def _confirming(sweep: Sweep, replayed: Sequence[int]) -> Iterator[_Share]:
-    """Some draws again, drawn by the seed, at a replayed contender that acts."""
+    """Some draws again, at a replayed contender that acts."""
     if not replayed:
         return
-    drawn = random.Random(f"{sweep.seed}/confirm")
-    chosen = drawn.sample(sweep.draws, min(len(sweep.draws), _rounded_up(sweep.confirm * len(sweep.draws))))
-    for some in _chunks(chosen, CONFIRMING_SIZE):
-        yield some, drawn.choice(replayed)
+    for parts in _DRAWN, ("staircase",):
+        whose = f"{sweep.seed}/confirm/{parts[0]}"
+        chosen = list(_sample([draw for draw in sweep.draws if draw.part in parts], sweep.confirm, whose))
+        for nth, some in enumerate(_chunks(chosen, CONFIRMING_SIZE)):
+            yield some, random.Random(f"{whose}/{nth}/contender").choice(replayed)
 
 
-def _rounded_up(count: float) -> int:
-    return -int(-count // 1)
+def _sample(draws: Sequence[Draw], share: float, whose: str) -> Iterator[Draw]:
+    """One drawn of each stretch of them, so that those of the first stretches are the same however many follow."""
+    nth = 0
+    while share > 0 and (first := nth / share) < len(draws):
+        end = min(len(draws), (nth + 1) / share)
+        yield draws[random.Random(f"{whose}/{nth}").randrange(int(first), max(int(first) + 1, int(end)))]
+        nth += 1
 
 
 def _chunks(draws: Sequence[Draw], size: int) -> Iterator[tuple[Draw, ...]]:

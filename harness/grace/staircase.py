@@ -63,17 +63,18 @@ def staircase(seed: int, first: int) -> Iterator[Draw]:
             for part in range(PHASES):
                 phase = part / PHASES
                 at = _FROM + (looks[part] * _LOOK + starts[part] * _SLICE) / PHASES
-                yield _step(number, length + (following - length) * phase, rtt, at, phase)
+                outage = length + (following - length) * phase
+                yield _step(number, f"staircase-{number - first:03}", outage, rtt, at, phase)
                 number += 1
 
 
-def _step(number: int, outage: float, rtt: float, at: float, phase: float) -> Draw:
+def _step(number: int, name: str, outage: float, rtt: float, at: float, phase: float) -> Draw:
     text = _TEMPLATE.format(outage=outage, rtt_ms=rtt * 1000, delay_ms=rtt * 500, slice=_SLICE, at=at, room=_ROOM)
     return Draw(
         number=number,
         part="staircase",
         cause="staircase",
-        name=f"{number:04}-staircase-{outage:g}s-rtt{rtt * 1000:g}",
+        name=f"{name}-{outage:g}s-rtt{rtt * 1000:g}",
         scenario=text,
         facts={"outage_s": outage, "rtt_s": rtt, "phase": phase, "at_s": round(at, 6)},
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,32 +12,52 @@ import msgspec
 
 import harness
 from harness.errors import InputError
-from harness.grace.model import Batched, Sweep
+from harness.grace import plan
+from harness.grace.model import Batch, Batched, Sweep
 
 FILE = "grace-batches.jsonl"
 
 
 class Head(msgspec.Struct, frozen=True):
-    """The first line: whose batches these are."""
+    """The first line: what sweep these batches were begun for."""
 
-    fingerprint: str
     settings: dict[str, Any]
-    """What the sweep was asked for, for whoever asks for another one to be told what differs."""
+    """What all its batches have in common, for whoever asks for another sweep to be told what differs."""
+
+
+class Line(msgspec.Struct, frozen=True):
+    """Each further one."""
+
+    batch: str
+    """The fingerprint of the batch: what comes of it is the same in whatever sweep it is."""
+    batched: Batched
 
 
 class Store:
     """The batches of one sweep that are done, on disk and in memory."""
 
-    def __init__(self, file: int, done: dict[int, Batched]) -> None:
+    def __init__(self, file: int, batches: Sequence[Batch], known: Mapping[str, Batched]) -> None:
         self._file = file
-        self.done = done
+        self.batches = batches
+        """The sweep's."""
+        self._fingerprints = {batch.number: batch.fingerprint for batch in batches}
+        self.done = {
+            number: msgspec.structs.replace(known[fingerprint], number=number)
+            for number, fingerprint in self._fingerprints.items()
+            if fingerprint in known
+        }
         """By their numbers."""
+
+    @property
+    def todo(self) -> list[Batch]:
+        """Those that are not done, in the order in which they are best done."""
+        return [batch for batch in self.batches if batch.number not in self.done]
 
     def append(self, batched: Batched) -> None:
         """Keep one more; what is cut off, if this process is killed meanwhile, is done again. Raises InputError."""
         if batched.number in self.done:
             return
-        _write(self._file, batched)
+        _write(self._file, Line(self._fingerprints[batched.number], batched))
         self.done[batched.number] = batched
 
 
@@ -45,7 +65,8 @@ class Store:
 def opened(out: Path, sweep: Sweep, *, resume: bool) -> Iterator[Store]:
     """The store in the folder ``out``, nobody else's until the context is left; with ``resume`` as it was.
 
-    Raises InputError for another sweep's batches, for a store that is in use, and for what cannot be written or read.
+    What was kept may be a sweep of more or fewer draws: whatever of it this one needs, too, is done. Raises InputError
+    where that is nothing, for a store that is in use, and for what cannot be written or read.
     """
     path = out / FILE
     try:
@@ -55,12 +76,16 @@ def opened(out: Path, sweep: Sweep, *, resume: bool) -> Iterator[Store]:
         raise InputError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from None
     try:
         _lock(file, path)
-        done = _resumed(file, path, sweep) if resume else None
-        if done is None:
-            done = {}
+        known = _resumed(file, path, sweep) if resume else None
+        kept = Store(file, plan.batches(sweep), known or {})
+        if known and not kept.done:
+            raise _of_another(
+                path, f"no whole batch of {plan.SIZE} of these draws (another mix, another target, or too few)"
+            )
+        if known is None:
             os.ftruncate(file, 0)
-            _write(file, Head(sweep.fingerprint, settings(sweep)))
-        yield Store(file, done)
+            _write(file, Head(settings(sweep)))
+        yield kept
     finally:
         os.close(file)
 
@@ -75,7 +100,7 @@ def seed(out: Path) -> int | None:
     return found if isinstance(found, int) else None
 
 
-def _write(file: int, line: Head | Batched) -> None:
+def _write(file: int, line: Head | Line) -> None:
     try:
         os.write(file, msgspec.json.encode(line) + b"\n")
     except OSError as error:
@@ -83,13 +108,12 @@ def _write(file: int, line: Head | Batched) -> None:
 
 
 def settings(sweep: Sweep) -> dict[str, Any]:
-    """What a sweep is asked for, in the words of the command line, and of its draws as much as tells them apart."""
+    """What a sweep is asked for beside its draws, in the words of the command line."""
     return {
         "seed": sweep.seed,
         "target": sweep.target.name,
         "contenders": [contender.label for contender in sweep.contenders],
         "grace argument": sweep.grace_argument,
-        "draws": len(sweep.draws),
         "confirm": sweep.confirm,
         "halfopen": harness.__version__,
     }
@@ -102,7 +126,7 @@ def _lock(file: int, path: Path) -> None:
         raise InputError(f"{path} is being written by another halfopen; wait for it, or name another --out") from None
 
 
-def _resumed(file: int, path: Path, sweep: Sweep) -> dict[int, Batched] | None:
+def _resumed(file: int, path: Path, sweep: Sweep) -> dict[str, Batched] | None:
     """The batches there, without a last line that was cut off; None if there is nothing to resume."""
     text = path.read_bytes()
     whole = text[: text.rfind(b"\n") + 1]
@@ -111,24 +135,23 @@ def _resumed(file: int, path: Path, sweep: Sweep) -> dict[int, Batched] | None:
     head, *lines = whole.splitlines()
     try:
         _require_same(msgspec.json.decode(head, type=Head), path, sweep)
-        done = {batched.number: batched for batched in (msgspec.json.decode(line, type=Batched) for line in lines)}
+        known = {line.batch: line.batched for line in (msgspec.json.decode(line, type=Line) for line in lines)}
     except msgspec.DecodeError as error:
         raise InputError(f"{path} is no file of this tool's: {error}; leave out --resume to begin anew") from None
     os.ftruncate(file, len(whole))
-    return done
+    return known
 
 
 def _require_same(head: Head, path: Path, sweep: Sweep) -> None:
-    mine = Head(sweep.fingerprint, settings(sweep))
-    if head == mine:
-        return
-    differing = [name for name, value in mine.settings.items() if head.settings.get(name) != value]
+    mine = settings(sweep)
+    differing = [name for name, value in mine.items() if head.settings.get(name) != value]
     if differing:
         name = differing[0]
-        what = f"{name} {_said(head.settings.get(name))}, not {_said(mine.settings[name])}"
-    else:
-        what = "other draws of the same number (another mix), or another target"
-    raise InputError(f"{path} is of another sweep: it has {what}; ask for the same again, or leave out --resume")
+        raise _of_another(path, f"{name} {_said(head.settings.get(name))}, not {_said(mine[name])}")
+
+
+def _of_another(path: Path, what: str) -> InputError:
+    return InputError(f"{path} is of another sweep: it has {what}; ask for the same again, or leave out --resume")
 
 
 def _said(value: object) -> str:

@@ -6,6 +6,7 @@ They need a guest kernel (make kernel).
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -104,6 +105,19 @@ def test_stopped_and_gone_on_with_it_comes_to_the_same(swept: Path, tmp_path: Pa
     ran = halfopen(*SWEEP, "--resume", "--jobs", "2", "--out", str(tmp_path))
     assert ran.code == 0, ran.out + ran.err
     assert "resumed: " in ran.out
+    assert alike(tmp_path) == alike(swept)
+
+
+def test_more_runs_go_on_with_what_fewer_have_left(swept: Path, tmp_path: Path) -> None:
+    fewer = [*(word if word != "40" else "34" for word in SWEEP), "--max-false-reaps", "15%"]
+    ran = halfopen(*fewer, "--out", str(tmp_path))
+    assert ran.code == 0, ran.out + ran.err
+    last = ran.out.splitlines()[-1]
+    assert re.fullmatch(rf"more:    halfopen grace .* --runs \d+00 --seed 11 .* --out {tmp_path} --resume", last)
+    ran = halfopen(*SWEEP, "--resume", "--out", str(tmp_path))
+    assert ran.code == 0, ran.out + ran.err
+    done, batches = map(int, re.findall(r"^resumed: (\d+) of (\d+) batches are done", ran.out, re.MULTILINE)[0])
+    assert 0 < done < batches
     assert alike(tmp_path) == alike(swept)
 
 

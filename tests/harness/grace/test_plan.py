@@ -6,7 +6,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.grace import plan
+from harness.grace import mix, plan
 from harness.grace.model import Contender, Draw, Part, Sweep
 from harness.target_spec import TargetSpec
 
@@ -35,8 +35,9 @@ def test_every_draw_is_tried_once_with_every_contender(mix: int, dead: int, stai
     assert {*really.values(), *replayed.values()} <= {1}
     assert all(replayed[draw.number, n] == 1 for draw in everything for n in (0, 1))
     assert all(really[draw.number, n] == 1 for draw in everything for n in (2, 3))
-    confirmed = sum(really[draw.number, n] for draw in everything for n in (0, 1))
-    assert confirmed == -int(-confirm * len(everything) // 1)
+    for its in (everything[: mix + dead], everything[mix + dead :]):
+        confirmed = sum(really[draw.number, n] for draw in its for n in (0, 1))
+        assert confirmed == sum(nth < confirm * len(its) for nth in range(len(its)))
 
 
 def test_of_each_part_there_is_something_early_on() -> None:
@@ -48,6 +49,16 @@ def test_of_each_part_there_is_something_early_on() -> None:
 def test_the_same_sweep_is_divided_in_the_same_way() -> None:
     sweep = Sweep(5, draws(mix=100, dead=50, staircase=50), graces(), confirm=0.1)
     assert plan.batches(sweep) == plan.batches(msgspec.json.decode(msgspec.json.encode(sweep), type=Sweep))
+
+
+def test_a_sweep_of_more_runs_has_the_whole_batches_of_one_of_fewer() -> None:
+    drawn = mix.read()
+    less, more = (Sweep(3, mix.draws(drawn, 3, runs), (*graces(), *graces("outq"))) for runs in (1010, 1500))
+    known = {batch.fingerprint for batch in plan.batches(more)}
+    lost = [batch for batch in plan.batches(less) if batch.fingerprint not in known]
+    # Of live and dead, each recorded once and run with two, and of what is confirmed, the last batch that was not full.
+    assert len(lost) == 7
+    assert all(len(batch.draws) < plan.SIZE for batch in lost)
 
 
 def test_somebody_elses_server_is_never_replayed() -> None:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from harness.errors import InputError
-from harness.grace import store
+from harness.grace import plan, store
 from harness.grace.model import Contender
 from harness.target_spec import TargetSpec
 from tests.harness.grace import sweeps
@@ -28,6 +28,19 @@ def test_what_is_done_is_found_again(tmp_path: Path) -> None:
     filled(tmp_path)
     with store.opened(tmp_path, SWEEP, resume=True) as kept:
         assert kept.done == {0: sweeps.batched(0, 0), 2: sweeps.batched(2, 2)}
+
+
+def test_what_a_sweep_of_fewer_draws_has_done_is_done_for_one_of_more(tmp_path: Path) -> None:
+    filled(tmp_path)
+    more = sweeps.sweep([*SWEEP.draws, *(sweeps.outage(n, 3.0, part="mix") for n in range(10, 10 + 2 * plan.SIZE))])
+    more = msgspec.structs.replace(more, confirm=SWEEP.confirm)
+    were = {batch.fingerprint: batch for batch in plan.batches(SWEEP)}
+    the_same = {batch.number: were[batch.fingerprint] for batch in plan.batches(more) if batch.fingerprint in were}
+    with store.opened(tmp_path, more, resume=True) as kept:
+        (number,) = kept.done
+        assert the_same[number].number == 2
+        assert kept.done[number] == sweeps.batched(number, 2)
+        assert [batch.number for batch in kept.todo] == [n for n in range(len(kept.batches)) if n != number]
 
 
 def test_without_resuming_it_is_begun_anew(tmp_path: Path) -> None:
@@ -59,13 +72,16 @@ def test_wherever_the_file_is_cut_off_whole_batches_are_kept(tmp_path: Path) -> 
     ("other", "said"),
     [
         (msgspec.structs.replace(SWEEP, seed=8), "it has seed 7, not 8"),
-        (msgspec.structs.replace(SWEEP, draws=SWEEP.draws[1:]), "it has draws 5, not 4"),
         (
             msgspec.structs.replace(SWEEP, contenders=(Contender(9.0, 2.0, "outq"),)),
             "bytes-acked grace 20s poll 2s, not outq grace 9s poll 2s",
         ),
         (msgspec.structs.replace(SWEEP, target=TargetSpec(server="serve")), "it has target pod, not serve"),
-        (msgspec.structs.replace(SWEEP, draws=(*SWEEP.draws[1:], SWEEP.draws[0])), "other draws of the same number"),
+        (
+            msgspec.structs.replace(SWEEP, target=TargetSpec(path="/other")),
+            "it has no whole batch of 20 of these draws (another mix",
+        ),
+        (sweeps.sweep([sweeps.outage(0, 9.0)], confirm=0.2), "it has no whole batch of 20 of these draws"),
     ],
 )
 def test_another_sweeps_batches_are_refused_with_what_differs(tmp_path: Path, other: object, said: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness.grace import plan, store
+from harness.grace import store
 from harness.grace.executors import Executor, executor
 from harness.grace.model import Batched, Sweep
 from tests.harness.grace import sweeps
@@ -24,7 +24,7 @@ def resumed(
             kept.append(batched)
             on_batched(batched)
 
-        how.run([batch for batch in plan.batches(sweep) if batch.number not in kept.done], keep)
+        how.run(kept.todo, keep)
         return dict(kept.done)
 
 
