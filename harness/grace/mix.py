@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 import scenarios
-from harness import schema
+from harness import reading, schema
 from harness.errors import InputError
 from harness.grace import conditions, recorded
 from harness.grace.conditions import Condition, Kind
@@ -58,12 +58,9 @@ class Mix:
 def read(path: Path | None = None) -> Mix:
     """The mix of a file, or the default; raises InputError that names the file, the key and the value."""
     where = "the default mix" if path is None else str(path)
+    text = reading.text_of(path or DEFAULT, "mix file", where)
     try:
-        table = tomllib.loads((path or DEFAULT).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"no such mix file: {where}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read mix file {where}: {error}") from None
+        table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{where}: not TOML: {error}") from None
     file = schema.convert(table, _File, where)

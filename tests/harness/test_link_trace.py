@@ -80,6 +80,15 @@ def test_a_stretch_ends_with_the_trace(train: Trace) -> None:
     assert train.window(45.0, 60.0).length == 5.0
 
 
+def test_a_stretch_that_ends_where_a_line_begins_does_not_go_over_that_line() -> None:
+    table = parse("time, loss\n" + "".join(f"{n / 1000:.3f}, {n % 2}\n" for n in range(61_000, 61_400)), "t")
+    # In binary fractions 0.096 + 0.06 is a little more than 0.156.
+    for start in range(340):
+        stretch = table.window(start / 1000, 0.06)
+        assert len(stretch.moments) == 60
+        assert parse(stretch.text, "again") == stretch
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -96,9 +105,21 @@ def test_a_stretch_ends_with_the_trace(train: Trace) -> None:
         ("time, rate\n0, fast\n1", "t: line 2: key 'rate': a link's rate is a number and a unit: got 'fast'"),
         ("time, rate\n0, -5\n1", "t: line 2: key 'rate': a link's rate is a number and a unit: got '-5'"),
         ("time, jitter\n0, 5ms\n1", "t: line 2: jitter of 5ms needs a delay to vary"),
+        ("time, loss\n5, 0\n2, 0\n9", "t: line 3: time '2' is not later than that of the line before"),
+        ("time, loss\n0, 0\n0.0000001, 0\n9", "t: line 3: time '0.0000001' is not later than that of the line before"),
+        ("time, loss\n0us, 0\n0.4us, 0\n9", "t: line 3: time '0.4us' is not later than that of the line before"),
+        ("time, loss\n0, 0\n1e30", "t: line 3: time: a duration is at most 43200min: got '1e30'"),
+        ("time, loss\n-1, 0\n1", "t: line 2: time: a duration is a number and a unit: got '-1'"),
+        ("time, loss\n0, nan\n1", "t: line 2: key 'loss': a share is a number and a unit: got 'nan'"),
+        ("time, delay\n0, inf\n1", "t: line 2: key 'delay': a duration is a number and a unit: got 'inf'"),
+        ("time, delay\n0, 1e400\n1", "t: line 2: key 'delay': a duration is a number and a unit: got '1e400'"),
+        ("time, rate\n0, 0.0.0bit\n1", "t: line 2: key 'rate': a link's rate is a number and a unit: got '0.0.0bit'"),
+        ("time, rate\n0, 0parsec\n1", "t: line 2: key 'rate': unknown unit 'parsec' in '0parsec'"),
+        ("x" * 2_000_000, "t: line 1: 2,000,000 characters, which are no line of a table"),
     ],
 )
 def test_a_mistake_is_told_with_its_line(text: str, told: str) -> None:
     with pytest.raises(InputError) as refused:
         parse(text, "t")
     assert str(refused.value).startswith(told)
+    assert "\n" not in str(refused.value)

@@ -233,5 +233,5 @@ def test_a_mistake_is_told_with_its_file_key_and_value(right: str, wrong: str, t
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no such mix file: .*nowhere\.toml"):
+    with pytest.raises(InputError, match=r"no such mix file: .*nowhere\.toml$"):
         mix.read(tmp_path / "nowhere.toml")

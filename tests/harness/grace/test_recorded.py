@@ -48,5 +48,5 @@ def test_a_recording_is_called_by_its_files_name(tmp_path: Path) -> None:
 
 
 def test_a_recording_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"cannot read trace file .*nowhere\.csv"):
+    with pytest.raises(InputError, match=r"no such trace file: .*nowhere\.csv$"):
         recorded.load(tmp_path / "nowhere.csv")
