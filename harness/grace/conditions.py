@@ -16,7 +16,7 @@ from harness.expressions import Expression
 from harness.grace.quantities import Quantity, Spread
 from harness.scenario import Scenario
 from netns.errors import UnitError
-from netns.units import Share
+from netns.units import Share, plain
 
 Kind = Literal["alive", "dead"]
 
@@ -123,7 +123,7 @@ def _worked_out(arithmetic: str, given: Mapping[str, Quantity], where: str) -> s
         seconds = Expression(source).seconds(grace=0.0, poll=0.0)
     except UnitError as error:
         raise InputError(f"{where}: {{{arithmetic}}}: {error}") from None
-    return f"{seconds:.6f}".rstrip("0").rstrip(".") + "s"
+    return plain(seconds) + "s"
 
 
 def _used(template: str) -> set[str]:

@@ -12,6 +12,7 @@ import msgspec
 
 from netns import units
 from netns.errors import UnitError
+from netns.units import plain
 
 #: Nearer to 0 or 1 a normal distribution has no value that a number could hold.
 _LEAST_CHANCE = 1e-12
@@ -28,13 +29,8 @@ class _Kind:
     """To whole multiples of what a value like this is rounded."""
 
 
-def _plain(value: float, digits: int) -> str:
-    text = f"{value:.{digits}f}"
-    return text.rstrip("0").rstrip(".") if digits else text
-
-
 def _duration(value: float) -> str:
-    return _plain(value, 3) + "s" if value >= 1 else _plain(value * 1000, 0) + "ms"
+    return plain(value, 3) + "s" if value >= 1 else plain(value * 1000, 0) + "ms"
 
 
 def _whole_bytes(value: float) -> float:
@@ -44,10 +40,10 @@ def _whole_bytes(value: float) -> float:
 
 _KINDS = (
     _Kind(units.duration, _duration, "_s", lambda _: 0.001),
-    _Kind(units.bit_rate, lambda value: _plain(value, 0) + "bit", "_bit_s", _whole_bytes),
-    _Kind(units.byte_rate, lambda value: _plain(value, 0) + "B/s", "_bytes_s", lambda _: 1),
-    _Kind(units.size, lambda value: _plain(value, 0) + "B", "_bytes", lambda _: 1),
-    _Kind(units.share, lambda value: _plain(value * 100, 3) + "%", "", lambda _: 1e-5),
+    _Kind(units.bit_rate, lambda value: plain(value, 0) + "bit", "_bit_s", _whole_bytes),
+    _Kind(units.byte_rate, lambda value: plain(value, 0) + "B/s", "_bytes_s", lambda _: 1),
+    _Kind(units.size, lambda value: plain(value, 0) + "B", "_bytes", lambda _: 1),
+    _Kind(units.share, lambda value: plain(value * 100, 3) + "%", "", lambda _: 1e-5),
 )
 
 

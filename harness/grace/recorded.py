@@ -10,6 +10,7 @@ from pathlib import Path
 from harness import link_trace
 from harness.grace.model import Draw
 from harness.link_trace import Trace
+from netns.units import plain
 
 #: Of a recording that is longer, a session goes over a stretch of this, seconds.
 STRETCH = 60.0
@@ -67,7 +68,7 @@ def draw(which: Recorded, number: int, rng: random.Random) -> Draw:
     text = _TEMPLATE.format(
         title=f"Recorded link {which.cause.removeprefix('trace-')}, from {start:g} s on",
         at=at,
-        length=f"{stretch.length:.6f}".rstrip("0").rstrip("."),
+        length=plain(stretch.length),
         trace=stretch.text,
         hold=f"{stretch.length + 2 * stretch.longest_dark + _ROOM:g}",
     )
