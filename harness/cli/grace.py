@@ -114,7 +114,7 @@ def grace(
         grace_argument=grace_arg,
     )
     contenders = asked.contenders()
-    drawn_from, links = mix.read(mix_file), [recorded.load(file) for file in trace or []]
+    drawn_from, links = mix.read(mix_file), recorded.load_all(trace or [])
     who = executor_named(executor, jobs)
     kernel = require_kernel() if executor == LOCAL else None
     number = seed_or_random(store.seed(out) if resume and seed is None else seed)

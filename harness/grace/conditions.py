@@ -24,9 +24,12 @@ Kind = Literal["alive", "dead"]
 _ENDS = {"alive": "kept", "dead": "reaped"}
 #: A place in a template: a parameter's name, or arithmetic with one. An inline table of TOML has a sign of equality.
 _PLACE = re.compile(r"\{([a-z][a-z0-9_]*(?:\s*[-+*/]\s*[a-z0-9_.]+)*)\}")
-_NAME_OF_CONDITION = re.compile(r"[a-z][a-z0-9-]*")
+#: Short, for it is a part of files' names.
+_NAME_OF_CONDITION = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _NAME_OF_PARAMETER = re.compile(r"[a-z][a-z0-9_]*")
 _LETTERS = "small letters and digits, beginning with a letter, with"
+#: How the causes of sessions over recorded links begin.
+OF_TRACES = "trace-"
 #: What stands for something else in a scenario's durations.
 _TAKEN = frozenset({"grace", "poll"})
 
@@ -61,7 +64,9 @@ class Condition:
 
 def read(name: str, table: object, kind: Kind, where: str) -> Condition:
     """A condition from its table of a mix; raises InputError. ``where`` is what errors call it."""
-    _check_name(name, _NAME_OF_CONDITION, f"a condition: {_LETTERS} dashes", where)
+    _check_name(name, _NAME_OF_CONDITION, f"a condition: {_LETTERS} dashes, 40 at most", where)
+    if name.startswith(OF_TRACES):
+        raise InputError(f"{where}: {name!r} is what a recorded link would be called (--trace); give it another name")
     found = schema.convert(table, _Table, where)
     if not found.source.strip():
         raise InputError(f"{where}: key 'source' is empty; say where the weight is from, or that it is a guess")
@@ -91,9 +96,20 @@ def _check(condition: Condition, kind: Kind, where: str) -> None:
         raise InputError(
             f"{where}.scenario: key 'expect.session' is {found.expect.session!r}; under [{kind}] it is {_ENDS[kind]!r}"
         )
+    _check_possible(found, f"{where}.scenario")
     unused = sorted(set(condition.parameters) - _used(condition.template))
     if unused:
         raise InputError(f"{where}.draw: nothing in the scenario uses {unused[0]!r}; write it as {{{unused[0]}}}")
+
+
+def _check_possible(found: Scenario, where: str) -> None:
+    """Refuse what a sweep could never carry out as it is written."""
+    if found.needs_container:
+        raise InputError(f"{where}: it pauses the server's container, and a sweep has none; write it with 'freeze'")
+    if found.detector is not None:
+        raise InputError(
+            f"{where}: key 'detector' is {found.detector!r}, but each is tried with all of --detector; leave it out"
+        )
 
 
 def parsed(text: str, name: str, where: str) -> Scenario:

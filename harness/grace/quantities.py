@@ -16,6 +16,8 @@ from netns.units import plain
 
 #: Nearer to 0 or 1 a normal distribution has no value that a number could hold.
 _LEAST_CHANCE = 1e-12
+#: So much of what is no quantity is quoted, characters.
+_QUOTED = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,8 @@ def quantity(text: str) -> Quantity:
         except UnitError:
             continue
     raise UnitError(
-        f"a quantity is a number and its unit: got {text!r}, write such as '5s', '64kbit', '16KiB/s', '128KiB' or '5%'"
+        f"a quantity is a number and its unit: got {text[:_QUOTED]!r}, "
+        "write such as '5s', '64kbit', '16KiB/s', '128KiB' or '5%'"
     )
 
 

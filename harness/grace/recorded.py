@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness import link_trace
+from harness.errors import InputError
+from harness.grace.conditions import OF_TRACES
 from harness.grace.model import Draw
 from harness.link_trace import Trace
 from netns.units import plain
@@ -17,6 +20,9 @@ STRETCH = 60.0
 #: Between which moments the replay begins, which is over several looks of a detector and slices of the stream; and
 #: for how long is looked beyond it and beyond what an outage in it may cost, seconds.
 _FROM, _UNTIL, _ROOM = 4.0, 8.0, 10.0
+
+#: Of a recording's name, which is a part of files' names.
+_LONGEST_NAME = 40
 
 _TEMPLATE = """\
 # Drawn by halfopen grace: {title}.
@@ -55,8 +61,23 @@ class Recorded:
 
 def load(path: Path) -> Recorded:
     """A recording from a file, called by the file's name; raises InputError that names the file and the line."""
-    slug = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-")
-    return Recorded(f"trace-{slug or 'unnamed'}", link_trace.load(path))
+    return Recorded(_cause(path), link_trace.load(path))
+
+
+def load_all(paths: Sequence[Path]) -> list[Recorded]:
+    """Several, each called something else; raises InputError, also for two that would be called the same."""
+    called: dict[str, Path] = {}
+    for path in paths:
+        cause = _cause(path)
+        if cause in called:
+            raise InputError(f"--trace {called[cause]} and --trace {path} would both be called {cause!r}; rename one")
+        called[cause] = path
+    return [load(path) for path in paths]
+
+
+def _cause(path: Path) -> str:
+    slug = re.sub(r"[^a-z0-9]+", "-", path.stem.lower())[:_LONGEST_NAME].strip("-")
+    return OF_TRACES + (slug or "unnamed")
 
 
 def draw(which: Recorded, number: int, rng: random.Random) -> Draw:
@@ -66,7 +87,7 @@ def draw(which: Recorded, number: int, rng: random.Random) -> Draw:
     at = round(rng.uniform(_FROM, _UNTIL), 3)
     stretch = which.trace.window(start, length)
     text = _TEMPLATE.format(
-        title=f"Recorded link {which.cause.removeprefix('trace-')}, from {start:g} s on",
+        title=f"Recorded link {which.cause.removeprefix(OF_TRACES)}, from {start:g} s on",
         at=at,
         length=plain(stretch.length),
         trace=stretch.text,

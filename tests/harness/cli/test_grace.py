@@ -41,6 +41,7 @@ SERVER = ("--server", "touch started {port}")
         (["--mix", "nowhere.toml"], "no such mix file: nowhere.toml"),
         (["--mix", "."], "cannot read mix file .: is a directory; name one that can be read"),
         (["--trace", "nowhere.trace"], "no such trace file: nowhere.trace"),
+        (["--trace", "nowhere/train.csv", "--trace", "train.csv"], "would both be called 'trace-train'; rename one"),
         (["--trace", "/dev/zero"], "trace file /dev/zero is larger than 4 MiB; name one that is smaller"),
         (["--executor", "slurm"], "--executor 'slurm' is none"),
         (["--plot", "curve.gif"], "curve.gif"),
@@ -73,11 +74,11 @@ def test_another_sweeps_batches_are_not_gone_on_with(folder: Path, capsys: pytes
     assert "of another sweep: it has seed 7, not 8" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/grace.md", "docs/grace-mix.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/grace.md"])
 def test_what_the_docs_show_can_be_called(repository: Path, name: str) -> None:
     """Parsed, not run: that takes minutes."""
     lines = re.findall(r"^(?:\$ |again: +)halfopen grace ?(.*)$", (repository / name).read_text(), re.MULTILINE)
-    assert lines or name == "docs/grace-mix.md"
+    assert lines
     command = typer.main.get_command(app.app).commands["grace"]  # type: ignore[attr-defined]
     for line in lines:
         command.make_context("grace", shlex.split(line, comments=True))

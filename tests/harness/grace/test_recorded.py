@@ -47,6 +47,25 @@ def test_a_recording_is_called_by_its_files_name(tmp_path: Path) -> None:
     assert recorded.load(file).cause == "trace-ice-4-k-ln"
 
 
+def test_a_name_is_no_longer_than_a_files_may_be(tmp_path: Path) -> None:
+    file = tmp_path / f"{'long ' * 40}.csv"
+    file.write_text(LONG)
+    assert len(recorded.load(file).cause) < 50
+
+
+def test_two_of_one_name_are_refused_with_both(tmp_path: Path) -> None:
+    files = [tmp_path / "a" / "train.csv", tmp_path / "b" / "Train.txt"]
+    for file in files:
+        file.parent.mkdir()
+        file.write_text(LONG)
+    assert [one.cause for one in recorded.load_all(files[:1])] == ["trace-train"]
+    for pair in (files, [files[0], Path(str(files[0]))]):
+        with pytest.raises(InputError) as refused:
+            recorded.load_all(pair)
+        both = f"--trace {pair[0]} and --trace {pair[1]}"
+        assert str(refused.value) == f"{both} would both be called 'trace-train'; rename one"
+
+
 def test_a_recording_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no such trace file: .*nowhere\.csv$"):
         recorded.load(tmp_path / "nowhere.csv")
