@@ -126,7 +126,7 @@ def _cells(line: str, where: str) -> list[str]:
 
 def _check_head(head: Sequence[str], where: str) -> None:
     if head[0] != "time":
-        raise InputError(f"{where}: the first column is 'time', got {head[0]!r}")
+        raise InputError(f"{where}: the first column is 'time', got {head[0]!r}; commas stand between columns")
     for name in head[1:]:
         if name not in _COLUMNS:
             raise InputError(f"{where}: unknown column {name!r}; {suggest(name, _COLUMNS)}")
