@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import msgspec
 
 import harness
-from harness.errors import InputError
+from harness.errors import InputError, reason_of
 from harness.grace import plan
 from harness.grace.model import Batch, Batched, Sweep
 
@@ -36,8 +37,9 @@ class Line(msgspec.Struct, frozen=True):
 class Store:
     """The batches of one sweep that are done, on disk and in memory."""
 
-    def __init__(self, file: int, batches: Sequence[Batch], known: Mapping[str, Batched]) -> None:
+    def __init__(self, file: int, path: Path, batches: Sequence[Batch], known: Mapping[str, Batched]) -> None:
         self._file = file
+        self._path = path
         self.batches = batches
         """The sweep's."""
         self._fingerprints = {batch.number: batch.fingerprint for batch in batches}
@@ -57,7 +59,7 @@ class Store:
         """Keep one more; what is cut off, if this process is killed meanwhile, is done again. Raises InputError."""
         if batched.number in self.done:
             return
-        _write(self._file, Line(self._fingerprints[batched.number], batched))
+        _write(self._file, self._path, Line(self._fingerprints[batched.number], batched))
         self.done[batched.number] = batched
 
 
@@ -73,18 +75,18 @@ def opened(out: Path, sweep: Sweep, *, resume: bool) -> Iterator[Store]:
         out.mkdir(parents=True, exist_ok=True)
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
     except OSError as error:
-        raise InputError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from None
+        raise InputError(f"cannot write {path}: {reason_of(error)}") from None
     try:
         _lock(file, path)
         known = _resumed(file, path, sweep) if resume else None
-        kept = Store(file, plan.batches(sweep), known or {})
+        kept = Store(file, path, plan.batches(sweep), known or {})
         if known and not kept.done:
             raise _of_another(
                 path, f"no whole batch of {plan.SIZE} of these draws (another mix, another target, or too few)"
             )
         if known is None:
             os.ftruncate(file, 0)
-            _write(file, Head(settings(sweep)))
+            _write(file, path, Head(settings(sweep)))
         yield kept
     finally:
         os.close(file)
@@ -100,11 +102,16 @@ def seed(out: Path) -> int | None:
     return found if isinstance(found, int) else None
 
 
-def _write(file: int, line: Head | Line) -> None:
+def _write(file: int, path: Path, line: Head | Line) -> None:
+    """Add a whole line or nothing: of one that the disk had no room for write(2) takes a part, and calls that done."""
+    text = msgspec.json.encode(line) + b"\n"
     try:
-        os.write(file, msgspec.json.encode(line) + b"\n")
+        size = os.fstat(file).st_size
+        if os.write(file, text) < len(text):
+            os.ftruncate(file, size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError as error:
-        raise InputError(f"cannot write {FILE}: {(error.strerror or str(error)).lower()}") from None
+        raise InputError(f"cannot write {path}: {reason_of(error)}; make room, then go on with --resume") from None
 
 
 def settings(sweep: Sweep) -> dict[str, Any]:

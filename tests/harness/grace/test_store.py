@@ -92,6 +92,22 @@ def test_another_sweeps_batches_are_refused_with_what_differs(tmp_path: Path, ot
     assert (tmp_path / store.FILE).read_bytes() == before
 
 
+def test_what_the_disk_has_no_room_for_is_said_and_no_part_of_it_is_kept(tmp_path: Path) -> None:
+    """Another process, since the limit that stands for a full disk (RLIMIT_FSIZE) is a process's own."""
+    file = filled(tmp_path)
+    before = file.read_bytes()
+    third = (
+        "import resource; from pathlib import Path\n"
+        "from harness.grace import store; from tests.harness.grace import sweeps\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({len(before) + 40}, {len(before) + 40}))\n"
+        f"with store.opened(Path({str(tmp_path)!r}), sweeps.small(), resume=True) as kept:\n"
+        "    kept.append(sweeps.batched(1, 1))"
+    )
+    ran = subprocess.run([sys.executable, "-c", third], capture_output=True, text=True, check=False)
+    assert f"cannot write {file}: no space left on device; make room, then go on with --resume" in ran.stderr
+    assert file.read_bytes() == before
+
+
 def test_something_elses_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / store.FILE).write_text("a diary\n")
     with pytest.raises(InputError, match="is no file of this tool's"), store.opened(tmp_path, SWEEP, resume=True):
