@@ -173,7 +173,8 @@ def _in_order(done: dict[int, Batched]) -> list[Tried]:
 
 def _summary(tried: Iterable[Tried], wall: float) -> str:
     """How many sessions in how long, and how long they would have taken."""
-    lasted = {(one.draw, one.really and one.contender): one.duration for one in tried}
+    # Replays of all contenders are of one recorded session.
+    lasted = {(one.draw, one.contender if one.really else None): one.duration for one in tried}
     lab = sum(lasted.values())
     per_run = f", {show_duration(round(lab / len(lasted)))} of lab time each" if lasted else ""
     return f"{len(lasted):,} runs in {show_duration(round(wall, 1))}{per_run}"
