@@ -145,9 +145,9 @@ class Sweeping:
         folder.write_sweep(self.out, table)
         self._plot(console, table)
         if shown:
-            where = self.out / notable.FOLDER
             told = (
-                f"{len(shown)} to look into (killed, missed, unproved): halfopen run {where}/NAME.toml --clock virtual"
+                f"{len(shown)} to look into (killed, missed, unproved): {self.out / notable.FOLDER}; "
+                "the first line of each file is the command that shows it again"
             )
             console.print(f"\n{escape(told)}", soft_wrap=True)
         return _exit_code(found, tried), table["more_runs"]
