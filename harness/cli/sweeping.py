@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import math
 import shlex
@@ -50,13 +49,9 @@ class Sweeping:
         """Try what is not done yet and give the exit code; raises InputError, GuestLostError."""
         console = make_console()
         started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        with store.opened(self.out, self.sweep, resume=resume) as kept:
-            results.check_folder(self.out)
-            # A sweep keeps no timelines: there would be thousands.
-            with contextlib.suppress(OSError):
-                (self.out / results.TIMELINES).rmdir()
+        with store.opened(self.out, self.sweep, resume=resume, check=self._check_folder) as kept:
             before = set(kept.done)
-            console.print("\n".join(self._header(kept)), soft_wrap=True)
+            console.print("\n".join(map(escape, self._header(kept, resume=resume))), soft_wrap=True)
             begun = time.monotonic()
             is_whole = self._try(executor, kept, console)
             wall = time.monotonic() - begun
@@ -69,6 +64,10 @@ class Sweeping:
             return code
         console.print(f"interrupted; go on with: {escape(self._go_on(self._runs))}", soft_wrap=True)
         return results.EXIT_INTERRUPTED
+
+    def _check_folder(self) -> None:
+        # A sweep keeps no timelines: there would be thousands.
+        results.check_folder(self.out, has_timelines=False)
 
     @property
     def _runs(self) -> int:
@@ -101,7 +100,7 @@ class Sweeping:
                 raise GuestLostError(f"{error}; what is done is kept, go on with: {self._go_on(self._runs)}") from None
         return True
 
-    def _header(self, kept: store.Store) -> list[str]:
+    def _header(self, kept: store.Store, *, resume: bool) -> list[str]:
         """What is compared with what, on what, and how much of it."""
         sweep = self.sweep
         graces, polls = (
@@ -114,12 +113,21 @@ class Sweeping:
             who = f"pod, detector{'s' * (len(names) > 1)} {', '.join(names)}"
         kernel = f", Linux {self.kernel.version}" if self.kernel else ""
         first = f"halfopen {__version__}: {who}, grace {graces}, poll {polls}; virtual clock{kernel}; seed {sweep.seed}"
-        lines = [escape(first), escape(self._draws())]
+        lines = [first, self._draws()]
         if not sweep.target.is_pod and sweep.grace_argument is None:
             lines.append("one point, not a curve: nothing tells the server its grace (--grace-arg)")
-        return (
-            lines if not kept.done else [*lines, f"resumed: {len(kept.done)} of {len(kept.batches)} batches are done"]
-        )
+        return [*lines, *self._origin(kept, resume=resume)]
+
+    def _origin(self, kept: store.Store, *, resume: bool) -> list[str]:
+        """What it begins with, where that is not simply nothing."""
+        if kept.done:
+            return [f"resumed: {len(kept.done)} of {len(kept.batches)} batches are done"]
+        if resume:
+            return [f"nothing to resume in {self.out}: begun anew"]
+        if kept.before:
+            told = "begun anew; what an earlier sweep left is kept"
+            return [f"{told} as {kept.before}: named {store.FILE} again, --resume goes on with it"]
+        return []
 
     def _draws(self) -> str:
         parts = [draw.part for draw in self.sweep.draws]
