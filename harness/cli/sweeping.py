@@ -66,6 +66,7 @@ class Sweeping:
         return results.EXIT_INTERRUPTED
 
     def _check_folder(self) -> None:
+        notable.check_folder(self.out)
         # A sweep keeps no timelines: there would be thousands.
         results.check_folder(self.out, has_timelines=False)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shlex
-import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.errors import InputError, reason_of
 from harness.grace.asked import told_its_grace
 from harness.grace.confirming import AGREES_WITHIN
 from harness.grace.model import Came, Draw, Part, Sweep, Tried
@@ -16,6 +17,9 @@ from harness.telling import exactly
 FOLDER = "draws"
 #: What should not have come of a session. Of the staircase anything may.
 _WRONG: dict[Part, Came] = {"mix": "reaped", "dead": "kept"}
+#: How the names of draws begin, and the first line of each file.
+_OURS = re.compile(r"(\d+|staircase)-")
+_MARK = "# again: halfopen run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +63,43 @@ def _options(sweep: Sweep, one: Tried) -> tuple[str, ...]:
     return (*words, *told_its_grace(sweep.target, sweep.grace_argument, who).arguments())
 
 
-def write(out: Path, found: Sequence[Notable]) -> None:
-    """Write each into its file in ``out``/draws, which begins with the command that shows it again; raises OSError."""
+def check_folder(out: Path) -> None:
+    """Make the folder for them in ``out`` and see that it can be written to; raises InputError."""
     folder = out / FOLDER
-    folder.mkdir(exist_ok=True)
-    for left in folder.glob("*.toml"):
+    probe = folder / ".writable"
+    try:
+        folder.mkdir(exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(
+            f"cannot write sessions to look into to {folder}: {reason_of(error)}; move it away, or name another --out"
+        ) from None
+
+
+def write(out: Path, found: Sequence[Notable]) -> None:
+    """Write each into its file in ``out``/draws, which begins with the command that shows it again; raises OSError.
+
+    Those of an earlier sweep are taken away, and nothing else that is there.
+    """
+    folder = out / FOLDER
+    for left in filter(_is_ours, folder.glob("*.toml")):
         left.unlink()
     for one in found:
         file = folder / f"{one.draw.name}.toml"
         file.write_text(f"{_comment(file, one)}\n{one.draw.scenario}", encoding="utf-8")
 
 
+def _is_ours(file: Path) -> bool:
+    """Whether it is called and begins as those that are written here."""
+    if not _OURS.match(file.name) or not file.is_file():
+        return False
+    with file.open("rb") as beginning:
+        return beginning.read(len(_MARK)) == _MARK.encode()
+
+
 def _comment(file: Path, one: Notable) -> str:
     """The command that shows it again, in a folder of its own, or the sweep's results would make way for its."""
-    command = shlex.join(["halfopen", "run", str(file), *one.options, "--out", str(file.with_suffix(""))])
-    return textwrap.indent(f"again: {command}", "# ")
+    options = shlex.join([str(file), *one.options, "--out", str(file.with_name(one.draw.name))])
+    # A server's command may have several lines.
+    return f"{_MARK} {options}".replace("\n", "\n# ")

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from harness.errors import InputError
 from harness.grace import notable
 from harness.grace.model import Came, Draw, Sweep, Tried
 from harness.grace.notable import Notable
@@ -84,19 +85,43 @@ def noted(*draws: Draw) -> list[Notable]:
     return [Notable(draw, ("--grace", "5s")) for draw in draws]
 
 
-def test_each_has_its_file_and_what_was_there_before_is_gone(tmp_path: Path) -> None:
-    notable.write(tmp_path, noted(*DRAWS[:2]))
-    notable.write(tmp_path, noted(*DRAWS[1:]))
-    found = {file.name: file.read_text() for file in (tmp_path / "draws").iterdir()}
-    frozen, staircase = tmp_path / "draws" / "0001-frozen", tmp_path / "draws" / "0002-staircase"
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """A folder for a sweep."""
+    notable.check_folder(tmp_path)
+    return tmp_path
+
+
+def test_each_has_its_file_and_what_was_there_before_is_gone(out: Path) -> None:
+    notable.write(out, noted(*DRAWS[:2]))
+    notable.write(out, noted(*DRAWS[1:]))
+    found = {file.name: file.read_text() for file in (out / "draws").iterdir()}
+    frozen, staircase = out / "draws" / "0001-frozen", out / "draws" / "0002-staircase"
     assert found == {
         "0001-frozen.toml": f"# again: halfopen run {frozen}.toml --grace 5s --out {frozen}\ndead",
         "0002-staircase.toml": f"# again: halfopen run {staircase}.toml --grace 5s --out {staircase}\na step",
     }
 
 
-def test_a_command_of_several_lines_is_all_comment(tmp_path: Path) -> None:
-    notable.write(tmp_path, [Notable(DRAWS[0], ("--server", "python -c 'import a\n\nb = 1'"))])
-    lines = (tmp_path / "draws" / "0000-outage.toml").read_text().splitlines()
+def test_a_command_of_several_lines_is_all_comment(out: Path) -> None:
+    notable.write(out, [Notable(DRAWS[0], ("--server", "python -c 'import a\n\nb = 1'"))])
+    lines = (out / "draws" / "0000-outage.toml").read_text().splitlines()
     assert lines[-1] == "alive"
-    assert all(line == "" or line.startswith("# ") for line in lines[:-1])
+    assert all(line.startswith("# ") for line in lines[:-1])
+
+
+def test_what_the_user_has_there_stays(out: Path) -> None:
+    notable.write(out, noted(*DRAWS))
+    ours = out / "draws" / "0000-outage.toml"
+    mine = {"mine.toml": ours.read_text(), "0003-mine.toml": "title = 'Mine'", "0004-mine.txt": ""}
+    for name, text in mine.items():
+        (out / "draws" / name).write_text(text)
+    notable.write(out, [])
+    assert {file.name: file.read_text() for file in (out / "draws").iterdir()} == mine
+
+
+def test_a_file_in_its_place_is_refused_and_kept(tmp_path: Path) -> None:
+    (tmp_path / "draws").write_text("mine")
+    with pytest.raises(InputError, match=r"cannot write sessions to look into to .*/draws: file exists; move it away"):
+        notable.check_folder(tmp_path)
+    assert (tmp_path / "draws").read_text() == "mine"
