@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import math
 import shlex
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from rich.markup import escape
 
 from harness import __version__, results
 from harness.cli.console import console as make_console
-from harness.grace import files, live, mix, notable, store, tables
+from harness.grace import files, live, mix, notable, plots, store, tables
 from harness.grace.confirming import disagreements
 from harness.grace.estimates import Estimates, estimate
 from harness.grace.executors import Executor
@@ -44,6 +45,8 @@ class Sweeping:
     plot: Path | None
     command: Callable[[int], str]
     """The command that gives the same with so many runs."""
+    where: Sequence[str] = ()
+    """The options that change nothing of what comes out, for it to be gone on with in the same way."""
 
     def carry_out(self, executor: Executor, *, resume: bool) -> int:
         """Try what is not done yet and give the exit code; raises InputError, GuestLostError."""
@@ -53,11 +56,23 @@ class Sweeping:
             before = set(kept.done)
             console.print("\n".join(map(escape, self._header(kept, resume=resume))), soft_wrap=True)
             begun = time.monotonic()
-            is_whole = self._try(executor, kept, console)
-            wall = time.monotonic() - begun
-            code, more = self._conclude(console, kept.done, started, wall)
-            if kept.done:
-                self._tell(console, {n: batched for n, batched in kept.done.items() if n not in before}, wall)
+
+            def conclude() -> tuple[int, int | None]:
+                wall = time.monotonic() - begun
+                found = self._conclude(console, kept.done, started, wall)
+                if kept.done:
+                    self._tell(console, {n: batched for n, batched in kept.done.items() if n not in before}, wall)
+                return found
+
+            try:
+                is_whole = self._try(executor, kept, console)
+            except Exception:
+                # It may come again each time, so what is known is told now; where even that fails, this is why.
+                with contextlib.suppress(OSError):
+                    if kept.done:
+                        conclude()
+                raise
+            code, more = conclude()
         if is_whole:
             if more is not None and (runs := self._runs_with(more)) is not None:
                 console.print(f"more:    {escape(self._go_on(runs))}", soft_wrap=True)
@@ -83,7 +98,7 @@ class Sweeping:
         return runs if runs <= mix.MOST_RUNS else None
 
     def _go_on(self, runs: int) -> str:
-        return f"{self.command(runs)} --out {shlex.quote(str(self.out))} --resume"
+        return f"{self.command(runs)} {shlex.join([*self.where, '--out', str(self.out), '--resume'])}"
 
     def _try(self, executor: Executor, kept: store.Store, console: Console) -> bool:
         """Have the batches done and kept; whether nobody interrupted it."""
@@ -169,8 +184,6 @@ class Sweeping:
 
     def _plot(self, console: Console, table: dict[str, object]) -> None:
         if self.plot is not None:
-            from harness.grace import plots  # noqa: PLC0415 (needs an extra)
-
             for file in plots.write(self.plot, table):
                 console.print(f"plot: {escape(str(file))}", soft_wrap=True)
 
