@@ -7,7 +7,7 @@ import datetime
 import math
 import shlex
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -159,22 +159,23 @@ class Sweeping:
             return results.EXIT_INCONCLUSIVE, None
         tried = _in_order(done)
         found = estimate(self.sweep, tried)
-        first = done[min(done)]
-        how = files.Conditions(started, wall, first.kernel, first.congestion_control, self.mix)
+        kernels, controls = (_distinct(done, name) for name in ("kernel", "congestion_control"))
+        how = files.Conditions(started, wall, ", ".join(kernels), ", ".join(controls), self.mix)
         table = files.as_table(self.sweep, found, how, self.most)
+        tables.show(console, found, self.most)
         files.write(self.out, table)
         notable.write(self.out, shown := notable.notable(self.sweep, tried))
-        tables.show(console, found, self.most)
         # Last, for what was measured to be told whatever goes wrong in drawing.
         folder.write_sweep(self.out, table)
         self._plot(console, table)
-        if shown:
-            told = (
-                f"{len(shown)} to look into (killed, missed, unproved): {self.out / notable.FOLDER}; "
-                "the first line of each file is the command that shows it again"
-            )
-            console.print(f"\n{escape(told)}", soft_wrap=True)
+        for line in (*_mixed("kernels", kernels), *_mixed("congestion controls", controls), *self._to_look_into(shown)):
+            console.print(f"\n{escape(line)}", soft_wrap=True)
         return _exit_code(found, tried), table["more_runs"]
+
+    def _to_look_into(self, shown: Sequence[notable.Notable]) -> Iterator[str]:
+        if shown:
+            told = f"{len(shown)} to look into (killed, missed, unproved): {self.out / notable.FOLDER}"
+            yield f"{told}; the first line of each file is the command that shows it again"
 
     def _tell(self, console: Console, made: dict[int, Batched], wall: float) -> None:
         """How much was made now, in how long, where it is, and how to make it again."""
@@ -191,6 +192,17 @@ class Sweeping:
 def _in_order(done: dict[int, Batched]) -> list[Tried]:
     """What was tried, in the order of the plan, in whatever order it was done."""
     return [one for number in sorted(done) for one in done[number].tried]
+
+
+def _distinct(done: Mapping[int, Batched], name: str) -> list[str]:
+    """What the batches say of their guests, each once, in the order of the plan."""
+    return list(dict.fromkeys(getattr(done[number], name) for number in sorted(done)))
+
+
+def _mixed(what: str, found: Sequence[str]) -> Iterator[str]:
+    """A warning where not all sessions were alike in this."""
+    if len(found) > 1:
+        yield f"made on several {what}, of which each need not do what another does: {', '.join(found)}"
 
 
 def _summary(tried: Iterable[Tried], wall: float) -> str:

@@ -153,6 +153,18 @@ def test_sessions_to_look_into_have_their_command_in_their_first_line(swept: Swe
     )
 
 
+def test_a_sweep_on_several_kernels_is_not_told_as_one_of_the_first(swept: Swept) -> None:
+    ended = swept(MadeUp(kernels=("6.12.117", "6.1.115")))
+    assert ended.line("made on") == (
+        "made on several kernels, of which each need not do what another does: 6.12.117, 6.1.115"
+    )
+    assert (table()["kernel"], table()["congestion_control"]) == ("6.12.117, 6.1.115", "cubic")
+
+
+def test_a_sweep_on_one_kernel_has_no_such_warning(swept: Swept) -> None:
+    assert not [line for line in swept(MadeUp()).lines if line.startswith("made on")]
+
+
 def test_a_real_run_that_disagrees_with_its_replay_is_exit_code_1(swept: Swept) -> None:
     assert swept(MadeUp(disagreeing)).code == 1
     assert table()["confirmations"]["disagreements"]
