@@ -17,7 +17,7 @@ import msgspec
 
 from harness import calls, guests
 from harness.calls import Call
-from harness.errors import InputError
+from harness.errors import InputError, reason_of
 from harness.grace.asked import told_its_grace
 from harness.grace.model import Batch, Batched, Tried
 from harness.grace.outcomes import outcomes, watched
@@ -153,6 +153,8 @@ def main(arguments: Sequence[str]) -> int:
         return EXIT_INTERRUPTED
     except LabError as error:
         return _say(Answer(refused=str(error)))
+    except OSError as error:
+        return _say(_lost(error))
 
 
 def _answered(batch: Batch, place: Path, kernel: GuestKernel, processor: int) -> Answer:
@@ -162,6 +164,14 @@ def _answered(batch: Batch, place: Path, kernel: GuestKernel, processor: int) ->
         return Answer(lost=str(error))
     except (InputError, LabError) as error:
         return Answer(refused=str(error))
+    except OSError as error:
+        return _lost(error)
+
+
+def _lost(error: OSError) -> Answer:
+    """What this machine has no room for now (a disk, memory, files) it may have later."""
+    place = "" if error.filename is None else f" ({error.filename})"
+    return Answer(lost=f"a batch could not be carried out: {reason_of(error)}{place}")
 
 
 def _say(answer: Answer) -> int:
