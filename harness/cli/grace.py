@@ -140,7 +140,15 @@ def grace(
         out=out,
         plot=plot,
         command=command,
+        where=_where(executor, jobs, plot),
     ).carry_out(who, resume=resume)
+
+
+def _where(executor: str, jobs: int | None, plot: Path | None) -> list[str]:
+    """The options that change nothing of what comes out."""
+    words = [] if executor == LOCAL else ["--executor", executor]
+    words += [] if jobs is None else ["--jobs", str(jobs)]
+    return words if plot is None else [*words, "--plot", str(plot)]
 
 
 def _drawing(seed: int, runs: int, mix_file: Path | None, traces: Sequence[Path], *, staircase: bool) -> list[str]:

@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from harness import plugins
 from harness.calls import DEFAULT_DETECTOR
 from harness.errors import InputError
@@ -14,8 +16,8 @@ from harness.pod import detectors as catalogue
 from harness.target_spec import TargetSpec
 from harness.telling import exactly
 
-#: What is filled in where a server is told its grace, in seconds and in milliseconds.
-PLACES = ("{grace}", "{grace_ms}")
+#: What is filled in where a server is told its grace, and how many of it a second is.
+PLACES = {"{grace}": 1, "{grace_ms}": 1000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +85,12 @@ class Asked:
             )
         if len(self.polls) > 1:
             raise InputError("--polls are the pod's; a --server has its own, so give one: what it is judged by")
+
+
+def told_its_grace(target: TargetSpec, argument: str | None, contender: Contender) -> TargetSpec:
+    """The server under test as it is started for this contender; ``argument``: what is added to its command."""
+    if target.server is None or argument is None:
+        return target
+    for place, units in PLACES.items():
+        argument = argument.replace(place, f"{contender.grace * units:.6f}".rstrip("0").rstrip("."))
+    return msgspec.structs.replace(target, server=f"{target.server} {argument}")

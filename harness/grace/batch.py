@@ -17,7 +17,8 @@ import msgspec
 
 from harness import calls, guests
 from harness.calls import Call
-from harness.errors import InputError
+from harness.errors import InputError, reason_of
+from harness.grace.asked import told_its_grace
 from harness.grace.model import Batch, Batched, Tried
 from harness.grace.outcomes import outcomes, watched
 from harness.guest_part import Hello
@@ -108,15 +109,10 @@ def _call(batch: Batch, names: list[str]) -> Call:
 
 
 def _target(batch: Batch) -> TargetSpec:
-    """The server under test, told its grace and poll where it takes them."""
-    spec = batch.target
-    if batch.acting is None or batch.grace_argument is None or spec.server is None:
-        return spec
-    contender, words = batch.contenders[batch.acting], batch.grace_argument
-    told = {"{grace}": contender.grace, "{grace_ms}": contender.grace * 1000, "{poll}": contender.poll}
-    for place, number in told.items():
-        words = words.replace(place, f"{number:.6f}".rstrip("0").rstrip("."))
-    return msgspec.structs.replace(spec, server=f"{spec.server} {words}")
+    """The server under test, told its grace where it takes one."""
+    if batch.acting is None:
+        return batch.target
+    return told_its_grace(batch.target, batch.grace_argument, batch.contenders[batch.acting])
 
 
 def _left_out(batch: Batch, number: int, call: Call) -> list[Tried]:
@@ -157,6 +153,8 @@ def main(arguments: Sequence[str]) -> int:
         return EXIT_INTERRUPTED
     except LabError as error:
         return _say(Answer(refused=str(error)))
+    except OSError as error:
+        return _say(_lost(error))
 
 
 def _answered(batch: Batch, place: Path, kernel: GuestKernel, processor: int) -> Answer:
@@ -166,6 +164,14 @@ def _answered(batch: Batch, place: Path, kernel: GuestKernel, processor: int) ->
         return Answer(lost=str(error))
     except (InputError, LabError) as error:
         return Answer(refused=str(error))
+    except OSError as error:
+        return _lost(error)
+
+
+def _lost(error: OSError) -> Answer:
+    """What this machine has no room for now (a disk, memory, files) it may have later."""
+    place = "" if error.filename is None else f" ({error.filename})"
+    return Answer(lost=f"a batch could not be carried out: {reason_of(error)}{place}")
 
 
 def _say(answer: Answer) -> int:

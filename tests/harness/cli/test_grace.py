@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from harness.cli import app
+from harness.cli import app, grace
 from tests.machine import needs_guest
 
 
@@ -65,6 +65,18 @@ def test_without_a_guest_kernel_it_says_how_to_get_one(
     assert app.call(["grace"]) == 2
     line = "halfopen: there is no guest kernel yet; build it once with: halfopen kernel build\n"
     assert capsys.readouterr().err == line
+
+
+@pytest.mark.parametrize(
+    ("executor", "jobs", "plot", "words"),
+    [
+        ("local", None, None, ""),
+        ("local", 2, Path("plots"), "--jobs 2 --plot plots"),
+        ("dask://host:8786", None, None, "--executor dask://host:8786"),
+    ],
+)
+def test_it_is_gone_on_with_where_it_was_begun(executor: str, jobs: int | None, plot: Path | None, words: str) -> None:
+    assert shlex.join(grace._where(executor, jobs, plot)) == words
 
 
 @needs_guest

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from harness.errors import InputError
-from harness.grace.asked import Asked
+from harness.grace.asked import Asked, told_its_grace
+from harness.grace.model import Contender
 from harness.target_spec import TargetSpec
 
 SERVER = TargetSpec(server="serve {port}")
@@ -28,6 +29,16 @@ def test_by_itself_it_is_the_pods_usual_detector() -> None:
 def test_a_server_that_is_told_its_grace_is_a_contender_for_each(argument: str) -> None:
     found = Asked((5.0, 30.0), (2.0,), target=SERVER, grace_argument=argument).contenders()
     assert [(one.detector, one.grace) for one in found] == [(None, 5.0), (None, 30.0)]
+
+
+def test_it_is_told_it_in_seconds_and_in_milliseconds() -> None:
+    told = told_its_grace(SERVER, "-t {grace} -w {grace_ms} {grace}", Contender(2.5, 1.0))
+    assert told == TargetSpec(server="serve {port} -t 2.5 -w 2500 2.5")
+
+
+def test_who_takes_no_grace_is_started_as_described() -> None:
+    assert told_its_grace(SERVER, None, Contender(2.5, 1.0)) == SERVER
+    assert told_its_grace(TargetSpec(), None, Contender(2.5, 1.0, "outq")) == TargetSpec()
 
 
 def test_a_server_that_is_not_told_is_one_point() -> None:

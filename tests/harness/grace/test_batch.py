@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 
@@ -137,6 +138,15 @@ def test_a_batch_that_cannot_be_run_is_refused_in_a_line() -> None:
     assert said.refused is not None
     assert "0000-outage-1s" in said.refused
     assert "\n" not in said.refused
+
+
+@needs_guest
+def test_a_batch_that_there_is_no_room_for_is_lost_in_a_line() -> None:
+    """It writes its scenarios first, of which one is larger than a file may become (setrlimit(2))."""
+    draw = msgspec.structs.replace(sweeps.outage(0, 1.0), scenario="#" * (1 << 24))
+    said = answer(one_batch(sweeps.sweep([draw])), "prlimit", f"--fsize={1 << 22}")
+    assert said.lost is not None
+    assert re.fullmatch(r"a batch could not be carried out: file too large( \(.*\))?", said.lost)
 
 
 def test_without_a_guest_kernel_it_is_said_how_to_get_one(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
