@@ -102,3 +102,19 @@ def test_a_mistake_is_told_with_its_line(text: str, told: str) -> None:
     with pytest.raises(InputError) as refused:
         parse(text, "t")
     assert str(refused.value).startswith(told)
+
+
+def test_a_window_may_begin_and_end_anywhere() -> None:
+    """Of a recording with a line every millisecond, whatever a sum of decimals comes to."""
+    lines = "".join(f"{n / 1000:.3f},{n % 7 + 1}Mbit\n" for n in range(2000))
+    recording = parse(f"time,rate\n{lines}2.0\n", "fine")
+    for start in range(0, 1000, 7):
+        window = recording.window(start / 1000 + 0.0005, 1.0)
+        assert parse(window.text, "window").length == 1.0
+        assert window.moments[0].at == 0.0
+        assert window.moments[0].cells == recording.moments[start].cells
+
+
+def test_a_link_that_loses_nearly_everything_is_dark() -> None:
+    recording = parse("time,loss\n0,1%\n10,99%\n30,50%\n40,0%\n50\n", "bad")
+    assert recording.longest_dark == 20.0

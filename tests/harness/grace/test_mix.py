@@ -15,6 +15,7 @@ from harness.grace.recorded import Recorded
 from harness.judge import Terms, hold
 from harness.link_trace import parse as parse_trace
 from harness.scenario import Scenario
+from netns.units import LONGEST
 from tests import chance
 
 SEED = 7
@@ -218,6 +219,11 @@ MISTAKES = [
     ('session = "kept"', 'session = "closed"', "key 'expect.session' is 'closed'; under [alive] it is 'kept'"),
     ('delay = "{rtt / 2}"', 'delay = "10ms"', "alive.outage.draw: nothing in the scenario uses 'rtt'"),
     ('"{rtt / 2}"', '"{rtt / loss}"', "alive.outage.scenario: {rtt / loss}: not a duration"),
+    ('for = "{outage}"', 'for = "{outage} + grace"', "key 'step.for' is '"),
+    ('for = "{outage}"', 'for = "{outage} + poll"', "so write it without 'grace' and 'poll'"),
+    ('hold = "', 'hold = "grace + ', "key 'expect.hold' is 'grace + "),
+    # Its median's hold is one that can be, its longest's is not.
+    ('to = "60s"', f'to = "{LONGEST * 0.75:.0f}s"', f"alive.outage.scenario with outage of {LONGEST * 0.75:.0f}s: "),
     ("title = ", "title ", "mix.toml: not TOML"),
 ]
 
