@@ -61,10 +61,15 @@ def seen(timeline: Timeline, until: float) -> Seen:
 
 
 def held_from(before: Sample, sample: Sample) -> float:
-    """From when on it was as this sample says: since the acknowledgement that it counts first (tcpi_last_ack_recv)."""
-    if sample.bytes_acked == before.bytes_acked or sample.state != before.state:
+    """From when on it was as this sample says: since the acknowledgement that it counts first (tcpi_last_ack_recv), or
+    where something was queued again and none of it acknowledged, since it was sent (tcpi_last_data_sent)."""
+    if sample.state != before.state:
         return sample.t
-    return max(before.t, sample.t - sample.last_ack_recv / 1000)
+    if sample.bytes_acked != before.bytes_acked:
+        return max(before.t, sample.t - sample.last_ack_recv / 1000)
+    if sample.outq and not before.outq:
+        return max(before.t, sample.t - sample.last_data_sent / 1000)
+    return sample.t
 
 
 def reaped_at(session: Seen, make_rule: MakeRule, grace: float, poll: float, shift: float = 0.0) -> float | None:
