@@ -38,6 +38,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     comparing: bool = False
     knobs: Knobs = Knobs()
     hold: float | None = None
+    least_hold: float = 0.0
+    """Every session is held for so long at least, whatever its scenario says."""
     ready: float = 30.0
     lacks_netem: bool = False
     """Whether what needs sch_netem is left out: this machine's kernel has none, and only there is an engine."""
@@ -71,7 +73,7 @@ def _jobs(call: Call, found: list[Scenario]) -> list[Job]:
         Job(
             scenario=one.scenario,
             target=target,
-            terms=Terms(call.grace, call.poll, call.hold),
+            terms=Terms(call.grace, call.poll, call.hold, call.least_hold),
             seed=call.seed,
             repeat=one.repeat,
             ready_within=call.ready,
@@ -119,7 +121,7 @@ def _asked(call: Call, found: list[Scenario]) -> list[_Asked]:
     wanted = [_Asked(scenario, n, _lacking(call, scenario)) for n in range(1, call.repeat + 1) for scenario in fitting]
     if call.shard is not None and wanted:
         # Divided before it is asked what this machine lacks, which must not change what the others do.
-        terms = Terms(call.grace, call.poll, call.hold)
+        terms = Terms(call.grace, call.poll, call.hold, call.least_hold)
         wanted = [wanted[number] for number in call.shard.of([hold(one.scenario, terms) for one in wanted])]
     if all(one.hindrance is not None for one in wanted):
         first = (unfit or wanted)[0]

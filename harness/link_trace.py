@@ -26,6 +26,12 @@ _NUMBER = re.compile(r"[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?")
 _LONGEST_LINE = 1000
 
 
+#: Moments are told to the microsecond.
+_DIGITS = 6
+#: Of so many packets lost it is as if all were: of eight attempts one in six finds all of them lost.
+_DARK = 0.8
+
+
 @dataclass(frozen=True, slots=True)
 class Moment:
     """From when on the link does what."""
@@ -38,8 +44,8 @@ class Moment:
 
     @property
     def is_dark(self) -> bool:
-        """Whether nothing gets through, one way or both."""
-        return max(self.link.to_client.loss, self.link.to_server.loss) >= 1
+        """Whether next to nothing gets through, one way or both: then retransmissions are lost, too."""
+        return max(self.link.to_client.loss, self.link.to_server.loss) >= _DARK
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +80,11 @@ class Trace:
 
     def window(self, start: float, length: float) -> Trace:
         """What was from ``start`` on, for so long, seconds; as far as the recording goes."""
-        # Rounded, or the last moment may seem to come just before the end that it is.
-        end = min(round(start + length, 6), self.length)
-        moments = tuple(
-            Moment(round(max(one.at - start, 0.0), 6), one.cells, one.link)
-            for one, over in zip(self.moments, [*(m.at for m in self.moments[1:]), self.length], strict=True)
-            if one.at < end and over > start
-        )
-        return Trace(moments, round(end - start, 6))
+        lasting = round(min(length, self.length - start), _DIGITS)
+        begun = [(round(max(one.at - start, 0.0), _DIGITS), one) for one in self.moments]
+        # Of those that fall onto one moment the last is in force.
+        found = {at: Moment(at, one.cells, one.link) for at, one in begun if at < lasting}
+        return Trace(tuple(found.values()), lasting)
 
 
 def load(path: Path) -> Trace:

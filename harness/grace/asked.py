@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,11 +14,16 @@ from harness.calls import DEFAULT_DETECTOR
 from harness.errors import InputError
 from harness.grace.model import Contender
 from harness.pod import detectors as catalogue
+from harness.pod.watchdog import DEFAULT_GRACE
 from harness.target_spec import TargetSpec
 from harness.telling import exactly
+from netns.units import plain, show_duration
 
 #: What is filled in where a server is told its grace, and how many of it a second is.
 PLACES = {"{grace}": 1, "{grace_ms}": 1000}
+
+#: Seconds: faults begin 4 to 8 s after a session does (scenarios/_grace/default.toml, staircase.py, recorded.py).
+LONGEST_POLL = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +41,18 @@ class Asked:
         """Each detector, or the server, with each poll and grace; raises InputError for what cannot be meant."""
         self._check_target()
         names: Sequence[str | None] = self._detectors() if self.target.is_pod else [None]
-        return tuple(Contender(grace, poll, name) for name in names for poll in self.polls for grace in self.graces)
+        return tuple(Contender(grace, poll, name) for name in names for poll, grace in self._settings(name))
+
+    @property
+    def own_times(self) -> list[str]:
+        """The detectors that no grace is told to: each is one point, not a curve."""
+        return [name for name in self._detectors() if _has_own_times(name)] if self.target.is_pod else []
+
+    def _settings(self, detector: str | None) -> list[tuple[float, float]]:
+        """The polls and graces that make a difference to a detector."""
+        if detector is not None and _has_own_times(detector):
+            return [(self.polls[0], DEFAULT_GRACE)]
+        return list(itertools.product(self.polls, self.graces))
 
     def options(self) -> list[str]:
         """The command-line options that ask for it again."""
@@ -59,6 +76,11 @@ class Asked:
                 "start the server itself with --server"
             )
         if self.target.is_pod:
+            if (longest := self.polls[-1]) > LONGEST_POLL:
+                raise InputError(
+                    f"--polls {show_duration(longest)!r}: at most {show_duration(LONGEST_POLL)}: faults begin so "
+                    "close to each other, and the looks of a longer poll would not fall everywhere"
+                )
             if self.grace_argument is not None:
                 raise InputError(
                     f"--grace-arg {self.grace_argument!r} goes with --server; the pod is told its grace anyway"
@@ -92,5 +114,9 @@ def told_its_grace(target: TargetSpec, argument: str | None, contender: Contende
     if target.server is None or argument is None:
         return target
     for place, units in PLACES.items():
-        argument = argument.replace(place, f"{contender.grace * units:.6f}".rstrip("0").rstrip("."))
+        argument = argument.replace(place, plain(contender.grace * units))
     return msgspec.structs.replace(target, server=f"{target.server} {argument}")
+
+
+def _has_own_times(detector: str) -> bool:
+    return bool(getattr(plugins.load(catalogue, detector, "detector"), "OWN_TIMES", False))

@@ -33,6 +33,9 @@ OF_TRACES = "trace-"
 #: What stands for something else in a scenario's durations.
 _TAKEN = frozenset({"grace", "poll"})
 
+#: Terms, seconds, by which to see whether a duration is written in any.
+_TERMS = ((8.0, 1.0), (9.0, 1.0), (8.0, 1.5))
+
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     weight: Share
@@ -87,19 +90,41 @@ def _check_name(name: str, pattern: re.Pattern[str], rule: str, where: str) -> N
 
 
 def _check(condition: Condition, kind: Kind, where: str) -> None:
-    """Whether its scenario is one, as far as medians tell."""
-    text = fill(condition.template, condition.typical(), f"{where}.scenario")
-    found = parsed(text, condition.name, f"{where}.scenario")
+    """Whether its scenario is one, as far as medians and extremes tell."""
+    at, typical = f"{where}.scenario", condition.typical()
+    found = _filled(condition, typical, at)
     if found.truth != kind:
-        raise InputError(f"{where}.scenario: key 'truth' is {found.truth!r}, but it stands under [{kind}]")
+        raise InputError(f"{at}: key 'truth' is {found.truth!r}, but it stands under [{kind}]")
     if found.expect.session != _ENDS[kind]:
         raise InputError(
-            f"{where}.scenario: key 'expect.session' is {found.expect.session!r}; under [{kind}] it is {_ENDS[kind]!r}"
+            f"{at}: key 'expect.session' is {found.expect.session!r}; under [{kind}] it is {_ENDS[kind]!r}"
         )
     _check_possible(found, f"{where}.scenario")
     unused = sorted(set(condition.parameters) - _used(condition.template))
     if unused:
         raise InputError(f"{where}.draw: nothing in the scenario uses {unused[0]!r}; write it as {{{unused[0]}}}")
+    _check_the_same_for_all(found, kind, at)
+    for name, spread in condition.parameters.items():
+        for value in spread.extremes:
+            _filled(condition, {**typical, name: value}, f"{at} with {name} of {value}")
+
+
+def _filled(condition: Condition, given: Mapping[str, Quantity], where: str) -> Scenario:
+    return parsed(fill(condition.template, given, where), condition.name, where)
+
+
+def _check_the_same_for_all(found: Scenario, kind: Kind, where: str) -> None:
+    """Refuse what would be done to clients for longer the longer the grace is, or another time with another poll."""
+    durations = [(f"step.{key}", getattr(step, key)) for step in found.steps for key in ("at", "lasting")]
+    if kind == "alive":
+        durations.append(("expect.hold", found.expect.hold))
+    for key, written in durations:
+        if written is not None and len({written.seconds(grace=grace, poll=poll) for grace, poll in _TERMS}) > 1:
+            shown = key.replace("lasting", "for")
+            raise InputError(
+                f"{where}: key {shown!r} is {str(written)!r}: all graces are tried on the same sessions, so write it "
+                "without 'grace' and 'poll'"
+            )
 
 
 def _check_possible(found: Scenario, where: str) -> None:

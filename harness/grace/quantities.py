@@ -145,6 +145,11 @@ class Spread(
         assert self.most is not None
         return quantity(self.least), quantity(self.most)
 
+    @property
+    def extremes(self) -> tuple[Quantity, ...]:
+        """The least and the greatest value, or each that may be chosen."""
+        return tuple(map(quantity, self.of)) if self.distribution == "choice" else (self.at(0.0), self.at(1.0))
+
     def at(self, chance: float) -> Quantity:
         """The value that a share ``chance`` (0 to 1) of all draws do not exceed: one random number, one value."""
         if self.distribution == "choice":

@@ -80,15 +80,6 @@ def test_a_stretch_ends_with_the_trace(train: Trace) -> None:
     assert train.window(45.0, 60.0).length == 5.0
 
 
-def test_a_stretch_that_ends_where_a_line_begins_does_not_go_over_that_line() -> None:
-    table = parse("time, loss\n" + "".join(f"{n / 1000:.3f}, {n % 2}\n" for n in range(61_000, 61_400)), "t")
-    # In binary fractions 0.096 + 0.06 is a little more than 0.156.
-    for start in range(340):
-        stretch = table.window(start / 1000, 0.06)
-        assert len(stretch.moments) == 60
-        assert parse(stretch.text, "again") == stretch
-
-
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -123,3 +114,19 @@ def test_a_mistake_is_told_with_its_line(text: str, told: str) -> None:
         parse(text, "t")
     assert str(refused.value).startswith(told)
     assert "\n" not in str(refused.value)
+
+
+def test_a_window_may_begin_and_end_anywhere() -> None:
+    """Of a recording with a line every millisecond, whatever a sum of decimals comes to."""
+    lines = "".join(f"{n / 1000:.3f},{n % 7 + 1}Mbit\n" for n in range(2000))
+    recording = parse(f"time,rate\n{lines}2.0\n", "fine")
+    for start in range(0, 1000, 7):
+        window = recording.window(start / 1000 + 0.0005, 1.0)
+        assert parse(window.text, "window").length == 1.0
+        assert window.moments[0].at == 0.0
+        assert window.moments[0].cells == recording.moments[start].cells
+
+
+def test_a_link_that_loses_nearly_everything_is_dark() -> None:
+    recording = parse("time,loss\n0,1%\n10,99%\n30,50%\n40,0%\n50\n", "bad")
+    assert recording.longest_dark == 20.0

@@ -12,9 +12,8 @@ import pytest
 
 from harness.grace import plan
 from harness.grace.batch import Answer, Order
-from harness.grace.confirming import AGREES_WITHIN
+from harness.grace.confirming import AGREES_WITHIN, agree
 from harness.grace.model import Batch, Batched, Contender, Sweep
-from harness.grace.outcomes import agrees
 from harness.grace.replay import RULES
 from harness.target_spec import TargetSpec
 from tests.harness.grace import sweeps
@@ -65,10 +64,10 @@ def test_a_replay_says_what_the_detector_does(detector: str) -> None:
         assert one.really
         assert not other.really
         assert one.came == other.came, (one, other)
-        assert agrees(other.reaped_at, one.reaped_at), (one, other)
+        assert agree(other.reaped_at, one.reaped_at), (one, other)
         # And the same session's own samples say so too.
         assert one.foretold
-        assert agrees(one.foretold_at, one.reaped_at), one
+        assert agree(one.foretold_at, one.reaped_at), one
     came = {one.came for one in really}
     assert came == {"reaped", "kept"}
 
