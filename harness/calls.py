@@ -195,13 +195,18 @@ def target_of(call: Call, detector: str | None, pod: PodSpec) -> PodTarget | Com
     spec = call.target
     if spec.is_pod:
         return PodTarget(detector or DEFAULT_DETECTOR, call.grace, call.poll, spec, pod, call.knobs)
-    if detector is not None:
-        raise InputError(f"--detector {detector!r} is the pod's; it has no effect on {spec.option}, so leave one out")
+    require_no_detector(spec, detector)
     if knobs := call.knobs.arguments():
         raise InputError(
             f"{knobs[0]} {knobs[1]} is for the pod's detector; it has no effect on {spec.option}, so leave one out"
         )
     return CommandTarget(spec) if spec.image is None else ImageTarget(spec)
+
+
+def require_no_detector(spec: TargetSpec, detector: str | None) -> None:
+    """Refuse a detector of the pod's for a server that is another; raises InputError."""
+    if detector is not None:
+        raise InputError(f"--detector {detector!r} is the pod's; it has no effect on {spec.option}, so leave one out")
 
 
 def _require_own_labels(todo: list[Job]) -> None:

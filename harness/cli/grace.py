@@ -11,7 +11,6 @@ from harness.cli.grace_options import (
     DEFAULT_MOST,
     DEFAULT_POLLS,
     DEFAULT_RUNS,
-    INCIDENT_GRACE,
     AtOnce,
     Detectors,
     ExecutorOption,
@@ -51,6 +50,7 @@ from harness.grace.asked import Asked
 from harness.grace.executors import LOCAL
 from harness.grace.executors import executor as executor_named
 from harness.grace.model import Sweep
+from harness.grace.recommending import INCIDENTS
 from harness.telling import exactly
 
 
@@ -107,7 +107,7 @@ def grace(
     )
     is_one_point = not spec.is_pod and grace_arg is None
     asked = Asked(
-        graces=durations("--graces", graces or (exactly(INCIDENT_GRACE) if is_one_point else DEFAULT_GRACES)),
+        graces=durations("--graces", graces or (exactly(INCIDENTS) if is_one_point else DEFAULT_GRACES)),
         polls=durations("--polls", polls or DEFAULT_POLLS),
         detectors=tuple(detector or ()),
         target=spec,

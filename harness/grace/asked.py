@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from harness import plugins
-from harness.calls import DEFAULT_DETECTOR
+from harness.calls import DEFAULT_DETECTOR, require_no_detector
 from harness.errors import InputError
 from harness.grace.model import Contender
 from harness.pod import detectors as catalogue
@@ -86,10 +86,7 @@ class Asked:
                     f"--grace-arg {self.grace_argument!r} goes with --server; the pod is told its grace anyway"
                 )
             return
-        if self.detectors:
-            raise InputError(
-                f"--detector {self.detectors[0]!r} is the pod's; it has no effect on --server, so leave one out"
-            )
+        require_no_detector(self.target, next(iter(self.detectors), None))
         self._check_knob()
 
     def _check_knob(self) -> None:

@@ -9,8 +9,11 @@ from harness.grace.model import Sweep, Tried
 from harness.recorder import INTERVAL
 from netns.units import show_duration
 
-#: A reap is seen so much after it at most, seconds: a sample, and a look at how it ended.
-AGREES_WITHIN = INTERVAL + 0.012
+#: How much later or earlier than it was a moment may seem, seconds: between two looks at a stalled socket 8 ms pass,
+#: and an acknowledgement is dated to the kernel's tick, 4 ms (docs/results.md, How an end is dated).
+DATED_WITHIN = 0.012
+#: A replay may differ by so much from what happened, seconds: a reap may be seen no sooner than the next sample.
+AGREES_WITHIN = INTERVAL + DATED_WITHIN
 
 
 def agree(foretold: float | None, reaped_at: float | None) -> bool:

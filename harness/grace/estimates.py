@@ -10,15 +10,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.grace import outages
-from harness.grace.confirming import Confirmation, confirmations
+from harness.grace.confirming import DATED_WITHIN, Confirmation, confirmations
 from harness.grace.latencies import Latencies
 from harness.grace.model import Came, Contender, Draw, Part, Sweep, Tried
 from harness.grace.outages import Step, Survival
 from harness.grace.rates import Rate
-
-#: How much later or earlier than it was a reap may seem, seconds: between two looks at a stalled socket 8 ms pass, and
-#: the onset is dated to the kernel's tick, 4 ms (docs/results.md, How an end is dated).
-DATED_WITHIN = 0.012
 
 
 @dataclass(frozen=True, slots=True)

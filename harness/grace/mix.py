@@ -51,7 +51,7 @@ class Mix:
     dead: tuple[Condition, ...]
     dead_runs: float
     """Share of the runs that are of dead clients; how often clients die is not what is asked."""
-    recorded_runs: float = 0.5
+    recorded_runs: float
     """Share of the alive sessions that go over recorded links, if there are any."""
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.errors import InputError, reason_of
 from harness.grace.asked import told_its_grace
-from harness.grace.confirming import AGREES_WITHIN
+from harness.grace.confirming import agree
 from harness.grace.model import Came, Draw, Part, Sweep, Tried
 from harness.telling import exactly
 
@@ -41,13 +41,11 @@ def notable(sweep: Sweep, tried: Iterable[Tried]) -> list[Notable]:
 
 
 def _is_notable(one: Tried, part: Part) -> bool:
-    return one.came == "unproved" or one.came == _WRONG.get(part) or (one.foretold and not _agrees(one))
-
-
-def _agrees(one: Tried) -> bool:
-    if one.reaped_at is None or one.foretold_at is None:
-        return one.reaped_at is one.foretold_at
-    return abs(one.reaped_at - one.foretold_at) <= AGREES_WITHIN
+    return (
+        one.came == "unproved"
+        or one.came == _WRONG.get(part)
+        or (one.foretold and not agree(one.foretold_at, one.reaped_at))
+    )
 
 
 def _options(sweep: Sweep, one: Tried) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import msgspec
 from harness import evidence
 from harness.evidence import Stall
 from harness.grace import replay
-from harness.grace.confirming import agree
+from harness.grace.confirming import DATED_WITHIN, agree
 from harness.grace.model import Batch, Came, Contender, Draw, Tried
 from harness.judge import Verdict, broken_off
 from harness.recorder import INTERVAL
@@ -20,8 +20,8 @@ from harness.timeline import Timeline
 from netns.units import show_duration
 
 #: Where a reap hangs on whether a look came just before or just after an acknowledgement, either is right: looks are
-#: moved by so much, seconds, each way.
-_BRINK = 0.012
+#: moved by what that is dated to, seconds, each way.
+_BRINK = DATED_WITHIN
 #: Moments are kept to the millisecond. Each look at a guest's clock moves it on by a quarter of a microsecond, and how
 #: often it is looked at may differ by one between machines and days.
 _DIGITS = 3

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from harness.grace.confirming import disagreements
 from harness.grace.estimates import Cost, Estimates, Point, frontiers
 from harness.grace.rates import Rate, trials_needed
+from harness.pod.watchdog import DEFAULT_GRACE
 from netns.units import show_duration
 
 #: What is allowed if nothing is said: one live session in a thousand of the mix.
@@ -16,7 +17,7 @@ MOST_FALSE_REAPS = 0.001
 #: So many of the dead of which no kernel tells may go unnoticed: more, and it is no detector to be recommended.
 MOST_UNNOTICED = 0.1
 #: The incident's grace, seconds, with which others are compared.
-INCIDENTS = 30.0
+INCIDENTS = DEFAULT_GRACE
 _MILLION = 1_000_000
 
 
