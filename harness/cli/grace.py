@@ -45,7 +45,7 @@ from harness.cli.target_options import (
 )
 from harness.cli.values import positive_share
 from harness.cli.warp import require_kernel
-from harness.grace import mix, plots, rates, recorded, store
+from harness.grace import mix, plots, rates, recorded_links, store
 from harness.grace.asked import Asked
 from harness.grace.executors import LOCAL
 from harness.grace.executors import executor as executor_named
@@ -114,7 +114,7 @@ def grace(
         grace_argument=grace_arg,
     )
     contenders = asked.contenders()
-    drawn_from, links = mix.read(mix_file), recorded.load_all(trace or [])
+    drawn_from, links = mix.read(mix_file), recorded_links.load_all(trace or [])
     who = executor_named(executor, jobs)
     kernel = require_kernel() if executor == LOCAL else None
     number = seed_or_random(store.seed(out) if resume and seed is None else seed)

@@ -22,7 +22,7 @@ from netns.units import plain, show_duration
 #: What is filled in where a server is told its grace, and how many of it a second is.
 PLACES = {"{grace}": 1, "{grace_ms}": 1000}
 
-#: Seconds: faults begin 4 to 8 s after a session does (scenarios/_grace/default.toml, staircase.py, recorded.py).
+#: Seconds: faults begin 4 to 8 s after a session does (scenarios/_grace/default.toml, staircase.py, recorded_links.py).
 LONGEST_POLL = 4.0
 
 

@@ -18,11 +18,11 @@ import msgspec
 import scenarios
 from harness import reading, schema
 from harness.errors import InputError
-from harness.grace import conditions, recorded
+from harness.grace import conditions, recorded_links
 from harness.grace.conditions import Condition, Kind
 from harness.grace.model import Draw, Part
 from harness.grace.quantities import Quantity
-from harness.grace.recorded import Recorded
+from harness.grace.recorded_links import RecordedLink
 from harness.grace.staircase import staircase as steps_of
 from netns.units import Share
 
@@ -78,7 +78,9 @@ def _conditions(tables: Mapping[str, Any], kind: Kind, where: str) -> tuple[Cond
     return found
 
 
-def draws(mix: Mix, seed: int, runs: int, staircase: bool = True, traces: Sequence[Recorded] = ()) -> tuple[Draw, ...]:
+def draws(
+    mix: Mix, seed: int, runs: int, staircase: bool = True, traces: Sequence[RecordedLink] = ()
+) -> tuple[Draw, ...]:
     """``runs`` sessions drawn from the mix, at most MOST_RUNS, and after them, if asked for, the staircase's.
 
     Each has a random sequence of its own: with the same seed the nth is the same however many there are, and so is the
@@ -89,13 +91,13 @@ def draws(mix: Mix, seed: int, runs: int, staircase: bool = True, traces: Sequen
     return (*drawn, *(steps_of(seed, first=MOST_RUNS) if staircase else ()))
 
 
-def _draw(mix: Mix, seed: int, number: int, traces: Sequence[Recorded]) -> Draw:
+def _draw(mix: Mix, seed: int, number: int, traces: Sequence[RecordedLink]) -> Draw:
     rng = random.Random(f"{seed}/draw/{number}")
     if _is_dead(number, mix.dead_runs):
         return _of("dead", _picked(mix.dead, rng), seed, number, rng)
     # Asked in any case, for the numbers that follow to be the same with and without recordings.
     if rng.random() < mix.recorded_runs and traces:
-        return recorded.draw(traces[rng.randrange(len(traces))], number, rng)
+        return recorded_links.draw(traces[rng.randrange(len(traces))], number, rng)
     return _of("mix", _picked(mix.alive, rng), seed, number, rng)
 
 

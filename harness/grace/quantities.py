@@ -35,14 +35,14 @@ def _duration(value: float) -> str:
     return plain(value, 3) + "s" if value >= 1 else plain(value * 1000, 0) + "ms"
 
 
-def _whole_bytes(value: float) -> float:
-    """Kernels count rates in whole bytes a second, and queues for a rate in whole bytes: of whole kB/s and whole ms."""
+def _step_of_rates(value: float) -> float:
+    """Bits a second: kernels count whole bytes a second, and a queue in whole bytes: of whole kB/s and whole ms."""
     return 8000 if value >= 64000 else 8
 
 
 _KINDS = (
     _Kind(units.duration, _duration, "_s", lambda _: 0.001),
-    _Kind(units.bit_rate, lambda value: plain(value, 0) + "bit", "_bit_s", _whole_bytes),
+    _Kind(units.bit_rate, lambda value: plain(value, 0) + "bit", "_bit_s", _step_of_rates),
     _Kind(units.byte_rate, lambda value: plain(value, 0) + "B/s", "_bytes_s", lambda _: 1),
     _Kind(units.size, lambda value: plain(value, 0) + "B", "_bytes", lambda _: 1),
     _Kind(units.share, lambda value: plain(value * 100, 3) + "%", "", lambda _: 1e-5),

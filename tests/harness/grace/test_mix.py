@@ -11,7 +11,7 @@ from harness.errors import InputError
 from harness.grace import conditions, mix
 from harness.grace.mix import Mix, draws
 from harness.grace.model import Draw
-from harness.grace.recorded import Recorded
+from harness.grace.recorded_links import RecordedLink
 from harness.judge import Terms, hold
 from harness.link_trace import parse as parse_trace
 from harness.scenario import Scenario
@@ -152,7 +152,7 @@ def test_dead_clients_come_evenly_among_the_others(tmp_path: Path) -> None:
 
 def test_recorded_links_take_their_share_of_the_alive_sessions_and_leave_the_dead_as_they_were(tmp_path: Path) -> None:
     found = read(SMALL, tmp_path)
-    with_traces = draws(found, SEED, 400, False, [Recorded("trace-a", parse_trace("time,loss\n0,0\n90,0", "a"))])
+    with_traces = draws(found, SEED, 400, False, [RecordedLink("trace-a", parse_trace("time,loss\n0,0\n90,0", "a"))])
     without = draws(found, SEED, 400, staircase=False)
     assert sum(draw.cause == "trace-a" for draw in with_traces) in chance.binomial(300, 0.5)
     assert [d for d in with_traces if d.cause != "trace-a"] == [

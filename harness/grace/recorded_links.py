@@ -52,19 +52,19 @@ hold = "{hold}s"
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordedLink:
     """A recording and what it is called."""
 
     cause: str
     trace: Trace
 
 
-def load(path: Path) -> Recorded:
+def load(path: Path) -> RecordedLink:
     """A recording from a file, called by the file's name; raises InputError that names the file and the line."""
-    return Recorded(_cause(path), link_trace.load(path))
+    return RecordedLink(_cause(path), link_trace.load(path))
 
 
-def load_all(paths: Sequence[Path]) -> list[Recorded]:
+def load_all(paths: Sequence[Path]) -> list[RecordedLink]:
     """Several, each called something else; raises InputError, also for two that would be called the same."""
     called: dict[str, Path] = {}
     for path in paths:
@@ -80,7 +80,7 @@ def _cause(path: Path) -> str:
     return OF_TRACES + (slug or "unnamed")
 
 
-def draw(which: Recorded, number: int, rng: random.Random) -> Draw:
+def draw(which: RecordedLink, number: int, rng: random.Random) -> Draw:
     """A session over a stretch of it, from anywhere in it."""
     length = min(STRETCH, which.trace.length)
     start = round(rng.uniform(0.0, which.trace.length - length), 3)
