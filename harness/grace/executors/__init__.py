@@ -37,5 +37,5 @@ def executor(name: str, at_once: int | None = None) -> Executor:
     if not name.startswith(DASK):
         raise InputError(f"--executor {name!r} is none: there are {LOCAL!r} and {DASK + 'HOST:PORT'!r}")
     if at_once is not None:
-        raise InputError(f"--jobs {at_once} is for this machine; how many run at once on a cluster its workers decide")
+        raise InputError(f"--jobs {at_once} is for this machine; on a cluster its workers decide, so leave it out")
     return Dask(name.removeprefix(DASK))

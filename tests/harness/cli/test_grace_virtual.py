@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -77,6 +78,16 @@ def test_the_shorter_grace_kills_some_that_the_longer_spares(swept: Path) -> Non
     assert 0 < short["false_reaps"] < short["alive_runs"]
     assert long["false_reaps"] < short["false_reaps"]
     assert len(list((swept / "draws").glob("*-outage-*.toml"))) == short["false_reaps"]
+
+
+def test_the_first_line_of_a_session_that_was_killed_kills_it_again(swept: Path) -> None:
+    made = alike(swept)
+    first = min((swept / "draws").glob("*-outage-*.toml")).read_text().splitlines()[0]
+    words = shlex.split(first.removeprefix("# again: halfopen "))
+    ran = halfopen(*words)
+    assert ran.code == 1, ran.out + ran.err
+    assert "failed: a live client was reaped" in ran.out
+    assert alike(swept) == made
 
 
 def test_the_replay_was_confirmed_and_on_so_little_nothing_is_recommended(swept: Path) -> None:
