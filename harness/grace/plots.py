@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.errors import InputError
+from harness.errors import InputError, reason_of
 
 SUFFIXES = (".svg", ".png")
 #: What is written into a folder.
@@ -18,16 +18,28 @@ FRONTIER, OUTAGES, LATENCY = "grace-frontier.svg", "grace-outages.svg", "grace-l
 
 def check(where: Path) -> None:
     """Raise InputError where it is no place for a plot, or matplotlib is missing: before anything is started."""
-    if where.suffix and not where.is_dir() and where.suffix not in SUFFIXES:
-        raise InputError(f"--plot {str(where)!r}: a file ends in .svg or .png; a name without a dot is a folder")
-    if not where.is_dir() and where.suffix and not where.parent.is_dir():
-        raise InputError(f"--plot {str(where)!r}: there is no folder {str(where.parent)!r}")
+    if why := _unfit(where):
+        raise InputError(f"--plot {str(where)!r}: {why}")
     try:
         import matplotlib.figure  # noqa: F401, PLC0415 (an extra)
     except ImportError:
         raise InputError(
             "--plot needs the matplotlib package; install it with: pip install 'halfopen[plots]'"
         ) from None
+
+
+def _unfit(where: Path) -> str:
+    """Why it is no place for a plot; empty if it is one."""
+    if where == Path():  # of an empty word, too
+        return "name a folder or a file; for the folder you are in, its whole path"
+    if where.is_dir():
+        return ""
+    if where.suffix and where.suffix not in SUFFIXES:
+        return "a file ends in .svg or .png; a name without a dot is a folder"
+    if where.suffix:
+        return "" if where.parent.is_dir() else f"there is no folder {str(where.parent)!r}"
+    there = next(one for one in (where, *where.parents) if one.exists())
+    return "" if there.is_dir() else f"{str(there)!r} is a file; a folder is wanted there, or another name"
 
 
 def write(where: Path, table: Mapping[str, Any]) -> list[Path]:
@@ -43,5 +55,4 @@ def write(where: Path, table: Mapping[str, Any]) -> list[Path]:
         files = {where / FRONTIER: drawing.frontier, where / OUTAGES: drawing.outages, where / LATENCY: drawing.latency}
         return [file for file, draw in files.items() if drawing.alone(draw, table, file)]
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise InputError(f"--plot {str(where)!r} cannot be written: {reason}") from None
+        raise InputError(f"--plot {str(where)!r} cannot be written: {reason_of(error)}") from None

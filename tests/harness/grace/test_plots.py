@@ -54,17 +54,41 @@ def test_of_however_little_is_known_something_is_drawn(known: int, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("name", "why"), [("plot.pdf", "ends in .svg or .png"), ("nowhere/plot.svg", "there is no folder")]
+    ("name", "why"),
+    [
+        ("plot.pdf", "ends in .svg or .png"),
+        ("nowhere/plot.svg", "there is no folder"),
+        ("taken", "taken' is a file; a folder is wanted there"),
+        ("taken/plots", "taken' is a file; a folder is wanted there"),
+        ("taken/plot.svg", "there is no folder"),
+    ],
 )
 def test_what_is_no_place_for_a_plot_is_refused(name: str, why: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=why):
-        plots.check(tmp_path / name)
-
-
-def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "taken").touch()
-    with pytest.raises(InputError, match="cannot be written"):
-        plots.write(tmp_path / "taken", table("bytes-acked"))
+    with pytest.raises(InputError, match=why) as refused:
+        plots.check(tmp_path / name)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["plots", "plots/of/ours", "plot.svg", "dated.2026"])
+def test_what_is_a_place_for_a_plot_is_not_made_yet(name: str, tmp_path: Path) -> None:
+    (tmp_path / "dated.2026").mkdir()
+    plots.check(tmp_path / name)
+    assert [file.name for file in tmp_path.iterdir()] == ["dated.2026"]
+
+
+def test_an_empty_word_is_not_the_folder_one_is_in() -> None:
+    with pytest.raises(InputError, match="name a folder or a file"):
+        plots.check(Path(""))
+
+
+def test_a_file_that_cannot_be_written_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", full)
+    with pytest.raises(InputError, match="plots' cannot be written: no space left on device"):
+        plots.write(tmp_path / "plots", table("bytes-acked"))
 
 
 def test_without_matplotlib_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
