@@ -50,7 +50,7 @@ class Curve:
 
 
 def render(table: Mapping[str, Any]) -> str:
-    """The page; KeyError for what is not the content of grace.json."""
+    """The page; KeyError or ValueError for what is not the content of grace.json."""
     scripts = [part("vendor/uPlot.iife.min.js"), part("assets/sweep.js")]
     return template("sweep.html.j2").render(
         headline=headline(table),
@@ -81,14 +81,13 @@ def headline(table: Mapping[str, Any]) -> str:
 
 
 def recommended(table: Mapping[str, Any]) -> str:
-    """Which contender; empty for none."""
-    grace = table["recommended_grace_s"]
-    if grace is None:
+    """Which contender; empty for none. ValueError where it was not tried."""
+    if table["recommended_grace_s"] is None:
         return ""
-    knobs = (table["recommended_detector"], grace, table["recommended_poll_s"])
-    return next(
-        str(one["label"]) for one in table["points"] if (one["detector"], one["grace_s"], one["poll_s"]) == knobs
-    )
+    label = next((str(one["label"]) for one in table["points"] if _is_chosen(one, table)), None)
+    if label is None:
+        raise ValueError("what it recommends is none of what was tried ('recommended_grace_s' and the like)")
+    return label
 
 
 def so_far(table: Mapping[str, Any]) -> str:

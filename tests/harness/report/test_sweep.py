@@ -89,6 +89,12 @@ def test_a_file_that_is_no_sweeps_is_one_line(out: Path) -> None:
         folder.write_again(out)
 
 
+def test_a_recommendation_of_what_was_not_tried_is_one_line(out: Path) -> None:
+    files.write(out, table("bytes-acked") | {"recommended_grace_s": 31.0})
+    with pytest.raises(InputError, match=r"grace\.json': not as it is written: what it recommends is none of what was"):
+        folder.write_again(out)
+
+
 @needs_browser
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("known", [0, 65, 10_000])
