@@ -1,7 +1,7 @@
 """The plots of a sweep by matplotlib: what each shows, and where its labels stand.
 
-Colours are Okabe and Ito's, which people who see few colours tell apart (Color Universal Design, 2008); every line is
-labelled where it is, too.
+Colours are Okabe and Ito's, which people who see few colours tell apart (Color Universal Design, 2008), and a curve has
+the same as in the report, deeper there for text; every line is labelled where it is, too.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from harness.grace.curves import names, of_table
 from netns.units import show_duration
 
 Table = Mapping[str, Any]
 Draw = Callable[[FigureBase, Table], bool]
 
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+#: Blue, red, green, pink, orange, and a violet for their sky blue, which is near the first: as in assets/sweep.js.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#7A3AB8")
 _LOST, _DIM, _RULE = "#D55E00", "#555555", "#CCCCCC"
 #: Whatever a user has set is not for these, or they would differ from one machine to another.
 _STYLE = {
@@ -81,14 +83,14 @@ def frontier(figure: FigureBase, table: Table) -> bool:
     floor = _floor(table)
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share * 100:g} %"))
-    found = curves(table)
+    found = {name: _placed(curve) for name, curve in curves(table).items()}
     medians = {name: sum(point["detection_s"]["p50"] for point in its) / len(its) for name, its in found.items() if its}
     order = sorted(medians, key=lambda name: medians[name])
     beside = (
         dict(zip(order[:1] + order[-1:], (_LEFT, _RIGHT), strict=False)) if order[1:] else dict.fromkeys(order, _RIGHT)
     )
     for nth, (name, curve) in enumerate(found.items()):
-        colour = _COLOURS[nth % len(_COLOURS)]
+        colour = COLOURS[nth % len(COLOURS)]
         _curve(axes, curve, colour, floor, beside.get(name))
         _name(axes, name, colour, (1, 1), -12 - 13 * nth)
     axes.set_ylim(floor / 1.6, 1.3)
@@ -101,17 +103,16 @@ def frontier(figure: FigureBase, table: Table) -> bool:
     return True
 
 
-def curves(table: Table) -> dict[str, list[dict[str, Any]]]:
-    """The points of each detector and poll by grace, those that have a place on the plot."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    polls = {point["poll_s"] for point in table["points"]}
-    for point in sorted(table["points"], key=lambda point: float(point["grace_s"])):
-        name = point["detector"] or "the server's own"
-        poll = f", poll {show_duration(point['poll_s'])}" if len(polls) > 1 else ""
-        its = found.setdefault(f"{name}{poll}", [])
-        if point["ci95"] and point["detection_s"]["p50"] is not None:
-            its.append(point)
-    return {name: found[name] for name in sorted(found)}
+def curves(table: Table) -> dict[str, tuple[Table, ...]]:
+    """The points of each curve by its name, in the report's order, which has its colours."""
+    found = of_table(table)
+    called = names(found)
+    return {called[key]: points for key, points in found.items()}
+
+
+def _placed(curve: Sequence[Table]) -> list[Table]:
+    """Those that have a place: with live ones and with dead ones that were reaped."""
+    return [point for point in curve if point["ci95"] and point["detection_s"]["p50"] is not None]
 
 
 def _floor(table: Table) -> float:
@@ -166,12 +167,11 @@ def outages(figure: FigureBase, table: Table) -> bool:
     return True
 
 
-def _main(table: Table) -> list[dict[str, Any]]:
+def _main(table: Table) -> tuple[Table, ...]:
     """The points of one curve: the recommended one's, or the first."""
-    found = curves(table)
+    found = of_table(table)
     wanted = table["recommended_detector"], table["recommended_poll_s"]
-    key = next((name for name, its in found.items() if its and (its[0]["detector"], its[0]["poll_s"]) == wanted), None)
-    return found[key or next(iter(found))] or list(table["points"])
+    return found.get(wanted) or next(iter(found.values()))
 
 
 def _who(points: Sequence[Table]) -> str:
@@ -185,8 +185,8 @@ def _trips(table: Table) -> list[float]:
 def _stalls(axes: Axes, trip: float, points: Sequence[Table], table: Table) -> None:
     stall = next(one for one in table["stalls"] if one["rtt_s"] == trip)
     axes.set_title(f"round trip {show_duration(trip)}")
-    axes.fill_between(stall["outage_s"], stall["least_s"], stall["most_s"], color=_COLOURS[0], alpha=0.3, linewidth=0)
-    axes.plot(stall["outage_s"], stall["most_s"], color=_COLOURS[0], linewidth=1)
+    axes.fill_between(stall["outage_s"], stall["least_s"], stall["most_s"], color=COLOURS[0], alpha=0.3, linewidth=0)
+    axes.plot(stall["outage_s"], stall["most_s"], color=COLOURS[0], linewidth=1)
     axes.plot(stall["outage_s"], stall["outage_s"], color=_RULE, linewidth=1, zorder=0)
     top = max(stall["most_s"])
     for grace in (point["grace_s"] for point in points):
@@ -228,9 +228,11 @@ def latency(figure: FigureBase, table: Table) -> bool:
     whole.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share * 100:.0f} %"))
     beyond.set(xlabel="seconds after the grace")
     for nth, (name, curve) in enumerate(curves(table).items()):
-        colour = _COLOURS[nth % len(_COLOURS)]
+        colour = COLOURS[nth % len(COLOURS)]
         _name(beyond, name, colour, (1, 0), 5 + 13 * nth)
         for point in curve:
+            if not point["detections_s"]:
+                continue
             whole.ecdf(point["detections_s"], color=colour, linewidth=1.2)
             beyond.ecdf([one - point["grace_s"] for one in point["detections_s"]], color=colour, linewidth=0.8)
             if nth == 0:

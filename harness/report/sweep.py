@@ -12,7 +12,9 @@ from typing import Any
 import markupsafe
 import msgspec
 
-from harness.grace.recommending import percent
+from harness.grace.curves import names, of_table, title
+from harness.grace.rates import Rate
+from harness.grace.telling import count, held, interval, percent, seconds
 from harness.report.parts import digest, part, template
 from netns.units import show_duration
 
@@ -22,7 +24,7 @@ HEADS = (
     *("grace", "false reaps", "rate", "95 %", "outage survived", "p50", "p99", "max", "out of bounds"),
     *("from the fault", "missed", "seat held", "unproved"),
 )
-_DRAWN = ("label", "detector", "grace_s", "poll_s", "false_reaps", "false_reap_rate", "ci95", "detection_s")
+_DRAWN = ("grace_s", "false_reaps", "false_reap_rate", "ci95", "detection_s", "detections_s", "outages")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,17 +111,13 @@ def confirmed(table: Mapping[str, Any]) -> str:
 
 def curves(table: Mapping[str, Any]) -> Iterator[Curve]:
     """A curve for each detector and poll, in their order."""
-    found: dict[tuple[str | None, float], list[Point]] = {}
-    for point in table["points"]:
-        found.setdefault((point["detector"], point["poll_s"]), []).append(point)
-    for (detector, poll), points in found.items():
-        points.sort(key=lambda point: float(point["grace_s"]))
+    for key, points in of_table(table).items():
         yield Curve(
-            title="the server's own detector" if detector is None else f"{detector}, poll {show_duration(poll)}",
+            title=title(*key),
             rows=tuple(Row(show_duration(one["grace_s"]), _cells(one), _is_chosen(one, table)) for one in points),
             graces=tuple(show_duration(one["grace_s"]) for one in points),
-            causes=tuple(_across(points, "causes", "cause", lambda one: _count(one["false_reaps"], one["alive_runs"]))),
-            deaths=tuple(_across(points, "deaths", "cause", lambda one: _count(one["missed"], one["dead_runs"]))),
+            causes=tuple(_across(points, "causes", "cause", _killed)),
+            deaths=tuple(_across(points, "deaths", "cause", _missed)),
             outages=tuple(_across(points, "outages", "rtt_s", _outage)),
         )
 
@@ -131,22 +129,30 @@ def _is_chosen(point: Point, table: Mapping[str, Any]) -> bool:
 
 def _cells(point: Point) -> tuple[str, ...]:
     """Below HEADS but the first."""
-    took, interval, seat = point["detection_s"], point["ci95"], point["seat_s"]
+    took, bounds, seat = point["detection_s"], point["ci95"], point["seat_s"]
     return (
-        _count(point["false_reaps"], point["alive_runs"]),
-        "" if interval is None else percent(point["false_reap_rate"]),
-        "" if interval is None else f"{percent(interval[0]).removesuffix(' %')} to {percent(interval[1])}",
-        survived(point["survived_outage_s"], point["lost_outage_s"], point["longest_outage_s"]),
-        *(_seconds(took[name]) for name in ("p50", "p99", "max")),
+        _killed(point),
+        "" if bounds is None else percent(point["false_reap_rate"]),
+        "" if bounds is None else interval(*bounds),
+        limits(point["survived_outage_s"], point["lost_outage_s"], point["longest_outage_s"]),
+        *(seconds(took[name]) for name in ("p50", "p99", "max")),
         str(took["outside"]) if took["runs"] else "",
-        _seconds(point["after_fault_s"]["p50"]),
-        _count(point["missed"], point["dead_runs"]),
-        "" if seat is None else f"{'≥ ' if point['seat_s_at_least'] else ''}{_seconds(seat)}",
+        seconds(point["after_fault_s"]["p50"]),
+        _missed(point),
+        "" if seat is None else held(seat, at_least=point["seat_s_at_least"]),
         str(point["unproved"] or ""),
     )
 
 
-def survived(longest: float | None, lost: float | None, tried: float | None) -> str:
+def _killed(one: Point) -> str:
+    return count(Rate(one["false_reaps"], one["alive_runs"]))
+
+
+def _missed(one: Point) -> str:
+    return count(Rate(one["missed"], one["dead_runs"]))
+
+
+def limits(longest: float | None, lost: float | None, tried: float | None) -> str:
     """The longest outage that was always survived, and the shortest that was not: ``"13s, not 14s"``."""
     if tried is None:
         return ""
@@ -156,7 +162,7 @@ def survived(longest: float | None, lost: float | None, tried: float | None) -> 
 
 
 def _outage(one: Point) -> str:
-    return survived(one["survived_s"], one["lost_s"], one["longest_s"])
+    return limits(one["survived_s"], one["lost_s"], one["longest_s"])
 
 
 def _across(points: Sequence[Point], what: str, named: str, cell: Any) -> Iterator[Row]:
@@ -167,20 +173,17 @@ def _across(points: Sequence[Point], what: str, named: str, cell: Any) -> Iterat
         yield Row(head, tuple("" if one is None else cell(one) for one in found))
 
 
-def _count(times: int, trials: int) -> str:
-    return f"{times:,} of {trials:,}" if trials else ""
-
-
-def _seconds(seconds: float | None) -> str:
-    return "" if seconds is None else f"{seconds:.1f}s"
-
-
 def _data(table: Mapping[str, Any]) -> markupsafe.Markup:
     """What the page's script draws; no name in it can end the element that it stands in."""
-    points = [
-        {name: point[name] for name in (*_DRAWN, "detections_s", "outages")}
-        for point in sorted(table["points"], key=lambda point: float(point["grace_s"]))
-    ]
-    drawn = {"points": points, "stalls": table["stalls"], "most": table["max_false_reaps"]}
+    its = of_table(table)
+    called = names(its)
+    drawn = {
+        "curves": [
+            {"name": called[key], "points": [{name: point[name] for name in _DRAWN} for point in points]}
+            for key, points in its.items()
+        ],
+        "stalls": table["stalls"],
+        "most": table["max_false_reaps"],
+    }
     encoded = msgspec.json.encode(drawn, order="sorted").decode().replace("<", "\\u003c")
     return markupsafe.Markup(encoded)  # noqa: S704 (JSON without a single "<")

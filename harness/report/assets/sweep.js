@@ -29,7 +29,8 @@ function redraw_all() {
 }
 
 const colour = (name) => getComputedStyle(root).getPropertyValue(`--${name}`).trim();
-const COLOURS = ["one", "two", "three", "four", "five", "six"];
+// The hues of the plots (harness/grace/drawing.py), in their order.
+const COLOURS = ["one", "two", "four", "six", "five", "three"];
 
 // ---- what all charts have in common ---------------------------------------------------------------------------------
 
@@ -91,18 +92,7 @@ function across(chart, ctx, y, style, text) {
   if (text) { ctx.fillStyle = colour("dim"); ctx.fillText(text, left + width - 4 * devicePixelRatio, at - 4 * devicePixelRatio); }
 }
 
-function curves_of(points) {
-  const found = new Map();
-  for (const point of points) {
-    const polls = new Set(points.map((one) => one.poll_s)).size;
-    const name = (point.detector ?? "the server's own") + (polls > 1 ? `, poll ${seconds(point.poll_s)}` : "");
-    if (!found.has(name)) found.set(name, []);
-    found.get(name).push(point);
-  }
-  return [...found].map(([name, its], nth) => ({ name, points: its, colour: COLOURS[nth % COLOURS.length] }));
-}
-
-const curves = curves_of(data.points);
+const curves = data.curves.map((curve, nth) => ({ ...curve, colour: COLOURS[nth % COLOURS.length] }));
 const nothing = (place, text) => { const said = document.createElement("p"); said.className = "missing"; said.textContent = text; place.append(said); };
 
 // ---- false reaps against detection ----------------------------------------------------------------------------------
@@ -161,7 +151,7 @@ const steps = uPlot.paths.stepped({ align: 1 });
 
 function stalls() {
   const place = byId(":stalls");
-  const graces = [...new Set(data.points.map((one) => one.grace_s))];
+  const graces = [...new Set(curves.flatMap((curve) => curve.points.map((one) => one.grace_s)))].sort((a, b) => a - b);
   const top = Math.max(...trips.flatMap((trip) => trip.most_s));
   const columns = uPlot.join(trips.map((trip) => [trip.outage_s, trip.most_s]));
   make(place, {

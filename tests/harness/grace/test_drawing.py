@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
+from matplotlib.colors import rgb_to_hsv, to_rgb
 from matplotlib.figure import Figure
 
 from harness.grace import drawing
+from harness.report.parts import part
 from tests.harness.grace.test_plots import table
 
 
@@ -47,5 +50,16 @@ def test_each_grace_has_its_distribution_in_both_panels() -> None:
     assert len(beyond.lines) == 4 + 1
 
 
-def test_curves_are_told_apart_by_poll_where_there_are_several() -> None:
-    assert list(drawing.curves(table("outq", "bytes-acked", None))) == ["bytes-acked", "outq", "the server's own"]
+def test_a_curve_has_the_hue_in_the_plots_that_it_has_in_the_report() -> None:
+    script, style = part("assets/sweep.js"), part("assets/report.css") + part("assets/sweep.css")
+    (listed,) = re.findall(r"const COLOURS = \[(.*?)\]", script)
+    light = dict(re.findall(r"--(\w+): (#\w{6})", style)[::-1])  # the first of each is for a light ground
+    in_report = [light[name] for name in re.findall(r"\w+", listed)]
+    assert len(in_report) == len(drawing.COLOURS)
+    for one, other in zip(in_report, drawing.COLOURS, strict=True):
+        apart = abs(hue(one) - hue(other))
+        assert min(apart, 1 - apart) < 20 / 360, (one, other)
+
+
+def hue(colour: str) -> float:
+    return float(rgb_to_hsv(to_rgb(colour))[0])

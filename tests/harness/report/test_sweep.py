@@ -74,7 +74,7 @@ def test_a_sweep_that_was_stopped_says_so() -> None:
     ],
 )
 def test_what_is_survived(numbers: tuple[float | None, float | None, float | None], shown: str) -> None:
-    assert sweep.survived(*numbers) == shown
+    assert sweep.limits(*numbers) == shown
 
 
 def test_it_is_made_again_of_the_file_alone(out: Path) -> None:
