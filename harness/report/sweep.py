@@ -15,7 +15,7 @@ import msgspec
 from harness.grace.curves import names, of_table, title
 from harness.grace.rates import Rate
 from harness.grace.telling import count, held, interval, percent, seconds
-from harness.report.parts import digest, part, template
+from harness.report.parts import part, scripts, template
 from netns.units import show_duration
 
 Point = Mapping[str, Any]
@@ -53,7 +53,6 @@ class Curve:
 
 def render(table: Mapping[str, Any]) -> str:
     """The page; KeyError or ValueError for what is not the content of grace.json."""
-    scripts = [part("vendor/uPlot.iife.min.js"), part("assets/sweep.js")]
     return template("sweep.html.j2").render(
         headline=headline(table),
         recommended=recommended(table),
@@ -66,8 +65,7 @@ def render(table: Mapping[str, Any]) -> str:
         has_outages=any(trip["outage_s"] for trip in table["stalls"]),
         data=_data(table),
         style=part("vendor/uPlot.min.css") + part("assets/report.css") + part("assets/sweep.css"),
-        scripts=scripts,
-        script_hashes=[digest(script) for script in scripts],
+        scripts=scripts("assets/sweep.js"),
     )
 
 

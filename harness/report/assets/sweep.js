@@ -1,34 +1,14 @@
 (() => {
 "use strict";
 
-const root = document.documentElement;
 const byId = (id) => document.getElementById(id);
 const data = JSON.parse(byId(":data").textContent);
 const charts = [];
 
-root.classList.add("js");
+document.documentElement.classList.add("js");
 for (const one of document.querySelectorAll(".tools")) one.hidden = false;
 
-// ---- theme, remembered as the other reports do ----------------------------------------------------------------------
-
-const THEMES = ["system", "light", "dark"], KEPT = "halfopen-theme";
-
-function remembered() {
-  try { return localStorage.getItem(KEPT) || "system"; } catch { return "system"; }
-}
-
-function show_theme(theme) {
-  if (theme === "system") delete root.dataset.theme; else root.dataset.theme = theme;
-  byId(":theme").textContent = `theme: ${theme}`;
-  try { localStorage.setItem(KEPT, theme); } catch { /* it is not remembered, then */ }
-  redraw_all();
-}
-
-function redraw_all() {
-  for (const chart of charts) chart.redraw(false, true);
-}
-
-const colour = (name) => getComputedStyle(root).getPropertyValue(`--${name}`).trim();
+const { colour } = theme;
 // The hues of the plots (harness/grace/drawing.py), in their order.
 const COLOURS = ["one", "two", "four", "six", "five", "three"];
 
@@ -44,6 +24,12 @@ function axis(more) {
   return { stroke: () => colour("dim"), font: FONT, labelFont: FONT, labelSize: 16, grid: { stroke: () => colour("lattice"), width: 1 },
     ticks: { stroke: () => colour("rule"), width: 1, size: 4 }, ...more };
 }
+
+// All that there is begins at 0 and has some room at its end; what was zoomed to is as it was dragged.
+const from_zero = (room) => (chart, low, high) => {
+  const its = chart.data[0];
+  return low === its[0] && high === its.at(-1) ? [0, high * room] : [low, high];
+};
 
 // The nearest point of this series, for the legend to tell of it: the others may have none at that moment.
 function nearest(chart, series, near) {
@@ -135,7 +121,7 @@ function frontier() {
   });
   make(place, {
     height: 340, hooks: { draw: [draw] },
-    scales: { x: { time: false, range: (_chart, low, high) => [Math.min(0, low), high * 1.05] },
+    scales: { x: { time: false, range: from_zero(1.05) },
       y: { distr: 3, range: () => [floor / 1.6, Math.max(1, data.most * 2)] } },
     axes: [axis({ size: FOOT, label: "seconds from the onset to the reap, median" }),
       axis({ size: AXIS, values: (_chart, ticks) => ticks.map((share) => (share == null ? "" : percent(share))) })],
@@ -165,7 +151,7 @@ function stalls() {
         if (fits) below = y;
       }
     })] },
-    scales: { x: { time: false, range: (_chart, low, high) => [Math.min(low, low > 1 ? low : 0), high] }, y: { range: () => [0, top * 1.05] } },
+    scales: { x: { time: false, range: from_zero(1) }, y: { range: () => [0, top * 1.05] } },
     cursor: { drag: { x: true, y: false }, dataIdx: nearest, sync: { key: "outages", scales: ["x", null], setSeries: false } },
     axes: [axis({ size: FOOT }), axis({ size: AXIS, label: "seconds of stall" })],
     series: [{ label: "outage", value: (_chart, t) => seconds(t) }, ...trips.map((trip, nth) => ({ label: `stall, round trip ${(trip.rtt_s * 1000).toFixed(0)}ms`,
@@ -190,7 +176,7 @@ function outages(rtt) {
   })]);
   make(place, {
     height: 70 + 22 * lanes.length, legend: { show: lanes.length <= MANY },
-    scales: { x: { time: false, range: (_chart, low, high) => [low > 1 ? low : 0, high] }, y: { range: () => [0, lanes.length] } },
+    scales: { x: { time: false, range: from_zero(1) }, y: { range: () => [0, lanes.length] } },
     cursor: { drag: { x: true, y: false }, dataIdx: nearest, y: false, sync: { key: "outages", scales: ["x", null], setSeries: false } },
     axes: [axis({ size: FOOT, label: "seconds of outage" }), axis({ size: curves.length > 1 ? 150 : AXIS, grid: { show: false }, ticks: { show: false },
       splits: () => lanes.map((_, lane) => lane + 0.4), values: () => lanes.map((lane) => lane.name) })],
@@ -232,18 +218,18 @@ function latency() {
   });
   make(place, {
     hooks: { draw: [draw] }, legend: { show: shown.length <= MANY },
-    scales: { x: { time: false, range: (_chart, low, high) => [low > 10 ? low : 0, high * 1.02] }, y: { range: () => [0, 1.12] } },
-    axes: [axis({ size: FOOT, label: "seconds from the onset to the reap" }), axis({ size: AXIS, splits: () => [0, 0.25, 0.5, 0.75, 1], values: (_chart, ticks) => ticks.map(percent) })],
-    series: [{ label: "within", value: (_chart, t) => (t == null ? "" : `${t.toFixed(2)}s`) }, ...shown.map(({ one, ...curve }) => ({ label: curves.length > 1 ? `${curve.name} ${seconds(one.grace_s)}` : `grace ${seconds(one.grace_s)}`,
-      stroke: () => colour(curve.colour), width: 1.4, paths: steps, spanGaps: true, points: { show: false }, value: (_chart, share) => percent(share) }))],
+    scales: { x: { time: false, range: from_zero(1.02) }, y: { range: () => [0, 1.12] } },
+    axes: [axis({ size: FOOT, label: "seconds from the onset to the reap" }),
+      axis({ size: AXIS, splits: () => [0, 0.25, 0.5, 0.75, 1], values: (_chart, ticks) => ticks.map(percent) })],
+    series: [{ label: "within", value: (_chart, t) => (t == null ? "" : `${t.toFixed(2)}s`) }, ...shown.map(({ one, ...curve }) => ({
+      label: `${curves.length > 1 ? curve.name : "grace"} ${seconds(one.grace_s)}`, stroke: () => colour(curve.colour), width: 1.4,
+      paths: steps, spanGaps: true, points: { show: false }, value: (_chart, share) => percent(share) }))],
   }, uPlot.join(tables));
 }
 
 frontier();
 if (trips.length) { trip_buttons(); stalls(); outages(trips[0].rtt_s); }
 latency();
-byId(":theme").addEventListener("click", () => show_theme(THEMES[(THEMES.indexOf(root.dataset.theme || "system") + 1) % THEMES.length]));
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw_all);
-show_theme(THEMES.includes(remembered()) ? remembered() : "system");
+theme.begin(() => { for (const chart of charts) chart.redraw(false, true); });
 for (const place of document.querySelectorAll(".chart")) place.dataset.drawn = "true";
 })();

@@ -120,6 +120,40 @@ def test_another_round_trip_has_its_own_lanes(chromium: Browser, out: Path) -> N
 
 
 @needs_browser
+@pytest.mark.parametrize("name", [":frontier", ":stalls", ":outages", ":latency"])
+def test_a_chart_shows_what_it_was_zoomed_to(chromium: Browser, out: Path, name: str) -> None:
+    with opened(chromium, folder.write_again(out)) as one:
+        chart = one.page.locator(f'[id="{name}"]')
+        scale = "place => [place.chart.scales.x.min, place.chart.scales.x.max]"
+        whole = chart.evaluate(scale)
+        over = chart.locator(".u-over")
+        over.scroll_into_view_if_needed()
+        box = over.bounding_box()
+        assert box
+        one.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 20)
+        one.page.mouse.down()
+        one.page.mouse.move(box["x"] + box["width"] * 3 / 4, box["y"] + 20, steps=4)
+        one.page.mouse.up()
+        assert chart.evaluate(scale) == pytest.approx([whole[1] / 2, whole[1] * 3 / 4], rel=0.02)
+        over.dblclick(position={"x": 9, "y": 9})
+        assert whole[0] == 0
+        assert chart.evaluate(scale) == whole
+
+
+@needs_browser
+def test_its_theme_is_the_one_that_was_chosen_last(chromium: Browser, out: Path) -> None:
+    with opened(chromium, folder.write_again(out), color_scheme="light") as one:
+        ground = "getComputedStyle(document.body).backgroundColor"
+        light = one.page.evaluate(ground)
+        one.page.get_by_role("button", name="theme: system").click()
+        one.page.get_by_role("button", name="theme: light").click()
+        assert one.page.evaluate(ground) != light
+        one.requests.clear()
+        one.page.reload()
+        expect(one.page.get_by_role("button", name="theme: dark")).to_be_visible()
+
+
+@needs_browser
 def test_without_scripts_every_number_is_there(chromium: Browser, out: Path) -> None:
     with opened(chromium, folder.write_again(out), java_script_enabled=False) as one:
         expect(one.page.get_by_text("every number is in the tables")).to_be_visible()
