@@ -42,6 +42,8 @@ _STYLE = {
 #: Where the graces of the quickest curve are written, left of all others, and where those of the slowest.
 _LEFT, _RIGHT = (-19, -11), (5, 5)
 _ATTRIBUTE, _LONG, _INDENT = re.compile(r'(?<==)"[^"]*"'), re.compile(r"-?\d+\.\d{3,}"), re.compile(r"(?m)^ +")
+#: Behind what is written where a curve may come.
+_PAPER = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}
 #: To so much, seconds, latencies are drawn: a hundredth of what a plot is wide is more.
 _FINE = 0.05
 
@@ -114,10 +116,9 @@ def frontier(figure: FigureBase, table: Table) -> None:
     axes.set_ylim(floor / 1.6, 1.3)
     most = float(table["max_false_reaps"])
     axes.axhline(most, color=_DIM, linewidth=0.8, linestyle=":")
-    axes.annotate(f"{most * 100:g} % is allowed", (1, most), xycoords=("axes fraction", "data"),
-                  ha="right", va="bottom", color=_DIM, fontsize=8)  # fmt: skip
-    axes.annotate("none seen", (0, floor), xycoords=("axes fraction", "data"), xytext=(4, 0),
-                  textcoords="offset points", va="center", color=_DIM, fontsize=8)  # fmt: skip
+    for text, share in ((f"{most * 100:g} % is allowed", most), ("none seen", floor)):
+        axes.annotate(text, (0, share), xycoords=("axes fraction", "data"), xytext=(4, 2),
+                      textcoords="offset points", va="bottom", color=_DIM, fontsize=8)  # fmt: skip
 
 
 def curves(table: Table) -> dict[str, tuple[Table, ...]]:
@@ -156,9 +157,9 @@ def _curve(axes: Axes, curve: Sequence[Table], colour: str, floor: float, beside
 
 
 def _name(axes: Axes, name: str, colour: str, corner: tuple[int, int], up: int) -> None:
-    """Who has which colour, in a corner where no curve comes."""
+    """Who has which colour, in a corner where few curves come."""
     axes.annotate(name, corner, xycoords="axes fraction", xytext=(-4, up), textcoords="offset points",
-                  ha="right", color=colour, weight="bold")  # fmt: skip
+                  ha="right", color=colour, weight="bold", bbox=_PAPER)  # fmt: skip
 
 
 # ---- outages --------------------------------------------------------------------------------------------------------
@@ -167,7 +168,7 @@ def _name(axes: Axes, name: str, colour: str, corner: tuple[int, int], up: int) 
 def outages(figure: FigureBase, table: Table) -> None:
     """For each round trip the stall that an outage makes, and below it for each grace which outages kill."""
     trips = _trips(table)
-    points = _main(table)
+    name, points = _main(table)
     rows: Any = figure.subplots(2, len(trips), sharex=True, squeeze=False, height_ratios=[1, 1.1])
     for column, trip in enumerate(trips):
         _stalls(rows[0][column], trip, points, table)
@@ -178,18 +179,15 @@ def outages(figure: FigureBase, table: Table) -> None:
     rows[1][0].set_title("share lost, and the longest always survived", fontsize=8, color=_DIM)
     rows[0][0].annotate("gray: each grace, and a stall\nas long as the outage", (0.03, 0.97), xycoords="axes fraction",
                         va="top", color=_DIM, fontsize=7)  # fmt: skip
-    figure.suptitle(f"Which outages {_who(points)} takes for a death", x=0.01, ha="left", fontsize=10)
+    figure.suptitle(f"Which outages {name} takes for a death", x=0.01, ha="left", fontsize=10)
 
 
-def _main(table: Table) -> tuple[Table, ...]:
-    """The points of one curve: the recommended one's, or the first."""
-    found = of_table(table)
-    wanted = table["recommended_detector"], table["recommended_poll_s"]
-    return found.get(wanted) or next(iter(found.values()))
-
-
-def _who(points: Sequence[Table]) -> str:
-    return str(points[0]["detector"] or "the server")
+def _main(table: Table) -> tuple[str, tuple[Table, ...]]:
+    """One curve: the recommended one's name and points, or the first's."""
+    found = curves(table)
+    wanted = names(of_table(table)).get((table["recommended_detector"], table["recommended_poll_s"]))
+    name = wanted or next(iter(found))
+    return name, found[name]
 
 
 def _trips(table: Table) -> list[float]:

@@ -46,6 +46,24 @@ def test_the_outages_have_the_stall_and_the_lanes_of_each_round_trip() -> None:
     assert {label.get_text() for label in figure.axes[3].get_yticklabels()} == {"5s", "30s"}
 
 
+def test_curves_are_told_apart_by_poll_where_there_are_several() -> None:
+    given = table("bytes-acked", polls=(1.0, 5.0))
+    named = ["bytes-acked, poll 1s", "bytes-acked, poll 5s"]
+    assert list(drawing.curves(given)) == named
+    for draw in (drawing.frontier, drawing.latency):
+        figure = Figure()
+        draw(figure, given)
+        assert set(named) <= set(texts(figure))
+
+
+@pytest.mark.parametrize(("poll", "name"), [(None, "bytes-acked, poll 1s"), (5.0, "bytes-acked, poll 5s")])
+def test_the_outages_are_those_of_what_is_recommended_or_else_of_the_first(poll: float | None, name: str) -> None:
+    figure = Figure()
+    chosen = {"recommended_detector": poll and "bytes-acked", "recommended_poll_s": poll}
+    drawing.outages(figure, table("bytes-acked", polls=(1.0, 5.0)) | chosen)
+    assert f"Which outages {name} takes for a death" in [text.get_text() for text in figure.texts]
+
+
 def test_each_grace_has_its_distribution_in_both_panels() -> None:
     figure = Figure()
     drawing.latency(figure, table("bytes-acked", "outq"))

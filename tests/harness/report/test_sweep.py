@@ -154,6 +154,27 @@ def test_its_theme_is_the_one_that_was_chosen_last(chromium: Browser, out: Path)
 
 
 @needs_browser
+@pytest.mark.parametrize("name", [":outages", ":latency"])
+def test_every_detector_poll_and_grace_is_told_apart(chromium: Browser, tmp_path: Path, name: str) -> None:
+    files.write(tmp_path, table("bytes-acked", "outq", polls=(1.0, 5.0)))
+    with opened(chromium, folder.write_again(tmp_path)) as one:
+        labels = one.page.locator(f'[id="{name}"]').evaluate("place => place.chart.series.slice(1).map((s) => s.label)")
+        names = [f"{detector}, poll {poll}" for poll in ("1s", "5s") for detector in ("bytes-acked", "outq")]
+        assert sorted(labels) == sorted(f"{grace} {named}" for grace in ("5s", "30s") for named in names)
+
+
+@needs_browser
+def test_a_name_has_the_room_that_it_takes(chromium: Browser, out: Path) -> None:
+    gutter = "document.getElementById(':outages').chart.over.offsetLeft"
+    lengths = []
+    for detector in ("outq", "tests.planted.never_reaps"):
+        files.write(out, table(detector, polls=(1.0, 5.0)))
+        with opened(chromium, folder.write_again(out)) as one:
+            lengths.append(one.page.evaluate(gutter))
+    assert lengths[1] > lengths[0]
+
+
+@needs_browser
 def test_without_scripts_every_number_is_there(chromium: Browser, out: Path) -> None:
     with opened(chromium, folder.write_again(out), java_script_enabled=False) as one:
         expect(one.page.get_by_text("every number is in the tables")).to_be_visible()
