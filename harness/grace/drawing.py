@@ -1,12 +1,16 @@
 """The plots of a sweep by matplotlib: what each shows, and where its labels stand.
 
-Colours are Okabe and Ito's, which people who see few colours tell apart (Color Universal Design, 2008); every line is
-labelled where it is, too.
+Colours are Okabe and Ito's, which people who see few colours tell apart (Color Universal Design, 2008), and a curve has
+the same as in the report, deeper there for text; every line is labelled where it is, too.
 """
 
 from __future__ import annotations
 
+import io
+import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,103 +19,118 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from harness.grace.curves import names, of_table
 from netns.units import show_duration
 
 Table = Mapping[str, Any]
-Draw = Callable[[FigureBase, Table], bool]
-
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+#: Blue, red, green, pink, orange, and a violet for their sky blue, which is near the first: as in assets/sweep.js.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#7A3AB8")
 _LOST, _DIM, _RULE = "#D55E00", "#555555", "#CCCCCC"
 #: Whatever a user has set is not for these, or they would differ from one machine to another.
 _STYLE = {
-    "font.family": "DejaVu Sans",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.titlesize": 10,
     "axes.titlelocation": "left",
     "svg.hashsalt": "halfopen",
-    "svg.fonttype": "path",
+    "svg.fonttype": "none",
     "savefig.dpi": 144,
 }
 #: Where the graces of the quickest curve are written, left of all others, and where those of the slowest.
 _LEFT, _RIGHT = (-19, -11), (5, 5)
-_SIZES = {"frontier": (8.0, 4.6), "outages": (9.5, 6.2), "latency": (8.0, 3.6)}
+_ATTRIBUTE, _LONG, _INDENT = re.compile(r'(?<==)"[^"]*"'), re.compile(r"-?\d+\.\d{3,}"), re.compile(r"(?m)^ +")
+#: Behind what is written where a curve may come.
+_PAPER = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}
+#: To so much, seconds, latencies are drawn: a hundredth of what a plot is wide is more.
+_FINE = 0.05
 
 
-def alone(draw: Draw, table: Table, file: Path) -> bool:
-    """Write one plot into a file of its own; whether there was anything to draw. Raises OSError."""
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """One of the plots."""
+
+    name: str
+    draw: Callable[[FigureBase, Table], None]
+    size: tuple[float, float]
+    """Inches."""
+    has: Callable[[Table], bool]
+    """Whether there is anything to draw."""
+    missing: str
+    """What is said if there is not."""
+
+
+def write(plots: Sequence[Plot], table: Table, file: Path) -> None:
+    """Write these plots into one file, one below the other; each has something to draw. Raises OSError."""
     with mpl.rc_context(_rc()):
-        figure = Figure(figsize=_SIZES[draw.__name__], layout="constrained")
-        drawn = draw(figure, table)
-        if drawn:
-            _save(figure, file)
-    return drawn
-
-
-def all_in_one(table: Table, file: Path) -> None:
-    """Write all plots into one file, one below the other. Raises OSError."""
-    with mpl.rc_context(_rc()):
-        plots: list[Draw] = [frontier, outages, latency] if _trips(table) else [frontier, latency]
-        heights = [_SIZES[draw.__name__][1] for draw in plots]
-        figure = Figure(figsize=(9.5, sum(heights)), layout="constrained")
-        parts: Any = figure.subfigures(len(plots), 1, height_ratios=heights)
-        for draw, part in zip(plots, parts, strict=True):
-            draw(part, table)
+        heights = [plot.size[1] for plot in plots]
+        figure = Figure(figsize=(max(plot.size[0] for plot in plots), sum(heights)), layout="constrained")
+        parts: Any = figure.subfigures(len(plots), 1, height_ratios=heights, squeeze=False)
+        for plot, (part,) in zip(plots, parts, strict=True):
+            plot.draw(part, table)
         _save(figure, file)
 
 
 def _rc() -> Any:
-    return {**mpl.rcParamsDefault, **_STYLE, "backend": mpl.rcParams["backend"]}
+    """Without the backend: whoever asks for it has a window system looked for, and files need none."""
+    return {name: value for name, value in mpl.rcParamsDefault.items() if name != "backend"} | _STYLE
 
 
 def _save(figure: Figure, file: Path) -> None:
     """Without the day it was made and the program that made it, for the same table to give the same bytes."""
-    none = {"Date": None, "Creator": None} if file.suffix == ".svg" else {"Software": None}
-    figure.savefig(file, metadata=none, facecolor="white")
+    if file.suffix != ".svg":
+        figure.savefig(file, metadata={"Software": None}, facecolor="white")
+        return
+    written = io.StringIO()
+    figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None}, facecolor="white")
+    file.write_text(_ATTRIBUTE.sub(_rounded, _INDENT.sub("", written.getvalue())), encoding="utf-8")
+
+
+def _rounded(attribute: re.Match[str]) -> str:
+    """Coordinates to a hundredth of a point: matplotlib's six places would be a quarter of the file."""
+    return _LONG.sub(lambda number: f"{float(number[0]):.2f}", attribute[0])
 
 
 # ---- the frontier ---------------------------------------------------------------------------------------------------
 
 
-def frontier(figure: FigureBase, table: Table) -> bool:
+def frontier(figure: FigureBase, table: Table) -> None:
     """False reaps against how soon the dead are seen: one curve a detector, each grace a point with its interval."""
     axes = figure.subplots()
     axes.set(title="False reaps against detection", xlabel="seconds from onset to reap, median", ylabel="false reaps")
     floor = _floor(table)
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share * 100:g} %"))
-    found = curves(table)
+    found = {name: _placed(curve) for name, curve in curves(table).items()}
     medians = {name: sum(point["detection_s"]["p50"] for point in its) / len(its) for name, its in found.items() if its}
     order = sorted(medians, key=lambda name: medians[name])
     beside = (
         dict(zip(order[:1] + order[-1:], (_LEFT, _RIGHT), strict=False)) if order[1:] else dict.fromkeys(order, _RIGHT)
     )
     for nth, (name, curve) in enumerate(found.items()):
-        colour = _COLOURS[nth % len(_COLOURS)]
+        colour = COLOURS[nth % len(COLOURS)]
         _curve(axes, curve, colour, floor, beside.get(name))
         _name(axes, name, colour, (1, 1), -12 - 13 * nth)
     axes.set_ylim(floor / 1.6, 1.3)
     most = float(table["max_false_reaps"])
     axes.axhline(most, color=_DIM, linewidth=0.8, linestyle=":")
-    axes.annotate(f"{most * 100:g} % is allowed", (1, most), xycoords=("axes fraction", "data"),
-                  ha="right", va="bottom", color=_DIM, fontsize=8)  # fmt: skip
-    axes.annotate("none seen", (0, floor), xycoords=("axes fraction", "data"), xytext=(4, 0),
-                  textcoords="offset points", va="center", color=_DIM, fontsize=8)  # fmt: skip
-    return True
+    for text, share in ((f"{most * 100:g} % is allowed", most), ("none seen", floor)):
+        axes.annotate(text, (0, share), xycoords=("axes fraction", "data"), xytext=(4, 2),
+                      textcoords="offset points", va="bottom", color=_DIM, fontsize=8)  # fmt: skip
 
 
-def curves(table: Table) -> dict[str, list[dict[str, Any]]]:
-    """The points of each detector and poll by grace, those that have a place on the plot."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    polls = {point["poll_s"] for point in table["points"]}
-    for point in sorted(table["points"], key=lambda point: float(point["grace_s"])):
-        name = point["detector"] or "the server's own"
-        poll = f", poll {show_duration(point['poll_s'])}" if len(polls) > 1 else ""
-        its = found.setdefault(f"{name}{poll}", [])
-        if point["ci95"] and point["detection_s"]["p50"] is not None:
-            its.append(point)
-    return {name: found[name] for name in sorted(found)}
+def curves(table: Table) -> dict[str, tuple[Table, ...]]:
+    """The points of each curve by its name, in the report's order, which has its colours."""
+    found = of_table(table)
+    called = names(found)
+    return {called[key]: points for key, points in found.items()}
+
+
+def _placed(curve: Sequence[Table]) -> list[Table]:
+    """Those that have a place: with live ones and with dead ones that were reaped."""
+    return [point for point in curve if point["ci95"] and point["detection_s"]["p50"] is not None]
 
 
 def _floor(table: Table) -> float:
@@ -138,20 +157,18 @@ def _curve(axes: Axes, curve: Sequence[Table], colour: str, floor: float, beside
 
 
 def _name(axes: Axes, name: str, colour: str, corner: tuple[int, int], up: int) -> None:
-    """Who has which colour, in a corner where no curve comes."""
+    """Who has which colour, in a corner where few curves come."""
     axes.annotate(name, corner, xycoords="axes fraction", xytext=(-4, up), textcoords="offset points",
-                  ha="right", color=colour, weight="bold")  # fmt: skip
+                  ha="right", color=colour, weight="bold", bbox=_PAPER)  # fmt: skip
 
 
 # ---- outages --------------------------------------------------------------------------------------------------------
 
 
-def outages(figure: FigureBase, table: Table) -> bool:
+def outages(figure: FigureBase, table: Table) -> None:
     """For each round trip the stall that an outage makes, and below it for each grace which outages kill."""
     trips = _trips(table)
-    if not trips:
-        return False
-    points = _main(table)
+    name, points = _main(table)
     rows: Any = figure.subplots(2, len(trips), sharex=True, squeeze=False, height_ratios=[1, 1.1])
     for column, trip in enumerate(trips):
         _stalls(rows[0][column], trip, points, table)
@@ -162,20 +179,15 @@ def outages(figure: FigureBase, table: Table) -> bool:
     rows[1][0].set_title("share lost, and the longest always survived", fontsize=8, color=_DIM)
     rows[0][0].annotate("gray: each grace, and a stall\nas long as the outage", (0.03, 0.97), xycoords="axes fraction",
                         va="top", color=_DIM, fontsize=7)  # fmt: skip
-    figure.suptitle(f"Which outages {_who(points)} takes for a death", x=0.01, ha="left", fontsize=10)
-    return True
+    figure.suptitle(f"Which outages {name} takes for a death", x=0.01, ha="left", fontsize=10)
 
 
-def _main(table: Table) -> list[dict[str, Any]]:
-    """The points of one curve: the recommended one's, or the first."""
+def _main(table: Table) -> tuple[str, tuple[Table, ...]]:
+    """One curve: the recommended one's name and points, or the first's."""
     found = curves(table)
-    wanted = table["recommended_detector"], table["recommended_poll_s"]
-    key = next((name for name, its in found.items() if its and (its[0]["detector"], its[0]["poll_s"]) == wanted), None)
-    return found[key or next(iter(found))] or list(table["points"])
-
-
-def _who(points: Sequence[Table]) -> str:
-    return str(points[0]["detector"] or "the server")
+    wanted = names(of_table(table)).get((table["recommended_detector"], table["recommended_poll_s"]))
+    name = wanted or next(iter(found))
+    return name, found[name]
 
 
 def _trips(table: Table) -> list[float]:
@@ -185,13 +197,11 @@ def _trips(table: Table) -> list[float]:
 def _stalls(axes: Axes, trip: float, points: Sequence[Table], table: Table) -> None:
     stall = next(one for one in table["stalls"] if one["rtt_s"] == trip)
     axes.set_title(f"round trip {show_duration(trip)}")
-    axes.fill_between(stall["outage_s"], stall["least_s"], stall["most_s"], color=_COLOURS[0], alpha=0.3, linewidth=0)
-    axes.plot(stall["outage_s"], stall["most_s"], color=_COLOURS[0], linewidth=1)
+    axes.fill_between(stall["outage_s"], stall["least_s"], stall["most_s"], color=COLOURS[0], alpha=0.3, linewidth=0)
+    axes.plot(stall["outage_s"], stall["most_s"], color=COLOURS[0], linewidth=1)
     axes.plot(stall["outage_s"], stall["outage_s"], color=_RULE, linewidth=1, zorder=0)
     top = max(stall["most_s"])
-    for grace in (point["grace_s"] for point in points):
-        if grace < top:
-            axes.axhline(grace, color=_RULE, linewidth=0.6, zorder=0)
+    _rules(axes, [point["grace_s"] for point in points if point["grace_s"] < top])
     axes.set_ylim(0, top * 1.05)
     axes.yaxis.set_major_locator(MaxNLocator(6))
 
@@ -205,20 +215,32 @@ def _lanes(axes: Axes, trip: float, points: Sequence[Table]) -> None:
         known = [nth for nth in range(len(its["outage_s"])) if its["kept"][nth] + its["reaped"][nth]]
         lengths = [its["outage_s"][nth] for nth in known]
         lost = [its["reaped"][nth] / (its["kept"][nth] + its["reaped"][nth]) for nth in known]
-        axes.fill_between(lengths, [lane + 0.85 * share for share in lost], lane, step="mid", color=_LOST, linewidth=0)
-        axes.axhline(lane, color=_RULE, linewidth=0.6)
-        if its["survived_s"] is not None and its["lost_s"] is not None:
-            axes.annotate(show_duration(its["survived_s"]), (its["lost_s"], lane), xytext=(3, 3),
-                          textcoords="offset points", color="white", fontsize=7)  # fmt: skip
+        ends = _ends(lost)
+        axes.fill_between([lengths[nth] for nth in ends], [lane + 0.85 * lost[nth] for nth in ends], lane,
+                          step="mid", color=_LOST, linewidth=0)  # fmt: skip
+        if its["survived_s"] is not None and its["lost_s"] is not None:  # at the end, where a lane has no gaps
+            axes.annotate(show_duration(its["survived_s"]), (its["longest_s"], lane), xytext=(-3, 3),
+                          textcoords="offset points", ha="right", color="white", fontsize=7)  # fmt: skip
+    _rules(axes, range(len(points)))
     axes.set_yticks([lane + 0.4 for lane in range(len(points))], [show_duration(point["grace_s"]) for point in points])
     axes.tick_params(axis="y", length=0)
     axes.set_xlim(left=0)
 
 
+def _rules(axes: Axes, levels: Sequence[float]) -> None:
+    axes.hlines(levels, 0, 1, transform=axes.get_yaxis_transform(), color=_RULE, linewidth=0.6, zorder=0)
+
+
+def _ends(values: Sequence[float]) -> list[int]:
+    """Where a run of equal values begins or ends: what lies within one is no corner of what is drawn."""
+    last = len(values) - 1
+    return [nth for nth in range(last + 1) if nth in {0, last} or len(set(values[nth - 1 : nth + 2])) > 1]
+
+
 # ---- latency --------------------------------------------------------------------------------------------------------
 
 
-def latency(figure: FigureBase, table: Table) -> bool:
+def latency(figure: FigureBase, table: Table) -> None:
     """How many of the dead were reaped within so many seconds: from the onset, and from when the grace was over."""
     parts: Any = figure.subplots(1, 2, sharey=True, width_ratios=[2, 1])
     whole, beyond = parts
@@ -228,11 +250,15 @@ def latency(figure: FigureBase, table: Table) -> bool:
     whole.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share * 100:.0f} %"))
     beyond.set(xlabel="seconds after the grace")
     for nth, (name, curve) in enumerate(curves(table).items()):
-        colour = _COLOURS[nth % len(_COLOURS)]
+        colour = COLOURS[nth % len(COLOURS)]
         _name(beyond, name, colour, (1, 0), 5 + 13 * nth)
         for point in curve:
-            whole.ecdf(point["detections_s"], color=colour, linewidth=1.2)
-            beyond.ecdf([one - point["grace_s"] for one in point["detections_s"]], color=colour, linewidth=0.8)
+            if not point["detections_s"]:
+                continue
+            took = sorted(Counter(round(one / _FINE) * _FINE for one in point["detections_s"]).items())
+            times, counts = [at for at, _ in took], [count for _, count in took]
+            whole.ecdf(times, counts, color=colour, linewidth=1.2)
+            beyond.ecdf([at - point["grace_s"] for at in times], counts, color=colour, linewidth=0.8)
             if nth == 0:
                 whole.annotate(show_duration(point["grace_s"]), (point["detections_s"][-1], 1), xytext=(0, 3),
                                textcoords="offset points", ha="center", color=_DIM, fontsize=8)  # fmt: skip
@@ -241,4 +267,13 @@ def latency(figure: FigureBase, table: Table) -> bool:
         beyond.annotate(f"poll {show_duration(poll)}", (poll, 1.1), xytext=(3, -2), textcoords="offset points",
                         va="top", color=_DIM, fontsize=8)  # fmt: skip
     whole.set_xlim(left=0)
-    return True
+
+
+#: In the order in which they are read.
+PLOTS = (
+    Plot("frontier", frontier, (8.0, 4.6), lambda table: any(map(_placed, curves(table).values())),
+         "no grace has both live clients and dead ones that were reaped"),
+    Plot("outages", outages, (9.5, 6.2), lambda table: bool(_trips(table)), "no outage of the staircase was tried"),
+    Plot("latency", latency, (8.0, 3.6), lambda table: any(point["detections_s"] for point in table["points"]),
+         "no dead client was reaped"),
+)  # fmt: skip

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.grace import outages
+from harness.grace import curves, outages
 from harness.grace.confirming import DATED_WITHIN, Confirmation, confirmations
 from harness.grace.latencies import Latencies
 from harness.grace.model import Came, Contender, Draw, Part, Sweep, Tried
@@ -104,12 +104,15 @@ def estimate(sweep: Sweep, tried: Sequence[Tried]) -> Estimates:
     return Estimates(points, confirmations(sweep, tried), tried=len(seen), planned=len(sweep.draws))
 
 
-def frontiers(points: Iterable[Point]) -> dict[tuple[str | None, float], tuple[Point, ...]]:
+def frontiers(points: Iterable[Point]) -> dict[curves.Key, tuple[Point, ...]]:
     """The points of each detector and poll, by grace: what is compared with others as one curve."""
-    found: dict[tuple[str | None, float], list[Point]] = {}
-    for point in points:
-        found.setdefault((point.contender.detector, point.contender.poll), []).append(point)
-    return {key: tuple(sorted(its, key=lambda one: one.contender.grace)) for key, its in found.items()}
+    return curves.grouped(points, lambda one: (one.contender.detector, one.contender.poll, one.contender.grace))
+
+
+def longest_stalls(points: Iterable[Point]) -> tuple[Step, ...]:
+    """The staircase itself, by the contender under which it was seen longest: who reaps cuts stalls short."""
+    its = (point.steps for point in points)
+    return max(its, key=lambda steps: sum(sum(step.stalls) for step in steps), default=())
 
 
 def _best(tried: Iterable[Tried]) -> dict[int, dict[int, Tried]]:

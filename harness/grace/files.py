@@ -16,7 +16,7 @@ import msgspec
 
 from harness import __version__, results
 from harness.grace import confirming
-from harness.grace.estimates import Cause, Death, Estimates, Point
+from harness.grace.estimates import Cause, Death, Estimates, Point, longest_stalls
 from harness.grace.latencies import Latencies
 from harness.grace.model import Sweep
 from harness.grace.outages import Step, Survival
@@ -165,9 +165,7 @@ def _outages(point: Point, one: Survival) -> dict[str, Any]:
 
 
 def _stalls(found: Estimates) -> list[dict[str, Any]]:
-    """The staircase itself, by the contender under which it was seen longest: who reaps cuts stalls short."""
-    longest = max(found.points, key=lambda point: sum(sum(step.stalls) for step in point.steps), default=None)
-    steps = longest.steps if longest else ()
+    steps = longest_stalls(found.points)
     return [_stall(rtt, [step for step in steps if step.rtt == rtt]) for rtt in sorted({step.rtt for step in steps})]
 
 

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from harness.grace import tables
 from harness.grace.confirming import told
+from harness.grace.curves import title
 from harness.grace.estimates import Estimates, estimate, frontiers
 from harness.grace.model import Sweep, Tried
 from harness.grace.recommending import MOST_FALSE_REAPS, recommend
@@ -61,8 +62,8 @@ def picture(found: Estimates, most: float, console: Console) -> Iterator[Rendera
     curves = frontiers(found.points)
     rows = sum(len(curve) + 3 for curve in curves.values())
     if len(curves) == 1 or rows < console.height - 6:
-        for (detector, poll), curve in curves.items():
-            yield Text(tables.title(detector, poll), style="bold")
+        for key, curve in curves.items():
+            yield Text(title(*key), style="bold")
             yield tables.curve_table(curve, most, wide=console.width >= tables.WIDE)
     else:
         yield from tables.side_by_side(found.points, console.width, most)

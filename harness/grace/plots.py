@@ -9,19 +9,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.errors import InputError
+from harness.errors import InputError, reason_of
 
 SUFFIXES = (".svg", ".png")
-#: What is written into a folder.
-FRONTIER, OUTAGES, LATENCY = "grace-frontier.svg", "grace-outages.svg", "grace-latency.svg"
 
 
 def check(where: Path) -> None:
     """Raise InputError where it is no place for a plot, or matplotlib is missing: before anything is started."""
-    if where.suffix and not where.is_dir() and where.suffix not in SUFFIXES:
-        raise InputError(f"--plot {str(where)!r}: a file ends in .svg or .png; a name without a dot is a folder")
-    if not where.is_dir() and where.suffix and not where.parent.is_dir():
-        raise InputError(f"--plot {str(where)!r}: there is no folder {str(where.parent)!r}")
+    if why := _unfit(where):
+        raise InputError(f"--plot {str(where)!r}: {why}")
     try:
         import matplotlib.figure  # noqa: F401, PLC0415 (an extra)
     except ImportError:
@@ -30,18 +26,51 @@ def check(where: Path) -> None:
         ) from None
 
 
-def write(where: Path, table: Mapping[str, Any]) -> list[Path]:
-    """Write one file with all plots, or into a folder one for each; gives what was written. Raises InputError."""
+def _unfit(where: Path) -> str:
+    """Why it is no place for a plot; empty if it is one."""
+    if where == Path():  # of an empty word, too
+        return "name a folder or a file; for the folder you are in, its whole path"
+    if where.is_dir():
+        return ""
+    if where.suffix and where.suffix not in SUFFIXES:
+        return "a file ends in .svg or .png; a name without a dot is a folder"
+    if where.suffix:
+        return "" if where.parent.is_dir() else f"there is no folder {str(where.parent)!r}"
+    there = next(one for one in (where, *where.parents) if one.exists())
+    return "" if there.is_dir() else f"{str(there)!r} is a file; a folder is wanted there, or another name"
+
+
+def write(where: Path, table: Mapping[str, Any]) -> list[str]:
+    """Write one file with all plots, or into a folder one for each; a plot without anything in it is left out.
+
+    Gives a line on each: where it is, or why it is not. Raises InputError.
+    """
     check(where)
+    try:
+        return _into_file(where, table) if where.suffix and not where.is_dir() else _into_folder(where, table)
+    except OSError as error:
+        raise InputError(f"--plot {str(where)!r} cannot be written: {reason_of(error)}") from None
+
+
+def _into_file(file: Path, table: Mapping[str, Any]) -> list[str]:
     from harness.grace import drawing  # noqa: PLC0415 (its matplotlib is an extra, and a second to import)
 
-    try:
-        if where.suffix in SUFFIXES and not where.is_dir():
-            drawing.all_in_one(table, where)
-            return [where]
-        where.mkdir(parents=True, exist_ok=True)
-        files = {where / FRONTIER: drawing.frontier, where / OUTAGES: drawing.outages, where / LATENCY: drawing.latency}
-        return [file for file, draw in files.items() if drawing.alone(draw, table, file)]
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise InputError(f"--plot {str(where)!r} cannot be written: {reason}") from None
+    there = [plot for plot in drawing.PLOTS if plot.has(table)]
+    if there:
+        drawing.write(there, table, file)
+    left_out = [f"{file} is without {plot.name}: {plot.missing}" for plot in drawing.PLOTS if plot not in there]
+    return [str(file), *left_out] if there else [f"{file} is not written: nothing is known yet"]
+
+
+def _into_folder(folder: Path, table: Mapping[str, Any]) -> list[str]:
+    from harness.grace import drawing  # noqa: PLC0415 (as above)
+
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = []
+    for plot in drawing.PLOTS:
+        file = folder / f"grace-{plot.name}.svg"
+        if plot.has(table):
+            drawing.write([plot], table, file)
+        older = ", and what is there is older" if file.exists() else ""
+        lines.append(str(file) if plot.has(table) else f"{file} is not written{older}: {plot.missing}")
+    return lines

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from harness.grace.confirming import disagreements
 from harness.grace.estimates import Cost, Estimates, Point, frontiers
 from harness.grace.rates import Rate, trials_needed
+from harness.grace.telling import count, percent
 from harness.pod.watchdog import DEFAULT_GRACE
 from netns.units import show_duration
 
@@ -40,7 +41,7 @@ def recommend(found: Estimates, most: float = MOST_FALSE_REAPS) -> Recommendatio
             None, f"{runs} with what its replay foretold: nothing is recommended of what was replayed"
         )
     curves = frontiers(found.points).values()
-    able = [point for curve in curves if (point := _smallest(curve, most)) is not None]
+    able = [point for curve in curves if (point := smallest(curve, most)) is not None]
     if not able:
         return _none(found.points, most)
     best = min(able, key=_preference)
@@ -48,12 +49,8 @@ def recommend(found: Estimates, most: float = MOST_FALSE_REAPS) -> Recommendatio
     return Recommendation(best, " ".join(_reasons(best, found.points, most, named=several)))
 
 
-def of_frontier(curve: Sequence[Point], most: float = MOST_FALSE_REAPS) -> Point | None:
-    """The smallest grace of one curve that is below ``most``."""
-    return _smallest(curve, most)
-
-
-def _smallest(curve: Sequence[Point], most: float) -> Point | None:
+def smallest(curve: Sequence[Point], most: float = MOST_FALSE_REAPS) -> Point | None:
+    """The smallest grace of one curve whose upper bound on false reaps is below ``most``; None where there is none."""
     return next((point for point in curve if _notices(point) and point.false_reaps.high < most), None)
 
 
@@ -87,7 +84,7 @@ def _against(point: Point, curve: Sequence[Point]) -> list[str]:
     """What it costs, against the incident's grace where that was tried with the same detector and poll."""
     if point.cost is None:
         return []
-    holds = f"a dead session holds its seat for {seat(point.cost)}"
+    holds = f"a dead session holds its seat for {_seat(point.cost)}"
     theirs = next((one for one in curve if one.contender.grace == INCIDENTS), None)
     if theirs is point:
         return [f"It is the incident's own: {holds}."]
@@ -96,7 +93,7 @@ def _against(point: Point, curve: Sequence[Point]) -> list[str]:
     longer = point.cost.seconds - theirs.cost.seconds
     by = f"{abs(longer):.1f} s {'longer' if longer > 0 else 'less'}"
     if point.cost.at_least or theirs.cost.at_least:
-        by = f"not {seat(theirs.cost)}"
+        by = f"not {_seat(theirs.cost)}"
     reaped = f"{per_million(point.false_reaps)} of a million live ones are reaped"
     return [f"Against the incident's 30s {holds}, {by}, and {reaped}, not {per_million(theirs.false_reaps)}."]
 
@@ -140,24 +137,6 @@ def evidence(rate: Rate) -> str:
     return f"{count(rate)} live sessions reaped ({share}at most {percent(rate.high)})"
 
 
-def count(rate: Rate) -> str:
-    """``"3 of 4,000"``."""
-    return f"{rate.times:,} of {rate.trials:,}"
-
-
-def percent(share: float) -> str:
-    """A share as it is read, with two digits that count: ``"0.096 %"``, ``"12 %"``, ``"0 %"``."""
-    return f"{_two_digits(share * 100)} %"
-
-
-def _two_digits(number: float) -> str:
-    if number == 0:
-        return "0"
-    places = max(0, 1 - math.floor(math.log10(abs(number))))
-    text = f"{number:.{places}f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
 def per_million(rate: Rate) -> str:
     """Of a million such sessions: ``"250"``, ``"less than 960"`` where none was seen."""
     if not rate.times:
@@ -165,6 +144,6 @@ def per_million(rate: Rate) -> str:
     return f"{round((rate.share or 0.0) * _MILLION):,}"
 
 
-def seat(cost: Cost) -> str:
+def _seat(cost: Cost) -> str:
     """Seat-seconds: ``"31.5 s"``, ``"at least 120.0 s"`` where some are held until the kernel gives up."""
     return f"{'at least ' if cost.at_least else ''}{cost.seconds:.1f} s"

@@ -13,10 +13,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from harness.grace.confirming import disagreements, told
-from harness.grace.estimates import Estimates, Point, frontiers
+from harness.grace.curves import title
+from harness.grace.estimates import Estimates, Point, frontiers, longest_stalls
 from harness.grace.outages import Flight, Survival, flights
 from harness.grace.rates import Rate
-from harness.grace.recommending import MOST_FALSE_REAPS, Recommendation, of_frontier, percent, recommend
+from harness.grace.recommending import MOST_FALSE_REAPS, Recommendation, recommend, smallest
+from harness.grace.telling import held, interval, percent, seconds
 from netns.units import show_duration
 
 #: From this width on there is room for what is of less use.
@@ -26,8 +28,8 @@ WIDE = 104
 def show(console: Console, found: Estimates, most: float = MOST_FALSE_REAPS) -> None:
     """Print all that is known, for the console's width."""
     curves = frontiers(found.points)
-    for (detector, poll), curve in curves.items():
-        console.print(f"[bold]{escape(title(detector, poll))}[/]", soft_wrap=True)
+    for key, curve in curves.items():
+        console.print(f"[bold]{escape(title(*key))}[/]", soft_wrap=True)
         console.print(curve_table(curve, most, wide=console.width >= WIDE))
         console.print()
     for block in _details(found.points, console.width, most):
@@ -53,14 +55,9 @@ def _details(points: Sequence[Point], width: int, most: float) -> Iterator[Table
         yield from stairs(curve, width)
 
 
-def title(detector: str | None, poll: float) -> str:
-    """What a curve is called: ``"bytes-acked, poll 2s"``; a server that has its own detector has no poll of ours."""
-    return "the server's own detector" if detector is None else f"{detector}, poll {show_duration(poll)}"
-
-
 def curve_table(curve: Sequence[Point], most: float, *, wide: bool) -> Table:
     """A row a grace: how many live ones it reaps, what outage it survives, how soon it sees the dead, at what cost."""
-    chosen = of_frontier(curve, most)
+    chosen = smallest(curve, most)
     shown = _table("grace")
     columns = [(head, [cell(point) for point in curve]) for head, cell, broad in _COLUMNS if wide or not broad]
     there = [(head, cells) for head, cells in columns if any(cells)]
@@ -82,13 +79,6 @@ def _grace(point: Point, *, marked: bool) -> str:
     return f"{show_duration(point.contender.grace)}{' *' if marked else ''}"
 
 
-def interval(rate: Rate) -> str:
-    """``"0.15 - 1.2 %"``; empty without a trial."""
-    if not rate.trials:
-        return ""
-    return f"{percent(rate.low).removesuffix(' %')} - {percent(rate.high)}"
-
-
 def counted(rate: Rate) -> str:
     """``"12/400"``; empty without a trial."""
     return f"{rate.times}/{rate.trials}" if rate.trials else ""
@@ -106,34 +96,32 @@ def survived(one: Survival | None) -> str:
     return f"{show_duration(one.survived)}{'+' if one.survived == one.longest else ''}"
 
 
-def seconds(value: float | None) -> str:
-    """With a tenth: ``"31.5s"``."""
-    return "" if value is None else f"{value:.1f}s"
-
-
 def _share(point: Point) -> str:
     share = point.false_reaps.share
     return "" if share is None else percent(share)
 
 
+def _interval(point: Point) -> str:
+    its = point.false_reaps
+    return interval(*its.interval) if its.trials else ""
+
+
 def _cost(point: Point) -> str:
-    if point.cost is None:
-        return ""
-    return f"{'≥ ' if point.cost.at_least else ''}{point.cost.seconds:.1f}"
+    return "" if point.cost is None else held(point.cost.seconds, at_least=point.cost.at_least)
 
 
 #: Heads, what stands below them, and whether only where there is room.
 _COLUMNS: tuple[tuple[str, Callable[[Point], str], bool], ...] = (
     ("false", lambda point: counted(point.false_reaps), False),
     ("rate", _share, True),
-    ("95 %", lambda point: interval(point.false_reaps), False),
+    ("95 %", _interval, False),
     ("survives", lambda point: survived(point.survived), False),
     ("p50", lambda point: seconds(point.from_onset.median), False),
     ("p99", lambda point: seconds(point.from_onset.p99), False),
     ("max", lambda point: seconds(point.from_onset.most), True),
     ("out", lambda point: str(point.outside or ""), True),
     ("missed", lambda point: counted(point.missed), False),
-    ("seat-s", _cost, False),
+    ("seat", _cost, False),
     ("?", lambda point: str(point.unproved or ""), False),
 )
 
@@ -141,7 +129,7 @@ LEGEND = (
     "false: false reaps of live sessions, with Wilson's interval; survives: the",
     "longest outage that was always survived (+: none was too long); p50, p99: from",
     "the onset of a dead client's stall to its reap; missed: dead clients that nobody",
-    "had reaped by the end of the look; seat-s: for how long they hold their seat;",
+    "had reaped by the end of the look; seat: for how long they hold their seat;",
     "13s ✗14s: 13s were always survived, 14s were not; *: the smallest grace that is",
     "good enough; ?: sessions that prove nothing; out: reaps out of grace ..",
     "grace + poll; stalls: how long at most nothing is acknowledged after an outage",
@@ -186,8 +174,7 @@ def _outages(one: Survival | None) -> str:
 
 def stairs(curve: Sequence[Point], width: int) -> Iterator[Table]:
     """Which outages make which stall, by round trip: the staircase of retransmissions, a line a flight of them."""
-    longest = max(curve, key=lambda point: sum(sum(step.stalls) for step in point.steps))
-    found = flights(longest.steps)
+    found = flights(longest_stalls(curve))
     columns = {rtt: [_flight(one) for one in found if one.rtt == rtt] for rtt in sorted({one.rtt for one in found})}
     broad = max((len(cell) for cells in columns.values() for cell in cells), default=0)
     most = max(1, (width - len("stalls")) // (broad + 2))
@@ -246,7 +233,7 @@ def _compared(curve: Sequence[Point], grace: float, most: float) -> str:
     point = next((one for one in curve if one.contender.grace == grace), None)
     if point is None:
         return ""
-    mark = "* " if point is of_frontier(curve, most) else ""
+    mark = "* " if point is smallest(curve, most) else ""
     killed = f"≤ {percent(point.false_reaps.high)}" if point.false_reaps.trials else ""
     missed = f", {point.missed.times} missed" if point.missed.times else ""
     took = f", p50 {seconds(point.from_onset.median)}" if point.from_onset.seconds else ""

@@ -9,7 +9,7 @@ from typing import Any
 from harness import cells
 from harness.report import curves, glance, packing
 from harness.report.entries import STANDINGS, Entry, Run, entry, is_comparison, runs_of
-from harness.report.parts import digest, part, template
+from harness.report.parts import part, scripts, template
 from harness.timeline import Timeline
 
 #: Columns of pixels that curves are drawn for: a screen's for few runs, for many what keeps the file small.
@@ -61,8 +61,7 @@ def render(table: Mapping[str, Any], timeline_of: Callable[[Run], Timeline | Los
         legend=cells.LEGEND,
         opens_failed=not compares and wrong <= _MOST_OPEN,
         style=part("vendor/uPlot.min.css") + part("assets/report.css"),
-        scripts=[part("vendor/uPlot.iife.min.js"), part("assets/report.js")],
-        script_hashes=[digest(part("vendor/uPlot.iife.min.js")), digest(part("assets/report.js"))],
+        scripts=scripts("assets/report.js"),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
@@ -17,6 +18,19 @@ _HERE = Path(__file__).parent
 def part(name: str) -> markupsafe.Markup:
     """A file of ours that goes into the page as it is."""
     return markupsafe.Markup((_HERE / name).read_text(encoding="utf-8"))  # noqa: S704 (nothing of a user's is in it)
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One that may run in a page, and how its content security policy names it."""
+
+    text: markupsafe.Markup
+    digest: str
+
+
+def scripts(name: str) -> list[Script]:
+    """A page's own script, behind those that all pages have, which draw curves and keep the theme."""
+    return [Script(part(one), digest(part(one))) for one in ("vendor/uPlot.iife.min.js", "assets/theme.js", name)]
 
 
 def digest(script: str) -> str:

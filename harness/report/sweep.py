@@ -12,8 +12,10 @@ from typing import Any
 import markupsafe
 import msgspec
 
-from harness.grace.recommending import percent
-from harness.report.parts import digest, part, template
+from harness.grace.curves import names, of_table, title
+from harness.grace.rates import Rate
+from harness.grace.telling import count, held, interval, percent, seconds
+from harness.report.parts import part, scripts, template
 from netns.units import show_duration
 
 Point = Mapping[str, Any]
@@ -22,7 +24,7 @@ HEADS = (
     *("grace", "false reaps", "rate", "95 %", "outage survived", "p50", "p99", "max", "out of bounds"),
     *("from the fault", "missed", "seat held", "unproved"),
 )
-_DRAWN = ("label", "detector", "grace_s", "poll_s", "false_reaps", "false_reap_rate", "ci95", "detection_s")
+_DRAWN = ("grace_s", "false_reaps", "false_reap_rate", "ci95", "detection_s", "detections_s", "outages")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,7 @@ class Curve:
 
 
 def render(table: Mapping[str, Any]) -> str:
-    """The page; KeyError for what is not the content of grace.json."""
-    scripts = [part("vendor/uPlot.iife.min.js"), part("assets/sweep.js")]
+    """The page; KeyError or ValueError for what is not the content of grace.json."""
     return template("sweep.html.j2").render(
         headline=headline(table),
         recommended=recommended(table),
@@ -64,8 +65,7 @@ def render(table: Mapping[str, Any]) -> str:
         has_outages=any(trip["outage_s"] for trip in table["stalls"]),
         data=_data(table),
         style=part("vendor/uPlot.min.css") + part("assets/report.css") + part("assets/sweep.css"),
-        scripts=scripts,
-        script_hashes=[digest(script) for script in scripts],
+        scripts=scripts("assets/sweep.js"),
     )
 
 
@@ -81,14 +81,13 @@ def headline(table: Mapping[str, Any]) -> str:
 
 
 def recommended(table: Mapping[str, Any]) -> str:
-    """Which contender; empty for none."""
-    grace = table["recommended_grace_s"]
-    if grace is None:
+    """Which contender; empty for none. ValueError where it was not tried."""
+    if table["recommended_grace_s"] is None:
         return ""
-    knobs = (table["recommended_detector"], grace, table["recommended_poll_s"])
-    return next(
-        str(one["label"]) for one in table["points"] if (one["detector"], one["grace_s"], one["poll_s"]) == knobs
-    )
+    label = next((str(one["label"]) for one in table["points"] if _is_chosen(one, table)), None)
+    if label is None:
+        raise ValueError("what it recommends is none of what was tried ('recommended_grace_s' and the like)")
+    return label
 
 
 def so_far(table: Mapping[str, Any]) -> str:
@@ -110,17 +109,13 @@ def confirmed(table: Mapping[str, Any]) -> str:
 
 def curves(table: Mapping[str, Any]) -> Iterator[Curve]:
     """A curve for each detector and poll, in their order."""
-    found: dict[tuple[str | None, float], list[Point]] = {}
-    for point in table["points"]:
-        found.setdefault((point["detector"], point["poll_s"]), []).append(point)
-    for (detector, poll), points in found.items():
-        points.sort(key=lambda point: float(point["grace_s"]))
+    for key, points in of_table(table).items():
         yield Curve(
-            title="the server's own detector" if detector is None else f"{detector}, poll {show_duration(poll)}",
+            title=title(*key),
             rows=tuple(Row(show_duration(one["grace_s"]), _cells(one), _is_chosen(one, table)) for one in points),
             graces=tuple(show_duration(one["grace_s"]) for one in points),
-            causes=tuple(_across(points, "causes", "cause", lambda one: _count(one["false_reaps"], one["alive_runs"]))),
-            deaths=tuple(_across(points, "deaths", "cause", lambda one: _count(one["missed"], one["dead_runs"]))),
+            causes=tuple(_across(points, "causes", "cause", _killed)),
+            deaths=tuple(_across(points, "deaths", "cause", _missed)),
             outages=tuple(_across(points, "outages", "rtt_s", _outage)),
         )
 
@@ -132,22 +127,30 @@ def _is_chosen(point: Point, table: Mapping[str, Any]) -> bool:
 
 def _cells(point: Point) -> tuple[str, ...]:
     """Below HEADS but the first."""
-    took, interval, seat = point["detection_s"], point["ci95"], point["seat_s"]
+    took, bounds, seat = point["detection_s"], point["ci95"], point["seat_s"]
     return (
-        _count(point["false_reaps"], point["alive_runs"]),
-        "" if interval is None else percent(point["false_reap_rate"]),
-        "" if interval is None else f"{percent(interval[0]).removesuffix(' %')} to {percent(interval[1])}",
-        survived(point["survived_outage_s"], point["lost_outage_s"], point["longest_outage_s"]),
-        *(_seconds(took[name]) for name in ("p50", "p99", "max")),
+        _killed(point),
+        "" if bounds is None else percent(point["false_reap_rate"]),
+        "" if bounds is None else interval(*bounds),
+        limits(point["survived_outage_s"], point["lost_outage_s"], point["longest_outage_s"]),
+        *(seconds(took[name]) for name in ("p50", "p99", "max")),
         str(took["outside"]) if took["runs"] else "",
-        _seconds(point["after_fault_s"]["p50"]),
-        _count(point["missed"], point["dead_runs"]),
-        "" if seat is None else f"{'≥ ' if point['seat_s_at_least'] else ''}{_seconds(seat)}",
+        seconds(point["after_fault_s"]["p50"]),
+        _missed(point),
+        "" if seat is None else held(seat, at_least=point["seat_s_at_least"]),
         str(point["unproved"] or ""),
     )
 
 
-def survived(longest: float | None, lost: float | None, tried: float | None) -> str:
+def _killed(one: Point) -> str:
+    return count(Rate(one["false_reaps"], one["alive_runs"]))
+
+
+def _missed(one: Point) -> str:
+    return count(Rate(one["missed"], one["dead_runs"]))
+
+
+def limits(longest: float | None, lost: float | None, tried: float | None) -> str:
     """The longest outage that was always survived, and the shortest that was not: ``"13s, not 14s"``."""
     if tried is None:
         return ""
@@ -157,7 +160,7 @@ def survived(longest: float | None, lost: float | None, tried: float | None) -> 
 
 
 def _outage(one: Point) -> str:
-    return survived(one["survived_s"], one["lost_s"], one["longest_s"])
+    return limits(one["survived_s"], one["lost_s"], one["longest_s"])
 
 
 def _across(points: Sequence[Point], what: str, named: str, cell: Any) -> Iterator[Row]:
@@ -168,20 +171,17 @@ def _across(points: Sequence[Point], what: str, named: str, cell: Any) -> Iterat
         yield Row(head, tuple("" if one is None else cell(one) for one in found))
 
 
-def _count(times: int, trials: int) -> str:
-    return f"{times:,} of {trials:,}" if trials else ""
-
-
-def _seconds(seconds: float | None) -> str:
-    return "" if seconds is None else f"{seconds:.1f}s"
-
-
 def _data(table: Mapping[str, Any]) -> markupsafe.Markup:
     """What the page's script draws; no name in it can end the element that it stands in."""
-    points = [
-        {name: point[name] for name in (*_DRAWN, "detections_s", "outages")}
-        for point in sorted(table["points"], key=lambda point: float(point["grace_s"]))
-    ]
-    drawn = {"points": points, "stalls": table["stalls"], "most": table["max_false_reaps"]}
+    its = of_table(table)
+    called = names(its)
+    drawn = {
+        "curves": [
+            {"name": called[key], "points": [{name: point[name] for name in _DRAWN} for point in points]}
+            for key, points in its.items()
+        ],
+        "stalls": table["stalls"],
+        "most": table["max_false_reaps"],
+    }
     encoded = msgspec.json.encode(drawn, order="sorted").decode().replace("<", "\\u003c")
     return markupsafe.Markup(encoded)  # noqa: S704 (JSON without a single "<")

@@ -1,35 +1,12 @@
 (() => {
 "use strict";
 
-const root = document.documentElement;
 const byId = (id) => document.getElementById(id);
+const { colour } = theme;
 const runs = [...document.querySelectorAll("details.run")];
 
-root.classList.add("js");
+document.documentElement.classList.add("js");
 for (const one of document.querySelectorAll(".tools, .filter")) one.hidden = false;
-
-// ---- theme ----------------------------------------------------------------------------------------------------------
-
-const THEMES = ["system", "light", "dark"];
-const KEPT = "halfopen-theme";
-
-function remembered() {
-  try { return localStorage.getItem(KEPT) || "system"; } catch { return "system"; }  // a file's page may have no store
-}
-
-function show_theme(theme) {
-  if (theme === "system") delete root.dataset.theme; else root.dataset.theme = theme;
-  byId(":theme").textContent = `theme: ${theme}`;
-  try { localStorage.setItem(KEPT, theme); } catch { /* it is not remembered, then */ }
-  redraw_all();
-}
-
-function next_theme() {
-  const now = root.dataset.theme || "system";
-  show_theme(THEMES[(THEMES.indexOf(now) + 1) % THEMES.length]);
-}
-
-const colour = (name) => getComputedStyle(root).getPropertyValue(`--${name}`).trim();
 
 // ---- a run's data ---------------------------------------------------------------------------------------------------
 
@@ -387,7 +364,7 @@ function on_plot(run, key) {
 }
 
 const KEYS = {
-  j: () => step(1), n: () => step(1), k: () => step(-1), p: () => step(-1), t: next_theme,
+  j: () => step(1), n: () => step(1), k: () => step(-1), p: () => step(-1), t: theme.next,
   "/": () => byId(":filter").focus(), "?": () => byId(":keys").showModal(),
 };
 
@@ -402,9 +379,7 @@ addEventListener("keydown", (event) => {
   if (plots && on_plot(plots.closest("details"), event.key)) return event.preventDefault();
   if (Object.hasOwn(KEYS, event.key)) { KEYS[event.key](); event.preventDefault(); }
 });
-byId(":theme").addEventListener("click", next_theme);
 byId(":help").addEventListener("click", KEYS["?"]);
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw_all);
 
-show_theme(THEMES.includes(remembered()) ? remembered() : "system");
+theme.begin(redraw_all);
 })();

@@ -1,39 +1,21 @@
 (() => {
 "use strict";
 
-const root = document.documentElement;
 const byId = (id) => document.getElementById(id);
 const data = JSON.parse(byId(":data").textContent);
 const charts = [];
 
-root.classList.add("js");
+document.documentElement.classList.add("js");
 for (const one of document.querySelectorAll(".tools")) one.hidden = false;
 
-// ---- theme, remembered as the other reports do ----------------------------------------------------------------------
-
-const THEMES = ["system", "light", "dark"], KEPT = "halfopen-theme";
-
-function remembered() {
-  try { return localStorage.getItem(KEPT) || "system"; } catch { return "system"; }
-}
-
-function show_theme(theme) {
-  if (theme === "system") delete root.dataset.theme; else root.dataset.theme = theme;
-  byId(":theme").textContent = `theme: ${theme}`;
-  try { localStorage.setItem(KEPT, theme); } catch { /* it is not remembered, then */ }
-  redraw_all();
-}
-
-function redraw_all() {
-  for (const chart of charts) chart.redraw(false, true);
-}
-
-const colour = (name) => getComputedStyle(root).getPropertyValue(`--${name}`).trim();
-const COLOURS = ["one", "two", "three", "four", "five", "six"];
+const { colour } = theme;
+// The hues of the plots (harness/grace/drawing.py), in their order.
+const COLOURS = ["one", "two", "four", "six", "five", "three"];
 
 // ---- what all charts have in common ---------------------------------------------------------------------------------
 
 const seconds = (t) => (t == null ? "" : `${Number(t.toFixed(1))}s`);
+const is_decade = (share) => share != null && Math.abs(Math.log10(share) - Math.round(Math.log10(share))) < 1e-6;
 const percent = (share) => (share == null ? "" : `${Number((share * 100).toPrecision(2))} %`);
 const FONT = "11px system-ui, sans-serif", AXIS = 58, FOOT = 30;
 // So many entries of a legend are read; where there are more, a chart's own labels say who is who.
@@ -43,6 +25,12 @@ function axis(more) {
   return { stroke: () => colour("dim"), font: FONT, labelFont: FONT, labelSize: 16, grid: { stroke: () => colour("lattice"), width: 1 },
     ticks: { stroke: () => colour("rule"), width: 1, size: 4 }, ...more };
 }
+
+// All that there is begins at 0 and has some room at its end; what was zoomed to is as it was dragged.
+const from_zero = (room) => (chart, low, high) => {
+  const its = chart.data[0];
+  return low === its[0] && high === its.at(-1) ? [0, high * room] : [low, high];
+};
 
 // The nearest point of this series, for the legend to tell of it: the others may have none at that moment.
 function nearest(chart, series, near) {
@@ -75,34 +63,29 @@ function on_canvas(chart, draw) {
   ctx.rect(left, top, width, height);
   ctx.clip();
   ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
+  ctx.textBaseline = "alphabetic";
   draw(ctx);
   ctx.restore();
 }
 
-function across(chart, ctx, y, style, text) {
+function across(chart, ctx, y, style) {
   const { left, width } = chart.bbox, at = chart.valToPos(y, "y", true);
-  ctx.strokeStyle = ctx.fillStyle = colour(style);
+  ctx.strokeStyle = colour(style);
   ctx.lineWidth = devicePixelRatio;
   ctx.beginPath();
   ctx.moveTo(left, at);
   ctx.lineTo(left + width, at);
   ctx.stroke();
-  ctx.textAlign = "right";
-  if (text) { ctx.fillStyle = colour("dim"); ctx.fillText(text, left + width - 4 * devicePixelRatio, at - 4 * devicePixelRatio); }
 }
 
-function curves_of(points) {
-  const found = new Map();
-  for (const point of points) {
-    const polls = new Set(points.map((one) => one.poll_s)).size;
-    const name = (point.detector ?? "the server's own") + (polls > 1 ? `, poll ${seconds(point.poll_s)}` : "");
-    if (!found.has(name)) found.set(name, []);
-    found.get(name).push(point);
-  }
-  return [...found].map(([name, its], nth) => ({ name, points: its, colour: COLOURS[nth % COLOURS.length] }));
+// Within the chart, however near to its edge.
+function write(chart, ctx, text, x, y) {
+  const { left, width } = chart.bbox, room = 4 * devicePixelRatio, most = left + width - ctx.measureText(text).width - room;
+  ctx.fillText(text, Math.max(left + room, Math.min(x, most)), y);
 }
 
-const curves = curves_of(data.points);
+const curves = data.curves.map((curve, nth) => ({ ...curve, colour: COLOURS[nth % COLOURS.length] }));
+const called = (curve, point) => seconds(point.grace_s) + (curves.length > 1 ? ` ${curve.name}` : "");
 const nothing = (place, text) => { const said = document.createElement("p"); said.className = "missing"; said.textContent = text; place.append(said); };
 
 // ---- false reaps against detection ----------------------------------------------------------------------------------
@@ -119,9 +102,11 @@ function frontier() {
   const soonest = (curve) => curve.points.reduce((sum, one) => sum + one.detection_s.p50, 0) / curve.points.length;
   const order = [...shown].sort((a, b) => soonest(a) - soonest(b)), first = order[0], last = order.at(-1);
   const draw = (chart) => on_canvas(chart, (ctx) => {
-    across(chart, ctx, data.most, "dim", `${percent(data.most)} is allowed`);
+    across(chart, ctx, data.most, "dim");
     ctx.textAlign = "left";
-    ctx.fillText("none seen", chart.bbox.left + 4 * devicePixelRatio, chart.valToPos(floor, "y", true) - 4 * devicePixelRatio);
+    ctx.fillStyle = colour("dim");
+    for (const [text, share] of [[`${percent(data.most)} is allowed`, data.most], ["none seen", floor]])
+      write(chart, ctx, text, 0, chart.valToPos(share, "y", true) - 4 * devicePixelRatio);
     shown.forEach((curve, nth) => {
       if (!chart.series[nth + 1].show) return;
       for (const one of curve.points) {
@@ -132,9 +117,9 @@ function frontier() {
         ctx.moveTo(x, chart.valToPos(Math.max(one.ci95[0], floor), "y", true));
         ctx.lineTo(x, chart.valToPos(one.ci95[1], "y", true));
         ctx.stroke();
-        ctx.textAlign = curve === last ? "left" : "right";  // of those between the two there is no room to write
-        if (curve === last) ctx.fillText(seconds(one.grace_s), x + 1.5 * size, y - 1.5 * size);
-        else if (curve === first) ctx.fillText(seconds(one.grace_s), x - 1.5 * size, y + 3 * size);
+        const grace = seconds(one.grace_s);  // of curves between the first and the last there is no room to write
+        if (curve === last) write(chart, ctx, grace, x + 1.5 * size, y - 1.5 * size);
+        else if (curve === first) write(chart, ctx, grace, x - 1.5 * size - ctx.measureText(grace).width, y + 3.5 * size);
         ctx.beginPath();
         ctx.arc(x, y, size, 0, 2 * Math.PI);
         if (!one.false_reaps) ctx.fillStyle = colour("ground");
@@ -145,10 +130,10 @@ function frontier() {
   });
   make(place, {
     height: 340, hooks: { draw: [draw] },
-    scales: { x: { time: false, range: (_chart, low, high) => [Math.min(0, low), high * 1.05] },
-      y: { distr: 3, range: () => [floor / 1.6, Math.max(1, data.most * 2)] } },
+    scales: { x: { time: false, range: from_zero(1.05) },
+      y: { distr: 3, range: () => [floor / 2, Math.max(1, data.most * 2)] } },
     axes: [axis({ size: FOOT, label: "seconds from the onset to the reap, median" }),
-      axis({ size: AXIS, values: (_chart, ticks) => ticks.map((share) => (share == null ? "" : percent(share))) })],
+      axis({ size: AXIS, values: (_chart, ticks) => ticks.map((share) => (is_decade(share) ? percent(share) : "")) })],
     series: [{ label: "detection", value: (_chart, t) => seconds(t) }, ...shown.map((curve) => ({ label: curve.name, stroke: () => colour(curve.colour),
       width: 1.2, spanGaps: true, points: { show: false }, value: (_chart, share) => (share == null ? "" : share <= floor ? "none seen" : percent(share)) }))],
   }, columns);
@@ -161,7 +146,7 @@ const steps = uPlot.paths.stepped({ align: 1 });
 
 function stalls() {
   const place = byId(":stalls");
-  const graces = [...new Set(data.points.map((one) => one.grace_s))];
+  const graces = [...new Set(curves.flatMap((curve) => curve.points.map((one) => one.grace_s)))].sort((a, b) => a - b);
   const top = Math.max(...trips.flatMap((trip) => trip.most_s));
   const columns = uPlot.join(trips.map((trip) => [trip.outage_s, trip.most_s]));
   make(place, {
@@ -171,11 +156,14 @@ function stalls() {
       for (const grace of graces) {
         if (grace >= top) continue;
         const y = chart.valToPos(grace, "y", true), fits = below - y > 12 * devicePixelRatio;
-        across(chart, ctx, grace, "rule", fits ? `grace ${seconds(grace)}` : "");
-        if (fits) below = y;
+        across(chart, ctx, grace, "rule");
+        if (!fits) continue;
+        ctx.fillStyle = colour("dim");
+        write(chart, ctx, `grace ${seconds(grace)}`, Infinity, y - 2 * devicePixelRatio);
+        below = y;
       }
     })] },
-    scales: { x: { time: false, range: (_chart, low, high) => [Math.min(low, low > 1 ? low : 0), high] }, y: { range: () => [0, top * 1.05] } },
+    scales: { x: { time: false, range: from_zero(1) }, y: { range: () => [0, top * 1.05] } },
     cursor: { drag: { x: true, y: false }, dataIdx: nearest, sync: { key: "outages", scales: ["x", null], setSeries: false } },
     axes: [axis({ size: FOOT }), axis({ size: AXIS, label: "seconds of stall" })],
     series: [{ label: "outage", value: (_chart, t) => seconds(t) }, ...trips.map((trip, nth) => ({ label: `stall, round trip ${(trip.rtt_s * 1000).toFixed(0)}ms`,
@@ -186,8 +174,14 @@ function stalls() {
 // A lane a grace, as full as the share that was killed, the shortest lowest; of several detectors side by side.
 function lanes_of(rtt) {
   return curves.flatMap((curve) => curve.points.map((point) => ({ point, colour: curve.colour, its: point.outages.find((one) => one.rtt_s === rtt),
-    name: curves.length > 1 ? `${curve.name} ${seconds(point.grace_s)}` : seconds(point.grace_s) }))).filter((lane) => lane.its)
+    name: called(curve, point) }))).filter((lane) => lane.its)
     .sort((a, b) => a.point.grace_s - b.point.grace_s);
+}
+
+function breadth(lanes) {
+  const ctx = document.createElement("canvas").getContext("2d");
+  ctx.font = FONT;
+  return Math.max(0, ...lanes.map((lane) => ctx.measureText(lane.name).width));
 }
 
 function outages(rtt) {
@@ -200,9 +194,9 @@ function outages(rtt) {
   })]);
   make(place, {
     height: 70 + 22 * lanes.length, legend: { show: lanes.length <= MANY },
-    scales: { x: { time: false, range: (_chart, low, high) => [low > 1 ? low : 0, high] }, y: { range: () => [0, lanes.length] } },
+    scales: { x: { time: false, range: from_zero(1) }, y: { range: () => [0, lanes.length] } },
     cursor: { drag: { x: true, y: false }, dataIdx: nearest, y: false, sync: { key: "outages", scales: ["x", null], setSeries: false } },
-    axes: [axis({ size: FOOT, label: "seconds of outage" }), axis({ size: curves.length > 1 ? 150 : AXIS, grid: { show: false }, ticks: { show: false },
+    axes: [axis({ size: FOOT, label: "seconds of outage" }), axis({ size: Math.max(AXIS, Math.min(breadth(lanes) + 30, place.clientWidth / 2)), label: "grace", grid: { show: false }, ticks: { show: false },
       splits: () => lanes.map((_, lane) => lane + 0.4), values: () => lanes.map((lane) => lane.name) })],
     series: [{ label: "outage", value: (_chart, t) => seconds(t) }, ...lanes.map((lane, nth) => ({ label: lane.name, stroke: () => colour(lane.colour),
       fill: () => colour(lane.colour), width: 1, paths: steps, points: { show: false }, fillTo: () => nth,
@@ -242,18 +236,18 @@ function latency() {
   });
   make(place, {
     hooks: { draw: [draw] }, legend: { show: shown.length <= MANY },
-    scales: { x: { time: false, range: (_chart, low, high) => [low > 10 ? low : 0, high * 1.02] }, y: { range: () => [0, 1.12] } },
-    axes: [axis({ size: FOOT, label: "seconds from the onset to the reap" }), axis({ size: AXIS, splits: () => [0, 0.25, 0.5, 0.75, 1], values: (_chart, ticks) => ticks.map(percent) })],
-    series: [{ label: "within", value: (_chart, t) => (t == null ? "" : `${t.toFixed(2)}s`) }, ...shown.map(({ one, ...curve }) => ({ label: curves.length > 1 ? `${curve.name} ${seconds(one.grace_s)}` : `grace ${seconds(one.grace_s)}`,
-      stroke: () => colour(curve.colour), width: 1.4, paths: steps, spanGaps: true, points: { show: false }, value: (_chart, share) => percent(share) }))],
+    scales: { x: { time: false, range: from_zero(1.02) }, y: { range: () => [0, 1.12] } },
+    axes: [axis({ size: FOOT, label: "seconds from the onset to the reap" }),
+      axis({ size: AXIS, splits: () => [0, 0.25, 0.5, 0.75, 1], values: (_chart, ticks) => ticks.map(percent) })],
+    series: [{ label: "within", value: (_chart, t) => (t == null ? "" : `${t.toFixed(2)}s`) }, ...shown.map(({ one, ...curve }) => ({
+      label: called(curve, one), stroke: () => colour(curve.colour), width: 1.4,
+      paths: steps, spanGaps: true, points: { show: false }, value: (_chart, share) => percent(share) }))],
   }, uPlot.join(tables));
 }
 
 frontier();
 if (trips.length) { trip_buttons(); stalls(); outages(trips[0].rtt_s); }
 latency();
-byId(":theme").addEventListener("click", () => show_theme(THEMES[(THEMES.indexOf(root.dataset.theme || "system") + 1) % THEMES.length]));
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw_all);
-show_theme(THEMES.includes(remembered()) ? remembered() : "system");
+theme.begin(() => { for (const chart of charts) chart.redraw(false, true); });
 for (const place of document.querySelectorAll(".chart")) place.dataset.drawn = "true";
 })();

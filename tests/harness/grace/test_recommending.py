@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +12,7 @@ from harness.grace.estimates import Cost, Estimates, Point
 from harness.grace.latencies import Latencies
 from harness.grace.model import Contender
 from harness.grace.rates import Rate
-from harness.grace.recommending import Recommendation, percent, recommend
+from harness.grace.recommending import Recommendation, recommend
 
 
 def point(
@@ -150,10 +149,3 @@ def test_what_is_recommended_is_always_shown_to_be_good_enough(counts: list[tupl
     found = recommended(points)
     enough = [one for one in points if one.false_reaps.high < 0.001]
     assert found.point is (enough[0] if enough else None)
-
-
-@pytest.mark.parametrize(
-    ("share", "shown"), [(0, "0 %"), (0.00096, "0.096 %"), (0.001, "0.1 %"), (0.1234, "12 %"), (1, "100 %")]
-)
-def test_shares_are_read_in_percent(share: float, shown: str) -> None:
-    assert percent(share) == shown

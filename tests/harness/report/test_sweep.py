@@ -74,7 +74,7 @@ def test_a_sweep_that_was_stopped_says_so() -> None:
     ],
 )
 def test_what_is_survived(numbers: tuple[float | None, float | None, float | None], shown: str) -> None:
-    assert sweep.survived(*numbers) == shown
+    assert sweep.limits(*numbers) == shown
 
 
 def test_it_is_made_again_of_the_file_alone(out: Path) -> None:
@@ -86,6 +86,12 @@ def test_it_is_made_again_of_the_file_alone(out: Path) -> None:
 def test_a_file_that_is_no_sweeps_is_one_line(out: Path) -> None:
     (out / "grace.json").write_text('{"points": []}')
     with pytest.raises(InputError, match=r"grace\.json': the key '.*' is missing"):
+        folder.write_again(out)
+
+
+def test_a_recommendation_of_what_was_not_tried_is_one_line(out: Path) -> None:
+    files.write(out, table("bytes-acked") | {"recommended_grace_s": 31.0})
+    with pytest.raises(InputError, match=r"grace\.json': not as it is written: what it recommends is none of what was"):
         folder.write_again(out)
 
 
@@ -111,6 +117,61 @@ def test_another_round_trip_has_its_own_lanes(chromium: Browser, out: Path) -> N
         one.page.get_by_role("button", name="round trip 300ms").click()
         expect(one.page.get_by_role("button", name="round trip 300ms")).to_have_attribute("aria-pressed", "true")
         assert one.page.evaluate(lanes) != near
+
+
+@needs_browser
+@pytest.mark.parametrize("name", [":frontier", ":stalls", ":outages", ":latency"])
+def test_a_chart_shows_what_it_was_zoomed_to(chromium: Browser, out: Path, name: str) -> None:
+    with opened(chromium, folder.write_again(out)) as one:
+        chart = one.page.locator(f'[id="{name}"]')
+        scale = "place => [place.chart.scales.x.min, place.chart.scales.x.max]"
+        whole = chart.evaluate(scale)
+        over = chart.locator(".u-over")
+        over.scroll_into_view_if_needed()
+        box = over.bounding_box()
+        assert box
+        one.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 20)
+        one.page.mouse.down()
+        one.page.mouse.move(box["x"] + box["width"] * 3 / 4, box["y"] + 20, steps=4)
+        one.page.mouse.up()
+        assert chart.evaluate(scale) == pytest.approx([whole[1] / 2, whole[1] * 3 / 4], rel=0.02)
+        over.dblclick(position={"x": 9, "y": 9})
+        assert whole[0] == 0
+        assert chart.evaluate(scale) == whole
+
+
+@needs_browser
+def test_its_theme_is_the_one_that_was_chosen_last(chromium: Browser, out: Path) -> None:
+    with opened(chromium, folder.write_again(out), color_scheme="light") as one:
+        ground = "getComputedStyle(document.body).backgroundColor"
+        light = one.page.evaluate(ground)
+        one.page.get_by_role("button", name="theme: system").click()
+        one.page.get_by_role("button", name="theme: light").click()
+        assert one.page.evaluate(ground) != light
+        one.requests.clear()
+        one.page.reload()
+        expect(one.page.get_by_role("button", name="theme: dark")).to_be_visible()
+
+
+@needs_browser
+@pytest.mark.parametrize("name", [":outages", ":latency"])
+def test_every_detector_poll_and_grace_is_told_apart(chromium: Browser, tmp_path: Path, name: str) -> None:
+    files.write(tmp_path, table("bytes-acked", "outq", polls=(1.0, 5.0)))
+    with opened(chromium, folder.write_again(tmp_path)) as one:
+        labels = one.page.locator(f'[id="{name}"]').evaluate("place => place.chart.series.slice(1).map((s) => s.label)")
+        names = [f"{detector}, poll {poll}" for poll in ("1s", "5s") for detector in ("bytes-acked", "outq")]
+        assert sorted(labels) == sorted(f"{grace} {named}" for grace in ("5s", "30s") for named in names)
+
+
+@needs_browser
+def test_a_name_has_the_room_that_it_takes(chromium: Browser, out: Path) -> None:
+    gutter = "document.getElementById(':outages').chart.over.offsetLeft"
+    lengths = []
+    for detector in ("outq", "tests.planted.never_reaps"):
+        files.write(out, table(detector, polls=(1.0, 5.0)))
+        with opened(chromium, folder.write_again(out)) as one:
+            lengths.append(one.page.evaluate(gutter))
+    assert lengths[1] > lengths[0]
 
 
 @needs_browser
