@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import InputError, reason_of
+from harness.grace import plan
 from harness.grace.asked import told_its_grace
 from harness.grace.confirming import agree
 from harness.grace.model import Came, Draw, Part, Sweep, Tried
@@ -53,9 +54,9 @@ def _options(sweep: Sweep, one: Tried) -> tuple[str, ...]:
     who = sweep.contenders[one.contender]
     grace, poll, detector = who.grace, who.poll, who.detector
     if one.came == "unproved" and not one.really:
-        # The recording itself proves nothing, in which nobody acts, and which the longest of all must fit into.
-        grace, poll = max(it.grace for it in sweep.contenders), max(it.poll for it in sweep.contenders)
-        detector = "none"
+        # The recording itself proves nothing, in which nobody acts, and which is of the longest (harness.grace.batch).
+        its = [it for n, it in enumerate(sweep.contenders) if plan.is_replayed(sweep, n)]
+        grace, poll, detector = max(it.grace for it in its), max(it.poll for it in its), "none"
     words = ["--clock", "virtual", "--seed", str(sweep.seed), "--grace", exactly(grace), "--poll", exactly(poll)]
     words += [] if detector is None else ["--detector", detector]
     return (*words, *told_its_grace(sweep.target, sweep.grace_argument, who).arguments())

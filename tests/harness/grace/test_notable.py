@@ -10,7 +10,7 @@ import pytest
 
 from harness.errors import InputError
 from harness.grace import notable
-from harness.grace.model import Came, Draw, Sweep, Tried
+from harness.grace.model import Came, Contender, Draw, Sweep, Tried
 from harness.grace.notable import Notable
 from harness.target_spec import TargetSpec
 from tests.harness.grace import made
@@ -68,7 +68,9 @@ def test_it_is_shown_again_by_the_first_contender_that_went_wrong() -> None:
 def test_a_recording_that_proves_nothing_is_made_again_as_it_was() -> None:
     """Nobody acted in it, and its durations are of the longest grace."""
     unproved = [made.tried(0, contender, "unproved") for contender in (0, 1)]
-    assert options(SWEEP, *unproved) == "--clock virtual --seed 7 --grace 90s --poll 2s --detector none"
+    others = Contender(200.0, 3.0, "ping-timeout")
+    sweep = msgspec.structs.replace(SWEEP, contenders=(*SWEEP.contenders, others))
+    assert options(sweep, *unproved) == "--clock virtual --seed 7 --grace 90s --poll 2s --detector none"
     assert "--grace 10s --poll 2s --detector outq" in options(
         msgspec.structs.replace(SWEEP, contenders=made.contenders("outq")), made.tried(0, 1, "unproved", really=True)
     )
