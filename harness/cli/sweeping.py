@@ -17,6 +17,7 @@ from rich.markup import escape
 from harness import __version__, results
 from harness.cli.console import console as make_console
 from harness.grace import files, live, mix, notable, plots, store, tables
+from harness.grace.asked import has_own_times
 from harness.grace.confirming import disagreements
 from harness.grace.estimates import Estimates, estimate
 from harness.grace.executors import Executor
@@ -132,6 +133,9 @@ class Sweeping:
         lines = [first, self._draws()]
         if not sweep.target.is_pod and sweep.grace_argument is None:
             lines.append("one point, not a curve: nothing tells the server its grace (--grace-arg)")
+        detectors = dict.fromkeys(one.detector for one in sweep.contenders if one.detector)
+        own = [name for name in detectors if has_own_times(name)]
+        lines += [f"{name} is one point, not a curve: its times are its own, whatever the grace" for name in own]
         return [*lines, *self._origin(kept, resume=resume)]
 
     def _origin(self, kept: store.Store, *, resume: bool) -> list[str]:

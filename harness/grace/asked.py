@@ -43,14 +43,9 @@ class Asked:
         names: Sequence[str | None] = self._detectors() if self.target.is_pod else [None]
         return tuple(Contender(grace, poll, name) for name in names for poll, grace in self._settings(name))
 
-    @property
-    def own_times(self) -> list[str]:
-        """The detectors that no grace is told to: each is one point, not a curve."""
-        return [name for name in self._detectors() if _has_own_times(name)] if self.target.is_pod else []
-
     def _settings(self, detector: str | None) -> list[tuple[float, float]]:
         """The polls and graces that make a difference to a detector."""
-        if detector is not None and _has_own_times(detector):
+        if detector is not None and has_own_times(detector):
             return [(self.polls[0], DEFAULT_GRACE)]
         return list(itertools.product(self.polls, self.graces))
 
@@ -115,5 +110,6 @@ def told_its_grace(target: TargetSpec, argument: str | None, contender: Contende
     return msgspec.structs.replace(target, server=f"{target.server} {argument}")
 
 
-def _has_own_times(detector: str) -> bool:
+def has_own_times(detector: str) -> bool:
+    """Whether no grace is told to one of the pod's detectors: it is one point, not a curve. Raises InputError."""
     return bool(getattr(plugins.load(catalogue, detector, "detector"), "OWN_TIMES", False))

@@ -18,7 +18,7 @@ import msgspec
 from harness import calls, guests
 from harness.calls import Call
 from harness.errors import InputError, reason_of
-from harness.grace import replay
+from harness.grace import plan
 from harness.grace.asked import told_its_grace
 from harness.grace.model import Batch, Batched, Tried
 from harness.grace.outcomes import outcomes, watched
@@ -37,10 +37,6 @@ from netns.guest.cache import GuestKernel
 #: Where nobody reaps, what the kernel says of the past (tcpi_last_ack_recv) makes up for rarer looks.
 RECORDED = Rhythm(interval=0.1, watchful=False)
 _NONE = "none"
-#: A detector with times of its own is given so long, seconds: pings every 20 s that are waited for 90 s take 120.
-_PATIENCE = 150.0
-#: What an end takes beyond grace and poll, seconds: a closing handshake that nobody answers, above all.
-_MARGIN = 20.0
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -109,16 +105,9 @@ def _call(batch: Batch, names: list[str]) -> Call:
         names=names,
         target=_target(batch),
         detectors=[detector] if detector is not None else [],
-        least_hold=_least_hold(batch),
+        least_hold=0.0 if batch.acting is None else plan.least_hold(batch.contenders, batch.acting),
         rhythm=RECORDED if batch.acting is None else STEADY,
     )
-
-
-def _least_hold(batch: Batch) -> float:
-    """For how long each session is looked at: the same for all contenders that may not go by stalls alone, seconds."""
-    if batch.acting is None or batch.contenders[batch.acting].detector in replay.RULES:
-        return 0.0
-    return max(_PATIENCE, *(one.grace + one.poll + _MARGIN for one in batch.contenders))
 
 
 def _target(batch: Batch) -> TargetSpec:

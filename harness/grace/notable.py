@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import InputError, reason_of
-from harness.grace import plan
+from harness.grace import conditions, plan
 from harness.grace.asked import told_its_grace
 from harness.grace.confirming import agree
 from harness.grace.model import Came, Draw, Part, Sweep, Tried
@@ -38,7 +38,7 @@ def notable(sweep: Sweep, tried: Iterable[Tried]) -> list[Notable]:
     for one in sorted(tried, key=lambda one: (one.contender, one.really)):
         if _is_notable(one, parts[one.draw]):
             first.setdefault(one.draw, one)
-    return [Notable(draw, _options(sweep, first[draw.number])) for draw in sweep.draws if draw.number in first]
+    return [Notable(draw, _options(sweep, draw, first[draw.number])) for draw in sweep.draws if draw.number in first]
 
 
 def _is_notable(one: Tried, part: Part) -> bool:
@@ -49,7 +49,7 @@ def _is_notable(one: Tried, part: Part) -> bool:
     )
 
 
-def _options(sweep: Sweep, one: Tried) -> tuple[str, ...]:
+def _options(sweep: Sweep, draw: Draw, one: Tried) -> tuple[str, ...]:
     """What it was run with, or replayed for."""
     who = sweep.contenders[one.contender]
     grace, poll, detector = who.grace, who.poll, who.detector
@@ -59,6 +59,9 @@ def _options(sweep: Sweep, one: Tried) -> tuple[str, ...]:
         grace, poll, detector = max(it.grace for it in its), max(it.poll for it in its), "none"
     words = ["--clock", "virtual", "--seed", str(sweep.seed), "--grace", exactly(grace), "--poll", exactly(poll)]
     words += [] if detector is None else ["--detector", detector]
+    if least := plan.least_hold(sweep.contenders, one.contender):
+        itself = conditions.parsed(draw.scenario, draw.name, draw.name).expect.hold.seconds(grace=grace, poll=poll)
+        words += ["--hold", exactly(max(least, itself))]
     return (*words, *told_its_grace(sweep.target, sweep.grace_argument, who).arguments())
 
 

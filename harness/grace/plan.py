@@ -8,13 +8,17 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 
-from harness.grace.model import Batch, Draw, Part, Sweep
+from harness.grace.model import Batch, Contender, Draw, Part, Sweep
 from harness.grace.replay import RULES
 
 #: So many draws share a guest: its boot then costs each of them less than their traffic does.
 SIZE = 20
 #: So many share one when real reaps are compared with replayed ones, where each batch is another contender's.
 CONFIRMING_SIZE = 5
+#: A detector with times of its own is given so long, seconds: pings every 20 s that are waited for 90 s take 120.
+_PATIENCE = 150.0
+#: What an end takes beyond grace and poll, seconds: a closing handshake that nobody answers, above all.
+_MARGIN = 20.0
 
 _DRAWN: tuple[Part, ...] = ("mix", "dead")
 _PARTS: tuple[Part, ...] = (*_DRAWN, "staircase")
@@ -45,6 +49,16 @@ def batches(sweep: Sweep) -> tuple[Batch, ...]:
 def is_replayed(sweep: Sweep, number: int) -> bool:
     """Whether what this contender would have done is read off sessions in which nobody acted."""
     return sweep.target.is_pod and sweep.contenders[number].detector in RULES
+
+
+def least_hold(contenders: Sequence[Contender], number: int) -> float:
+    """For how long at least each session is looked at in which one of them acts, seconds.
+
+    Who may not go by stalls alone is given the same time whatever its grace, or its curve would be that of the look.
+    """
+    if contenders[number].detector in RULES:
+        return 0.0
+    return max(_PATIENCE, *(one.grace + one.poll + _MARGIN for one in contenders))
 
 
 def _shares(sweep: Sweep, part: Part, *, is_recorded: bool) -> Iterator[_Share]:

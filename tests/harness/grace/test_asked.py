@@ -9,7 +9,7 @@ import pytest
 
 from harness import plugins
 from harness.errors import InputError
-from harness.grace.asked import Asked, told_its_grace
+from harness.grace.asked import Asked, has_own_times, told_its_grace
 from harness.grace.model import Contender
 from harness.pod import detectors as catalogue
 from harness.target_spec import TargetSpec
@@ -33,7 +33,7 @@ def test_a_detector_with_times_of_its_own_is_one_point_whatever_the_graces() -> 
     found = [(one.grace, one.poll) for one in asked.contenders() if one.detector == "ping-timeout-90"]
     assert found == [(30.0, 1.0)]
     assert len(asked.contenders()) == 5
-    assert asked.own_times == ["ping-timeout-90"]
+    assert [name for name in asked.detectors if has_own_times(name)] == ["ping-timeout-90"]
 
 
 def test_each_of_the_pods_detectors_says_whether_it_is_told_its_grace() -> None:

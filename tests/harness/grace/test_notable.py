@@ -13,12 +13,12 @@ from harness.grace import notable
 from harness.grace.model import Came, Contender, Draw, Sweep, Tried
 from harness.grace.notable import Notable
 from harness.target_spec import TargetSpec
-from tests.harness.grace import made
+from tests.harness.grace import made, sweeps
 
 DRAWS = (
-    Draw(0, "mix", "outage", "0000-outage", "alive"),
-    Draw(1, "dead", "frozen", "0001-frozen", "dead"),
-    Draw(2, "staircase", "staircase", "0002-staircase", "a step"),
+    Draw(0, "mix", "outage", "0000-outage", sweeps.outage(0, 60.0, hold=180).scenario),
+    Draw(1, "dead", "frozen", "0001-frozen", sweeps.dead(1, "freeze").scenario),
+    Draw(2, "staircase", "staircase", "0002-staircase", sweeps.outage(2, 1.0).scenario),
 )
 SWEEP = Sweep(7, DRAWS, made.contenders("bytes-acked"))
 
@@ -71,7 +71,8 @@ def test_a_recording_that_proves_nothing_is_made_again_as_it_was() -> None:
     others = Contender(200.0, 3.0, "ping-timeout")
     sweep = msgspec.structs.replace(SWEEP, contenders=(*SWEEP.contenders, others))
     assert options(sweep, *unproved) == "--clock virtual --seed 7 --grace 90s --poll 2s --detector none"
-    assert "--grace 10s --poll 2s --detector outq" in options(
+    # Who acted is looked at for as long as the others, and as the session needs.
+    assert "--grace 10s --poll 2s --detector outq --hold 180s" in options(
         msgspec.structs.replace(SWEEP, contenders=made.contenders("outq")), made.tried(0, 1, "unproved", really=True)
     )
 
@@ -79,7 +80,8 @@ def test_a_recording_that_proves_nothing_is_made_again_as_it_was() -> None:
 def test_a_server_is_told_the_grace_that_it_was_told() -> None:
     sweep = Sweep(7, DRAWS, made.contenders(None), SERVER, "--ping-timeout {grace} -w {grace_ms}")
     assert options(sweep, made.tried(1, 2, "kept", really=True)) == (
-        "--clock virtual --seed 7 --grace 15s --poll 2s --server 'serve {port} --ping-timeout 15 -w 15000' --path /live"
+        "--clock virtual --seed 7 --grace 15s --poll 2s --hold 150s "
+        "--server 'serve {port} --ping-timeout 15 -w 15000' --path /live"
     )
 
 
@@ -97,19 +99,18 @@ def out(tmp_path: Path) -> Path:
 def test_each_has_its_file_and_what_was_there_before_is_gone(out: Path) -> None:
     notable.write(out, noted(*DRAWS[:2]))
     notable.write(out, noted(*DRAWS[1:]))
-    found = {file.name: file.read_text() for file in (out / "draws").iterdir()}
-    frozen, staircase = out / "draws" / "0001-frozen", out / "draws" / "0002-staircase"
-    assert found == {
-        "0001-frozen.toml": f"# again: halfopen run {frozen}.toml --grace 5s --out {frozen}\ndead",
-        "0002-staircase.toml": f"# again: halfopen run {staircase}.toml --grace 5s --out {staircase}\na step",
-    }
+    found = {file.stem: file.read_text() for file in (out / "draws").iterdir()}
+    assert found.keys() == {"0001-frozen", "0002-staircase"}
+    for draw in DRAWS[1:]:
+        place = out / "draws" / draw.name
+        assert found[draw.name] == f"# again: halfopen run {place}.toml --grace 5s --out {place}\n{draw.scenario}"
 
 
 def test_a_command_of_several_lines_is_all_comment(out: Path) -> None:
     notable.write(out, [Notable(DRAWS[0], ("--server", "python -c 'import a\n\nb = 1'"))])
-    lines = (out / "draws" / "0000-outage.toml").read_text().splitlines()
-    assert lines[-1] == "alive"
-    assert all(line.startswith("# ") for line in lines[:-1])
+    written = (out / "draws" / "0000-outage.toml").read_text()
+    assert written.endswith(f"\n{DRAWS[0].scenario}")
+    assert all(line.startswith("# ") for line in written.removesuffix(DRAWS[0].scenario).splitlines())
 
 
 def test_what_the_user_has_there_stays(out: Path) -> None:
