@@ -38,6 +38,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     comparing: bool = False
     knobs: Knobs = Knobs()
     hold: float | None = None
+    least_hold: float = 0.0
+    """Every session is held for so long at least, whatever its scenario says."""
     ready: float = 30.0
     lacks_netem: bool = False
     """Whether what needs sch_netem is left out: this machine's kernel has none, and only there is an engine."""
@@ -71,7 +73,7 @@ def _jobs(call: Call, found: list[Scenario]) -> list[Job]:
         Job(
             scenario=one.scenario,
             target=target,
-            terms=Terms(call.grace, call.poll, call.hold),
+            terms=Terms(call.grace, call.poll, call.hold, call.least_hold),
             seed=call.seed,
             repeat=one.repeat,
             ready_within=call.ready,
@@ -119,7 +121,7 @@ def _asked(call: Call, found: list[Scenario]) -> list[_Asked]:
     wanted = [_Asked(scenario, n, _lacking(call, scenario)) for n in range(1, call.repeat + 1) for scenario in fitting]
     if call.shard is not None and wanted:
         # Divided before it is asked what this machine lacks, which must not change what the others do.
-        terms = Terms(call.grace, call.poll, call.hold)
+        terms = Terms(call.grace, call.poll, call.hold, call.least_hold)
         wanted = [wanted[number] for number in call.shard.of([hold(one.scenario, terms) for one in wanted])]
     if all(one.hindrance is not None for one in wanted):
         first = (unfit or wanted)[0]
@@ -193,13 +195,18 @@ def target_of(call: Call, detector: str | None, pod: PodSpec) -> PodTarget | Com
     spec = call.target
     if spec.is_pod:
         return PodTarget(detector or DEFAULT_DETECTOR, call.grace, call.poll, spec, pod, call.knobs)
-    if detector is not None:
-        raise InputError(f"--detector {detector!r} is the pod's; it has no effect on {spec.option}, so leave one out")
+    require_no_detector(spec, detector)
     if knobs := call.knobs.arguments():
         raise InputError(
             f"{knobs[0]} {knobs[1]} is for the pod's detector; it has no effect on {spec.option}, so leave one out"
         )
     return CommandTarget(spec) if spec.image is None else ImageTarget(spec)
+
+
+def require_no_detector(spec: TargetSpec, detector: str | None) -> None:
+    """Refuse a detector of the pod's for a server that is another; raises InputError."""
+    if detector is not None:
+        raise InputError(f"--detector {detector!r} is the pod's; it has no effect on {spec.option}, so leave one out")
 
 
 def _require_own_labels(todo: list[Job]) -> None:

@@ -28,6 +28,8 @@ class Terms:
     poll: float
     hold: float | None = None
     """To look so long, in place of what the scenario says."""
+    least: float = 0.0
+    """To look so long at least, whatever the scenario says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ def hold(scenario: Scenario, terms: Terms) -> float:
     """How long to look, seconds from the first fault, or from the start where there is none."""
     if terms.hold is not None:
         return terms.hold
-    return scenario.expect.hold.seconds(grace=terms.grace, poll=terms.poll)
+    return max(terms.least, scenario.expect.hold.seconds(grace=terms.grace, poll=terms.poll))
 
 
 def _looked_too_short(scenario: Scenario, found: Findings, terms: Terms) -> str | None:
@@ -242,10 +244,8 @@ def _too_late(scenario: Scenario, found: Findings, terms: Terms) -> str | None:
 
 
 def _wrong_reason(scenario: Scenario, found: Findings) -> str | None:
-    expected = scenario.expect.reason
-    if expected is None or found.reason is None or found.reason == expected:
-        return None
-    return f"the server says {found.reason!r}, expected {expected!r}"
+    said, expected = found.reason, scenario.expect.reason
+    return f"the server says {said!r}, expected {expected!r}" if said and expected and said != expected else None
 
 
 def _half_closed(found: Findings) -> str | None:

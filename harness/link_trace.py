@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from pathlib import Path
 
+from harness import reading
 from harness.errors import InputError, suggest
 from harness.link_spec import LinkSpec
 from netns import units
 from netns.errors import UnitError
-from netns.units import show_duration
+from netns.units import plain, show_duration
 
 #: What a column says, by its name, and what a bare number in it is: recordings are tables of numbers.
 _UNITS = {"rate": "bit", "delay": "s", "jitter": "s", "queue": "s", "loss": ""}
 _WAYS = ("to_client", "to_server")
 _COLUMNS = [*_UNITS, *(f"{way}.{name}" for way in _WAYS for name in _UNITS)]
 _NUMBER = re.compile(r"[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?")
+#: A line of all columns has some 150 characters; what has more than this is no table, and is not to be quoted.
+_LONGEST_LINE = 1000
+
+
+#: Moments are told to the microsecond.
+_DIGITS = 6
+#: Of so many packets lost it is as if all were: of eight attempts one in six finds all of them lost.
+_DARK = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +44,8 @@ class Moment:
 
     @property
     def is_dark(self) -> bool:
-        """Whether nothing gets through, one way or both."""
-        return max(self.link.to_client.loss, self.link.to_server.loss) >= 1
+        """Whether next to nothing gets through, one way or both: then retransmissions are lost, too."""
+        return max(self.link.to_client.loss, self.link.to_server.loss) >= _DARK
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +66,8 @@ class Trace:
         rows = [["time", *columns]]
         for moment in self.moments:
             cells = dict(moment.cells)
-            rows.append([_seconds(moment.at), *(cells.get(name, "") for name in columns)])
-        rows.append([_seconds(self.length)])
+            rows.append([plain(moment.at) + "s", *(cells.get(name, "") for name in columns)])
+        rows.append([plain(self.length) + "s"])
         return "".join(", ".join(row).rstrip(", ") + "\n" for row in rows)
 
     @property
@@ -69,27 +80,21 @@ class Trace:
 
     def window(self, start: float, length: float) -> Trace:
         """What was from ``start`` on, for so long, seconds; as far as the recording goes."""
-        end = min(start + length, self.length)
-        moments = tuple(
-            Moment(round(max(one.at - start, 0.0), 6), one.cells, one.link)
-            for one, over in zip(self.moments, [*(m.at for m in self.moments[1:]), self.length], strict=True)
-            if one.at < end and over > start
-        )
-        return Trace(moments, round(end - start, 6))
+        lasting = round(min(length, self.length - start), _DIGITS)
+        begun = [(round(max(one.at - start, 0.0), _DIGITS), one) for one in self.moments]
+        # Of those that fall onto one moment the last is in force.
+        found = {at: Moment(at, one.cells, one.link) for at, one in begun if at < lasting}
+        return Trace(tuple(found.values()), lasting)
 
 
 def load(path: Path) -> Trace:
     """A recording from a file; raises InputError that names the file and the line."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read trace file {path}: {error}") from None
-    return parse(text, str(path))
+    return parse(reading.text_of(path, "trace file"), str(path))
 
 
 def parse(text: str, where: str) -> Trace:
     """A recording from text; ``where`` is what errors call it. Raises InputError that names the line."""
-    rows = [(n, [cell.strip() for cell in line.split(",")]) for n, line in _lines(text)]
+    rows = [(n, _cells(line, f"{where}: line {n}")) for n, line in _lines(text)]
     if not rows:
         raise InputError(f"{where}: empty; the first line names the columns, such as 'time, rate, delay, loss'")
     (number, head), body = rows[0], rows[1:]
@@ -116,9 +121,15 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
             yield number, said
 
 
+def _cells(line: str, where: str) -> list[str]:
+    if len(line) > _LONGEST_LINE:
+        raise InputError(f"{where}: {len(line):,} characters, which are no line of a table")
+    return [cell.strip() for cell in line.split(",")]
+
+
 def _check_head(head: Sequence[str], where: str) -> None:
     if head[0] != "time":
-        raise InputError(f"{where}: the first column is 'time', got {head[0]!r}")
+        raise InputError(f"{where}: the first column is 'time', got {head[0]!r}; commas stand between columns")
     for name in head[1:]:
         if name not in _COLUMNS:
             raise InputError(f"{where}: unknown column {name!r}; {suggest(name, _COLUMNS)}")
@@ -128,9 +139,13 @@ def _check_head(head: Sequence[str], where: str) -> None:
 
 def _time(text: str, where: str) -> float:
     try:
-        return units.duration(_with_unit(text, "s"))
+        seconds = units.duration(_with_unit(text, "s"))
     except UnitError as error:
         raise InputError(f"{where}: time: {error}") from None
+    if seconds > units.LONGEST:
+        raise InputError(f"{where}: time: a duration is at most {show_duration(units.LONGEST)}: got {text!r}")
+    # As exact as it is written again.
+    return round(seconds, 6)
 
 
 def _moment(at: float, head: Sequence[str], cells: Sequence[str], where: str) -> Moment:
@@ -142,10 +157,10 @@ def _moment(at: float, head: Sequence[str], cells: Sequence[str], where: str) ->
 
 def _with_unit(cell: str, unit: str) -> str:
     """A bare number with its unit: seconds, bits a second, or a share of one."""
-    if not _NUMBER.fullmatch(cell):
+    if not _NUMBER.fullmatch(cell) or math.isinf(float(cell)):
         return cell
     value = float(cell) if unit else float(cell) * 100
-    return f"{value:.6f}".rstrip("0").rstrip(".") + (unit or "%")
+    return plain(value) + (unit or "%")
 
 
 def _link(asked: Mapping[str, str], where: str) -> LinkSpec:
@@ -160,10 +175,12 @@ def _link(asked: Mapping[str, str], where: str) -> LinkSpec:
 
 
 def _darkened(does: dict[str, str]) -> dict[str, str]:
-    if does.get("rate", "").startswith("0") and not float(re.sub(r"[^0-9.]", "", does["rate"])):
+    if _is_nothing(does.get("rate", "")):
         return {name: text for name, text in does.items() if name not in {"rate", "queue"}} | {"loss": "100%"}
     return does
 
 
-def _seconds(value: float) -> str:
-    return f"{value:.6f}".rstrip("0").rstrip(".") + "s"
+def _is_nothing(rate: str) -> bool:
+    with contextlib.suppress(UnitError):
+        return not units.bit_rate(rate)
+    return False

@@ -174,13 +174,14 @@ def exit_code(done: Sequence[Done], baseline: Baseline | None = None) -> int:
     return EXIT_INCONCLUSIVE if words["inconclusive"] else EXIT_PASSED
 
 
-def check_folder(out: Path) -> None:
+def check_folder(out: Path, *, has_timelines: bool = True) -> None:
     """Make the folder, see that it can be written to, and take away what an earlier run left; raises InputError."""
     try:
-        (out / TIMELINES).mkdir(parents=True, exist_ok=True)
+        folder = out / TIMELINES if has_timelines else out
+        folder.mkdir(parents=True, exist_ok=True)
         for left in (*(out / name for name in _FILES), *(out / TIMELINES).rglob("*.jsonl")):
             left.unlink(missing_ok=True)
-        probe = out / TIMELINES / ".writable"
+        probe = folder / ".writable"
         probe.touch()
         probe.unlink()
     except OSError as error:

@@ -61,7 +61,7 @@ def _explain(message: str, value: object, kind: type) -> str:
     if wrong := _WRONG_TYPE.fullmatch(what):
         words = [_TYPE_WORDS.get(word, word) for word in wrong[1].split(" | ") if word != "null"]
         expected = " or ".join(dict.fromkeys(words))
-        return f"key {at!r} takes {expected}, got {got!r}"
+        return f"{f'key {at!r} ' if at else ''}takes {expected}, got {got!r}"
     if _BAD_ENUM.fullmatch(what):
         return f"key {at!r} does not know {got!r}; {suggest(str(got), _choices(kind, at))}"
     return f"key {at!r}: {what}" if at else what

@@ -186,4 +186,4 @@ def again(job: Job, where: Sequence[str] = ()) -> str:
 def exactly(seconds: float) -> str:
     """A duration as an option takes it, with nothing rounded."""
     shown = show_duration(seconds)
-    return shown if units.duration(shown) == seconds else f"{seconds:.6f}".rstrip("0").rstrip(".") + "s"
+    return shown if units.duration(shown) == seconds else units.plain(seconds) + "s"

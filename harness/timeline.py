@@ -32,6 +32,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="s
     rto: int = 0
     retransmits: int = 0
     total_retrans: int = 0
+    last_data_sent: int = 0
     last_ack_recv: int = 0
     rwnd_limited: int | None = None
 
@@ -123,6 +124,7 @@ def from_kernel(sample: SocketSample, start: float, kind: type[_S]) -> _S:
         rto=info.rto,
         retransmits=info.retransmits,
         total_retrans=info.total_retrans,
+        last_data_sent=info.last_data_sent,
         last_ack_recv=info.last_ack_recv,
         rwnd_limited=info.rwnd_limited,
     )

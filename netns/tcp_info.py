@@ -33,7 +33,8 @@ _SNAPSHOT = struct.Struct(
     "=B x B B B 3x"  # 0 state, 2 retransmits, 3 probes, 4 backoff
     "I"  # 8 rto, us
     "12x I"  # 24 unacked, packets
-    "28x I"  # 56 last_ack_recv, ms
+    "16x I"  # 44 last_data_sent, ms
+    "8x I"  # 56 last_ack_recv, ms
     "40x I"  # 100 total_retrans
     "16x Q"  # 120 bytes_acked
     "16x I"  # 144 notsent_bytes
@@ -65,6 +66,8 @@ class TcpInfo(NamedTuple):
     """Retransmission timeout, microseconds."""
     unacked: int
     """Packets sent and not acknowledged."""
+    last_data_sent: int
+    """Milliseconds since data was last sent, for the first time or again."""
     last_ack_recv: int
     """Milliseconds since the last acknowledgement of any kind arrived."""
     total_retrans: int

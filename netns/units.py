@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 
@@ -51,7 +52,10 @@ def _parse(text: object, units: dict[str, float] | dict[str, int], noun: str, ex
         raise UnitError(f"{noun} needs a unit: got {text!r}, write {_suggest(number, example)}")
     if unit not in units:
         raise UnitError(f"unknown unit {unit!r} in {text!r}: {noun} is written in {', '.join(units)}")
-    return float(number) * units[unit]
+    value = float(number) * units[unit]
+    if math.isinf(value):
+        raise UnitError(f"{noun} is a number that can be counted with: got {len(number)} digits")
+    return value
 
 
 def _suggest(value: object, example: str) -> str:
@@ -121,3 +125,9 @@ def show_bit_rate(rate: float) -> str:
         if rate >= factor:
             return f"{rate / factor:.4g}{unit}"
     return f"{rate:.4g}bit"
+
+
+def plain(value: float, digits: int = 6) -> str:
+    """A number with so many digits after the point at most, and neither zeros at its end nor an exponent."""
+    text = f"{value:.{digits}f}"
+    return text.rstrip("0").rstrip(".") if digits else text

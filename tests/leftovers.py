@@ -52,6 +52,11 @@ def since(before: Stock) -> dict[str, list[str]]:
         time.sleep(_STEP)
 
 
+def count_since(before: Stock) -> int:
+    """How many processes that tests started there are now that were not there ``before``."""
+    return len(take_stock()["processes"] - before["processes"])
+
+
 def network_namespaces() -> int | None:
     """How many network namespaces the kernel holds, those without a process too; None if it does not tell.
 

@@ -11,7 +11,6 @@ from harness.cli.grace_options import (
     DEFAULT_MOST,
     DEFAULT_POLLS,
     DEFAULT_RUNS,
-    INCIDENT_GRACE,
     AtOnce,
     Detectors,
     ExecutorOption,
@@ -46,11 +45,12 @@ from harness.cli.target_options import (
 )
 from harness.cli.values import positive_share
 from harness.cli.warp import require_kernel
-from harness.grace import mix, plots, rates, recorded, store
+from harness.grace import mix, plots, rates, recorded_links, store
 from harness.grace.asked import Asked
 from harness.grace.executors import LOCAL
 from harness.grace.executors import executor as executor_named
 from harness.grace.model import Sweep
+from harness.grace.recommending import INCIDENTS
 from harness.telling import exactly
 
 
@@ -107,14 +107,14 @@ def grace(
     )
     is_one_point = not spec.is_pod and grace_arg is None
     asked = Asked(
-        graces=durations("--graces", graces or (exactly(INCIDENT_GRACE) if is_one_point else DEFAULT_GRACES)),
+        graces=durations("--graces", graces or (exactly(INCIDENTS) if is_one_point else DEFAULT_GRACES)),
         polls=durations("--polls", polls or DEFAULT_POLLS),
         detectors=tuple(detector or ()),
         target=spec,
         grace_argument=grace_arg,
     )
     contenders = asked.contenders()
-    drawn_from, links = mix.read(mix_file), [recorded.load(file) for file in trace or []]
+    drawn_from, links = mix.read(mix_file), recorded_links.load_all(trace or [])
     who = executor_named(executor, jobs)
     kernel = require_kernel() if executor == LOCAL else None
     number = seed_or_random(store.seed(out) if resume and seed is None else seed)
@@ -140,7 +140,15 @@ def grace(
         out=out,
         plot=plot,
         command=command,
+        where=_where(executor, jobs, plot),
     ).carry_out(who, resume=resume)
+
+
+def _where(executor: str, jobs: int | None, plot: Path | None) -> list[str]:
+    """The options that change nothing of what comes out."""
+    words = [] if executor == LOCAL else ["--executor", executor]
+    words += [] if jobs is None else ["--jobs", str(jobs)]
+    return words if plot is None else [*words, "--plot", str(plot)]
 
 
 def _drawing(seed: int, runs: int, mix_file: Path | None, traces: Sequence[Path], *, staircase: bool) -> list[str]:

@@ -10,14 +10,13 @@ import typer
 from harness.cli.values import positive_duration, positive_share
 from harness.errors import InputError
 from harness.grace.mix import MOST_RUNS
-from netns.units import Share
+from harness.grace.recommending import MOST_FALSE_REAPS
+from netns.units import Share, plain
 
 DEFAULT_GRACES = "5s,10s,15s,20s,30s,45s,60s,90s"
 DEFAULT_POLLS = "2s"
 DEFAULT_RUNS = 1000
-DEFAULT_MOST = "0.1%"
-#: The incident's, seconds: what a server is taken to have that cannot be told its own.
-INCIDENT_GRACE = 30.0
+DEFAULT_MOST = f"{plain(MOST_FALSE_REAPS * 100)}%"
 
 Graces = Annotated[
     str | None,

@@ -7,7 +7,7 @@ import datetime
 import math
 import shlex
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from rich.markup import escape
 
 from harness import __version__, results
 from harness.cli.console import console as make_console
-from harness.grace import files, live, mix, notable, store, tables
+from harness.grace import files, live, mix, notable, plots, store, tables
 from harness.grace.confirming import disagreements
 from harness.grace.estimates import Estimates, estimate
 from harness.grace.executors import Executor
@@ -45,30 +45,45 @@ class Sweeping:
     plot: Path | None
     command: Callable[[int], str]
     """The command that gives the same with so many runs."""
+    where: Sequence[str] = ()
+    """The options that change nothing of what comes out, for it to be gone on with in the same way."""
 
     def carry_out(self, executor: Executor, *, resume: bool) -> int:
         """Try what is not done yet and give the exit code; raises InputError, GuestLostError."""
         console = make_console()
         started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        with store.opened(self.out, self.sweep, resume=resume) as kept:
-            results.check_folder(self.out)
-            # A sweep keeps no timelines: there would be thousands.
-            with contextlib.suppress(OSError):
-                (self.out / results.TIMELINES).rmdir()
+        with store.opened(self.out, self.sweep, resume=resume, check=self._check_folder) as kept:
             before = set(kept.done)
-            console.print("\n".join(self._header(kept)), soft_wrap=True)
+            console.print("\n".join(map(escape, self._header(kept, resume=resume))), soft_wrap=True)
             begun = time.monotonic()
-            is_whole = self._try(executor, kept, console)
-            wall = time.monotonic() - begun
-            code, more = self._conclude(console, kept.done, started, wall)
-            if kept.done:
-                self._tell(console, {n: batched for n, batched in kept.done.items() if n not in before}, wall)
+
+            def conclude() -> tuple[int, int | None]:
+                wall = time.monotonic() - begun
+                found = self._conclude(console, kept.done, started, wall)
+                if kept.done:
+                    self._tell(console, {n: batched for n, batched in kept.done.items() if n not in before}, wall)
+                return found
+
+            try:
+                is_whole = self._try(executor, kept, console)
+            except Exception:
+                # It may come again each time, so what is known is told now; where even that fails, this is why.
+                with contextlib.suppress(OSError):
+                    if kept.done:
+                        conclude()
+                raise
+            code, more = conclude()
         if is_whole:
             if more is not None and (runs := self._runs_with(more)) is not None:
                 console.print(f"more:    {escape(self._go_on(runs))}", soft_wrap=True)
             return code
         console.print(f"interrupted; go on with: {escape(self._go_on(self._runs))}", soft_wrap=True)
         return results.EXIT_INTERRUPTED
+
+    def _check_folder(self) -> None:
+        notable.check_folder(self.out)
+        # A sweep keeps no timelines: there would be thousands.
+        results.check_folder(self.out, has_timelines=False)
 
     @property
     def _runs(self) -> int:
@@ -83,7 +98,7 @@ class Sweeping:
         return runs if runs <= mix.MOST_RUNS else None
 
     def _go_on(self, runs: int) -> str:
-        return f"{self.command(runs)} --out {shlex.quote(str(self.out))} --resume"
+        return f"{self.command(runs)} {shlex.join([*self.where, '--out', str(self.out), '--resume'])}"
 
     def _try(self, executor: Executor, kept: store.Store, console: Console) -> bool:
         """Have the batches done and kept; whether nobody interrupted it."""
@@ -101,7 +116,7 @@ class Sweeping:
                 raise GuestLostError(f"{error}; what is done is kept, go on with: {self._go_on(self._runs)}") from None
         return True
 
-    def _header(self, kept: store.Store) -> list[str]:
+    def _header(self, kept: store.Store, *, resume: bool) -> list[str]:
         """What is compared with what, on what, and how much of it."""
         sweep = self.sweep
         graces, polls = (
@@ -114,12 +129,21 @@ class Sweeping:
             who = f"pod, detector{'s' * (len(names) > 1)} {', '.join(names)}"
         kernel = f", Linux {self.kernel.version}" if self.kernel else ""
         first = f"halfopen {__version__}: {who}, grace {graces}, poll {polls}; virtual clock{kernel}; seed {sweep.seed}"
-        lines = [escape(first), escape(self._draws())]
+        lines = [first, self._draws()]
         if not sweep.target.is_pod and sweep.grace_argument is None:
             lines.append("one point, not a curve: nothing tells the server its grace (--grace-arg)")
-        return (
-            lines if not kept.done else [*lines, f"resumed: {len(kept.done)} of {len(kept.batches)} batches are done"]
-        )
+        return [*lines, *self._origin(kept, resume=resume)]
+
+    def _origin(self, kept: store.Store, *, resume: bool) -> list[str]:
+        """What it begins with, where that is not simply nothing."""
+        if kept.done:
+            return [f"resumed: {len(kept.done)} of {len(kept.batches)} batches are done"]
+        if resume:
+            return [f"nothing to resume in {self.out}: begun anew"]
+        if kept.before:
+            told = "begun anew; what an earlier sweep left is kept"
+            return [f"{told} as {kept.before}: named {store.FILE} again, --resume goes on with it"]
+        return []
 
     def _draws(self) -> str:
         parts = [draw.part for draw in self.sweep.draws]
@@ -135,22 +159,23 @@ class Sweeping:
             return results.EXIT_INCONCLUSIVE, None
         tried = _in_order(done)
         found = estimate(self.sweep, tried)
-        first = done[min(done)]
-        how = files.Conditions(started, wall, first.kernel, first.congestion_control, self.mix)
+        kernels, controls = (_distinct(done, name) for name in ("kernel", "congestion_control"))
+        how = files.Conditions(started, wall, ", ".join(kernels), ", ".join(controls), self.mix)
         table = files.as_table(self.sweep, found, how, self.most)
+        tables.show(console, found, self.most)
         files.write(self.out, table)
         notable.write(self.out, shown := notable.notable(self.sweep, tried))
-        tables.show(console, found, self.most)
         # Last, for what was measured to be told whatever goes wrong in drawing.
         folder.write_sweep(self.out, table)
         self._plot(console, table)
-        if shown:
-            where = self.out / notable.FOLDER
-            told = (
-                f"{len(shown)} to look into (killed, missed, unproved): halfopen run {where}/NAME.toml --clock virtual"
-            )
-            console.print(f"\n{escape(told)}", soft_wrap=True)
+        for line in (*_mixed("kernels", kernels), *_mixed("congestion controls", controls), *self._to_look_into(shown)):
+            console.print(f"\n{escape(line)}", soft_wrap=True)
         return _exit_code(found, tried), table["more_runs"]
+
+    def _to_look_into(self, shown: Sequence[notable.Notable]) -> Iterator[str]:
+        if shown:
+            told = f"{len(shown)} to look into (killed, missed, unproved): {self.out / notable.FOLDER}"
+            yield f"{told}; the first line of each file is the command that shows it again"
 
     def _tell(self, console: Console, made: dict[int, Batched], wall: float) -> None:
         """How much was made now, in how long, where it is, and how to make it again."""
@@ -160,8 +185,6 @@ class Sweeping:
 
     def _plot(self, console: Console, table: dict[str, object]) -> None:
         if self.plot is not None:
-            from harness.grace import plots  # noqa: PLC0415 (needs an extra)
-
             for file in plots.write(self.plot, table):
                 console.print(f"plot: {escape(str(file))}", soft_wrap=True)
 
@@ -171,9 +194,21 @@ def _in_order(done: dict[int, Batched]) -> list[Tried]:
     return [one for number in sorted(done) for one in done[number].tried]
 
 
+def _distinct(done: Mapping[int, Batched], name: str) -> list[str]:
+    """What the batches say of their guests, each once, in the order of the plan."""
+    return list(dict.fromkeys(getattr(done[number], name) for number in sorted(done)))
+
+
+def _mixed(what: str, found: Sequence[str]) -> Iterator[str]:
+    """A warning where not all sessions were alike in this."""
+    if len(found) > 1:
+        yield f"made on several {what}, of which each need not do what another does: {', '.join(found)}"
+
+
 def _summary(tried: Iterable[Tried], wall: float) -> str:
     """How many sessions in how long, and how long they would have taken."""
-    lasted = {(one.draw, one.really and one.contender): one.duration for one in tried}
+    # Replays of all contenders are of one recorded session.
+    lasted = {(one.draw, one.contender if one.really else None): one.duration for one in tried}
     lab = sum(lasted.values())
     per_run = f", {show_duration(round(lab / len(lasted)))} of lab time each" if lasted else ""
     return f"{len(lasted):,} runs in {show_duration(round(wall, 1))}{per_run}"

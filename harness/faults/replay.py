@@ -22,6 +22,7 @@ from harness.link_proof import spoils
 from harness.link_spec import LinkSpec
 from harness.link_trace import Trace
 from harness.timeline import Timeline
+from netns.errors import LabError
 
 #: Where it strikes (harness.telling.struck).
 STRIKES = "link"
@@ -97,8 +98,8 @@ class _Player:
                 return
             try:
                 self._change(number)
-            except OSError as error:
-                self._scene.note("replay_failed", what=str(error))
+            except (OSError, LabError) as error:
+                self._scene.note("replay_failed", number=number, what=str(error))
                 return
 
     def _change(self, number: int) -> None:
@@ -123,6 +124,9 @@ def signature(seen: Timeline) -> Proof:
     told = list(seen.of("fault", "replayed"))
     if not told:
         return Proof(False, "a recorded link was to be replayed, but the kernel never said so")
+    if failed := seen.first("fault", "replay_failed"):
+        made = f"its change at {failed.t:.1f}s could not be made: {failed.data['what']}"
+        return Proof(False, f"a recorded link was to be replayed, but {made}")
     unlike = [text for one in told for text in one.data["differences"] if spoils(text)]
     if unlike:
         return Proof(False, f"a recorded link was to be replayed, but it was not as asked: {unlike[0]}")

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from harness import plugins
-from harness.calls import DEFAULT_DETECTOR
+from harness.calls import DEFAULT_DETECTOR, require_no_detector
 from harness.errors import InputError
 from harness.grace.model import Contender
 from harness.pod import detectors as catalogue
+from harness.pod.watchdog import DEFAULT_GRACE
 from harness.target_spec import TargetSpec
 from harness.telling import exactly
+from netns.units import plain, show_duration
 
-#: What is filled in where a server is told its grace, in seconds and in milliseconds.
-PLACES = ("{grace}", "{grace_ms}")
+#: What is filled in where a server is told its grace, and how many of it a second is.
+PLACES = {"{grace}": 1, "{grace_ms}": 1000}
+
+#: Seconds: faults begin 4 to 8 s after a session does (scenarios/_grace/default.toml, staircase.py, recorded_links.py).
+LONGEST_POLL = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +41,18 @@ class Asked:
         """Each detector, or the server, with each poll and grace; raises InputError for what cannot be meant."""
         self._check_target()
         names: Sequence[str | None] = self._detectors() if self.target.is_pod else [None]
-        return tuple(Contender(grace, poll, name) for name in names for poll in self.polls for grace in self.graces)
+        return tuple(Contender(grace, poll, name) for name in names for poll, grace in self._settings(name))
+
+    @property
+    def own_times(self) -> list[str]:
+        """The detectors that no grace is told to: each is one point, not a curve."""
+        return [name for name in self._detectors() if _has_own_times(name)] if self.target.is_pod else []
+
+    def _settings(self, detector: str | None) -> list[tuple[float, float]]:
+        """The polls and graces that make a difference to a detector."""
+        if detector is not None and _has_own_times(detector):
+            return [(self.polls[0], DEFAULT_GRACE)]
+        return list(itertools.product(self.polls, self.graces))
 
     def options(self) -> list[str]:
         """The command-line options that ask for it again."""
@@ -57,15 +76,17 @@ class Asked:
                 "start the server itself with --server"
             )
         if self.target.is_pod:
+            if (longest := self.polls[-1]) > LONGEST_POLL:
+                raise InputError(
+                    f"--polls {show_duration(longest)!r}: at most {show_duration(LONGEST_POLL)}: faults begin so "
+                    "close to each other, and the looks of a longer poll would not fall everywhere"
+                )
             if self.grace_argument is not None:
                 raise InputError(
                     f"--grace-arg {self.grace_argument!r} goes with --server; the pod is told its grace anyway"
                 )
             return
-        if self.detectors:
-            raise InputError(
-                f"--detector {self.detectors[0]!r} is the pod's; it has no effect on --server, so leave one out"
-            )
+        require_no_detector(self.target, next(iter(self.detectors), None))
         self._check_knob()
 
     def _check_knob(self) -> None:
@@ -83,3 +104,16 @@ class Asked:
             )
         if len(self.polls) > 1:
             raise InputError("--polls are the pod's; a --server has its own, so give one: what it is judged by")
+
+
+def told_its_grace(target: TargetSpec, argument: str | None, contender: Contender) -> TargetSpec:
+    """The server under test as it is started for this contender; ``argument``: what is added to its command."""
+    if target.server is None or argument is None:
+        return target
+    for place, units in PLACES.items():
+        argument = argument.replace(place, plain(contender.grace * units))
+    return msgspec.structs.replace(target, server=f"{target.server} {argument}")
+
+
+def _has_own_times(detector: str) -> bool:
+    return bool(getattr(plugins.load(catalogue, detector, "detector"), "OWN_TIMES", False))

@@ -17,7 +17,9 @@ import msgspec
 
 from harness import calls, guests
 from harness.calls import Call
-from harness.errors import InputError
+from harness.errors import InputError, reason_of
+from harness.grace import replay
+from harness.grace.asked import told_its_grace
 from harness.grace.model import Batch, Batched, Tried
 from harness.grace.outcomes import outcomes, watched
 from harness.guest_part import Hello
@@ -35,6 +37,10 @@ from netns.guest.cache import GuestKernel
 #: Where nobody reaps, what the kernel says of the past (tcpi_last_ack_recv) makes up for rarer looks.
 RECORDED = Rhythm(interval=0.1, watchful=False)
 _NONE = "none"
+#: A detector with times of its own is given so long, seconds: pings every 20 s that are waited for 90 s take 120.
+_PATIENCE = 150.0
+#: What an end takes beyond grace and poll, seconds: a closing handshake that nobody answers, above all.
+_MARGIN = 20.0
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -103,20 +109,23 @@ def _call(batch: Batch, names: list[str]) -> Call:
         names=names,
         target=_target(batch),
         detectors=[detector] if detector is not None else [],
+        least_hold=_least_hold(batch),
         rhythm=RECORDED if batch.acting is None else STEADY,
     )
 
 
+def _least_hold(batch: Batch) -> float:
+    """For how long each session is looked at: the same for all contenders that may not go by stalls alone, seconds."""
+    if batch.acting is None or batch.contenders[batch.acting].detector in replay.RULES:
+        return 0.0
+    return max(_PATIENCE, *(one.grace + one.poll + _MARGIN for one in batch.contenders))
+
+
 def _target(batch: Batch) -> TargetSpec:
-    """The server under test, told its grace and poll where it takes them."""
-    spec = batch.target
-    if batch.acting is None or batch.grace_argument is None or spec.server is None:
-        return spec
-    contender, words = batch.contenders[batch.acting], batch.grace_argument
-    told = {"{grace}": contender.grace, "{grace_ms}": contender.grace * 1000, "{poll}": contender.poll}
-    for place, number in told.items():
-        words = words.replace(place, f"{number:.6f}".rstrip("0").rstrip("."))
-    return msgspec.structs.replace(spec, server=f"{spec.server} {words}")
+    """The server under test, told its grace where it takes one."""
+    if batch.acting is None:
+        return batch.target
+    return told_its_grace(batch.target, batch.grace_argument, batch.contenders[batch.acting])
 
 
 def _left_out(batch: Batch, number: int, call: Call) -> list[Tried]:
@@ -157,6 +166,8 @@ def main(arguments: Sequence[str]) -> int:
         return EXIT_INTERRUPTED
     except LabError as error:
         return _say(Answer(refused=str(error)))
+    except OSError as error:
+        return _say(_lost(error))
 
 
 def _answered(batch: Batch, place: Path, kernel: GuestKernel, processor: int) -> Answer:
@@ -166,6 +177,14 @@ def _answered(batch: Batch, place: Path, kernel: GuestKernel, processor: int) ->
         return Answer(lost=str(error))
     except (InputError, LabError) as error:
         return Answer(refused=str(error))
+    except OSError as error:
+        return _lost(error)
+
+
+def _lost(error: OSError) -> Answer:
+    """What this machine has no room for now (a disk, memory, files) it may have later."""
+    place = "" if error.filename is None else f" ({error.filename})"
+    return Answer(lost=f"a batch could not be carried out: {reason_of(error)}{place}")
 
 
 def _say(answer: Answer) -> int:

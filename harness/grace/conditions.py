@@ -16,7 +16,7 @@ from harness.expressions import Expression
 from harness.grace.quantities import Quantity, Spread
 from harness.scenario import Scenario
 from netns.errors import UnitError
-from netns.units import Share
+from netns.units import Share, plain
 
 Kind = Literal["alive", "dead"]
 
@@ -24,11 +24,17 @@ Kind = Literal["alive", "dead"]
 _ENDS = {"alive": "kept", "dead": "reaped"}
 #: A place in a template: a parameter's name, or arithmetic with one. An inline table of TOML has a sign of equality.
 _PLACE = re.compile(r"\{([a-z][a-z0-9_]*(?:\s*[-+*/]\s*[a-z0-9_.]+)*)\}")
-_NAME_OF_CONDITION = re.compile(r"[a-z][a-z0-9-]*")
+#: Short, for it is a part of files' names.
+_NAME_OF_CONDITION = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _NAME_OF_PARAMETER = re.compile(r"[a-z][a-z0-9_]*")
 _LETTERS = "small letters and digits, beginning with a letter, with"
+#: How the causes of sessions over recorded links begin.
+OF_TRACES = "trace-"
 #: What stands for something else in a scenario's durations.
 _TAKEN = frozenset({"grace", "poll"})
+
+#: Terms, seconds, by which to see whether a duration is written in any.
+_TERMS = ((8.0, 1.0), (9.0, 1.0), (8.0, 1.5))
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,7 +67,9 @@ class Condition:
 
 def read(name: str, table: object, kind: Kind, where: str) -> Condition:
     """A condition from its table of a mix; raises InputError. ``where`` is what errors call it."""
-    _check_name(name, _NAME_OF_CONDITION, f"a condition: {_LETTERS} dashes", where)
+    _check_name(name, _NAME_OF_CONDITION, f"a condition: {_LETTERS} dashes, 40 at most", where)
+    if name.startswith(OF_TRACES):
+        raise InputError(f"{where}: {name!r} is what a recorded link would be called (--trace); give it another name")
     found = schema.convert(table, _Table, where)
     if not found.source.strip():
         raise InputError(f"{where}: key 'source' is empty; say where the weight is from, or that it is a guess")
@@ -82,18 +90,51 @@ def _check_name(name: str, pattern: re.Pattern[str], rule: str, where: str) -> N
 
 
 def _check(condition: Condition, kind: Kind, where: str) -> None:
-    """Whether its scenario is one, as far as medians tell."""
-    text = fill(condition.template, condition.typical(), f"{where}.scenario")
-    found = parsed(text, condition.name, f"{where}.scenario")
+    """Whether its scenario is one, as far as medians and extremes tell."""
+    at, typical = f"{where}.scenario", condition.typical()
+    found = _filled(condition, typical, at)
     if found.truth != kind:
-        raise InputError(f"{where}.scenario: key 'truth' is {found.truth!r}, but it stands under [{kind}]")
+        raise InputError(f"{at}: key 'truth' is {found.truth!r}, but it stands under [{kind}]")
     if found.expect.session != _ENDS[kind]:
         raise InputError(
-            f"{where}.scenario: key 'expect.session' is {found.expect.session!r}; under [{kind}] it is {_ENDS[kind]!r}"
+            f"{at}: key 'expect.session' is {found.expect.session!r}; under [{kind}] it is {_ENDS[kind]!r}"
         )
+    _check_possible(found, f"{where}.scenario")
     unused = sorted(set(condition.parameters) - _used(condition.template))
     if unused:
         raise InputError(f"{where}.draw: nothing in the scenario uses {unused[0]!r}; write it as {{{unused[0]}}}")
+    _check_the_same_for_all(found, kind, at)
+    for name, spread in condition.parameters.items():
+        for value in spread.extremes:
+            _filled(condition, {**typical, name: value}, f"{at} with {name} of {value}")
+
+
+def _filled(condition: Condition, given: Mapping[str, Quantity], where: str) -> Scenario:
+    return parsed(fill(condition.template, given, where), condition.name, where)
+
+
+def _check_the_same_for_all(found: Scenario, kind: Kind, where: str) -> None:
+    """Refuse what would be done to clients for longer the longer the grace is, or another time with another poll."""
+    durations = [(f"step.{key}", getattr(step, key)) for step in found.steps for key in ("at", "lasting")]
+    if kind == "alive":
+        durations.append(("expect.hold", found.expect.hold))
+    for key, written in durations:
+        if written is not None and len({written.seconds(grace=grace, poll=poll) for grace, poll in _TERMS}) > 1:
+            shown = key.replace("lasting", "for")
+            raise InputError(
+                f"{where}: key {shown!r} is {str(written)!r}: all graces are tried on the same sessions, so write it "
+                "without 'grace' and 'poll'"
+            )
+
+
+def _check_possible(found: Scenario, where: str) -> None:
+    """Refuse what a sweep could never carry out as it is written."""
+    if found.needs_container:
+        raise InputError(f"{where}: it pauses the server's container, and a sweep has none; write it with 'freeze'")
+    if found.detector is not None:
+        raise InputError(
+            f"{where}: key 'detector' is {found.detector!r}, but each is tried with all of --detector; leave it out"
+        )
 
 
 def parsed(text: str, name: str, where: str) -> Scenario:
@@ -123,7 +164,7 @@ def _worked_out(arithmetic: str, given: Mapping[str, Quantity], where: str) -> s
         seconds = Expression(source).seconds(grace=0.0, poll=0.0)
     except UnitError as error:
         raise InputError(f"{where}: {{{arithmetic}}}: {error}") from None
-    return f"{seconds:.6f}".rstrip("0").rstrip(".") + "s"
+    return plain(seconds) + "s"
 
 
 def _used(template: str) -> set[str]:

@@ -9,8 +9,18 @@ from harness.grace.model import Sweep, Tried
 from harness.recorder import INTERVAL
 from netns.units import show_duration
 
-#: A reap is seen so much after it at most, seconds: a sample, and a look at how it ended.
-AGREES_WITHIN = INTERVAL + 0.012
+#: How much later or earlier than it was a moment may seem, seconds: between two looks at a stalled socket 8 ms pass,
+#: and an acknowledgement is dated to the kernel's tick, 4 ms (docs/results.md, How an end is dated).
+DATED_WITHIN = 0.012
+#: A replay may differ by so much from what happened, seconds: a reap may be seen no sooner than the next sample.
+AGREES_WITHIN = INTERVAL + DATED_WITHIN
+
+
+def agree(foretold: float | None, reaped_at: float | None) -> bool:
+    """Whether a replay and the real run of a session are at one, moments in seconds."""
+    if foretold is None or reaped_at is None:
+        return foretold is reaped_at
+    return abs(foretold - reaped_at) <= AGREES_WITHIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +31,10 @@ class Confirmation:
     contender: str
     reaped_at: float | None
     foretold_at: float | None
+    """By what its own samples show."""
+    recorded: tuple[float | None, ...] = ()
+    """By what the session showed when it was recorded with nobody acting, of which the rates are made, looked at then
+    or a moment sooner or later; nothing where it was not, or for too short."""
 
     @property
     def apart(self) -> float | None:
@@ -32,23 +46,40 @@ class Confirmation:
     @property
     def agrees(self) -> bool:
         """Whether both or neither reaped, and at the same moment."""
-        if self.apart is None:
-            return self.reaped_at is None and self.foretold_at is None
-        return self.apart <= AGREES_WITHIN
+        recorded = self.recorded or (self.reaped_at,)
+        return agree(self.foretold_at, self.reaped_at) and any(agree(one, self.reaped_at) for one in recorded)
 
     def __str__(self) -> str:
         """Where they do not agree, in words."""
-        return f"{self.draw}, {self.contender}: {_at(self.reaped_at)}, but its replay says {_at(self.foretold_at)}"
+        return f"{self.draw}, {self.contender}: {_at(self.reaped_at)}, but its replay says {_at(self._wrong)}"
+
+    @property
+    def _wrong(self) -> float | None:
+        return self.recorded[0] if agree(self.foretold_at, self.reaped_at) else self.foretold_at
 
 
 def confirmations(sweep: Sweep, tried: Iterable[Tried]) -> tuple[Confirmation, ...]:
     """All real runs that were replayed, too, in the order of draws; what is unproved confirms nothing."""
     names = {draw.number: draw.name for draw in sweep.draws}
+    tried = list(tried)
+    recorded = {(one.draw, one.contender): one for one in tried if not one.really and one.came in {"reaped", "kept"}}
     its = [one for one in tried if one.really and one.foretold and one.came != "unproved"]
     return tuple(
-        Confirmation(names[one.draw], sweep.contenders[one.contender].label, one.reaped_at, one.foretold_at)
+        Confirmation(
+            names[one.draw],
+            sweep.contenders[one.contender].label,
+            one.reaped_at,
+            one.foretold_at,
+            _recorded(one, recorded.get((one.draw, one.contender))),
+        )
         for one in sorted(its, key=lambda one: (one.draw, one.contender))
     )
+
+
+def _recorded(real: Tried, recorded: Tried | None) -> tuple[float | None, ...]:
+    if recorded is None or (real.reaped_at is not None and real.reaped_at > recorded.duration):
+        return ()
+    return (recorded.reaped_at, *recorded.brink)
 
 
 def disagreements(found: Sequence[Confirmation]) -> tuple[Confirmation, ...]:
@@ -63,7 +94,7 @@ def told(found: Sequence[Confirmation]) -> str:
     agreeing = [one for one in found if one.agrees]
     reaps = [one.apart for one in agreeing if one.apart is not None]
     to = f" to {show_duration(round(max(reaps), 3))}" if reaps and max(reaps) >= 0.0005 else ""
-    return f"{len(agreeing)} of {len(found)} real runs agree with their replay{to}"
+    return f"{len(agreeing)} of {len(found)} real runs agree with their replay{to}, {len(reaps)} of them on a reap"
 
 
 def _at(moment: float | None) -> str:

@@ -10,15 +10,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.grace import curves, outages
-from harness.grace.confirming import Confirmation, confirmations
+from harness.grace.confirming import DATED_WITHIN, Confirmation, confirmations
 from harness.grace.latencies import Latencies
 from harness.grace.model import Came, Contender, Draw, Part, Sweep, Tried
 from harness.grace.outages import Step, Survival
 from harness.grace.rates import Rate
-
-#: How much later or earlier than it was a reap may seem, seconds: between two looks at a stalled socket 8 ms pass, and
-#: the onset is dated to the kernel's tick, 4 ms (docs/results.md, How an end is dated).
-DATED_WITHIN = 0.012
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +57,9 @@ class Point:
     """Of the live sessions that were drawn by the mix. What is unproved, or ended by itself, is none of the trials."""
     causes: tuple[Cause, ...]
     missed: Rate
-    """Of the dead clients those that were never reaped."""
+    """Of the dead clients those that were not reaped while anybody looked."""
+    unnoticed: Rate
+    """The same of those of which no kernel tells: whether a detector notices anybody."""
     deaths: tuple[Death, ...]
     from_onset: Latencies
     """From the onset of the stall to the reap; deaths that no stall announced have none."""
@@ -92,7 +90,7 @@ class Estimates:
     points: tuple[Point, ...]
     confirmations: tuple[Confirmation, ...]
     tried: int
-    """How many draws were tried with at least one contender."""
+    """How many draws were tried with every contender."""
     planned: int
 
 
@@ -102,7 +100,7 @@ def estimate(sweep: Sweep, tried: Sequence[Tried]) -> Estimates:
     points = tuple(
         _point(contender, sweep.draws, best.get(number, {})) for number, contender in enumerate(sweep.contenders)
     )
-    seen = {draw for its in best.values() for draw in its}
+    seen = set.intersection(*(set(best.get(number, ())) for number in range(len(sweep.contenders))))
     return Estimates(points, confirmations(sweep, tried), tried=len(seen), planned=len(sweep.draws))
 
 
@@ -138,6 +136,7 @@ def _point(contender: Contender, draws: Sequence[Draw], tried: Mapping[int, Trie
         false_reaps=_share((one for its in alive.values() for one in its), "reaped"),
         causes=tuple(_cause(name, its) for name, its in alive.items()),
         missed=_share(everybody, "kept"),
+        unnoticed=_share((one for one in everybody if one.came == "kept" or one.onset is not None), "kept"),
         deaths=deaths,
         from_onset=_latencies(everybody, "onset"),
         from_fault=_latencies(everybody, "fault_at"),

@@ -104,6 +104,8 @@ def _point(point: Point) -> dict[str, Any]:
         "missed": point.missed.times,
         "missed_rate": _share(point.missed.share),
         "missed_ci95": _interval(point.missed),
+        "silent_dead_runs": point.unnoticed.trials,
+        "silent_missed": point.unnoticed.times,
         "seat_s": None if point.cost is None else _seconds(point.cost.seconds),
         "seat_s_at_least": point.cost is not None and point.cost.at_least,
         "survived_outage_s": None if survived is None else survived.survived,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -84,23 +85,27 @@ class _Curve:
     sweep: Sweep
     most: float
     tried: list[Tried]
-    _seen: set[int] = field(default_factory=set)
+    _seen: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
     _estimates: Estimates | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self._seen |= {one.draw for one in self.tried}
+        self._note(self.tried)
+
+    def _note(self, tried: Sequence[Tried]) -> None:
+        for one in tried:
+            self._seen[one.draw].add(one.contender)
 
     @property
     def done(self) -> int:
-        """How many sessions were tried."""
-        return len(self._seen)
+        """How many sessions were tried with every contender."""
+        return sum(len(contenders) == len(self.sweep.contenders) for contenders in self._seen.values())
 
     def add(self, tried: Sequence[Tried]) -> None:
         """More is known."""
         with self._lock:
             self.tried += tried
-            self._seen |= {one.draw for one in tried}
+            self._note(tried)
             self._estimates = None
 
     def estimates(self) -> Estimates:

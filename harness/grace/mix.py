@@ -16,13 +16,13 @@ from typing import Any
 import msgspec
 
 import scenarios
-from harness import schema
+from harness import reading, schema
 from harness.errors import InputError
-from harness.grace import conditions, recorded
+from harness.grace import conditions, recorded_links
 from harness.grace.conditions import Condition, Kind
 from harness.grace.model import Draw, Part
 from harness.grace.quantities import Quantity
-from harness.grace.recorded import Recorded
+from harness.grace.recorded_links import RecordedLink
 from harness.grace.staircase import staircase as steps_of
 from netns.units import Share
 
@@ -51,19 +51,16 @@ class Mix:
     dead: tuple[Condition, ...]
     dead_runs: float
     """Share of the runs that are of dead clients; how often clients die is not what is asked."""
-    recorded_runs: float = 0.5
+    recorded_runs: float
     """Share of the alive sessions that go over recorded links, if there are any."""
 
 
 def read(path: Path | None = None) -> Mix:
     """The mix of a file, or the default; raises InputError that names the file, the key and the value."""
     where = "the default mix" if path is None else str(path)
+    text = reading.text_of(path or DEFAULT, "mix file", where)
     try:
-        table = tomllib.loads((path or DEFAULT).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"no such mix file: {where}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read mix file {where}: {error}") from None
+        table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{where}: not TOML: {error}") from None
     file = schema.convert(table, _File, where)
@@ -81,7 +78,9 @@ def _conditions(tables: Mapping[str, Any], kind: Kind, where: str) -> tuple[Cond
     return found
 
 
-def draws(mix: Mix, seed: int, runs: int, staircase: bool = True, traces: Sequence[Recorded] = ()) -> tuple[Draw, ...]:
+def draws(
+    mix: Mix, seed: int, runs: int, staircase: bool = True, traces: Sequence[RecordedLink] = ()
+) -> tuple[Draw, ...]:
     """``runs`` sessions drawn from the mix, at most MOST_RUNS, and after them, if asked for, the staircase's.
 
     Each has a random sequence of its own: with the same seed the nth is the same however many there are, and so is the
@@ -92,13 +91,13 @@ def draws(mix: Mix, seed: int, runs: int, staircase: bool = True, traces: Sequen
     return (*drawn, *(steps_of(seed, first=MOST_RUNS) if staircase else ()))
 
 
-def _draw(mix: Mix, seed: int, number: int, traces: Sequence[Recorded]) -> Draw:
+def _draw(mix: Mix, seed: int, number: int, traces: Sequence[RecordedLink]) -> Draw:
     rng = random.Random(f"{seed}/draw/{number}")
     if _is_dead(number, mix.dead_runs):
         return _of("dead", _picked(mix.dead, rng), seed, number, rng)
     # Asked in any case, for the numbers that follow to be the same with and without recordings.
     if rng.random() < mix.recorded_runs and traces:
-        return recorded.draw(traces[rng.randrange(len(traces))], number, rng)
+        return recorded_links.draw(traces[rng.randrange(len(traces))], number, rng)
     return _of("mix", _picked(mix.alive, rng), seed, number, rng)
 
 

@@ -88,6 +88,15 @@ class Batch(msgspec.Struct, frozen=True):
         return _fingerprint(msgspec.structs.replace(self, number=0))
 
 
+class Phases(msgspec.Struct, frozen=True):
+    """What would have come of a recorded session if the detector had looked at other moments, as far apart as ever."""
+
+    reaped: int
+    tried: int
+    worst: bool
+    """Whether it is reaped if a look falls on the onset of its longest stall: then none of the stall is missed."""
+
+
 class Tried(msgspec.Struct, frozen=True):
     """What came of one draw with one contender; moments in seconds since its session began."""
 
@@ -113,6 +122,11 @@ class Tried(msgspec.Struct, frozen=True):
     """When it would have been reaped by that; None: not at all. To be compared with ``reaped_at``."""
     heard_at: float | None = None
     """When a byte was last acknowledged, before the onset: a detector cannot count from before that."""
+    phases: Phases | None = None
+    """Of the staircase, where it was replayed: at phases spread evenly over the poll."""
+    brink: tuple[float | None, ...] = ()
+    """Where it was replayed, when else it might have been reaped (None: not at all) if looks had come a moment sooner
+    or later: real ones do."""
 
 
 class Batched(msgspec.Struct, frozen=True):

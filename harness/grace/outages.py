@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from harness.grace.model import Draw, Tried
+from harness.grace.model import Draw, Phases, Tried
 
 #: The facts of a staircase's draw.
 LENGTH, ROUND_TRIP = "outage_s", "rtt_s"
@@ -20,15 +20,17 @@ class Step:
 
     rtt: float
     length: float
-    planned: int
     kept: int
+    """At how many phases of the detector's poll, of all its sessions together; those that were run really have one."""
     reaped: int
+    worst: bool
+    """Whether there is a phase at which a session is reaped."""
     stalls: tuple[float, ...]
     """How long nothing was acknowledged, in order."""
 
     @property
     def tried(self) -> int:
-        """How many of them tell something."""
+        """At how many phases something is known."""
         return self.kept + self.reaped
 
 
@@ -41,7 +43,7 @@ class Survival:
     survived: float | None
     """The longest such that it and all shorter ones were survived at every phase that was tried; None: none was."""
     reaped: float | None
-    """The shortest in which a session was ever reaped; None: none was."""
+    """The shortest in which a session is reaped at some phase; None: none is."""
     longest: float | None
     """The longest that was tried: where it is the one survived, longer ones may be, too."""
 
@@ -58,9 +60,16 @@ def steps(draws: Iterable[Draw], tried: Mapping[int, Tried]) -> tuple[Step, ...]
 
 def _step(rtt: float, length: float, its: Sequence[Tried | None]) -> Step:
     there = [one for one in its if one is not None and one.came in {"kept", "reaped"}]
-    reaped = sum(one.came == "reaped" for one in there)
-    stalls = tuple(sorted(one.longest_stall for one in there))
-    return Step(rtt, length, planned=len(its), kept=len(there) - reaped, reaped=reaped, stalls=stalls)
+    phases = [one.phases or Phases(one.came == "reaped", 1, one.came == "reaped") for one in there]
+    reaped = sum(one.reaped for one in phases)
+    return Step(
+        rtt,
+        length,
+        kept=sum(one.tried for one in phases) - reaped,
+        reaped=reaped,
+        worst=any(one.worst for one in phases),
+        stalls=tuple(sorted(one.longest_stall for one in there)),
+    )
 
 
 def survivals(found: Sequence[Step]) -> tuple[Survival, ...]:
@@ -75,10 +84,10 @@ def _survival(rtt: float | None, its: Sequence[Step]) -> Survival:
     """A length of which nothing is known ends what is said to be survived, as one does in which a session was lost."""
     survived = None
     for length in sorted({step.length for step in its}):
-        if any(step.reaped or not step.tried for step in its if step.length == length):
+        if any(step.worst or not step.tried for step in its if step.length == length):
             break
         survived = length
-    reaped = min((step.length for step in its if step.reaped), default=None)
+    reaped = min((step.length for step in its if step.worst), default=None)
     longest = max((step.length for step in its if step.tried), default=None)
     return Survival(rtt, survived, reaped, longest)
 

@@ -12,7 +12,7 @@ import msgspec
 from harness import evidence
 from harness.evidence import Stall
 from harness.grace import replay
-from harness.grace.confirming import AGREES_WITHIN
+from harness.grace.confirming import DATED_WITHIN, agree
 from harness.grace.model import Batch, Came, Contender, Draw, Tried
 from harness.judge import Verdict, broken_off
 from harness.recorder import INTERVAL
@@ -20,13 +20,17 @@ from harness.timeline import Timeline
 from netns.units import show_duration
 
 #: Where a reap hangs on whether a look came just before or just after an acknowledgement, either is right: looks are
-#: moved by so much, seconds, each way.
-_BRINK = 0.012
+#: moved by what that is dated to, seconds, each way.
+_BRINK = DATED_WITHIN
 #: Moments are kept to the millisecond. Each look at a guest's clock moves it on by a quarter of a microsecond, and how
 #: often it is looked at may differ by one between machines and days.
 _DIGITS = 3
-#: The state in which a client's kernel has said nothing of an end; and what the pod says where it has.
-_OPEN, _TOLD = "ESTABLISHED", ("peer_closed", "socket_error")
+#: The state in which a client's kernel has said nothing of an end.
+_OPEN = "ESTABLISHED"
+#: What the pod says where a call on the socket failed; somebody else's server says nothing.
+_UNCERTAIN = ("socket_error", None)
+#: A stall that is worth to be called one, seconds: more than a packet and its answer take.
+_WORTH = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +57,6 @@ def _stalls(timeline: Timeline) -> Iterator[Stall]:
         yield replace(stall, until=replay.held_from(last, after[0])) if after else stall
 
 
-def agrees(foretold: float | None, reaped_at: float | None) -> bool:
-    """Whether a replay and the real run of a session are at one, moments in seconds."""
-    if foretold is None or reaped_at is None:
-        return foretold is reaped_at
-    return abs(foretold - reaped_at) <= AGREES_WITHIN
-
-
 def outcomes(batch: Batch, it: Watched) -> list[Tried]:
     """All that one run of a batch says, in the order of the contenders."""
     if batch.acting is not None:
@@ -68,16 +65,30 @@ def outcomes(batch: Batch, it: Watched) -> list[Tried]:
 
 
 def _really(batch: Batch, it: Watched, number: int) -> Tried:
-    found = it.verdict.found
+    found, contender = it.verdict.found, batch.contenders[number]
     came, why = _came(it)
+    if came == "kept" and (open_still := _open_still(it)):
+        came, why = "unproved", open_still
     reaped_at = found.ended_at if came == "reaped" else None
-    stalled = found.reason not in _TOLD
+    stalled = not _was_told(it, contender)
     tried = _tried(it, number, came=came, why=why, reaped_at=reaped_at, stalled=stalled, really=True)
-    contender = batch.contenders[number]
     # An end that the client's kernel told of is not the detector's, and no replay's to foretell.
-    if came not in {"reaped", "kept"} or contender.detector not in replay.RULES or not stalled:
+    if tried.came not in {"reaped", "kept"} or contender.detector not in replay.RULES or not stalled:
         return tried
     return _with_foretold(tried, it, contender)
+
+
+def _was_told(it: Watched, contender: Contender) -> bool:
+    """Whether the client's kernel had ended the session, not a detector that had enough of a stall."""
+    found, samples = it.verdict.found, evidence.established(it.timeline)
+    if found.ended_at is None:
+        return False
+    if found.reason == "peer_closed" or (samples and samples[-1].state != _OPEN):
+        return True
+    # A reset and a timer of the kernel's end it alike; but the one comes at once, the other after a stall.
+    last = _stall_before(it.stalls, found.ended_at)
+    lasted = found.ended_at - last.onset if last is not None and last.goes_on else 0.0
+    return found.reason in _UNCERTAIN and lasted < min(_WORTH, contender.grace / 2)
 
 
 def _with_foretold(tried: Tried, it: Watched, contender: Contender) -> Tried:
@@ -88,30 +99,60 @@ def _with_foretold(tried: Tried, it: Watched, contender: Contender) -> Tried:
     until = it.verdict.found.looked_until if end is None else end + contender.poll
     session = replay.seen(before, until)
     moments = [_reap(session, contender, shift) for shift in (0.0, -_BRINK, _BRINK)]
-    foretold = next((moment for moment in moments if agrees(moment, end)), moments[0])
+    foretold = next((moment for moment in moments if agree(moment, end)), moments[0])
     return msgspec.structs.replace(tried, foretold=True, foretold_at=_rounded(foretold))
 
 
 def _replayed(batch: Batch, it: Watched) -> list[Tried]:
-    came, why = _came(it)
-    if came == "unproved":
-        return [_tried(it, n, came=came, why=why, reaped_at=None) for n in batch.replayed]
     found = it.verdict.found
     session = replay.seen(it.timeline, found.looked_until if found.ended_at is None else found.ended_at)
-    tried = []
-    for number in batch.replayed:
-        contender = batch.contenders[number]
-        moment = _reap(session, contender)
-        if moment is None:
-            # Of the pod that watches nobody it is the end that the client's kernel told it of.
-            by_itself = found.ended_at if came == "reaped" else None
-            tried.append(_tried(it, number, came=came, why=why, reaped_at=by_itself, stalled=by_itself is None))
-        else:
-            why_reaped = f"reaped at {moment:.1f}s, {show_duration(contender.grace)} without an acknowledgement"
-            stalled = session.at(moment).state == _OPEN
-            why_reaped = why_reaped if stalled else f"reaped at {moment:.1f}s, its client had ended the connection"
-            tried.append(_tried(it, number, came="reaped", why=why_reaped, reaped_at=moment, stalled=stalled))
-    return tried
+    return [_foretold(it, session, number, batch.contenders[number]) for number in batch.replayed]
+
+
+def _foretold(it: Watched, session: replay.Seen, number: int, contender: Contender) -> Tried:
+    """What would have come of it with this contender."""
+    came, why = _came(it)
+    moment = None if broken_off(it.timeline) else _reap(session, contender)
+    # A live one that is reaped needs no further proof (harness.judge): how it was to go on is not to be seen then.
+    if came == "unproved" and (moment is None or it.draw.part == "dead"):
+        return _tried(it, number, came=came, why=why, reaped_at=None)
+    if moment is None:
+        if came == "kept" and (open_still := _open_still(it)):
+            return _tried(it, number, came="unproved", why=open_still, reaped_at=None)
+        # Of the pod that watches nobody it is the end that the client's kernel told it of.
+        by_itself = it.verdict.found.ended_at if came == "reaped" else None
+        tried = _tried(it, number, came=came, why=why, reaped_at=by_itself, stalled=by_itself is None)
+    else:
+        stalled = session.at(moment).state == _OPEN
+        said = f"{show_duration(contender.grace)} without an acknowledgement"
+        why = f"reaped at {moment:.1f}s, {said if stalled else 'its client had ended the connection'}"
+        tried = _tried(it, number, came="reaped", why=why, reaped_at=moment, stalled=stalled)
+    return _with_other_looks(tried, it, session, contender)
+
+
+def _with_other_looks(tried: Tried, it: Watched, session: replay.Seen, contender: Contender) -> Tried:
+    """What would have come of it with looks at other moments."""
+    brink = {_rounded(_reap(session, contender, shift)) for shift in (-_BRINK, _BRINK)} - {tried.reaped_at}
+    others = tuple(sorted(brink, key=lambda moment: (moment is None, moment)))
+    if it.draw.part != "staircase":
+        return msgspec.structs.replace(tried, brink=others)
+    assert contender.detector is not None
+    longest = max(it.stalls, key=lambda stall: stall.seconds, default=None)
+    heard = _heard_before(it.timeline, longest.onset) if longest else None
+    rule = replay.RULES[contender.detector]
+    phases = replay.at_all_phases(session, rule, contender.grace, contender.poll, heard)
+    return msgspec.structs.replace(tried, brink=others, phases=phases)
+
+
+def _open_still(it: Watched) -> str | None:
+    """Why it is not known whether a live client was kept: at the end of the look it had stalled as never before."""
+    if it.draw.part == "dead" or not it.stalls:
+        return None
+    *others, last = it.stalls
+    if not last.goes_on or last.seconds < max(_WORTH, *(stall.seconds for stall in others), 0.0):
+        return None
+    lasted = show_duration(round(last.seconds, 1))
+    return f"it had stalled for {lasted} when nobody looked any more: hold it for longer"
 
 
 def _reap(session: replay.Seen, contender: Contender, shift: float = 0.0) -> float | None:
@@ -140,6 +181,8 @@ def _tried(
     really: bool = False,
 ) -> Tried:
     found = it.verdict.found
+    if it.draw.part == "dead" and reaped_at is not None and (found.fault_at is None or reaped_at < found.fault_at):
+        came, why, reaped_at = "unproved", f"reaped at {reaped_at:.1f}s, before anything was done to its client", None
     longest = max(it.stalls, key=lambda stall: stall.seconds, default=None)
     lost_in = longest if reaped_at is None else _stall_before(it.stalls, reaped_at) if stalled else None
     return Tried(

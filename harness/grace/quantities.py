@@ -12,9 +12,12 @@ import msgspec
 
 from netns import units
 from netns.errors import UnitError
+from netns.units import plain
 
 #: Nearer to 0 or 1 a normal distribution has no value that a number could hold.
 _LEAST_CHANCE = 1e-12
+#: So much of what is no quantity is quoted, characters.
+_QUOTED = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,26 +31,21 @@ class _Kind:
     """To whole multiples of what a value like this is rounded."""
 
 
-def _plain(value: float, digits: int) -> str:
-    text = f"{value:.{digits}f}"
-    return text.rstrip("0").rstrip(".") if digits else text
-
-
 def _duration(value: float) -> str:
-    return _plain(value, 3) + "s" if value >= 1 else _plain(value * 1000, 0) + "ms"
+    return plain(value, 3) + "s" if value >= 1 else plain(value * 1000, 0) + "ms"
 
 
-def _whole_bytes(value: float) -> float:
-    """Kernels count rates in whole bytes a second, and queues for a rate in whole bytes: of whole kB/s and whole ms."""
+def _step_of_rates(value: float) -> float:
+    """Bits a second: kernels count whole bytes a second, and a queue in whole bytes: of whole kB/s and whole ms."""
     return 8000 if value >= 64000 else 8
 
 
 _KINDS = (
     _Kind(units.duration, _duration, "_s", lambda _: 0.001),
-    _Kind(units.bit_rate, lambda value: _plain(value, 0) + "bit", "_bit_s", _whole_bytes),
-    _Kind(units.byte_rate, lambda value: _plain(value, 0) + "B/s", "_bytes_s", lambda _: 1),
-    _Kind(units.size, lambda value: _plain(value, 0) + "B", "_bytes", lambda _: 1),
-    _Kind(units.share, lambda value: _plain(value * 100, 3) + "%", "", lambda _: 1e-5),
+    _Kind(units.bit_rate, lambda value: plain(value, 0) + "bit", "_bit_s", _step_of_rates),
+    _Kind(units.byte_rate, lambda value: plain(value, 0) + "B/s", "_bytes_s", lambda _: 1),
+    _Kind(units.size, lambda value: plain(value, 0) + "B", "_bytes", lambda _: 1),
+    _Kind(units.share, lambda value: plain(value * 100, 3) + "%", "", lambda _: 1e-5),
 )
 
 
@@ -80,7 +78,8 @@ def quantity(text: str) -> Quantity:
         except UnitError:
             continue
     raise UnitError(
-        f"a quantity is a number and its unit: got {text!r}, write such as '5s', '64kbit', '16KiB/s', '128KiB' or '5%'"
+        f"a quantity is a number and its unit: got {text[:_QUOTED]!r}, "
+        "write such as '5s', '64kbit', '16KiB/s', '128KiB' or '5%'"
     )
 
 
@@ -145,6 +144,11 @@ class Spread(
         assert self.least is not None
         assert self.most is not None
         return quantity(self.least), quantity(self.most)
+
+    @property
+    def extremes(self) -> tuple[Quantity, ...]:
+        """The least and the greatest value, or each that may be chosen."""
+        return tuple(map(quantity, self.of)) if self.distribution == "choice" else (self.at(0.0), self.at(1.0))
 
     def at(self, chance: float) -> Quantity:
         """The value that a share ``chance`` (0 to 1) of all draws do not exceed: one random number, one value."""

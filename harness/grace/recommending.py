@@ -10,12 +10,15 @@ from harness.grace.confirming import disagreements
 from harness.grace.estimates import Cost, Estimates, Point, frontiers
 from harness.grace.rates import Rate, trials_needed
 from harness.grace.telling import count, percent
+from harness.pod.watchdog import DEFAULT_GRACE
 from netns.units import show_duration
 
 #: What is allowed if nothing is said: one live session in a thousand of the mix.
 MOST_FALSE_REAPS = 0.001
+#: So many of the dead of which no kernel tells may go unnoticed: more, and it is no detector to be recommended.
+MOST_UNNOTICED = 0.1
 #: The incident's grace, seconds, with which others are compared.
-INCIDENTS = 30.0
+INCIDENTS = DEFAULT_GRACE
 _MILLION = 1_000_000
 
 
@@ -48,12 +51,12 @@ def recommend(found: Estimates, most: float = MOST_FALSE_REAPS) -> Recommendatio
 
 def smallest(curve: Sequence[Point], most: float = MOST_FALSE_REAPS) -> Point | None:
     """The smallest grace of one curve whose upper bound on false reaps is below ``most``; None where there is none."""
-    return next((point for point in curve if _reaps(point) and point.false_reaps.high < most), None)
+    return next((point for point in curve if _notices(point) and point.false_reaps.high < most), None)
 
 
-def _reaps(point: Point) -> bool:
-    """Whether it is a detector at all: one that reaps no dead client spares everybody."""
-    return not point.missed.trials or point.missed.times < point.missed.trials
+def _notices(point: Point) -> bool:
+    """Whether it is shown to be a detector at all: one that reaps nobody spares everybody."""
+    return point.unnoticed.trials > 0 and point.unnoticed.high <= MOST_UNNOTICED
 
 
 def _preference(point: Point) -> tuple[float, float, float, str]:
@@ -89,23 +92,41 @@ def _against(point: Point, curve: Sequence[Point]) -> list[str]:
         return [f"{holds.capitalize()}."]
     longer = point.cost.seconds - theirs.cost.seconds
     by = f"{abs(longer):.1f} s {'longer' if longer > 0 else 'less'}"
+    if point.cost.at_least or theirs.cost.at_least:
+        by = f"not {_seat(theirs.cost)}"
     reaped = f"{per_million(point.false_reaps)} of a million live ones are reaped"
     return [f"Against the incident's 30s {holds}, {by}, and {reaped}, not {per_million(theirs.false_reaps)}."]
 
 
 def _none(points: Sequence[Point], most: float) -> Recommendation:
-    able = [point for point in points if _reaps(point)]
+    able = [point for point in points if point.unnoticed.trials and point.unnoticed.low <= MOST_UNNOTICED]
     if not able:
-        return Recommendation(None, "nothing that was tried reaps any dead client: there is nothing to recommend")
-    best = min(able, key=lambda one: (one.false_reaps.high, one.contender.grace, one.contender.label))
-    rate = best.false_reaps
-    has, allowed = f"{best.contender.label} has {evidence(rate)}", f"at most {percent(most)} false reaps"
-    if rate.low > most:
-        return Recommendation(None, f"none that was tried has {allowed}: even {has}")
+        return Recommendation(None, _no_detector(points))
+    allowed = f"at most {percent(most)} false reaps"
+    open_still = [point for point in able if point.false_reaps.low <= most]
+    best = min(open_still or able, key=lambda one: (one.false_reaps.high, one.contender.grace, one.contender.label))
+    rate, label = best.false_reaps, best.contender.label
+    if not open_still:
+        return Recommendation(None, f"none that was tried has {allowed}: even {label} has {evidence(rate)}")
+    if rate.high < most:
+        return Recommendation(None, f"too little is known of dead clients: {label} {_unnoticed(best)}")
     more = trials_needed(rate.times, most) - rate.trials
     clean = "no more of all are" if rate.times else "none of them is"
     takes = f"it takes {more:,} more live sessions, if {clean} reaped"
-    return Recommendation(None, f"too little is known to recommend a grace with {allowed}: {has}; {takes}", more)
+    why = f"too little is known to recommend a grace with {allowed}: {label} has {evidence(rate)}; {takes}"
+    return Recommendation(None, why, more)
+
+
+def _no_detector(points: Sequence[Point]) -> str:
+    if not any(point.unnoticed.trials for point in points):
+        return "no dead client was tried of which no kernel tells: nothing is known to notice any"
+    best = min(points, key=lambda one: (one.unnoticed.low, one.contender.grace, one.contender.label))
+    return f"nothing that was tried notices dead clients well enough: even {best.contender.label} {_unnoticed(best)}"
+
+
+def _unnoticed(point: Point) -> str:
+    rate = point.unnoticed
+    return f"missed {count(rate)} of which no kernel tells (at most {percent(rate.high)})"
 
 
 def evidence(rate: Rate) -> str:

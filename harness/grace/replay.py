@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from harness.grace.model import Phases
 from harness.pod.watchdog import Probe, Rule, StallRule
 from harness.timeline import Sample, Timeline
 
@@ -24,6 +25,10 @@ moment of its look, which no sample of another moment shows."""
 
 #: A timer's thread wakes a little after the timer, seconds; measured in guests, on the virtual clock.
 LATE = 15e-6
+#: At so many phases of the poll a session is replayed, where it is to be known whether it survives all of them.
+PHASES = 8
+#: A look so soon after an acknowledgement has it in view, seconds.
+_JUST_AFTER = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +61,15 @@ def seen(timeline: Timeline, until: float) -> Seen:
 
 
 def held_from(before: Sample, sample: Sample) -> float:
-    """From when on it was as this sample says: since the acknowledgement that it counts first (tcpi_last_ack_recv)."""
-    if sample.bytes_acked == before.bytes_acked or sample.state != before.state:
+    """From when on it was as this sample says: since the acknowledgement that it counts first (tcpi_last_ack_recv), or
+    where something was queued again and none of it acknowledged, since it was sent (tcpi_last_data_sent)."""
+    if sample.state != before.state:
         return sample.t
-    return max(before.t, sample.t - sample.last_ack_recv / 1000)
+    if sample.bytes_acked != before.bytes_acked:
+        return max(before.t, sample.t - sample.last_ack_recv / 1000)
+    if sample.outq and not before.outq:
+        return max(before.t, sample.t - sample.last_data_sent / 1000)
+    return sample.t
 
 
 def reaped_at(session: Seen, make_rule: MakeRule, grace: float, poll: float, shift: float = 0.0) -> float | None:
@@ -78,3 +88,14 @@ def reaped_at(session: Seen, make_rule: MakeRule, grace: float, poll: float, shi
         # As there: a poll that would come after the grace is up comes when it is up.
         wait = min(poll, grace - stall)
     return None
+
+
+def at_all_phases(session: Seen, make_rule: MakeRule, grace: float, poll: float, onset: float | None) -> Phases:
+    """The same for looks at other moments; ``onset``: of the session's longest stall, seconds, if it has one."""
+    ends = [reaped_at(session, make_rule, grace, poll, nth * poll / PHASES) for nth in range(PHASES)]
+    reaped = sum(end is not None for end in ends)
+    worst = False
+    if onset is not None:
+        shift = (onset - session.opened) % (poll + LATE) + _JUST_AFTER
+        worst = reaped_at(session, make_rule, grace, poll, shift) is not None
+    return Phases(reaped, PHASES, worst or reaped > 0)

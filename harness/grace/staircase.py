@@ -18,8 +18,9 @@ LENGTHS = (1, 2, 3, 5, 7, 10, 12, 14, 17, 20, 22, 24, 27, 30, 35, 40, 45, 50, 55
 ROUND_TRIPS = (0.02, 0.1, 0.3)
 PHASES = 4
 
-#: Between two slices of the stream, and two looks of a detector, that starts are spread over; and the first of them.
-_SLICE, _LOOK, _FROM = 0.2, 2.0, 4.0
+#: Seconds between two slices of the stream, and between two looks of a detector at most, that starts are spread over;
+#: and the first of them.
+_SLICE, _LOOK, _FROM = 0.2, 4.0, 4.0
 
 _TEMPLATE = """\
 # A step of the staircase of halfopen grace: an outage of {outage:g} s over a round trip of {rtt_ms:g} ms.

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 import harness
-from harness.errors import InputError
+from harness.errors import InputError, reason_of
 from harness.grace import plan
 from harness.grace.model import Batch, Batched, Sweep
 
 FILE = "grace-batches.jsonl"
+#: What an earlier sweep has left there, when another is begun in its place.
+OLD = f"{FILE}.old"
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -36,8 +39,11 @@ class Line(msgspec.Struct, frozen=True):
 class Store:
     """The batches of one sweep that are done, on disk and in memory."""
 
-    def __init__(self, file: int, batches: Sequence[Batch], known: Mapping[str, Batched]) -> None:
+    def __init__(
+        self, file: int, path: Path, batches: Sequence[Batch], known: Mapping[str, Batched], before: Path | None
+    ) -> None:
         self._file = file
+        self._path = path
         self.batches = batches
         """The sweep's."""
         self._fingerprints = {batch.number: batch.fingerprint for batch in batches}
@@ -47,6 +53,8 @@ class Store:
             if fingerprint in known
         }
         """By their numbers."""
+        self.before = before
+        """Where the batches of an earlier sweep are that made way for this one; None where there were none."""
 
     @property
     def todo(self) -> list[Batch]:
@@ -57,37 +65,71 @@ class Store:
         """Keep one more; what is cut off, if this process is killed meanwhile, is done again. Raises InputError."""
         if batched.number in self.done:
             return
-        _write(self._file, Line(self._fingerprints[batched.number], batched))
+        _write(self._file, self._path, Line(self._fingerprints[batched.number], batched))
         self.done[batched.number] = batched
 
 
 @contextlib.contextmanager
-def opened(out: Path, sweep: Sweep, *, resume: bool) -> Iterator[Store]:
+def opened(out: Path, sweep: Sweep, *, resume: bool, check: Callable[[], None] = lambda: None) -> Iterator[Store]:
     """The store in the folder ``out``, nobody else's until the context is left; with ``resume`` as it was.
 
     What was kept may be a sweep of more or fewer draws: whatever of it this one needs, too, is done. Raises InputError
-    where that is nothing, for a store that is in use, and for what cannot be written or read.
+    where that is nothing, for a store that is in use, and for what cannot be written or read. ``check`` is called
+    before anything that is there is changed, for what it refuses to cost nothing.
     """
     path = out / FILE
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from None
-    try:
-        _lock(file, path)
+    with contextlib.ExitStack() as held:
+        file = _locked(path, held)
         known = _resumed(file, path, sweep) if resume else None
-        kept = Store(file, plan.batches(sweep), known or {})
-        if known and not kept.done:
+        batches = plan.batches(sweep)
+        if known and not any(batch.fingerprint in known for batch in batches):
             raise _of_another(
                 path, f"no whole batch of {plan.SIZE} of these draws (another mix, another target, or too few)"
             )
+        check()
+        before = None
         if known is None:
+            before = _put_aside(file, path)
+            # The one that was put aside stays locked, too, for nobody who has opened it before to go on with it.
+            file = file if before is None else _locked(path, held)
             os.ftruncate(file, 0)
-            _write(file, Head(settings(sweep)))
-        yield kept
-    finally:
-        os.close(file)
+            _write(file, path, Head(settings(sweep)))
+        yield Store(file, path, batches, known or {}, before)
+
+
+def _locked(path: Path, held: contextlib.ExitStack) -> int:
+    """The file, made where it is not, and nobody else's as long as it is held; raises InputError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {reason_of(error)}") from None
+    held.callback(os.close, file)
+    try:
+        os.lockf(file, os.F_TLOCK, 0)
+    except OSError:
+        raise InputError(f"{path} is being written by another halfopen; wait for it, or name another --out") from None
+    return file
+
+
+def _read(file: int) -> bytes:
+    """All of it, by this descriptor: the lock goes once the process closes any other of the file (lockf(3))."""
+    with open(file, "rb", closefd=False) as reader:
+        reader.seek(0)
+        return reader.read()
+
+
+def _put_aside(file: int, path: Path) -> Path | None:
+    """Rename a file that has batches, hours of work maybe, and give its new name; None for one that has none."""
+    _, _, batches = _read(file).partition(b"\n")
+    if not batches:
+        return None
+    try:
+        return path.rename(path.with_name(OLD))
+    except OSError as error:
+        raise InputError(
+            f"cannot keep {path} as {OLD}: {reason_of(error)}; go on with it by --resume, or name another --out"
+        ) from None
 
 
 def seed(out: Path) -> int | None:
@@ -100,11 +142,16 @@ def seed(out: Path) -> int | None:
     return found if isinstance(found, int) else None
 
 
-def _write(file: int, line: Head | Line) -> None:
+def _write(file: int, path: Path, line: Head | Line) -> None:
+    """Add a whole line or nothing: of one that the disk had no room for write(2) takes a part, and calls that done."""
+    text = msgspec.json.encode(line) + b"\n"
     try:
-        os.write(file, msgspec.json.encode(line) + b"\n")
+        size = os.fstat(file).st_size
+        if os.write(file, text) < len(text):
+            os.ftruncate(file, size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError as error:
-        raise InputError(f"cannot write {FILE}: {(error.strerror or str(error)).lower()}") from None
+        raise InputError(f"cannot write {path}: {reason_of(error)}; make room, then go on with --resume") from None
 
 
 def settings(sweep: Sweep) -> dict[str, Any]:
@@ -119,16 +166,9 @@ def settings(sweep: Sweep) -> dict[str, Any]:
     }
 
 
-def _lock(file: int, path: Path) -> None:
-    try:
-        os.lockf(file, os.F_TLOCK, 0)
-    except OSError:
-        raise InputError(f"{path} is being written by another halfopen; wait for it, or name another --out") from None
-
-
 def _resumed(file: int, path: Path, sweep: Sweep) -> dict[str, Batched] | None:
     """The batches there, without a last line that was cut off; None if there is nothing to resume."""
-    text = path.read_bytes()
+    text = _read(file)
     whole = text[: text.rfind(b"\n") + 1]
     if not whole:
         return None

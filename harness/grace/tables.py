@@ -119,7 +119,7 @@ _COLUMNS: tuple[tuple[str, Callable[[Point], str], bool], ...] = (
     ("p50", lambda point: seconds(point.from_onset.median), False),
     ("p99", lambda point: seconds(point.from_onset.p99), False),
     ("max", lambda point: seconds(point.from_onset.most), True),
-    ("late", lambda point: str(point.outside or ""), True),
+    ("out", lambda point: str(point.outside or ""), True),
     ("missed", lambda point: counted(point.missed), False),
     ("seat", _cost, False),
     ("?", lambda point: str(point.unproved or ""), False),
@@ -128,11 +128,12 @@ _COLUMNS: tuple[tuple[str, Callable[[Point], str], bool], ...] = (
 LEGEND = (
     "false: false reaps of live sessions, with Wilson's interval; survives: the",
     "longest outage that was always survived (+: none was too long); p50, p99: from",
-    "the onset of a dead client's stall to its reap; missed: dead clients that were",
-    "never reaped; seat: for how long they hold their seat; 13s ✗14s: 13s were",
-    "always survived, 14s were not; *: the smallest grace that is good enough;",
-    "?: sessions that prove nothing; late: reaps out of grace .. grace + poll;",
-    "stalls: how long at most nothing is acknowledged after an outage of that length",
+    "the onset of a dead client's stall to its reap; missed: dead clients that nobody",
+    "had reaped by the end of the look; seat: for how long they hold their seat;",
+    "13s ✗14s: 13s were always survived, 14s were not; *: the smallest grace that is",
+    "good enough; ?: sessions that prove nothing; out: reaps out of grace ..",
+    "grace + poll; stalls: how long at most nothing is acknowledged after an outage",
+    "of that length",
 )
 
 
@@ -246,10 +247,10 @@ def remarks(found: Estimates) -> list[str]:
     if line := told(found.confirmations):
         lines.append(f"[bold red]✗ {escape(line)}:[/]" if wrong else escape(line))
     lines += [f"  [red]{escape(str(one))}[/]" for one in wrong]
-    return [*lines, *map(escape, _late(found))]
+    return [*lines, *map(escape, _outside(found))]
 
 
-def _late(found: Estimates) -> Iterator[str]:
+def _outside(found: Estimates) -> Iterator[str]:
     """Of each curve how many reaps came out of bounds, where any did."""
     for key, curve in frontiers(found.points).items():
         reaps = sum(len(point.from_onset.seconds) for point in curve)

@@ -25,6 +25,7 @@ from harness.targets.base import Caller, HttpProbe, Place, Site, Status, not_in_
 from harness.targets.readiness import listening
 from harness.targets.tls import Certificate
 from netns.lab import Lab
+from netns.units import plain
 
 _SESSION_THREADS = ("runner-", "reader-", "watchdog-")
 
@@ -94,12 +95,8 @@ class Knobs(msgspec.Struct, frozen=True):
     def arguments(self) -> list[str]:
         """As the options of the pod, which are also those of ``halfopen run``."""
         words = [] if self.reap is None else ["--reap", self.reap]
-        words += [] if self.min_rate is None else ["--min-rate", f"{_number(self.min_rate)}B/s"]
-        return words + ([] if self.outage is None else ["--outage", f"{_number(self.outage)}s"])
-
-
-def _number(value: float) -> str:
-    return f"{value:.6f}".rstrip("0").rstrip(".")
+        words += [] if self.min_rate is None else ["--min-rate", f"{plain(self.min_rate)}B/s"]
+        return words + ([] if self.outage is None else ["--outage", f"{plain(self.outage)}s"])
 
 
 _BY_ITSELF = Knobs()

@@ -96,9 +96,37 @@ def test_a_stretch_ends_with_the_trace(train: Trace) -> None:
         ("time, rate\n0, fast\n1", "t: line 2: key 'rate': a link's rate is a number and a unit: got 'fast'"),
         ("time, rate\n0, -5\n1", "t: line 2: key 'rate': a link's rate is a number and a unit: got '-5'"),
         ("time, jitter\n0, 5ms\n1", "t: line 2: jitter of 5ms needs a delay to vary"),
+        ("time, loss\n5, 0\n2, 0\n9", "t: line 3: time '2' is not later than that of the line before"),
+        ("time, loss\n0, 0\n0.0000001, 0\n9", "t: line 3: time '0.0000001' is not later than that of the line before"),
+        ("time, loss\n0us, 0\n0.4us, 0\n9", "t: line 3: time '0.4us' is not later than that of the line before"),
+        ("time, loss\n0, 0\n1e30", "t: line 3: time: a duration is at most 43200min: got '1e30'"),
+        ("time, loss\n-1, 0\n1", "t: line 2: time: a duration is a number and a unit: got '-1'"),
+        ("time, loss\n0, nan\n1", "t: line 2: key 'loss': a share is a number and a unit: got 'nan'"),
+        ("time, delay\n0, inf\n1", "t: line 2: key 'delay': a duration is a number and a unit: got 'inf'"),
+        ("time, delay\n0, 1e400\n1", "t: line 2: key 'delay': a duration is a number and a unit: got '1e400'"),
+        ("time, rate\n0, 0.0.0bit\n1", "t: line 2: key 'rate': a link's rate is a number and a unit: got '0.0.0bit'"),
+        ("time, rate\n0, 0parsec\n1", "t: line 2: key 'rate': unknown unit 'parsec' in '0parsec'"),
+        ("x" * 2_000_000, "t: line 1: 2,000,000 characters, which are no line of a table"),
     ],
 )
 def test_a_mistake_is_told_with_its_line(text: str, told: str) -> None:
     with pytest.raises(InputError) as refused:
         parse(text, "t")
     assert str(refused.value).startswith(told)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_window_may_begin_and_end_anywhere() -> None:
+    """Of a recording with a line every millisecond, whatever a sum of decimals comes to."""
+    lines = "".join(f"{n / 1000:.3f},{n % 7 + 1}Mbit\n" for n in range(2000))
+    recording = parse(f"time,rate\n{lines}2.0\n", "fine")
+    for start in range(0, 1000, 7):
+        window = recording.window(start / 1000 + 0.0005, 1.0)
+        assert parse(window.text, "window").length == 1.0
+        assert window.moments[0].at == 0.0
+        assert window.moments[0].cells == recording.moments[start].cells
+
+
+def test_a_link_that_loses_nearly_everything_is_dark() -> None:
+    recording = parse("time,loss\n0,1%\n10,99%\n30,50%\n40,0%\n50\n", "bad")
+    assert recording.longest_dark == 20.0

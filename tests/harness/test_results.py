@@ -69,6 +69,12 @@ def test_all_files_are_written(tmp_path: Path) -> None:
     assert found == ["junit.xml", "results.json", "timelines/frozen.jsonl"]
 
 
+def test_who_keeps_no_timelines_has_no_folder_of_them(tmp_path: Path) -> None:
+    (tmp_path / "grace.json").touch()
+    results.check_folder(tmp_path, has_timelines=False)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_file_in_the_way_of_the_folder_is_refused_and_kept(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("mine")
     with pytest.raises(InputError, match="cannot be used: not a directory"):

@@ -23,6 +23,7 @@ LAYOUT = {
     "backoff": (4, "=B"),
     "rto": (8, "=I"),
     "unacked": (24, "=I"),
+    "last_data_sent": (44, "=I"),
     "last_ack_recv": (56, "=I"),
     "total_retrans": (100, "=I"),
     "bytes_acked": (120, "=Q"),

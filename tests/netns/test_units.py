@@ -88,6 +88,11 @@ def test_what_is_no_number_and_unit_is_refused_with_an_example(text: str) -> Non
     assert str(refused.value) == f"a duration is a number and a unit: got {text!r}, write for example '30s'"
 
 
+def test_more_digits_than_a_number_holds_are_refused() -> None:
+    with pytest.raises(UnitError, match="a size is a number that can be counted with: got 400 digits"):
+        units.size("9" * 400 + "B")
+
+
 def test_a_share_above_the_whole_is_refused() -> None:
     with pytest.raises(UnitError, match="a share is at most 100%: got '101%'"):
         units.share("101%")
@@ -125,3 +130,19 @@ def test_bytes_are_shown_as_people_say_them(count: int, shown: str) -> None:
 )
 def test_rates_are_shown_as_they_are_written(rate: float, shown: str) -> None:
     assert units.show_bit_rate(rate) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [
+        (0, 6, "0"),
+        (10, 6, "10"),
+        (20.5, 6, "20.5"),
+        (1e-7, 6, "0"),
+        (1e15, 6, "1" + "0" * 15),
+        (1.23456, 3, "1.235"),
+        (2.5e5, 0, "250000"),
+    ],
+)
+def test_plain_numbers_have_no_exponent_and_no_idle_zeros(value: float, digits: int, text: str) -> None:
+    assert units.plain(value, digits) == text

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from harness.errors import InputError
+from harness.grace.executors.dask import Dask
+from harness.grace.executors.local import Local
 from harness.grace.model import Batch, Batched
 
 #: How a Dask scheduler is named: ``dask://HOST:PORT``.
@@ -31,11 +33,9 @@ def executor(name: str, at_once: int | None = None) -> Executor:
     ``at_once``: so many batches at a time here; on a cluster its workers decide.
     """
     if name == LOCAL:
-        from harness.grace.executors.local import Local  # noqa: PLC0415 (one of them is used)
-
         return Local(at_once)
-    if name.startswith(DASK):
-        from harness.grace.executors.dask import Dask  # noqa: PLC0415 (an extra)
-
-        return Dask(name.removeprefix(DASK))
-    raise InputError(f"--executor {name!r} is none: there are {LOCAL!r} and {DASK + 'HOST:PORT'!r}")
+    if not name.startswith(DASK):
+        raise InputError(f"--executor {name!r} is none: there are {LOCAL!r} and {DASK + 'HOST:PORT'!r}")
+    if at_once is not None:
+        raise InputError(f"--jobs {at_once} is for this machine; how many run at once on a cluster its workers decide")
+    return Dask(name.removeprefix(DASK))

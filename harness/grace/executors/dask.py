@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
+import logging
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,6 +26,8 @@ _ANSWERS_WITHIN = 10.0
 #: Seconds that batches under way have to end after an interrupt.
 _PATIENCE = 20.0
 _STEP = 0.1
+#: What a client calls itself while its scheduler is there.
+_CONNECTED = "running"
 
 
 def run_batch(order: bytes, until: str) -> bytes:
@@ -72,6 +76,8 @@ class Dask:
     def _connected(self) -> Iterator[Client]:
         from distributed import Client  # noqa: PLC0415 (an extra)
 
+        # Of a connection that is lost it prints a traceback; what there is to say of it is said in a line.
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         try:
             client = Client(f"tcp://{self._address}", timeout=_ANSWERS_WITHIN, set_as_default=False)
         except (OSError, ValueError) as error:
@@ -93,6 +99,9 @@ def _answer(future: Future[Any]) -> Answer:
         return msgspec.json.decode(future.result(), type=Answer)
     except KilledWorker as error:
         raise GuestLostError(f"a batch was given up, since each worker that was given it ended: {error}") from None
+    except (concurrent.futures.CancelledError, OSError) as error:
+        # A future that was cancelled says why in a word, beside a paragraph of advice (FutureCancelledError).
+        raise GuestLostError(f"the Dask cluster was lost: {getattr(error, 'reason', error)}") from None
     except (ModuleNotFoundError, RuntimeError) as error:
         # A scheduler that cannot read what it is to hand on says so of another environment, and why below that.
         for who, why in (("worker", error), ("scheduler", error.__cause__)):
@@ -114,8 +123,11 @@ def _told_to_end(client: Client) -> Iterator[tuple[str, list[Future[Any]]]]:
     try:
         yield name, futures
     except BaseException:
-        over.set()
-        _await_end(client, futures)
+        # Of a scheduler that is gone the workers go by themselves, and what they run with them.
+        with contextlib.suppress(OSError):
+            if client.status == _CONNECTED:
+                over.set()
+                _await_end(client, futures)
         raise
 
 

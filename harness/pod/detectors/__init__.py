@@ -2,5 +2,5 @@
 
 A detector's module has one name, ``create(settings)``, which makes a
 :class:`harness.pod.detectors._seam.Detector` of :class:`harness.pod.detectors._seam.Settings`. The first line of its
-docstring says what it asks.
+docstring says what it asks. One that goes by times of its own, whatever the grace, says so by ``OWN_TIMES = True``.
 """

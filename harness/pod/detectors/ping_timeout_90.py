@@ -8,6 +8,8 @@ from __future__ import annotations
 from harness.pod.detectors._keepalive import Keepalive
 from harness.pod.detectors._seam import Settings
 
+OWN_TIMES = True
+
 
 def create(_settings: Settings) -> Keepalive:
     """The detector; its times are the incident's, whatever the grace."""

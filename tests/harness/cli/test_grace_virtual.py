@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from harness.grace.confirming import DATED_WITHIN
 from tests import leftovers
 from tests.harness.cli.tool import HALFOPEN, halfopen
 from tests.harness.grace.clusters import cluster
@@ -27,8 +28,6 @@ MIX = str(PLANTED / "small_mix.toml")
 POLL = 1.0
 OF_SESSIONS = ("--mix", MIX, "--no-staircase", "--polls", "1s")
 SWEEP = ("grace", *OF_SESSIONS, "--graces", "3s,6s", "--runs", "40", "--seed", "11")
-#: The onset is dated to the kernel's tick, and a look is as late at most; seconds.
-DATED = 0.012
 #: What tells of the making and not of what was measured.
 _OF_THE_MAKING = {"started_at", "wall_s"}
 
@@ -70,7 +69,7 @@ def test_each_dead_client_is_noticed_between_grace_and_grace_and_poll(swept: Pat
         assert point["detection_s"]["runs"] == frozen["dead_runs"] > 0
         assert half_closed["dead_runs"] > 0
         for seconds in point["detections_s"]:
-            assert point["grace_s"] - DATED <= seconds <= point["grace_s"] + POLL + DATED
+            assert point["grace_s"] - DATED_WITHIN <= seconds <= point["grace_s"] + POLL + DATED_WITHIN
 
 
 def test_the_shorter_grace_kills_some_that_the_longer_spares(swept: Path) -> None:

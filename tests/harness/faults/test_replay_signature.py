@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,12 +11,54 @@ from harness.errors import InputError
 from harness.evidence import Proof
 from harness.faults import replay
 from harness.timeline import Event
+from netns.errors import UnsupportedError
+from netns.impairment import NONE
 from tests.harness.lines import flowing
+
+#: For a thread that wakes after a millisecond, seconds.
+PATIENCE = 20.0
 
 
 def changed(t: float, number: int, next_in: float | None, *differences: str) -> Event:
     data: dict[str, Any] = {"number": number, "next_in": next_in, "differences": list(differences)}
     return Event(t=t, kind="fault", name="replayed", data=data)
+
+
+class Unwilling:
+    """A scene whose link changes once, and then no more: its own link, too."""
+
+    client_host = "client"
+
+    def __init__(self, why: Exception) -> None:
+        self.link, self.failed = self, threading.Event()
+        self.noted: list[tuple[str, dict[str, Any]]] = []
+        self._why, self._changes = why, 0
+
+    def note(self, name: str, **data: Any) -> None:
+        self.noted.append((name, data))
+        if name == "replay_failed":
+            self.failed.set()
+
+    def impair(self, *_: object) -> None:
+        self._changes += 1
+        # Two directions a change; undoing them comes after the failure.
+        if self._changes == 3:
+            raise self._why
+
+    def seeded(self, impairment: object) -> object:
+        return impairment
+
+    def other(self, _: str) -> str:
+        return "router"
+
+    def asked(self, _: str) -> object:
+        return NONE
+
+    def does(self, _: str) -> SimpleNamespace:
+        return SimpleNamespace(impairment=NONE)
+
+    def differences(self, _: str) -> list[str]:
+        return []
 
 
 def proof(*events: Event, until: float = 20.0) -> Proof:
@@ -38,6 +82,18 @@ def test_a_link_that_does_something_else_proves_nothing() -> None:
     loss = "loss: asked 100%, in force 50%"
     told = proof(changed(5, 0, 4, "seed: asked 7, in force none"), changed(9, 1, None, loss))
     assert told == Proof(False, f"a recorded link was to be replayed, but it was not as asked: {loss}")
+
+
+@pytest.mark.parametrize("why", [OSError(28, "No space left"), UnsupportedError("this kernel has no netem")])
+def test_a_change_that_cannot_be_made_is_told_with_the_reason(why: Exception) -> None:
+    scene = Unwilling(why)
+    with replay.fault(scene, replay.Options.from_table({"trace": "time, loss\n0\n0.001, 1\n9"}, "t")):  # type: ignore[arg-type]
+        assert scene.failed.wait(PATIENCE)
+    seen = timeline.make(
+        flowing(0, 20.0), [Event(t=5, kind="fault", name=name, data=data) for name, data in scene.noted]
+    )
+    cause = f"a recorded link was to be replayed, but its change at 5.0s could not be made: {why}"
+    assert replay.signature(seen) == Proof(False, cause)
 
 
 def test_a_kernel_that_says_nothing_proves_nothing() -> None:

@@ -33,6 +33,8 @@ def tried(
     really: bool = False,
     foretold: bool = False,
     foretold_at: float | None = None,
+    brink: tuple[float | None, ...] = (),
+    duration: float = LENGTH,
 ) -> Tried:
     return Tried(
         draw=number,
@@ -44,9 +46,10 @@ def tried(
         onset=onset,
         reaped_at=reaped_at,
         longest_stall=stall,
-        duration=LENGTH,
+        duration=duration,
         foretold=foretold,
         foretold_at=foretold_at,
+        brink=brink,
     )
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness import plugins
 from harness.errors import InputError
-from harness.grace.asked import Asked
+from harness.grace.asked import Asked, told_its_grace
+from harness.grace.model import Contender
+from harness.pod import detectors as catalogue
 from harness.target_spec import TargetSpec
 
 SERVER = TargetSpec(server="serve {port}")
@@ -24,10 +28,41 @@ def test_by_itself_it_is_the_pods_usual_detector() -> None:
     assert [one.detector for one in Asked((30.0,), (2.0,)).contenders()] == ["bytes-acked"]
 
 
+def test_a_detector_with_times_of_its_own_is_one_point_whatever_the_graces() -> None:
+    asked = Asked((5.0, 60.0), (1.0, 2.0), ("bytes-acked", "ping-timeout-90"))
+    found = [(one.grace, one.poll) for one in asked.contenders() if one.detector == "ping-timeout-90"]
+    assert found == [(30.0, 1.0)]
+    assert len(asked.contenders()) == 5
+    assert asked.own_times == ["ping-timeout-90"]
+
+
+def test_each_of_the_pods_detectors_says_whether_it_is_told_its_grace() -> None:
+    """Those that make nothing of the settings' grace, by their source."""
+    folder = Path(next(iter(catalogue.__path__)))
+    untold = {name for name in plugins.names(catalogue) if "_settings: Settings" in source(folder, name)}
+    assert {
+        name for name in untold if plugins.load(catalogue, name, "detector").__dict__.get("OWN_TIMES")
+    } == untold - {"none"}
+
+
+def source(folder: Path, name: str) -> str:
+    return (folder / f"{name.replace('-', '_')}.py").read_text()
+
+
 @pytest.mark.parametrize("argument", ["--ping-timeout {grace}", "-t {grace_ms}"])
 def test_a_server_that_is_told_its_grace_is_a_contender_for_each(argument: str) -> None:
     found = Asked((5.0, 30.0), (2.0,), target=SERVER, grace_argument=argument).contenders()
     assert [(one.detector, one.grace) for one in found] == [(None, 5.0), (None, 30.0)]
+
+
+def test_it_is_told_it_in_seconds_and_in_milliseconds() -> None:
+    told = told_its_grace(SERVER, "-t {grace} -w {grace_ms} {grace}", Contender(2.5, 1.0))
+    assert told == TargetSpec(server="serve {port} -t 2.5 -w 2500 2.5")
+
+
+def test_who_takes_no_grace_is_started_as_described() -> None:
+    assert told_its_grace(SERVER, None, Contender(2.5, 1.0)) == SERVER
+    assert told_its_grace(TargetSpec(), None, Contender(2.5, 1.0, "outq")) == TargetSpec()
 
 
 def test_a_server_that_is_not_told_is_one_point() -> None:
@@ -44,6 +79,7 @@ def test_a_server_that_is_not_told_is_one_point() -> None:
         ({"target": SERVER, "graces": (5.0, 10.0)}, "--graces: 2 of them, and nothing tells the --server its grace"),
         ({"target": SERVER, "grace_argument": "-t 5"}, "--grace-arg '-t 5' has no {grace} in it"),
         ({"target": SERVER, "polls": (1.0, 2.0)}, "--polls are the pod's; a --server has its own"),
+        ({"polls": (2.0, 5.0)}, "--polls '5s': at most 4s: "),
         ({"target": TargetSpec(image="some:image")}, "no container engine is in reach"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 
@@ -11,9 +12,8 @@ import pytest
 
 from harness.grace import plan
 from harness.grace.batch import Answer, Order
-from harness.grace.confirming import AGREES_WITHIN
+from harness.grace.confirming import AGREES_WITHIN, agree
 from harness.grace.model import Batch, Batched, Contender, Sweep
-from harness.grace.outcomes import agrees
 from harness.grace.replay import RULES
 from harness.target_spec import TargetSpec
 from tests.harness.grace import sweeps
@@ -64,10 +64,10 @@ def test_a_replay_says_what_the_detector_does(detector: str) -> None:
         assert one.really
         assert not other.really
         assert one.came == other.came, (one, other)
-        assert agrees(other.reaped_at, one.reaped_at), (one, other)
+        assert agree(other.reaped_at, one.reaped_at), (one, other)
         # And the same session's own samples say so too.
         assert one.foretold
-        assert agrees(one.foretold_at, one.reaped_at), one
+        assert agree(one.foretold_at, one.reaped_at), one
     came = {one.came for one in really}
     assert came == {"reaped", "kept"}
 
@@ -137,6 +137,15 @@ def test_a_batch_that_cannot_be_run_is_refused_in_a_line() -> None:
     assert said.refused is not None
     assert "0000-outage-1s" in said.refused
     assert "\n" not in said.refused
+
+
+@needs_guest
+def test_a_batch_that_there_is_no_room_for_is_lost_in_a_line() -> None:
+    """It writes its scenarios first, of which one is larger than a file may become (setrlimit(2))."""
+    draw = msgspec.structs.replace(sweeps.outage(0, 1.0), scenario="#" * (1 << 24))
+    said = answer(one_batch(sweeps.sweep([draw])), "prlimit", f"--fsize={1 << 22}")
+    assert said.lost is not None
+    assert re.fullmatch(r"a batch could not be carried out: file too large( \(.*\))?", said.lost)
 
 
 def test_without_a_guest_kernel_it_is_said_how_to_get_one(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:

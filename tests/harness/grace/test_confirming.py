@@ -34,6 +34,24 @@ def test_a_replay_agrees_if_it_reaps_at_the_same_moment_or_not_at_all(
     assert len(disagreements(found)) == (not agrees)
 
 
+@pytest.mark.parametrize(
+    ("recorded", "agrees"),
+    [
+        (tried(0, 0, "reaped", reaped_at=36.02), True),
+        (tried(0, 0, "reaped", reaped_at=38.0), False),
+        (tried(0, 0, "reaped", reaped_at=38.0, brink=(36.01, None)), True),
+        (tried(0, 0, "kept"), False),
+        (tried(0, 0, "kept", duration=35.0), True),
+        (tried(0, 0, "unproved"), True),
+    ],
+)
+def test_what_the_rates_are_made_of_must_agree_too_if_it_was_seen_for_so_long(recorded: Tried, agrees: bool) -> None:
+    (one,) = confirmations(SWEEP, [real(0, 36.0, 36.0), recorded])
+    assert one.agrees is agrees
+    if not agrees:
+        assert str(one).endswith(" but its replay says reaped at 38.000s" if recorded.reaped_at else "says not reaped")
+
+
 def test_what_is_unproved_or_was_not_replayed_confirms_nothing() -> None:
     assert confirmations(SWEEP, [real(0, None, None, "unproved"), tried(1, 0, "reaped", really=True)]) == ()
     assert told(()) == ""
@@ -41,7 +59,7 @@ def test_what_is_unproved_or_was_not_replayed_confirms_nothing() -> None:
 
 def test_how_many_agree_and_how_well_is_said_in_a_line() -> None:
     found = confirmations(SWEEP, [real(1, 36.0, 36.008), real(0, 36.0, 36.012), real(2, 36.0, None)])
-    assert told(found) == "2 of 3 real runs agree with their replay to 12ms"
+    assert told(found) == "2 of 3 real runs agree with their replay to 12ms, 2 of them on a reap"
     assert str(found[2]) == (
         "0002-frozen, bytes-acked grace 30s poll 2s: reaped at 36.000s, but its replay says not reaped"
     )

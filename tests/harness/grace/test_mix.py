@@ -11,50 +11,22 @@ from harness.errors import InputError
 from harness.grace import conditions, mix
 from harness.grace.mix import Mix, draws
 from harness.grace.model import Draw
-from harness.grace.recorded import Recorded
+from harness.grace.recorded_links import RecordedLink
 from harness.judge import Terms, hold
 from harness.link_trace import parse as parse_trace
 from harness.scenario import Scenario
+from netns.units import LONGEST
 from tests import chance
+from tests.harness.grace.test_conditions import ALIVE, DEAD
 
 SEED = 7
 #: Enough for every condition of the default mix to be drawn.
 RUNS = 2000
 #: The largest grace that is swept by default, and its poll, seconds.
 GRACE, POLL = 90.0, 2.0
-#: What the issue sets: lab seconds of a run on average.
+#: Lab seconds of a run on average, for a sweep of the default mix to take minutes.
 AVERAGE = 60.0
 
-ALIVE = """
-title = "t"
-story = "s"
-truth = "alive"
-[client]
-behaviour = "acking"
-receive_buffer = "128KiB"
-[link]
-delay = "{rtt / 2}"
-to_client = { loss = "{loss}" }
-[expect]
-session = "kept"
-hold = "2 * {outage} + 5s"
-[[step]]
-at = "4s"
-fault = "cut"
-for = "{outage}"
-"""
-DEAD = """
-title = "t"
-story = "s"
-truth = "dead"
-client = "draining"
-[[step]]
-at = "4s"
-fault = "freeze"
-[expect]
-session = "reaped"
-within = "grace + poll + 1s"
-"""
 SMALL = f"""
 title = "Small"
 dead_runs = "25%"
@@ -134,8 +106,8 @@ def test_every_draw_is_a_scenario_that_expects_what_its_part_says(
 def test_every_alive_client_is_looked_at_until_the_kernel_has_tried_again_after_its_outage(
     drawn: tuple[Draw, ...], scenarios: dict[int, Scenario]
 ) -> None:
-    outages = [draw for draw in drawn if "outage_s" in draw.facts]
-    assert len(outages) > 288
+    outages = [draw for draw in drawn if draw.part == "mix" and "outage_s" in draw.facts]
+    assert outages
     for draw in outages:
         # RFC 6298, section 5.5: at most twice the outage and one timeout, which begins at 200 ms and a round trip.
         needed = 2 * draw.facts["outage_s"] + 2 * (0.2 + draw.facts["rtt_s"])
@@ -173,18 +145,6 @@ def test_numbers_and_names_are_unlike_each_other(drawn: tuple[Draw, ...]) -> Non
     assert all(re.fullmatch(r"(\d{4,}|staircase-\d{3})-[a-z0-9.-]+", draw.name) for draw in drawn)
 
 
-def test_what_was_drawn_is_what_stands_in_the_scenario(tmp_path: Path) -> None:
-    for draw in draws(read(SMALL, tmp_path), SEED, 40, staircase=False):
-        if draw.part == "dead":
-            continue
-        scenario = conditions.parsed(draw.scenario, draw.name, draw.name)
-        [step] = scenario.steps
-        assert step.lasting is not None
-        assert step.lasting.seconds(grace=1, poll=1) == pytest.approx(draw.facts["outage_s"])
-        assert scenario.link.to_server.delay == pytest.approx(draw.facts["rtt_s"] / 2)
-        assert scenario.link.to_client.loss == pytest.approx(draw.facts["loss"])
-
-
 def test_dead_clients_come_evenly_among_the_others(tmp_path: Path) -> None:
     parts = [draw.part for draw in draws(read(SMALL, tmp_path), SEED, 12, staircase=False)]
     assert parts == ["mix", "mix", "mix", "dead"] * 3
@@ -192,7 +152,7 @@ def test_dead_clients_come_evenly_among_the_others(tmp_path: Path) -> None:
 
 def test_recorded_links_take_their_share_of_the_alive_sessions_and_leave_the_dead_as_they_were(tmp_path: Path) -> None:
     found = read(SMALL, tmp_path)
-    with_traces = draws(found, SEED, 400, False, [Recorded("trace-a", parse_trace("time,loss\n0,0\n90,0", "a"))])
+    with_traces = draws(found, SEED, 400, False, [RecordedLink("trace-a", parse_trace("time,loss\n0,0\n90,0", "a"))])
     without = draws(found, SEED, 400, staircase=False)
     assert sum(draw.cause == "trace-a" for draw in with_traces) in chance.binomial(300, 0.5)
     assert [d for d in with_traces if d.cause != "trace-a"] == [
@@ -206,18 +166,10 @@ MISTAKES = [
     ('dead_runs = "25%"', 'dead_runs = "100%"', "key 'dead_runs' is 100%, which leaves none"),
     ('dead_runs = "25%"', "dead_runs = 0.25", "key 'dead_runs': a share needs a unit: got 0.25"),
     ('weight = "100%"', 'weight = "97%"', "the weights under [alive] add up to 97.0000%, which must be 100%"),
-    ('weight = "100%"', 'weight = "lots"', "alive.outage: key 'weight': a share is a number and a unit: got 'lots'"),
-    ('source = "guess"', 'source = ""', "alive.outage: key 'source' is empty"),
-    ("[alive.outage.draw]\noutage", "[alive.outage.draw]\ngrace", "a parameter cannot be called 'grace'"),
-    ("[alive.outage.draw]\noutage", "[alive.outage.draw]\noutages", "nothing is drawn for 'outage' of {outage}"),
-    ("[alive.outage]", "[alive.Outage]", "'Outage' is no name for a condition"),
     ('from = "1s"', 'from = "61s"', "alive.outage.draw.outage: 'from' of '61s' is not less than 'to' of '60s'"),
-    ('distribution = "uniform"', 'distribution = "flat"', "alive.outage.draw.rtt: key 'distribution' does not know"),
     ('fault = "cut"', 'fault = "cutt"', "alive.outage.scenario: step 1: unknown fault 'cutt'; did you mean 'cut'?"),
-    ('truth = "alive"', 'truth = "dead"', "key 'truth' is 'dead', but it stands under [alive]"),
-    ('session = "kept"', 'session = "closed"', "key 'expect.session' is 'closed'; under [alive] it is 'kept'"),
-    ('delay = "{rtt / 2}"', 'delay = "10ms"', "alive.outage.draw: nothing in the scenario uses 'rtt'"),
-    ('"{rtt / 2}"', '"{rtt / loss}"', "alive.outage.scenario: {rtt / loss}: not a duration"),
+    # Its median's hold is one that can be, its longest's is not.
+    ('to = "60s"', f'to = "{LONGEST * 0.75:.0f}s"', f"alive.outage.scenario with outage of {LONGEST * 0.75:.0f}s: "),
     ("title = ", "title ", "mix.toml: not TOML"),
 ]
 
@@ -233,5 +185,5 @@ def test_a_mistake_is_told_with_its_file_key_and_value(right: str, wrong: str, t
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no such mix file: .*nowhere\.toml"):
+    with pytest.raises(InputError, match=r"no such mix file: .*nowhere\.toml$"):
         mix.read(tmp_path / "nowhere.toml")

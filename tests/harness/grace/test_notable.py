@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from harness.errors import InputError
 from harness.grace import notable
 from harness.grace.model import Came, Draw, Sweep, Tried
+from harness.grace.notable import Notable
+from harness.target_spec import TargetSpec
 from tests.harness.grace import made
 
 DRAWS = (
@@ -20,7 +24,7 @@ SWEEP = Sweep(7, DRAWS, made.contenders("bytes-acked"))
 
 
 def names(*tried: Tried) -> list[str]:
-    return [draw.cause for draw in notable.notable(SWEEP, tried)]
+    return [one.draw.cause for one in notable.notable(SWEEP, tried)]
 
 
 @pytest.mark.parametrize(
@@ -45,8 +49,79 @@ def test_so_is_what_was_foretold_wrongly(foretold_at: float | None, found: list[
     assert names(msgspec.structs.replace(one, foretold_at=foretold_at)) == found
 
 
-def test_each_has_its_file_and_what_was_there_before_is_gone(tmp_path: Path) -> None:
-    notable.write(tmp_path, DRAWS[:2])
-    notable.write(tmp_path, DRAWS[1:])
-    found = {file.name: file.read_text() for file in (tmp_path / "draws").iterdir()}
-    assert found == {"0001-frozen.toml": "dead", "0002-staircase.toml": "a step"}
+SERVER = TargetSpec(server="serve {port}", path="/live")
+
+
+def options(sweep: Sweep, *tried: Tried) -> str:
+    (one,) = notable.notable(sweep, tried)
+    return shlex.join(one.options)
+
+
+def test_it_is_shown_again_by_the_first_contender_that_went_wrong() -> None:
+    wrong = [made.tried(0, contender, "reaped") for contender in (3, 1)]
+    assert (
+        options(SWEEP, *wrong, made.tried(0, 0, "kept"))
+        == "--clock virtual --seed 7 --grace 10s --poll 2s --detector bytes-acked"
+    )
+
+
+def test_a_recording_that_proves_nothing_is_made_again_as_it_was() -> None:
+    """Nobody acted in it, and its durations are of the longest grace."""
+    unproved = [made.tried(0, contender, "unproved") for contender in (0, 1)]
+    assert options(SWEEP, *unproved) == "--clock virtual --seed 7 --grace 90s --poll 2s --detector none"
+    assert "--grace 10s --poll 2s --detector outq" in options(
+        msgspec.structs.replace(SWEEP, contenders=made.contenders("outq")), made.tried(0, 1, "unproved", really=True)
+    )
+
+
+def test_a_server_is_told_the_grace_that_it_was_told() -> None:
+    sweep = Sweep(7, DRAWS, made.contenders(None), SERVER, "--ping-timeout {grace} -w {grace_ms}")
+    assert options(sweep, made.tried(1, 2, "kept", really=True)) == (
+        "--clock virtual --seed 7 --grace 15s --poll 2s --server 'serve {port} --ping-timeout 15 -w 15000' --path /live"
+    )
+
+
+def noted(*draws: Draw) -> list[Notable]:
+    return [Notable(draw, ("--grace", "5s")) for draw in draws]
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """A folder for a sweep."""
+    notable.check_folder(tmp_path)
+    return tmp_path
+
+
+def test_each_has_its_file_and_what_was_there_before_is_gone(out: Path) -> None:
+    notable.write(out, noted(*DRAWS[:2]))
+    notable.write(out, noted(*DRAWS[1:]))
+    found = {file.name: file.read_text() for file in (out / "draws").iterdir()}
+    frozen, staircase = out / "draws" / "0001-frozen", out / "draws" / "0002-staircase"
+    assert found == {
+        "0001-frozen.toml": f"# again: halfopen run {frozen}.toml --grace 5s --out {frozen}\ndead",
+        "0002-staircase.toml": f"# again: halfopen run {staircase}.toml --grace 5s --out {staircase}\na step",
+    }
+
+
+def test_a_command_of_several_lines_is_all_comment(out: Path) -> None:
+    notable.write(out, [Notable(DRAWS[0], ("--server", "python -c 'import a\n\nb = 1'"))])
+    lines = (out / "draws" / "0000-outage.toml").read_text().splitlines()
+    assert lines[-1] == "alive"
+    assert all(line.startswith("# ") for line in lines[:-1])
+
+
+def test_what_the_user_has_there_stays(out: Path) -> None:
+    notable.write(out, noted(*DRAWS))
+    ours = out / "draws" / "0000-outage.toml"
+    mine = {"mine.toml": ours.read_text(), "0003-mine.toml": "title = 'Mine'", "0004-mine.txt": ""}
+    for name, text in mine.items():
+        (out / "draws" / name).write_text(text)
+    notable.write(out, [])
+    assert {file.name: file.read_text() for file in (out / "draws").iterdir()} == mine
+
+
+def test_a_file_in_its_place_is_refused_and_kept(tmp_path: Path) -> None:
+    (tmp_path / "draws").write_text("mine")
+    with pytest.raises(InputError, match=r"cannot write sessions to look into to .*/draws: file exists; move it away"):
+        notable.check_folder(tmp_path)
+    assert (tmp_path / "draws").read_text() == "mine"

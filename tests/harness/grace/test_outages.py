@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.grace import outages
-from harness.grace.model import Came, Draw, Tried
+from harness.grace.model import Came, Draw, Phases, Tried
 from harness.grace.outages import Survival, survivals
 from tests.harness.grace.made import draw, tried
 
@@ -56,6 +57,15 @@ def test_each_round_trip_has_its_own_and_all_have_the_worst() -> None:
 
 def test_without_a_staircase_there_is_none() -> None:
     assert survivals(outages.steps([draw(0, "mix", "outage", outage_s=3)], {})) == ()
+
+
+def test_one_that_is_lost_where_a_look_falls_on_its_onset_is_not_always_survived() -> None:
+    draws, outcomes = staircase({(0.1, 1, 0): "kept", (0.1, 2, 0): "kept", (0.1, 3, 0): "kept"})
+    for number, phases in enumerate([Phases(0, 8, worst=False), Phases(0, 8, worst=True), Phases(3, 8, worst=True)]):
+        outcomes[number] = msgspec.structs.replace(outcomes[number], phases=phases)
+    found = outages.steps(draws, outcomes)
+    assert [(one.kept, one.reaped) for one in found] == [(8, 0), (8, 0), (5, 3)]
+    assert (survivals(found)[-1].survived, survivals(found)[-1].reaped) == (1, 2)
 
 
 def test_outages_that_end_with_the_same_retransmission_are_one_flight() -> None:

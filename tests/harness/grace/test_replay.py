@@ -67,6 +67,19 @@ def test_an_acknowledgement_counts_from_when_it_came_not_from_the_sample_that_sh
     assert replay.reaped_at(seen(late, 30.0), StallRule, grace=8.0, poll=2.0) == pytest.approx(14.0, abs=0.01)
 
 
+def test_what_is_queued_counts_from_when_it_was_sent_not_from_the_sample_that_shows_it() -> None:
+    """Of a server that speaks rarer than is looked: a look between the two sees it already."""
+    for sent_before, reaped in ((150, 10.0), (50, 12.0)):
+        samples = [
+            sample(0.0, bytes_acked=1, outq=0),
+            sample(3.9, bytes_acked=1, outq=0),
+            sample(4.1, bytes_acked=1, outq=9, last_data_sent=sent_before),
+            sample(30.0, bytes_acked=1, outq=9, last_data_sent=26_000),
+        ]
+        session = seen(make(samples, [OPENED]), 30.0)
+        assert replay.reaped_at(session, StallRule, grace=8.0, poll=2.0) == pytest.approx(reaped, abs=0.01)
+
+
 def test_the_rule_is_the_one_that_is_given() -> None:
     plateau = seen(make(flowing(0.0, 40.0, outq=500), [OPENED]), 40.0)
     assert replay.reaped_at(plateau, QueueRule, grace=10.0, poll=2.0) is not None

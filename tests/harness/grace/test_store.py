@@ -43,12 +43,51 @@ def test_what_a_sweep_of_fewer_draws_has_done_is_done_for_one_of_more(tmp_path: 
         assert [batch.number for batch in kept.todo] == [n for n in range(len(kept.batches)) if n != number]
 
 
-def test_without_resuming_it_is_begun_anew(tmp_path: Path) -> None:
-    filled(tmp_path)
+def test_without_resuming_it_is_begun_anew_and_what_was_there_is_kept_aside(tmp_path: Path) -> None:
+    file = filled(tmp_path)
+    was = file.read_bytes()
     with store.opened(tmp_path, SWEEP, resume=False) as kept:
         assert not kept.done
+        assert kept.before == tmp_path / "grace-batches.jsonl.old"
+        assert kept.before.read_bytes() == was
+        kept.append(sweeps.batched(1, 1))
     with store.opened(tmp_path, SWEEP, resume=True) as kept:
-        assert not kept.done
+        assert kept.done.keys() == {1}
+    (tmp_path / "grace-batches.jsonl.old").rename(file)
+    with store.opened(tmp_path, SWEEP, resume=True) as kept:
+        assert kept.done.keys() == {0, 2}
+
+
+def test_of_what_has_no_batches_nothing_is_kept_aside(tmp_path: Path) -> None:
+    for _ in range(2):
+        with store.opened(tmp_path, SWEEP, resume=False) as kept:
+            assert kept.before is None
+    assert [path.name for path in tmp_path.iterdir()] == [store.FILE]
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_check_that_refuses_costs_nothing(tmp_path: Path, resume: bool) -> None:
+    file = filled(tmp_path)
+    before = file.read_bytes()
+
+    def refuse() -> None:
+        raise InputError("not here")
+
+    with pytest.raises(InputError, match="not here"), store.opened(tmp_path, SWEEP, resume=resume, check=refuse):
+        pass
+    assert file.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_what_is_refused_is_not_checked(tmp_path: Path) -> None:
+    """For what is checked makes way for the results of a sweep."""
+    filled(tmp_path)
+    other = msgspec.structs.replace(SWEEP, seed=8)
+    with (
+        pytest.raises(InputError, match="of another sweep"),
+        store.opened(tmp_path, other, resume=True, check=lambda: pytest.fail("it was")),
+    ):
+        pass
 
 
 def test_there_need_be_nothing_to_resume(tmp_path: Path) -> None:
@@ -92,6 +131,22 @@ def test_another_sweeps_batches_are_refused_with_what_differs(tmp_path: Path, ot
     assert (tmp_path / store.FILE).read_bytes() == before
 
 
+def test_what_the_disk_has_no_room_for_is_said_and_no_part_of_it_is_kept(tmp_path: Path) -> None:
+    """Another process, since the limit that stands for a full disk (RLIMIT_FSIZE) is a process's own."""
+    file = filled(tmp_path)
+    before = file.read_bytes()
+    third = (
+        "import resource; from pathlib import Path\n"
+        "from harness.grace import store; from tests.harness.grace import sweeps\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({len(before) + 40}, {len(before) + 40}))\n"
+        f"with store.opened(Path({str(tmp_path)!r}), sweeps.small(), resume=True) as kept:\n"
+        "    kept.append(sweeps.batched(1, 1))"
+    )
+    ran = subprocess.run([sys.executable, "-c", third], capture_output=True, text=True, check=False)
+    assert f"cannot write {file}: no space left on device; make room, then go on with --resume" in ran.stderr
+    assert file.read_bytes() == before
+
+
 def test_something_elses_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / store.FILE).write_text("a diary\n")
     with pytest.raises(InputError, match="is no file of this tool's"), store.opened(tmp_path, SWEEP, resume=True):
@@ -104,15 +159,17 @@ def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
         pass
 
 
-def test_two_at_once_are_refused(tmp_path: Path) -> None:
-    """Another process, since a lock is a process's own."""
+@pytest.mark.parametrize("resume", [False, True])
+def test_two_at_once_are_refused(tmp_path: Path, resume: bool) -> None:
+    """Another process, since two of one are a mistake of ours."""
     second = (
         "from pathlib import Path; from harness.grace import store; from tests.harness.grace import sweeps\n"
         f"with store.opened(Path({str(tmp_path)!r}), sweeps.small(), resume=True): pass"
     )
-    with store.opened(tmp_path, SWEEP, resume=False) as kept:
-        kept.append(sweeps.batched(0, 0))
+    filled(tmp_path)
+    with store.opened(tmp_path, SWEEP, resume=resume) as kept:
+        kept.append(sweeps.batched(1, 1))
         ran = subprocess.run([sys.executable, "-c", second], capture_output=True, text=True, check=False)
     assert "is being written by another halfopen" in ran.stderr
     with store.opened(tmp_path, SWEEP, resume=True) as kept:
-        assert kept.done.keys() == {0}
+        assert 1 in kept.done

@@ -41,7 +41,7 @@ def _unnoticed(tried: Tried) -> Tried:
 def stopped() -> Estimates:
     """Half of it was tried when it was stopped, some proves nothing, and a real run is not as was foretold."""
     sweep = made.sweep(made.contenders("bytes-acked", graces=(10.0, 30.0)), runs=40, dead=6)
-    outcomes = [tried for tried in made.outcomes(sweep) if tried.draw < 60]
+    outcomes = [tried for tried in made.outcomes(sweep) if tried.draw < 60 and (tried.draw, tried.contender) != (44, 1)]
     outcomes[0] = msgspec.structs.replace(outcomes[0], came="unproved")
     wrong = made.tried(5, 1, "reaped", reaped_at=36.0, really=True, foretold=True)
     right = made.tried(44, 1, "reaped", reaped_at=36.0, really=True, foretold=True, foretold_at=36.01)

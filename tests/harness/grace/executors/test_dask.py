@@ -11,9 +11,11 @@ import msgspec
 import pytest
 
 from harness.errors import InputError
+from harness.grace import store
 from harness.grace.executors import Executor, executor
 from harness.grace.executors.local import Local
 from harness.grace.model import Batched, Draw
+from netns.errors import GuestLostError
 from tests import leftovers
 from tests.harness.grace import clusters, sweeps
 from tests.harness.grace.executors.doing import many, resumed, told
@@ -66,6 +68,22 @@ def test_what_a_lost_worker_was_doing_another_does(tmp_path: Path) -> None:
     assert killed
     assert sorted(done) == list(range(len(done)))
     assert {one.came for batched in done.values() for one in batched.tried} <= {"reaped", "kept"}
+
+
+@needs_guest
+def test_a_scheduler_that_ends_is_said_to_be_lost_and_what_was_done_is_kept(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with cluster(tmp_path, 2) as (dask, running):
+
+        def end(_: Batched) -> None:
+            running.kill()
+
+        with pytest.raises(GuestLostError, match=r"^the Dask cluster was lost: scheduler-connection-lost$"):
+            resumed(tmp_path / "out", dask, many(), end)
+    with store.opened(tmp_path / "out", many(), resume=True) as kept:
+        assert kept.done
+    assert capfd.readouterr().err == ""
 
 
 def test_where_nobody_listens_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,11 @@ def test_what_is_none_is_refused(name: str) -> None:
         executor(name)
 
 
+def test_how_many_run_at_once_on_a_cluster_is_its_own_business() -> None:
+    with pytest.raises(InputError, match="--jobs 4 is for this machine"):
+        executor("dask://127.0.0.1:1", 4)
+
+
 def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(InputError, match=r"pip install 'halfopen\[dask\]'"):

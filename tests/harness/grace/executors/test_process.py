@@ -23,18 +23,13 @@ def test_an_answer_is_a_batch_or_why_there_is_none() -> None:
 
 
 @needs_guest
-@pytest.mark.parametrize("looks", [1, 2, 3])
-def test_a_batch_that_is_over_is_gone(looks: int) -> None:
-    asked = 0
-
-    def is_over() -> bool:
-        nonlocal asked
-        asked += 1
-        return asked > looks
-
+@pytest.mark.parametrize("processes", [1, 4, 8])
+def test_a_batch_that_is_over_is_gone(monkeypatch: pytest.MonkeyPatch, processes: int) -> None:
+    """Over once it has so many processes: as it begins, as its guest boots, as a session runs."""
+    monkeypatch.setattr(process, "_INTERVAL", 0.01)
     before = leftovers.take_stock()
     with pytest.raises(process.Interrupted):
-        process.run(Order(BATCH), is_over)
+        process.run(Order(BATCH), lambda: leftovers.count_since(before) >= processes)
     assert leftovers.since(before) == {}
 
 

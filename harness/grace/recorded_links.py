@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness import link_trace
+from harness.errors import InputError
+from harness.grace.conditions import OF_TRACES
 from harness.grace.model import Draw
 from harness.link_trace import Trace
+from netns.units import plain
 
 #: Of a recording that is longer, a session goes over a stretch of this, seconds.
 STRETCH = 60.0
 #: Between which moments the replay begins, which is over several looks of a detector and slices of the stream; and
 #: for how long is looked beyond it and beyond what an outage in it may cost, seconds.
 _FROM, _UNTIL, _ROOM = 4.0, 8.0, 10.0
+
+#: Of a recording's name, which is a part of files' names.
+_LONGEST_NAME = 40
 
 _TEMPLATE = """\
 # Drawn by halfopen grace: {title}.
@@ -45,29 +52,44 @@ hold = "{hold}s"
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordedLink:
     """A recording and what it is called."""
 
     cause: str
     trace: Trace
 
 
-def load(path: Path) -> Recorded:
+def load(path: Path) -> RecordedLink:
     """A recording from a file, called by the file's name; raises InputError that names the file and the line."""
-    slug = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-")
-    return Recorded(f"trace-{slug or 'unnamed'}", link_trace.load(path))
+    return RecordedLink(_cause(path), link_trace.load(path))
 
 
-def draw(which: Recorded, number: int, rng: random.Random) -> Draw:
+def load_all(paths: Sequence[Path]) -> list[RecordedLink]:
+    """Several, each called something else; raises InputError, also for two that would be called the same."""
+    called: dict[str, Path] = {}
+    for path in paths:
+        cause = _cause(path)
+        if cause in called:
+            raise InputError(f"--trace {called[cause]} and --trace {path} would both be called {cause!r}; rename one")
+        called[cause] = path
+    return [load(path) for path in paths]
+
+
+def _cause(path: Path) -> str:
+    slug = re.sub(r"[^a-z0-9]+", "-", path.stem.lower())[:_LONGEST_NAME].strip("-")
+    return OF_TRACES + (slug or "unnamed")
+
+
+def draw(which: RecordedLink, number: int, rng: random.Random) -> Draw:
     """A session over a stretch of it, from anywhere in it."""
     length = min(STRETCH, which.trace.length)
     start = round(rng.uniform(0.0, which.trace.length - length), 3)
     at = round(rng.uniform(_FROM, _UNTIL), 3)
     stretch = which.trace.window(start, length)
     text = _TEMPLATE.format(
-        title=f"Recorded link {which.cause.removeprefix('trace-')}, from {start:g} s on",
+        title=f"Recorded link {which.cause.removeprefix(OF_TRACES)}, from {start:g} s on",
         at=at,
-        length=f"{stretch.length:.6f}".rstrip("0").rstrip("."),
+        length=plain(stretch.length),
         trace=stretch.text,
         hold=f"{stretch.length + 2 * stretch.longest_dark + _ROOM:g}",
     )

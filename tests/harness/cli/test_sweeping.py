@@ -1,0 +1,282 @@
+"""What a sweep comes to at the terminal, by executors that make up what came of each batch: no guests."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from harness.cli import sweeping
+from harness.cli.exits import explained
+from harness.cli.sweeping import Sweeping
+from harness.errors import InputError
+from harness.grace import store
+from harness.grace.executors import Executor
+from harness.grace.model import Batch, Batched, Contender, Sweep, Tried
+from harness.target_spec import TargetSpec
+from netns.errors import GuestLostError
+from tests.harness.grace import sweeps
+
+SWEEP = sweeps.small()
+Changed = Callable[[Tried], Tried]
+
+
+def unchanged(one: Tried) -> Tried:
+    return one
+
+
+@dataclass
+class MadeUp:
+    """Says that every session was kept, or what ``changed`` makes of that, until something comes between."""
+
+    changed: Changed = unchanged
+    stop: BaseException | None = None
+    after: int = 0
+    """How many batches are done until ``stop``."""
+    kernels: tuple[str, ...] = ("6.1",)
+
+    def run(self, batches: Iterable[Batch], on_batched: Callable[[Batched], None]) -> None:
+        for nth, batch in enumerate(batches):
+            if self.stop is not None and nth == self.after:
+                raise self.stop
+            kernel = self.kernels[nth % len(self.kernels)]
+            on_batched(Batched(batch.number, list(map(self.changed, _tried(batch))), 1.5, kernel, "cubic"))
+
+
+def _tried(batch: Batch) -> Iterable[Tried]:
+    for draw in batch.draws:
+        for contender in batch.replayed if batch.acting is None else (batch.acting,):
+            yield msgspec.structs.replace(sweeps.tried(draw.number, contender), really=batch.acting is not None)
+
+
+def disagreeing(one: Tried) -> Tried:
+    """A real run that was reaped, where its replay says that it is not."""
+    return msgspec.structs.replace(one, came="reaped", reaped_at=9.0, foretold=True) if one.really else one
+
+
+def noticed(one: Tried) -> Tried:
+    """The dead are, as they should be."""
+    grace = SWEEP.contenders[one.contender].grace
+    dead = {draw.number for draw in SWEEP.draws if draw.part == "dead"}
+    return msgspec.structs.replace(one, came="reaped", onset=5.0, reaped_at=6.0 + grace) if one.draw in dead else one
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    lines: list[str]
+    err: str
+
+    def line(self, beginning: str) -> str:
+        """The one that begins so."""
+        (found,) = (line for line in self.lines if line.startswith(beginning))
+        return found
+
+
+Swept = Callable[..., Ended]
+
+
+@pytest.fixture
+def swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Swept:
+    """Sweeps where the user is, into ``out``."""
+    monkeypatch.chdir(tmp_path)
+
+    def sweep(
+        executor: Executor,
+        what: Sweep = SWEEP,
+        *,
+        resume: bool = False,
+        where: tuple[str, ...] = (),
+        most: float = 0.001,
+    ) -> Ended:
+        it = Sweeping(
+            sweep=what,
+            mix="made up",
+            kernel=None,
+            most=most,
+            out=Path("out"),
+            plot=None,
+            command=lambda runs: f"halfopen grace --runs {runs}",
+            where=where,
+        )
+        code = explained(lambda: it.carry_out(executor, resume=resume))
+        said = capsys.readouterr()
+        return Ended(code, said.out.splitlines(), said.err)
+
+    return sweep
+
+
+def table() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(Path("out/grace.json").read_text())
+    return found
+
+
+def test_a_sweep_says_what_it_is_and_where_its_results_are(swept: Swept) -> None:
+    ended = swept(MadeUp())
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.lines[:2] == [
+        "halfopen 0.1.0: pod, detector bytes-acked, grace 5s, 10s, 20s, poll 2s; virtual clock; seed 7",
+        "1 live and 2 dead sessions of the mix 'made up', 2 outages of every length",
+    ]
+    assert "results: out/grace.json, out/grace.csv, report: out/report.html" in ended.lines[-2]
+    assert ended.lines[-1] == "again:   halfopen grace --runs 3"
+    assert sorted(path.name for path in Path("out").iterdir()) == [
+        *("draws", "grace-batches.jsonl", "grace.csv", "grace.json", "report.html")
+    ]
+    assert table()["draws"] == {"planned": 5, "tried": 5}
+
+
+def test_a_server_that_is_told_nothing_is_said_to_be_one_point(swept: Swept) -> None:
+    sweep = Sweep(7, SWEEP.draws, (Contender(30.0, 2.0),), TargetSpec(server="serve {port}"))
+    ended = swept(MadeUp(), sweep)
+    assert ended.lines[0] == "halfopen 0.1.0: serve {port}, grace 30s, poll 2s; virtual clock; seed 7"
+    assert ended.lines[2] == "one point, not a curve: nothing tells the server its grace (--grace-arg)"
+
+
+def test_sessions_to_look_into_have_their_command_in_their_first_line(swept: Swept) -> None:
+    ended = swept(MadeUp())
+    assert ended.line("2 to look into") == (
+        "2 to look into (killed, missed, unproved): out/draws; the first line of each file is the command that shows "
+        "it again"
+    )
+    first, second = sorted(Path("out/draws").iterdir())
+    assert (first.name, second.name) == ("0003-freeze.toml", "0004-vanish.toml")
+    assert first.read_text().splitlines()[0] == (
+        "# again: halfopen run out/draws/0003-freeze.toml --clock virtual --seed 7 --grace 5s --poll 2s "
+        "--detector bytes-acked --out out/draws/0003-freeze"
+    )
+
+
+def test_a_sweep_on_several_kernels_is_not_told_as_one_of_the_first(swept: Swept) -> None:
+    ended = swept(MadeUp(kernels=("6.12.117", "6.1.115")))
+    assert ended.line("made on") == (
+        "made on several kernels, of which each need not do what another does: 6.12.117, 6.1.115"
+    )
+    assert (table()["kernel"], table()["congestion_control"]) == ("6.12.117, 6.1.115", "cubic")
+
+
+def test_a_sweep_on_one_kernel_has_no_such_warning(swept: Swept) -> None:
+    assert not [line for line in swept(MadeUp()).lines if line.startswith("made on")]
+
+
+def test_a_real_run_that_disagrees_with_its_replay_is_exit_code_1(swept: Swept) -> None:
+    assert swept(MadeUp(disagreeing)).code == 1
+    assert table()["confirmations"]["disagreements"]
+
+
+def test_a_sweep_that_proves_nothing_is_exit_code_3(swept: Swept) -> None:
+    assert swept(MadeUp(lambda one: msgspec.structs.replace(one, came="unproved"))).code == 3
+
+
+def test_interrupted_before_anything_is_known_it_says_so(swept: Swept) -> None:
+    ended = swept(MadeUp(stop=KeyboardInterrupt()))
+    assert ended.code == 130
+    assert ended.lines[-2:] == [
+        "nothing is known: no batch was done",
+        "interrupted; go on with: halfopen grace --runs 3 --out out --resume",
+    ]
+
+
+def test_interrupted_it_says_what_it_knows_and_how_to_go_on_in_the_same_way(swept: Swept) -> None:
+    ended = swept(MadeUp(stop=KeyboardInterrupt(), after=1), where=("--executor", "dask://host:1", "--jobs", "a b"))
+    assert ended.code == 130
+    assert ended.line("again:") == "again:   halfopen grace --runs 3"
+    assert ended.lines[-1] == (
+        "interrupted; go on with: halfopen grace --runs 3 --executor dask://host:1 --jobs 'a b' --out out --resume"
+    )
+    assert 0 < table()["draws"]["tried"] < 5
+    again = swept(MadeUp(), resume=True)
+    assert again.code == 0
+    assert re.fullmatch(r"resumed: 1 of \d batches are done", again.lines[2])
+    assert table()["draws"]["tried"] == 5
+
+
+@pytest.mark.parametrize(
+    ("stop", "code", "said"),
+    [
+        (
+            GuestLostError("guest 1 ended"),
+            69,
+            "guest 1 ended; what is done is kept, go on with: halfopen grace --runs 3 --out out --resume",
+        ),
+        (InputError("no such server"), 2, "no such server"),
+    ],
+)
+def test_whatever_ends_it_what_is_known_is_told_and_written(
+    swept: Swept, stop: Exception, code: int, said: str
+) -> None:
+    ended = swept(MadeUp(stop=stop, after=2))
+    assert (ended.code, ended.err) == (code, f"halfopen: {said}\n")
+    assert ended.line("again:")
+    assert 0 < table()["draws"]["tried"] < 5
+
+
+def test_where_nothing_is_known_only_the_reason_is_told(swept: Swept) -> None:
+    ended = swept(MadeUp(stop=InputError("no such server")))
+    assert (ended.code, ended.err) == (2, "halfopen: no such server\n")
+    assert len(ended.lines) == 2
+    assert not Path("out/grace.json").exists()
+
+
+def test_why_it_ended_is_told_even_where_nothing_can_be_written_any_more(
+    swept: Swept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("harness.grace.files.write", full)
+    ended = swept(MadeUp(stop=GuestLostError("guest 1 ended"), after=2))
+    assert ended.err.startswith("halfopen: guest 1 ended; what is done is kept")
+
+
+def test_where_too_little_is_known_it_says_how_to_know_more(swept: Swept) -> None:
+    ended = swept(MadeUp(noticed), where=("--plot", "curve.svg"))
+    more = table()["more_runs"]
+    # One session in three is alive.
+    runs = -(-(3 + 3 * more) // 100) * 100
+    assert ended.lines[-1] == f"more:    halfopen grace --runs {runs} --plot curve.svg --out out --resume"
+
+
+def test_where_enough_is_known_it_says_nothing_of_more(swept: Swept) -> None:
+    ended = swept(MadeUp(noticed), most=0.9)
+    assert not [line for line in ended.lines if line.startswith("more:")]
+
+
+def test_with_nothing_to_resume_it_begins_and_says_so(swept: Swept) -> None:
+    ended = swept(MadeUp(), resume=True)
+    assert ended.code == 0
+    assert ended.lines[2] == "nothing to resume in out: begun anew"
+
+
+def test_begun_anew_it_says_what_became_of_an_earlier_sweep(swept: Swept) -> None:
+    swept(MadeUp())
+    assert swept(MadeUp()).lines[2] == (
+        "begun anew; what an earlier sweep left is kept as out/grace-batches.jsonl.old: named grace-batches.jsonl "
+        "again, --resume goes on with it"
+    )
+
+
+@pytest.mark.parametrize("name", ["draws", "grace.json"])
+def test_a_call_that_is_refused_costs_no_earlier_sweep(swept: Swept, name: str) -> None:
+    swept(MadeUp())
+    kept = Path("out", store.FILE).read_bytes()
+    place = Path("out", name)
+    place.rename("elsewhere")
+    # A file where a folder is to be, and the other way round.
+    place.mkdir() if name == "grace.json" else place.touch()
+    ended = swept(MadeUp(stop=AssertionError("it was begun")))
+    assert (ended.code, ended.lines) == (2, [])
+    assert ended.err.count("\n") == 1
+    assert Path("out", store.FILE).read_bytes() == kept
+
+
+def test_a_real_run_is_one_more_than_the_session_that_is_replayed_for_all() -> None:
+    replayed = [sweeps.tried(0, contender) for contender in range(3)]
+    really = [msgspec.structs.replace(sweeps.tried(0, contender), really=True, duration=24.0) for contender in (0, 1)]
+    assert sweeping._summary([*replayed, *really], 9.3) == "3 runs in 9.3s, 31s of lab time each"
