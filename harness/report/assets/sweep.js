@@ -148,21 +148,22 @@ function stalls() {
   const place = byId(":stalls");
   const graces = [...new Set(curves.flatMap((curve) => curve.points.map((one) => one.grace_s)))].sort((a, b) => a - b);
   const top = Math.max(...trips.flatMap((trip) => trip.most_s));
+  const rules = (chart) => on_canvas(chart, (ctx) => { for (const grace of graces) if (grace < top) across(chart, ctx, grace, "rule"); });
+  const labels = (chart) => on_canvas(chart, (ctx) => {
+    let below = Infinity;
+    ctx.textAlign = "left";
+    ctx.fillStyle = colour("dim");
+    for (const grace of graces) {
+      const y = chart.valToPos(grace, "y", true);
+      if (grace >= top || below - y <= 12 * devicePixelRatio) continue;  // there is no room for it
+      write(chart, ctx, `grace ${seconds(grace)}`, Infinity, y - 2 * devicePixelRatio);
+      below = y;
+    }
+  });
   const columns = uPlot.join(trips.map((trip) => [trip.outage_s, trip.most_s]));
   make(place, {
     height: 240,
-    hooks: { drawClear: [(chart) => on_canvas(chart, (ctx) => {
-      let below = Infinity;
-      for (const grace of graces) {
-        if (grace >= top) continue;
-        const y = chart.valToPos(grace, "y", true), fits = below - y > 12 * devicePixelRatio;
-        across(chart, ctx, grace, "rule");
-        if (!fits) continue;
-        ctx.fillStyle = colour("dim");
-        write(chart, ctx, `grace ${seconds(grace)}`, Infinity, y - 2 * devicePixelRatio);
-        below = y;
-      }
-    })] },
+    hooks: { drawClear: [rules], draw: [labels] },
     scales: { x: { time: false, range: from_zero(1) }, y: { range: () => [0, top * 1.05] } },
     cursor: { drag: { x: true, y: false }, dataIdx: nearest, sync: { key: "outages", scales: ["x", null], setSeries: false } },
     axes: [axis({ size: FOOT }), axis({ size: AXIS, label: "seconds of stall" })],
@@ -240,7 +241,7 @@ function latency() {
     axes: [axis({ size: FOOT, label: "seconds from the onset to the reap" }),
       axis({ size: AXIS, splits: () => [0, 0.25, 0.5, 0.75, 1], values: (_chart, ticks) => ticks.map(percent) })],
     series: [{ label: "within", value: (_chart, t) => (t == null ? "" : `${t.toFixed(2)}s`) }, ...shown.map(({ one, ...curve }) => ({
-      label: called(curve, one), stroke: () => colour(curve.colour), width: 1.4,
+      label: `grace ${called(curve, one)}`, stroke: () => colour(curve.colour), width: 1.4,
       paths: steps, spanGaps: true, points: { show: false }, value: (_chart, share) => percent(share) }))],
   }, uPlot.join(tables));
 }

@@ -86,7 +86,7 @@ def test_another_sweeps_batches_are_not_gone_on_with(folder: Path, capsys: pytes
     assert "of another sweep: it has seed 7, not 8" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/grace.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/grace.md", "docs/grace-mix.md"])
 def test_what_the_docs_show_can_be_called(repository: Path, name: str) -> None:
     """Parsed, not run: that takes minutes."""
     lines = re.findall(r"^(?:\$ |again: +)halfopen grace ?(.*)$", (repository / name).read_text(), re.MULTILINE)

@@ -154,13 +154,13 @@ def test_its_theme_is_the_one_that_was_chosen_last(chromium: Browser, out: Path)
 
 
 @needs_browser
-@pytest.mark.parametrize("name", [":outages", ":latency"])
-def test_every_detector_poll_and_grace_is_told_apart(chromium: Browser, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(("name", "what"), [(":outages", ""), (":latency", "grace ")])
+def test_every_detector_poll_and_grace_is_told_apart(chromium: Browser, tmp_path: Path, name: str, what: str) -> None:
     files.write(tmp_path, table("bytes-acked", "outq", polls=(1.0, 5.0)))
     with opened(chromium, folder.write_again(tmp_path)) as one:
         labels = one.page.locator(f'[id="{name}"]').evaluate("place => place.chart.series.slice(1).map((s) => s.label)")
         names = [f"{detector}, poll {poll}" for poll in ("1s", "5s") for detector in ("bytes-acked", "outq")]
-        assert sorted(labels) == sorted(f"{grace} {named}" for grace in ("5s", "30s") for named in names)
+        assert sorted(labels) == sorted(f"{what}{grace} {named}" for grace in ("5s", "30s") for named in names)
 
 
 @needs_browser
