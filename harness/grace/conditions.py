@@ -131,6 +131,11 @@ def _check_possible(found: Scenario, where: str) -> None:
     """Refuse what a sweep could never carry out as it is written."""
     if found.needs_container:
         raise InputError(f"{where}: it pauses the server's container, and a sweep has none; write it with 'freeze'")
+    if any(step.fault == "preempt" for step in found.steps):
+        raise InputError(
+            f"{where}: fault 'preempt' has the pod itself end the session, whatever the grace; "
+            "write what befalls its client"
+        )
     if found.detector is not None:
         raise InputError(
             f"{where}: key 'detector' is {found.detector!r}, but each is tried with all of --detector; leave it out"

@@ -77,9 +77,9 @@ def quantity(text: str) -> Quantity:
             return Quantity(float(kind.read(text)), kind)
         except UnitError:
             continue
+    got = text if len(text) <= _QUOTED else f"{text[:_QUOTED]}..."
     raise UnitError(
-        f"a quantity is a number and its unit: got {text[:_QUOTED]!r}, "
-        "write such as '5s', '64kbit', '16KiB/s', '128KiB' or '5%'"
+        f"a quantity is a number and its unit: got {got!r}, write such as '5s', '64kbit', '16KiB/s', '128KiB' or '5%'"
     )
 
 

@@ -145,6 +145,11 @@ def test_what_is_no_table_is_told() -> None:
         ('for = "{outage}"', 'for = "{outage} + poll"', "so write it without 'grace' and 'poll'"),
         ('hold = "', 'hold = "grace + ', "key 'expect.hold' is 'grace + "),
         ('fault = "cut"', 'fault = "pause"', "m: alive.outage.scenario: it pauses the server's container, and a sweep"),
+        (
+            'fault = "cut"',
+            'fault = "preempt"',
+            "m: alive.outage.scenario: fault 'preempt' has the pod itself end the session",
+        ),
         ('title = "t"', 'title = "t"\ndetector = "outq"', "key 'detector' is 'outq', but each is tried with all of"),
         ('title = "t"', 'title = "t"\ncommand = "reboot"', "m: alive.outage.scenario: unknown key 'command'"),
     ],

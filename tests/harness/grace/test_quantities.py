@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import statistics
 from typing import Any
 
@@ -35,10 +36,10 @@ def test_a_quantity_is_of_the_kind_that_its_unit_says(text: str, value: float, f
 
 
 @pytest.mark.parametrize(
-    ("text", "got"), [("5 parsec", "5 parsec"), ("-1s", "-1s"), ("nans", "nans"), ("9" * 400 + "s", "9" * 40)]
+    ("text", "got"), [("5 parsec", "5 parsec"), ("-1s", "-1s"), ("nans", "nans"), ("9" * 400 + "s", "9" * 40 + "...")]
 )
 def test_what_is_no_quantity_is_refused(text: str, got: str) -> None:
-    with pytest.raises(UnitError, match=f"got '{got}', write such as '5s', '64kbit'"):
+    with pytest.raises(UnitError, match=re.escape(f"got '{got}', write such as '5s', '64kbit'")):
         quantity(text)
 
 
