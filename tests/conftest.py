@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -32,6 +34,32 @@ def pytest_runtest_makereport(
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} was skipped, which in CI is a failure: {report.longrepr}"
     return report
+
+
+#: Set in a process that was started for one test.
+_APART = "HALFOPEN_TEST_APART"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a test that is marked ``apart`` in a process of its own.
+
+    Libraries leave threads behind, and a signal that the others have blocked is delivered to those: whoever forks and
+    forwards signals (netns.isolation) is then interrupted himself.
+    """
+    if pyfuncitem.get_closest_marker("apart") is None or os.environ.get(_APART):
+        return None
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rN", "--no-header", "-q", pyfuncitem.nodeid],
+        env=os.environ | {_APART: "1"},
+        cwd=pyfuncitem.config.rootpath,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if ran.returncode:
+        pytest.fail(f"{ran.stdout}{ran.stderr}", pytrace=False)
+    return True
 
 
 @pytest.fixture(autouse=True)

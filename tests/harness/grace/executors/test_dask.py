@@ -21,6 +21,9 @@ from tests.harness.grace import clusters, sweeps
 from tests.harness.grace.executors.doing import many, resumed, told
 from tests.machine import needs_guest
 
+#: Its client's threads outlive it.
+pytestmark = pytest.mark.apart
+
 
 @contextlib.contextmanager
 def cluster(folder: Path, workers: int, **environment: str) -> Iterator[tuple[Executor, subprocess.Popen[str]]]:
