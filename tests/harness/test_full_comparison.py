@@ -78,8 +78,13 @@ def test_without_a_detector_every_hidden_death_is_missed(table: dict[str, Any]) 
     assert not of(table, "none", "false_reap")
 
 
-def test_application_acknowledgements_end_the_paused_and_those_of_a_starved_server(table: dict[str, Any]) -> None:
-    assert {"paused", "gil_starved"} <= of(table, "ack-stall", "false_reap")
+def test_application_acknowledgements_end_the_paused(table: dict[str, Any]) -> None:
+    assert "paused" in of(table, "ack-stall", "false_reap")
+
+
+def test_a_starved_server_ends_its_client_by_one_detector_or_another(table: dict[str, Any]) -> None:
+    """Three times it is a race for the interpreter's lock: who gets it first, who reads the answers or who misses them?"""
+    assert "gil_starved" in of(table, "ack-stall", "false_reap") | of(table, "ping-timeout", "false_reap")
 
 
 def test_the_queue_alone_ends_who_keeps_it_at_one_level(table: dict[str, Any]) -> None:
@@ -105,7 +110,6 @@ def test_the_merged_rule_errs_where_it_is_known_to(table: dict[str, Any]) -> Non
 def test_a_ping_is_blind_where_it_waits_for_the_stuck_send(table: dict[str, Any]) -> None:
     assert {"frozen", "vanished"} <= of(table, "ping-timeout", "missed")
     assert {"frozen_silent", "vanished_silent"} <= of(table, "ping-timeout", "true_reap")
-    assert "gil_starved" in of(table, "ping-timeout", "false_reap")
 
 
 def test_keepalive_is_blind_while_anything_is_queued(table: dict[str, Any]) -> None:
