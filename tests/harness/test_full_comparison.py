@@ -83,7 +83,7 @@ def test_application_acknowledgements_end_the_paused(table: dict[str, Any]) -> N
 
 
 def test_a_starved_server_ends_its_client_by_one_detector_or_another(table: dict[str, Any]) -> None:
-    """Three times it is a race for the interpreter's lock: who gets it first, who reads the answers or who misses them?"""
+    """Three times it is a race for the interpreter's lock, between who reads the answers and who misses them."""
     assert "gil_starved" in of(table, "ack-stall", "false_reap") | of(table, "ping-timeout", "false_reap")
 
 
