@@ -27,8 +27,8 @@ _BRINK = DATED_WITHIN
 _DIGITS = 3
 #: The state in which a client's kernel has said nothing of an end.
 _OPEN = "ESTABLISHED"
-#: What the pod says where a call on the socket failed; somebody else's server says nothing.
-_UNCERTAIN = ("socket_error", None)
+#: What the pod says where a detector had enough. Else a call on its socket failed; somebody else's server says nothing.
+_BY_DETECTOR = ("send_stall", "no_answer", "unreachable", "ping_timeout", "timed_out")
 #: A stall that is worth to be called one, seconds: more than a packet and its answer take.
 _WORTH = 2.0
 
@@ -88,7 +88,7 @@ def _was_told(it: Watched, contender: Contender) -> bool:
     # A reset and a timer of the kernel's end it alike; but the one comes at once, the other after a stall.
     last = _stall_before(it.stalls, found.ended_at)
     lasted = found.ended_at - last.onset if last is not None and last.goes_on else 0.0
-    return found.reason in _UNCERTAIN and lasted < min(_WORTH, contender.grace / 2)
+    return found.reason not in _BY_DETECTOR and lasted < min(_WORTH, contender.grace / 2)
 
 
 def _with_foretold(tried: Tried, it: Watched, contender: Contender) -> Tried:

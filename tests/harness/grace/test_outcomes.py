@@ -133,6 +133,17 @@ def test_an_end_without_a_reason_is_a_stalls_if_there_was_one(stalled_from: floa
     assert (one.came, one.onset is not None) == ("reaped", has_onset)
 
 
+@pytest.mark.parametrize("reason", ["connection_lost", "socket_error", "peer_closed"])
+def test_a_client_that_was_killed_is_nothing_to_foretell(reason: str) -> None:
+    """Of the pod's own detector, too: whichever of its threads the reset met."""
+    events = [event(0.0, "target", "session_opened"), event(5.03, "fault", "begun", step=0, fault="kill")]
+    closed = [event(5.1, "target", "session_closed", reason=reason), event(5.1, "kernel", "destroyed")]
+    (one,) = outcomes(
+        batch(acting=0), run(sweeps.dead(0, "freeze"), make(flowing(0.0, 5.1, outq=500), [*events, *closed]))
+    )
+    assert (one.came, one.onset, one.foretold) == ("reaped", None, False)
+
+
 def test_what_the_judge_finds_inconclusive_is_unproved() -> None:
     draw = sweeps.dead(0, "freeze")
     played = scenario.parse(draw.scenario, name=draw.name, suite="", where=draw.name)
