@@ -177,7 +177,7 @@ def outages(figure: FigureBase, table: Table) -> None:
     rows[0][0].set_ylabel("seconds of stall")
     rows[1][0].set_ylabel("grace")
     rows[1][0].set_title("share lost, and the longest always survived", fontsize=8, color=_DIM)
-    rows[0][0].annotate("gray: each grace, and a stall\nas long as the outage", (0.03, 0.97), xycoords="axes fraction",
+    rows[0][0].annotate("gray: each grace,\nand a stall as long\nas the outage", (0.03, 0.97), xycoords="axes fraction",
                         va="top", color=_DIM, fontsize=7)  # fmt: skip
     figure.suptitle(f"Which outages {name} takes for a death", x=0.01, ha="left", fontsize=10)
 
