@@ -174,19 +174,38 @@ def exit_code(done: Sequence[Done], baseline: Baseline | None = None) -> int:
     return EXIT_INCONCLUSIVE if words["inconclusive"] else EXIT_PASSED
 
 
-def check_folder(out: Path, *, has_timelines: bool = True) -> None:
+def check_folder(out: Path) -> None:
     """Make the folder, see that it can be written to, and take away what an earlier run left; raises InputError."""
+    require_writable(out, out / TIMELINES)
+    take_away(out)
+
+
+def require_writable(out: Path, folder: Path) -> None:
+    """Make ``folder`` of what --out names and see that it can be written to; raises InputError."""
     try:
-        folder = out / TIMELINES if has_timelines else out
         folder.mkdir(parents=True, exist_ok=True)
-        for left in (*(out / name for name in _FILES), *(out / TIMELINES).rglob("*.jsonl")):
-            left.unlink(missing_ok=True)
+        for name in _FILES:
+            if (out / name).is_dir():
+                raise IsADirectoryError(None, f"{name} in it is a folder")
         probe = folder / ".writable"
         probe.touch()
         probe.unlink()
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise InputError(f"--out {str(out)!r} cannot be used: {reason}; name a folder that can be written to") from None
+        raise _unusable(out, error) from None
+
+
+def take_away(out: Path) -> None:
+    """Remove the results that are in a folder; raises InputError."""
+    try:
+        for left in (*(out / name for name in _FILES), *(out / TIMELINES).rglob("*.jsonl")):
+            left.unlink(missing_ok=True)
+    except OSError as error:
+        raise _unusable(out, error) from None
+
+
+def _unusable(out: Path, error: OSError) -> InputError:
+    reason = (error.strerror or str(error)).lower()
+    return InputError(f"--out {str(out)!r} cannot be used: {reason}; name a folder that can be written to")
 
 
 def write(out: Path, how: Conditions, done: Sequence[Done], wall: float) -> dict[str, Any]:

@@ -60,7 +60,17 @@ def _parse(text: object, units: dict[str, float] | dict[str, int], noun: str, ex
 
 def _suggest(value: object, example: str) -> str:
     unit = re.sub(r"[0-9.]", "", example)
+    # Of a share without its unit a part of one is meant.
+    if unit == "%" and 0 < (number := _number(value)) < 1:
+        value = plain(number * 100)
     return f'"{value}{unit}"'
+
+
+def _number(value: object) -> float:
+    try:
+        return float(value) if isinstance(value, int | float | str) else 0.0
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def duration(text: object) -> Duration:

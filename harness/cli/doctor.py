@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pyroute2.netlink.exceptions import NetlinkError
 from rich.console import Console
+from rich.markup import escape
 
 from harness.cli.console import console as make_console
 from harness.cli.exits import isolated
@@ -130,7 +131,7 @@ _PROBES: tuple[tuple[str, Callable[[], Check]], ...] = (
 def _report(console: Console, checks: list[Check]) -> int:
     for check in checks:
         mark = "[green]ok[/]" if check.ok else ("[red]no[/]" if check.needed else "[yellow]no[/]")
-        console.print(f"  {mark}  {check.what}: {check.says}", soft_wrap=True)
+        console.print(f"  {mark}  {check.what}: {escape(check.says)}", soft_wrap=True)
     unmet = [check for check in checks if check.needed and not check.ok]
     console.print("this machine cannot run labs" if unmet else "this machine can run labs")
     return _LACKING if unmet else _OK

@@ -107,8 +107,10 @@ def grace(
     )
     is_one_point = not spec.is_pod and grace_arg is None
     asked = Asked(
-        graces=durations("--graces", graces or (exactly(INCIDENTS) if is_one_point else DEFAULT_GRACES)),
-        polls=durations("--polls", polls or DEFAULT_POLLS),
+        graces=durations(
+            "--graces", (exactly(INCIDENTS) if is_one_point else DEFAULT_GRACES) if graces is None else graces
+        ),
+        polls=durations("--polls", DEFAULT_POLLS if polls is None else polls),
         detectors=tuple(detector or ()),
         target=spec,
         grace_argument=grace_arg,

@@ -24,7 +24,9 @@ Graces = Annotated[
 ]
 Polls = Annotated[
     str | None,
-    typer.Option(metavar="DURATION[,...]", help=f"The polls to compare, each with each grace ({DEFAULT_POLLS})."),
+    typer.Option(
+        metavar="DURATION[,...]", help=f"The polls to compare, each with each grace ({DEFAULT_POLLS}; at most 4s)."
+    ),
 ]
 Detectors = Annotated[
     list[str] | None,
@@ -45,9 +47,14 @@ Traces = Annotated[
     list[Path] | None,
     typer.Option("--trace", metavar="FILE", help="A recorded link, one more condition of the mix; may be repeated."),
 ]
-Runs = Annotated[int, typer.Option(metavar="N", min=1, max=MOST_RUNS, help="So many sessions are drawn from the mix.")]
+Runs = Annotated[
+    int,
+    typer.Option(
+        metavar="N", min=1, max=MOST_RUNS, help="So many sessions are drawn from the mix, beside the staircase's."
+    ),
+]
 Staircase = Annotated[
-    bool, typer.Option("--staircase/--no-staircase", help="Outages of every length at every phase, too.")
+    bool, typer.Option("--staircase/--no-staircase", help="288 outages of every length at every phase, too.")
 ]
 MostFalseReaps = Annotated[
     Share,

@@ -10,12 +10,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.markup import escape
 
 from harness import __version__, results
 from harness.cli.console import console as make_console
+from harness.errors import InputError
 from harness.grace import files, live, mix, notable, plots, store, tables
 from harness.grace.asked import has_own_times
 from harness.grace.confirming import disagreements
@@ -29,6 +31,12 @@ from netns.units import show_duration
 
 #: What a number of runs that is proposed is rounded up to.
 _ROUND = 100
+
+
+class _Concluded(NamedTuple):
+    code: int
+    table: Mapping[str, Any] = {}
+    """The content of grace.json; empty where nothing is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +66,7 @@ class Sweeping:
             console.print("\n".join(map(escape, self._header(kept, resume=resume))), soft_wrap=True)
             begun = time.monotonic()
 
-            def conclude() -> tuple[int, int | None]:
+            def conclude() -> _Concluded:
                 wall = time.monotonic() - begun
                 found = self._conclude(console, kept.done, started, wall)
                 if kept.done:
@@ -69,31 +77,35 @@ class Sweeping:
                 is_whole = self._try(executor, kept, console)
             except Exception:
                 # It may come again each time, so what is known is told now; where even that fails, this is why.
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(OSError, InputError):
                     if kept.done:
                         conclude()
                 raise
-            code, more = conclude()
-        if is_whole:
-            if more is not None and (runs := self._runs_with(more)) is not None:
-                console.print(f"more:    {escape(self._go_on(runs))}", soft_wrap=True)
-            return code
-        console.print(f"interrupted; go on with: {escape(self._go_on(self._runs))}", soft_wrap=True)
-        return results.EXIT_INTERRUPTED
+            found = conclude()
+        if not is_whole:
+            console.print(f"interrupted; go on with: {escape(self._go_on(self._runs))}", soft_wrap=True)
+        elif (runs := self._runs_with(found.table)) is not None:
+            console.print(f"more:    {escape(self._go_on(runs))}", soft_wrap=True)
+        # Last, for what was measured to be told whatever goes wrong in drawing.
+        self._plot(console, found.table)
+        return found.code if is_whole else results.EXIT_INTERRUPTED
 
     def _check_folder(self) -> None:
         notable.check_folder(self.out)
-        # A sweep keeps no timelines: there would be thousands.
-        results.check_folder(self.out, has_timelines=False)
+        # A sweep keeps no timelines, there would be thousands; and what is there stays until there is something better.
+        results.require_writable(self.out, self.out)
 
     @property
     def _runs(self) -> int:
         return sum(draw.part != "staircase" for draw in self.sweep.draws)
 
-    def _runs_with(self, more: int) -> int | None:
-        """How many runs have so many more live sessions among them; None where that is more than can be asked for."""
-        sessions = sum(draw.part == "mix" for draw in self.sweep.draws)
-        if not sessions:
+    def _runs_with(self, table: Mapping[str, Any]) -> int | None:
+        """How many runs will do for a recommendation, by how many prove something; None where no number does."""
+        more, sessions = (
+            table.get("more_runs"),
+            max((point["alive_runs"] for point in table.get("points", ())), default=0),
+        )
+        if more is None or not sessions:
             return None
         runs = math.ceil(self._runs * (1 + more / sessions) / _ROUND) * _ROUND
         return runs if runs <= mix.MOST_RUNS else None
@@ -154,29 +166,34 @@ class Sweeping:
         told = f"{parts.count('mix'):,} live and {parts.count('dead'):,} dead sessions of the mix {self.mix!r}"
         return told + (f", {parts.count('staircase'):,} outages of every length" if "staircase" in parts else "")
 
-    def _conclude(
-        self, console: Console, done: dict[int, Batched], started: str, wall: float
-    ) -> tuple[int, int | None]:
-        """Print and write what is known; gives the exit code, and how many more live sessions it takes."""
+    def _conclude(self, console: Console, done: dict[int, Batched], started: str, wall: float) -> _Concluded:
+        """Print and write what is known."""
         if not done:
             console.print("nothing is known: no batch was done")
-            return results.EXIT_INCONCLUSIVE, None
+            return _Concluded(results.EXIT_INCONCLUSIVE)
         tried = _in_order(done)
         found = estimate(self.sweep, tried)
         kernels, controls = (_distinct(done, name) for name in ("kernel", "congestion_control"))
         how = files.Conditions(started, wall, ", ".join(kernels), ", ".join(controls), self.mix)
         table = files.as_table(self.sweep, found, how, self.most)
         tables.show(console, found, self.most)
+        results.take_away(self.out)
         files.write(self.out, table)
         notable.write(self.out, shown := notable.notable(self.sweep, tried))
-        # Last, for what was measured to be told whatever goes wrong in drawing.
         folder.write_sweep(self.out, table)
-        self._plot(console, table)
-        for line in (*_mixed("kernels", kernels), *_mixed("congestion controls", controls), *self._to_look_into(shown)):
+        for line in (
+            *_mixed("kernels", kernels),
+            *_mixed("congestion controls", controls),
+            *self._to_look_into(shown, tried),
+        ):
             console.print(f"\n{escape(line)}", soft_wrap=True)
-        return _exit_code(found, tried), table["more_runs"]
+        return _Concluded(_exit_code(found, tried), table)
 
-    def _to_look_into(self, shown: Sequence[notable.Notable]) -> Iterator[str]:
+    def _to_look_into(self, shown: Sequence[notable.Notable], tried: Iterable[Tried]) -> Iterator[str]:
+        why = {one.draw: one.why for one in tried if one.came == "unproved"}
+        if why:
+            first = next(one.draw for one in shown if one.draw.number in why)
+            yield f"{len(why)} prove nothing (?), such as {first.name}: {why[first.number]}"
         if shown:
             told = f"{len(shown)} to look into (killed, missed, unproved): {self.out / notable.FOLDER}"
             yield f"{told}; the first line of each file is the command that shows it again"
@@ -187,8 +204,8 @@ class Sweeping:
         console.print(f"\n{_summary(_in_order(made), wall)}; {escape(places)}", soft_wrap=True)
         console.print(f"again:   {escape(self.command(self._runs))}", soft_wrap=True)
 
-    def _plot(self, console: Console, table: dict[str, object]) -> None:
-        if self.plot is not None:
+    def _plot(self, console: Console, table: Mapping[str, Any]) -> None:
+        if self.plot is not None and table:
             for file in plots.write(self.plot, table):
                 console.print(f"plot: {escape(str(file))}", soft_wrap=True)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.grace import curves, outages
+from harness.grace import curves, outages, plan
 from harness.grace.confirming import DATED_WITHIN, Confirmation, confirmations
 from harness.grace.latencies import Latencies
 from harness.grace.model import Came, Contender, Draw, Part, Sweep, Tried
@@ -96,7 +96,9 @@ class Estimates:
 
 def estimate(sweep: Sweep, tried: Sequence[Tried]) -> Estimates:
     """What was found out so far. Raises InputError where scipy is missing, once an interval is asked for."""
-    best = _best(tried)
+    replayed = {number for number in range(len(sweep.contenders)) if plan.is_replayed(sweep, number)}
+    # Where what is replayed was run really, too, that only confirms it.
+    best = _by_contender(one for one in tried if not (one.really and one.contender in replayed))
     points = tuple(
         _point(contender, sweep.draws, best.get(number, {})) for number, contender in enumerate(sweep.contenders)
     )
@@ -115,14 +117,11 @@ def longest_stalls(points: Iterable[Point]) -> tuple[Step, ...]:
     return max(its, key=lambda steps: sum(sum(step.stalls) for step in steps), default=())
 
 
-def _best(tried: Iterable[Tried]) -> dict[int, dict[int, Tried]]:
-    """For each contender its draws; where one was replayed and also run really, the real run only confirms it."""
+def _by_contender(tried: Iterable[Tried]) -> dict[int, dict[int, Tried]]:
+    """For each contender its draws."""
     found: dict[int, dict[int, Tried]] = {}
     for one in tried:
-        its = found.setdefault(one.contender, {})
-        known = its.get(one.draw)
-        if known is None or (known.really and not one.really):
-            its[one.draw] = one
+        found.setdefault(one.contender, {})[one.draw] = one
     return found
 
 

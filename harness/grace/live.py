@@ -67,7 +67,8 @@ def picture(found: Estimates, most: float, console: Console) -> Iterator[Rendera
             yield tables.curve_table(curve, most, wide=console.width >= tables.WIDE)
     else:
         yield from tables.side_by_side(found.points, console.width, most)
-    yield from map(Text.from_markup, tables.conclusion(recommend(found, most)))
+    if found.tried:
+        yield from map(Text.from_markup, tables.conclusion(recommend(found, most)))
 
 
 def line(found: Estimates, most: float) -> str:

@@ -5,6 +5,7 @@ The same table gives the same bytes with the same matplotlib.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,11 @@ SUFFIXES = (".svg", ".png")
 
 def check(where: Path) -> None:
     """Raise InputError where it is no place for a plot, or matplotlib is missing: before anything is started."""
-    if why := _unfit(where):
+    try:
+        why = _unfit(where)
+    except OSError as error:
+        why = f"{reason_of(error)}; name a place that can be written to"
+    if why:
         raise InputError(f"--plot {str(where)!r}: {why}")
     try:
         import matplotlib.figure  # noqa: F401, PLC0415 (an extra)
@@ -30,14 +35,12 @@ def _unfit(where: Path) -> str:
     """Why it is no place for a plot; empty if it is one."""
     if where == Path():  # of an empty word, too
         return "name a folder or a file; for the folder you are in, its whole path"
-    if where.is_dir():
-        return ""
-    if where.suffix and where.suffix not in SUFFIXES:
+    if where.suffix and where.suffix not in SUFFIXES and not where.is_dir():
         return "a file ends in .svg or .png; a name without a dot is a folder"
-    if where.suffix:
-        return "" if where.parent.is_dir() else f"there is no folder {str(where.parent)!r}"
     there = next(one for one in (where, *where.parents) if one.exists())
-    return "" if there.is_dir() else f"{str(there)!r} is a file; a folder is wanted there, or another name"
+    if not there.is_dir() and not (there == where and where.suffix):
+        return f"{str(there)!r} is a file; a folder is wanted there, or another name"
+    return "" if os.access(there, os.W_OK) else f"{str(there)!r} cannot be written to; name a place that can"
 
 
 def write(where: Path, table: Mapping[str, Any]) -> list[str]:
@@ -57,6 +60,7 @@ def _into_file(file: Path, table: Mapping[str, Any]) -> list[str]:
 
     there = [plot for plot in drawing.PLOTS if plot.has(table)]
     if there:
+        file.parent.mkdir(parents=True, exist_ok=True)
         drawing.write(there, table, file)
     left_out = [f"{file} is without {plot.name}: {plot.missing}" for plot in drawing.PLOTS if plot not in there]
     return [str(file), *left_out] if there else [f"{file} is not written: nothing is known yet"]

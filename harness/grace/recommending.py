@@ -119,14 +119,14 @@ def _none(points: Sequence[Point], most: float) -> Recommendation:
 
 def _no_detector(points: Sequence[Point]) -> str:
     if not any(point.unnoticed.trials for point in points):
-        return "no dead client was tried of which no kernel tells: nothing is known to notice any"
+        return "no silent dead client was tried (one whose kernel tells nothing): nothing is known to notice any"
     best = min(points, key=lambda one: (one.unnoticed.low, one.contender.grace, one.contender.label))
     return f"nothing that was tried notices dead clients well enough: even {best.contender.label} {_unnoticed(best)}"
 
 
 def _unnoticed(point: Point) -> str:
     rate = point.unnoticed
-    return f"missed {count(rate)} of which no kernel tells (at most {percent(rate.high)})"
+    return f"missed {count(rate)} silent ones, whose kernel tells nothing (at most {percent(rate.high)})"
 
 
 def evidence(rate: Rate) -> str:

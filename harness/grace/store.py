@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -120,12 +121,16 @@ def _read(file: int) -> bytes:
 
 
 def _put_aside(file: int, path: Path) -> Path | None:
-    """Rename a file that has batches, hours of work maybe, and give its new name; None for one that has none."""
+    """Rename a file that has batches, hours of work maybe, and give its new name; None for one that has none.
+
+    One that was put aside before stays: it may be the larger.
+    """
     _, _, batches = _read(file).partition(b"\n")
     if not batches:
         return None
     try:
-        return path.rename(path.with_name(OLD))
+        names = (path.with_name(f"{OLD}{nth if nth > 1 else ''}") for nth in itertools.count(1))
+        return path.rename(next(name for name in names if not name.exists()))
     except OSError as error:
         raise InputError(
             f"cannot keep {path} as {OLD}: {reason_of(error)}; go on with it by --resume, or name another --out"

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from harness.grace import legend
 from harness.grace.confirming import disagreements, told
 from harness.grace.curves import title
 from harness.grace.estimates import Estimates, Point, frontiers, longest_stalls
@@ -35,9 +36,10 @@ def show(console: Console, found: Estimates, most: float = MOST_FALSE_REAPS) -> 
     for block in _details(found.points, console.width, most):
         console.print(block)
         console.print()
-    for line in LEGEND:
+    for line in (words := legend.lines(found, most, wide=console.width >= WIDE)):
         console.print(line, style="dim", soft_wrap=True)
-    console.print()
+    if words:
+        console.print()
     for line in remarks(found):
         console.print(line, soft_wrap=True)
     for line in conclusion(recommend(found, most)):
@@ -93,7 +95,7 @@ def survived(one: Survival | None) -> str:
         return ""
     if one.survived is None:
         return "" if one.reaped is None else "-"
-    return f"{show_duration(one.survived)}{'+' if one.survived == one.longest else ''}"
+    return f"{show_duration(one.survived)}{'+' if one.reaped is None else ''}"
 
 
 def _share(point: Point) -> str:
@@ -123,17 +125,6 @@ _COLUMNS: tuple[tuple[str, Callable[[Point], str], bool], ...] = (
     ("missed", lambda point: counted(point.missed), False),
     ("seat", _cost, False),
     ("?", lambda point: str(point.unproved or ""), False),
-)
-
-LEGEND = (
-    "false: false reaps of live sessions, with Wilson's interval; survives: the",
-    "longest outage that was always survived (+: none was too long); p50, p99: from",
-    "the onset of a dead client's stall to its reap; missed: dead clients that nobody",
-    "had reaped by the end of the look; seat: for how long they hold their seat;",
-    "13s ✗14s: 13s were always survived, 14s were not; *: the smallest grace that is",
-    "good enough; ?: sessions that prove nothing; out: reaps out of grace ..",
-    "grace + poll; stalls: how long at most nothing is acknowledged after an outage",
-    "of that length",
 )
 
 

@@ -69,9 +69,11 @@ def test_all_files_are_written(tmp_path: Path) -> None:
     assert found == ["junit.xml", "results.json", "timelines/frozen.jsonl"]
 
 
-def test_who_keeps_no_timelines_has_no_folder_of_them(tmp_path: Path) -> None:
+def test_whoever_only_looks_takes_nothing_away_and_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "grace.json").touch()
-    results.check_folder(tmp_path, has_timelines=False)
+    results.require_writable(tmp_path, tmp_path)
+    assert list(tmp_path.iterdir()) == [tmp_path / "grace.json"]
+    results.take_away(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -146,3 +146,10 @@ def test_rates_are_shown_as_they_are_written(rate: float, shown: str) -> None:
 )
 def test_plain_numbers_have_no_exponent_and_no_idle_zeros(value: float, digits: int, text: str) -> None:
     assert units.plain(value, digits) == text
+
+
+@pytest.mark.parametrize(("bare", "meant"), [("0.001", "0.1%"), (0.05, "5%"), ("5", "5%"), (0, "0%"), ("1", "1%")])
+def test_a_share_without_its_unit_is_a_part_of_one(bare: object, meant: str) -> None:
+    with pytest.raises(UnitError) as refused:
+        units.share(bare)
+    assert str(refused.value).endswith(f'write "{meant}"')

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from harness.cli import doctor
 from harness.cli.doctor import Check, attempt
@@ -62,3 +63,8 @@ def test_a_machine_that_forbids_namespaces_is_told_what_to_do(
     assert "no  namespaces: user.max_user_namespaces is 0; allow them with: sysctl" in out
     assert ("Linux 6.12.1 as a guest" if guest else "no guest kernel: halfopen kernel build") in out
     assert out.endswith(last)
+
+
+def test_what_stands_in_brackets_is_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    doctor._report(Console(), [Check("containers", "pip install 'halfopen[docker]'", ok=False, needed=False)])
+    assert "pip install 'halfopen[docker]'" in capsys.readouterr().out

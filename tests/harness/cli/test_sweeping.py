@@ -184,7 +184,7 @@ def test_interrupted_before_anything_is_known_it_says_so(swept: Swept) -> None:
 
 
 def test_interrupted_it_says_what_it_knows_and_how_to_go_on_in_the_same_way(swept: Swept) -> None:
-    ended = swept(MadeUp(stop=KeyboardInterrupt(), after=1), where=("--executor", "dask://host:1", "--jobs", "a b"))
+    ended = swept(MadeUp(stop=KeyboardInterrupt(), after=2), where=("--executor", "dask://host:1", "--jobs", "a b"))
     assert ended.code == 130
     assert ended.line("again:") == "again:   halfopen grace --runs 3"
     assert ended.lines[-1] == (
@@ -194,7 +194,7 @@ def test_interrupted_it_says_what_it_knows_and_how_to_go_on_in_the_same_way(swep
     assert sum(point["alive_runs"] + point["dead_runs"] for point in table()["points"]) > 0
     again = swept(MadeUp(), resume=True)
     assert again.code == 0
-    assert re.fullmatch(r"resumed: 1 of \d batches are done", again.lines[2])
+    assert re.fullmatch(r"resumed: 2 of \d batches are done", again.lines[2])
     assert table()["draws"]["tried"] == 5
 
 
@@ -281,3 +281,30 @@ def test_a_real_run_is_one_more_than_the_session_that_is_replayed_for_all() -> N
     replayed = [sweeps.tried(0, contender) for contender in range(3)]
     really = [msgspec.structs.replace(sweeps.tried(0, contender), really=True, duration=24.0) for contender in (0, 1)]
     assert sweeping._summary([*replayed, *really], 9.3) == "3 runs in 9.3s, 31s of lab time each"
+
+
+def test_how_many_runs_would_do_is_reckoned_by_those_that_prove_something(swept: Swept) -> None:
+    """Half of the live ones prove nothing: twice as many are needed."""
+    assert _runs_of(swept(MadeUp(noticed), _TWO_LIVE, most=0.01)) == 800
+    assert _runs_of(swept(MadeUp(lambda one: _half(noticed(one))), _TWO_LIVE, most=0.01)) == 1600
+
+
+def test_why_sessions_prove_nothing_is_told_of_one(swept: Swept) -> None:
+    ended = swept(MadeUp(lambda one: _half(noticed(one))), _TWO_LIVE)
+    assert re.fullmatch(
+        r"1 prove nothing \(\?\), such as \d{4}-outage-\w+: kept for 40s", ended.line("1 prove nothing")
+    )
+
+
+_TWO_LIVE = msgspec.structs.replace(SWEEP, draws=(*SWEEP.draws, sweeps.outage(5, 2.0, part="mix")))
+
+
+def _half(one: Tried) -> Tried:
+    """One of the two live ones proves nothing."""
+    return msgspec.structs.replace(one, came="unproved") if one.draw == 5 else one
+
+
+def _runs_of(ended: Ended) -> int:
+    found = re.search(r"--runs (\d+)", ended.line("more:"))
+    assert found is not None
+    return int(found[1])

@@ -96,8 +96,14 @@ def test_a_real_run_of_what_was_replayed_is_not_counted_twice() -> None:
         assert (point(*outcomes).false_reaps.times, point(*outcomes).false_reaps.trials) == (0, 2)
 
 
-def test_a_real_run_counts_where_nothing_was_replayed() -> None:
-    assert point(reaped(0, 30, really=True)).false_reaps.times == 1
+def test_a_real_run_of_what_is_replayed_counts_not_even_where_nothing_was_yet() -> None:
+    """Or some graces would be told of other sessions than others, in a sweep that was stopped."""
+    assert point(reaped(0, 30, really=True)).false_reaps.trials == 0
+
+
+def test_a_real_run_counts_where_it_is_all_there_is() -> None:
+    sweep = msgspec.structs.replace(SWEEP, contenders=(Contender(30.0, 2.0, "outq"),))
+    assert estimate(sweep, [reaped(0, 30, really=True)]).points[0].false_reaps.times == 1
 
 
 def test_of_nothing_there_are_points_without_numbers() -> None:

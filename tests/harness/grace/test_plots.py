@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -103,10 +104,10 @@ def test_a_large_sweeps_plots_are_fit_for_a_repository(tmp_path: Path) -> None:
     ("name", "why"),
     [
         ("plot.pdf", "ends in .svg or .png"),
-        ("nowhere/plot.svg", "there is no folder"),
         ("taken", "taken' is a file; a folder is wanted there"),
         ("taken/plots", "taken' is a file; a folder is wanted there"),
-        ("taken/plot.svg", "there is no folder"),
+        ("taken/plot.svg", "taken' is a file; a folder is wanted there"),
+        ("x" * 300, "file name too long; name a place that can be written to"),
     ],
 )
 def test_what_is_no_place_for_a_plot_is_refused(name: str, why: str, tmp_path: Path) -> None:
@@ -116,7 +117,7 @@ def test_what_is_no_place_for_a_plot_is_refused(name: str, why: str, tmp_path: P
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("name", ["plots", "plots/of/ours", "plot.svg", "dated.2026"])
+@pytest.mark.parametrize("name", ["plots", "plots/of/ours", "plot.svg", "plots/plot.svg", "dated.2026"])
 def test_what_is_a_place_for_a_plot_is_not_made_yet(name: str, tmp_path: Path) -> None:
     (tmp_path / "dated.2026").mkdir()
     plots.check(tmp_path / name)
@@ -141,3 +142,11 @@ def test_without_matplotlib_one_line_says_what_to_install(monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(InputError, match=r"pip install 'halfopen\[plots\]'"):
         plots.check(tmp_path / "plot.svg")
+
+
+def test_where_nothing_can_be_written_is_found_before_a_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root may write anywhere."""
+    monkeypatch.setattr(os, "access", lambda place, mode: not (place == tmp_path and mode & os.W_OK))
+    for name in ("plot.svg", "plots", "of/ours/plot.svg"):
+        with pytest.raises(InputError, match=f"--plot '.*{name}': '{tmp_path}' cannot be written to; name a place"):
+            plots.check(tmp_path / name)

@@ -81,8 +81,8 @@ def test_a_detector_that_sees_no_dead_client_is_none_however_kind() -> None:
     found = recommended([point(5, 0, 8000, missed=60)])
     assert (found.point, found.more_runs) == (None, None)
     assert found.why == (
-        "nothing that was tried notices dead clients well enough: even bytes-acked grace 5s poll 2s missed 60 of 60 of "
-        "which no kernel tells (at most 100 %)"
+        "nothing that was tried notices dead clients well enough: even bytes-acked grace 5s poll 2s missed 60 of 60 "
+        "silent ones, whose kernel tells nothing (at most 100 %)"
     )
 
 
@@ -93,15 +93,15 @@ def test_who_is_told_by_the_clients_kernel_has_noticed_nobody() -> None:
 def test_without_dead_clients_nothing_is_recommended() -> None:
     found = recommended([point(30, 0, 8000, dead=0)])
     assert found.point is None
-    assert found.why.startswith("no dead client was tried of which no kernel tells")
+    assert found.why.startswith("no silent dead client was tried")
 
 
 def test_too_few_dead_clients_are_too_few() -> None:
     found = recommended([point(30, 0, 8000, dead=9)])
     assert found.point is None
     assert found.why == (
-        "too little is known of dead clients: bytes-acked grace 30s poll 2s missed 0 of 9 of which no kernel tells "
-        "(at most 30 %)"
+        "too little is known of dead clients: bytes-acked grace 30s poll 2s missed 0 of 9 silent ones, whose "
+        "kernel tells nothing (at most 30 %)"
     )
 
 

@@ -90,6 +90,15 @@ def test_what_is_refused_is_not_checked(tmp_path: Path) -> None:
         pass
 
 
+def test_none_that_was_put_aside_is_lost(tmp_path: Path) -> None:
+    for nth in range(3):
+        with store.opened(tmp_path, SWEEP, resume=False) as kept:
+            kept.append(sweeps.batched(0, nth))
+    with store.opened(tmp_path, SWEEP, resume=False) as kept:
+        assert kept.before == tmp_path / "grace-batches.jsonl.old3"
+    assert len(list(tmp_path.glob("grace-batches.jsonl.old*"))) == 3
+
+
 def test_there_need_be_nothing_to_resume(tmp_path: Path) -> None:
     with store.opened(tmp_path / "new", SWEEP, resume=True) as kept:
         assert not kept.done
