@@ -265,7 +265,7 @@ def test_a_hold_that_never_ends(hold: str, tmp_path: Path) -> None:
 
 def test_a_results_file_that_cannot_be_replaced(tmp_path: Path) -> None:
     (tmp_path / "results.json").mkdir()
-    assert "cannot be used: is a directory" in refused("run", "clean_close", "--out", str(tmp_path))
+    assert "cannot be used: results.json in it is a folder" in refused("run", "clean_close", "--out", str(tmp_path))
 
 
 # What can only be known once namespaces are entered. A header may have been printed by then.
