@@ -46,8 +46,8 @@ class Confirmation:
     @property
     def agrees(self) -> bool:
         """Whether both or neither reaped, and at the same moment."""
-        recorded = self.recorded or (self.reaped_at,)
-        return agree(self.foretold_at, self.reaped_at) and any(agree(one, self.reaped_at) for one in recorded)
+        as_recorded = not self.recorded or any(agree(one, self.reaped_at) for one in self.recorded)
+        return agree(self.foretold_at, self.reaped_at) and as_recorded
 
     def __str__(self) -> str:
         """Where they do not agree, in words."""

@@ -16,7 +16,7 @@ from harness.grace.confirming import DATED_WITHIN, agree
 from harness.grace.model import Batch, Came, Contender, Draw, Tried
 from harness.judge import Verdict, broken_off
 from harness.recorder import INTERVAL
-from harness.timeline import Timeline
+from harness.timeline import Sample, Timeline
 from netns.units import show_duration
 
 #: Where a reap hangs on whether a look came just before or just after an acknowledgement, either is right: looks are
@@ -40,17 +40,24 @@ class Watched:
     draw: Draw
     verdict: Verdict
     timeline: Timeline
+    samples: tuple[Sample, ...]
+    """Those of the server's open side (harness.evidence.established)."""
     stalls: tuple[Stall, ...]
+
+    @property
+    def longest(self) -> Stall | None:
+        """The longest of the stalls, None without any."""
+        return max(self.stalls, key=lambda stall: stall.seconds, default=None)
 
 
 def watched(draw: Draw, verdict: Verdict, timeline: Timeline) -> Watched:
     """A draw with what its run showed, and the stalls in that."""
-    return Watched(draw, verdict, timeline, tuple(_stalls(timeline)))
-
-
-def _stalls(timeline: Timeline) -> Iterator[Stall]:
-    """Each until the acknowledgement that ended it, which came between two samples."""
     samples = evidence.established(timeline)
+    return Watched(draw, verdict, timeline, samples, tuple(_stalls(samples)))
+
+
+def _stalls(samples: Sequence[Sample]) -> Iterator[Stall]:
+    """Each until the acknowledgement that ended it, which came between two samples."""
     for stall in evidence.stalls(samples):
         last = stall.samples[-1]
         after = samples[bisect.bisect_right(samples, last.t, key=lambda sample: sample.t) :][:1]
@@ -80,7 +87,7 @@ def _really(batch: Batch, it: Watched, number: int) -> Tried:
 
 def _was_told(it: Watched, contender: Contender) -> bool:
     """Whether the client's kernel had ended the session, not a detector that had enough of a stall."""
-    found, samples = it.verdict.found, evidence.established(it.timeline)
+    found, samples = it.verdict.found, it.samples
     if found.ended_at is None:
         return False
     if found.reason == "peer_closed" or (samples and samples[-1].state != _OPEN):
@@ -104,15 +111,17 @@ def _with_foretold(tried: Tried, it: Watched, contender: Contender) -> Tried:
 
 
 def _replayed(batch: Batch, it: Watched) -> list[Tried]:
+    came, why = _came(it)
+    if broken_off(it.timeline):
+        return [_tried(it, number, came=came, why=why, reaped_at=None) for number in batch.replayed]
     found = it.verdict.found
     session = replay.seen(it.timeline, found.looked_until if found.ended_at is None else found.ended_at)
-    return [_foretold(it, session, number, batch.contenders[number]) for number in batch.replayed]
+    return [_foretold(it, session, number, batch.contenders[number], came, why) for number in batch.replayed]
 
 
-def _foretold(it: Watched, session: replay.Seen, number: int, contender: Contender) -> Tried:
-    """What would have come of it with this contender."""
-    came, why = _came(it)
-    moment = None if broken_off(it.timeline) else _reap(session, contender)
+def _foretold(it: Watched, session: replay.Seen, number: int, contender: Contender, came: Came, why: str) -> Tried:
+    """What would have come of it with this contender, where ``came`` is what did with nobody acting, and why."""
+    moment = _reap(session, contender)
     # A live one that is reaped needs no further proof (harness.judge): how it was to go on is not to be seen then.
     if came == "unproved" and (moment is None or it.draw.part == "dead"):
         return _tried(it, number, came=came, why=why, reaped_at=None)
@@ -137,8 +146,7 @@ def _with_other_looks(tried: Tried, it: Watched, session: replay.Seen, contender
     if it.draw.part != "staircase":
         return msgspec.structs.replace(tried, brink=others)
     assert contender.detector is not None
-    longest = max(it.stalls, key=lambda stall: stall.seconds, default=None)
-    heard = _heard_before(it.timeline, longest.onset) if longest else None
+    heard = _heard_before(it.samples, it.longest.onset) if it.longest else None
     rule = replay.RULES[contender.detector]
     phases = replay.at_all_phases(session, rule, contender.grace, contender.poll, heard)
     return msgspec.structs.replace(tried, brink=others, phases=phases)
@@ -183,7 +191,7 @@ def _tried(
     found = it.verdict.found
     if it.draw.part == "dead" and reaped_at is not None and (found.fault_at is None or reaped_at < found.fault_at):
         came, why, reaped_at = "unproved", f"reaped at {reaped_at:.1f}s, before anything was done to its client", None
-    longest = max(it.stalls, key=lambda stall: stall.seconds, default=None)
+    longest = it.longest
     lost_in = longest if reaped_at is None else _stall_before(it.stalls, reaped_at) if stalled else None
     return Tried(
         draw=it.draw.number,
@@ -196,7 +204,7 @@ def _tried(
         reaped_at=_rounded(reaped_at),
         longest_stall=round(longest.seconds if longest else 0.0, _DIGITS),
         duration=round(found.looked_until, _DIGITS),
-        heard_at=_rounded(_heard_before(it.timeline, lost_in.onset) if lost_in else None),
+        heard_at=_rounded(_heard_before(it.samples, lost_in.onset) if lost_in else None),
     )
 
 
@@ -204,9 +212,8 @@ def _rounded(moment: float | None) -> float | None:
     return None if moment is None else round(moment, _DIGITS)
 
 
-def _heard_before(timeline: Timeline, onset: float) -> float | None:
+def _heard_before(samples: Sequence[Sample], onset: float) -> float | None:
     """When a byte was last acknowledged until then: an onset is only dated to the sample that first shows it."""
-    samples = evidence.established(timeline)
     first = bisect.bisect_right(samples, onset, key=lambda sample: sample.t)
     for before, sample in pairwise(reversed(samples[: first + 1])):
         if sample.bytes_acked != before.bytes_acked:
