@@ -15,7 +15,7 @@ import msgspec
 from harness import __version__, telling, timeline
 from harness.baseline import Baseline, standing
 from harness.calls import Call
-from harness.errors import InputError
+from harness.errors import InputError, reason_of
 from harness.judge import due
 from harness.runner import Done, Job
 from harness.shards import Shard
@@ -183,15 +183,20 @@ def check_folder(out: Path) -> None:
 def require_writable(out: Path, folder: Path) -> None:
     """Make ``folder`` of what --out names and see that it can be written to; raises InputError."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         for name in _FILES:
             if (out / name).is_dir():
                 raise IsADirectoryError(None, f"{name} in it is a folder")
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
+        probe(folder)
     except OSError as error:
         raise _unusable(out, error) from None
+
+
+def probe(folder: Path) -> None:
+    """Make a folder and see that it can be written to; raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / ".writable"
+    file.touch()
+    file.unlink()
 
 
 def take_away(out: Path) -> None:
@@ -204,8 +209,7 @@ def take_away(out: Path) -> None:
 
 
 def _unusable(out: Path, error: OSError) -> InputError:
-    reason = (error.strerror or str(error)).lower()
-    return InputError(f"--out {str(out)!r} cannot be used: {reason}; name a folder that can be written to")
+    return InputError(f"--out {str(out)!r} cannot be used: {reason_of(error)}; name a folder that can be written to")
 
 
 def write(out: Path, how: Conditions, done: Sequence[Done], wall: float) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness import results
 from harness.errors import InputError, reason_of
 from harness.grace import conditions, plan
 from harness.grace.asked import told_its_grace
@@ -68,11 +69,8 @@ def _options(sweep: Sweep, draw: Draw, one: Tried) -> tuple[str, ...]:
 def check_folder(out: Path) -> None:
     """Make the folder for them in ``out`` and see that it can be written to; raises InputError."""
     folder = out / FOLDER
-    probe = folder / ".writable"
     try:
-        folder.mkdir(exist_ok=True)
-        probe.touch()
-        probe.unlink()
+        results.probe(folder)
     except OSError as error:
         raise InputError(
             f"cannot write sessions to look into to {folder}: {reason_of(error)}; move it away, or name another --out"
