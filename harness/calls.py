@@ -49,6 +49,11 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     rhythm: Rhythm = STEADY
     """How often each session is looked at."""
 
+    @property
+    def terms(self) -> Terms:
+        """What its scenarios' durations are written in, and for how long they are held."""
+        return Terms(self.grace, self.poll, self.hold, self.least_hold)
+
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
@@ -73,7 +78,7 @@ def _jobs(call: Call, found: list[Scenario]) -> list[Job]:
         Job(
             scenario=one.scenario,
             target=target,
-            terms=Terms(call.grace, call.poll, call.hold, call.least_hold),
+            terms=call.terms,
             seed=call.seed,
             repeat=one.repeat,
             ready_within=call.ready,
@@ -121,8 +126,7 @@ def _asked(call: Call, found: list[Scenario]) -> list[_Asked]:
     wanted = [_Asked(scenario, n, _lacking(call, scenario)) for n in range(1, call.repeat + 1) for scenario in fitting]
     if call.shard is not None and wanted:
         # Divided before it is asked what this machine lacks, which must not change what the others do.
-        terms = Terms(call.grace, call.poll, call.hold, call.least_hold)
-        wanted = [wanted[number] for number in call.shard.of([hold(one.scenario, terms) for one in wanted])]
+        wanted = [wanted[number] for number in call.shard.of([hold(one.scenario, call.terms) for one in wanted])]
     if all(one.hindrance is not None for one in wanted):
         first = (unfit or wanted)[0]
         raise InputError(f"scenario {first.scenario.name!r} {first.hindrance}")

@@ -145,7 +145,7 @@ def _time(text: str, where: str) -> float:
     if seconds > units.LONGEST:
         raise InputError(f"{where}: time: a duration is at most {show_duration(units.LONGEST)}: got {text!r}")
     # As exact as it is written again.
-    return round(seconds, 6)
+    return round(seconds, _DIGITS)
 
 
 def _moment(at: float, head: Sequence[str], cells: Sequence[str], where: str) -> Moment:

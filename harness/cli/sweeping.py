@@ -101,10 +101,8 @@ class Sweeping:
 
     def _runs_with(self, table: Mapping[str, Any]) -> int | None:
         """How many runs will do for a recommendation, by how many prove something; None where no number does."""
-        more, sessions = (
-            table.get("more_runs"),
-            max((point["alive_runs"] for point in table.get("points", ())), default=0),
-        )
+        more = table.get("more_runs")
+        sessions = max((point["alive_runs"] for point in table.get("points", ())), default=0)
         if more is None or not sessions:
             return None
         runs = math.ceil(self._runs * (1 + more / sessions) / _ROUND) * _ROUND
