@@ -107,8 +107,10 @@ def test_a_shell_is_in_the_servers_host_and_ctrl_c_is_its_own_there_and_the_end_
         terminal.see("nothing is done to this client")
         terminal.press("s")
         terminal.see("(server) $")
-        terminal.press("sleep 100\n")
-        terminal.see("sleep 100")
+        # That it is echoed only says that it was typed: a shell that gives a command the terminal just then (tcsetpgrp)
+        # takes the interrupt itself, and goes on waiting for the command.
+        terminal.press("sh -c 'echo $((6 * 7)) seconds; exec sleep 100'\n")
+        terminal.see("42 seconds")
         terminal.press("\x03")
         # Not before it asks for more: what is typed ahead goes with an interrupt.
         terminal.see_that(lambda text: text.count("(server) $") == 2, "a second prompt")
