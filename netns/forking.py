@@ -35,13 +35,18 @@ def exit_code(status: int) -> int:
 
 
 def wait_forwarding(child: int) -> int:
-    """The child's wait status; meanwhile "stop" is passed on to its session, which the terminal does not reach."""
+    """The child's wait status; meanwhile "stop" is passed on to its session, which the terminal does not reach.
+
+    A hang-up that is ignored, as under nohup(1), is not.
+    """
     while True:
         pid, status = os.waitpid(child, os.WNOHANG)
         if pid:
             return status
         number = signal.sigwaitinfo(AWAITED).si_signo
-        if number != signal.SIGCHLD:
+        # What is ignored is awaited all the same, since it is blocked.
+        is_ignored = number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN
+        if number != signal.SIGCHLD and not is_ignored:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child, number)
 
@@ -52,7 +57,8 @@ def run_worker(work: Callable[[], int]) -> NoReturn:
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
-            signal.signal(number, signal.SIG_DFL)
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, AWAITED)
         code = work()
     except KeyboardInterrupt:

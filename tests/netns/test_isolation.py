@@ -184,6 +184,17 @@ def test_a_stop_that_the_worker_does_not_handle_is_told_like_a_shell_does() -> N
         assert launcher.wait() == 128 + signal.SIGTERM
 
 
+def test_under_nohup_a_hang_up_ends_nothing() -> None:
+    body = f"print(signal.getsignal(signal.SIGHUP) is signal.SIG_IGN, flush=True)\n    {WAIT}"
+    with lab(body, ["nohup"]) as launcher:
+        assert launcher.stdout is not None
+        assert launcher.stdout.readline() == "True\n"
+        # They are taken in this order, so whoever is ended by the first is not by the second.
+        launcher.send_signal(signal.SIGHUP)
+        launcher.send_signal(signal.SIGTERM)
+        assert launcher.wait() == 128 + signal.SIGTERM
+
+
 def test_an_interrupted_launcher_interrupts_the_worker() -> None:
     with lab() as launcher:
         launcher.send_signal(signal.SIGINT)
