@@ -15,6 +15,7 @@ from rich.table import Table
 from harness.baseline import Baseline, standing
 from harness.run_view import RunView
 from harness.runner import Done
+from netns import stopping
 from netns.units import show_bytes, show_duration
 
 _REFRESH_PER_SECOND = 4
@@ -35,7 +36,8 @@ def progress(
         refresh_per_second=_REFRESH_PER_SECOND,
         transient=True,
     )
-    with live:
+    # Whoever is killed leaves the cursor hidden.
+    with stopping.interrupting(), live:
         yield lambda _: None
 
 
@@ -52,7 +54,6 @@ def count(console: Console, views: Sequence[RunView]) -> Iterator[Callable[[Done
         TextColumn("{task.description}"),
         console=console,
         transient=True,
-        disable=not console.is_terminal,
     )
     task = bar.add_task("", total=len(views))
     step = max(1, len(views) // 10)
@@ -65,7 +66,10 @@ def count(console: Console, views: Sequence[RunView]) -> Iterator[Callable[[Done
         if not console.is_terminal and number % step == 0:
             console.print(f"{number} of {len(views)} runs")
 
-    with bar:
+    if not console.is_terminal:
+        yield on_done
+        return
+    with stopping.interrupting(), bar:
         yield on_done
 
 

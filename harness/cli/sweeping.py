@@ -25,6 +25,7 @@ from harness.grace.estimates import Estimates, estimate
 from harness.grace.executors import Executor
 from harness.grace.model import Batched, Sweep, Tried
 from harness.report import folder
+from netns import stopping
 from netns.errors import GuestLostError
 from netns.guest.cache import GuestKernel
 from netns.units import show_duration
@@ -74,7 +75,7 @@ class Sweeping:
                 return found
 
             try:
-                is_whole = self._try(executor, kept, console)
+                interrupted = self._try(executor, kept, console)
             except Exception:
                 # It may come again each time, so what is known is told now; where even that fails, this is why.
                 with contextlib.suppress(OSError, InputError):
@@ -82,13 +83,13 @@ class Sweeping:
                         conclude()
                 raise
             found = conclude()
-        if not is_whole:
+        if interrupted is not None:
             console.print(f"interrupted; go on with: {escape(self._go_on(self._runs))}", soft_wrap=True)
         elif (runs := self._runs_with(found.table)) is not None:
             console.print(f"more:    {escape(self._go_on(runs))}", soft_wrap=True)
         # Last, for what was measured to be told whatever goes wrong in drawing.
         self._plot(console, found.table)
-        return found.code if is_whole else results.EXIT_INTERRUPTED
+        return found.code if interrupted is None else interrupted
 
     def _check_folder(self) -> None:
         notable.check_folder(self.out)
@@ -111,9 +112,9 @@ class Sweeping:
     def _go_on(self, runs: int) -> str:
         return f"{self.command(runs)} {shlex.join([*self.where, '--out', str(self.out), '--resume'])}"
 
-    def _try(self, executor: Executor, kept: store.Store, console: Console) -> bool:
-        """Have the batches done and kept; whether nobody interrupted it."""
-        with live.progress(console, self.sweep, self.most, _in_order(kept.done)) as show:
+    def _try(self, executor: Executor, kept: store.Store, console: Console) -> int | None:
+        """Have the batches done and kept; gives the exit code for what interrupted it, if anything did."""
+        with stopping.interrupting(), live.progress(console, self.sweep, self.most, _in_order(kept.done)) as show:
 
             def on_batched(batched: Batched) -> None:
                 kept.append(batched)
@@ -122,10 +123,12 @@ class Sweeping:
             try:
                 executor.run(kept.todo, on_batched)
             except KeyboardInterrupt:
-                return False
+                return results.EXIT_INTERRUPTED
+            except stopping.Terminated as terminated:
+                return terminated.CODE
             except GuestLostError as error:
                 raise GuestLostError(f"{error}; what is done is kept, go on with: {self._go_on(self._runs)}") from None
-        return True
+        return None
 
     def _header(self, kept: store.Store, *, resume: bool) -> list[str]:
         """What is compared with what, on what, and how much of it."""

@@ -24,6 +24,7 @@ from harness.watching.forecast import DETECTORS
 from harness.watching.server import EndedError, Look, Server
 from harness.watching.sessions import Session
 from harness.watching.tracks import Track, Tracks
+from netns import stopping
 from netns.units import Duration
 
 #: More rows than a terminal has lines; of a look that is printed whole.
@@ -71,14 +72,13 @@ def watch(
     terms = Terms(grace, poll, detector)
     how = How(interval, 0.0 if once else lasting)
     eye = Eye(watched, terms, whole=json and not queued)
-    with contextlib.suppress(KeyboardInterrupt):
-        if json:
-            _as_json(eye, how)
-        elif once:
-            for seen in _looks(eye, how):
-                watch_screen.show(make_console(), seen.picture(_ROWS))
-        else:
-            _continually(make_console(), eye, how)
+    try:
+        with stopping.interrupting():
+            _show(eye, how, json=json, once=once)
+    except (KeyboardInterrupt, stopping.Terminated):
+        # How a view without an end is ended; but of what nobody has looked at nothing is known.
+        if eye.stuck is None:
+            raise
     return EXIT_STUCK if eye.stuck else EXIT_NONE_STUCK
 
 
@@ -108,16 +108,16 @@ class Eye:
         self._terms = terms
         self._whole = whole
         self._tracks = Tracks()
-        self.stuck = 0
-        """How many sessions were stuck at the last look."""
+        self.stuck: int | None = None
+        """How many sessions were stuck at the last look; None before the first."""
 
     def look(self) -> Seen:
         """Look once; raises EndedError."""
         look = self._server.look(whole=self._whole)
         self._tracks.follow(look.sightings, look.t)
         by_stall = sorted(self._tracks.queued.values(), key=lambda track: track.moved_at)
-        self.stuck = sum(track.stuck >= self._terms.grace for track in by_stall)
-        return Seen(self._server, self._terms, look, by_stall, self.stuck)
+        self.stuck = stuck = sum(track.stuck >= self._terms.grace for track in by_stall)
+        return Seen(self._server, self._terms, look, by_stall, stuck)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +193,16 @@ def _looks(eye: Eye, how: How) -> Iterator[Seen]:
         time.sleep(due - now)
 
 
+def _show(eye: Eye, how: How, *, json: bool, once: bool) -> None:
+    if json:
+        _as_json(eye, how)
+    elif once:
+        for seen in _looks(eye, how):
+            watch_screen.show(make_console(), seen.picture(_ROWS))
+    else:
+        _continually(make_console(), eye, how)
+
+
 def _as_json(eye: Eye, how: How) -> None:
     encode = msgspec.json.Encoder().encode
     for seen in _looks(eye, how):
@@ -204,7 +214,8 @@ def _continually(console: Console, eye: Eye, how: How) -> None:
         _in_lines(console, eye, how)
         return
     last = None
-    with Live(console=console, auto_refresh=False, transient=True) as shown, contextlib.suppress(KeyboardInterrupt):
+    live = Live(console=console, auto_refresh=False, transient=True)
+    with live as shown, contextlib.suppress(KeyboardInterrupt, stopping.Terminated):
         for seen in _looks(eye, how):
             last = seen.picture(max(_ROWS, console.height))
             shown.update(watch_screen.live(last, console.width, console.height), refresh=True)
