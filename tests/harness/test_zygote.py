@@ -166,16 +166,18 @@ def test_it_reads_what_is_written_to_it() -> None:
 @isolated
 def test_it_holds_what_a_started_one_holds() -> None:
     def held() -> list[str]:
-        lines = Lines()
-        # It waits for an answer that does not come, and opens nothing meanwhile.
-        with running(host, Program([*CLIENT[:-1], door(port)]), lines.add, keep_open=(router,)) as its:
-            lines.wait_for("connected")
-            return [name.partition(":")[0] for name in open_files(its.pid)]
+        with running(host, Program([*CLIENT[:-1], door(port)]), Lines().add, keep_open=(router,)) as its:
+            session, _ = server.accept()
+            # Once it has asked to be let in it waits for an answer that does not come, and opens nothing meanwhile.
+            with session:
+                assert session.recv(1)
+                return [name.partition(":")[0] for name in open_files(its.pid)]
 
     with Lab() as lab:
         host, router = lab.host("host"), lab.router("router")
         with host.entered():
             server = socket.create_server(("127.0.0.1", 0))
+        server.settimeout(60)
         with server:
             port = server.getsockname()[1]
             assert held() == ["anon_inode", "net", "pipe", "pipe", "pipe", "socket"]
