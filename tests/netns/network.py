@@ -110,15 +110,22 @@ def fill(sock: socket.socket) -> int:
     return count
 
 
-def stall(server: socket.socket) -> None:
-    """Send until the window of a client that reads nothing is shut, and bytes are queued behind it."""
+def stall(sender: socket.socket) -> int:
+    """Send until the window of a peer that reads nothing is shut, and bytes are queued behind it; how many were taken.
+
+    What the kernel takes at first may all fit into the peer's buffer, and be gone a moment later. Nor is it over once
+    what was sent is acknowledged: a window too small for a whole segment is only used by the first probe.
+    """
+    taken = 0
 
     def is_shut() -> bool:
-        fill(server)
-        info = tcp_info.parse(server.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, tcp_info.MAX_SIZE))
-        return bool(info.notsent) and not info.unacked
+        nonlocal taken
+        taken += fill(sender)
+        info = tcp_info.parse(sender.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, tcp_info.MAX_SIZE))
+        return bool(info.notsent) and not info.unacked and info.snd_wnd == 0
 
     eventually(is_shut, "the window is shut")
+    return taken
 
 
 def receive(sock: socket.socket, count: int) -> bytes:

@@ -25,7 +25,6 @@ from tests.netns.network import (
     address_of,
     connection,
     eventually,
-    fill,
     listen,
     loopback,
     network,
@@ -96,7 +95,7 @@ def test_a_sample_agrees_with_the_sockets_own_view(listen_at: str, connect_to: s
         with loopback(host, listen_at, connect_to) as (client, server):
             client.sendall(bytes(321))  # read by nobody: the server's rqueue
             server.setblocking(False)
-            fill(server)
+            stall(server)
             for sock, other in ((server, client), (client, server)):
                 sample = settled(host, sock)
                 assert sample.info is not None
@@ -168,7 +167,7 @@ def sockstat(host: Host) -> str:
 @isolated
 def test_what_is_left_when_its_process_let_go_has_no_inode() -> None:
     with network() as net, connection(net) as (_, server):
-        fill(server)
+        stall(server)
         where = address_of(server)
         server.close()
         [orphan] = samples(net.server)
@@ -252,7 +251,7 @@ def test_a_host_ends_where_the_kernel_aborts_no_connection(monkeypatch: pytest.M
 @isolated
 def test_destroy_ends_an_orphan_with_its_bytes() -> None:
     with network() as net, connection(net) as (_, server):
-        fill(server)
+        stall(server)
         server.close()
         with contextlib.closing(net.server.socket_reader()) as reader:
             [orphan] = reader.connections()
@@ -296,7 +295,7 @@ def test_an_orphan_is_announced_when_the_kernel_lets_go_of_it_not_when_its_proce
         connection(net) as (_, server),
         contextlib.closing(net.server.destroy_listener()) as listener,
     ):
-        fill(server)
+        stall(server)
         where = address_of(server)
         server.close()
         assert not any(last.remote.port for last in listener.read())
