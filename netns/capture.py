@@ -16,7 +16,7 @@ from typing import BinaryIO, Self
 from netns import pcapng
 from netns.errors import LabError
 from netns.host import Host
-from netns.packet_ring import RETIRED_WITHIN, Packet, PacketRing
+from netns.packet_ring import Packet, PacketRing
 
 #: The only interface of the file.
 _INTERFACE = 0
@@ -147,6 +147,8 @@ class _Reader:
         self._comments, self._counts = comments, counts
         self._to_attach: list[str] = []
         self._lost = 0
+        #: How many packets the kernel has put into the ring as far as we know, and how many of them we had from it.
+        self._came = self._had = 0
         self._error: OSError | None = None
         self._woken = os.eventfd(0)
         self._is_ending = False
@@ -177,21 +179,23 @@ class _Reader:
         waiting = select.poll()
         for what in (self._ring.fileno(), self._woken):
             waiting.register(what, select.POLLIN)
-        until = float("inf")
-        while time.monotonic() < until:
-            # Not a moment sooner than something happens, or a clock that skips the waiting would have none to skip.
-            soon = self._comments or self._is_ending
-            if any(what == self._woken for what, _ in waiting.poll(RETIRED_WITHIN * 1000 if soon else None)):
+        wanted: int | None = None
+        while wanted is None or self._had < wanted:
+            # Without a limit: whatever is in the ring is given out soon, and a clock that skips the waiting can.
+            if any(what == self._woken for what, _ in waiting.poll()):
                 os.eventfd_read(self._woken)
-            if self._is_ending:
-                # The block that the kernel fills now is given out a little later.
-                until = min(until, time.monotonic() + RETIRED_WITHIN)
+            is_ending = self._is_ending
             self._drain()
+            if is_ending and wanted is None:
+                wanted = self._came
         self._write([*self._noted(time.time_ns())])
 
     def _drain(self) -> None:
         """Write all that is given out by now."""
-        lost = self._ring.dropped()
+        # In this order: what came by before this moment is counted.
+        now = time.time_ns()
+        came, lost = self._ring.count()
+        self._came += came
         self._lost += lost
         self._counts.dropped += lost
         batch: list[bytes] = []
@@ -203,8 +207,9 @@ class _Reader:
             if size > _BATCH:
                 self._write(batch)
                 batch, size = [], 0
-        # No packet can come any more that was there before these.
-        batch += self._noted(time.time_ns() - int(2 * RETIRED_WITHIN * 1e9))
+        if self._had >= self._came:
+            # No packet can come any more that was there before these.
+            batch += self._noted(now)
         self._write(batch)
 
     def _noted(self, until: int) -> Iterator[bytes]:
@@ -217,6 +222,7 @@ class _Reader:
     def _block(self, packet: Packet) -> bytes:
         comments, self._to_attach = self._to_attach, []
         lost, self._lost = self._lost, 0
+        self._had += 1
         self._counts.packets += 1
         return pcapng.packet(
             _INTERFACE,

@@ -36,8 +36,6 @@ _STATISTICS = struct.Struct("=III")  # packets (the dropped ones too), dropped, 
 _BLOCK_SIZE, _BLOCKS = 1 << 20, 32
 #: A block that is not full is given out after so long, milliseconds.
 _RETIRE = 50
-RETIRED_WITHIN = 2 * _RETIRE / 1000
-"""Whatever came by is given out so much later at the latest, seconds: the kernel's timer, and a tick of a slow one."""
 
 
 class Packet(NamedTuple):
@@ -96,10 +94,13 @@ class PacketRing:
             yield Packet(seconds * 1_000_000_000 + nanoseconds, data, length, outgoing)
             at += following
 
-    def dropped(self) -> int:
-        """How many packets found no room since the last call."""
+    def count(self) -> tuple[int, int]:
+        """How many packets were put into the ring since the last call, and how many found no room there.
+
+        Those that were put there may not be given out yet, but will be.
+        """
         # An interface that was taken down is an error that poll(2) tells of until it was asked for.
         self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         told = self._sock.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, _STATISTICS.size)
-        _, dropped, _ = _STATISTICS.unpack(told)
-        return int(dropped)
+        came, dropped, _ = _STATISTICS.unpack(told)
+        return came - dropped, dropped

@@ -9,6 +9,7 @@ import signal
 import socket
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO
@@ -18,6 +19,7 @@ import pytest
 from netns import rtnetlink
 from netns.capture import Capture
 from netns.errors import LabError
+from netns.packet_ring import Packet, PacketRing
 from tests import tshark
 from tests.in_guest import in_guest
 from tests.isolated import isolated
@@ -28,6 +30,8 @@ pytestmark = [needs_labs, needs_tshark]
 
 #: What the link's hosts say of IPv6 comes by as well, whenever it likes.
 TCP = "tcp.len > 0"
+#: Longer than the kernel keeps back what it has, seconds.
+LATE = 0.3
 
 
 def at_the_server(net: Network, file: Path) -> Capture:
@@ -99,6 +103,26 @@ def test_a_note_is_a_row_of_its_own_and_a_comment_of_the_next_packet(tmp_path: P
     before, after, last = (int(said[words.hex()]) for words in (b"before", b"after", b"last"))
     rows = [int(number) for number, _ in journal]
     assert before < rows[0] < int(commented[0][0]) <= after < rows[1] < last < rows[2]
+
+
+@isolated
+def test_who_reads_late_misses_nothing_and_keeps_the_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine, at the worst moment: there was nothing to read yet, and then the kernel gave it out."""
+    packets = PacketRing.packets
+
+    def packets_and_a_nap(ring: PacketRing) -> Iterator[Packet]:
+        yield from packets(ring)
+        time.sleep(LATE)
+
+    monkeypatch.setattr(PacketRing, "packets", packets_and_a_nap)
+    file = tmp_path / "a.pcapng"
+    with network() as net, connection(net) as (client, server), at_the_server(net, file) as capture:
+        capture.start()
+        say(client, server, b"before")
+        capture.comment("between")
+        say(client, server, b"after")
+    rows = tshark.read(file, "tcp.payload", "systemd_journal.message", only=f"{TCP} || systemd_journal")
+    assert [bytes.fromhex(data) or note for data, note in rows] == [b"before", "between", b"after"]
 
 
 @isolated
