@@ -92,7 +92,12 @@ class Machine:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, options.receive_buffer)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.settimeout(_CONNECT_TIMEOUT)
-        sock.connect((self._uri.host, self._uri.port))
+        try:
+            sock.connect((self._uri.host, self._uri.port))
+        except (ConnectionResetError, BrokenPipeError):
+            # It was made: the server took it and closed it before this process ran again.
+            with sock, _opening.told(sock):
+                raise
         report("connected", local=sock.getsockname()[:2])
         if not self._uri.secure:
             return sock

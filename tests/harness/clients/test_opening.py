@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import select
 import socket
 import ssl
+import struct
 from collections.abc import Iterator
 
 import pytest
 
-from harness.clients import _opening
+from harness.clients import _opening, draining
+from harness.clients._door import Door
+from harness.clients._machine import Machine
 from harness.clients._opening import NotOpenedError, told
 
 
@@ -71,3 +76,31 @@ def test_any_other_end_is_a_refusal_and_a_closed_connection_is_called_so_however
     said = words(capsys)
     assert said["name"] == "refused"
     assert str(said["why"]).startswith(why)
+
+
+def test_a_server_that_closes_before_its_client_wakes_up_has_closed_the_connection(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = draining.Options()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def connect(ours: socket.socket, address: tuple[str, int]) -> None:
+            """What the real one does, with the server's whole part in the middle."""
+            ours.setblocking(False)
+            ours.connect_ex(address)
+            theirs, _ = listener.accept()
+            theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            theirs.close()
+            waiting = select.poll()
+            waiting.register(ours, 0)  # for its end alone
+            assert waiting.poll()
+            ours.setblocking(True)
+            error = ours.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            raise OSError(error, os.strerror(error))
+
+        monkeypatch.setattr(socket.socket, "connect", connect)
+        door = Door(url=f"ws://127.0.0.1:{listener.getsockname()[1]}/")
+        with pytest.raises(NotOpenedError):
+            Machine(draining.Behaviour(options), options, door)
+    said = words(capsys)
+    assert (said["name"], said["why"]) == ("refused", "the server closed the connection without an answer")
