@@ -193,7 +193,8 @@ def test_an_impairment_is_replaced_and_lifted() -> None:
 @isolated
 def test_what_waits_for_a_rate_is_not_lost_when_it_is_lifted() -> None:
     with network() as net, connection(net) as (client, server):
-        net.near.impair(net.client, Impairment(rate=units.bit_rate("64kbit")))
+        # So slow that they wait for as long as it takes to see it, with room for what TCP repeats meanwhile.
+        net.near.impair(net.client, Impairment(rate=units.bit_rate("100bit"), queue=Duration(3600)))
         server.send(bytes(3000))
         eventually(lambda: net.near.does(net.client).queued > 0, "packets wait for the rate")
         net.near.impair(net.client, NONE)
