@@ -116,7 +116,11 @@ def wait_for_a_stopped_process(ancestor: int, patience: float) -> int | None:
 
 
 def processes_below(pid: int) -> list[int]:
-    """The children of every thread of a process, and theirs (proc(5), task/.../children)."""
-    listings = [read_file(str(path)) or "" for path in Path(f"/proc/{pid}/task").glob("*/children")]
+    """The children of every thread of a process, and theirs (proc(5), task/.../children); of one that ends, none."""
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return []
+    listings = [read_file(f"/proc/{pid}/task/{thread}/children") or "" for thread in threads]
     children = [int(child) for listing in listings for child in listing.split()]
     return children + [below for child in children for below in processes_below(child)]
