@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Protocol
@@ -84,8 +85,9 @@ class Output:
 
     def finish(self) -> None:
         """Wait until all is read, of streams that are at their end."""
+        until = time.monotonic() + _PATIENCE
         for reader in self._readers:
-            reader.join(_PATIENCE)
+            reader.join(max(0.0, until - time.monotonic()))
 
     def _read(self, stream: IO[bytes], on_line: OnLine | None) -> None:
         with stream:
@@ -102,6 +104,7 @@ class Process:
     def __init__(self, started: Started, on_line: OnLine, on_error: OnLine | None = None) -> None:
         self._started = started
         self._output = Output((started.stdout, on_line), (started.stderr, on_error))
+        self._heard_out = False
 
     @property
     def pid(self) -> int:
@@ -114,8 +117,18 @@ class Process:
         return self._started.poll()
 
     def tail(self) -> str:
-        """The last line with anything on it that it printed; for errors."""
+        """The last line with anything on it that it printed, its last words if it has ended; for errors."""
+        self.hear_out()
         return self._output.tail()
+
+    def hear_out(self) -> None:
+        """If it has ended, wait until all is read that it printed: its end may be known before.
+
+        But only once, and not for long: others that it started may hold the streams open.
+        """
+        if not self._heard_out and self.exit_code is not None:
+            self._output.finish()
+            self._heard_out = True
 
     def write(self, text: str) -> None:
         """Write to its standard input; a process that is gone is told nothing."""
