@@ -75,6 +75,19 @@ def test_the_files_of_another_are_not_ours_to_look_at() -> None:
     assert "are not ours to look at; run it as its user, or as root" in ran.stderr
 
 
+def test_an_ordinary_users_process_that_has_ended_holds_nothing() -> None:
+    """A zombie's files are root's: its parent, who is not, is refused a look at them."""
+    script = (
+        "import os; from netns import processes\n"
+        "os.geteuid() or os.setuid(65534)\n"
+        "pid = os.fork() or os._exit(0)\n"
+        "os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)\n"
+        "print(processes.sockets_of(pid), end='')"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (ran.stdout, ran.stderr) == ("set()", "")
+
+
 @needs_labs
 @isolated
 def test_the_network_of_another_process_is_entered() -> None:
