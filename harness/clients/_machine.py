@@ -109,7 +109,7 @@ class Machine:
         with _opening.told(self._sock):
             if isinstance(self._sock, ssl.SSLSocket):
                 self._sock.do_handshake()
-            _opening.shake_hands(self._protocol, self._request(), self._sock, self._flush)
+            self._read = _opening.shake_hands(self._protocol, self._request(), self._sock, self._flush)
         report("opened", acknowledging=bool(self._door.acknowledge))
         self._sock.setblocking(False)
         os.set_blocking(sys.stdin.fileno(), False)

@@ -19,6 +19,7 @@ from netns import tcp_info
 ANSWER_WITHIN = 30.0
 _LEAST_WAIT = 0.001
 _RECV_SIZE = 65536
+_END_OF_HEADERS = b"\r\n\r\n"
 _HUNG_UP = "the server closed the connection without an answer"
 
 
@@ -44,25 +45,29 @@ def told(sock: socket.socket) -> Iterator[None]:
         raise NotOpenedError from None
 
 
-def shake_hands(protocol: ClientProtocol, request: Request, sock: socket.socket, flush: Callable[[], None]) -> None:
-    """Complete the handshake (RFC 6455, section 4.1) within ANSWER_WITHIN; raises NotOpenedError, OSError."""
+def shake_hands(protocol: ClientProtocol, request: Request, sock: socket.socket, flush: Callable[[], None]) -> int:
+    """Complete the handshake (RFC 6455, section 4.1) within ANSWER_WITHIN; raises NotOpenedError, OSError.
+
+    Gives how many bytes of the session came with the answer.
+    """
     until = time.monotonic() + ANSWER_WITHIN
     protocol.send_request(request)
     flush()
-    answered = False
+    came = b""
     while protocol.state is State.CONNECTING and not protocol.handshake_exc:
         # For all of it: what comes a byte at a time is no answer either.
         sock.settimeout(max(_LEAST_WAIT, until - time.monotonic()))
         data = sock.recv(_RECV_SIZE)
-        if not data and not answered:
+        if not data and not came:
             raise ConnectionError
-        answered = True
+        came += data
         protocol.receive_data(data) if data else protocol.receive_eof()
     if refusal := protocol.handshake_exc:
         causes = [str(error) for error in (refusal, refusal.__cause__) if error]
         status = refusal.response.status_code if isinstance(refusal, InvalidStatus) else None
         report("refused", why=": ".join(causes), status=status)
         raise NotOpenedError
+    return len(came.partition(_END_OF_HEADERS)[2])
 
 
 def _delivered(sock: socket.socket) -> bool:

@@ -28,6 +28,9 @@ _PATIENCE = 20.0
 _STEP = 0.1
 #: What a client calls itself while its scheduler is there.
 _CONNECTED = "running"
+#: What a future is whose batch raised something itself, and what one says that was cancelled with its scheduler.
+_FAILED = "error"
+_SCHEDULER_LOST = "scheduler-connection-lost"
 
 
 def run_batch(order: bytes, until: str) -> bytes:
@@ -100,8 +103,10 @@ def _answer(future: Future[Any]) -> Answer:
     except KilledWorker as error:
         raise GuestLostError(f"a batch was given up, since each worker that was given it ended: {error}") from None
     except (concurrent.futures.CancelledError, OSError) as error:
-        # A future that was cancelled says why in a word, beside a paragraph of advice (FutureCancelledError).
-        raise GuestLostError(f"the Dask cluster was lost: {getattr(error, 'reason', error)}") from None
+        # A future that was cancelled says why in a word, beside a paragraph of advice (FutureCancelledError). One whose
+        # answer was there to be fetched says which socket it was to come by, before the client knows that all are lost.
+        why = getattr(error, "reason", error if future.status == _FAILED else _SCHEDULER_LOST)
+        raise GuestLostError(f"the Dask cluster was lost: {why}") from None
     except (ModuleNotFoundError, RuntimeError) as error:
         # A scheduler that cannot read what it is to hand on says so of another environment, and why below that.
         for who, why in (("worker", error), ("scheduler", error.__cause__)):

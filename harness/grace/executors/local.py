@@ -36,9 +36,9 @@ class Local:
                 processors.put(processor)
 
         pool = concurrent.futures.ThreadPoolExecutor(self._at_once, thread_name_prefix="batch")
-        futures = [pool.submit(do, batch) for batch in batches]
         try:
-            for future in concurrent.futures.as_completed(futures):
+            # What is interrupted here has begun the first of them.
+            for future in concurrent.futures.as_completed([pool.submit(do, batch) for batch in batches]):
                 on_batched(future.result())
         except BaseException:
             over.set()

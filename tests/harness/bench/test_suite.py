@@ -123,8 +123,8 @@ def test_a_killed_pytest_leaves_nothing_of_its_scenarios(
     with subprocess.Popen(command, cwd=pytester.path, stdout=subprocess.DEVNULL) as process:
         try:
             assert leftovers.wait_for_a_stopped_process(process.pid, 60.0) is not None
+            assert list((pytester.path / "temporary").iterdir())
         finally:
             process.kill()
-        assert list((pytester.path / "temporary").iterdir())
     leftovers.since(before)
     assert not list((pytester.path / "temporary").iterdir())

@@ -12,11 +12,15 @@ import struct
 from collections.abc import Iterator
 
 import pytest
+from websockets.client import ClientProtocol
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
+from websockets.uri import parse_uri
 
 from harness.clients import _opening, draining
 from harness.clients._door import Door
 from harness.clients._machine import Machine
-from harness.clients._opening import NotOpenedError, told
+from harness.clients._opening import NotOpenedError, shake_hands, told
 
 
 @pytest.fixture
@@ -55,6 +59,21 @@ def test_what_is_still_queued_was_not_delivered(
     with pytest.raises(NotOpenedError), told(ours):
         raise TimeoutError
     assert words(capsys)["delivered"] is False
+
+
+def test_what_came_with_the_answer_to_a_handshake_is_told(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = pair
+    client, server = ClientProtocol(parse_uri("ws://x/")), ServerProtocol()
+
+    def flush() -> None:
+        server.receive_data(b"".join(client.data_to_send()))
+        (asked,) = server.events_received()
+        assert isinstance(asked, Request)
+        server.send_response(server.accept(asked))
+        server.send_binary(b"abc")
+        theirs.sendall(b"".join(server.data_to_send()))
+
+    assert shake_hands(client, client.connect(), ours, flush) == len(b"\x82\x03abc")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,13 @@ import pytest
 from harness.pod.holding import HeldStall, Hold
 from harness.pod.watchdog import Probe, StallRule
 from tests.harness.pod.pods import eventually, pod
-from tests.harness.pod.test_wedge import FAST, MAJOR, client_that_never_reads, keepalive_waits_for_the_lock
+from tests.harness.pod.test_wedge import (
+    MAJOR,
+    WEDGED,
+    client_that_never_reads,
+    hold_watchdog,
+    keepalive_waits_for_the_lock,
+)
 
 GRACE = 3.0
 STUCK = Probe("ESTABLISHED", 1000, 5)
@@ -60,16 +66,16 @@ def test_what_is_not_held_is_as_it_was() -> None:
 @pytest.mark.parametrize(("detector", "reason"), [("bytes-acked", "send_stall"), ("halfopen", "send_stall")])
 def test_the_pods_watchdog_is_held_and_let_go_by_an_order(detector: str, reason: str) -> None:
     options = ("--control", "--detector", detector, "--grace", "1s", "--poll", "200ms", "--min-rate", "100MiB/s")
-    with pod(*options, *FAST) as server, client_that_never_reads(server.port):
-        server.say("hold-watchdog")
-        server.log_line("watchdog_held")
-        assert server.log_line("verdict_held")["reason"] == reason
-        assert eventually(lambda: server.get("/sessions"))
-        server.say("release-watchdog")
-        reaped = server.log_line("dead_client_reaped")
-        assert reaped["reason"] == reason
-        assert reaped["stall_s"] >= 1
-        eventually(lambda: not server.get("/sessions"))
+    with pod(*options, *WEDGED) as server:
+        hold_watchdog(server)
+        with client_that_never_reads(server.port):
+            assert server.log_line("verdict_held")["reason"] == reason
+            assert eventually(lambda: server.get("/sessions"))
+            server.say("release-watchdog")
+            reaped = server.log_line("dead_client_reaped")
+            assert reaped["reason"] == reason
+            assert reaped["stall_s"] >= 1
+            eventually(lambda: not server.get("/sessions"))
 
 
 @pytest.mark.parametrize("detector", ["tcp-user-timeout", "none"])
@@ -82,6 +88,6 @@ def test_what_is_no_watchdog_of_the_pods_says_that_it_cannot_be_held(detector: s
 def test_the_keepalives_interval_can_be_set() -> None:
     if MAJOR < 15:
         return  # it has no keepalive for threads
-    # Long after the stream has filled every buffer: a ping that still got out would wait for its pong instead.
-    with pod("--ping-interval", "1s", "--detector", "none", *FAST) as server, client_that_never_reads(server.port):
+    # A ping that still got out would wait for its pong instead.
+    with pod("--ping-interval", "1s", "--detector", "none", *WEDGED) as server, client_that_never_reads(server.port):
         eventually(lambda: keepalive_waits_for_the_lock(server))

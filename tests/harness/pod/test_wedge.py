@@ -14,6 +14,8 @@ from websockets.version import version
 from tests.harness.pod.pods import PodProcess, eventually, pod
 
 FAST = ("--slice-size", "128KiB", "--slice-interval", "5ms")
+#: Slices larger than all buffers: the first send to who reads nothing does not return, however slow all else is.
+WEDGED = ("--slice-size", "16MiB")
 MAJOR = int(version.split(".")[0])
 
 
@@ -28,6 +30,12 @@ def client_that_never_reads(port: int) -> Iterator[None]:
         )
         assert sock.recv(12) == b"HTTP/1.1 101"
         yield
+
+
+def hold_watchdog(server: PodProcess) -> None:
+    """Before there is a client, whose grace may else be over by then."""
+    server.say("hold-watchdog")
+    server.log_line("watchdog_held")
 
 
 def stack(server: PodProcess, thread: str) -> list[str]:
@@ -65,7 +73,8 @@ def test_the_keepalive_waits_for_the_same_lock_where_there_is_one() -> None:
     _, has_keepalive, waits, _ = documented(MAJOR)
     assert has_keepalive == ("yes" if MAJOR >= 15 else "none")
     detector = "tests.planted.impatient_ping" if has_keepalive == "yes" else "none"
-    with pod("--detector", detector, *FAST) as server, client_that_never_reads(server.port):
+    # A ping that still got out would wait for its pong instead.
+    with pod("--detector", detector, *WEDGED) as server, client_that_never_reads(server.port):
         eventually(lambda: sends_with_the_lock_held(server))
         if has_keepalive == "yes":
             assert waits == "yes"
@@ -84,14 +93,17 @@ def documented(major: int) -> tuple[str, ...]:
 
 
 def test_the_watchdog_frees_the_runner_the_seat_and_the_registry() -> None:
-    with pod("--grace", "1s", "--poll", "200ms", *FAST) as server, client_that_never_reads(server.port):
-        eventually(lambda: sends_with_the_lock_held(server))
-        reaped = server.log_line("dead_client_reaped")
-        assert reaped["reason"] == "send_stall"
-        assert reaped["backlog_bytes"] > 0
-        assert reaped["stall_s"] >= 1
-        assert reaped["tcp_state"] == "ESTABLISHED"
-        assert server.log_line("session_closed")["reason"] == "send_stall"
-        eventually(lambda: not stack(server, "runner-") and not stack(server, "reader-"))
-        assert server.get("/sessions") == []
-        assert server.get("/pool") == {"lockHeld": False}
+    with pod("--control", "--grace", "1s", "--poll", "200ms", *WEDGED) as server:
+        hold_watchdog(server)
+        with client_that_never_reads(server.port):
+            eventually(lambda: sends_with_the_lock_held(server))
+            server.say("release-watchdog")
+            reaped = server.log_line("dead_client_reaped")
+            assert reaped["reason"] == "send_stall"
+            assert reaped["backlog_bytes"] > 0
+            assert reaped["stall_s"] >= 1
+            assert reaped["tcp_state"] == "ESTABLISHED"
+            assert server.log_line("session_closed")["reason"] == "send_stall"
+            eventually(lambda: not stack(server, "runner-") and not stack(server, "reader-"))
+            assert server.get("/sessions") == []
+            assert server.get("/pool") == {"lockHeld": False}

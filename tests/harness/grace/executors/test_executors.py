@@ -1,12 +1,19 @@
 from __future__ import annotations
 
 import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from harness.errors import InputError
-from harness.grace.executors import executor
+from harness.grace import plan
+from harness.grace.batch import Answer, Order
+from harness.grace.executors import executor, process
 from harness.grace.executors.local import Local
+from harness.grace.model import Batch
+from tests.harness.grace import sweeps
 
 
 def test_this_machine_is_one() -> None:
@@ -28,3 +35,24 @@ def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(InputError, match=r"pip install 'halfopen\[dask\]'"):
         executor("dask://127.0.0.1:1")
+
+
+def test_what_is_left_while_batches_are_still_handed_out_is_ended_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def run(_: Order, is_over: Callable[[], bool]) -> Answer:
+        begun.set()
+        while not is_over():
+            time.sleep(0.01)
+        ended.set()
+        raise process.Interrupted
+
+    def batches() -> Iterator[Batch]:
+        yield plan.batches(sweeps.small())[0]
+        begun.wait()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(process, "run", run)
+    with pytest.raises(KeyboardInterrupt):
+        Local(2).run(batches(), lambda _: None)
+    assert ended.is_set()

@@ -23,7 +23,7 @@ from harness.pod.detectors._seam import Detector, Guarded, Settings
 from harness.pod.watchdog import Death, Probe, probe
 from tests.harness.pod.pods import eventually, pod
 from tests.harness.pod.test_watchdog import PATIENCE, connection, fill
-from tests.harness.pod.test_wedge import FAST, client_that_never_reads, sends_with_the_lock_held, stack
+from tests.harness.pod.test_wedge import FAST, WEDGED, client_that_never_reads, sends_with_the_lock_held, stack
 
 SETTINGS = Settings(grace=30.0, poll=2.0)
 
@@ -174,7 +174,7 @@ def test_a_pod_frees_the_seat_of_a_client_that_never_reads_and_says_why(name: st
 @pytest.mark.parametrize("name", ["none", "so-keepalive"])
 def test_a_pod_without_a_watchdog_keeps_the_seat_of_a_client_that_never_reads(name: str) -> None:
     """The keepalive too: while anything is queued the kernel sends no probe of it."""
-    with pod("--detector", name, "--grace", "1s", *FAST) as server, client_that_never_reads(server.port):
+    with pod("--detector", name, "--grace", "1s", *WEDGED) as server, client_that_never_reads(server.port):
         eventually(lambda: sends_with_the_lock_held(server))
         # The whole of a grace in the same send: another client's seat is refused meanwhile.
         began = server.session()["started"]
@@ -193,7 +193,7 @@ def test_a_ping_does_not_block_behind_a_wedged_send() -> None:
 
     def handler(connection: ServerConnection) -> None:
         answers.append(ask(connection))
-        sending = threading.Thread(target=_send_for_ever, args=(connection,), daemon=True)
+        sending = threading.Thread(target=_send_without_end, args=(connection,), daemon=True)
         sending.start()
         eventually(lambda: connection.protocol_mutex.locked() and _stuck(connection))
         wedged.set()
@@ -210,10 +210,10 @@ def test_a_ping_does_not_block_behind_a_wedged_send() -> None:
     assert answers == [True, False]
 
 
-def _send_for_ever(connection: ServerConnection) -> None:
+def _send_without_end(connection: ServerConnection) -> None:
+    """A message that is larger than all buffers: once something of it is queued, the lock is held for good."""
     with contextlib.suppress(ConnectionClosed):
-        while True:
-            connection.send(bytes(1 << 20))
+        connection.send(bytes(1 << 24))
 
 
 def _stuck(connection: ServerConnection) -> bool:
