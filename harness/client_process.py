@@ -68,7 +68,6 @@ class ClientProcess:
         while self.process.exit_code is None and time.monotonic() < until:
             if self.journal.wait(lambda: self.journal.find(self.kind, *words) is not None, time.monotonic() + _LOOK):
                 break
-        self.process.hear_out()
         event = self.journal.find(self.kind, *words)
         if event is None:
             code = self.process.exit_code

@@ -5,12 +5,14 @@ from __future__ import annotations
 import collections
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import IO, Protocol
 
 from netns.host import Host
@@ -18,6 +20,8 @@ from netns.host import Host
 _KEPT_LINES = 40
 #: What is longer comes in pieces, bytes.
 _LONGEST_LINE = 1 << 16
+#: Whoever it left behind may print without a pause, bytes (pipe(7), pipe-max-size).
+_MOST_IN_A_PIPE = 1 << 20
 _PATIENCE = 5.0
 
 OnLine = Callable[[str], None]
@@ -70,18 +74,78 @@ class Started(Protocol):
 Start = Callable[[Host, Program, Sequence[Host]], Started]
 
 
+class _Reader(threading.Thread):
+    """Tells the lines of one stream as they come, and whether all are told that it had at a moment."""
+
+    def __init__(self, stream: IO[bytes], on_line: OnLine) -> None:
+        super().__init__(daemon=True)
+        self._stream, self._on_line = stream, on_line
+        # While something is taken from the pipe it is counted nowhere.
+        self._taking = threading.Lock()
+        self._taken = self._told = 0
+        self._wanted: int | None = None
+        self._is_over = False
+        self.start()
+
+    def run(self) -> None:
+        """Until the stream ends."""
+        with self._stream:
+            try:
+                for raw in self._lines():
+                    self._on_line(raw.decode(errors="replace").rstrip("\n"))
+            finally:
+                with self._taking:
+                    self._is_over = True
+
+    def _lines(self) -> Iterator[bytes]:
+        rest = b""
+        while piece := self._take():
+            rest += piece
+            while (end := rest.find(b"\n", 0, _LONGEST_LINE) + 1) or len(rest) >= _LONGEST_LINE:
+                line, rest = rest[: end or _LONGEST_LINE], rest[end or _LONGEST_LINE :]
+                yield line
+            self._told += len(piece)
+        if rest:
+            yield rest
+
+    def _take(self) -> bytes:
+        self._is_readable(None)
+        with self._taking:
+            piece = os.read(self._stream.fileno(), _LONGEST_LINE)
+            self._taken += len(piece)
+        return piece
+
+    def _is_readable(self, patience: float | None) -> bool:
+        poll = select.poll()
+        poll.register(self._stream, select.POLLIN)
+        return bool(poll.poll(patience))
+
+    def has_told(self) -> bool:
+        """Whether all is told that was printed until this was asked for the first time."""
+        with self._taking:
+            if self._is_over:
+                return True
+            if self._wanted is None:
+                self._wanted = self._taken + _MOST_IN_A_PIPE
+            if self._told == self._taken and not self._is_readable(0):
+                self._wanted = self._told  # and so it stays, whatever comes
+            return self._told >= self._wanted
+
+
 class Output:
     """What something prints, read line by line as it comes, each stream in a thread of its own."""
 
     def __init__(self, *streams: tuple[IO[bytes] | None, OnLine | None]) -> None:
         self._tail: collections.deque[str] = collections.deque(maxlen=_KEPT_LINES)
-        self._readers = [threading.Thread(target=self._read, args=one, daemon=True) for one in streams if one[0]]
-        for reader in self._readers:
-            reader.start()
+        self._readers = [_Reader(stream, partial(self._keep, on_line)) for stream, on_line in streams if stream]
 
     def tail(self) -> str:
         """The last line with anything on it; for errors."""
         return next((line for line in reversed(self._tail) if line.strip()), "")
+
+    def has_told(self) -> bool:
+        """Whether all is read that was printed until this was asked for the first time."""
+        return all(reader.has_told() for reader in self._readers)
 
     def finish(self) -> None:
         """Wait until all is read, of streams that are at their end."""
@@ -89,13 +153,10 @@ class Output:
         for reader in self._readers:
             reader.join(max(0.0, until - time.monotonic()))
 
-    def _read(self, stream: IO[bytes], on_line: OnLine | None) -> None:
-        with stream:
-            while raw := stream.readline(_LONGEST_LINE):
-                line = raw.decode(errors="replace").rstrip("\n")
-                self._tail.append(line)
-                if on_line is not None:
-                    on_line(line)
+    def _keep(self, on_line: OnLine | None, line: str) -> None:
+        self._tail.append(line)
+        if on_line is not None:
+            on_line(line)
 
 
 class Process:
@@ -104,7 +165,6 @@ class Process:
     def __init__(self, started: Started, on_line: OnLine, on_error: OnLine | None = None) -> None:
         self._started = started
         self._output = Output((started.stdout, on_line), (started.stderr, on_error))
-        self._heard_out = False
 
     @property
     def pid(self) -> int:
@@ -113,22 +173,16 @@ class Process:
 
     @property
     def exit_code(self) -> int | None:
-        """The exit code (negative: the signal that killed it), None while it runs."""
-        return self._started.poll()
+        """The exit code (negative: the signal that killed it), None while it runs.
+
+        And until all is read that it printed: whoever hears of its end has heard what it said before.
+        """
+        code = self._started.poll()
+        return code if code is None or self._output.has_told() else None
 
     def tail(self) -> str:
-        """The last line with anything on it that it printed, its last words if it has ended; for errors."""
-        self.hear_out()
+        """The last line with anything on it that it printed; for errors."""
         return self._output.tail()
-
-    def hear_out(self) -> None:
-        """If it has ended, wait until all is read that it printed: its end may be known before.
-
-        But only once, and not for long: others that it started may hold the streams open.
-        """
-        if not self._heard_out and self.exit_code is not None:
-            self._output.finish()
-            self._heard_out = True
 
     def write(self, text: str) -> None:
         """Write to its standard input; a process that is gone is told nothing."""

@@ -42,8 +42,9 @@ class Container:
 
     @property
     def exit_code(self) -> int | None:
-        """The exit code (128 and the signal that killed it), None while it runs."""
-        return self._exit_code
+        """The exit code (128 and the signal that killed it), None while it runs and until all is read that it said."""
+        code = self._exit_code
+        return code if code is None or self._output.has_told() else None
 
     def tail(self) -> str:
         """The last line with anything on it that it printed; for errors."""
@@ -52,9 +53,9 @@ class Container:
     def start(self) -> None:
         """Start its command; raises TargetError if there is none such in the image, or it may not be run."""
         said = self._handle.attach(stream=True, demux=True)
-        self._watch(lambda: self._pass_on(said))
+        passing_on = self._watch(lambda: self._pass_on(said))
         keeper().start(str(self._handle.id))
-        self._watch(self._await_end)
+        self._watch(lambda: self._await_end(passing_on))
 
     def network_namespace(self) -> int:
         """A descriptor of the one that it runs in; raises TargetError if it is out of reach, or over."""
@@ -146,10 +147,11 @@ class Container:
         state: dict[str, Any] = self._handle.attrs["State"]
         return state
 
-    def _watch(self, work: Callable[[], None]) -> None:
+    def _watch(self, work: Callable[[], None]) -> threading.Thread:
         watcher = threading.Thread(target=work, daemon=True)
         self._watchers.append(watcher)
         watcher.start()
+        return watcher
 
     def _pass_on(self, said: Any) -> None:
         """Give what the engine tells of its output to whom reads it line by line, until there is no more."""
@@ -165,13 +167,14 @@ class Container:
         os.close(self._out)
         os.close(self._err)
 
-    def _await_end(self) -> None:
+    def _await_end(self, passing_on: threading.Thread) -> None:
         from docker.errors import DockerException  # noqa: PLC0415 (an extra)
         from requests import RequestException  # noqa: PLC0415
 
         # An engine that ends, and one that removes the container, say no code.
         with contextlib.suppress(DockerException, RequestException), engine() as client:
             ended = client.api.wait(str(self._handle.id), timeout=None)
+            passing_on.join(_PATIENCE)
             self._exit_code = int(ended["StatusCode"])
 
 

@@ -134,8 +134,7 @@ class Director:
 
     def _begin(self, step: Step, number: int) -> None:
         # When it began, as the list of faults has it: that it works may take a second to be proved.
-        at = self.now
-        self._faults.begin(step, number)
+        at = self._faults.begin(step, number)
         self._tell(f"{step.fault} is in force", at)
         if step.lasting is not None:
             moment = time.monotonic() + self._seconds(step.lasting)

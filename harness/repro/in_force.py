@@ -42,11 +42,12 @@ class Faults:
         """Those that are in force."""
         return tuple(fault for fault, _ in self._undo.values())
 
-    def begin(self, step: Step, number: int) -> None:
-        """Do a step of the scenario's; raises FaultError, TimeoutError."""
+    def begin(self, step: Step, number: int) -> float:
+        """Do a step of the scenario's; since when it is in force. Raises FaultError, TimeoutError."""
         since = time.monotonic() - self._journal.start
         undo = staging.begin(step, number, self._scene, self._journal)
         self._undo[number] = (InForce(step.fault, since), undo)
+        return since
 
     def begin_by_hand(self, fault: str) -> None:
         """Do a fault without options; raises FaultError, TimeoutError."""

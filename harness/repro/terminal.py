@@ -45,13 +45,17 @@ def kept(fd: int) -> Iterator[Kept]:
     A process of its own does, for even this one may be killed. To be entered where there is one thread only.
     """
     before = termios.tcgetattr(fd)
-    hear, tell = os.pipe()
+    (hear, tell), (ready, stands) = os.pipe(), os.pipe()
     flush()
     guard = os.fork()
     if guard == 0:
         os.close(tell)
-        _guard(fd, before, hear)
+        _guard(fd, before, hear, stands)
     os.close(hear)
+    os.close(stands)
+    # Whoever is in this context is guarded: until it stands, Ctrl-C or a hang-up ends it too.
+    with os.fdopen(ready, "rb") as standing:
+        standing.read()
     try:
         yield Kept(fd, tell)
     finally:
@@ -59,12 +63,13 @@ def kept(fd: int) -> Iterator[Kept]:
         os.waitpid(guard, 0)
 
 
-def _guard(fd: int, before: list[Any], hear: int) -> NoReturn:
+def _guard(fd: int, before: list[Any], hear: int, stands: int) -> NoReturn:
     """Wait until nobody is left who could tell of the terminal, and put back what was not by then."""
     try:
         # Out of reach of Ctrl-C, of the hang-up that the end of a terminal's first process brings, and of pkill's name.
         os.setsid()
         Path("/proc/self/comm").write_text("terminal-guard")
+        os.close(stands)
         said = b""
         while more := os.read(hear, 64):
             said = (said + more)[-1:]

@@ -23,6 +23,7 @@ from harness.process import Process, Program, running
 from netns.errors import LabError
 from netns.host import Host
 from netns.lab import Lab
+from tests.harness.pod.pods import eventually
 from tests.isolated import isolated
 
 
@@ -79,8 +80,8 @@ def open_files(pid: int) -> list[str]:
 
 
 def wait_for_end(its: Process) -> int:
-    ended = os.waitid(os.P_PID, its.pid, os.WEXITED | os.WNOWAIT)
-    assert ended is not None
+    # Which is told a moment after: once its last words are read.
+    eventually(lambda: its.exit_code is not None)
     code = its.exit_code
     assert code is not None
     return code

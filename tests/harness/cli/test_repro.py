@@ -68,9 +68,8 @@ def test_at_a_terminal_keys_thaw_it_freeze_it_and_let_the_watchdog_reap_it(tmp_p
         command,
         cwd=tmp_path,
     ) as terminal:
-        before = terminal.modes()
         terminal.see(HELD)
-        assert terminal.modes() != before
+        assert terminal.modes() != terminal.before
         terminal.see("held: bytes-acked would have reaped")
         assert "retransmission timeout" not in terminal.text
         terminal.resize(50, 120)
@@ -95,7 +94,7 @@ def test_at_a_terminal_keys_thaw_it_freeze_it_and_let_the_watchdog_reap_it(tmp_p
         terminal.see_that(lambda text: "in sendall" not in text, "stacks after the reap")
         terminal.press("q")
         assert terminal.end() == 0
-        assert terminal.modes() == before
+        assert terminal.modes() == terminal.before
         assert "; the session was reaped at" in terminal.text
 
 
@@ -103,7 +102,6 @@ def test_at_a_terminal_keys_thaw_it_freeze_it_and_let_the_watchdog_reap_it(tmp_p
 def test_a_shell_is_in_the_servers_host_and_ctrl_c_is_its_own_there_and_the_end_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "active.pcapng").write_bytes(b"an earlier one")
     with at_a_terminal.running([*HALFOPEN, "repro", "active"], 30, 120, cwd=tmp_path) as terminal:
-        before = terminal.modes()
         terminal.see("nothing is done to this client")
         terminal.press("s")
         terminal.see("(server) $")
@@ -125,7 +123,7 @@ def test_a_shell_is_in_the_servers_host_and_ctrl_c_is_its_own_there_and_the_end_
         terminal.see("h: cut undone")
         terminal.press("\x03")
         assert terminal.end() == 130
-        assert terminal.modes() == before
+        assert terminal.modes() == terminal.before
         assert "again:" in terminal.text
     assert (tmp_path / "active-2.pcapng").stat().st_size > 1000
     assert (tmp_path / "active.pcapng").read_bytes() == b"an earlier one"
@@ -134,13 +132,12 @@ def test_a_shell_is_in_the_servers_host_and_ctrl_c_is_its_own_there_and_the_end_
 @needs_labs
 def test_a_killed_hold_leaves_nothing_and_the_terminal_as_it_was(tmp_path: Path) -> None:
     with at_a_terminal.running([*HALFOPEN, "repro", "active"], cwd=tmp_path) as terminal:
-        before = terminal.modes()
         terminal.see("nothing is done to this client")
         below = leftovers.processes_below(terminal.process.pid)
         (worker,) = [pid for pid in below if any(map(_is_the_pod, leftovers.processes_below(pid)[:1]))]
         os.kill(worker, signal.SIGKILL)
         assert terminal.end() == 137
-        assert terminal.modes() == before
+        assert terminal.modes() == terminal.before
 
 
 @needs_labs
@@ -148,13 +145,12 @@ def test_when_all_of_it_is_killed_the_terminal_is_put_back_all_the_same(tmp_path
     # Below a shell, as a terminal is hung up when the first process on it ends.
     command = ["sh", "-c", '"$@"; read answer', "sh", *HALFOPEN, "repro", "active"]
     with at_a_terminal.running(command, cwd=tmp_path) as terminal:
-        before = terminal.modes()
         terminal.see("nothing is done to this client")
         assert not terminal.shows_cursor
         below = leftovers.processes_below(terminal.process.pid)
         (tool,) = [pid for pid in below if os.getsid(pid) == terminal.process.pid]
         os.kill(tool, signal.SIGKILL)
-        terminal.see_that(lambda _: terminal.modes() == before, "the modes it had")
+        terminal.see_that(lambda _: terminal.modes() == terminal.before, "the modes it had")
         terminal.see_that(lambda _: terminal.shows_cursor, "the cursor")
         assert terminal.everything.endswith(b"\x1b[?1049l\x1b[?25h")
         terminal.press("\n")

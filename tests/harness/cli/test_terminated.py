@@ -33,12 +33,11 @@ VIRTUAL = ("--runs", "40", "--jobs", "1", "--out", "out")
 def test_a_command_that_draws_ends_with_the_cursor_shown(command: tuple[str, ...], sign: str, tmp_path: Path) -> None:
     before = leftovers.take_stock()
     with at_a_terminal.running([*HALFOPEN, *command], 50, 120, cwd=tmp_path) as terminal:
-        modes = terminal.modes()
         terminal.see_that(lambda text: sign in text and not terminal.shows_cursor, sign)
         terminal.process.send_signal(signal.SIGTERM)
         assert terminal.end() == 128 + signal.SIGTERM
         assert terminal.shows_cursor
-        assert terminal.modes() == modes
+        assert terminal.modes() == terminal.before
         assert "Traceback" not in terminal.text
     assert not leftovers.since(before)
 

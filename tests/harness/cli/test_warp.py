@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import pty
 import re
 import signal
-import struct
 import subprocess
 import sys
 import termios
@@ -213,12 +211,16 @@ def test_a_folder_that_is_none_is_refused() -> None:
 
 def on_a_terminal(*command: str, keys: bytes = b"") -> tuple[int, bytes, bool]:
     """Exit code, output, and whether the terminal was left as it was; ``keys`` are pressed after the first line."""
-    pid, terminal = pty.fork()
+    terminal, far = pty.openpty()
+    # Before anybody is there who asks for its size, and sets modes.
+    termios.tcsetwinsize(far, (50, 132))
+    before, out = termios.tcgetattr(terminal), b""
+    pid = os.fork()
     if pid == 0:
+        os.login_tty(far)
         # Not execv: readline, which pytest imports, puts COLUMNS into the environment behind Python's back.
         os.execve(HALFOPEN[0], [*HALFOPEN, "warp", "--", *command], os.environ)
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 50, 132, 0, 0))
-    before, out = termios.tcgetattr(terminal), b""
+    os.close(far)
     # The end of a terminal whose other end is gone is EIO.
     with contextlib.suppress(OSError):
         while piece := os.read(terminal, 1000):

@@ -22,9 +22,13 @@ _STEP = 0.05
 class Terminal:
     """The screen of a program, and its keys."""
 
-    def __init__(self, process: subprocess.Popen[bytes], near: int, far: int, size: tuple[int, int]) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], near: int, far: int, size: tuple[int, int], before: list[Any]
+    ) -> None:
         self.process = process
         self._near, self._far = near, far
+        self.before = before
+        """The modes it had before the program was started, which sets its own at once."""
         rows, columns = size
         self._screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self._screen)
@@ -67,8 +71,10 @@ class Terminal:
         return self.process.wait(PATIENCE)
 
     def _take_in(self) -> bool:
+        # Looked at first: what it wrote last, and ended after nothing was there to be read, is still to be read.
+        has_ended = self.process.poll() is not None
         if not select.select([self._near], [], [], _STEP)[0]:
-            return self.process.poll() is None
+            return not has_ended
         said = os.read(self._near, 1 << 16)
         self.everything += said
         self._stream.feed(said)
@@ -81,11 +87,12 @@ def running(command: Sequence[str], rows: int = 24, columns: int = 80, **options
     termios.tcsetwinsize(far, (rows, columns))
     environment = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES", "NO_COLOR"}}
     environment |= {"TERM": "xterm-256color", "SHELL": "/bin/sh"}
+    before = termios.tcgetattr(far)
     # The terminal is to be theirs: Ctrl-C comes from it.
     words = ["setsid", "--ctty", "--wait", *command]
     process = subprocess.Popen(words, stdin=far, stdout=far, stderr=far, env=environment, **options)
     try:
-        yield Terminal(process, near, far, (rows, columns))
+        yield Terminal(process, near, far, (rows, columns), before)
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGKILL)
