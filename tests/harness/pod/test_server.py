@@ -105,7 +105,7 @@ def test_a_client_that_preempts_takes_the_seat_and_the_first_is_told() -> None:
             second.recv()
             with pytest.raises(ConnectionClosed):
                 list(first)
-            assert (first.close_code, first.close_reason) == (4001, "preempted")
+            assert (first.protocol.close_code, first.protocol.close_reason) == (4001, "preempted")
             assert [session["client"] for session in server.get("/sessions")] == ["second"]
         assert server.log_line("session_closed")["reason"] == "preempted"
 
@@ -131,7 +131,7 @@ def test_a_session_at_its_limit_is_closed_by_the_pod() -> None:
     with pod("--session-limit", "300ms", "--quiet-after", "1ms") as server, connect(server.url()) as client:
         # After the one slice there is, or before it: the limit counts from the session's start.
         assert len(list(client)) <= 1
-        assert (client.close_code, client.close_reason) == (1000, "the session is over")
+        assert (client.protocol.close_code, client.protocol.close_reason) == (1000, "the session is over")
         assert server.log_line("session_closed")["reason"] == "session_limit"
         eventually(lambda: server.get("/sessions") == [])
 
