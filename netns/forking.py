@@ -34,10 +34,15 @@ def exit_code(status: int) -> int:
     return code if code >= 0 else 128 - code
 
 
+def _is_ignored(number: int) -> bool:
+    """Whether it is a hang-up, and ignored: nohup(1) has what it starts live on."""
+    return number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN
+
+
 def wait_forwarding(child: int) -> int:
     """The child's wait status; meanwhile "stop" is passed on to its session, which the terminal does not reach.
 
-    A hang-up that is ignored, as under nohup(1), is not.
+    A hang-up that is ignored is not.
     """
     while True:
         pid, status = os.waitpid(child, os.WNOHANG)
@@ -45,8 +50,7 @@ def wait_forwarding(child: int) -> int:
             return status
         number = signal.sigwaitinfo(AWAITED).si_signo
         # What is ignored is awaited all the same, since it is blocked.
-        is_ignored = number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN
-        if number != signal.SIGCHLD and not is_ignored:
+        if number != signal.SIGCHLD and not _is_ignored(number):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child, number)
 
@@ -57,7 +61,7 @@ def run_worker(work: Callable[[], int]) -> NoReturn:
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
-            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            if not _is_ignored(number):
                 signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, AWAITED)
         code = work()
