@@ -11,7 +11,6 @@ import array
 import functools
 import math
 from collections.abc import Callable, Iterator
-from statistics import NormalDist
 from typing import Literal, get_args
 
 Distribution = Literal["uniform", "normal", "pareto", "paretonormal"]
@@ -49,6 +48,9 @@ def _normal() -> Iterator[int]:
 
 def _normal_at(entry: int) -> float:
     """The last step of the grid whose share of the distribution still rounds to ``entry``."""
+    # Imported here: no link without jitter needs it.
+    from statistics import NormalDist  # noqa: PLC0415
+
     exact = NormalDist().inv_cdf((entry + 0.5) / _FINEST)
     return math.floor((exact + 10) / _GRID) * _GRID - 10
 

@@ -7,14 +7,17 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from netns import rtnetlink
 from netns.errors import LabError
-from netns.firewall import Cut
 from netns.host import Host
 from netns.impairment import Impairment, differences
 from netns.netlink import Request
 from netns.shaping import Effect, Shaper
+
+if TYPE_CHECKING:
+    from netns.firewall import Cut
 
 #: Seconds that the kernel may take to bring an interface up, and between two looks.
 _PATIENCE, _PAUSE = 10.0, 1e-4
@@ -107,6 +110,9 @@ class Link:
         The router on this link drops it while forwarding, so neither end's own TCP is told, as on a
         real network. Raises LabError if no end of the link is a router.
         """
+        # Imported here: pyroute2 is most of what importing a lab costs, and few scenarios need it.
+        from netns.firewall import Cut  # noqa: PLC0415
+
         router, far = self._router_and_far()
         directions = {None: "both", far.host: "to", router.host: "from"}
         if toward not in directions:
