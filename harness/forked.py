@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
+import signal
 import socket
-import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Iterator, Sequence
-from typing import IO
+from typing import IO, NoReturn
 
 import msgspec
 
-from harness import process
+from harness import process, zygote
 from harness.process import Program, Started
 from harness.zygote import MODULES, Answer, Request
 from netns.errors import LabError
@@ -104,23 +106,37 @@ class Forks:
 
 @contextlib.contextmanager
 def forks() -> Iterator[Forks]:
-    """Run a zygote until the context is left; it may still be importing when it is first asked."""
+    """Run a zygote, forked off from this process, until the context is left.
+
+    It has all modules that this process has imported. Must be called before the process has started threads.
+    """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours:
         with theirs:
-            # Pipes, as its processes have: Python looks at what a stream is when it starts.
-            zygote = subprocess.Popen(
-                [sys.executable, "-P", "-m", "harness.zygote", str(theirs.fileno())],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                pass_fds=[theirs.fileno()],
-            )
-        with zygote:
-            try:
-                yield Forks(ours)
-            finally:
-                # It may be in the middle of its imports, and has nothing to lose.
-                zygote.kill()
+            # A collection would write to every object, and so copy every page in every process.
+            gc.freeze()
+            pid = os.fork()
+            if not pid:
+                _be_zygote(theirs)
+        try:
+            yield Forks(ours)
+        finally:
+            # It may be in the middle of an import, and has nothing to lose.
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
+def _be_zygote(theirs: socket.socket) -> NoReturn:
+    code = 1
+    try:
+        # Whatever this process had open, its own processes are not to hold.
+        os.closerange(3, theirs.fileno())
+        os.closerange(theirs.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
+        code = zygote.main(theirs)
+    except BaseException:  # noqa: BLE001 (nobody is above)
+        traceback.print_exc()
+    finally:
+        os._exit(code)
 
 
 def _python(module: str) -> list[str]:

@@ -1,9 +1,8 @@
-"""Forks the lab's own processes, all their modules imported already: ``python -P -m harness.zygote SOCKET``.
+"""Forks the lab's own processes, with their modules imported: the side of harness.forked that is asked.
 
 Starting Python and importing what a pod or a client needs costs more than many a run itself: in a guest, where waiting
-is free, it is most of the price. SOCKET is the number of a descriptor: a socket on which each packet asks for one
-process (Request, with its descriptors) and is answered by one (Answer); its end is the end. See harness.forked for the
-other side.
+is free, it is most of the price. Each packet on the zygote's socket asks for one process (Request, with its
+descriptors) and is answered by one (Answer). The zygote ends with the socket.
 
 A process asked for is no child of this one but of the asker, who adopts it (netns.forking): so it waits for it, and is
 told of its stops, as of its own.
@@ -11,8 +10,7 @@ told of its stops, as of its own.
 
 from __future__ import annotations
 
-import contextlib
-import gc
+import functools
 import importlib
 import os
 import socket
@@ -24,8 +22,6 @@ from typing import NoReturn
 
 import msgspec
 
-from harness import clients, plugins
-from harness.pod import detectors
 from netns.forking import exit_code_of, flush, fork_away
 
 MODULES = ("harness.pod", "harness.clients")
@@ -54,16 +50,12 @@ class Answer(msgspec.Struct, frozen=True):
 
 def main(asked: socket.socket) -> int:
     """Answer requests until there are no more, which gives 0; in each process forked, be that process."""
-    mains = {module: importlib.import_module(f"{module}.__main__").main for module in MODULES}
-    _import_plugins()
-    # A collection would write to every object, and so copy every page in every process.
-    gc.collect()
-    gc.freeze()
     while True:
         packet, descriptors, _, _ = socket.recv_fds(asked, _MOST, _MOST_DESCRIPTORS)
         if not packet:
             return 0
         request = msgspec.json.decode(packet, type=Request)
+        main_of_it = _main_of(request.module)
         try:
             answer = Answer(pid=fork_away(descriptors[_NAMESPACE]))
         except OSError as error:
@@ -74,26 +66,29 @@ def main(asked: socket.socket) -> int:
                 asked.close()
                 _become(descriptors)
                 sys.argv[1:] = request.arguments
-                _run(mains[request.module])
+                _run(main_of_it)
         for descriptor in descriptors:
             os.close(descriptor)
         asked.send(msgspec.json.encode(answer))
 
 
-def _import_plugins() -> None:
-    for package, noun in ((detectors, "detector"), (clients, "client")):
-        for name in plugins.names(package):
-            # One that cannot be imported is the trouble of those who ask for it.
-            with contextlib.suppress(Exception):
-                plugins.load(package, name, noun)
+@functools.cache
+def _main_of(module: str) -> Callable[[], int | None]:
+    """The function ``main`` of a package's ``__main__``, imported once and before the fork."""
+    main_of_it: Callable[[], int | None] = importlib.import_module(f"{module}.__main__").main
+    return main_of_it
 
 
 def _become(descriptors: Sequence[int]) -> None:
-    """Take standard input, output and error from the first three of them; the fourth has done its part."""
+    """Take standard input, output and error from the first three descriptors; close them and the namespace's."""
     for number, descriptor in enumerate(descriptors[:3]):
         os.dup2(descriptor, number)
     for descriptor in descriptors[: _NAMESPACE + 1]:
         os.close(descriptor)
+    # As Python opens them at its start (Py_InitializeFromConfig): those from before the fork are another's.
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
 
 
 def _run(main_of_it: Callable[[], int | None]) -> NoReturn:
@@ -113,7 +108,3 @@ def _run(main_of_it: Callable[[], int | None]) -> NoReturn:
             thread.join()
     flush()
     os._exit(code or 0)
-
-
-if __name__ == "__main__":
-    sys.exit(main(socket.socket(fileno=int(sys.argv[1]))))

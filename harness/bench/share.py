@@ -12,7 +12,7 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -71,19 +71,22 @@ def main(file: Path) -> int:
 
 
 def _run_all(share: Share, folder: Path) -> int:
-    _end_with_stdin()
+    todo = [job for job in calls.jobs(share.call) if _name(job) in share.names]
     # In a guest the imports of each pod and client would be most of what a run costs.
-    if share.clock == "virtual":
-        with forks() as forked, process.started_by(forked.start):
-            _run_them(share, folder)
-    else:
-        _run_them(share, folder)
+    with _forking() if share.clock == "virtual" else contextlib.nullcontext():
+        _end_with_stdin()
+        _run_them(todo, share, folder)
     return 0
 
 
-def _run_them(share: Share, folder: Path) -> None:
+@contextlib.contextmanager
+def _forking() -> Iterator[None]:
+    with forks() as forked, process.started_by(forked.start):
+        yield
+
+
+def _run_them(todo: Sequence[Job], share: Share, folder: Path) -> None:
     stop = Stop()
-    todo = [job for job in calls.jobs(share.call) if _name(job) in share.names]
     pool = concurrent.futures.ThreadPoolExecutor(max_workers=share.at_once)
     lacking = _lacking(todo)
     try:

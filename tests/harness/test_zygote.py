@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from netns.host import Host
 from netns.lab import Lab
 from tests.harness.pod.pods import eventually
 from tests.isolated import isolated
+from tests.leftovers import processes_below
 
 
 def door(port: int) -> str:
@@ -102,7 +102,7 @@ def test_a_process_is_our_child_in_the_host_asked_for_in_a_session_of_its_own() 
 @isolated
 def test_it_was_forked_and_python_not_started_anew() -> None:
     with Lab() as lab, forking(), pod(lab.host("host")) as (its, _):
-        assert b"harness.zygote" in Path(f"/proc/{its.pid}/cmdline").read_bytes()
+        assert Path(f"/proc/{its.pid}/cmdline").read_bytes() == Path("/proc/self/cmdline").read_bytes()
 
 
 @isolated
@@ -201,23 +201,16 @@ def test_a_host_that_cannot_be_entered_is_an_error() -> None:
 
 @isolated
 def test_a_zygote_that_is_gone_is_said_to_be() -> None:
-    with Lab() as lab, pytest.MonkeyPatch.context() as patch:
-        started: list[subprocess.Popen[bytes]] = []
-
-        def popen(*args: object, **options: object) -> subprocess.Popen[bytes]:
-            started.append(real(*args, **options))  # type: ignore[call-overload]
-            return started[-1]
-
-        real = subprocess.Popen
-        patch.setattr(subprocess, "Popen", popen)
+    with Lab() as lab:
         host = lab.host("host")
-        with forking() as forked_, pod(host):
+        with forking() as forked_:
+            (zygote,) = processes_below(os.getpid())
             # A process that runs must not keep open what tells of the zygote's end.
-            (zygote,) = started
-            zygote.kill()
-            zygote.wait()
-            with pytest.raises(LabError, match=r"cannot start harness\.clients: .* ended"):
-                forked_.start(host, Program(CLIENT), ())
+            with pod(host):
+                os.kill(zygote, signal.SIGKILL)
+                os.waitid(os.P_PID, zygote, os.WEXITED | os.WNOWAIT)
+                with pytest.raises(LabError, match=r"cannot start harness\.clients: .* ended"):
+                    forked_.start(host, Program(CLIENT), ())
 
 
 @isolated
