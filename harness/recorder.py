@@ -1,4 +1,4 @@
-"""Watches one session from outside: samples of the server's socket at a steady rate, and its end.
+"""Watches one session from outside: samples of the server's socket, at a rate that follows change, and its end.
 
 Where a proxy stands in front of the server, the proxy's socket towards the client is sampled too.
 """
@@ -6,6 +6,8 @@ Where a proxy stands in front of the server, the proxy's socket towards the clie
 from __future__ import annotations
 
 import contextlib
+import functools
+import math
 import select
 import threading
 import time
@@ -18,14 +20,17 @@ import msgspec
 from harness.evidence import ALIVE_STATES
 from harness.journal import Journal
 from netns.host import Host
-from netns.sockets import Address, DestroyListener, Sample, SocketReader, identity, torn
+from netns.sockets import Address, EndListener, Sample, SocketReader, identity, torn
 
 #: Seconds between samples: 20 Hz.
 INTERVAL = 0.05
-#: While nothing is acknowledged a reap may come at any moment, and is looked for so often, seconds: the kernel
-#: announces no change of state, and a connection with bytes queued outlives it.
+#: In a stall nothing changes for long, and samples are so far apart: this share of its length so far, but no further
+#: than so many seconds. So the end of a stall is dated to a third of a percent of its length.
+_SHARE, _FARTHEST = 1 / 300, 0.25
+#: While nothing is acknowledged a reap may come at any moment, and is looked for so often, seconds: most kernels
+#: announce no change of state, and a connection with bytes queued outlives it.
 _WATCHFUL = 0.008
-#: What stands still for less is no stall, seconds; and who has not reaped by then is in no hurry, nor are we.
+#: What stands still for less is no stall, seconds; a server that has not reaped by then is in no hurry.
 _STILL, _LONG = 0.5, 120.0
 
 
@@ -35,8 +40,8 @@ class Rhythm(msgspec.Struct, frozen=True):
     interval: float = INTERVAL
     """Seconds between samples."""
     watchful: bool = True
-    """Whether a reap is looked for in each stall, every 8 ms: most of what a stalled session costs, and in vain
-    where nobody reaps."""
+    """True if a reap is looked for in each stall, every 8 ms, where the kernel does not announce it: most of what a
+    stalled session costs, and in vain where nobody reaps."""
 
 
 STEADY = Rhythm()
@@ -87,13 +92,22 @@ class Recorder:
     """Samples the server's end of the connection from one client address, in a thread of its own."""
 
     def __init__(
-        self, notes: Notes, reader: SocketReader, destroyed: DestroyListener, port: int, rhythm: Rhythm = STEADY
+        self,
+        notes: Notes,
+        reader: SocketReader,
+        ends: EndListener,
+        port: int,
+        rhythm: Rhythm = STEADY,
+        *,
+        announced: bool = False,
     ) -> None:
+        """``announced``: the kernel announces when a session ends, so that nobody need look for it."""
         self._notes = notes
         self._reader = reader
-        self._destroyed = destroyed
+        self._ends = ends
         self._port = port
         self._rhythm = rhythm
+        self._is_watchful = rhythm.watchful and not announced
         self._client: Address | None = None
         self._socket: bytes | None = None
         self._last: Sample | None = None
@@ -123,7 +137,7 @@ class Recorder:
                 # Reading the clock costs as much as all else here where each system call is dear, as in a guest.
                 now = self._sample()
                 # Late ticks are skipped, not made up for: two samples at once show nothing new.
-                due = max(due + self._rhythm.interval, now)
+                due = max(due + self._apart(now), now)
                 self._await_ends(due, now)
         except BaseException as error:  # noqa: BLE001 (handed to whoever stops the recorder)
             self._failure = error
@@ -159,29 +173,54 @@ class Recorder:
             return identity(ended) == self._socket
         return self._is_its(ended.remote)
 
-    def _is_stalled(self, now: float) -> bool:
-        if not self._rhythm.watchful or self._last is None or self._last.state not in ALIVE_STATES:
-            return False
-        return _STILL < now - self._moved_at < _LONG
+    def _stalled_for(self, now: float) -> float:
+        """Seconds for which nothing was acknowledged of what is queued; 0 if the session is over."""
+        if self._last is None or self._last.state not in ALIVE_STATES:
+            return 0.0
+        return now - self._moved_at
 
-    def _has_ended(self) -> bool:
-        """Whether the server's side has just ended, by a look at its state alone."""
+    def _apart(self, now: float) -> float:
+        """Seconds until the next sample, if nothing happens before."""
+        least = self._rhythm.interval
+        return max(least, min(self._stalled_for(now) * _SHARE, _FARTHEST))
+
+    def _glance_in(self, now: float) -> float:
+        """Seconds until the next glance at a stalled session; infinity where none is needed."""
+        if not self._is_watchful or self._last is None or not self._last.outq:
+            return math.inf
+        stalled_for = self._stalled_for(now)
+        if stalled_for >= _LONG:
+            return self._rhythm.interval
+        return max(_STILL - stalled_for, _WATCHFUL)
+
+    def _has_moved(self) -> bool:
+        """True if the server's side has just ended, or something was acknowledged, by a glance."""
         assert self._last is not None
-        return self._reader.state(self._last) not in ALIVE_STATES
+        seen = self._reader.glance(self._last)
+        return seen is None or seen.state not in ALIVE_STATES or seen.outq < self._last.outq
 
     def _await_ends(self, until: float, now: float) -> None:
+        """Wait for the moment of the next sample, or for something to happen to the session before."""
         while now < until:
-            is_stalled = self._is_stalled(now)
-            patience = min(_WATCHFUL, until - now) if is_stalled else until - now
-            if not select.select([self._destroyed], [], [], patience)[0]:
-                if not is_stalled or self._has_ended():
+            glance_at = now + self._glance_in(now)
+            if select.select([self._ends], [], [], min(glance_at, until) - now)[0]:
+                if self._heard():
                     return
-                now = time.monotonic()
-                continue
-            for last in self._destroyed.read():
-                if self._is_the_session(last):
-                    self._notes.ended("destroyed", at=last.t, state=last.state, outq=last.outq)
+            elif glance_at >= until or self._has_moved():
+                return
             now = time.monotonic()
+
+    def _heard(self) -> bool:
+        """Take in what was announced; True if the session has ended and its socket is still there to be sampled."""
+        is_over = False
+        for last, is_destroyed in self._ends.read():
+            if not self._is_the_session(last):
+                continue
+            if is_destroyed:
+                self._notes.ended("destroyed", at=last.t, state=last.state, outq=last.outq)
+            else:
+                is_over = True
+        return is_over
 
 
 def _stands_still(sample: Sample, before: Sample | None) -> bool:
@@ -191,14 +230,20 @@ def _stands_still(sample: Sample, before: Sample | None) -> bool:
     return bool(sample.outq) and sample.info.bytes_acked == before.info.bytes_acked
 
 
+@functools.cache
+def _kernel_announces_ends() -> bool:
+    with contextlib.closing(Host("trial")) as host:
+        return host.announces_ends()
+
+
 @contextlib.contextmanager
 def recording(notes: Notes, host: Host, port: int, rhythm: Rhythm = STEADY) -> Iterator[Recorder]:
     """A recorder of the connections to ``port`` of ``host``, idle until told whom to follow."""
     with (
         contextlib.closing(host.socket_reader()) as reader,
-        contextlib.closing(host.destroy_listener()) as destroyed,
+        contextlib.closing(host.end_listener()) as ends,
     ):
-        recorder = Recorder(notes, reader, destroyed, port, rhythm)
+        recorder = Recorder(notes, reader, ends, port, rhythm, announced=_kernel_announces_ends())
         try:
             yield recorder
         finally:

@@ -10,13 +10,14 @@ import socket
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pyroute2 import IPRoute
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from netns import _libc, netlink, rtnetlink
 from netns.errors import LabError, UnsupportedError
-from netns.sockets import DestroyListener, SocketReader
+from netns.sockets import EndListener, SocketReader, announces_ends
+
+if TYPE_CHECKING:
+    from pyroute2 import IPRoute
 
 _T = TypeVar("_T")
 
@@ -69,6 +70,9 @@ class Host:
     @contextlib.contextmanager
     def rtnetlink(self) -> Iterator[IPRoute]:
         """pyroute2's rtnetlink of this host, for the calling thread and only within the context."""
+        # Imported here: pyroute2 is most of what importing a lab costs, and few scenarios need it.
+        from pyroute2 import IPRoute  # noqa: PLC0415
+
         with self.entered(), IPRoute() as routes:
             yield routes
 
@@ -128,9 +132,13 @@ class Host:
         """A reader of this host's TCP sockets."""
         return self._inside(SocketReader)
 
-    def destroy_listener(self) -> DestroyListener:
+    def end_listener(self) -> EndListener:
         """A listener for the ends of this host's TCP sockets."""
-        return self._inside(DestroyListener)
+        return self._inside(EndListener)
+
+    def announces_ends(self) -> bool:
+        """True if the kernel announces the end of each session (netns.sockets.announces_ends)."""
+        return self._inside(announces_ends)
 
     def close(self) -> None:
         """End every TCP connection of the host and let go of the namespace.

@@ -7,6 +7,7 @@ connections where this takes less than a tenth of one.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import ipaddress
@@ -23,6 +24,9 @@ _SOCK_DIAG_BY_FAMILY = 20
 _SOCK_DESTROY = 21
 INFO = 2
 _NLMSG_MIN_TYPE = 0x10
+ENDED = 0x60
+"""The type of a message that only a guest kernel of ours sends (netns.guest.end_notices): a socket's own side ended its
+session."""
 
 # inet_diag_req_v2: family, protocol, extensions, pad, states | sport, dport | src, dst | interface, cookie
 _REQUEST = struct.Struct("=BBBxI")
@@ -81,6 +85,22 @@ class Sample(NamedTuple):
     """The kernel's own identification of the socket, for :meth:`SocketReader.destroy`."""
 
 
+class Glance(NamedTuple):
+    """The least that shows whether anything became of a socket."""
+
+    state: str
+    outq: int
+    """Bytes written and not yet acknowledged."""
+
+
+class Announcement(NamedTuple):
+    """Something that the kernel says of a socket by itself."""
+
+    sample: Sample
+    is_destroyed: bool
+    """True if the socket exists no more; False if its own side ended the session."""
+
+
 def identity(sample: Sample) -> bytes:
     """What no other socket has: its family and the kernel's cookie, kept even when its addresses are gone."""
     return sample.raw[:1] + sample.raw[_COOKIE_AT:_TAIL_AT]
@@ -126,10 +146,13 @@ class SocketReader:
         found = None if body is None else unpack(body, time.monotonic())
         return found if found is not None and found.info is not None else None
 
-    def state(self, sample: Sample) -> str | None:
-        """The state of the same socket, at a tenth of the cost of all the rest; None if it is no more."""
+    def glance(self, sample: Sample) -> Glance | None:
+        """State and queue of the same socket, at a tenth of the cost of all the rest; None if it is no more."""
         body = self._look_up(sample, 0)
-        return None if body is None else tcp_info.state_name(body[1])
+        if body is None:
+            return None
+        _, outq, _ = _MSG_TAIL.unpack_from(body, _TAIL_AT)
+        return Glance(tcp_info.state_name(body[1]), outq)
 
     def _look_up(self, sample: Sample, extensions: int) -> memoryview | None:
         self._sock.send(lookup_request(sample.raw, _CONNECTIONS, extensions))
@@ -171,10 +194,11 @@ class SocketReader:
         return True
 
 
-class DestroyListener:
+class EndListener:
     """Hears from the kernel of every TCP socket of a namespace that ceases to exist.
 
-    A socket that lingers (an orphan in FIN_WAIT1, say) is only announced when the kernel lets go of it.
+    A socket that lingers (an orphan in FIN_WAIT1, say) is only announced when the kernel lets go of it. A guest kernel
+    of ours also announces when a socket leaves the states in which its session is open (:func:`announces_ends`).
     """
 
     def __init__(self) -> None:
@@ -189,9 +213,9 @@ class DestroyListener:
         """Stop listening."""
         self._sock.close()
 
-    def read(self) -> list[Sample]:
-        """The last sample of every socket destroyed since the last call; never blocks."""
-        found: list[Sample] = []
+    def read(self) -> list[Announcement]:
+        """All that was announced since the last call; never blocks."""
+        found: list[Announcement] = []
         while True:
             try:
                 datagram = memoryview(self._sock.recv(1 << 16))
@@ -203,7 +227,25 @@ class DestroyListener:
                     raise
                 continue
             now = time.monotonic()
-            found.extend(unpack(body, now) for kind, body in netlink.messages(datagram) if kind >= _NLMSG_MIN_TYPE)
+            found.extend(
+                Announcement(unpack(body, now), kind != ENDED)
+                for kind, body in netlink.messages(datagram)
+                if kind >= _NLMSG_MIN_TYPE
+            )
+
+
+def announces_ends() -> bool:
+    """True if this kernel announces the end of a session: tried out with one over the loopback of this namespace.
+
+    Raises OSError where the loopback is down.
+    """
+    with (
+        contextlib.closing(EndListener()) as listener,
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as session,
+    ):
+        session.shutdown(socket.SHUT_WR)
+        return any(not announced.is_destroyed for announced in listener.read())
 
 
 def lookup_request(raw: bytes, states: int, extensions: int = _WITH_INFO) -> bytes:

@@ -13,6 +13,7 @@ from pathlib import Path
 from netns.errors import GuestError
 from netns.guest import cache, packages
 from netns.guest.cache import GuestKernel
+from netns.guest.end_notices import announce_ends
 from netns.guest.livelocks import end_livelocks
 from netns.guest.packages import ask, run
 from netns.guest.registers import make_room
@@ -166,6 +167,7 @@ def build(tarball: Fetch, name: str, progress: Progress) -> GuestKernel:
         require_version(version)
         seeded = make_seedable(tree)
         end_livelocks(tree)
+        announce_ends(tree)
         make_room(tree)
         make = ["make", "-C", str(tree), "ARCH=um", f"-j{os.cpu_count()}", *_REPRODUCIBLE]
         run([*make, "allnoconfig", f"KCONFIG_ALLCONFIG={cache.FRAGMENT}"], place, "configuring")

@@ -19,7 +19,9 @@ from netns.guest.registers import why_not_stock
 #: The configuration on top of allnoconfig (kernel.config beside this file).
 FRAGMENT = Path(__file__).with_name("kernel.config")
 #: What changes the source.
-_CHANGES = tuple(Path(__file__).with_name(name) for name in ("seeding.py", "livelocks.py", "registers.py"))
+_CHANGES = tuple(
+    Path(__file__).with_name(name) for name in ("seeding.py", "livelocks.py", "registers.py", "end_notices.py")
+)
 
 #: What a kernel's folder holds: the program, and where it has modules, those, as in /lib/modules/VERSION.
 PROGRAM = "linux"

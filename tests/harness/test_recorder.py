@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import struct
 import time
+from collections.abc import Callable
 
 from harness.journal import Journal
-from harness.recorder import OfTheServer, Recorder
+from harness.recorder import OfTheServer, Recorder, Rhythm
+from harness.timeline import Sample as TimelineSample
 from netns import tcp_info
-from netns.sockets import Address, DestroyListener, Sample, SocketReader
+from netns.sockets import Address, Announcement, EndListener, Glance, Sample, SocketReader
+from tests.harness.pod.pods import eventually
 
 CLIENT = Address("198.18.0.2", 40000)
 SERVER = Address("198.18.1.2", 8000)
@@ -35,7 +38,7 @@ class Told(SocketReader):
         return next(self._answers, None)
 
 
-class Silent(DestroyListener):
+class Silent(EndListener):
     """Nothing is ever announced."""
 
     def __init__(self) -> None:
@@ -48,7 +51,7 @@ class Silent(DestroyListener):
         os.close(self._end)
         os.close(self._other)
 
-    def read(self) -> list[Sample]:
+    def read(self) -> list[Announcement]:
         return []
 
 
@@ -71,3 +74,94 @@ def test_a_reading_torn_by_a_reset_is_no_acknowledgement() -> None:
 
 def test_progress_and_its_absence_are_kept() -> None:
     assert recorded(0, 0, 9) == [0, 0, 9]
+
+
+class Ending(Told):
+    """A kernel whose socket stands still until it is told to end, and which counts how it is asked."""
+
+    def __init__(self) -> None:
+        self.state, self.outq = "ESTABLISHED", 400_000
+        self.read: list[float] = []
+        self.glanced: list[float] = []
+
+    def connections(self, port: int = 0) -> list[Sample]:  # noqa: ARG002 (the real one takes a port)
+        return [self._now()]
+
+    def again(self, sample: Sample) -> Sample | None:  # noqa: ARG002 (there is but one)
+        return self._now()
+
+    def glance(self, sample: Sample) -> Glance | None:  # noqa: ARG002 (there is but one)
+        self.glanced.append(time.monotonic())
+        return Glance(self.state, self.outq)
+
+    def _now(self) -> Sample:
+        self.read.append(time.monotonic())
+        return reading(100)._replace(t=self.read[-1], state=self.state, outq=self.outq)
+
+
+class Announcing(Silent):
+    """What is written to it is announced."""
+
+    def read(self) -> list[Announcement]:
+        os.read(self._end, 1)
+        return [Announcement(reading(100)._replace(state="FIN_WAIT1"), is_destroyed=False)]
+
+    def announce(self) -> None:
+        os.write(self._other, b".")
+
+
+#: Seconds, far more than these tests take: a second sample is one that something was the reason for.
+RARELY = Rhythm(interval=600.0)
+
+
+def stalled_until(
+    happens: Callable[[Ending, Announcing], None], *, announced: bool
+) -> tuple[Ending, list[TimelineSample]]:
+    """A kernel in which something ``happens`` to a stalled session, and the samples kept by then, which are two."""
+    journal, kernel, ends = Journal(), Ending(), Announcing()
+    recorder = Recorder(OfTheServer(journal), kernel, ends, SERVER.port, RARELY, announced=announced)
+    recorder.follow(CLIENT)
+    eventually(lambda: announced or bool(kernel.glanced))
+    happens(kernel, ends)
+    eventually(lambda: len(journal.timeline().samples) == 2)
+    kernel.state = "FIN_WAIT1"
+    ends.announce()
+    recorder.stop()
+    ends.close()
+    return kernel, list(journal.timeline().samples)
+
+
+def end(kernel: Ending, _ends: Announcing) -> None:
+    kernel.state = "FIN_WAIT1"
+
+
+def end_and_say_so(kernel: Ending, ends: Announcing) -> None:
+    end(kernel, ends)
+    ends.announce()
+
+
+def acknowledge(kernel: Ending, _ends: Announcing) -> None:
+    kernel.outq -= 1000
+
+
+def test_an_end_that_nobody_announces_is_found_by_glances() -> None:
+    _, samples = stalled_until(end, announced=False)
+    assert [sample.state for sample in samples] == ["ESTABLISHED", "FIN_WAIT1"]
+
+
+def test_an_end_that_is_announced_takes_no_glance() -> None:
+    kernel, samples = stalled_until(end_and_say_so, announced=True)
+    assert [sample.state for sample in samples] == ["ESTABLISHED", "FIN_WAIT1"]
+    assert not kernel.glanced
+
+
+def test_bytes_acknowledged_in_a_stall_are_sampled_at_the_next_glance() -> None:
+    _, samples = stalled_until(acknowledge, announced=False)
+    assert [sample.outq for sample in samples] == [400_000, 399_000]
+
+
+def test_samples_of_a_stall_grow_farther_apart_but_not_without_end() -> None:
+    recorder = Recorder(OfTheServer(Journal()), Told(), Silent(), SERVER.port)
+    recorder._last = reading(100)
+    apart = {age: recorder._apart(float(age)) for age in (0, 10, 30, 60, 600)}
+    assert apart == {0: 0.05, 10: 0.05, 30: 0.1, 60: 0.2, 600: 0.25}

@@ -137,7 +137,7 @@ def test_a_closed_host_leaves_no_descriptor() -> None:
         host = Host("host")
         with host.rtnetlink():
             pass
-        with contextlib.closing(host.socket_reader()), contextlib.closing(host.destroy_listener()):
+        with contextlib.closing(host.socket_reader()), contextlib.closing(host.end_listener()):
             pass
         host.close()
 

@@ -10,6 +10,7 @@ import select
 import socket
 import struct
 from collections.abc import Callable
+from typing import NamedTuple
 
 import pytest
 
@@ -17,9 +18,10 @@ from netns import netlink, tcp_info
 from netns.errors import UnsupportedError
 from netns.host import Host
 from netns.lab import Lab
-from netns.sockets import Address, DestroyListener, Sample
+from netns.sockets import Address, EndListener, Sample, identity
+from tests.in_guest import in_guest
 from tests.isolated import isolated
-from tests.machine import needs_labs
+from tests.machine import needs_guest, needs_labs
 from tests.netns.network import (
     PORT,
     address_of,
@@ -262,12 +264,12 @@ def test_destroy_ends_an_orphan_with_its_bytes() -> None:
             assert reader.connections() == []
 
 
-def heard(listener: DestroyListener, enough: Callable[[list[Sample]], bool]) -> list[Sample]:
+def heard(listener: EndListener, enough: Callable[[list[Sample]], bool]) -> list[Sample]:
     found: list[Sample] = []
 
     def listens() -> bool:
         select.select([listener], [], [], 0.1)
-        found.extend(listener.read())
+        found.extend(announced.sample for announced in listener.read() if announced.is_destroyed)
         return enough(found)
 
     eventually(listens, "the end was announced")
@@ -279,7 +281,7 @@ def heard(listener: DestroyListener, enough: Callable[[list[Sample]], bool]) -> 
 def test_the_end_of_every_socket_is_announced_with_its_last_sample(at: str, to: str) -> None:
     with Lab() as lab:
         host = lab.host("host")
-        with contextlib.closing(host.destroy_listener()) as listener:
+        with contextlib.closing(host.end_listener()) as listener:
             with loopback(host, at, to) as (client, server):
                 heard(listener, lambda found: [last.remote.port for last in found] == [0])  # who listened
                 ends = {address_of(client), address_of(server)}
@@ -296,17 +298,80 @@ def test_an_orphan_is_announced_when_the_kernel_lets_go_of_it_not_when_its_proce
     with (
         network() as net,
         connection(net) as (_, server),
-        contextlib.closing(net.server.destroy_listener()) as listener,
+        contextlib.closing(net.server.end_listener()) as listener,
     ):
         stall(server)
         where = address_of(server)
         server.close()
-        assert not any(last.remote.port for last in listener.read())
+        assert not any(announced.is_destroyed for announced in listener.read() if announced.sample.remote.port)
         with contextlib.closing(net.server.socket_reader()) as reader:
             [orphan] = reader.connections()
             reader.destroy(orphan)
         found = heard(listener, lambda found: any(last.remote.port for last in found))
         assert [last.local for last in found if last.remote.port] == [where]
+
+
+class Ends(NamedTuple):
+    """States announced as a session's sides end it, in order, of the one asked about."""
+
+    closed: list[str]
+    reset: list[str]
+    by_the_peer: list[str]
+
+
+@in_guest
+def announced_ends() -> Ends:
+    def states_of(sock: socket.socket, end: Callable[[], object]) -> list[str]:
+        where = identity(sample_of(net.server, sock))
+        with contextlib.closing(net.server.end_listener()) as listener:
+            end()
+            return [a.sample.state for a in listener.read() if not a.is_destroyed and identity(a.sample) == where]
+
+    def end_with_bytes_queued(server: socket.socket) -> None:
+        stall(server)
+        server.shutdown(socket.SHUT_RDWR)
+
+    def reset(server: socket.socket) -> None:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        server.close()
+
+    def half_close(client: socket.socket, server: socket.socket) -> None:
+        client.shutdown(socket.SHUT_WR)
+        eventually(lambda: sample_of(net.server, server).state == "CLOSE_WAIT", "the server has heard of it")
+
+    with network() as net:
+        with connection(net) as (_, server):
+            closed = states_of(server, lambda: end_with_bytes_queued(server))
+        with connection(net) as (_, server):
+            was_reset = states_of(server, lambda: reset(server))
+        with connection(net) as (client, server):
+            by_the_peer = states_of(server, lambda: half_close(client, server))
+    return Ends(closed, was_reset, by_the_peer)
+
+
+@needs_guest
+def test_a_guest_announces_when_a_socket_leaves_its_open_states() -> None:
+    ends = announced_ends()
+    assert ends.closed == ["FIN_WAIT1"]
+    assert ends.reset == ["CLOSE"]
+    assert ends.by_the_peer == []  # CLOSE_WAIT is open still
+
+
+@isolated
+def test_only_a_kernel_of_ours_announces_the_end_of_a_session() -> None:
+    with Lab() as lab:
+        assert not lab.host("host").announces_ends()
+
+
+@needs_guest
+def test_a_kernel_of_ours_is_found_to() -> None:
+    assert announces()
+
+
+@in_guest
+def announces() -> bool:
+    with Lab() as lab:
+        return lab.host("host").announces_ends()
 
 
 def test_addresses_are_written_as_people_write_them() -> None:
