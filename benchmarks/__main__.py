@@ -1,10 +1,10 @@
-"""``python -m benchmarks``: all of them, or those named (hosts, dumps, probe, watchers, watch, grace)."""
+"""``python -m benchmarks``: all of them, or those named (hosts, dumps, probe, watchers, watch, grace, guests)."""
 
 from __future__ import annotations
 
 import sys
 
-from benchmarks import dumps, grace, hosts, probe, watch, watchers
+from benchmarks import dumps, grace, guests, hosts, probe, watch, watchers
 
 ALL = {
     "hosts": hosts.run,
@@ -13,6 +13,7 @@ ALL = {
     "watchers": watchers.run,
     "watch": watch.run,
     "grace": grace.run,
+    "guests": guests.run,
 }
 
 
