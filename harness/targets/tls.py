@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import trustme
-
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
@@ -24,6 +22,8 @@ class Certificate:
 @contextlib.contextmanager
 def certified(ip: str) -> Iterator[Certificate]:
     """Certify ``ip``; the files, which only this user can read, are gone when the context is left."""
+    import trustme  # noqa: PLC0415 (a tenth of what a run imports, for the few servers that speak TLS)
+
     with tempfile.TemporaryDirectory(prefix="halfopen-tls-") as folder:
         made = Certificate(*(Path(folder, name) for name in ("authority.pem", "chain.pem", "key.pem")))
         authority = trustme.CA()
