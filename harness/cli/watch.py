@@ -18,6 +18,7 @@ from harness.cli import watch_screen
 from harness.cli.console import console as make_console
 from harness.cli.values import positive_duration
 from harness.cli.watch_screen import Picture
+from harness.displays import displayed
 from harness.errors import InputError, suggest
 from harness.watching import server, sessions
 from harness.watching.forecast import DETECTORS
@@ -215,7 +216,7 @@ def _continually(console: Console, eye: Eye, how: How) -> None:
         return
     last = None
     live = Live(console=console, auto_refresh=False, transient=True)
-    with live as shown, contextlib.suppress(KeyboardInterrupt, stopping.Terminated):
+    with displayed(live) as shown, contextlib.suppress(KeyboardInterrupt, stopping.Terminated):
         for seen in _looks(eye, how):
             last = seen.picture(max(_ROWS, console.height))
             shown.update(watch_screen.live(last, console.width, console.height), refresh=True)
