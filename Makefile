@@ -3,15 +3,18 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
+# Once a run can be made, and once tests and lint can be. Both are made by scripts/setup in one environment.
 READY := $(VENV)/.ready
+READY_DEV := $(VENV)/.ready-dev
 
+.NOTPARALLEL:
 .PHONY: matrix test lint bench fidelity kernel servers field-report clean
 .DEFAULT_GOAL := matrix
 
 matrix: $(READY)
 	@$(BIN)/halfopen run
 
-test: $(READY)
+test: $(READY_DEV)
 	@scripts/kernel $(VENV) || echo "make test: without both guest kernels, the tests that need the one that is missing are skipped" >&2
 	@scripts/proxies || :
 	@scripts/tshark || :
@@ -20,7 +23,7 @@ test: $(READY)
 	@scripts/browser || :
 	@$(BIN)/python -m pytest
 
-lint: $(READY)
+lint: $(READY_DEV)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
@@ -31,7 +34,7 @@ servers:
 
 # Two guests, whatever the machine has: runs that share a guest draw from one sequence of random numbers, and another
 # spread gives another report. Exit code 3 means that some cells prove nothing, which the report then says.
-field-report: $(READY)
+field-report: $(READY_DEV)
 	@scripts/proxies
 	@scripts/servers >/dev/null
 	@eval "$$(scripts/servers --environment)" && \
@@ -42,15 +45,17 @@ field-report: $(READY)
 kernel: $(READY)
 	@scripts/kernel $(VENV)
 
-bench: $(READY)
+bench: $(READY_DEV)
 	@$(BIN)/python -m benchmarks
 
-fidelity: $(READY)
+fidelity: $(READY_DEV)
 	@$(BIN)/python -m benchmarks.fidelity --write
 
 clean:
 	rm -rf $(VENV) out .tox .mypy_cache .ruff_cache .pytest_cache
 
-$(READY): pyproject.toml scripts/setup
+$(READY): pyproject.toml scripts/setup scripts/install.py
 	@scripts/setup $(VENV)
-	@touch $(READY)
+
+$(READY_DEV): pyproject.toml scripts/setup scripts/install.py
+	@scripts/setup $(VENV) dev

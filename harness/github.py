@@ -1,7 +1,4 @@
-"""What GitHub shows of a call: annotations on the run's page, and a summary of the job in Markdown. Pure.
-
-The commands and what must be escaped in them are those of actions/toolkit (packages/core/src/command.ts).
-"""
+"""What GitHub shows of a call: annotations on the run's page, and a summary of the job in Markdown. Pure."""
 
 from __future__ import annotations
 
@@ -10,6 +7,7 @@ from itertools import chain
 
 from harness.baseline import Baseline, standing
 from harness.runner import Done
+from harness.workflow_commands import command
 
 #: So many of each level are shown for a step; what comes after them is not.
 MOST = 10
@@ -19,11 +17,6 @@ _MARKS = {"passed": "✅ passed", "failed": "❌ failed", "inconclusive": "⚠�
 _SPECIAL = "\\`*_{}[]<>()#+-!|~&@:"
 
 Story = Callable[[Done], Sequence[str]]
-
-
-def command(level: str, title: str, message: str) -> str:
-    """One workflow command, on one line whatever the texts hold."""
-    return f"::{level} title={_property(title)}::{_data(message)}"
 
 
 def commands(done: Sequence[Done], baseline: Baseline | None, story: Story) -> list[str]:
@@ -88,11 +81,3 @@ def _block(lines: Sequence[str]) -> list[str]:
     while fence in text:
         fence += "`"
     return [f"{fence}text", text, fence]
-
-
-def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")

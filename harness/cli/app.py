@@ -1,45 +1,59 @@
-"""``halfopen``: puts the commands together and turns every error a user can cause into one line."""
+"""``halfopen``: the commands, each imported when it is called."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-from harness import __version__
-from harness.cli import compare, doctor, field, grace, listing, report, repro, run, warp, watch
+import harness
 from harness.cli.exits import explained
-from harness.cli.kernel import kernel
 
-app = typer.Typer(
-    name="halfopen",
-    help="Proves that a WebSocket server notices its dead clients and spares its live ones.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-app.command("run")(run.run)
-app.command("compare")(compare.compare)
-app.command("grace")(grace.grace)
-app.command("field")(field.field_)
-app.command("report")(report.report)
-app.command("repro")(repro.repro)
-app.command("list")(listing.list_)
-app.command("doctor")(doctor.doctor)
-app.command("warp")(warp.warp)
-app.command("watch")(watch.watch)
-app.add_typer(kernel)
+#: The module of each command in this package, and the command in it: a function, or a Typer with commands of its own.
+COMMANDS = {
+    "run": ("run", "run"),
+    "compare": ("compare", "compare"),
+    "grace": ("grace", "grace"),
+    "field": ("field", "field_"),
+    "report": ("report", "report"),
+    "repro": ("repro", "repro"),
+    "list": ("listing", "list_"),
+    "doctor": ("doctor", "doctor"),
+    "warp": ("warp", "warp"),
+    "watch": ("watch", "watch"),
+    "kernel": ("kernel", "kernel"),
+}
+
+
+def application(name: str | None = None) -> typer.Typer:
+    """Make the application with the command of this name alone; with all of them if there is none of this name."""
+    made = typer.Typer(
+        name="halfopen",
+        help="Proves that a WebSocket server notices its dead clients and spares its live ones.",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    made.callback()(_options)
+    for each in [name] if name is not None and name in COMMANDS else COMMANDS:
+        module, attribute = COMMANDS[each]
+        command = getattr(importlib.import_module(f"harness.cli.{module}"), attribute)
+        if isinstance(command, typer.Typer):
+            made.add_typer(command)
+        else:
+            made.command(each)(command)
+    return made
 
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"halfopen {__version__}")
+        typer.echo(f"halfopen {harness.__version__}")
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     _version: Annotated[
         bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
@@ -50,4 +64,5 @@ def _options(
 
 def call(arguments: Sequence[str]) -> int:
     """Run a command and return its exit code (CONTRACT: 0, 1, 2, 3, 130)."""
-    return explained(lambda: app(args=arguments, standalone_mode=False) or 0)
+    name = arguments[0] if arguments else None
+    return explained(lambda: application(name)(args=arguments, prog_name="halfopen", standalone_mode=False) or 0)

@@ -2,15 +2,55 @@
 
 from __future__ import annotations
 
+import errno
+import traceback
 from collections.abc import Callable
 
-from harness.cli import on_github, quick
+import typer
+
+from harness import workflow_commands
+from harness.cli.wording import refusal
+from harness.errors import InputError, reason_of
 from netns import isolation
+from netns.errors import GuestLostError, LabError
+from netns.guest.script import EXIT_GUEST
+
+#: As of any command (harness.results).
+EXIT_USAGE = 2
+EXIT_BUG = 70
+EXIT_INTERRUPTED = 130
+
+#: What is no bug of ours wherever it happens.
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def explained(work: Callable[[], int]) -> int:
     """Run ``work`` and return its exit code, or the one that its error stands for."""
-    return quick.explained(work, on_github.tell_refusal)
+    try:
+        return work()
+    except typer.Exit as leaving:
+        return leaving.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        return EXIT_INTERRUPTED
+    except GuestLostError as error:
+        return _refused(str(error), EXIT_GUEST)
+    except (InputError, LabError) as error:
+        return _refused(str(error))
+    except typer.TyperException as error:
+        return _refused(error.format_message())
+    except Exception as error:  # noqa: BLE001 (a bug of ours, which must not look like a verdict)
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return _refused(f"nothing more can be written: {reason_of(error)}; make room, or write elsewhere")
+        traceback.print_exc()
+        return EXIT_BUG
+
+
+def _refused(said: str, code: int = EXIT_USAGE) -> int:
+    sentence = refusal(said)
+    typer.echo(f"halfopen: {sentence}", err=True)
+    if workflow_commands.is_here():
+        workflow_commands.say([workflow_commands.command("error", "halfopen", sentence)])
+    return code
 
 
 def isolated(work: Callable[[], int], *, is_brief: bool = False) -> int:

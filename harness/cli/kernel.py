@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from harness.cli.console import console as make_console
+from harness.displays import displayed
 from netns import stopping
 from netns.guest import building, cache, fetching
 from netns.guest.building import Source
@@ -140,6 +141,7 @@ def _progress(console: Console) -> Iterator[building.Progress]:
         yield tell
         return
     columns = (TextColumn("compiling"), BarColumn(), TextColumn("{task.percentage:.0f}%"), TimeRemainingColumn())
-    with stopping.interrupting(), Progress(*columns, console=console, transient=True) as bar:
+    bar = Progress(*columns, console=console, transient=True)
+    with stopping.interrupting(), displayed(bar.live), bar:
         task = bar.add_task("compiling", total=1.0)
         yield lambda share: bar.update(task, completed=share)

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from harness.baseline import Baseline, standing
+from harness.displays import displayed
 from harness.run_view import RunView
 from harness.runner import Done
 from netns import stopping
@@ -37,7 +38,7 @@ def progress(
         transient=True,
     )
     # Whoever is killed leaves the cursor hidden.
-    with stopping.interrupting(), live:
+    with stopping.interrupting(), displayed(live):
         yield lambda _: None
 
 
@@ -69,7 +70,7 @@ def count(console: Console, views: Sequence[RunView]) -> Iterator[Callable[[Done
     if not console.is_terminal:
         yield on_done
         return
-    with stopping.interrupting(), bar:
+    with stopping.interrupting(), displayed(bar.live), bar:
         yield on_done
 
 

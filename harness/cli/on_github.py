@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from rich.text import Text
 
-from harness import github, telling
+from harness import github, telling, workflow_commands
 from harness.cli import screen
 from harness.results import Conditions
 from harness.runner import Done
@@ -19,28 +18,19 @@ from harness.runner import Done
 _MOST = 1000 * 1024
 
 
-def is_here() -> bool:
-    """Whether this runs in a job of GitHub's."""
-    return os.environ.get("GITHUB_ACTIONS") == "true"
-
-
 def tell(how: Conditions, done: Sequence[Done], wall: float) -> None:
     """Print annotations and add to the job's summary, if this is a job of GitHub's."""
-    if not is_here():
+    if not workflow_commands.is_here():
         return
     story = partial(telling.story, where=how.again, baseline=how.baseline)
     lines = github.commands(done, how.baseline, story)
     headline, header = screen.summary(done, wall, how.baseline), Text.from_markup(screen.header(how)).plain
     text = github.summary(headline, header, done, how.baseline, screen.remarks(done, how.baseline), story)
     if (problem := _append(text)) is not None:
-        lines.append(github.command("warning", "halfopen", f"the job's summary could not be written: {problem}"))
-    _print(lines)
-
-
-def tell_refusal(sentence: str) -> None:
-    """Annotate a call that was refused, if this is a job of GitHub's."""
-    if is_here():
-        _print([github.command("error", "halfopen", sentence)])
+        lines.append(
+            workflow_commands.command("warning", "halfopen", f"the job's summary could not be written: {problem}")
+        )
+    workflow_commands.say(lines)
 
 
 def _append(text: str) -> str | None:
@@ -54,9 +44,3 @@ def _append(text: str) -> str | None:
     except OSError as error:
         return (error.strerror or str(error)).lower()
     return None
-
-
-def _print(lines: Sequence[str]) -> None:
-    # On stderr, which GitHub reads too: what is on stdout may be piped to somebody.
-    for line in lines:
-        print(line, file=sys.stderr, flush=True)

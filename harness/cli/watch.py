@@ -14,10 +14,11 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from harness.cli import quick, watch_screen
+from harness.cli import watch_screen
 from harness.cli.console import console as make_console
 from harness.cli.values import positive_duration
 from harness.cli.watch_screen import Picture
+from harness.displays import displayed
 from harness.errors import InputError, suggest
 from harness.watching import server, sessions
 from harness.watching.forecast import DETECTORS
@@ -215,7 +216,7 @@ def _continually(console: Console, eye: Eye, how: How) -> None:
         return
     last = None
     live = Live(console=console, auto_refresh=False, transient=True)
-    with live as shown, contextlib.suppress(KeyboardInterrupt, stopping.Terminated):
+    with displayed(live) as shown, contextlib.suppress(KeyboardInterrupt, stopping.Terminated):
         for seen in _looks(eye, how):
             last = seen.picture(max(_ROWS, console.height))
             shown.update(watch_screen.live(last, console.width, console.height), refresh=True)
@@ -235,16 +236,3 @@ def _in_lines(console: Console, eye: Eye, how: How) -> None:
             for text in watch_screen.news(known, now, picture):
                 console.print(text, soft_wrap=True, markup=False)
         known = now
-
-
-def call(arguments: Sequence[str]) -> int:
-    """The command by itself, ``arguments`` beginning with its name; gives the exit code."""
-    return quick.explained(
-        lambda: alone(args=list(arguments[1:]), prog_name="halfopen watch", standalone_mode=False) or 0
-    )
-
-
-alone = typer.Typer(
-    add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help="Watch a running server."
-)
-alone.command("watch")(watch)

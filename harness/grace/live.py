@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
+from harness.displays import displayed
 from harness.grace import tables
 from harness.grace.confirming import told
 from harness.grace.curves import title
@@ -53,7 +54,7 @@ def progress(
         bar.update(bar.task_ids[0], completed=curve.done)
 
     on_tried(())
-    with live:
+    with displayed(live):
         yield on_tried
 
 

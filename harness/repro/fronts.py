@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from harness.displays import displayed
 from harness.repro import keys as keyboard
 from harness.repro import view
 from harness.repro.account import AGAIN
@@ -151,7 +152,7 @@ class Screen:
             with (
                 keys.unbuffered(),
                 self._terminal.drawn_on(),
-                Live(console=self._console, screen=True, auto_refresh=False) as live,
+                displayed(Live(console=self._console, screen=True, auto_refresh=False)) as live,
             ):
                 left = self._show(held, keys, live, plan)
             if left is not None:

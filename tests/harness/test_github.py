@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from harness import github
 from harness.baseline import Baseline, Known
 from harness.runner import Done
+from harness.workflow_commands import command
 from tests.harness.done import done
 
 KNOWN = Baseline({"dead/frozen": Known("failed", "missed", "#12")}, file="expected.toml", strays=("no such thing",))
@@ -30,7 +31,7 @@ def undone(text: str) -> str:
 
 @given(st.text(), st.text())
 def test_a_command_is_one_line_whose_parts_can_be_read_again(title: str, message: str) -> None:
-    line = github.command("error", title, message)
+    line = command("error", title, message)
     told = re.fullmatch(r"::error title=([^:,\r\n]*)::([^\r\n]*)", line, re.DOTALL)
     assert told
     assert (undone(told[1]), undone(told[2])) == (title, message)

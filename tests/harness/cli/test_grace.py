@@ -91,6 +91,6 @@ def test_what_the_docs_show_can_be_called(repository: Path, name: str) -> None:
     """Parsed, not run: that takes minutes."""
     lines = re.findall(r"^(?:\$ |again: +)halfopen grace ?(.*)$", (repository / name).read_text(), re.MULTILINE)
     assert lines
-    command = typer.main.get_command(app.app).commands["grace"]  # type: ignore[attr-defined]
+    command = typer.main.get_command(app.application()).commands["grace"]  # type: ignore[attr-defined]
     for line in lines:
         command.make_context("grace", shlex.split(line, comments=True))

@@ -1,42 +1,81 @@
+"""A command imports itself and nothing of the others; ``--version`` imports nothing at all."""
+
 from __future__ import annotations
 
-import pytest
-import typer
+import re
+import subprocess
+import sys
 
-from harness import results
-from harness.cli import quick
-from harness.errors import InputError
-from netns.errors import LabError
+import pytest
+
+from harness.cli import app
 from tests.harness.cli.tool import halfopen
 
-
-def test_exit_codes_are_those_of_all_commands() -> None:
-    assert (quick.EXIT_USAGE, quick.EXIT_BUG, quick.EXIT_INTERRUPTED) == (
-        results.EXIT_USAGE,
-        results.EXIT_BUG,
-        results.EXIT_INTERRUPTED,
-    )
-
-
-@pytest.mark.parametrize("error", [InputError("Not\nthis"), LabError("not this")])
-def test_what_a_user_can_get_wrong_is_one_line(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
-    def work() -> int:
-        raise error
-
-    assert quick.explained(work) == 2
-    assert capsys.readouterr().err == "halfopen: not this\n"
+#: Prints the modules that a call of ``halfopen`` has imported, besides those that Python starts with.
+_IMPORTED = """
+import sys
+before = set(sys.modules)
+from harness.cli.quick import main
+try:
+    main(sys.argv[1:])
+except SystemExit:
+    print(*(set(sys.modules) - before), file=sys.stderr)
+"""
 
 
-@pytest.mark.parametrize(
-    ("error", "code"), [(KeyboardInterrupt(), 130), (typer.Abort(), 130), (typer.Exit(5), 5), (ZeroDivisionError(), 70)]
-)
-def test_every_other_end_has_its_code(error: BaseException, code: int) -> None:
-    def work() -> int:
-        raise error
-
-    assert quick.explained(work) == code
+def imported(*arguments: str) -> set[str]:
+    call = [sys.executable, "-c", _IMPORTED, *arguments]
+    return set(subprocess.run(call, capture_output=True, text=True, check=True).stderr.split())
 
 
-def test_a_command_that_starts_by_itself_is_listed_with_the_others() -> None:
-    assert "\n  watch " in halfopen("--help").out
-    assert halfopen("watch", "--help").out.startswith("Usage: halfopen watch [OPTIONS]")
+def packages(modules: set[str]) -> set[str]:
+    """The installed packages among them, with ours."""
+    return {module.partition(".")[0] for module in modules} - sys.stdlib_module_names
+
+
+def test_the_version_is_printed_without_importing_a_package() -> None:
+    modules = imported("--version")
+    assert {module for module in modules if packages({module})} == {"harness", "harness.cli", "harness.cli.quick"}
+    assert modules.isdisjoint({"asyncio", "ctypes", "logging", "ssl", "typing_extensions"})
+
+
+def test_the_version_is_what_the_application_says() -> None:
+    alone, with_more = halfopen("--version"), halfopen("--version", "run")
+    assert (alone.code, alone.out, alone.err) == (with_more.code, with_more.out, with_more.err)
+    assert re.fullmatch(r"halfopen \S+\n", alone.out)
+
+
+def test_a_version_that_cannot_be_printed_is_explained() -> None:
+    with open("/dev/full", "w") as full:
+        ran = subprocess.run(
+            [sys.executable, "-m", "harness", "--version"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    told = "halfopen: nothing more can be written: no space left on device; make room, or write elsewhere\n"
+    assert (ran.returncode, ran.stderr) == (2, told)
+
+
+def test_a_run_does_not_import_what_makes_certificates() -> None:
+    modules = imported("run", "--help")
+    assert "harness.targets.tls" in modules
+    assert packages(modules).isdisjoint({"cryptography", "trustme"})
+
+
+@pytest.mark.parametrize("name", ["kernel", "list", "warp", "watch"])
+def test_a_command_without_a_lab_does_not_import_what_a_run_needs(name: str) -> None:
+    modules = imported(name, "--help")
+    assert modules.isdisjoint({"harness.cli.run", "harness.cli.grace", "harness.runner", "harness.report"})
+    assert packages(modules).isdisjoint({"jinja2", "junitparser", "pyroute2", "trustme"})
+
+
+def test_all_commands_are_listed() -> None:
+    listed = halfopen("--help").out.partition("Commands:\n")[2].splitlines()
+    assert [line.split()[0] for line in listed] == list(app.COMMANDS)
+
+
+@pytest.mark.parametrize("name", app.COMMANDS)
+def test_a_command_is_called_by_the_name_under_which_it_is_listed(name: str) -> None:
+    assert halfopen(name, "--help").out.startswith(f"Usage: halfopen {name} [OPTIONS]")
+
+
+def test_a_command_that_does_not_exist_is_compared_with_all() -> None:
+    assert halfopen("cmopare").err == "halfopen: no such command 'cmopare'. Did you mean 'compare'?\n"

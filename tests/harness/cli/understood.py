@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import typer
 
-from harness.cli.app import app
+from harness.cli.app import application
 
 #: What CI fills in, and what for instance with.
 _FILLED_IN = {"${{ matrix.shard }}": "1", "$CI_NODE_INDEX": "1", "$CI_NODE_TOTAL": "4"}
@@ -16,7 +16,7 @@ _FILLED_IN = {"${{ matrix.shard }}": "1", "$CI_NODE_INDEX": "1", "$CI_NODE_TOTAL
 
 def understand(words: list[str]) -> None:
     """Parse a call of halfopen, its options and their values; raises typer.TyperException."""
-    command = typer.main.get_command(app)
+    command = typer.main.get_command(application())
     context = command.make_context("halfopen", list(words))
     while isinstance(command, typer.core.TyperGroup):
         rest = [*context._protected_args, *context.args]
