@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Generator, Iterator
@@ -11,10 +12,36 @@ from pathlib import Path
 import pytest
 
 from netns import capabilities
+from netns.forking import AWAITED
 from tests import leftovers
 from tests.machine import LACKING, NOT_FOR_THIS_PROCESSOR
 
 pytest_plugins = ["pytester"]
+
+# Where pytest was started in the background of a script, or by nohup(1), it ignores these, and so would all that tests
+# start and interrupt.
+for _number, _handler in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGQUIT, signal.SIG_DFL),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _handler)
+
+
+# `make test` starts pytest with some signals blocked. In pytest-xdist's processes they stay blocked in the thread by
+# which pytest speaks to them, which could otherwise take a signal that the main thread waits for (netns.forking).
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput") or config.getoption("dist", "no") == "no":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, AWAITED)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodeready() -> None:
+    """Let signals into pytest-xdist's own process again, once its others are started."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, AWAITED)
 
 
 def pytest_report_header() -> list[str]:

@@ -15,9 +15,12 @@ _STEP = 0.02
 #: So many counts in a row that do not differ are taken for what stays.
 _STEADY = 5
 
-#: Set in pytest's own environment, so that whatever the tests start, however deep, can be told from others.
+#: Set in pytest's own environment, so that whatever the tests start, however deep, can be told from others: from what
+#: other pytests start, and the other processes of this one (pytest-xdist).
 MARK = "HALFOPEN_TESTS"
-os.environ.setdefault(MARK, f"{os.getpid()}-{time.monotonic_ns()}")
+_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+if not os.environ.get(MARK, "").endswith(f"/{_WORKER}"):
+    os.environ[MARK] = f"{os.getpid()}-{time.monotonic_ns()}/{_WORKER}"
 
 Stock = dict[str, frozenset[str]]
 

@@ -16,7 +16,7 @@ from tests import leftovers
 from tests.harness.cli.tool import HALFOPEN
 from tests.machine import UNPRIVILEGED, needs_labs, needs_unshare
 
-pytestmark = needs_labs
+pytestmark = [needs_labs, pytest.mark.alone]
 
 PATIENCE = 60.0
 #: A run has its servers up and its clients streaming after about a second; they are killed before, in and after that.

@@ -163,6 +163,7 @@ def test_a_host_that_cannot_be_set_up_leaves_no_descriptor_and_the_caller_at_hom
     assert here() == outside
 
 
+@pytest.mark.alone
 @isolated
 def test_a_closed_host_is_gone_from_the_kernel_even_with_bytes_stuck() -> None:
     before = leftovers.network_namespaces()

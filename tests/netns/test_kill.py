@@ -12,7 +12,7 @@ import pytest
 from tests.machine import UNPRIVILEGED, needs_labs, needs_unshare
 from tests.netns.network import eventually
 
-pytestmark = needs_labs
+pytestmark = [needs_labs, pytest.mark.alone]
 
 STUCK = """
 import sys, time

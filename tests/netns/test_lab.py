@@ -124,6 +124,7 @@ def test_a_link_that_fails_half_way_is_taken_back(monkeypatch: pytest.MonkeyPatc
         assert list(ask(a, "get_default_routes", family=2))
 
 
+@pytest.mark.alone
 @isolated
 def test_a_lab_that_fails_half_way_is_taken_back() -> None:
     before, descriptors = leftovers.network_namespaces(), sorted(os.listdir("/proc/self/fd"))
@@ -139,6 +140,7 @@ def test_a_lab_that_fails_half_way_is_taken_back() -> None:
         eventually(lambda: (leftovers.network_namespaces() or 0) <= before, "the namespaces are gone")
 
 
+@pytest.mark.alone
 @isolated
 def test_a_lab_leaves_no_descriptor_and_no_namespace_even_with_bytes_stuck() -> None:
     def live() -> None:
