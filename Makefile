@@ -8,11 +8,15 @@ READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 
 .NOTPARALLEL:
-.PHONY: matrix test lint bench fidelity kernel servers field-report clean
+.PHONY: matrix unit test lint bench fidelity kernel servers field-report clean
 .DEFAULT_GOAL := matrix
 
 matrix: $(READY)
 	@$(BIN)/halfopen run
+
+# The inner loop: the tests that need no lab, no guest, no engine and no browser. PYTEST="-k frozen", say, for fewer.
+unit: $(READY_DEV)
+	@$(BIN)/python -m pytest -q -p tests.unit -n auto $(PYTEST)
 
 test: $(READY_DEV)
 	@scripts/kernel $(VENV) || echo "make test: without both guest kernels, the tests that need the one that is missing are skipped" >&2
