@@ -16,7 +16,7 @@ matrix: $(READY)
 
 # The inner loop: the tests that need no lab, no guest, no engine and no browser. PYTEST="-k frozen", say, for fewer.
 unit: $(READY_DEV)
-	@$(BIN)/python -m pytest -q -p tests.unit -n auto $(PYTEST)
+	@$(BIN)/python -m pytest -q -p tests.unit $(PYTEST)
 
 test: $(READY_DEV)
 	@scripts/kernel $(VENV) || echo "make test: without both guest kernels, the tests that need the one that is missing are skipped" >&2

@@ -64,6 +64,7 @@ def test_a_file_that_is_not_there() -> None:
     assert refused("run", "nowhere.toml") == "no such scenario file: nowhere.toml"
 
 
+@needs_labs
 def test_a_file_in_place_of_the_out_folder(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("keep me")
