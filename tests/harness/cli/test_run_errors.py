@@ -161,6 +161,7 @@ def test_a_baseline_that_cannot_be_written(tmp_path: Path) -> None:
     assert file.read_text() == "[tool.else]"
 
 
+@needs_labs
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -264,6 +265,7 @@ def test_a_hold_that_never_ends(hold: str, tmp_path: Path) -> None:
     assert "key 'expect.hold'" in refused("run", str(tmp_path / "x.toml"))
 
 
+@needs_labs
 def test_a_results_file_that_cannot_be_replaced(tmp_path: Path) -> None:
     (tmp_path / "results.json").mkdir()
     assert "cannot be used: results.json in it is a folder" in refused("run", "clean_close", "--out", str(tmp_path))
