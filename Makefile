@@ -7,12 +7,20 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 
+# Several processes of tests, which mostly wait. tests/conftest.py says why the signals.
+PYTEST := env --block-signal=CHLD,HUP,INT,QUIT,TERM $(BIN)/python -m pytest --dist worksteal
+AT_ONCE ?= 5
+
 .NOTPARALLEL:
-.PHONY: matrix test lint bench fidelity kernel servers field-report clean
+.PHONY: matrix unit test lint bench fidelity kernel servers field-report clean
 .DEFAULT_GOAL := matrix
 
 matrix: $(READY)
 	@$(BIN)/halfopen run
+
+# The inner loop: the tests that need no lab, no guest, no engine and no browser. ONLY="-k frozen", say, for fewer.
+unit: $(READY_DEV)
+	@$(PYTEST) -n auto -q -p tests.unit $(ONLY)
 
 test: $(READY_DEV)
 	@scripts/kernel $(VENV) || echo "make test: without both guest kernels, the tests that need the one that is missing are skipped" >&2
@@ -21,7 +29,8 @@ test: $(READY_DEV)
 	@scripts/servers >/dev/null || echo "make test: without the servers of examples/, the tests that need them are skipped" >&2
 	@scripts/engine || :
 	@scripts/browser || :
-	@$(BIN)/python -m pytest
+	@$(PYTEST) -n $(AT_ONCE) -m "not alone"
+	@$(PYTEST) -m alone
 
 lint: $(READY_DEV)
 	@$(BIN)/ruff format --check .

@@ -50,6 +50,13 @@ def pytest_report_header() -> list[str]:
     return lines
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Skip a test of a lab for which this machine lacks something (tests/machine.py)."""
+    for why in [mark.args[0] for mark in item.iter_markers("lab")]:
+        if why is not None:
+            item.add_marker(pytest.mark.skipif(True, reason=why))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,

@@ -11,6 +11,7 @@ from typing import ParamSpec
 import pytest
 
 from netns import isolation
+from tests.machine import needs_labs
 
 P = ParamSpec("P")
 
@@ -18,7 +19,7 @@ _FAILED = 99
 
 
 def isolated(test: Callable[P, None]) -> Callable[P, None]:
-    """The same test, run in user, pid, mount and network namespaces that end with it."""
+    """The same test, run in user, pid, mount and network namespaces that end with it. It carries ``needs_labs``."""
 
     @functools.wraps(test)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -41,4 +42,4 @@ def isolated(test: Callable[P, None]) -> Callable[P, None]:
         if code:
             pytest.fail(story or f"the isolated test ended with exit code {code}", pytrace=False)
 
-    return wrapper
+    return needs_labs(wrapper)

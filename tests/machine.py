@@ -57,19 +57,21 @@ _ALL = (
 )
 LACKING = [why for why in _ALL if why]
 
-needs_labs = pytest.mark.skipif(_NO_LABS is not None, reason=str(_NO_LABS))
-needs_unshare = pytest.mark.skipif(_NO_UNSHARE is not None, reason=str(_NO_UNSHARE))
-needs_guest = pytest.mark.skipif(_NO_GUEST is not None, reason=str(_NO_GUEST))
-needs_stock_guest = pytest.mark.skipif(_NO_STOCK_GUEST is not None, reason=str(_NO_STOCK_GUEST))
+#: Each means a lab, or what takes as long as one, and carries what the machine lacks for it (tests/conftest.py): ``make
+#: unit`` leaves these tests out.
+needs_labs = pytest.mark.lab(_NO_LABS)
+needs_unshare = pytest.mark.lab(_NO_UNSHARE)
+needs_guest = pytest.mark.lab(_NO_GUEST)
+needs_stock_guest = pytest.mark.lab(_NO_STOCK_GUEST)
 
-needs_nginx = pytest.mark.skipif(_NO_NGINX is not None, reason=str(_NO_NGINX))
-needs_haproxy = pytest.mark.skipif(_NO_HAPROXY is not None, reason=str(_NO_HAPROXY))
+needs_nginx = pytest.mark.lab(_NO_NGINX)
+needs_haproxy = pytest.mark.lab(_NO_HAPROXY)
 
-needs_servers = pytest.mark.skipif(_NO_SERVERS is not None, reason=str(_NO_SERVERS))
-needs_engine = pytest.mark.skipif(_NO_ENGINE is not None, reason=str(_NO_ENGINE))
-needs_browser = pytest.mark.skipif(browser.WHY_NONE is not None, reason=str(browser.WHY_NONE))
+needs_servers = pytest.mark.lab(_NO_SERVERS)
+needs_engine = pytest.mark.lab(_NO_ENGINE)
+needs_browser = pytest.mark.lab(browser.WHY_NONE)
 
-needs_tshark = pytest.mark.skipif(_NO_TSHARK is not None, reason=str(_NO_TSHARK))
+needs_tshark = pytest.mark.lab(_NO_TSHARK)
 needs_py_spy = pytest.mark.skipif(_NO_PY_SPY is not None, reason=str(_NO_PY_SPY))
 
 #: Runs a command as user 1000 without any capability, to whom this user's files still belong: an ordinary user, but

@@ -11,12 +11,14 @@ from tests.isolated import isolated
 from tests.machine import needs_labs
 
 
+@needs_labs
 def test_a_refused_setns_names_the_call() -> None:
     with pytest.raises(OSError, match="setns") as refused:
         _libc.setns(-1, _libc.CLONE_NEWNET)
     assert refused.value.errno == errno.EBADF
 
 
+@needs_labs
 def test_a_refused_unshare_names_the_call() -> None:
     with pytest.raises(OSError, match="unshare") as refused:
         _libc.unshare(0x1)  # no namespace has this bit (sched.h)

@@ -67,15 +67,20 @@ def test_a_command_without_a_lab_does_not_import_what_a_run_needs(name: str) -> 
     assert packages(modules).isdisjoint({"jinja2", "junitparser", "pyroute2", "trustme"})
 
 
-def test_all_commands_are_listed() -> None:
-    listed = halfopen("--help").out.partition("Commands:\n")[2].splitlines()
+def test_all_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.call(["--help"]) == 0
+    listed = capsys.readouterr().out.partition("Commands:\n")[2].splitlines()
     assert [line.split()[0] for line in listed] == list(app.COMMANDS)
 
 
 @pytest.mark.parametrize("name", app.COMMANDS)
-def test_a_command_is_called_by_the_name_under_which_it_is_listed(name: str) -> None:
-    assert halfopen(name, "--help").out.startswith(f"Usage: halfopen {name} [OPTIONS]")
+def test_a_command_is_called_by_the_name_under_which_it_is_listed(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app.call([name, "--help"]) == 0
+    assert capsys.readouterr().out.startswith(f"Usage: halfopen {name} [OPTIONS]")
 
 
-def test_a_command_that_does_not_exist_is_compared_with_all() -> None:
-    assert halfopen("cmopare").err == "halfopen: no such command 'cmopare'. Did you mean 'compare'?\n"
+def test_a_command_that_does_not_exist_is_compared_with_all(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.call(["cmopare"]) == 2
+    assert capsys.readouterr().err == "halfopen: no such command 'cmopare'. Did you mean 'compare'?\n"

@@ -216,6 +216,7 @@ def _counters(look: str) -> str:
     return look.partition("pod_5090/frozen against")[2].partition("in force:")[0]
 
 
+@needs_labs
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -241,6 +242,7 @@ def test_what_cannot_be_held_is_refused_in_one_line(arguments: tuple[str, ...], 
     assert said in ran.err
 
 
+@needs_labs
 def test_a_file_in_a_folder_that_may_not_be_looked_into_is_refused_in_one_line(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0)

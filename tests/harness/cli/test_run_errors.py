@@ -64,6 +64,7 @@ def test_a_file_that_is_not_there() -> None:
     assert refused("run", "nowhere.toml") == "no such scenario file: nowhere.toml"
 
 
+@needs_labs
 def test_a_file_in_place_of_the_out_folder(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("keep me")
@@ -160,6 +161,7 @@ def test_a_baseline_that_cannot_be_written(tmp_path: Path) -> None:
     assert file.read_text() == "[tool.else]"
 
 
+@needs_labs
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -263,6 +265,7 @@ def test_a_hold_that_never_ends(hold: str, tmp_path: Path) -> None:
     assert "key 'expect.hold'" in refused("run", str(tmp_path / "x.toml"))
 
 
+@needs_labs
 def test_a_results_file_that_cannot_be_replaced(tmp_path: Path) -> None:
     (tmp_path / "results.json").mkdir()
     assert "cannot be used: results.json in it is a folder" in refused("run", "clean_close", "--out", str(tmp_path))

@@ -76,6 +76,7 @@ def test_where_there_is_a_guest_waiting_is_skipped(clock: Clock, kernel: Kernel)
     assert (found.why is None) == (clock is Clock.VIRTUAL)
 
 
+@needs_labs
 @pytest.mark.usefixtures("there")
 @pytest.mark.parametrize(
     ("clock", "kernel"), [(Clock.REAL, Kernel.AUTO), (Clock.REAL, Kernel.HOST), (Clock.AUTO, Kernel.HOST)]
@@ -90,6 +91,7 @@ def test_a_guest_can_keep_real_time() -> None:
     assert (found.clock, found.kernel) == ("real", GUEST)
 
 
+@needs_labs
 @pytest.mark.usefixtures("nowhere")
 def test_without_a_guest_the_clock_is_real() -> None:
     assert choose(Clock.AUTO, Kernel.AUTO, NEAR) == surroundings.Surroundings("real", None)
@@ -105,6 +107,7 @@ def test_a_guest_that_is_asked_for_and_is_not_there(clock: Clock, kernel: Kernel
         choose(clock, kernel, NEAR)
 
 
+@needs_labs
 @pytest.mark.usefixtures("fetched")
 def test_the_distributions_kernel_keeps_real_time_only() -> None:
     assert choose(Clock.AUTO, Kernel.AUTO, NEAR).kernel is None

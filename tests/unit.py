@@ -1,0 +1,28 @@
+"""A plugin of pytest's for ``make unit``: only the tests that need no lab, where no lab and no guest can be had.
+
+    python -m pytest -p tests.unit [tests/harness/cli ...]
+
+A test that makes a lab without the mark for it (tests/machine.py) fails here, in place of being slow.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+import pytest
+
+from tests import no_namespaces
+
+_CHOSEN = "not lab"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    asked = config.option.markexpr
+    config.option.markexpr = f"({asked}) and {_CHOSEN}" if asked else _CHOSEN
+    # Nor is there a guest's kernel in it, by which a lab would be made where the machine refuses one.
+    cache = tempfile.TemporaryDirectory(prefix="halfopen-unit-")
+    config.add_cleanup(cache.cleanup)
+    os.environ["XDG_CACHE_HOME"] = cache.name
+    no_namespaces.refuse()
