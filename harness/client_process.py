@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
+from harness.clients._behaviour import AUTOTUNED_FROM
 from harness.clients._door import Door
-from harness.clients._machine import AUTOTUNED_FROM
 from harness.errors import FaultError
 from harness.journal import Journal
 from harness.process import Process, Program, running

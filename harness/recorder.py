@@ -24,6 +24,8 @@ from netns.sockets import Address, EndListener, Sample, SocketReader, identity, 
 
 #: Seconds between samples: 20 Hz.
 INTERVAL = 0.05
+#: Where the kernel announces ends, a session that flows is sampled only 10 times a second.
+_FLOWING = 0.1
 #: In a stall nothing changes for long, and samples are so far apart: this share of its length so far, but no further
 #: than so many seconds. So the end of a stall is dated to a third of a percent of its length.
 _SHARE, _FARTHEST = 1 / 300, 0.25
@@ -108,6 +110,7 @@ class Recorder:
         self._port = port
         self._rhythm = rhythm
         self._is_watchful = rhythm.watchful and not announced
+        self._flowing = max(_FLOWING, rhythm.interval) if announced else rhythm.interval
         self._client: Address | None = None
         self._socket: bytes | None = None
         self._last: Sample | None = None
@@ -174,15 +177,16 @@ class Recorder:
         return self._is_its(ended.remote)
 
     def _stalled_for(self, now: float) -> float:
-        """Seconds for which nothing was acknowledged of what is queued; 0 if the session is over."""
+        """Seconds for which nothing was acknowledged of what is queued; 0 if something just was, or all is over."""
         if self._last is None or self._last.state not in ALIVE_STATES:
             return 0.0
         return now - self._moved_at
 
     def _apart(self, now: float) -> float:
         """Seconds until the next sample, if nothing happens before."""
-        least = self._rhythm.interval
-        return max(least, min(self._stalled_for(now) * _SHARE, _FARTHEST))
+        stalled_for = self._stalled_for(now)
+        least = self._rhythm.interval if stalled_for else self._flowing
+        return max(least, min(stalled_for * _SHARE, _FARTHEST))
 
     def _glance_in(self, now: float) -> float:
         """Seconds until the next glance at a stalled session; infinity where none is needed."""

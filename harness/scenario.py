@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from harness import clients, edge, faults, plugins, schema
-from harness.clients._machine import ClientOptions
+from harness.clients._behaviour import ClientOptions
 from harness.errors import InputError, reason_of
 from harness.expressions import Expression
 from harness.link_spec import LinkSpec

@@ -111,9 +111,10 @@ class Watch:
         while time.monotonic() < most:
             data = self.ask()
             followed = not (self._held() or data.get("listed") or data.get("lock_held") or data.get("session_threads"))
-            if followed and time.monotonic() >= least:
+            # Nobody is asked again who has let go, and still the kernel is watched for what it keeps.
+            self._journal.wait(lambda: False, least if followed else time.monotonic() + _SETTLE_INTERVAL)
+            if followed:
                 return
-            self._journal.wait(lambda: False, time.monotonic() + _SETTLE_INTERVAL)
 
     def _held(self) -> bool:
         """Whether the server's processes still hold the socket."""

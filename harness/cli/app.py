@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 from collections.abc import Sequence
 from typing import Annotated
@@ -65,4 +66,9 @@ def _options(
 def call(arguments: Sequence[str]) -> int:
     """Run a command and return its exit code (CONTRACT: 0, 1, 2, 3, 130)."""
     name = arguments[0] if arguments else None
-    return explained(lambda: application(name)(args=arguments, prog_name="halfopen", standalone_mode=False) or 0)
+    # Modules are no garbage: to look for some while they are imported takes a tenth of the time of the rest.
+    gc.disable()
+    app = application(name)
+    gc.freeze()
+    gc.enable()
+    return explained(lambda: app(args=arguments, prog_name="halfopen", standalone_mode=False) or 0)

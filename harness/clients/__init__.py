@@ -3,7 +3,7 @@
 A behaviour's module has three names:
 
 ``Options``
-    a :class:`harness.clients._machine.ClientOptions` with what a scenario may set, in units.
+    a :class:`harness.clients._behaviour.ClientOptions` with what a scenario may set, in units.
 ``Behaviour``
     made from the options; says how many bytes may be read now and what is acknowledged.
 ``signature(seen)``

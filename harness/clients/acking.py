@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from harness.clients._machine import PLENTY, ClientOptions
+from harness.clients._behaviour import PLENTY, ClientOptions
 from harness.evidence import Proof, all_of, allowed_silence, peer_acknowledges
 from harness.timeline import Timeline
 from netns.units import show_duration

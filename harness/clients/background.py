@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from itertools import pairwise
 
-from harness.clients._machine import PLENTY, ClientOptions
+from harness.clients._behaviour import PLENTY, ClientOptions
 from harness.clients.acking import application_acknowledges
 from harness.evidence import Proof, all_of, peer_acknowledges
 from harness.timeline import Timeline

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.clients._machine import PLENTY, ClientOptions
+from harness.clients._behaviour import PLENTY, ClientOptions
 from harness.evidence import Proof, all_of, peer_acknowledges
 from harness.timeline import Timeline
 

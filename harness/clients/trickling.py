@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from harness.clients._machine import PLENTY, ClientOptions
+from harness.clients._behaviour import PLENTY, ClientOptions
 from harness.clients.acking import application_acknowledges
 from harness.evidence import Proof, all_of, client_reads, established
 from harness.timeline import Timeline
