@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
+import jinja2.bccache
 import markupsafe
+
+from netns.errors import GuestError
+from netns.guest import cache
 
 _HERE = Path(__file__).parent
 
@@ -38,11 +43,38 @@ def digest(script: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
 
 
+class _Compiled(jinja2.FileSystemBytecodeCache):
+    """Templates compiled once, in the user's cache; where that cannot be read or written, compiled each time."""
+
+    def load_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+        """Read what is there."""
+        with contextlib.suppress(OSError):
+            super().load_bytecode(bucket)
+
+    def dump_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+        """Keep what was compiled."""
+        with contextlib.suppress(OSError):
+            Path(self.directory).mkdir(parents=True, exist_ok=True)
+            super().dump_bytecode(bucket)
+
+
+def _compiled() -> _Compiled | None:
+    try:
+        return _Compiled(str(cache.folder().with_name("templates")))
+    except GuestError:  # a user without a home
+        return None
+
+
 @functools.cache
 def template(name: str) -> jinja2.Template:
     """A page whose places are to be filled; what is not given is an error."""
     loader = jinja2.FileSystemLoader(_HERE / "assets")
     environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=loader,
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        bytecode_cache=_compiled(),
     )
     return environment.get_template(name)
