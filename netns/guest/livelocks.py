@@ -35,8 +35,15 @@ _SHRINKING = Edit(
     "\t\tif (!data.found)\n\t\t\tbreak;\n\t\tschedule_timeout_uninterruptible(1);\n",
 )
 
+#: In the same function from Linux 7 on: it waits for the other.
+_WAITS = "wait_for_completion("
+
+EDITS = (_THRASHING, _SHRINKING)
+
 
 def end_livelocks(tree: Path) -> None:
-    """Change the kernel source in ``tree``, where it is as it was known to be."""
-    for edit in (_THRASHING, _SHRINKING):
-        apply([edit], tree)
+    """Change the kernel source in ``tree``, where it is as it was known to be and needs it."""
+    apply([_THRASHING], tree)
+    shrinking = tree / _SHRINKING.file
+    if shrinking.is_file() and _WAITS not in shrinking.read_text():
+        apply([_SHRINKING], tree)
