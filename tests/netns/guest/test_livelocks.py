@@ -45,13 +45,6 @@ def test_who_waits_for_another_to_throw_a_name_away_sleeps(tmp_path: Path) -> No
     assert "break;\n\t\tschedule_timeout_uninterruptible(1);\n\t\tdata.victim" in texts(tmp_path)[1]
 
 
-def test_a_newer_source_that_waits_by_itself_does_not_sleep_too(tmp_path: Path) -> None:
-    newer = DCACHE + "\t\t\twait_for_completion(&wait.completion);\n"
-    end_livelocks(tree(tmp_path, dcache=newer))
-    assert texts(tmp_path)[0] != VMSCAN
-    assert texts(tmp_path)[1] == newer
-
-
 def test_a_file_that_is_not_as_it_was_known_stays_as_it_is(tmp_path: Path) -> None:
     other = VMSCAN.replace("\t\tscan >>=", "\t\tscan = scan >>")
     end_livelocks(tree(tmp_path, vmscan=other))
