@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,9 +16,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from harness.cli.console import console as make_console
 from harness.displays import displayed
+from harness.errors import InputError
 from netns import stopping
-from netns.guest import building, cache, fetching
-from netns.guest.building import Source
+from netns.guest import building, cache, fetching, sources
+from netns.guest import wheel as wheels
 from netns.guest.cache import GuestKernel
 from netns.guest.registers import why_not_stock
 from netns.units import show_duration
@@ -36,17 +38,35 @@ def build(
 ) -> int:
     """Build the guest kernel of the virtual clock; does nothing when it is there."""
     console = make_console()
-    name, fetch = _source(source)
-    found = cache.find(name)
+    if source is None and (there := cache.installed()) is not None:
+        console.print(f"the guest kernel is there: {_wheel(there)}, {there.program}", soft_wrap=True)
+        return 0
+    name, fetch, newer = _source(source)
+    found = cache.find(name) or newer
     if found is not None:
         console.print(f"the guest kernel is there: Linux {found.version}, {found.program}", soft_wrap=True)
         return 0
-    console.print(f"building a guest kernel of {name}; about four minutes on two cores", soft_wrap=True)
+    minutes = _minutes(building.expected_seconds())
+    console.print(
+        f"building a guest kernel of {name}; about {minutes} on {building.processors()} processors", soft_wrap=True
+    )
     begun = time.monotonic()
     with _progress(console) as tell:
-        made = building.build(fetch, name, tell)
+        made = building.build(fetch, tell)
     took = show_duration(round(time.monotonic() - begun))
     console.print(f"built Linux {made.version} in {took}: {made.program}", soft_wrap=True)
+    return 0
+
+
+@kernel.command()
+def wheel(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the wheel.")] = Path(),
+) -> int:
+    """Pack the built guest kernel as a wheel, for machines without a compiler."""
+    found = cache.built()
+    if found is None:
+        raise InputError("there is no built guest kernel to pack; build it once with: halfopen kernel build")
+    make_console().print(f"wrote {wheels.write(found, out)}", soft_wrap=True)
     return 0
 
 
@@ -76,13 +96,14 @@ def fetch(
 @kernel.command()
 def key() -> int:
     """Say what the cache calls the guest kernel that would be built here now: for a cache of CI's."""
-    typer.echo(cache.key(_source(None)[0]))
+    typer.echo(cache.key(_newest_package().name))
     return 0
 
 
 class Which(StrEnum):
     """Where a guest kernel comes from."""
 
+    INSTALLED = "installed"
     BUILT = "built"
     FETCHED = "fetched"
 
@@ -93,9 +114,11 @@ def info(
 ) -> int:
     """Say which guest kernels are there."""
     console = make_console()
-    there = {Which.BUILT: cache.newest(), Which.FETCHED: cache.fetched()}
+    there = {Which.INSTALLED: cache.installed(), Which.BUILT: cache.built(), Which.FETCHED: cache.fetched()}
     for which, found in there.items():
-        console.print(f"{which}: {_described(found) if found else _how_to_get(which)}", soft_wrap=True)
+        says = _described(found) if found else _how_to_get(which)
+        if says:
+            console.print(f"{which}: {says}", markup=False, soft_wrap=True)
     return 0 if (there[require] if require else any(there.values())) else 1
 
 
@@ -105,10 +128,17 @@ def _described(found: GuestKernel) -> str:
     but = "; not seeded: runs with the same seed may differ" if found.time_travel and not found.seeded else ""
     if not found.time_travel and (why := why_not_stock()) is not None:
         but = f"; {why}"
-    return f"Linux {found.version}, of {found.source}; {clock}{but}\n  {found.program}"
+    what = _wheel(found) if found == cache.installed() else f"Linux {found.version}"
+    return f"{what}, of {found.source}; {clock}{but}\n  {found.program}"
 
 
-def _how_to_get(which: Which) -> str:
+def _wheel(found: GuestKernel) -> str:
+    return f"Linux {found.version} of {wheels.DISTRIBUTION} {cache.wheel_version(found)}"
+
+
+def _how_to_get(which: Which) -> str | None:
+    if which is Which.INSTALLED:
+        return cache.too_old()
     if which is Which.FETCHED:
         return "none; fetch the distribution's own, for a real clock, with: halfopen kernel fetch"
     missing = building.missing_tools()
@@ -116,32 +146,53 @@ def _how_to_get(which: Which) -> str:
     return f"none; build one, for either clock, with: halfopen kernel build{needs}"
 
 
-def _source(path: Path | None) -> tuple[str, building.Fetch]:
-    if path is None:
-        package, version = building.distribution_package()
-        return f"{package} {version}", building.package_source
-    source = building.file_source(path)
+def _newest_package() -> sources.Package:
+    with tempfile.TemporaryDirectory() as place:
+        return sources.newest_package(Path(place))
 
-    def given(_: Path) -> Source:
+
+def _source(path: Path | None) -> tuple[str, building.Fetch, GuestKernel | None]:
+    """The source's name, the function that fetches it, and a built kernel that is as new as what apt has."""
+    if path is None:
+        package = _newest_package()
+        built = cache.built()
+        newer = built if built and cache.numbers(built.version) >= package.numbers else None
+        return package.name, sources.package_source, newer
+    source = sources.file_source(path)
+
+    def given(_: Path) -> sources.Source:
         return source
 
-    return source.name, given
+    return source.name, given, None
+
+
+def _minutes(seconds: float) -> str:
+    return f"{max(1, round(seconds / 60))} min"
 
 
 @contextmanager
 def _progress(console: Console) -> Iterator[building.Progress]:
     if not console.is_terminal:
-        told = [0.0]
-
-        def tell(share: float) -> None:
-            if share >= told[0] + _TELL_EVERY:
-                told[0] = share
-                console.print(f"{share:.0%}")
-
-        yield tell
+        yield _teller(console)
         return
-    columns = (TextColumn("compiling"), BarColumn(), TextColumn("{task.percentage:.0f}%"), TimeRemainingColumn())
+    columns = (TextColumn("building"), BarColumn(), TextColumn("{task.percentage:.0f}%"), TimeRemainingColumn())
     bar = Progress(*columns, console=console, transient=True)
     with stopping.interrupting(), displayed(bar.live), bar:
-        task = bar.add_task("compiling", total=1.0)
+        task = bar.add_task("building", total=1.0)
         yield lambda share: bar.update(task, completed=share)
+
+
+def _teller(console: Console) -> building.Progress:
+    """Prints the share that is done, and the time left by the time it took; off a terminal."""
+    begun, next_share = time.monotonic(), _TELL_EVERY
+
+    def tell(share: float) -> None:
+        nonlocal begun, next_share
+        if share == 0:  # What comes before is a download, which tells nothing of this machine's speed.
+            begun = time.monotonic()
+        if share >= next_share:
+            next_share = share + _TELL_EVERY
+            left = (time.monotonic() - begun) * (1 - share) / share
+            console.print(f"{share:.0%}, about {_minutes(left)} left" if share < 1 else "100%")
+
+    return tell

@@ -68,6 +68,8 @@ def require_kernel(*, virtual: bool = True) -> cache.GuestKernel:
     found = cache.best(virtual=virtual)
     if found is not None:
         return found
+    if (too_old := cache.too_old()) is not None:
+        raise InputError(too_old)
     if virtual or why_not_stock():
         raise InputError("there is no guest kernel yet; build it once with: halfopen kernel build")
     raise InputError("there is no guest kernel yet; get one with: halfopen kernel fetch, or: halfopen kernel build")

@@ -1,12 +1,19 @@
-"""Where guest kernels are kept: in the user's cache, each in a folder named after what it was made of."""
+"""Guest kernels that are there: installed as a package, or kept in the user's cache.
+
+In the cache each is in a folder named after what it was made of: its source, our configuration and our changes. An
+installed one (the wheel halfopen-kernel) goes by the number of the recipe it was built by, so that it stays usable
+when halfopen is upgraded, as long as labs can do with it.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import hashlib
+import importlib.util
 import json
 import os
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from netns.errors import GuestError
+from netns.guest import recipe
 from netns.guest.registers import why_not_stock
 
 #: The configuration on top of allnoconfig (kernel.config beside this file).
@@ -22,6 +30,16 @@ FRAGMENT = Path(__file__).with_name("kernel.config")
 _CHANGES = tuple(
     Path(__file__).with_name(name) for name in ("seeding.py", "livelocks.py", "registers.py", "end_notices.py")
 )
+
+#: The number of today's recipe: raised by one with each change of the configuration or the changes. It is the last
+#: number of the version of a kernel's wheel.
+RECIPE = 1
+#: The oldest recipe with whose kernels labs work as they should: raised when they need what older kernels have not,
+#: together with the lower bound of the extra ``halfopen[kernel]``.
+OLDEST_RECIPE = 1
+
+#: The package that an installed kernel is in.
+PACKAGE = "halfopen_kernel"
 
 #: What a kernel's folder holds: the program, and where it has modules, those, as in /lib/modules/VERSION.
 PROGRAM = "linux"
@@ -42,6 +60,8 @@ class GuestKernel:
     """Whether it can draw its random numbers from a seed."""
     time_travel: bool = True
     """Whether it has a virtual clock. One that we built has; the distribution's own has not."""
+    recipe: int = 0
+    """The number of the recipe it was built by; 0 if that had none yet, or it is the distribution's own."""
 
     @property
     def modules(self) -> Path:
@@ -62,7 +82,9 @@ def folder() -> Path:
 
 def key(source: str, *, time_travel: bool = True) -> str:
     """What tells a kernel from all others: a hash of its source and, if built, of our configuration and changes."""
-    ours = [path.read_bytes() for path in (FRAGMENT, *_CHANGES)] if time_travel else [b"the distribution's own"]
+    ours = [b"the distribution's own"]
+    if time_travel:
+        ours = [*(path.read_bytes() for path in (FRAGMENT, *_CHANGES)), shlex.join(recipe.MAKE).encode()]
     return hashlib.sha256(b"\0".join((source.encode(), *ours))).hexdigest()[:16]
 
 
@@ -71,8 +93,42 @@ def find(source: str, *, time_travel: bool = True) -> GuestKernel | None:
     return _read(folder() / key(source, time_travel=time_travel))
 
 
+def installed() -> GuestKernel | None:
+    """The kernel of an installed halfopen-kernel, None if none is installed or it is too old."""
+    found = installed_at_all()
+    return found if found and found.recipe >= OLDEST_RECIPE else None
+
+
+def installed_at_all() -> GuestKernel | None:
+    """The kernel of an installed halfopen-kernel, even one that is too old."""
+    spec = importlib.util.find_spec(PACKAGE)
+    places = spec.submodule_search_locations if spec else None
+    return _read(Path(places[0])) if places else None
+
+
+def too_old() -> str | None:
+    """A notice, which names the remedy, that the installed kernel is too old; None if there is none, or it is not."""
+    found = installed_at_all()
+    if found is None or found.recipe >= OLDEST_RECIPE:
+        return None
+    return (
+        f"halfopen-kernel {wheel_version(found)} is too old for this halfopen; "
+        "upgrade it with: pip install --upgrade 'halfopen[kernel]'"
+    )
+
+
+def wheel_version(kernel: GuestKernel) -> str:
+    """The version of a kernel's wheel: that of Linux, and the number of the recipe."""
+    return f"{kernel.version}.{kernel.recipe}"
+
+
 def newest() -> GuestKernel | None:
-    """The newest kernel built with today's configuration, None if there is none."""
+    """The kernel for a virtual clock: the installed one, else the newest built; None if there is none."""
+    return installed() or built()
+
+
+def built() -> GuestKernel | None:
+    """The newest kernel in the cache built with today's configuration, None if there is none."""
     return _newest(time_travel=True)
 
 
@@ -84,7 +140,7 @@ def fetched() -> GuestKernel | None:
 def best(*, virtual: bool) -> GuestKernel | None:
     """The kernel to boot for a virtual or a real clock, None if there is none that runs on this machine.
 
-    For a real clock, too, the one that was built: it starts sooner and has what the lab needs built in.
+    For a real clock, too, one that we built: it starts sooner and has what the lab needs built in.
     """
     return newest() or (None if virtual or why_not_stock() else fetched())
 
@@ -113,7 +169,14 @@ def _read(place: Path) -> GuestKernel | None:
         described = json.loads((place / _DESCRIPTION).read_text())
         # Kernels built before there were others do not say.
         travels = described.get("time_travel", True)
-        return GuestKernel(place / PROGRAM, described["version"], described["source"], described["seeded"], travels)
+        return GuestKernel(
+            place / PROGRAM,
+            described["version"],
+            described["source"],
+            described["seeded"],
+            travels,
+            described.get("recipe", 0),
+        )
     except (OSError, ValueError, KeyError):
         return None
 
@@ -135,13 +198,13 @@ def _is_alive(pid: str) -> bool:
 
 
 def keep(program: Path, *, source: str, version: str, seeded: bool = True, time_travel: bool = True) -> GuestKernel:
-    """Move a program, and the modules beside it, into the cache, whole or not at all.
+    """Move a program, and all that is beside it, into the cache, whole or not at all.
 
     Of two that are kept at the same moment, the first stays: they were made of the same.
     """
     assert program.name == PROGRAM, program
     place = folder() / key(source, time_travel=time_travel)
-    kernel = GuestKernel(place / PROGRAM, version, source, seeded, time_travel)
+    kernel = GuestKernel(place / PROGRAM, version, source, seeded, time_travel, RECIPE if time_travel else 0)
     described = {name: value for name, value in asdict(kernel).items() if name != "program"}
     (program.parent / _DESCRIPTION).write_text(json.dumps(described))
     with workplace() as aside:

@@ -3,7 +3,7 @@
 Linux announces a socket that ceases to exist (SKNLGRP_INET_TCP_DESTROY, sock_diag(7)). A socket with bytes queued
 outlives its session by minutes, so the lab has to look for the session's end every few milliseconds. With this change
 the moment at which a socket leaves ESTABLISHED or CLOSE_WAIT is announced to the same group, in a message of its own
-type (netns.sockets.ENDED). A look costs a guest more than all else that it does for a stalled session.
+type. A look costs a guest more than all else that it does for a stalled session.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from netns.guest.source_edits import Edit, apply
-from netns.sockets import ENDED
 
+#: The type of the message. Written here, not taken from netns.sockets, since a kernel goes by this file (cache.key).
+TYPE = 0x60
 _FILE = "net/ipv4/tcp.c"
 _ANNOUNCE = f"""\
 static void tcp_announce_end(struct sock *sk)
@@ -27,7 +28,7 @@ static void tcp_announce_end(struct sock *sk)
 	skb = nlmsg_new(sizeof(struct inet_diag_msg), GFP_ATOMIC);
 	if (!skb)
 		return;
-	nlh = nlmsg_put(skb, 0, 0, {ENDED}, sizeof(struct inet_diag_msg), 0);
+	nlh = nlmsg_put(skb, 0, 0, {TYPE}, sizeof(struct inet_diag_msg), 0);
 	memset(nlmsg_data(nlh), 0, sizeof(struct inet_diag_msg));
 	inet_diag_msg_common_fill(nlmsg_data(nlh), sk);
 	((struct inet_diag_msg *)nlmsg_data(nlh))->idiag_state = sk->sk_state;
@@ -35,7 +36,7 @@ static void tcp_announce_end(struct sock *sk)
 }}
 
 """
-_EDITS = (
+EDITS = (
     Edit(_FILE, "#include <linux/inet_diag.h>\n", "#include <linux/inet_diag.h>\n#include <linux/sock_diag.h>\n"),
     Edit(
         _FILE,
@@ -56,4 +57,4 @@ _EDITS = (
 
 def announce_ends(tree: Path) -> bool:
     """Change the kernel source in ``tree``; False, and nothing is changed, if it is not as it was known to be."""
-    return apply(_EDITS, tree)
+    return apply(EDITS, tree)

@@ -7,16 +7,19 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from netns.errors import GuestError
 
 
-def candidate(package: str, instead: str) -> str:
-    """The version that apt would install; raises GuestError, which names what to do ``instead`` of asking apt."""
+def candidate(package: str, instead: str, options: Sequence[str] = ()) -> str:
+    """The version that apt would install; raises GuestError, which names what to do ``instead`` of asking apt.
+
+    ``options`` are apt's, here and below: for an apt that knows other suites than the machine's own.
+    """
     require_apt(instead)
-    found = re.search(r"Candidate: (\d\S*)", ask("apt-cache", "policy", package))
+    found = re.search(r"Candidate: (\d\S*)", ask("apt-cache", *options, "policy", package))
     if found is None:
         raise GuestError(f"apt has no candidate for {package}; run: sudo apt-get update, or {instead}")
     return found[1]
@@ -39,9 +42,9 @@ def require_apt(instead: str) -> None:
         raise GuestError(f"this is no Debian or Ubuntu (no apt-cache); {instead}")
 
 
-def download(package: str, version: str, place: Path) -> Path:
+def download(package: str, version: str, place: Path, options: Sequence[str] = ()) -> Path:
     """Download a package into the folder ``place`` and return the file; raises GuestError."""
-    command = ["apt-get", "download", f"{package}={version}"]
+    command = ["apt-get", *options, "download", f"{package}={version}"]
     done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
     if done.returncode:
         raise GuestError(

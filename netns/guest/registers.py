@@ -16,7 +16,7 @@ from pathlib import Path
 from netns.guest.source_edits import Edit, apply
 
 _FILE = "arch/x86/um/os-Linux/registers.c"
-_EDITS = (
+EDITS = (
     Edit(_FILE, "#include <stdlib.h>\n", "#include <stdlib.h>\n#include <string.h>\n"),
     Edit(
         _FILE,
@@ -37,7 +37,7 @@ _WIDE = frozenset({"amx_tile", "apx", "apx_f"})
 
 def make_room(tree: Path) -> None:
     """Change the kernel source in ``tree``, where it is as it was known to be."""
-    apply(_EDITS, tree)
+    apply(EDITS, tree)
 
 
 def too_wide(cpuinfo: str) -> list[str]:

@@ -48,7 +48,7 @@ static ssize_t seeded_random(unsigned char *buf, size_t len, unsigned int flags)
 """
 
 
-_EDITS = (
+EDITS = (
     Edit("arch/um/os-Linux/util.c", "ssize_t os_getrandom(", _SEEDED.lstrip("\n") + "ssize_t os_getrandom("),
     Edit(
         "arch/um/os-Linux/util.c",
@@ -72,4 +72,4 @@ _EDITS = (
 
 def make_seedable(tree: Path) -> bool:
     """Change the kernel source in ``tree``; False, and nothing is changed, if it is not as it was known to be."""
-    return apply(_EDITS, tree)
+    return apply(EDITS, tree)

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import io
 import os
 import re
+import shutil
+import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from harness.cli import app
-from netns.guest import building, cache
+from harness.cli import app, kernel
+from netns.guest import building, cache, sources
 from netns.guest.cache import GuestKernel
+from netns.guest.sources import Package
 from tests.harness.cli.tool import Ran, halfopen
 from tests.machine import NOT_FOR_THIS_PROCESSOR, needs_stock_guest
 from tests.netns.guest import apt
@@ -20,13 +25,24 @@ policy) printf 'linux-source-6.9:\\n  Candidate: 6.9.7-1\\n' ;;
 esac"""
 
 
-def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, source: str, seeded: bool = True) -> GuestKernel:
+def built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, source: str, version: str = "6.9.7", seeded: bool = True
+) -> GuestKernel:
     """A cache of our own that holds a kernel which is only a file."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     program = tmp_path / "product" / "linux"
     program.parent.mkdir()
     program.touch()
-    return cache.keep(program, source=source, version="6.9.7", seeded=seeded)
+    return cache.keep(program, source=source, version=version, seeded=seeded)
+
+
+def install(kernel: GuestKernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Have a copy of the kernel where Python finds it as the package that its wheel holds; the program's path."""
+    package = tmp_path / "site" / cache.PACKAGE
+    shutil.copytree(kernel.program.parent, package)
+    (package / "__init__.py").touch()
+    monkeypatch.setenv("PYTHONPATH", str(package.parent))
+    return package / "linux"
 
 
 def stand_in_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -45,8 +61,57 @@ def test_a_kernel_that_is_there_is_told_and_not_built_again(tmp_path: Path, monk
     ran = halfopen("kernel", "build")
     assert ran == Ran(0, f"the guest kernel is there: Linux 6.9.7, {kernel.program}\n", "")
     assert "apt-cache" in calls.read_text()
-    assert "apt-get" not in calls.read_text()
+    assert "download" not in calls.read_text()
     assert halfopen("kernel", "info").out.startswith("built: Linux 6.9.7, of linux-source-6.9 6.9.7-1; ")
+
+
+def test_a_newer_one_than_apts_is_not_built_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = built(tmp_path, monkeypatch, source="of a mirror that does not answer now", version="6.10.1")
+    calls = apt.pretend(monkeypatch, tmp_path, policy=SOURCES, download="exit 1")
+    ran = halfopen("kernel", "build")
+    assert ran == Ran(0, f"the guest kernel is there: Linux 6.10.1, {kernel.program}\n", "")
+    assert "download" not in calls.read_text()
+
+
+def test_an_installed_one_is_told_first_and_none_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = built(tmp_path, monkeypatch, source="linux-source-6.9 6.9.7-1")
+    program = install(kernel, tmp_path, monkeypatch)
+    what = f"Linux 6.9.7 of halfopen-kernel 6.9.7.{cache.RECIPE}"
+    assert halfopen("kernel", "build") == Ran(0, f"the guest kernel is there: {what}, {program}\n", "")
+    assert halfopen("kernel", "info", "--require", "installed") == Ran(
+        0,
+        f"installed: {what}, of linux-source-6.9 6.9.7-1; virtual and real clock\n"
+        f"  {program}\n"
+        "built: Linux 6.9.7, of linux-source-6.9 6.9.7-1; virtual and real clock\n"
+        f"  {kernel.program}\n"
+        "fetched: none; fetch the distribution's own, for a real clock, with: halfopen kernel fetch\n",
+        "",
+    )
+
+
+def test_an_installed_one_that_is_too_old_is_told_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel = built(tmp_path, monkeypatch, source="linux-source-6.9 6.9.7-1")
+    program = install(kernel, tmp_path, monkeypatch)
+    description = program.with_name("build.json")
+    description.write_text(description.read_text().replace(f'"recipe": {cache.RECIPE}', '"recipe": 0'))
+    kernel.program.with_name("build.json").unlink()
+    remedy = (
+        "halfopen-kernel 6.9.7.0 is too old for this halfopen; "
+        "upgrade it with: pip install --upgrade 'halfopen[kernel]'"
+    )
+    info = halfopen("kernel", "info")
+    assert info.code == 1
+    assert info.out.startswith(f"installed: {remedy}\nbuilt: none; ")
+    assert halfopen("warp", "--", "true") == Ran(2, "", f"halfopen: {remedy}\n")
+
+
+def test_without_a_built_one_there_is_nothing_to_pack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert halfopen("kernel", "wheel") == Ran(
+        2, "", "halfopen: there is no built guest kernel to pack; build it once with: halfopen kernel build\n"
+    )
 
 
 @needs_stock_guest
@@ -178,6 +243,22 @@ def test_missing_tools_are_named_with_the_command_that_installs_them(
 def test_the_key_for_a_cache_is_that_of_the_kernel_that_would_be_built(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(building, "distribution_package", lambda: ("linux-source-6.12", "6.12.1"))
+    monkeypatch.setattr(sources, "newest_package", lambda _: Package("linux-source-6.12", "6.12.1"))
     assert app.call(["kernel", "key"]) == 0
     assert capsys.readouterr().out == f"{cache.key('linux-source-6.12 6.12.1')}\n"
+
+
+def test_the_time_left_goes_by_the_time_it_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A download comes first, and tells nothing of how long the rest will take."""
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    said = io.StringIO()
+    with kernel._progress(Console(file=said)) as tell:
+        for now[0], share in [(500.0, 0.0), (560.0, 0.1), (561.0, 0.11), (680.0, 0.2), (740.0, 0.5), (1220.0, 1.0)]:
+            tell(share)
+    assert said.getvalue().splitlines() == [
+        "10%, about 9 min left",
+        "20%, about 12 min left",
+        "50%, about 4 min left",
+        "100%",
+    ]

@@ -1,0 +1,108 @@
+"""The recipe of a built kernel: all that makes the same program of the same source, as the GPL asks for it.
+
+It is kept in the folder ``source`` beside the program: our changes as a patch, the configuration, the license, and a
+README.md that names the tarball and the commands.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import shlex
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from netns.guest import end_notices, livelocks, registers, seeding
+
+#: In a kernel's folder, beside the program.
+FOLDER = "source"
+#: The files of a source tree that say under which license it is.
+LICENSES = ("COPYING", "LICENSES/preferred/GPL-2.0")
+
+#: The command that builds, without its target.
+MAKE = (
+    "make",
+    "ARCH=um",
+    # By whom and when it was built is mixed into its random numbers (Documentation/kbuild/reproducible-builds.rst).
+    "KBUILD_BUILD_TIMESTAMP=2000-01-01",
+    "KBUILD_BUILD_USER=halfopen",
+    "KBUILD_BUILD_HOST=halfopen",
+    "KBUILD_BUILD_VERSION=1",
+    # What a guest spends its time with are the machine's system calls, and the compiler takes a quarter less.
+    "KCFLAGS=-O1 -w",
+)
+
+_EDITED = tuple(
+    dict.fromkeys(edit.file for edit in (*seeding.EDITS, *livelocks.EDITS, *registers.EDITS, *end_notices.EDITS))
+)
+
+_README = """\
+# The source of this kernel
+
+This is Linux {version}, built as a program (User-Mode Linux). Its license is the GNU General Public License, version 2
+(the files COPYING and GPL-2.0). Its complete source is:
+
+- the tarball `{tarball}` of `{source}`, SHA-256 {digest};
+- `halfopen.patch`, halfopen's changes to it;
+- `kernel.config`, halfopen's configuration, and `config`, the whole one that came of it.
+
+To build it again, in this folder and with the tarball in it:
+
+    mkdir linux
+    tar -xf {tarball} -C linux --strip-components=1
+    patch -d linux -p1 <halfopen.patch
+    {configure}
+    {compile}
+    strip linux/linux
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """The parts of a recipe that only a build knows."""
+
+    source: str
+    tarball: Path
+    version: str
+    fragment: Path
+
+
+def texts(tree: Path) -> dict[str, str]:
+    """The files in ``tree`` that are edited, as they are now."""
+    return {file: (tree / file).read_text() for file in _EDITED if (tree / file).is_file()}
+
+
+def patch(before: Mapping[str, str], after: Mapping[str, str]) -> str:
+    """The difference between the texts of files, for ``patch -p1``."""
+    return "".join(
+        line
+        for file, text in before.items()
+        for line in difflib.unified_diff(
+            text.splitlines(keepends=True), after[file].splitlines(keepends=True), f"a/{file}", f"b/{file}"
+        )
+    )
+
+
+def write(folder: Path, recipe: Recipe, tree: Path, before: Mapping[str, str]) -> None:
+    """Write a recipe into a new ``folder``; ``before`` are the texts in ``tree`` before they were edited."""
+    folder.mkdir()
+    for name in LICENSES:
+        shutil.copy(tree / name, folder)
+    shutil.copy(tree / ".config", folder / "config")
+    shutil.copy(recipe.fragment, folder / "kernel.config")
+    (folder / "halfopen.patch").write_text(patch(before, texts(tree)))
+    with recipe.tarball.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    make = shlex.join([*MAKE, "-C", "linux"])
+    (folder / "README.md").write_text(
+        _README.format(
+            version=recipe.version,
+            tarball=recipe.tarball.name,
+            source=recipe.source,
+            digest=digest,
+            configure=f'{make} allnoconfig KCONFIG_ALLCONFIG="$PWD/kernel.config"',
+            compile=f"{make} linux",
+        )
+    )
