@@ -122,6 +122,17 @@ def not_on_github() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_size_of_a_terminal() -> None:
+    """A terminal's size is its own: readline, which pytest imports, puts one into the environment for all we start.
+
+    It does so behind Python's back. In pytest-xdist's processes Python knows of it, by inheritance.
+    """
+    for name in ("COLUMNS", "LINES"):
+        os.environ.pop(name, None)
+        os.unsetenv(name)
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     return Path(__file__).parent.parent

@@ -18,6 +18,7 @@ _STEADY = 5
 #: Set in pytest's own environment, so that whatever the tests start, however deep, can be told from others: from what
 #: other pytests start, and the other processes of this one (pytest-xdist).
 MARK = "HALFOPEN_TESTS"
+_INIT = "1"
 _WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 if not os.environ.get(MARK, "").endswith(f"/{_WORKER}"):
     os.environ[MARK] = f"{os.getpid()}-{time.monotonic_ns()}/{_WORKER}"
@@ -25,9 +26,19 @@ if not os.environ.get(MARK, "").endswith(f"/{_WORKER}"):
 Stock = dict[str, frozenset[str]]
 
 
+def _processes() -> set[str]:
+    return {entry for entry in os.listdir("/proc") if entry.isdigit()}
+
+
+#: Were there before any test, and so are nobody's leftovers, for as long as they have not gone.
+_OTHERS = _processes()
+
+
 def take_stock() -> Stock:
     """The processes that tests started and the namespaces they are in, by names that no two have."""
-    pids = [entry for entry in os.listdir("/proc") if entry.isdigit() and _is_ours(entry)]
+    there = _processes()
+    _OTHERS.intersection_update(there)
+    pids = [pid for pid in there - _OTHERS if _is_ours(pid)]
     return {
         "processes": frozenset(name for pid in pids if (name := _process(pid))),
         "namespaces": frozenset(f"{kind} {link}" for pid in pids for kind, link in _namespaces(pid)),
@@ -81,15 +92,24 @@ def network_namespaces() -> int | None:
 
 
 def _is_ours(pid: str) -> bool:
-    return f"{MARK}={os.environ[MARK]}" in (read_file(f"/proc/{pid}/environ") or "").split("\0")
+    environment = read_file(f"/proc/{pid}/environ")
+    if environment:
+        return f"{MARK}={os.environ[MARK]}" in environment.split("\0")
+    # A guest's kernel gives the processes in which it runs its own no environment. One that outlives it is init's.
+    name, fields = _stat(pid)
+    return name.endswith("(uml-userspace") and (fields[1] == _INIT or _is_ours(fields[1]))
+
+
+def _stat(pid: str) -> tuple[str, list[str]]:
+    """A process's id and name, and the fields from its state on (proc_pid_stat(5)); of none that is gone."""
+    name, _, rest = (read_file(f"/proc/{pid}/stat") or "").rpartition(")")
+    return name, rest.split()
 
 
 def _process(pid: str) -> str | None:
-    stat = read_file(f"/proc/{pid}/stat")
-    if stat is None:
+    name, fields = _stat(pid)
+    if not fields:
         return None
-    name, _, rest = stat.rpartition(")")
-    fields = rest.split()
     # A zombie only waits for its parent, which may be the machine's init, to look; kernel threads come and go.
     if fields[0] in {"Z", "X"} or fields[1] == "2":
         return None

@@ -1,6 +1,7 @@
 """The process in which scenarios run while pytest waits: ``python -P -m harness.bench.share FILE``.
 
-FILE says which; what becomes of each is written beside it. Ends when its standard input does.
+FILE says which; what becomes of each is written beside it. Ends when its standard input does, and if FILE is still
+there then, takes its folder away: whoever made it was killed.
 """
 
 from __future__ import annotations
@@ -55,7 +56,6 @@ def result_file(folder: Path, name: str) -> Path:
 
 def main(file: Path) -> int:
     """Run the share that ``file`` describes; 0 once there is a result of each."""
-    parent = os.getppid()
     share = msgspec.json.decode(file.read_bytes(), type=Share)
     try:
         code = isolation.run(lambda: _run_all(share, file.parent))
@@ -65,7 +65,9 @@ def main(file: Path) -> int:
     for name in share.names:
         if not result_file(file.parent, name).exists():
             _write(file.parent, name, Result("error", why, [f"{name}: {why}"]))
-    if os.getppid() != parent:  # it was killed, and nobody else takes the folder away
+    # Its parent's id would not tell: the files of one that was killed are closed a moment before it is gone.
+    sys.stdin.buffer.read()
+    if file.exists():
         shutil.rmtree(file.parent, ignore_errors=True)
     return code
 

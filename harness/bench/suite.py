@@ -96,6 +96,7 @@ class Shares:
         self._is_ours = folder is None
         self._config = config
         self._number = int(workerinput.get("workerid", "gw0").removeprefix("gw"))
+        self._share_file = self._folder / f"{self._number}.json"
         self._count = int(workerinput.get("workercount", 1))
         self._parent = os.getppid()
         self._names: list[str] = []
@@ -111,11 +112,10 @@ class Shares:
         clock = pytest_plugin.clock()
         # Where waiting is free they take turns on their guest's one processor.
         part = Share(self._call, mine, clock, at_once=1 if clock == "virtual" else len(mine))
-        file = self._folder / f"{self._number}.json"
-        file.write_bytes(msgspec.json.encode(part))
+        self._share_file.write_bytes(msgspec.json.encode(part))
         self._process = subprocess.Popen(
             # -P: a folder called harness where the user happens to be must not stand in for ours.
-            [sys.executable, "-P", "-m", "harness.bench.share", str(file)],
+            [sys.executable, "-P", "-m", "harness.bench.share", str(self._share_file)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=self._config.invocation_params.dir,
@@ -164,6 +164,8 @@ class Shares:
         if self._process is not None:
             if not self._is_ours:
                 self._until_nobody_waits(self._process)
+            # By which it knows that we are not killed.
+            self._share_file.unlink(missing_ok=True)
             dismiss(self._process)
         if self._is_ours:
             shutil.rmtree(self._folder, ignore_errors=True)

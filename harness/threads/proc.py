@@ -142,13 +142,14 @@ def _task(folder: Path) -> Task | None:
     except OSError:
         return None
     call, arguments = _call(_told(folder / "syscall"), platform.machine())
-    is_stopped = fields["State"][:1] in "Tt"  # and so in no call, though it was and will be
+    # And so in no call, though it was and will be: stopped, or let go on a moment ago (by py-spy) and not yet run.
+    is_between = fields["State"][:1] in "TtR"
     return Task(
         tid=int(folder.name),
         own_tid=int(fields.get("NSpid", folder.name).split()[-1]),
         name=fields["Name"],
         doing=_doing(folder, call, arguments, fields["State"]),
-        awaits_futex=None if call is None or is_stopped else call == _FUTEX and arguments[_TIMEOUT] == 0,
+        awaits_futex=None if call is None or is_between else call == _FUTEX and arguments[_TIMEOUT] == 0,
     )
 
 

@@ -121,10 +121,12 @@ def stalled_until(
     journal, kernel, ends = Journal(), Ending(), Announcing()
     recorder = Recorder(OfTheServer(journal), kernel, ends, SERVER.port, RARELY, announced=announced)
     recorder.follow(CLIENT)
-    eventually(lambda: announced or bool(kernel.glanced))
+    eventually(lambda: journal.timeline().samples if announced else kernel.glanced)
     happens(kernel, ends)
     eventually(lambda: len(journal.timeline().samples) == 2)
     kernel.state = "FIN_WAIT1"
+    # Before the announcement that wakes it: else it may go on, to its next sample.
+    recorder._stopping.set()
     ends.announce()
     recorder.stop()
     ends.close()

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
+import msgspec
 import pytest
 
+from harness.bench.share import Share
+from harness.calls import Call
 from tests import leftovers
 from tests.harness.bench.users import COMMAND, GRACE, IN_SHORT, project, ran
 from tests.machine import needs_labs
@@ -103,6 +107,18 @@ def test_a_failure_that_ends_the_run_ends_what_is_still_under_way(
     assert result.ret in (pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED)
 
 
+def test_one_that_was_killed_is_known_before_the_kernel_is_done_with_it(tmp_path: Path) -> None:
+    """Its files are closed, and it is still there."""
+    folder = tmp_path / "results"
+    folder.mkdir()
+    file = folder / "0.json"
+    share = Share(Call(seed=1, grace=2.0, poll=0.2, names=["dead/frozen"]), names=[], clock="real", at_once=1)
+    file.write_bytes(msgspec.json.encode(share))
+    command = [sys.executable, "-P", "-m", "harness.bench.share", str(file)]
+    subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False)
+    assert not folder.exists()
+
+
 def test_a_killed_pytest_leaves_nothing_of_its_scenarios(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,5 +142,5 @@ def test_a_killed_pytest_leaves_nothing_of_its_scenarios(
             assert list((pytester.path / "temporary").iterdir())
         finally:
             process.kill()
-    leftovers.since(before)
+    assert leftovers.since(before) == {}
     assert not list((pytester.path / "temporary").iterdir())

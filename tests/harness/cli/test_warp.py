@@ -218,8 +218,7 @@ def on_a_terminal(*command: str, keys: bytes = b"") -> tuple[int, bytes, bool]:
     pid = os.fork()
     if pid == 0:
         os.login_tty(far)
-        # Not execv: readline, which pytest imports, puts COLUMNS into the environment behind Python's back.
-        os.execve(HALFOPEN[0], [*HALFOPEN, "warp", "--", *command], os.environ)
+        os.execv(HALFOPEN[0], [*HALFOPEN, "warp", "--", *command])
     os.close(far)
     # The end of a terminal whose other end is gone is EIO.
     with contextlib.suppress(OSError):

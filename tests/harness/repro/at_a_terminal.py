@@ -85,7 +85,7 @@ class Terminal:
 def running(command: Sequence[str], rows: int = 24, columns: int = 80, **options: Any) -> Iterator[Terminal]:
     near, far = pty.openpty()
     termios.tcsetwinsize(far, (rows, columns))
-    environment = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES", "NO_COLOR"}}
+    environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
     environment |= {"TERM": "xterm-256color", "SHELL": "/bin/sh"}
     before = termios.tcgetattr(far)
     # The terminal is to be theirs: Ctrl-C comes from it.

@@ -34,6 +34,11 @@ def waiter(dump: Dump) -> Thread | None:
     return next((thread for thread in dump.threads if thread.waits_for), None)
 
 
+def _in_which_one_waits(pid: int) -> Dump | None:
+    dump = threads.dump(pid)
+    return dump if waiter(dump) else None
+
+
 def innermost(thread: Thread) -> str:
     return thread.frames[-1].source
 
@@ -86,17 +91,17 @@ def test_a_file_that_was_changed_since_tells_of_no_lock(tmp_path: Path) -> None:
             process.stdout.readline()
             eventually(lambda: waiter(threads.dump(process.pid)))
             # The tolerance is for processes that were begun right after a file was written.
-            eventually(lambda: _touched_later(script, process.pid))
-            changed = threads.dump(process.pid)
+            changed: Dump = eventually(lambda: _dumped_without_source(script, process.pid))
         finally:
             process.kill()
     assert [thread for thread in changed.threads if thread.holds or thread.waits_for] == []
-    assert {frame.source for thread in changed.threads for frame in thread.frames if frame.file == str(script)} == {""}
 
 
-def _touched_later(script: Path, pid: int) -> bool:
+def _dumped_without_source(script: Path, pid: int) -> Dump | None:
     script.touch()
-    return waiter(threads.dump(pid)) is None
+    dump = threads.dump(pid)
+    shown = {frame.source for thread in dump.threads for frame in thread.frames if frame.file == str(script)}
+    return dump if shown == {""} else None
 
 
 @needs_py_spy
@@ -132,9 +137,9 @@ def _heads_in_a_guest() -> list[str]:
     with subprocess.Popen([sys.executable, WEDGED], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        eventually(lambda: waiter(threads.dump(process.pid)))
-        lines = threads.told(threads.dump(process.pid), 120)
+        dump: Dump = eventually(lambda: _in_which_one_waits(process.pid))
         process.kill()
+    lines = threads.told(dump, 120)
     return [re.sub(r"^thread \d+ | by thread.*|\.mutex", "", line) for line in lines if line.startswith("thread")]
 
 

@@ -45,6 +45,10 @@ def test_a_thread_that_waits_for_a_lock_is_at_a_futex_without_a_timeout() -> Non
     timer.join()
 
 
+def test_a_thread_that_runs_may_have_waited_until_a_moment_ago() -> None:
+    assert own_task(threading.current_thread()).awaits_futex is None
+
+
 def test_a_process_that_is_not_there_is_told_so() -> None:
     with pytest.raises(ThreadsError, match=r"^there is no process 4194305 here$"):  # beyond the most there can be
         proc.tasks(4194305)
