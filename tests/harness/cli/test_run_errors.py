@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli import app, surroundings
-from tests.harness.cli.tool import HALFOPEN, POWERLESS, halfopen
+from tests.harness.cli.tool import HALFOPEN, POWERLESS, called, halfopen
 from tests.machine import needs_labs
 
 FREEZE = """
@@ -28,7 +28,7 @@ session = "reaped"
 
 def refused(*arguments: str) -> str:
     """The one line with which a call is refused."""
-    ran = halfopen(*arguments)
+    ran = called(*arguments)
     assert (ran.code, ran.out) == (2, ""), ran
     lines = ran.err.splitlines()
     assert len(lines) == 1, ran.err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -10,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from harness.cli import app
 
 HALFOPEN = [sys.executable, "-m", "harness"]
 #: Before a command: root is bound by the modes of files, as any other user is (capabilities(7)).
@@ -33,6 +37,14 @@ def halfopen(*arguments: str, under: Sequence[str] = (), **options: Any) -> Ran:
         **options,
     )
     return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def called(*arguments: str) -> Ran:
+    """The same in this process, for what is refused before anything starts."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = app.call(arguments)
+    return Ran(code, out.getvalue(), err.getvalue())
 
 
 def results(out: Path) -> dict[str, Any]:
