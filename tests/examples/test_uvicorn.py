@@ -16,15 +16,29 @@ pytestmark = [needs_guest, needs_servers]
 TERMS = ("--clock", "virtual", "--seed", "7")
 
 
+#: What the tests below look at, and one whose stream is too fat for its link.
+LOOKED_AT = (
+    "dead/frozen", "dead/killed", "dead/half_closed", "dead/rebooted",
+    "alive/active", "alive/paused", "alive/backpressured", "alive/satellite", "alive/stop_the_world",
+    "alive/slowest_link",
+)  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("uvicorn")
 
 
-@pytest.fixture(scope="module")
-def ran(out: Path) -> Ran:
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(LOOKED_AT, id="looked-at"),
+        pytest.param(("dead", "alive"), id="all", marks=pytest.mark.exhaustive),
+    ],
+)
+def ran(request: pytest.FixtureRequest, out: Path) -> Ran:
     server = "uvicorn app:app --host {host} --port {port}"
-    call = ("run", "dead", "alive", "--server", server, *TERMS, "--out", str(out))
+    call = ("run", *request.param, "--server", server, *TERMS, "--out", str(out))
     return halfopen(*call, cwd=EXAMPLES / "asgi", env=environment())
 
 

@@ -14,7 +14,7 @@ from tests.browser import browser, opened
 from tests.harness.cli.tool import halfopen
 from tests.machine import needs_browser, needs_guest, needs_haproxy, needs_nginx
 
-pytestmark = [needs_guest, needs_nginx, needs_haproxy]
+pytestmark = [pytest.mark.exhaustive, needs_guest, needs_nginx, needs_haproxy]
 
 Run = dict[str, Any]
 

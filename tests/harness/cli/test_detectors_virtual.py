@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,8 @@ from tests.machine import needs_guest
 pytestmark = needs_guest
 
 GRACE, POLL = 30.0, 2.0
+#: What came of a scenario by a detector.
+Compared = dict[tuple[str, str], dict[str, Any]]
 LINK = 'delay = "10ms"\n'
 DARK = 'at = "5s"\nfault = "impair"\nloss = "100%"\n'
 
@@ -19,6 +23,16 @@ DARK = 'at = "5s"\nfault = "impair"\nloss = "100%"\n'
 def ran(names: tuple[str, ...], detector: str, out: Path, *options: str) -> dict[str, dict[str, object]]:
     halfopen("run", *names, "--clock", "virtual", "--detector", detector, *options, "--out", str(out))
     return by_scenario(out)
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Compared:
+    """Every detector before both clients, each as it ends connections itself; looked at by many tests."""
+    out = tmp_path_factory.mktemp("compared")
+    ran = halfopen("compare", "frozen", "paused", "--clock", "virtual", "--seed", "7", "--out", str(out))
+    assert ran.code == 0, ran
+    runs = json.loads((out / "compare.json").read_text())["runs"]
+    return {(run["detector"], run["scenario"]): run for run in runs}
 
 
 @pytest.mark.parametrize(
@@ -38,26 +52,36 @@ def ran(names: tuple[str, ...], detector: str, out: Path, *options: str) -> dict
         ("none", "missed"),
     ],
 )
-def test_who_finds_a_frozen_client_while_streaming(detector: str, found: str, tmp_path: Path) -> None:
-    assert ran(("frozen",), detector, tmp_path)["frozen"]["class"] == found
+def test_who_finds_a_frozen_client_while_streaming(detector: str, found: str, compared: Compared) -> None:
+    assert compared[detector, "frozen"]["class"] == found
 
 
-def test_only_the_superseded_reaper_ends_a_client_that_says_nothing(tmp_path: Path) -> None:
+def test_only_the_superseded_reaper_ends_a_client_that_says_nothing(
+    compared: Compared,
+) -> None:
     for detector in ("halfopen", "bytes-acked", "outq", "ping-timeout", "so-keepalive"):
-        assert ran(("paused",), detector, tmp_path)["paused"]["class"] == "true_keep"
-    assert ran(("paused",), "ack-stall", tmp_path)["paused"]["class"] == "false_reap"
+        assert compared[detector, "paused"]["class"] == "true_keep"
+    assert compared["ack-stall", "paused"]["class"] == "false_reap"
 
 
-def test_ours_finds_it_within_a_poll_of_the_grace_and_leaves_no_orphan(tmp_path: Path) -> None:
-    run = ran(("frozen",), "halfopen", tmp_path)["frozen"]
+def test_ours_finds_it_within_a_poll_of_the_grace_and_leaves_no_orphan(
+    compared: Compared,
+) -> None:
+    run = compared["halfopen", "frozen"]
     assert isinstance(run["detection_s"], float)
     assert GRACE <= run["detection_s"] <= GRACE + POLL
     assert (run["verdict"], run["reason"], run["orphan_bytes"]) == ("passed", "send_stall", 0)
 
 
-@pytest.mark.parametrize("detector", ["bytes-acked", "halfopen"])
-def test_a_shutdown_leaves_an_orphan_and_a_reset_none(detector: str, tmp_path: Path) -> None:
-    left = {reap: ran(("frozen",), detector, tmp_path, "--reap", reap)["frozen"] for reap in ("shutdown", "reset")}
+@pytest.mark.parametrize(
+    ("detector", "own", "other"), [("bytes-acked", "shutdown", "reset"), ("halfopen", "reset", "shutdown")]
+)
+def test_a_shutdown_leaves_an_orphan_and_a_reset_none(
+    detector: str, own: str, other: str, compared: Compared, tmp_path: Path
+) -> None:
+    """What each does by itself, and what it is told to do."""
+    told = ran(("frozen",), detector, tmp_path, "--reap", other)["frozen"]
+    left = {own: compared[detector, "frozen"], other: told}
     assert [left[reap]["class"] for reap in left] == ["true_reap", "true_reap"]
     assert isinstance(left["shutdown"]["orphan_bytes"], int)
     assert left["shutdown"]["orphan_bytes"] > 100_000

@@ -43,18 +43,40 @@ def one_batch(sweep: Sweep, acting: int | None = None) -> Batch:
     return msgspec.structs.replace(first, draws=sweep.draws, acting=acting, replayed=replayed)
 
 
+#: The longest grace here, seconds: it outlasts what an outage of 4 s stalls for, which is 7 s. And a look at each that
+#: outlasts grace, poll and fault by far.
+LONGEST = 12.0
+HOLD = 25.0
+
+
+@pytest.fixture(scope="module")
+def once() -> Batched:
+    """What came of a batch with some of each kind."""
+    return done(one_batch(small()))
+
+
+def small() -> Sweep:
+    draws = [
+        sweeps.outage(0, 3.0, hold=HOLD),
+        sweeps.outage(1, 8.0, hold=HOLD),
+        sweeps.dead(2, "freeze", hold=HOLD),
+        sweeps.dead(3, "vanish", hold=HOLD),
+    ]
+    return sweeps.sweep(draws, graces=(5.0, LONGEST))
+
+
 @needs_guest
 @pytest.mark.parametrize("detector", sorted(RULES))
 def test_a_replay_says_what_the_detector_does(detector: str) -> None:
     """Each draw once recorded and replayed, and once for each grace with the detector acting."""
     draws = [
-        sweeps.outage(0, 4.0),
-        sweeps.outage(1, 9.0),
-        sweeps.outage(2, 1.0),
-        sweeps.dead(3, "freeze"),
-        sweeps.dead(4, "vanish"),
+        sweeps.outage(0, 4.0, hold=HOLD),
+        sweeps.outage(1, 9.0, hold=HOLD),
+        sweeps.outage(2, 1.0, hold=HOLD),
+        sweeps.dead(3, "freeze", hold=HOLD),
+        sweeps.dead(4, "vanish", hold=HOLD),
     ]
-    contenders = tuple(Contender(grace, poll, detector) for grace, poll in ((5.0, 2.0), (9.0, 3.5), (20.0, 0.7)))
+    contenders = tuple(Contender(grace, poll, detector) for grace, poll in ((5.0, 2.0), (8.0, 3.5), (LONGEST, 0.7)))
     sweep = msgspec.structs.replace(sweeps.sweep(draws), contenders=contenders)
     replayed = {(one.draw, one.contender): one for one in done(one_batch(sweep)).tried}
     really = [one for acting in range(3) for one in done(one_batch(sweep, acting)).tried]
@@ -73,9 +95,11 @@ def test_a_replay_says_what_the_detector_does(detector: str) -> None:
 
 
 @needs_guest
-def test_a_dead_client_is_noticed_within_the_grace_and_a_poll() -> None:
-    sweep = sweeps.sweep([sweeps.dead(0, "freeze"), sweeps.dead(3, "freeze")])
-    for one in done(one_batch(sweep)).tried:
+def test_a_dead_client_is_noticed_within_the_grace_and_a_poll(once: Batched) -> None:
+    sweep = small()
+    frozen = [one for one in once.tried if sweep.draws[one.draw].cause == "freeze"]
+    assert len(frozen) == len(sweep.contenders)
+    for one in frozen:
         grace = sweep.contenders[one.contender].grace
         assert one.came == "reaped"
         assert one.onset is not None
@@ -84,29 +108,26 @@ def test_a_dead_client_is_noticed_within_the_grace_and_a_poll() -> None:
 
 
 @needs_guest
-def test_the_same_batch_says_the_same() -> None:
-    batch = one_batch(sweeps.small())
-    first, second = done(batch), done(msgspec.structs.replace(batch, number=9))
-    assert first.tried == second.tried
-    assert first.kernel == second.kernel
+def test_the_same_batch_says_the_same(once: Batched) -> None:
+    again = done(msgspec.structs.replace(one_batch(small()), number=9))
+    assert again.tried == once.tried
+    assert again.kernel == once.kernel
 
 
 @needs_guest
-def test_where_namespaces_are_refused_it_says_the_same() -> None:
+def test_where_namespaces_are_refused_it_says_the_same(once: Batched) -> None:
     """To the microsecond or two that another folder's longer name takes."""
-    batch = one_batch(sweeps.sweep([sweeps.outage(0, 3.0, hold=15), sweeps.dead(1, "vanish", hold=15)]))
-    said = answer(batch, *WITHOUT_NAMESPACES)
+    said = answer(one_batch(small()), *WITHOUT_NAMESPACES)
     assert said.batched is not None, said
-    with_them = done(batch).tried
-    assert [one.came for one in said.batched.tried] == [one.came for one in with_them]
-    for one, other in zip(said.batched.tried, with_them, strict=True):
+    assert [one.came for one in said.batched.tried] == [one.came for one in once.tried]
+    for one, other in zip(said.batched.tried, once.tried, strict=True):
         assert one.reaped_at == pytest.approx(other.reaped_at, abs=0.001)
 
 
 @needs_guest
 def test_what_does_not_happen_is_unproved() -> None:
     """Dark for so short that nothing is lost: that would be survived by anybody."""
-    tried = done(one_batch(sweeps.sweep([sweeps.outage(0, 0.02)]))).tried
+    tried = done(one_batch(sweeps.sweep([sweeps.outage(0, 0.02, hold=5)]))).tried
     assert [one.came for one in tried] == ["unproved"] * 3, tried
 
 

@@ -35,7 +35,7 @@ def told(done: dict[int, Batched]) -> bytes:
 
 
 def many() -> Sweep:
-    """Seven batches, small ones."""
+    """Five batches, small ones."""
     draws = [sweeps.outage(n, 2.0 + n / 3, hold=15, part="mix") for n in range(2)]
     dead = [sweeps.dead(10 + n, ("freeze", "vanish")[n % 2], hold=15) for n in range(3)]
     return sweeps.sweep([*draws, *dead, sweeps.outage(20, 6.0, hold=15)], graces=(5.0, 8.0), confirm=0.9)

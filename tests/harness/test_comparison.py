@@ -1,0 +1,107 @@
+"""What each detector is worth, at production grace: the facts of the whole comparison that a tenth of its runs shows.
+
+The whole, which no choice of ours could spoil, is tests/harness/test_full_comparison.py. That the merged rule ends some
+of the living is in test_alive.py, and all ten detectors before a frozen and a paused client are in
+cli/test_detectors_virtual.py.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness.cli.tool import halfopen
+from tests.harness.test_full_comparison import HIDDEN, of
+from tests.machine import needs_guest, needs_haproxy, needs_nginx
+
+pytestmark = [needs_guest, needs_nginx, needs_haproxy]
+
+Table = dict[str, Any]
+
+#: Of the living those whom a detector ends most easily: the longest outages, the fullest link, a window that hardly
+#: moves, a queue that stays at one level, nothing sent at all, a server that is itself starved.
+HARD = [
+    f"alive/{name}"
+    for name in (
+        "background_tab", "gil_starved", "lossy_20", "outage_40s_rtt20", "outage_40s_rtt300", "outage_longest",
+        "plateau", "slowest_link", "stop_the_world", "trickle_autotuned", "trickle_silent",
+    )
+]  # fmt: skip
+
+
+def compared(out: Path, detectors: str, *names: str) -> Table:
+    ran = halfopen(
+        *("compare", *names, "--detectors", detectors, "--clock", "virtual", "--seed", "7", "--out", str(out))
+    )
+    assert ran.code == 0, ran
+    found: Table = json.loads((out / "compare.json").read_text())
+    return found
+
+
+@pytest.fixture(scope="module")
+def dead(tmp_path_factory: pytest.TempPathFactory) -> Table:
+    """Every death: found by ours, and by nobody."""
+    return compared(tmp_path_factory.mktemp("dead"), "none,halfopen", "dead")
+
+
+@pytest.fixture(scope="module")
+def living(tmp_path_factory: pytest.TempPathFactory) -> Table:
+    """Ours before those who are most easily taken for dead, and before all who leave."""
+    return compared(tmp_path_factory.mktemp("living"), "halfopen", *HARD, "ended")
+
+
+@pytest.fixture(scope="module")
+def blind(tmp_path_factory: pytest.TempPathFactory) -> Table:
+    """The deaths that others overlook, each for a reason of its own."""
+    names = ("acks_lost", "edge_holds_silent", "frozen_silent", "frozen_small_frames", "vanished", "vanished_silent")
+    theirs = "bytes-acked,ping-timeout,so-keepalive"
+    return compared(tmp_path_factory.mktemp("blind"), theirs, *(f"dead/{name}" for name in names))
+
+
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory: pytest.TempPathFactory) -> Table:
+    """The living whom others end."""
+    names = ("alive/plateau", "alive/gil_starved")
+    return compared(tmp_path_factory.mktemp("hasty"), "outq,ack-stall,ping-timeout", *names)
+
+
+def test_without_a_detector_every_hidden_death_is_missed(dead: Table) -> None:
+    assert of(dead, "none", "missed") == HIDDEN
+    assert not of(dead, "none", "false_reap")
+
+
+def test_halfopen_finds_every_death_in_time_and_ends_nobody_alive(dead: Table, living: Table) -> None:
+    runs = [run for table in (dead, living) for run in table["runs"] if run["detector"] == "halfopen"]
+    assert len(runs) > 30
+    assert not [run for run in runs if run["verdict"] != "passed"]
+    assert {run["class"] for run in runs} == {"true_reap", "true_keep", "closed"}
+
+
+def test_after_halfopen_no_orphan_stays(dead: Table) -> None:
+    assert not [run for run in dead["runs"] if run["detector"] == "halfopen" and run["orphan_bytes"]]
+
+
+def test_the_merged_rule_misses_where_it_is_known_to(blind: Table) -> None:
+    # Nothing queued; a window that never closes; nothing queued before a proxy that answers for the dead.
+    assert of(blind, "bytes-acked", "missed") == {"frozen_silent", "frozen_small_frames", "edge_holds_silent"}
+
+
+def test_a_ping_is_blind_where_it_waits_for_the_stuck_send(blind: Table) -> None:
+    assert "vanished" in of(blind, "ping-timeout", "missed")
+    assert {"frozen_silent", "vanished_silent"} <= of(blind, "ping-timeout", "true_reap")
+
+
+def test_keepalive_is_blind_while_anything_is_queued(blind: Table) -> None:
+    assert {"vanished", "acks_lost"} <= of(blind, "so-keepalive", "missed")
+
+
+def test_the_queue_alone_ends_who_keeps_it_at_one_level(hasty: Table) -> None:
+    assert "plateau" in of(hasty, "outq", "false_reap")
+
+
+def test_a_starved_server_ends_its_client_by_one_detector_or_another(hasty: Table) -> None:
+    """Three times it is a race for the interpreter's lock, between who reads the answers and who misses them."""
+    assert "gil_starved" in of(hasty, "ack-stall", "false_reap") | of(hasty, "ping-timeout", "false_reap")
