@@ -32,13 +32,17 @@ _DIGITS = 6
 _DARK = 0.8
 
 
+Cells = tuple[tuple[str, str], ...]
+"""What a line asks for: its columns, and text with units."""
+
+
 @dataclass(frozen=True, slots=True)
 class Moment:
     """From when on the link does what."""
 
     at: float
     """Seconds from the recording's start."""
-    cells: tuple[tuple[str, str], ...]
+    cells: Cells
     """What it does, by column, as text with units."""
     link: LinkSpec
 
@@ -106,8 +110,9 @@ def parse(text: str, where: str) -> Trace:
         if after <= before:
             raise InputError(f"{where}: line {n}: time {cells[0]!r} is not later than that of the line before")
     start = times[0]
+    links: dict[Cells, LinkSpec] = {}
     moments = [
-        _moment(round(at - start, 6), head, cells, f"{where}: line {n}")
+        _moment(round(at - start, 6), _asked(head, cells, f"{where}: line {n}"), links, f"{where}: line {n}")
         for at, (n, cells) in zip(times[:-1], body[:-1], strict=True)
     ]
     return Trace(tuple(moments), round(times[-1] - start, 6))
@@ -148,11 +153,18 @@ def _time(text: str, where: str) -> float:
     return round(seconds, _DIGITS)
 
 
-def _moment(at: float, head: Sequence[str], cells: Sequence[str], where: str) -> Moment:
+def _asked(head: Sequence[str], cells: Sequence[str], where: str) -> Cells:
     if len(cells) > len(head):
         raise InputError(f"{where}: {len(cells)} values for {len(head)} columns")
-    asked = {name: _with_unit(cell, _UNITS[name.split(".")[-1]]) for name, cell in zip(head[1:], cells[1:]) if cell}  # noqa: B905 (what is left out at a line's end is no limit)
-    return Moment(at, tuple(asked.items()), _link(asked, where))
+    named = zip(head[1:], cells[1:])  # noqa: B905 (what is left out at a line's end is no limit)
+    return tuple((name, _with_unit(cell, _UNITS[name.split(".")[-1]])) for name, cell in named if cell)
+
+
+def _moment(at: float, asked: Cells, links: dict[Cells, LinkSpec], where: str) -> Moment:
+    """``links`` are those of the lines before: most say what an earlier one does."""
+    if asked not in links:
+        links[asked] = _link(dict(asked), where)
+    return Moment(at, asked, links[asked])
 
 
 def _with_unit(cell: str, unit: str) -> str:
