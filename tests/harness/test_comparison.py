@@ -26,8 +26,8 @@ Table = dict[str, Any]
 HARD = [
     f"alive/{name}"
     for name in (
-        "background_tab", "gil_starved", "lossy_20", "outage_40s_rtt20", "outage_40s_rtt300", "outage_longest",
-        "plateau", "slowest_link", "stop_the_world", "trickle_autotuned", "trickle_silent",
+        "background_tab", "gil_starved", "lossy_20", "outage_40s_rtt300", "outage_longest", "plateau", "slowest_link",
+        "trickle_autotuned", "trickle_silent",
     )
 ]  # fmt: skip
 
@@ -75,7 +75,7 @@ def test_without_a_detector_every_hidden_death_is_missed(dead: Table) -> None:
 
 def test_halfopen_finds_every_death_in_time_and_ends_nobody_alive(dead: Table, living: Table) -> None:
     runs = [run for table in (dead, living) for run in table["runs"] if run["detector"] == "halfopen"]
-    assert len(runs) > 30
+    assert len(runs) >= 17 + len(HARD) + 4
     assert not [run for run in runs if run["verdict"] != "passed"]
     assert {run["class"] for run in runs} == {"true_reap", "true_keep", "closed"}
 
