@@ -21,9 +21,9 @@ TERMS = ("--scenario", "dead/frozen", "--clock", "virtual", "--seed", "7")
 NAMES = [spec.name for spec in target_files.find([EXAMPLES])]
 
 
-def field(out: Path, *targets: str) -> Ran:
+def field(out: Path, *words: str) -> Ran:
     # By names as one gives them, which are in the results: from where the report is made.
-    return halfopen("field", *targets, *TERMS, "--out", str(out), cwd=ROOT, env=environment())
+    return halfopen("field", *words, *TERMS, "--out", str(out), cwd=ROOT, env=environment())
 
 
 def table(out: Path) -> dict[str, Any]:
@@ -75,9 +75,8 @@ def test_two_reports_are_the_same_to_the_last_byte(tmp_path: Path) -> None:
     for n in ("1", "2"):
         out = tmp_path / n
         # A process of many threads, one that forks, and one of Node.js.
-        ran = field(
-            out, *(f"examples/{name}.toml" for name in ("websockets_sync/default", "asgi/granian", "ws/default"))
-        )
+        targets = (f"examples/{name}.toml" for name in ("websockets_sync/default", "asgi/granian", "ws/default"))
+        ran = field(out, *targets, "--grace", "10s")
         assert ran.code == 0, ran
         report = halfopen("field", "--render", str(out / "field.json"))
         timelines = [path.read_text() for path in sorted(out.rglob("*.jsonl"))]

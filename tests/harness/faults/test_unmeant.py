@@ -20,7 +20,7 @@ from tests.machine import needs_guest, needs_haproxy, needs_nginx
 pytestmark = needs_guest
 
 #: Few enough for one guest.
-AT_ONCE = 11
+AT_ONCE = 10
 NEEDS = {"nginx": [needs_nginx], "haproxy": [needs_haproxy]}
 WITH_FAULTS = [
     scenario
