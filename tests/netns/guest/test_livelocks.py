@@ -10,6 +10,13 @@ VMSCAN = """
 
 		if (!scan)
 """
+PAGE_ALLOC = """
+	if (current->flags & PF_WQ_WORKER)
+		schedule_timeout_uninterruptible(1);
+	else
+		cond_resched();
+out:
+"""
 DCACHE = """
 			continue;
 		}
@@ -22,8 +29,8 @@ DCACHE = """
 
 
 def tree(place: Path, vmscan: str = VMSCAN, dcache: str = DCACHE) -> Path:
-    for name, text in (("mm/vmscan.c", vmscan), ("fs/dcache.c", dcache)):
-        (place / name).parent.mkdir(parents=True)
+    for name, text in (("mm/vmscan.c", vmscan), ("fs/dcache.c", dcache), ("mm/page_alloc.c", PAGE_ALLOC)):
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
         (place / name).write_text(text)
     return place
 
@@ -51,3 +58,9 @@ def test_a_file_that_is_not_as_it_was_known_stays_as_it_is(tmp_path: Path) -> No
     assert texts(tmp_path)[0] == other
     assert texts(tmp_path)[1] != DCACHE
     end_livelocks(tmp_path / "nowhere")
+
+
+def test_who_finds_no_memory_sleeps_before_the_next_try(tmp_path: Path) -> None:
+    end_livelocks(tree(tmp_path))
+    text = (tmp_path / "mm/page_alloc.c").read_text()
+    assert text == "\n\tschedule_timeout_uninterruptible(1);\nout:\n"
