@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+# What Link.cut needs takes a while to import, and a fault that is due does not wait.
+import netns.firewall  # noqa: F401
 from harness.errors import FaultError
 from harness.evidence import Proof, dark
 from harness.faults._scene import Scene

@@ -11,6 +11,8 @@ from typing import Literal
 
 import msgspec
 
+# What Link.cut needs takes a while to import, and a fault that is due does not wait.
+import netns.firewall  # noqa: F401
 from harness.evidence import Proof, established
 from harness.faults._scene import Scene
 from harness.timeline import Timeline

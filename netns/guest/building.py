@@ -12,6 +12,7 @@ from pathlib import Path
 from netns.errors import GuestError
 from netns.guest import cache, packages, recipe
 from netns.guest.cache import GuestKernel
+from netns.guest.clock_reads import read_without_calls
 from netns.guest.end_notices import announce_ends
 from netns.guest.livelocks import end_livelocks
 from netns.guest.packages import ask, run
@@ -147,6 +148,7 @@ def build(tarball: Fetch, progress: Progress) -> GuestKernel:
         seeded = make_seedable(tree)
         end_livelocks(tree)
         announce_ends(tree)
+        read_without_calls(tree)
         make_room(tree)
         make = [*recipe.MAKE, "-C", str(tree), f"-j{processors()}"]
         run([*make, "allnoconfig", f"KCONFIG_ALLCONFIG={cache.FRAGMENT}"], place, "configuring")

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from netns.guest import end_notices, livelocks, registers, seeding
+from netns.guest import clock_reads, end_notices, livelocks, registers, seeding
 
 #: In a kernel's folder, beside the program.
 FOLDER = "source"
@@ -35,7 +35,11 @@ MAKE = (
 )
 
 _EDITED = tuple(
-    dict.fromkeys(edit.file for edit in (*seeding.EDITS, *livelocks.EDITS, *registers.EDITS, *end_notices.EDITS))
+    dict.fromkeys(
+        edit.file
+        for edits in (seeding.EDITS, livelocks.EDITS, registers.EDITS, end_notices.EDITS, clock_reads.EDITS)
+        for edit in edits
+    )
 )
 
 _README = """\

@@ -73,4 +73,4 @@ def test_the_matrix_runs_from_the_wheels_without_a_compiler(tmp_path: Path, repo
     report = results(tmp_path / "out")
     assert report["kernel"] == BUILT.version
     assert len(report["runs"]) == 5
-    assert not (tmp_path / "cache").exists()
+    assert not (tmp_path / "cache" / "halfopen" / "kernels").exists()
