@@ -126,6 +126,13 @@ def forks() -> Iterator[Forks]:
             os.waitpid(pid, 0)
 
 
+@contextlib.contextmanager
+def forking() -> Iterator[None]:
+    """Have all processes of ours forked by a zygote until the context is left; to be entered as :func:`forks` is."""
+    with forks() as zygotes, process.started_by(zygotes.start):
+        yield
+
+
 def _be_zygote(theirs: socket.socket) -> NoReturn:
     code = 1
     try:

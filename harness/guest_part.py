@@ -15,10 +15,10 @@ from pathlib import Path
 
 import msgspec
 
-from harness import calls, process, timeline
+from harness import calls, timeline
 from harness.calls import Call
 from harness.errors import InputError
-from harness.forked import forks
+from harness.forked import forking
 from harness.run_view import RunView
 from harness.runner import Done, run_all
 from netns import capabilities
@@ -101,7 +101,7 @@ def main(folder: Path) -> int:
             teller.tell(Ended(number))
 
         # Here the imports of each pod and client would be most of what a run costs.
-        with forks() as forked, process.started_by(forked.start), teller.telling(views, part):
+        with forking(), teller.telling(views, part):
             run_all(todo, views, part.at_once, on_done)
     except (InputError, LabError) as error:
         teller.tell(Refused(str(error)))

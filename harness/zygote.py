@@ -11,6 +11,7 @@ told of its stops, as of its own.
 from __future__ import annotations
 
 import functools
+import gc
 import importlib
 import os
 import socket
@@ -76,6 +77,8 @@ def main(asked: socket.socket) -> int:
 def _main_of(module: str) -> Callable[[], int | None]:
     """The function ``main`` of a package's ``__main__``, imported once and before the fork."""
     main_of_it: Callable[[], int | None] = importlib.import_module(f"{module}.__main__").main
+    # A collection would write to every object just made, and so copy its page in every process.
+    gc.freeze()
     return main_of_it
 
 

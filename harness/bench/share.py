@@ -13,16 +13,16 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from harness import calls, process, telling
+from harness import calls, telling
 from harness.calls import Call
 from harness.errors import InputError
-from harness.forked import forks
+from harness.forked import forking
 from harness.run_view import RunView
 from harness.runner import Job, run_one
 from harness.watch import Stop, Stopped
@@ -75,16 +75,10 @@ def main(file: Path) -> int:
 def _run_all(share: Share, folder: Path) -> int:
     todo = [job for job in calls.jobs(share.call) if _name(job) in share.names]
     # In a guest the imports of each pod and client would be most of what a run costs.
-    with _forking() if share.clock == "virtual" else contextlib.nullcontext():
+    with forking() if share.clock == "virtual" else contextlib.nullcontext():
         _end_with_stdin()
         _run_them(todo, share, folder)
     return 0
-
-
-@contextlib.contextmanager
-def _forking() -> Iterator[None]:
-    with forks() as forked, process.started_by(forked.start):
-        yield
 
 
 def _run_them(todo: Sequence[Job], share: Share, folder: Path) -> None:
