@@ -31,6 +31,7 @@ from netns.guest import booting
 from netns.guest.booting import Boot
 from netns.guest.cache import GuestKernel
 from netns.guest.machine import Machine
+from netns.stopping import as_completed
 
 #: A guest that takes longer than its runs would take in real time, and this, is given up, seconds.
 _WALL_BEYOND = 60.0
@@ -88,7 +89,7 @@ def run_all(
     pool = concurrent.futures.ThreadPoolExecutor(max_workers=len(shares))
     running = [pool.submit(effort.run_share, n, share, place / f"guest-{n}") for n, share in enumerate(shares)]
     try:
-        for future in concurrent.futures.as_completed(running):
+        for future in as_completed(running):
             future.result()
     except BaseException:
         effort.give_up()

@@ -26,6 +26,7 @@ from harness.targets.base import Running, Target
 from harness.timeline import Timeline
 from harness.watch import Stop, Watch
 from netns.lab import Lab
+from netns.stopping import as_completed
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def run_all(jobs: Sequence[Job], views: Sequence[RunView], at_once: int, on_done
     futures = {pool.submit(run_one, job, view, stop): n for n, (job, view) in enumerate(zip(jobs, views, strict=True))}
     results: dict[int, Done] = {}
     try:
-        for future in concurrent.futures.as_completed(futures):
+        for future in as_completed(futures):
             results[futures[future]] = future.result()
             on_done(results[futures[future]])
     except BaseException:

@@ -29,6 +29,7 @@ from harness.watch import Stop, Stopped
 from netns import capabilities, isolation
 from netns.errors import IsolationError, LabError
 from netns.lab import kernel_has_discipline
+from netns.stopping import as_completed
 
 
 class Share(msgspec.Struct, frozen=True):
@@ -86,7 +87,7 @@ def _run_them(todo: Sequence[Job], share: Share, folder: Path) -> None:
     pool = concurrent.futures.ThreadPoolExecutor(max_workers=share.at_once)
     lacking = _lacking(todo)
     try:
-        for future in [pool.submit(_run, job, share, folder, stop, lacking) for job in todo]:
+        for future in as_completed([pool.submit(_run, job, share, folder, stop, lacking) for job in todo]):
             future.result()
     except BaseException:
         stop.requested = True

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from harness.grace.batch import Order
 from harness.grace.executors import process
 from harness.grace.model import Batch, Batched
+from netns.stopping import as_completed
 
 
 class Local:
@@ -38,7 +39,7 @@ class Local:
         pool = concurrent.futures.ThreadPoolExecutor(self._at_once, thread_name_prefix="batch")
         try:
             # What is interrupted here has begun the first of them.
-            for future in concurrent.futures.as_completed([pool.submit(do, batch) for batch in batches]):
+            for future in as_completed([pool.submit(do, batch) for batch in batches]):
                 on_batched(future.result())
         except BaseException:
             over.set()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.bench.users import COMMAND, EXAMPLE, project, ran
+from tests.harness.bench.users import COMMAND, EXAMPLE, GRACE, IN_SHORT, project, ran
 from tests.machine import needs_guest, needs_labs
 
 VIRTUAL = ("--halfopen-clock", "virtual")
@@ -37,6 +37,49 @@ def test_without_a_watchdog_the_example_fails_with_its_story_and_pytests_exit_co
             r"again: pytest .* --halfopen-clock virtual --halfopen-seed 6",
         ]
     )
+
+
+@needs_guest
+def test_what_is_undone_before_the_grace_is_over_is_survived(pytester: pytest.Pytester) -> None:
+    """Here, as on a real clock a busy machine undoes late, and a path that was dark for longer heals later still."""
+    project(
+        pytester,
+        f"""
+import time
+
+def connected(lab, *args):
+    return lab.connect(lab.serve("{COMMAND}"), *args)
+
+def test_what_is_undone_in_time_is_survived_and_the_next_fault_is_judged_by_itself(lab):
+    client = connected(lab)
+    client.slow("8Mbit")
+    client.heal()
+    client.freeze()
+    assert lab.session(client).kept(for_="0.75 * grace")
+    client.thaw()
+    assert lab.session(client).kept(for_="grace")
+    with client.fault("freeze"):
+        assert lab.session(client).reaped()
+
+def test_kept_counts_from_the_last_thing_that_was_done(lab):
+    client = connected(lab)
+    with client.fault("freeze"):
+        assert lab.session(client).kept(for_="0.75 * grace")
+        # Read before the thaw, which is over in the lab a moment before it is told of here.
+        thawing = time.monotonic()
+    assert lab.session(client).kept(for_="grace")
+    assert time.monotonic() - thawing >= {GRACE}
+
+def test_a_path_that_was_dark_for_a_while_is_healed(lab):
+    client = connected(lab, "acking")
+    client.cut()
+    assert lab.session(client).kept(for_="grace / 2")
+    client.heal()
+    assert lab.session(client).kept(for_="grace")
+""",
+        WATCHDOG=GRACE,
+    )
+    ran(pytester, *IN_SHORT, *VIRTUAL).assert_outcomes(passed=3)
 
 
 @needs_guest
