@@ -25,11 +25,8 @@ unit: $(READY_DEV)
 # What tests need that no package of Python's brings.
 define brought
 	@scripts/kernel $(VENV) || echo "make $@: without both guest kernels, the tests that need the one that is missing are skipped" >&2
-	@scripts/proxies || :
-	@scripts/tshark || :
+	@scripts/packages || :
 	@scripts/servers >/dev/null || echo "make $@: without the servers of examples/, the tests that need them are skipped" >&2
-	@scripts/engine || :
-	@scripts/browser || :
 endef
 
 test: $(READY_DEV)
@@ -55,7 +52,7 @@ servers:
 # Two guests, whatever the machine has: runs that share a guest draw from one sequence of random numbers, and another
 # spread gives another report. Exit code 3 means that some cells prove nothing, which the report then says.
 field-report: $(READY_DEV)
-	@scripts/proxies
+	@scripts/packages nginx haproxy
 	@scripts/servers >/dev/null
 	@eval "$$(scripts/servers --environment)" && \
 		$(BIN)/halfopen field examples --clock virtual --jobs 2 --seed 7 --out out/field || [ $$? = 3 ]

@@ -49,7 +49,7 @@ def why_none() -> str | None:
     if os.geteuid():
         return "no container engine runs, and only root can start one for the tests"
     missing = [name for name in ("dockerd", "setpriv", "unshare") if not shutil.which(name, path=_PATH)]
-    return f"no container engine runs, and {missing[0]} is not installed: scripts/engine" if missing else None
+    return f"no container engine runs, and {missing[0]} is not installed: scripts/packages dockerd" if missing else None
 
 
 @contextlib.contextmanager
