@@ -7,6 +7,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 
+# Where it is set, each process of tests would compile every module again.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Several processes of tests, which mostly wait. tests/conftest.py says why the signals.
 PYTEST := env --block-signal=CHLD,HUP,INT,QUIT,TERM $(BIN)/python -m pytest --dist worksteal
 AT_ONCE ?= 5
@@ -18,9 +21,9 @@ AT_ONCE ?= 5
 matrix: $(READY)
 	@$(BIN)/halfopen run
 
-# The inner loop: the tests that need no lab, no guest, no engine and no browser. ONLY="-k frozen", say, for fewer.
+# The inner loop: the tests that need no lab, guest, engine, browser or cluster. ONLY="-k frozen", say, for fewer.
 unit: $(READY_DEV)
-	@$(PYTEST) -n auto -q -p tests.unit $(ONLY)
+	@$(PYTEST) -n 4 -q -p tests.unit $(ONLY)
 
 # What tests need that no package of Python's brings.
 define brought

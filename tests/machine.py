@@ -70,6 +70,8 @@ needs_haproxy = pytest.mark.lab(_NO_HAPROXY)
 needs_servers = pytest.mark.lab(_NO_SERVERS)
 needs_engine = pytest.mark.lab(_NO_ENGINE)
 needs_browser = pytest.mark.lab(browser.WHY_NONE)
+#: Of Dask, which comes with the tests.
+needs_cluster = pytest.mark.lab(None)
 
 needs_tshark = pytest.mark.lab(_NO_TSHARK)
 needs_py_spy = pytest.mark.skipif(_NO_PY_SPY is not None, reason=str(_NO_PY_SPY))

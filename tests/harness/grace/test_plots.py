@@ -54,13 +54,13 @@ def test_a_folder_has_one_file_for_each(tmp_path: Path) -> None:
         assert ET.parse(file).getroot().tag.endswith("svg")
 
 
-#: Sweeps of which not all is known, and what is left out of their plots.
-PARTS = [
-    (table("bytes-acked", staircase=False), {"outages"}),
-    (table("bytes-acked", dead=0), {"frontier", "latency"}),
-    (table("bytes-acked", runs=0), {"frontier"}),
-    (table("bytes-acked", runs=0, dead=0), {"frontier", "latency"}),
-    (table("bytes-acked", known=0), {"frontier", "outages", "latency"}),
+#: Of sweeps of which not all is known, in what they differ from others, and what is left out of their plots.
+PARTS: list[tuple[dict[str, Any], set[str]]] = [
+    ({"staircase": False}, {"outages"}),
+    ({"dead": 0}, {"frontier", "latency"}),
+    ({"runs": 0}, {"frontier"}),
+    ({"runs": 0, "dead": 0}, {"frontier", "latency"}),
+    ({"known": 0}, {"frontier", "outages", "latency"}),
 ]
 
 
@@ -68,7 +68,7 @@ PARTS = [
 def test_an_empty_plot_is_not_written_and_that_is_said(
     given: dict[str, Any], missing: set[str], tmp_path: Path
 ) -> None:
-    lines = plots.write(tmp_path, given)
+    lines = plots.write(tmp_path, table("bytes-acked", **given))
     there = {"frontier", "outages", "latency"} - missing
     assert {file.name for file in tmp_path.iterdir()} == {f"grace-{name}.svg" for name in there}
     assert len(lines) == 3
@@ -80,7 +80,7 @@ def test_an_empty_plot_is_not_written_and_that_is_said(
 def test_one_file_has_all_that_there_are_and_none_if_there_is_none(
     given: dict[str, Any], missing: set[str], tmp_path: Path
 ) -> None:
-    lines = plots.write(tmp_path / "plot.svg", given)
+    lines = plots.write(tmp_path / "plot.svg", table("bytes-acked", **given))
     if len(missing) == 3:
         assert lines == [f"{tmp_path / 'plot.svg'} is not written: nothing is known yet"]
         assert not list(tmp_path.iterdir())

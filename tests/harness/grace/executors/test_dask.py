@@ -19,7 +19,7 @@ from netns.errors import GuestLostError
 from tests import leftovers
 from tests.harness.grace import clusters, sweeps
 from tests.harness.grace.executors.doing import many, resumed, told
-from tests.machine import needs_guest
+from tests.machine import needs_cluster, needs_guest
 
 #: Its client's threads outlive it.
 pytestmark = pytest.mark.apart
@@ -85,6 +85,7 @@ def test_where_nobody_listens_it_is_said(tmp_path: Path, monkeypatch: pytest.Mon
         resumed(tmp_path, executor("dask://127.0.0.1:9"), sweeps.small())
 
 
+@needs_cluster
 def test_a_cluster_without_workers_is_said_to_have_none(tmp_path: Path) -> None:
     with (
         cluster(tmp_path, 0) as (dask, _),
@@ -93,6 +94,7 @@ def test_a_cluster_without_workers_is_said_to_have_none(tmp_path: Path) -> None:
         resumed(tmp_path / "out", dask, sweeps.small())
 
 
+@needs_cluster
 def test_a_cluster_without_halfopen_is_told_to_have_it(tmp_path: Path) -> None:
     (tmp_path / "harness.py").write_text("raise ModuleNotFoundError(\"No module named 'harness'\", name='harness')\n")
     with (
