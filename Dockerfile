@@ -9,8 +9,8 @@ RUN python3 -m venv /opt/halfopen \
 
 FROM ${BASE}
 COPY --from=build /opt/halfopen /opt/halfopen
-# HOME: root's is closed to the user that the lab runs as. PYTHONSAFEPATH: the lab runs in the mounted checkout,
-# whose harness/ must not stand in for the installed one.
+# HOME: root's is closed to the user that the lab runs as. PYTHONSAFEPATH: the lab runs in the mounted checkout, and no
+# module there must stand in for an installed one.
 ENV PATH=/opt/halfopen/bin:$PATH \
     HOME=/tmp \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import document
-from netns.guest import cache
-from netns.guest.cache import GuestKernel
-from netns.guest.registers import why_not_stock
+from halfopen.netns.guest import cache
+from halfopen.netns.guest.cache import GuestKernel
+from halfopen.netns.guest.registers import why_not_stock
 
 SECTION = "agreement"
 
@@ -47,7 +47,7 @@ class Surroundings:
     def run(self, arguments: Sequence[str], place: Path) -> Table:
         """``halfopen run`` with these arguments, in a folder of its own that is there; what it found."""
         out = place / "out"
-        command = [sys.executable, "-m", "harness", "run", *self.arguments, *arguments, "--out", str(out)]
+        command = [sys.executable, "-m", "halfopen", "run", *self.arguments, *arguments, "--out", str(out)]
         done = subprocess.run(
             command,
             stdin=subprocess.DEVNULL,

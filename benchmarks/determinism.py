@@ -25,12 +25,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import document
-from harness import results
+from halfopen import results
 
 SECTION = "determinism"
 
 _SEED = 7
-_RUN = [sys.executable, "-P", "-m", "harness", "run", "--clock", "virtual"]
+_RUN = [sys.executable, "-P", "-m", "halfopen", "run", "--clock", "virtual"]
 
 #: An impaired link in all its randomness.
 _FAR = """

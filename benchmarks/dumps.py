@@ -11,9 +11,9 @@ import subprocess
 from collections.abc import Iterator
 
 from benchmarks.measuring import heading, race, rows
-from netns import isolation
-from netns.host import Host
-from netns.lab import Lab
+from halfopen.netns import isolation
+from halfopen.netns.host import Host
+from halfopen.netns.lab import Lab
 
 COUNTS = (1, 100, 1_000, 10_000)
 ROUNDS = 11

@@ -8,11 +8,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import scenarios
 from benchmarks.measuring import show
-from harness.grace import plan
-from harness.grace.executors.local import Local
-from harness.grace.model import Batch, Batched, Contender, Draw, Sweep
+from halfopen import scenarios
+from halfopen.grace import plan
+from halfopen.grace.executors.local import Local
+from halfopen.grace.model import Batch, Batched, Contender, Draw, Sweep
 
 RUNS = 1000
 _GRACES = (5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0)

@@ -10,9 +10,9 @@ import shutil
 import subprocess
 
 from benchmarks.measuring import heading, race, rows
-from netns import _libc, isolation
-from netns.host import Host
-from netns.lab import Lab
+from halfopen.netns import _libc, isolation
+from halfopen.netns.host import Host
+from halfopen.netns.lab import Lab
 
 ROUNDS = 60
 

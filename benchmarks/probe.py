@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.measuring import heading, race, rows
-from harness.pod.watchdog import probe
+from halfopen.pod.watchdog import probe
 
 ROUNDS = 15
 CALLS = 20_000

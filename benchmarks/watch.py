@@ -13,9 +13,9 @@ from rich.console import Console
 
 from benchmarks.measuring import show
 from benchmarks.watchers import connections
-from harness.cli import watch_screen
-from harness.cli.watch import Eye, Terms
-from harness.watching import server
+from halfopen.cli import watch_screen
+from halfopen.cli.watch import Eye, Terms
+from halfopen.watching import server
 
 CONNECTIONS = 10_000
 LOOKS = 10

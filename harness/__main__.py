@@ -1,5 +1,5 @@
 """``python -m harness`` is ``halfopen``."""
 
-from harness.cli.quick import main
+from halfopen.cli.quick import main
 
 main()

@@ -15,9 +15,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from harness import schema, suites
-from harness.errors import InputError, reason_of, suggest
-from harness.runner import Done
+from halfopen import schema, suites
+from halfopen.errors import InputError, reason_of, suggest
+from halfopen.runner import Done
 
 #: The classes of results.json, and what stands for none there: a client that got no session.
 Class = Literal["true_reap", "missed", "false_reap", "true_keep", "closed", "none"]

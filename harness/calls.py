@@ -6,18 +6,18 @@ from dataclasses import dataclass
 
 import msgspec
 
-from harness import suites
-from harness.edge._running import find_program
-from harness.errors import InputError
-from harness.judge import Terms, hold
-from harness.recorder import STEADY, Rhythm
-from harness.runner import Job
-from harness.scenario import Edge, PodSpec, Scenario
-from harness.shards import Shard
-from harness.target_spec import TargetSpec
-from harness.targets.command import CommandTarget
-from harness.targets.image import ImageTarget
-from harness.targets.pod import Knobs, PodTarget
+from halfopen import suites
+from halfopen.edge._running import find_program
+from halfopen.errors import InputError
+from halfopen.judge import Terms, hold
+from halfopen.recorder import STEADY, Rhythm
+from halfopen.runner import Job
+from halfopen.scenario import Edge, PodSpec, Scenario
+from halfopen.shards import Shard
+from halfopen.target_spec import TargetSpec
+from halfopen.targets.command import CommandTarget
+from halfopen.targets.image import ImageTarget
+from halfopen.targets.pod import Knobs, PodTarget
 
 DEFAULT_DETECTOR = "bytes-acked"
 

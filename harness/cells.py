@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.judge import Class, Word
+from halfopen.judge import Class, Word
 
 LETTERS: dict[Class, str] = {
     "true_reap": "r",  # where there is a number, it stands in its place

@@ -6,15 +6,15 @@ import random
 
 import msgspec
 
-from harness.journal import Journal
-from harness.link_spec import LinkSpec
-from netns.host import Host
-from netns.impairment import Impairment
-from netns.link import Link
+from halfopen.journal import Journal
+from halfopen.link_spec import LinkSpec
+from halfopen.netns.host import Host
+from halfopen.netns.impairment import Impairment
+from halfopen.netns.link import Link
 
 
 class ClientLink:
-    """Impairs a link and writes down what comes of it (harness.link_proof reads that)."""
+    """Impairs a link and writes down what comes of it (halfopen.link_proof reads that)."""
 
     def __init__(self, link: Link, client: Host, journal: Journal, drawn: random.Random) -> None:
         self._link = link

@@ -12,15 +12,15 @@ from typing import Any
 
 import msgspec
 
-from harness.clients._behaviour import AUTOTUNED_FROM
-from harness.clients._door import Door
-from harness.errors import FaultError
-from harness.journal import Journal
-from harness.process import Process, Program, running
-from harness.scenario import ClientSpec
-from harness.targets.base import ServerProcess
-from netns.host import Host
-from netns.sockets import Address
+from halfopen.clients._behaviour import AUTOTUNED_FROM
+from halfopen.clients._door import Door
+from halfopen.errors import FaultError
+from halfopen.journal import Journal
+from halfopen.netns.host import Host
+from halfopen.netns.sockets import Address
+from halfopen.process import Process, Program, running
+from halfopen.scenario import ClientSpec
+from halfopen.targets.base import ServerProcess
 
 #: What a socket keeps under memory pressure, bytes: the kernel's own value (tcp_rmem, tcp(7)).
 _LEAST_BUFFER = 4096
@@ -37,7 +37,7 @@ _STEP = 0.02
 
 @dataclass(frozen=True, slots=True)
 class ClientProcess:
-    """A running client. Satisfies harness.faults._scene.ClientHandle."""
+    """A running client. Satisfies halfopen.faults._scene.ClientHandle."""
 
     process: Process
     journal: Journal
@@ -110,7 +110,7 @@ def client(
     if (most := spec.parsed.autotune_to) is not None:
         host.sysctl("net.ipv4.tcp_rmem", f"{_LEAST_BUFFER} {AUTOTUNED_FROM} {most}")
     # -P: a folder called harness where the user happens to be must not stand in for ours.
-    command = [sys.executable, "-P", "-m", "harness.clients", spec.behaviour, json.dumps(spec.options)]
+    command = [sys.executable, "-P", "-m", "halfopen.clients", spec.behaviour, json.dumps(spec.options)]
     command.append(msgspec.json.encode(door).decode())
     with running(host, Program(command), on_line, keep_open=keep_open) as process:
         yield ClientProcess(process, journal, kind)

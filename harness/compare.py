@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from harness import results
-from harness.judge import Class
-from harness.results import Conditions
-from harness.runner import Done
+from halfopen import results
+from halfopen.judge import Class
+from halfopen.results import Conditions
+from halfopen.runner import Done
 
 CLASSES: tuple[Class, ...] = get_args(Class)
 

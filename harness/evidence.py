@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, takewhile
 
-from harness.timeline import Sample, Timeline
-from netns.units import show_bytes, show_duration
+from halfopen.netns.units import show_bytes, show_duration
+from halfopen.timeline import Sample, Timeline
 
 #: States in which the server still has its side of the connection.
 ALIVE_STATES = frozenset({"ESTABLISHED", "CLOSE_WAIT"})

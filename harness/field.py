@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness import compare, evidence, results, stacks
-from harness.results import Conditions
-from harness.runner import Done
-from harness.target_spec import TargetSpec
-from netns.units import show_bytes, show_duration
+from halfopen import compare, evidence, results, stacks
+from halfopen.netns.units import show_bytes, show_duration
+from halfopen.results import Conditions
+from halfopen.runner import Done
+from halfopen.target_spec import TargetSpec
 
 #: A time without an acknowledgement, seconds.
 _WORTH_TELLING = 1.0

@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from harness import cells, stacks
-from netns.units import show_bytes, show_duration
+from halfopen import cells, stacks
+from halfopen.netns.units import show_bytes, show_duration
 
 Run = Mapping[str, Any]
 
@@ -36,7 +36,7 @@ loop. What is queued still has to leave before the socket closes, and it never d
 
 
 def render(table: Mapping[str, Any]) -> str:
-    """The report; ``table``: the content of field.json (harness.field.as_table)."""
+    """The report; ``table``: the content of field.json (halfopen.field.as_table)."""
     runs: Sequence[Run] = table["runs"]
     sections = [
         _introduction(table),

@@ -1,14 +1,14 @@
-"""What became of a session, read off its timeline. Pure; whether that is right is for harness.judge to say."""
+"""What became of a session, read off its timeline. Pure; whether that is right is for halfopen.judge to say."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from harness import evidence
-from harness.evidence import ENDED_STATES, Stall
-from harness.scenario import Outcome, Scenario
-from harness.timeline import Sample, Timeline
+from halfopen import evidence
+from halfopen.evidence import ENDED_STATES, Stall
+from halfopen.scenario import Outcome, Scenario
+from halfopen.timeline import Sample, Timeline
 
 #: The close code of a server that meets a condition of its own (RFC 6455, section 7.4.1).
 _UNEXPECTED_CONDITION = 1011
@@ -58,7 +58,7 @@ class Findings:
     """When the target's own list first showed the session."""
     keeps_list: bool
     final: dict[str, Any]
-    """The target's last status (harness.targets.base.Status)."""
+    """The target's last status (halfopen.targets.base.Status)."""
     judged_from: int = 0
     """As of the scenario."""
 

@@ -1,4 +1,4 @@
-"""Starts the lab's own processes by fork: the side of harness.zygote that asks."""
+"""Starts the lab's own processes by fork: the side of halfopen.zygote that asks."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from typing import IO, NoReturn
 
 import msgspec
 
-from harness import process, zygote
-from harness.process import Program, Started
-from harness.zygote import MODULES, Answer, Request
-from netns.errors import LabError
-from netns.forking import adopting
-from netns.host import Host
+from halfopen import process, zygote
+from halfopen.netns.errors import LabError
+from halfopen.netns.forking import adopting
+from halfopen.netns.host import Host
+from halfopen.process import Program, Started
+from halfopen.zygote import MODULES, Answer, Request
 
 _MOST = 1 << 10
 
 
 class ForkedProcess:
-    """A child of this process that it did not fork itself. Satisfies harness.process.Started."""
+    """A child of this process that it did not fork itself. Satisfies halfopen.process.Started."""
 
     def __init__(self, pid: int, stdin: IO[bytes], stdout: IO[bytes], stderr: IO[bytes]) -> None:
         self.pid = pid
@@ -68,7 +68,7 @@ class Forks:
         self._lock = threading.Lock()
 
     def start(self, host: Host, program: Program, keep_open: Sequence[Host]) -> Started:
-        """Start ``program`` as harness.process.by_exec does, by fork where it is one of ours.
+        """Start ``program`` as halfopen.process.by_exec does, by fork where it is one of ours.
 
         Raises OSError if it cannot be started, LabError if the zygote is gone.
         """
@@ -96,7 +96,7 @@ class Forks:
                 packet = b""
         if not packet:
             raise LabError(
-                f"cannot start {request.module}: the process that forks the lab's own (harness.zygote) ended"
+                f"cannot start {request.module}: the process that forks the lab's own (halfopen.zygote) ended"
             )
         answer = msgspec.json.decode(packet, type=Answer)
         if answer.error:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 
-from harness.baseline import Baseline, standing
-from harness.runner import Done
-from harness.workflow_commands import command
+from halfopen.baseline import Baseline, standing
+from halfopen.runner import Done
+from halfopen.workflow_commands import command
 
 #: So many of each level are shown for a step; what comes after them is not.
 MOST = 10

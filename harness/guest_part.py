@@ -1,4 +1,4 @@
-"""The part of a call that one guest carries out: ``python -m harness.guest_part FOLDER``, run inside.
+"""The part of a call that one guest carries out: ``python -m halfopen.guest_part FOLDER``, run inside.
 
 FOLDER holds the part as JSON, and is where timelines go. What the runs show of themselves, and what came
 of them, is said on stdout in JSON lines. The verdicts are for the other side, which has the timelines.
@@ -15,14 +15,14 @@ from pathlib import Path
 
 import msgspec
 
-from harness import calls, timeline
-from harness.calls import Call
-from harness.errors import InputError
-from harness.forked import forking
-from harness.run_view import RunView
-from harness.runner import Done, run_all
-from netns import capabilities
-from netns.errors import LabError
+from halfopen import calls, timeline
+from halfopen.calls import Call
+from halfopen.errors import InputError
+from halfopen.forked import forking
+from halfopen.netns import capabilities
+from halfopen.netns.errors import LabError
+from halfopen.run_view import RunView
+from halfopen.runner import Done, run_all
 
 PART = "part.json"
 _UNTOLD = ("waiting", "done")

@@ -16,22 +16,21 @@ from typing import IO
 
 import msgspec
 
-import harness
-import netns
-from harness import guest_part, timeline
-from harness.calls import Call
-from harness.errors import InputError
-from harness.guest_part import Begun, Ended, Hello, Message, Part, Refused, Seen
-from harness.judge import hold, judge
-from harness.run_view import RunView
-from harness.runner import Done, Job
-from harness.shards import spread
-from netns.errors import GuestLostError
-from netns.guest import booting
-from netns.guest.booting import Boot
-from netns.guest.cache import GuestKernel
-from netns.guest.machine import Machine
-from netns.stopping import as_completed
+import halfopen
+from halfopen import guest_part, netns, timeline
+from halfopen.calls import Call
+from halfopen.errors import InputError
+from halfopen.guest_part import Begun, Ended, Hello, Message, Part, Refused, Seen
+from halfopen.judge import hold, judge
+from halfopen.netns.errors import GuestLostError
+from halfopen.netns.guest import booting
+from halfopen.netns.guest.booting import Boot
+from halfopen.netns.guest.cache import GuestKernel
+from halfopen.netns.guest.machine import Machine
+from halfopen.netns.stopping import as_completed
+from halfopen.run_view import RunView
+from halfopen.runner import Done, Job
+from halfopen.shards import spread
 
 #: A guest that takes longer than its runs would take in real time, and this, is given up, seconds.
 _WALL_BEYOND = 60.0
@@ -79,7 +78,7 @@ def run_all(
 ) -> list[Done]:
     """Run the jobs of ``call`` in guests and return what came of them, in the order given.
 
-    ``place`` is the folder of netns.guest.booting.in_private; ``on_hello`` is called with what the first
+    ``place`` is the folder of halfopen.netns.guest.booting.in_private; ``on_hello`` is called with what the first
     guest says of its kernel. Raises InputError for what a guest refuses (a server that does not start)
     and GuestLostError for a guest that is lost; either ends the others.
     """
@@ -101,7 +100,7 @@ def run_all(
 
 def compile_ourselves() -> None:
     """Write what Python would compile at each start in a guest, where nothing can be written and each start counts."""
-    for package in (harness, netns):
+    for package in (halfopen, netns):
         for folder in package.__path__:
             compileall.compile_dir(folder, quiet=2)
 
@@ -172,7 +171,7 @@ class _Effort:
         return Boot(
             kernel=self._guests.kernel,
             # -P: a folder called harness where the user happens to be must not stand in for ours.
-            command=[sys.executable, "-P", "-m", "harness.guest_part", str(work.folder)],
+            command=[sys.executable, "-P", "-m", "halfopen.guest_part", str(work.folder)],
             writable=[work.folder, *self._guests.writable],
             wall_limit=self._guests.wall_limit or real_time + _WALL_BEYOND,
             memory=_MEMORY,

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from harness import timeline
-from harness.evidence import ENDED_STATES
-from harness.timeline import Event, FrontSample, Sample, Timeline
-from netns.sockets import Sample as SocketSample
+from halfopen import timeline
+from halfopen.evidence import ENDED_STATES
+from halfopen.netns.sockets import Sample as SocketSample
+from halfopen.timeline import Event, FrontSample, Sample, Timeline
 
 _MOST_OUTPUT = 1000
 _LONGEST_OUTPUT = 1000

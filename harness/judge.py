@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from harness import evidence, openings
-from harness.evidence import Proof
-from harness.findings import Findings, find
-from harness.link_proof import link_proofs
-from harness.scenario import Scenario
-from harness.timeline import Timeline
-from netns.units import show_bytes, show_duration
+from halfopen import evidence, openings
+from halfopen.evidence import Proof
+from halfopen.findings import Findings, find
+from halfopen.link_proof import link_proofs
+from halfopen.netns.units import show_bytes, show_duration
+from halfopen.scenario import Scenario
+from halfopen.timeline import Timeline
 
 Word = Literal["passed", "failed", "inconclusive"]
 Class = Literal["true_reap", "missed", "false_reap", "true_keep", "closed"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.evidence import Proof
-from harness.link_spec import LinkSpec
-from harness.timeline import Timeline
-from netns.impairment import NONE, Impairment
+from halfopen.evidence import Proof
+from halfopen.link_spec import LinkSpec
+from halfopen.netns.impairment import NONE, Impairment
+from halfopen.timeline import Timeline
 
 #: So many packets are to be lost before their absence proves anything: once in 500 million runs there are none.
 _EXPECTED = 20

@@ -7,9 +7,9 @@ from typing import Any, Self
 
 import msgspec
 
-from harness import schema
-from harness.errors import InputError
-from netns.impairment import Impairment
+from halfopen import schema
+from halfopen.errors import InputError
+from halfopen.netns.impairment import Impairment
 
 #: Keys that are not one direction's impairment.
 _DIRECTIONS = ("to_client", "to_server")

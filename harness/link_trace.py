@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 from pathlib import Path
 
-from harness import reading
-from harness.errors import InputError, suggest
-from harness.link_spec import LinkSpec
-from netns import units
-from netns.errors import UnitError
-from netns.units import plain, show_duration
+from halfopen import reading
+from halfopen.errors import InputError, suggest
+from halfopen.link_spec import LinkSpec
+from halfopen.netns import units
+from halfopen.netns.errors import UnitError
+from halfopen.netns.units import plain, show_duration
 
 #: What a column says, by its name, and what a bare number in it is: recordings are tables of numbers.
 _UNITS = {"rate": "bit", "delay": "s", "jitter": "s", "queue": "s", "loss": ""}

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from harness.evidence import Proof
-from harness.timeline import Timeline
+from halfopen.evidence import Proof
+from halfopen.timeline import Timeline
 
 #: What an answer to the handshake may ask for that was not given (RFC 9110, section 15.5).
 _HINTS = {

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from harness.errors import InputError, suggest
+from halfopen.errors import InputError, suggest
 
 
 def names(package: ModuleType) -> list[str]:

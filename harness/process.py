@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import IO, Protocol
 
-from netns.host import Host
+from halfopen.netns.host import Host
 
 _KEPT_LINES = 40
 #: What is longer comes in pieces, bytes.

@@ -1,7 +1,7 @@
 """The pytest plugin: the fixture ``lab``, the marker ``halfopen``, and suites of scenarios as tests (docs/pytest.md).
 
 pytest loads this in every run, whether it is used or not. So it imports nothing but pytest; what stands behind it
-(harness.bench) is imported by :func:`_bench`, once something of it is asked for.
+(halfopen.bench) is imported by :func:`_bench`, once something of it is asked for.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from harness.bench.lab import Lab
+    from halfopen.bench.lab import Lab
 
 #: Where a run that is carried out in a guest finds the seed of the one that started it.
 INSIDE = "HALFOPEN_PYTEST_SEED"
@@ -48,7 +48,7 @@ _DEFAULTS = {"grace": "30s", "poll": "2s", "clock": "real"}
 
 def _bench(module: str) -> Any:
     """A module of what stands behind the plugin; the one place where it is imported, when it is needed."""
-    return importlib.import_module(f"harness.bench.{module}")
+    return importlib.import_module(f"halfopen.bench.{module}")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

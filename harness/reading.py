@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.errors import InputError, reason_of
+from halfopen.errors import InputError, reason_of
 
 #: The largest that is read, bytes: two days of a recording with a line a second, which takes some seconds to read.
 MOST = 4 << 20

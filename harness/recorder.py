@@ -17,10 +17,10 @@ from typing import Any, Protocol
 
 import msgspec
 
-from harness.evidence import ALIVE_STATES
-from harness.journal import Journal
-from netns.host import Host
-from netns.sockets import Address, EndListener, Sample, SocketReader, identity, torn
+from halfopen.evidence import ALIVE_STATES
+from halfopen.journal import Journal
+from halfopen.netns.host import Host
+from halfopen.netns.sockets import Address, EndListener, Sample, SocketReader, identity, torn
 
 #: Seconds between samples: 20 Hz.
 INTERVAL = 0.05

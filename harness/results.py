@@ -12,14 +12,14 @@ from typing import Any
 import junitparser
 import msgspec
 
-from harness import __version__, telling, timeline
-from harness.baseline import Baseline, standing
-from harness.calls import Call
-from harness.errors import InputError, reason_of
-from harness.judge import due
-from harness.runner import Done, Job
-from harness.shards import Shard
-from netns import capabilities
+from halfopen import __version__, telling, timeline
+from halfopen.baseline import Baseline, standing
+from halfopen.calls import Call
+from halfopen.errors import InputError, reason_of
+from halfopen.judge import due
+from halfopen.netns import capabilities
+from halfopen.runner import Done, Job
+from halfopen.shards import Shard
 
 RESULTS = "results.json"
 JUNIT = "junit.xml"
@@ -143,7 +143,7 @@ def run_as_table(done: Done) -> dict[str, Any]:
 
 
 def in_words(done: Done, again: Sequence[str]) -> dict[str, Any]:
-    """What else a report says of a run (harness.telling), for it to be made of the files alone."""
+    """What else a report says of a run (halfopen.telling), for it to be made of the files alone."""
     job, found = done.job, done.verdict.found
     return {
         "label": job.label,

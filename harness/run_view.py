@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from harness.judge import Verdict
+from halfopen.judge import Verdict
 
 
 @dataclass

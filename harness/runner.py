@@ -12,21 +12,21 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from harness import staging
-from harness.errors import FaultError
-from harness.expressions import Expression
-from harness.faults._scene import Scene
-from harness.journal import Journal
-from harness.judge import Terms, Verdict, hold, judge
-from harness.recorder import STEADY, Rhythm
-from harness.run_view import RunView
-from harness.scenario import Scenario, Step
-from harness.session import Cast, Session, opened
-from harness.targets.base import Running, Target
-from harness.timeline import Timeline
-from harness.watch import Stop, Watch
-from netns.lab import Lab
-from netns.stopping import as_completed
+from halfopen import staging
+from halfopen.errors import FaultError
+from halfopen.expressions import Expression
+from halfopen.faults._scene import Scene
+from halfopen.journal import Journal
+from halfopen.judge import Terms, Verdict, hold, judge
+from halfopen.netns.lab import Lab
+from halfopen.netns.stopping import as_completed
+from halfopen.recorder import STEADY, Rhythm
+from halfopen.run_view import RunView
+from halfopen.scenario import Scenario, Step
+from halfopen.session import Cast, Session, opened
+from halfopen.targets.base import Running, Target
+from halfopen.timeline import Timeline
+from halfopen.watch import Stop, Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Job:
     detector: str | None = None
     """The pod's detector; None for other targets."""
     name: str = ""
-    """What its scenario is called beside the others, where its own name does not do (harness.suites.tell_apart)."""
+    """What its scenario is called beside the others, where its own name does not do (halfopen.suites.tell_apart)."""
     contender: str | None = None
     """Where the same scenarios are run with other detectors or servers too: what this one is called among them."""
     rhythm: Rhythm = STEADY
@@ -84,7 +84,7 @@ class Done:
 def run_all(jobs: Sequence[Job], views: Sequence[RunView], at_once: int, on_done: Callable[[Done], None]) -> list[Done]:
     """Run jobs, ``at_once`` of them at a time, and return what came of them in the order given.
 
-    Must be called in namespaces of its own (netns.isolation). The first job that raises (TargetError:
+    Must be called in namespaces of its own (halfopen.netns.isolation). The first job that raises (TargetError:
     the server does not start) or an interrupt ends them all: the others are not waited for, since their
     labs end with the namespaces anyway.
     """
@@ -105,7 +105,7 @@ def run_all(jobs: Sequence[Job], views: Sequence[RunView], at_once: int, on_done
 
 
 def run_one(job: Job, view: RunView, stop: Stop) -> Done:
-    """Run one scenario in a lab of its own and judge it; raises TargetError, harness.watch.Stopped."""
+    """Run one scenario in a lab of its own and judge it; raises TargetError, halfopen.watch.Stopped."""
     begun = time.monotonic()
     view.on_begin()
     journal = Journal()

@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 import msgspec
 
-from harness import clients, edge, faults, plugins, schema
-from harness.clients._behaviour import ClientOptions
-from harness.errors import InputError, reason_of
-from harness.expressions import Expression
-from harness.link_spec import LinkSpec
-from netns.units import Duration, Size
+from halfopen import clients, edge, faults, plugins, schema
+from halfopen.clients._behaviour import ClientOptions
+from halfopen.errors import InputError, reason_of
+from halfopen.expressions import Expression
+from halfopen.link_spec import LinkSpec
+from halfopen.netns.units import Duration, Size
 
 Truth = Literal["dead", "alive", "ended"]
 Outcome = Literal["reaped", "kept", "closed"]

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from harness.errors import InputError, suggest
-from harness.expressions import Expression
-from netns import units
+from halfopen.errors import InputError, suggest
+from halfopen.expressions import Expression
+from halfopen.netns import units
 
 _T = TypeVar("_T")
 

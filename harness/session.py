@@ -9,20 +9,20 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 
-from harness.client_link import ClientLink
-from harness.client_process import ClientProcess, client, rival
-from harness.faults._scene import Scene
-from harness.journal import Journal
-from harness.recorder import STEADY, OfTheServer, Recorder, Rhythm, recording
-from harness.run_view import RunView
-from harness.scenario import Scenario
-from harness.targets.base import Caller, Running, Target
-from harness.targets.orders import OrderedServer
-from harness.watch import Stop, Watch
-from harness.wiring import Approach, lead_to
-from netns.host import Host
-from netns.lab import Lab
-from netns.link import Link
+from halfopen.client_link import ClientLink
+from halfopen.client_process import ClientProcess, client, rival
+from halfopen.faults._scene import Scene
+from halfopen.journal import Journal
+from halfopen.netns.host import Host
+from halfopen.netns.lab import Lab
+from halfopen.netns.link import Link
+from halfopen.recorder import STEADY, OfTheServer, Recorder, Rhythm, recording
+from halfopen.run_view import RunView
+from halfopen.scenario import Scenario
+from halfopen.targets.base import Caller, Running, Target
+from halfopen.targets.orders import OrderedServer
+from halfopen.watch import Stop, Watch
+from halfopen.wiring import Approach, lead_to
 
 
 @dataclass(frozen=True, slots=True)

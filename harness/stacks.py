@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.timeline import Timeline
+from halfopen.timeline import Timeline
 
 #: Of a block so many of its innermost frames are shown.
 _FRAMES = 6
@@ -53,7 +53,7 @@ class Block:
 
 
 def printed(timeline: Timeline) -> list[str]:
-    """What the server printed once it was asked for its stacks (harness.targets.command)."""
+    """What the server printed once it was asked for its stacks (halfopen.targets.command)."""
     asked = timeline.first("target", "stacks_asked")
     if asked is None:
         return []

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 
-from harness.faults._scene import Scene
-from harness.findings import find
-from harness.journal import Journal
-from harness.judge import Terms, due
-from harness.scenario import Scenario, Step
-from harness.watch import Watch
+from halfopen.faults._scene import Scene
+from halfopen.findings import find
+from halfopen.journal import Journal
+from halfopen.judge import Terms, due
+from halfopen.scenario import Scenario, Step
+from halfopen.watch import Watch
 
 #: An end that must come is looked for so much longer than it may take, seconds.
 _BEYOND = 0.5

@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-import scenarios
-from harness.errors import InputError, reason_of, suggest
-from harness.scenario import Scenario, load
+from halfopen import scenarios
+from halfopen.errors import InputError, reason_of, suggest
+from halfopen.scenario import Scenario, load
 
 EVERYTHING = "all"
 DEFAULT = "pod_5090"

@@ -8,9 +8,9 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from harness import target_spec
-from harness.errors import InputError
-from harness.target_spec import TargetSpec
+from halfopen import target_spec
+from halfopen.errors import InputError
+from halfopen.target_spec import TargetSpec
 
 _LEAVE_ALONE = frozenset({"node_modules", "__pycache__"})
 #: Seconds that a command may take to say its versions.

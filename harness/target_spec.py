@@ -12,9 +12,9 @@ from pathlib import Path
 
 import msgspec
 
-from harness import schema
-from harness.errors import InputError, reason_of
-from harness.scenario import load_edge
+from halfopen import schema
+from halfopen.errors import InputError, reason_of
+from halfopen.scenario import load_edge
 
 
 class TargetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -52,7 +52,7 @@ class TargetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     tls: bool = False
     """Whether it speaks TLS (wss://), with a certificate of an authority that clients trust."""
     edge: str | None = None
-    """A proxy to put in front of it (harness.edge)."""
+    """A proxy to put in front of it (halfopen.edge)."""
     environment: dict[str, str] = {}
     """What the command finds in its environment beside ours, and a container beside its image's; ``{host}`` and
     ``{port}`` are filled in for the latter."""

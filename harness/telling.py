@@ -13,17 +13,17 @@ from typing import Any
 
 import msgspec
 
-from harness import evidence
-from harness.baseline import Baseline, class_of
-from harness.evidence import Stall
-from harness.findings import Findings, Span
-from harness.judge import deadline
-from harness.link_spec import LinkSpec
-from harness.runner import Done, Job
-from harness.scenario import Scenario, Step
-from harness.timeline import Sample, Timeline
-from netns import units
-from netns.units import show_bytes, show_duration
+from halfopen import evidence
+from halfopen.baseline import Baseline, class_of
+from halfopen.evidence import Stall
+from halfopen.findings import Findings, Span
+from halfopen.judge import deadline
+from halfopen.link_spec import LinkSpec
+from halfopen.netns import units
+from halfopen.netns.units import show_bytes, show_duration
+from halfopen.runner import Done, Job
+from halfopen.scenario import Scenario, Step
+from halfopen.timeline import Sample, Timeline
 
 #: Waits between acknowledgements below this need no sentence, seconds.
 _SHORT_WAIT = 0.5

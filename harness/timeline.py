@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from netns.sockets import Sample as SocketSample
+from halfopen.netns.sockets import Sample as SocketSample
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="sample"):
-    """One reading of the server's socket, by the kernel's names (netns.tcp_info has their units)."""
+    """One reading of the server's socket, by the kernel's names (halfopen.netns.tcp_info has their units)."""
 
     t: float
     state: str

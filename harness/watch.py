@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from harness.client_process import ClientProcess
-from harness.journal import Journal
-from harness.run_view import RunView
-from harness.targets.base import ANSWER_WITHIN, Caller, Running
+from halfopen.client_process import ClientProcess
+from halfopen.journal import Journal
+from halfopen.run_view import RunView
+from halfopen.targets.base import ANSWER_WITHIN, Caller, Running
 
 #: Between questions to a target, seconds: until its list shows the session, and after.
 _ASK_UNTIL_LISTED = 1.0

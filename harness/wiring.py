@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from harness.edge._running import proxy
-from harness.journal import Journal
-from harness.recorder import OfTheProxy, Recorder, recording
-from harness.scenario import Edge
-from harness.targets.base import Site
-from netns.host import Host
-from netns.lab import Lab
-from netns.sockets import Address
+from halfopen.edge._running import proxy
+from halfopen.journal import Journal
+from halfopen.netns.host import Host
+from halfopen.netns.lab import Lab
+from halfopen.netns.sockets import Address
+from halfopen.recorder import OfTheProxy, Recorder, recording
+from halfopen.scenario import Edge
+from halfopen.targets.base import Site
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
-"""Forks the lab's own processes, with their modules imported: the side of harness.forked that is asked.
+"""Forks the lab's own processes, with their modules imported: the side of halfopen.forked that is asked.
 
 Starting Python and importing what a pod or a client needs costs more than many a run itself: in a guest, where waiting
 is free, it is most of the price. Each packet on the zygote's socket asks for one process (Request, with its
 descriptors) and is answered by one (Answer). The zygote ends with the socket.
 
-A process asked for is no child of this one but of the asker, who adopts it (netns.forking): so it waits for it, and is
-told of its stops, as of its own.
+A process asked for is no child of this one but of the asker, who adopts it (halfopen.netns.forking). So the asker waits
+for it, and is told of its stops, as of its own.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from typing import NoReturn
 
 import msgspec
 
-from netns.forking import exit_code_of, flush, fork_away
+from halfopen.netns.forking import exit_code_of, flush, fork_away
 
-MODULES = ("harness.pod", "harness.clients")
+MODULES = ("halfopen.pod", "halfopen.clients")
 """What can be asked for: packages that ``python -m`` runs, whose ``__main__`` has a function ``main``."""
 #: The most descriptors that come with one request; the kernel takes 253 (SCM_MAX_FD, unix(7)).
 _MOST_DESCRIPTORS = 64

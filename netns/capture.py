@@ -13,10 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from netns import pcapng
-from netns.errors import LabError
-from netns.host import Host
-from netns.packet_ring import Packet, PacketRing
+from halfopen.netns import pcapng
+from halfopen.netns.errors import LabError
+from halfopen.netns.host import Host
+from halfopen.netns.packet_ring import Packet, PacketRing
 
 #: The only interface of the file.
 _INTERFACE = 0

@@ -14,8 +14,8 @@ import time
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
-from netns import netlink, sockets, tcp_info
-from netns.sockets import FAMILIES, Address, Sample
+from halfopen.netns import netlink, sockets, tcp_info
+from halfopen.netns.sockets import FAMILIES, Address, Sample
 
 _HEADER = struct.Struct("=IH")
 _HEADER_SIZE = 16
@@ -28,7 +28,7 @@ _EXPIRES = struct.Struct("=I")
 _EXPIRES_AT = 52
 _COOKIE = slice(44, 52)
 _INFO = struct.Struct("=HH")
-#: In struct tcp_info (netns.tcp_info): bytes_acked, delivered.
+#: In struct tcp_info (halfopen.netns.tcp_info): bytes_acked, delivered.
 _PROGRESS = struct.Struct("=Q 64x I")
 _PROGRESS_AT = 120
 #: In struct tcp_info: 5 options, 28 sacked.

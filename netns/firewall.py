@@ -11,7 +11,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.nftables.expressions import ipv4addr, verdict
 from pyroute2.nftables.main import NFTables
 
-from netns.host import Host
+from halfopen.netns.host import Host
 
 _NF_DROP = 0
 _NF_ACCEPT = 1

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
-from netns import _libc
+from halfopen.netns import _libc
 
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 #: To be blocked by who calls wait_forwarding, before it forks; run_worker lets them in again.

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from netns import _libc, netlink, rtnetlink
-from netns.errors import LabError, UnsupportedError
-from netns.sockets import EndListener, SocketReader, announces_ends
+from halfopen.netns import _libc, netlink, rtnetlink
+from halfopen.netns.errors import LabError, UnsupportedError
+from halfopen.netns.sockets import EndListener, SocketReader, announces_ends
 
 if TYPE_CHECKING:
     from pyroute2 import IPRoute
@@ -55,7 +55,7 @@ class Host:
         return self._fd
 
     def configure(self, *requests: netlink.Request) -> None:
-        """Ask for changes to the host's interfaces (netns.rtnetlink); raises OSError for the first refused."""
+        """Ask for changes to the host's interfaces (halfopen.netns.rtnetlink); raises OSError for the first refused."""
         netlink.call(self._rtnetlink, *requests)
 
     def dump(self, request: netlink.Request) -> list[memoryview]:
@@ -137,7 +137,7 @@ class Host:
         return self._inside(EndListener)
 
     def announces_ends(self) -> bool:
-        """True if the kernel announces the end of each session (netns.sockets.announces_ends)."""
+        """True if the kernel announces the end of each session (halfopen.netns.sockets.announces_ends)."""
         return self._inside(announces_ends)
 
     def close(self) -> None:
@@ -191,7 +191,7 @@ def _unshare(name: str) -> None:
     except PermissionError as error:
         raise LabError(
             f"cannot make host {name!r}: this process may not make network namespaces; "
-            "build the lab inside netns.isolation.run, which needs no root"
+            "build the lab inside halfopen.netns.isolation.run, which needs no root"
         ) from error
 
 

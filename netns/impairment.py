@@ -1,4 +1,4 @@
-"""How bad a link is, in one direction: asked for in text with units, carried out by qdiscs (netns.shaping)."""
+"""How bad a link is, in one direction: asked for in text with units, carried out by qdiscs (halfopen.netns.shaping)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import math
 
 import msgspec
 
-from netns import units
-from netns.distributions import Distribution
-from netns.units import BitRate, Duration, Share
+from halfopen.netns import units
+from halfopen.netns.distributions import Distribution
+from halfopen.netns.units import BitRate, Duration, Share
 
 #: The kernel keeps jitter in 31 bits of nanoseconds and cuts off what is more (net/sched/sch_netem.c, netem_change).
 _MOST_JITTER = (2**31 - 1) / 1e9

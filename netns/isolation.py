@@ -21,9 +21,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from netns import _libc, capabilities
-from netns.errors import IsolationError
-from netns.forking import AWAITED, BUG, exit_code, flush, run_worker, wait_forwarding
+from halfopen.netns import _libc, capabilities
+from halfopen.netns.errors import IsolationError
+from halfopen.netns.forking import AWAITED, BUG, exit_code, flush, run_worker, wait_forwarding
 
 _NAMESPACES = _libc.CLONE_NEWPID | _libc.CLONE_NEWNS | _libc.CLONE_NEWNET
 

@@ -7,10 +7,10 @@ import itertools
 from types import TracebackType
 from typing import Self
 
-from netns import shaping
-from netns.errors import LabError
-from netns.host import LOOPBACK, Host
-from netns.link import End, Link
+from halfopen.netns import shaping
+from halfopen.netns.errors import LabError
+from halfopen.netns.host import LOOPBACK, Host
+from halfopen.netns.link import End, Link
 
 #: RFC 2544's benchmarking range, 198.18.0.0/15, as /24 networks: two octets to count in.
 _NETWORKS = 512
@@ -19,7 +19,7 @@ _FIRST_INDEX = 1000
 
 
 class Lab:
-    """An isolated network. Use it as a context manager, in namespaces of its own (netns.isolation).
+    """An isolated network. Use it as a context manager, in namespaces of its own (halfopen.netns.isolation).
 
     ::
 

@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from netns import rtnetlink
-from netns.errors import LabError
-from netns.host import Host
-from netns.impairment import Impairment, differences
-from netns.netlink import Request
-from netns.shaping import Effect, Shaper
+from halfopen.netns import rtnetlink
+from halfopen.netns.errors import LabError
+from halfopen.netns.host import Host
+from halfopen.netns.impairment import Impairment, differences
+from halfopen.netns.netlink import Request
+from halfopen.netns.shaping import Effect, Shaper
 
 if TYPE_CHECKING:
-    from netns.firewall import Cut
+    from halfopen.netns.firewall import Cut
 
 #: Seconds that the kernel may take to bring an interface up, and between two looks.
 _PATIENCE, _PAUSE = 10.0, 1e-4
@@ -36,7 +36,7 @@ class End:
 
 
 class Link:
-    """The wire between two hosts. Made by :meth:`netns.lab.Lab.link`. Impaired, and asked, from any thread."""
+    """The wire between two hosts. Made by :meth:`halfopen.netns.lab.Lab.link`. Impaired, and asked, from any thread."""
 
     def __init__(self, a: End, b: End) -> None:
         self.a, self.b = a, b
@@ -111,7 +111,7 @@ class Link:
         real network. Raises LabError if no end of the link is a router.
         """
         # Imported here: pyroute2 is most of what importing a lab costs, and few scenarios need it.
-        from netns.firewall import Cut  # noqa: PLC0415
+        from halfopen.netns.firewall import Cut  # noqa: PLC0415
 
         router, far = self._router_and_far()
         directions = {None: "both", far.host: "to", router.host: "from"}

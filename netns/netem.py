@@ -8,10 +8,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 
-from netns import distributions
-from netns.impairment import GilbertElliott, Impairment
-from netns.netlink import attribute, attributes, nest
-from netns.units import Duration, Share
+from halfopen.netns import distributions
+from halfopen.netns.impairment import GilbertElliott, Impairment
+from halfopen.netns.netlink import attribute, attributes, nest
+from halfopen.netns.units import Duration, Share
 
 _CORR = 1
 _DELAY_DIST = 2

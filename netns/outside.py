@@ -1,7 +1,8 @@
 """What processes in namespaces of their own may still know of the machine: its processes, by a descriptor of /proc.
 
-In a pid namespace of its own (netns.isolation) a process cannot name the others of the machine, and the fresh /proc
-does not show them. A descriptor of the /proc from before leads to the old one (proc(5)), whatever is mounted since.
+In a pid namespace of its own (halfopen.netns.isolation) a process cannot name the others of the machine, and the fresh
+/proc does not show them. A descriptor of the /proc from before leads to the old one (proc(5)), whatever was mounted
+since.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 from collections.abc import Iterator
 from typing import Self
 
-from netns.errors import LabError
+from halfopen.netns.errors import LabError
 
 
 class Outside:

@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from netns import _libc
-from netns.errors import LabError
+from halfopen.netns import _libc
+from halfopen.netns.errors import LabError
 
 _SOCKET = "socket:["
 

@@ -1,7 +1,7 @@
 """The rtnetlink requests that make a link (rtnetlink(7)), written out because a lab must start in milliseconds.
 
 pyroute2 needs half a millisecond for each of a dozen calls; here all that concerns one host goes out
-in one datagram (:func:`netns.netlink.call`).
+in one datagram (:func:`halfopen.netns.netlink.call`).
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import socket
 import struct
 
-from netns import netlink
-from netns.netlink import Request, attribute, nest
+from halfopen.netns import netlink
+from halfopen.netns.netlink import Request, attribute, nest
 
 # include/uapi/linux/rtnetlink.h
 _RTM_NEWLINK = 16

@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from netns import netem, netlink, token_bucket
-from netns.errors import UnsupportedError
-from netns.host import Host
-from netns.impairment import NONE, Impairment
-from netns.netlink import Request, attribute, attributes
-from netns.units import BitRate, Duration
+from halfopen.netns import netem, netlink, token_bucket
+from halfopen.netns.errors import UnsupportedError
+from halfopen.netns.host import Host
+from halfopen.netns.impairment import NONE, Impairment
+from halfopen.netns.netlink import Request, attribute, attributes
+from halfopen.netns.units import BitRate, Duration
 
 # include/uapi/linux/rtnetlink.h
 _RTM_NEWQDISC = 36

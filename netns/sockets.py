@@ -16,17 +16,17 @@ import struct
 import time
 from typing import NamedTuple
 
-from netns import netlink, tcp_info
-from netns.errors import UnsupportedError
-from netns.tcp_info import TcpInfo
+from halfopen.netns import netlink, tcp_info
+from halfopen.netns.errors import UnsupportedError
+from halfopen.netns.tcp_info import TcpInfo
 
 _SOCK_DIAG_BY_FAMILY = 20
 _SOCK_DESTROY = 21
 INFO = 2
 _NLMSG_MIN_TYPE = 0x10
 ENDED = 0x60
-"""The type of a message that only a guest kernel of ours sends (netns.guest.end_notices): a socket's own side ended its
-session."""
+"""The type of a message that only a guest kernel of ours sends (halfopen.netns.guest.end_notices): a socket's own side
+ended its session."""
 
 # inet_diag_req_v2: family, protocol, extensions, pad, states | sport, dport | src, dst | interface, cookie
 _REQUEST = struct.Struct("=BBBxI")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import struct
 
-from netns.netlink import attribute, attributes
-from netns.units import BitRate, Duration
+from halfopen.netns.netlink import attribute, attributes
+from halfopen.netns.units import BitRate, Duration
 
 _PARMS = 1
 _RATE64 = 4
@@ -23,7 +23,7 @@ _MOST = 2**32 - 1
 #: Seconds of the rate that may wait (at least two full frames) where nothing is said, as a home router's queue might.
 _LATENCY = 0.05
 _FRAME = 1514
-#: No link is that fast (netns.impairment).
+#: No link is that fast (halfopen.netns.impairment).
 _UNLIMITED = BitRate(2e12)
 
 

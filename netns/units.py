@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable
 
-from netns.errors import UnitError
+from halfopen.netns.errors import UnitError
 
 #: Longer than anything that is waited for, seconds; what is beyond has lost a digit or won some.
 LONGEST = 30 * 86400.0

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from netns import capabilities
-from netns.forking import AWAITED
+from halfopen.netns import capabilities
+from halfopen.netns.forking import AWAITED
 from tests import leftovers
 from tests.machine import LACKING, NOT_FOR_THIS_PROCESSOR
 
@@ -30,7 +30,7 @@ for _number, _handler in (
 
 
 # `make test` starts pytest with some signals blocked. In pytest-xdist's processes they stay blocked in the thread by
-# which pytest speaks to them, which could otherwise take a signal that the main thread waits for (netns.forking).
+# which pytest speaks to them. It could otherwise take a signal that the main thread waits for (halfopen.netns.forking).
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -79,7 +79,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run a test that is marked ``apart`` in a process of its own.
 
     Libraries leave threads behind, and a signal that the others have blocked is delivered to those: whoever forks and
-    forwards signals (netns.isolation) is then interrupted himself.
+    forwards signals (halfopen.netns.isolation) is then interrupted himself.
     """
     if pyfuncitem.get_closest_marker("apart") is None or os.environ.get(_APART):
         return None

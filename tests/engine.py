@@ -25,11 +25,10 @@ import docker
 import msgspec
 import websockets
 
-import harness
-import netns
-from harness.engine.connecting import engine
-from harness.engine.keeper import LABEL
-from harness.errors import InputError
+import halfopen
+from halfopen.engine.connecting import engine
+from halfopen.engine.keeper import LABEL
+from halfopen.errors import InputError
 from tests.leftovers import MARK
 
 IMAGE = "halfopen-test:latest"
@@ -138,7 +137,7 @@ def changed(address: str, tag: str, *changes: str) -> Iterator[str]:
 
 
 def _packages() -> list[Path]:
-    return [Path(module.__path__[0]) for module in (harness, netns, msgspec, websockets)]
+    return [Path(module.__path__[0]) for module in (halfopen, msgspec, websockets)]
 
 
 def _python_path() -> str:

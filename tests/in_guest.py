@@ -38,7 +38,7 @@ def in_guest(body: Callable[P, T]) -> Callable[P, T]:
                 [
                     sys.executable,
                     "-m",
-                    "harness",
+                    "halfopen",
                     "warp",
                     "--writable",
                     folder,

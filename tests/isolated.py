@@ -10,7 +10,7 @@ from typing import ParamSpec
 
 import pytest
 
-from netns import isolation
+from halfopen.netns import isolation
 from tests.machine import needs_labs
 
 P = ParamSpec("P")

@@ -7,7 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from netns.capabilities import read_file
+from halfopen.netns.capabilities import read_file
 
 #: The kernel takes dead namespaces apart in the background, after an RCU grace period or a few.
 _PATIENCE = 10.0

@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from harness.edge._running import find_program
-from harness.scenario import Edge
-from harness.threads import pyspy
-from netns import isolation
-from netns.errors import IsolationError
-from netns.guest import cache, registers
+from halfopen.edge._running import find_program
+from halfopen.netns import isolation
+from halfopen.netns.errors import IsolationError
+from halfopen.netns.guest import cache, registers
+from halfopen.scenario import Edge
+from halfopen.threads import pyspy
 from tests import browser, engine, no_namespaces, servers
 
 

@@ -13,7 +13,7 @@ import pytest
 import typer
 import yaml
 
-from harness.baseline import parse
+from halfopen.baseline import parse
 from tests.harness.cli.tool import results
 from tests.harness.cli.understood import calls, understand
 from tests.machine import needs_guest
@@ -124,7 +124,7 @@ def test_it_runs_and_its_exit_code_is_the_calls(action: dict[str, Any], tmp_path
         "scenarios": "frozen",
         "clock": "virtual",
     }
-    program = f'#!/bin/sh\nexec "{sys.executable}" -m harness "$@"\n'
+    program = f'#!/bin/sh\nexec "{sys.executable}" -m halfopen "$@"\n'
     code, outputs = as_github(action, tmp_path, program, **given)
     assert code == 1
     assert results(tmp_path / outputs["results"].removesuffix("results.json"))["runs"][0]["class"] == "missed"

@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-OURS = ("netns", "harness", "scenarios", "tests", "benchmarks")
-SOURCES = sorted(path for package in ("netns", "harness", "scenarios") for path in (ROOT / package).rglob("*.py"))
+#: Each folder of sources, and the name it is imported by (src/halfopen is a link to harness/, in which are links to the
+#: others).
+PACKAGES = {"netns": "halfopen.netns", "scenarios": "halfopen.scenarios", "harness": "halfopen"}
+OURS = {**PACKAGES, "tests": "tests", "benchmarks": "benchmarks"}
+SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
 
 def named(path: Path) -> str:
@@ -30,11 +33,15 @@ def _imported(path: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{named(path)}: imports are absolute"
             assert node.module is not None
-            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def packages_used(path: Path) -> set[str]:
-    return {name.split(".")[0] for name in imported(path)} & set(OURS)
+    return {package for name in imported(path) if (package := package_of(name)) is not None}
+
+
+def package_of(name: str) -> str | None:
+    return next((folder for folder, package in OURS.items() if f"{name}.".startswith(f"{package}.")), None)
 
 
 def sources_of(package: str) -> list[Path]:

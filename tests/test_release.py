@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from netns.guest import building, cache, wheel
+from halfopen.netns.guest import building, cache, wheel
 from tests.harness.cli.understood import understand
 
 

@@ -210,7 +210,7 @@ def _requires(name: str) -> list[str]:
 @pytest.mark.parametrize("command", ["run", "warp", "kernel", "compare", "report"])
 def test_what_a_command_imports_is_installed_for_a_run(command: str) -> None:
     # Without site, whose .pth files may import what is none of ours (setuptools has one).
-    source = f"import sys; sys.path[:] = {sys.path!r}; import harness.cli.{command}; print(*sys.modules)"
+    source = f"import sys; sys.path[:] = {sys.path!r}; import halfopen.cli.{command}; print(*sys.modules)"
     ran = subprocess.run([sys.executable, "-S", "-c", source], capture_output=True, text=True, check=True)
     packages = {module.partition(".")[0] for module in ran.stdout.split()}
     providers = metadata.packages_distributions()

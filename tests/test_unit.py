@@ -10,8 +10,8 @@ from tests.machine import needs_labs
 
 TESTS = """
 import subprocess
-from harness.cli import app
-from netns import isolation
+from halfopen.cli import app
+from halfopen.netns import isolation
 from tests import machine
 
 @machine.needs_labs

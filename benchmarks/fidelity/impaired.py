@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from benchmarks.fidelity import stamps
 from benchmarks.fidelity.readings import Delay, Loss, Rate
 from benchmarks.fidelity.stamps import Flight
-from netns import lab
-from netns.host import Host
-from netns.impairment import NONE, Impairment
-from netns.lab import Lab
-from netns.link import Link
-from netns.units import BitRate, Duration, Share
+from halfopen.netns import lab
+from halfopen.netns.host import Host
+from halfopen.netns.impairment import NONE, Impairment
+from halfopen.netns.lab import Lab
+from halfopen.netns.link import Link
+from halfopen.netns.units import BitRate, Duration, Share
 
 #: Seconds of delay and of jitter.
 DELAYS = ((0.0, 0.0), (0.001, 0.0), (0.001, 0.0005), (0.02, 0.0), (0.02, 0.005), (0.15, 0.0), (0.15, 0.03))

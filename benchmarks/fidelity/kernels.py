@@ -9,7 +9,7 @@ from enum import StrEnum
 import msgspec
 
 from benchmarks.fidelity.readings import Report
-from netns.guest import booting, cache
+from halfopen.netns.guest import booting, cache
 
 _MEASURE = [sys.executable, "-m", "benchmarks.fidelity.within"]
 #: Seconds of wall time; on a real clock the waits alone take a minute.

@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from netns.host import Host
+from halfopen.netns.host import Host
 
 # asm-generic/socket.h, linux/net_tstamp.h, linux/errqueue.h
 SO_TIMESTAMPNS = 35

@@ -10,7 +10,7 @@ from benchmarks.fidelity.intervals import wilson
 from benchmarks.fidelity.kernels import Kernel
 from benchmarks.fidelity.promises import lateness
 from benchmarks.fidelity.readings import Delay, Loss, Report, Wait
-from netns.units import show_bit_rate, show_duration
+from halfopen.netns.units import show_bit_rate, show_duration
 
 Reports = Mapping[Kernel, Report]
 T = TypeVar("T")

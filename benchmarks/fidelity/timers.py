@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from benchmarks.fidelity import stamps, waits
 from benchmarks.fidelity.promises import Timer
 from benchmarks.fidelity.readings import Clocks, Wait
-from netns.host import Host
-from netns.lab import Lab
-from netns.link import Link
+from halfopen.netns.host import Host
+from halfopen.netns.lab import Lab
+from halfopen.netns.link import Link
 
 #: Seconds asked for -> how often.
 ROUNDS = {0.01: 10, 0.1: 5, 1.0: 2}

@@ -8,7 +8,7 @@ import msgspec
 
 from benchmarks.fidelity import impaired, timers
 from benchmarks.fidelity.readings import Report
-from netns import capabilities, isolation
+from halfopen.netns import capabilities, isolation
 
 #: What can be measured; each fills its part of a report.
 PARTS = ("waits", "long-waits", "clocks", "tcp", "network")

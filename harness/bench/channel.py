@@ -1,4 +1,4 @@
-"""A test's side of the talk with its lab (harness.bench.worker): requests out, replies in, over pipes."""
+"""A test's side of the talk with its lab (halfopen.bench.worker): requests out, replies in, over pipes."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import TypeVar
 import msgspec
 import pytest
 
-from harness.bench import surroundings
-from harness.bench.messages import Opened, Opening, Refused, Reply, Request
-from harness.bench.parting import dismiss
+from halfopen.bench import surroundings
+from halfopen.bench.messages import Opened, Opening, Refused, Reply, Request
+from halfopen.bench.parting import dismiss
 
 _T = TypeVar("_T", bound=Reply)
 
@@ -39,7 +39,7 @@ class Channel:
         self._is_lost = False
         self._process = subprocess.Popen(
             # -P: a folder called harness where the user happens to be must not stand in for ours.
-            [sys.executable, "-P", "-m", "harness.bench.worker"],
+            [sys.executable, "-P", "-m", "halfopen.bench.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

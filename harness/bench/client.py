@@ -8,8 +8,8 @@ from typing import Any, Literal, Self
 
 import pytest
 
-from harness.bench.channel import Channel
-from harness.bench.messages import Begin, Made, Undo
+from halfopen.bench.channel import Channel
+from halfopen.bench.messages import Begin, Made, Undo
 
 #: Faults that :meth:`Client.heal` undoes.
 _OF_THE_PATH = ("cut", "impair")

@@ -8,26 +8,26 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
-from harness import staging
-from harness.bench import history
-from harness.bench.messages import Answer, Question, Seen
-from harness.bench.quantities import expression, seconds
-from harness.client_link import ClientLink
-from harness.errors import FaultError, InputError
-from harness.evidence import ENDED_STATES, Proof
-from harness.expressions import Expression
-from harness.faults._scene import Scene
-from harness.findings import find
-from harness.journal import Journal
-from harness.judge import Terms, Verdict, judge
-from harness.link_spec import LinkSpec
-from harness.recorder import INTERVAL
-from harness.scenario import ClientSpec, Edge, Expect, Outcome, Scenario, Step, Truth, step_of
-from harness.watch import Watch
+from halfopen import staging
+from halfopen.bench import history
+from halfopen.bench.messages import Answer, Question, Seen
+from halfopen.bench.quantities import expression, seconds
+from halfopen.client_link import ClientLink
+from halfopen.errors import FaultError, InputError
+from halfopen.evidence import ENDED_STATES, Proof
+from halfopen.expressions import Expression
+from halfopen.faults._scene import Scene
+from halfopen.findings import find
+from halfopen.journal import Journal
+from halfopen.judge import Terms, Verdict, judge
+from halfopen.link_spec import LinkSpec
+from halfopen.recorder import INTERVAL
+from halfopen.scenario import ClientSpec, Edge, Expect, Outcome, Scenario, Step, Truth, step_of
+from halfopen.watch import Watch
 
 #: What a client must be in truth for this to be right of its session.
 _TRUTHS: dict[Outcome, Truth] = {"reaped": "dead", "kept": "alive", "closed": "ended"}
-#: What scenarios mostly say (harness.scenario.Expect and the shipped ones).
+#: What scenarios mostly say (halfopen.scenario.Expect and the shipped ones).
 _WITHIN, _HOLD = "grace + poll + 1s", "2.6 * grace"
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import pytest_plugin
-from netns.guest import cache
-from netns.guest.cache import GuestKernel
+from halfopen import pytest_plugin
+from halfopen.netns.guest import cache
+from halfopen.netns.guest.cache import GuestKernel
 
 _BUILD = "build it once with: halfopen kernel build, or take --halfopen-clock real"
 
@@ -30,7 +30,7 @@ def kernel(clock: str) -> GuestKernel | None:
 
 def run(config: pytest.Config, seed: int) -> int:
     """Run this pytest's command in a guest and return its exit code; its output goes where ours does."""
-    words = [sys.executable, "-P", "-m", "harness", "warp", "--seed", str(seed)]
+    words = [sys.executable, "-P", "-m", "halfopen", "warp", "--seed", str(seed)]
     words += ["--wall-limit", config.getoption("halfopen_wall_limit"), "--memory", "2048MiB"]
     for folder in writable(config):
         words += ["--writable", str(folder)]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from harness import evidence
-from harness.judge import Terms, Verdict, deadline
-from harness.link_spec import LinkSpec
-from harness.scenario import Scenario
-from harness.timeline import Event, Timeline
-from netns.units import show_bytes, show_duration
+from halfopen import evidence
+from halfopen.judge import Terms, Verdict, deadline
+from halfopen.link_spec import LinkSpec
+from halfopen.netns.units import show_bytes, show_duration
+from halfopen.scenario import Scenario
+from halfopen.timeline import Event, Timeline
 
 #: A stall that is shorter is not worth a line, seconds.
 _WORTH_TELLING = 1.0

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from harness.bench.channel import Channel
-from harness.bench.client import Client
-from harness.bench.messages import Answer, Connect, Look, Made, Opening, Question, Seen, Serve, Tell, Told
-from harness.bench.session import Outcome, Session
+from halfopen.bench.channel import Channel
+from halfopen.bench.client import Client
+from halfopen.bench.messages import Answer, Connect, Look, Made, Opening, Question, Seen, Serve, Tell, Told
+from halfopen.bench.session import Outcome, Session
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from harness import pytest_plugin
-from harness.bench.lab import Lab, Settings
-from harness.errors import suggest
+from halfopen import pytest_plugin
+from halfopen.bench.lab import Lab, Settings
+from halfopen.errors import suggest
 
 _KNOWN = ("grace", "link", "poll", "seed", "server")
 

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from harness.judge import Word
-from harness.scenario import Outcome
+from halfopen.judge import Word
+from halfopen.scenario import Outcome
 
 Written = str | int | float
 """A duration as a test has it: with a unit, or else refused where it is read."""
@@ -27,7 +27,7 @@ class Serve(msgspec.Struct, frozen=True, tag="serve"):
     """Start a server; answered by :class:`Made`."""
 
     target: dict[str, Any]
-    """Keys of a ``[target]`` table (harness.target_spec), or none: the pod."""
+    """Keys of a ``[target]`` table (halfopen.target_spec), or none: the pod."""
     ready: Written
     file: str | None = None
     """A file with such a table, for the keys that ``target`` has not got."""
@@ -37,7 +37,7 @@ class Serve(msgspec.Struct, frozen=True, tag="serve"):
     pod: dict[str, Any] = {}
     """What the pod is to do, as in a scenario."""
     knobs: dict[str, Any] = {}
-    """What its detector is told beside grace and poll (harness.targets.pod.Knobs)."""
+    """What its detector is told beside grace and poll (halfopen.targets.pod.Knobs)."""
 
 
 class Connect(msgspec.Struct, frozen=True, tag="connect"):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from harness.errors import InputError
-from harness.expressions import Expression
-from harness.judge import Terms
+from halfopen.errors import InputError
+from halfopen.expressions import Expression
+from halfopen.judge import Terms
 
 #: What grace and poll are themselves written in: nothing.
 _NONE = Terms(0.0, 0.0)

@@ -11,21 +11,21 @@ from typing import Any
 
 import msgspec
 
-from harness import calls, schema
-from harness.bench.messages import Serve
-from harness.calls import Call
-from harness.errors import InputError
-from harness.journal import Journal
-from harness.judge import Terms
-from harness.pod.watchdog import Reap
-from harness.scenario import Edge, PodSpec
-from harness.target_spec import TargetSpec, load
-from harness.targets.base import Running, Target
-from harness.targets.pod import Knobs
-from harness.wiring import Approach, lead_to
-from netns.host import Host
-from netns.lab import Lab
-from netns.units import ByteRate, Duration
+from halfopen import calls, schema
+from halfopen.bench.messages import Serve
+from halfopen.calls import Call
+from halfopen.errors import InputError
+from halfopen.journal import Journal
+from halfopen.judge import Terms
+from halfopen.netns.host import Host
+from halfopen.netns.lab import Lab
+from halfopen.netns.units import ByteRate, Duration
+from halfopen.pod.watchdog import Reap
+from halfopen.scenario import Edge, PodSpec
+from halfopen.target_spec import TargetSpec, load
+from halfopen.targets.base import Running, Target
+from halfopen.targets.pod import Knobs
+from halfopen.wiring import Approach, lead_to
 
 
 class _Knobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

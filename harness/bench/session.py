@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from harness.bench.client import Client
-from harness.bench.messages import Answer, Question, Seen
+from halfopen.bench.client import Client
+from halfopen.bench.messages import Answer, Question, Seen
 
 
 class Outcome:

@@ -1,4 +1,4 @@
-"""The process in which scenarios run while pytest waits: ``python -P -m harness.bench.share FILE``.
+"""The process in which scenarios run while pytest waits: ``python -P -m halfopen.bench.share FILE``.
 
 FILE says which; what becomes of each is written beside it. Ends when its standard input does, and if FILE is still
 there then, takes its folder away: whoever made it was killed.
@@ -19,17 +19,17 @@ from typing import Literal
 
 import msgspec
 
-from harness import calls, telling
-from harness.calls import Call
-from harness.errors import InputError
-from harness.forked import forking
-from harness.run_view import RunView
-from harness.runner import Job, run_one
-from harness.watch import Stop, Stopped
-from netns import capabilities, isolation
-from netns.errors import IsolationError, LabError
-from netns.lab import kernel_has_discipline
-from netns.stopping import as_completed
+from halfopen import calls, telling
+from halfopen.calls import Call
+from halfopen.errors import InputError
+from halfopen.forked import forking
+from halfopen.netns import capabilities, isolation
+from halfopen.netns.errors import IsolationError, LabError
+from halfopen.netns.lab import kernel_has_discipline
+from halfopen.netns.stopping import as_completed
+from halfopen.run_view import RunView
+from halfopen.runner import Job, run_one
+from halfopen.watch import Stop, Stopped
 
 
 class Share(msgspec.Struct, frozen=True):

@@ -16,27 +16,27 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
-from harness.bench import history
-from harness.bench.deeds import Party
-from harness.bench.messages import Answer, Begin, Connect, Opening, Question, Seen, Serve, Undo
-from harness.bench.quantities import seconds
-from harness.bench.serving import Served, start, target_of
-from harness.client_link import ClientLink
-from harness.client_process import ClientProcess, client, rival
-from harness.errors import InputError
-from harness.faults._scene import Scene
-from harness.journal import Journal
-from harness.judge import Terms
-from harness.link_spec import LinkSpec
-from harness.recorder import OfTheServer, recording
-from harness.run_view import RunView
-from harness.scenario import ClientSpec, client_of
-from harness.targets.base import Caller
-from harness.targets.orders import OrderedServer
-from harness.watch import Stop, Watch
-from netns.host import Host
-from netns.lab import Lab
-from netns.sockets import Address
+from halfopen.bench import history
+from halfopen.bench.deeds import Party
+from halfopen.bench.messages import Answer, Begin, Connect, Opening, Question, Seen, Serve, Undo
+from halfopen.bench.quantities import seconds
+from halfopen.bench.serving import Served, start, target_of
+from halfopen.client_link import ClientLink
+from halfopen.client_process import ClientProcess, client, rival
+from halfopen.errors import InputError
+from halfopen.faults._scene import Scene
+from halfopen.journal import Journal
+from halfopen.judge import Terms
+from halfopen.link_spec import LinkSpec
+from halfopen.netns.host import Host
+from halfopen.netns.lab import Lab
+from halfopen.netns.sockets import Address
+from halfopen.recorder import OfTheServer, recording
+from halfopen.run_view import RunView
+from halfopen.scenario import ClientSpec, client_of
+from halfopen.targets.base import Caller
+from halfopen.targets.orders import OrderedServer
+from halfopen.watch import Stop, Watch
 
 
 class Stand:

@@ -15,16 +15,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from harness import calls, pytest_plugin
-from harness.bench import share, surroundings
-from harness.bench.parting import dismiss
-from harness.bench.share import Result, Share
-from harness.calls import Call
-from harness.errors import InputError
-from harness.scenario import Scenario
-from harness.target_spec import TargetSpec, load
-from netns import units
-from netns.errors import UnitError
+from halfopen import calls, pytest_plugin
+from halfopen.bench import share, surroundings
+from halfopen.bench.parting import dismiss
+from halfopen.bench.share import Result, Share
+from halfopen.calls import Call
+from halfopen.errors import InputError
+from halfopen.netns import units
+from halfopen.netns.errors import UnitError
+from halfopen.scenario import Scenario
+from halfopen.target_spec import TargetSpec, load
 
 NAME = "halfopen"
 #: Between looks whether a result is there, seconds.
@@ -115,7 +115,7 @@ class Shares:
         self._share_file.write_bytes(msgspec.json.encode(part))
         self._process = subprocess.Popen(
             # -P: a folder called harness where the user happens to be must not stand in for ours.
-            [sys.executable, "-P", "-m", "harness.bench.share", str(self._share_file)],
+            [sys.executable, "-P", "-m", "halfopen.bench.share", str(self._share_file)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=self._config.invocation_params.dir,

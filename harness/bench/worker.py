@@ -1,4 +1,4 @@
-"""The process that a test's lab lives in: ``python -P -m harness.bench.worker``, spoken to over its pipes.
+"""The process that a test's lab lives in: ``python -P -m halfopen.bench.worker``, spoken to over its pipes.
 
 It enters namespaces of its own, so that pytest, which may have threads, need not, and ends when its standard input
 does: nothing outlives a pytest that is killed.
@@ -16,8 +16,8 @@ from typing import IO
 
 import msgspec
 
-from harness.bench import messages
-from harness.bench.messages import (
+from halfopen.bench import messages
+from halfopen.bench.messages import (
     Begin,
     Connect,
     Look,
@@ -31,11 +31,11 @@ from harness.bench.messages import (
     Told,
     Undo,
 )
-from harness.bench.stand import Stand
-from harness.errors import FaultError, InputError
-from netns import capabilities, isolation
-from netns.errors import IsolationError, LabError
-from netns.lab import Lab
+from halfopen.bench.stand import Stand
+from halfopen.errors import FaultError, InputError
+from halfopen.netns import capabilities, isolation
+from halfopen.netns.errors import IsolationError, LabError
+from halfopen.netns.lab import Lab
 
 
 class _Requests:

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-import harness
-from harness.cli.exits import explained
+import halfopen
+from halfopen.cli.exits import explained
 
 #: The module of each command in this package, and the command in it: a function, or a Typer with commands of its own.
 COMMANDS = {
@@ -41,7 +41,7 @@ def application(name: str | None = None) -> typer.Typer:
     made.callback()(_options)
     for each in [name] if name is not None and name in COMMANDS else COMMANDS:
         module, attribute = COMMANDS[each]
-        command = getattr(importlib.import_module(f"harness.cli.{module}"), attribute)
+        command = getattr(importlib.import_module(f"halfopen.cli.{module}"), attribute)
         if isinstance(command, typer.Typer):
             made.add_typer(command)
         else:
@@ -51,7 +51,7 @@ def application(name: str | None = None) -> typer.Typer:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"halfopen {harness.__version__}")
+        typer.echo(f"halfopen {halfopen.__version__}")
         raise typer.Exit
 
 

@@ -10,10 +10,10 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from harness.baseline import Baseline, read, render, renewed
-from harness.errors import InputError, reason_of
-from harness.runner import Done
-from harness.shards import Shard
+from halfopen.baseline import Baseline, read, render, renewed
+from halfopen.errors import InputError, reason_of
+from halfopen.runner import Done
+from halfopen.shards import Shard
 
 
 def _shard(text: str) -> Shard:

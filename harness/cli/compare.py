@@ -12,12 +12,12 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-import harness.compare as comparison
-from harness import calls, plugins, results
-from harness.calls import Call
-from harness.cli import grid, live, screen, surroundings
-from harness.cli.effort import Effort, Limits
-from harness.cli.options import (
+import halfopen.compare as comparison
+from halfopen import calls, plugins, results
+from halfopen.calls import Call
+from halfopen.cli import grid, live, screen, surroundings
+from halfopen.cli.effort import Effort, Limits
+from halfopen.cli.options import (
     ClockOption,
     Grace,
     Hold,
@@ -34,14 +34,14 @@ from harness.cli.options import (
     knobs,
     seed_or_random,
 )
-from harness.cli.surroundings import Clock, Kernel
-from harness.judge import hold as held_for
-from harness.pod import detectors as catalogue
-from harness.report import folder
-from harness.results import Conditions
-from harness.run_view import RunView
-from harness.runner import Done, Job
-from netns.units import show_duration
+from halfopen.cli.surroundings import Clock, Kernel
+from halfopen.judge import hold as held_for
+from halfopen.netns.units import show_duration
+from halfopen.pod import detectors as catalogue
+from halfopen.report import folder
+from halfopen.results import Conditions
+from halfopen.run_view import RunView
+from halfopen.runner import Done, Job
 
 DEFAULT = ("dead", "alive", "ended")
 #: So many scenarios at once on a real clock: each is a server, a client and a kernel's timers, and mostly waits.

@@ -10,14 +10,14 @@ from pyroute2.netlink.exceptions import NetlinkError
 from rich.console import Console
 from rich.markup import escape
 
-from harness.cli.console import console as make_console
-from harness.cli.exits import isolated
-from harness.engine.connecting import engine
-from harness.errors import InputError
-from netns import capabilities
-from netns.errors import IsolationError, LabError
-from netns.guest import cache
-from netns.lab import Lab, kernel_has_discipline
+from halfopen.cli.console import console as make_console
+from halfopen.cli.exits import isolated
+from halfopen.engine.connecting import engine
+from halfopen.errors import InputError
+from halfopen.netns import capabilities
+from halfopen.netns.errors import IsolationError, LabError
+from halfopen.netns.guest import cache
+from halfopen.netns.lab import Lab, kernel_has_discipline
 
 _OK, _LACKING = 0, 1
 

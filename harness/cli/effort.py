@@ -14,21 +14,21 @@ from typing import Protocol
 
 from rich.console import Console
 
-from harness import results
-from harness.calls import Call
-from harness.cli.console import console as make_console
-from harness.cli.exits import explained, isolated
-from harness.cli.surroundings import Surroundings
-from harness.cli.values import writable_folders
-from harness.engine.keeping import keeping
-from harness.errors import InputError
-from harness.guest_part import Hello
-from harness.guests import Guests
-from harness.guests import run_all as run_in_guests
-from harness.results import Conditions
-from harness.run_view import RunView
-from harness.runner import Done, Job, run_all
-from netns.guest import booting
+from halfopen import results
+from halfopen.calls import Call
+from halfopen.cli.console import console as make_console
+from halfopen.cli.exits import explained, isolated
+from halfopen.cli.surroundings import Surroundings
+from halfopen.cli.values import writable_folders
+from halfopen.engine.keeping import keeping
+from halfopen.errors import InputError
+from halfopen.guest_part import Hello
+from halfopen.guests import Guests
+from halfopen.guests import run_all as run_in_guests
+from halfopen.netns.guest import booting
+from halfopen.results import Conditions
+from halfopen.run_view import RunView
+from halfopen.runner import Done, Job, run_all
 
 #: So many scenarios share a guest at once; more take memory and gain nothing on its one processor.
 _AT_ONCE = 1

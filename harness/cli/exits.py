@@ -8,14 +8,14 @@ from collections.abc import Callable
 
 import typer
 
-from harness import workflow_commands
-from harness.cli.wording import refusal
-from harness.errors import InputError, reason_of
-from netns import isolation
-from netns.errors import GuestLostError, LabError
-from netns.guest.script import EXIT_GUEST
+from halfopen import workflow_commands
+from halfopen.cli.wording import refusal
+from halfopen.errors import InputError, reason_of
+from halfopen.netns import isolation
+from halfopen.netns.errors import GuestLostError, LabError
+from halfopen.netns.guest.script import EXIT_GUEST
 
-#: As of any command (harness.results).
+#: As of any command (halfopen.results).
 EXIT_USAGE = 2
 EXIT_BUG = 70
 EXIT_INTERRUPTED = 130
@@ -56,6 +56,6 @@ def _refused(said: str, code: int = EXIT_USAGE) -> int:
 def isolated(work: Callable[[], int], *, is_brief: bool = False) -> int:
     """Run ``work`` in namespaces of its own; its errors are explained there, where they happen.
 
-    Raises IsolationError; KeyboardInterrupt where work ``is_brief`` (netns.isolation).
+    Raises IsolationError; KeyboardInterrupt where work ``is_brief`` (halfopen.netns.isolation).
     """
     return isolation.run(lambda: explained(work), is_brief=is_brief)

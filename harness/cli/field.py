@@ -14,12 +14,12 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-import harness.compare as comparison
-from harness import calls, field, field_report, results, target_files
-from harness.calls import Call
-from harness.cli import grid, live, screen, surroundings
-from harness.cli.effort import Effort, Limits
-from harness.cli.options import (
+import halfopen.compare as comparison
+from halfopen import calls, field, field_report, results, target_files
+from halfopen.calls import Call
+from halfopen.cli import grid, live, screen, surroundings
+from halfopen.cli.effort import Effort, Limits
+from halfopen.cli.options import (
     ClockOption,
     Grace,
     Hold,
@@ -32,13 +32,13 @@ from harness.cli.options import (
     WallLimit,
     seed_or_random,
 )
-from harness.cli.surroundings import Clock, Kernel
-from harness.errors import InputError, reason_of
-from harness.results import Conditions
-from harness.run_view import RunView
-from harness.runner import Done
-from harness.target_spec import TargetSpec
-from netns.units import show_duration
+from halfopen.cli.surroundings import Clock, Kernel
+from halfopen.errors import InputError, reason_of
+from halfopen.netns.units import show_duration
+from halfopen.results import Conditions
+from halfopen.run_view import RunView
+from halfopen.runner import Done
+from halfopen.target_spec import TargetSpec
 
 DEFAULT = ("dead", "alive")
 #: So many scenarios at once on a real clock.

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.cli.grace_options import (
+from halfopen.cli.grace_options import (
     DEFAULT_GRACES,
     DEFAULT_MOST,
     DEFAULT_POLLS,
@@ -26,9 +26,9 @@ from harness.cli.grace_options import (
     Traces,
     durations,
 )
-from harness.cli.options import Out, Seed, seed_or_random
-from harness.cli.sweeping import Sweeping
-from harness.cli.target_options import (
+from halfopen.cli.options import Out, Seed, seed_or_random
+from halfopen.cli.sweeping import Sweeping
+from halfopen.cli.target_options import (
     Environment,
     Headers,
     Port,
@@ -43,15 +43,15 @@ from harness.cli.target_options import (
     UrlPath,
     described,
 )
-from harness.cli.values import positive_share
-from harness.cli.warp import require_kernel
-from harness.grace import mix, plots, rates, recorded_links, store
-from harness.grace.asked import Asked
-from harness.grace.executors import LOCAL
-from harness.grace.executors import executor as executor_named
-from harness.grace.model import Sweep
-from harness.grace.recommending import INCIDENTS
-from harness.telling import exactly
+from halfopen.cli.values import positive_share
+from halfopen.cli.warp import require_kernel
+from halfopen.grace import mix, plots, rates, recorded_links, store
+from halfopen.grace.asked import Asked
+from halfopen.grace.executors import LOCAL
+from halfopen.grace.executors import executor as executor_named
+from halfopen.grace.model import Sweep
+from halfopen.grace.recommending import INCIDENTS
+from halfopen.telling import exactly
 
 
 def grace(

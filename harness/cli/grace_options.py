@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.values import positive_duration, positive_share
-from harness.errors import InputError
-from harness.grace.mix import MOST_RUNS
-from harness.grace.recommending import MOST_FALSE_REAPS
-from netns.units import Share, plain
+from halfopen.cli.values import positive_duration, positive_share
+from halfopen.errors import InputError
+from halfopen.grace.mix import MOST_RUNS
+from halfopen.grace.recommending import MOST_FALSE_REAPS
+from halfopen.netns.units import Share, plain
 
 DEFAULT_GRACES = "5s,10s,15s,20s,30s,45s,60s,90s"
 DEFAULT_POLLS = "2s"

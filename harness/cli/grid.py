@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from harness import cells, compare
-from harness.runner import Done
-from netns.units import show_bytes
+from halfopen import cells, compare
+from halfopen.netns.units import show_bytes
+from halfopen.runner import Done
 
 _COLOURS = {"passed": "green", "failed": "red", "inconclusive": "yellow"}
 

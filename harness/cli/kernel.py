@@ -14,15 +14,15 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from harness.cli.console import console as make_console
-from harness.displays import displayed
-from harness.errors import InputError
-from netns import stopping
-from netns.guest import building, cache, fetching, sources
-from netns.guest import wheel as wheels
-from netns.guest.cache import GuestKernel
-from netns.guest.registers import why_not_stock
-from netns.units import show_duration
+from halfopen.cli.console import console as make_console
+from halfopen.displays import displayed
+from halfopen.errors import InputError
+from halfopen.netns import stopping
+from halfopen.netns.guest import building, cache, fetching, sources
+from halfopen.netns.guest import wheel as wheels
+from halfopen.netns.guest.cache import GuestKernel
+from halfopen.netns.guest.registers import why_not_stock
+from halfopen.netns.units import show_duration
 
 kernel = typer.Typer(name="kernel", help="Build or fetch a guest kernel, or say what is there.", no_args_is_help=True)
 

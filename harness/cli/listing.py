@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from harness import plugins, suites
-from harness.cli.console import console as make_console
-from harness.pod import detectors
+from halfopen import plugins, suites
+from halfopen.cli.console import console as make_console
+from halfopen.pod import detectors
 
 
 def list_(

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from rich.text import Text
 
-from harness import github, telling, workflow_commands
-from harness.cli import screen
-from harness.results import Conditions
-from harness.runner import Done
+from halfopen import github, telling, workflow_commands
+from halfopen.cli import screen
+from halfopen.results import Conditions
+from halfopen.runner import Done
 
 #: A step's summaries are at most so long, bytes (GITHUB_STEP_SUMMARY); a longer one is refused whole, at the end.
 _MOST = 1000 * 1024

@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.surroundings import Clock, Kernel
-from harness.cli.values import MOST_SEED, ReapBy, positive_duration, positive_rate
-from harness.targets.pod import Knobs
-from netns.units import ByteRate, Duration
+from halfopen.cli.surroundings import Clock, Kernel
+from halfopen.cli.values import MOST_SEED, ReapBy, positive_duration, positive_rate
+from halfopen.netns.units import ByteRate, Duration
+from halfopen.targets.pod import Knobs
 
 
 def _duration(words: str) -> typer.models.OptionInfo:

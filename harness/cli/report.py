@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.report import folder
+from halfopen.report import folder
 
 
 def report(

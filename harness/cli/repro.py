@@ -14,12 +14,12 @@ from typing import Annotated
 import msgspec
 import typer
 
-from harness import calls, results, telling
-from harness.calls import DEFAULT_DETECTOR, Call
-from harness.cli import screen, surroundings
-from harness.cli.console import console as make_console
-from harness.cli.exits import explained, isolated
-from harness.cli.options import (
+from halfopen import calls, results, telling
+from halfopen.calls import DEFAULT_DETECTOR, Call
+from halfopen.cli import screen, surroundings
+from halfopen.cli.console import console as make_console
+from halfopen.cli.exits import explained, isolated
+from halfopen.cli.options import (
     Grace,
     KernelOption,
     MinRate,
@@ -31,8 +31,8 @@ from harness.cli.options import (
     knobs,
     seed_or_random,
 )
-from harness.cli.surroundings import Clock, Kernel, Surroundings
-from harness.cli.target_options import (
+from halfopen.cli.surroundings import Clock, Kernel, Surroundings
+from halfopen.cli.target_options import (
     EdgeOption,
     Environment,
     Headers,
@@ -50,20 +50,20 @@ from harness.cli.target_options import (
     UrlPath,
     described,
 )
-from harness.cli.values import positive_duration
-from harness.engine.keeping import keeping
-from harness.errors import InputError, reason_of
-from harness.repro import real, terminal, virtual
-from harness.repro.fronts import Wishes
-from harness.repro.keys import why_not
-from harness.repro.line import Hello, Part
-from harness.repro.opening import held
-from harness.repro.virtual import VirtualHold
-from harness.runner import Job
-from harness.targets.pod import PodTarget
-from netns.errors import UnsupportedError
-from netns.guest import booting
-from netns.units import Duration, show_duration
+from halfopen.cli.values import positive_duration
+from halfopen.engine.keeping import keeping
+from halfopen.errors import InputError, reason_of
+from halfopen.netns.errors import UnsupportedError
+from halfopen.netns.guest import booting
+from halfopen.netns.units import Duration, show_duration
+from halfopen.repro import real, terminal, virtual
+from halfopen.repro.fronts import Wishes
+from halfopen.repro.keys import why_not
+from halfopen.repro.line import Hello, Part
+from halfopen.repro.opening import held
+from halfopen.repro.virtual import VirtualHold
+from halfopen.runner import Job
+from halfopen.targets.pod import PodTarget
 
 #: After the first stall of any scenario that ships: then the ping waits for the lock, and not for its pong.
 _PING = "10s"

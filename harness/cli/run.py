@@ -13,13 +13,13 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from harness import calls, results
-from harness.baseline import Baseline, read
-from harness.calls import DEFAULT_DETECTOR, Call
-from harness.cli import ci_options, live, on_github, screen, surroundings
-from harness.cli.ci_options import BaselineOption, ShardOption, WriteBaseline
-from harness.cli.effort import Effort, Limits
-from harness.cli.options import (
+from halfopen import calls, results
+from halfopen.baseline import Baseline, read
+from halfopen.calls import DEFAULT_DETECTOR, Call
+from halfopen.cli import ci_options, live, on_github, screen, surroundings
+from halfopen.cli.ci_options import BaselineOption, ShardOption, WriteBaseline
+from halfopen.cli.effort import Effort, Limits
+from halfopen.cli.options import (
     ClockOption,
     Grace,
     Hold,
@@ -37,8 +37,8 @@ from harness.cli.options import (
     knobs,
     seed_or_random,
 )
-from harness.cli.surroundings import Clock, Kernel
-from harness.cli.target_options import (
+from halfopen.cli.surroundings import Clock, Kernel
+from halfopen.cli.target_options import (
     EdgeOption,
     Environment,
     Headers,
@@ -56,10 +56,10 @@ from harness.cli.target_options import (
     UrlPath,
     described,
 )
-from harness.report import folder
-from harness.results import Conditions
-from harness.run_view import RunView
-from harness.runner import Done
+from halfopen.report import folder
+from halfopen.results import Conditions
+from halfopen.run_view import RunView
+from halfopen.runner import Done
 
 Names = Annotated[
     list[str] | None,

@@ -10,13 +10,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from harness import __version__
-from harness.baseline import Baseline, standing
-from harness.report import anchor
-from harness.results import REPORT, RESULTS, Conditions
-from harness.runner import Done
-from harness.telling import story
-from netns.units import show_bytes, show_duration
+from halfopen import __version__
+from halfopen.baseline import Baseline, standing
+from halfopen.netns.units import show_bytes, show_duration
+from halfopen.report import anchor
+from halfopen.results import REPORT, RESULTS, Conditions
+from halfopen.runner import Done
+from halfopen.telling import story
 
 _MARKS = {
     "passed": "[green]✓ passed[/]",

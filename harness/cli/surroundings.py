@@ -8,15 +8,15 @@ from dataclasses import dataclass
 
 import typer
 
-from harness.cli.exits import isolated
-from harness.errors import InputError
-from harness.scenario import Scenario
-from netns import capabilities
-from netns.errors import IsolationError, UnsupportedError
-from netns.guest import cache
-from netns.guest.cache import GuestKernel
-from netns.guest.registers import why_not_stock
-from netns.lab import kernel_has_discipline
+from halfopen.cli.exits import isolated
+from halfopen.errors import InputError
+from halfopen.netns import capabilities
+from halfopen.netns.errors import IsolationError, UnsupportedError
+from halfopen.netns.guest import cache
+from halfopen.netns.guest.cache import GuestKernel
+from halfopen.netns.guest.registers import why_not_stock
+from halfopen.netns.lab import kernel_has_discipline
+from halfopen.scenario import Scenario
 
 
 class Clock(enum.StrEnum):

@@ -15,20 +15,20 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.markup import escape
 
-from harness import __version__, results
-from harness.cli.console import console as make_console
-from harness.errors import InputError
-from harness.grace import files, live, mix, notable, plots, store, tables
-from harness.grace.asked import has_own_times
-from harness.grace.confirming import disagreements
-from harness.grace.estimates import Estimates, estimate
-from harness.grace.executors import Executor
-from harness.grace.model import Batched, Sweep, Tried
-from harness.report import folder
-from netns import stopping
-from netns.errors import GuestLostError
-from netns.guest.cache import GuestKernel
-from netns.units import show_duration
+from halfopen import __version__, results
+from halfopen.cli.console import console as make_console
+from halfopen.errors import InputError
+from halfopen.grace import files, live, mix, notable, plots, store, tables
+from halfopen.grace.asked import has_own_times
+from halfopen.grace.confirming import disagreements
+from halfopen.grace.estimates import Estimates, estimate
+from halfopen.grace.executors import Executor
+from halfopen.grace.model import Batched, Sweep, Tried
+from halfopen.netns import stopping
+from halfopen.netns.errors import GuestLostError
+from halfopen.netns.guest.cache import GuestKernel
+from halfopen.netns.units import show_duration
+from halfopen.report import folder
 
 #: What a number of runs that is proposed is rounded up to.
 _ROUND = 100

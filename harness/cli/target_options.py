@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from harness import target_spec
-from harness.target_spec import TargetSpec
+from halfopen import target_spec
+from halfopen.target_spec import TargetSpec
 
 Server = Annotated[
     str | None,

@@ -10,10 +10,10 @@ from typing import TypeVar
 
 import typer
 
-from harness.errors import InputError
-from netns import units
-from netns.errors import UnitError
-from netns.units import ByteRate, Duration, Share, Size
+from halfopen.errors import InputError
+from halfopen.netns import units
+from halfopen.netns.errors import UnitError
+from halfopen.netns.units import ByteRate, Duration, Share, Size
 
 _T = TypeVar("_T")
 
@@ -57,7 +57,7 @@ class ReapBy(enum.StrEnum):
     RESET = "reset"
 
 
-#: What a guest's kernel takes (netns.guest.seeding).
+#: What a guest's kernel takes (halfopen.netns.guest.seeding).
 MOST_SEED = 2**64 - 1
 #: Less does not hold a Python and its server, more than this no laptop has.
 _LEAST_MEMORY, _MOST_MEMORY = 128 << 20, 64 << 30

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import values
-from harness.errors import InputError
-from netns.guest import booting, cache
-from netns.guest.registers import why_not_stock
-from netns.units import Duration, Size
+from halfopen.cli import values
+from halfopen.errors import InputError
+from halfopen.netns.guest import booting, cache
+from halfopen.netns.guest.registers import why_not_stock
+from halfopen.netns.units import Duration, Size
 
 
 class Clock(StrEnum):

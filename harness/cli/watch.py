@@ -14,19 +14,19 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from harness.cli import watch_screen
-from harness.cli.console import console as make_console
-from harness.cli.values import positive_duration
-from harness.cli.watch_screen import Picture
-from harness.displays import displayed
-from harness.errors import InputError, suggest
-from harness.watching import server, sessions
-from harness.watching.forecast import DETECTORS
-from harness.watching.server import EndedError, Look, Server
-from harness.watching.sessions import Session
-from harness.watching.tracks import Track, Tracks
-from netns import stopping
-from netns.units import Duration
+from halfopen.cli import watch_screen
+from halfopen.cli.console import console as make_console
+from halfopen.cli.values import positive_duration
+from halfopen.cli.watch_screen import Picture
+from halfopen.displays import displayed
+from halfopen.errors import InputError, suggest
+from halfopen.netns import stopping
+from halfopen.netns.units import Duration
+from halfopen.watching import server, sessions
+from halfopen.watching.forecast import DETECTORS
+from halfopen.watching.server import EndedError, Look, Server
+from halfopen.watching.sessions import Session
+from halfopen.watching.tracks import Track, Tracks
 
 #: More rows than a terminal has lines; of a look that is printed whole.
 _ROWS = 200

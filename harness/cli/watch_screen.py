@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
-from harness.watching import sessions
-from harness.watching.sessions import Session
-from netns.units import show_bytes, show_duration
+from halfopen.netns.units import show_bytes, show_duration
+from halfopen.watching import sessions
+from halfopen.watching.sessions import Session
 
 #: From so many columns on there is room for what tells why.
 _BROAD = 100

@@ -1,4 +1,4 @@
-"""One client: ``python -m harness.clients BEHAVIOUR OPTIONS DOOR``, both JSON tables, DOOR of harness.clients._door."""
+"""One client: ``python -m halfopen.clients BEHAVIOUR OPTIONS DOOR``, JSON all three (DOOR: halfopen.clients._door)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import sys
 
 import msgspec
 
-from harness import clients, plugins, schema
-from harness.clients._door import Door
-from harness.clients._machine import Machine
-from harness.clients._opening import NotOpenedError
-from harness.clients._reporting import report
+from halfopen import clients, plugins, schema
+from halfopen.clients._door import Door
+from halfopen.clients._machine import Machine
+from halfopen.clients._opening import NotOpenedError
+from halfopen.clients._reporting import report
 
 
 def main() -> None:

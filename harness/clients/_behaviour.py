@@ -6,7 +6,7 @@ from typing import Protocol
 
 import msgspec
 
-from netns.units import Size
+from halfopen.netns.units import Size
 
 AUTOTUNED_FROM = 128 * 1024
 """What the kernel begins with where it chooses the buffer itself, bytes (the default of tcp_rmem, tcp(7))."""

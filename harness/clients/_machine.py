@@ -16,10 +16,10 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
-from harness.clients import _opening
-from harness.clients._behaviour import Behaviour, ClientOptions
-from harness.clients._door import Door
-from harness.clients._reporting import report
+from halfopen.clients import _opening
+from halfopen.clients._behaviour import Behaviour, ClientOptions
+from halfopen.clients._door import Door
+from halfopen.clients._reporting import report
 
 #: A client tells how far it is this often, seconds.
 _REPORT_INTERVAL = 0.5

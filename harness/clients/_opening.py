@@ -12,8 +12,8 @@ from websockets.exceptions import InvalidStatus
 from websockets.http11 import Request
 from websockets.protocol import State
 
-from harness.clients._reporting import report
-from netns import tcp_info
+from halfopen.clients._reporting import report
+from halfopen.netns import tcp_info
 
 #: A server has so long to answer the handshake, seconds: many times what the slowest link takes.
 ANSWER_WITHIN = 30.0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from harness.clients._behaviour import PLENTY, ClientOptions
-from harness.evidence import Proof, all_of, allowed_silence, peer_acknowledges
-from harness.timeline import Timeline
-from netns.units import show_duration
+from halfopen.clients._behaviour import PLENTY, ClientOptions
+from halfopen.evidence import Proof, all_of, allowed_silence, peer_acknowledges
+from halfopen.netns.units import show_duration
+from halfopen.timeline import Timeline
 
 
 class Options(ClientOptions, frozen=True):

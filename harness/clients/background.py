@@ -9,10 +9,10 @@ from __future__ import annotations
 import time
 from itertools import pairwise
 
-from harness.clients._behaviour import PLENTY, ClientOptions
-from harness.clients.acking import application_acknowledges
-from harness.evidence import Proof, all_of, peer_acknowledges
-from harness.timeline import Timeline
+from halfopen.clients._behaviour import PLENTY, ClientOptions
+from halfopen.clients.acking import application_acknowledges
+from halfopen.evidence import Proof, all_of, peer_acknowledges
+from halfopen.timeline import Timeline
 
 #: Between two times at which it reads, seconds.
 _EVERY = 1.0

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from harness.clients._behaviour import PLENTY, ClientOptions
-from harness.evidence import Proof, all_of, peer_acknowledges
-from harness.timeline import Timeline
+from halfopen.clients._behaviour import PLENTY, ClientOptions
+from halfopen.evidence import Proof, all_of, peer_acknowledges
+from halfopen.timeline import Timeline
 
 
 class Options(ClientOptions, frozen=True):

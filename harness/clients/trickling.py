@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
-from harness.clients._behaviour import PLENTY, ClientOptions
-from harness.clients.acking import application_acknowledges
-from harness.evidence import Proof, all_of, client_reads, established
-from harness.timeline import Timeline
-from netns.units import ByteRate, Duration, Size
+from halfopen.clients._behaviour import PLENTY, ClientOptions
+from halfopen.clients.acking import application_acknowledges
+from halfopen.evidence import Proof, all_of, client_reads, established
+from halfopen.netns.units import ByteRate, Duration, Size
+from halfopen.timeline import Timeline
 
 #: The queue fills from the session's start on: not asked before this, seconds.
 _FILLING = 3.0

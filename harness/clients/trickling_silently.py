@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from harness.clients import trickling
-from harness.clients.draining import application_is_silent
-from harness.clients.trickling import queue_stays_filled
-from harness.evidence import Proof, all_of, client_reads
-from harness.timeline import Timeline
+from halfopen.clients import trickling
+from halfopen.clients.draining import application_is_silent
+from halfopen.clients.trickling import queue_stays_filled
+from halfopen.evidence import Proof, all_of, client_reads
+from halfopen.timeline import Timeline
 
 Options = trickling.Options
 

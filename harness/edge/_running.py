@@ -10,12 +10,12 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from harness.errors import TargetError
-from harness.journal import Journal
-from harness.process import Process, Program, running
-from harness.scenario import Edge
-from netns.host import Host
-from netns.sockets import Address
+from halfopen.errors import TargetError
+from halfopen.journal import Journal
+from halfopen.netns.host import Host
+from halfopen.netns.sockets import Address
+from halfopen.process import Process, Program, running
+from halfopen.scenario import Edge
 
 _STEP = 0.02
 _READY_WITHIN = 30.0

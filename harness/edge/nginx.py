@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from netns.sockets import Address
+from halfopen.netns.sockets import Address
 
 PROGRAM = "nginx"
 PACKAGE = "nginx-light"

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from harness.errors import InputError
+from halfopen.errors import InputError
 
 if TYPE_CHECKING:
     from docker.client import DockerClient

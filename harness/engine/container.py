@@ -9,12 +9,12 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from harness.engine.connecting import engine
-from harness.engine.keeper import told
-from harness.engine.keeping import keeper
-from harness.errors import FaultError, TargetError
-from harness.process import OnLine, Output
-from netns.errors import LabError
+from halfopen.engine.connecting import engine
+from halfopen.engine.keeper import told
+from halfopen.engine.keeping import keeper
+from halfopen.errors import FaultError, TargetError
+from halfopen.netns.errors import LabError
+from halfopen.process import OnLine, Output
 
 if TYPE_CHECKING:
     from docker.client import DockerClient
@@ -26,7 +26,7 @@ _STEP = 0.02
 
 
 class Container:
-    """A container that was made, and is to be started. Satisfies harness.targets.base.ServerProcess."""
+    """A container that was made, and is to be started. Satisfies halfopen.targets.base.ServerProcess."""
 
     def __init__(self, client: DockerClient, identity: str, on_line: OnLine, on_error: OnLine) -> None:
         self._handle: Handle = client.containers.get(identity)

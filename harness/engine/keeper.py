@@ -1,9 +1,9 @@
-"""Makes the containers of a run and removes them when it is over: ``python -P -m harness.engine.keeper SOCKET``.
+"""Makes the containers of a run and removes them when it is over: ``python -P -m halfopen.engine.keeper SOCKET``.
 
 Containers are the engine's children, not ours: the kernel does not end them with the namespaces of a run. So a process
 outside of those has them made and started, and waits. SOCKET is the number of a descriptor of which the tool and all
 that it forks hold the other end. Each line asks for one thing (Request) and is answered by one (Answer). The end of the
-stream, which comes however the tool ends, is the end of every container that was made. See harness.engine.keeping for
+stream, which comes however the tool ends, is the end of every container that was made. See halfopen.engine.keeping for
 the other side.
 """
 
@@ -16,8 +16,8 @@ import time
 
 import msgspec
 
-from harness.engine.connecting import engine
-from harness.errors import InputError
+from halfopen.engine.connecting import engine
+from halfopen.errors import InputError
 
 LABEL = "halfopen.run"
 """Of each container; its value is the run's."""

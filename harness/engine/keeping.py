@@ -1,4 +1,4 @@
-"""The side of harness.engine.keeper that asks: to be entered before a run's namespaces are, and used within them."""
+"""The side of halfopen.engine.keeper that asks: to be entered before a run's namespaces are, and used within them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-from harness.engine.keeper import Answer, Make, Request, Start
-from harness.errors import TargetError
-from netns.outside import Outside
+from halfopen.engine.keeper import Answer, Make, Request, Start
+from halfopen.errors import TargetError
+from halfopen.netns.outside import Outside
 
 _LONGEST_ANSWER = 1 << 16
 
@@ -51,11 +51,11 @@ class Keeper:
         except (BrokenPipeError, ConnectionResetError):
             line = b""
         if not line:
-            raise TargetError("the process that keeps the containers (harness.engine.keeper) ended before its time")
+            raise TargetError("the process that keeps the containers (halfopen.engine.keeper) ended before its time")
         return msgspec.json.decode(line, type=Answer)
 
 
-#: The program's, like the way in which it starts processes (harness.process).
+#: The program's, like the way in which it starts processes (halfopen.process).
 _keeper: Keeper | None = None
 
 
@@ -71,7 +71,7 @@ def keeping() -> Iterator[None]:
         with theirs:
             # Of its own session, as what ends the tool from the terminal must not end it.
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "harness.engine.keeper", str(theirs.fileno())],
+                [sys.executable, "-P", "-m", "halfopen.engine.keeper", str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
@@ -90,5 +90,5 @@ def keeping() -> Iterator[None]:
 
 def keeper() -> Keeper:
     """The one that there is."""
-    assert _keeper is not None, "containers are made within harness.engine.keeping.keeping"
+    assert _keeper is not None, "containers are made within halfopen.engine.keeping.keeping"
     return _keeper

@@ -6,13 +6,13 @@ import contextlib
 from collections.abc import Iterator
 
 # What Link.cut needs takes a while to import, and a fault that is due does not wait.
-import netns.firewall  # noqa: F401
-from harness.errors import FaultError
-from harness.evidence import Proof, dark
-from harness.faults._scene import Scene
-from harness.timeline import Timeline
-from netns.host import Host
-from netns.sockets import Sample
+import halfopen.netns.firewall  # noqa: F401
+from halfopen.errors import FaultError
+from halfopen.evidence import Proof, dark
+from halfopen.faults._scene import Scene
+from halfopen.netns.host import Host
+from halfopen.netns.sockets import Sample
+from halfopen.timeline import Timeline
 
 #: A new connection is tried for at least so long, seconds; and so many times the old one's retransmission timeout,
 #: which is more than a round trip (RFC 6298).

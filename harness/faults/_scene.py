@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 import msgspec
 
-from netns.host import Host
-from netns.impairment import Impairment
-from netns.link import Link
+from halfopen.netns.host import Host
+from halfopen.netns.impairment import Impairment
+from halfopen.netns.link import Link
 
 
 class NoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,11 +44,11 @@ class ServerHandle(Protocol):
         ...
 
     def say(self, word: str) -> None:
-        """Give it an order (harness.pod.control); raises FaultError if it takes none, as no command does."""
+        """Give it an order (halfopen.pod.control); raises FaultError if it takes none, as no command does."""
         ...
 
     def paused(self, by: str) -> AbstractContextManager[None]:
-        """Have its container paused (harness.faults.pause); raises FaultError if it is in none."""
+        """Have its container paused (halfopen.faults.pause); raises FaultError if it is in none."""
         ...
 
     def wait_for(self, name: str, timeout: float) -> Mapping[str, Any]:

@@ -1,6 +1,6 @@
 """The path goes dark: a tunnel, a handover, a router that restarts. Packets are dropped without a word, and it heals.
 
-Done in the router (netns.link.Link.cut), so that no end's own TCP is told. With ``direction`` one way only.
+Done in the router (halfopen.netns.link.Link.cut), so that no end's own TCP is told. With ``direction`` one way only.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from typing import Literal
 import msgspec
 
 # What Link.cut needs takes a while to import, and a fault that is due does not wait.
-import netns.firewall  # noqa: F401
-from harness.evidence import Proof, established
-from harness.faults._scene import Scene
-from harness.timeline import Timeline
-from netns.units import show_duration
+import halfopen.netns.firewall  # noqa: F401
+from halfopen.evidence import Proof, established
+from halfopen.faults._scene import Scene
+from halfopen.netns.units import show_duration
+from halfopen.timeline import Timeline
 
 #: Of the time it is dark, what may pass before the last answer from before has come in.
 _LINGERING = 0.25
 
 
-#: Where it strikes (harness.telling.struck).
+#: Where it strikes (halfopen.telling.struck).
 STRIKES = "link"
 
 

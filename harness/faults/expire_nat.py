@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from harness.evidence import Proof, all_of, established
-from harness.faults import _dark
-from harness.faults._scene import NoOptions, Scene
-from harness.timeline import Timeline
-from netns.units import show_duration
+from halfopen.evidence import Proof, all_of, established
+from halfopen.faults import _dark
+from halfopen.faults._scene import NoOptions, Scene
+from halfopen.netns.units import show_duration
+from halfopen.timeline import Timeline
 
-#: Where it strikes (harness.telling.struck).
+#: Where it strikes (halfopen.telling.struck).
 STRIKES = "link"
 Options = NoOptions
 

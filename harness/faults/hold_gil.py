@@ -9,14 +9,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from harness.evidence import Proof
-from harness.faults import _standing
-from harness.faults._scene import NoOptions, Scene
-from harness.timeline import Timeline
+from halfopen.evidence import Proof
+from halfopen.faults import _standing
+from halfopen.faults._scene import NoOptions, Scene
+from halfopen.timeline import Timeline
 
 Options = NoOptions
 NEEDS_POD = True
-#: Where it strikes (harness.telling.struck).
+#: Where it strikes (halfopen.telling.struck).
 STRIKES = "server"
 
 #: A server that does not get to its orders within this is starved already, seconds.

@@ -8,14 +8,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from harness.evidence import Proof
-from harness.faults._scene import Scene
-from harness.link_proof import spoils
-from harness.link_spec import LinkSpec
-from harness.timeline import Timeline
-from netns.host import Host
+from halfopen.evidence import Proof
+from halfopen.faults._scene import Scene
+from halfopen.link_proof import spoils
+from halfopen.link_spec import LinkSpec
+from halfopen.netns.host import Host
+from halfopen.timeline import Timeline
 
-#: Where it strikes (harness.telling.struck).
+#: Where it strikes (halfopen.telling.struck).
 STRIKES = "link"
 Options = LinkSpec
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from harness.evidence import Proof
-from harness.faults import _dark
-from harness.faults._scene import NoOptions, Scene
-from harness.timeline import Timeline
+from halfopen.evidence import Proof
+from halfopen.faults import _dark
+from halfopen.faults._scene import NoOptions, Scene
+from halfopen.timeline import Timeline
 
-#: Where it strikes (harness.telling.struck).
+#: Where it strikes (halfopen.telling.struck).
 STRIKES = "link"
 Options = NoOptions
 

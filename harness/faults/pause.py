@@ -12,13 +12,13 @@ from typing import Literal
 
 import msgspec
 
-from harness.evidence import Proof
-from harness.faults import _standing
-from harness.faults._scene import Scene
-from harness.timeline import Timeline
+from halfopen.evidence import Proof
+from halfopen.faults import _standing
+from halfopen.faults._scene import Scene
+from halfopen.timeline import Timeline
 
 NEEDS_CONTAINER = True
-#: Where it strikes (harness.telling.struck).
+#: Where it strikes (halfopen.telling.struck).
 STRIKES = "server"
 
 

@@ -8,16 +8,16 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from harness.evidence import Proof
-from harness.faults._scene import NoOptions, Scene
-from harness.timeline import Timeline
+from halfopen.evidence import Proof
+from halfopen.faults._scene import NoOptions, Scene
+from halfopen.timeline import Timeline
 
 Options = NoOptions
 NEEDS_POD = True
-#: Where it strikes (harness.telling.struck).
+#: Where it strikes (halfopen.telling.struck).
 STRIKES = "server"
 
-#: Of the codes that RFC 6455 (section 7.4.2) leaves to applications; the pod's (harness.pod.server).
+#: Of the codes that RFC 6455 (section 7.4.2) leaves to applications; the pod's (halfopen.pod.server).
 PREEMPTED = 4001
 _PATIENCE = 20.0
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from harness.errors import FaultError
-from harness.evidence import Proof, acknowledged, established
-from harness.faults import _dark
-from harness.faults._scene import NoOptions, Scene
-from harness.faults.kill import killed
-from harness.timeline import Timeline
-from netns.errors import UnsupportedError
+from halfopen.errors import FaultError
+from halfopen.evidence import Proof, acknowledged, established
+from halfopen.faults import _dark
+from halfopen.faults._scene import NoOptions, Scene
+from halfopen.faults.kill import killed
+from halfopen.netns.errors import UnsupportedError
+from halfopen.timeline import Timeline
 
 Options = NoOptions
 

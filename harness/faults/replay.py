@@ -1,6 +1,6 @@
 """The link does what a recorded one did: a trace of rates, delays and losses is played from its start.
 
-What the link then does stands in place of what it did before; see harness.link_trace for how it is written. No packet
+What the link then does stands in place of what it did before; see halfopen.link_trace for how it is written. No packet
 under way is lost by a change, but where a delay falls those sent later overtake those sent before.
 """
 
@@ -14,17 +14,17 @@ from typing import Any, Self
 
 import msgspec
 
-from harness import link_trace
-from harness.errors import InputError, suggest
-from harness.evidence import Proof
-from harness.faults._scene import Scene
-from harness.link_proof import spoils
-from harness.link_spec import LinkSpec
-from harness.link_trace import Trace
-from harness.timeline import Timeline
-from netns.errors import LabError
+from halfopen import link_trace
+from halfopen.errors import InputError, suggest
+from halfopen.evidence import Proof
+from halfopen.faults._scene import Scene
+from halfopen.link_proof import spoils
+from halfopen.link_spec import LinkSpec
+from halfopen.link_trace import Trace
+from halfopen.netns.errors import LabError
+from halfopen.timeline import Timeline
 
-#: Where it strikes (harness.telling.struck).
+#: Where it strikes (halfopen.telling.struck).
 STRIKES = "link"
 
 #: A change that comes later than this was not made when it was due, seconds.

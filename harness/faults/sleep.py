@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from harness.evidence import Proof, all_of
-from harness.faults import _dark
-from harness.faults._scene import NoOptions, Scene
-from harness.faults.freeze import stays_stopped, stopped
-from harness.timeline import Timeline
+from halfopen.evidence import Proof, all_of
+from halfopen.faults import _dark
+from halfopen.faults._scene import NoOptions, Scene
+from halfopen.faults.freeze import stays_stopped, stopped
+from halfopen.timeline import Timeline
 
 Options = NoOptions
 

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 
 import msgspec
 
-from harness import plugins
-from harness.calls import DEFAULT_DETECTOR, require_no_detector
-from harness.errors import InputError
-from harness.grace.model import Contender
-from harness.pod import detectors as catalogue
-from harness.pod.watchdog import DEFAULT_GRACE
-from harness.target_spec import TargetSpec
-from harness.telling import exactly
-from netns.units import plain, show_duration
+from halfopen import plugins
+from halfopen.calls import DEFAULT_DETECTOR, require_no_detector
+from halfopen.errors import InputError
+from halfopen.grace.model import Contender
+from halfopen.netns.units import plain, show_duration
+from halfopen.pod import detectors as catalogue
+from halfopen.pod.watchdog import DEFAULT_GRACE
+from halfopen.target_spec import TargetSpec
+from halfopen.telling import exactly
 
 #: What is filled in where a server is told its grace, and how many of it a second is.
 PLACES = {"{grace}": 1, "{grace_ms}": 1000}

@@ -1,4 +1,4 @@
-"""Carries out one batch in a guest of its own: ``python -m harness.grace.batch``, JSON on stdin and on stdout.
+"""Carries out one batch in a guest of its own: ``python -m halfopen.grace.batch``, JSON on stdin and on stdout.
 
 The same wherever it is run: on this machine or on another that has halfopen and a guest kernel. Whoever starts it may
 give its own process id as an argument; then the batch ends with it, however that ends.
@@ -15,24 +15,24 @@ from pathlib import Path
 
 import msgspec
 
-from harness import calls, guests
-from harness.calls import Call
-from harness.errors import InputError, reason_of
-from harness.grace import plan
-from harness.grace.asked import told_its_grace
-from harness.grace.model import Batch, Batched, Tried
-from harness.grace.outcomes import outcomes, watched
-from harness.guest_part import Hello
-from harness.guests import Guests
-from harness.recorder import STEADY, Rhythm
-from harness.results import EXIT_INTERRUPTED
-from harness.run_view import RunView
-from harness.runner import Done
-from harness.target_spec import TargetSpec
-from netns import _libc
-from netns.errors import GuestLostError, LabError
-from netns.guest import booting, cache
-from netns.guest.cache import GuestKernel
+from halfopen import calls, guests
+from halfopen.calls import Call
+from halfopen.errors import InputError, reason_of
+from halfopen.grace import plan
+from halfopen.grace.asked import told_its_grace
+from halfopen.grace.model import Batch, Batched, Tried
+from halfopen.grace.outcomes import outcomes, watched
+from halfopen.guest_part import Hello
+from halfopen.guests import Guests
+from halfopen.netns import _libc
+from halfopen.netns.errors import GuestLostError, LabError
+from halfopen.netns.guest import booting, cache
+from halfopen.netns.guest.cache import GuestKernel
+from halfopen.recorder import STEADY, Rhythm
+from halfopen.results import EXIT_INTERRUPTED
+from halfopen.run_view import RunView
+from halfopen.runner import Done
+from halfopen.target_spec import TargetSpec
 
 #: Where nobody reaps, what the kernel says of the past (tcpi_last_ack_recv) makes up for rarer looks.
 RECORDED = Rhythm(interval=0.1, watchful=False)
@@ -58,7 +58,7 @@ class Order(msgspec.Struct, frozen=True):
 
 
 def carry_out(batch: Batch, place: Path, kernel: GuestKernel, processor: int) -> Batched:
-    """Run a batch's draws in one guest with its files in ``place`` (netns.guest.booting.in_private).
+    """Run a batch's draws in one guest with its files in ``place`` (halfopen.netns.guest.booting.in_private).
 
     Raises InputError for what cannot be run as asked, GuestLostError.
     """

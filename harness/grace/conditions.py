@@ -10,13 +10,13 @@ from typing import Any, Literal
 
 import msgspec
 
-from harness import scenario, schema
-from harness.errors import InputError, suggest
-from harness.expressions import Expression
-from harness.grace.quantities import Quantity, Spread
-from harness.scenario import Scenario
-from netns.errors import UnitError
-from netns.units import Share, plain
+from halfopen import scenario, schema
+from halfopen.errors import InputError, suggest
+from halfopen.expressions import Expression
+from halfopen.grace.quantities import Quantity, Spread
+from halfopen.netns.errors import UnitError
+from halfopen.netns.units import Share, plain
+from halfopen.scenario import Scenario
 
 Kind = Literal["alive", "dead"]
 

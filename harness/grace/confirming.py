@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from harness.grace.model import Sweep, Tried
-from harness.recorder import INTERVAL
-from netns.units import show_duration
+from halfopen.grace.model import Sweep, Tried
+from halfopen.netns.units import show_duration
+from halfopen.recorder import INTERVAL
 
 #: How much later or earlier than it was a moment may seem, seconds: between two looks at a stalled socket 8 ms pass,
 #: and an acknowledgement is dated to the kernel's tick, 4 ms (docs/results.md, How an end is dated).

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeVar
 
-from netns.units import show_duration
+from halfopen.netns.units import show_duration
 
 Point = TypeVar("Point")
 #: A detector, None for a server's own, and its poll in seconds.

@@ -19,8 +19,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from harness.grace.curves import names, of_table
-from netns.units import show_duration
+from halfopen.grace.curves import names, of_table
+from halfopen.netns.units import show_duration
 
 Table = Mapping[str, Any]
 #: Blue, red, green, pink, orange, and a violet for their sky blue, which is near the first: as in assets/sweep.js.

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.grace import curves, outages, plan
-from harness.grace.confirming import DATED_WITHIN, Confirmation, confirmations
-from harness.grace.latencies import Latencies
-from harness.grace.model import Came, Contender, Draw, Part, Sweep, Tried
-from harness.grace.outages import Step, Survival
-from harness.grace.rates import Rate
+from halfopen.grace import curves, outages, plan
+from halfopen.grace.confirming import DATED_WITHIN, Confirmation, confirmations
+from halfopen.grace.latencies import Latencies
+from halfopen.grace.model import Came, Contender, Draw, Part, Sweep, Tried
+from halfopen.grace.outages import Step, Survival
+from halfopen.grace.rates import Rate
 
 
 @dataclass(frozen=True, slots=True)

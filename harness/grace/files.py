@@ -14,15 +14,15 @@ from typing import Any
 
 import msgspec
 
-from harness import __version__, results
-from harness.grace import confirming
-from harness.grace.estimates import Cause, Death, Estimates, Point, longest_stalls
-from harness.grace.latencies import Latencies
-from harness.grace.model import Sweep
-from harness.grace.outages import Step, Survival
-from harness.grace.rates import Rate
-from harness.grace.recommending import MOST_FALSE_REAPS, recommend
-from harness.target_spec import TargetSpec
+from halfopen import __version__, results
+from halfopen.grace import confirming
+from halfopen.grace.estimates import Cause, Death, Estimates, Point, longest_stalls
+from halfopen.grace.latencies import Latencies
+from halfopen.grace.model import Sweep
+from halfopen.grace.outages import Step, Survival
+from halfopen.grace.rates import Rate
+from halfopen.grace.recommending import MOST_FALSE_REAPS, recommend
+from halfopen.target_spec import TargetSpec
 
 JSON = results.SWEEP
 CSV = results.SWEEP_ROWS

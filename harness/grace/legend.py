@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Sequence
 
-from harness.grace.estimates import Estimates, Point, frontiers, longest_stalls
-from harness.grace.recommending import smallest
+from halfopen.grace.estimates import Estimates, Point, frontiers, longest_stalls
+from halfopen.grace.recommending import smallest
 
 #: What stands in the tables, and whether it does.
 _LEGEND: tuple[tuple[str, Callable[[Sequence[Point]], bool]], ...] = (

@@ -14,13 +14,13 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
-from harness.displays import displayed
-from harness.grace import tables
-from harness.grace.confirming import told
-from harness.grace.curves import title
-from harness.grace.estimates import Estimates, estimate, frontiers
-from harness.grace.model import Sweep, Tried
-from harness.grace.recommending import MOST_FALSE_REAPS, recommend
+from halfopen.displays import displayed
+from halfopen.grace import tables
+from halfopen.grace.confirming import told
+from halfopen.grace.curves import title
+from halfopen.grace.estimates import Estimates, estimate, frontiers
+from halfopen.grace.model import Sweep, Tried
+from halfopen.grace.recommending import MOST_FALSE_REAPS, recommend
 
 _REFRESH_PER_SECOND = 4
 #: In so many lines it is told where there is no terminal.

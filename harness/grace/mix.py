@@ -15,16 +15,15 @@ from typing import Any
 
 import msgspec
 
-import scenarios
-from harness import reading, schema
-from harness.errors import InputError
-from harness.grace import conditions, recorded_links
-from harness.grace.conditions import Condition, Kind
-from harness.grace.model import Draw, Part
-from harness.grace.quantities import Quantity
-from harness.grace.recorded_links import RecordedLink
-from harness.grace.staircase import staircase as steps_of
-from netns.units import Share
+from halfopen import reading, scenarios, schema
+from halfopen.errors import InputError
+from halfopen.grace import conditions, recorded_links
+from halfopen.grace.conditions import Condition, Kind
+from halfopen.grace.model import Draw, Part
+from halfopen.grace.quantities import Quantity
+from halfopen.grace.recorded_links import RecordedLink
+from halfopen.grace.staircase import staircase as steps_of
+from halfopen.netns.units import Share
 
 DEFAULT = Path(scenarios.__file__).parent / "_grace" / "default.toml"
 

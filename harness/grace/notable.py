@@ -8,13 +8,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import results
-from harness.errors import InputError, reason_of
-from harness.grace import conditions, plan
-from harness.grace.asked import told_its_grace
-from harness.grace.confirming import agree
-from harness.grace.model import Came, Draw, Part, Sweep, Tried
-from harness.telling import exactly
+from halfopen import results
+from halfopen.errors import InputError, reason_of
+from halfopen.grace import conditions, plan
+from halfopen.grace.asked import told_its_grace
+from halfopen.grace.confirming import agree
+from halfopen.grace.model import Came, Draw, Part, Sweep, Tried
+from halfopen.telling import exactly
 
 FOLDER = "draws"
 #: What should not have come of a session. Of the staircase anything may.
@@ -55,7 +55,7 @@ def _options(sweep: Sweep, draw: Draw, one: Tried) -> tuple[str, ...]:
     who = sweep.contenders[one.contender]
     grace, poll, detector = who.grace, who.poll, who.detector
     if one.came == "unproved" and not one.really:
-        # The recording itself proves nothing, in which nobody acts, and which is of the longest (harness.grace.batch).
+        # The recording itself proves nothing, in which nobody acts, and which is of the longest (halfopen.grace.batch).
         its = [it for n, it in enumerate(sweep.contenders) if plan.is_replayed(sweep, n)]
         grace, poll, detector = max(it.grace for it in its), max(it.poll for it in its), "none"
     words = ["--clock", "virtual", "--seed", str(sweep.seed), "--grace", exactly(grace), "--poll", exactly(poll)]

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from harness.grace.model import Draw, Phases, Tried
+from halfopen.grace.model import Draw, Phases, Tried
 
 #: The facts of a staircase's draw.
 LENGTH, ROUND_TRIP = "outage_s", "rtt_s"

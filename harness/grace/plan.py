@@ -8,8 +8,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 
-from harness.grace.model import Batch, Contender, Draw, Part, Sweep
-from harness.grace.replay import RULES
+from halfopen.grace.model import Batch, Contender, Draw, Part, Sweep
+from halfopen.grace.replay import RULES
 
 #: So many draws share a guest: its boot then costs each of them less than their traffic does.
 SIZE = 20

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.errors import InputError, reason_of
+from halfopen.errors import InputError, reason_of
 
 SUFFIXES = (".svg", ".png")
 
@@ -56,7 +56,7 @@ def write(where: Path, table: Mapping[str, Any]) -> list[str]:
 
 
 def _into_file(file: Path, table: Mapping[str, Any]) -> list[str]:
-    from harness.grace import drawing  # noqa: PLC0415 (its matplotlib is an extra, and a second to import)
+    from halfopen.grace import drawing  # noqa: PLC0415 (its matplotlib is an extra, and a second to import)
 
     there = [plot for plot in drawing.PLOTS if plot.has(table)]
     if there:
@@ -67,7 +67,7 @@ def _into_file(file: Path, table: Mapping[str, Any]) -> list[str]:
 
 
 def _into_folder(folder: Path, table: Mapping[str, Any]) -> list[str]:
-    from harness.grace import drawing  # noqa: PLC0415 (as above)
+    from halfopen.grace import drawing  # noqa: PLC0415 (as above)
 
     folder.mkdir(parents=True, exist_ok=True)
     lines = []

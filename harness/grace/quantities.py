@@ -10,9 +10,9 @@ from typing import Literal
 
 import msgspec
 
-from netns import units
-from netns.errors import UnitError
-from netns.units import plain
+from halfopen.netns import units
+from halfopen.netns.errors import UnitError
+from halfopen.netns.units import plain
 
 #: Nearer to 0 or 1 a normal distribution has no value that a number could hold.
 _LEAST_CHANCE = 1e-12

@@ -9,7 +9,7 @@ import functools
 import math
 from dataclasses import dataclass
 
-from harness.errors import InputError
+from halfopen.errors import InputError
 
 CONFIDENCE = 0.95
 #: The two-sided 95 % point of the normal distribution, squared.

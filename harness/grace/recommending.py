@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.grace.confirming import disagreements
-from harness.grace.estimates import Cost, Estimates, Point, frontiers
-from harness.grace.rates import Rate, trials_needed
-from harness.grace.telling import count, percent
-from harness.pod.watchdog import DEFAULT_GRACE
-from netns.units import show_duration
+from halfopen.grace.confirming import disagreements
+from halfopen.grace.estimates import Cost, Estimates, Point, frontiers
+from halfopen.grace.rates import Rate, trials_needed
+from halfopen.grace.telling import count, percent
+from halfopen.netns.units import show_duration
+from halfopen.pod.watchdog import DEFAULT_GRACE
 
 #: What is allowed if nothing is said: one live session in a thousand of the mix.
 MOST_FALSE_REAPS = 0.001

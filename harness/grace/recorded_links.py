@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import link_trace
-from harness.errors import InputError
-from harness.grace.conditions import OF_TRACES
-from harness.grace.model import Draw
-from harness.link_trace import Trace
-from netns.units import plain
+from halfopen import link_trace
+from halfopen.errors import InputError
+from halfopen.grace.conditions import OF_TRACES
+from halfopen.grace.model import Draw
+from halfopen.link_trace import Trace
+from halfopen.netns.units import plain
 
 #: Of a recording that is longer, a session goes over a stretch of this, seconds.
 STRETCH = 60.0

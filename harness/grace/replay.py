@@ -1,6 +1,6 @@
 """When a watchdog would have ended a session, had it been there: its own rule, put to what the kernel showed. Pure.
 
-What harness.pod.watchdog.Watchdog does with the clock and the socket is done here with a timeline's samples; the rule
+What halfopen.pod.watchdog.Watchdog does with the clock and the socket is done here with a timeline's samples; the rule
 is the same object. So one session that was recorded while nobody acted serves every grace and poll.
 """
 
@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from harness.grace.model import Phases
-from harness.pod.watchdog import Probe, Rule, StallRule
-from harness.timeline import Sample, Timeline
+from halfopen.grace.model import Phases
+from halfopen.pod.watchdog import Probe, Rule, StallRule
+from halfopen.timeline import Sample, Timeline
 
 MakeRule = Callable[[float], Rule]
 """Makes a session's rule at its start, seconds of the timeline."""

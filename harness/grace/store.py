@@ -12,10 +12,10 @@ from typing import Any
 
 import msgspec
 
-import harness
-from harness.errors import InputError, reason_of
-from harness.grace import plan
-from harness.grace.model import Batch, Batched, Sweep
+import halfopen
+from halfopen.errors import InputError, reason_of
+from halfopen.grace import plan
+from halfopen.grace.model import Batch, Batched, Sweep
 
 FILE = "grace-batches.jsonl"
 #: What an earlier sweep has left there, when another is begun in its place.
@@ -167,7 +167,7 @@ def settings(sweep: Sweep) -> dict[str, Any]:
         "contenders": [contender.label for contender in sweep.contenders],
         "grace argument": sweep.grace_argument,
         "confirm": sweep.confirm,
-        "halfopen": harness.__version__,
+        "halfopen": halfopen.__version__,
     }
 
 

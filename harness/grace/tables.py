@@ -12,15 +12,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from harness.grace import legend
-from harness.grace.confirming import disagreements, told
-from harness.grace.curves import title
-from harness.grace.estimates import Estimates, Point, frontiers, longest_stalls
-from harness.grace.outages import Flight, Survival, flights
-from harness.grace.rates import Rate
-from harness.grace.recommending import MOST_FALSE_REAPS, Recommendation, recommend, smallest
-from harness.grace.telling import held, interval, percent, seconds
-from netns.units import show_duration
+from halfopen.grace import legend
+from halfopen.grace.confirming import disagreements, told
+from halfopen.grace.curves import title
+from halfopen.grace.estimates import Estimates, Point, frontiers, longest_stalls
+from halfopen.grace.outages import Flight, Survival, flights
+from halfopen.grace.rates import Rate
+from halfopen.grace.recommending import MOST_FALSE_REAPS, Recommendation, recommend, smallest
+from halfopen.grace.telling import held, interval, percent, seconds
+from halfopen.netns.units import show_duration
 
 #: From this width on there is room for what is of less use.
 WIDE = 104

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from harness.grace.rates import Rate
+from halfopen.grace.rates import Rate
 
 
 def seconds(value: float | None) -> str:

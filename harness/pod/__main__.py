@@ -1,4 +1,4 @@
-"""Run the pod: ``python -m harness.pod``."""
+"""Run the pod: ``python -m halfopen.pod``."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import sys
 from collections.abc import Callable
 from typing import TypeVar, get_args
 
-from harness import plugins
-from harness.errors import InputError
-from harness.pod import control, detectors
-from harness.pod.detectors._seam import Settings
-from harness.pod.holding import Hold
-from harness.pod.liveness.rule import DEFAULT_MIN_RATE
-from harness.pod.server import Pod, run
-from harness.pod.stream import SLICE_BYTES, SLICE_INTERVAL, Stream
-from harness.pod.watchdog import DEFAULT_POLL, GRACE_VARIABLE, Reap, grace_from_environment
-from netns import units
-from netns.errors import UnitError
+from halfopen import plugins
+from halfopen.errors import InputError
+from halfopen.netns import units
+from halfopen.netns.errors import UnitError
+from halfopen.pod import control, detectors
+from halfopen.pod.detectors._seam import Settings
+from halfopen.pod.holding import Hold
+from halfopen.pod.liveness.rule import DEFAULT_MIN_RATE
+from halfopen.pod.server import Pod, run
+from halfopen.pod.stream import SLICE_BYTES, SLICE_INTERVAL, Stream
+from halfopen.pod.watchdog import DEFAULT_POLL, GRACE_VARIABLE, Reap, grace_from_environment
 
 _T = TypeVar("_T")
 
@@ -38,7 +38,7 @@ def _quantity(parse: Callable[[object], _T]) -> Callable[[str], _T]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m harness.pod", description="The reference server of halfopen.")
+    parser = argparse.ArgumentParser("python -m halfopen.pod", description="The reference server of halfopen.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8000, help="default: %(default)s")
     parser.add_argument("--seats", type=int, default=1, help="clients served at once (default: %(default)s)")

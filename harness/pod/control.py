@@ -8,8 +8,8 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 
-from harness.pod.holding import Hold
-from harness.pod.log import log
+from halfopen.pod.holding import Hold
+from halfopen.pod.log import log
 
 #: Seconds between two times that a thread asks for the lock, while it is held for long.
 _PATIENT = 1.0

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import threading
 
-from harness.pod.liveness.reading import Fields
-from harness.pod.liveness.rule import Rule as LivenessRule
-from harness.pod.liveness.rule import Terms
-from harness.pod.log import log
-from harness.pod.watchdog import Death, Probe, Reason, Rule
+from halfopen.pod.liveness.reading import Fields
+from halfopen.pod.liveness.rule import Rule as LivenessRule
+from halfopen.pod.liveness.rule import Terms
+from halfopen.pod.log import log
+from halfopen.pod.watchdog import Death, Probe, Reason, Rule
 
 
 class Hold:
@@ -45,7 +45,7 @@ class Hold:
 
 
 class HeldStall:
-    """A rule of :class:`harness.pod.watchdog.Watchdog`, by which nobody is dead as long as it is held."""
+    """A rule of :class:`halfopen.pod.watchdog.Watchdog`, by which nobody is dead as long as it is held."""
 
     def __init__(self, rule: Rule, grace: float, hold: Hold, session: str) -> None:
         """``grace`` in seconds; ``session`` is what the log calls it."""
@@ -73,7 +73,7 @@ class HeldStall:
 
 
 class HeldLooks(LivenessRule):
-    """The rule of :mod:`harness.pod.liveness`, by which nobody is dead as long as it is held."""
+    """The rule of :mod:`halfopen.pod.liveness`, by which nobody is dead as long as it is held."""
 
     __slots__ = ("_hold", "_session", "_told")
 

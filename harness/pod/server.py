@@ -21,11 +21,11 @@ from websockets.http11 import Request, Response
 from websockets.sync.server import Server, ServerConnection, serve
 from websockets.version import version as websockets_version
 
-from harness.pod.detectors import _keepalive
-from harness.pod.detectors._seam import Detector
-from harness.pod.log import log
-from harness.pod.sessions import Registry, Session
-from harness.pod.stream import Stream
+from halfopen.pod.detectors import _keepalive
+from halfopen.pod.detectors._seam import Detector
+from halfopen.pod.log import log
+from halfopen.pod.sessions import Registry, Session
+from halfopen.pod.stream import Stream
 
 #: "Try again later" (the IANA registry of RFC 6455 close codes).
 NO_SEAT = 1013

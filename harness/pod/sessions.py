@@ -15,11 +15,11 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection
 
-from harness.pod import asking
-from harness.pod.flow import FlowControl
-from harness.pod.log import log
-from harness.pod.stream import Stream
-from harness.pod.watchdog import Death
+from halfopen.pod import asking
+from halfopen.pod.flow import FlowControl
+from halfopen.pod.log import log
+from halfopen.pod.stream import Stream
+from halfopen.pod.watchdog import Death
 
 #: A flood of drops is told of this often, seconds.
 _DROP_LOG_INTERVAL = 1.0
@@ -73,7 +73,7 @@ class Session:
         return self._flow.sent
 
     def ask(self) -> bool:
-        """Send a ping if that cannot block; see :meth:`harness.pod.detectors._seam.Guarded.ask`."""
+        """Send a ping if that cannot block; see :meth:`halfopen.pod.detectors._seam.Guarded.ask`."""
         return asking.ask(self._connection)
 
     @property

@@ -26,7 +26,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple, Protocol, Self
 
-from netns import tcp_info
+from halfopen.netns import tcp_info
 
 with contextlib.suppress(ImportError):  # off Linux, where nothing that needs it is called
     import fcntl

@@ -1,5 +1,5 @@
 """report.html: what became of each run, to look at: verdicts, words, and the timelines drawn."""
 
-from harness.report.anchors import anchor
+from halfopen.report.anchors import anchor
 
 __all__ = ["anchor"]

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.report import thinning
-from harness.timeline import Event, Sample, Timeline
+from halfopen.report import thinning
+from halfopen.timeline import Event, Sample, Timeline
 
-#: The kernel's names of what is drawn (netns.tcp_info); what goes by steps, of which each is kept.
+#: The kernel's names of what is drawn (halfopen.netns.tcp_info); what goes by steps, of which each is kept.
 _CURVES = ("outq", "bytes_acked", "snd_wnd", "total_retrans", "probes")
 _STEPS = frozenset({"probes"})
 #: What the kernel goes on telling of a socket that it has closed is no longer so (SIOCOUTQ stays as it was).

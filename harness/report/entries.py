@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.report import curves
-from harness.report.anchors import anchor
-from netns.units import show_bytes, show_duration
+from halfopen.netns.units import show_bytes, show_duration
+from halfopen.report import curves
+from halfopen.report.anchors import anchor
 
 Run = Mapping[str, Any]
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import msgspec
 
-from harness import results, timeline
-from harness.errors import InputError, reason_of
-from harness.report import shape, sweep
-from harness.report.entries import Run, contender_of
-from harness.report.page import Lost, render
-from harness.runner import Done
-from harness.timeline import Timeline
+from halfopen import results, timeline
+from halfopen.errors import InputError, reason_of
+from halfopen.report import shape, sweep
+from halfopen.report.entries import Run, contender_of
+from halfopen.report.page import Lost, render
+from halfopen.runner import Done
+from halfopen.timeline import Timeline
 
 _FILES = (results.RESULTS, results.COMPARISON, results.FIELD, results.SWEEP)
 _NAME_ONE = "name a folder that 'halfopen run', 'compare' or 'grace' wrote (--out)"

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from harness.report.curves import Picture
+from halfopen.report.curves import Picture
 
 _DIGITS = 4
 

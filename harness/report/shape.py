@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from harness import schema
+from halfopen import schema
 
 
 class _Run(msgspec.Struct, frozen=True, kw_only=True):

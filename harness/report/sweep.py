@@ -12,11 +12,11 @@ from typing import Any
 import markupsafe
 import msgspec
 
-from harness.grace.curves import names, of_table, title
-from harness.grace.rates import Rate
-from harness.grace.telling import count, held, interval, percent, seconds
-from harness.report.parts import part, scripts, template
-from netns.units import show_duration
+from halfopen.grace.curves import names, of_table, title
+from halfopen.grace.rates import Rate
+from halfopen.grace.telling import count, held, interval, percent, seconds
+from halfopen.netns.units import show_duration
+from halfopen.report.parts import part, scripts, template
 
 Point = Mapping[str, Any]
 

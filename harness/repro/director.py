@@ -9,21 +9,21 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
-from harness.errors import FaultError
-from harness.expressions import Expression
-from harness.journal import Journal
-from harness.repro import wedge, words
-from harness.repro.counters import History
-from harness.repro.in_force import Faults
-from harness.repro.inquiry import Inquiry
-from harness.repro.look import Deed, Look
-from harness.repro.record import Record
-from harness.repro.tap import Tap
-from harness.runner import Job
-from harness.scenario import Step
-from harness.session import Session
-from harness.targets.pod import PodTarget
-from harness.timeline import Timeline
+from halfopen.errors import FaultError
+from halfopen.expressions import Expression
+from halfopen.journal import Journal
+from halfopen.repro import wedge, words
+from halfopen.repro.counters import History
+from halfopen.repro.in_force import Faults
+from halfopen.repro.inquiry import Inquiry
+from halfopen.repro.look import Deed, Look
+from halfopen.repro.record import Record
+from halfopen.repro.tap import Tap
+from halfopen.runner import Job
+from halfopen.scenario import Step
+from halfopen.session import Session
+from halfopen.targets.pod import PodTarget
+from halfopen.timeline import Timeline
 
 #: The keys after which the server may do something else than before.
 _CHANGING = frozenset("tfchw")

@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from harness.displays import displayed
-from harness.repro import keys as keyboard
-from harness.repro import view
-from harness.repro.account import AGAIN
-from harness.repro.keys import Key
-from harness.repro.look import Look
-from harness.repro.terminal import Kept, Keys
+from halfopen.displays import displayed
+from halfopen.repro import keys as keyboard
+from halfopen.repro import view
+from halfopen.repro.account import AGAIN
+from halfopen.repro.keys import Key
+from halfopen.repro.look import Look
+from halfopen.repro.terminal import Kept, Keys
 
 #: Between two looks, seconds: often enough to follow, seldom enough to cost nothing.
 _REFRESH = 0.25

@@ -1,4 +1,4 @@
-"""Holds a session in a guest, where time stands still: ``python -m harness.repro.guest_side FOLDER``, run inside."""
+"""Holds a session in a guest, where time stands still: ``python -m halfopen.repro.guest_side FOLDER``, run inside."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pathlib import Path
 
 import msgspec
 
-from harness import calls
-from harness.errors import InputError
-from harness.findings import find
-from harness.journal import Journal
-from harness.repro import line
-from harness.repro.account import account
-from harness.repro.director import Director
-from harness.repro.line import Account, Hello, Order, Part, Pass, Press, Quit, Refused, Remark, Said, Shown
-from harness.repro.opening import held, session_of
-from harness.repro.tap import Tap
-from netns import capabilities
-from netns.errors import LabError
-from netns.lab import Lab
+from halfopen import calls
+from halfopen.errors import InputError
+from halfopen.findings import find
+from halfopen.journal import Journal
+from halfopen.netns import capabilities
+from halfopen.netns.errors import LabError
+from halfopen.netns.lab import Lab
+from halfopen.repro import line
+from halfopen.repro.account import account
+from halfopen.repro.director import Director
+from halfopen.repro.line import Account, Hello, Order, Part, Pass, Press, Quit, Refused, Remark, Said, Shown
+from halfopen.repro.opening import held, session_of
+from halfopen.repro.tap import Tap
 
 #: Between two things that are done, seconds of the guest's clock.
 _TICK = 0.05

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
-from harness.journal import Journal
-from harness.repro import taking, words
-from harness.repro.counters import History
-from harness.repro.look import Stacks
-from harness.session import Session
+from halfopen.journal import Journal
+from halfopen.repro import taking, words
+from halfopen.repro.counters import History
+from halfopen.repro.look import Stacks
+from halfopen.session import Session
 
 #: While no thread is seen to wait for another, the stacks are taken again so often, and for so long, seconds: a
 #: keepalive only waits for a lock once its ping is due.

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from harness.calls import Call
-from harness.repro.look import Look
+from halfopen.calls import Call
+from halfopen.repro.look import Look
 
 
 class Part(msgspec.Struct, frozen=True):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from harness.threads import Dump
-from harness.timeline import Sample
+from halfopen.threads import Dump
+from halfopen.timeline import Sample
 
 
 class InForce(msgspec.Struct, frozen=True):
@@ -65,7 +65,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     is_last: bool = False
     """Whether the socket is gone, so that no other sample will come."""
     series: dict[str, list[int | None]] = {}
-    """Each counter's values in the last minute (harness.repro.counters)."""
+    """Each counter's values in the last minute (halfopen.repro.counters)."""
     in_force: tuple[InForce, ...] = ()
     watchdog: str = ""
     books: str = ""

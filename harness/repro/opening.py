@@ -6,15 +6,15 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator
 
-from harness.errors import TargetError
-from harness.journal import Journal
-from harness.repro.tap import Tap
-from harness.run_view import RunView
-from harness.runner import Job
-from harness.session import Cast, Session, opened
-from harness.targets.pod import PodTarget
-from harness.watch import Stop
-from netns.lab import Lab
+from halfopen.errors import TargetError
+from halfopen.journal import Journal
+from halfopen.netns.lab import Lab
+from halfopen.repro.tap import Tap
+from halfopen.run_view import RunView
+from halfopen.runner import Job
+from halfopen.session import Cast, Session, opened
+from halfopen.targets.pod import PodTarget
+from halfopen.watch import Stop
 
 
 def held(job: Job, ping: float) -> Job:

@@ -9,19 +9,19 @@ from pathlib import Path
 
 from rich.console import Console
 
-from harness.findings import find
-from harness.journal import Journal
-from harness.repro import keys, shell
-from harness.repro.account import account
-from harness.repro.director import Director
-from harness.repro.fronts import Screen, Wishes, on_paper, tell
-from harness.repro.opening import session_of
-from harness.repro.tap import Tap
-from harness.repro.terminal import Kept
-from harness.results import EXIT_INTERRUPTED, EXIT_PASSED
-from harness.runner import Job
-from harness.session import Session
-from netns.lab import Lab
+from halfopen.findings import find
+from halfopen.journal import Journal
+from halfopen.netns.lab import Lab
+from halfopen.repro import keys, shell
+from halfopen.repro.account import account
+from halfopen.repro.director import Director
+from halfopen.repro.fronts import Screen, Wishes, on_paper, tell
+from halfopen.repro.opening import session_of
+from halfopen.repro.tap import Tap
+from halfopen.repro.terminal import Kept
+from halfopen.results import EXIT_INTERRUPTED, EXIT_PASSED
+from halfopen.runner import Job
+from halfopen.session import Session
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from harness.evidence import ENDED_STATES
-from harness.journal import Journal
-from harness.timeline import Event, Sample, Timeline
+from halfopen.evidence import ENDED_STATES
+from halfopen.journal import Journal
+from halfopen.timeline import Event, Sample, Timeline
 
 #: What comes for ever and is not told of.
 _LITTLE = frozenset({("client", "progress"), ("target", "output"), ("registry", "status")})

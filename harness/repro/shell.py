@@ -15,7 +15,7 @@ import tty
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from netns.host import Host
+from halfopen.netns.host import Host
 
 #: So often the terminal's size is looked at, seconds: of a change only its own session is told.
 _LOOK = 0.25

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from harness.errors import FaultError
-from harness.journal import Journal
-from harness.repro.look import Stacks
-from harness.session import Session
-from harness.threads import ThreadsError, dump
+from halfopen.errors import FaultError
+from halfopen.journal import Journal
+from halfopen.repro.look import Stacks
+from halfopen.session import Session
+from halfopen.threads import ThreadsError, dump
 
 
 def stacks(session: Session, journal: Journal, now: float) -> Stacks:

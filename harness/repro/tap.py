@@ -7,10 +7,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from harness import __version__
-from netns.capture import Capture
-from netns.errors import LabError
-from netns.host import Host
+from halfopen import __version__
+from halfopen.netns.capture import Capture
+from halfopen.netns.errors import LabError
+from halfopen.netns.host import Host
 
 
 class Tap:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from netns.forking import flush
+from halfopen.netns.forking import flush
 
 #: Leaves the other screen, shows the cursor (ECMA-48 and xterm's control sequences).
 _AS_BEFORE = b"\x1b[?1049l\x1b[?25h"

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from harness.repro.counters import COUNTERS, STATES, Counter, sparkline
-from harness.repro.keys import Key
-from harness.repro.look import Look, Stacks
-from harness.threads import told
-from netns.units import show_bytes, show_duration
+from halfopen.netns.units import show_bytes, show_duration
+from halfopen.repro.counters import COUNTERS, STATES, Counter, sparkline
+from halfopen.repro.keys import Key
+from halfopen.repro.look import Look, Stacks
+from halfopen.threads import told
 
 _NAME, _NOW, _GAP = 14, 12, 1
 #: So many lines of each part at least, where there are few; and what of more lines goes to which.

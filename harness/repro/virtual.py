@@ -13,20 +13,20 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
-from harness.calls import Call
-from harness.errors import InputError
-from harness.guests import compile_ourselves
-from harness.repro import keys, line
-from harness.repro.fronts import Screen, Wishes, on_paper, tell
-from harness.repro.line import Account, Hello, Order, Part, Pass, Press, Quit, Refused, Remark, Said, Shown
-from harness.repro.look import Look
-from harness.repro.terminal import Kept
-from harness.results import EXIT_INTERRUPTED, EXIT_PASSED
-from netns.errors import GuestLostError
-from netns.guest import booting
-from netns.guest.booting import Boot
-from netns.guest.cache import GuestKernel
-from netns.guest.machine import Machine
+from halfopen.calls import Call
+from halfopen.errors import InputError
+from halfopen.guests import compile_ourselves
+from halfopen.netns.errors import GuestLostError
+from halfopen.netns.guest import booting
+from halfopen.netns.guest.booting import Boot
+from halfopen.netns.guest.cache import GuestKernel
+from halfopen.netns.guest.machine import Machine
+from halfopen.repro import keys, line
+from halfopen.repro.fronts import Screen, Wishes, on_paper, tell
+from halfopen.repro.line import Account, Hello, Order, Part, Pass, Press, Quit, Refused, Remark, Said, Shown
+from halfopen.repro.look import Look
+from halfopen.repro.terminal import Kept
+from halfopen.results import EXIT_INTERRUPTED, EXIT_PASSED
 
 _MEMORY = 2 << 30
 #: Between looks at whether the guest has said something, seconds.
@@ -56,7 +56,7 @@ class VirtualHold:
 def carry_out(hold: VirtualHold, console: Console, place: Path) -> int:
     """Run it to its wedge in a guest, hold it, and give an account; the exit code.
 
-    ``place`` is the folder of netns.guest.booting.in_private. Raises InputError for what the guest refuses,
+    ``place`` is the folder of halfopen.netns.guest.booting.in_private. Raises InputError for what the guest refuses,
     GuestLostError for a guest that is lost.
     """
     compile_ourselves()
@@ -66,7 +66,7 @@ def carry_out(hold: VirtualHold, console: Console, place: Path) -> int:
     boot = Boot(
         kernel=hold.kernel,
         # -P: a folder called harness where the user happens to be must not stand in for ours.
-        command=[sys.executable, "-P", "-m", "harness.repro.guest_side", str(folder)],
+        command=[sys.executable, "-P", "-m", "halfopen.repro.guest_side", str(folder)],
         writable=[folder],
         memory=_MEMORY,
         seed=hold.call.seed,
@@ -143,7 +143,7 @@ class _Guest:
 
 
 class _StandingStill:
-    """A session in which nothing happens but what is ordered. Satisfies harness.repro.fronts.Held."""
+    """A session in which nothing happens but what is ordered. Satisfies halfopen.repro.fronts.Held."""
 
     def __init__(self, guest: _Guest) -> None:
         self._guest = guest

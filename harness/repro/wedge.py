@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from harness.evidence import established, last_stall
-from harness.judge import Terms
-from harness.scenario import Scenario
-from harness.timeline import Event, Sample, Timeline
-from netns.units import show_bytes, show_duration
+from halfopen.evidence import established, last_stall
+from halfopen.judge import Terms
+from halfopen.netns.units import show_bytes, show_duration
+from halfopen.scenario import Scenario
+from halfopen.timeline import Event, Sample, Timeline
 
 #: A writer that wrote nothing for so long is taken to be blocked, seconds, or for longer where it writes seldom.
 _BLOCKED, _SELDOM = 1.0, 2

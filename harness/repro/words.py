@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from harness.judge import Terms
-from harness.timeline import Event, Sample, Timeline
-from netns.units import show_bytes, show_duration
+from halfopen.judge import Terms
+from halfopen.netns.units import show_bytes, show_duration
+from halfopen.timeline import Event, Sample, Timeline
 
 
 def watchdog(seen: Timeline, detector: str | None, terms: Terms, now: float, over: float | None) -> str:

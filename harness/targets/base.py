@@ -14,13 +14,13 @@ from typing import Any, Protocol
 
 import msgspec
 
-from harness.clients._door import Door
-from harness.errors import FaultError
-from harness.journal import Journal
-from harness.target_spec import TargetSpec
-from netns.host import Host
-from netns.lab import Lab
-from netns.sockets import Address
+from halfopen.clients._door import Door
+from halfopen.errors import FaultError
+from halfopen.journal import Journal
+from halfopen.netns.host import Host
+from halfopen.netns.lab import Lab
+from halfopen.netns.sockets import Address
+from halfopen.target_spec import TargetSpec
 
 ANSWER_WITHIN = 2.0
 """The most seconds that a target's answer over HTTP is waited for."""
@@ -138,13 +138,13 @@ class Running(Protocol):
         ...
 
     def say(self, word: str) -> None:
-        """Give it an order (harness.pod.control); raises FaultError if it takes none."""
+        """Give it an order (halfopen.pod.control); raises FaultError if it takes none."""
         ...
 
     def paused(self, by: str) -> contextlib.AbstractContextManager[None]:
         """Have its container paused until the context is left; raises FaultError if it is in none.
 
-        ``by`` is how (harness.faults.pause).
+        ``by`` is how (halfopen.faults.pause).
         """
         ...
 

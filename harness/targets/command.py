@@ -9,13 +9,14 @@ import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.clients._door import Door
-from harness.errors import FaultError
-from harness.journal import Journal
-from harness.process import Program
-from harness.target_spec import TargetSpec, split
-from harness.targets import session_list, tls
-from harness.targets.base import (
+from halfopen.clients._door import Door
+from halfopen.errors import FaultError
+from halfopen.journal import Journal
+from halfopen.netns.lab import Lab
+from halfopen.process import Program
+from halfopen.target_spec import TargetSpec, split
+from halfopen.targets import session_list, tls
+from halfopen.targets.base import (
     Caller,
     HttpProbe,
     Place,
@@ -26,10 +27,9 @@ from harness.targets.base import (
     not_in_a_container,
     with_query,
 )
-from harness.targets.readiness import listening
-from harness.targets.session_list import NoListError
-from harness.targets.tls import Certificate
-from netns.lab import Lab
+from halfopen.targets.readiness import listening
+from halfopen.targets.session_list import NoListError
+from halfopen.targets.tls import Certificate
 
 #: A server that was asked for its stacks has said them once it has said nothing for so long, seconds ...
 _QUIET = 0.3

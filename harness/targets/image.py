@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from harness.engine.connecting import engine
-from harness.engine.container import Container, container
-from harness.errors import InputError, TargetError
-from harness.journal import Journal
-from harness.target_spec import TargetSpec, split
-from harness.targets.base import Place, Site
-from harness.targets.command import RunningCommand, filled_in
-from harness.targets.readiness import await_listening
-from netns import capabilities
-from netns.lab import Lab
+from halfopen.engine.connecting import engine
+from halfopen.engine.container import Container, container
+from halfopen.errors import InputError, TargetError
+from halfopen.journal import Journal
+from halfopen.netns import capabilities
+from halfopen.netns.lab import Lab
+from halfopen.target_spec import TargetSpec, split
+from halfopen.targets.base import Place, Site
+from halfopen.targets.command import RunningCommand, filled_in
+from halfopen.targets.readiness import await_listening
 
 #: All of the container's addresses: it starts before the lab's link gives it one.
 _ANY = "0.0.0.0"
@@ -34,7 +34,7 @@ class RunningImage(RunningCommand):
     container: Container | None = None
 
     def paused(self, by: str) -> contextlib.AbstractContextManager[None]:
-        """Keep the container's processes from running until the context is left (harness.faults.pause)."""
+        """Keep the container's processes from running until the context is left (halfopen.faults.pause)."""
         assert self.container is not None
         return self.container.stopped() if by == "sigstop" else self.container.paused()
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-from harness.journal import Journal
-from harness.targets.base import Running
+from halfopen.journal import Journal
+from halfopen.targets.base import Running
 
 
 class OrderedServer:
-    """Gives orders to a running target. Satisfies harness.faults._scene.ServerHandle."""
+    """Gives orders to a running target. Satisfies halfopen.faults._scene.ServerHandle."""
 
     def __init__(self, running: Running, journal: Journal) -> None:
         self._running = running

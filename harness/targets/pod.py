@@ -12,20 +12,20 @@ from typing import Any
 
 import msgspec
 
-from harness import plugins
-from harness.clients._door import Door
-from harness.journal import Journal
-from harness.pod import detectors
-from harness.pod.watchdog import Reap
-from harness.process import Process, Program
-from harness.scenario import PodSpec
-from harness.target_spec import TargetSpec
-from harness.targets import tls
-from harness.targets.base import Caller, HttpProbe, Place, Site, Status, not_in_a_container, with_query
-from harness.targets.readiness import listening
-from harness.targets.tls import Certificate
-from netns.lab import Lab
-from netns.units import plain
+from halfopen import plugins
+from halfopen.clients._door import Door
+from halfopen.journal import Journal
+from halfopen.netns.lab import Lab
+from halfopen.netns.units import plain
+from halfopen.pod import detectors
+from halfopen.pod.watchdog import Reap
+from halfopen.process import Process, Program
+from halfopen.scenario import PodSpec
+from halfopen.target_spec import TargetSpec
+from halfopen.targets import tls
+from halfopen.targets.base import Caller, HttpProbe, Place, Site, Status, not_in_a_container, with_query
+from halfopen.targets.readiness import listening
+from halfopen.targets.tls import Certificate
 
 _SESSION_THREADS = ("runner-", "reader-", "watchdog-")
 
@@ -69,7 +69,7 @@ class RunningPod:
             self.site.journal.note("target", "stacks", threads=self.stacks())
 
     def say(self, word: str) -> None:
-        """Give it an order (harness.pod.control)."""
+        """Give it an order (halfopen.pod.control)."""
         self.process.write(f"{word}\n")
 
     def paused(self, _by: str) -> contextlib.AbstractContextManager[None]:
@@ -115,7 +115,7 @@ class PodTarget:
     spec: PodSpec = field(default_factory=PodSpec)
     knobs: Knobs = _BY_ITSELF
     held: bool = False
-    """Whether its watchdog is to reap nobody until it is told to go on (harness.pod.holding)."""
+    """Whether its watchdog is to reap nobody until it is told to go on (halfopen.pod.holding)."""
     ping: float | None = None
     """The interval of its keepalive, seconds; None: the incident's."""
     kind: str = "pod"
@@ -146,7 +146,7 @@ class PodTarget:
     def start(self, site: Site) -> Iterator[RunningPod]:
         """Start a pod with one seat and wait until it listens."""
         # -P: a folder called harness where the user happens to be must not stand in for ours.
-        command = [sys.executable, "-P", "-m", "harness.pod", "--host", site.ip, "--port", str(site.port), "--control"]
+        command = [sys.executable, "-P", "-m", "halfopen.pod", "--host", site.ip, "--port", str(site.port), "--control"]
         command += ["--detector", self.detector, "--grace", f"{self.grace:.6f}s", "--poll", f"{self.poll:.6f}s"]
         command += self._spec_words()
         command += self.knobs.arguments()
@@ -164,7 +164,7 @@ class PodTarget:
         return tls.certified(ip) if self.spec.tls or self.asked.tls else contextlib.nullcontext()
 
     def _spec_words(self) -> list[str]:
-        """What the scenario asks of its pod, as options of ``python -m harness.pod``."""
+        """What the scenario asks of its pod, as options of ``python -m halfopen.pod``."""
         words = ["--slice-size", f"{self.spec.slice_size}B", "--slice-interval", f"{self.spec.slice_interval:.6f}s"]
         for option, value in (
             ("--quiet-after", self.spec.quiet_after),

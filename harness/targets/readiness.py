@@ -6,10 +6,10 @@ import contextlib
 import time
 from collections.abc import Iterator
 
-from harness.errors import TargetError
-from harness.process import OnLine, Process, Program, running
-from harness.targets.base import ServerProcess, Site
-from netns.sockets import SocketReader
+from halfopen.errors import TargetError
+from halfopen.netns.sockets import SocketReader
+from halfopen.process import OnLine, Process, Program, running
+from halfopen.targets.base import ServerProcess, Site
 
 _STEP = 0.02
 _USE_PORT = "use {port} in the command"

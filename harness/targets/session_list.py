@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.target_spec import TargetSpec
-from harness.targets.base import Caller
-from netns.sockets import Address
+from halfopen.netns.sockets import Address
+from halfopen.target_spec import TargetSpec
+from halfopen.targets.base import Caller
 
 
 class NoListError(ValueError):

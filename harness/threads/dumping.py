@@ -7,11 +7,11 @@ import os
 import time
 from pathlib import Path
 
-from harness.threads import locks, proc, pyspy
-from harness.threads.model import Dump, Frame, Thread
-from harness.threads.proc import Task
-from harness.threads.pyspy import PythonFrame, PythonThread
-from harness.threads.source import Source
+from halfopen.threads import locks, proc, pyspy
+from halfopen.threads.model import Dump, Frame, Thread
+from halfopen.threads.proc import Task
+from halfopen.threads.pyspy import PythonFrame, PythonThread
+from halfopen.threads.source import Source
 
 #: A file may be so much younger than the process that runs it, seconds: when a process began is told in ticks.
 _TOLERANCE = 1.0

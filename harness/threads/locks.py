@@ -2,7 +2,7 @@
 
 A frame inside the body of ``with self.mutex:`` holds that lock; a thread whose innermost frame is at that line itself,
 and which the kernel shows waiting at a futex, waits for it. The object is told apart by the frame's locals. Nothing is
-said of what leaves a doubt (harness.threads.source), so a lock may be held of which nothing is told.
+said of what leaves a doubt (halfopen.threads.source), so a lock may be held of which nothing is told.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from harness.threads.model import Lock
-from harness.threads.pyspy import Local, PythonFrame
-from harness.threads.source import Source
+from halfopen.threads.model import Lock
+from halfopen.threads.pyspy import Local, PythonFrame
+from halfopen.threads.source import Source
 
 #: What a lock is called. No block, no clock, nothing unlocked.
 _LOCK_LIKE = re.compile(r"(?<![bc])(?<!un)lock|mutex|condition|(^|_)(cond|cv)$", re.IGNORECASE)

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.threads.model import ThreadsError
+from halfopen.threads.model import ThreadsError
 
 _FUTEX = "futex"
 #: Which of its arguments points to a timeout.

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePath
 
-from harness.threads.model import Dump, Frame, Lock, Thread
+from halfopen.threads.model import Dump, Frame, Lock, Thread
 
 #: Of a thread that is part of the story so many of its innermost frames are shown, of another so many.
 _FRAMES, _FRAMES_OF_OTHERS = 6, 1

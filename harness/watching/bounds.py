@@ -12,9 +12,9 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
-from harness.pod.liveness.reading import Reading
-from netns.census import PROBE, Sighting
-from netns.tcp_info import TcpInfo
+from halfopen.netns.census import PROBE, Sighting
+from halfopen.netns.tcp_info import TcpInfo
+from halfopen.pod.liveness.reading import Reading
 
 #: TCP_RTO_MIN and TCP_RTO_MAX, include/net/tcp.h; seconds. The first may be another by sysctl or route, and the second
 #: by option (TCP_RTO_MAX_MS): what is computed of them is capped by what the kernel counted in other ways.

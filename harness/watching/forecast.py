@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.pod.liveness.reading import Reading
-from harness.pod.liveness.rule import Rule, Terms
-from harness.watching import bounds
-from netns.census import Sighting
-from netns.tcp_info import TcpInfo
-from netns.units import show_bytes, show_duration
+from halfopen.netns.census import Sighting
+from halfopen.netns.tcp_info import TcpInfo
+from halfopen.netns.units import show_bytes, show_duration
+from halfopen.pod.liveness.reading import Reading
+from halfopen.pod.liveness.rule import Rule, Terms
+from halfopen.watching import bounds
 
 DETECTORS = (
     "ack-stall", "bytes-acked", "halfopen", "none", "outq", "ping-timeout", "ping-timeout-90", "so-keepalive",

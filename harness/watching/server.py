@@ -6,10 +6,10 @@ import time
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from harness.errors import InputError
-from netns import processes
-from netns.census import Census, Listener, Sighting
-from netns.errors import LabError
+from halfopen.errors import InputError
+from halfopen.netns import processes
+from halfopen.netns.census import Census, Listener, Sighting
+from halfopen.netns.errors import LabError
 
 _ANY_PORT = 0
 #: What a socket has that no process holds any more.

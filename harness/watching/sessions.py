@@ -6,12 +6,12 @@ import datetime
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from harness.pod.liveness.reading import Reading
-from harness.watching import bounds, forecast
-from harness.watching.forecast import Forecast, Stall
-from harness.watching.tracks import Track
-from netns.census import PROBE, Sighting
-from netns.sockets import Sample
+from halfopen.netns.census import PROBE, Sighting
+from halfopen.netns.sockets import Sample
+from halfopen.pod.liveness.reading import Reading
+from halfopen.watching import bounds, forecast
+from halfopen.watching.forecast import Forecast, Stall
+from halfopen.watching.tracks import Track
 
 #: What a stall may last that nobody would call one, seconds: a few round trips of the longest.
 _A_MOMENT = 1.0

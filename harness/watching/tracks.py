@@ -1,17 +1,17 @@
 """Since when each session has made no progress, look after look. Pure: sightings in, times out.
 
 What is seen to happen is counted by the detectors' own rules, which are told nothing while nothing changes: by them
-a stall grows by itself. What had happened before the first look is taken from :mod:`harness.watching.bounds`.
+a stall grows by itself. What had happened before the first look is taken from :mod:`halfopen.watching.bounds`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness.pod.detectors.outq import QueueRule
-from harness.pod.watchdog import Probe, StallRule
-from harness.watching import bounds
-from netns.census import Sighting
+from halfopen.netns.census import Sighting
+from halfopen.pod.detectors.outq import QueueRule
+from halfopen.pod.watchdog import Probe, StallRule
+from halfopen.watching import bounds
 
 
 class Track:

@@ -11,13 +11,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from netns import isolation
-from netns.errors import GuestError, GuestLostError, IsolationError
-from netns.guest import guard, machine, modules, room, script
-from netns.guest.cache import GuestKernel
-from netns.guest.machine import Machine
-from netns.guest.script import EXIT_GUEST
-from netns.units import show_bytes, show_duration
+from halfopen.netns import isolation
+from halfopen.netns.errors import GuestError, GuestLostError, IsolationError
+from halfopen.netns.guest import guard, machine, modules, room, script
+from halfopen.netns.guest.cache import GuestKernel
+from halfopen.netns.guest.machine import Machine
+from halfopen.netns.guest.script import EXIT_GUEST
+from halfopen.netns.units import show_bytes, show_duration
 
 _INTERRUPTED = 130
 #: Seconds of wall time that an interrupted command may take to end by itself.

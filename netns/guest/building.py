@@ -9,17 +9,17 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from netns.errors import GuestError
-from netns.guest import cache, packages, recipe
-from netns.guest.cache import GuestKernel
-from netns.guest.clock_reads import read_without_calls
-from netns.guest.end_notices import announce_ends
-from netns.guest.livelocks import end_livelocks
-from netns.guest.packages import ask, run
-from netns.guest.recipe import Recipe
-from netns.guest.registers import make_room
-from netns.guest.seeding import make_seedable
-from netns.guest.sources import Source
+from halfopen.netns.errors import GuestError
+from halfopen.netns.guest import cache, packages, recipe
+from halfopen.netns.guest.cache import GuestKernel
+from halfopen.netns.guest.clock_reads import read_without_calls
+from halfopen.netns.guest.end_notices import announce_ends
+from halfopen.netns.guest.livelocks import end_livelocks
+from halfopen.netns.guest.packages import ask, run
+from halfopen.netns.guest.recipe import Recipe
+from halfopen.netns.guest.registers import make_room
+from halfopen.netns.guest.seeding import make_seedable
+from halfopen.netns.guest.sources import Source
 
 #: Program -> the Debian package that brings it.
 TOOLS = {

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from netns.guest.source_edits import Edit, apply
+from halfopen.netns.guest.source_edits import Edit, apply
 
 _STUB_DATA = "arch/um/include/shared/skas/stub-data.h"
 _TIME = "arch/um/kernel/time.c"

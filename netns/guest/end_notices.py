@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from netns.guest.source_edits import Edit, apply
+from halfopen.netns.guest.source_edits import Edit, apply
 
-#: The type of the message. Written here, not taken from netns.sockets, since a kernel goes by this file (cache.key).
+#: The type of the message. Written here, not taken from halfopen.netns.sockets, since a kernel goes by this file.
 TYPE = 0x60
 _FILE = "net/ipv4/tcp.c"
 _ANNOUNCE = f"""\

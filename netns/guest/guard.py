@@ -22,9 +22,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
-from netns import _libc
-from netns.forking import AWAITED, BUG, exit_code, flush, run_worker, wait_forwarding
-from netns.guest.children import stats
+from halfopen.netns import _libc
+from halfopen.netns.forking import AWAITED, BUG, exit_code, flush, run_worker, wait_forwarding
+from halfopen.netns.guest.children import stats
 
 #: What the guard gets when its caller dies; blocked, as those are that the caller passes on to the worker.
 _CALLER_DIED = signal.SIGUSR1

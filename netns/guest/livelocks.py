@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from netns.guest.source_edits import Edit, apply
+from halfopen.netns.guest.source_edits import Edit, apply
 
 #: In get_scan_count, which says how many pages of each kind are looked at.
 _THRASHING = Edit(

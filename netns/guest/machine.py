@@ -14,10 +14,10 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
-from netns.errors import GuestError
-from netns.guest import cache, room, script, seeding, spinning
-from netns.guest.cache import GuestKernel
-from netns.units import show_bytes
+from halfopen.netns.errors import GuestError
+from halfopen.netns.guest import cache, room, script, seeding, spinning
+from halfopen.netns.guest.cache import GuestKernel
+from halfopen.netns.units import show_bytes
 
 #: How the kernel tells of it (mm/oom_kill.c).
 _OUT_OF_MEMORY = re.compile(r"Out of memory: Killed process \d+ \((.*?)\)")

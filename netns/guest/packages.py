@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from netns.errors import GuestError
+from halfopen.netns.errors import GuestError
 
 
 def candidate(package: str, instead: str, options: Sequence[str] = ()) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from netns.guest import clock_reads, end_notices, livelocks, registers, seeding
+from halfopen.netns.guest import clock_reads, end_notices, livelocks, registers, seeding
 
 #: In a kernel's folder, beside the program.
 FOLDER = "source"

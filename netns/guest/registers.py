@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from netns.guest.source_edits import Edit, apply
+from halfopen.netns.guest.source_edits import Edit, apply
 
 _FILE = "arch/x86/um/os-Linux/registers.c"
 EDITS = (

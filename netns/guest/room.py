@@ -7,7 +7,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from netns.errors import GuestError
+from halfopen.netns.errors import GuestError
 
 #: A folder with so many bytes free is taken at once; what a guest of the tool's may come to.
 _AMPLE = 1 << 30

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from netns.guest.source_edits import Edit, apply
+from halfopen.netns.guest.source_edits import Edit, apply
 
 #: In the environment of the kernel's process, a decimal number.
 VARIABLE = "HALFOPEN_SEED"

@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from netns.errors import GuestError
-from netns.guest import cache, packages
-from netns.guest.packages import ask
+from halfopen.netns.errors import GuestError
+from halfopen.netns.guest import cache, packages
+from halfopen.netns.guest.packages import ask
 
 #: The newest series that the tests passed on. A newer one is only taken when it is given as a file.
 NEWEST = "7.3"

@@ -13,7 +13,7 @@ import time
 from io import FileIO
 from pathlib import Path
 
-from netns.guest.children import stats
+from halfopen.netns.guest.children import stats
 
 #: The guest's memory is an unlinked file, shared and mapped page by page; user memory is mapped executable, writable.
 _USER_MEMORY = re.compile(r"([0-9a-f]+)-([0-9a-f]+) rwxs .* \(deleted\)")

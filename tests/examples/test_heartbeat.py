@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness import timeline
+from halfopen import timeline
 from tests.harness.cli.tool import by_scenario, halfopen
 from tests.machine import needs_guest, needs_servers
 from tests.servers import EXAMPLES, environment

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 
-from harness import suites
-from harness.findings import find
-from harness.judge import Class, Terms, Verdict, Word, judge
-from harness.runner import Done, Job
-from harness.target_spec import TargetSpec
-from harness.targets.command import CommandTarget
-from harness.targets.pod import PodTarget
-from harness.timeline import Timeline
+from halfopen import suites
+from halfopen.findings import find
+from halfopen.judge import Class, Terms, Verdict, Word, judge
+from halfopen.runner import Done, Job
+from halfopen.target_spec import TargetSpec
+from halfopen.targets.command import CommandTarget
+from halfopen.targets.pod import PodTarget
+from halfopen.timeline import Timeline
 from tests.harness.lines import event, flowing, line, progress, status, stuck
 
 SERVER = CommandTarget(TargetSpec(server="serve {host} {port}"))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from benchmarks.agreement import HOST, VIRTUAL, Surroundings, Table, differences, guests_in_real_time
-from netns.guest import cache
+from halfopen.netns.guest import cache
 from tests.machine import needs_guest, needs_labs, needs_stock_guest
 
 pytestmark = [needs_labs, needs_guest]

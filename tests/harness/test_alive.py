@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import timeline
-from harness.evidence import established
-from harness.timeline import Timeline
+from halfopen import timeline
+from halfopen.evidence import established
+from halfopen.timeline import Timeline
 from tests.harness.cli.tool import by_scenario, halfopen
 from tests.machine import needs_guest
 

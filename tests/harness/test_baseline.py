@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import baseline, results, telling
-from harness.baseline import Baseline, Known, parse, read, render, renewed, standing
-from harness.calls import Call
-from harness.cli import screen
-from harness.errors import InputError
-from harness.judge import Class
-from harness.runner import Done
+from halfopen import baseline, results, telling
+from halfopen.baseline import Baseline, Known, parse, read, render, renewed, standing
+from halfopen.calls import Call
+from halfopen.cli import screen
+from halfopen.errors import InputError
+from halfopen.judge import Class
+from halfopen.runner import Done
 from tests.harness.done import done
 
 MISSED = parse('[known]\n"dead/frozen" = { verdict = "failed", class = "missed", why = "ticket 123" }', "expected.toml")

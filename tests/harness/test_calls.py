@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import calls, suites
-from harness.calls import Call
-from harness.errors import InputError
+from halfopen import calls, suites
+from halfopen.calls import Call
+from halfopen.errors import InputError
 
 
 def named(call: Call) -> dict[str, str]:

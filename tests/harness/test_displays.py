@@ -7,7 +7,7 @@ import pytest
 import rich.live
 from rich.live import Live
 
-from harness.displays import displayed
+from halfopen.displays import displayed
 from tests import screens
 
 HIDE, SHOW = "\x1b[?25l", "\x1b[?25h"

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import evidence
-from harness.timeline import Sample, Timeline
+from halfopen import evidence
+from halfopen.timeline import Sample, Timeline
 from tests.harness.lines import STEP, flowing, orphaned, sample, stuck
 
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.expressions import Expression
-from netns.errors import UnitError
+from halfopen.expressions import Expression
+from halfopen.netns.errors import UnitError
 
 
 @pytest.mark.parametrize(

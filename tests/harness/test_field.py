@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from harness import field, field_report, suites
-from harness.judge import Terms, judge
-from harness.results import Conditions
-from harness.runner import Done, Job
-from harness.target_spec import TargetSpec
-from harness.targets.command import CommandTarget
-from harness.timeline import Timeline
+from halfopen import field, field_report, suites
+from halfopen.judge import Terms, judge
+from halfopen.results import Conditions
+from halfopen.runner import Done, Job
+from halfopen.target_spec import TargetSpec
+from halfopen.targets.command import CommandTarget
+from halfopen.timeline import Timeline
 from tests.harness.lines import event, flowing, line, orphaned, progress, stuck
 
 FREEZE = event(5, "fault", "begun", step=0, fault="freeze")

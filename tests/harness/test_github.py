@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import github
-from harness.baseline import Baseline, Known
-from harness.runner import Done
-from harness.workflow_commands import command
+from halfopen import github
+from halfopen.baseline import Baseline, Known
+from halfopen.runner import Done
+from halfopen.workflow_commands import command
 from tests.harness.done import done
 
 KNOWN = Baseline({"dead/frozen": Known("failed", "missed", "#12")}, file="expected.toml", strays=("no such thing",))

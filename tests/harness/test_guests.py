@@ -3,14 +3,14 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-from harness import suites
-from harness.calls import Call
-from harness.guests import Guests, _Effort, _Work
-from harness.judge import Terms
-from harness.run_view import RunView
-from harness.runner import Job
-from harness.targets.pod import PodTarget
-from netns.guest.cache import GuestKernel
+from halfopen import suites
+from halfopen.calls import Call
+from halfopen.guests import Guests, _Effort, _Work
+from halfopen.judge import Terms
+from halfopen.netns.guest.cache import GuestKernel
+from halfopen.run_view import RunView
+from halfopen.runner import Job
+from halfopen.targets.pod import PodTarget
 
 
 def jobs(*holds: float) -> list[Job]:

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import suites
-from harness.judge import Terms, Verdict, judge
-from harness.scenario import Scenario
-from harness.timeline import Event, Sample, Timeline
+from halfopen import suites
+from halfopen.judge import Terms, Verdict, judge
+from halfopen.scenario import Scenario
+from halfopen.timeline import Event, Sample, Timeline
 from tests.harness.lines import Part, event, flowing, line, orphaned, progress, status, stuck
 
 TERMS = Terms(grace=30, poll=2)

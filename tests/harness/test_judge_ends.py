@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from harness import suites
-from harness.expressions import Expression
-from harness.judge import Terms, Verdict, due, judge
-from harness.link_spec import LinkSpec
-from harness.scenario import Scenario
-from harness.timeline import Sample, Timeline
+from halfopen import suites
+from halfopen.expressions import Expression
+from halfopen.judge import Terms, Verdict, due, judge
+from halfopen.link_spec import LinkSpec
+from halfopen.scenario import Scenario
+from halfopen.timeline import Sample, Timeline
 from tests.harness.lines import Part, event, flowing, line, orphaned, progress, sample, status, stuck, times
 
 TERMS = Terms(grace=30, poll=2)

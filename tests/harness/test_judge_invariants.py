@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import suites
-from harness.expressions import Expression
-from harness.judge import Terms, Verdict, judge
-from harness.scenario import Scenario
-from harness.timeline import Event, Sample, Timeline, make
+from halfopen import suites
+from halfopen.expressions import Expression
+from halfopen.judge import Terms, Verdict, judge
+from halfopen.scenario import Scenario
+from halfopen.timeline import Event, Sample, Timeline, make
 from tests.harness.lines import event, flowing, orphaned, progress, sample, status, stuck, times
 
 TERMS = Terms(grace=6, poll=1)

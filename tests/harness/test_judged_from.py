@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from harness.expressions import Expression
-from harness.judge import Terms, Verdict, judge
-from harness.scenario import ClientSpec, Expect, Scenario, Step
-from harness.timeline import Sample, make
+from halfopen.expressions import Expression
+from halfopen.judge import Terms, Verdict, judge
+from halfopen.scenario import ClientSpec, Expect, Scenario, Step
+from halfopen.timeline import Sample, make
 from tests.harness.lines import STEP, event, flowing, progress, sample, stuck
 
 TERMS = Terms(grace=10.0, poll=1.0)

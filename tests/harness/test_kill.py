@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from netns.capabilities import read_file
+from halfopen.netns.capabilities import read_file
 from tests import leftovers
 from tests.harness.cli.tool import HALFOPEN
 from tests.machine import UNPRIVILEGED, needs_labs, needs_unshare
@@ -32,7 +32,7 @@ def start(out: Path, under: list[str] | None = None) -> subprocess.Popen[bytes]:
 def wait_until_streaming(tool: subprocess.Popen[bytes]) -> None:
     """Until the processes of two servers and two clients are there: the last to be started are the clients."""
     deadline = time.monotonic() + PATIENCE
-    while sum("harness.clients" in command_of(pid) for pid in leftovers.processes_below(tool.pid)) < 2:
+    while sum("halfopen.clients" in command_of(pid) for pid in leftovers.processes_below(tool.pid)) < 2:
         assert time.monotonic() < deadline
         assert tool.poll() is None
         time.sleep(0.02)

@@ -7,11 +7,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from harness import calls
-from harness.calls import Call
-from harness.edge import nginx
-from harness.errors import InputError
-from harness.target_spec import TargetSpec
+from halfopen import calls
+from halfopen.calls import Call
+from halfopen.edge import nginx
+from halfopen.errors import InputError
+from halfopen.target_spec import TargetSpec
 
 SERVER = "python server.py {host} {port}"
 

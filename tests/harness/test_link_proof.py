@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness import timeline
-from harness.link_proof import link_proofs
-from harness.link_spec import LinkSpec
-from harness.timeline import Event
+from halfopen import timeline
+from halfopen.link_proof import link_proofs
+from halfopen.link_spec import LinkSpec
+from halfopen.timeline import Event
 
 LOSSY = LinkSpec.from_table({"to_client": {"loss": "5%"}}, "here")
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.errors import InputError
-from harness.link_trace import Trace, parse
+from halfopen.errors import InputError
+from halfopen.link_trace import Trace, parse
 
 TRAIN = """
 # A train, by somebody's logger.

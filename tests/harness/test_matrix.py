@@ -13,9 +13,9 @@ from pathlib import Path
 import junitparser
 import pytest
 
-from harness import timeline
-from harness.cli import app
-from harness.faults import freeze, noop
+from halfopen import timeline
+from halfopen.cli import app
+from halfopen.faults import freeze, noop
 from tests.harness.cli.tool import by_scenario, halfopen, results
 from tests.machine import UNPRIVILEGED, needs_labs, needs_unshare
 

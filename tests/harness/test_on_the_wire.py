@@ -15,16 +15,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.client_process import client
-from harness.journal import Journal
-from harness.recorder import INTERVAL, OfTheServer, recording
-from harness.scenario import ClientSpec
-from harness.targets.pod import PodTarget
-from harness.timeline import Sample
-from harness.wiring import lead_to
-from netns.capture import Capture
-from netns.lab import Lab
-from netns.sockets import Address
+from halfopen.client_process import client
+from halfopen.journal import Journal
+from halfopen.netns.capture import Capture
+from halfopen.netns.lab import Lab
+from halfopen.netns.sockets import Address
+from halfopen.recorder import INTERVAL, OfTheServer, recording
+from halfopen.scenario import ClientSpec
+from halfopen.targets.pod import PodTarget
+from halfopen.timeline import Sample
+from halfopen.wiring import lead_to
 from tests import tshark
 from tests.in_guest import in_guest
 from tests.machine import needs_guest, needs_tshark

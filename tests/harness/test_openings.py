@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from harness import suites
-from harness.judge import Terms, Verdict, judge
+from halfopen import suites
+from halfopen.judge import Terms, Verdict, judge
 from tests.harness.lines import Part, event, line
 
 (PAUSED,) = suites.find(["pod_5090/paused"])

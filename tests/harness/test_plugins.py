@@ -3,9 +3,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from harness import clients, faults, plugins
-from harness.errors import InputError
-from harness.pod import detectors
+from halfopen import clients, faults, plugins
+from halfopen.errors import InputError
+from halfopen.pod import detectors
 
 
 def test_a_file_is_a_plugin_under_its_name_with_dashes() -> None:
@@ -13,7 +13,7 @@ def test_a_file_is_a_plugin_under_its_name_with_dashes() -> None:
         "ack-stall", "bytes-acked", "halfopen", "none", "outq", "ping-timeout", "ping-timeout-90", "so-keepalive",
         "so-sndtimeo", "tcp-user-timeout",
     ]  # fmt: skip
-    assert plugins.load(detectors, "bytes-acked", "detector").__name__ == "harness.pod.detectors.bytes_acked"
+    assert plugins.load(detectors, "bytes-acked", "detector").__name__ == "halfopen.pod.detectors.bytes_acked"
 
 
 def test_the_machinery_is_no_plugin() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.process import OnLine, Process
+from halfopen.process import OnLine, Process
 from tests.harness.pod.pods import eventually
 
 

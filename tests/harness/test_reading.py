@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import reading
-from harness.errors import InputError
+from halfopen import reading
+from halfopen.errors import InputError
 
 
 def refused(path: Path) -> str:

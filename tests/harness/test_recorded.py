@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import suites, timeline
-from harness.judge import Class, Verdict, Word, judge
-from harness.scenario import Scenario
-from harness.timeline import Timeline
+from halfopen import suites, timeline
+from halfopen.judge import Class, Verdict, Word, judge
+from halfopen.scenario import Scenario
+from halfopen.timeline import Timeline
 from tests.fixtures.record import FOLDER, PLANTED, RECORDED, TERMS, file
 
 SCENARIOS = {scenario.name: scenario for scenario in suites.find(["pod_5090", str(PLANTED)])}

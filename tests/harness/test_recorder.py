@@ -7,11 +7,11 @@ import struct
 import time
 from collections.abc import Callable
 
-from harness.journal import Journal
-from harness.recorder import OfTheServer, Recorder, Rhythm
-from harness.timeline import Sample as TimelineSample
-from netns import tcp_info
-from netns.sockets import Address, Announcement, EndListener, Glance, Sample, SocketReader
+from halfopen.journal import Journal
+from halfopen.netns import tcp_info
+from halfopen.netns.sockets import Address, Announcement, EndListener, Glance, Sample, SocketReader
+from halfopen.recorder import OfTheServer, Recorder, Rhythm
+from halfopen.timeline import Sample as TimelineSample
 from tests.harness.pod.pods import eventually
 
 CLIENT = Address("198.18.0.2", 40000)

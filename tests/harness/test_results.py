@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from harness import results, suites
-from harness.calls import Call
-from harness.errors import InputError
-from harness.findings import find
-from harness.judge import Terms, Verdict, Word
-from harness.runner import Done, Job
-from harness.targets.pod import PodTarget
-from harness.timeline import Timeline
+from halfopen import results, suites
+from halfopen.calls import Call
+from halfopen.errors import InputError
+from halfopen.findings import find
+from halfopen.judge import Terms, Verdict, Word
+from halfopen.runner import Done, Job
+from halfopen.targets.pod import PodTarget
+from halfopen.timeline import Timeline
 
 
 def done(word: Word, name: str = "frozen") -> Done:

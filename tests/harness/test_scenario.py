@@ -5,11 +5,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from harness.errors import InputError
-from harness.expressions import Expression
-from harness.scenario import PodSpec, load, parse
-from netns.impairment import GilbertElliott, Impairment
-from netns.units import Duration, Share, Size
+from halfopen.errors import InputError
+from halfopen.expressions import Expression
+from halfopen.netns.impairment import GilbertElliott, Impairment
+from halfopen.netns.units import Duration, Share, Size
+from halfopen.scenario import PodSpec, load, parse
 
 GOOD = """
 title = "A title"

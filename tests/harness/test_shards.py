@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import calls
-from harness.calls import Call
-from harness.errors import InputError
-from harness.shards import Shard, spread
-from harness.target_spec import TargetSpec
+from halfopen import calls
+from halfopen.calls import Call
+from halfopen.errors import InputError
+from halfopen.shards import Shard, spread
+from halfopen.target_spec import TargetSpec
 
 LENGTHS = st.lists(st.floats(0.1, 1000), min_size=1, max_size=40)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from harness import stacks
-from harness.stacks import Finding
-from harness.timeline import Event
+from halfopen import stacks
+from halfopen.stacks import Finding
+from halfopen.timeline import Event
 from tests.harness.lines import event, line
 
 IDLE = ["thread 'main'", "  loop.py:1 run: self.select()"]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import suites
-from harness.errors import InputError
+from halfopen import suites
+from halfopen.errors import InputError
 
 
 def names(*wanted: str) -> list[str]:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import target_files
-from harness.errors import InputError
-from harness.target_spec import TargetSpec
+from halfopen import target_files
+from halfopen.errors import InputError
+from halfopen.target_spec import TargetSpec
 from tests.servers import EXAMPLES
 
 TARGET = '[target]\nserver = "serve {host} {port}"\n'

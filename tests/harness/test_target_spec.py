@@ -7,10 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from harness import target_spec
-from harness.cli.target_options import described
-from harness.errors import InputError
-from harness.target_spec import TargetSpec
+from halfopen import target_spec
+from halfopen.cli.target_options import described
+from halfopen.errors import InputError
+from halfopen.target_spec import TargetSpec
 
 FILE = """
 [target]

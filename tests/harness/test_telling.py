@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from harness import suites, telling
-from harness.judge import Terms, judge
-from harness.runner import Done
-from harness.target_spec import TargetSpec
-from harness.targets.command import CommandTarget
-from harness.timeline import Timeline
+from halfopen import suites, telling
+from halfopen.judge import Terms, judge
+from halfopen.runner import Done
+from halfopen.target_spec import TargetSpec
+from halfopen.targets.command import CommandTarget
+from halfopen.timeline import Timeline
 from tests.harness.done import missed, pod_job
 from tests.harness.lines import event, flowing, line, orphaned, sample, stuck
 

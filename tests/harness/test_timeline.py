@@ -5,11 +5,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from harness import timeline
-from harness.timeline import Event, FrontSample, Sample, Timeline
-from netns.sockets import Address
-from netns.sockets import Sample as SocketSample
-from netns.tcp_info import parse
+from halfopen import timeline
+from halfopen.netns.sockets import Address
+from halfopen.netns.sockets import Sample as SocketSample
+from halfopen.netns.tcp_info import parse
+from halfopen.timeline import Event, FrontSample, Sample, Timeline
 from tests.harness.lines import event, flowing, line, sample
 
 

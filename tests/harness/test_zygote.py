@@ -1,4 +1,4 @@
-"""harness.zygote and harness.forked: a process that was forked is as one that was started."""
+"""halfopen.zygote and halfopen.forked: a process that was forked is as one that was started."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from harness import process
-from harness.clients._door import Door
-from harness.forked import Forks, forks
-from harness.process import Process, Program, running
-from netns.errors import LabError
-from netns.host import Host
-from netns.lab import Lab
+from halfopen import process
+from halfopen.clients._door import Door
+from halfopen.forked import Forks, forks
+from halfopen.netns.errors import LabError
+from halfopen.netns.host import Host
+from halfopen.netns.lab import Lab
+from halfopen.process import Process, Program, running
 from tests.harness.pod.pods import eventually
 from tests.isolated import isolated
 from tests.leftovers import processes_below
@@ -32,8 +32,8 @@ def door(port: int) -> str:
 
 
 #: No server is there: a client says so, and ends.
-CLIENT = [sys.executable, "-P", "-m", "harness.clients", "acking", "{}", door(1)]
-POD = [sys.executable, "-P", "-m", "harness.pod", "--port", "0", "--control"]
+CLIENT = [sys.executable, "-P", "-m", "halfopen.clients", "acking", "{}", door(1)]
+POD = [sys.executable, "-P", "-m", "halfopen.pod", "--port", "0", "--control"]
 
 
 class Lines:
@@ -209,7 +209,7 @@ def test_a_zygote_that_is_gone_is_said_to_be() -> None:
             with pod(host):
                 os.kill(zygote, signal.SIGKILL)
                 os.waitid(os.P_PID, zygote, os.WEXITED | os.WNOWAIT)
-                with pytest.raises(LabError, match=r"cannot start harness\.clients: .* ended"):
+                with pytest.raises(LabError, match=r"cannot start halfopen\.clients: .* ended"):
                     forked_.start(host, Program(CLIENT), ())
 
 

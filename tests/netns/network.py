@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from netns import tcp_info
-from netns.host import Host
-from netns.lab import Lab
-from netns.link import Link
-from netns.sockets import Address, Sample
+from halfopen.netns import tcp_info
+from halfopen.netns.host import Host
+from halfopen.netns.lab import Lab
+from halfopen.netns.link import Link
+from halfopen.netns.sockets import Address, Sample
 
 PORT = 5090
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from netns import capabilities
-from netns.capabilities import obstacles, why_no_isolation
+from halfopen.netns import capabilities
+from halfopen.netns.capabilities import obstacles, why_no_isolation
 
 SYSCTLS = "/proc/sys/"
 SETTINGS = [

@@ -16,10 +16,10 @@ from typing import BinaryIO
 
 import pytest
 
-from netns import rtnetlink
-from netns.capture import Capture
-from netns.errors import LabError
-from netns.packet_ring import Packet, PacketRing
+from halfopen.netns import rtnetlink
+from halfopen.netns.capture import Capture
+from halfopen.netns.errors import LabError
+from halfopen.netns.packet_ring import Packet, PacketRing
 from tests import tshark
 from tests.in_guest import in_guest
 from tests.isolated import isolated
@@ -149,8 +149,8 @@ def _says_until_recorded(client: socket.socket, server: socket.socket, file: Pat
 @isolated
 def test_what_finds_no_room_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Two blocks of a page, of which a thread that does not come to it gives none back.
-    monkeypatch.setattr("netns.packet_ring._BLOCK_SIZE", 4096)
-    monkeypatch.setattr("netns.packet_ring._BLOCKS", 2)
+    monkeypatch.setattr("halfopen.netns.packet_ring._BLOCK_SIZE", 4096)
+    monkeypatch.setattr("halfopen.netns.packet_ring._BLOCKS", 2)
     file = tmp_path / "a.pcapng"
     said = 200
     with network() as net, connection(net) as (client, server), at_the_server(net, file) as capture:

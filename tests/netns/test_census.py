@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from netns import census, tcp_info
-from netns.census import Census, Taken
-from netns.host import Host
-from netns.lab import Lab
+from halfopen.netns import census, tcp_info
+from halfopen.netns.census import Census, Taken
+from halfopen.netns.host import Host
+from halfopen.netns.lab import Lab
 from tests.isolated import isolated
 from tests.machine import needs_labs
 from tests.netns.network import PORT, address_of, connection, listen, loopback, network, stall

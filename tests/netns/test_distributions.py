@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from netns import distributions
-from netns.distributions import Distribution
+from halfopen.netns import distributions
+from halfopen.netns.distributions import Distribution
 
 _INSTALLED = [
     *Path("/usr/lib").glob("tc/*.dist"),

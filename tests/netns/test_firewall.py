@@ -11,9 +11,9 @@ import pytest
 from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.nftables.main import NFTables
 
-from netns import firewall
-from netns.firewall import Cut
-from netns.host import Host
+from halfopen.netns import firewall
+from halfopen.netns.firewall import Cut
+from halfopen.netns.host import Host
 from tests.isolated import isolated
 from tests.machine import needs_labs
 from tests.netns.network import ask, connection, eventually, ip_counter, network, receive

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from netns import _libc
-from netns.errors import LabError
-from netns.host import LOOPBACK, Host
-from netns.lab import Lab
+from halfopen.netns import _libc
+from halfopen.netns.errors import LabError
+from halfopen.netns.host import LOOPBACK, Host
+from halfopen.netns.lab import Lab
 from tests import leftovers
 from tests.isolated import isolated
 from tests.machine import UNPRIVILEGED, needs_labs, needs_unshare
@@ -187,12 +187,12 @@ def test_a_host_is_kept_by_what_still_runs_in_it() -> None:
 
 @needs_unshare
 def test_a_lab_without_namespaces_of_its_own_is_refused_with_the_way_to_have_them() -> None:
-    code = "from netns.lab import Lab; Lab().host('client')"
+    code = "from halfopen.netns.lab import Lab; Lab().host('client')"
     done = subprocess.run([*UNPRIVILEGED, sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
-        "netns.errors.LabError: cannot make host 'client': this process may not make network namespaces; "
-        "build the lab inside netns.isolation.run, which needs no root"
+        "halfopen.netns.errors.LabError: cannot make host 'client': this process may not make network namespaces; "
+        "build the lab inside halfopen.netns.isolation.run, which needs no root"
     )
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from netns.impairment import NONE, GilbertElliott, Impairment, differences
-from netns.units import BitRate, Duration, Share
+from halfopen.netns.impairment import NONE, GilbertElliott, Impairment, differences
+from halfopen.netns.units import BitRate, Duration, Share
 
 BURSTS = GilbertElliott(p=Share(0.01), r=Share(0.25), lost_in_bad=Share(0.5), lost_in_good=Share(0.001))
 

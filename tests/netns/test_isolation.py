@@ -15,8 +15,8 @@ from typing import NoReturn
 
 import pytest
 
-from netns import _libc, capabilities, isolation
-from netns.errors import IsolationError
+from halfopen.netns import _libc, capabilities, isolation
+from halfopen.netns.errors import IsolationError
 from tests.isolated import isolated
 from tests.machine import UNPRIVILEGED, needs_labs, needs_unshare
 from tests.netns.network import eventually
@@ -26,7 +26,7 @@ pytestmark = needs_labs
 #: What the launcher, in a process of its own, is asked to run: it says who is who and waits to be ended.
 LAB = """
 import os, signal, sys, time
-from netns import isolation
+from halfopen.netns import isolation
 
 def work():
     orphan = os.fork()
@@ -268,8 +268,8 @@ def test_without_any_privilege_nothing_survives_a_kill_either() -> None:
 
 ENTER = """
 import json
-from netns import isolation
-from netns.errors import IsolationError
+from halfopen.netns import isolation
+from halfopen.netns.errors import IsolationError
 
 try:
     isolation.run(lambda: 0)
@@ -280,7 +280,7 @@ except IsolationError as error:
 FORBID = f"""
 import ctypes, subprocess, sys
 from pathlib import Path
-from netns import isolation
+from halfopen.netns import isolation
 
 PR_CAPBSET_DROP, CAP_SYS_ADMIN = 24, 21
 
@@ -337,7 +337,7 @@ def test_in_the_machines_user_namespace_its_mounts_must_be_private(monkeypatch: 
 @needs_unshare
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has capabilities to drop")
 def test_root_without_the_right_to_configure_networks_enters_a_user_namespace() -> None:
-    ask = "from netns import isolation, lab; print(isolation.run(lambda: lab.Lab().host('x') and 0))"
+    ask = "from halfopen.netns import isolation, lab; print(isolation.run(lambda: lab.Lab().host('x') and 0))"
     done = subprocess.run(
         ["setpriv", "--bounding-set=-net_admin", sys.executable, "-c", ask], capture_output=True, text=True, check=True
     )

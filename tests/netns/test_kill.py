@@ -16,7 +16,7 @@ pytestmark = [needs_labs, pytest.mark.alone]
 
 STUCK = """
 import sys, time
-from netns import isolation
+from halfopen.netns import isolation
 from tests.netns.network import connection, fill, network
 
 def work():

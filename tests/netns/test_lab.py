@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from netns import rtnetlink
-from netns.errors import LabError
-from netns.lab import Lab
-from netns.link import Link
+from halfopen.netns import rtnetlink
+from halfopen.netns.errors import LabError
+from halfopen.netns.lab import Lab
+from halfopen.netns.link import Link
 from tests import leftovers
 from tests.isolated import isolated
 from tests.machine import needs_labs

@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from netns import _libc
+from halfopen.netns import _libc
 from tests.isolated import isolated
 from tests.machine import needs_labs
 

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from netns import tcp_info, units
-from netns.errors import LabError, UnsupportedError
-from netns.host import Host
-from netns.impairment import NONE, Impairment
-from netns.lab import Lab, kernel_has_discipline
-from netns.shaping import Effect
-from netns.units import BitRate, Duration
+from halfopen.netns import tcp_info, units
+from halfopen.netns.errors import LabError, UnsupportedError
+from halfopen.netns.host import Host
+from halfopen.netns.impairment import NONE, Impairment
+from halfopen.netns.lab import Lab, kernel_has_discipline
+from halfopen.netns.shaping import Effect
+from halfopen.netns.units import BitRate, Duration
 from tests.isolated import isolated
 from tests.machine import needs_labs
 from tests.netns.network import PORT, Network, ask, connection, eventually, fill, network, receive, sample_of

@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 import pytest
 
-from netns import distributions
-from netns.distributions import Distribution
-from netns.impairment import NONE, GilbertElliott, Impairment
-from netns.shaping import Effect
-from netns.units import BitRate, Duration, Share
+from halfopen.netns import distributions
+from halfopen.netns.distributions import Distribution
+from halfopen.netns.impairment import NONE, GilbertElliott, Impairment
+from halfopen.netns.shaping import Effect
+from halfopen.netns.units import BitRate, Duration, Share
 from tests import chance
 from tests.in_guest import in_guest
 from tests.machine import needs_guest

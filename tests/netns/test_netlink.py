@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netns import netlink, rtnetlink
-from netns.netlink import Request, attribute, find_attribute, messages, nest
+from halfopen.netns import netlink, rtnetlink
+from halfopen.netns.netlink import Request, attribute, find_attribute, messages, nest
 from tests.isolated import isolated
 from tests.machine import needs_labs
 

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from netns import isolation
-from netns.errors import LabError
-from netns.lab import Lab
-from netns.outside import Outside
+from halfopen.netns import isolation
+from halfopen.netns.errors import LabError
+from halfopen.netns.lab import Lab
+from halfopen.netns.outside import Outside
 from tests.isolated import isolated
 from tests.machine import needs_labs
 
@@ -23,7 +23,7 @@ pytestmark = needs_labs
 ANY = "/"
 SERVER = """
 import socket
-from netns import _libc
+from halfopen.netns import _libc
 _libc.unshare(_libc.CLONE_NEWNET)
 server = socket.create_server(("0.0.0.0", 80))
 print(flush=True)

@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from netns import pcapng
+from halfopen.netns import pcapng
 
 AT = 1_795_658_103_178_295_123
 

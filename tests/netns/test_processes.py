@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from netns import _libc, processes
-from netns.errors import LabError
-from netns.lab import Lab
+from halfopen.netns import _libc, processes
+from halfopen.netns.errors import LabError
+from halfopen.netns.lab import Lab
 from tests.isolated import isolated
 from tests.machine import UNPRIVILEGED, needs_labs, needs_unshare
 
@@ -68,7 +68,7 @@ def test_who_is_not_there_is_said_so() -> None:
 @needs_unshare
 def test_the_files_of_another_are_not_ours_to_look_at() -> None:
     """A process without capabilities in a user namespace of its own looks at this one."""
-    script = f"from netns import processes; processes.sockets_of({os.getpid()})"
+    script = f"from halfopen.netns import processes; processes.sockets_of({os.getpid()})"
     ran = subprocess.run([*UNPRIVILEGED, sys.executable, "-c", script], capture_output=True, text=True, check=False)
     if os.geteuid() != 0:
         pytest.skip("an ordinary user's processes have no capabilities to lack")
@@ -78,7 +78,7 @@ def test_the_files_of_another_are_not_ours_to_look_at() -> None:
 def test_an_ordinary_users_process_that_has_ended_holds_nothing() -> None:
     """A zombie's files are root's: its parent, who is not, is refused a look at them."""
     script = (
-        "import os; from netns import processes\n"
+        "import os; from halfopen.netns import processes\n"
         "os.geteuid() or os.setuid(65534)\n"
         "pid = os.fork() or os._exit(0)\n"
         "os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)\n"

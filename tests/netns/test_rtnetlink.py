@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from netns import rtnetlink
-from netns.host import LOOPBACK, Host
-from netns.lab import Lab
-from netns.netlink import Request
+from halfopen.netns import rtnetlink
+from halfopen.netns.host import LOOPBACK, Host
+from halfopen.netns.lab import Lab
+from halfopen.netns.netlink import Request
 from tests.isolated import isolated
 from tests.machine import needs_labs
 from tests.netns.network import ask

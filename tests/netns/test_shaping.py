@@ -9,14 +9,14 @@ from typing import cast
 
 import pytest
 
-from netns import shaping, units
-from netns.errors import UnsupportedError
-from netns.host import LOOPBACK, Host
-from netns.impairment import NONE, Impairment
-from netns.lab import Lab, kernel_has_discipline
-from netns.netlink import Request, attributes
-from netns.shaping import Effect, Shaper
-from netns.units import Duration
+from halfopen.netns import shaping, units
+from halfopen.netns.errors import UnsupportedError
+from halfopen.netns.host import LOOPBACK, Host
+from halfopen.netns.impairment import NONE, Impairment
+from halfopen.netns.lab import Lab, kernel_has_discipline
+from halfopen.netns.netlink import Request, attributes
+from halfopen.netns.shaping import Effect, Shaper
+from halfopen.netns.units import Duration
 from tests.isolated import isolated
 from tests.machine import needs_labs
 from tests.netns.network import ask

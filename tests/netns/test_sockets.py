@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 import pytest
 
-from netns import netlink, tcp_info
-from netns.errors import UnsupportedError
-from netns.host import Host
-from netns.lab import Lab
-from netns.sockets import Address, EndListener, Sample, identity
+from halfopen.netns import netlink, tcp_info
+from halfopen.netns.errors import UnsupportedError
+from halfopen.netns.host import Host
+from halfopen.netns.lab import Lab
+from halfopen.netns.sockets import Address, EndListener, Sample, identity
 from tests.in_guest import in_guest
 from tests.isolated import isolated
 from tests.machine import needs_guest, needs_labs

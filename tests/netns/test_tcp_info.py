@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netns import tcp_info
-from netns.lab import Lab
+from halfopen.netns import tcp_info
+from halfopen.netns.lab import Lab
 from tests.isolated import isolated
 from tests.machine import needs_labs
 from tests.netns.network import eventually, loopback, receive, stall

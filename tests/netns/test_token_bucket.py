@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netns import token_bucket, units
-from netns.units import BitRate
+from halfopen.netns import token_bucket, units
+from halfopen.netns.units import BitRate
 
 
 @given(st.sampled_from(["64kbit", "1Mbit", "10Mbit", "1Gbit", "1kbit", "100bit"]))

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netns import units
-from netns.errors import UnitError
+from halfopen.netns import units
+from halfopen.netns.errors import UnitError
 
 PARSERS: list[Callable[[object], float]] = [
     units.duration,

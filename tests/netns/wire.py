@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from netns.host import Host
-from netns.impairment import NONE, Impairment
-from netns.lab import Lab
-from netns.link import Link
+from halfopen.netns.host import Host
+from halfopen.netns.impairment import NONE, Impairment
+from halfopen.netns.lab import Lab
+from halfopen.netns.link import Link
 
 _SO_SNDBUFFORCE = 32
 _SO_RCVBUFFORCE = 33

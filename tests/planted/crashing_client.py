@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.clients import draining
+from halfopen.clients import draining
 
 Options = draining.Options
 signature = draining.signature

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from harness.pod.detectors._seam import Settings
-from harness.pod.detectors.none import NoDetector
+from halfopen.pod.detectors._seam import Settings
+from halfopen.pod.detectors.none import NoDetector
 
 
 class ImpatientPing(NoDetector):

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from harness.pod.detectors.none import create
+from halfopen.pod.detectors.none import create
 
 __all__ = ["create"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from harness.pod.detectors import bytes_acked
-from harness.pod.detectors._seam import Settings
-from harness.pod.detectors._watchdogs import Watchdogs
+from halfopen.pod.detectors import bytes_acked
+from halfopen.pod.detectors._seam import Settings
+from halfopen.pod.detectors._watchdogs import Watchdogs
 
 
 def create(settings: Settings) -> Watchdogs:

@@ -8,8 +8,8 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from harness.pod.detectors._seam import Guarded, Settings
-from harness.pod.watchdog import Death
+from halfopen.pod.detectors._seam import Guarded, Settings
+from halfopen.pod.watchdog import Death
 
 
 class ReapAlways:

@@ -12,7 +12,7 @@ import time
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
-from harness.pod.watchdog import Watchdog
+from halfopen.pod.watchdog import Watchdog
 
 
 def watched(connection: ServerConnection) -> contextlib.AbstractContextManager[object]:

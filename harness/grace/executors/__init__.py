@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from harness.errors import InputError
-from harness.grace.executors.dask import Dask
-from harness.grace.executors.local import Local
-from harness.grace.model import Batch, Batched
+from halfopen.errors import InputError
+from halfopen.grace.executors.dask import Dask
+from halfopen.grace.executors.local import Local
+from halfopen.grace.model import Batch, Batched
 
 #: How a Dask scheduler is named: ``dask://HOST:PORT``.
 DASK = "dask://"

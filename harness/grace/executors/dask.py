@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from harness.errors import InputError
-from harness.grace.batch import Answer, Order
-from harness.grace.executors import process
-from harness.grace.model import Batch, Batched
-from netns.errors import GuestLostError
+from halfopen.errors import InputError
+from halfopen.grace.batch import Answer, Order
+from halfopen.grace.executors import process
+from halfopen.grace.model import Batch, Batched
+from halfopen.netns.errors import GuestLostError
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -58,7 +58,7 @@ class Dask:
         self._address = address
 
     def run(self, batches: Iterable[Batch], on_batched: Callable[[Batched], None]) -> None:
-        """Do them all; see :class:`harness.grace.executors.Executor`."""
+        """Do them all; see :class:`halfopen.grace.executors.Executor`."""
         from distributed import as_completed  # noqa: PLC0415 (an extra)
 
         with self._connected() as client, _told_to_end(client) as (name, under_way):

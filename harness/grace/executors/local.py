@@ -8,10 +8,10 @@ import queue
 import threading
 from collections.abc import Callable, Iterable
 
-from harness.grace.batch import Order
-from harness.grace.executors import process
-from harness.grace.model import Batch, Batched
-from netns.stopping import as_completed
+from halfopen.grace.batch import Order
+from halfopen.grace.executors import process
+from halfopen.grace.model import Batch, Batched
+from halfopen.netns.stopping import as_completed
 
 
 class Local:
@@ -22,7 +22,7 @@ class Local:
         self._at_once = at_once or len(os.sched_getaffinity(0))
 
     def run(self, batches: Iterable[Batch], on_batched: Callable[[Batched], None]) -> None:
-        """Do them all; see :class:`harness.grace.executors.Executor`."""
+        """Do them all; see :class:`halfopen.grace.executors.Executor`."""
         over = threading.Event()
         processors: queue.SimpleQueue[int] = queue.SimpleQueue()
         # Not all calls begin with the same one.

@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 import msgspec
 
-from harness.errors import InputError
-from harness.grace.batch import Answer, Order
-from harness.grace.model import Batched
-from netns.errors import GuestLostError
+from halfopen.errors import InputError
+from halfopen.grace.batch import Answer, Order
+from halfopen.grace.model import Batched
+from halfopen.netns.errors import GuestLostError
 
 #: Seconds that an interrupted batch has to end by itself, before its guest is ended by the kernel's hand.
 _PATIENCE = 10.0
@@ -32,7 +32,7 @@ def run(order: Order, is_over: Callable[[], bool]) -> Answer:
     """
     process = subprocess.Popen(
         # -P: a folder called harness where the user happens to be must not stand in for ours.
-        [sys.executable, "-P", "-m", "harness.grace.batch", str(os.getpid())],
+        [sys.executable, "-P", "-m", "halfopen.grace.batch", str(os.getpid())],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -7,8 +7,8 @@ from typing import Any
 
 from websockets.version import version
 
-from harness.errors import InputError
-from harness.pod.detectors.none import NoDetector
+from halfopen.errors import InputError
+from halfopen.pod.detectors.none import NoDetector
 
 #: The threading implementation has keepalive since this version of websockets.
 FIRST_MAJOR = 15

@@ -8,9 +8,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from harness.pod.holding import Hold
-from harness.pod.liveness.rule import DEFAULT_MIN_RATE
-from harness.pod.watchdog import Death, Reap
+from halfopen.pod.holding import Hold
+from halfopen.pod.liveness.rule import DEFAULT_MIN_RATE
+from halfopen.pod.watchdog import Death, Reap
 
 
 @dataclass(frozen=True, slots=True)

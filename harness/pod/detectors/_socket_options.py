@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-from harness.pod.detectors._seam import Guarded
+from halfopen.pod.detectors._seam import Guarded
 
 
 class SocketOptions:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from harness.pod.detectors._seam import Guarded, Settings
-from harness.pod.holding import HeldStall
-from harness.pod.watchdog import Rule, Watchdog
+from halfopen.pod.detectors._seam import Guarded, Settings
+from halfopen.pod.holding import HeldStall
+from halfopen.pod.watchdog import Rule, Watchdog
 
 MakeRule = Callable[[Guarded, float], Rule]
 """Makes a session's rule at its start, seconds of the monotonic clock."""
 
 
 class Watchdogs:
-    """A :class:`~harness.pod.watchdog.Watchdog` for every session, which goes by one rule."""
+    """A :class:`~halfopen.pod.watchdog.Watchdog` for every session, which goes by one rule."""
 
     def __init__(self, settings: Settings, make_rule: MakeRule) -> None:
         self._settings = settings

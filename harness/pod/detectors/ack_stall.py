@@ -6,9 +6,9 @@ server has not come to read. Its watchdog looks at the socket's state too, as al
 
 from __future__ import annotations
 
-from harness.pod.detectors._seam import Guarded, Settings
-from harness.pod.detectors._watchdogs import Watchdogs
-from harness.pod.watchdog import Probe, Reason
+from halfopen.pod.detectors._seam import Guarded, Settings
+from halfopen.pod.detectors._watchdogs import Watchdogs
+from halfopen.pod.watchdog import Probe, Reason
 
 
 class AckRule:

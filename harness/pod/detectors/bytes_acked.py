@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from harness.pod.detectors._seam import Settings
-from harness.pod.detectors._watchdogs import Watchdogs
-from harness.pod.watchdog import StallRule
+from halfopen.pod.detectors._seam import Settings
+from halfopen.pod.detectors._watchdogs import Watchdogs
+from halfopen.pod.watchdog import StallRule
 
 
 def create(settings: Settings) -> Watchdogs:

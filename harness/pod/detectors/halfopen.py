@@ -1,6 +1,6 @@
 """Ours: whether the path, the window or a ping went unanswered, by one thread for all sessions.
 
-See :mod:`harness.pod.liveness`, which any sync server can use, and docs/detectors.md.
+See :mod:`halfopen.pod.liveness`, which any sync server can use, and docs/detectors.md.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from harness.pod.detectors import _keepalive
-from harness.pod.detectors._seam import Guarded, Settings
-from harness.pod.holding import HeldLooks
-from harness.pod.liveness import Watch, Watcher
+from halfopen.pod.detectors import _keepalive
+from halfopen.pod.detectors._seam import Guarded, Settings
+from halfopen.pod.holding import HeldLooks
+from halfopen.pod.liveness import Watch, Watcher
 
 
 class Halfopen:
-    """One :class:`~harness.pod.liveness.Watcher` for all sessions."""
+    """One :class:`~halfopen.pod.liveness.Watcher` for all sessions."""
 
     def __init__(self, settings: Settings) -> None:
         self._watcher = Watcher(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-from harness.pod.detectors._seam import Guarded, Settings
+from halfopen.pod.detectors._seam import Guarded, Settings
 
 
 class NoDetector:

@@ -5,9 +5,9 @@ A slow but live client's queue can stay at one level while data flows through it
 
 from __future__ import annotations
 
-from harness.pod.detectors._seam import Settings
-from harness.pod.detectors._watchdogs import Watchdogs
-from harness.pod.watchdog import Probe, Reason
+from halfopen.pod.detectors._seam import Settings
+from halfopen.pod.detectors._watchdogs import Watchdogs
+from halfopen.pod.watchdog import Probe, Reason
 
 
 class QueueRule:

@@ -5,8 +5,8 @@ The ping waits for the lock of whoever is sending: see docs/websockets.md.
 
 from __future__ import annotations
 
-from harness.pod.detectors._keepalive import Keepalive
-from harness.pod.detectors._seam import Settings
+from halfopen.pod.detectors._keepalive import Keepalive
+from halfopen.pod.detectors._seam import Settings
 
 OWN_TIMES = True
 

@@ -5,8 +5,8 @@ Ninety, because native calls kept the server from reading the pongs of live clie
 
 from __future__ import annotations
 
-from harness.pod.detectors._keepalive import Keepalive
-from harness.pod.detectors._seam import Settings
+from halfopen.pod.detectors._keepalive import Keepalive
+from halfopen.pod.detectors._seam import Settings
 
 OWN_TIMES = True
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import socket
 import struct
 
-from harness.pod.detectors._seam import Settings
-from harness.pod.detectors._socket_options import SocketOptions
+from halfopen.pod.detectors._seam import Settings
+from halfopen.pod.detectors._socket_options import SocketOptions
 
 
 def create(settings: Settings) -> SocketOptions:

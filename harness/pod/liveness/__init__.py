@@ -2,7 +2,7 @@
 
 To use it in a sync server of your own::
 
-    from harness.pod.liveness import Watcher, ask
+    from halfopen.pod.liveness import Watcher, ask
 
     watcher = Watcher(grace=30.0, poll=2.0)
 
@@ -12,12 +12,12 @@ To use it in a sync server of your own::
             while not stop.is_set():
                 connection.send(next_frame())  # raises ConnectionClosed once the client was found dead
 
-What it goes by is in :mod:`harness.pod.liveness.rule`, what that cannot tell in docs/detectors.md.
+What it goes by is in :mod:`halfopen.pod.liveness.rule`, what that cannot tell in docs/detectors.md.
 """
 
-from harness.pod.asking import ask
-from harness.pod.liveness.rule import Rule, Terms
-from harness.pod.liveness.watcher import Watch, Watcher
-from harness.pod.watchdog import Death
+from halfopen.pod.asking import ask
+from halfopen.pod.liveness.rule import Rule, Terms
+from halfopen.pod.liveness.watcher import Watch, Watcher
+from halfopen.pod.watchdog import Death
 
 __all__ = ["Death", "Rule", "Terms", "Watch", "Watcher", "ask"]

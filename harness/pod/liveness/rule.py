@@ -26,9 +26,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from harness.pod.liveness.reading import Fields, Reading
-from harness.pod.watchdog import Death
-from netns.tcp_info import state_name
+from halfopen.netns.tcp_info import state_name
+from halfopen.pod.liveness.reading import Fields, Reading
+from halfopen.pod.watchdog import Death
 
 DEFAULT_MIN_RATE = 64 * 1024.0
 #: The longest outage that is survived, in graces.

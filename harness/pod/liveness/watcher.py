@@ -15,9 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from harness.pod.liveness.reading import read
-from harness.pod.liveness.rule import DEFAULT_MIN_RATE, Rule, Terms
-from harness.pod.watchdog import Death, Reap, end
+from halfopen.pod.liveness.reading import read
+from halfopen.pod.liveness.rule import DEFAULT_MIN_RATE, Rule, Terms
+from halfopen.pod.watchdog import Death, Reap, end
 
 _LOG = logging.getLogger("halfopen.liveness")
 

@@ -6,7 +6,17 @@ import sys
 
 import pytest
 
-HEAVY = ("harness.bench", "harness.runner", "netns", "msgspec", "pyroute2", "rich", "typer", "websockets", "trustme")
+HEAVY = (
+    "halfopen.bench",
+    "halfopen.runner",
+    "halfopen.netns",
+    "msgspec",
+    "pyroute2",
+    "rich",
+    "typer",
+    "websockets",
+    "trustme",
+)
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["alone", "xdist"])
@@ -17,7 +27,7 @@ def test_a_run_that_does_not_use_the_lab_imports_nothing_of_it(
         f"""
 import sys
 def test_it(request):
-    assert "harness.pytest_plugin" in sys.modules
+    assert "halfopen.pytest_plugin" in sys.modules
     assert request.config.pluginmanager.hasplugin("halfopen")
     assert not set(sys.modules) & set({HEAVY!r})
 """
@@ -28,10 +38,10 @@ def test_it(request):
 def test_the_plugin_imports_pytest_and_what_pytest_imports_anyway(pytester: pytest.Pytester) -> None:
     script = (
         "import sys; import pytest, _pytest.config, _pytest.tmpdir; before = set(sys.modules); "
-        "import harness.pytest_plugin; print(*sorted(set(sys.modules) - before))"
+        "import halfopen.pytest_plugin; print(*sorted(set(sys.modules) - before))"
     )
     result = pytester.run(sys.executable, "-P", "-c", script)
-    assert result.outlines == ["harness harness.pytest_plugin"]
+    assert result.outlines == ["halfopen halfopen.pytest_plugin"]
 
 
 def test_without_xdist_its_hook_is_no_error(pytester: pytest.Pytester) -> None:

@@ -51,7 +51,7 @@ def test_without_a_watchdog_the_failure_tells_what_was_done_and_what_the_kernel_
     result.stdout.re_match_lines(
         [r" +.*s  ✗ session still held .*", r" +.*s +expected: reaped within 3\.2s of the stall", r"again: pytest .*"]
     )
-    result.stdout.no_fnmatch_line("*harness/bench*")
+    result.stdout.no_fnmatch_line("*halfopen/bench*")
 
 
 def test_the_command_that_is_shown_runs_the_test_again_with_its_seed(pytester: pytest.Pytester) -> None:
@@ -182,7 +182,7 @@ def test_what_is_asked_wrongly_is_told_in_a_line_at_the_line(pytester: pytest.Py
         result.stdout.fnmatch_lines([f">   *{line}"])
         result.stdout.fnmatch_lines([f"E  * Failed: halfopen: {complaint}"])
     result.stdout.no_fnmatch_line("*Traceback*")
-    result.stdout.no_fnmatch_line("*harness/bench*")
+    result.stdout.no_fnmatch_line("*halfopen/bench*")
 
 
 def test_a_server_that_does_not_start_is_told_with_what_it_said(pytester: pytest.Pytester) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from harness.bench.share import Share
-from harness.calls import Call
+from halfopen.bench.share import Share
+from halfopen.calls import Call
 from tests import leftovers
 from tests.harness.bench.users import COMMAND, GRACE, IN_SHORT, project, ran
 from tests.machine import needs_labs
@@ -114,7 +114,7 @@ def test_one_that_was_killed_is_known_before_the_kernel_is_done_with_it(tmp_path
     file = folder / "0.json"
     share = Share(Call(seed=1, grace=2.0, poll=0.2, names=["dead/frozen"]), names=[], clock="real", at_once=1)
     file.write_bytes(msgspec.json.encode(share))
-    command = [sys.executable, "-P", "-m", "harness.bench.share", str(file)]
+    command = [sys.executable, "-P", "-m", "halfopen.bench.share", str(file)]
     subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False)
     assert not folder.exists()
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from harness import plugins, suites
-from harness.cli.compare import chosen
-from harness.judge import Class
-from harness.pod import detectors as catalogue
+from halfopen import plugins, suites
+from halfopen.cli.compare import chosen
+from halfopen.judge import Class
+from halfopen.pod import detectors as catalogue
 from tests.harness.cli.tool import Ran, halfopen
 from tests.machine import needs_guest
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from harness.cli import doctor
-from harness.cli.doctor import Check, attempt
-from netns.errors import IsolationError, UnsupportedError
-from netns.guest import cache
-from netns.guest.cache import GuestKernel
+from halfopen.cli import doctor
+from halfopen.cli.doctor import Check, attempt
+from halfopen.netns.errors import IsolationError, UnsupportedError
+from halfopen.netns.guest import cache
+from halfopen.netns.guest.cache import GuestKernel
 from tests.harness.cli.tool import halfopen
 from tests.machine import UNPRIVILEGED, needs_labs, needs_unshare
 

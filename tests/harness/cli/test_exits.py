@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 import typer
 
-from harness import results
-from harness.cli import exits
-from harness.errors import InputError
-from netns.errors import LabError
+from halfopen import results
+from halfopen.cli import exits
+from halfopen.errors import InputError
+from halfopen.netns.errors import LabError
 
 
 def test_exit_codes_are_those_of_all_commands() -> None:

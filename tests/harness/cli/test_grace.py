@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from harness.cli import app, grace
+from halfopen.cli import app, grace
 from tests.machine import needs_guest
 
 

@@ -11,13 +11,13 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from harness import cells, suites
-from harness.cli import grid
-from harness.findings import find
-from harness.judge import Class, Terms, Verdict, Word
-from harness.runner import Done, Job
-from harness.targets.pod import PodTarget
-from harness.timeline import Timeline
+from halfopen import cells, suites
+from halfopen.cli import grid
+from halfopen.findings import find
+from halfopen.judge import Class, Terms, Verdict, Word
+from halfopen.runner import Done, Job
+from halfopen.targets.pod import PodTarget
+from halfopen.timeline import Timeline
 from tests.harness.lines import event, flowing, line, orphaned, stuck
 
 _FROZEN, _ACTIVE = (suites.find([name])[0] for name in ("frozen", "active"))

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from harness.cli import app, kernel
-from netns.guest import building, cache, sources
-from netns.guest.cache import GuestKernel
-from netns.guest.sources import Package
+from halfopen.cli import app, kernel
+from halfopen.netns.guest import building, cache, sources
+from halfopen.netns.guest.cache import GuestKernel
+from halfopen.netns.guest.sources import Package
 from tests.harness.cli.tool import Ran, halfopen
 from tests.machine import NOT_FOR_THIS_PROCESSOR, needs_stock_guest
 from tests.netns.guest import apt

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from netns.guest import cache
+from halfopen.netns.guest import cache
 from tests.harness.cli.tool import halfopen, results
 
 BUILT = cache.built()

@@ -8,14 +8,14 @@ import sys
 
 import pytest
 
-from harness.cli import app
+from halfopen.cli import app
 from tests.harness.cli.tool import halfopen
 
 #: Prints the modules that a call of ``halfopen`` has imported, besides those that Python starts with.
 _IMPORTED = """
 import sys
 before = set(sys.modules)
-from harness.cli.quick import main
+from halfopen.cli.quick import main
 try:
     main(sys.argv[1:])
 except SystemExit:
@@ -35,7 +35,7 @@ def packages(modules: set[str]) -> set[str]:
 
 def test_the_version_is_printed_without_importing_a_package() -> None:
     modules = imported("--version")
-    assert {module for module in modules if packages({module})} == {"harness", "harness.cli", "harness.cli.quick"}
+    assert {module for module in modules if packages({module})} == {"halfopen", "halfopen.cli", "halfopen.cli.quick"}
     assert modules.isdisjoint({"asyncio", "ctypes", "logging", "ssl", "typing_extensions"})
 
 
@@ -48,7 +48,7 @@ def test_the_version_is_what_the_application_says() -> None:
 def test_a_version_that_cannot_be_printed_is_explained() -> None:
     with open("/dev/full", "w") as full:
         ran = subprocess.run(
-            [sys.executable, "-m", "harness", "--version"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+            [sys.executable, "-m", "halfopen", "--version"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
         )
     told = "halfopen: nothing more can be written: no space left on device; make room, or write elsewhere\n"
     assert (ran.returncode, ran.stderr) == (2, told)
@@ -56,14 +56,14 @@ def test_a_version_that_cannot_be_printed_is_explained() -> None:
 
 def test_a_run_does_not_import_what_makes_certificates() -> None:
     modules = imported("run", "--help")
-    assert "harness.targets.tls" in modules
+    assert "halfopen.targets.tls" in modules
     assert packages(modules).isdisjoint({"cryptography", "trustme"})
 
 
 @pytest.mark.parametrize("name", ["kernel", "list", "warp", "watch"])
 def test_a_command_without_a_lab_does_not_import_what_a_run_needs(name: str) -> None:
     modules = imported(name, "--help")
-    assert modules.isdisjoint({"harness.cli.run", "harness.cli.grace", "harness.runner", "harness.report"})
+    assert modules.isdisjoint({"halfopen.cli.run", "halfopen.cli.grace", "halfopen.runner", "halfopen.report"})
     assert packages(modules).isdisjoint({"jinja2", "junitparser", "pyroute2", "trustme"})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness import results
+from halfopen import results
 from tests.harness.cli.tool import POWERLESS, halfopen
 from tests.harness.done import missed
 from tests.harness.report import made

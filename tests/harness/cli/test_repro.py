@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.repro.keys import REAL, VIRTUAL
+from halfopen.repro.keys import REAL, VIRTUAL
 from tests import leftovers
 from tests.harness.cli.tool import HALFOPEN, POWERLESS, Ran, halfopen
 from tests.harness.repro import at_a_terminal
@@ -158,12 +158,12 @@ def test_when_all_of_it_is_killed_the_terminal_is_put_back_all_the_same(tmp_path
 
 
 def _is_the_pod(pid: int) -> bool:
-    return b"harness.pod" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b"halfopen.pod" in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 @needs_labs
 def test_another_servers_watchdog_is_not_held_and_what_it_leaves_is_shown() -> None:
-    server = f"{sys.executable} -m harness.pod --host {{host}} --port {{port}} --grace 1s --poll 200ms"
+    server = f"{sys.executable} -m halfopen.pod --host {{host}} --port {{port}} --grace 1s --poll 200ms"
     ran = halfopen("repro", "frozen", "--server", server, "--sessions", "/sessions", "--once", "--keys", "wqt")
     look = looks(ran)[-2]
     assert "watchdog: the server's own goes on; only the pod's can be held\n" in look

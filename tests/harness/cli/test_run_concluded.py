@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from harness import results
-from harness.cli import compare, run
-from harness.cli.effort import Stage
-from harness.report import folder
+from halfopen import results
+from halfopen.cli import compare, run
+from halfopen.cli.effort import Stage
+from halfopen.report import folder
 from tests.harness.done import missed
 from tests.harness.report import made
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli import app, surroundings
+from halfopen.cli import app, surroundings
 from tests.harness.cli.tool import HALFOPEN, POWERLESS, called, halfopen
 from tests.machine import needs_labs
 

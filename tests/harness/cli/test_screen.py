@@ -8,12 +8,12 @@ import pytest
 from rich.color import ColorSystem
 from rich.console import Console
 
-from harness.cli import live, screen
-from harness.findings import find
-from harness.judge import Verdict
-from harness.results import Conditions
-from harness.run_view import RunView
-from harness.timeline import Timeline
+from halfopen.cli import live, screen
+from halfopen.findings import find
+from halfopen.judge import Verdict
+from halfopen.results import Conditions
+from halfopen.run_view import RunView
+from halfopen.timeline import Timeline
 from tests.harness.done import missed, pod_job
 
 HOW = Conditions(7, "real", 30, 2, {"kind": "pod"}, "bytes-acked", "2026-01-01T00:00:00+00:00", "6.1.0", "cubic")

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from harness import baseline
-from harness.cli import live, screen
-from harness.judge import judge
-from harness.results import Conditions
-from harness.run_view import RunView
-from harness.runner import Done
-from harness.timeline import Timeline
-from netns.units import show_bytes
+from halfopen import baseline
+from halfopen.cli import live, screen
+from halfopen.judge import judge
+from halfopen.netns.units import show_bytes
+from halfopen.results import Conditions
+from halfopen.run_view import RunView
+from halfopen.runner import Done
+from halfopen.timeline import Timeline
 from tests import screens
 from tests.harness.done import missed, pod_job
 from tests.harness.lines import event, flowing, line, orphaned, progress, status, stuck

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from harness import suites
-from harness.cli import surroundings
-from harness.cli.surroundings import Clock, Kernel, choose
-from harness.errors import InputError
-from harness.scenario import Scenario
-from netns.errors import IsolationError, UnsupportedError
-from netns.guest import cache
-from netns.guest.cache import GuestKernel
+from halfopen import suites
+from halfopen.cli import surroundings
+from halfopen.cli.surroundings import Clock, Kernel, choose
+from halfopen.errors import InputError
+from halfopen.netns.errors import IsolationError, UnsupportedError
+from halfopen.netns.guest import cache
+from halfopen.netns.guest.cache import GuestKernel
+from halfopen.scenario import Scenario
 from tests.machine import NOT_FOR_THIS_PROCESSOR, needs_labs
 
 #: On some processors the distribution's own is of no use.

@@ -12,15 +12,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from harness.cli import sweeping
-from harness.cli.exits import explained
-from harness.cli.sweeping import Sweeping
-from harness.errors import InputError
-from harness.grace import store
-from harness.grace.executors import Executor
-from harness.grace.model import Batch, Batched, Contender, Sweep, Tried
-from harness.target_spec import TargetSpec
-from netns.errors import GuestLostError
+from halfopen.cli import sweeping
+from halfopen.cli.exits import explained
+from halfopen.cli.sweeping import Sweeping
+from halfopen.errors import InputError
+from halfopen.grace import store
+from halfopen.grace.executors import Executor
+from halfopen.grace.model import Batch, Batched, Contender, Sweep, Tried
+from halfopen.netns.errors import GuestLostError
+from halfopen.target_spec import TargetSpec
 from tests.harness.grace import sweeps
 
 SWEEP = sweeps.small()
@@ -231,7 +231,7 @@ def test_why_it_ended_is_told_even_where_nothing_can_be_written_any_more(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("harness.grace.files.write", full)
+    monkeypatch.setattr("halfopen.grace.files.write", full)
     ended = swept(MadeUp(stop=GuestLostError("guest 1 ended"), after=2))
     assert ended.err.startswith("halfopen: guest 1 ended; what is done is kept")
 

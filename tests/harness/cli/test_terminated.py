@@ -10,9 +10,9 @@ from typing import NoReturn
 
 import pytest
 
-from harness.cli import quick
-from harness.watching import server
-from netns import stopping
+from halfopen.cli import quick
+from halfopen.netns import stopping
+from halfopen.watching import server
 from tests import leftovers
 from tests.harness.cli.tool import HALFOPEN
 from tests.harness.repro import at_a_terminal

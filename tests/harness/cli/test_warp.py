@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from netns.guest import cache
+from halfopen.netns.guest import cache
 from tests import leftovers
 from tests.harness.cli.tool import HALFOPEN, halfopen
 from tests.machine import UNPRIVILEGED, needs_guest, needs_unshare

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from netns.guest import cache
+from halfopen.netns.guest import cache
 from tests import leftovers
 from tests.harness.cli.tool import HALFOPEN, Ran, halfopen
 from tests.machine import UNPRIVILEGED, needs_guest, needs_stock_guest, needs_unshare
@@ -79,8 +79,8 @@ def carries(a, b, ip):
 
 ROUND_TRIP = f"""
 import socket, time
-from netns.impairment import Impairment
-from netns.lab import Lab
+from halfopen.netns.impairment import Impairment
+from halfopen.netns.lab import Lab
 {CARRIES}
 def asked(host):
     with host.entered():
@@ -116,7 +116,7 @@ def test_a_lab_has_netem() -> None:
 
 CUT = f"""
 import socket
-from netns.lab import Lab
+from halfopen.netns.lab import Lab
 {CARRIES}
 with Lab() as lab:
     a, router, b = lab.host("a"), lab.router("router"), lab.host("b")
@@ -145,7 +145,7 @@ def test_a_link_of_a_lab_can_be_cut() -> None:
 
 CONNECTED = """
 import socket
-from netns.lab import Lab
+from halfopen.netns.lab import Lab
 
 with Lab() as lab:
     a, b = lab.host("a"), lab.host("b")

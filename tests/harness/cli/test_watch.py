@@ -23,10 +23,10 @@ from typing import Any
 
 import pytest
 
-from harness.cli.watch import EXIT_NONE_STUCK, EXIT_STUCK
-from harness.watching.forecast import DETECTORS
-from netns.host import Host
-from netns.lab import Lab
+from halfopen.cli.watch import EXIT_NONE_STUCK, EXIT_STUCK
+from halfopen.netns.host import Host
+from halfopen.netns.lab import Lab
+from halfopen.watching.forecast import DETECTORS
 from tests.harness.cli.tool import HALFOPEN, Ran, halfopen
 from tests.harness.cli.understood import calls, understand
 from tests.harness.watching import own, prefork
@@ -391,9 +391,10 @@ def test_off_a_terminal_a_stall_is_a_line_when_it_comes_and_when_it_is_over() ->
 
 def test_it_starts_without_the_lab_and_its_libraries() -> None:
     """Probes call it every few seconds."""
-    script = "import sys, harness.cli.watch; print(*sys.modules)"
+    script = "import sys, halfopen.cli.watch; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"pyroute2", "websockets", "docker", "jinja2", "trustme", "harness.runner", "netns.lab"} & set(loaded)
+    ours = {"halfopen.runner", "halfopen.netns.lab"}
+    assert not {"pyroute2", "websockets", "docker", "jinja2", "trustme", *ours} & set(loaded)
 
 
 def test_documented_calls_are_understood_and_every_key_is_documented(repository: Path) -> None:

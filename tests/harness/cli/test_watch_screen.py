@@ -11,13 +11,13 @@ import pytest
 from rich.color import ColorSystem
 from rich.console import Console
 
-from harness.cli import watch_screen
-from harness.cli.watch_screen import Picture
-from harness.watching import sessions
-from harness.watching.sessions import Session
-from harness.watching.tracks import Track
-from netns.census import Sighting
-from netns.sockets import Address
+from halfopen.cli import watch_screen
+from halfopen.cli.watch_screen import Picture
+from halfopen.netns.census import Sighting
+from halfopen.netns.sockets import Address
+from halfopen.watching import sessions
+from halfopen.watching.sessions import Session
+from halfopen.watching.tracks import Track
 from tests.harness.watching.sightings import dark, shut, sighting
 
 GRACE, POLL = 30.0, 2.0

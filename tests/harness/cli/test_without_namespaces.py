@@ -24,7 +24,7 @@ EVERYBODY = pytest.mark.parametrize(
 
 
 def test_they_are_refused_here() -> None:
-    tried = "from netns import isolation; isolation.run(lambda: 0)"
+    tried = "from halfopen.netns import isolation; isolation.run(lambda: 0)"
     done = subprocess.run(
         [*WITHOUT_NAMESPACES, sys.executable, "-c", tried], capture_output=True, text=True, check=False
     )
@@ -101,8 +101,8 @@ def test_a_kernel_without_room_for_its_memory_is_told_what_to_do() -> None:
     hungry = """
 import sys, time
 from pathlib import Path
-from netns.errors import GuestLostError
-from netns.guest import booting, cache
+from halfopen.netns.errors import GuestLostError
+from halfopen.netns.guest import booting, cache
 
 greedy = "x = []\\nwhile True: x.append(bytearray(10_000_000))"
 boot = booting.Boot(cache.best(virtual=True), [sys.executable, "-c", greedy])
@@ -128,7 +128,7 @@ def test_a_kernel_where_no_program_may_be_run_is_told_so(tmp_path: Path) -> None
     boot = f"""
 import sys
 from pathlib import Path
-from netns.guest import booting, cache
+from halfopen.netns.guest import booting, cache
 
 program = Path({str(tmp_path)!r}) / "linux"
 program.write_bytes(b"#!/bin/true\\n")

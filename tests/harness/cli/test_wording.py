@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.cli.wording import refusal
+from halfopen.cli.wording import refusal
 
 
 @pytest.mark.parametrize(

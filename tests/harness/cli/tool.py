@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.cli import app
+from halfopen.cli import app
 
-HALFOPEN = [sys.executable, "-m", "harness"]
+HALFOPEN = [sys.executable, "-m", "halfopen"]
 #: Before a command: root is bound by the modes of files, as any other user is (capabilities(7)).
 POWERLESS = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
 

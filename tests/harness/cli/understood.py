@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import typer
 
-from harness.cli.app import application
+from halfopen.cli.app import application
 
 #: What CI fills in, and what for instance with.
 _FILLED_IN = {"${{ matrix.shard }}": "1", "$CI_NODE_INDEX": "1", "$CI_NODE_TOTAL": "4"}

@@ -17,10 +17,10 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
-from harness.clients import _opening, draining
-from harness.clients._door import Door
-from harness.clients._machine import Machine
-from harness.clients._opening import NotOpenedError, shake_hands, told
+from halfopen.clients import _opening, draining
+from halfopen.clients._door import Door
+from halfopen.clients._machine import Machine
+from halfopen.clients._opening import NotOpenedError, shake_hands, told
 
 
 @pytest.fixture

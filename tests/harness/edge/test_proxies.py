@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import timeline
-from harness.edge import haproxy, nginx
-from netns.sockets import Address
+from halfopen import timeline
+from halfopen.edge import haproxy, nginx
+from halfopen.netns.sockets import Address
 from tests.harness.cli.tool import by_scenario, halfopen
 from tests.machine import UNPRIVILEGED, needs_haproxy, needs_labs, needs_nginx, needs_unshare
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from harness import timeline
-from harness.faults import hold_gil
-from harness.timeline import Event, Sample
+from halfopen import timeline
+from halfopen.faults import hold_gil
+from halfopen.timeline import Event, Sample
 from tests.harness.lines import event, flowing, sample, times
 
 HELD = event(10.0, "target", "gil_held")

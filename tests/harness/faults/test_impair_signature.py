@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from harness import timeline
-from harness.evidence import Proof
-from harness.faults import impair
-from harness.timeline import Event
+from halfopen import timeline
+from halfopen.evidence import Proof
+from halfopen.faults import impair
+from halfopen.timeline import Event
 
 
 def proof(to_client: list[str], to_server: list[str] | None = None) -> Proof:

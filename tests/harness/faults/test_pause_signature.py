@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from harness import timeline
-from harness.faults import pause
-from harness.timeline import Event, Sample
+from halfopen import timeline
+from halfopen.faults import pause
+from halfopen.timeline import Event, Sample
 from tests.harness.faults.test_hold_gil_signature import still
 from tests.harness.lines import event, flowing
 

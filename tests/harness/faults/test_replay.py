@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from harness import timeline
-from harness.cli import app
-from harness.evidence import established
-from harness.faults import noop, replay
-from harness.timeline import Timeline
+from halfopen import timeline
+from halfopen.cli import app
+from halfopen.evidence import established
+from halfopen.faults import noop, replay
+from halfopen.timeline import Timeline
 from tests.harness.cli.tool import by_scenario
 from tests.in_guest import in_guest
 from tests.machine import needs_guest

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from harness import timeline
-from harness.errors import InputError
-from harness.evidence import Proof
-from harness.faults import replay
-from harness.timeline import Event
-from netns.errors import UnsupportedError
-from netns.impairment import NONE
+from halfopen import timeline
+from halfopen.errors import InputError
+from halfopen.evidence import Proof
+from halfopen.faults import replay
+from halfopen.netns.errors import UnsupportedError
+from halfopen.netns.impairment import NONE
+from halfopen.timeline import Event
 from tests.harness.lines import flowing
 
 #: For a thread that wakes after a millisecond, seconds.

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from harness import timeline
-from harness.evidence import Proof
-from harness.faults import expire_nat, freeze, half_close, kill, lose_acks, preempt, reboot, sleep, vanish
-from harness.timeline import Event, Sample
+from halfopen import timeline
+from halfopen.evidence import Proof
+from halfopen.faults import expire_nat, freeze, half_close, kill, lose_acks, preempt, reboot, sleep, vanish
+from halfopen.timeline import Event, Sample
 from tests.harness.lines import flowing, sample, stuck, times
 
 

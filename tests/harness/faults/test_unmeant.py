@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import faults, plugins, suites
-from harness.cli import app
-from harness.faults import noop
-from harness.scenario import Scenario, load, load_fault
+from halfopen import faults, plugins, suites
+from halfopen.cli import app
+from halfopen.faults import noop
+from halfopen.scenario import Scenario, load, load_fault
 from tests.harness.cli.tool import by_scenario
 from tests.in_guest import in_guest
 from tests.machine import needs_guest, needs_haproxy, needs_nginx

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from harness import plugins
-from harness.errors import InputError
-from harness.grace.asked import Asked, has_own_times, told_its_grace
-from harness.grace.model import Contender
-from harness.pod import detectors as catalogue
-from harness.target_spec import TargetSpec
+from halfopen import plugins
+from halfopen.errors import InputError
+from halfopen.grace.asked import Asked, has_own_times, told_its_grace
+from halfopen.grace.model import Contender
+from halfopen.pod import detectors as catalogue
+from halfopen.target_spec import TargetSpec
 
 SERVER = TargetSpec(server="serve {port}")
 

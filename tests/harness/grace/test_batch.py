@@ -10,19 +10,19 @@ import sys
 import msgspec
 import pytest
 
-from harness.grace import plan
-from harness.grace.batch import Answer, Order
-from harness.grace.confirming import AGREES_WITHIN, agree
-from harness.grace.model import Batch, Batched, Contender, Sweep
-from harness.grace.replay import RULES
-from harness.target_spec import TargetSpec
+from halfopen.grace import plan
+from halfopen.grace.batch import Answer, Order
+from halfopen.grace.confirming import AGREES_WITHIN, agree
+from halfopen.grace.model import Batch, Batched, Contender, Sweep
+from halfopen.grace.replay import RULES
+from halfopen.target_spec import TargetSpec
 from tests.harness.grace import sweeps
 from tests.machine import WITHOUT_NAMESPACES, needs_guest
 
 
 def answer(batch: Batch, *before: str) -> Answer:
     ran = subprocess.run(
-        [*before, sys.executable, "-P", "-m", "harness.grace.batch"],
+        [*before, sys.executable, "-P", "-m", "halfopen.grace.batch"],
         input=msgspec.json.encode(Order(batch)),
         stdout=subprocess.PIPE,
         check=True,
@@ -178,6 +178,6 @@ def test_without_a_guest_kernel_it_is_said_how_to_get_one(tmp_path: object, monk
 
 def test_a_batch_whose_starter_is_gone_does_nothing() -> None:
     ran = subprocess.run(
-        [sys.executable, "-P", "-m", "harness.grace.batch", str(os.getppid())], stdin=subprocess.DEVNULL, check=False
+        [sys.executable, "-P", "-m", "halfopen.grace.batch", str(os.getppid())], stdin=subprocess.DEVNULL, check=False
     )
     assert ran.returncode == 130

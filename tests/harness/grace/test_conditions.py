@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from harness.errors import InputError
-from harness.grace import conditions
-from harness.grace.conditions import Condition
+from halfopen.errors import InputError
+from halfopen.grace import conditions
+from halfopen.grace.conditions import Condition
 
 ALIVE = """
 title = "t"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.grace import curves
-from harness.grace.estimates import frontiers
+from halfopen.grace import curves
+from halfopen.grace.estimates import frontiers
 from tests.harness.grace import made
 from tests.harness.grace.test_plots import table
 

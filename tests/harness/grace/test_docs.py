@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import link_trace
-from harness.grace import mix
+from halfopen import link_trace
+from halfopen.grace import mix
 
 Shown = Callable[[str], str]
 

@@ -13,8 +13,8 @@ import pytest
 from matplotlib.colors import rgb_to_hsv, to_rgb
 from matplotlib.figure import Figure
 
-from harness.grace import drawing
-from harness.report.parts import part
+from halfopen.grace import drawing
+from halfopen.report.parts import part
 from tests.harness.grace.test_plots import table
 
 
@@ -99,7 +99,7 @@ def test_a_lane_has_corners_only_where_the_share_that_is_lost_changes() -> None:
 _APART = """
 import sys
 from pathlib import Path
-from harness.grace import drawing
+from halfopen.grace import drawing
 drawing.write([drawing.Plot("nothing", lambda figure, table: None, (1, 1), bool, "")], {}, Path(sys.argv[1]))
 print("matplotlib.pyplot" in sys.modules)
 """

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.grace.estimates import Estimates, Point, estimate, frontiers
-from harness.grace.model import Came, Contender, Sweep, Tried
+from halfopen.grace.estimates import Estimates, Point, estimate, frontiers
+from halfopen.grace.model import Came, Contender, Sweep, Tried
 from tests.harness.grace import made
 from tests.harness.grace.made import FAULT, LENGTH, draw, tried
 

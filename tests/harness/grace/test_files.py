@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from harness.grace import files
-from harness.grace.estimates import estimate
-from harness.grace.files import Conditions
+from halfopen.grace import files
+from halfopen.grace.estimates import estimate
+from halfopen.grace.files import Conditions
 from tests.harness.grace import made
 
 HOW = Conditions("2026-01-01T00:00:00+00:00", 61.5, "6.12.117", "cubic")

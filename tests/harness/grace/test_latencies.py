@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.grace.latencies import Latencies
+from halfopen.grace.latencies import Latencies
 
 SECONDS = st.lists(st.floats(0, 1e4), max_size=200)
 

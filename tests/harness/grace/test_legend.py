@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from harness.grace import legend
-from harness.grace.estimates import estimate
+from halfopen.grace import legend
+from halfopen.grace.estimates import estimate
 from tests.harness.grace import made, test_tables
 
 

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from harness.grace import live
-from harness.grace.estimates import estimate
-from harness.grace.recommending import MOST_FALSE_REAPS
+from halfopen.grace import live
+from halfopen.grace.estimates import estimate
+from halfopen.grace.recommending import MOST_FALSE_REAPS
 from tests import screens
 from tests.harness.grace import made
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import InputError
-from harness.grace import conditions, mix
-from harness.grace.mix import Mix, draws
-from harness.grace.model import Draw
-from harness.grace.recorded_links import RecordedLink
-from harness.judge import Terms, hold
-from harness.link_trace import parse as parse_trace
-from harness.scenario import Scenario
-from netns.units import LONGEST
+from halfopen.errors import InputError
+from halfopen.grace import conditions, mix
+from halfopen.grace.mix import Mix, draws
+from halfopen.grace.model import Draw
+from halfopen.grace.recorded_links import RecordedLink
+from halfopen.judge import Terms, hold
+from halfopen.link_trace import parse as parse_trace
+from halfopen.netns.units import LONGEST
+from halfopen.scenario import Scenario
 from tests import chance
 from tests.harness.grace.test_conditions import ALIVE, DEAD
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from harness.errors import InputError
-from harness.grace import notable
-from harness.grace.model import Came, Contender, Draw, Sweep, Tried
-from harness.grace.notable import Notable
-from harness.target_spec import TargetSpec
+from halfopen.errors import InputError
+from halfopen.grace import notable
+from halfopen.grace.model import Came, Contender, Draw, Sweep, Tried
+from halfopen.grace.notable import Notable
+from halfopen.target_spec import TargetSpec
 from tests.harness.grace import made, sweeps
 
 DRAWS = (

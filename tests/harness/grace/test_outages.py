@@ -8,9 +8,9 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.grace import outages
-from harness.grace.model import Came, Draw, Phases, Tried
-from harness.grace.outages import Survival, survivals
+from halfopen.grace import outages
+from halfopen.grace.model import Came, Draw, Phases, Tried
+from halfopen.grace.outages import Survival, survivals
 from tests.harness.grace.made import draw, tried
 
 

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from harness import scenario
-from harness.findings import find
-from harness.grace.confirming import agree
-from harness.grace.model import Batch, Contender, Draw, Phases
-from harness.grace.outcomes import Watched, outcomes, watched
-from harness.grace.replay import PHASES
-from harness.judge import Terms, Verdict, judge
-from harness.timeline import Timeline, make
+from halfopen import scenario
+from halfopen.findings import find
+from halfopen.grace.confirming import agree
+from halfopen.grace.model import Batch, Contender, Draw, Phases
+from halfopen.grace.outcomes import Watched, outcomes, watched
+from halfopen.grace.replay import PHASES
+from halfopen.judge import Terms, Verdict, judge
+from halfopen.timeline import Timeline, make
 from tests.harness.grace import sweeps
 from tests.harness.lines import event, flowing, stuck
 

@@ -6,9 +6,9 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.grace import mix, plan
-from harness.grace.model import Contender, Draw, Part, Sweep
-from harness.target_spec import TargetSpec
+from halfopen.grace import mix, plan
+from halfopen.grace.model import Contender, Draw, Part, Sweep
+from halfopen.target_spec import TargetSpec
 
 PARTS: tuple[Part, ...] = ("mix", "dead", "staircase")
 

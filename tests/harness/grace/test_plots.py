@@ -12,10 +12,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from harness.errors import InputError
-from harness.grace import files, plots
-from harness.grace.estimates import estimate
-from harness.grace.model import Tried
+from halfopen.errors import InputError
+from halfopen.grace import files, plots
+from halfopen.grace.estimates import estimate
+from halfopen.grace.model import Tried
 from tests.harness.grace import made
 from tests.harness.grace.test_files import HOW
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.errors import InputError
-from harness.grace.quantities import Spread, quantity
-from harness.schema import convert
-from netns.errors import UnitError
+from halfopen.errors import InputError
+from halfopen.grace.quantities import Spread, quantity
+from halfopen.netns.errors import UnitError
+from halfopen.schema import convert
 
 CHANCES = [n / 1000 for n in range(1001)]
 

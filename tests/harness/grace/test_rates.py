@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.errors import InputError
-from harness.grace import rates
-from harness.grace.rates import Rate, trials_needed
+from halfopen.errors import InputError
+from halfopen.grace import rates
+from halfopen.grace.rates import Rate, trials_needed
 
 COUNTS = st.integers(1, 5000).flatmap(lambda trials: st.tuples(st.integers(0, trials), st.just(trials)))
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.grace.confirming import Confirmation
-from harness.grace.estimates import Cost, Estimates, Point
-from harness.grace.latencies import Latencies
-from harness.grace.model import Contender
-from harness.grace.rates import Rate
-from harness.grace.recommending import Recommendation, recommend
+from halfopen.grace.confirming import Confirmation
+from halfopen.grace.estimates import Cost, Estimates, Point
+from halfopen.grace.latencies import Latencies
+from halfopen.grace.model import Contender
+from halfopen.grace.rates import Rate
+from halfopen.grace.recommending import Recommendation, recommend
 
 
 def point(

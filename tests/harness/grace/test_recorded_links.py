@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import InputError
-from harness.grace import conditions, recorded_links
-from harness.grace.recorded_links import STRETCH, RecordedLink
-from harness.judge import Terms, hold
-from harness.link_trace import parse
+from halfopen.errors import InputError
+from halfopen.grace import conditions, recorded_links
+from halfopen.grace.recorded_links import STRETCH, RecordedLink
+from halfopen.judge import Terms, hold
+from halfopen.link_trace import parse
 
 LONG = "time, delay, loss\n" + "".join(f"{n}, 20ms, {1 if n % 50 >= 40 else 0}\n" for n in range(301))
 

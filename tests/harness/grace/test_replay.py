@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from harness.grace import replay
-from harness.grace.replay import seen
-from harness.pod.detectors.outq import QueueRule
-from harness.pod.watchdog import StallRule
-from harness.timeline import Timeline, make
+from halfopen.grace import replay
+from halfopen.grace.replay import seen
+from halfopen.pod.detectors.outq import QueueRule
+from halfopen.pod.watchdog import StallRule
+from halfopen.timeline import Timeline, make
 from tests.harness.lines import event, flowing, sample, stuck
 
 OPENED = event(0.0, "target", "session_opened")

@@ -12,17 +12,17 @@ from typing import NamedTuple
 
 import pytest
 
-from harness import timeline
-from harness.evidence import established, longest_stall
-from harness.grace import replay
-from harness.grace.model import Draw
-from harness.grace.staircase import LENGTHS, ROUND_TRIPS, staircase
-from harness.timeline import Timeline
+from halfopen import timeline
+from halfopen.evidence import established, longest_stall
+from halfopen.grace import replay
+from halfopen.grace.model import Draw
+from halfopen.grace.staircase import LENGTHS, ROUND_TRIPS, staircase
+from halfopen.timeline import Timeline
 from tests.harness.cli.tool import halfopen
 from tests.harness.grace import schedule
 from tests.machine import needs_guest
 
-#: Of the guest's kernel (netns.guest.building); samples are at most this far apart.
+#: Of the guest's kernel (halfopen.netns.guest.building); samples are at most this far apart.
 HZ, SAMPLING = 100, 0.06
 #: Graces at which the rules leave no doubt about which attempt is the last in time, for each round trip.
 GRACES = {0.02: (10.0, 20.0, 45.0), 0.1: (12.0, 25.0, 50.0), 0.3: (20.0, 40.0)}

@@ -7,10 +7,10 @@ from itertools import groupby, pairwise
 
 import pytest
 
-from harness.grace import conditions
-from harness.grace.model import Draw
-from harness.grace.staircase import LENGTHS, PHASES, ROUND_TRIPS, staircase
-from harness.judge import Terms, hold
+from halfopen.grace import conditions
+from halfopen.grace.model import Draw
+from halfopen.grace.staircase import LENGTHS, PHASES, ROUND_TRIPS, staircase
+from halfopen.judge import Terms, hold
 
 SEED, FIRST = 7, 1000
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from harness.errors import InputError
-from harness.grace import plan, store
-from harness.grace.model import Contender
-from harness.target_spec import TargetSpec
+from halfopen.errors import InputError
+from halfopen.grace import plan, store
+from halfopen.grace.model import Contender
+from halfopen.target_spec import TargetSpec
 from tests.harness.grace import sweeps
 
 SWEEP = sweeps.small()
@@ -147,7 +147,7 @@ def test_what_the_disk_has_no_room_for_is_said_and_no_part_of_it_is_kept(tmp_pat
     before = file.read_bytes()
     third = (
         "import resource; from pathlib import Path\n"
-        "from harness.grace import store; from tests.harness.grace import sweeps\n"
+        "from halfopen.grace import store; from tests.harness.grace import sweeps\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({len(before) + 40}, {len(before) + 40}))\n"
         f"with store.opened(Path({str(tmp_path)!r}), sweeps.small(), resume=True) as kept:\n"
         "    kept.append(sweeps.batched(1, 1))"
@@ -173,7 +173,7 @@ def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
 def test_two_at_once_are_refused(tmp_path: Path, resume: bool) -> None:
     """Another process, since two of one are a mistake of ours."""
     second = (
-        "from pathlib import Path; from harness.grace import store; from tests.harness.grace import sweeps\n"
+        "from pathlib import Path; from halfopen.grace import store; from tests.harness.grace import sweeps\n"
         f"with store.opened(Path({str(tmp_path)!r}), sweeps.small(), resume=True): pass"
     )
     filled(tmp_path)

@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from harness.grace import legend, tables
-from harness.grace.estimates import Estimates, estimate
-from harness.grace.model import Contender, Sweep, Tried
-from harness.grace.outages import Survival
+from halfopen.grace import legend, tables
+from halfopen.grace.estimates import Estimates, estimate
+from halfopen.grace.model import Contender, Sweep, Tried
+from halfopen.grace.outages import Survival
 from tests import screens
 from tests.harness.grace import made
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.grace import telling
-from harness.grace.rates import Rate
+from halfopen.grace import telling
+from halfopen.grace.rates import Rate
 
 
 @pytest.mark.parametrize(

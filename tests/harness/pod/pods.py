@@ -56,7 +56,7 @@ class PodProcess:
 
 @contextlib.contextmanager
 def pod(*options: str) -> Iterator[PodProcess]:
-    command = [sys.executable, "-m", "harness.pod", "--port", "0", *options]
+    command = [sys.executable, "-m", "halfopen.pod", "--port", "0", *options]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as popen:
         try:
             yield PodProcess(popen)

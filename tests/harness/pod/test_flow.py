@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.pod.flow import STALE_AFTER, WINDOW, FlowControl
+from halfopen.pod.flow import STALE_AFTER, WINDOW, FlowControl
 
 
 def test_nothing_is_shed_while_the_client_never_acknowledged() -> None:

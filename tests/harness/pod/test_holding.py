@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from harness.pod.holding import HeldStall, Hold
-from harness.pod.watchdog import Probe, StallRule
+from halfopen.pod.holding import HeldStall, Hold
+from halfopen.pod.watchdog import Probe, StallRule
 from tests.harness.pod.pods import eventually, pod
 from tests.harness.pod.test_wedge import (
     MAJOR,

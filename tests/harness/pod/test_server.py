@@ -12,8 +12,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from harness.pod.flow import WINDOW
-from harness.targets import tls
+from halfopen.pod.flow import WINDOW
+from halfopen.targets import tls
 from tests.harness.pod.pods import eventually, pod
 
 
@@ -145,7 +145,7 @@ def test_a_port_in_use_is_one_clear_line_and_exit_code_2() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = subprocess.run(
-            [sys.executable, "-m", "harness.pod", "--port", str(port)], capture_output=True, text=True, check=False
+            [sys.executable, "-m", "halfopen.pod", "--port", str(port)], capture_output=True, text=True, check=False
         )
     assert done.returncode == 2
     assert done.stderr == f"cannot listen on 127.0.0.1:{port}: address already in use; choose another --port\n"
@@ -163,7 +163,7 @@ def test_a_port_in_use_is_one_clear_line_and_exit_code_2() -> None:
     ],
 )
 def test_bad_options_are_told_in_a_line(options: list[str], says: str) -> None:
-    done = subprocess.run([sys.executable, "-m", "harness.pod", *options], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-m", "halfopen.pod", *options], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert says in done.stderr
     assert "Traceback" not in done.stderr

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from harness.pod.stream import Stream
+from halfopen.pod.stream import Stream
 
 
 def test_slices_come_at_a_fixed_rate_from_the_start_on() -> None:

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.pod import watchdog
-from harness.pod.watchdog import Death, Probe, StallRule, Watchdog, grace_from_environment, probe
+from halfopen.pod import watchdog
+from halfopen.pod.watchdog import Death, Probe, StallRule, Watchdog, grace_from_environment, probe
 
 GRACE = 0.6
 POLL = 0.1

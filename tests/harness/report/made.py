@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 
-from harness import compare, results
-from harness.judge import judge
-from harness.report.page import render
-from harness.results import Conditions
-from harness.runner import Done
-from harness.timeline import FrontSample, Sample, Timeline, make
+from halfopen import compare, results
+from halfopen.judge import judge
+from halfopen.report.page import render
+from halfopen.results import Conditions
+from halfopen.runner import Done
+from halfopen.timeline import FrontSample, Sample, Timeline, make
 from tests.harness.done import TERMS, missed, pod_job
 from tests.harness.lines import event, flowing, line, orphaned, progress, stuck
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.report import anchor
+from halfopen.report import anchor
 
 
 @pytest.mark.parametrize(

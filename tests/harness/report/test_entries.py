@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from harness.report.entries import Entry, Hop, entry, hops, runs_of
+from halfopen.report.entries import Entry, Hop, entry, hops, runs_of
 from tests.harness.done import missed
 from tests.harness.report import made
 

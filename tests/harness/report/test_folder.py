@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import compare, field, results
-from harness.errors import InputError
-from harness.report import folder
-from harness.target_spec import TargetSpec
+from halfopen import compare, field, results
+from halfopen.errors import InputError
+from halfopen.report import folder
+from halfopen.target_spec import TargetSpec
 from tests.harness.done import missed
 from tests.harness.report import made
 

@@ -8,11 +8,11 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from harness import compare
-from harness.cli import grid, screen
-from harness.report import glance
-from harness.report.entries import entry, runs_of
-from harness.runner import Done
+from halfopen import compare
+from halfopen.cli import grid, screen
+from halfopen.report import glance
+from halfopen.report.entries import entry, runs_of
+from halfopen.runner import Done
 from tests.harness.done import missed
 from tests.harness.report import made
 

@@ -7,8 +7,8 @@ import itertools
 import json
 import zlib
 
-from harness.report.curves import Band, Curve, Mark, Picture
-from harness.report.packing import packed
+from halfopen.report.curves import Band, Curve, Mark, Picture
+from halfopen.report.packing import packed
 
 
 def test_a_picture_survives_packing() -> None:

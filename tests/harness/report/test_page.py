@@ -8,8 +8,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from harness.report.page import Lost, render
-from harness.report.parts import scripts
+from halfopen.report.page import Lost, render
+from halfopen.report.parts import scripts
 from tests.harness.done import missed
 from tests.harness.report import made
 

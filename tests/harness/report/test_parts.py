@@ -10,7 +10,7 @@ from pathlib import Path
 import jinja2
 import pytest
 
-from harness.report.parts import digest, part, scripts, template
+from halfopen.report.parts import digest, part, scripts, template
 
 
 def test_a_script_is_named_by_the_hash_of_its_text() -> None:
@@ -31,7 +31,7 @@ def test_every_page_has_the_theme_before_its_own_script(name: str) -> None:
 
 def rendered(cache: Path) -> list[str]:
     """The compiled templates in a user's ``cache`` once a page was made by a fresh process."""
-    code = "from harness.report import parts; parts.template('report.html.j2')"
+    code = "from halfopen.report import parts; parts.template('report.html.j2')"
     subprocess.run([sys.executable, "-c", code], env=os.environ | {"XDG_CACHE_HOME": str(cache)}, check=True)
     return sorted(path.name for path in cache.glob("halfopen/templates/*"))
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from harness.errors import InputError
-from harness.report import shape
+from halfopen.errors import InputError
+from halfopen.report import shape
 from tests.harness.done import missed
 from tests.harness.report import made
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ViewportSize, expect
 
-from harness.errors import InputError
-from harness.grace import files
-from harness.report import folder, sweep
+from halfopen.errors import InputError
+from halfopen.grace import files
+from halfopen.report import folder, sweep
 from tests.browser import browser, opened
 from tests.harness.grace.test_plots import table
 from tests.machine import needs_browser

@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.report import thinning
+from halfopen.report import thinning
 
 CURVES = st.lists(st.tuples(st.integers(1, 400), st.integers(0, 5)), max_size=60).map(
     lambda pairs: (list(itertools.accumulate(gap for gap, _ in pairs)), [value for _, value in pairs])

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from harness.repro.fronts import tell
+from halfopen.repro.fronts import tell
 
 SAID = "held for 33.8s; the session was reaped"
 AGAIN = "again:   halfopen repro pod_5090/frozen --seed 7"

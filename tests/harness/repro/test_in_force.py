@@ -9,10 +9,10 @@ from typing import Any, cast
 
 import pytest
 
-from harness.faults._scene import Scene
-from harness.journal import Journal
-from harness.repro.in_force import Faults
-from harness.scenario import step_of
+from halfopen.faults._scene import Scene
+from halfopen.journal import Journal
+from halfopen.repro.in_force import Faults
+from halfopen.scenario import step_of
 
 
 class Client:

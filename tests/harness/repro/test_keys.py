@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.repro.keys import PASSING, REAL, VIRTUAL, named, why_not
+from halfopen.repro.keys import PASSING, REAL, VIRTUAL, named, why_not
 
 
 @pytest.mark.parametrize(

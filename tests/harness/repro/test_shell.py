@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from harness.repro import shell
+from halfopen.repro import shell
 
 
 def test_a_shell_that_is_none_is_named_and_nothing_is_started(monkeypatch: pytest.MonkeyPatch) -> None:

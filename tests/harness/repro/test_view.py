@@ -11,10 +11,10 @@ import pytest
 from rich.color import ColorSystem
 from rich.console import Console
 
-from harness.repro import view, words
-from harness.repro.counters import STATES
-from harness.repro.keys import REAL, VIRTUAL, Key
-from harness.repro.look import Deed, Look, Stacks
+from halfopen.repro import view, words
+from halfopen.repro.counters import STATES
+from halfopen.repro.keys import REAL, VIRTUAL, Key
+from halfopen.repro.look import Deed, Look, Stacks
 from tests.harness.lines import sample
 from tests.harness.repro.looks import look
 

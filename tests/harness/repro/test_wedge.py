@@ -5,12 +5,12 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from harness import suites
-from harness.expressions import Expression
-from harness.judge import Terms
-from harness.repro.wedge import why_hold
-from harness.scenario import Scenario
-from harness.timeline import Sample, Timeline
+from halfopen import suites
+from halfopen.expressions import Expression
+from halfopen.judge import Terms
+from halfopen.repro.wedge import why_hold
+from halfopen.scenario import Scenario
+from halfopen.timeline import Sample, Timeline
 from tests.harness.lines import RATE, event, flowing, line, sample, stuck, times
 
 TERMS = Terms(30, 2)

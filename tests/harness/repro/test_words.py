@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from harness.findings import find
-from harness.judge import Terms
-from harness.repro import words
-from harness.repro.account import account
-from harness.timeline import Event
+from halfopen.findings import find
+from halfopen.judge import Terms
+from halfopen.repro import words
+from halfopen.repro.account import account
+from halfopen.timeline import Event
 from tests.harness.lines import event, flowing, line, orphaned, sample, stuck
 from tests.harness.repro.looks import HELD, VERDICT, look
 from tests.harness.repro.test_wedge import BEGUN, scenario

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import InputError
-from harness.target_spec import TargetSpec
-from harness.targets.base import door_of
-from harness.targets.command import CommandTarget
+from halfopen.errors import InputError
+from halfopen.target_spec import TargetSpec
+from halfopen.targets.base import door_of
+from halfopen.targets.command import CommandTarget
 from tests.harness.cli.tool import by_scenario, halfopen, results
 from tests.machine import needs_labs
 
-POD = f"{sys.executable} -m harness.pod --host {{host}} --port {{port}}"
+POD = f"{sys.executable} -m halfopen.pod --host {{host}} --port {{port}}"
 TERMS = ("--grace", "1s", "--poll", "500ms")
 WATCHED = f"{POD} --grace 1s --poll 500ms"
 UNWATCHED = f"{POD} --detector none"

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from harness.target_spec import TargetSpec
-from harness.targets import session_list
-from harness.targets.base import Caller
-from harness.targets.session_list import NoListError
-from netns.sockets import Address
+from halfopen.netns.sockets import Address
+from halfopen.target_spec import TargetSpec
+from halfopen.targets import session_list
+from halfopen.targets.base import Caller
+from halfopen.targets.session_list import NoListError
 
 ME = Caller("me", (Address("198.18.0.1", 40000),))
 BEHIND_AN_EDGE = Caller("me", (Address("198.18.1.1", 0), Address("198.18.0.1", 40000)))

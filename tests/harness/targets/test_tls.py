@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.targets import tls
+from halfopen.targets import tls
 from tests.harness.cli.tool import by_scenario, halfopen
 from tests.harness.clients.test_behaviours import client
 from tests.harness.pod.pods import eventually, pod

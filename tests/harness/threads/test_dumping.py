@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from websockets.version import version
 
-from harness import threads
-from harness.threads import Dump, Thread, pyspy
+from halfopen import threads
+from halfopen.threads import Dump, Thread, pyspy
 from tests.harness.pod.pods import eventually, pod
 from tests.harness.pod.test_wedge import FAST, client_that_never_reads
 from tests.in_guest import in_guest

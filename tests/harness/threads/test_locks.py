@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.threads import locks, pyspy
-from harness.threads.locks import Locks, Stack
-from harness.threads.model import Lock
-from harness.threads.pyspy import Local, PythonFrame
-from harness.threads.source import Source
+from halfopen.threads import locks, pyspy
+from halfopen.threads.locks import Locks, Stack
+from halfopen.threads.model import Lock
+from halfopen.threads.pyspy import Local, PythonFrame
+from halfopen.threads.source import Source
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "threads"
 SELF = Local("self", 0x10, "<Box at 0x10>")

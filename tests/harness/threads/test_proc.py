@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from harness.threads import ThreadsError, proc
+from halfopen.threads import ThreadsError, proc
 from tests.harness.pod.pods import eventually
 
 

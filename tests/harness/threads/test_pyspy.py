@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.threads import pyspy
+from halfopen.threads import pyspy
 
 FORBIDDEN = """\
 Permission Denied: Try running again with elevated permissions by going 'sudo env "PATH=$PATH" !!'

@@ -6,7 +6,7 @@ import textwrap
 
 import pytest
 
-from harness.threads.source import Source
+from halfopen.threads.source import Source
 
 HERE = "# here"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from harness.threads import Dump, Frame, Lock, Thread, told
+from halfopen.threads import Dump, Frame, Lock, Thread, told
 
 CONNECTION = "/srv/lib/websockets/sync/connection.py"
 LIB = "/usr/lib/python3.11"

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 
-WATCH = [sys.executable, "-m", "harness", "watch", "--once", "--json", "--pid"]
+WATCH = [sys.executable, "-m", "halfopen", "watch", "--once", "--json", "--pid"]
 
 
 def serve() -> None:

@@ -6,8 +6,8 @@ import socket
 import struct
 from typing import Any
 
-from netns import sockets, tcp_info
-from netns.census import PROBE, RETRANSMIT, Sighting
+from halfopen.netns import sockets, tcp_info
+from halfopen.netns.census import PROBE, RETRANSMIT, Sighting
 
 #: Offsets and formats in struct tcp_info (include/uapi/linux/tcp.h).
 _FIELDS = {

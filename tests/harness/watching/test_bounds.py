@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.watching import bounds
-from harness.watching.bounds import Waits
-from netns.census import RETRANSMIT
+from halfopen.netns.census import RETRANSMIT
+from halfopen.watching import bounds
+from halfopen.watching.bounds import Waits
 from tests.harness.watching.sightings import dark, shut, sighting
 
 

@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from harness.watching import bounds
-from netns.census import Census, Sighting
+from halfopen.netns.census import Census, Sighting
+from halfopen.watching import bounds
 from tests.isolated import isolated
 from tests.machine import needs_labs
 from tests.netns.network import PORT, Network, connection, eventually, fill, network, stall

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from harness import plugins
-from harness.pod import detectors
-from harness.pod.liveness.reading import Reading
-from harness.watching import forecast
-from harness.watching.forecast import DETECTORS, Forecast, Stall
-from harness.watching.tracks import Track
-from netns.census import Sighting
+from halfopen import plugins
+from halfopen.netns.census import Sighting
+from halfopen.pod import detectors
+from halfopen.pod.liveness.reading import Reading
+from halfopen.watching import forecast
+from halfopen.watching.forecast import DETECTORS, Forecast, Stall
+from halfopen.watching.tracks import Track
 from tests.harness.watching.sightings import dark, shut, sighting
 
 GRACE, POLL = 30.0, 2.0

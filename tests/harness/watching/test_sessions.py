@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from harness.watching import sessions
-from harness.watching.tracks import Track
-from netns.census import Sighting
+from halfopen.netns.census import Sighting
+from halfopen.watching import sessions
+from halfopen.watching.tracks import Track
 from tests.harness.watching.sightings import dark, shut, sighting
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from harness.watching.tracks import Track, Tracks
-from netns.census import Sighting
+from halfopen.netns.census import Sighting
+from halfopen.watching.tracks import Track, Tracks
 from tests.harness.watching.sightings import shut, sighting
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from netns.guest import cache, recipe
-from netns.guest.cache import GuestKernel
-from netns.guest.recipe import Recipe
-from netns.guest.seeding import make_seedable
+from halfopen.netns.guest import cache, recipe
+from halfopen.netns.guest.cache import GuestKernel
+from halfopen.netns.guest.recipe import Recipe
+from halfopen.netns.guest.seeding import make_seedable
 from tests.netns.guest.test_seeding import tree
 
 

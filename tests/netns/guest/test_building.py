@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from netns.errors import GuestError
-from netns.guest import building, cache
+from halfopen.netns.errors import GuestError
+from halfopen.netns.guest import building, cache
 
 #: As allnoconfig writes it where every option of ours can be met.
 CONFIG = cache.FRAGMENT.read_text() + "# CONFIG_SMP is not set\n"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from netns.errors import GuestError
-from netns.guest import cache
+from halfopen.netns.errors import GuestError
+from halfopen.netns.guest import cache
 
 
 @pytest.fixture(autouse=True)

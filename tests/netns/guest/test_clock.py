@@ -135,8 +135,8 @@ def test_a_websockets_server_gives_a_silent_client_up_after_its_ping_timeout() -
 
 LABS = """
 import socket, sys, time
-from netns import isolation
-from netns.lab import Lab
+from halfopen.netns import isolation
+from halfopen.netns.lab import Lab
 
 def connect_at_once():
     for _ in range(5):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from netns import sockets
-from netns.guest import end_notices
-from netns.guest.end_notices import announce_ends
+from halfopen.netns import sockets
+from halfopen.netns.guest import end_notices
+from halfopen.netns.guest.end_notices import announce_ends
 
 TCP = """\
 #include <linux/inet_diag.h>

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from netns.errors import GuestError
-from netns.guest import cache, fetching
+from halfopen.netns.errors import GuestError
+from halfopen.netns.guest import cache, fetching
 from tests.netns.guest import apt
 
 pytestmark = pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="dpkg-deb (dpkg) is not installed")

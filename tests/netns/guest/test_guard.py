@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from netns.guest import guard
+from halfopen.netns.guest import guard
 from tests import leftovers
 from tests.netns.network import eventually
 
@@ -22,7 +22,7 @@ from tests.netns.network import eventually
 WORK = """
 import json, os, subprocess, sys, time
 from pathlib import Path
-from netns.guest import guard
+from halfopen.netns.guest import guard
 
 KERNEL = "import subprocess, time; print(subprocess.Popen(['sleep', '1000']).pid, flush=True); time.sleep(1000)"
 

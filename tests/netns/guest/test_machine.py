@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from netns.guest.cache import GuestKernel
-from netns.guest.machine import Wires, arguments
+from halfopen.netns.guest.cache import GuestKernel
+from halfopen.netns.guest.machine import Wires, arguments
 
 
 def booted(version: str = "6.1.176", *, virtual: bool = True) -> list[str]:

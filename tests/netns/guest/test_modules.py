@@ -5,8 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from netns.guest import modules
-from netns.guest.modules import load_order, loader
+from halfopen.netns.guest import modules
+from halfopen.netns.guest.modules import load_order, loader
 
 # As depmod writes it: what a module needs, the one to load first at the end.
 DEPENDENCIES = """\

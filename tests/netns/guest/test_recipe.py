@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from netns.guest import cache, recipe
-from netns.guest.seeding import make_seedable
+from halfopen.netns.guest import cache, recipe
+from halfopen.netns.guest.seeding import make_seedable
 from tests.netns.guest import kernels
 from tests.netns.guest.test_seeding import tree
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from netns.guest import cache, registers
-from netns.guest.registers import make_room, too_wide, why_not_stock
+from halfopen.netns.guest import cache, registers
+from halfopen.netns.guest.registers import make_room, too_wide, why_not_stock
 
 #: From Linux 6.12, whose kernels have room for 2696 bytes.
 REGISTERS = """

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from netns import _libc
-from netns.errors import GuestError
-from netns.guest import room
+from halfopen.netns import _libc
+from halfopen.netns.errors import GuestError
+from halfopen.netns.guest import room
 from tests.isolated import isolated
 from tests.machine import needs_labs
 

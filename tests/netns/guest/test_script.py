@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from netns.guest.script import Job, render
+from halfopen.netns.guest.script import Job, render
 
 
 def job(**changes: object) -> Job:

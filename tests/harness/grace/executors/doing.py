@@ -8,9 +8,9 @@ from pathlib import Path
 
 import msgspec
 
-from harness.grace import store
-from harness.grace.executors import Executor, executor
-from harness.grace.model import Batched, Sweep
+from halfopen.grace import store
+from halfopen.grace.executors import Executor, executor
+from halfopen.grace.model import Batched, Sweep
 from tests.harness.grace import sweeps
 
 

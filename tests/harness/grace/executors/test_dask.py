@@ -10,12 +10,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from harness.errors import InputError
-from harness.grace import store
-from harness.grace.executors import Executor, executor
-from harness.grace.executors.local import Local
-from harness.grace.model import Batched, Draw
-from netns.errors import GuestLostError
+from halfopen.errors import InputError
+from halfopen.grace import store
+from halfopen.grace.executors import Executor, executor
+from halfopen.grace.executors.local import Local
+from halfopen.grace.model import Batched, Draw
+from halfopen.netns.errors import GuestLostError
 from tests import leftovers
 from tests.harness.grace import clusters, sweeps
 from tests.harness.grace.executors.doing import many, resumed, told
@@ -80,7 +80,7 @@ def test_a_scheduler_that_ends_is_said_to_be_lost_and_what_was_done_is_kept(
 
 
 def test_where_nobody_listens_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.grace.executors.dask._ANSWERS_WITHIN", 1.0)
+    monkeypatch.setattr("halfopen.grace.executors.dask._ANSWERS_WITHIN", 1.0)
     with pytest.raises(InputError, match="no Dask scheduler answers at 127"):
         resumed(tmp_path, executor("dask://127.0.0.1:9"), sweeps.small())
 
@@ -96,10 +96,12 @@ def test_a_cluster_without_workers_is_said_to_have_none(tmp_path: Path) -> None:
 
 @needs_cluster
 def test_a_cluster_without_halfopen_is_told_to_have_it(tmp_path: Path) -> None:
-    (tmp_path / "harness.py").write_text("raise ModuleNotFoundError(\"No module named 'harness'\", name='harness')\n")
+    (tmp_path / "halfopen.py").write_text(
+        "raise ModuleNotFoundError(\"No module named 'halfopen'\", name='halfopen')\n"
+    )
     with (
         cluster(tmp_path, 1, PYTHONPATH=str(tmp_path)) as (dask, _),
-        pytest.raises(InputError, match="lacks 'harness': install the same halfopen there"),
+        pytest.raises(InputError, match="lacks 'halfopen': install the same halfopen there"),
     ):
         resumed(tmp_path / "out", dask, sweeps.small())
 

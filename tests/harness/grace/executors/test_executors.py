@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from harness.errors import InputError
-from harness.grace import plan
-from harness.grace.batch import Answer, Order
-from harness.grace.executors import executor, process
-from harness.grace.executors.local import Local
-from harness.grace.model import Batch
+from halfopen.errors import InputError
+from halfopen.grace import plan
+from halfopen.grace.batch import Answer, Order
+from halfopen.grace.executors import executor, process
+from halfopen.grace.executors.local import Local
+from halfopen.grace.model import Batch
 from tests.harness.grace import sweeps
 
 

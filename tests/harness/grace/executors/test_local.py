@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import InputError
-from harness.grace import plan, store
-from harness.grace.executors.local import Local
-from harness.grace.model import Batched
+from halfopen.errors import InputError
+from halfopen.grace import plan, store
+from halfopen.grace.executors.local import Local
+from halfopen.grace.model import Batched
 from tests import leftovers
 from tests.harness.grace import sweeps
 from tests.harness.grace.executors.doing import many, resumed, told
@@ -63,7 +63,7 @@ def test_stopped_at_random_moments_nothing_is_left_and_it_is_resumed(
     tmp_path: Path, expected: bytes, number: signal.Signals
 ) -> None:
     """One sweep that is stopped three times: what the first stop spoils is still spoilt at the end."""
-    # Where files of a guest's go that has no namespaces of its own (netns.guest.room).
+    # Where files of a guest's go that has no namespaces of its own (halfopen.netns.guest.room).
     room = tmp_path / "room"
     room.mkdir()
     command = [*_TOOL, str(tmp_path / "out")]

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from harness.errors import InputError
-from harness.grace import plan
-from harness.grace.batch import Answer, Order
-from harness.grace.executors import process
-from netns.errors import GuestLostError
+from halfopen.errors import InputError
+from halfopen.grace import plan
+from halfopen.grace.batch import Answer, Order
+from halfopen.grace.executors import process
+from halfopen.netns.errors import GuestLostError
 from tests import leftovers
 from tests.harness.grace import sweeps
 from tests.machine import needs_guest

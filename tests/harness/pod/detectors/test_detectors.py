@@ -14,13 +14,13 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 from websockets.sync.server import ServerConnection, serve
 
-from harness import plugins
-from harness.errors import InputError
-from harness.pod import detectors
-from harness.pod.asking import ask
-from harness.pod.detectors import _keepalive, ack_stall, halfopen, outq, ping_timeout, ping_timeout_90
-from harness.pod.detectors._seam import Detector, Guarded, Settings
-from harness.pod.watchdog import Death, Probe, probe
+from halfopen import plugins
+from halfopen.errors import InputError
+from halfopen.pod import detectors
+from halfopen.pod.asking import ask
+from halfopen.pod.detectors import _keepalive, ack_stall, halfopen, outq, ping_timeout, ping_timeout_90
+from halfopen.pod.detectors._seam import Detector, Guarded, Settings
+from halfopen.pod.watchdog import Death, Probe, probe
 from tests.harness.pod.pods import eventually, pod
 from tests.harness.pod.test_watchdog import PATIENCE, connection, fill
 from tests.harness.pod.test_wedge import FAST, WEDGED, client_that_never_reads, sends_with_the_lock_held, stack

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.pod.liveness.reading import Reading
-from harness.pod.liveness.rule import Rule, Terms
-from harness.pod.watchdog import Death
+from halfopen.pod.liveness.reading import Reading
+from halfopen.pod.liveness.rule import Rule, Terms
+from halfopen.pod.watchdog import Death
 
 GRACE, POLL = 30.0, 2.0
 TERMS = Terms(GRACE, POLL)

@@ -16,9 +16,9 @@ import pytest
 import trustme
 from websockets.sync.server import serve
 
-from harness.pod import liveness
-from harness.pod.liveness import Death, Watcher, watcher
-from harness.pod.liveness.reading import Reading, read
+from halfopen.pod import liveness
+from halfopen.pod.liveness import Death, Watcher, watcher
+from halfopen.pod.liveness.reading import Reading, read
 from tests.harness.pod.pods import eventually
 from tests.harness.pod.test_watchdog import PATIENCE, Heard, connection, fill
 from tests.harness.pod.test_wedge import client_that_never_reads

@@ -71,7 +71,9 @@ def scenario_file(folder: Path, fault: str) -> str:
 def test_what_a_fault_of_somebody_elses_does_to_its_process_proves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plug_in(tmp_path, monkeypatch, "from harness.faults.noop import Options, signature", "os.kill(scene.server.pid, 9)")
+    plug_in(
+        tmp_path, monkeypatch, "from halfopen.faults.noop import Options, signature", "os.kill(scene.server.pid, 9)"
+    )
     ran = run(scenario_file(tmp_path, "planted.fault"), "--out", str(tmp_path / "out"))
     assert ran.code == 3, ran
     assert "is a container's, out of the lab's sight" in by_scenario(tmp_path / "out")["x"]["why"]
@@ -89,7 +91,7 @@ def test_a_pause_that_is_said_and_does_not_happen_proves_nothing(
     plug_in(
         tmp_path,
         monkeypatch,
-        "from harness.faults.pause import NEEDS_CONTAINER, Options, signature",
+        "from halfopen.faults.pause import NEEDS_CONTAINER, Options, signature",
         "scene.note('paused', by=options.by)",
     )
     ran = run(scenario_file(tmp_path, "planted.fault"), "--grace", "4s", "--out", str(tmp_path / "out"))

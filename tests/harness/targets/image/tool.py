@@ -11,7 +11,7 @@ from tests import engine
 from tests.harness.cli.tool import Ran, halfopen
 
 TERMS = ("--grace", "1s", "--poll", "500ms")
-POD = f"{engine.PYTHON} -m harness.pod --host {{host}} --port {{port}}"
+POD = f"{engine.PYTHON} -m halfopen.pod --host {{host}} --port {{port}}"
 WATCHED = f"{POD} --grace 1s --poll 500ms"
 UNWATCHED = f"{POD} --detector none"
 
