@@ -1,4 +1,4 @@
-"""The wheel: it installs one name, and a project may have packages of ours' names."""
+"""The wheel, made of the source distribution: it installs one name, and a project may have packages of ours' names."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.machine import needs_labs
+
+pytestmark = needs_labs
 
 PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
 GRACE, POLL = "2s", "200ms"
@@ -28,9 +30,9 @@ def test_a_frozen_client_gives_its_seat_back(lab):
 """
 
 
-def run(*command: str | Path, cwd: Path, code: int = 0) -> str:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST"))}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=environment)
+def run(*command: str | Path, cwd: Path, code: int = 0, **environment: str) -> str:
+    outer = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST"))}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=outer | environment)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
 
@@ -38,12 +40,15 @@ def run(*command: str | Path, cwd: Path, code: int = 0) -> str:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
     folder = tmp_path_factory.mktemp("dist")
-    run(*PIP, "wheel", "--no-deps", "--wheel-dir", folder, repository, cwd=folder)
+    run(*PIP, "install", "--target", folder / "hatchling", "hatchling", cwd=folder)
+    build = (sys.executable, "-m", "hatchling", "build", "--target", "sdist", "--directory", folder)
+    run(*build, cwd=repository, PYTHONPATH=str(folder / "hatchling"))
+    (source,) = folder.glob("halfopen-*.tar.gz")
+    run(*PIP, "wheel", "--no-deps", "--wheel-dir", folder, source, cwd=folder)
     (made,) = folder.glob("halfopen-*.whl")
     return made
 
 
-@needs_labs
 def test_a_project_with_packages_of_the_same_names_runs_its_tests_and_a_lab(wheel: Path, tmp_path: Path) -> None:
     python = tmp_path / "venv" / "bin" / "python"
     run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv", cwd=tmp_path)
