@@ -29,7 +29,7 @@ FRAGMENT = Path(__file__).with_name("kernel.config")
 #: What changes the source.
 _CHANGES = tuple(
     Path(__file__).with_name(name)
-    for name in ("seeding.py", "livelocks.py", "registers.py", "end_notices.py", "clock_reads.py")
+    for name in ("seeding.py", "livelocks.py", "registers.py", "end_notices.py", "clock_reads.py", "headers.py")
 )
 
 #: The number of today's recipe: raised by one with each change of the configuration or the changes. It is the last

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from halfopen.netns.guest import clock_reads, end_notices, livelocks, registers, seeding
+from halfopen.netns.guest import clock_reads, end_notices, headers, livelocks, registers, seeding
 
 #: In a kernel's folder, beside the program.
 FOLDER = "source"
@@ -37,7 +37,14 @@ MAKE = (
 _EDITED = tuple(
     dict.fromkeys(
         edit.file
-        for edits in (seeding.EDITS, livelocks.EDITS, registers.EDITS, end_notices.EDITS, clock_reads.EDITS)
+        for edits in (
+            seeding.EDITS,
+            livelocks.EDITS,
+            registers.EDITS,
+            end_notices.EDITS,
+            clock_reads.EDITS,
+            headers.EDITS,
+        )
         for edit in edits
     )
 )
@@ -74,8 +81,9 @@ class Recipe:
 
 
 def texts(tree: Path) -> dict[str, str]:
-    """The files in ``tree`` that are edited, as they are now."""
-    return {file: (tree / file).read_text() for file in _EDITED if (tree / file).is_file()}
+    """The files in ``tree`` that are edited, as they are now; those that are added are empty before."""
+    there = {file: (tree / file).read_text() for file in (*_EDITED, *headers.NEW) if (tree / file).is_file()}
+    return dict.fromkeys(headers.NEW, "") | there
 
 
 def patch(before: Mapping[str, str], after: Mapping[str, str]) -> str:
