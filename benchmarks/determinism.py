@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import document
-from halfopen import results
+from halfopen.results import record
 
 SECTION = "determinism"
 
@@ -139,7 +139,7 @@ def measure(way: Way, place: Path) -> Found:
             _run(way, out)
             walls.append(time.monotonic() - began)
             prints.append(fingerprint(out))
-            kernel = json.loads((out / results.RESULTS).read_text())["kernel"]
+            kernel = json.loads((out / record.RESULTS).read_text())["kernel"]
     return Found(way, tuple(prints), tuple(walls), kernel)
 
 
@@ -159,7 +159,7 @@ def _run(way: Way, out: Path) -> None:
             check=False,
         ).returncode
     # A verdict, any: the server of one's own misses the frozen client.
-    assert code in (results.EXIT_PASSED, results.EXIT_FAILED), f"{way.name}: {(out / 'said').read_text()}"
+    assert code in (record.EXIT_PASSED, record.EXIT_FAILED), f"{way.name}: {(out / 'said').read_text()}"
 
 
 @contextlib.contextmanager
@@ -177,8 +177,8 @@ def _load() -> Iterator[None]:
 
 def fingerprint(out: Path) -> str:
     """A hash of all of a run's files that must be the same whenever it is done again."""
-    found = hashlib.sha256(json.dumps(alike(json.loads((out / results.RESULTS).read_text()))).encode())
-    for path in sorted((out / results.TIMELINES).iterdir()):
+    found = hashlib.sha256(json.dumps(alike(json.loads((out / record.RESULTS).read_text()))).encode())
+    for path in sorted((out / record.TIMELINES).iterdir()):
         found.update(path.name.encode() + b"\0" + path.read_bytes())
     return found.hexdigest()
 

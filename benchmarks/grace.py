@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.measuring import show
 from halfopen import scenarios
 from halfopen.grace import plan
-from halfopen.grace.executors.local import Local
+from halfopen.grace.local_executor import Local
 from halfopen.grace.model import Batch, Batched, Contender, Draw, Sweep
 
 RUNS = 1000

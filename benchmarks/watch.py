@@ -15,7 +15,7 @@ from benchmarks.measuring import show
 from benchmarks.watchers import connections
 from halfopen.cli import watch_screen
 from halfopen.cli.watch import Eye, Terms
-from halfopen.watching import server
+from halfopen.watch import server
 
 CONNECTIONS = 10_000
 LOOKS = 10

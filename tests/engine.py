@@ -26,9 +26,9 @@ import msgspec
 import websockets
 
 import halfopen
-from halfopen.engine.connecting import engine
-from halfopen.engine.keeper import LABEL
 from halfopen.errors import InputError
+from halfopen.targets.engine import engine
+from halfopen.targets.keeper import LABEL
 from tests.leftovers import MARK
 
 IMAGE = "halfopen-test:latest"

@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from halfopen.edge._running import find_program
 from halfopen.netns import isolation
 from halfopen.netns.errors import IsolationError
 from halfopen.netns.guest import cache, registers
-from halfopen.scenario import Edge
-from halfopen.threads import pyspy
+from halfopen.scenario.spec import Edge
+from halfopen.targets.proxy import find_program
+from halfopen.thread_dump import pyspy
 from tests import browser, engine, no_namespaces, servers
 
 

@@ -13,7 +13,7 @@ import pytest
 import typer
 import yaml
 
-from halfopen.baseline import parse
+from halfopen.results.baseline import parse
 from tests.harness.cli.tool import results
 from tests.harness.cli.understood import calls, understand
 from tests.machine import needs_guest

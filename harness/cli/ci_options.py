@@ -10,10 +10,10 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from halfopen.baseline import Baseline, read, render, renewed
 from halfopen.errors import InputError, reason_of
-from halfopen.runner import Done
-from halfopen.shards import Shard
+from halfopen.results.baseline import Baseline, read, render, renewed
+from halfopen.run.runner import Done
+from halfopen.run.shards import Shard
 
 
 def _shard(text: str) -> Shard:

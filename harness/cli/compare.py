@@ -12,9 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-import halfopen.compare as comparison
-from halfopen import calls, plugins, results
-from halfopen.calls import Call
+from halfopen import plugins
 from halfopen.cli import grid, live, screen, surroundings
 from halfopen.cli.effort import Effort, Limits
 from halfopen.cli.options import (
@@ -35,13 +33,16 @@ from halfopen.cli.options import (
     seed_or_random,
 )
 from halfopen.cli.surroundings import Clock, Kernel
-from halfopen.judge import hold as held_for
 from halfopen.netns.units import show_duration
 from halfopen.pod import detectors as catalogue
 from halfopen.report import folder
-from halfopen.results import Conditions
-from halfopen.run_view import RunView
-from halfopen.runner import Done, Job
+from halfopen.results import comparison, record
+from halfopen.results.record import Conditions
+from halfopen.run import request
+from halfopen.run.progress import RunView
+from halfopen.run.request import Call
+from halfopen.run.runner import Done, Job
+from halfopen.verdict.judge import hold as held_for
 
 DEFAULT = ("dead", "alive", "ended")
 #: So many scenarios at once on a real clock: each is a server, a client and a kernel's timers, and mostly waits.
@@ -88,10 +89,10 @@ def compare(
         hold=None if hold is None else float(hold),
         ready=float(ready),
     )
-    todo = calls.jobs(call)
+    todo = request.jobs(call)
     where = surroundings.choose(clock, kernel, [job.scenario for job in todo])
-    how = results.conditions(call, todo, where.clock, again=where.options)
-    stage = _Stage(out, where.why, _what(call, todo), _patience(todo, where.clock), calls.left_out(call))
+    how = record.conditions(call, todo, where.clock, again=where.options)
+    stage = _Stage(out, where.why, _what(call, todo), _patience(todo, where.clock), request.left_out(call))
     effort = Effort(call, todo, where, how, out, stage)
     return effort.carry_out(Limits(jobs, _AT_ONCE, None, wall_limit))
 
@@ -136,16 +137,16 @@ class _Stage:
         return live.count(console, views)
 
     def conclude(self, console: Console, how: Conditions, done: Sequence[Done], wall: float) -> int:
-        results.write_timelines(self.out, done)
+        record.write_timelines(self.out, done)
         table = comparison.as_table(how, done, wall)
-        results.write_table(self.out / results.COMPARISON, table)
+        record.write_table(self.out / record.COMPARISON, table)
         grid.show(console, done)
         for one in done:
             if one.verdict.word == "inconclusive":
                 console.print(escape(live.line(one)), soft_wrap=True)
         console.print(
             f"\n{len(done)} runs in {show_duration(round(wall, 1))}; "
-            f"results: {escape(str(self.out / results.COMPARISON))}, report: {escape(str(self.out / results.REPORT))}",
+            f"results: {escape(str(self.out / record.COMPARISON))}, report: {escape(str(self.out / record.REPORT))}",
             soft_wrap=True,
         )
         # Last: whatever goes wrong in drawing, the results are kept and told.

@@ -14,21 +14,21 @@ from typing import Protocol
 
 from rich.console import Console
 
-from halfopen import results
-from halfopen.calls import Call
 from halfopen.cli.console import console as make_console
 from halfopen.cli.exits import explained, isolated
 from halfopen.cli.surroundings import Surroundings
 from halfopen.cli.values import writable_folders
-from halfopen.engine.keeping import keeping
 from halfopen.errors import InputError
-from halfopen.guest_part import Hello
-from halfopen.guests import Guests
-from halfopen.guests import run_all as run_in_guests
 from halfopen.netns.guest import booting
-from halfopen.results import Conditions
-from halfopen.run_view import RunView
-from halfopen.runner import Done, Job, run_all
+from halfopen.results import record
+from halfopen.results.record import Conditions
+from halfopen.run.guest_part import Hello
+from halfopen.run.guests import Guests
+from halfopen.run.guests import run_all as run_in_guests
+from halfopen.run.progress import RunView
+from halfopen.run.request import Call
+from halfopen.run.runner import Done, Job, run_all
+from halfopen.targets.keeping import keeping
 
 #: So many scenarios share a guest at once; more take memory and gain nothing on its one processor.
 _AT_ONCE = 1
@@ -78,13 +78,13 @@ class Effort:
         """Run the jobs and return the exit code; raises InputError for what cannot be used, GuestLostError."""
         if self.where.kernel is None:
             _refuse_in_vain(limits)
-            results.check_folder(self.out)
+            record.check_folder(self.out)
             with self._engine():
                 return isolated(lambda: self._run(limits.jobs or limits.at_once))
         folders = writable_folders(limits.writable)
         named = [Path(name) for name in self.call.names if Path(name).exists()]
         booting.require_folders(folders, [self.out, *named])
-        results.check_folder(self.out)
+        record.check_folder(self.out)
         virtual = self.where.clock == "virtual"
         guests = Guests(
             self.where.kernel,

@@ -8,14 +8,14 @@ from collections.abc import Callable
 
 import typer
 
-from halfopen import workflow_commands
 from halfopen.cli.wording import refusal
 from halfopen.errors import InputError, reason_of
 from halfopen.netns import isolation
 from halfopen.netns.errors import GuestLostError, LabError
 from halfopen.netns.guest.script import EXIT_GUEST
+from halfopen.results import workflow_commands
 
-#: As of any command (halfopen.results).
+#: As of any command (halfopen.results.record).
 EXIT_USAGE = 2
 EXIT_BUG = 70
 EXIT_INTERRUPTED = 130

@@ -14,9 +14,6 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-import halfopen.compare as comparison
-from halfopen import calls, field, field_report, results, target_files
-from halfopen.calls import Call
 from halfopen.cli import grid, live, screen, surroundings
 from halfopen.cli.effort import Effort, Limits
 from halfopen.cli.options import (
@@ -35,10 +32,14 @@ from halfopen.cli.options import (
 from halfopen.cli.surroundings import Clock, Kernel
 from halfopen.errors import InputError, reason_of
 from halfopen.netns.units import show_duration
-from halfopen.results import Conditions
-from halfopen.run_view import RunView
-from halfopen.runner import Done
-from halfopen.target_spec import TargetSpec
+from halfopen.results import comparison, field, field_report, record
+from halfopen.results.record import Conditions
+from halfopen.run import request
+from halfopen.run.progress import RunView
+from halfopen.run.request import Call
+from halfopen.run.runner import Done
+from halfopen.scenario import target_files
+from halfopen.scenario.target_spec import TargetSpec
 
 DEFAULT = ("dead", "alive")
 #: So many scenarios at once on a real clock.
@@ -76,7 +77,7 @@ def field_(
         if paths:
             raise InputError("--render runs nothing: leave it out, or the target files")
         typer.echo(_report(render), nl=False)
-        return results.EXIT_PASSED
+        return record.EXIT_PASSED
     specs = target_files.find(paths or [])
     servers = {spec.name: (spec, target_files.versions(spec)) for spec in specs}
     call = Call(
@@ -88,12 +89,12 @@ def field_(
         hold=None if hold is None else float(hold),
         ready=float(ready),
     )
-    todo = calls.jobs(call)
+    todo = request.jobs(call)
     where = surroundings.choose(clock, kernel, [job.scenario for job in todo])
     how = dataclasses.replace(
-        results.conditions(call, todo, where.clock), target={"kind": f"{len(specs)} server{'s' * (len(specs) > 1)}"}
+        record.conditions(call, todo, where.clock), target={"kind": f"{len(specs)} server{'s' * (len(specs) > 1)}"}
     )
-    effort = Effort(call, todo, where, how, out, _Stage(out, where.why, servers, calls.left_out(call)))
+    effort = Effort(call, todo, where, how, out, _Stage(out, where.why, servers, request.left_out(call)))
     return effort.carry_out(Limits(jobs, _AT_ONCE, None, wall_limit))
 
 
@@ -112,10 +113,10 @@ def _read(file: Path) -> dict[str, Any]:
     except (OSError, msgspec.DecodeError) as error:
         why = reason_of(error) if isinstance(error, OSError) else error
         raise InputError(
-            f"--render {str(file)!r}: no {results.FIELD} can be read there: {why}; name one that 'halfopen field' wrote"
+            f"--render {str(file)!r}: no {record.FIELD} can be read there: {why}; name one that 'halfopen field' wrote"
         ) from None
     if not {"targets", "runs"} <= set(table):
-        raise InputError(f"--render {str(file)!r}: has no targets and runs; take a {results.FIELD} of 'halfopen field'")
+        raise InputError(f"--render {str(file)!r}: has no targets and runs; take a {record.FIELD} of 'halfopen field'")
     return table
 
 
@@ -135,9 +136,9 @@ class _Stage:
         return live.count(console, views)
 
     def conclude(self, console: Console, how: Conditions, done: Sequence[Done], wall: float) -> int:
-        results.write_timelines(self.out, done)
-        file = self.out / results.FIELD
-        results.write_table(file, field.as_table(how, done, wall, self.servers, self.left_out))
+        record.write_timelines(self.out, done)
+        file = self.out / record.FIELD
+        record.write_table(file, field.as_table(how, done, wall, self.servers, self.left_out))
         grid.show(console, done)
         for one in done:
             if one.verdict.word == "inconclusive":

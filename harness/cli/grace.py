@@ -47,11 +47,11 @@ from halfopen.cli.values import positive_share
 from halfopen.cli.warp import require_kernel
 from halfopen.grace import mix, plots, rates, recorded_links, store
 from halfopen.grace.asked import Asked
-from halfopen.grace.executors import LOCAL
-from halfopen.grace.executors import executor as executor_named
+from halfopen.grace.executor import LOCAL
+from halfopen.grace.executor import executor as executor_named
 from halfopen.grace.model import Sweep
 from halfopen.grace.recommending import INCIDENTS
-from halfopen.telling import exactly
+from halfopen.results.story import exactly
 
 
 def grace(

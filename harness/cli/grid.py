@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from halfopen import cells, compare
 from halfopen.netns.units import show_bytes
-from halfopen.runner import Done
+from halfopen.results import cells, comparison
+from halfopen.run.runner import Done
 
 _COLOURS = {"passed": "green", "failed": "red", "inconclusive": "yellow"}
 
@@ -21,13 +21,13 @@ _COLOURS = {"passed": "green", "failed": "red", "inconclusive": "yellow"}
 def cell(done: Done) -> str:
     """One run in at most five characters."""
     verdict = done.verdict
-    from_fault = compare.counts_from_fault(done)
-    return cells.cell(verdict.word, verdict.klass, compare.latency(done), from_fault=from_fault)
+    from_fault = comparison.counts_from_fault(done)
+    return cells.cell(verdict.word, verdict.klass, comparison.latency(done), from_fault=from_fault)
 
 
 def blocks(done: Sequence[Done], width: int) -> Iterator[list[str] | Table]:
     """For each suite a table, or as many as fit the width, each after the lines that name its columns."""
-    detectors = compare.by_contender(done)
+    detectors = comparison.by_contender(done)
     for suite in dict.fromkeys(one.job.scenario.suite for one in done):
         its = [one for one in done if one.job.scenario.suite == suite]
         names = list(dict.fromkeys(one.job.scenario.name for one in its))
@@ -76,8 +76,8 @@ def summary(done: Sequence[Done]) -> Table:
     shown.add_column("", overflow="fold")
     for head in ("reaped", "missed", "false", "kept", "closed", "wrong", "?", "median", "max", "orphan"):
         shown.add_column(head, justify="right", no_wrap=True, min_width=len(head))
-    for detector, runs in compare.by_contender(done).items():
-        one = compare.tally(runs)
+    for detector, runs in comparison.by_contender(done).items():
+        one = comparison.tally(runs)
         counts = [one.classes[klass] for klass in ("true_reap", "missed", "false_reap", "true_keep", "closed")]
         shown.add_row(
             escape(_short(detector)),

@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from halfopen import plugins, suites
+from halfopen import plugins
 from halfopen.cli.console import console as make_console
 from halfopen.pod import detectors
+from halfopen.scenario import suites
 
 
 def list_(

@@ -12,12 +12,12 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from halfopen.baseline import Baseline, standing
 from halfopen.displays import displayed
 from halfopen.netns import stopping
 from halfopen.netns.units import show_bytes, show_duration
-from halfopen.run_view import RunView
-from halfopen.runner import Done
+from halfopen.results.baseline import Baseline, standing
+from halfopen.run.progress import RunView
+from halfopen.run.runner import Done
 
 _REFRESH_PER_SECOND = 4
 _COLOURS = {"passed": "green", "failed": "red", "inconclusive": "yellow"}

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from rich.text import Text
 
-from halfopen import github, telling, workflow_commands
 from halfopen.cli import screen
-from halfopen.results import Conditions
-from halfopen.runner import Done
+from halfopen.results import github, story, workflow_commands
+from halfopen.results.record import Conditions
+from halfopen.run.runner import Done
 
 #: A step's summaries are at most so long, bytes (GITHUB_STEP_SUMMARY); a longer one is refused whole, at the end.
 _MOST = 1000 * 1024
@@ -22,10 +22,10 @@ def tell(how: Conditions, done: Sequence[Done], wall: float) -> None:
     """Print annotations and add to the job's summary, if this is a job of GitHub's."""
     if not workflow_commands.is_here():
         return
-    story = partial(telling.story, where=how.again, baseline=how.baseline)
-    lines = github.commands(done, how.baseline, story)
+    in_words = partial(story.story, where=how.again, baseline=how.baseline)
+    lines = github.commands(done, how.baseline, in_words)
     headline, header = screen.summary(done, wall, how.baseline), Text.from_markup(screen.header(how)).plain
-    text = github.summary(headline, header, done, how.baseline, screen.remarks(done, how.baseline), story)
+    text = github.summary(headline, header, done, how.baseline, screen.remarks(done, how.baseline), in_words)
     if (problem := _append(text)) is not None:
         lines.append(
             workflow_commands.command("warning", "halfopen", f"the job's summary could not be written: {problem}")

@@ -14,8 +14,6 @@ from typing import Annotated
 import msgspec
 import typer
 
-from halfopen import calls, results, telling
-from halfopen.calls import DEFAULT_DETECTOR, Call
 from halfopen.cli import screen, surroundings
 from halfopen.cli.console import console as make_console
 from halfopen.cli.exits import explained, isolated
@@ -51,7 +49,6 @@ from halfopen.cli.target_options import (
     described,
 )
 from halfopen.cli.values import positive_duration
-from halfopen.engine.keeping import keeping
 from halfopen.errors import InputError, reason_of
 from halfopen.netns.errors import UnsupportedError
 from halfopen.netns.guest import booting
@@ -62,7 +59,11 @@ from halfopen.repro.keys import why_not
 from halfopen.repro.line import Hello, Part
 from halfopen.repro.opening import held
 from halfopen.repro.virtual import VirtualHold
-from halfopen.runner import Job
+from halfopen.results import record, story
+from halfopen.run import request
+from halfopen.run.request import DEFAULT_DETECTOR, Call
+from halfopen.run.runner import Job
+from halfopen.targets.keeping import keeping
 from halfopen.targets.pod import PodTarget
 
 #: After the first stall of any scenario that ships: then the ping waits for the lock, and not for its pong.
@@ -157,12 +158,12 @@ def repro(
     on_screen = not once and sys.stdout.isatty() and sys.stdin.isatty()
     if why := why_not(keys, is_virtual=where.kernel is not None, at_terminal=on_screen):
         raise InputError(f"--keys {keys!r}: {why}")
-    job = held(_only(calls.jobs(call), call.names[0]), float(ping))
+    job = held(_only(request.jobs(call), call.names[0]), float(ping))
     if pcap is not None:
         _require_writable(pcap)
     console = make_console()
     wishes = Wishes(once, None if hold_for is None else float(hold_for), keys)
-    again = _again(job, where, [] if ping == positive_duration(_PING) else ["--ping", telling.exactly(float(ping))])
+    again = _again(job, where, [] if ping == positive_duration(_PING) else ["--ping", story.exactly(float(ping))])
     title = f"{job.scenario.called} against {_target(job)}"
     spare = _free(job.scenario.name)
     with terminal.kept(sys.stdin.fileno()) if on_screen else contextlib.nullcontext() as shown_on:
@@ -185,7 +186,7 @@ def _where(call: Call, clock: Clock, kernel: Kernel) -> tuple[Surroundings, Call
         return where, msgspec.structs.replace(call, lacks_netem=not surroundings.host_has_netem())
     if kernel is Kernel.GUEST and clock is not Clock.VIRTUAL:
         raise InputError("--kernel guest holds a session on the virtual clock only: add --clock virtual")
-    scenarios = [job.scenario for job in calls.jobs(call)]
+    scenarios = [job.scenario for job in request.jobs(call)]
     lacking = None if clock is Clock.VIRTUAL else surroundings.what_the_host_lacks(scenarios)
     if clock is Clock.VIRTUAL or (clock is Clock.AUTO and lacking is not None and kernel is not Kernel.HOST):
         where = surroundings.choose(Clock.VIRTUAL, kernel, scenarios)
@@ -239,7 +240,7 @@ def _target(job: Job) -> str:
 
 
 def _header(call: Call, job: Job, where: Surroundings, hello: Hello | None = None) -> str:
-    how = results.conditions(call, [job], where.clock)
+    how = record.conditions(call, [job], where.clock)
     if hello is not None:
         how = dataclasses.replace(how, kernel=hello.kernel, congestion_control=hello.congestion_control)
     lines = [screen.header(how, where.why)]
@@ -250,5 +251,5 @@ def _header(call: Call, job: Job, where: Surroundings, hello: Hello | None = Non
 
 
 def _again(job: Job, where: Surroundings, more: list[str]) -> str:
-    words = shlex.split(telling.again(job, where.options))
+    words = shlex.split(story.again(job, where.options))
     return shlex.join([words[0], "repro", *words[2:], *more])

@@ -13,9 +13,6 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from halfopen import calls, results
-from halfopen.baseline import Baseline, read
-from halfopen.calls import DEFAULT_DETECTOR, Call
 from halfopen.cli import ci_options, live, on_github, screen, surroundings
 from halfopen.cli.ci_options import BaselineOption, ShardOption, WriteBaseline
 from halfopen.cli.effort import Effort, Limits
@@ -57,9 +54,13 @@ from halfopen.cli.target_options import (
     described,
 )
 from halfopen.report import folder
-from halfopen.results import Conditions
-from halfopen.run_view import RunView
-from halfopen.runner import Done
+from halfopen.results import record
+from halfopen.results.baseline import Baseline, read
+from halfopen.results.record import Conditions
+from halfopen.run import request
+from halfopen.run.progress import RunView
+from halfopen.run.request import DEFAULT_DETECTOR, Call
+from halfopen.run.runner import Done
 
 Names = Annotated[
     list[str] | None,
@@ -142,12 +143,12 @@ def run(
     if in_a_container:
         where = surroundings.beside_the_engine(clock, kernel)
         call = msgspec.structs.replace(call, lacks_netem=not surroundings.host_has_netem())
-    todo = calls.jobs(call)
+    todo = request.jobs(call)
     if not in_a_container:
         where = surroundings.choose(clock, kernel, [job.scenario for job in todo])
     again = [*where.options, *([] if jobs is None else ["--jobs", str(jobs)])]
-    how = results.conditions(call, todo, where.clock, known, again)
-    stage = _Stage(out, where.why, calls.left_out(call), known, write_baseline)
+    how = record.conditions(call, todo, where.clock, known, again)
+    stage = _Stage(out, where.why, request.left_out(call), known, write_baseline)
     effort = Effort(call, todo, where, how, out, stage)
     return effort.carry_out(Limits(jobs, len(todo), writable, wall_limit))
 
@@ -169,11 +170,11 @@ class _Stage:
         return live.progress(console, views, self.baseline)
 
     def conclude(self, console: Console, how: Conditions, done: Sequence[Done], wall: float) -> int:
-        table = results.write(self.out, how, done, wall)
+        table = record.write(self.out, how, done, wall)
         screen.show(console, how, done, self.out, wall)
         on_github.tell(how, done, wall)
         if self.write_baseline is not None:
             ci_options.write_baseline(console, self.write_baseline, done)
         # Last: whatever goes wrong in drawing, the results are kept and told.
         folder.write(self.out, table, done)
-        return results.exit_code(done, how.baseline)
+        return record.exit_code(done, how.baseline)

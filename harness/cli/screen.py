@@ -11,12 +11,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from halfopen import __version__
-from halfopen.baseline import Baseline, standing
 from halfopen.netns.units import show_bytes, show_duration
 from halfopen.report import anchor
-from halfopen.results import REPORT, RESULTS, Conditions
-from halfopen.runner import Done
-from halfopen.telling import story
+from halfopen.results.baseline import Baseline, standing
+from halfopen.results.record import REPORT, RESULTS, Conditions
+from halfopen.results.story import story
+from halfopen.run.runner import Done
 
 _MARKS = {
     "passed": "[green]✓ passed[/]",

@@ -16,7 +16,7 @@ from halfopen.netns.guest import cache
 from halfopen.netns.guest.cache import GuestKernel
 from halfopen.netns.guest.registers import why_not_stock
 from halfopen.netns.lab import kernel_has_discipline
-from halfopen.scenario import Scenario
+from halfopen.scenario.spec import Scenario
 
 
 class Clock(enum.StrEnum):

@@ -15,20 +15,21 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.markup import escape
 
-from halfopen import __version__, results
+from halfopen import __version__
 from halfopen.cli.console import console as make_console
 from halfopen.errors import InputError
 from halfopen.grace import files, live, mix, notable, plots, store, tables
 from halfopen.grace.asked import has_own_times
 from halfopen.grace.confirming import disagreements
 from halfopen.grace.estimates import Estimates, estimate
-from halfopen.grace.executors import Executor
+from halfopen.grace.executor import Executor
 from halfopen.grace.model import Batched, Sweep, Tried
 from halfopen.netns import stopping
 from halfopen.netns.errors import GuestLostError
 from halfopen.netns.guest.cache import GuestKernel
 from halfopen.netns.units import show_duration
 from halfopen.report import folder
+from halfopen.results import record
 
 #: What a number of runs that is proposed is rounded up to.
 _ROUND = 100
@@ -94,7 +95,7 @@ class Sweeping:
     def _check_folder(self) -> None:
         notable.check_folder(self.out)
         # A sweep keeps no timelines, there would be thousands; and what is there stays until there is something better.
-        results.require_writable(self.out, self.out)
+        record.require_writable(self.out, self.out)
 
     @property
     def _runs(self) -> int:
@@ -123,7 +124,7 @@ class Sweeping:
             try:
                 executor.run(kept.todo, on_batched)
             except KeyboardInterrupt:
-                return results.EXIT_INTERRUPTED
+                return record.EXIT_INTERRUPTED
             except stopping.Terminated as terminated:
                 return terminated.CODE
             except GuestLostError as error:
@@ -171,14 +172,14 @@ class Sweeping:
         """Print and write what is known."""
         if not done:
             console.print("nothing is known: no batch was done")
-            return _Concluded(results.EXIT_INCONCLUSIVE)
+            return _Concluded(record.EXIT_INCONCLUSIVE)
         tried = _in_order(done)
         found = estimate(self.sweep, tried)
         kernels, controls = (_distinct(done, name) for name in ("kernel", "congestion_control"))
         how = files.Conditions(started, wall, ", ".join(kernels), ", ".join(controls), self.mix)
         table = files.as_table(self.sweep, found, how, self.most)
         tables.show(console, found, self.most)
-        results.take_away(self.out)
+        record.take_away(self.out)
         files.write(self.out, table)
         notable.write(self.out, shown := notable.notable(self.sweep, tried))
         folder.write_sweep(self.out, table)
@@ -201,7 +202,7 @@ class Sweeping:
 
     def _tell(self, console: Console, made: dict[int, Batched], wall: float) -> None:
         """How much was made now, in how long, where it is, and how to make it again."""
-        places = f"results: {self.out / files.JSON}, {self.out / files.CSV}, report: {self.out / results.REPORT}"
+        places = f"results: {self.out / files.JSON}, {self.out / files.CSV}, report: {self.out / record.REPORT}"
         console.print(f"\n{_summary(_in_order(made), wall)}; {escape(places)}", soft_wrap=True)
         console.print(f"again:   {escape(self.command(self._runs))}", soft_wrap=True)
 
@@ -238,5 +239,5 @@ def _summary(tried: Iterable[Tried], wall: float) -> str:
 
 def _exit_code(found: Estimates, tried: list[Tried]) -> int:
     if disagreements(found.confirmations):
-        return results.EXIT_FAILED
-    return results.EXIT_PASSED if any(one.came != "unproved" for one in tried) else results.EXIT_INCONCLUSIVE
+        return record.EXIT_FAILED
+    return record.EXIT_PASSED if any(one.came != "unproved" for one in tried) else record.EXIT_INCONCLUSIVE

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from halfopen import target_spec
-from halfopen.target_spec import TargetSpec
+from halfopen.scenario import target_spec
+from halfopen.scenario.target_spec import TargetSpec
 
 Server = Annotated[
     str | None,

@@ -22,11 +22,11 @@ from halfopen.displays import displayed
 from halfopen.errors import InputError, suggest
 from halfopen.netns import stopping
 from halfopen.netns.units import Duration
-from halfopen.watching import server, sessions
-from halfopen.watching.forecast import DETECTORS
-from halfopen.watching.server import EndedError, Look, Server
-from halfopen.watching.sessions import Session
-from halfopen.watching.tracks import Track, Tracks
+from halfopen.watch import server, sessions
+from halfopen.watch.forecast import DETECTORS
+from halfopen.watch.server import EndedError, Look, Server
+from halfopen.watch.sessions import Session
+from halfopen.watch.tracks import Track, Tracks
 
 #: More rows than a terminal has lines; of a look that is printed whole.
 _ROWS = 200

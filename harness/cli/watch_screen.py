@@ -12,8 +12,8 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from halfopen.netns.units import show_bytes, show_duration
-from halfopen.watching import sessions
-from halfopen.watching.sessions import Session
+from halfopen.watch import sessions
+from halfopen.watch.sessions import Session
 
 #: From so many columns on there is room for what tells why.
 _BROAD = 100

@@ -7,5 +7,5 @@ A behaviour's module has three names:
 ``Behaviour``
     made from the options; says how many bytes may be read now and what is acknowledged.
 ``signature(seen)``
-    what the samples must show for a client that behaved so (:class:`halfopen.evidence.Proof`).
+    what the samples must show for a client that behaved so (:class:`halfopen.model.evidence.Proof`).
 """

@@ -8,11 +8,12 @@ import sys
 
 import msgspec
 
-from halfopen import clients, plugins, schema
+from halfopen import clients, plugins
 from halfopen.clients._door import Door
 from halfopen.clients._machine import Machine
 from halfopen.clients._opening import NotOpenedError
 from halfopen.clients._reporting import report
+from halfopen.model import schema
 
 
 def main() -> None:

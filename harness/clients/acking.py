@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import pairwise
 
 from halfopen.clients._behaviour import PLENTY, ClientOptions
-from halfopen.evidence import Proof, all_of, allowed_silence, peer_acknowledges
+from halfopen.model.evidence import Proof, all_of, allowed_silence, peer_acknowledges
+from halfopen.model.timeline import Timeline
 from halfopen.netns.units import show_duration
-from halfopen.timeline import Timeline
 
 
 class Options(ClientOptions, frozen=True):

@@ -11,8 +11,8 @@ from itertools import pairwise
 
 from halfopen.clients._behaviour import PLENTY, ClientOptions
 from halfopen.clients.acking import application_acknowledges
-from halfopen.evidence import Proof, all_of, peer_acknowledges
-from halfopen.timeline import Timeline
+from halfopen.model.evidence import Proof, all_of, peer_acknowledges
+from halfopen.model.timeline import Timeline
 
 #: Between two times at which it reads, seconds.
 _EVERY = 1.0

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from halfopen.clients._behaviour import PLENTY, ClientOptions
-from halfopen.evidence import Proof, all_of, peer_acknowledges
-from halfopen.timeline import Timeline
+from halfopen.model.evidence import Proof, all_of, peer_acknowledges
+from halfopen.model.timeline import Timeline
 
 
 class Options(ClientOptions, frozen=True):

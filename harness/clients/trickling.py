@@ -6,9 +6,9 @@ import time
 
 from halfopen.clients._behaviour import PLENTY, ClientOptions
 from halfopen.clients.acking import application_acknowledges
-from halfopen.evidence import Proof, all_of, client_reads, established
+from halfopen.model.evidence import Proof, all_of, client_reads, established
+from halfopen.model.timeline import Timeline
 from halfopen.netns.units import ByteRate, Duration, Size
-from halfopen.timeline import Timeline
 
 #: The queue fills from the session's start on: not asked before this, seconds.
 _FILLING = 3.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from halfopen.clients import trickling
 from halfopen.clients.draining import application_is_silent
 from halfopen.clients.trickling import queue_stays_filled
-from halfopen.evidence import Proof, all_of, client_reads
-from halfopen.timeline import Timeline
+from halfopen.model.evidence import Proof, all_of, client_reads
+from halfopen.model.timeline import Timeline
 
 Options = trickling.Options
 

@@ -7,5 +7,5 @@ A fault's module has three names:
 ``fault(scene, options)``
     a context manager: entering does it and returns once it is done, leaving undoes it.
 ``signature(seen)``
-    what the samples taken while it was in force must show (:class:`halfopen.evidence.Proof`).
+    what the samples taken while it was in force must show (:class:`halfopen.model.evidence.Proof`).
 """

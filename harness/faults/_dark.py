@@ -8,11 +8,11 @@ from collections.abc import Iterator
 # What Link.cut needs takes a while to import, and a fault that is due does not wait.
 import halfopen.netns.firewall  # noqa: F401
 from halfopen.errors import FaultError
-from halfopen.evidence import Proof, dark
 from halfopen.faults._scene import Scene
+from halfopen.model.evidence import Proof, dark
+from halfopen.model.timeline import Timeline
 from halfopen.netns.host import Host
 from halfopen.netns.sockets import Sample
-from halfopen.timeline import Timeline
 
 #: A new connection is tried for at least so long, seconds; and so many times the old one's retransmission timeout,
 #: which is more than a round trip (RFC 6298).

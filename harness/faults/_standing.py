@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from halfopen.evidence import Proof, established
+from halfopen.model.evidence import Proof, established
+from halfopen.model.timeline import Event, Timeline
 from halfopen.netns.units import show_duration
-from halfopen.timeline import Event, Timeline
 
 #: From the word on another thread may still get in between, seconds.
 _TAKING = 0.2

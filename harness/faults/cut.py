@@ -13,16 +13,16 @@ import msgspec
 
 # What Link.cut needs takes a while to import, and a fault that is due does not wait.
 import halfopen.netns.firewall  # noqa: F401
-from halfopen.evidence import Proof, established
 from halfopen.faults._scene import Scene
+from halfopen.model.evidence import Proof, established
+from halfopen.model.timeline import Timeline
 from halfopen.netns.units import show_duration
-from halfopen.timeline import Timeline
 
 #: Of the time it is dark, what may pass before the last answer from before has come in.
 _LINGERING = 0.25
 
 
-#: Where it strikes (halfopen.telling.struck).
+#: Where it strikes (halfopen.results.story.struck).
 STRIKES = "link"
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from halfopen.evidence import Proof, all_of, established
 from halfopen.faults import _dark
 from halfopen.faults._scene import NoOptions, Scene
+from halfopen.model.evidence import Proof, all_of, established
+from halfopen.model.timeline import Timeline
 from halfopen.netns.units import show_duration
-from halfopen.timeline import Timeline
 
-#: Where it strikes (halfopen.telling.struck).
+#: Where it strikes (halfopen.results.story.struck).
 STRIKES = "link"
 Options = NoOptions
 

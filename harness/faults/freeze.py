@@ -11,9 +11,9 @@ import os
 import signal
 from collections.abc import Iterator
 
-from halfopen.evidence import Proof, established, window_closed
 from halfopen.faults._scene import NoOptions, Scene
-from halfopen.timeline import Timeline
+from halfopen.model.evidence import Proof, established, window_closed
+from halfopen.model.timeline import Timeline
 
 Options = NoOptions
 

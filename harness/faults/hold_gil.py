@@ -9,14 +9,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from halfopen.evidence import Proof
 from halfopen.faults import _standing
 from halfopen.faults._scene import NoOptions, Scene
-from halfopen.timeline import Timeline
+from halfopen.model.evidence import Proof
+from halfopen.model.timeline import Timeline
 
 Options = NoOptions
 NEEDS_POD = True
-#: Where it strikes (halfopen.telling.struck).
+#: Where it strikes (halfopen.results.story.struck).
 STRIKES = "server"
 
 #: A server that does not get to its orders within this is starved already, seconds.

@@ -8,14 +8,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from halfopen.evidence import Proof
 from halfopen.faults._scene import Scene
-from halfopen.link_proof import spoils
-from halfopen.link_spec import LinkSpec
+from halfopen.model.evidence import Proof
+from halfopen.model.link_proof import spoils
+from halfopen.model.link_spec import LinkSpec
+from halfopen.model.timeline import Timeline
 from halfopen.netns.host import Host
-from halfopen.timeline import Timeline
 
-#: Where it strikes (halfopen.telling.struck).
+#: Where it strikes (halfopen.results.story.struck).
 STRIKES = "link"
 Options = LinkSpec
 

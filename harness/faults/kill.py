@@ -10,9 +10,9 @@ import os
 import signal
 from collections.abc import Iterator
 
-from halfopen.evidence import Proof, established
 from halfopen.faults._scene import NoOptions, Scene
-from halfopen.timeline import Timeline
+from halfopen.model.evidence import Proof, established
+from halfopen.model.timeline import Timeline
 
 Options = NoOptions
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from halfopen.evidence import Proof
 from halfopen.faults._scene import NoOptions, Scene
-from halfopen.timeline import Timeline
+from halfopen.model.evidence import Proof
+from halfopen.model.timeline import Timeline
 
 Options = NoOptions
 

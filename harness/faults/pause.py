@@ -12,13 +12,13 @@ from typing import Literal
 
 import msgspec
 
-from halfopen.evidence import Proof
 from halfopen.faults import _standing
 from halfopen.faults._scene import Scene
-from halfopen.timeline import Timeline
+from halfopen.model.evidence import Proof
+from halfopen.model.timeline import Timeline
 
 NEEDS_CONTAINER = True
-#: Where it strikes (halfopen.telling.struck).
+#: Where it strikes (halfopen.results.story.struck).
 STRIKES = "server"
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from halfopen.evidence import Proof
 from halfopen.faults._scene import NoOptions, Scene
-from halfopen.timeline import Timeline
+from halfopen.model.evidence import Proof
+from halfopen.model.timeline import Timeline
 
 Options = NoOptions
 NEEDS_POD = True
-#: Where it strikes (halfopen.telling.struck).
+#: Where it strikes (halfopen.results.story.struck).
 STRIKES = "server"
 
 #: Of the codes that RFC 6455 (section 7.4.2) leaves to applications; the pod's (halfopen.pod.server).

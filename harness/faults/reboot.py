@@ -9,12 +9,12 @@ import contextlib
 from collections.abc import Iterator
 
 from halfopen.errors import FaultError
-from halfopen.evidence import Proof, acknowledged, established
 from halfopen.faults import _dark
 from halfopen.faults._scene import NoOptions, Scene
 from halfopen.faults.kill import killed
+from halfopen.model.evidence import Proof, acknowledged, established
+from halfopen.model.timeline import Timeline
 from halfopen.netns.errors import UnsupportedError
-from halfopen.timeline import Timeline
 
 Options = NoOptions
 

@@ -1,7 +1,7 @@
 """The link does what a recorded one did: a trace of rates, delays and losses is played from its start.
 
-What the link then does stands in place of what it did before; see halfopen.link_trace for how it is written. No packet
-under way is lost by a change, but where a delay falls those sent later overtake those sent before.
+What the link then does stands in place of what it did before; see halfopen.model.link_trace for how it is written. No
+packet under way is lost by a change, but where a delay falls those sent later overtake those sent before.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from typing import Any, Self
 
 import msgspec
 
-from halfopen import link_trace
 from halfopen.errors import InputError, suggest
-from halfopen.evidence import Proof
 from halfopen.faults._scene import Scene
-from halfopen.link_proof import spoils
-from halfopen.link_spec import LinkSpec
-from halfopen.link_trace import Trace
+from halfopen.model import link_trace
+from halfopen.model.evidence import Proof
+from halfopen.model.link_proof import spoils
+from halfopen.model.link_spec import LinkSpec
+from halfopen.model.link_trace import Trace
+from halfopen.model.timeline import Timeline
 from halfopen.netns.errors import LabError
-from halfopen.timeline import Timeline
 
-#: Where it strikes (halfopen.telling.struck).
+#: Where it strikes (halfopen.results.story.struck).
 STRIKES = "link"
 
 #: A change that comes later than this was not made when it was due, seconds.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from halfopen.evidence import Proof, all_of
 from halfopen.faults import _dark
 from halfopen.faults._scene import NoOptions, Scene
 from halfopen.faults.freeze import stays_stopped, stopped
-from halfopen.timeline import Timeline
+from halfopen.model.evidence import Proof, all_of
+from halfopen.model.timeline import Timeline
 
 Options = NoOptions
 

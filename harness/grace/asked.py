@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import msgspec
 
 from halfopen import plugins
-from halfopen.calls import DEFAULT_DETECTOR, require_no_detector
 from halfopen.errors import InputError
 from halfopen.grace.model import Contender
 from halfopen.netns.units import plain, show_duration
 from halfopen.pod import detectors as catalogue
 from halfopen.pod.watchdog import DEFAULT_GRACE
-from halfopen.target_spec import TargetSpec
-from halfopen.telling import exactly
+from halfopen.results.story import exactly
+from halfopen.run.request import DEFAULT_DETECTOR, require_no_detector
+from halfopen.scenario.target_spec import TargetSpec
 
 #: What is filled in where a server is told its grace, and how many of it a second is.
 PLACES = {"{grace}": 1, "{grace_ms}": 1000}

@@ -15,24 +15,24 @@ from pathlib import Path
 
 import msgspec
 
-from halfopen import calls, guests
-from halfopen.calls import Call
 from halfopen.errors import InputError, reason_of
 from halfopen.grace import plan
 from halfopen.grace.asked import told_its_grace
 from halfopen.grace.model import Batch, Batched, Tried
 from halfopen.grace.outcomes import outcomes, watched
-from halfopen.guest_part import Hello
-from halfopen.guests import Guests
 from halfopen.netns import _libc
 from halfopen.netns.errors import GuestLostError, LabError
 from halfopen.netns.guest import booting, cache
 from halfopen.netns.guest.cache import GuestKernel
-from halfopen.recorder import STEADY, Rhythm
-from halfopen.results import EXIT_INTERRUPTED
-from halfopen.run_view import RunView
-from halfopen.runner import Done
-from halfopen.target_spec import TargetSpec
+from halfopen.results.record import EXIT_INTERRUPTED
+from halfopen.run import guests, request
+from halfopen.run.guest_part import Hello
+from halfopen.run.guests import Guests
+from halfopen.run.progress import RunView
+from halfopen.run.recorder import STEADY, Rhythm
+from halfopen.run.request import Call
+from halfopen.run.runner import Done
+from halfopen.scenario.target_spec import TargetSpec
 
 #: Where nobody reaps, what the kernel says of the past (tcpi_last_ack_recv) makes up for rarer looks.
 RECORDED = Rhythm(interval=0.1, watchful=False)
@@ -66,7 +66,7 @@ def carry_out(batch: Batch, place: Path, kernel: GuestKernel, processor: int) ->
     folder = place / "draws"
     folder.mkdir()
     call = _call(batch, [_written(folder, draw.name, draw.scenario) for draw in batch.draws])
-    todo = calls.jobs(call)
+    todo = request.jobs(call)
     draws = {draw.name: draw for draw in batch.draws}
     greetings: list[Hello] = []
     tried: dict[int, list[Tried]] = {}
@@ -119,7 +119,7 @@ def _target(batch: Batch) -> TargetSpec:
 
 def _left_out(batch: Batch, number: int, call: Call) -> list[Tried]:
     """What is said of a draw that cannot be run with this server or here."""
-    why = "; ".join(calls.left_out(call))
+    why = "; ".join(request.left_out(call))
     contenders = batch.replayed if batch.acting is None else (batch.acting,)
     return [
         Tried(

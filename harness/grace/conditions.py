@@ -10,13 +10,14 @@ from typing import Any, Literal
 
 import msgspec
 
-from halfopen import scenario, schema
 from halfopen.errors import InputError, suggest
-from halfopen.expressions import Expression
 from halfopen.grace.quantities import Quantity, Spread
+from halfopen.model import schema
+from halfopen.model.expressions import Expression
 from halfopen.netns.errors import UnitError
 from halfopen.netns.units import Share, plain
-from halfopen.scenario import Scenario
+from halfopen.scenario import spec
+from halfopen.scenario.spec import Scenario
 
 Kind = Literal["alive", "dead"]
 
@@ -144,7 +145,7 @@ def _check_possible(found: Scenario, where: str) -> None:
 
 def parsed(text: str, name: str, where: str) -> Scenario:
     """The scenario that a filled template is; raises InputError."""
-    return scenario.parse(text, name=name, suite="grace", where=where)
+    return spec.parse(text, name=name, suite="grace", where=where)
 
 
 def fill(template: str, given: Mapping[str, Quantity], where: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from halfopen.grace.model import Sweep, Tried
 from halfopen.netns.units import show_duration
-from halfopen.recorder import INTERVAL
+from halfopen.run.recorder import INTERVAL
 
 #: How much later or earlier than it was a moment may seem, seconds: between two looks at a stalled socket 8 ms pass,
 #: and an acknowledgement is dated to the kernel's tick, 4 ms (docs/results.md, How an end is dated).

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from halfopen import __version__, results
+from halfopen import __version__
 from halfopen.grace import confirming
 from halfopen.grace.estimates import Cause, Death, Estimates, Point, longest_stalls
 from halfopen.grace.latencies import Latencies
@@ -22,10 +22,11 @@ from halfopen.grace.model import Sweep
 from halfopen.grace.outages import Step, Survival
 from halfopen.grace.rates import Rate
 from halfopen.grace.recommending import MOST_FALSE_REAPS, recommend
-from halfopen.target_spec import TargetSpec
+from halfopen.results import record
+from halfopen.scenario.target_spec import TargetSpec
 
-JSON = results.SWEEP
-CSV = results.SWEEP_ROWS
+JSON = record.SWEEP
+CSV = record.SWEEP_ROWS
 
 #: Of seconds a tenth of a millisecond, of shares one in a million million.
 _SECONDS, _SHARES = 4, 12

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from halfopen import reading, scenarios, schema
+from halfopen import scenarios
 from halfopen.errors import InputError
 from halfopen.grace import conditions, recorded_links
 from halfopen.grace.conditions import Condition, Kind
@@ -23,6 +23,7 @@ from halfopen.grace.model import Draw, Part
 from halfopen.grace.quantities import Quantity
 from halfopen.grace.recorded_links import RecordedLink
 from halfopen.grace.staircase import staircase as steps_of
+from halfopen.model import schema, text_files
 from halfopen.netns.units import Share
 
 DEFAULT = Path(scenarios.__file__).parent / "_grace" / "default.toml"
@@ -57,7 +58,7 @@ class Mix:
 def read(path: Path | None = None) -> Mix:
     """The mix of a file, or the default; raises InputError that names the file, the key and the value."""
     where = "the default mix" if path is None else str(path)
-    text = reading.text_of(path or DEFAULT, "mix file", where)
+    text = text_files.text_of(path or DEFAULT, "mix file", where)
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from halfopen.netns.units import show_duration
-from halfopen.target_spec import TargetSpec
+from halfopen.scenario.target_spec import TargetSpec
 
 Part = Literal["mix", "dead", "staircase"]
 """``mix``: alive sessions drawn by the mix's weights, of which alone the false-reap rate is told. ``dead``: dead

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from halfopen import results
 from halfopen.errors import InputError, reason_of
 from halfopen.grace import conditions, plan
 from halfopen.grace.asked import told_its_grace
 from halfopen.grace.confirming import agree
 from halfopen.grace.model import Came, Draw, Part, Sweep, Tried
-from halfopen.telling import exactly
+from halfopen.results import record
+from halfopen.results.story import exactly
 
 FOLDER = "draws"
 #: What should not have come of a session. Of the staircase anything may.
@@ -70,7 +70,7 @@ def check_folder(out: Path) -> None:
     """Make the folder for them in ``out`` and see that it can be written to; raises InputError."""
     folder = out / FOLDER
     try:
-        results.probe(folder)
+        record.probe(folder)
     except OSError as error:
         raise InputError(
             f"cannot write sessions to look into to {folder}: {reason_of(error)}; move it away, or name another --out"

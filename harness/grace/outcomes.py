@@ -9,15 +9,15 @@ from itertools import pairwise
 
 import msgspec
 
-from halfopen import evidence
-from halfopen.evidence import Stall
 from halfopen.grace import replay
 from halfopen.grace.confirming import DATED_WITHIN, agree
 from halfopen.grace.model import Batch, Came, Contender, Draw, Tried
-from halfopen.judge import Verdict, broken_off
+from halfopen.model import evidence
+from halfopen.model.evidence import Stall
+from halfopen.model.timeline import Sample, Timeline
 from halfopen.netns.units import show_duration
-from halfopen.recorder import INTERVAL
-from halfopen.timeline import Sample, Timeline
+from halfopen.run.recorder import INTERVAL
+from halfopen.verdict.judge import Verdict, broken_off
 
 #: Where a reap hangs on whether a look came just before or just after an acknowledgement, either is right: looks are
 #: moved by what that is dated to, seconds, each way.
@@ -41,7 +41,7 @@ class Watched:
     verdict: Verdict
     timeline: Timeline
     samples: tuple[Sample, ...]
-    """Those of the server's open side (halfopen.evidence.established)."""
+    """Those of the server's open side (halfopen.model.evidence.established)."""
     stalls: tuple[Stall, ...]
 
     @property
@@ -122,7 +122,7 @@ def _replayed(batch: Batch, it: Watched) -> list[Tried]:
 def _foretold(it: Watched, session: replay.Seen, number: int, contender: Contender, came: Came, why: str) -> Tried:
     """What would have come of it with this contender, where ``came`` is what did with nobody acting, and why."""
     moment = _reap(session, contender)
-    # A live one that is reaped needs no further proof (halfopen.judge): how it was to go on is not to be seen then.
+    # A live one that is reaped needs no further proof (halfopen.verdict.judge): nobody can see how it was to go on.
     if came == "unproved" and (moment is None or it.draw.part == "dead"):
         return _tried(it, number, came=came, why=why, reaped_at=None)
     if moment is None:

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from halfopen import link_trace
 from halfopen.errors import InputError
 from halfopen.grace.conditions import OF_TRACES
 from halfopen.grace.model import Draw
-from halfopen.link_trace import Trace
+from halfopen.model import link_trace
+from halfopen.model.link_trace import Trace
 from halfopen.netns.units import plain
 
 #: Of a recording that is longer, a session goes over a stretch of this, seconds.

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from halfopen.grace.model import Phases
+from halfopen.model.timeline import Sample, Timeline
 from halfopen.pod.watchdog import Probe, Rule, StallRule
-from halfopen.timeline import Sample, Timeline
 
 MakeRule = Callable[[float], Rule]
 """Makes a session's rule at its start, seconds of the timeline."""

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from halfopen.model.timeline import Event, Sample, Timeline
 from halfopen.report import thinning
-from halfopen.timeline import Event, Sample, Timeline
 
 #: The kernel's names of what is drawn (halfopen.netns.tcp_info); what goes by steps, of which each is kept.
 _CURVES = ("outq", "bytes_acked", "snd_wnd", "total_retrans", "probes")

@@ -8,15 +8,16 @@ from typing import Any
 
 import msgspec
 
-from halfopen import results, timeline
 from halfopen.errors import InputError, reason_of
+from halfopen.model import timeline
+from halfopen.model.timeline import Timeline
 from halfopen.report import shape, sweep
 from halfopen.report.entries import Run, contender_of
 from halfopen.report.page import Lost, render
-from halfopen.runner import Done
-from halfopen.timeline import Timeline
+from halfopen.results import record
+from halfopen.run.runner import Done
 
-_FILES = (results.RESULTS, results.COMPARISON, results.FIELD, results.SWEEP)
+_FILES = (record.RESULTS, record.COMPARISON, record.FIELD, record.SWEEP)
 _NAME_ONE = "name a folder that 'halfopen run', 'compare' or 'grace' wrote (--out)"
 
 
@@ -28,7 +29,7 @@ def write(out: Path, table: Mapping[str, Any], done: Sequence[Done]) -> Path:
 
 def write_sweep(out: Path, table: Mapping[str, Any]) -> Path:
     """Write the report of a sweep, of the content of grace.json; gives its path. Raises OSError."""
-    file = out / results.REPORT
+    file = out / record.REPORT
     file.write_text(sweep.render(table), encoding="utf-8")
     return file
 
@@ -36,7 +37,7 @@ def write_sweep(out: Path, table: Mapping[str, Any]) -> Path:
 def write_again(out: Path) -> Path:
     """Write the report of a folder that holds results, or a sweep's; gives its path. Raises InputError."""
     table, file = _read(out)
-    is_sweep = file.name == results.SWEEP
+    is_sweep = file.name == record.SWEEP
     if not is_sweep:
         shape.check(table, repr(str(file)))
     try:
@@ -44,7 +45,7 @@ def write_again(out: Path) -> Path:
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         what = f"the key {error} is missing" if isinstance(error, KeyError) else f"not as it is written: {error}"
         raise InputError(f"{str(file)!r}: {what}; make it anew with: halfopen run, compare or grace") from None
-    report = out / results.REPORT
+    report = out / record.REPORT
     try:
         report.write_text(page, encoding="utf-8")
     except OSError as error:
@@ -56,7 +57,7 @@ def write_again(out: Path) -> Path:
 
 
 def _write(out: Path, table: Mapping[str, Any], timeline_of: Callable[[Run], Timeline]) -> Path:
-    file = out / results.REPORT
+    file = out / record.REPORT
     file.write_text(render(table, timeline_of), encoding="utf-8")
     return file
 
@@ -72,7 +73,7 @@ def _read(out: Path) -> tuple[dict[str, Any], Path]:
     file = next((out / name for name in _FILES if name in held), None)
     if file is None:
         raise InputError(
-            f"{str(out)!r} holds no {results.RESULTS}, no {results.COMPARISON} and no {results.SWEEP}; {_NAME_ONE}"
+            f"{str(out)!r} holds no {record.RESULTS}, no {record.COMPARISON} and no {record.SWEEP}; {_NAME_ONE}"
         )
     try:
         table = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
@@ -102,4 +103,4 @@ def _usual(run: Run) -> Path:
     label, contender = str(run["label"]), contender_of(run)
     own = label.removeprefix(f"{contender}/")
     file = f"{own.replace('/', '-')}.jsonl"
-    return Path(results.TIMELINES, *([contender] if own != label else []), file)
+    return Path(record.TIMELINES, *([contender] if own != label else []), file)

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from halfopen import cells
 from halfopen.netns.units import show_bytes, show_duration
 from halfopen.report.entries import STANDINGS, Entry, Run
+from halfopen.results import cells
 
 #: Of a summary: its keys in compare.json and its heads in the terminal.
 _CLASSES = ("true_reap", "missed", "false_reap", "true_keep", "closed")

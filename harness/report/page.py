@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from halfopen import cells
+from halfopen.model.timeline import Timeline
 from halfopen.report import curves, glance, packing
 from halfopen.report.entries import STANDINGS, Entry, Run, entry, is_comparison, runs_of
 from halfopen.report.parts import part, scripts, template
-from halfopen.timeline import Timeline
+from halfopen.results import cells
 
 #: Columns of pixels that curves are drawn for: a screen's for few runs, for many what keeps the file small.
 _FINE, _COARSE, _MANY = 1500, 400, 60

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from halfopen import schema
+from halfopen.model import schema
 
 
 class _Run(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from halfopen.findings import Findings
 from halfopen.netns.units import show_bytes, show_duration
 from halfopen.repro.look import Look
+from halfopen.verdict.findings import Findings
 
 #: What the line begins with that has the command.
 AGAIN = "again:"

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from halfopen.timeline import Sample
+from halfopen.model.timeline import Sample
 
 #: So many seconds are remembered, and shown.
 REMEMBERED = 60
@@ -96,7 +96,7 @@ class History:
         if not sample.outq:
             self.still_since = None
         elif self.last is None or sample.bytes_acked != self.last.bytes_acked:
-            # When the acknowledgement came the kernel says (halfopen.evidence).
+            # When the acknowledgement came the kernel says (halfopen.model.evidence).
             arrived = sample.t - sample.last_ack_recv / 1000
             self.still_since = arrived if self.last is None else max(arrived, self.last.t)
         elif self.still_since is None:

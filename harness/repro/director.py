@@ -10,8 +10,9 @@ from types import TracebackType
 from typing import Self
 
 from halfopen.errors import FaultError
-from halfopen.expressions import Expression
-from halfopen.journal import Journal
+from halfopen.model.expressions import Expression
+from halfopen.model.journal import Journal
+from halfopen.model.timeline import Timeline
 from halfopen.repro import wedge, words
 from halfopen.repro.counters import History
 from halfopen.repro.in_force import Faults
@@ -19,11 +20,10 @@ from halfopen.repro.inquiry import Inquiry
 from halfopen.repro.look import Deed, Look
 from halfopen.repro.record import Record
 from halfopen.repro.tap import Tap
-from halfopen.runner import Job
-from halfopen.scenario import Step
-from halfopen.session import Session
+from halfopen.run.runner import Job
+from halfopen.run.session import Session
+from halfopen.scenario.spec import Step
 from halfopen.targets.pod import PodTarget
-from halfopen.timeline import Timeline
 
 #: The keys after which the server may do something else than before.
 _CHANGING = frozenset("tfchw")

@@ -10,10 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from halfopen import calls
 from halfopen.errors import InputError
-from halfopen.findings import find
-from halfopen.journal import Journal
+from halfopen.model.journal import Journal
 from halfopen.netns import capabilities
 from halfopen.netns.errors import LabError
 from halfopen.netns.lab import Lab
@@ -23,6 +21,8 @@ from halfopen.repro.director import Director
 from halfopen.repro.line import Account, Hello, Order, Part, Pass, Press, Quit, Refused, Remark, Said, Shown
 from halfopen.repro.opening import held, session_of
 from halfopen.repro.tap import Tap
+from halfopen.run import request
+from halfopen.verdict.findings import find
 
 #: Between two things that are done, seconds of the guest's clock.
 _TICK = 0.05
@@ -73,7 +73,7 @@ def _captured(part: Part, file: Path) -> str | None:
 
 
 def _hold(part: Part, talk: _Talk, capture: Path) -> list[str]:
-    (job,) = calls.jobs(part.call)
+    (job,) = request.jobs(part.call)
     job = held(job, part.ping)
     journal = Journal()
     with (

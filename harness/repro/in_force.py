@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
-from halfopen import staging
 from halfopen.faults._scene import Scene
-from halfopen.journal import Journal
+from halfopen.model.journal import Journal
 from halfopen.repro.look import InForce
-from halfopen.scenario import Step, step_of
+from halfopen.run import staging
+from halfopen.scenario.spec import Step, step_of
 
 #: What stops the client's process, and what cannot be undone; all else is done to the path, or to the server.
 STOPPING = frozenset({"freeze", "sleep"})

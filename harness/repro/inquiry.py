@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
-from halfopen.journal import Journal
+from halfopen.model.journal import Journal
 from halfopen.repro import taking, words
 from halfopen.repro.counters import History
 from halfopen.repro.look import Stacks
-from halfopen.session import Session
+from halfopen.run.session import Session
 
 #: While no thread is seen to wait for another, the stacks are taken again so often, and for so long, seconds: a
 #: keepalive only waits for a lock once its ping is due.

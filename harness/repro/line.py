@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from halfopen.calls import Call
 from halfopen.repro.look import Look
+from halfopen.run.request import Call
 
 
 class Part(msgspec.Struct, frozen=True):

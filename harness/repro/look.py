@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from halfopen.threads import Dump
-from halfopen.timeline import Sample
+from halfopen.model.timeline import Sample
+from halfopen.thread_dump import Dump
 
 
 class InForce(msgspec.Struct, frozen=True):

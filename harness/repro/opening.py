@@ -7,14 +7,14 @@ import dataclasses
 from collections.abc import Iterator
 
 from halfopen.errors import TargetError
-from halfopen.journal import Journal
+from halfopen.model.journal import Journal
 from halfopen.netns.lab import Lab
 from halfopen.repro.tap import Tap
-from halfopen.run_view import RunView
-from halfopen.runner import Job
-from halfopen.session import Cast, Session, opened
+from halfopen.run.observer import Stop
+from halfopen.run.progress import RunView
+from halfopen.run.runner import Job
+from halfopen.run.session import Cast, Session, opened
 from halfopen.targets.pod import PodTarget
-from halfopen.watch import Stop
 
 
 def held(job: Job, ping: float) -> Job:

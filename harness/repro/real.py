@@ -9,8 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from halfopen.findings import find
-from halfopen.journal import Journal
+from halfopen.model.journal import Journal
 from halfopen.netns.lab import Lab
 from halfopen.repro import keys, shell
 from halfopen.repro.account import account
@@ -19,9 +18,10 @@ from halfopen.repro.fronts import Screen, Wishes, on_paper, tell
 from halfopen.repro.opening import session_of
 from halfopen.repro.tap import Tap
 from halfopen.repro.terminal import Kept
-from halfopen.results import EXIT_INTERRUPTED, EXIT_PASSED
-from halfopen.runner import Job
-from halfopen.session import Session
+from halfopen.results.record import EXIT_INTERRUPTED, EXIT_PASSED
+from halfopen.run.runner import Job
+from halfopen.run.session import Session
+from halfopen.verdict.findings import find
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from halfopen.evidence import ENDED_STATES
-from halfopen.journal import Journal
-from halfopen.timeline import Event, Sample, Timeline
+from halfopen.model.evidence import ENDED_STATES
+from halfopen.model.journal import Journal
+from halfopen.model.timeline import Event, Sample, Timeline
 
 #: What comes for ever and is not told of.
 _LITTLE = frozenset({("client", "progress"), ("target", "output"), ("registry", "status")})

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from halfopen.errors import FaultError
-from halfopen.journal import Journal
+from halfopen.model.journal import Journal
 from halfopen.repro.look import Stacks
-from halfopen.session import Session
-from halfopen.threads import ThreadsError, dump
+from halfopen.run.session import Session
+from halfopen.thread_dump import ThreadsError, dump
 
 
 def stacks(session: Session, journal: Journal, now: float) -> Stacks:

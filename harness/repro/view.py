@@ -11,7 +11,7 @@ from halfopen.netns.units import show_bytes, show_duration
 from halfopen.repro.counters import COUNTERS, STATES, Counter, sparkline
 from halfopen.repro.keys import Key
 from halfopen.repro.look import Look, Stacks
-from halfopen.threads import told
+from halfopen.thread_dump import told
 
 _NAME, _NOW, _GAP = 14, 12, 1
 #: So many lines of each part at least, where there are few; and what of more lines goes to which.

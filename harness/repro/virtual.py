@@ -13,9 +13,7 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
-from halfopen.calls import Call
 from halfopen.errors import InputError
-from halfopen.guests import compile_ourselves
 from halfopen.netns.errors import GuestLostError
 from halfopen.netns.guest import booting
 from halfopen.netns.guest.booting import Boot
@@ -26,7 +24,9 @@ from halfopen.repro.fronts import Screen, Wishes, on_paper, tell
 from halfopen.repro.line import Account, Hello, Order, Part, Pass, Press, Quit, Refused, Remark, Said, Shown
 from halfopen.repro.look import Look
 from halfopen.repro.terminal import Kept
-from halfopen.results import EXIT_INTERRUPTED, EXIT_PASSED
+from halfopen.results.record import EXIT_INTERRUPTED, EXIT_PASSED
+from halfopen.run.guests import compile_ourselves
+from halfopen.run.request import Call
 
 _MEMORY = 2 << 30
 #: Between looks at whether the guest has said something, seconds.

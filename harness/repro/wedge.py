@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from halfopen.evidence import established, last_stall
-from halfopen.judge import Terms
+from halfopen.model.evidence import established, last_stall
+from halfopen.model.timeline import Event, Sample, Timeline
 from halfopen.netns.units import show_bytes, show_duration
-from halfopen.scenario import Scenario
-from halfopen.timeline import Event, Sample, Timeline
+from halfopen.scenario.spec import Scenario
+from halfopen.verdict.judge import Terms
 
 #: A writer that wrote nothing for so long is taken to be blocked, seconds, or for longer where it writes seldom.
 _BLOCKED, _SELDOM = 1.0, 2

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from halfopen.judge import Terms
+from halfopen.model.timeline import Event, Sample, Timeline
 from halfopen.netns.units import show_bytes, show_duration
-from halfopen.timeline import Event, Sample, Timeline
+from halfopen.verdict.judge import Terms
 
 
 def watchdog(seen: Timeline, detector: str | None, terms: Terms, now: float, over: float | None) -> str:

@@ -16,11 +16,11 @@ import msgspec
 
 from halfopen.clients._door import Door
 from halfopen.errors import FaultError
-from halfopen.journal import Journal
+from halfopen.model.journal import Journal
 from halfopen.netns.host import Host
 from halfopen.netns.lab import Lab
 from halfopen.netns.sockets import Address
-from halfopen.target_spec import TargetSpec
+from halfopen.scenario.target_spec import TargetSpec
 
 ANSWER_WITHIN = 2.0
 """The most seconds that a target's answer over HTTP is waited for."""

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from halfopen.clients._door import Door
 from halfopen.errors import FaultError
-from halfopen.journal import Journal
+from halfopen.model.journal import Journal
 from halfopen.netns.lab import Lab
-from halfopen.process import Program
-from halfopen.target_spec import TargetSpec, split
+from halfopen.scenario.target_spec import TargetSpec, split
+from halfopen.spawn.process import Program
 from halfopen.targets import session_list, tls
 from halfopen.targets.base import (
     Caller,

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from halfopen.engine.connecting import engine
-from halfopen.engine.container import Container, container
 from halfopen.errors import InputError, TargetError
-from halfopen.journal import Journal
+from halfopen.model.journal import Journal
 from halfopen.netns import capabilities
 from halfopen.netns.lab import Lab
-from halfopen.target_spec import TargetSpec, split
+from halfopen.scenario.target_spec import TargetSpec, split
 from halfopen.targets.base import Place, Site
 from halfopen.targets.command import RunningCommand, filled_in
+from halfopen.targets.container import Container, container
+from halfopen.targets.engine import engine
 from halfopen.targets.readiness import await_listening
 
 #: All of the container's addresses: it starts before the lab's link gives it one.

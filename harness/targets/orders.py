@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-from halfopen.journal import Journal
+from halfopen.model.journal import Journal
 from halfopen.targets.base import Running
 
 

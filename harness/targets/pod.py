@@ -14,14 +14,14 @@ import msgspec
 
 from halfopen import plugins
 from halfopen.clients._door import Door
-from halfopen.journal import Journal
+from halfopen.model.journal import Journal
 from halfopen.netns.lab import Lab
 from halfopen.netns.units import plain
 from halfopen.pod import detectors
 from halfopen.pod.watchdog import Reap
-from halfopen.process import Process, Program
-from halfopen.scenario import PodSpec
-from halfopen.target_spec import TargetSpec
+from halfopen.scenario.spec import PodSpec
+from halfopen.scenario.target_spec import TargetSpec
+from halfopen.spawn.process import Process, Program
 from halfopen.targets import tls
 from halfopen.targets.base import Caller, HttpProbe, Place, Site, Status, not_in_a_container, with_query
 from halfopen.targets.readiness import listening

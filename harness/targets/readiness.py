@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from halfopen.errors import TargetError
 from halfopen.netns.sockets import SocketReader
-from halfopen.process import OnLine, Process, Program, running
+from halfopen.spawn.process import OnLine, Process, Program, running
 from halfopen.targets.base import ServerProcess, Site
 
 _STEP = 0.02

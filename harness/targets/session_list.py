@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from halfopen.netns.sockets import Address
-from halfopen.target_spec import TargetSpec
+from halfopen.scenario.target_spec import TargetSpec
 from halfopen.targets.base import Caller
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from halfopen import target_files
+from halfopen.scenario import target_files
 from tests.harness.cli.tool import Ran, halfopen
 from tests.machine import needs_guest, needs_nginx, needs_servers
 from tests.servers import EXAMPLES, environment

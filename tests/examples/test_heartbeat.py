@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from halfopen import timeline
+from halfopen.model import timeline
 from tests.harness.cli.tool import by_scenario, halfopen
 from tests.machine import needs_guest, needs_servers
 from tests.servers import EXAMPLES, environment

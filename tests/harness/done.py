@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 
-from halfopen import suites
-from halfopen.findings import find
-from halfopen.judge import Class, Terms, Verdict, Word, judge
-from halfopen.runner import Done, Job
-from halfopen.target_spec import TargetSpec
+from halfopen.model.timeline import Timeline
+from halfopen.run.runner import Done, Job
+from halfopen.scenario import suites
+from halfopen.scenario.target_spec import TargetSpec
 from halfopen.targets.command import CommandTarget
 from halfopen.targets.pod import PodTarget
-from halfopen.timeline import Timeline
+from halfopen.verdict.findings import find
+from halfopen.verdict.judge import Class, Terms, Verdict, Word, judge
 from tests.harness.lines import event, flowing, line, progress, status, stuck
 
 SERVER = CommandTarget(TargetSpec(server="serve {host} {port}"))

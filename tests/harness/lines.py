@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from halfopen.timeline import Event, Sample, Timeline, make
+from halfopen.model.timeline import Event, Sample, Timeline, make
 
 STEP = 0.05
 #: What the hand-written server sends a second.

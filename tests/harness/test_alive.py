@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from halfopen import timeline
-from halfopen.evidence import established
-from halfopen.timeline import Timeline
+from halfopen.model import timeline
+from halfopen.model.evidence import established
+from halfopen.model.timeline import Timeline
 from tests.harness.cli.tool import by_scenario, halfopen
 from tests.machine import needs_guest
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import junitparser
 import pytest
 
-from halfopen import timeline
 from halfopen.cli import app
 from halfopen.faults import freeze, noop
+from halfopen.model import timeline
 from tests.harness.cli.tool import by_scenario, halfopen, results
 from tests.machine import UNPRIVILEGED, needs_labs, needs_unshare
 

@@ -15,16 +15,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from halfopen.client_process import client
-from halfopen.journal import Journal
+from halfopen.model.journal import Journal
+from halfopen.model.timeline import Sample
 from halfopen.netns.capture import Capture
 from halfopen.netns.lab import Lab
 from halfopen.netns.sockets import Address
-from halfopen.recorder import INTERVAL, OfTheServer, recording
-from halfopen.scenario import ClientSpec
+from halfopen.run.client_process import client
+from halfopen.run.proxy_path import lead_to
+from halfopen.run.recorder import INTERVAL, OfTheServer, recording
+from halfopen.scenario.spec import ClientSpec
 from halfopen.targets.pod import PodTarget
-from halfopen.timeline import Sample
-from halfopen.wiring import lead_to
 from tests import tshark
 from tests.in_guest import in_guest
 from tests.machine import needs_guest, needs_tshark

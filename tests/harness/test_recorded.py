@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from halfopen import suites, timeline
-from halfopen.judge import Class, Verdict, Word, judge
-from halfopen.scenario import Scenario
-from halfopen.timeline import Timeline
+from halfopen.model import timeline
+from halfopen.model.timeline import Timeline
+from halfopen.scenario import suites
+from halfopen.scenario.spec import Scenario
+from halfopen.verdict.judge import Class, Verdict, Word, judge
 from tests.fixtures.record import FOLDER, PLANTED, RECORDED, TERMS, file
 
 SCENARIOS = {scenario.name: scenario for scenario in suites.find(["pod_5090", str(PLANTED)])}

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from halfopen import plugins, suites
+from halfopen import plugins
 from halfopen.cli.compare import chosen
-from halfopen.judge import Class
 from halfopen.pod import detectors as catalogue
+from halfopen.scenario import suites
+from halfopen.verdict.judge import Class
 from tests.harness.cli.tool import Ran, halfopen
 from tests.machine import needs_guest
 

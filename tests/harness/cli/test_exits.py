@@ -3,17 +3,17 @@ from __future__ import annotations
 import pytest
 import typer
 
-from halfopen import results
 from halfopen.cli import exits
 from halfopen.errors import InputError
 from halfopen.netns.errors import LabError
+from halfopen.results import record
 
 
 def test_exit_codes_are_those_of_all_commands() -> None:
     assert (exits.EXIT_USAGE, exits.EXIT_BUG, exits.EXIT_INTERRUPTED) == (
-        results.EXIT_USAGE,
-        results.EXIT_BUG,
-        results.EXIT_INTERRUPTED,
+        record.EXIT_USAGE,
+        record.EXIT_BUG,
+        record.EXIT_INTERRUPTED,
     )
 
 

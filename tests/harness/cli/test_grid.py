@@ -11,13 +11,14 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from halfopen import cells, suites
 from halfopen.cli import grid
-from halfopen.findings import find
-from halfopen.judge import Class, Terms, Verdict, Word
-from halfopen.runner import Done, Job
+from halfopen.model.timeline import Timeline
+from halfopen.results import cells
+from halfopen.run.runner import Done, Job
+from halfopen.scenario import suites
 from halfopen.targets.pod import PodTarget
-from halfopen.timeline import Timeline
+from halfopen.verdict.findings import find
+from halfopen.verdict.judge import Class, Terms, Verdict, Word
 from tests.harness.lines import event, flowing, line, orphaned, stuck
 
 _FROZEN, _ACTIVE = (suites.find([name])[0] for name in ("frozen", "active"))

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from halfopen import results
+from halfopen.results import record
 from tests.harness.cli.tool import POWERLESS, halfopen
 from tests.harness.done import missed
 from tests.harness.report import made
 
 
 def test_it_prints_where_the_report_is(tmp_path: Path) -> None:
-    results.check_folder(tmp_path)
-    results.write(tmp_path, made.HOW, [missed()], 1.0)
+    record.check_folder(tmp_path)
+    record.write(tmp_path, made.HOW, [missed()], 1.0)
     ran = halfopen("report", str(tmp_path))
     assert (ran.code, ran.out, ran.err) == (0, f"{tmp_path / 'report.html'}\n", "")
     assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from halfopen import results
 from halfopen.cli import compare, run
 from halfopen.cli.effort import Stage
 from halfopen.report import folder
+from halfopen.results import record
 from tests.harness.done import missed
 from tests.harness.report import made
 
@@ -34,7 +34,7 @@ def test_a_report_that_fails_leaves_the_results_and_the_table(
         raise RuntimeError("a bug of ours")
 
     monkeypatch.setattr(folder, "render", fail)
-    results.check_folder(tmp_path)
+    record.check_folder(tmp_path)
     console = Console(file=io.StringIO(), width=120)
     with console.capture() as said, pytest.raises(RuntimeError, match="a bug of ours"):
         stage(tmp_path).conclude(console, made.HOW, [missed()], 1.0)
@@ -44,14 +44,14 @@ def test_a_report_that_fails_leaves_the_results_and_the_table(
 
 
 def test_the_table_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made_of, calls = results.as_table, []
+    made_of, calls = record.as_table, []
 
     def counted(*given: Any) -> dict[str, Any]:
         calls.append(given)
         return made_of(*given)
 
-    monkeypatch.setattr(results, "as_table", counted)
-    results.check_folder(tmp_path)
+    monkeypatch.setattr(record, "as_table", counted)
+    record.check_folder(tmp_path)
     _run(tmp_path).conclude(Console(file=io.StringIO()), made.HOW, [missed()], 1.0)
     assert len(calls) == 1
     assert (tmp_path / "report.html").exists()

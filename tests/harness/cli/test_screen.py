@@ -9,11 +9,11 @@ from rich.color import ColorSystem
 from rich.console import Console
 
 from halfopen.cli import live, screen
-from halfopen.findings import find
-from halfopen.judge import Verdict
-from halfopen.results import Conditions
-from halfopen.run_view import RunView
-from halfopen.timeline import Timeline
+from halfopen.model.timeline import Timeline
+from halfopen.results.record import Conditions
+from halfopen.run.progress import RunView
+from halfopen.verdict.findings import find
+from halfopen.verdict.judge import Verdict
 from tests.harness.done import missed, pod_job
 
 HOW = Conditions(7, "real", 30, 2, {"kind": "pod"}, "bytes-acked", "2026-01-01T00:00:00+00:00", "6.1.0", "cubic")

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from halfopen import baseline
 from halfopen.cli import live, screen
-from halfopen.judge import judge
+from halfopen.model.timeline import Timeline
 from halfopen.netns.units import show_bytes
-from halfopen.results import Conditions
-from halfopen.run_view import RunView
-from halfopen.runner import Done
-from halfopen.timeline import Timeline
+from halfopen.results import baseline
+from halfopen.results.record import Conditions
+from halfopen.run.progress import RunView
+from halfopen.run.runner import Done
+from halfopen.verdict.judge import judge
 from tests import screens
 from tests.harness.done import missed, pod_job
 from tests.harness.lines import event, flowing, line, orphaned, progress, status, stuck

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from halfopen import suites
 from halfopen.cli import surroundings
 from halfopen.cli.surroundings import Clock, Kernel, choose
 from halfopen.errors import InputError
 from halfopen.netns.errors import IsolationError, UnsupportedError
 from halfopen.netns.guest import cache
 from halfopen.netns.guest.cache import GuestKernel
-from halfopen.scenario import Scenario
+from halfopen.scenario import suites
+from halfopen.scenario.spec import Scenario
 from tests.machine import NOT_FOR_THIS_PROCESSOR, needs_labs
 
 #: On some processors the distribution's own is of no use.

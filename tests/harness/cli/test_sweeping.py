@@ -17,10 +17,10 @@ from halfopen.cli.exits import explained
 from halfopen.cli.sweeping import Sweeping
 from halfopen.errors import InputError
 from halfopen.grace import store
-from halfopen.grace.executors import Executor
+from halfopen.grace.executor import Executor
 from halfopen.grace.model import Batch, Batched, Contender, Sweep, Tried
 from halfopen.netns.errors import GuestLostError
-from halfopen.target_spec import TargetSpec
+from halfopen.scenario.target_spec import TargetSpec
 from tests.harness.grace import sweeps
 
 SWEEP = sweeps.small()

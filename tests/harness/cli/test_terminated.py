@@ -12,7 +12,7 @@ import pytest
 
 from halfopen.cli import quick
 from halfopen.netns import stopping
-from halfopen.watching import server
+from halfopen.watch import server
 from tests import leftovers
 from tests.harness.cli.tool import HALFOPEN
 from tests.harness.repro import at_a_terminal

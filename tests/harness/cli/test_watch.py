@@ -26,10 +26,10 @@ import pytest
 from halfopen.cli.watch import EXIT_NONE_STUCK, EXIT_STUCK
 from halfopen.netns.host import Host
 from halfopen.netns.lab import Lab
-from halfopen.watching.forecast import DETECTORS
+from halfopen.watch.forecast import DETECTORS
 from tests.harness.cli.tool import HALFOPEN, Ran, halfopen
 from tests.harness.cli.understood import calls, understand
-from tests.harness.watching import own, prefork
+from tests.harness.watch import own, prefork
 from tests.isolated import isolated
 from tests.machine import UNPRIVILEGED, needs_labs, needs_unshare
 from tests.netns.network import PORT, address_of, eventually, listen, stall
@@ -393,7 +393,7 @@ def test_it_starts_without_the_lab_and_its_libraries() -> None:
     """Probes call it every few seconds."""
     script = "import sys, halfopen.cli.watch; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
-    ours = {"halfopen.runner", "halfopen.netns.lab"}
+    ours = {"halfopen.run.runner", "halfopen.netns.lab"}
     assert not {"pyroute2", "websockets", "docker", "jinja2", "trustme", *ours} & set(loaded)
 
 

@@ -15,10 +15,10 @@ from halfopen.cli import watch_screen
 from halfopen.cli.watch_screen import Picture
 from halfopen.netns.census import Sighting
 from halfopen.netns.sockets import Address
-from halfopen.watching import sessions
-from halfopen.watching.sessions import Session
-from halfopen.watching.tracks import Track
-from tests.harness.watching.sightings import dark, shut, sighting
+from halfopen.watch import sessions
+from halfopen.watch.sessions import Session
+from halfopen.watch.tracks import Track
+from tests.harness.watch.sightings import dark, shut, sighting
 
 GRACE, POLL = 30.0, 2.0
 AT = datetime.datetime(2026, 11, 26, 3, 4, 5)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from halfopen import timeline
 from halfopen.faults import cut
-from halfopen.timeline import Sample
+from halfopen.model import timeline
+from halfopen.model.timeline import Sample
 from tests.harness.lines import event, flowing, sample, times
 
 CUT = event(10.0, "fault", "cut", direction="both", means="nftables")

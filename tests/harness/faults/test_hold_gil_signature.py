@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from halfopen import timeline
 from halfopen.faults import hold_gil
-from halfopen.timeline import Event, Sample
+from halfopen.model import timeline
+from halfopen.model.timeline import Event, Sample
 from tests.harness.lines import event, flowing, sample, times
 
 HELD = event(10.0, "target", "gil_held")

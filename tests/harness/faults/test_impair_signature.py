@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from halfopen import timeline
-from halfopen.evidence import Proof
 from halfopen.faults import impair
-from halfopen.timeline import Event
+from halfopen.model import timeline
+from halfopen.model.evidence import Proof
+from halfopen.model.timeline import Event
 
 
 def proof(to_client: list[str], to_server: list[str] | None = None) -> Proof:

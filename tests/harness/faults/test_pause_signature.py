@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from halfopen import timeline
 from halfopen.faults import pause
-from halfopen.timeline import Event, Sample
+from halfopen.model import timeline
+from halfopen.model.timeline import Event, Sample
 from tests.harness.faults.test_hold_gil_signature import still
 from tests.harness.lines import event, flowing
 

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from halfopen import timeline
 from halfopen.cli import app
-from halfopen.evidence import established
 from halfopen.faults import noop, replay
-from halfopen.timeline import Timeline
+from halfopen.model import timeline
+from halfopen.model.evidence import established
+from halfopen.model.timeline import Timeline
 from tests.harness.cli.tool import by_scenario
 from tests.in_guest import in_guest
 from tests.machine import needs_guest

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from halfopen import timeline
 from halfopen.errors import InputError
-from halfopen.evidence import Proof
 from halfopen.faults import replay
+from halfopen.model import timeline
+from halfopen.model.evidence import Proof
+from halfopen.model.timeline import Event
 from halfopen.netns.errors import UnsupportedError
 from halfopen.netns.impairment import NONE
-from halfopen.timeline import Event
 from tests.harness.lines import flowing
 
 #: For a thread that wakes after a millisecond, seconds.

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from halfopen import timeline
-from halfopen.evidence import Proof
 from halfopen.faults import expire_nat, freeze, half_close, kill, lose_acks, preempt, reboot, sleep, vanish
-from halfopen.timeline import Event, Sample
+from halfopen.model import timeline
+from halfopen.model.evidence import Proof
+from halfopen.model.timeline import Event, Sample
 from tests.harness.lines import flowing, sample, stuck, times
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from halfopen import faults, plugins, suites
+from halfopen import faults, plugins
 from halfopen.cli import app
 from halfopen.faults import noop
-from halfopen.scenario import Scenario, load, load_fault
+from halfopen.scenario import suites
+from halfopen.scenario.spec import Scenario, load, load_fault
 from tests.harness.cli.tool import by_scenario
 from tests.in_guest import in_guest
 from tests.machine import needs_guest, needs_haproxy, needs_nginx

@@ -12,7 +12,7 @@ from halfopen.errors import InputError
 from halfopen.grace.asked import Asked, has_own_times, told_its_grace
 from halfopen.grace.model import Contender
 from halfopen.pod import detectors as catalogue
-from halfopen.target_spec import TargetSpec
+from halfopen.scenario.target_spec import TargetSpec
 
 SERVER = TargetSpec(server="serve {port}")
 

@@ -15,7 +15,7 @@ from halfopen.grace.batch import Answer, Order
 from halfopen.grace.confirming import AGREES_WITHIN, agree
 from halfopen.grace.model import Batch, Batched, Contender, Sweep
 from halfopen.grace.replay import RULES
-from halfopen.target_spec import TargetSpec
+from halfopen.scenario.target_spec import TargetSpec
 from tests.harness.grace import sweeps
 from tests.machine import WITHOUT_NAMESPACES, needs_guest
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from halfopen import link_trace
 from halfopen.grace import mix
+from halfopen.model import link_trace
 
 Shown = Callable[[str], str]
 

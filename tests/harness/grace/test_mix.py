@@ -12,10 +12,10 @@ from halfopen.grace import conditions, mix
 from halfopen.grace.mix import Mix, draws
 from halfopen.grace.model import Draw
 from halfopen.grace.recorded_links import RecordedLink
-from halfopen.judge import Terms, hold
-from halfopen.link_trace import parse as parse_trace
+from halfopen.model.link_trace import parse as parse_trace
 from halfopen.netns.units import LONGEST
-from halfopen.scenario import Scenario
+from halfopen.scenario.spec import Scenario
+from halfopen.verdict.judge import Terms, hold
 from tests import chance
 from tests.harness.grace.test_conditions import ALIVE, DEAD
 

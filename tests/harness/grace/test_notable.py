@@ -12,7 +12,7 @@ from halfopen.errors import InputError
 from halfopen.grace import notable
 from halfopen.grace.model import Came, Contender, Draw, Sweep, Tried
 from halfopen.grace.notable import Notable
-from halfopen.target_spec import TargetSpec
+from halfopen.scenario.target_spec import TargetSpec
 from tests.harness.grace import made, sweeps
 
 DRAWS = (

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from halfopen import scenario
-from halfopen.findings import find
 from halfopen.grace.confirming import agree
 from halfopen.grace.model import Batch, Contender, Draw, Phases
 from halfopen.grace.outcomes import Watched, outcomes, watched
 from halfopen.grace.replay import PHASES
-from halfopen.judge import Terms, Verdict, judge
-from halfopen.timeline import Timeline, make
+from halfopen.model.timeline import Timeline, make
+from halfopen.scenario import spec
+from halfopen.verdict.findings import find
+from halfopen.verdict.judge import Terms, Verdict, judge
 from tests.harness.grace import sweeps
 from tests.harness.lines import event, flowing, stuck
 
@@ -22,7 +22,7 @@ def batch(acting: int | None = None) -> Batch:
 
 def run(draw: Draw, timeline: Timeline) -> Watched:
     """A run that is proved, whatever hand-written samples lack of that."""
-    found = find(timeline, scenario.parse(draw.scenario, name=draw.name, suite="", where=draw.name))
+    found = find(timeline, spec.parse(draw.scenario, name=draw.name, suite="", where=draw.name))
     return watched(draw, Verdict("passed", "as expected", "true_keep", found), timeline)
 
 
@@ -107,7 +107,7 @@ def test_a_live_client_that_stalls_as_it_did_before_is_kept() -> None:
 def test_a_live_client_that_a_grace_ends_is_reaped_whatever_it_was_to_show_later() -> None:
     """As for a detector that acts: what would have proved the session to be as it was meant comes after its end."""
     draw = sweeps.outage(0, 30.0, part="mix")
-    played = scenario.parse(draw.scenario, name=draw.name, suite="", where=draw.name)
+    played = spec.parse(draw.scenario, name=draw.name, suite="", where=draw.name)
     seen = dark(60.0, healed=16.0)
     verdict = judge(played, seen, Terms(20.0, 2.0))
     assert verdict.word == "inconclusive"
@@ -146,7 +146,7 @@ def test_a_client_that_was_killed_is_nothing_to_foretell(reason: str) -> None:
 
 def test_what_the_judge_finds_inconclusive_is_unproved() -> None:
     draw = sweeps.dead(0, "freeze")
-    played = scenario.parse(draw.scenario, name=draw.name, suite="", where=draw.name)
+    played = spec.parse(draw.scenario, name=draw.name, suite="", where=draw.name)
     nothing_shown = watched(draw, judge(played, frozen(), Terms(20.0, 2.0)), frozen())
     assert {(one.came, one.reaped_at) for one in outcomes(batch(), nothing_shown)} == {("unproved", None)}
 

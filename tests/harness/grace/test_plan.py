@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from halfopen.grace import mix, plan
 from halfopen.grace.model import Contender, Draw, Part, Sweep
-from halfopen.target_spec import TargetSpec
+from halfopen.scenario.target_spec import TargetSpec
 
 PARTS: tuple[Part, ...] = ("mix", "dead", "staircase")
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from halfopen.errors import InputError
 from halfopen.grace.quantities import Spread, quantity
+from halfopen.model.schema import convert
 from halfopen.netns.errors import UnitError
-from halfopen.schema import convert
 
 CHANCES = [n / 1000 for n in range(1001)]
 

@@ -8,8 +8,8 @@ import pytest
 from halfopen.errors import InputError
 from halfopen.grace import conditions, recorded_links
 from halfopen.grace.recorded_links import STRETCH, RecordedLink
-from halfopen.judge import Terms, hold
-from halfopen.link_trace import parse
+from halfopen.model.link_trace import parse
+from halfopen.verdict.judge import Terms, hold
 
 LONG = "time, delay, loss\n" + "".join(f"{n}, 20ms, {1 if n % 50 >= 40 else 0}\n" for n in range(301))
 

@@ -4,9 +4,9 @@ import pytest
 
 from halfopen.grace import replay
 from halfopen.grace.replay import seen
+from halfopen.model.timeline import Timeline, make
 from halfopen.pod.detectors.outq import QueueRule
 from halfopen.pod.watchdog import StallRule
-from halfopen.timeline import Timeline, make
 from tests.harness.lines import event, flowing, sample, stuck
 
 OPENED = event(0.0, "target", "session_opened")

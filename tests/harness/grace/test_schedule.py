@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 import pytest
 
-from halfopen import timeline
-from halfopen.evidence import established, longest_stall
 from halfopen.grace import replay
 from halfopen.grace.model import Draw
 from halfopen.grace.staircase import LENGTHS, ROUND_TRIPS, staircase
-from halfopen.timeline import Timeline
+from halfopen.model import timeline
+from halfopen.model.evidence import established, longest_stall
+from halfopen.model.timeline import Timeline
 from tests.harness.cli.tool import halfopen
 from tests.harness.grace import schedule
 from tests.machine import needs_guest

@@ -10,7 +10,7 @@ import pytest
 from halfopen.grace import conditions
 from halfopen.grace.model import Draw
 from halfopen.grace.staircase import LENGTHS, PHASES, ROUND_TRIPS, staircase
-from halfopen.judge import Terms, hold
+from halfopen.verdict.judge import Terms, hold
 
 SEED, FIRST = 7, 1000
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 
-from halfopen import compare, results
-from halfopen.judge import judge
+from halfopen.model.timeline import FrontSample, Sample, Timeline, make
 from halfopen.report.page import render
-from halfopen.results import Conditions
-from halfopen.runner import Done
-from halfopen.timeline import FrontSample, Sample, Timeline, make
+from halfopen.results import comparison, record
+from halfopen.results.record import Conditions
+from halfopen.run.runner import Done
+from halfopen.verdict.judge import judge
 from tests.harness.done import TERMS, missed, pod_job
 from tests.harness.lines import event, flowing, line, orphaned, progress, stuck
 
@@ -68,7 +68,7 @@ def _in_front(sample: Sample) -> FrontSample:
 
 def table(done: Sequence[Done]) -> dict[str, Any]:
     """The content of results.json."""
-    return results.as_table(HOW, done, 1.0)
+    return record.as_table(HOW, done, 1.0)
 
 
 def page(done: Sequence[Done]) -> str:
@@ -86,8 +86,8 @@ def compared() -> list[Done]:
     ]
 
 
-def comparison(done: Sequence[Done]) -> str:
+def comparison_page(done: Sequence[Done]) -> str:
     """The report of ``halfopen compare``."""
     timelines = iter([one.timeline for one in done])
     how = dataclasses.replace(HOW, detector=None)
-    return render(compare.as_table(how, done, 1.0), lambda _run: next(timelines))
+    return render(comparison.as_table(how, done, 1.0), lambda _run: next(timelines))

@@ -40,7 +40,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("comparison") / "report.html"
-    file.write_text(made.comparison(made.compared()))
+    file.write_text(made.comparison_page(made.compared()))
     return file
 
 

@@ -6,9 +6,9 @@ import dataclasses
 
 import msgspec
 
+from halfopen.model.timeline import Timeline, make
 from halfopen.report import curves
 from halfopen.report.curves import Band, Curve, Mark, Picture
-from halfopen.timeline import Timeline, make
 from tests.harness.lines import event, flowing, line, sample, stuck
 from tests.harness.report.made import behind_a_proxy
 

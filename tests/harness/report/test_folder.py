@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from halfopen import compare, field, results
 from halfopen.errors import InputError
 from halfopen.report import folder
-from halfopen.target_spec import TargetSpec
+from halfopen.results import comparison, field, record
+from halfopen.scenario.target_spec import TargetSpec
 from tests.harness.done import missed
 from tests.harness.report import made
 
 
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
-    results.check_folder(tmp_path)
-    results.write(tmp_path, made.HOW, [missed(), made.kept()], 1.0)
+    record.check_folder(tmp_path)
+    record.write(tmp_path, made.HOW, [missed(), made.kept()], 1.0)
     return tmp_path
 
 
@@ -32,19 +32,19 @@ def test_what_is_made_again_is_what_was_made_at_first(out: Path) -> None:
 
 def test_a_comparison_is_made_again_too(tmp_path: Path) -> None:
     done = made.compared()
-    results.check_folder(tmp_path)
-    results.write_timelines(tmp_path, done)
-    table = compare.as_table(made.HOW, done, 1.0)
-    results.write_table(tmp_path / "compare.json", table)
+    record.check_folder(tmp_path)
+    record.write_timelines(tmp_path, done)
+    table = comparison.as_table(made.HOW, done, 1.0)
+    record.write_table(tmp_path / "compare.json", table)
     first = folder.write(tmp_path, table, done).read_bytes()
     assert folder.write_again(tmp_path).read_bytes() == first
 
 
 def test_a_field_of_servers_is_shown_as_a_comparison_of_them(tmp_path: Path) -> None:
     done = made.compared()
-    results.write_timelines(tmp_path, done)
+    record.write_timelines(tmp_path, done)
     servers = {name: (TargetSpec(server="serve {port}"), "1.0") for name in ("none", "bytes-acked")}
-    results.write_table(tmp_path / "field.json", field.as_table(made.HOW, done, 1.0, servers, ()))
+    record.write_table(tmp_path / "field.json", field.as_table(made.HOW, done, 1.0, servers, ()))
     page = folder.write_again(tmp_path).read_text()
     assert "2 servers, grace 30s" in page
     assert 'href="#bytes-acked/frozen"' in page
@@ -53,11 +53,11 @@ def test_a_field_of_servers_is_shown_as_a_comparison_of_them(tmp_path: Path) -> 
 
 def test_results_that_do_not_name_their_timelines_are_found_by_their_names(tmp_path: Path) -> None:
     done = made.compared()
-    results.write_timelines(tmp_path, done)
-    table = compare.as_table(made.HOW, done, 1.0)
+    record.write_timelines(tmp_path, done)
+    table = comparison.as_table(made.HOW, done, 1.0)
     for run in table["runs"]:
         del run["timeline"]
-    results.write_table(tmp_path / "compare.json", table)
+    record.write_table(tmp_path / "compare.json", table)
     assert "is missing" not in folder.write_again(tmp_path).read_text()
 
 
@@ -67,8 +67,8 @@ def test_a_missing_timeline_is_said_where_it_would_be(out: Path) -> None:
 
 
 def test_a_missing_timeline_leaves_the_mark_of_the_fault_where_it_struck(tmp_path: Path) -> None:
-    results.check_folder(tmp_path)
-    results.write(tmp_path, made.HOW, [made.behind_a_proxy()], 1.0)
+    record.check_folder(tmp_path)
+    record.write(tmp_path, made.HOW, [made.behind_a_proxy()], 1.0)
     [file] = (tmp_path / "timelines").iterdir()
     whole = folder.write_again(tmp_path).read_text()
     file.unlink()
@@ -146,5 +146,5 @@ def test_a_report_that_cannot_be_written_says_what_to_do(out: Path) -> None:
 
 def test_an_old_report_goes_with_the_results_it_is_of(out: Path) -> None:
     (out / "report.html").touch()
-    results.check_folder(out)
+    record.check_folder(out)
     assert not (out / "report.html").exists()

@@ -77,7 +77,9 @@ def test_nothing_is_fetched_from_anywhere() -> None:
 
 
 def test_no_two_elements_share_an_id() -> None:
-    ids = [attributes["id"] for _, attributes in Elements(made.comparison(made.compared())).tags if "id" in attributes]
+    ids = [
+        attributes["id"] for _, attributes in Elements(made.comparison_page(made.compared())).tags if "id" in attributes
+    ]
     assert len(ids) == len(set(ids))
 
 
@@ -104,7 +106,7 @@ def test_no_runs_are_a_page_too() -> None:
 
 
 def test_a_comparison_links_every_cell_to_its_run() -> None:
-    tags = Elements(made.comparison(made.compared())).tags
+    tags = Elements(made.comparison_page(made.compared())).tags
     ids = {attributes.get("id") for tag, attributes in tags if tag == "details"}
     linked = {
         (attributes.get("href") or "").lstrip("#") for tag, attributes in tags if tag == "a" and "title" in attributes
@@ -114,5 +116,5 @@ def test_a_comparison_links_every_cell_to_its_run() -> None:
 
 def test_a_run_more_costs_a_few_kilobytes() -> None:
     few, many = ([made.reaped(contender=f"d{n}", detector=f"d{n}") for n in range(count)] for count in (70, 90))
-    each = (len(made.comparison(many)) - len(made.comparison(few))) / 20
+    each = (len(made.comparison_page(many)) - len(made.comparison_page(few))) / 20
     assert each < 3e6 / 500

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from halfopen.judge import Terms
+from halfopen.model.timeline import Timeline
 from halfopen.repro import words
 from halfopen.repro.counters import History
 from halfopen.repro.look import Deed, InForce, Look, Stacks
-from halfopen.threads import Dump, Frame, Lock, Thread
-from halfopen.timeline import Timeline
+from halfopen.thread_dump import Dump, Frame, Lock, Thread
+from halfopen.verdict.judge import Terms
 from tests.harness.lines import event, flowing, line, sample, stuck, times
 
 MUTEX = Lock("protocol_mutex", "ServerConnection at 0x7f75626dea10")

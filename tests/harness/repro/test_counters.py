@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from halfopen.model.timeline import Sample
 from halfopen.repro.counters import COUNTERS, REMEMBERED, History, sparkline
-from halfopen.timeline import Sample
 from tests.harness.lines import flowing, sample, stuck
 
 

@@ -10,9 +10,9 @@ from typing import Any, cast
 import pytest
 
 from halfopen.faults._scene import Scene
-from halfopen.journal import Journal
+from halfopen.model.journal import Journal
 from halfopen.repro.in_force import Faults
-from halfopen.scenario import step_of
+from halfopen.scenario.spec import step_of
 
 
 class Client:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from halfopen import suites
-from halfopen.expressions import Expression
-from halfopen.judge import Terms
+from halfopen.model.expressions import Expression
+from halfopen.model.timeline import Sample, Timeline
 from halfopen.repro.wedge import why_hold
-from halfopen.scenario import Scenario
-from halfopen.timeline import Sample, Timeline
+from halfopen.scenario import suites
+from halfopen.scenario.spec import Scenario
+from halfopen.verdict.judge import Terms
 from tests.harness.lines import RATE, event, flowing, line, sample, stuck, times
 
 TERMS = Terms(30, 2)

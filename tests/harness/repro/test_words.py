@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from halfopen.findings import find
-from halfopen.judge import Terms
+from halfopen.model.timeline import Event
 from halfopen.repro import words
 from halfopen.repro.account import account
-from halfopen.timeline import Event
+from halfopen.verdict.findings import find
+from halfopen.verdict.judge import Terms
 from tests.harness.lines import event, flowing, line, orphaned, sample, stuck
 from tests.harness.repro.looks import HELD, VERDICT, look
 from tests.harness.repro.test_wedge import BEGUN, scenario

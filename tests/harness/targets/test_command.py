@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from halfopen.errors import InputError
-from halfopen.target_spec import TargetSpec
+from halfopen.scenario.target_spec import TargetSpec
 from halfopen.targets.base import door_of
 from halfopen.targets.command import CommandTarget
 from tests.harness.cli.tool import by_scenario, halfopen, results

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from halfopen.netns.sockets import Address
-from halfopen.target_spec import TargetSpec
+from halfopen.scenario.target_spec import TargetSpec
 from halfopen.targets import session_list
 from halfopen.targets.base import Caller
 from halfopen.targets.session_list import NoListError

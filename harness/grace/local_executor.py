@@ -1,0 +1,48 @@
+"""Batches on this machine: as many at once as there are processors, each in a guest that keeps to one of them."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterable
+
+from halfopen.grace import batch_process
+from halfopen.grace.batch import Order
+from halfopen.grace.model import Batch, Batched
+from halfopen.netns.stopping import as_completed
+
+
+class Local:
+    """The processors of this machine."""
+
+    def __init__(self, at_once: int | None = None) -> None:
+        """``at_once``: so many batches at a time; by default as many as there are processors for us."""
+        self._at_once = at_once or len(os.sched_getaffinity(0))
+
+    def run(self, batches: Iterable[Batch], on_batched: Callable[[Batched], None]) -> None:
+        """Do them all; see :class:`halfopen.grace.executor.Executor`."""
+        over = threading.Event()
+        processors: queue.SimpleQueue[int] = queue.SimpleQueue()
+        # Not all calls begin with the same one.
+        for number in range(os.getpid(), os.getpid() + self._at_once):
+            processors.put(number)
+
+        def do(batch: Batch) -> Batched:
+            processor = processors.get()
+            try:
+                return batch_process.batched(batch_process.run(Order(batch, processor), over.is_set))
+            finally:
+                processors.put(processor)
+
+        pool = concurrent.futures.ThreadPoolExecutor(self._at_once, thread_name_prefix="batch")
+        try:
+            # What is interrupted here has begun the first of them.
+            for future in as_completed([pool.submit(do, batch) for batch in batches]):
+                on_batched(future.result())
+        except BaseException:
+            over.set()
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)

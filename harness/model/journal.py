@@ -1,0 +1,123 @@
+"""Where everything that happens in a run is written down as it happens, from any thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from halfopen.model import timeline
+from halfopen.model.evidence import ENDED_STATES
+from halfopen.model.timeline import Event, FrontSample, Sample, Timeline
+from halfopen.netns.sockets import Sample as SocketSample
+
+_MOST_OUTPUT = 1000
+_LONGEST_OUTPUT = 1000
+
+
+class Journal:
+    """Collects events and samples in the monotonic clock's time; :meth:`timeline` counts from the start."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._events: list[Event] = []
+        self._samples: list[SocketSample] = []
+        self._front: list[SocketSample] = []
+        self._ended = False
+        self._sealed = False
+        self._printed = 0
+        self.start = time.monotonic()
+        """The moment that is t = 0: set anew when the session begins."""
+
+    def note(self, kind: str, name: str, at: float | None = None, **data: Any) -> None:
+        """Write an event down, by default of now; wakes those who wait."""
+        if name == "output" and not self._may_keep(data):
+            return
+        moment = time.monotonic() if at is None else at
+        with self._changed:
+            if self._sealed:
+                return
+            self._events.append(Event(t=moment, kind=kind, name=name, data=data))
+            self._ended = self._ended or kind == "kernel" or (kind, name) == ("client", "close_received")
+            self._changed.notify_all()
+
+    def sampled(self, sample: SocketSample) -> None:
+        """Write a sample down; wakes those who wait, if it shows that the session has ended."""
+        # Without the lock, as 20 samples a second are most of what is written, and a list takes one more by itself.
+        self._samples.append(sample)
+        if sample.state in ENDED_STATES and not self._ended:
+            with self._changed:
+                self._ended = True
+                self._changed.notify_all()
+
+    def sampled_in_front(self, sample: SocketSample) -> None:
+        """Write down a sample of the proxy's socket towards the client."""
+        self._front.append(sample)
+
+    def _may_keep(self, data: dict[str, Any]) -> bool:
+        """Whether what a server prints is still kept: it may print without end."""
+        self._printed += 1
+        if self._printed == _MOST_OUTPUT:
+            data["text"] = f"(what the server prints after {_MOST_OUTPUT} lines is not kept)"
+        else:
+            data["text"] = str(data["text"])[:_LONGEST_OUTPUT]
+        return self._printed <= _MOST_OUTPUT
+
+    def seal(self) -> None:
+        """Take in no more events."""
+        with self._changed:
+            self._sealed = True
+
+    @property
+    def session_ended(self) -> bool:
+        """Whether the server's side of the session is seen to be over."""
+        return self._ended
+
+    def last_sample(self) -> SocketSample | None:
+        """The newest sample."""
+        return self._samples[-1] if self._samples else None
+
+    def find(self, kind: str, *names: str, since: float = 0.0) -> Event | None:
+        """The first event of ``kind`` and any of ``names`` from ``since`` on; times are the monotonic clock's."""
+        with self._changed:
+            found = (e for e in self._events if e.kind == kind and e.name in names and e.t >= since)
+            return next(found, None)
+
+    def wait(self, condition: Callable[[], bool], until: float) -> bool:
+        """Wait until ``condition`` holds, which is asked after every event, or the clock shows ``until``."""
+        with self._changed:
+            return self._changed.wait_for(condition, max(0.0, until - time.monotonic()))
+
+    def wait_for_quiet(self, kind: str, name: str, quiet: float, longest: float) -> None:
+        """Wait until such events have come from now on and then none for ``quiet`` seconds; ``longest`` at most."""
+        until = quiet_at = time.monotonic() + longest
+        known = self._count(kind, name)
+        while self.wait(partial(self._has_more, kind, name, known), min(quiet_at, until)):
+            known, quiet_at = self._count(kind, name), time.monotonic() + quiet
+
+    def _has_more(self, kind: str, name: str, known: int) -> bool:
+        return self._count(kind, name) > known
+
+    def _count(self, kind: str, name: str) -> int:
+        with self._changed:
+            return sum(e.kind == kind and e.name == name for e in self._events)
+
+    def timeline(self) -> Timeline:
+        """All that was written down."""
+        with self._changed:
+            events, samples, front = list(self._events), list(self._samples), list(self._front)
+        return self._made(events, samples, front)
+
+    def after(self, samples: int, events: int) -> Timeline:
+        """What was written down after the first so many samples and events; nothing of a proxy's."""
+        with self._changed:
+            return self._made(self._events[events:], self._samples[samples:], [])
+
+    def _made(self, events: list[Event], samples: list[SocketSample], front: list[SocketSample]) -> Timeline:
+        return timeline.make(
+            [timeline.from_kernel(sample, self.start, Sample) for sample in samples],
+            (Event(t=round(e.t - self.start, 6), kind=e.kind, name=e.name, data=e.data) for e in events),
+            [timeline.from_kernel(sample, self.start, FrontSample) for sample in front],
+        )

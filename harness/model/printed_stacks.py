@@ -1,0 +1,112 @@
+"""What a server printed of its threads and tasks, cut down to what tells why it holds a dead client. Pure.
+
+Printed by whatever the server has for it: a line that is not indented begins a block (a thread, a task), indented ones
+are its frames, the innermost last. That is all that is known of them; whose server it is plays no part.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from halfopen.model.timeline import Timeline
+
+#: Of a block so many of its innermost frames are shown.
+_FRAMES = 6
+
+Finding = Literal["keepalive_waits", "writer_waits", "nothing_waits", "silent"]
+
+#: What is called, or being called: ``sendall(data)``, ``self.writable.wait()``, ``send_context:``, ``'drain'``.
+#: Not what is merely handed on: ``app(receive, send)``.
+_WRITING = re.compile(r"(send|drain|flush|write|writable)[a-z_]*[(:.']", re.IGNORECASE)
+_KEEPALIVE = re.compile(r"(?<![a-z])(ping|keepalive|heartbeat)s?(?![a-z])", re.IGNORECASE)
+#: Between two pings, or after one that was sent.
+_RESTING = re.compile(r"(?<![a-z])(sleep|pong)", re.IGNORECASE)
+_TIME_OF_DAY = re.compile(r"\[?\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d([.,]\d+)?( ?[+-]\d\d:?\d\d|Z)?\]? ?")
+_TRACEBACK = "Traceback (most recent call last):"
+_COMPLAINTS = 5
+_NUMBERS = re.compile(r"\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One thread or task."""
+
+    head: str
+    frames: tuple[str, ...]
+
+    @property
+    def writes(self) -> bool:
+        """Whether it is in the middle of sending something."""
+        return any(map(_WRITING.search, self.frames)) and not self._rests
+
+    @property
+    def keeps_alive(self) -> bool:
+        """Whether it is in the middle of sending a ping."""
+        return any(map(_KEEPALIVE.search, self.frames)) and not self._rests
+
+    @property
+    def _rests(self) -> bool:
+        return bool(self.frames) and bool(_RESTING.search(self.frames[-1]))
+
+
+def printed(timeline: Timeline) -> list[str]:
+    """What the server printed once it was asked for its stacks (halfopen.targets.command)."""
+    asked = timeline.first("target", "stacks_asked")
+    if asked is None:
+        return []
+    return [str(event.data["text"]) for event in timeline.of("target", "output") if event.t >= asked.t]
+
+
+def complaints(timeline: Timeline) -> list[str]:
+    """What the server printed of its troubles from the first fault until it was asked: each line once, the last few.
+
+    Without what is indented (a traceback's frames), and without the time of day, which no two runs have in common.
+    """
+    begun, asked = timeline.first("fault", "begun"), timeline.first("target", "stacks_asked")
+    if begun is None:
+        return []
+    said = timeline.between(begun.t, asked.t if asked else float("inf")).of("target", "output")
+    lines = (str(event.data["text"]).rstrip() for event in said if event.data.get("stream") == "stderr")
+    kept = (_TIME_OF_DAY.sub("", line) for line in lines if line and not line[0].isspace() and line != _TRACEBACK)
+    return list(dict.fromkeys(kept))[-_COMPLAINTS:]
+
+
+def blocks(lines: Iterable[str]) -> list[Block]:
+    """The blocks in the order printed."""
+    found: list[Block] = []
+    for line in lines:
+        if line[:1].isspace() and found:
+            found[-1] = Block(found[-1].head, (*found[-1].frames, line))
+        elif line.strip():
+            found.append(Block(line, ()))
+    return found
+
+
+def telling(lines: Sequence[str]) -> list[str]:
+    """The innermost frames of the blocks that send something or ping; of all of them where none does."""
+    all_of_them = blocks(lines)
+    writing = [block for block in all_of_them if block.writes or block.keeps_alive] or all_of_them
+    return [line for block in writing for line in _shown(block)]
+
+
+def _shown(block: Block) -> list[str]:
+    cut = ["  ..."] if len(block.frames) > _FRAMES else []
+    return [block.head, *cut, *block.frames[-_FRAMES:]]
+
+
+def finding(lines: Sequence[str]) -> Finding:
+    """What they show, in one word."""
+    found = blocks(lines)
+    if not found:
+        return "silent"
+    if any(block.keeps_alive for block in found):
+        return "keepalive_waits"
+    return "writer_waits" if any(block.writes for block in found) else "nothing_waits"
+
+
+def gist(lines: Sequence[str]) -> str:
+    """The same for what differs in numbers only: those of tasks, of threads, of bytes."""
+    return _NUMBERS.sub("N", "\n".join(telling(lines)))

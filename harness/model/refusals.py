@@ -1,0 +1,49 @@
+"""What is to be said of a client that got no session. Pure: a timeline in, a proof of whose doing that is out.
+
+A server that lets nobody in has failed every scenario: what could not begin would otherwise prove nothing, and a
+server that never behaves would never be red. Only what the network may be to blame for remains unproved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from halfopen.model.evidence import Proof
+from halfopen.model.timeline import Timeline
+
+#: What an answer to the handshake may ask for that was not given (RFC 9110, section 15.5).
+_HINTS = {
+    400: "does it want a --subprotocol or a --header?",
+    401: "does it want a --header?",
+    403: "does it want a --header?",
+    404: "does it want another --path?",
+}
+
+
+def obstacle(timeline: Timeline) -> Proof | None:
+    """Why the client got no session, shown if it was the server's doing; None if it got one, or never tried."""
+    if timeline.first("client", "opened") is not None:
+        return None
+    told = timeline.first("client", "refused", "unanswered", "unreachable")
+    return None if told is None else _OBSTACLES[told.name](told.data)
+
+
+def _refused(data: Mapping[str, Any]) -> Proof:
+    hint = _HINTS.get(data.get("status") or 0)
+    return Proof(True, f"no session could be opened: {data['why']}{f'; {hint}' if hint else ''}")
+
+
+def _unanswered(data: Mapping[str, Any]) -> Proof:
+    within = f"within {data['within']:g}s"
+    if data["delivered"]:
+        return Proof(True, f"no session could be opened: the server did not complete the handshake {within}")
+    return Proof(False, f"no session could be opened: the link did not carry the handshake {within}")
+
+
+def _unreachable(data: Mapping[str, Any]) -> Proof:
+    by_the_server = data.get("how") == ConnectionRefusedError.__name__
+    return Proof(by_the_server, f"no session could be opened: {data['why']}")
+
+
+_OBSTACLES = {"refused": _refused, "unanswered": _unanswered, "unreachable": _unreachable}

@@ -1,0 +1,174 @@
+"""Known failures: what a server is known to get wrong, in a file for people, so that only news fail.
+
+A run is known if the file names its scenario with the same verdict and, of a failure, the same class: a session that
+was missed and is now ended too early has failed anew. A passed run whose scenario is named is fixed.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from halfopen.errors import InputError, reason_of, suggest
+from halfopen.model import schema
+from halfopen.run.runner import Done
+from halfopen.scenario import suites
+
+#: The classes of results.json, and what stands for none there: a client that got no session.
+Class = Literal["true_reap", "missed", "false_reap", "true_keep", "closed", "none"]
+Standing = Literal["passed", "failed", "inconclusive", "known"]
+
+_HEAD = """\
+# What is known of this server, for: halfopen run --baseline FILE
+# A failure that stands here with its class passes, any other fails. Say why of each: a ticket, a version, a reason.
+"""
+
+
+class Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is known of one scenario."""
+
+    verdict: Literal["failed", "inconclusive"]
+    klass: Class | None = msgspec.field(name="class", default=None)
+    why: str = ""
+
+    def __str__(self) -> str:
+        """What it is known as, and for what reason."""
+        what = self.klass or self.verdict
+        return f"{what}, {self.why}" if self.why else what
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    known: dict[str, Any] = {}
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What is known of a server, by suite and name of the scenario."""
+
+    known: dict[str, Known]
+    strict: bool = False
+    """Whether a line that is no longer true fails, too."""
+    file: str = ""
+    strays: tuple[str, ...] = ()
+    """What is said of names that are no scenario's."""
+
+    def of(self, one: Done) -> Known | None:
+        """What is known of the scenario of a run."""
+        return self.known.get(named(one))
+
+    def covers(self, one: Done) -> bool:
+        """Whether the run has failed, or proved nothing, in the way that is known."""
+        known = self.of(one)
+        if known is None or known.verdict != one.verdict.word:
+            return False
+        return known.verdict == "inconclusive" or known.klass == class_of(one)
+
+    def fixed(self, done: Sequence[Done]) -> list[str]:
+        """The scenarios of the file that were run and passed each time."""
+        failing = {named(one) for one in done if one.verdict.word != "passed"}
+        return [name for name in dict.fromkeys(map(named, done)) if name in self.known and name not in failing]
+
+    def is_stale(self, done: Sequence[Done]) -> bool:
+        """Whether it holds what is not so, as far as these runs show."""
+        return bool(self.strays or self.fixed(done))
+
+
+def named(one: Done) -> str:
+    """What a baseline calls the scenario of a run, whatever the call."""
+    return f"{one.job.scenario.suite}/{one.job.scenario.name}"
+
+
+def class_of(one: Done) -> Class:
+    """The class of a run as results.json has it."""
+    return one.verdict.klass if one.verdict.found.was else "none"
+
+
+def standing(one: Done, baseline: Baseline | None) -> Standing:
+    """A run's verdict, or that it is known."""
+    return "known" if baseline is not None and baseline.covers(one) else one.verdict.word
+
+
+def parse(text: str, where: str) -> Baseline:
+    """Read a baseline's text; raises InputError naming ``where`` and the key."""
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{where}: not valid TOML: {error}") from None
+    content = schema.convert(table, _File, where)
+    known = {name: _entry(name, value, where) for name, value in content.known.items()}
+    return Baseline(known, content.strict, where, tuple(_strays(known)))
+
+
+def read(path: Path) -> Baseline:
+    """Read a baseline; raises InputError."""
+    try:
+        return parse(path.read_text(), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"baseline {str(path)!r} cannot be read: {reason_of(error)}; name one that --write-baseline wrote"
+        ) from None
+
+
+def _entry(name: str, value: object, where: str) -> Known:
+    at = f"{where}: key {f'known.{name}'!r}"
+    if name.count("/") != 1:
+        raise InputError(f"{at}: a scenario is named by suite and name, such as 'dead/frozen'")
+    known = schema.convert(value, Known, at)
+    if known.verdict == "failed" and known.klass is None:
+        raise InputError(f"{at}: a failure is known by its class; add for example class = 'missed'")
+    if known.verdict == "inconclusive" and known.klass is not None:
+        raise InputError(f"{at}: what is inconclusive has no class, got {known.klass!r}; leave it out")
+    return known
+
+
+def _strays(known: dict[str, Known]) -> list[str]:
+    """A line for each name that is not in a suite of ours; of others nothing is known."""
+    shipped = {suite: {path.stem for path in files} for suite, files in suites.shipped().items()}
+    split = {name: name.split("/") for name in known}
+    return [
+        f"no scenario is called {called!r}; {suggest(called, {f'{suite}/{other}' for other in shipped[suite]})}"
+        for called, (suite, name) in split.items()
+        if suite in shipped and name not in shipped[suite]
+    ]
+
+
+def renewed(before: Baseline | None, done: Sequence[Done]) -> Baseline:
+    """A baseline in which these failures are known, with the reasons given before, and what these runs do not show.
+
+    What proved nothing is not made known: that takes a hand to write it.
+    """
+    old = {} if before is None else before.known
+    failed = {named(one): class_of(one) for one in reversed(done) if one.verdict.word == "failed"}
+    passed = set(before.fixed(done)) if before is not None else set()
+    kept = {name: known for name, known in old.items() if name not in failed and name not in passed}
+    made = {name: Known("failed", klass, old[name].why if name in old else "") for name, klass in failed.items()}
+    return Baseline(dict(sorted((kept | made).items())), before is not None and before.strict)
+
+
+def render(baseline: Baseline, done: Sequence[Done]) -> str:
+    """The text of a baseline, with what these runs showed as comments."""
+    evidence = {named(one): one.verdict.why for one in reversed(done) if one.verdict.word != "passed"}
+    lines = [_HEAD + "strict = true" if baseline.strict else _HEAD.rstrip(), "", "[known]"]
+    for name, known in baseline.known.items():
+        if name in evidence:
+            lines.append(f"# {_printable(evidence[name])}")
+        fields = {"verdict": known.verdict, "class": known.klass, "why": known.why}
+        shown = ", ".join(f"{key} = {_quoted(value)}" for key, value in fields.items() if value is not None)
+        lines.append(f"{_quoted(name)} = {{ {shown} }}")
+    return "\n".join([*lines, ""])
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def _quoted(text: str) -> str:
+    # JSON's strings are TOML's basic ones, but for a control character that JSON leaves alone.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

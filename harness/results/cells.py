@@ -1,0 +1,28 @@
+"""A run in a cell of a table: what is right is lower-case or a number, what is wrong upper-case or marked. Pure."""
+
+from __future__ import annotations
+
+from halfopen.verdict.judge import Class, Word
+
+LETTERS: dict[Class, str] = {
+    "true_reap": "r",  # where there is a number, it stands in its place
+    "missed": "M",
+    "false_reap": "F",
+    "true_keep": "k",
+    "closed": "c",
+}
+_WRONG_BY_THEMSELVES = ("missed", "false_reap")
+
+LEGEND = (
+    "31  true reap, after so many seconds of stall    k  true keep   M  missed",
+    "31' the same, counted from the fault             c  closed      F  false reap",
+    "!   and yet wrong: too late, or not all over     ?  inconclusive, proves nothing",
+)
+
+
+def cell(word: Word, klass: Class, seconds: float | None, *, from_fault: bool) -> str:
+    """At most five characters; ``seconds``: that a true reap took, from the fault or from the stall."""
+    if word == "inconclusive":
+        return "?"
+    shown = LETTERS[klass] if seconds is None else f"{seconds:.0f}{chr(39) if from_fault else ''}"
+    return shown + ("!" if word == "failed" and klass not in _WRONG_BY_THEMSELVES else "")

@@ -1,0 +1,107 @@
+"""compare.json: what each detector makes of each scenario (field by field in docs/results.md). Pure but for writing."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from halfopen.results import record
+from halfopen.results.record import Conditions
+from halfopen.run.runner import Done
+from halfopen.verdict.judge import Class
+
+CLASSES: tuple[Class, ...] = get_args(Class)
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What one detector made of all scenarios. Inconclusive runs are counted as nothing else."""
+
+    classes: Counter[str]
+    failed: int
+    """Runs that were not as their scenario expects."""
+    inconclusive: int
+    detections: tuple[float, ...]
+    """Seconds to each true reap."""
+    orphan: int
+    """The most bytes that the kernel held on to after a reap."""
+
+    @property
+    def median(self) -> float | None:
+        """Of the detections; None if there are none."""
+        return statistics.median(self.detections) if self.detections else None
+
+    @property
+    def longest(self) -> float | None:
+        """Of the detections; None if there are none."""
+        return max(self.detections, default=None)
+
+
+def latency(done: Done) -> float | None:
+    """Seconds that a true reap took: from what its scenario counts from, or from the fault where nothing stalled."""
+    if done.verdict.klass != "true_reap":
+        return None
+    verdict = done.verdict
+    return verdict.after_fault if counts_from_fault(done) else verdict.detection
+
+
+def counts_from_fault(done: Done) -> bool:
+    """Whether the latency counts from the fault, for want of a stall that began with the death."""
+    return done.job.scenario.expect.since == "fault" or done.verdict.detection is None
+
+
+def latency_as_table(done: Done) -> dict[str, Any]:
+    """How long a true reap took, and counted from what (docs/results.md)."""
+    seconds = latency(done)
+    since = None if seconds is None else "fault" if counts_from_fault(done) else "stall"
+    return {"latency_s": record.rounded(seconds), "latency_from": since}
+
+
+def tally(done: Sequence[Done]) -> Tally:
+    """Count one detector's runs."""
+    proved = [one for one in done if one.verdict.word != "inconclusive"]
+    took = (latency(one) for one in proved)
+    return Tally(
+        classes=Counter(one.verdict.klass for one in proved),
+        failed=sum(one.verdict.word == "failed" for one in proved),
+        inconclusive=len(done) - len(proved),
+        detections=tuple(seconds for seconds in took if seconds is not None),
+        orphan=max((one.verdict.found.orphan.bytes for one in proved), default=0),
+    )
+
+
+def by_contender(done: Sequence[Done]) -> dict[str, list[Done]]:
+    """The runs of each detector, or server, that is compared, in the order given."""
+    found: dict[str, list[Done]] = {}
+    for one in done:
+        found.setdefault(str(one.job.contender), []).append(one)
+    return found
+
+
+def as_table(how: Conditions, done: Sequence[Done], wall: float) -> dict[str, Any]:
+    """The content of compare.json (CONTRACT: ``runs`` as in results.json, ``detectors``: counts of each class)."""
+    tallies = {detector: tally(runs) for detector, runs in by_contender(done).items()}
+    common = record.as_table(how, done, wall)
+    return common | {
+        "runs": [run | latency_as_table(one) for run, one in zip(common["runs"], done, strict=True)],
+        "detectors": {name: {klass: one.classes[klass] for klass in CLASSES} for name, one in tallies.items()},
+        "summary": {
+            name: {
+                "failed": one.failed,
+                "inconclusive": one.inconclusive,
+                "latency_median_s": record.rounded(one.median),
+                "latency_max_s": record.rounded(one.longest),
+                "orphan_bytes_max": one.orphan,
+            }
+            for name, one in tallies.items()
+        },
+    }
+
+
+def exit_code(done: Sequence[Done]) -> int:
+    """0 if every cell is proved, whatever it says of a detector; 3 if some are inconclusive."""
+    inconclusive = any(one.verdict.word == "inconclusive" for one in done)
+    return record.EXIT_INCONCLUSIVE if inconclusive else record.EXIT_PASSED

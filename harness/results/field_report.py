@@ -1,0 +1,247 @@
+"""The field report in Markdown, of what field.json holds and nothing else: the same file gives the same text. Pure."""
+
+from __future__ import annotations
+
+import statistics
+import textwrap
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from halfopen.model import printed_stacks
+from halfopen.netns.units import show_bytes, show_duration
+from halfopen.results import cells
+
+Run = Mapping[str, Any]
+
+_WIDTH = 120
+
+_TITLES: dict[printed_stacks.Finding, str] = {
+    "keepalive_waits": "The keepalive waits behind the data",
+    "writer_waits": "The stream waits, and nothing else does",
+    "nothing_waits": "Nothing waits any more, and the socket is held all the same",
+    "silent": "Not said",
+}
+_WHY: dict[printed_stacks.Finding, str] = {
+    "keepalive_waits": """\
+The ping is itself in the middle of being sent, in the same queue or before the same lock as the data that the client
+does not take. The wait for its answer begins only once it is sent, so it never runs out.""",
+    "writer_waits": """\
+The task, thread or queue that sends waits for the client to take what is there. No keepalive waits with it: there is
+none, or what it did when it ran out (an ordinary close, say) waits its turn behind the data too.""",
+    "nothing_waits": """\
+No task or thread is in the middle of sending: the server has given the session up, or left the bytes to its event
+loop. What is queued still has to leave before the socket closes, and it never does.""",
+    "silent": "These servers printed no stacks.",
+}
+
+
+def render(table: Mapping[str, Any]) -> str:
+    """The report; ``table``: the content of field.json (halfopen.results.field.as_table)."""
+    runs: Sequence[Run] = table["runs"]
+    sections = [
+        _introduction(table),
+        "\n".join(_tables(table)),
+        "\n".join(_sums(table)),
+        "\n".join(_servers(table)),
+        "\n".join(_findings(runs)),
+        "\n".join(_misses(table)),
+        "\n".join(_false_reaps(runs)),
+        "\n".join(_unproved(table)),
+        "\n".join(_again(table)),
+    ]
+    return "\n\n".join(section.strip("\n") for section in sections if section) + "\n"
+
+
+def _introduction(table: Mapping[str, Any]) -> str:
+    dead = [run for run in _proved(table["runs"]) if run["truth"] == "dead"]
+    grace, poll = show_duration(table["grace_s"]), show_duration(table["poll_s"])
+    return "\n\n".join(
+        (
+            "# Field report",
+            "<!-- Made by `make field-report` from results; not to be edited. -->",
+            _wrapped(
+                f"{len(table['targets'])} streaming servers, as their users would write them, each in front of the "
+                "same clients: some die in the ways that TCP lets them, some are alive and merely slow, far, paused or "
+                f"out of reach for a while. Of {len(dead)} sessions whose client was dead, {len(_missed(dead))} were "
+                "still held when nobody looked any more."
+            ),
+            _wrapped(
+                f"halfopen {table['halfopen']}, {table['clock']} clock, Linux {table['kernel']}, "
+                f"{table['congestion_control']}, seed {table['seed']}. A reap is expected within a grace of {grace} "
+                f"and a poll of {poll}, which none of these servers was told."
+            ),
+        )
+    )
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def _proved(runs: Sequence[Run]) -> list[Run]:
+    return [run for run in runs if run["verdict"] != "inconclusive"]
+
+
+def cell(run: Run) -> str:
+    """One run in at most five characters, as ``halfopen compare`` shows it."""
+    from_fault = run["latency_from"] == "fault"
+    return cells.cell(run["verdict"], run["class"], run["latency_s"], from_fault=from_fault)
+
+
+def _tables(table: Mapping[str, Any]) -> Iterator[str]:
+    yield "## Who was reaped, and when\n"
+    yield "```text"
+    yield from cells.LEGEND
+    yield "```"
+    for suite in dict.fromkeys(run["suite"] for run in table["runs"]):
+        runs = [run for run in table["runs"] if run["suite"] == suite]
+        names = list(dict.fromkeys(run["scenario"] for run in runs))
+        yield f"\n### {suite}\n"
+        # No number at the end of a line, and its name on the next.
+        yield (
+            _wrapped(", ".join(f"{number}\0`{name}`" for number, name in enumerate(names, 1))).replace("\0", " ")
+            + ".\n"
+        )
+        yield "```text"
+        yield from _grid(runs, names, [target["name"] for target in table["targets"]])
+        yield "```"
+
+
+def _grid(runs: Sequence[Run], names: Sequence[str], targets: Sequence[str]) -> Iterator[str]:
+    shown = {(run["target"], run["scenario"]): cell(run) for run in runs}
+    first = max(map(len, targets))
+    column = max(len(str(len(names))), *map(len, shown.values()))
+    yield " " * first + "".join(f" {number:>{column}}" for number in range(1, len(names) + 1))
+    for target in targets:
+        row = (shown.get((target, name), "") for name in names)
+        yield (f"{target:<{first}}" + "".join(f" {text:>{column}}" for text in row)).rstrip()
+
+
+def _sums(table: Mapping[str, Any]) -> Iterator[str]:
+    yield "## What it comes to\n"
+    yield "| server | dead: reaped | missed | seconds: median | longest | alive: kept | falsely reaped | not proved |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for target in table["targets"]:
+        its = [run for run in table["runs"] if run["target"] == target["name"]]
+        proved = _proved(its)
+        took = [run["latency_s"] for run in proved if run["latency_s"] is not None]
+        counts = {klass: sum(run["class"] == klass for run in proved) for klass in cells.LETTERS}
+        row = (
+            f"`{target['name']}`",
+            counts["true_reap"],
+            counts["missed"],
+            f"{statistics.median(took):.1f}" if took else "",
+            f"{max(took):.1f}" if took else "",
+            counts["true_keep"],
+            counts["false_reap"],
+            len(its) - len(proved) or "",
+        )
+        yield _row(row)
+    yield from _price(table["runs"])
+
+
+def _price(runs: Sequence[Run]) -> Iterator[str]:
+    """What those do to the living who reap all of the dead."""
+    dead = [run for run in _proved(runs) if run["truth"] == "dead"]
+    careless = {run["target"] for run in _missed(dead)}
+    watchful = dict.fromkeys(run["target"] for run in dead if run["target"] not in careless)
+    false = Counter(run["target"] for run in _proved(runs) if run["class"] == "false_reap")
+    if watchful:
+        who = ", ".join(f"`{name}` ({false[name]})" for name in watchful)
+        yield "\n" + _wrapped(f"Reap every one of the dead, and so many of the living: {who}.")
+
+
+def _row(cells: Sequence[object]) -> str:
+    return f"| {' | '.join(str(text).replace('|', chr(92) + '|') for text in cells)} |"
+
+
+def _servers(table: Mapping[str, Any]) -> Iterator[str]:
+    yield "## The servers\n"
+    yield "| | what it is | command | versions |"
+    yield "|---|---|---|---|"
+    for target in table["targets"]:
+        edge = f", behind {target['edge']}" if target["edge"] else ""
+        yield _row((f"`{target['name']}`", target["title"], f"`{target['command']}`{edge}", target["versions"]))
+
+
+def _missed(runs: Sequence[Run]) -> list[Run]:
+    return [run for run in _proved(runs) if run["class"] == "missed"]
+
+
+def _findings(runs: Sequence[Run]) -> Iterator[str]:
+    by_finding: dict[printed_stacks.Finding, dict[str, int]] = {}
+    for run in _missed(runs):
+        of_it = by_finding.setdefault(printed_stacks.finding(run["stacks"]), {})
+        of_it[run["target"]] = of_it.get(run["target"], 0) + 1
+    if by_finding:
+        yield "## Why the dead are held\n"
+    for word, title in _TITLES.items():
+        if word in by_finding:
+            who = ", ".join(f"`{name}` ({count})" for name, count in by_finding[word].items())
+            yield _wrapped(f"**{title}.** {_WHY[word]} Misses by server: {who}.") + "\n"
+
+
+def _misses(table: Mapping[str, Any]) -> Iterator[str]:
+    for target in table["targets"]:
+        missed = [run for run in _missed(table["runs"]) if run["target"] == target["name"]]
+        if missed:
+            yield f"### `{target['name']}`: {target['title']}\n"
+        by_gist: dict[tuple[str, ...], list[Run]] = {}
+        for run in missed:
+            by_gist.setdefault((printed_stacks.gist(run["stacks"]), *run["complaints"]), []).append(run)
+        for alike in by_gist.values():
+            yield _wrapped(f"Held in {', '.join(map(_held, alike))}.")
+            yield from _quoted("", printed_stacks.telling(alike[0]["stacks"]))
+            yield from _quoted("\nMeanwhile it complained:", alike[0]["complaints"])
+            yield ""
+
+
+def _quoted(title: str, lines: Sequence[str]) -> Iterator[str]:
+    if lines:
+        yield f"{title}\n\n```text" if title else "\n```text"
+        yield from lines
+        yield "```"
+
+
+def _held(run: Run) -> str:
+    since = show_duration(round(run["duration_s"] - run["fault_at_s"], 1))
+    stuck = f"{show_bytes(run['stuck_bytes'])} stuck" if run["stuck_bytes"] else "nothing queued"
+    return f"`{run['scenario']}` ({since} after the fault, {stuck})"
+
+
+def _false_reaps(runs: Sequence[Run]) -> Iterator[str]:
+    reaped = [run for run in _proved(runs) if run["class"] == "false_reap"]
+    if not reaped:
+        return
+    yield "## The living that were reaped, and what the server's kernel saw of them\n"
+    yield "| server | scenario | reaped at | until then |"
+    yield "|---|---|---|---|"
+    for run in reaped:
+        at = "" if run["reaped_at_s"] is None else show_duration(run["reaped_at_s"])
+        yield _row((f"`{run['target']}`", f"`{run['scenario']}`", at, run["known_at_reap"] or ""))
+
+
+def _unproved(table: Mapping[str, Any]) -> Iterator[str]:
+    by_reason: dict[tuple[str, str], list[str]] = {}
+    for run in table["runs"]:
+        if run["verdict"] == "inconclusive":
+            by_reason.setdefault((run["scenario"], run["why"]), []).append(run["target"])
+    if not by_reason and not table["left_out"]:
+        return
+    yield "## What was not proved, or not tried\n"
+    for (scenario, why), who in by_reason.items():
+        yield f"- `{scenario}`: {why} ({', '.join(f'`{name}`' for name in who)})"
+    yield from (f"- {line}" for line in table["left_out"])
+
+
+def _again(table: Mapping[str, Any]) -> Iterator[str]:
+    if not table["targets"]:
+        return
+    file = table["targets"][0]["file"]
+    yield "## To see it again\n"
+    yield "`make servers` installs the servers, `make field-report` makes all of this anew, and one cell is:\n"
+    yield "```console"
+    yield '$ eval "$(scripts/servers --environment)"'
+    yield f"$ halfopen run dead/frozen --target {file} --clock {table['clock']} --seed {table['seed']}"
+    yield "```"

@@ -1,0 +1,83 @@
+"""What GitHub shows of a call: annotations on the run's page, and a summary of the job in Markdown. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
+
+from halfopen.results.baseline import Baseline, standing
+from halfopen.results.workflow_commands import command
+from halfopen.run.runner import Done
+
+#: So many of each level are shown for a step; what comes after them is not.
+MOST = 10
+
+_MARKS = {"passed": "✅ passed", "failed": "❌ failed", "inconclusive": "⚠️ inconclusive", "known": "☑️ known failure"}
+#: What Markdown, or the HTML in it, would take for its own.
+_SPECIAL = "\\`*_{}[]<>()#+-!|~&@:"
+
+Story = Callable[[Done], Sequence[str]]
+
+
+def commands(done: Sequence[Done], baseline: Baseline | None, story: Story) -> list[str]:
+    """A line for each failure, then for each run that proved nothing and each line of a baseline that is stale."""
+    errors = [_of(one, "error", story) for one in done if standing(one, baseline) == "failed"]
+    warnings = [_of(one, "warning", story) for one in done if standing(one, baseline) == "inconclusive"]
+    if baseline is not None:
+        fixed = (f"{name} passed; it can go from {baseline.file}" for name in baseline.fixed(done))
+        stale = chain(fixed, baseline.strays)
+        warnings += [command("warning", "halfopen: known failures", told) for told in stale]
+    return _fitting("error", errors) + _fitting("warning", warnings)
+
+
+def summary(
+    headline: str, header: str, done: Sequence[Done], baseline: Baseline | None, remarks: Iterable[str], story: Story
+) -> str:
+    """The job's summary in Markdown: a row a run, and a story for each that failed or proved nothing."""
+    lines = [f"## halfopen: {escaped(headline)}", "", escaped(header), ""]
+    lines += ["| scenario | client | session | detected | verdict |", "|---|---|---|---|---|"]
+    lines += [_row(one, standing(one, baseline)) for one in done]
+    for one in done:
+        if standing(one, baseline) in {"failed", "inconclusive"}:
+            lines += ["", f"### {escaped(one.job.label)}", "", *_block(story(one))]
+    if told := list(remarks):
+        lines += ["", *_block(told)]
+    return "\n".join([*lines, "", ""])
+
+
+def escaped(text: str) -> str:
+    """Text that Markdown shows as it is, on one line."""
+    line = " ".join(text.split())
+    return "".join(f"&#{ord(letter)};" if letter in _SPECIAL else letter for letter in line)
+
+
+def _of(one: Done, level: str, story: Story) -> str:
+    return command(level, f"halfopen: {one.job.label}", "\n".join([one.verdict.why, "", *story(one)]))
+
+
+def _fitting(level: str, lines: Sequence[str]) -> list[str]:
+    """All of them, or as many as are shown, the last of which says how many more there are."""
+    if len(lines) <= MOST:
+        return list(lines)
+    more = f"{len(lines) - MOST + 1} more are in the job's summary and in its log"
+    return [*lines[: MOST - 1], command(level, "halfopen", more)]
+
+
+def _row(one: Done, stands: str) -> str:
+    found, detection = one.verdict.found, one.verdict.detection
+    cells = (
+        one.job.label,
+        one.job.scenario.truth,
+        found.outcome if found.was else "none",
+        "" if detection is None else f"{detection:.1f}s",
+    )
+    return f"| {' | '.join(map(escaped, cells))} | {_MARKS[stands]} |"
+
+
+def _block(lines: Sequence[str]) -> list[str]:
+    """A block of code that nothing in it can end (CommonMark 0.31, section 4.5)."""
+    text = "\n".join(lines)
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return [f"{fence}text", text, fence]

@@ -1,0 +1,264 @@
+"""results.json, junit.xml and timelines/: the files that others read (field by field in docs/results.md)."""
+
+from __future__ import annotations
+
+import datetime
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import junitparser
+import msgspec
+
+from halfopen import __version__
+from halfopen.errors import InputError, reason_of
+from halfopen.model import timeline
+from halfopen.netns import capabilities
+from halfopen.results import story
+from halfopen.results.baseline import Baseline, standing
+from halfopen.run.request import Call
+from halfopen.run.runner import Done, Job
+from halfopen.run.shards import Shard
+from halfopen.verdict.judge import due
+
+RESULTS = "results.json"
+JUNIT = "junit.xml"
+REPORT = "report.html"
+COMPARISON = "compare.json"
+FIELD = "field.json"
+SWEEP = "grace.json"
+SWEEP_ROWS = "grace.csv"
+TIMELINES = "timelines"
+_FILES = (RESULTS, JUNIT, COMPARISON, FIELD, SWEEP, SWEEP_ROWS, REPORT)
+
+EXIT_PASSED = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INCONCLUSIVE = 3
+EXIT_INTERRUPTED = 130
+EXIT_BUG = 70
+
+_DIGITS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What all runs of one call have in common."""
+
+    seed: int
+    clock: str
+    grace: float
+    poll: float
+    target: Mapping[str, str]
+    detector: str | None
+    started_at: str
+    kernel: str
+    congestion_control: str | None
+    shard: Shard | None = None
+    baseline: Baseline | None = None
+    """The failures that are known."""
+    again: tuple[str, ...] = ()
+    """The options that put a call on the same clock and kernel again."""
+
+
+def conditions(
+    call: Call, jobs: Sequence[Job], clock: str, baseline: Baseline | None = None, again: Sequence[str] = ()
+) -> Conditions:
+    """The conditions on this machine's kernel, now. The wall clock is only read here, for ``started_at``."""
+    detectors = {job.detector for job in jobs}
+    return Conditions(
+        seed=call.seed,
+        clock=clock,
+        grace=call.grace,
+        poll=call.poll,
+        target=jobs[0].target.describe(),
+        detector=detectors.pop() if len(detectors) == 1 else None,
+        started_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        kernel=capabilities.kernel_release(),
+        congestion_control=capabilities.congestion_control(),
+        shard=call.shard,
+        baseline=baseline,
+        again=tuple(again),
+    )
+
+
+def as_table(how: Conditions, done: Sequence[Done], wall: float) -> dict[str, Any]:
+    """The content of results.json (CONTRACT: one object, ``runs`` in the order asked for)."""
+    runs = [run_as_table(one) | in_words(one, how.again) | _known(one, how.baseline) for one in done]
+    return conditions_as_table(how, wall) | {"runs": runs}
+
+
+def conditions_as_table(how: Conditions, wall: float) -> dict[str, Any]:
+    """What all runs have in common, and how long they took by this machine's clock."""
+    return {
+        "halfopen": __version__,
+        "started_at": how.started_at,
+        "seed": how.seed,
+        "clock": how.clock,
+        "kernel": how.kernel,
+        "congestion_control": how.congestion_control,
+        "grace_s": float(how.grace),
+        "poll_s": float(how.poll),
+        "target": dict(how.target),
+        "detector": how.detector,
+        "wall_s": rounded(wall),
+        **({} if how.shard is None else {"shard": str(how.shard)}),
+    }
+
+
+def _known(one: Done, baseline: Baseline | None) -> dict[str, bool]:
+    return {} if baseline is None else {"known": baseline.covers(one)}
+
+
+def run_as_table(done: Done) -> dict[str, Any]:
+    """One entry of ``runs``."""
+    job, verdict = done.job, done.verdict
+    found = verdict.found
+    return {
+        "scenario": job.scenario.name,
+        "suite": job.scenario.suite,
+        "repeat": job.repeat,
+        "seed": job.seed,
+        "detector": job.detector,
+        "truth": job.scenario.truth,
+        "expected": job.scenario.expect.session,
+        "outcome": found.outcome if found.was else None,
+        "class": verdict.klass if found.was else None,
+        "verdict": verdict.word,
+        "why": verdict.why,
+        "reason": found.reason,
+        "fault_at_s": rounded(found.fault_at),
+        "onset_s": rounded(found.stall.onset if found.stall else None),
+        "reaped_at_s": rounded(found.ended_at if found.outcome == "reaped" else None),
+        "detection_s": rounded(verdict.detection),
+        "after_fault_s": rounded(verdict.after_fault),
+        "stuck_bytes": found.stuck_bytes,
+        "orphan_bytes": found.orphan.bytes,
+        "orphan_s": rounded(found.orphan.seconds),
+        "sessions_after": found.final.get("sessions"),
+        "lock_held_after": found.final.get("lock_held"),
+        "duration_s": rounded(found.looked_until),
+        "wall_s": rounded(done.wall),
+    }
+
+
+def in_words(done: Done, again: Sequence[str]) -> dict[str, Any]:
+    """What else a report says of a run (halfopen.results.story), for it to be made of the files alone."""
+    job, found = done.job, done.verdict.found
+    return {
+        "label": job.label,
+        "title": job.scenario.title,
+        "story": job.scenario.story,
+        "client": job.scenario.client.behaviour,
+        "topology": story.topology(job.scenario),
+        "deeds": story.deeds(job, found),
+        "struck": story.struck(job.scenario),
+        "kernel_saw": story.kernel_saw(done.timeline, found),
+        "expectation": story.expectation(job),
+        "deadline_s": rounded(due(job.scenario, found, job.terms)),
+        "again": story.again(job, again),
+        "timeline": str(Path(TIMELINES) / job.timeline_file),
+    }
+
+
+def rounded(seconds: float | None) -> float | None:
+    """Seconds as result files have them."""
+    return None if seconds is None else round(seconds, _DIGITS)
+
+
+def exit_code(done: Sequence[Done], baseline: Baseline | None = None) -> int:
+    """0 all passed or known; 1 some failed, or a strict baseline is stale; 3 none failed, some inconclusive."""
+    words = Counter(standing(one, baseline) for one in done)
+    if words["failed"] or (baseline is not None and baseline.strict and baseline.is_stale(done)):
+        return EXIT_FAILED
+    return EXIT_INCONCLUSIVE if words["inconclusive"] else EXIT_PASSED
+
+
+def check_folder(out: Path) -> None:
+    """Make the folder, see that it can be written to, and take away what an earlier run left; raises InputError."""
+    require_writable(out, out / TIMELINES)
+    take_away(out)
+
+
+def require_writable(out: Path, folder: Path) -> None:
+    """Make ``folder`` of what --out names and see that it can be written to; raises InputError."""
+    try:
+        for name in _FILES:
+            if (out / name).is_dir():
+                raise IsADirectoryError(None, f"{name} in it is a folder")
+        probe(folder)
+    except OSError as error:
+        raise _unusable(out, error) from None
+
+
+def probe(folder: Path) -> None:
+    """Make a folder and see that it can be written to; raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / ".writable"
+    file.touch()
+    file.unlink()
+
+
+def take_away(out: Path) -> None:
+    """Remove the results that are in a folder; raises InputError."""
+    try:
+        for left in (*(out / name for name in _FILES), *(out / TIMELINES).rglob("*.jsonl")):
+            left.unlink(missing_ok=True)
+    except OSError as error:
+        raise _unusable(out, error) from None
+
+
+def _unusable(out: Path, error: OSError) -> InputError:
+    return InputError(f"--out {str(out)!r} cannot be used: {reason_of(error)}; name a folder that can be written to")
+
+
+def write(out: Path, how: Conditions, done: Sequence[Done], wall: float) -> dict[str, Any]:
+    """Write all result files into ``out``, which check_folder has seen; gives the content of results.json."""
+    write_timelines(out, done)
+    table = as_table(how, done, wall)
+    write_table(out / RESULTS, table)
+    junit(how, done, wall).write(str(out / JUNIT), pretty=True)
+    return table
+
+
+def write_timelines(out: Path, done: Sequence[Done]) -> None:
+    """Write the timeline of each run."""
+    for one in done:
+        file = out / TIMELINES / one.job.timeline_file
+        file.parent.mkdir(parents=True, exist_ok=True)
+        timeline.write(one.timeline, file)
+
+
+def write_table(file: Path, table: Mapping[str, Any]) -> None:
+    """Write one object as JSON to read."""
+    file.write_bytes(msgspec.json.format(msgspec.json.encode(table), indent=2) + b"\n")
+
+
+def junit(how: Conditions, done: Sequence[Done], wall: float) -> junitparser.JUnitXml:
+    """A test case a run: a failed one is a failure, an inconclusive one an error, as neither may look green.
+
+    A known one is skipped, with the reason: what pytest does with expected failures, and every dashboard shows.
+    """
+    xml = junitparser.JUnitXml()
+    for suite_name in dict.fromkeys(one.job.scenario.suite for one in done):
+        suite = junitparser.TestSuite(f"halfopen.{suite_name}")
+        suite.timestamp = how.started_at
+        suite.add_property("seed", str(how.seed))
+        for one in (one for one in done if one.job.scenario.suite == suite_name):
+            case = junitparser.TestCase(one.job.label, classname=f"halfopen.{suite_name}", time=round(one.wall, 3))
+            if how.baseline is not None and how.baseline.covers(one):
+                case.result = [junitparser.Skipped(f"known failure ({how.baseline.of(one)})", "known")]
+                case.system_out = one.verdict.why
+            elif one.verdict.word == "failed":
+                case.result = [junitparser.Failure(one.verdict.why, one.verdict.klass)]
+            elif one.verdict.word == "inconclusive":
+                case.result = [junitparser.Error(one.verdict.why, "inconclusive")]
+            else:
+                case.system_out = one.verdict.why
+            suite.add_testcase(case)
+        xml.add_testsuite(suite)
+    xml.update_statistics()  # type: ignore[no-untyped-call]
+    xml.time = round(wall, 3)
+    return xml

@@ -1,0 +1,128 @@
+"""The client of a scenario: a process that connects, and whose every word goes into the journal."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from halfopen.clients._behaviour import AUTOTUNED_FROM
+from halfopen.clients._door import Door
+from halfopen.errors import FaultError
+from halfopen.model.journal import Journal
+from halfopen.netns.host import Host
+from halfopen.netns.sockets import Address
+from halfopen.scenario.spec import ClientSpec
+from halfopen.spawn.process import Process, Program, running
+from halfopen.targets.base import ServerProcess
+
+#: What a socket keeps under memory pressure, bytes: the kernel's own value (tcp_rmem, tcp(7)).
+_LEAST_BUFFER = 4096
+#: Between looks at whether it still runs, seconds.
+_LOOK = 0.5
+#: Words with which a client says that there will be no session.
+_FAILURES = ("refused", "unanswered", "unreachable")
+#: A client that has not opened its session after this is not going to, seconds.
+_CONNECT_WITHIN = 100.0
+#: A server that ends with its first client has ended after this, seconds.
+_ENDS_WITHIN = 0.5
+_STEP = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class ClientProcess:
+    """A running client. Satisfies halfopen.faults._scene.ClientHandle."""
+
+    process: Process
+    journal: Journal
+    kind: str = "client"
+    """Of its events in the journal."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self.process.pid
+
+    def say(self, word: str) -> None:
+        """Give it an order."""
+        self.process.write(f"{word}\n")
+
+    def wait_for(self, name: str, timeout: float) -> Mapping[str, Any]:
+        """Wait for its event ``name``; raises TimeoutError after ``timeout`` seconds."""
+        if not self.journal.wait(lambda: self.journal.find(self.kind, name) is not None, time.monotonic() + timeout):
+            raise TimeoutError(f"the {self.kind} did not say {name!r} within {timeout:g}s")
+        event = self.journal.find(self.kind, name)
+        assert event is not None
+        return event.data
+
+    def connect(self, timeout: float = _CONNECT_WITHIN) -> Address | str:
+        """Wait until the session is open: its local address, or why there is none."""
+        words = ("opened", *_FAILURES)
+        until = time.monotonic() + timeout
+        while self.process.exit_code is None and time.monotonic() < until:
+            if self.journal.wait(lambda: self.journal.find(self.kind, *words) is not None, time.monotonic() + _LOOK):
+                break
+        event = self.journal.find(self.kind, *words)
+        if event is None:
+            code = self.process.exit_code
+            said = f"ended with exit code {code}: {self.process.tail()}" if code is not None else "said nothing"
+            return f"the {self.kind} {said} within {timeout:g}s"
+        if event.name != "opened":
+            return f"the {self.kind} was {event.name}: {event.data.get('why') or event.data}"
+        connected = self.journal.find(self.kind, "connected")
+        assert connected is not None
+        return Address(*connected.data["local"])
+
+    def note_unopened(self, server: ServerProcess, why: str) -> None:
+        """Write down why there is no session, where it did not say: the server's end, or trouble of ours."""
+        connected = self.journal.find(self.kind, "connected")
+        self.journal.start = self.journal.start if connected is None else connected.t
+        # One that died of the handshake is seen to be gone a moment after its connections are.
+        if _ends_soon(server):
+            self.journal.note("target", "exited", code=server.exit_code, said=server.tail())
+        elif self.journal.find(self.kind, *_FAILURES) is None:
+            self.journal.note("lab", "trouble", what=why)
+
+
+def _ends_soon(server: ServerProcess) -> bool:
+    until = time.monotonic() + _ENDS_WITHIN
+    while server.exit_code is None and time.monotonic() < until:
+        time.sleep(_STEP)
+    return server.exit_code is not None
+
+
+@contextlib.contextmanager
+def client(
+    host: Host, spec: ClientSpec, door: Door, journal: Journal, keep_open: Sequence[Host], kind: str = "client"
+) -> Iterator[ClientProcess]:
+    """Run a client in ``host`` until the context is left."""
+
+    def on_line(line: str) -> None:
+        fields = json.loads(line)
+        journal.note(kind, fields.pop("name"), at=fields.pop("t"), **fields)
+
+    if (most := spec.parsed.autotune_to) is not None:
+        host.sysctl("net.ipv4.tcp_rmem", f"{_LEAST_BUFFER} {AUTOTUNED_FROM} {most}")
+    # -P: a folder called harness where the user happens to be must not stand in for ours.
+    command = [sys.executable, "-P", "-m", "halfopen.clients", spec.behaviour, json.dumps(spec.options)]
+    command.append(msgspec.json.encode(door).decode())
+    with running(host, Program(command), on_line, keep_open=keep_open) as process:
+        yield ClientProcess(process, journal, kind)
+
+
+@contextlib.contextmanager
+def rival(
+    host: Host, spec: ClientSpec, door: Door, journal: Journal, keep_open: Sequence[Host]
+) -> Iterator[ClientProcess]:
+    """Run a second client, whose events are a ``rival``'s, until the context is left; raises FaultError without one."""
+    with client(host, spec, door, journal, keep_open, "rival") as its:
+        opened = its.connect()
+        if isinstance(opened, str):
+            raise FaultError(opened)
+        yield its

@@ -1,0 +1,149 @@
+"""The part of a call that one guest carries out: ``python -m halfopen.run.guest_part FOLDER``, run inside.
+
+FOLDER holds the part as JSON, and is where timelines go. What the runs show of themselves, and what came
+of them, is said on stdout in JSON lines. The verdicts are for the other side, which has the timelines.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from halfopen.errors import InputError
+from halfopen.model import timeline
+from halfopen.netns import capabilities
+from halfopen.netns.errors import LabError
+from halfopen.run import request
+from halfopen.run.progress import RunView
+from halfopen.run.request import Call
+from halfopen.run.runner import Done, run_all
+from halfopen.spawn.forked import forking
+
+PART = "part.json"
+_UNTOLD = ("waiting", "done")
+
+
+class Part(msgspec.Struct, frozen=True):
+    """Which of a call's jobs to do, by their numbers."""
+
+    call: Call
+    numbers: list[int]
+    at_once: int
+    tell_every: float
+    """How often to say how a run is, seconds of the guest's clock."""
+
+
+class Hello(msgspec.Struct, frozen=True, tag="hello"):
+    """The guest is up."""
+
+    kernel: str
+    congestion_control: str | None
+
+
+class Begun(msgspec.Struct, frozen=True, tag="begun"):
+    """A run begins."""
+
+    number: int
+
+
+class Seen(msgspec.Struct, frozen=True, tag="seen"):
+    """How a run is."""
+
+    number: int
+    phase: str
+    queued: int
+    left: float | None
+    """Seconds until its verdict at the latest."""
+
+
+class Ended(msgspec.Struct, frozen=True, tag="ended"):
+    """A run is over, its timeline written."""
+
+    number: int
+
+
+class Refused(msgspec.Struct, frozen=True, tag="refused"):
+    """The part cannot be done, in words for the user."""
+
+    why: str
+
+
+Message = Hello | Begun | Seen | Ended | Refused
+
+
+def timeline_file(folder: Path, number: int) -> Path:
+    """Where the timeline of the job with this number is."""
+    return folder / f"{number}.jsonl"
+
+
+def main(folder: Path) -> int:
+    """Do the part that ``folder`` holds; 0 if all of it was done."""
+    part = msgspec.json.decode((folder / PART).read_bytes(), type=Part)
+    teller = _Teller()
+    teller.tell(Hello(capabilities.kernel_release(), capabilities.congestion_control()))
+    try:
+        everything = request.jobs(part.call)
+        todo = [everything[number] for number in part.numbers]
+        numbers = {job.label: number for job, number in zip(todo, part.numbers, strict=True)}
+        views = [
+            RunView(job.label, on_begin=partial(teller.tell, Begun(number)))
+            for job, number in zip(todo, part.numbers, strict=True)
+        ]
+
+        def on_done(done: Done) -> None:
+            number = numbers[done.job.label]
+            timeline.write(done.timeline, timeline_file(folder, number))
+            teller.tell(Ended(number))
+
+        # Here the imports of each pod and client would be most of what a run costs.
+        with forking(), teller.telling(views, part):
+            run_all(todo, views, part.at_once, on_done)
+    except (InputError, LabError) as error:
+        teller.tell(Refused(str(error)))
+        return 1
+    return 0
+
+
+class _Teller:
+    """Says on stdout what the other side is to know."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def tell(self, message: Message) -> None:
+        line = msgspec.json.encode(message) + b"\n"
+        with self._lock:
+            sys.stdout.buffer.write(line)
+            sys.stdout.buffer.flush()
+
+    @contextlib.contextmanager
+    def telling(self, views: Sequence[RunView], part: Part) -> Iterator[None]:
+        """Say how the runs are until the context is left."""
+        over = threading.Event()
+
+        def tell() -> None:
+            last: dict[int, Seen] = {}
+            while not over.wait(part.tell_every):
+                for number, view in zip(part.numbers, views, strict=True):
+                    seen = Seen(number, view.phase, view.queued, view.seconds_left)
+                    if view.phase not in _UNTOLD and last.get(number) != seen:
+                        last[number] = seen
+                        self.tell(seen)
+
+        thread = threading.Thread(target=tell, name="teller", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,239 @@
+"""Spreads the runs of a call over guests, and judges what they bring back as if it had been seen here."""
+
+from __future__ import annotations
+
+import compileall
+import concurrent.futures
+import contextlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+import halfopen
+from halfopen import netns
+from halfopen.errors import InputError
+from halfopen.model import timeline
+from halfopen.netns.errors import GuestLostError
+from halfopen.netns.guest import booting
+from halfopen.netns.guest.booting import Boot
+from halfopen.netns.guest.cache import GuestKernel
+from halfopen.netns.guest.machine import Machine
+from halfopen.netns.stopping import as_completed
+from halfopen.run import guest_part
+from halfopen.run.guest_part import Begun, Ended, Hello, Message, Part, Refused, Seen
+from halfopen.run.progress import RunView
+from halfopen.run.request import Call
+from halfopen.run.runner import Done, Job
+from halfopen.run.shards import spread
+from halfopen.verdict.judge import hold, judge
+
+#: A guest that takes longer than its runs would take in real time, and this, is given up, seconds.
+_WALL_BEYOND = 60.0
+_MEMORY = 2 << 30
+#: How often a run says how it is, by whether its clock is virtual: seconds that take a moment, or a second.
+_TELL_EVERY = {True: 5.0, False: 1.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Guests:
+    """What the guests of one call have in common."""
+
+    kernel: GuestKernel
+    virtual: bool
+    count: int
+    """So many guests at once."""
+    at_once: int
+    """So many scenarios at once in each."""
+    writable: Sequence[Path] = ()
+    wall_limit: float | None = None
+    first_processor: int = field(default_factory=os.getpid)
+    """Where the first of them runs, the others on those after it: not all calls begin with the same."""
+
+
+@dataclass(slots=True)
+class _Work:
+    """The runs of one guest, and where it is with them."""
+
+    numbers: list[int]
+    folder: Path
+    began: dict[int, float] = field(default_factory=dict)
+    refused: str | None = None
+    failure: BaseException | None = None
+    """What went wrong while listening to it."""
+
+
+def run_all(
+    call: Call,
+    jobs: Sequence[Job],
+    views: Sequence[RunView],
+    guests: Guests,
+    place: Path,
+    on_hello: Callable[[Hello], None],
+    on_done: Callable[[Done], None],
+) -> list[Done]:
+    """Run the jobs of ``call`` in guests and return what came of them, in the order given.
+
+    ``place`` is the folder of halfopen.netns.guest.booting.in_private; ``on_hello`` is called with what the first
+    guest says of its kernel. Raises InputError for what a guest refuses (a server that does not start)
+    and GuestLostError for a guest that is lost; either ends the others.
+    """
+    compile_ourselves()
+    effort = _Effort(call, jobs, views, guests, on_hello, on_done)
+    shares = spread([hold(job.scenario, job.terms) for job in jobs], guests.count)
+    pool = concurrent.futures.ThreadPoolExecutor(max_workers=len(shares))
+    running = [pool.submit(effort.run_share, n, share, place / f"guest-{n}") for n, share in enumerate(shares)]
+    try:
+        for future in as_completed(running):
+            future.result()
+    except BaseException:
+        effort.give_up()
+        raise
+    finally:
+        pool.shutdown()
+    return [effort.done[number] for number in sorted(effort.done)]
+
+
+def compile_ourselves() -> None:
+    """Write what Python would compile at each start in a guest, where nothing can be written and each start counts."""
+    for package in (halfopen, netns):
+        for folder in package.__path__:
+            compileall.compile_dir(folder, quiet=2)
+
+
+class _Effort:
+    """One call under way."""
+
+    def __init__(
+        self,
+        call: Call,
+        jobs: Sequence[Job],
+        views: Sequence[RunView],
+        guests: Guests,
+        on_hello: Callable[[Hello], None],
+        on_done: Callable[[Done], None],
+    ) -> None:
+        self._call, self._jobs, self._views, self._guests = call, jobs, views, guests
+        self._on_hello, self._on_done = on_hello, on_done
+        self._lock = threading.Lock()
+        self._machines: list[Machine] = []
+        self._greeted = False
+        self._given_up = False
+        self.done: dict[int, Done] = {}
+
+    def give_up(self) -> None:
+        """End all guests; their threads then see them gone."""
+        with self._lock:
+            self._given_up = True
+            for machine in self._machines:
+                machine.process.kill()
+
+    def run_share(self, number: int, numbers: list[int], place: Path) -> None:
+        """Boot the guest of this ``number`` for these jobs and take in what it says until it is done."""
+        work = _Work(numbers, place / "part")
+        work.folder.mkdir(parents=True)
+        part = Part(self._call, numbers, self._guests.at_once, _TELL_EVERY[self._guests.virtual])
+        (work.folder / guest_part.PART).write_bytes(msgspec.json.encode(part))
+        boot = self._boot(number, work)
+        with self._listening(work) as pipe, booting.start(boot, place, pipe.fileno()) as guest:
+            pipe.close()
+            with self._lock:
+                self._machines.append(guest)
+                if self._given_up:
+                    guest.process.kill()
+            code = booting.exit_code(guest, boot, time.monotonic() + boot.wall_limit)
+        if work.failure is not None:
+            raise work.failure
+        if work.refused is not None:
+            raise InputError(work.refused)
+        if code or not set(numbers) <= set(self.done):
+            raise GuestLostError(f"a guest's part of the runs ended with exit code {code} before it was done")
+
+    @contextlib.contextmanager
+    def _listening(self, work: _Work) -> Iterator[IO[bytes]]:
+        """A pipe to say things into, to be closed once a guest has it; when the context is left, all was heard."""
+        read, write = os.pipe()
+        with os.fdopen(read, "rb") as said:
+            listener = threading.Thread(target=self._listen, args=(said, work), daemon=True)
+            listener.start()
+            try:
+                with os.fdopen(write, "wb") as pipe:
+                    yield pipe
+            finally:
+                listener.join()
+
+    def _boot(self, number: int, work: _Work) -> Boot:
+        real_time = sum(self._longest(self._jobs[n]) for n in work.numbers)
+        return Boot(
+            kernel=self._guests.kernel,
+            # -P: a folder called harness where the user happens to be must not stand in for ours.
+            command=[sys.executable, "-P", "-m", "halfopen.run.guest_part", str(work.folder)],
+            writable=[work.folder, *self._guests.writable],
+            wall_limit=self._guests.wall_limit or real_time + _WALL_BEYOND,
+            memory=_MEMORY,
+            virtual=self._guests.virtual,
+            seed=self._call.seed,
+            processor=self._guests.first_processor + number,
+            # The order of sets and dicts is drawn from the seed too.
+            environment={"PYTHONHASHSEED": str(self._call.seed % 2**32)},
+        )
+
+    def _longest(self, job: Job) -> float:
+        """How long a run would take in real time at most: until the server is ready, the first fault, the hold."""
+        first = (
+            job.scenario.steps[0].at.seconds(grace=job.terms.grace, poll=job.terms.poll) if job.scenario.steps else 0
+        )
+        return job.ready_within + first + hold(job.scenario, job.terms)
+
+    def _listen(self, said: IO[bytes], work: _Work) -> None:
+        for line in said:
+            # Cut off when a guest is ended; and after a failure only listened to, so that the guest is not held up.
+            if work.failure is None and line.endswith(b"\n"):
+                try:
+                    self._take_in(msgspec.json.decode(line, type=Message), work)
+                except BaseException as error:  # noqa: BLE001 (raised where the guest is waited for)
+                    work.failure = error
+
+    def _take_in(self, message: Message, work: _Work) -> None:
+        match message:
+            case Hello():
+                self._greet(message)
+            case Begun():
+                work.began[message.number] = time.monotonic()
+            case Seen():
+                self._show(message)
+            case Ended():
+                self._finish(message, work)
+            case Refused():
+                work.refused = message.why
+
+    def _greet(self, hello: Hello) -> None:
+        with self._lock:
+            if not self._greeted:
+                self._greeted = True
+                self._on_hello(hello)
+
+    def _show(self, seen: Seen) -> None:
+        view = self._views[seen.number]
+        view.phase, view.queued = seen.phase, seen.queued
+        # Seconds that pass in a moment are none that anybody waits for.
+        if seen.left is not None and not self._guests.virtual:
+            view.deadline = time.monotonic() + seen.left
+
+    def _finish(self, ended: Ended, work: _Work) -> None:
+        number = ended.number
+        job, view = self._jobs[number], self._views[number]
+        now = time.monotonic()
+        seen = timeline.read(guest_part.timeline_file(work.folder, number))
+        verdict = judge(job.scenario, seen, job.terms)
+        view.phase, view.verdict = "done", verdict
+        done = Done(job, verdict, seen, now - work.began[number])
+        with self._lock:
+            self.done[number] = done
+            self._on_done(done)

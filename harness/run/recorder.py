@@ -1,0 +1,254 @@
+"""Watches one session from outside: samples of the server's socket, at a rate that follows change, and its end.
+
+Where a proxy stands in front of the server, the proxy's socket towards the client is sampled too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+import select
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+
+from halfopen.model.evidence import ALIVE_STATES
+from halfopen.model.journal import Journal
+from halfopen.netns.host import Host
+from halfopen.netns.sockets import Address, EndListener, Sample, SocketReader, identity, torn
+
+#: Seconds between samples: 20 Hz.
+INTERVAL = 0.05
+#: Where the kernel announces ends, a session that flows is sampled only 10 times a second.
+_FLOWING = 0.1
+#: In a stall nothing changes for long, and samples are so far apart: this share of its length so far, but no further
+#: than so many seconds. So the end of a stall is dated to a third of a percent of its length.
+_SHARE, _FARTHEST = 1 / 300, 0.25
+#: While nothing is acknowledged a reap may come at any moment, and is looked for so often, seconds: most kernels
+#: announce no change of state, and a connection with bytes queued outlives it.
+_WATCHFUL = 0.008
+#: What stands still for less is no stall, seconds; a server that has not reaped by then is in no hurry.
+_STILL, _LONG = 0.5, 120.0
+
+
+class Rhythm(msgspec.Struct, frozen=True):
+    """How often a recorder looks."""
+
+    interval: float = INTERVAL
+    """Seconds between samples."""
+    watchful: bool = True
+    """True if a reap is looked for in each stall, every 8 ms, where the kernel does not announce it: most of what a
+    stalled session costs, and in vain where nobody reaps."""
+
+
+STEADY = Rhythm()
+
+
+class Notes(Protocol):
+    """Where a recorder writes down what it sees."""
+
+    def sampled(self, sample: Sample) -> None:
+        """One reading."""
+        ...
+
+    def ended(self, how: str, **data: Any) -> None:
+        """The kernel let go of the socket."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OfTheServer:
+    """The socket whose end is the session's."""
+
+    journal: Journal
+
+    def sampled(self, sample: Sample) -> None:
+        """One reading."""
+        self.journal.sampled(sample)
+
+    def ended(self, how: str, **data: Any) -> None:
+        """The session is over."""
+        self.journal.note("kernel", how, **data)
+
+
+@dataclass(frozen=True, slots=True)
+class OfTheProxy:
+    """The socket that the client's link leads to; what becomes of it is no news of the server's."""
+
+    journal: Journal
+
+    def sampled(self, sample: Sample) -> None:
+        """One reading."""
+        self.journal.sampled_in_front(sample)
+
+    def ended(self, how: str, **data: Any) -> None:
+        """Nothing to write down."""
+
+
+class Recorder:
+    """Samples the server's end of the connection from one client address, in a thread of its own."""
+
+    def __init__(
+        self,
+        notes: Notes,
+        reader: SocketReader,
+        ends: EndListener,
+        port: int,
+        rhythm: Rhythm = STEADY,
+        *,
+        announced: bool = False,
+    ) -> None:
+        """``announced``: the kernel announces when a session ends, so that nobody need look for it."""
+        self._notes = notes
+        self._reader = reader
+        self._ends = ends
+        self._port = port
+        self._rhythm = rhythm
+        self._is_watchful = rhythm.watchful and not announced
+        self._flowing = max(_FLOWING, rhythm.interval) if announced else rhythm.interval
+        self._client: Address | None = None
+        self._socket: bytes | None = None
+        self._last: Sample | None = None
+        self._gone = False
+        self._moved_at = 0.0
+        self._stopping = threading.Event()
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+
+    def follow(self, client: Address) -> None:
+        """Begin to sample the session of the client at this address; port 0 is any, where a host has one client."""
+        self._client = client
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop sampling; raises what went wrong in the recorder's thread, if anything did."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        if self._failure is not None:
+            raise self._failure
+
+    def _run(self) -> None:
+        try:
+            due = time.monotonic()
+            while not self._stopping.is_set():
+                # Reading the clock costs as much as all else here where each system call is dear, as in a guest.
+                now = self._sample()
+                # Late ticks are skipped, not made up for: two samples at once show nothing new.
+                due = max(due + self._apart(now), now)
+                self._await_ends(due, now)
+        except BaseException as error:  # noqa: BLE001 (handed to whoever stops the recorder)
+            self._failure = error
+
+    def _sample(self) -> float:
+        """Take a sample; gives the moment it was taken, or now if there was nothing to take (monotonic clock)."""
+        sample = self._read()
+        if sample is not None:
+            self._socket = identity(sample)
+            if self._last is None or not torn(sample, self._last):
+                if not _stands_still(sample, self._last):
+                    self._moved_at = sample.t
+                self._last = sample
+                self._notes.sampled(sample)
+            return sample.t
+        if self._socket is not None and not self._gone:
+            # Not every end is announced: a socket in TIME_WAIT, or one whose owner still holds it, just goes.
+            self._gone = True
+            self._notes.ended("gone")
+        return time.monotonic()
+
+    def _read(self) -> Sample | None:
+        if self._last is not None:
+            return None if self._gone else self._reader.again(self._last)
+        return next((one for one in self._reader.connections(self._port) if self._is_its(one.remote)), None)
+
+    def _is_its(self, remote: Address) -> bool:
+        return self._client is not None and remote == (self._client.ip, self._client.port or remote.port)
+
+    def _is_the_session(self, ended: Sample) -> bool:
+        """By its identity, for a reset wipes out the address; by its address where it ended before it was seen."""
+        if self._socket is not None:
+            return identity(ended) == self._socket
+        return self._is_its(ended.remote)
+
+    def _stalled_for(self, now: float) -> float:
+        """Seconds for which nothing was acknowledged of what is queued; 0 if something just was, or all is over."""
+        if self._last is None or self._last.state not in ALIVE_STATES:
+            return 0.0
+        return now - self._moved_at
+
+    def _apart(self, now: float) -> float:
+        """Seconds until the next sample, if nothing happens before."""
+        stalled_for = self._stalled_for(now)
+        least = self._rhythm.interval if stalled_for else self._flowing
+        return max(least, min(stalled_for * _SHARE, _FARTHEST))
+
+    def _glance_in(self, now: float) -> float:
+        """Seconds until the next glance at a stalled session; infinity where none is needed."""
+        if not self._is_watchful or self._last is None or not self._last.outq:
+            return math.inf
+        stalled_for = self._stalled_for(now)
+        if stalled_for >= _LONG:
+            return self._rhythm.interval
+        return max(_STILL - stalled_for, _WATCHFUL)
+
+    def _has_moved(self) -> bool:
+        """True if the server's side has just ended, or something was acknowledged, by a glance."""
+        assert self._last is not None
+        seen = self._reader.glance(self._last)
+        return seen is None or seen.state not in ALIVE_STATES or seen.outq < self._last.outq
+
+    def _await_ends(self, until: float, now: float) -> None:
+        """Wait for the moment of the next sample, or for something to happen to the session before."""
+        while now < until:
+            glance_at = now + self._glance_in(now)
+            if select.select([self._ends], [], [], min(glance_at, until) - now)[0]:
+                if self._heard():
+                    return
+            elif glance_at >= until or self._has_moved():
+                return
+            now = time.monotonic()
+
+    def _heard(self) -> bool:
+        """Take in what was announced; True if the session has ended and its socket is still there to be sampled."""
+        is_over = False
+        for last, is_destroyed in self._ends.read():
+            if not self._is_the_session(last):
+                continue
+            if is_destroyed:
+                self._notes.ended("destroyed", at=last.t, state=last.state, outq=last.outq)
+            else:
+                is_over = True
+        return is_over
+
+
+def _stands_still(sample: Sample, before: Sample | None) -> bool:
+    """Whether bytes are queued and none was acknowledged since the sample before."""
+    if before is None or sample.info is None or before.info is None:
+        return False
+    return bool(sample.outq) and sample.info.bytes_acked == before.info.bytes_acked
+
+
+@functools.cache
+def _kernel_announces_ends() -> bool:
+    with contextlib.closing(Host("trial")) as host:
+        return host.announces_ends()
+
+
+@contextlib.contextmanager
+def recording(notes: Notes, host: Host, port: int, rhythm: Rhythm = STEADY) -> Iterator[Recorder]:
+    """A recorder of the connections to ``port`` of ``host``, idle until told whom to follow."""
+    with (
+        contextlib.closing(host.socket_reader()) as reader,
+        contextlib.closing(host.end_listener()) as ends,
+    ):
+        recorder = Recorder(notes, reader, ends, port, rhythm, announced=_kernel_announces_ends())
+        try:
+            yield recorder
+        finally:
+            recorder.stop()

@@ -1,0 +1,198 @@
+"""Runs scenarios: the one place where the clock, the lab, the target and the clients meet."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import heapq
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from halfopen.errors import FaultError
+from halfopen.faults._scene import Scene
+from halfopen.model.expressions import Expression
+from halfopen.model.journal import Journal
+from halfopen.model.timeline import Timeline
+from halfopen.netns.lab import Lab
+from halfopen.netns.stopping import as_completed
+from halfopen.run import staging
+from halfopen.run.observer import Stop, Watch
+from halfopen.run.progress import RunView
+from halfopen.run.recorder import STEADY, Rhythm
+from halfopen.run.session import Cast, Session, opened
+from halfopen.scenario.spec import Scenario, Step
+from halfopen.targets.base import Running, Target
+from halfopen.verdict.judge import Terms, Verdict, hold, judge
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One scenario to run once."""
+
+    scenario: Scenario
+    target: Target
+    terms: Terms
+    seed: int
+    repeat: int
+    ready_within: float
+    detector: str | None = None
+    """The pod's detector; None for other targets."""
+    name: str = ""
+    """What its scenario is called beside the others, where its own name does not do (suites.tell_apart)."""
+    contender: str | None = None
+    """Where the same scenarios are run with other detectors or servers too: what this one is called among them."""
+    rhythm: Rhythm = STEADY
+    """How often the server's socket is looked at."""
+
+    @property
+    def label(self) -> str:
+        """How it is called in tables: unlike any other job of its call."""
+        return f"{self.contender}/{self._name}" if self.contender else self._name
+
+    @property
+    def drawn(self) -> random.Random:
+        """What it draws its random numbers from: the same for the same seed."""
+        return random.Random(f"{self.seed}/{self.scenario.name}/{self.repeat}")
+
+    @property
+    def timeline_file(self) -> Path:
+        """Where its timeline is written, seen from the folder of timelines (CONTRACT)."""
+        file = f"{self._name.replace('/', '-')}.jsonl"
+        return Path(self.contender, file) if self.contender else Path(file)
+
+    @property
+    def _name(self) -> str:
+        name = self.name or self.scenario.name
+        return name if self.repeat == 1 else f"{name}-{self.repeat}"
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A job with what came of it."""
+
+    job: Job
+    verdict: Verdict
+    timeline: Timeline
+    wall: float
+    """Seconds from the first process to the last."""
+
+
+def run_all(jobs: Sequence[Job], views: Sequence[RunView], at_once: int, on_done: Callable[[Done], None]) -> list[Done]:
+    """Run jobs, ``at_once`` of them at a time, and return what came of them in the order given.
+
+    Must be called in namespaces of its own (halfopen.netns.isolation). The first job that raises (TargetError:
+    the server does not start) or an interrupt ends them all: the others are not waited for, since their
+    labs end with the namespaces anyway.
+    """
+    pool = concurrent.futures.ThreadPoolExecutor(max_workers=at_once)
+    stop = Stop()
+    futures = {pool.submit(run_one, job, view, stop): n for n, (job, view) in enumerate(zip(jobs, views, strict=True))}
+    results: dict[int, Done] = {}
+    try:
+        for future in as_completed(futures):
+            results[futures[future]] = future.result()
+            on_done(results[futures[future]])
+    except BaseException:
+        stop.requested = True
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
+    return [results[n] for n in sorted(results)]
+
+
+def run_one(job: Job, view: RunView, stop: Stop) -> Done:
+    """Run one scenario in a lab of its own and judge it; raises TargetError, halfopen.run.observer.Stopped."""
+    begun = time.monotonic()
+    view.on_begin()
+    journal = Journal()
+    with Lab() as lab:
+        _Run(job, view, stop, journal, lab).run()
+    timeline = journal.timeline()
+    verdict = judge(job.scenario, timeline, job.terms)
+    view.phase, view.verdict = "done", verdict
+    return Done(job, verdict, timeline, time.monotonic() - begun)
+
+
+#: What is to be done when: moments of the monotonic clock, the step they belong to, and the deed, which may plan more.
+_Agenda = list[tuple[float, int, Callable[[], "_Agenda"]]]
+
+
+class _Run:
+    """One scenario under way."""
+
+    def __init__(self, job: Job, view: RunView, stop: Stop, journal: Journal, lab: Lab) -> None:
+        self._job = job
+        self._scenario = job.scenario
+        self._view = view
+        self._journal = journal
+        self._cast = Cast(job.scenario, job.target, job.ready_within, job.drawn, journal, view, stop, job.rhythm)
+        self._lab = lab
+
+    def run(self) -> None:
+        """From an empty lab to a journal that can be judged."""
+        with opened(self._cast, self._lab) as session:
+            if session is not None:
+                self._observe(session)
+
+    def _observe(self, session: Session) -> None:
+        # A fault whose undoing gets no answer, from a server that has nothing more to say, is over all the same.
+        with contextlib.suppress(TimeoutError), contextlib.ExitStack() as in_force:
+            try:
+                self._play(session.scene, session.watch, in_force)
+            except (TimeoutError, FaultError) as error:
+                self._journal.note("lab", "trouble", what=str(error))
+                return
+            self._ask_what_it_does(session.server)
+            session.watch.settle()
+            session.client_link.note_what_it_did()
+            # What follows, from undoing the faults to ending the client, is ours and proves nothing.
+            session.recorder.stop()
+            self._journal.seal()
+
+    def _ask_what_it_does(self, server: Running) -> None:
+        """Have a server that holds a dead client show what it is doing, while it does it."""
+        last = self._journal.last_sample()
+        if last is not None and self._scenario.truth == "dead" and not self._journal.session_ended:
+            server.show_stacks(last.inode)
+
+    def _play(self, scene: Scene, watch: Watch, in_force: contextlib.ExitStack) -> None:
+        """Do and undo each fault when it is due and look on until the hold is over or the session is."""
+        start, hold_for = self._journal.start, hold(self._scenario, self._job.terms)
+        agenda: _Agenda = [
+            (start + self._seconds(step.at), number, partial(self._begin, step, number, scene, in_force))
+            for number, step in enumerate(self._scenario.steps)
+        ]
+        heapq.heapify(agenda)
+        self._view.phase = "streaming"
+        self._view.deadline = (agenda[0][0] if agenda else start) + hold_for
+        while agenda and agenda[0][0] < self._view.deadline:
+            moment, _, act = heapq.heappop(agenda)
+            if watch.until(moment):
+                return
+            for later in act():
+                heapq.heappush(agenda, later)
+        staging.look_on(watch, self._journal, self._scenario, self._job.terms, self._view.deadline, self._put_off)
+
+    def _put_off(self, moment: float) -> None:
+        self._view.deadline = moment
+
+    def _begin(self, step: Step, number: int, scene: Scene, in_force: contextlib.ExitStack) -> _Agenda:
+        """Do a fault; gives what is to be done later, which is to undo it."""
+        undo = staging.begin(step, number, scene, self._journal)
+        in_force.push(undo)
+        self._view.phase = step.fault
+        if step.lasting is None:
+            return []
+        return [(time.monotonic() + self._seconds(step.lasting), number, partial(self._undo, undo))]
+
+    def _undo(self, fault: contextlib.ExitStack) -> _Agenda:
+        fault.close()
+        self._view.phase = "streaming"
+        return []
+
+    def _seconds(self, expression: Expression) -> float:
+        return expression.seconds(grace=self._job.terms.grace, poll=self._job.terms.poll)

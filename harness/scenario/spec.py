@@ -1,0 +1,283 @@
+"""A scenario: client, link, timed faults, and what must become of the session. Read from TOML (docs/scenarios.md)."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+import msgspec
+
+from halfopen import clients, faults, plugins, proxies
+from halfopen.clients._behaviour import ClientOptions
+from halfopen.errors import InputError, reason_of
+from halfopen.model import schema
+from halfopen.model.expressions import Expression
+from halfopen.model.link_spec import LinkSpec
+from halfopen.netns.units import Duration, Size
+
+Truth = Literal["dead", "alive", "ended"]
+Outcome = Literal["reaped", "kept", "closed"]
+
+
+def load_client(name: str) -> ModuleType:
+    """A behaviour's module; raises InputError if there is none of that name, or it is none."""
+    return plugins.load(clients, name, "client", ("Options", "Behaviour", "signature"))
+
+
+def load_fault(name: str) -> ModuleType:
+    """A fault's module; raises InputError if there is none of that name, or it is none."""
+    return plugins.load(faults, name, "fault", ("Options", "fault", "signature"))
+
+
+def load_edge(name: str) -> ModuleType:
+    """A proxy's module; raises InputError if there is none of that name, or it is none."""
+    return plugins.load(proxies, name, "proxy", ("PROGRAM", "PACKAGE", "config", "command"))
+
+
+class ClientSpec(msgspec.Struct, frozen=True):
+    """Who connects: a behaviour and its options, as written."""
+
+    behaviour: str
+    options: dict[str, Any] = {}
+
+    @property
+    def module(self) -> ModuleType:
+        """The behaviour's module."""
+        return load_client(self.behaviour)
+
+    @property
+    def parsed(self) -> ClientOptions:
+        """The options as the behaviour takes them."""
+        options: ClientOptions = schema.convert(self.options, self.module.Options, f"client {self.behaviour!r}")
+        return options
+
+
+class Step(msgspec.Struct, frozen=True):
+    """A fault at a moment, undone after ``lasting`` (None: at the end of the scenario)."""
+
+    at: Expression
+    fault: str
+    options: Any
+    lasting: Expression | None = None
+
+    @property
+    def module(self) -> ModuleType:
+        """The fault's module."""
+        return load_fault(self.fault)
+
+
+class Expect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What must become of the session."""
+
+    session: Outcome
+    hold: Expression = Expression("2.6 * grace")
+    """How long to look: from the first fault, or from the start where there is none."""
+    within: Expression | None = None
+    """At most this long from ``since`` to the end."""
+    since: Literal["onset", "fault"] = "onset"
+    """The onset of the stall (without a stall: the fault), or the fault in any case: where the server is silent,
+    there is nothing queued, or only what a detector asked on its own account, long after the client died."""
+    reason: str | None = None
+    """What the target must say of it, where it says anything."""
+
+
+class Signature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What else must show before the scenario may pass, beyond the client's and the faults' own signatures."""
+
+    drops: tuple[str, ...] = ()
+    """Reasons for which the target must have dropped data, where it counts drops."""
+
+
+class PodSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the built-in pod is to do; another server cannot be told."""
+
+    slice_size: Size = Size(32 * 1024)
+    slice_interval: Duration = Duration(0.05)
+    quiet_after: Expression | None = None
+    """From so long after the session's start on the stream says nothing ..."""
+    quiet_for: Expression | None = None
+    """... for so long; None: to the end."""
+    session_limit: Expression | None = None
+    """The pod closes the session (RFC 6455, section 7.1.2) so long after its start."""
+    tls: bool = False
+    """Whether it speaks TLS (wss://)."""
+    required: bool = False
+    """Whether the size and pace of its slices are what the scenario is about, and not only cheap."""
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether the scenario is none with a server that knows nothing of this."""
+        return self.required or self.tls or self.quiet_after is not None or self.session_limit is not None
+
+    def __post_init__(self) -> None:
+        """Refuse what is no stream; raises ValueError."""
+        if self.slice_size < 1:
+            raise ValueError("slice_size of 0 bytes is out of range: at least 1B")
+        if not self.slice_interval:
+            raise ValueError("slice_interval of 0s is out of range: slices without a pause between them have no end")
+        if self.quiet_for is not None and self.quiet_after is None:
+            raise ValueError(f"quiet_for of {str(self.quiet_for)!r} needs a quiet_after to begin at")
+
+
+class Edge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A proxy between the network and the server, in a host of its own, as hosted platforms have one."""
+
+    proxy: str
+
+    @property
+    def module(self) -> ModuleType:
+        """The proxy's module."""
+        return load_edge(self.proxy)
+
+
+class Scenario(msgspec.Struct, frozen=True, kw_only=True):
+    """One scenario, checked."""
+
+    name: str
+    suite: str
+    called: str
+    """How it is named on the command line: its suite and name, or its file."""
+    title: str
+    story: str
+    truth: Truth
+    client: ClientSpec
+    expect: Expect
+    link: LinkSpec = LinkSpec()
+    steps: tuple[Step, ...] = ()
+    signature: Signature = Signature()
+    pod: PodSpec = PodSpec()
+    edge: Edge | None = None
+    detector: str | None = None
+    """The pod's detector for which this scenario is meant, where it is not any."""
+    judged_from: int = 0
+    """The number of the step that deadlines count from; those before it are only to be shown."""
+
+    @property
+    def needs_pod(self) -> bool:
+        """Whether it asks for what only the built-in pod can do."""
+        asked = self.pod.is_needed or self.detector is not None
+        return asked or any(getattr(step.module, "NEEDS_POD", False) for step in self.steps)
+
+    @property
+    def needs_container(self) -> bool:
+        """Whether a fault of it is done to the server's container."""
+        return any(getattr(step.module, "NEEDS_CONTAINER", False) for step in self.steps)
+
+    @property
+    def netem_fields(self) -> list[str]:
+        """The names of what it asks of its link, now or in a step, which only sch_netem can carry out."""
+        asked = [self.link.netem_fields, *(getattr(step.options, "netem_fields", []) for step in self.steps)]
+        return list(dict.fromkeys(name for fields in asked for name in fields))
+
+    def seconds(self, expression: Expression, grace: float, poll: float) -> float:
+        """A duration of this scenario, for a grace and a poll in seconds."""
+        return expression.seconds(grace=grace, poll=poll)
+
+
+class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    title: str
+    story: str
+    truth: Truth
+    client: str | dict[str, Any]
+    expect: Expect
+    link: dict[str, Any] = {}
+    step: list[dict[str, Any]] = []
+    signature: Signature = Signature()
+    pod: PodSpec = PodSpec()
+    edge: Edge | None = None
+    detector: str | None = None
+
+
+class _StepHead(msgspec.Struct, frozen=True, rename={"lasting": "for"}):
+    at: Expression
+    fault: str
+    lasting: Expression | None = None
+
+
+def load(path: Path, called: str | None = None) -> Scenario:
+    """Read and check a scenario's file; raises InputError that names the file, the key and the value."""
+    where = called or str(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"no such scenario file: {where}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read scenario file {where}: {reason_of(error)}; name one that can be read") from None
+    return parse(text, name=path.stem, suite=path.parent.name, where=where)
+
+
+def parse(text: str, *, name: str, suite: str, where: str) -> Scenario:
+    """A scenario from TOML text; ``where`` is what errors call it."""
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{where}: not TOML: {error}") from None
+    file = schema.convert(table, _File, where)
+    return Scenario(
+        name=name,
+        suite=suite,
+        called=where,
+        title=file.title,
+        story=file.story,
+        truth=file.truth,
+        client=client_of(file.client, where),
+        link=LinkSpec.from_table(file.link, f"{where}: link"),
+        steps=tuple(step_of(step, f"{where}: step {n}") for n, step in enumerate(file.step, 1)),
+        expect=_expect(file.expect, where),
+        signature=file.signature,
+        pod=file.pod,
+        edge=_edge(file, where),
+        detector=file.detector,
+    )
+
+
+def client_of(value: str | dict[str, Any], where: str) -> ClientSpec:
+    """Read and check what a scenario says of its client; raises InputError."""
+    options = {} if isinstance(value, str) else dict(value)
+    behaviour = value if isinstance(value, str) else options.pop("behaviour", None)
+    if not isinstance(behaviour, str):
+        raise InputError(f"{where}: key 'client.behaviour' is missing")
+    if {"receive_buffer", "autotune_to"} <= options.keys():
+        raise InputError(f"{where}: keys 'client.receive_buffer' and 'client.autotune_to' exclude each other")
+    try:
+        spec = ClientSpec(behaviour, options)
+        schema.convert(options, spec.module.Options, f"{where}: client")
+    except InputError as error:
+        raise InputError(str(error) if str(error).startswith(where) else f"{where}: {error}") from None
+    return spec
+
+
+def step_of(table: dict[str, Any], where: str) -> Step:
+    """Read and check a step; raises InputError."""
+    head = schema.convert(table, _StepHead, where)
+    rest = {key: value for key, value in table.items() if key not in {"at", "fault", "for"}}
+    try:
+        options_type = load_fault(head.fault).Options
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+    read = getattr(options_type, "from_table", None)
+    options = read(rest, where) if read else schema.convert(rest, options_type, where)
+    return Step(head.at, head.fault, options, head.lasting)
+
+
+def _edge(file: _File, where: str) -> Edge | None:
+    if file.edge is None:
+        return None
+    try:
+        load_edge(file.edge.proxy)
+    except InputError as error:
+        raise InputError(f"{where}: key 'edge.proxy': {error}") from None
+    if file.pod.tls:
+        raise InputError(f"{where}: keys 'edge' and 'pod.tls' exclude each other: the proxies here pass plain text on")
+    return file.edge
+
+
+def _expect(expect: Expect, where: str) -> Expect:
+    if expect.session == "kept" and expect.within is not None:
+        raise InputError(
+            f"{where}: key 'expect.within' is {str(expect.within)!r}, but a session that is to be kept has no "
+            "deadline; leave it out, 'hold' says how long to look"
+        )
+    return expect

@@ -1,0 +1,86 @@
+"""Finds target files, and asks what their servers are made of."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tomllib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from halfopen.errors import InputError
+from halfopen.scenario import target_spec
+from halfopen.scenario.target_spec import TargetSpec
+
+_LEAVE_ALONE = frozenset({"node_modules", "__pycache__"})
+#: Seconds that a command may take to say its versions.
+_PATIENCE = 60.0
+
+
+def find(paths: Sequence[Path]) -> list[TargetSpec]:
+    """The servers described by these files, and by those with a ``[target]`` in these folders, each name once.
+
+    Raises InputError for what describes none.
+    """
+    if not paths:
+        raise InputError("which servers? name target files, or folders of them, such as examples/")
+    specs = [target_spec.load(file) for path in paths for file in _files(path)]
+    seen: dict[str, TargetSpec] = {}
+    for spec in specs:
+        spec.check()
+        other = seen.setdefault(spec.name, spec)
+        if other is not spec:
+            raise InputError(f"two servers would both be called {spec.name!r}: {other.file} and {spec.file}")
+    return specs
+
+
+def _files(path: Path) -> list[Path]:
+    # Not Path.is_dir, which raises for what it may not look at: that is for target_spec.load to complain of.
+    if not os.path.isdir(path):  # noqa: PTH112
+        return [path]
+    found = [file for file in sorted(_toml_files(path)) if _has_target(file)]
+    if not found:
+        raise InputError(f"no file below {str(path)!r} has a [target] table, which describes a server")
+    return found
+
+
+def _toml_files(folder: Path) -> Iterator[Path]:
+    for file in folder.rglob("*.toml"):
+        parents = file.relative_to(folder).parts[:-1]
+        if not any(part in _LEAVE_ALONE or part.startswith(".") for part in parents):
+            yield file
+
+
+def _has_target(file: Path) -> bool:
+    """Whether it says that it is one; one that cannot be read is for target_spec.load to complain of."""
+    try:
+        return "target" in tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return True
+
+
+def versions(spec: TargetSpec) -> str:
+    """What its command for that prints; empty where it names none. Raises InputError if that fails."""
+    if spec.versions is None:
+        return ""
+    try:
+        done = subprocess.run(
+            target_spec.split(spec.versions),
+            cwd=spec.folder,
+            env=os.environ | spec.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise InputError(_failed(spec, str(error))) from None
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise InputError(_failed(spec, last))
+    return " ".join(done.stdout.split())
+
+
+def _failed(spec: TargetSpec, why: str) -> str:
+    return f"{spec.file}: the command of key 'target.versions' failed: {spec.versions!r}: {why}"

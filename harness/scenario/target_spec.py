@@ -1,0 +1,240 @@
+"""The server under test as a user describes it: by options, or by a ``[target]`` table in a TOML file of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shlex
+import signal
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from halfopen.errors import InputError, reason_of
+from halfopen.model import schema
+from halfopen.scenario.spec import load_edge
+
+
+class TargetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to start, how clients ask it for a session, and where it lists its sessions.
+
+    Neither ``server`` nor ``image``: the built-in pod.
+    """
+
+    server: str | None = None
+    """A command, with ``{host}`` and ``{port}`` in it, and with TLS ``{cert}`` and ``{key}``."""
+    image: str | None = None
+    """A container image that the engine has, in place of a command."""
+    command: str | None = None
+    """What to run in the image in place of its own command, with ``{host}`` and ``{port}`` in it."""
+    port: int | None = None
+    """Where it listens, if it cannot be told by ``{port}``."""
+    path: str = "/"
+    """What clients ask for, with a query if need be."""
+    subprotocols: tuple[str, ...] = ()
+    """What clients offer (Sec-WebSocket-Protocol, RFC 6455, section 1.9)."""
+    headers: dict[str, str] = {}
+    """What clients add to their handshake."""
+    send: tuple[str, ...] = ()
+    """The text messages with which a client begins: a token, a subscription. Many servers stream only after that."""
+    replies: dict[str, str] = {}
+    """What a client answers to which text message of the server's: the application's own heartbeat."""
+    acknowledge: str | None = None
+    """How a client tells how much it has received, ``{bytes}`` in all; None or empty: not at all."""
+    sessions: str | None = None
+    """The HTTP path of its own list of sessions."""
+    sessions_pointer: str = ""
+    """Where in the answer the list is (JSON Pointer, RFC 6901)."""
+    sessions_field: str | None = None
+    """Which field of a session, or of what it holds (JSON Pointer too), has its client's address."""
+    tls: bool = False
+    """Whether it speaks TLS (wss://), with a certificate of an authority that clients trust."""
+    edge: str | None = None
+    """A proxy to put in front of it (halfopen.proxies)."""
+    environment: dict[str, str] = {}
+    """What the command finds in its environment beside ours, and a container beside its image's; ``{host}`` and
+    ``{port}`` are filled in for the latter."""
+    stacks: str | None = None
+    """The signal upon which it prints where its threads or tasks are. Asked for when a dead client is still held."""
+    title: str | None = None
+    """What to call it in reports."""
+    versions: str | None = None
+    """A command that prints the versions of what it is made of."""
+    file: str | None = None
+    """Where this was read from."""
+
+    @property
+    def is_pod(self) -> bool:
+        """Whether it is the built-in pod."""
+        return self.server is None and self.image is None
+
+    @property
+    def option(self) -> str:
+        """The option that names it, for whoever is to leave it out."""
+        return "--server" if self.image is None else "--image"
+
+    @property
+    def folder(self) -> str | None:
+        """Where its command runs: beside its file; None: where we are."""
+        return None if self.file is None else str(Path(self.file).absolute().parent)
+
+    @property
+    def name(self) -> str:
+        """What to call it among others: its file and the folder that it is in."""
+        if self.file is None:
+            return self.server or self.image or "pod"
+        path = Path(self.file).absolute()
+        return f"{path.parent.name}/{path.stem}"
+
+    def arguments(self) -> list[str]:
+        """The command-line options that describe it again: its file, as long as that can be read, and what differs."""
+        base, words = _BLANK, []
+        if self.file is not None:
+            with contextlib.suppress(InputError):
+                base, words = load(Path(self.file)), ["--target", self.file]
+        for field, option in _OPTIONS.items():
+            value = getattr(self, field)
+            # A server of the file's that is none here has another one in its place.
+            if value is not None and value != getattr(base, field):
+                sign = "=" if field == "environment" else ": "
+                texts = _texts(value, sign)
+                words += [word for text in texts for word in ([option, text] if text is not None else [option])]
+        return words
+
+    def check(self) -> None:
+        """Raise InputError for what cannot be meant."""
+        for problem in self._problems():
+            raise InputError(problem)
+        if self.edge is not None:
+            load_edge(self.edge)
+
+    def _problems(self) -> Iterator[str]:
+        yield from self._wrong_for_the_pod() if self.is_pod else self._wrong_for_a_container()
+        yield from self._wrong_paths()
+        if self.server is not None and self.tls and not ("{cert}" in self.server and "{key}" in self.server):
+            yield "--tls: the command is told its certificate by {cert} and {key}, and has not got both"
+        if self.tls and self.edge is not None:
+            yield "--tls and --edge exclude each other: the proxies here pass plain text on"
+        if self.stacks is not None and self.stacks not in signal.Signals.__members__:
+            yield f"key 'target.stacks' takes the name of a signal, such as 'SIGUSR2', got {self.stacks!r}"
+        for name, value in self.headers.items():
+            if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+                yield f"--header {f'{name}: {value}'!r} is no header: write it as 'Name: value'"
+
+    def _wrong_for_the_pod(self) -> Iterator[str]:
+        if self.sessions is not None:
+            yield f"--sessions {self.sessions!r} goes with --server; the pod's own list is asserted anyway"
+        for field, option in _OPTIONS.items():
+            if field not in _FOR_THE_POD and getattr(self, field) != getattr(_BLANK, field):
+                yield f"{option} goes with --server; the built-in pod need not be asked for anything"
+
+    def _wrong_for_a_container(self) -> Iterator[str]:
+        if self.server is not None and self.image is not None:
+            yield "--server and --image exclude each other: one server is tested at a time"
+        if self.command is not None and self.image is None:
+            yield "--command is what runs in an --image; with --server, write it there"
+        if self.image is not None and self.tls:
+            yield "--tls goes with --server: a container is not told its certificate; let it speak plain text"
+        if self.port is not None and not 0 < self.port < 1 << 16:
+            yield f"--port {self.port} is out of range: 1 to 65535"
+        for name in self.environment:
+            if not name or "=" in name:
+                yield f"--env: {name!r} cannot be a variable's name; write it as NAME=VALUE"
+
+    def _wrong_paths(self) -> Iterator[str]:
+        for option, path in (("--path", self.path), ("--sessions", self.sessions)):
+            if path is not None and not path.startswith("/"):
+                yield f"{option} {path!r} is no path on a server; write it with a slash in front: {'/' + path!r}"
+        if self.sessions is None and (self.sessions_pointer or self.sessions_field):
+            yield "--sessions-pointer and --sessions-field go with --sessions, the path of the server's list"
+        if self.sessions_pointer and not self.sessions_pointer.startswith("/"):
+            yield f"--sessions-pointer {self.sessions_pointer!r} is no JSON Pointer: write it as '/data/sessions'"
+
+
+_BLANK = TargetSpec()
+#: RFC 9110, sections 5.1 and 5.5.
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+#: What the command line can say too, each field by its option.
+_OPTIONS = {
+    "server": "--server",
+    "image": "--image",
+    "command": "--command",
+    "port": "--port",
+    "environment": "--env",
+    "path": "--path",
+    "subprotocols": "--subprotocol",
+    "headers": "--header",
+    "send": "--send",
+    "sessions": "--sessions",
+    "sessions_pointer": "--sessions-pointer",
+    "sessions_field": "--sessions-field",
+    "tls": "--tls",
+    "edge": "--edge",
+}
+_FOR_THE_POD = frozenset({"path", "sessions", "tls", "edge", "sessions_pointer", "sessions_field"})
+
+
+def _texts(value: object, sign: str) -> list[str | None]:
+    """The texts that an option is given with, once or more; None: it takes none.
+
+    ``sign`` is what stands between a name and its value.
+    """
+    if isinstance(value, bool):
+        return [None]
+    if isinstance(value, Mapping):
+        return [f"{name}{sign}{text}" for name, text in value.items()]
+    return [str(text) for text in value] if isinstance(value, tuple) else [str(value)]
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    target: TargetSpec
+
+
+def load(path: Path) -> TargetSpec:
+    """Read the ``[target]`` table of a file; raises InputError that names the file, the key and the value."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"no such target file: {path}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read target file {path}: {reason_of(error)}; name one that can be read") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path}: not TOML: {error}") from None
+    spec = schema.convert(table, _File, str(path)).target
+    if spec.file is not None:
+        raise InputError(f"{path}: unknown key 'target.file'")
+    if spec.is_pod:
+        raise InputError(
+            f"{path}: key 'target.server' is missing, the command that starts the server, or 'target.image'"
+        )
+    return msgspec.structs.replace(spec, file=str(path))
+
+
+def split(command: str, option: str = "--server") -> list[str]:
+    """The words of a command line, the value of ``option``; raises InputError if it is none."""
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise InputError(f"{option} is no command line: {command!r} ({error})".lower()) from None
+    if not words:
+        raise InputError(f"{option} is empty; write the server's command, with {{host}} and {{port}} in it")
+    return words
+
+
+def variable(text: str) -> tuple[str, str]:
+    """Name and value of an environment variable written as NAME=VALUE; raises InputError."""
+    name, sign, value = text.partition("=")
+    if not sign or not name:
+        raise InputError(f"--env {text!r} is no variable: write it as NAME=VALUE")
+    return name, value
+
+
+def header(text: str) -> tuple[str, str]:
+    """Name and value of a header written as in HTTP; raises InputError."""
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        raise InputError(f"--header {text!r} is no header: write it as 'Name: value'")
+    return name.strip(), value.strip()

@@ -1,0 +1,113 @@
+"""Forks the lab's own processes, with their modules imported: the side of halfopen.spawn.forked that is asked.
+
+Starting Python and importing what a pod or a client needs costs more than many a run itself: in a guest, where waiting
+is free, it is most of the price. Each packet on the zygote's socket asks for one process (Request, with its
+descriptors) and is answered by one (Answer). The zygote ends with the socket.
+
+A process asked for is no child of this one but of the asker, who adopts it (halfopen.netns.forking). So the asker waits
+for it, and is told of its stops, as of its own.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+import importlib
+import os
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+import msgspec
+
+from halfopen.netns.forking import exit_code_of, flush, fork_away
+
+MODULES = ("halfopen.pod", "halfopen.clients")
+"""What can be asked for: packages that ``python -m`` runs, whose ``__main__`` has a function ``main``."""
+#: The most descriptors that come with one request; the kernel takes 253 (SCM_MAX_FD, unix(7)).
+_MOST_DESCRIPTORS = 64
+_MOST = 1 << 16
+#: Where among the descriptors the network namespace's is.
+_NAMESPACE = 3
+
+
+class Request(msgspec.Struct, frozen=True):
+    """A process to start. With it come its standard input, output and error, its network namespace, and what it is to
+    hold open."""
+
+    module: str
+    arguments: list[str]
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """The process's id, or the errno(3) of what failed."""
+
+    pid: int = 0
+    error: int = 0
+
+
+def main(asked: socket.socket) -> int:
+    """Answer requests until there are no more, which gives 0; in each process forked, be that process."""
+    while True:
+        packet, descriptors, _, _ = socket.recv_fds(asked, _MOST, _MOST_DESCRIPTORS)
+        if not packet:
+            return 0
+        request = msgspec.json.decode(packet, type=Request)
+        main_of_it = _main_of(request.module)
+        try:
+            answer = Answer(pid=fork_away(descriptors[_NAMESPACE]))
+        except OSError as error:
+            answer = Answer(error=error.errno or 0)
+        else:
+            if not answer.pid:
+                # Whoever holds the socket open hides the end of the zygote from the asker.
+                asked.close()
+                _become(descriptors)
+                sys.argv[1:] = request.arguments
+                _run(main_of_it)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        asked.send(msgspec.json.encode(answer))
+
+
+@functools.cache
+def _main_of(module: str) -> Callable[[], int | None]:
+    """The function ``main`` of a package's ``__main__``, imported once and before the fork."""
+    main_of_it: Callable[[], int | None] = importlib.import_module(f"{module}.__main__").main
+    # A collection would write to every object just made, and so copy its page in every process.
+    gc.freeze()
+    return main_of_it
+
+
+def _become(descriptors: Sequence[int]) -> None:
+    """Take standard input, output and error from the first three descriptors; close them and the namespace's."""
+    for number, descriptor in enumerate(descriptors[:3]):
+        os.dup2(descriptor, number)
+    for descriptor in descriptors[: _NAMESPACE + 1]:
+        os.close(descriptor)
+    # As Python opens them at its start (Py_InitializeFromConfig): those from before the fork are another's.
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
+
+
+def _run(main_of_it: Callable[[], int | None]) -> NoReturn:
+    """Be a process from its first line to its last, which ends as others do, but is not taken apart.
+
+    To free each object is to write to it, which would copy every page. What is registered with atexit is not run.
+    """
+    code: int | None = 1
+    try:
+        code = main_of_it()
+    except SystemExit as leaving:
+        code = exit_code_of(leaving)
+    except Exception:  # noqa: BLE001 (nobody is above)
+        traceback.print_exc()
+    for thread in threading.enumerate():
+        if not thread.daemon and thread is not threading.current_thread():
+            thread.join()
+    flush()
+    os._exit(code or 0)

@@ -1,0 +1,196 @@
+"""One container of a run, seen from within the run's namespaces: what it prints, how it ends, what is done to it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from halfopen.errors import FaultError, TargetError
+from halfopen.netns.errors import LabError
+from halfopen.spawn.process import OnLine, Output
+from halfopen.targets.engine import engine
+from halfopen.targets.keeper import told
+from halfopen.targets.keeping import keeper
+
+if TYPE_CHECKING:
+    from docker.client import DockerClient
+    from docker.models.containers import Container as Handle
+
+#: What of a container's end is not told by then is not waited for, seconds.
+_PATIENCE = 5.0
+_STEP = 0.02
+
+
+class Container:
+    """A container that was made, and is to be started. Satisfies halfopen.targets.base.ServerProcess."""
+
+    def __init__(self, client: DockerClient, identity: str, on_line: OnLine, on_error: OnLine) -> None:
+        self._handle: Handle = client.containers.get(identity)
+        self._exit_code: int | None = None
+        (out, self._out), (err, self._err) = os.pipe(), os.pipe()
+        self._output = Output((os.fdopen(out, "rb"), on_line), (os.fdopen(err, "rb"), on_error))
+        self._watchers: list[threading.Thread] = []
+
+    @property
+    def pid(self) -> int:
+        """None that means anything in the lab; raises FaultError."""
+        raise FaultError("a fault acts on the server's process, and that is a container's, out of the lab's sight")
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code (128 and the signal that killed it), None while it runs and until all is read that it said."""
+        code = self._exit_code
+        return code if code is None or self._output.has_told() else None
+
+    def tail(self) -> str:
+        """The last line with anything on it that it printed; for errors."""
+        return self._output.tail()
+
+    def start(self) -> None:
+        """Start its command; raises TargetError if there is none such in the image, or it may not be run."""
+        said = self._handle.attach(stream=True, demux=True)
+        passing_on = self._watch(lambda: self._pass_on(said))
+        keeper().start(str(self._handle.id))
+        self._watch(lambda: self._await_end(passing_on))
+
+    def network_namespace(self) -> int:
+        """A descriptor of the one that it runs in; raises TargetError if it is out of reach, or over."""
+        deadline = time.monotonic() + _PATIENCE
+        while (state := self._state())["Running"]:
+            try:
+                return keeper().outside.network_namespace(state["Pid"], str(self._handle.id))
+            except LabError as error:
+                # Its process may just have ended, which the engine does not know yet.
+                if time.monotonic() >= deadline:
+                    raise TargetError(
+                        f"the container's network is out of reach: {error}; the engine and halfopen must run on one "
+                        "machine, neither of them in a container"
+                    ) from None
+            time.sleep(_STEP)
+        self.wait_for_end()
+        said = f"; it said: {self.tail()}" if self.tail() else ""
+        raise TargetError(f"the container ended with exit code {self.exit_code} before anything listened{said}")
+
+    def health(self) -> tuple[str | None, str]:
+        """What the image's own health check says, and what it printed when it last ran; None: there is none.
+
+        ``starting``, ``healthy`` or ``unhealthy`` (Dockerfile reference, HEALTHCHECK).
+        """
+        health = self._state().get("Health") or {}
+        log = health.get("Log") or [{}]
+        return health.get("Status"), " ".join(str(log[-1].get("Output", "")).split())
+
+    def signal(self, name: str) -> None:
+        """Send a signal to its first process; one that is gone is told nothing."""
+        from docker.errors import APIError  # noqa: PLC0415 (an extra)
+
+        with contextlib.suppress(APIError):
+            self._handle.kill(signal=name)
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Have the engine keep all its processes from running (cgroups(7), freezer); raises FaultError if it cannot."""
+        from docker.errors import APIError  # noqa: PLC0415 (an extra)
+
+        try:
+            self._handle.pause()
+        except APIError as error:
+            raise FaultError(f"the engine does not pause the container: {told(error)}") from None
+        try:
+            if not self._state()["Paused"]:
+                raise FaultError("the engine was to pause the container, and says that it is not paused")
+            yield
+        finally:
+            with contextlib.suppress(APIError):
+                self._handle.unpause()
+
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Have its first process stopped (SIGSTOP); raises FaultError if the kernel does not come to say that it is."""
+        pid, deadline = self._state()["Pid"], time.monotonic() + _PATIENCE
+        self.signal("SIGSTOP")
+        try:
+            while not keeper().outside.is_stopped(pid, str(self._handle.id)):
+                if time.monotonic() >= deadline:
+                    raise FaultError("the container's first process was to stop, but the kernel says that it runs")
+                time.sleep(_STEP)
+            yield
+        finally:
+            self.signal("SIGCONT")
+
+    def wait_for_end(self) -> None:
+        """Wait until its exit code is known, and what it printed is read."""
+        deadline = time.monotonic() + _PATIENCE
+        while self._exit_code is None and time.monotonic() < deadline:
+            time.sleep(_STEP)
+        self._output.finish()
+
+    def remove(self) -> None:
+        """Remove it, running or not, and wait until its output is read."""
+        from docker.errors import APIError  # noqa: PLC0415 (an extra)
+
+        # What the engine is too busy for now, the keeper has it do in the end.
+        with contextlib.suppress(APIError):
+            self._handle.remove(force=True, v=True)
+        for watcher in self._watchers:
+            watcher.join(_PATIENCE)
+        if not self._watchers:
+            self._close()
+        self._output.finish()
+
+    def _state(self) -> dict[str, Any]:
+        self._handle.reload()
+        state: dict[str, Any] = self._handle.attrs["State"]
+        return state
+
+    def _watch(self, work: Callable[[], None]) -> threading.Thread:
+        watcher = threading.Thread(target=work, daemon=True)
+        self._watchers.append(watcher)
+        watcher.start()
+        return watcher
+
+    def _pass_on(self, said: Any) -> None:
+        """Give what the engine tells of its output to whom reads it line by line, until there is no more."""
+        try:
+            for out, err in said:
+                for data, end in ((out, self._out), (err, self._err)):
+                    if data:
+                        os.write(end, data)
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        os.close(self._out)
+        os.close(self._err)
+
+    def _await_end(self, passing_on: threading.Thread) -> None:
+        from docker.errors import DockerException  # noqa: PLC0415 (an extra)
+        from requests import RequestException  # noqa: PLC0415
+
+        # An engine that ends, and one that removes the container, say no code.
+        with contextlib.suppress(DockerException, RequestException), engine() as client:
+            ended = client.api.wait(str(self._handle.id), timeout=None)
+            passing_on.join(_PATIENCE)
+            self._exit_code = int(ended["StatusCode"])
+
+
+@contextlib.contextmanager
+def container(
+    image: str, command: list[str] | None, environment: dict[str, str], on_line: OnLine, on_error: OnLine
+) -> Iterator[Container]:
+    """Run a container until the context is left; raises TargetError.
+
+    ``on_line`` is called with each line that it prints, ``on_error`` with each of its standard error.
+    """
+    identity = keeper().make(image, command, environment)
+    with engine() as client:
+        one = Container(client, identity, on_line, on_error)
+        try:
+            one.start()
+            yield one
+        finally:
+            one.remove()

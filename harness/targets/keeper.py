@@ -1,0 +1,141 @@
+"""Makes the containers of a run and removes them when it is over: ``python -P -m halfopen.targets.keeper SOCKET``.
+
+Containers are the engine's children, not ours: the kernel does not end them with the namespaces of a run. So a process
+outside of those has them made and started, and waits. SOCKET is the number of a descriptor of which the tool and all
+that it forks hold the other end. Each line asks for one thing (Request) and is answered by one (Answer). The end of the
+stream, which comes however the tool ends, is the end of every container that was made. See halfopen.targets.keeping for
+the other side.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import sys
+import time
+
+import msgspec
+
+from halfopen.errors import InputError
+from halfopen.targets.engine import engine
+
+LABEL = "halfopen.run"
+"""Of each container; its value is the run's."""
+#: Seconds that an engine may take to remove them all, and between two tries.
+_PATIENCE, _STEP = 60.0, 0.05
+
+
+class Make(msgspec.Struct, frozen=True, tag=True):
+    """Make a container."""
+
+    image: str
+    run: str
+    command: list[str] | None = None
+    """In place of the image's own; None: that."""
+    environment: dict[str, str] = {}
+
+
+class Start(msgspec.Struct, frozen=True, tag=True):
+    """Start a container that was made.
+
+    Here too, so that none is being started while it is removed, of which engines make a mess.
+    """
+
+    id: str
+
+
+Request = Make | Start
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """The container's id, or why it was not done."""
+
+    id: str = ""
+    error: str = ""
+
+
+def main(asked: socket.socket) -> int:
+    """Answer requests until there are no more, then remove what was made."""
+    made: list[str] = []
+    try:
+        _serve(asked, made)
+        _remove(made)
+    except InputError as error:
+        print(f"halfopen: containers are left behind (docker ps -a --filter label={LABEL}): {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _serve(asked: socket.socket, made: list[str]) -> None:
+    # A tool that is killed between its question and our answer is no longer there to hear it.
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError), asked.makefile("rwb") as stream:
+        for line in stream:
+            request = msgspec.json.decode(line, type=Request)
+            answer = _make(request) if isinstance(request, Make) else _start(request)
+            made += [answer.id] if answer.id and isinstance(request, Make) else []
+            stream.write(msgspec.json.encode(answer) + b"\n")
+            stream.flush()
+
+
+def _make(request: Make) -> Answer:
+    from docker.errors import DockerException, ImageNotFound  # noqa: PLC0415 (an extra)
+    from docker.types import LogConfig  # noqa: PLC0415
+
+    try:
+        with engine() as client:
+            container = client.containers.create(
+                request.image,
+                command=request.command,
+                environment=request.environment,
+                labels={LABEL: request.run},
+                network_mode="none",
+                # What it prints is read as it comes; nobody will read it from a file of the engine's.
+                log_config=LogConfig(type="none"),
+            )
+            return Answer(id=str(container.id))
+    except ImageNotFound:
+        return Answer(error=f"the engine has no image {request.image!r}; get it first: docker pull {request.image}")
+    except (InputError, DockerException) as error:
+        return Answer(error=told(error))
+
+
+def _start(request: Start) -> Answer:
+    from docker.errors import DockerException  # noqa: PLC0415 (an extra)
+
+    try:
+        with engine() as client:
+            client.api.start(request.id)
+            return Answer(id=request.id)
+    except (InputError, DockerException) as error:
+        return Answer(error=told(error))
+
+
+def told(error: Exception) -> str:
+    """An error in the engine's own words, where they are its."""
+    return str(getattr(error, "explanation", None) or error)
+
+
+def _remove(made: list[str]) -> None:
+    """Remove those that are still there, running or not; raises InputError for the first that stays."""
+    if not made:
+        return
+    from docker.errors import APIError, NotFound  # noqa: PLC0415 (an extra)
+
+    deadline = time.monotonic() + _PATIENCE
+    with engine() as client:
+        for container in made:
+            with contextlib.suppress(NotFound):
+                # Until there is none: an engine may be busy with one, and refuse at first.
+                while True:
+                    try:
+                        client.api.remove_container(container, force=True, v=True)
+                    except NotFound:
+                        raise
+                    except APIError as error:
+                        if time.monotonic() >= deadline:
+                            raise InputError(told(error)) from None
+                    time.sleep(_STEP)
+
+
+if __name__ == "__main__":
+    sys.exit(main(socket.socket(fileno=int(sys.argv[1]))))

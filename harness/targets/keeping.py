@@ -1,0 +1,94 @@
+"""The side of halfopen.targets.keeper that asks: to be entered before a run's namespaces are, and used within them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import secrets
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import msgspec
+
+from halfopen.errors import TargetError
+from halfopen.netns.outside import Outside
+from halfopen.targets.keeper import Answer, Make, Request, Start
+
+_LONGEST_ANSWER = 1 << 16
+
+
+class Keeper:
+    """The containers of one call, and the machine's processes, among which theirs are. Of use from any thread."""
+
+    def __init__(self, asking: io.BufferedRWPair, outside: Outside) -> None:
+        self.outside = outside
+        self._stream = asking
+        self._lock = threading.Lock()
+        self._run = secrets.token_hex(8)
+
+    def make(self, image: str, command: list[str] | None, environment: dict[str, str]) -> str:
+        """The id of a new container without a network, not yet started; raises TargetError."""
+        answer = self._ask(Make(image, self._run, command, environment))
+        if answer.error:
+            raise TargetError(f"cannot make a container of image {image!r}: {answer.error}")
+        return answer.id
+
+    def start(self, container: str) -> None:
+        """Start a container; raises TargetError if there is no such command in it, or it may not be run."""
+        answer = self._ask(Start(container))
+        if answer.error:
+            raise TargetError(f"cannot start the container: {answer.error}")
+
+    def _ask(self, request: Request) -> Answer:
+        try:
+            with self._lock:
+                self._stream.write(msgspec.json.encode(request) + b"\n")
+                self._stream.flush()
+                line = self._stream.readline(_LONGEST_ANSWER)
+        except (BrokenPipeError, ConnectionResetError):
+            line = b""
+        if not line:
+            raise TargetError("the process that keeps the containers (halfopen.targets.keeper) ended before its time")
+        return msgspec.json.decode(line, type=Answer)
+
+
+#: The program's, like the way in which it starts processes (halfopen.spawn.process).
+_keeper: Keeper | None = None
+
+
+@contextlib.contextmanager
+def keeping() -> Iterator[None]:
+    """Have a keeper until the context is left, and with it every container that was made.
+
+    To be entered outside of the run's namespaces, where it must live on when they end.
+    """
+    global _keeper  # noqa: PLW0603
+    ours, theirs = socket.socketpair()
+    with ours, Outside() as outside:
+        with theirs:
+            # Of its own session, as what ends the tool from the terminal must not end it.
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "halfopen.targets.keeper", str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        # Left last: waits until the keeper has done its work.
+        with process, ours.makefile("rwb") as stream:
+            try:
+                _keeper = Keeper(stream, outside)
+                yield
+            finally:
+                _keeper = None
+                # Closed here, it is not at its end while anybody forked meanwhile lives on.
+                ours.shutdown(socket.SHUT_RDWR)
+
+
+def keeper() -> Keeper:
+    """The one that there is."""
+    assert _keeper is not None, "containers are made within halfopen.targets.keeping.keeping"
+    return _keeper

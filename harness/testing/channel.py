@@ -1,0 +1,92 @@
+"""A test's side of the talk with its lab (halfopen.testing.worker): requests out, replies in, over pipes."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import pytest
+
+from halfopen.testing import surroundings
+from halfopen.testing.messages import Opened, Opening, Refused, Reply, Request
+from halfopen.testing.parting import dismiss
+
+_T = TypeVar("_T", bound=Reply)
+
+
+def _encoded(request: Request | Opening) -> bytes:
+    __tracebackhide__ = True
+    try:
+        return msgspec.json.encode(request) + b"\n"
+    except TypeError as error:
+        pytest.fail(f"halfopen: options are texts, numbers, lists and tables, as in a scenario: {error}")
+
+
+class Channel:
+    """Starts a lab and talks to it; what it refuses fails the test, in its words. May be used from any thread."""
+
+    def __init__(self, opening: Opening, folder: Path) -> None:
+        """Servers' commands run in ``folder``."""
+        __tracebackhide__ = True
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the channel)
+        self._lock = threading.Lock()
+        self._is_lost = False
+        self._process = subprocess.Popen(
+            # -P: a folder called harness where the user happens to be must not stand in for ours.
+            [sys.executable, "-P", "-m", "halfopen.testing.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            cwd=folder,
+            env=surroundings.environment(),
+            # Ctrl-C is for pytest, which then ends us.
+            start_new_session=True,
+        )
+        try:
+            self.opened = self.ask(opening, Opened)
+        except BaseException:
+            self.close()
+            raise
+
+    def ask(self, request: Request | Opening, kind: type[_T]) -> _T:
+        """The reply to a request; fails the test if it is refused, or the lab is gone."""
+        __tracebackhide__ = True
+        line = _encoded(request)
+        with self._lock:
+            if self._is_lost:
+                pytest.fail("halfopen: this test's lab is gone, since a wait for it was interrupted")
+            # Whoever interrupts the wait for a reply would leave it to the next request.
+            self._is_lost = True
+            line = self._exchange(line)
+            if not line.endswith(b"\n"):
+                pytest.fail(f"halfopen: this test's lab ended: {self._last_words()}")
+            self._is_lost = False
+        reply = msgspec.json.decode(line, type=Reply)
+        if isinstance(reply, Refused):
+            pytest.fail(f"halfopen: {reply.why}")
+        assert isinstance(reply, kind), reply
+        return reply
+
+    def _exchange(self, line: bytes) -> bytes:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(line)
+            self._process.stdin.flush()
+        return self._process.stdout.readline()
+
+    def _last_words(self) -> str:
+        code = self._process.wait()
+        self._errors.seek(0)
+        return self._errors.read().decode(errors="replace").strip() or f"exit code {code}, without a word"
+
+    def close(self) -> None:
+        """End the lab and wait until nothing of it is left."""
+        dismiss(self._process)
+        self._errors.close()

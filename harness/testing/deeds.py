@@ -1,0 +1,189 @@
+"""One client of a test: what is done to it, and what became of its session, judged as a scenario's is."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+from halfopen.errors import FaultError, InputError
+from halfopen.faults._scene import Scene
+from halfopen.model.evidence import ENDED_STATES, Proof
+from halfopen.model.expressions import Expression
+from halfopen.model.journal import Journal
+from halfopen.model.link_spec import LinkSpec
+from halfopen.run import staging
+from halfopen.run.client_link import ClientLink
+from halfopen.run.observer import Watch
+from halfopen.run.recorder import INTERVAL
+from halfopen.scenario.spec import ClientSpec, Edge, Expect, Outcome, Scenario, Step, Truth, step_of
+from halfopen.testing import history
+from halfopen.testing.messages import Answer, Question, Seen
+from halfopen.testing.quantities import expression, seconds
+from halfopen.verdict.findings import find
+from halfopen.verdict.judge import Terms, Verdict, judge
+
+#: What a client must be in truth for this to be right of its session.
+_TRUTHS: dict[Outcome, Truth] = {"reaped": "dead", "kept": "alive", "closed": "ended"}
+#: What scenarios mostly say (halfopen.scenario.spec.Expect and the shipped ones).
+_WITHIN, _HOLD = "grace + poll + 1s", "2.6 * grace"
+
+
+@dataclass
+class Party:
+    """A client with its session. Use it as a context manager: leaving it undoes what is in force."""
+
+    test: str
+    number: int
+    spec: ClientSpec
+    link_spec: LinkSpec
+    edge: Edge | None
+    terms: Terms
+    journal: Journal
+    watch: Watch
+    link: ClientLink
+    scene: Scene
+    _steps: list[Step] = field(default_factory=list)
+    _in_force: dict[int, contextlib.ExitStack] = field(default_factory=dict)
+    _judged_from: int = 0
+    _last_deed: float | None = None
+    """A moment of the monotonic clock."""
+    _verdicts: list[tuple[float, Verdict, str]] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        for step in sorted(self._in_force, reverse=True):
+            self.undo(step)
+
+    def until_it_streams(self, longest: float) -> None:
+        """Wait until the samples show that the client does what it is to, and the server lists it if it lists any.
+
+        What is done to it before could never be told from what it did by itself. It may be that neither is ever
+        shown: then nothing that is asked later will be proved.
+        """
+        until = time.monotonic() + longest
+        while not self.watch.until(min(until, time.monotonic() + INTERVAL)) and time.monotonic() < until:
+            if self._streams() and self.watch.ask().get("listed") is not False:
+                return
+
+    def _streams(self) -> bool:
+        seen = self.journal.timeline()
+        seen = seen.facing_client() if self.edge else seen
+        proof: Proof = self.spec.module.signature(seen.between(0.0, time.monotonic() - self.journal.start))
+        return proof.shown
+
+    def begin(self, fault: str, options: dict[str, Any]) -> int:
+        """Do a fault and give the number of its step; raises InputError, FaultError, TimeoutError."""
+        now = time.monotonic()
+        at = f"{max(0.0, now - self.journal.start):.6f}s"
+        step = step_of({**options, "at": at, "fault": fault}, f"client {self.number}: {fault}")
+        number = len(self._steps)
+        self._steps.append(step)
+        if not self._in_force:
+            self._judged_from = number
+        try:
+            undo = staging.begin(step, number, self.scene, self.journal)
+        except (FaultError, TimeoutError) as error:
+            self.journal.note("lab", "trouble", what=str(error))
+            raise
+        self._in_force[number] = undo
+        self._last_deed = time.monotonic()
+        return number
+
+    def undo(self, step: int) -> None:
+        """Undo a fault, if it is still in force."""
+        undo = self._in_force.pop(step, None)
+        # One whose undoing gets no answer, from a server that has nothing more to say, is over all the same.
+        with contextlib.suppress(TimeoutError):
+            if undo is not None:
+                undo.close()
+        self._last_deed = time.monotonic()
+
+    def ask(self, asked: Question) -> Answer:
+        """Look on until it is clear what became of the session, and judge it; raises InputError."""
+        if asked.session == "reaped" and not self._steps:
+            raise InputError(
+                f"nothing is proved: nothing was done to client {self.number} for which it could be reaped; "
+                "freeze, cut or kill it first"
+            )
+        scenario = self._scenario(asked)
+        self._look_on(scenario)
+        self.watch.settle()
+        self.link.note_what_it_did()
+        verdict = judge(scenario, self.journal.timeline(), self.terms)
+        found = verdict.found
+        expected = history.expectation(scenario, self.terms)
+        self._verdicts.append((time.monotonic() - self.journal.start, verdict, expected))
+        return Answer(
+            word=verdict.word,
+            why=verdict.why,
+            expected=expected,
+            outcome=found.outcome,
+            reason=found.reason,
+            ended_at=found.ended_at,
+            detection=verdict.detection,
+            stuck_bytes=found.stuck_bytes,
+            seen=self.look(),
+        )
+
+    def _scenario(self, asked: Question) -> Scenario:
+        """What was done until now, as the scenario that it might have been."""
+        within = None if asked.session == "kept" else expression("within", asked.within or _WITHIN)
+        return Scenario(
+            name=self.test,
+            suite="pytest",
+            called=self.test,
+            title=self.test,
+            story="",
+            truth=_TRUTHS[asked.session],
+            client=self.spec,
+            link=self.link_spec,
+            edge=self.edge,
+            steps=tuple(self._steps),
+            judged_from=self._judged_from,
+            expect=Expect(
+                session=asked.session,
+                within=within,
+                since=asked.since,
+                reason=asked.reason,
+                hold=within or self._hold(seconds("for_", asked.hold or _HOLD, self.terms)),
+            ),
+        )
+
+    def _hold(self, wanted: float) -> Expression:
+        """A session is to be kept for so long after the last thing that was done to its client."""
+        judged = self._steps[self._judged_from :]
+        since = judged[0].at.seconds(grace=0, poll=0) if judged else 0.0
+        begun = 0.0 if self._last_deed is None else self._last_deed - self.journal.start
+        return Expression(f"{begun - since + wanted:.6f}s")
+
+    def _look_on(self, scenario: Scenario) -> None:
+        start = self.journal.start
+        fault_at = find(self.journal.timeline(), scenario).fault_at or 0.0
+        until = start + fault_at + scenario.seconds(scenario.expect.hold, self.terms.grace, self.terms.poll)
+        staging.look_on(self.watch, self.journal, scenario, self.terms, until)
+
+    def look(self) -> Seen:
+        """What the kernel shows of the session now."""
+        last = self.journal.last_sample()
+        if last is None:
+            return Seen("CLOSE", 0, 0, None)
+        gone = self.journal.find("kernel", "destroyed", "gone") is not None
+        info = last.info
+        return Seen(
+            state="CLOSE" if gone and last.state not in ENDED_STATES else last.state,
+            queued=last.outq,
+            acknowledged=0 if info is None or info.bytes_acked is None else info.bytes_acked,
+            window=None if info is None else info.snd_wnd,
+        )
+
+    def tell(self) -> list[str]:
+        """What happened, in lines for people."""
+        head = f"client {self.number} ({self.spec.behaviour}) {history.topology(self.link_spec)}"
+        return [head, *history.lines(self.journal.timeline(), self._verdicts)]

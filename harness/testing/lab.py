@@ -1,0 +1,173 @@
+"""What a test has of its lab: starts servers, connects clients, gives their sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from halfopen.testing.channel import Channel
+from halfopen.testing.client import Client
+from halfopen.testing.messages import Answer, Connect, Look, Made, Opening, Question, Seen, Serve, Tell, Told
+from halfopen.testing.session import Outcome, Session
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a test's marker, the command line and pytest's configuration say of its lab."""
+
+    name: str
+    seed: int
+    clock: str
+    grace: str
+    poll: str
+    marked_server: str | None
+    """A command of the test's own."""
+    server: str | None
+    target: str | None
+    link: Mapping[str, Any]
+    test_file: Path
+    """Beside it, a command that is written in it runs."""
+    called_from: Path
+    """Where one that is given to pytest does."""
+
+
+@dataclass(frozen=True, repr=False)
+class Server:
+    """A server that listens."""
+
+    number: int
+    command: str
+
+    def __repr__(self) -> str:
+        return f"<server {self.number + 1}: {self.command}>"
+
+
+class Lab:
+    """The network of one test, and all that runs in it; starts with the first server."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._channel: Channel | None = None
+        self._outcomes: list[Outcome] = []
+
+    def __repr__(self) -> str:
+        return "<lab>"
+
+    @property
+    def seed(self) -> int:
+        """What its random numbers are drawn from."""
+        return self._settings.seed
+
+    def serve(self, command: str | None = None, /, *, ready: str = "30s", **target: Any) -> Server:
+        """Start a server, and wait until it listens.
+
+        ``command`` has ``{host}`` and ``{port}`` in it, and runs beside the test's file; without one it is that
+        which the marker, the command line or the configuration names. ``target`` are keys of a ``[target]``
+        table (docs/targets.md), such as ``path``, ``headers``, ``send``, ``sessions``, ``tls``, ``edge``.
+        """
+        __tracebackhide__ = True
+        if command is None and not target.keys() & {"server", "image"}:
+            command = self._settings.marked_server
+        if command is not None:
+            target["server"] = command
+        if target.keys() & {"server", "image"}:
+            named = str(target.get("server") or target["image"])
+            return self._serve(Serve(target, written_in=str(self._settings.test_file), ready=ready), named)
+        if self._settings.server is not None:
+            target["server"] = self._settings.server
+        elif self._settings.target is None:
+            pytest.fail(
+                "halfopen: there is no server to start; name one: lab.serve('python my_server.py --host {host} "
+                "--port {port}'), --halfopen-server, or halfopen_server in pytest's configuration"
+            )
+        named = self._settings.server or str(self._settings.target)
+        return self._serve(Serve(target, file=self._settings.target, ready=ready), named)
+
+    def pod(self, detector: str = "bytes-acked", *, ready: str = "30s", path: str = "/", **pod: Any) -> Server:
+        """Start the built-in server with one of its detectors (docs/detectors.md), and wait until it listens.
+
+        ``pod`` are keys of a scenario's ``[pod]`` table, such as ``slice_size`` or ``tls``, and what a detector can
+        be told: ``reap``, ``min_rate``, ``outage``.
+        """
+        __tracebackhide__ = True
+        knobs: dict[str, Any] = {name: pod.pop(name) for name in ("reap", "min_rate", "outage") if name in pod}
+        asked = Serve({"path": path}, detector=detector, pod=pod, knobs=knobs, ready=ready)
+        return self._serve(asked, f"pod, detector {detector}")
+
+    def _serve(self, request: Serve, named: str) -> Server:
+        __tracebackhide__ = True
+        return Server(self._open().ask(request, Made).number, named)
+
+    def connect(
+        self,
+        server: Server,
+        client: str = "draining",
+        *,
+        link: Mapping[str, Any] | None = None,
+        settle: str = "5s",
+        **options: Any,
+    ) -> Client:
+        """Connect a client and wait until the kernel shows that it does what it is to, ``settle`` at most.
+
+        ``client`` and its ``options`` are those of a scenario's ``[client]``, ``link`` is its ``[link]``.
+        """
+        __tracebackhide__ = True
+        asked = self._settings.link if link is None else link
+        if not isinstance(asked, Mapping):
+            pytest.fail(f"halfopen: a link is a table, such as {{'delay': '20ms'}}, got {asked!r}")
+        request = Connect(server.number, {"behaviour": client, **options}, dict(asked), settle)
+        channel = self._open()
+        return Client(channel, channel.ask(request, Made).number, client)
+
+    def session(self, client: Client) -> Session:
+        """The client's session."""
+        return Session(client, self._outcome, partial(self._seen, client))
+
+    def _outcome(self, question: Question, words: str) -> Outcome:
+        """What became of a session; fails the test if that proves nothing, whatever it would have asserted."""
+        __tracebackhide__ = True
+        answer = self._open().ask(question, Answer)
+        if answer.word == "inconclusive":
+            pytest.fail(f"halfopen: {answer.why} (inconclusive; expected: {answer.expected})")
+        found = Outcome(answer, words)
+        self._outcomes.append(found)
+        return found
+
+    def _seen(self, client: Client) -> Seen:
+        """What the kernel shows of a client's session now."""
+        __tracebackhide__ = True
+        return self._open().ask(Look(client.number), Seen)
+
+    def story(self) -> str:
+        """What was done when, what the kernel saw, what was expected; empty if nothing was begun."""
+        if self._channel is None:
+            return ""
+        opened, settings = self._channel.opened, self._settings
+        head = (
+            f"{settings.clock} clock, Linux {opened.kernel}, {opened.congestion_control}; grace {settings.grace}, "
+            f"poll {settings.poll}, seed {settings.seed}"
+        )
+        return "\n".join([head, *self._channel.ask(Tell(), Told).lines])
+
+    @property
+    def ignored(self) -> list[str]:
+        """The questions whose answers nobody looked at."""
+        return [outcome.question for outcome in self._outcomes if not outcome.was_looked_at]
+
+    def close(self) -> None:
+        """End all of it."""
+        if self._channel is not None:
+            self._channel.close()
+
+    def _open(self) -> Channel:
+        __tracebackhide__ = True
+        if self._channel is None:
+            settings = self._settings
+            opening = Opening(settings.name, settings.seed, settings.grace, settings.poll)
+            self._channel = Channel(opening, settings.called_from)
+        return self._channel

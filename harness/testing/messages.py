@@ -1,0 +1,142 @@
+"""What a test and its lab say to each other: a JSON line for each request, and one for each reply."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from halfopen.scenario.spec import Outcome
+from halfopen.verdict.judge import Word
+
+Written = str | int | float
+"""A duration as a test has it: with a unit, or else refused where it is read."""
+
+
+class Opening(msgspec.Struct, frozen=True, tag="opening"):
+    """Make a lab; answered by :class:`Opened`."""
+
+    name: str
+    """Of the test."""
+    seed: int
+    grace: Written
+    poll: Written
+
+
+class Serve(msgspec.Struct, frozen=True, tag="serve"):
+    """Start a server; answered by :class:`Made`."""
+
+    target: dict[str, Any]
+    """Keys of a ``[target]`` table (halfopen.scenario.target_spec), or none: the pod."""
+    ready: Written
+    file: str | None = None
+    """A file with such a table, for the keys that ``target`` has not got."""
+    written_in: str | None = None
+    """The file that ``target`` was written in; its command runs beside it."""
+    detector: str | None = None
+    pod: dict[str, Any] = {}
+    """What the pod is to do, as in a scenario."""
+    knobs: dict[str, Any] = {}
+    """What its detector is told beside grace and poll (halfopen.targets.pod.Knobs)."""
+
+
+class Connect(msgspec.Struct, frozen=True, tag="connect"):
+    """Connect a client and wait until it is seen to stream; answered by :class:`Made`."""
+
+    server: int
+    client: dict[str, Any]
+    """As in a scenario: ``behaviour`` and its options."""
+    link: dict[str, Any]
+    settle: Written
+    """At most so long."""
+
+
+class Begin(msgspec.Struct, frozen=True, tag="begin"):
+    """Do a fault; answered by :class:`Made` with the number of its step."""
+
+    client: int
+    fault: str
+    options: dict[str, Any]
+
+
+class Undo(msgspec.Struct, frozen=True, tag="undo"):
+    """Undo a fault; answered by :class:`Made`."""
+
+    client: int
+    step: int
+
+
+class Question(msgspec.Struct, frozen=True, tag="question"):
+    """Look on until it is clear whether this becomes of the session; answered by :class:`Answer`."""
+
+    client: int
+    session: Outcome
+    within: Written | None = None
+    hold: Written | None = None
+    since: Literal["onset", "fault"] = "onset"
+    reason: str | None = None
+
+
+class Look(msgspec.Struct, frozen=True, tag="look"):
+    """What the kernel shows of a session now; answered by :class:`Seen`."""
+
+    client: int
+
+
+class Tell(msgspec.Struct, frozen=True, tag="tell"):
+    """What has happened until now; answered by :class:`Told`."""
+
+
+Request = Serve | Connect | Begin | Undo | Question | Look | Tell
+
+
+class Opened(msgspec.Struct, frozen=True, tag="opened"):
+    """The lab is there."""
+
+    kernel: str
+    congestion_control: str | None
+
+
+class Made(msgspec.Struct, frozen=True, tag="made"):
+    """Done; what was made has this number."""
+
+    number: int = 0
+
+
+class Seen(msgspec.Struct, frozen=True, tag="seen"):
+    """The server's socket, by the kernel's words."""
+
+    state: str
+    """``CLOSE`` once it is gone."""
+    queued: int
+    acknowledged: int
+    window: int | None
+
+
+class Answer(msgspec.Struct, frozen=True, tag="answer"):
+    """What became of a session, and whether that is right."""
+
+    word: Word
+    why: str
+    expected: str
+    outcome: Outcome
+    reason: str | None
+    ended_at: float | None
+    detection: float | None
+    stuck_bytes: int
+    seen: Seen
+
+
+class Told(msgspec.Struct, frozen=True, tag="told"):
+    """What happened, in lines for people."""
+
+    lines: list[str]
+
+
+class Refused(msgspec.Struct, frozen=True, tag="refused"):
+    """Not done, and why, in words for the user."""
+
+    why: str
+
+
+Reply = Opened | Made | Seen | Answer | Told | Refused

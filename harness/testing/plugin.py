@@ -1,0 +1,197 @@
+"""The pytest plugin: the fixture ``lab``, the marker ``halfopen``, and suites of scenarios as tests (docs/pytest.md).
+
+pytest loads this in every run, whether it is used or not. So it imports nothing but pytest; what stands behind it
+(halfopen.testing) is imported by :func:`_bench`, once something of it is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import random
+import shutil
+import tempfile
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from halfopen.testing.lab import Lab
+
+#: Where a run that is carried out in a guest finds the seed of the one that started it.
+INSIDE = "HALFOPEN_PYTEST_SEED"
+
+_SEED = pytest.StashKey[int]()
+_FOLDER = pytest.StashKey[str]()
+_LAB = pytest.StashKey["Lab"]()
+
+#: Options that can stand in pytest's configuration too, with what they mean there and here.
+_SETTINGS = {
+    "grace": ("DURATION", "What expectations are written in (default: 30s)."),
+    "poll": ("DURATION", "The detector's poll (default: 2s)."),
+    "seed": ("N", "Repeat a run (default: random, in the report's header)."),
+    "clock": (
+        "CLOCK",
+        "real (default), virtual: the whole run in a guest kernel where waiting takes no time, or auto.",
+    ),
+    "server": ("CMD", "The server under test, with {host} and {port} in it, for lab.serve() and suites."),
+    "target": ("FILE", "A TOML file that describes the server under test, in its place."),
+    "detector": ("NAME", "The pod's detector, where a suite has no other server."),
+}
+_LISTS = {
+    "suite": ("NAME", "Run these scenarios as tests: a scenario, a suite, a .toml file or a folder. More than once."),
+    "writable": ("DIR", "A folder that tests in a guest may write to, beside pytest's own. More than once."),
+}
+_DEFAULTS = {"grace": "30s", "poll": "2s", "clock": "real"}
+
+
+def _bench(module: str) -> Any:
+    """A module of what stands behind the plugin; the one place where it is imported, when it is needed."""
+    return importlib.import_module(f"halfopen.testing.{module}")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options, each of which may stand in pytest's configuration as well."""
+    group = parser.getgroup("halfopen", "liveness of WebSocket servers")
+    for name, (metavar, words) in _SETTINGS.items():
+        group.addoption(f"--halfopen-{name}", metavar=metavar, help=words)
+        parser.addini(f"halfopen_{name}", words)
+    for name, (metavar, words) in _LISTS.items():
+        group.addoption(f"--halfopen-{name}", metavar=metavar, action="append", default=[], help=words)
+        parser.addini(f"halfopen_{name}", words, type="linelist")
+    group.addoption("--halfopen-wall-limit", metavar="DURATION", default="1h", help="Give a guest up after so long.")
+
+
+def setting(config: pytest.Config, name: str) -> str | None:
+    """What the command line says, else the configuration, else the default."""
+    given: str | None = config.getoption(f"halfopen_{name}")
+    written: str = config.getini(f"halfopen_{name}")
+    return given or written or _DEFAULTS.get(name)
+
+
+def listed(config: pytest.Config, name: str) -> list[str]:
+    """What the command line and the configuration name."""
+    found: list[str] = [*config.getoption(f"halfopen_{name}"), *config.getini(f"halfopen_{name}")]
+    return found
+
+
+def clock() -> str:
+    """The clock that this process runs on."""
+    return "virtual" if INSIDE in os.environ else "real"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Know the marker, and the seed."""
+    config.addinivalue_line(
+        "markers",
+        "halfopen(grace, poll, server, link, seed): what the fixture lab of this test is told, in place of "
+        "what the command line and the configuration say.",
+    )
+    seed(config)
+
+
+def seed(config: pytest.Config) -> int:
+    """What the random numbers of this run are drawn from; raises UsageError for what is none."""
+    if _SEED not in config.stash:
+        config.stash[_SEED] = _seed(config)
+    return config.stash[_SEED]
+
+
+def _seed(config: pytest.Config) -> int:
+    workerinput = getattr(config, "workerinput", None)
+    if workerinput is not None and "halfopen_seed" in workerinput:
+        return int(workerinput["halfopen_seed"])
+    asked = os.environ.get(INSIDE) or setting(config, "seed")
+    if asked is None:
+        return random.SystemRandom().randrange(2**31)
+    if not asked.isascii() or not asked.isdigit() or int(asked) >= 2**64:
+        raise pytest.UsageError(f"--halfopen-seed takes a whole number from 0 to 2^64 - 1, got {asked!r}")
+    return int(asked)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Carry the run out in a guest where another clock is asked for, once, and pass its exit code on."""
+    if INSIDE in os.environ or hasattr(config, "workerinput") or setting(config, "clock") == "real":
+        return None
+    guest = _bench("guest")
+    if guest.kernel(setting(config, "clock")) is None:
+        return None
+    code: int = guest.run(config, seed(config))
+    return code
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Give each of xdist's workers our seed, and a folder in common for what becomes of scenarios."""
+    config: pytest.Config = node.config
+    node.workerinput["halfopen_seed"] = seed(config)
+    if listed(config, "suite"):
+        if _FOLDER not in config.stash:
+            config.stash[_FOLDER] = tempfile.mkdtemp(prefix="halfopen-")
+        node.workerinput["halfopen_folder"] = config.stash[_FOLDER]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Add the scenarios that are asked for, before any test is deselected."""
+    if listed(config, "suite"):
+        items += _bench("suite").items(session)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Begin with the scenarios that were selected, all of them."""
+    if listed(session.config, "suite"):
+        _bench("suite").start(session)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """End those that nobody waits for any more."""
+    if listed(session.config, "suite"):
+        _bench("suite").end(session.config, session.config.stash.get(_FOLDER, None))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Take the folder away that xdist's workers had in common."""
+    if _FOLDER in config.stash:
+        shutil.rmtree(config.stash[_FOLDER], ignore_errors=True)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """The line that a run is repeated by."""
+    return (
+        f"halfopen: grace {setting(config, 'grace')}, poll {setting(config, 'poll')}, {clock()} clock, "
+        f"seed {seed(config)}"
+    )
+
+
+@pytest.fixture
+def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """A network of this test's own, with servers, clients, and what becomes of their sessions (docs/pytest.md)."""
+    found: Lab = _bench("marker").lab_of(request, seed(request.config))
+    request.node.stash[_LAB] = found
+    try:
+        yield found
+    finally:
+        del request.node.stash[_LAB]
+        found.close()
+    if found.ignored:
+        pytest.fail(
+            f"halfopen: nobody looked at what came of {', '.join(found.ignored)}; write assert in front of it",
+            pytrace=False,
+        )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add to the report of a test that failed what happened in its lab."""
+    report = yield
+    found = item.stash.get(_LAB, None)
+    if found is not None and report.failed and call.when == "call":
+        report.sections += _bench("marker").sections(item, found)
+    return report

@@ -1,0 +1,108 @@
+"""The servers of a test's lab: each in a host of its own, with a proxy in front of it where that is asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from halfopen.errors import InputError
+from halfopen.model import schema
+from halfopen.model.journal import Journal
+from halfopen.netns.host import Host
+from halfopen.netns.lab import Lab
+from halfopen.netns.units import ByteRate, Duration
+from halfopen.pod.watchdog import Reap
+from halfopen.run import request
+from halfopen.run.proxy_path import Approach, lead_to
+from halfopen.run.request import Call
+from halfopen.scenario.spec import Edge, PodSpec
+from halfopen.scenario.target_spec import TargetSpec, load
+from halfopen.targets.base import Running, Target
+from halfopen.targets.pod import Knobs
+from halfopen.testing.messages import Serve
+from halfopen.verdict.judge import Terms
+
+
+class _Knobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the pod's detector is told beside grace and poll, as it is written."""
+
+    reap: Reap | None = None
+    min_rate: ByteRate | None = None
+    outage: Duration | None = None
+
+    def read(self) -> Knobs:
+        return Knobs(self.reap, self.min_rate and float(self.min_rate), self.outage and float(self.outage))
+
+
+class ServerJournal(Journal):
+    """What happens at a server, told to the journals of all its clients' sessions as well."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.followers: list[Journal] = []
+
+    def note(self, kind: str, name: str, at: float | None = None, **data: Any) -> None:
+        """Write an event down here and there."""
+        moment = time.monotonic() if at is None else at
+        super().note(kind, name, moment, **data)
+        for journal in list(self.followers):
+            journal.note(kind, name, moment, **data)
+
+
+@dataclass
+class Served:
+    """A server that listens."""
+
+    running: Running
+    way: Approach
+    journal: ServerJournal
+    clients: int = 0
+
+    def take_one_more(self) -> None:
+        """Count a client; raises InputError where it could not be told from another."""
+        self.clients += 1
+        if self.way.edge is not None and self.clients > 1:
+            raise InputError(
+                f"a server behind {self.way.edge.proxy} takes one client here: all come from the proxy's address, and "
+                "no session could be told from another; serve it a second time for the second client"
+            )
+
+
+def target_of(asked: Serve, terms: Terms, seed: int) -> tuple[Target, Edge | None]:
+    """The target that a test describes, checked, and what is to stand in front of it; raises InputError."""
+    spec = _spec(asked)
+    spec.check()
+    knobs = schema.convert(asked.knobs, _Knobs, "pod").read()
+    call = Call(seed=seed, grace=terms.grace, poll=terms.poll, target=spec, knobs=knobs)
+    target = request.target_of(call, asked.detector, schema.convert(asked.pod, PodSpec, "pod"))
+    target.check()
+    edge = None if spec.edge is None else Edge(proxy=spec.edge)
+    if edge is not None and (lacking := request.lacking_proxy(edge)):
+        raise InputError(f"edge {edge.proxy!r} {lacking}")
+    return target, edge
+
+
+def _spec(asked: Serve) -> TargetSpec:
+    said = schema.convert(asked.target, TargetSpec, "server")
+    if asked.file is None:
+        return msgspec.structs.replace(said, file=asked.written_in)
+    return msgspec.structs.replace(load(Path(asked.file)), **{key: getattr(said, key) for key in asked.target})
+
+
+@contextlib.contextmanager
+def start(
+    lab: Lab, router: Host, target: Target, edge: Edge | None, suffix: str, port: int, ready: float
+) -> Iterator[Served]:
+    """Start it behind the router, and its edge if it has one; raises TargetError."""
+    journal = ServerJournal()
+    port = target.fixed_port or port
+    with target.placed(lab, f"server{suffix}", port, journal) as place:
+        way = lead_to(place.host, lab, router, edge, port=port, journal=journal, ready_within=ready)
+        with place.start(way.site) as running, way.proxied(journal):
+            yield Served(running, way, journal)

@@ -1,0 +1,130 @@
+"""The process that a test's lab lives in: ``python -P -m halfopen.testing.worker``, spoken to over its pipes.
+
+It enters namespaces of its own, so that pytest, which may have threads, need not, and ends when its standard input
+does: nothing outlives a pytest that is killed.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import IO
+
+import msgspec
+
+from halfopen.errors import FaultError, InputError
+from halfopen.netns import capabilities, isolation
+from halfopen.netns.errors import IsolationError, LabError
+from halfopen.netns.lab import Lab
+from halfopen.testing import messages
+from halfopen.testing.messages import (
+    Begin,
+    Connect,
+    Look,
+    Made,
+    Opened,
+    Opening,
+    Question,
+    Refused,
+    Reply,
+    Serve,
+    Told,
+    Undo,
+)
+from halfopen.testing.stand import Stand
+
+
+class _Requests:
+    """What is asked, read by a thread of its own: that there is no more must be noticed in the middle of a wait."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._main = threading.get_ident()
+        self._lock = threading.Lock()
+        self._busy = False
+        threading.Thread(target=self._read, name="requests", daemon=True).start()
+
+    def next(self) -> bytes:
+        """The next line; empty when there is none to come."""
+        with self._lock:
+            self._busy = False
+        line = self._lines.get()
+        with self._lock:
+            self._busy = bool(line)
+        return line
+
+    def _read(self) -> None:
+        for line in self._stream:
+            self._lines.put(line)
+        self._lines.put(b"")
+        with self._lock:
+            if self._busy:
+                signal.pthread_kill(self._main, signal.SIGINT)
+
+
+def main() -> int:
+    """Be the lab of one test until there are no more requests."""
+    # What else is printed here must not be taken for a reply.
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+
+    def tell(reply: Reply) -> None:
+        replies.write(msgspec.json.encode(reply) + b"\n")
+        replies.flush()
+
+    def work() -> int:
+        requests = _Requests(sys.stdin.buffer)
+        opening = msgspec.json.decode(requests.next(), type=Opening)
+        with Lab() as lab, _stand(lab, opening, tell) as stand:
+            while line := requests.next():
+                tell(_answer(stand, msgspec.json.decode(line, type=messages.Request)))
+        return 0
+
+    try:
+        return isolation.run(work)
+    except IsolationError as error:
+        tell(Refused(f"{error}; or take a guest kernel, which needs none: --halfopen-clock virtual"))
+        return 1
+    except BrokenPipeError:  # nobody is there any more
+        return 1
+
+
+def _stand(lab: Lab, opening: Opening, tell: Callable[[Reply], None]) -> Stand:
+    try:
+        stand = Stand(lab, opening)
+    except (InputError, LabError) as error:
+        tell(Refused(str(error)))
+        sys.exit(1)
+    tell(Opened(capabilities.kernel_release(), capabilities.congestion_control()))
+    return stand
+
+
+def _answer(stand: Stand, request: messages.Request) -> Reply:
+    try:
+        match request:
+            case Serve():
+                return Made(stand.serve(request))
+            case Connect():
+                return Made(stand.connect(request))
+            case Begin():
+                return Made(stand.begin(request))
+            case Undo():
+                stand.undo(request)
+                return Made()
+            case Question():
+                return stand.ask(request)
+            case Look():
+                return stand.look(request.client)
+            case _:
+                return Told(stand.tell())
+    except (InputError, LabError, FaultError, TimeoutError) as error:
+        return Refused(str(error))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,7 @@
+"""What a server's threads are doing, and which of them holds the lock that another waits for."""
+
+from halfopen.thread_dump.dumping import dump
+from halfopen.thread_dump.model import Dump, Frame, Lock, Thread, ThreadsError
+from halfopen.thread_dump.telling import told
+
+__all__ = ["Dump", "Frame", "Lock", "Thread", "ThreadsError", "dump", "told"]

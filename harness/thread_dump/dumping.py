@@ -1,0 +1,83 @@
+"""Takes a process's threads: their frames from py-spy where it can, and from the kernel what each waits in."""
+
+from __future__ import annotations
+
+import functools
+import os
+import time
+from pathlib import Path
+
+from halfopen.thread_dump import locks, proc, pyspy
+from halfopen.thread_dump.model import Dump, Frame, Thread
+from halfopen.thread_dump.proc import Task
+from halfopen.thread_dump.pyspy import PythonFrame, PythonThread
+from halfopen.thread_dump.source import Source
+
+#: A file may be so much younger than the process that runs it, seconds: when a process began is told in ticks.
+_TOLERANCE = 1.0
+
+
+def dump(pid: int) -> Dump:
+    """What the threads of a process are doing; it is stopped for some milliseconds meanwhile, if it is Python.
+
+    Raises ThreadsError only where nothing at all can be had: there is no such process, or it is not ours.
+    """
+    seen = proc.tasks(pid)
+    try:
+        known = pyspy.threads(pid)
+    except pyspy.UnavailableError as why:
+        return Dump(pid, "proc", str(why), tuple(Thread(task.tid, task.name, task.doing) for task in seen))
+    # Once more: what a thread waits in now is nearer to what its frames say.
+    return Dump(pid, "py-spy", None, joined(known, proc.tasks(pid), functools.cache(_Files(pid).read)))
+
+
+def joined(known: list[PythonThread], seen: list[Task], sources: locks.Sources) -> tuple[Thread, ...]:
+    """What Python and the kernel know of the same threads, in the order of their ids."""
+    frames = {thread.os_thread_id: thread for thread in known}
+    pairs = [(task, frames.get(task.own_tid)) for task in seen]
+    stacks = [locks.Stack(thread.frames if thread else (), task.awaits_futex) for task, thread in pairs]
+    inferred = locks.infer(stacks, sources)
+    return tuple(
+        Thread(
+            tid=task.tid,
+            name=(thread and thread.thread_name) or task.name,
+            doing=task.doing,
+            frames=tuple(_frame(frame, sources) for frame in reversed(thread.frames)) if thread else (),
+            holds=its.holds,
+            waits_for=its.waits_for,
+        )
+        for (task, thread), its in zip(pairs, inferred, strict=True)
+    )
+
+
+def _frame(frame: PythonFrame, sources: locks.Sources) -> Frame:
+    source = sources(frame.filename)
+    return Frame(frame.name, frame.filename, frame.line, source.line(frame.line) if source else "")
+
+
+class _Files:
+    """A process's source files, as it sees them: a container has other ones under the same names."""
+
+    def __init__(self, pid: int) -> None:
+        self._process = Path("/proc", str(pid))
+        self._begun = _begun(self._process)
+
+    def read(self, name: str) -> Source | None:
+        """A file; None where it is not to be had, or was changed since the process began and so is not what runs."""
+        path = self._process / "root" / name.lstrip("/") if name.startswith("/") else self._process / "cwd" / name
+        try:
+            if self._begun + _TOLERANCE < path.stat().st_mtime <= time.time():
+                return None
+            return Source(path.read_text(errors="replace"))
+        except (OSError, ValueError):
+            return None
+
+
+def _begun(process: Path) -> float:
+    """When a process began, seconds of the time of day (proc_pid_stat(5), starttime); now, where it is gone."""
+    try:
+        fields = (process / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return time.time()
+    ago = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return time.time() - ago

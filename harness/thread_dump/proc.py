@@ -1,0 +1,223 @@
+"""What the kernel says of a process's threads, in any language: names, states, and the calls that they wait in.
+
+proc(5): ``/proc/PID/task/TID/{comm,status,syscall,wchan}``. The last two are shown to whom ptrace(2) would be granted,
+and not by every kernel.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import platform
+import re
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from halfopen.thread_dump.model import ThreadsError
+
+_FUTEX = "futex"
+#: Which of its arguments points to a timeout.
+_TIMEOUT = 3
+#: The calls in which threads wait, by their numbers: arch/x86/entry/syscalls/syscall_64.tbl, and
+#: include/uapi/asm-generic/unistd.h, which newer architectures share.
+_X86_64 = {
+    0: "read",
+    1: "write",
+    7: "poll",
+    19: "readv",
+    20: "writev",
+    23: "select",
+    35: "nanosleep",
+    42: "connect",
+    43: "accept",
+    44: "sendto",
+    45: "recvfrom",
+    46: "sendmsg",
+    47: "recvmsg",
+    61: "wait4",
+    73: "flock",
+    128: "rt_sigtimedwait",
+    202: _FUTEX,
+    219: "restart_syscall",
+    230: "clock_nanosleep",
+    232: "epoll_wait",
+    247: "waitid",
+    270: "pselect6",
+    271: "ppoll",
+    281: "epoll_pwait",
+    288: "accept4",
+    426: "io_uring_enter",
+    441: "epoll_pwait2",
+}
+_GENERIC = {
+    22: "epoll_pwait",
+    32: "flock",
+    63: "read",
+    64: "write",
+    65: "readv",
+    66: "writev",
+    72: "pselect6",
+    73: "ppoll",
+    95: "waitid",
+    98: _FUTEX,
+    101: "nanosleep",
+    115: "clock_nanosleep",
+    128: "restart_syscall",
+    137: "rt_sigtimedwait",
+    202: "accept",
+    203: "connect",
+    206: "sendto",
+    207: "recvfrom",
+    211: "sendmsg",
+    212: "recvmsg",
+    242: "accept4",
+    260: "wait4",
+    426: "io_uring_enter",
+    441: "epoll_pwait2",
+}
+_CALLS: Mapping[str, Mapping[int, str]] = {"x86_64": _X86_64, "aarch64": _GENERIC, "riscv64": _GENERIC}
+#: Those whose first argument is the descriptor that they wait at.
+_AT_A_DESCRIPTOR = re.compile(r"(read|write|send|recv|accept|connect)")
+#: What the others wait for.
+_FOR = {
+    _FUTEX: "for a lock or a condition",
+    "nanosleep": "for a time",
+    "clock_nanosleep": "for a time",
+    "wait4": "for a process",
+    "waitid": "for a process",
+    **dict.fromkeys(("poll", "ppoll", "select", "pselect6"), "for something to happen"),
+    **dict.fromkeys(("epoll_wait", "epoll_pwait", "epoll_pwait2"), "for something to happen"),
+}
+_STATES = {
+    "R": "running",
+    "S": "sleeping",
+    "D": "in uninterruptible sleep",
+    "T": "stopped",
+    "t": "stopped by a tracer",
+    "Z": "ended, not yet waited for",
+    "X": "ended",
+    "I": "idle",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One thread as the kernel sees it."""
+
+    tid: int
+    own_tid: int
+    """Its id as it sees it itself: in the innermost of its pid namespaces."""
+    name: str
+    doing: str
+    awaits_futex: bool | None
+    """Whether it waits at a futex(2) without a timeout, as one does that waits for a lock; None where that is not told.
+
+    One that waits for Python's GIL has a timeout (take_gil, Python/ceval_gil.c).
+    """
+
+
+def tasks(pid: int) -> list[Task]:
+    """A process's threads, in the order of their ids; raises ThreadsError where there is none to be seen."""
+    folder = Path("/proc", str(pid), "task")
+    try:
+        numbers = sorted(int(entry.name) for entry in folder.iterdir())
+    except FileNotFoundError:
+        raise ThreadsError(f"there is no process {pid} here") from None
+    except PermissionError:
+        raise ThreadsError(f"process {pid} is not ours to look into; try as its user, or as root") from None
+    except OSError as error:
+        raise ThreadsError(f"the threads of process {pid} cannot be read: {error.strerror}") from None
+    found = [task for tid in numbers if (task := _task(folder / str(tid))) is not None]
+    if not found:
+        raise ThreadsError(f"process {pid} ended")
+    return found
+
+
+def _task(folder: Path) -> Task | None:
+    """One thread; None for one that is gone."""
+    try:
+        fields = dict(re.findall(r"^(\w+):\t(.*)$", (folder / "status").read_text(errors="replace"), re.MULTILINE))
+    except OSError:
+        return None
+    call, arguments = _call(_told(folder / "syscall"), platform.machine())
+    # And so in no call, though it was and will be: stopped, or let go on a moment ago (by py-spy) and not yet run.
+    is_between = fields["State"][:1] in "TtR"
+    return Task(
+        tid=int(folder.name),
+        own_tid=int(fields.get("NSpid", folder.name).split()[-1]),
+        name=fields["Name"],
+        doing=_doing(folder, call, arguments, fields["State"]),
+        awaits_futex=None if call is None or is_between else call == _FUTEX and arguments[_TIMEOUT] == 0,
+    )
+
+
+def _told(file: Path) -> str:
+    """What a file of /proc says; empty where it says nothing to us."""
+    with contextlib.suppress(OSError):
+        return file.read_text(errors="replace").strip()
+    return ""
+
+
+def _call(told: str, machine: str) -> tuple[str | None, tuple[int, ...]]:
+    """The name of a call and its arguments, from ``/proc/PID/task/TID/syscall``.
+
+    An empty name where it is in none, or in one that has no name here; None where nothing is told.
+    """
+    if not told:
+        return None, ()
+    number, *arguments = told.split()
+    if not arguments or number == "-1":  # it runs, or waits outside of a call
+        return "", ()
+    return _CALLS.get(machine, {}).get(int(number), ""), tuple(int(argument, 16) for argument in arguments)
+
+
+def _doing(folder: Path, call: str | None, arguments: tuple[int, ...], state: str) -> str:
+    """What a thread does, as near as is told."""
+    letter = state[:1]
+    if letter in "TtZX":
+        return _STATES[letter]
+    if call and _AT_A_DESCRIPTOR.match(call):
+        return f"{call} on {_descriptor(folder, arguments[0])}"
+    if call:
+        return f"{call}, {_FOR[call]}" if call in _FOR else call
+    # A guest tells no calls, and of places what is none.
+    where = _told(folder / "wchan") if (folder / "syscall").exists() else ""
+    asleep = where not in ("", "0") and letter != "R"
+    words = _STATES.get(letter, state)
+    return f"{words} in the kernel's {where}" if asleep else words
+
+
+def _descriptor(folder: Path, number: int) -> str:
+    """What a descriptor of a thread leads to."""
+    try:
+        leads_to = str((folder / "fd" / str(number)).readlink())
+    except OSError:
+        return f"descriptor {number}"
+    found = re.fullmatch(r"socket:\[(\d+)\]", leads_to)
+    if not found:
+        return leads_to
+    ends = _ends(folder, found[1])
+    return f"socket {ends}" if ends else f"socket (descriptor {number})"
+
+
+def _ends(folder: Path, inode: str) -> str:
+    """The addresses of a TCP socket of the thread's network namespace; empty where it is no such socket."""
+    for table in ("tcp", "tcp6"):
+        for line in _told(folder / "net" / table).splitlines()[1:]:
+            fields = line.split()
+            if len(fields) > 9 and fields[9] == inode:
+                local, remote = _address(fields[1]), _address(fields[2])
+                return f"{local} -> {remote}" if not remote.endswith(":0") else local
+    return ""
+
+
+def _address(text: str) -> str:
+    """An address of ``/proc/net/tcp``: words of the machine's own byte order, in hexadecimal, and the port."""
+    words, _, port = text.partition(":")
+    raw = b"".join(struct.pack("=I", int(words[at : at + 8], 16)) for at in range(0, len(words), 8))
+    ip = ipaddress.ip_address(raw)
+    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
+    shown = mapped or ip
+    return f"[{shown}]:{int(port, 16)}" if shown.version == 6 else f"{shown}:{int(port, 16)}"

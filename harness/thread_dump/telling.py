@@ -1,0 +1,133 @@
+"""What threads are doing, in words for a terminal: first who holds what another waits for. Pure."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import textwrap
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import PurePath
+
+from halfopen.thread_dump.model import Dump, Frame, Lock, Thread
+
+#: Of a thread that is part of the story so many of its innermost frames are shown, of another so many.
+_FRAMES, _FRAMES_OF_OTHERS = 6, 1
+#: Of threads that do the same so many are named.
+_NAMED = 4
+#: What every thread of Python's begins with, and which tells nothing.
+_BEGINNING = re.compile(r"(Thread\.)?(_bootstrap|_bootstrap_inner|run)")
+_CALL = re.compile(r"([A-Za-z_]\w*)\(")
+_NO_CALLS = {"if", "while", "for", "and", "or", "not", "in", "return", "await", "yield", "assert", "elif", "with"}
+#: How Python names a thread by itself: its function is what tells.
+_NUMBERED = re.compile(r"Thread-\d+ \((?P<function>.+)\)")
+#: By rank.
+_AWAITED, _WAITING, _HOLDING, _OTHER = range(4)
+
+
+def told(dump: Dump, width: int) -> list[str]:
+    """Each thread's head line and its innermost frames, the innermost last; the most telling threads first.
+
+    Threads that do the same are told together. ``width``: of a line, in characters; what is longer is cut.
+    """
+    story = _Story(dump.threads)
+    lines = textwrap.wrap(f"no frames: {dump.why_not}", width, subsequent_indent="  ") if dump.why_not else []
+    for threads in story.together():
+        lines += story.of(threads)
+    if any(thread.holds or thread.waits_for for thread in dump.threads):
+        lines.append("(locks: by the source, from where each thread is in it)")
+    return [_cut(line, width) for line in lines]
+
+
+class _Story:
+    """Who holds what, and what each lock is to be called."""
+
+    def __init__(self, threads: Sequence[Thread]) -> None:
+        self._threads = threads
+        locks = {lock for thread in threads for lock in (*thread.holds, thread.waits_for) if lock}
+        self._named_so = Counter(lock.name for lock in locks)
+
+    def together(self) -> list[list[Thread]]:
+        """The threads that are told together, in the order of telling."""
+        found: dict[object, list[Thread]] = {}
+        for thread in sorted(self._threads, key=lambda thread: (self._rank(thread), thread.tid)):
+            alike = (_name(thread), thread.frames, _call(thread), thread.holds, thread.waits_for)
+            found.setdefault(alike, []).append(thread)
+        return list(found.values())
+
+    def of(self, threads: Sequence[Thread]) -> list[str]:
+        """The lines of threads that do the same."""
+        thread = threads[0]
+        its = _its_own(thread.frames)
+        shown = _FRAMES_OF_OTHERS if self._rank(thread) == _OTHER else _FRAMES
+        cut = ["    ..."] if shown > 1 and len(its) > shown else []
+        frames = [line for frame in its[-shown:] for line in _frame(frame)]
+        doing = thread.doing if len(threads) == 1 else _call(thread)
+        kernel = [f"    {doing}"] if thread.frames else []
+        return [f"{_numbers(threads)} ({_name(thread)}): {self._deeds(thread, doing)}", *cut, *frames, *kernel]
+
+    def _rank(self, thread: Thread) -> int:
+        if any(other.waits_for in thread.holds for other in self._threads if other.waits_for):
+            return _AWAITED
+        if thread.waits_for:
+            return _WAITING
+        return _HOLDING if thread.holds else _OTHER
+
+    def _deeds(self, thread: Thread, doing: str) -> str:
+        lock = thread.waits_for
+        does = f"waits for {self._called(lock)}, {self._holders(lock)}" if lock else _within(thread, doing)
+        return f"{does}, holds {', '.join(map(self._called, thread.holds))}" if thread.holds else does
+
+    def _holders(self, lock: Lock) -> str:
+        holders = [thread for thread in self._threads if lock in thread.holds]
+        return f"held by {_numbers(holders)}" if holders else "not seen who holds it"
+
+    def _called(self, lock: Lock) -> str:
+        """Its name, and where another is named so, what it belongs to."""
+        return f"{lock.name} of {lock.of}" if self._named_so[lock.name] > 1 else lock.name
+
+
+def _its_own(frames: Sequence[Frame]) -> Sequence[Frame]:
+    """Without those in which Python begins a thread, or waits on its behalf."""
+    begins = sum(1 for _ in itertools.takewhile(lambda frame: _BEGINNING.fullmatch(frame.function), frames))
+    waits = sum(1 for _ in itertools.takewhile(_of_threading, reversed(frames)))
+    return frames[begins : len(frames) - waits] or frames
+
+
+def _of_threading(frame: Frame) -> bool:
+    return PurePath(frame.file).name == "threading.py"
+
+
+def _name(thread: Thread) -> str:
+    found = _NUMBERED.fullmatch(thread.name)
+    return found["function"] if found else thread.name
+
+
+def _numbers(threads: Sequence[Thread]) -> str:
+    """``thread 7``, ``threads 7, 8``, ``threads 7, 8, 9, 10 and 5 more``."""
+    named = ", ".join(str(thread.tid) for thread in threads[:_NAMED])
+    more = f" and {len(threads) - _NAMED} more" if len(threads) > _NAMED else ""
+    return f"thread{'s' if len(threads) > 1 else ''} {named}{more}"
+
+
+def _call(thread: Thread) -> str:
+    """What it asks of the kernel, without at which descriptor."""
+    return thread.doing.partition(" on ")[0]
+
+
+def _within(thread: Thread, doing: str) -> str:
+    """What it is in: what the innermost line calls, if that is one thing, or else the function."""
+    if not thread.frames:
+        return doing
+    innermost = _its_own(thread.frames)[-1]
+    calls = [name for name in _CALL.findall(innermost.source) if name not in _NO_CALLS]
+    return f"in {calls[0] if len(calls) == 1 else innermost.function.rpartition('.')[2]}"
+
+
+def _frame(frame: Frame) -> list[str]:
+    place = f"    {frame.function} ({'/'.join(PurePath(frame.file).parts[-3:]).lstrip('/')}:{frame.line})"
+    return [place, f"      {frame.source}"] if frame.source else [place]
+
+
+def _cut(line: str, width: int) -> str:
+    return line if len(line) <= width else f"{line[: width - 1]}…"

@@ -1,0 +1,185 @@
+"""What became of a session, read off its timeline. Pure; whether that is right is for halfopen.verdict.judge to say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from halfopen.model import evidence
+from halfopen.model.evidence import ENDED_STATES, Stall
+from halfopen.model.timeline import Sample, Timeline
+from halfopen.scenario.spec import Outcome, Scenario
+
+#: The close code of a server that meets a condition of its own (RFC 6455, section 7.4.1).
+_UNEXPECTED_CONDITION = 1011
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A fault in force; times in seconds since the scenario's start."""
+
+    step: int
+    begun: float
+    until: float
+    is_over: bool = True
+    """Whether it was undone while anybody looked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """What the kernel still held of the session after the server's application had let go of it."""
+
+    bytes: int
+    seconds: float
+    """For how long it was seen to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """One run, read off its timeline. Times in seconds since the scenario's start."""
+
+    outcome: Outcome
+    ended_at: float | None
+    """When the server's side of the connection ended; None if it never did."""
+    first_sample: float | None
+    """When the server's socket was first seen; None if it never was."""
+    looked_until: float
+    spans: tuple[Span, ...]
+    stall: Stall | None
+    """The stall in which the session was lost; None unless the client was to die."""
+    longest_stall: Stall | None
+    """The longest since the first fault; None unless the client was to die."""
+    orphan: Orphan
+    still_held: bool
+    """Whether the server's processes still held the socket when nobody looked any more."""
+    reason: str | None
+    """What the target said of the end, where it says anything."""
+    first_listed: float | None
+    """When the target's own list first showed the session."""
+    keeps_list: bool
+    final: dict[str, Any]
+    """The target's last status (halfopen.targets.base.Status)."""
+    judged_from: int = 0
+    """As of the scenario."""
+
+    @property
+    def fault_at(self) -> float | None:
+        """When the first fault began, of those that are judged."""
+        return next((span.begun for span in self.spans if span.step >= self.judged_from), None)
+
+    @property
+    def was(self) -> bool:
+        """Whether there ever was a session."""
+        return self.first_sample is not None or self.ended_at is not None
+
+    @property
+    def stuck_bytes(self) -> int:
+        """The most bytes seen queued in the server's socket after the onset."""
+        return max((s.outq for s in self.stall.samples), default=0) if self.stall else 0
+
+    @property
+    def is_disowned(self) -> bool:
+        """Whether the target's own list showed the session once and no more, though its socket is open."""
+        return self.ended_at is None and self.first_listed is not None and self.final.get("listed") is False
+
+    @property
+    def before_fault(self) -> bool:
+        """Whether the session ended before anything was done to the client."""
+        return self.ended_at is not None and (self.fault_at is None or self.ended_at < self.fault_at)
+
+
+def find(timeline: Timeline, scenario: Scenario) -> Findings:
+    """Read a timeline that begins when the session is open (t = 0)."""
+    ended_at = _ended_at(timeline)
+    moments = [*(s.t for s in timeline.samples), *(e.t for e in timeline.events)]
+    looked_until = max(moments, default=0.0)
+    spans = _spans(timeline, looked_until if ended_at is None else ended_at)
+    judged = tuple(span for span in spans if span.step >= scenario.judged_from)
+    lost = _stalls(timeline, judged, ended_at) if scenario.truth == "dead" else []
+    statuses = list(timeline.of("registry", "status"))
+    listed = [e.t for e in statuses if e.data.get("listed")]
+    return Findings(
+        outcome=_outcome(timeline, scenario, judged, ended_at),
+        ended_at=ended_at,
+        first_sample=timeline.samples[0].t if timeline.samples else None,
+        looked_until=looked_until,
+        spans=spans,
+        stall=next((stall for stall in lost[-1:] if stall.goes_on), None),
+        longest_stall=max(lost, key=lambda stall: stall.seconds, default=None),
+        orphan=_orphan(timeline, ended_at),
+        still_held=_still_held(timeline, ended_at),
+        reason=_reason(timeline),
+        first_listed=listed[0] if listed else None,
+        keeps_list=any("listed" in e.data for e in statuses),
+        final=statuses[-1].data if statuses else {},
+        judged_from=scenario.judged_from,
+    )
+
+
+def _ended_at(timeline: Timeline) -> float | None:
+    """When the server's side of the session was over: its socket, or the WebSocket session on it."""
+    left = next((s.t for s in timeline.samples if s.state in ENDED_STATES), None)
+    gone = timeline.first("kernel", "destroyed", "gone")
+    told = timeline.first("client", "close_received")
+    moments = [event.t for event in (gone, told) if event is not None]
+    if not moments and not timeline.samples and (felt := timeline.first("client", "ended")):
+        return felt.t  # reset before its socket was seen, of which only the client can tell
+    return min(moments if left is None else [*moments, left], default=None)
+
+
+def _outcome(timeline: Timeline, scenario: Scenario, spans: tuple[Span, ...], ended_at: float | None) -> Outcome:
+    if ended_at is None:
+        return "kept"
+    closing = timeline.first("client", "closing")
+    if closing is not None and closing.t <= ended_at:
+        return "closed"
+    return "closed" if scenario.truth == "ended" and _said_goodbye(timeline, scenario, spans, ended_at) else "reaped"
+
+
+def _said_goodbye(timeline: Timeline, scenario: Scenario, spans: tuple[Span, ...], ended_at: float) -> bool:
+    """Whether the server closed as the protocol wants it, where a session was to end by itself.
+
+    With code 1011 libraries end clients whose pong they miss, which is a reap. And what comes before the fault
+    that was to end the session is not the end meant.
+    """
+    told = timeline.first("client", "close_received")
+    if told is None or told.data.get("code") == _UNEXPECTED_CONDITION:
+        return False
+    return ended_at >= spans[0].begun if spans else not scenario.steps
+
+
+def _still_held(timeline: Timeline, ended_at: float | None) -> bool:
+    """Whether the server, having ended its side, was still seen to hold the socket at the very end."""
+    if ended_at is None or timeline.first("kernel", "destroyed", "gone"):
+        return False
+    last = timeline.samples[-1] if timeline.samples else None
+    return last is not None and last.t > ended_at and not last.orphan
+
+
+def _spans(timeline: Timeline, end: float) -> tuple[Span, ...]:
+    undone = {e.data["step"]: e.t for e in timeline.of("fault", "undone")}
+    return tuple(
+        Span(e.data["step"], e.t, min(end, undone.get(e.data["step"], end)), e.data["step"] in undone)
+        for e in timeline.of("fault", "begun")
+    )
+
+
+def _stalls(timeline: Timeline, spans: tuple[Span, ...], ended_at: float | None) -> list[Stall]:
+    """Those that lasted into the first fault or came after it, in order."""
+    if not spans:
+        return []
+    samples = evidence.established(timeline)
+    open_still = samples if ended_at is None else tuple(s for s in samples if s.t <= ended_at)
+    return [stall for stall in evidence.stalls(open_still) if stall.until > spans[0].begun]
+
+
+def _orphan(timeline: Timeline, ended_at: float | None) -> Orphan:
+    if ended_at is None:
+        return Orphan(0, 0.0)
+    left: list[Sample] = [s for s in timeline.samples if s.t >= ended_at and s.orphan and s.outq]
+    return Orphan(max((s.outq for s in left), default=0), left[-1].t - ended_at if left else 0.0)
+
+
+def _reason(timeline: Timeline) -> str | None:
+    said = timeline.first("target", "dead_client_reaped") or timeline.first("target", "session_closed")
+    return said.data.get("reason") if said else None

@@ -1,0 +1,300 @@
+"""Says whether what became of a session is right. Pure: a timeline and an expectation in, a verdict out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from halfopen.model import evidence, refusals
+from halfopen.model.evidence import Proof
+from halfopen.model.link_proof import link_proofs
+from halfopen.model.timeline import Timeline
+from halfopen.netns.units import show_bytes, show_duration
+from halfopen.scenario.spec import Scenario
+from halfopen.verdict.findings import Findings, find
+
+Word = Literal["passed", "failed", "inconclusive"]
+Class = Literal["true_reap", "missed", "false_reap", "true_keep", "closed"]
+
+#: The last sample is at most so long before the end of the hold, seconds.
+_SAMPLING = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The detector's settings that a scenario's durations are written in, seconds."""
+
+    grace: float
+    poll: float
+    hold: float | None = None
+    """To look so long, in place of what the scenario says."""
+    least: float = 0.0
+    """To look so long at least, whatever the scenario says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a run proved what its scenario expects."""
+
+    word: Word
+    why: str
+    """One sentence with the evidence."""
+    klass: Class
+    found: Findings
+
+    @property
+    def detection(self) -> float | None:
+        """Seconds from the onset of the stall to the reap; None where either is missing."""
+        found = self.found
+        if found.outcome != "reaped" or found.stall is None or found.ended_at is None:
+            return None
+        return found.ended_at - found.stall.onset
+
+    @property
+    def after_fault(self) -> float | None:
+        """Seconds from the first fault to the reap; None where either is missing."""
+        found = self.found
+        if found.outcome != "reaped" or found.fault_at is None or found.ended_at is None or found.before_fault:
+            return None
+        return found.ended_at - found.fault_at
+
+
+def judge(scenario: Scenario, timeline: Timeline, terms: Terms) -> Verdict:
+    """Judge one run, from a timeline that begins when the session is open (t = 0)."""
+    found = find(timeline, scenario)
+    klass = classify(scenario, found)
+    word, why = _decide(scenario, timeline, terms, found, klass)
+    return Verdict(word, why, klass, found)
+
+
+def classify(scenario: Scenario, found: Findings) -> Class:
+    """The cell of the table: what was done to a client that is in truth dead, alive, or leaving."""
+    if found.outcome == "closed":
+        return "closed"
+    if found.outcome == "kept":
+        return "true_keep" if scenario.truth == "alive" else "missed"
+    return "true_reap" if scenario.truth == "dead" and not found.before_fault else "false_reap"
+
+
+def _decide(scenario: Scenario, timeline: Timeline, terms: Terms, found: Findings, klass: Class) -> tuple[Word, str]:
+    if why := broken_off(timeline):
+        return why
+    if klass == "false_reap":
+        return "failed", _false_reap(scenario, timeline, found)
+    if not evidence.established(timeline):
+        return "inconclusive", "the server's socket was never seen open"
+    proof = _proof(scenario, timeline, found, terms)
+    if not proof.shown:
+        return "inconclusive", f"nothing is proved: {proof.what}"
+    if found.outcome == "kept" and (short := _looked_too_short(scenario, found, terms)):
+        return "inconclusive", f"nothing is proved: {short}"
+    complaint = (
+        _wrong_outcome(scenario, found)
+        or _too_late(scenario, found, terms)
+        or _wrong_reason(scenario, found)
+        or _half_closed(found)
+        or _wrong_books(found)
+    )
+    if complaint:
+        return "failed", complaint
+    return "passed", _success(scenario, found, proof)
+
+
+def broken_off(timeline: Timeline) -> tuple[Word, str] | None:
+    """What kept the run from being one, the server's doing or not."""
+    if trouble := timeline.first("lab", "trouble"):
+        return "inconclusive", str(trouble.data["what"])
+    if exited := timeline.first("target", "exited"):
+        return "failed", f"the server ended by itself with exit code {exited.data['code']} at {exited.t:.1f}s"
+    if obstacle := refusals.obstacle(timeline):
+        return "failed" if obstacle.shown else "inconclusive", obstacle.what
+    if broken := timeline.first("client", "protocol_error"):
+        return "failed", f"the server broke the WebSocket protocol at {broken.t:.1f}s: {broken.data['why']}"
+    return None
+
+
+def hold(scenario: Scenario, terms: Terms) -> float:
+    """How long to look, seconds from the first fault, or from the start where there is none."""
+    if terms.hold is not None:
+        return terms.hold
+    return max(terms.least, scenario.expect.hold.seconds(grace=terms.grace, poll=terms.poll))
+
+
+def _looked_too_short(scenario: Scenario, found: Findings, terms: Terms) -> str | None:
+    since = found.fault_at or 0.0
+    until = since + hold(scenario, terms)
+    if (moment := due(scenario, found, terms)) is not None:
+        since, until = _counted_from(scenario, found)[0], moment
+    if found.looked_until >= until - _SAMPLING:
+        return None
+    return f"looked for {show_duration(found.looked_until - since)} only, of {show_duration(until - since)}"
+
+
+def _proof(scenario: Scenario, timeline: Timeline, found: Findings, terms: Terms) -> Proof:
+    """The signatures of the client until the first fault, of each fault while in force, and of the target.
+
+    What a client does shows where its link ends: at the proxy, if there is one in front of the server.
+    """
+    shown = timeline.facing_client() if scenario.edge else timeline
+    over = found.looked_until if found.ended_at is None else found.ended_at
+    until = min(over, found.spans[0].begun) if found.spans else over
+    proofs = [scenario.client.module.signature(shown.between(0.0, until))]
+    begun = {span.step: span for span in found.spans}
+    for number, step in enumerate(scenario.steps):
+        if number not in begun:
+            when = "the session ended" if found.ended_at is not None else "the hold was over"
+            proofs.append(Proof(False, f"{when} before the fault {step.fault!r} was due"))
+            continue
+        span = begun[number]
+        # Past the end of the session: how it ended is part of some faults' signatures.
+        last = span.until if found.ended_at is None or span.until < found.ended_at else found.looked_until
+        proofs.append(step.module.signature(shown.between(span.begun, last)))
+        if step.lasting is not None and not span.is_over and found.ended_at is None:
+            lasts = show_duration(scenario.seconds(step.lasting, terms.grace, terms.poll))
+            proofs.append(Proof(False, f"the hold was over before the fault {step.fault!r}, which lasts {lasts}"))
+    return evidence.all_of(*proofs, *link_proofs(scenario.link, timeline), *_drops(scenario, timeline))
+
+
+def _drops(scenario: Scenario, timeline: Timeline) -> list[Proof]:
+    reports = [e.data["drops"] for e in timeline.of("target", "slices_dropped", "session_closed")]
+    reports += [s["drops"] for e in timeline.of("registry", "status") for s in _counting(e.data)]
+    if not reports:  # a target that counts no drops cannot show any
+        return []
+    most = {reason: max(drops.get(reason, 0) for drops in reports) for reason in scenario.signature.drops}
+    return [
+        Proof(count > 0, f"{count} slices shed ({reason})" if count else f"no slice was shed for {reason!r}")
+        for reason, count in most.items()
+    ]
+
+
+def _counting(status: dict[str, object]) -> list[dict[str, dict[str, int]]]:
+    """The sessions of a status that count drops, as the pod's do; anybody's list may hold anything."""
+    sessions = status.get("sessions")
+    if not isinstance(sessions, list):
+        return []
+    return [s for s in sessions if isinstance(s, dict) and isinstance(s.get("drops"), dict)]
+
+
+def _false_reap(scenario: Scenario, timeline: Timeline, found: Findings) -> str:
+    count = evidence.acknowledged(evidence.established(timeline))
+    said = f" ({found.reason})" if found.reason else ""
+    before = ", before anything was done to it" if scenario.steps and found.before_fault else ""
+    return (
+        f"a live client was reaped at {found.ended_at:.1f}s{said}{before}: "
+        f"it had acknowledged {show_bytes(count)} until then"
+    )
+
+
+def _wrong_outcome(scenario: Scenario, found: Findings) -> str | None:
+    expected = scenario.expect.session
+    if found.outcome == expected:
+        return None
+    if found.outcome == "kept":
+        since = found.fault_at or 0.0
+        held = f"session still held {show_duration(found.looked_until - since)} after the {_event(scenario)}"
+        held += ", though the server's own list no longer shows it" if found.is_disowned else ""
+        if found.stall is None:
+            return f"{held}, expected it {expected}"
+        outq = show_bytes(found.stall.samples[-1].outq)
+        return f"{held}: {outq} queued, nothing acknowledged since {found.stall.onset:.1f}s"
+    said = f" ({found.reason})" if found.reason else ""
+    return f"session {found.outcome} at {found.ended_at:.1f}s{said}, expected it {expected}"
+
+
+def _event(scenario: Scenario) -> str:
+    return f"{scenario.steps[scenario.judged_from].fault} began" if scenario.steps else "start"
+
+
+def deadline(scenario: Scenario, terms: Terms) -> float | None:
+    """The most seconds the session may take to end, None where the scenario sets no limit."""
+    within = scenario.expect.within
+    return None if within is None else within.seconds(grace=terms.grace, poll=terms.poll)
+
+
+def due(scenario: Scenario, found: Findings, terms: Terms) -> float | None:
+    """When the session must have ended, seconds since the scenario's start; None where no reap is due."""
+    limit = deadline(scenario, terms)
+    if limit is None or scenario.expect.session != "reaped":
+        return None
+    return _counted_from(scenario, found)[0] + limit
+
+
+def _counted_from(scenario: Scenario, found: Findings) -> tuple[float, str]:
+    """The moment that a deadline counts from, and what it is."""
+    if scenario.expect.since == "onset" and found.stall:
+        return found.stall.onset, "the stall"
+    return found.fault_at or 0.0, "the fault"
+
+
+def _too_late(scenario: Scenario, found: Findings, terms: Terms) -> str | None:
+    limit = deadline(scenario, terms)
+    if limit is None or found.ended_at is None:
+        return None
+    since, what = _counted_from(scenario, found)
+    took, longest = found.ended_at - since, found.longest_stall
+    if took > limit:
+        return f"session {found.outcome} {took:.1f}s after {what}, expected within {show_duration(limit)}"
+    # A client that woke again and stalled anew is no excuse: it could have been noticed in time.
+    if scenario.expect.since == "onset" and longest and longest.seconds > limit:
+        return (
+            f"session {found.outcome} at {found.ended_at:.1f}s, but a stall of {show_duration(longest.seconds)} before "
+            f"went unnoticed, expected within {show_duration(limit)}"
+        )
+    return None
+
+
+def _wrong_reason(scenario: Scenario, found: Findings) -> str | None:
+    said, expected = found.reason, scenario.expect.reason
+    return f"the server says {said!r}, expected {expected!r}" if said and expected and said != expected else None
+
+
+def _half_closed(found: Findings) -> str | None:
+    if not found.still_held:
+        return None
+    return f"the server ended its side at {found.ended_at:.1f}s but still holds the socket"
+
+
+def _wrong_books(found: Findings) -> str | None:
+    """Whether the target's own list, seat and threads agree with its socket."""
+    if problem := found.final.get("problem"):
+        return str(problem)
+    if found.keeps_list and found.first_listed is None:
+        return "the server's own list never showed the session"
+    open_still = found.ended_at is None
+    checks = {
+        "listed": ("the session is still listed", "the session is no longer listed"),
+        "lock_held": ("the seat is still taken", "the seat is free"),
+    }
+    for key, (lingers, vanished) in checks.items():
+        if key in found.final and found.final[key] != open_still:
+            return f"{vanished} though its socket is open" if open_still else f"{lingers} though its socket is gone"
+    threads = found.final.get("session_threads")
+    if threads and not open_still:
+        return f"threads of the session live on though its socket is gone: {', '.join(threads)}"
+    return None
+
+
+def _success(scenario: Scenario, found: Findings, proof: Proof) -> str:
+    if found.outcome == "kept" and scenario.truth != "alive":
+        return f"kept, as expected of a server that notices nothing: {_cost(found)} ({proof.what})"
+    if found.outcome == "kept":
+        return f"kept for {show_duration(found.looked_until)}: {proof.what}"
+    said = f" ({found.reason})" if found.reason else ""
+    if found.stall is not None and found.ended_at is not None:
+        took = show_duration(found.ended_at - found.stall.onset)
+        return f"{found.outcome} {took} after the stall began at {found.stall.onset:.1f}s{said}: {proof.what}"
+    return f"{found.outcome} at {found.ended_at:.1f}s{said}: {proof.what}"
+
+
+def _cost(found: Findings) -> str:
+    since = found.fault_at or 0.0
+    parts = [f"{show_duration(found.looked_until - since)} after the fault"]
+    if found.stall:
+        parts.append(f"{show_bytes(found.stall.samples[-1].outq)} stuck")
+    if found.final.get("listed"):
+        parts.append("the session registered")
+    if found.final.get("lock_held"):
+        parts.append("the seat taken")
+    if found.final.get("healthy"):
+        parts.append("/healthz healthy")
+    return ", ".join(parts)

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from halfopen.errors import InputError
+from halfopen.grace import batch_process, plan
+from halfopen.grace.batch import Answer, Order
+from halfopen.grace.executor import executor
+from halfopen.grace.local_executor import Local
+from halfopen.grace.model import Batch
+from tests.harness.grace import sweeps
+
+
+def test_this_machine_is_one() -> None:
+    assert isinstance(executor("local"), Local)
+
+
+@pytest.mark.parametrize("name", ["slurm", "", "dask:host"])
+def test_what_is_none_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match="there are 'local' and 'dask://HOST:PORT'"):
+        executor(name)
+
+
+def test_how_many_run_at_once_on_a_cluster_is_its_own_business() -> None:
+    with pytest.raises(InputError, match="--jobs 4 is for this machine"):
+        executor("dask://127.0.0.1:1", 4)
+
+
+def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(InputError, match=r"pip install 'halfopen\[dask\]'"):
+        executor("dask://127.0.0.1:1")
+
+
+def test_what_is_left_while_batches_are_still_handed_out_is_ended_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def run(_: Order, is_over: Callable[[], bool]) -> Answer:
+        begun.set()
+        while not is_over():
+            time.sleep(0.01)
+        ended.set()
+        raise batch_process.Interrupted
+
+    def batches() -> Iterator[Batch]:
+        yield plan.batches(sweeps.small())[0]
+        begun.wait()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(batch_process, "run", run)
+    with pytest.raises(KeyboardInterrupt):
+        Local(2).run(batches(), lambda _: None)
+    assert ended.is_set()

@@ -1,0 +1,89 @@
+"""What GitHub is told: commands that stay on their line, failures first and no more than are shown, and a summary."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from halfopen.results import github
+from halfopen.results.baseline import Baseline, Known
+from halfopen.results.workflow_commands import command
+from halfopen.run.runner import Done
+from tests.harness.done import done
+
+KNOWN = Baseline({"dead/frozen": Known("failed", "missed", "#12")}, file="expected.toml", strays=("no such thing",))
+
+
+def story(one: Done) -> list[str]:
+    return [f"{one.job.label} ``` story", "again:   halfopen run | less"]
+
+
+def undone(text: str) -> str:
+    """As GitHub's runner reads a command's data and properties (actions/runner, ActionCommand)."""
+    for escape, letter in (("%3A", ":"), ("%2C", ","), ("%0D", "\r"), ("%0A", "\n"), ("%25", "%")):
+        text = text.replace(escape, letter)
+    return text
+
+
+@given(st.text(), st.text())
+def test_a_command_is_one_line_whose_parts_can_be_read_again(title: str, message: str) -> None:
+    line = command("error", title, message)
+    told = re.fullmatch(r"::error title=([^:,\r\n]*)::([^\r\n]*)", line, re.DOTALL)
+    assert told
+    assert (undone(told[1]), undone(told[2])) == (title, message)
+
+
+def test_failures_come_first_and_then_what_proved_nothing_and_what_is_stale() -> None:
+    runs = [done("inconclusive", "dead/killed"), done("passed"), done("failed", "dead/slept"), done("passed", "wedge")]
+    lines = github.commands(runs, KNOWN, story)
+    assert [line.partition("::because")[0].partition("::no")[0] for line in lines[:2]] == [
+        "::error title=halfopen%3A slept",
+        "::warning title=halfopen%3A killed",
+    ]
+    assert lines[0].endswith("::because it failed%0A%0Aslept ``` story%0Aagain:   halfopen run | less")
+    assert lines[2:] == [
+        "::warning title=halfopen%3A known failures::dead/frozen passed; it can go from expected.toml",
+        "::warning title=halfopen%3A known failures::no such thing",
+    ]
+
+
+def test_what_is_known_is_not_annotated() -> None:
+    assert github.commands([done("failed")], Baseline(KNOWN.known), story) == []
+
+
+@pytest.mark.parametrize(("count", "shown"), [(10, 10), (11, 10), (40, 10)])
+def test_of_more_than_are_shown_the_last_says_how_many_there_are(count: int, shown: int) -> None:
+    lines = github.commands([done("failed", repeat=n) for n in range(1, count + 1)], None, story)
+    assert len(lines) == shown
+    more = f"::error title=halfopen::{count - 9} more are in the job's summary and in its log"
+    assert (lines[-1] == more) == (count > shown)
+
+
+def test_the_summary_has_a_row_a_run_and_a_story_for_what_is_not_green() -> None:
+    runs = [done("failed"), done("failed", "dead/killed", was=False), done("passed", "dead/slept")]
+    lines = github.summary("2 <failed>", "grace 30s; seed 7", runs, KNOWN, ["known: frozen"], story).splitlines()
+    assert unescape(lines[0]) == "## halfopen: 2 <failed>"
+    assert "<failed>" not in lines[0]
+    assert lines[2] == "grace 30s; seed 7"
+    assert lines[4:9] == [
+        "| scenario | client | session | detected | verdict |",
+        "|---|---|---|---|---|",
+        "| frozen | dead | kept |  | ☑️ known failure |",
+        "| killed | dead | none |  | ❌ failed |",
+        "| slept | dead | kept |  | ✅ passed |",
+    ]
+    assert [line for line in lines if line.startswith("###")] == ["### killed"]
+    # Three backticks within do not end the block.
+    assert "````text" in lines
+    assert lines[-4:] == ["```text", "known: frozen", "```", ""]
+
+
+@given(st.text(st.characters(categories=["L", "N", "P", "S", "Zs"])))
+def test_escaped_text_is_one_line_of_no_markup_that_reads_the_same(text: str) -> None:
+    shown = github.escaped(text)
+    assert not set(shown) & set("|`*_<>[]\n")
+    assert unescape(shown).split() == text.split()

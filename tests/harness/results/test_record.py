@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from halfopen.errors import InputError
+from halfopen.model.timeline import Timeline
+from halfopen.results import record
+from halfopen.run.request import Call
+from halfopen.run.runner import Done, Job
+from halfopen.scenario import suites
+from halfopen.targets.pod import PodTarget
+from halfopen.verdict.findings import find
+from halfopen.verdict.judge import Terms, Verdict, Word
+
+
+def done(word: Word, name: str = "frozen") -> Done:
+    (scenario,) = suites.find([name])
+    target, terms = PodTarget("none", 30, 2), Terms(30, 2)
+    job = Job(scenario, target, terms, seed=1, repeat=1, ready_within=30, detector="none")
+    verdict = Verdict(word, f"because it {word}", "missed", find(Timeline(), scenario))
+    return Done(job, verdict, Timeline(), 1.5)
+
+
+def how() -> record.Conditions:
+    return record.conditions(Call(seed=1, grace=30, poll=2), [done("passed").job], "real")
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["passed", "passed"], 0),
+        (["passed", "failed"], 1),
+        (["inconclusive", "failed"], 1),
+        (["passed", "inconclusive"], 3),
+        ([], 0),
+    ],
+)
+def test_exit_codes(words: list[Word], code: int) -> None:
+    assert record.exit_code([done(word) for word in words]) == code
+
+
+def test_junit_tells_failures_from_proofs_that_are_lacking() -> None:
+    xml = record.junit(how(), [done("passed"), done("failed"), done("inconclusive")], 9.0)
+    assert (xml.tests, xml.failures, xml.errors) == (3, 1, 1)
+    text = xml.tostring().decode()  # type: ignore[no-untyped-call]
+    assert 'message="because it failed"' in text
+    assert 'message="because it inconclusive"' in text
+
+
+def test_runs_have_every_key_of_the_contract() -> None:
+    table = record.as_table(how(), [done("failed")], 9.0)
+    assert set(table) == {
+        "halfopen", "started_at", "seed", "clock", "kernel", "congestion_control", "grace_s", "poll_s", "target",
+        "detector", "wall_s", "runs",
+    }  # fmt: skip
+    (run,) = table["runs"]
+    assert {
+        "scenario", "suite", "repeat", "seed", "truth", "expected", "outcome", "class", "verdict", "why", "reason",
+        "fault_at_s", "onset_s", "reaped_at_s", "detection_s", "stuck_bytes", "orphan_bytes", "orphan_s",
+        "sessions_after", "lock_held_after", "duration_s", "wall_s",
+    } <= set(run)  # fmt: skip
+
+
+def test_all_files_are_written(tmp_path: Path) -> None:
+    record.check_folder(tmp_path / "deep" / "out")
+    record.write(tmp_path / "deep" / "out", how(), [done("passed")], 9.0)
+    found = sorted(str(path.relative_to(tmp_path / "deep" / "out")) for path in tmp_path.rglob("*") if path.is_file())
+    assert found == ["junit.xml", "results.json", "timelines/frozen.jsonl"]
+
+
+def test_whoever_only_looks_takes_nothing_away_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "grace.json").touch()
+    record.require_writable(tmp_path, tmp_path)
+    assert list(tmp_path.iterdir()) == [tmp_path / "grace.json"]
+    record.take_away(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_in_the_way_of_the_folder_is_refused_and_kept(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(InputError, match="cannot be used: not a directory"):
+        record.check_folder(tmp_path / "out")
+    assert (tmp_path / "out").read_text() == "mine"

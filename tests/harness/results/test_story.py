@@ -1,0 +1,138 @@
+"""One run in words: what was done, what the kernel saw, what was expected, and how to see it again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from halfopen.model.timeline import Timeline
+from halfopen.results import story
+from halfopen.run.runner import Done
+from halfopen.scenario import suites
+from halfopen.scenario.target_spec import TargetSpec
+from halfopen.targets.command import CommandTarget
+from halfopen.verdict.judge import Terms, judge
+from tests.harness.done import missed, pod_job
+from tests.harness.lines import event, flowing, line, orphaned, sample, stuck
+
+
+def told(scenario: str, timeline: Timeline) -> Done:
+    job = pod_job(scenario)
+    return Done(job, judge(job.scenario, timeline, job.terms), timeline, 1.0)
+
+
+def begun(t: float, fault: str) -> object:
+    return event(t, "fault", "begun", step=0, fault=fault)
+
+
+def test_a_failure_is_told_with_its_story_and_the_command_that_shows_it_again() -> None:
+    assert story.story(missed()) == [
+        "frozen   client ──▶ server",
+        "  ✗ session still held 78s after the freeze began: 456 kB queued, nothing acknowledged since 5.0s",
+        "    done:     at 5.0s freeze: the client's process stops, its kernel lives on (to the end)",
+        "    seen:     500 kB acknowledged until 5.0s",
+        "              nothing acknowledged from 5.0s on, for 78s, with up to 456 kB queued",
+        "              the peer's window at 0 from 5.0s, its last packet 0s before the end",
+        "              still ESTABLISHED at 83.0s, 456 kB queued",
+        "    expected: reaped within 33s of the stall",
+        "again:   halfopen run pod_5090/frozen --seed 7 --grace 30s --poll 2s --detector none",
+    ]
+
+
+def test_the_command_that_shows_it_again_names_clock_and_kernel() -> None:
+    where = ["--clock", "virtual", "--kernel", "guest"]
+    assert story.story(missed(), where)[-1].endswith(" --detector none --clock virtual --kernel guest")
+
+
+def test_the_command_that_shows_it_again_is_whole() -> None:
+    spec = TargetSpec(server="serve --on {port}", path="/ws", sessions="/sessions")
+    server = pod_job(target=CommandTarget(spec), detector=None, terms=Terms(5, 0.5, 60))
+    assert story.again(server) == (
+        "halfopen run pod_5090/frozen --seed 7 --grace 5s --poll 500ms --hold 60s "
+        "--server 'serve --on {port}' --path /ws --sessions /sessions"
+    )
+
+
+@pytest.mark.parametrize(
+    ("scenario", "drawn"),
+    [
+        ("frozen", "client ──▶ server"),
+        ("edge_holds", "client ──▶ nginx ──▶ server"),
+        ("outage_20s_rtt300", "client ──150ms──▶ server"),
+    ],
+)
+def test_the_way_to_the_server_is_drawn_with_what_its_links_do(scenario: str, drawn: str) -> None:
+    (found,) = suites.find([scenario if scenario != "frozen" else "pod_5090/frozen"])
+    assert story.drawn(found) == drawn
+
+
+def test_a_link_of_ones_own_is_drawn_too(tmp_path: Path) -> None:
+    file = tmp_path / "slow.toml"
+    frozen = next(path for path in suites.shipped()["pod_5090"] if path.stem == "frozen")
+    file.write_text(frozen.read_text() + '\n[link]\nrate = "64kbit"\n')
+    (found,) = suites.find([str(file)])
+    assert story.drawn(found) == "client ──64kbit──▶ server"
+    assert story.topology(found) == [{"host": "client"}, {"link": "64kbit"}, {"host": "server"}]
+
+
+def test_a_fault_that_was_undone_says_when_and_one_that_never_came_says_so() -> None:
+    timeline = line(
+        flowing(0, 5),
+        event(5, "fault", "begun", step=0, fault="cut"),
+        stuck(5, 25, snd_wnd=65536, unacked=6),
+        event(25, "fault", "undone", step=0, fault="cut"),
+        flowing(25, 90),
+    )
+    run = told("outage_20s_rtt20", timeline)
+    assert story.deeds(run.job, run.verdict.found) == ["at 5.0s cut: the path goes dark (until 25.0s)"]
+    early = told("outage_20s_rtt20", line(flowing(0, 2), event(2, "kernel", "destroyed")))
+    assert story.deeds(early.job, early.verdict.found) == ["never came to cut: the path goes dark"]
+
+
+def test_of_a_dark_path_the_kernel_tells_retransmissions_and_when_it_last_heard_of_the_peer() -> None:
+    dark = [
+        sample(t, bytes_acked=500_001, outq=9000, total_retrans=int(t - 5), last_ack_recv=int(t - 5) * 1000, unacked=6)
+        for t in range(5, 40)
+    ]
+    timeline = line(flowing(0, 5), event(5, "fault", "begun", step=0, fault="vanish"), dark, orphaned(40, 60))
+    run = told("vanished", timeline)
+    assert story.kernel_saw(timeline, run.verdict.found) == [
+        "500 kB acknowledged until 5.0s",
+        "nothing acknowledged from 5.0s on, for 34s, with up to 9 kB queued",
+        "the peer's window open, 34 retransmissions, its last packet 34s before the end",
+        "the server's side ended at 40.0s (FIN_WAIT1); 1 kB were still the kernel's 20s later",
+    ]
+
+
+def test_a_run_without_a_stall_is_told_in_one_sentence_and_its_end() -> None:
+    run = told("active", line(flowing(0, 78)))
+    assert story.kernel_saw(run.timeline, run.verdict.found) == [
+        "7.8 MB acknowledged in all, without a wait",
+        "still ESTABLISHED at 78.0s, nothing queued",
+    ]
+
+
+def test_a_server_that_was_never_connected_to_shows_nothing() -> None:
+    run = told("active", Timeline())
+    assert story.kernel_saw(run.timeline, run.verdict.found) == ["the server's socket was never seen open"]
+
+
+@pytest.mark.parametrize("scenario", [f"dead/{name}" for name in ("acks_lost", "half_closed", "slept", "nat_expired")])
+def test_whatever_is_done_is_told_by_what_the_fault_says_of_itself(scenario: str) -> None:
+    job = pod_job(scenario)
+    run = told(scenario, Timeline())
+    for sentence, step in zip(story.deeds(job, run.verdict.found), job.scenario.steps, strict=True):
+        name, _, gist = sentence.removeprefix("never came to ").partition(": ")
+        assert name == step.fault
+        assert gist
+        assert "(" not in gist
+
+
+def test_where_a_fault_strikes_is_what_its_file_says() -> None:
+    struck = {name: story.struck(suites.find([name])[0]) for name in ("dead/frozen", "dead/vanished", "gil_starved")}
+    assert struck == {
+        "dead/frozen": {"freeze": "client"},
+        "dead/vanished": {"vanish": "link"},
+        "gil_starved": {"hold-gil": "server"},
+    }

@@ -1,0 +1,133 @@
+"""The server under test as a user describes it: what is taken, what is refused, and how it is said again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from halfopen.cli.target_options import described
+from halfopen.errors import InputError
+from halfopen.scenario import target_spec
+from halfopen.scenario.target_spec import TargetSpec
+
+FILE = """
+[target]
+server = "serve --on {host}:{port}"
+path = "/ws"
+headers = { Origin = "https://example.org" }
+send = ["hello"]
+replies = { ping = "pong" }
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    (tmp_path / "mine").mkdir()
+    path = tmp_path / "mine" / "server.toml"
+    path.write_text(FILE)
+    return path
+
+
+def test_a_file_says_all_there_is_to_say(file: Path) -> None:
+    spec = target_spec.load(file)
+    assert (spec.server, spec.path, spec.send) == ("serve --on {host}:{port}", "/ws", ("hello",))
+    assert (spec.headers, spec.replies) == ({"Origin": "https://example.org"}, {"ping": "pong"})
+
+
+def test_its_command_runs_beside_it_and_it_is_called_by_its_folder_and_name(file: Path) -> None:
+    spec = target_spec.load(file)
+    assert (spec.folder, spec.name) == (str(file.parent), "mine/server")
+
+
+def test_an_option_wins_over_the_file_and_headers_are_added_to(file: Path) -> None:
+    spec = described(file, ["Cookie: a=b: c"], path="/other", send=["bye"], tls=None)
+    assert (spec.path, spec.send, spec.tls) == ("/other", ("bye",), False)
+    assert spec.headers == {"Origin": "https://example.org", "Cookie": "a=b: c"}
+
+
+def test_what_is_said_again_describes_the_same(file: Path) -> None:
+    spec = described(file, None, path="/other", subprotocols=["a", "b"])
+    assert spec.arguments() == ["--target", str(file), "--path", "/other", "--subprotocol", "a", "--subprotocol", "b"]
+    again = described(file, None, path="/other", subprotocols=["a", "b"])
+    assert again == spec
+
+
+def test_without_a_file_every_option_is_said_again() -> None:
+    spec = TargetSpec(
+        server="serve {cert} {key}",
+        headers={"A": "b"},
+        send=("x", "y"),
+        sessions="/s",
+        sessions_pointer="/a",
+        sessions_field="peer",
+        tls=True,
+    )
+    assert spec.arguments() == [
+        *("--server", "serve {cert} {key}"),
+        *("--header", "A: b"),
+        *("--send", "x", "--send", "y"),
+        *("--sessions", "/s", "--sessions-pointer", "/a", "--sessions-field", "peer"),
+        "--tls",
+    ]
+
+
+def test_it_survives_the_way_into_a_guest(file: Path) -> None:
+    spec = described(file, ["A: b"], server="x {port}")
+    assert msgspec.json.decode(msgspec.json.encode(spec), type=TargetSpec) == spec
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("server = 'x'", "unknown key 'server'; it goes under [target]"),
+        ("[target]\nserver = 'x'\npaths = '/'", "unknown key 'target.paths'; did you mean 'path'"),
+        ("[target]\nserver = 7", "key 'target.server' takes text in quotes, got 7"),
+        ("[target]\nserver = 'x'\nsend = 'hello'", "key 'target.send' takes a list, got 'hello'"),
+        ("[target]\nserver = 'x'\nfile = 'y'", "unknown key 'target.file'"),
+        ("[target]\npath = '/x'", "key 'target.server' is missing"),
+        ("server = 'x'", "unknown key 'server'"),
+        ("[target", "not TOML"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_the_key_and_the_value(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "target.toml"
+    path.write_text(text)
+    with pytest.raises(InputError) as refused:
+        target_spec.load(path)
+    assert str(refused.value).startswith(f"{path}: ")
+    assert said in str(refused.value)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such target file: "):
+        target_spec.load(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        (TargetSpec(server="x", path="ws"), "--path 'ws' is no path on a server"),
+        (TargetSpec(server="x", sessions="api"), "--sessions 'api' is no path on a server"),
+        (TargetSpec(server="x", sessions_field="a"), "--sessions-pointer and --sessions-field go with --sessions"),
+        (TargetSpec(server="x", sessions="/a", sessions_pointer="b"), "--sessions-pointer 'b' is no JSON Pointer"),
+        (TargetSpec(server="x {cert}", tls=True), "--tls: the command is told its certificate by {cert} and {key}"),
+        (TargetSpec(server="x {cert} {key}", tls=True, edge="nginx"), "--tls and --edge exclude each other"),
+        (TargetSpec(server="x", edge="apache"), "unknown proxy 'apache'"),
+        (TargetSpec(server="x", stacks="USR2"), "takes the name of a signal, such as 'SIGUSR2', got 'USR2'"),
+        (TargetSpec(server="x", headers={"A b": "c"}), "--header 'A b: c' is no header"),
+        (TargetSpec(server="x", headers={"A": "c\r\nD: e"}), "is no header"),
+        (TargetSpec(send=("x",)), "--send goes with --server"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(spec: TargetSpec, said: str) -> None:
+    with pytest.raises(InputError) as refused:
+        spec.check()
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["no colon", ": value"])
+def test_a_header_is_written_as_in_http(text: str) -> None:
+    with pytest.raises(InputError, match="write it as 'Name: value'"):
+        target_spec.header(text)

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+
+from halfopen.netns.census import Sighting
+from halfopen.watch import sessions
+from halfopen.watch.tracks import Track
+from tests.harness.watch.sightings import dark, shut, sighting
+
+
+def seen_as(seen: Sighting) -> str:
+    return sessions.make(Track(seen, None), None, 30.0, 2.0).peer
+
+
+@pytest.mark.parametrize(
+    ("seen", "peer"),
+    [
+        (shut(), "shut, answers"),
+        (shut(probes=1), "shut, answers"),  # on its way
+        (shut(probes=4, last_ack_recv=40_000), "shut, silent"),
+        (dark(), "dark"),
+        (dark(snd_wnd=0, last_ack_recv=6_000), "shut, answers"),  # it shrank its window below what was sent
+        (dark(snd_wnd=0), "shut, silent"),
+        (sighting(outq=1, unacked=1), "reads"),
+        (sighting(outq=1, unacked=1, backoff=5, options=0), "reads"),  # an old backoff, and no timestamps
+        (sighting(outq=1, unacked=1, state="CLOSE_WAIT"), "gone"),
+    ],
+)
+def test_what_the_other_end_does_is_told_by_what_it_answers(seen: Sighting, peer: str) -> None:
+    assert seen_as(seen) == peer
+
+
+def test_a_session_of_which_nothing_came_back_waits() -> None:
+    track = Track(sighting(1000.0, outq=1, unacked=1), None)
+    track.follow(sighting(1003.0, outq=1, unacked=1))
+    assert sessions.make(track, None, 30.0, 2.0).peer == "waiting"
+
+
+def test_one_with_nothing_queued_reads_for_all_that_is_known() -> None:
+    quiet = sessions.quiet(sighting(), 7)
+    assert (quiet.peer, quiet.pid, quiet.stuck) == ("reads", 7, 0.0)
+    assert sessions.quiet(sighting(state="CLOSE_WAIT"), None).peer == "gone"
