@@ -195,8 +195,8 @@ def run(place: Path) -> tuple[str, list[str]]:
         "time from the start of its stall to its reap, and the most bytes that were stuck:"
     )
     how_long = (
-        f"Wall time of each, on the virtual clock the median of {_VIRTUAL_RUNS}. There all 13 minutes of the wedge take "
-        f"{in_full:.1f} s."
+        f"Wall time of each, on the virtual clock the median of {_VIRTUAL_RUNS}. There all 13 minutes of the wedge "
+        f"take {in_full:.1f} s."
     )
     text = [what, scenarios_table(tables), how_long, walls_table(tables, measuring.walls)]
     return "\n\n".join(text), differences(tables)
