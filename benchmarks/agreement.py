@@ -145,7 +145,7 @@ def walls_table(tables: Mapping[str, Table], walls: Mapping[str, Sequence[float]
         rows.append(
             [name, table["kernel"], str(table["congestion_control"]), f"{median:.1f} s", f"{median / least:.1f}"]
         )
-    return _table(["surroundings", "Linux", "congestion control", "wall time", "ratio"], rows)
+    return _table(["kernel and clock", "Linux", "congestion control", "wall time", "ratio"], rows)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -191,12 +191,12 @@ def run(place: Path) -> tuple[str, list[str]]:
     tables = {each.name: measuring.tables[each.name] for each in (VIRTUAL, *reversed(real))}
     what = (
         f"Measured on {datetime.datetime.now(datetime.UTC):%Y-%m-%d} by `python -m benchmarks.agreement` with "
-        f"{os.cpu_count()} cores: `halfopen run {' '.join(_PRODUCTION)}` on each. What became of the session, how long "
-        "after the stall began it was reaped, and how many bytes were stuck at most:"
+        f"{os.cpu_count()} cores: `halfopen run {' '.join(_PRODUCTION)}` on each. The outcome of each session, the "
+        "time from the start of its stall to its reap, and the most bytes that were stuck:"
     )
     how_long = (
-        f"How long that took; on the virtual clock, the median of {_VIRTUAL_RUNS}. There the wedge takes "
-        f"{in_full:.1f} s for all of its 13 minutes."
+        f"Wall time of each, on the virtual clock the median of {_VIRTUAL_RUNS}. There all 13 minutes of the wedge "
+        f"take {in_full:.1f} s."
     )
     text = [what, scenarios_table(tables), how_long, walls_table(tables, measuring.walls)]
     return "\n\n".join(text), differences(tables)

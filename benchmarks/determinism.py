@@ -107,8 +107,8 @@ def ways(elsewhere: Path) -> dict[str, list[Way]]:
     served = ["pod_5090", "--server", f"{sys.executable} {elsewhere / 'server.py'} {{host}} {{port}}"]
     return {
         f"seed {_SEED}": [
-            Way("on its own, output to a file", 50),
-            Way("the machine busy on every core", 5, loaded=True),
+            Way("alone, output to a file", 50),
+            Way("all cores busy", 5, loaded=True),
             Way("output to a terminal", 3, terminal=True),
             Way("started in another folder", 3, folder=elsewhere),
             Way("a longer environment", 3, environment={"SOMETHING": "x" * 5000, "PYTHONHASHSEED": "1"}),
@@ -120,11 +120,11 @@ def ways(elsewhere: Path) -> dict[str, list[Way]]:
         "three guests": [Way("--jobs 3", 3, ["--jobs", "3"])],
         "netem": [
             Way("delay 40 ms, jitter 10 ms, loss 1 %", 5, [str(far)]),
-            Way("the same, the machine busy", 5, [str(far)], loaded=True),
+            Way("the same, all cores busy", 5, [str(far)], loaded=True),
         ],
-        "a server of one's own": [
+        "your own server": [
             Way("websockets, asyncio", 5, served),
-            Way("the same, the machine busy", 5, served, loaded=True),
+            Way("the same, all cores busy", 5, served, loaded=True),
         ],
     }
 
@@ -192,7 +192,7 @@ def alike(table: dict[str, Any]) -> dict[str, Any]:
 
 def table(groups: Mapping[str, Sequence[Found]]) -> str:
     """A row for each way; what differs within a group is counted."""
-    lines = ["| compared | how | runs | different answers | median wall time |", "|---|---|---|---|---|"]
+    lines = ["| compared | conditions | runs | different results | median wall time |", "|---|---|---|---|---|"]
     for group, members in groups.items():
         seen: set[str] = set()
         for found in members:

@@ -28,15 +28,15 @@ def everything(reports: Reports) -> str:
         f"{caption}\n\n{table}"
         for caption, table in (
             (
-                "On the virtual clock, the most by which a wait ended late, in ms, and what the kernel promises:",
+                "Greatest lateness of a wait on the virtual clock, in ms, beside the kernel's promise:",
                 _virtual_waits(reports),
             ),
             ("The same on a real clock:", _real_waits(reports)),
-            ("TCP's timers on a link that went dark, how long they took, in seconds:", _tcp(reports)),
-            ("How far each clock went on over one sleep of 10 s, and CLOCK_MONOTONIC over work:", _clocks(reports)),
+            ("Time that TCP's timers took on a dark link, in seconds:", _tcp(reports)),
+            ("Advance of each clock during one sleep of 10 s, and of CLOCK_MONOTONIC during work:", _clocks(reports)),
             ("One-way delay of 500 packets, one every 2 ms, in ms: mean (least to most):", _delays(reports)),
             ("Loss of 20,000 packets, with Wilson's 95 % confidence interval:", _losses(reports)),
-            ("What came through of 1.25 times the rate, in full frames of 1514 bytes:", _rates(reports)),
+            ("Throughput of 1.25 times the rate, in full frames of 1514 bytes:", _rates(reports)),
         )
     )
 
@@ -92,7 +92,7 @@ def _real_waits(reports: Reports) -> str:
 def _tcp(reports: Reports) -> str:
     return _compare(
         reports,
-        ["timer", "asked"],
+        ["timer", "requested"],
         lambda report: [wait for wait in report.waits if wait.way.startswith("TCP")],
         lambda wait: [wait.way, show_duration(wait.asked)],
         lambda wait: f"{max(wait.took):.3f}",
@@ -110,7 +110,7 @@ def _clocks(reports: Reports) -> str:
 def _delays(reports: Reports) -> str:
     return _compare(
         reports,
-        ["asked", "towards"],
+        ["requested", "towards"],
         lambda report: report.delays,
         lambda delay: [_asked_delay(delay), delay.toward],
         lambda delay: f"{_ms(statistics.mean(delay.took))} ({_ms(min(delay.took))} to {_ms(max(delay.took))})",
@@ -126,7 +126,7 @@ def _asked_delay(delay: Delay) -> str:
 def _losses(reports: Reports) -> str:
     return _compare(
         reports,
-        ["asked", "towards"],
+        ["requested", "towards"],
         lambda report: report.losses,
         lambda loss: [f"{loss.asked:.0%}".replace("%", " %"), loss.toward],
         _share,
@@ -141,7 +141,7 @@ def _share(loss: Loss) -> str:
 def _rates(reports: Reports) -> str:
     return _compare(
         reports,
-        ["asked", "towards"],
+        ["requested", "towards"],
         lambda report: report.rates,
         lambda rate: [show_bit_rate(rate.asked), rate.toward],
         lambda rate: f"{rate.measured / 1e3:.2f} kbit/s" if rate.asked < 1e6 else f"{rate.measured / 1e6:.4f} Mbit/s",

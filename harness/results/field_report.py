@@ -19,19 +19,19 @@ _WIDTH = 120
 _TITLES: dict[printed_stacks.Finding, str] = {
     "keepalive_waits": "The keepalive waits behind the data",
     "writer_waits": "The stream waits, and nothing else does",
-    "nothing_waits": "Nothing waits any more, and the socket is held all the same",
+    "nothing_waits": "Nothing waits any more, and the socket is still held",
     "silent": "Not said",
 }
 _WHY: dict[printed_stacks.Finding, str] = {
     "keepalive_waits": """\
-The ping is itself in the middle of being sent, in the same queue or before the same lock as the data that the client
-does not take. The wait for its answer begins only once it is sent, so it never runs out.""",
+The ping is itself stuck in sending, in the same queue or before the same lock as the data that the client does not
+take. The wait for its answer begins only once it is sent, so it never runs out.""",
     "writer_waits": """\
-The task, thread or queue that sends waits for the client to take what is there. No keepalive waits with it: there is
-none, or what it did when it ran out (an ordinary close, say) waits its turn behind the data too.""",
+The task, thread or queue that sends waits for the client to take the data. No keepalive waits with it. Either there
+is none, or its action on running out (an ordinary close, say) waits its turn behind the data too.""",
     "nothing_waits": """\
-No task or thread is in the middle of sending: the server has given the session up, or left the bytes to its event
-loop. What is queued still has to leave before the socket closes, and it never does.""",
+No task or thread is in the middle of sending. The server has given the session up, or left the bytes to its event
+loop. The queued bytes still have to leave before the socket closes, and they never do.""",
     "silent": "These servers printed no stacks.",
 }
 
@@ -61,15 +61,15 @@ def _introduction(table: Mapping[str, Any]) -> str:
             "# Field report",
             "<!-- Made by `make field-report` from results; not to be edited. -->",
             _wrapped(
-                f"{len(table['targets'])} streaming servers, as their users would write them, each in front of the "
-                "same clients: some die in the ways that TCP lets them, some are alive and merely slow, far, paused or "
-                f"out of reach for a while. Of {len(dead)} sessions whose client was dead, {len(_missed(dead))} were "
-                "still held when nobody looked any more."
+                f"{len(table['targets'])} streaming servers, written as their users would write them, each face the "
+                "same clients. Some clients die in the ways that TCP allows. Some are alive and merely slow, far, "
+                f"paused or out of reach for a while. Of {len(dead)} sessions whose client was dead, "
+                f"{len(_missed(dead))} were still held when observation ended."
             ),
             _wrapped(
                 f"halfopen {table['halfopen']}, {table['clock']} clock, Linux {table['kernel']}, "
                 f"{table['congestion_control']}, seed {table['seed']}. A reap is expected within a grace of {grace} "
-                f"and a poll of {poll}, which none of these servers was told."
+                f"and a poll of {poll}. None of these servers was configured with either."
             ),
         )
     )
@@ -90,7 +90,7 @@ def cell(run: Run) -> str:
 
 
 def _tables(table: Mapping[str, Any]) -> Iterator[str]:
-    yield "## Who was reaped, and when\n"
+    yield "## Reaps by scenario\n"
     yield "```text"
     yield from cells.LEGEND
     yield "```"
@@ -119,7 +119,7 @@ def _grid(runs: Sequence[Run], names: Sequence[str], targets: Sequence[str]) -> 
 
 
 def _sums(table: Mapping[str, Any]) -> Iterator[str]:
-    yield "## What it comes to\n"
+    yield "## Totals\n"
     yield "| server | dead: reaped | missed | seconds: median | longest | alive: kept | falsely reaped | not proved |"
     yield "|---|---|---|---|---|---|---|---|"
     for target in table["targets"]:
@@ -158,7 +158,7 @@ def _row(cells: Sequence[object]) -> str:
 
 def _servers(table: Mapping[str, Any]) -> Iterator[str]:
     yield "## The servers\n"
-    yield "| | what it is | command | versions |"
+    yield "| server | description | command | versions |"
     yield "|---|---|---|---|"
     for target in table["targets"]:
         edge = f", behind {target['edge']}" if target["edge"] else ""
@@ -175,7 +175,7 @@ def _findings(runs: Sequence[Run]) -> Iterator[str]:
         of_it = by_finding.setdefault(printed_stacks.finding(run["stacks"]), {})
         of_it[run["target"]] = of_it.get(run["target"], 0) + 1
     if by_finding:
-        yield "## Why the dead are held\n"
+        yield "## Why dead sessions are held\n"
     for word, title in _TITLES.items():
         if word in by_finding:
             who = ", ".join(f"`{name}` ({count})" for name, count in by_finding[word].items())
@@ -214,8 +214,8 @@ def _false_reaps(runs: Sequence[Run]) -> Iterator[str]:
     reaped = [run for run in _proved(runs) if run["class"] == "false_reap"]
     if not reaped:
         return
-    yield "## The living that were reaped, and what the server's kernel saw of them\n"
-    yield "| server | scenario | reaped at | until then |"
+    yield "## Live clients that were reaped, as the server's kernel saw them\n"
+    yield "| server | scenario | reaped at | before the reap |"
     yield "|---|---|---|---|"
     for run in reaped:
         at = "" if run["reaped_at_s"] is None else show_duration(run["reaped_at_s"])
@@ -229,7 +229,7 @@ def _unproved(table: Mapping[str, Any]) -> Iterator[str]:
             by_reason.setdefault((run["scenario"], run["why"]), []).append(run["target"])
     if not by_reason and not table["left_out"]:
         return
-    yield "## What was not proved, or not tried\n"
+    yield "## Not proved, or not tried\n"
     for (scenario, why), who in by_reason.items():
         yield f"- `{scenario}`: {why} ({', '.join(f'`{name}`' for name in who)})"
     yield from (f"- {line}" for line in table["left_out"])
@@ -239,8 +239,8 @@ def _again(table: Mapping[str, Any]) -> Iterator[str]:
     if not table["targets"]:
         return
     file = table["targets"][0]["file"]
-    yield "## To see it again\n"
-    yield "`make servers` installs the servers, `make field-report` makes all of this anew, and one cell is:\n"
+    yield "## How to reproduce it\n"
+    yield "`make servers` installs the servers. `make field-report` makes this report again. One cell is:\n"
     yield "```console"
     yield '$ eval "$(scripts/servers --environment)"'
     yield f"$ halfopen run dead/frozen --target {file} --clock {table['clock']} --seed {table['seed']}"
