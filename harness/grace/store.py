@@ -26,7 +26,7 @@ class Head(msgspec.Struct, frozen=True):
     """The first line: the sweep that these batches were begun for."""
 
     settings: dict[str, Any]
-    """The settings that all batches share. A sweep with others is told the difference."""
+    """The settings that all batches share. An error names those that differ in another sweep."""
 
 
 class Line(msgspec.Struct, frozen=True):
