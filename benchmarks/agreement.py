@@ -45,7 +45,7 @@ class Surroundings:
     """The guest kernel to use. None allows any."""
 
     def run(self, arguments: Sequence[str], place: Path) -> Table:
-        """Run ``halfopen run`` with these arguments in the existing folder ``place``; return its results."""
+        """Run ``halfopen run`` with these arguments; return its results. ``place`` is a folder just for it."""
         out = place / "out"
         command = [sys.executable, "-m", "halfopen", "run", *self.arguments, *arguments, "--out", str(out)]
         done = subprocess.run(

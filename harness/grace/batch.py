@@ -1,7 +1,7 @@
 """Run one batch in a guest of its own: ``python -m halfopen.grace.batch``, JSON on stdin and on stdout.
 
-It runs the same on any machine that has halfopen and a guest kernel. A starter may pass its own process id as an
-argument. Then the batch ends when the starter does, however that ends.
+It runs the same on any machine that has halfopen and a guest kernel. The parent may pass its own process id as an
+argument. The batch then ends with the parent, however that ends.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ def _answered(batch: Batch, place: Path, kernel: GuestKernel, processor: int) ->
 
 
 def _lost(error: OSError) -> Answer:
-    """A shortage on this machine (disk, memory, files) may pass, so the guest counts as lost and not as refused."""
+    """Report a shortage on this machine (disk, memory, files) as lost, not as refused: it may pass."""
     place = "" if error.filename is None else f" ({error.filename})"
     return Answer(lost=f"a batch could not be carried out: {reason_of(error)}{place}")
 

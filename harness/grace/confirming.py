@@ -33,9 +33,9 @@ class Confirmation:
     foretold_at: float | None
     """The moment predicted from the session's own samples."""
     recorded: tuple[float | None, ...] = ()
-    """The moments predicted from the recording in which no detector acted, which the rates are based on.
+    """The moments predicted from the recording without a detector. The rates are based on it.
 
-    The first is for the samples as they were, the others for samples slightly earlier or later. Empty if there is no
+    The first moment is for the actual samples, the others for slightly earlier or later ones. Empty if there is no
     recording or it is too short.
     """
 

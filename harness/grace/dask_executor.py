@@ -103,8 +103,8 @@ def _answer(future: Future[Any]) -> Answer:
     except KilledWorker as error:
         raise GuestLostError(f"a batch was given up, since each worker that was given it ended: {error}") from None
     except (concurrent.futures.CancelledError, OSError) as error:
-        # A cancelled future has a one-word reason, beside a paragraph of advice (FutureCancelledError). A future whose
-        # answer was ready names the socket it was to come from, before the client knows that all are lost.
+        # A cancelled future has a one-word reason, beside a paragraph of advice (FutureCancelledError). If an answer
+        # was ready, the error names the socket to fetch it from: the client does not know yet that all are lost.
         why = getattr(error, "reason", error if future.status == _FAILED else _SCHEDULER_LOST)
         raise GuestLostError(f"the Dask cluster was lost: {why}") from None
     except (ModuleNotFoundError, RuntimeError) as error:

@@ -45,7 +45,7 @@ _LEFT, _RIGHT = (-19, -11), (5, 5)
 _ATTRIBUTE, _LONG, _INDENT = re.compile(r'(?<==)"[^"]*"'), re.compile(r"-?\d+\.\d{3,}"), re.compile(r"(?m)^ +")
 #: Background of labels that a curve may cross.
 _PAPER = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}
-#: Resolution of plotted latencies in seconds. A hundredth of a plot's width is more.
+#: Resolution of plotted latencies in seconds: less than a hundredth of a plot's width.
 _FINE = 0.05
 
 
@@ -75,7 +75,7 @@ def write(plots: Sequence[Plot], table: Table, file: Path) -> None:
 
 
 def _rc() -> Any:
-    """Settings without the backend: to ask for it makes matplotlib look for a window system, and files need none."""
+    """Settings without the backend. Reading that one makes matplotlib try a window system, and files need none."""
     return {name: value for name, value in mpl.rcParamsDefault.items() if name != "backend"} | _STYLE
 
 

@@ -59,7 +59,7 @@ class Point:
     missed: Rate
     """Dead clients that were not reaped while observed."""
     unnoticed: Rate
-    """Missed deaths among clients whose kernel sends no FIN or RST. Shows if a detector notices anybody."""
+    """Missed deaths among clients whose kernel sends no FIN or RST. Shows if a detector works at all."""
     deaths: tuple[Death, ...]
     from_onset: Latencies
     """Seconds from the onset of the stall to the reap. Deaths without a stall before them are left out."""

@@ -59,7 +59,7 @@ def progress(
 
 
 def picture(found: Estimates, most: float, console: Console) -> Iterator[RenderableType]:
-    """The current curve, as much as fits the terminal, with the current recommendation or what is missing for one."""
+    """Yield the current curve, cut to fit the terminal, then the recommendation or the reason for none."""
     curves = frontiers(found.points)
     rows = sum(len(curve) + 3 for curve in curves.values())
     if len(curves) == 1 or rows < console.height - 6:

@@ -1,4 +1,4 @@
-"""Run batches on this machine, one for each processor at a time. Each guest stays on its processor."""
+"""Run batches on this machine, as many at once as it has processors. Each guest keeps to one processor."""
 
 from __future__ import annotations
 

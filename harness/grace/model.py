@@ -17,7 +17,7 @@ Part = Literal["mix", "dead", "staircase"]
 """
 
 Came = Literal["reaped", "kept", "closed", "unproved"]
-"""``unproved``: the run does not prove that the client's fault happened as described. It counts for nothing."""
+"""``unproved``: the run does not prove that its fault happened as described. It counts for nothing."""
 
 
 class Draw(msgspec.Struct, frozen=True):
@@ -131,7 +131,7 @@ class Tried(msgspec.Struct, frozen=True):
     brink: tuple[float | None, ...] = ()
     """For a replay: other possible moments of the reap (None: no reap) if samples had come slightly earlier or later.
 
-    Real samples do.
+    Real samples vary like that.
     """
 
 

@@ -10,8 +10,8 @@ from halfopen.grace.model import Draw, Phases, Tried
 
 #: Keys of a staircase's facts.
 LENGTH, ROUND_TRIP = "outage_s", "rtt_s"
-#: Stalls that differ by a smaller share end with the same retransmission. The next comes after twice the time (RFC
-#: 6298, section 5.5).
+#: Stalls that differ by a smaller share end with the same retransmission. The next comes after twice the time
+#: (RFC 6298, section 5.5).
 _SAME = 0.2
 
 
@@ -42,8 +42,7 @@ class Survival:
     rtt: float | None
     """None means all round trips together."""
     survived: float | None
-    """The longest outage that, with all shorter ones, was survived at every phase tried; None if there is none.
-    """
+    """The longest outage that, like all shorter ones, was survived at every phase tried; None without any."""
     reaped: float | None
     """The shortest outage in which a session is reaped at some phase; None if there is none."""
     longest: float | None

@@ -93,7 +93,7 @@ def _was_told(it: Watched, contender: Contender) -> bool:
         return False
     if found.reason == "peer_closed" or (samples and samples[-1].state != _OPEN):
         return True
-    # A reset and a timer of the kernel's look alike. But a reset comes at once, a timer's end after a stall.
+    # A reset and an expired kernel timer end it alike. But a reset comes at once, a timer's end after a stall.
     last = _stall_before(it.stalls, found.ended_at)
     lasted = found.ended_at - last.onset if last is not None and last.goes_on else 0.0
     return found.reason not in _BY_DETECTOR and lasted < min(_WORTH, contender.grace / 2)

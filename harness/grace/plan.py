@@ -1,6 +1,6 @@
 """Divide a sweep into batches that can run anywhere. The same sweep always gives the same batches. Pure.
 
-A sweep with more runs has nearly all batches of one with fewer, in another order, so that it can continue that one.
+A larger sweep has nearly all batches of a smaller one, in another order, so it can continue that one.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from halfopen.netns import units
 from halfopen.netns.errors import UnitError
 from halfopen.netns.units import plain
 
-#: Distance from 0 and 1 within which a normal distribution's values fit no float.
+#: Closer to 0 or 1 than this, a normal distribution's value does not fit a float.
 _LEAST_CHANCE = 1e-12
 #: Characters to quote of a text that is no quantity.
 _QUOTED = 40
@@ -28,7 +28,7 @@ class _Kind:
     show: Callable[[float], str]
     ending: str
     step: Callable[[float], float]
-    """Returns the step to whose multiples such a value is rounded."""
+    """Returns the step to round a value of this size to."""
 
 
 def _duration(value: float) -> str:

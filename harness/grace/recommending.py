@@ -24,14 +24,13 @@ _MILLION = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """One contender, or none and what is needed for one."""
+    """The recommended contender, or none and the runs that are still needed."""
 
     point: Point | None
     why: str
     """One or two sentences."""
     more_runs: int | None = None
-    """Without a recommendation: live sessions still needed, if none of them is reaped. None if more do not help.
-    """
+    """Without a point: live sessions still needed, if none of them is reaped. None if more do not help."""
 
 
 def recommend(found: Estimates, most: float = MOST_FALSE_REAPS) -> Recommendation:

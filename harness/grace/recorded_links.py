@@ -17,8 +17,8 @@ from halfopen.netns.units import plain
 
 #: Seconds of a longer recording that a session replays.
 STRETCH = 60.0
-#: Seconds. The replay begins between the first two, which span several detector samples and slices of the stream.
-#: Observation continues for the third after the replay and the worst effects of an outage in it.
+#: Seconds. The replay begins between the first two, a span of several detector samples and slices of the stream. The
+#: third is extra observation time, after the replay and the worst effects of an outage in it.
 _FROM, _UNTIL, _ROOM = 4.0, 8.0, 10.0
 
 #: Characters of a recording's name, which becomes part of file names.

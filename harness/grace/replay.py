@@ -96,7 +96,7 @@ def reaped_at(session: Seen, make_rule: MakeRule, grace: float, poll: float, shi
 
 
 def at_all_phases(session: Seen, make_rule: MakeRule, grace: float, poll: float, onset: float | None) -> Phases:
-    """Repeat this for samples at other moments. ``onset`` is that of the longest stall in seconds, if there is one."""
+    """Replay at all phases of the poll. ``onset`` is that of the longest stall in seconds, if there is one."""
     ends = [reaped_at(session, make_rule, grace, poll, nth * poll / PHASES) for nth in range(PHASES)]
     reaped = sum(end is not None for end in ends)
     worst = False

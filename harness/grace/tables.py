@@ -129,7 +129,7 @@ _COLUMNS: tuple[tuple[str, Callable[[Point], str], bool], ...] = (
 
 
 def causes(curve: Sequence[Point], width: int) -> Iterator[Table]:
-    """Yield the number of each condition's live sessions that each grace killed; a dot for none."""
+    """Yield tables of the live sessions of each condition that each grace killed; a dot for none."""
     names = list(dict.fromkeys(one.name for point in curve for one in point.causes))
     if not names:
         return
@@ -144,7 +144,7 @@ def _false(rate: Rate | None) -> str:
 
 
 def survivals(curve: Sequence[Point], width: int) -> Iterator[Table]:
-    """Yield, for each round trip, the longest outage that was always survived and the shortest that was ever fatal."""
+    """Yield tables by round trip of the longest outage always survived and the shortest that was ever fatal."""
     trips = list(dict.fromkeys(one.rtt for point in curve for one in point.survivals))
     rows = [
         (_trip(rtt), [_outages(next((one for one in point.survivals if one.rtt == rtt), None)) for point in curve])
@@ -164,7 +164,7 @@ def _outages(one: Survival | None) -> str:
 
 
 def stairs(curve: Sequence[Point], width: int) -> Iterator[Table]:
-    """Yield the outages and their stalls by round trip: the staircase of retransmissions, a line for each flight."""
+    """Yield tables of outages and their stalls by round trip: the staircase, a line for each flight."""
     found = flights(longest_stalls(curve))
     columns = {rtt: [_flight(one) for one in found if one.rtt == rtt] for rtt in sorted({one.rtt for one in found})}
     broad = max((len(cell) for cells in columns.values() for cell in cells), default=0)

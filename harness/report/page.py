@@ -20,7 +20,7 @@ _MOST_OPEN = 12
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The absence of a timeline."""
+    """A missing or unreadable timeline."""
 
     why: str
     """The end of a sentence: that it is missing, or cannot be read."""

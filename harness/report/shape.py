@@ -1,4 +1,4 @@
-"""The results that a report needs, and their types, for errors that name what is wrong. Pure.
+"""Check the types of the results in a report, so that errors name the wrong key. Pure.
 
 Keys that older versions lack may be missing. Those present must have the right type (docs/results.md).
 """

@@ -1,4 +1,4 @@
-"""Thin a curve to the points that its drawing needs at a column of pixels each. Pure."""
+"""Thin a curve to the points that matter at its drawing's resolution in pixels. Pure."""
 
 from __future__ import annotations
 

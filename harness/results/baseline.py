@@ -60,7 +60,7 @@ class Baseline:
     """Remarks on names that are no scenario's."""
 
     def of(self, one: Done) -> Known | None:
-        """Return the known failure of a run's scenario, if any."""
+        """Return the known result of a run's scenario, if any."""
         return self.known.get(named(one))
 
     def covers(self, one: Done) -> bool:

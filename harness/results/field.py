@@ -57,7 +57,7 @@ def _run(done: Done) -> dict[str, Any]:
 
 
 def known_at_reap(done: Done) -> str | None:
-    """Describe the kernel's knowledge of the client at the reap; None if the session was never seen."""
+    """Describe the server kernel's evidence on the client at the reap; None if the session was never seen."""
     samples = evidence.established(done.timeline)
     if not samples:
         return None
