@@ -1,1 +1,1 @@
-"""What the lab costs, against the usual ways to do the same, measured in one run: ``python -m benchmarks``."""
+"""Compare the lab's costs with the usual ways to do the same, in one run: ``python -m benchmarks``."""

@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: all of them, or those named (hosts, dumps, probe, watchers, watch, grace, guests)."""
+"""``python -m benchmarks``: run all benchmarks or those named (hosts, dumps, probe, watchers, watch, grace, guests)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Every scenario in all surroundings, side by side: ``python -m benchmarks.agreement [--write]``.
+"""Run every scenario on every kernel and clock and compare: ``python -m benchmarks.agreement [--write]``.
 
-What became of each session must be the same on every kernel and clock, and how fast the dead were noticed, to
-within one poll. ``--write`` puts the tables into docs/clock.md.
+Each session's outcome must be the same on every kernel and clock, and detection times must agree to within one poll.
+``--write`` puts the tables into docs/clock.md.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ from halfopen.netns.guest.registers import why_not_stock
 SECTION = "agreement"
 
 _VIRTUAL_RUNS = 5
-#: Production's grace; all are looked at as long as the kept ones are, the wedge too.
+#: Production's grace. All sessions, the wedge included, are observed for as long as the kept ones.
 _PRODUCTION = ["pod_5090", "wedge", "--hold", "78s"]
 _IN_FULL = ["wedge"]
 
 Table = dict[str, Any]
-"""A results.json."""
+"""The content of a results.json."""
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """A kernel with a clock, as one asks ``halfopen run`` for it."""
+    """A kernel and a clock, as options of ``halfopen run``."""
 
     name: str
     arguments: Sequence[str]
     kernel: GuestKernel | None = None
-    """Where it must be this one, and no other."""
+    """The guest kernel to use. None allows any."""
 
     def run(self, arguments: Sequence[str], place: Path) -> Table:
-        """``halfopen run`` with these arguments, in a folder of its own that is there; what it found."""
+        """Run ``halfopen run`` with these arguments; return its results. ``place`` is a folder just for it."""
         out = place / "out"
         command = [sys.executable, "-m", "halfopen", "run", *self.arguments, *arguments, "--out", str(out)]
         done = subprocess.run(
@@ -63,7 +63,7 @@ class Surroundings:
         return table
 
     def _environment(self, place: Path) -> dict[str, str]:
-        """With a cache that holds nothing but the kernel."""
+        """Environment with a cache that holds only the kernel."""
         if self.kernel is None:
             return {}
         folder = self.kernel.program.parent
@@ -78,7 +78,7 @@ VIRTUAL = Surroundings("guest, virtual clock", ["--clock", "virtual"])
 
 
 def guests_in_real_time() -> list[Surroundings]:
-    """The guest kernels there are, on a real clock."""
+    """Return the available guest kernels, each on a real clock."""
     real = ["--clock", "real", "--kernel", "guest"]
     there = {
         "guest, real clock": cache.newest(),
@@ -88,9 +88,9 @@ def guests_in_real_time() -> list[Surroundings]:
 
 
 def differences(tables: Mapping[str, Table]) -> list[str]:
-    """What several results.json of the same call do not agree on, one sentence each. Pure.
+    """Return the differences between several results.json of the same call, one sentence each. Pure.
 
-    Outcome, class and verdict must be the same, and times of detection lie within one poll.
+    Outcome, class and verdict must be the same, and detection times must lie within one poll.
     """
     first = next(iter(tables.values()))
     found = []
@@ -106,7 +106,7 @@ def differences(tables: Mapping[str, Table]) -> list[str]:
 
 
 def _agree(values: Sequence[Any], poll: float) -> bool:
-    """Whether words, or times that may be a poll apart, are the same."""
+    """True if all words are equal, or all times lie within a poll."""
     times = [value for value in values if isinstance(value, float)]
     return max(times) - min(times) <= poll if len(times) == len(values) else len(set(values)) == 1
 
@@ -116,7 +116,7 @@ def _listed(runs: Mapping[str, Table], key: str) -> str:
 
 
 def scenarios_table(tables: Mapping[str, Table]) -> str:
-    """A row for each scenario: what all made of it, and each one's own figures."""
+    """A row for each scenario: the common outcome and verdict, then each surroundings' figures."""
     names = list(tables)
     rows = []
     for at, its in enumerate(next(iter(tables.values()))["runs"]):
@@ -137,7 +137,7 @@ def _figures(run: Table) -> str:
 
 
 def walls_table(tables: Mapping[str, Table], walls: Mapping[str, Sequence[float]]) -> str:
-    """A row for each surroundings: what they are and how long they took."""
+    """A row for each surroundings: kernel, congestion control and wall time."""
     least = statistics.median(walls[VIRTUAL.name])
     rows = []
     for name, table in tables.items():
@@ -154,7 +154,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 class _Measuring:
-    """Runs one after the other, so that none is in another's way."""
+    """Runs one after the other, so that none disturbs another."""
 
     def __init__(self, place: Path) -> None:
         self._place = place
@@ -163,7 +163,7 @@ class _Measuring:
         self.walls: dict[str, list[float]] = {}
 
     def run(self, surroundings: Surroundings, arguments: Sequence[str]) -> float:
-        """One run; the wall time it took, seconds, from the command's start to its end."""
+        """Run once; return the wall time in seconds from the command's start to its end."""
         self._count += 1
         place = self._place / str(self._count)
         place.mkdir()
@@ -178,10 +178,10 @@ class _Measuring:
 
 
 def run(place: Path) -> tuple[str, list[str]]:
-    """Measure all; the text for the docs, and what is not agreed upon."""
+    """Measure everything; return the text for the docs, and the differences."""
     measuring = _Measuring(place)
     real = [HOST, *guests_in_real_time()]
-    # On the virtual clock between those in real time, and at the end: what else the machine does meets them all.
+    # Virtual-clock runs go between the real-time runs and at the end, so the machine's other load affects all alike.
     for surroundings in real:
         measuring.run(VIRTUAL, _PRODUCTION)
         measuring.run(surroundings, _PRODUCTION)

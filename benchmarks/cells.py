@@ -18,11 +18,11 @@ SECTION = "cells"
 DOCUMENT = document.DOCUMENT.with_name("comparison.md")
 
 Cells = dict[tuple[str, str], dict[str, dict[str, Any]]]
-"""Runs by scenario (suite and name) and detector, by clock."""
+"""Runs by scenario (suite and name) and detector, then by clock."""
 
 
 def gathered(tables: Sequence[Mapping[str, Any]]) -> Cells:
-    """The runs of all comparisons, cell by cell; those that only one clock has are left out."""
+    """Return the runs of all comparisons by cell. Cells that only one clock has are left out."""
     cells: Cells = {}
     for table in tables:
         for run in table["runs"]:
@@ -32,7 +32,7 @@ def gathered(tables: Sequence[Mapping[str, Any]]) -> Cells:
 
 
 def differing(cells: Cells) -> list[str]:
-    """The cells that are not of the same class, or as conclusive, on every clock."""
+    """Return the cells that differ between clocks in class or verdict."""
     return [
         f"{detector} {name}"
         for (name, detector), by_clock in cells.items()
@@ -41,7 +41,7 @@ def differing(cells: Cells) -> list[str]:
 
 
 def rendered(cells: Cells) -> str:
-    """A row a scenario, for each detector its class and seconds on each clock."""
+    """A row for each scenario, with each detector's class and its seconds on each clock."""
     detectors = list(dict.fromkeys(detector for _, detector in cells))
     clocks = sorted({clock for by_clock in cells.values() for clock in by_clock}, reverse=True)
     lines = [
@@ -70,7 +70,7 @@ def _seconds(run: Mapping[str, Any]) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the table, or write it; gives the exit code."""
+    """Print or write the table; return the exit code."""
     files = [Path(argument) for argument in arguments if argument != "--write"]
     if not files:
         print(__doc__, file=sys.stderr)

@@ -1,6 +1,6 @@
-"""Puts what a sweep printed into docs/grace.md: ``COLUMNS=100 halfopen grace ... | python -m benchmarks.curve``.
+"""Put a sweep's output into docs/grace.md: ``COLUMNS=100 halfopen grace ... | python -m benchmarks.curve``.
 
-From its first line to how it is made again; left out are progress, and where files went.
+Keeps everything from the first line to the command that repeats the sweep, without progress and file locations.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from benchmarks import document
 
 SECTION = "curve"
 DOCUMENT = document.DOCUMENT.with_name("grace.md")
-#: How far it was, and where plots and results are, is of no use to a reader.
+#: Progress, and the locations of plots and results, are of no use to a reader.
 _LEFT_OUT = re.compile(
     r"^(?:[\d,]+ of [\d,]+ sessions; .*|plot: .*|resumed: .*|interrupted; .*|more: .*|0 runs in .*"
     r"|\d+ to look into .*)\n",
@@ -22,7 +22,7 @@ _PLACES, _GAPS = re.compile(r"; results: .*"), re.compile(r"\n{3,}")
 
 
 def cleaned(printed: str) -> str:
-    """What is worth keeping of it, as a block of a document; AssertionError where it is not all of it."""
+    """Return the useful lines as a block of a document. Raises AssertionError if the output is incomplete."""
     kept = _GAPS.sub("\n\n", _PLACES.sub("", _LEFT_OUT.sub("", printed)))
     lines = [line.rstrip() for line in kept.strip().splitlines()]
     whole = bool(lines) and lines[0].startswith("halfopen ") and lines[-1].startswith("again:")

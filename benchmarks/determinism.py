@@ -1,8 +1,7 @@
-"""The same seed on the virtual clock, again and again: ``python -m benchmarks.determinism [--write]``.
+"""Repeat runs of one seed on the virtual clock: ``python -m benchmarks.determinism [--write]``.
 
-Every run's results.json, without wall times and the time it was started at, and its timelines are compared byte
-for byte. Runs differ in all that must not matter: the machine's load, where output goes, the folder, the
-environment, the user.
+Compares each run's timelines and its results.json, without wall times and start time, byte for byte. The runs differ in
+all that must not matter: the machine's load, the output's destination, the folder, the environment, the user.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ SECTION = "determinism"
 _SEED = 7
 _RUN = [sys.executable, "-P", "-m", "halfopen", "run", "--clock", "virtual"]
 
-#: An impaired link in all its randomness.
+#: A link with delay, jitter and loss, so with all of netem's randomness.
 _FAR = """
 title = "Far away"
 story = "A phone on a train: far, unsteady, and losing packets."
@@ -48,7 +47,7 @@ loss = "1%"
 session = "kept"
 hold = "20s"
 """
-#: Threads take turns as the kernel has them, tasks as their loop has them: the pod is the one, this the other.
+#: An asyncio server: its event loop orders the tasks. The pod uses threads, which the kernel schedules.
 _SERVER = """
 import asyncio, os, sys
 from websockets.asyncio.server import serve
@@ -68,39 +67,39 @@ async def main():
 
 asyncio.run(main())
 """
-#: Runs a command as user 1000, who has no capability and no file.
+#: Run a command as user 1000, without capabilities or files of its own.
 _ANOTHER = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One way to make the same run, several times."""
+    """One way to make the same run several times."""
 
     name: str
     count: int
     arguments: Sequence[str] = ()
     under: Sequence[str] = ()
-    """What the command is run by."""
+    """Prefix of the command."""
     environment: Mapping[str, str] = field(default_factory=dict)
     folder: Path | None = None
     terminal: bool = False
     loaded: bool = False
-    """Whether something computes on every core meanwhile."""
+    """True if every core is kept busy during the runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What came of one way."""
+    """The results of one way."""
 
     way: Way
     prints: tuple[str, ...]
-    """A fingerprint a run."""
+    """One fingerprint for each run."""
     walls: tuple[float, ...]
     kernel: str
 
 
 def ways(elsewhere: Path) -> dict[str, list[Way]]:
-    """All that is compared: those of one group must give the same answers, to the last byte."""
+    """Return all ways by group. All ways of a group must give byte-identical results."""
     far = elsewhere / "far.toml"
     far.write_text(_FAR)
     (elsewhere / "server.py").write_text(_SERVER)
@@ -158,13 +157,13 @@ def _run(way: Way, out: Path) -> None:
             env=os.environ | way.environment,
             check=False,
         ).returncode
-    # A verdict, any: the server of one's own misses the frozen client.
+    # Either verdict is fine: the user's own server misses the frozen client.
     assert code in (record.EXIT_PASSED, record.EXIT_FAILED), f"{way.name}: {(out / 'said').read_text()}"
 
 
 @contextlib.contextmanager
 def _load() -> Iterator[None]:
-    """Something that computes on every core while in the context."""
+    """Keep every core busy while in the context."""
     cores = os.cpu_count() or 1
     busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(cores)]
     try:
@@ -176,7 +175,7 @@ def _load() -> Iterator[None]:
 
 
 def fingerprint(out: Path) -> str:
-    """A hash of all of a run's files that must be the same whenever it is done again."""
+    """Hash all files of a run that must be the same when it is repeated."""
     found = hashlib.sha256(json.dumps(alike(json.loads((out / record.RESULTS).read_text()))).encode())
     for path in sorted((out / record.TIMELINES).iterdir()):
         found.update(path.name.encode() + b"\0" + path.read_bytes())
@@ -184,14 +183,14 @@ def fingerprint(out: Path) -> str:
 
 
 def alike(table: dict[str, Any]) -> dict[str, Any]:
-    """A results.json without wall times and the time it was started at."""
+    """Return a results.json's content without wall times and start time."""
     same = {key: value for key, value in table.items() if key not in ("wall_s", "started_at")}
     same["runs"] = [{key: value for key, value in run.items() if key != "wall_s"} for run in table["runs"]]
     return same
 
 
 def table(groups: Mapping[str, Sequence[Found]]) -> str:
-    """A row for each way; what differs within a group is counted."""
+    """A row for each way, with the number of results that differ within its group."""
     lines = ["| compared | conditions | runs | different results | median wall time |", "|---|---|---|---|---|"]
     for group, members in groups.items():
         seen: set[str] = set()
@@ -207,7 +206,7 @@ def table(groups: Mapping[str, Sequence[Found]]) -> str:
 
 
 def run(place: Path, names: Sequence[str] = ()) -> tuple[str, bool]:
-    """Measure all groups, or those named; the text for the docs, and whether all is the same."""
+    """Measure all groups, or those named; return the text for the docs, and True if all results are the same."""
     groups: dict[str, list[Found]] = {}
     for number, (group, members) in enumerate(ways(place).items()):
         if not names or group in names:

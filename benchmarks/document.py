@@ -1,4 +1,4 @@
-"""Puts what benchmarks measure into the docs, each between the markers of its section."""
+"""Put measurements into the docs, each between the markers of its section."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ DOCUMENT = Path(__file__).parents[1] / "docs" / "clock.md"
 
 
 def replaced(document: str, section: str, text: str) -> str:
-    """The document with ``text`` between the section's markers; the first says how to measure it again."""
+    """Return the document with ``text`` between the section's markers. The first marker says how to repeat it."""
     pattern = rf"(<!-- {section}: begin [^\n]*-->\n)(.*?)(<!-- {section}: end -->)"
     places = list(re.finditer(pattern, document, re.DOTALL))
     assert len(places) == 1, f"section {section!r} is {len(places)} times in the document"

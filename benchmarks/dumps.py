@@ -1,4 +1,4 @@
-"""One sample of every connection of a port: SocketReader, and ``ss -tinH`` with the same filter."""
+"""One sample of all connections of a port: SocketReader against ``ss -tinH`` with the same filter."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _ss(host: Host) -> None:
 
 @contextlib.contextmanager
 def _connections(host: Host, count: int) -> Iterator[None]:
-    """``count`` connections, the clients' ends in a process of their own: one may not open so many files."""
+    """Open ``count`` connections. The clients run in a process of their own because of the limit on open files."""
     with contextlib.ExitStack() as stack:
         with host.entered():
             listener = stack.enter_context(socket.create_server(ADDRESS, backlog=1024))
@@ -81,6 +81,6 @@ def _connect(count: int, done: int) -> None:
         held = [socket.create_connection(ADDRESS) for _ in range(count)]
         os.write(done, b"!")
         while held:
-            os.read(os.pipe()[0], 1)  # until killed: nobody writes
+            os.read(os.pipe()[0], 1)  # blocks until killed: nothing is written
     finally:
         os._exit(1)

@@ -1,4 +1,4 @@
-"""A thousand sessions of a minute each, tried with eight graces: what a run costs, and how much of that is booting."""
+"""A sweep of a thousand one-minute sessions with eight graces: the cost of a run, and the share of booting in it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from halfopen.grace.model import Batch, Batched, Contender, Draw, Sweep
 
 RUNS = 1000
 _GRACES = (5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0)
-#: From the first fault on, seconds; with what comes before, a minute.
+#: Seconds from the first fault on. With the time before it, a session takes a minute.
 _HOLD = 55
-#: What is run in turn: half of it outages, as in a sweep's staircase.
+#: Scenarios to run in turn. Half are outages, as in a sweep's staircase.
 _SHIPPED = (
     "alive/outage_10s_rtt20",
     "dead/frozen",
@@ -47,7 +47,7 @@ def run(runs: int = RUNS) -> None:
 
 
 class _Cost:
-    """What batches took."""
+    """Wall and processor seconds of batches."""
 
     def __init__(self, batches: Sequence[Batch], at_once: int | None = None) -> None:
         self.done: list[Batched] = []
@@ -57,13 +57,13 @@ class _Cost:
 
 
 def _batch(sweep: Sweep, size: int) -> Batch:
-    """The first so many draws of a sweep as a batch."""
+    """Return the first ``size`` draws of a sweep as a batch."""
     first = plan.batches(sweep)[0]
     return Batch(first.number, first.seed, first.draws[:size], first.contenders, first.acting, first.replayed)
 
 
 def _used() -> float:
-    """Processor seconds of the processes that have ended."""
+    """Processor seconds of child processes that have ended."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 

@@ -23,14 +23,14 @@ HALFOPEN = Path(sys.executable).with_name("halfopen")
 
 
 class Bar(NamedTuple):
-    """A command of halfopen's and the most CPU that it may take, in multiples of the loop."""
+    """A command of halfopen's, and its CPU limit in multiples of the loop."""
 
     words: tuple[str, ...]
     most: float
 
 
 class Cost(NamedTuple):
-    """CPU time of a command with all its processes, user's and system's, and wall time; seconds."""
+    """User and system CPU time of a command with all its processes, and its wall time, in seconds."""
 
     cpu: float
     wall: float
@@ -46,7 +46,7 @@ BARS = (
 
 
 def loop() -> float:
-    """CPU seconds of the loop that all is measured against."""
+    """CPU seconds of the loop that is the unit of measurement."""
 
     def work() -> None:
         total = 0
@@ -59,11 +59,11 @@ def loop() -> float:
 
 
 def cost(command: Sequence[str], folder: Path) -> Cost:
-    """Run a command in an empty ``folder``, which takes what it writes, and measure it."""
+    """Run a command in an empty ``folder``, where it writes its files, and measure it."""
     before, begun = _used(), time.monotonic()
     ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     taken = Cost(_used() - before, time.monotonic() - begun)
-    # 1: a comparison's detectors fail where they should.
+    # Exit code 1 is expected: some detectors of a comparison must fail.
     if ran.returncode not in (0, 1):
         sys.exit(f"{' '.join(command)} ended with exit code {ran.returncode}: {ran.stderr}")
     return taken
@@ -95,7 +95,7 @@ def _measure(bar: Bar, folder: Path) -> None:
 
 
 def _compare(before: str, folder: Path) -> None:
-    """The whole comparison by this halfopen and by another."""
+    """Run the whole comparison with this halfopen and with another."""
     words = ["compare", "--clock", "virtual", "--seed", "7"]
     unit = loop()
     ours, theirs = (cost([program, *words], folder) for program in (str(HALFOPEN), before))

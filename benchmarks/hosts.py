@@ -1,6 +1,6 @@
-"""Set-up and tear-down of a host with its link: ours, ``ip netns`` by shell, and the floor: ``unshare -n true``.
+"""Set-up and tear-down of a host with its link: ours, ``ip netns`` by shell, and ``unshare -n true`` as the floor.
 
-Nobody waits for the kernel to take a namespace apart, which it does in the background.
+The kernel dismantles namespaces in the background. No contestant waits for that.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from halfopen.netns.lab import Lab
 ROUNDS = 60
 
 FLOOR = "unshare -n true"
-# The router stays, as it does in ours, so each round needs a name of its own for the link's end there.
+# The router stays, as it does in ours, so each round needs a new name for the link's end there.
 IP_NETNS = """
 ip netns add host
 ip link add eth1 netns host type veth peer name {there} netns router
@@ -42,7 +42,7 @@ def _measure() -> int:
         router = lab.router("router")
         contest = {FLOOR: lambda: _shell(FLOOR), "a host and its link (netns)": lambda: _ours(lab, router)}
         if shutil.which("ip"):
-            _libc.mount("none", "/run", "tmpfs", 0)  # where ip keeps its names: ours alone, gone with us
+            _libc.mount("none", "/run", "tmpfs", 0)  # ip keeps its names here; this mount is private and temporary
             _shell("ip netns add router")
             numbers = itertools.count()
             contest["a host and its link (ip netns, by shell)"] = lambda: _shell(

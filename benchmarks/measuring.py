@@ -1,4 +1,4 @@
-"""Interleaved measuring: every contestant gets its turn in every round, so that the machine's moods hit all alike."""
+"""Interleaved measurements: every contestant runs in every round, so the machine's load affects all alike."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def race(contest: Contest, rounds: int) -> dict[str, list[float]]:
-    """Seconds each contestant took, one for each round; a first round to warm up does not count."""
+    """Return each contestant's seconds in each round. A first warm-up round does not count."""
     times: dict[str, list[float]] = {name: [] for name in contest}
     for number in range(rounds + 1):
         for name, work in contest.items():

@@ -1,4 +1,4 @@
-"""The watchdog's probe against the same two system calls in a loop in C."""
+"""The watchdog's probe against a loop in C that makes the same two system calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a look of ``halfopen watch`` costs at ten thousand sessions: the share of a core at one look a second."""
+"""Cost of a sample of ``halfopen watch`` at ten thousand sessions: the share of a core at one sample a second."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _fill(servers: list[socket.socket]) -> None:
 
 
 def _measure(name: str, servers: list[socket.socket], between: Callable[[], None]) -> None:
-    """The looks alone, and what a terminal of fifty lines is shown of each; what is done between does not count."""
+    """Measure the samples and their display on a terminal of fifty lines. ``between`` runs unmeasured before each."""
     port = servers[0].getsockname()[1]
     eye = Eye(server.find(None, [port]), _TERMS, whole=False)
     console = Console(width=120, height=_LINES, force_terminal=True, file=io.StringIO())

@@ -1,4 +1,4 @@
-"""What it costs to watch ten thousand connections: the share of a core at a poll of 2 s, and the longest turn."""
+"""Cost of watching ten thousand connections: the share of a core at a poll of 2 s, and the longest turn."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from halfopen.pod.liveness import Watch, Watcher
 CONNECTIONS = 10_000
 POLL = 2.0
 POLLS = 5
-#: The connections that are looked at in one go: a twentieth of all.
+#: Number of connections sampled in one turn: a twentieth of all.
 A_TURN = CONNECTIONS // 20
 _BACKLOG = 100
 
@@ -39,11 +39,11 @@ def run() -> None:
 
 
 def _measure(name: str, servers: list[socket.socket]) -> None:
-    # So long a grace that nobody is found dead: the looks alone.
+    # With such a long grace no client is found dead, so only the samples are measured.
     watcher = Watcher(grace=3600.0, poll=POLL, bound_rto=False)
     with contextlib.ExitStack() as watching:
         watches = [watching.enter_context(watcher.watch(server, lambda _: None)) for server in servers]
-        time.sleep(POLL)  # the first looks are its own
+        time.sleep(POLL)  # the watcher takes the first samples by itself
         began, spent = time.monotonic(), time.process_time()
         time.sleep(POLLS * POLL)
         share = (time.process_time() - spent) / (time.monotonic() - began)
@@ -52,7 +52,7 @@ def _measure(name: str, servers: list[socket.socket]) -> None:
 
 
 def _seconds(watches: list[Watch]) -> float:
-    """As the watcher's thread does it: a turn's connections one after the other."""
+    """CPU seconds of one turn: its connections one after the other, as in the watcher's thread."""
     began = time.thread_time()
     for watch in watches:
         watch.look()
@@ -61,7 +61,10 @@ def _seconds(watches: list[Watch]) -> float:
 
 @contextlib.contextmanager
 def connections(count: int) -> Iterator[tuple[list[socket.socket], Callable[[str], None]]]:
-    """The servers' ends, and a way to tell the process of the clients: one process may not open that many files."""
+    """Yield the servers' ends, and a function that sends an order to the clients' process.
+
+    The clients have their own process because of the limit on open files.
+    """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     ours, theirs = multiprocessing.Pipe()

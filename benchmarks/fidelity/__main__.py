@@ -1,4 +1,4 @@
-"""``python -m benchmarks.fidelity``: measures on each kernel, prints tables; ``--write`` puts them into the docs."""
+"""``python -m benchmarks.fidelity``: measure on each kernel and print tables; ``--write`` puts them into the docs."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from benchmarks.fidelity.readings import Report
 SECTION = "fidelity"
 
 _PARTS = ("waits", "clocks", "tcp", "network")
-#: What each kernel is asked for; a minute of waiting is for those that skip it.
+#: Parts to measure on each kernel. Only the virtual clock skips idle time, so only it waits for a minute.
 _ASKED = {Kernel.VIRTUAL: (*_PARTS, "long-waits"), Kernel.REAL: _PARTS, Kernel.HOST: _PARTS}
 
 
 def run() -> str:
-    """Measure everything and return it as text, with what it was measured on."""
+    """Measure everything; return it as text, with a line on the machine and the kernels."""
     reports = {kernel: measure(kernel, *parts) for kernel, parts in _ASKED.items()}
     return f"{_where(reports)}\n\n{tables.everything(reports)}"
 

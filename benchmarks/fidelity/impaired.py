@@ -1,4 +1,4 @@
-"""What impaired links do, against what they were asked for: one direction at a time, client, router and server."""
+"""Measure impaired links against their settings, one direction at a time: client, router and server."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from halfopen.netns.units import BitRate, Duration, Share
 #: Seconds of delay and of jitter.
 DELAYS = ((0.0, 0.0), (0.001, 0.0), (0.001, 0.0005), (0.02, 0.0), (0.02, 0.005), (0.15, 0.0), (0.15, 0.03))
 LOSSES = (0.0, 0.01, 0.1)
-#: bit/s, and for how many seconds.
+#: Rates in bit/s, and seconds to send at each.
 RATES = ((64e3, 20.0), (1e6, 5.0), (10e6, 2.0), (50e6, 1.0))
 
 _SMALL, _FULL = 100, 1514
 _PACKETS, _INTERVAL = 500, 0.002
 _LOST_OF, _LOST_INTERVAL = 20_000, 0.0001
-#: How much more is sent than the rate lets through.
+#: Ratio of the rate sent to the rate limit.
 _EXCESS = 1.25
 
 
 class Path:
-    """A client's link to a router, which is what is impaired, and a server beyond."""
+    """A client, its impaired link to a router, and a server beyond."""
 
     def __init__(self, place: Lab) -> None:
         self.client, router, self.server = place.host("client"), place.router("router"), place.host("server")
@@ -51,12 +51,12 @@ class Path:
 
 
 def has_netem() -> bool:
-    """Whether the kernel can delay and lose."""
+    """True if the kernel can delay and drop packets (netem)."""
     return lab.kernel_has_discipline("netem")
 
 
 def delays() -> Iterator[Delay]:
-    """One-way delays of packets on an otherwise idle link."""
+    """Measure one-way delays of packets on an otherwise idle link."""
     with Lab() as place:
         path = Path(place)
         for (asked, jitter), toward in itertools.product(DELAYS, path.towards):
@@ -66,7 +66,7 @@ def delays() -> Iterator[Delay]:
 
 
 def losses() -> Iterator[Loss]:
-    """How many packets do not arrive."""
+    """Count the packets that do not arrive."""
     with Lab() as place:
         path = Path(place)
         for asked, toward in itertools.product(LOSSES, path.towards):
@@ -76,7 +76,7 @@ def losses() -> Iterator[Loss]:
 
 
 def rates() -> Iterator[Rate]:
-    """What comes through of more than the rate lets through."""
+    """Measure the rate that arrives when more is sent than the limit allows."""
     with Lab() as place:
         path = Path(place)
         for (asked, duration), toward in itertools.product(RATES, path.towards):
@@ -92,7 +92,7 @@ def rates() -> Iterator[Rate]:
 
 
 def _rate(flight: Flight) -> float:
-    """Of the frames after the first quarter, in which the bucket lets a burst through at once."""
+    """Rate in bit/s without the first quarter of the frames, where the bucket lets a burst through at once."""
     arrivals = sorted(flight.received.values())
     steady = arrivals[len(arrivals) // 4 :]
     return (len(steady) - 1) * _FULL * 8 / (steady[-1] - steady[0]) * 1e9

@@ -1,7 +1,7 @@
 """Confidence intervals for shares. Pure.
 
-Written out, because the formula is three lines and the libraries that have it (scipy, statsmodels) are
-larger than all of halfopen; tests hold it against published results.
+Written out because the formula is three lines and the libraries that have it (scipy, statsmodels) are larger than all
+of halfopen. Tests compare it with published results.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Has the measuring done on each kernel: the guest on either clock, and the machine's own."""
+"""Run the measurements on each kernel: the guest on either clock, and the machine's own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.fidelity.readings import Report
 from halfopen.netns.guest import booting, cache
 
 _MEASURE = [sys.executable, "-m", "benchmarks.fidelity.within"]
-#: Seconds of wall time; on a real clock the waits alone take a minute.
+#: Seconds of wall time. On a real clock the waits alone take a minute.
 _LIMIT = 900.0
 
 
@@ -25,7 +25,7 @@ class Kernel(StrEnum):
 
 
 def measure(kernel: Kernel, *parts: str) -> Report:
-    """Measure ``parts`` (benchmarks.fidelity.within.PARTS) on a kernel, in a process of its own."""
+    """Measure ``parts`` (benchmarks.fidelity.within.PARTS) on a kernel, in a separate process."""
     command = [sys.executable, "-m", __name__, kernel, *parts]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
     return msgspec.json.decode(done.stdout, type=Report)

@@ -1,4 +1,4 @@
-"""What is measured, as it comes out of a guest: frozen values that go through JSON."""
+"""Measurements as a guest reports them: frozen values, sent as JSON."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from benchmarks.fidelity.promises import Timer
 
 
 class Wait(msgspec.Struct, frozen=True):
-    """One way of waiting, asked for one time, again and again."""
+    """Repeated measurements of one way of waiting for one duration."""
 
     way: str
     timer: Timer
     asked: float
     took: list[float]
     waits: int = 1
-    """How many timers ran one after the other."""
+    """Number of timers that ran one after the other."""
 
     @property
     def late(self) -> float:
-        """The most by which it ended late, seconds."""
+        """The most by which a wait ended late, in seconds."""
         return max(self.took) - self.asked
 
 
 class Clocks(msgspec.Struct, frozen=True):
-    """How the clocks went on, in seconds."""
+    """Progress of the clocks, in seconds."""
 
     asleep: dict[str, float]
-    """By each clock, over the same sleep of 10 s."""
+    """Progress of each clock over the same sleep of 10 s."""
     working: float
-    """By CLOCK_MONOTONIC, over work that takes a second or so of a processor."""
+    """Progress of CLOCK_MONOTONIC over work that takes a processor about a second."""
 
 
 class Delay(msgspec.Struct, frozen=True):
-    """One-way delays of many packets, seconds."""
+    """One-way delays of many packets, in seconds."""
 
     asked: float
     jitter: float
@@ -42,7 +42,7 @@ class Delay(msgspec.Struct, frozen=True):
 
 
 class Loss(msgspec.Struct, frozen=True):
-    """How many of the packets sent did not arrive."""
+    """Number of packets sent and lost."""
 
     asked: float
     toward: str
@@ -51,7 +51,7 @@ class Loss(msgspec.Struct, frozen=True):
 
 
 class Rate(msgspec.Struct, frozen=True):
-    """What came through of more than was let through, bit/s of whole Ethernet frames."""
+    """Rate in bit/s of whole Ethernet frames that arrived when more was sent than the limit allows."""
 
     asked: float
     toward: str
@@ -59,7 +59,7 @@ class Rate(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """All that was measured on one kernel."""
+    """All measurements on one kernel."""
 
     release: str
     jiffy: float

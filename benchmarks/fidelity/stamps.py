@@ -1,7 +1,7 @@
-"""Packets with the kernel's own timestamps on them (Documentation/networking/timestamping.rst).
+"""Packets with the kernel's own timestamps (Documentation/networking/timestamping.rst).
 
-Going out, a packet is stamped when it is given to the interface's queueing discipline
-(SOF_TIMESTAMPING_TX_SCHED), coming in, when the kernel takes it from the interface (SO_TIMESTAMPNS).
+An outgoing packet is stamped when it enters the interface's queueing discipline (SOF_TIMESTAMPING_TX_SCHED). An
+incoming packet is stamped when the kernel takes it from the interface (SO_TIMESTAMPNS).
 """
 
 from __future__ import annotations
@@ -24,34 +24,34 @@ _SOFTWARE = 1 << 4
 _OPT_ID = 1 << 7
 _OPT_TSONLY = 1 << 11
 _IP_RECVERR = 11
-#: The packet's number of the sock_extended_err, after errno, origin, type, code, padding and info.
+#: Offset of the packet's number in sock_extended_err, after errno, origin, type, code, padding and info.
 _NUMBER_AT = 12
 _TIMESPEC = struct.Struct("=qq")
 
-#: Bytes: nothing may be lost between the kernel and us.
+#: Bytes. Large enough that nothing is lost between the kernel and this process.
 _BUFFER = 256 << 20
 _PORT = 5091
 #: Ethernet, IPv4 and UDP headers.
 HEADERS = 14 + 20 + 8
-#: Seconds of silence after which what is missing is lost; more than any delay here.
+#: Seconds of silence after which missing packets count as lost. Longer than any delay used here.
 _SILENCE = 1.0
 
 
 @dataclass(frozen=True)
 class Flight:
-    """What became of the packets sent from one host to another; nanoseconds of CLOCK_REALTIME by number."""
+    """Send and arrival times of packets between two hosts, in nanoseconds of CLOCK_REALTIME by packet number."""
 
     sent: dict[int, int] = field(default_factory=dict)
     received: dict[int, int] = field(default_factory=dict)
 
     @property
     def delays(self) -> list[float]:
-        """Seconds, of those that arrived."""
+        """Delays of the packets that arrived, in seconds."""
         return [(at - self.sent[number]) / 1e9 for number, at in sorted(self.received.items())]
 
 
 def send(here: Host, there: Host, address: str, *, frame: int, interval: float, count: int) -> Flight:
-    """Send ``count`` frames of so many bytes, one each ``interval`` seconds, and wait for those that arrive."""
+    """Send ``count`` frames of ``frame`` bytes, one every ``interval`` seconds, and wait for those that arrive."""
     with here.entered():
         sender = socket.socket(type=socket.SOCK_DGRAM)
     with there.entered():
@@ -93,7 +93,7 @@ def _read_received(receiver: socket.socket, flight: Flight) -> None:
 
 
 def received_at(controls: Sequence[tuple[int, int, bytes]]) -> int:
-    """The SO_TIMESTAMPNS of a message (socket(7)), in nanoseconds of CLOCK_REALTIME."""
+    """Return a message's SO_TIMESTAMPNS (socket(7)) in nanoseconds of CLOCK_REALTIME."""
     return _nanoseconds(_control(controls, socket.SOL_SOCKET, SO_TIMESTAMPNS))
 
 

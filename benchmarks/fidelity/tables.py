@@ -1,4 +1,4 @@
-"""Reports as tables of Markdown, as they stand in docs/clock.md. Pure."""
+"""Reports as Markdown tables for docs/clock.md. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NAMES = {
 
 
 def everything(reports: Reports) -> str:
-    """All tables, with a line above each that says what its figures are."""
+    """All tables, each below a line that explains its figures."""
     return "\n\n".join(
         f"{caption}\n\n{table}"
         for caption, table in (
@@ -155,7 +155,7 @@ def _compare(
     asked: Callable[[T], list[str]],
     show: Callable[[T], str],
 ) -> str:
-    """A row for each thing asked for, a column for each kernel that measured any."""
+    """A row for each setting, a column for each kernel that has measurements."""
     columns = {kernel: found for kernel, report in reports.items() if (found := of(report))}
     first = next(iter(columns.values()))
     rows = ([*asked(first[at]), *(show(found[at]) for found in columns.values())] for at in range(len(first)))

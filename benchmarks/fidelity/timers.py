@@ -1,4 +1,4 @@
-"""How long waits take that the kernel's timers end, by the clock of the kernel they run on."""
+"""Durations of waits that the kernel's timers end, by the clock of the kernel that they run on."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from halfopen.netns.host import Host
 from halfopen.netns.lab import Lab
 from halfopen.netns.link import Link
 
-#: Seconds asked for -> how often.
+#: Seconds to wait -> number of repetitions.
 ROUNDS = {0.01: 10, 0.1: 5, 1.0: 2}
-#: Worth waiting for only where waiting is free.
+#: Used only on the virtual clock, where waiting is free.
 LONG_ROUNDS = {60.0: 2}
 
 _CLOCKS = ("CLOCK_MONOTONIC", "CLOCK_MONOTONIC_RAW", "CLOCK_BOOTTIME", "CLOCK_REALTIME", "CLOCK_TAI")
@@ -26,19 +26,19 @@ _CLOCK_MONOTONIC_COARSE = 6  # linux/time.h
 
 
 def jiffy() -> float:
-    """The kernel's tick in seconds, which is what its coarse clocks are exact to (clock_getres(2))."""
+    """The kernel's tick in seconds, which is the resolution of its coarse clocks (clock_getres(2))."""
     return time.clock_getres(_CLOCK_MONOTONIC_COARSE)
 
 
 def measure(rounds: dict[float, int]) -> Iterator[Wait]:
-    """Every way of waiting, every time asked for."""
+    """Measure every way of waiting for every duration."""
     for name, (timer, way) in waits.ways().items():
         for asked, times in rounds.items():
             yield Wait(name, timer, asked, [way(asked) for _ in range(times)])
 
 
 def clocks() -> Clocks:
-    """Whether all clocks go alike, and whether work takes time."""
+    """Compare the clocks over a sleep, and measure whether work takes time."""
     before = _now()
     time.sleep(_SLEEP)
     after = _now()
@@ -51,7 +51,7 @@ def _now() -> dict[str, float]:
 
 
 def measure_tcp() -> Iterator[Wait]:
-    """TCP's own timers: a client behind a router, and a link that goes dark."""
+    """Measure TCP's own timers, with a client behind a router and a link that goes dark."""
     for name, waited, asked, attempt in _ATTEMPTS:
         yield Wait(name, Timer.WHEEL, asked, [_in_a_lab(attempt)], waited)
 
@@ -97,7 +97,7 @@ def _times_out(sock: socket.socket, *, keepalive: bool) -> None:
 
 
 def _second_syn(client: Host, link: Link, address: str) -> float:
-    """From the first SYN to the second, by the kernel's timestamps at the client's interface."""
+    """Seconds from the first SYN to the second, by the kernel's timestamps at the client's interface."""
     with client.entered():
         sniffer = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
         sock = socket.socket()
@@ -114,7 +114,7 @@ def _second_syn(client: Host, link: Link, address: str) -> float:
 
 
 def _tcp_frames(sniffer: socket.socket) -> Sequence[int]:
-    """Nanoseconds at which frames with TCP over IPv4 in them passed."""
+    """Return the timestamps of frames that carry TCP over IPv4, in nanoseconds."""
     sniffer.setblocking(False)
     found = []
     try:

@@ -1,4 +1,4 @@
-"""Every way of waiting that a server in Python or Node.js may have; each returns how long it took."""
+"""The ways to wait that a server in Python or Node.js may use. Each returns the seconds that it took."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ require('readline').createInterface({input: process.stdin}).on('line', (ms) => {
 
 
 def ways() -> dict[str, tuple[Timer, Way]]:
-    """All of them by name; Node.js where it is installed."""
+    """Return all ways by name, Node.js only if it is installed."""
     every: dict[str, tuple[Timer, Way]] = {
         "time.sleep": (Timer.SLACK, _timed(time.sleep)),
         "nanosleep in C": (Timer.SLACK, _timed(_nanosleep)),
@@ -59,7 +59,7 @@ def ways() -> dict[str, tuple[Timer, Way]]:
 
 
 def elapsed(work: Callable[[], object]) -> float:
-    """Seconds that something takes, by CLOCK_MONOTONIC."""
+    """Return the seconds that ``work`` takes, by CLOCK_MONOTONIC."""
     began = time.monotonic()
     work()
     return time.monotonic() - began
@@ -180,7 +180,7 @@ def _fill(sock: socket.socket) -> None:
 
 @functools.cache
 def _node_process(node: str) -> subprocess.Popen[str]:
-    # It ends with its standard input, that is, with us.
+    # Node.js ends when its standard input closes, so when this process ends.
     return subprocess.Popen([node, "-e", _NODE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
 
 

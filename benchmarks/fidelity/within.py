@@ -1,4 +1,4 @@
-"""Measures on the kernel it runs on and prints a report as JSON: ``python -m benchmarks.fidelity.within WHAT...``."""
+"""Measure on this kernel and print a report as JSON: ``python -m benchmarks.fidelity.within WHAT...``."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from benchmarks.fidelity import impaired, timers
 from benchmarks.fidelity.readings import Report
 from halfopen.netns import capabilities, isolation
 
-#: What can be measured; each fills its part of a report.
+#: The parts that can be measured. Each fills its part of a report.
 PARTS = ("waits", "long-waits", "clocks", "tcp", "network")
 
 
 def measure(parts: list[str]) -> Report:
-    """Measure what is named in PARTS; needs namespaces of its own for ``tcp`` and ``network``."""
+    """Measure the ``parts`` named in PARTS. ``tcp`` and ``network`` need private namespaces."""
     rounds = timers.ROUNDS | (timers.LONG_ROUNDS if "long-waits" in parts else {})
     netem = "network" in parts and impaired.has_netem()
     return Report(

@@ -1,1 +1,1 @@
-"""Which grace? Sessions drawn by a seed, tried with every grace, and what that says of each: ``halfopen grace``."""
+"""``halfopen grace``: draw sessions by a seed, try each with every grace, and recommend one."""

@@ -1,4 +1,4 @@
-"""What a user asks ``halfopen grace`` for, as the sweep that it comes to. Pure."""
+"""A user's options of ``halfopen grace`` as the contenders of a sweep. Pure."""
 
 from __future__ import annotations
 
@@ -19,38 +19,38 @@ from halfopen.results.story import exactly
 from halfopen.run.request import DEFAULT_DETECTOR, require_no_detector
 from halfopen.scenario.target_spec import TargetSpec
 
-#: What is filled in where a server is told its grace, and how many of it a second is.
+#: Placeholders for the grace in a server's arguments, and their units per second.
 PLACES = {"{grace}": 1, "{grace_ms}": 1000}
 
-#: Seconds: faults begin 4 to 8 s after a session does (scenarios/_grace/default.toml, staircase.py, recorded_links.py).
+#: Seconds. Faults begin 4 to 8 s after a session does (scenarios/_grace/default.toml, staircase.py, recorded_links.py).
 LONGEST_POLL = 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is compared: durations in seconds, each tuple in rising order."""
+    """The settings to compare. Durations are in seconds, each tuple in rising order."""
 
     graces: tuple[float, ...]
     polls: tuple[float, ...]
     detectors: tuple[str, ...] = ()
-    """The pod's; none: the usual one."""
+    """Detectors of the pod. Empty means the default detector."""
     target: TargetSpec = dataclasses.field(default_factory=TargetSpec)
     grace_argument: str | None = None
 
     def contenders(self) -> tuple[Contender, ...]:
-        """Each detector, or the server, with each poll and grace; raises InputError for what cannot be meant."""
+        """Return each detector, or the server, with each poll and grace. Raises InputError for bad combinations."""
         self._check_target()
         names: Sequence[str | None] = self._detectors() if self.target.is_pod else [None]
         return tuple(Contender(grace, poll, name) for name in names for poll, grace in self._settings(name))
 
     def _settings(self, detector: str | None) -> list[tuple[float, float]]:
-        """The polls and graces that make a difference to a detector."""
+        """Return the polls and graces that make a difference to a detector."""
         if detector is not None and has_own_times(detector):
             return [(self.polls[0], DEFAULT_GRACE)]
         return list(itertools.product(self.polls, self.graces))
 
     def options(self) -> list[str]:
-        """The command-line options that ask for it again."""
+        """Return the command-line options that ask for the same."""
         words = ["--graces", ",".join(map(exactly, self.graces)), "--polls", ",".join(map(exactly, self.polls))]
         words += [word for name in self.detectors for word in ("--detector", name)]
         words += self.target.arguments()
@@ -85,7 +85,7 @@ class Asked:
         self._check_knob()
 
     def _check_knob(self) -> None:
-        """Refuse what would compare a server with itself under several names; raises InputError."""
+        """Raise InputError if a server would be compared with itself under several names."""
         if self.grace_argument is not None:
             if not any(place in self.grace_argument for place in PLACES):
                 raise InputError(
@@ -102,7 +102,7 @@ class Asked:
 
 
 def told_its_grace(target: TargetSpec, argument: str | None, contender: Contender) -> TargetSpec:
-    """The server under test as it is started for this contender; ``argument``: what is added to its command."""
+    """Return the server under test as started for this contender. ``argument`` is added to its command."""
     if target.server is None or argument is None:
         return target
     for place, units in PLACES.items():
@@ -111,5 +111,5 @@ def told_its_grace(target: TargetSpec, argument: str | None, contender: Contende
 
 
 def has_own_times(detector: str) -> bool:
-    """Whether no grace is told to one of the pod's detectors: it is one point, not a curve. Raises InputError."""
+    """True if a detector of the pod ignores the grace, so that it is one point and not a curve. Raises InputError."""
     return bool(getattr(plugins.load(catalogue, detector, "detector"), "OWN_TIMES", False))

@@ -1,7 +1,7 @@
-"""Carries out one batch in a guest of its own: ``python -m halfopen.grace.batch``, JSON on stdin and on stdout.
+"""Run one batch in a guest of its own: ``python -m halfopen.grace.batch``, JSON on stdin and on stdout.
 
-The same wherever it is run: on this machine or on another that has halfopen and a guest kernel. Whoever starts it may
-give its own process id as an argument; then the batch ends with it, however that ends.
+It runs the same on any machine that has halfopen and a guest kernel. The parent may pass its own process id as an
+argument. The batch then ends with the parent, however that ends.
 """
 
 from __future__ import annotations
@@ -34,33 +34,33 @@ from halfopen.run.request import Call
 from halfopen.run.runner import Done
 from halfopen.scenario.target_spec import TargetSpec
 
-#: Where nobody reaps, what the kernel says of the past (tcpi_last_ack_recv) makes up for rarer looks.
+#: Without a detector, the kernel's report on the past (tcpi_last_ack_recv) makes up for rarer samples.
 RECORDED = Rhythm(interval=0.1, watchful=False)
 _NONE = "none"
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is said of a batch: one of these."""
+    """The result of a batch. Exactly one field is set."""
 
     batched: Batched | None = None
     refused: str | None = None
-    """Why it cannot be done, in words for the user."""
+    """The reason why the batch cannot be run, in words for the user."""
     lost: str | None = None
-    """What became of its guest."""
+    """The reason why its guest was lost."""
 
 
 class Order(msgspec.Struct, frozen=True):
-    """A batch to be done, and where."""
+    """A batch to run, and the processor to run it on."""
 
     batch: Batch
     processor: int | None = None
-    """The number of the processor for its guest, counted round; None: any."""
+    """Number of the processor for its guest, modulo the number of processors. None means any."""
 
 
 def carry_out(batch: Batch, place: Path, kernel: GuestKernel, processor: int) -> Batched:
     """Run a batch's draws in one guest with its files in ``place`` (halfopen.netns.guest.booting.in_private).
 
-    Raises InputError for what cannot be run as asked, GuestLostError.
+    Raises InputError if the batch cannot be run as asked, and GuestLostError.
     """
     begun = time.monotonic()
     folder = place / "draws"
@@ -75,7 +75,7 @@ def carry_out(batch: Batch, place: Path, kernel: GuestKernel, processor: int) ->
         draw = draws[done.job.scenario.name]
         tried[draw.number] = outcomes(batch, watched(draw, done.verdict, done.timeline))
 
-    # One after the other in one guest, for what one draw does to its kernel to be the same each time.
+    # One draw after the other in one guest, so that a draw's effects on the guest's kernel are the same each time.
     where = Guests(kernel, virtual=True, count=1, at_once=1, writable=[folder], first_processor=processor)
     guests.run_all(call, todo, [RunView(job.label) for job in todo], where, place, greetings.append, on_done)
     return Batched(
@@ -94,12 +94,12 @@ def _written(folder: Path, name: str, text: str) -> str:
 
 
 def _call(batch: Batch, names: list[str]) -> Call:
-    """What ``halfopen run`` would be asked for."""
+    """Return the corresponding call of ``halfopen run``."""
     whose = [batch.contenders[n] for n in (batch.replayed if batch.acting is None else [batch.acting])]
     detector = _NONE if batch.acting is None else whose[0].detector
     return Call(
         seed=batch.seed,
-        # Of those that are replayed the longest: what a scenario writes in them is then long enough for each.
+        # The longest of the replayed values. Durations in a scenario that refer to them are then long enough for all.
         grace=max(one.grace for one in whose),
         poll=max(one.poll for one in whose),
         names=names,
@@ -111,14 +111,14 @@ def _call(batch: Batch, names: list[str]) -> Call:
 
 
 def _target(batch: Batch) -> TargetSpec:
-    """The server under test, told its grace where it takes one."""
+    """The server under test, with the contender's grace if it accepts one."""
     if batch.acting is None:
         return batch.target
     return told_its_grace(batch.target, batch.grace_argument, batch.contenders[batch.acting])
 
 
 def _left_out(batch: Batch, number: int, call: Call) -> list[Tried]:
-    """What is said of a draw that cannot be run with this server or here."""
+    """Results for a draw that cannot be run with this server or on this machine."""
     why = "; ".join(request.left_out(call))
     contenders = batch.replayed if batch.acting is None else (batch.acting,)
     return [
@@ -139,7 +139,7 @@ def _left_out(batch: Batch, number: int, call: Call) -> list[Tried]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do the batch that stdin holds and say on stdout what came of it; 0, or 130 if interrupted."""
+    """Run the batch from stdin and write its result to stdout; return 0, or 130 if interrupted."""
     if arguments:
         _end_with(int(arguments[0]))
     order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
@@ -171,7 +171,7 @@ def _answered(batch: Batch, place: Path, kernel: GuestKernel, processor: int) ->
 
 
 def _lost(error: OSError) -> Answer:
-    """What this machine has no room for now (a disk, memory, files) it may have later."""
+    """Report a shortage on this machine (disk, memory, files) as lost, not as refused: it may pass."""
     place = "" if error.filename is None else f" ({error.filename})"
     return Answer(lost=f"a batch could not be carried out: {reason_of(error)}{place}")
 

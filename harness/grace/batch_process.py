@@ -1,4 +1,4 @@
-"""A batch in a process of its own, here and on a cluster's workers alike; whatever ends it leaves nothing behind."""
+"""Run a batch in a process of its own, here or on a cluster's worker. However it ends, it leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from halfopen.grace.batch import Answer, Order
 from halfopen.grace.model import Batched
 from halfopen.netns.errors import GuestLostError
 
-#: Seconds that an interrupted batch has to end by itself, before its guest is ended by the kernel's hand.
+#: Seconds for an interrupted batch to end by itself, before it is killed and the kernel ends its guest.
 _PATIENCE = 10.0
-#: How often it is asked whether to go on, seconds.
+#: Seconds between two checks of ``is_over``.
 _INTERVAL = 0.5
 
 
 class Interrupted(Exception):  # noqa: N818 (not an error)
-    """A batch that was told to end."""
+    """Raised for a batch that was asked to end."""
 
 
 def run(order: Order, is_over: Callable[[], bool]) -> Answer:
-    """Have a batch done and give what is said of it; raises Interrupted, all gone, once ``is_over``.
+    """Run a batch and return its result. Once ``is_over``, end all of its processes and raise Interrupted.
 
-    Raises RuntimeError, with what was printed, for a bug. The thread that calls this must last as long as the call.
+    Raises RuntimeError with the printed errors for a bug. The calling thread must last as long as the call.
     """
     process = subprocess.Popen(
-        # -P: a folder called harness where the user happens to be must not stand in for ours.
+        # -P: a folder called harness in the user's working directory must not stand in for ours.
         [sys.executable, "-P", "-m", "halfopen.grace.batch", str(os.getpid())],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        # Out of the terminal's reach: it is ended by us.
+        # Signals from the terminal must not reach it. This process ends it.
         start_new_session=True,
     )
     with process:
@@ -52,7 +52,7 @@ def run(order: Order, is_over: Callable[[], bool]) -> Answer:
 
 
 def batched(answer: Answer) -> Batched:
-    """What came of a batch; raises InputError for one that was refused, GuestLostError for a guest that was lost."""
+    """Return the result of a batch. Raises InputError if it was refused, GuestLostError if its guest was lost."""
     if answer.batched is not None:
         return answer.batched
     if answer.lost is not None:
@@ -66,13 +66,13 @@ def _talk(process: subprocess.Popen[bytes], text: bytes, is_over: Callable[[], b
         try:
             return process.communicate(unsent, timeout=_INTERVAL)
         except subprocess.TimeoutExpired:
-            # It goes on where it was.
+            # The next call continues to send the same input.
             unsent = None
     raise Interrupted
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Interrupt it, as by Ctrl-C, and wait until it is gone with all that it started."""
+    """Interrupt the process as Ctrl-C would, and wait until it is gone with all that it started."""
     process.send_signal(signal.SIGINT)
     try:
         process.communicate(timeout=_PATIENCE)

@@ -1,4 +1,4 @@
-"""A condition: a scenario with places for numbers, and what these are drawn from. Pure."""
+"""Conditions: scenarios with placeholders for numbers, and the distributions of these. Pure."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from halfopen.scenario.spec import Scenario
 
 Kind = Literal["alive", "dead"]
 
-#: What a session of each kind is to come to.
+#: The outcome that a session of each kind must have.
 _ENDS = {"alive": "kept", "dead": "reaped"}
-#: A place in a template: a parameter's name, or arithmetic with one. An inline table of TOML has a sign of equality.
+#: A placeholder: a parameter's name, or arithmetic with one. A TOML inline table does not match: it has an equals sign.
 _PLACE = re.compile(r"\{([a-z][a-z0-9_]*(?:\s*[-+*/]\s*[a-z0-9_.]+)*)\}")
-#: Short, for it is a part of files' names.
+#: Short, because it becomes part of file names.
 _NAME_OF_CONDITION = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _NAME_OF_PARAMETER = re.compile(r"[a-z][a-z0-9_]*")
 _LETTERS = "small letters and digits, beginning with a letter, with"
-#: How the causes of sessions over recorded links begin.
+#: Prefix of the causes of sessions over recorded links.
 OF_TRACES = "trace-"
-#: What stands for something else in a scenario's durations.
+#: Names with another meaning in a scenario's durations.
 _TAKEN = frozenset({"grace", "poll"})
 
-#: Terms, seconds, by which to see whether a duration is written in any.
+#: Pairs of grace and poll in seconds. A duration that differs between them refers to one of the two.
 _TERMS = ((8.0, 1.0), (9.0, 1.0), (8.0, 1.5))
 
 
@@ -47,27 +47,27 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What may be the matter with a client or its link."""
+    """A possible state of a client or its link."""
 
     name: str
     weight: float
     """Share of the sessions of its kind."""
     source: str
-    """Where the weight is from."""
+    """The source of the weight."""
     template: str
     parameters: Mapping[str, Spread]
 
     def drawn(self, rng: random.Random) -> dict[str, Quantity]:
-        """A value of each parameter: one random number each, in the file's order."""
+        """Draw a value of each parameter. Uses one random number for each, in the file's order."""
         return {name: spread.at(rng.random()) for name, spread in self.parameters.items()}
 
     def typical(self) -> dict[str, Quantity]:
-        """The medians."""
+        """Return the median of each parameter."""
         return {name: spread.at(0.5) for name, spread in self.parameters.items()}
 
 
 def read(name: str, table: object, kind: Kind, where: str) -> Condition:
-    """A condition from its table of a mix; raises InputError. ``where`` is what errors call it."""
+    """Read a condition from its table of a mix; raises InputError. ``where`` is its name in errors."""
     _check_name(name, _NAME_OF_CONDITION, f"a condition: {_LETTERS} dashes, 40 at most", where)
     if name.startswith(OF_TRACES):
         raise InputError(f"{where}: {name!r} is what a recorded link would be called (--trace); give it another name")
@@ -91,7 +91,7 @@ def _check_name(name: str, pattern: re.Pattern[str], rule: str, where: str) -> N
 
 
 def _check(condition: Condition, kind: Kind, where: str) -> None:
-    """Whether its scenario is one, as far as medians and extremes tell."""
+    """Raise InputError if its scenario is invalid with the medians or the extremes."""
     at, typical = f"{where}.scenario", condition.typical()
     found = _filled(condition, typical, at)
     if found.truth != kind:
@@ -115,7 +115,7 @@ def _filled(condition: Condition, given: Mapping[str, Quantity], where: str) -> 
 
 
 def _check_the_same_for_all(found: Scenario, kind: Kind, where: str) -> None:
-    """Refuse what would be done to clients for longer the longer the grace is, or another time with another poll."""
+    """Raise InputError if a fault's times, or a live client's hold, depend on the grace or the poll."""
     durations = [(f"step.{key}", getattr(step, key)) for step in found.steps for key in ("at", "lasting")]
     if kind == "alive":
         durations.append(("expect.hold", found.expect.hold))
@@ -129,7 +129,7 @@ def _check_the_same_for_all(found: Scenario, kind: Kind, where: str) -> None:
 
 
 def _check_possible(found: Scenario, where: str) -> None:
-    """Refuse what a sweep could never carry out as it is written."""
+    """Raise InputError if a sweep could never run the scenario as it is written."""
     if found.needs_container:
         raise InputError(f"{where}: it pauses the server's container, and a sweep has none; write it with 'freeze'")
     if any(step.fault == "preempt" for step in found.steps):
@@ -144,12 +144,12 @@ def _check_possible(found: Scenario, where: str) -> None:
 
 
 def parsed(text: str, name: str, where: str) -> Scenario:
-    """The scenario that a filled template is; raises InputError."""
+    """Parse a filled template as a scenario; raises InputError."""
     return spec.parse(text, name=name, suite="grace", where=where)
 
 
 def fill(template: str, given: Mapping[str, Quantity], where: str) -> str:
-    """The template with its places filled; raises InputError for a place that no parameter fills."""
+    """Fill the template's placeholders; raises InputError for a placeholder without a parameter."""
 
     def filled(match: re.Match[str]) -> str:
         names = re.findall(r"\b[a-z_]\w*", match[1])
@@ -164,7 +164,7 @@ def fill(template: str, given: Mapping[str, Quantity], where: str) -> str:
 
 
 def _worked_out(arithmetic: str, given: Mapping[str, Quantity], where: str) -> str:
-    """What comes of durations and numbers: ``rtt / 2``."""
+    """Calculate with durations and numbers: ``rtt / 2``."""
     source = re.sub(r"\b[a-z_]\w*", lambda match: str(given[match[0]]), arithmetic)
     try:
         seconds = Expression(source).seconds(grace=0.0, poll=0.0)

@@ -1,4 +1,4 @@
-"""Whether detectors that really acted did what the replay of their sessions foretold. Pure."""
+"""Compare detectors that really acted with the replays of their sessions. Pure."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from halfopen.grace.model import Sweep, Tried
 from halfopen.netns.units import show_duration
 from halfopen.run.recorder import INTERVAL
 
-#: How much later or earlier than it was a moment may seem, seconds: between two looks at a stalled socket 8 ms pass,
-#: and an acknowledgement is dated to the kernel's tick, 4 ms (docs/results.md, How an end is dated).
+#: Largest error of a moment in seconds. Two samples of a stalled socket are 8 ms apart, and an acknowledgement is dated
+#: to the kernel's tick of 4 ms (docs/results.md, How an end is dated).
 DATED_WITHIN = 0.012
-#: A replay may differ by so much from what happened, seconds: a reap may be seen no sooner than the next sample.
+#: Seconds by which a replay may differ from the real run. A reap is seen no sooner than the next sample.
 AGREES_WITHIN = INTERVAL + DATED_WITHIN
 
 
 def agree(foretold: float | None, reaped_at: float | None) -> bool:
-    """Whether a replay and the real run of a session are at one, moments in seconds."""
+    """True if a replay and the real run of a session agree. Moments are in seconds."""
     if foretold is None or reaped_at is None:
         return foretold is reaped_at
     return abs(foretold - reaped_at) <= AGREES_WITHIN
@@ -25,32 +25,35 @@ def agree(foretold: float | None, reaped_at: float | None) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """One session in which a detector acted, and what its replay said; moments in seconds since its beginning."""
+    """A session in which a detector acted, and its replay's prediction. Moments are in seconds since its start."""
 
     draw: str
     contender: str
     reaped_at: float | None
     foretold_at: float | None
-    """By what its own samples show."""
+    """The moment predicted from the session's own samples."""
     recorded: tuple[float | None, ...] = ()
-    """By what the session showed when it was recorded with nobody acting, of which the rates are made, looked at then
-    or a moment sooner or later; nothing where it was not, or for too short."""
+    """The moments predicted from the recording without a detector. The rates are based on it.
+
+    The first moment is for the actual samples, the others for slightly earlier or later ones. Empty if there is no
+    recording or it is too short.
+    """
 
     @property
     def apart(self) -> float | None:
-        """By how many seconds the two reaps differ; None unless there are both."""
+        """Seconds between the two reaps; None unless there are both."""
         if self.reaped_at is None or self.foretold_at is None:
             return None
         return abs(self.reaped_at - self.foretold_at)
 
     @property
     def agrees(self) -> bool:
-        """Whether both or neither reaped, and at the same moment."""
+        """True if both or neither reaped, and at the same moment."""
         as_recorded = not self.recorded or any(agree(one, self.reaped_at) for one in self.recorded)
         return agree(self.foretold_at, self.reaped_at) and as_recorded
 
     def __str__(self) -> str:
-        """Where they do not agree, in words."""
+        """Describe the disagreement."""
         return f"{self.draw}, {self.contender}: {_at(self.reaped_at)}, but its replay says {_at(self._wrong)}"
 
     @property
@@ -59,7 +62,7 @@ class Confirmation:
 
 
 def confirmations(sweep: Sweep, tried: Iterable[Tried]) -> tuple[Confirmation, ...]:
-    """All real runs that were replayed, too, in the order of draws; what is unproved confirms nothing."""
+    """Return all real runs that were also replayed, in the order of draws. Unproved runs confirm nothing."""
     names = {draw.number: draw.name for draw in sweep.draws}
     tried = list(tried)
     recorded = {(one.draw, one.contender): one for one in tried if not one.really and one.came in {"reaped", "kept"}}
@@ -83,12 +86,12 @@ def _recorded(real: Tried, recorded: Tried | None) -> tuple[float | None, ...]:
 
 
 def disagreements(found: Sequence[Confirmation]) -> tuple[Confirmation, ...]:
-    """Those in which the replay is wrong: while there is one, nothing that was replayed can be trusted."""
+    """Return the confirmations in which the replay is wrong. While there is one, no replayed result can be trusted."""
     return tuple(one for one in found if not one.agrees)
 
 
 def told(found: Sequence[Confirmation]) -> str:
-    """How many agree, in one line; empty where nothing was to be confirmed."""
+    """Return the number that agree as one line, or an empty string if there was nothing to confirm."""
     if not found:
         return ""
     agreeing = [one for one in found if one.agrees]

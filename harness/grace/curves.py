@@ -1,7 +1,7 @@
-"""The points of a sweep as curves: those of one detector and poll, by grace, and what each is called. Pure.
+"""The points of a sweep as curves, one for each detector and poll, ordered by grace; and the curves' names. Pure.
 
-Of what was estimated and of what stands in grace.json alike, so that tables, report and plots have the same ones in the
-same order.
+Handles estimates and the content of grace.json alike, so that tables, report and plots show the same curves in the same
+order.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ Key = tuple[str | None, float]
 def grouped(
     points: Iterable[Point], knobs: Callable[[Point], tuple[str | None, float, float]]
 ) -> dict[Key, tuple[Point, ...]]:
-    """The points of each curve by grace, curves in the order in which they come; ``knobs``: detector, poll, grace."""
+    """Group points into curves, each ordered by grace. ``knobs`` returns a point's detector, poll and grace.
+
+    Curves keep the order in which they first appear.
+    """
     found: dict[Key, list[tuple[float, Point]]] = {}
     for point in points:
         detector, poll, grace = knobs(point)
@@ -28,16 +31,16 @@ def grouped(
 
 
 def of_table(table: Mapping[str, Any]) -> dict[Key, tuple[Mapping[str, Any], ...]]:
-    """The curves of grace.json; KeyError for what is not its content."""
+    """Return the curves of grace.json; raises KeyError for other content."""
     return grouped(table["points"], lambda point: (point["detector"], point["poll_s"], float(point["grace_s"])))
 
 
 def title(detector: str | None, poll: float) -> str:
-    """What a curve is called: ``"bytes-acked, poll 2s"``; a server that has its own detector has no poll of ours."""
+    """Return a curve's name: ``"bytes-acked, poll 2s"``. A server with a detector of its own has no poll of ours."""
     return "the server's own detector" if detector is None else f"{detector}, poll {show_duration(poll)}"
 
 
 def names(keys: Collection[Key]) -> dict[Key, str]:
-    """The same as briefly as tells them apart: with the poll only where there are several."""
+    """Return the shortest distinct names: with the poll only if there are several."""
     polls = {poll for _, poll in keys}
     return {key: title(*key) if key[0] is None or len(polls) > 1 else key[0] for key in keys}

@@ -1,4 +1,4 @@
-"""Batches on a Dask cluster (dask.distributed, an extra): what this machine does with them its workers do."""
+"""Run batches on a Dask cluster (dask.distributed, an extra). Its workers do what the local executor does here."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from halfopen.netns.errors import GuestLostError
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-#: Seconds in which a scheduler answers.
+#: Seconds in which a scheduler must answer.
 _ANSWERS_WITHIN = 10.0
-#: Seconds that batches under way have to end after an interrupt.
+#: Seconds for running batches to end after an interrupt.
 _PATIENCE = 20.0
 _STEP = 0.1
-#: What a client calls itself while its scheduler is there.
+#: Status of a client that is connected to its scheduler.
 _CONNECTED = "running"
-#: What a future is whose batch raised something itself, and what one says that was cancelled with its scheduler.
+#: Status of a future whose batch raised an error, and the reason of one that was cancelled with its scheduler.
 _FAILED = "error"
 _SCHEDULER_LOST = "scheduler-connection-lost"
 
 
 def run_batch(order: bytes, until: str) -> bytes:
-    """On a worker: have a batch done in a process of its own and give what is said of it, both as JSON.
+    """On a worker, run a batch in a process of its own; order and result are JSON.
 
-    ``until`` is the name of the event (distributed.Event) upon which it ends.
+    ``until`` is the name of the event (distributed.Event) that ends it.
     """
     from distributed import Event  # noqa: PLC0415 (an extra)
 
@@ -45,10 +45,10 @@ def run_batch(order: bytes, until: str) -> bytes:
 
 
 class Dask:
-    """The workers of a cluster, wherever they are."""
+    """The workers of a cluster."""
 
     def __init__(self, address: str) -> None:
-        """``address``: the scheduler's, HOST:PORT. Raises InputError where the extra is not installed."""
+        """``address`` is the scheduler's, HOST:PORT. Raises InputError if the extra is not installed."""
         try:
             import distributed  # noqa: F401, PLC0415 (an extra)
         except ImportError:
@@ -58,16 +58,16 @@ class Dask:
         self._address = address
 
     def run(self, batches: Iterable[Batch], on_batched: Callable[[Batched], None]) -> None:
-        """Do them all; see :class:`halfopen.grace.executor.Executor`."""
+        """Run all batches; see :class:`halfopen.grace.executor.Executor`."""
         from distributed import as_completed  # noqa: PLC0415 (an extra)
 
         with self._connected() as client, _told_to_end(client) as (name, under_way):
             futures = client.map(
                 run_batch,
-                # What is done at the same time has numbers that follow one another, and so other processors.
+                # Batches that run at the same time have consecutive numbers, and so get different processors.
                 [msgspec.json.encode(Order(batch, batch.number)) for batch in batches],
                 until=name,
-                # The same batch of an earlier sweep is done again.
+                # Dask must run the batch again even if an earlier sweep had the same one.
                 pure=False,
             )
             under_way.extend(futures)
@@ -79,7 +79,7 @@ class Dask:
     def _connected(self) -> Iterator[Client]:
         from distributed import Client  # noqa: PLC0415 (an extra)
 
-        # Of a connection that is lost it prints a traceback; what there is to say of it is said in a line.
+        # Dask prints a traceback for a lost connection. We report it in one line.
         logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         try:
             client = Client(f"tcp://{self._address}", timeout=_ANSWERS_WITHIN, set_as_default=False)
@@ -95,7 +95,7 @@ class Dask:
 
 
 def _answer(future: Future[Any]) -> Answer:
-    """What a worker says of a batch; raises GuestLostError, InputError."""
+    """Return a worker's result for a batch; raises GuestLostError, InputError."""
     from distributed import KilledWorker  # noqa: PLC0415 (an extra)
 
     try:
@@ -103,12 +103,13 @@ def _answer(future: Future[Any]) -> Answer:
     except KilledWorker as error:
         raise GuestLostError(f"a batch was given up, since each worker that was given it ended: {error}") from None
     except (concurrent.futures.CancelledError, OSError) as error:
-        # A future that was cancelled says why in a word, beside a paragraph of advice (FutureCancelledError). One whose
-        # answer was there to be fetched says which socket it was to come by, before the client knows that all are lost.
+        # A cancelled future has a one-word reason, beside a paragraph of advice (FutureCancelledError). If an answer
+        # was ready, the error names the socket to fetch it from: the client does not know yet that all are lost.
         why = getattr(error, "reason", error if future.status == _FAILED else _SCHEDULER_LOST)
         raise GuestLostError(f"the Dask cluster was lost: {why}") from None
     except (ModuleNotFoundError, RuntimeError) as error:
-        # A scheduler that cannot read what it is to hand on says so of another environment, and why below that.
+        # A scheduler that cannot read what it passes on complains about another environment; the cause is chained
+        # below.
         for who, why in (("worker", error), ("scheduler", error.__cause__)):
             if isinstance(why, ModuleNotFoundError):
                 raise InputError(
@@ -119,7 +120,7 @@ def _answer(future: Future[Any]) -> Answer:
 
 @contextlib.contextmanager
 def _told_to_end(client: Client) -> Iterator[tuple[str, list[Future[Any]]]]:
-    """The name of an event, and the futures of what ends with it; when the context is left none is under way."""
+    """Yield an event's name and a list for the futures that end with it. On leaving, none of them runs any more."""
     from distributed import Event  # noqa: PLC0415 (an extra)
 
     name = f"halfopen-{uuid.uuid4().hex}"
@@ -128,7 +129,7 @@ def _told_to_end(client: Client) -> Iterator[tuple[str, list[Future[Any]]]]:
     try:
         yield name, futures
     except BaseException:
-        # Of a scheduler that is gone the workers go by themselves, and what they run with them.
+        # If the scheduler is gone, the workers end by themselves, and their batches with them.
         with contextlib.suppress(OSError):
             if client.status == _CONNECTED:
                 over.set()
@@ -137,7 +138,7 @@ def _told_to_end(client: Client) -> Iterator[tuple[str, list[Future[Any]]]]:
 
 
 def _await_end(client: Client, futures: Sequence[Future[Any]]) -> None:
-    """Take back what has not begun, and wait for what has."""
+    """Cancel batches that have not begun, and wait for the others."""
     under_way = {key for keys in client.processing().values() for key in keys}
     client.cancel([future for future in futures if future.key not in under_way])
     until = time.monotonic() + _PATIENCE

@@ -1,7 +1,7 @@
-"""The plots of a sweep by matplotlib: what each shows, and where its labels stand.
+"""The plots of a sweep by matplotlib: their content and their labels.
 
-Colours are Okabe and Ito's, which people who see few colours tell apart (Color Universal Design, 2008), and a curve has
-the same as in the report, deeper there for text; every line is labelled where it is, too.
+Colours are Okabe and Ito's, which colour-blind readers can tell apart (Color Universal Design, 2008). A curve has the
+same colour as in the report, which uses deeper ones for text. Each line is also labelled in place.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ from halfopen.grace.curves import names, of_table
 from halfopen.netns.units import show_duration
 
 Table = Mapping[str, Any]
-#: Blue, red, green, pink, orange, and a violet for their sky blue, which is near the first: as in assets/sweep.js.
+#: Blue, red, green, pink, orange, and a violet in place of their sky blue, which is close to the first.
+#: The same as in assets/sweep.js.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#7A3AB8")
 _LOST, _DIM, _RULE = "#D55E00", "#555555", "#CCCCCC"
-#: Whatever a user has set is not for these, or they would differ from one machine to another.
+#: Ignore the user's matplotlib settings, so that plots are the same on every machine.
 _STYLE = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
@@ -39,31 +40,31 @@ _STYLE = {
     "svg.fonttype": "none",
     "savefig.dpi": 144,
 }
-#: Where the graces of the quickest curve are written, left of all others, and where those of the slowest.
+#: Offsets of the grace labels of the quickest curve, left of all others, and of the slowest.
 _LEFT, _RIGHT = (-19, -11), (5, 5)
 _ATTRIBUTE, _LONG, _INDENT = re.compile(r'(?<==)"[^"]*"'), re.compile(r"-?\d+\.\d{3,}"), re.compile(r"(?m)^ +")
-#: Behind what is written where a curve may come.
+#: Background of labels that a curve may cross.
 _PAPER = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}
-#: To so much, seconds, latencies are drawn: a hundredth of what a plot is wide is more.
+#: Resolution of plotted latencies in seconds: less than a hundredth of a plot's width.
 _FINE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """One of the plots."""
+    """A plot that can be drawn."""
 
     name: str
     draw: Callable[[FigureBase, Table], None]
     size: tuple[float, float]
     """Inches."""
     has: Callable[[Table], bool]
-    """Whether there is anything to draw."""
+    """True if there is anything to draw."""
     missing: str
-    """What is said if there is not."""
+    """The message if there is not."""
 
 
 def write(plots: Sequence[Plot], table: Table, file: Path) -> None:
-    """Write these plots into one file, one below the other; each has something to draw. Raises OSError."""
+    """Write plots into one file, one below the other. Each must have something to draw. Raises OSError."""
     with mpl.rc_context(_rc()):
         heights = [plot.size[1] for plot in plots]
         figure = Figure(figsize=(max(plot.size[0] for plot in plots), sum(heights)), layout="constrained")
@@ -74,12 +75,12 @@ def write(plots: Sequence[Plot], table: Table, file: Path) -> None:
 
 
 def _rc() -> Any:
-    """Without the backend: whoever asks for it has a window system looked for, and files need none."""
+    """Settings without the backend. Reading that one makes matplotlib try a window system, and files need none."""
     return {name: value for name, value in mpl.rcParamsDefault.items() if name != "backend"} | _STYLE
 
 
 def _save(figure: Figure, file: Path) -> None:
-    """Without the day it was made and the program that made it, for the same table to give the same bytes."""
+    """Save without date and program name, so that the same table gives the same bytes."""
     if file.suffix != ".svg":
         figure.savefig(file, metadata={"Software": None}, facecolor="white")
         return
@@ -89,7 +90,7 @@ def _save(figure: Figure, file: Path) -> None:
 
 
 def _rounded(attribute: re.Match[str]) -> str:
-    """Coordinates to a hundredth of a point: matplotlib's six places would be a quarter of the file."""
+    """Round coordinates to a hundredth of a point: matplotlib's six decimals would be a quarter of the file."""
     return _LONG.sub(lambda number: f"{float(number[0]):.2f}", attribute[0])
 
 
@@ -97,7 +98,7 @@ def _rounded(attribute: re.Match[str]) -> str:
 
 
 def frontier(figure: FigureBase, table: Table) -> None:
-    """False reaps against how soon the dead are seen: one curve a detector, each grace a point with its interval."""
+    """Plot false reaps against detection time: a curve for each detector, a point with its interval for each grace."""
     axes = figure.subplots()
     axes.set(title="False reaps against detection", xlabel="seconds from onset to reap, median", ylabel="false reaps")
     floor = _floor(table)
@@ -122,19 +123,19 @@ def frontier(figure: FigureBase, table: Table) -> None:
 
 
 def curves(table: Table) -> dict[str, tuple[Table, ...]]:
-    """The points of each curve by its name, in the report's order, which has its colours."""
+    """Return the points of each curve by its name, in the report's order, which determines colours."""
     found = of_table(table)
     called = names(found)
     return {called[key]: points for key, points in found.items()}
 
 
 def _placed(curve: Sequence[Table]) -> list[Table]:
-    """Those that have a place: with live ones and with dead ones that were reaped."""
+    """Return the points that can be placed: those with live clients and with reaped dead ones."""
     return [point for point in curve if point["ci95"] and point["detection_s"]["p50"] is not None]
 
 
 def _floor(table: Table) -> float:
-    """Where a rate of none stands on a logarithmic axis: below all that is not none."""
+    """Position of a rate of zero on a logarithmic axis: below all other rates."""
     seen = [point["false_reap_rate"] for point in table["points"] if point["false_reaps"]]
     bounds = [point["ci95"][1] for point in table["points"] if point["ci95"]]
     lows = [point["ci95"][0] for point in table["points"] if point["ci95"] and point["false_reaps"]]
@@ -142,7 +143,7 @@ def _floor(table: Table) -> float:
 
 
 def _curve(axes: Axes, curve: Sequence[Table], colour: str, floor: float, beside: tuple[int, int] | None) -> None:
-    """One detector's points and intervals; ``beside``: where the label of each grace stands, None for without."""
+    """Draw one detector's points and intervals. ``beside`` is the offset of the grace labels; None draws none."""
     at = [point["detection_s"]["p50"] for point in curve]
     rates = [max(point["false_reap_rate"], floor) for point in curve]
     axes.plot(at, rates, color=colour, linewidth=1, zorder=1)
@@ -157,7 +158,7 @@ def _curve(axes: Axes, curve: Sequence[Table], colour: str, floor: float, beside
 
 
 def _name(axes: Axes, name: str, colour: str, corner: tuple[int, int], up: int) -> None:
-    """Who has which colour, in a corner where few curves come."""
+    """Write a curve's name in its colour, in a corner that few curves reach."""
     axes.annotate(name, corner, xycoords="axes fraction", xytext=(-4, up), textcoords="offset points",
                   ha="right", color=colour, weight="bold", bbox=_PAPER)  # fmt: skip
 
@@ -166,7 +167,7 @@ def _name(axes: Axes, name: str, colour: str, corner: tuple[int, int], up: int) 
 
 
 def outages(figure: FigureBase, table: Table) -> None:
-    """For each round trip the stall that an outage makes, and below it for each grace which outages kill."""
+    """Plot the stalls that outages cause at each round trip, and below them the outages that each grace reaps."""
     trips = _trips(table)
     name, points = _main(table)
     rows: Any = figure.subplots(2, len(trips), sharex=True, squeeze=False, height_ratios=[1, 1.1])
@@ -183,7 +184,7 @@ def outages(figure: FigureBase, table: Table) -> None:
 
 
 def _main(table: Table) -> tuple[str, tuple[Table, ...]]:
-    """One curve: the recommended one's name and points, or the first's."""
+    """Return the name and points of the recommended curve, or else of the first."""
     found = curves(table)
     wanted = names(of_table(table)).get((table["recommended_detector"], table["recommended_poll_s"]))
     name = wanted or next(iter(found))
@@ -207,7 +208,7 @@ def _stalls(axes: Axes, trip: float, points: Sequence[Table], table: Table) -> N
 
 
 def _lanes(axes: Axes, trip: float, points: Sequence[Table]) -> None:
-    """A lane a grace, as full as the share of phases at which an outage of that length killed."""
+    """Draw a lane for each grace, filled to the share of phases at which an outage of that length was fatal."""
     for lane, point in enumerate(points):
         its = next((one for one in point["outages"] if one["rtt_s"] == trip), None)
         if its is None:
@@ -232,7 +233,7 @@ def _rules(axes: Axes, levels: Sequence[float]) -> None:
 
 
 def _ends(values: Sequence[float]) -> list[int]:
-    """Where a run of equal values begins or ends: what lies within one is no corner of what is drawn."""
+    """Return the indices at which a run of equal values begins or ends: the corners of the drawing."""
     last = len(values) - 1
     return [nth for nth in range(last + 1) if nth in {0, last} or len(set(values[nth - 1 : nth + 2])) > 1]
 
@@ -241,7 +242,7 @@ def _ends(values: Sequence[float]) -> list[int]:
 
 
 def latency(figure: FigureBase, table: Table) -> None:
-    """How many of the dead were reaped within so many seconds: from the onset, and from when the grace was over."""
+    """Plot the share of dead clients reaped against the seconds since the onset, and since the end of the grace."""
     parts: Any = figure.subplots(1, 2, sharey=True, width_ratios=[2, 1])
     whole, beyond = parts
     whole.set(
@@ -269,7 +270,7 @@ def latency(figure: FigureBase, table: Table) -> None:
     whole.set_xlim(left=0)
 
 
-#: In the order in which they are read.
+#: In reading order.
 PLOTS = (
     Plot("frontier", frontier, (8.0, 4.6), lambda table: any(map(_placed, curves(table).values())),
          "no grace has both live clients and dead ones that were reaped"),

@@ -1,6 +1,6 @@
-"""What sessions that were tried say of each contender: false reaps, latency, what is survived, what the dead cost.
+"""Estimates for each contender: false reaps, latency, survived outages, and the cost of dead clients.
 
-Pure, and the same for the same sessions in whatever order.
+Pure. The order of sessions makes no difference.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """For how long a dead client holds its seat, seconds: from its fault to the reap."""
+    """Seconds that a dead client holds its seat, from its fault to the reap."""
 
     seconds: float
     at_least: bool
-    """Whether some were still held when nobody looked any more: the kernel would have given those up much later."""
+    """True if some were still held when observation ended. The kernel would have given those up much later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,54 +50,56 @@ class Death:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One contender: a point of the curve."""
+    """The estimates for one contender: a point of the curve."""
 
     contender: Contender
     false_reaps: Rate
-    """Of the live sessions that were drawn by the mix. What is unproved, or ended by itself, is none of the trials."""
+    """False reaps among the mix's live sessions, without those that are unproved or ended by themselves."""
     causes: tuple[Cause, ...]
     missed: Rate
-    """Of the dead clients those that were not reaped while anybody looked."""
+    """Dead clients that were not reaped while observed."""
     unnoticed: Rate
-    """The same of those of which no kernel tells: whether a detector notices anybody."""
+    """Missed deaths among clients whose kernel sends no FIN or RST. Shows if a detector works at all."""
     deaths: tuple[Death, ...]
     from_onset: Latencies
-    """From the onset of the stall to the reap; deaths that no stall announced have none."""
+    """Seconds from the onset of the stall to the reap. Deaths without a stall before them are left out."""
     from_fault: Latencies
     outside: int
-    """How many of from_onset are out of grace .. grace + poll: sooner than that after the client was last heard of,
-    or later after the onset."""
+    """Number of reaps in from_onset outside of grace .. grace + poll.
+
+    Early ones count from the last sign of life, late ones from the onset.
+    """
     cost: Cost | None
-    """The mean over dead clients, whose kinds the mix has weighted; None where none was tried."""
+    """Mean over dead clients, whose kinds the mix has weighted; None if none was tried."""
     steps: tuple[Step, ...]
     survivals: tuple[Survival, ...]
 
     @property
     def survived(self) -> Survival | None:
-        """Which outages are survived over all round trips; None without a staircase."""
+        """Survived outages over all round trips; None without a staircase."""
         return self.survivals[-1] if self.survivals else None
 
     @property
     def unproved(self) -> int:
-        """How many sessions say nothing."""
+        """Number of sessions that prove nothing."""
         return sum(one.unproved for one in self.causes) + sum(one.unproved for one in self.deaths)
 
 
 @dataclass(frozen=True, slots=True)
 class Estimates:
-    """All that a sweep says, as far as it has come."""
+    """The results of a sweep so far."""
 
     points: tuple[Point, ...]
     confirmations: tuple[Confirmation, ...]
     tried: int
-    """How many draws were tried with every contender."""
+    """Number of draws that were tried with every contender."""
     planned: int
 
 
 def estimate(sweep: Sweep, tried: Sequence[Tried]) -> Estimates:
-    """What was found out so far. Raises InputError where scipy is missing, once an interval is asked for."""
+    """Return the estimates so far. Reading an interval raises InputError if scipy is missing."""
     replayed = {number for number in range(len(sweep.contenders)) if plan.is_replayed(sweep, number)}
-    # Where what is replayed was run really, too, that only confirms it.
+    # The real run of a replayed contender only confirms the replay.
     best = _by_contender(one for one in tried if not (one.really and one.contender in replayed))
     points = tuple(
         _point(contender, sweep.draws, best.get(number, {})) for number, contender in enumerate(sweep.contenders)
@@ -107,18 +109,18 @@ def estimate(sweep: Sweep, tried: Sequence[Tried]) -> Estimates:
 
 
 def frontiers(points: Iterable[Point]) -> dict[curves.Key, tuple[Point, ...]]:
-    """The points of each detector and poll, by grace: what is compared with others as one curve."""
+    """Return the points of each detector and poll by grace. Each group is one curve."""
     return curves.grouped(points, lambda one: (one.contender.detector, one.contender.poll, one.contender.grace))
 
 
 def longest_stalls(points: Iterable[Point]) -> tuple[Step, ...]:
-    """The staircase itself, by the contender under which it was seen longest: who reaps cuts stalls short."""
+    """Return the staircase of the contender with the longest stalls, because a reap cuts a stall short."""
     its = (point.steps for point in points)
     return max(its, key=lambda steps: sum(sum(step.stalls) for step in steps), default=())
 
 
 def _by_contender(tried: Iterable[Tried]) -> dict[int, dict[int, Tried]]:
-    """For each contender its draws."""
+    """Group by contender, then by draw."""
     found: dict[int, dict[int, Tried]] = {}
     for one in tried:
         found.setdefault(one.contender, {})[one.draw] = one
@@ -147,7 +149,7 @@ def _point(contender: Contender, draws: Sequence[Draw], tried: Mapping[int, Trie
 
 
 def _by_cause(draws: Iterable[Draw], tried: Mapping[int, Tried], part: Part) -> dict[str, list[Tried]]:
-    """What came of the draws of a part, by their cause in the order of names; also of causes without any so far."""
+    """Group a part's results by cause, in the order of names. Causes without results so far are included."""
     its = [draw for draw in draws if draw.part == part]
     found: dict[str, list[Tried]] = {cause: [] for cause in sorted({draw.cause for draw in its})}
     for draw in its:
@@ -181,7 +183,7 @@ def _death(name: str, tried: Sequence[Tried]) -> Death:
 
 
 def _held(one: Tried) -> Cost | None:
-    """For how long a dead client held its seat; None where that is not known."""
+    """Return how long a dead client held its seat; None if unknown."""
     if one.fault_at is None or one.came not in {"reaped", "kept"}:
         return None
     until = one.duration if one.reaped_at is None else one.reaped_at
@@ -189,7 +191,7 @@ def _held(one: Tried) -> Cost | None:
 
 
 def _cost(dead: Iterable[Tried]) -> Cost | None:
-    """The mean of those of which it is known."""
+    """Mean of the known costs."""
     costs = [one for one in map(_held, dead) if one is not None]
     if not costs:
         return None
@@ -197,7 +199,7 @@ def _cost(dead: Iterable[Tried]) -> Cost | None:
 
 
 def _is_outside(one: Tried, contender: Contender) -> bool:
-    """Whether a dead client was reaped before the grace was up since it was last heard of, or a poll late."""
+    """True if a dead client was reaped within the grace of its last sign of life, or later than grace + poll."""
     if one.reaped_at is None or one.onset is None or one.came != "reaped":
         return False
     heard = one.onset if one.heard_at is None else one.heard_at
@@ -206,6 +208,6 @@ def _is_outside(one: Tried, contender: Contender) -> bool:
 
 
 def _latencies(dead: Iterable[Tried], since: Literal["onset", "fault_at"]) -> Latencies:
-    """Of those that were reaped, and of which the moment to count from is known."""
+    """Latencies of the reaped clients for which the starting moment is known."""
     reaps = ((getattr(one, since), one.reaped_at) for one in dead if one.came == "reaped")
     return Latencies.of(at - begun for begun, at in reaps if begun is not None and at is not None)

@@ -1,4 +1,4 @@
-"""Who carries out the batches of a sweep: the processors of this machine, or a cluster."""
+"""The executors of a sweep's batches: the processors of this machine, or a cluster."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from halfopen.grace.dask_executor import Dask
 from halfopen.grace.local_executor import Local
 from halfopen.grace.model import Batch, Batched
 
-#: How a Dask scheduler is named: ``dask://HOST:PORT``.
+#: Prefix of a Dask scheduler's name: ``dask://HOST:PORT``.
 DASK = "dask://"
 LOCAL = "local"
 
 
 class Executor(Protocol):
-    """Carries out batches, in any order, several at once."""
+    """Runs batches in any order, several at once."""
 
     def run(self, batches: Iterable[Batch], on_batched: Callable[[Batched], None]) -> None:
-        """Do them all; ``on_batched`` is called in the caller's thread with each that is done.
+        """Run all batches; call ``on_batched`` in the caller's thread with each result.
 
-        Raises InputError for what cannot be run as asked, GuestLostError. When it is left, by KeyboardInterrupt or any
-        other exception too, nothing runs any more.
+        Raises InputError if a batch cannot be run as asked, and GuestLostError. After any exception, KeyboardInterrupt
+        too, nothing runs any more.
         """
         ...
 
 
 def executor(name: str, at_once: int | None = None) -> Executor:
-    """The executor of this name, ``local`` or ``dask://HOST:PORT``; raises InputError for any other.
+    """Return the executor named ``local`` or ``dask://HOST:PORT``; raises InputError for any other name.
 
-    ``at_once``: so many batches at a time here; on a cluster its workers decide.
+    ``at_once`` is the number of concurrent batches on this machine. On a cluster its workers decide.
     """
     if name == LOCAL:
         return Local(at_once)

@@ -1,6 +1,6 @@
-"""grace.json and grace.csv: what others read of a sweep (field by field in docs/results.md).
+"""grace.json and grace.csv: a sweep's results for other programs (field by field in docs/results.md).
 
-The same sessions give the same bytes, but for ``started_at`` and ``wall_s``, which stand in grace.json alone.
+The same sessions give the same bytes, except for ``started_at`` and ``wall_s``, which only grace.json has.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from halfopen.scenario.target_spec import TargetSpec
 JSON = record.SWEEP
 CSV = record.SWEEP_ROWS
 
-#: Of seconds a tenth of a millisecond, of shares one in a million million.
+#: Decimals: a tenth of a millisecond for seconds, 1e-12 for shares.
 _SECONDS, _SHARES = 4, 12
 
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What all sessions had in common, and what a reader should know of how they were made."""
+    """The common conditions of all sessions, and facts on how they were made."""
 
     started_at: str
     wall: float
@@ -45,7 +45,7 @@ class Conditions:
 
 
 def as_table(sweep: Sweep, found: Estimates, how: Conditions, most: float = MOST_FALSE_REAPS) -> dict[str, Any]:
-    """The content of grace.json (CONTRACT: ``points``, ``recommended_grace_s``, ``recommended_why``)."""
+    """Return the content of grace.json (CONTRACT: ``points``, ``recommended_grace_s``, ``recommended_why``)."""
     recommended = recommend(found, most)
     chosen = recommended.point.contender if recommended.point else None
     return {
@@ -74,14 +74,14 @@ def as_table(sweep: Sweep, found: Estimates, how: Conditions, most: float = MOST
 
 
 def write(out: Path, table: Mapping[str, Any]) -> None:
-    """Write both files into a folder that is there. Raises OSError."""
+    """Write both files into an existing folder. Raises OSError."""
     encoded = msgspec.json.encode(table, order="sorted")
     (out / JSON).write_bytes(msgspec.json.format(encoded, indent=2) + b"\n")
     (out / CSV).write_text(as_csv(table), encoding="utf-8")
 
 
 def _target(spec: TargetSpec) -> dict[str, str]:
-    """As in results.json."""
+    """The target, as in results.json."""
     if spec.image:
         return {"kind": "image", "image": spec.image}
     return {"kind": "command", "command": spec.server} if spec.server else {"kind": "pod"}
@@ -213,7 +213,7 @@ COLUMNS = (
 
 
 def as_csv(table: Mapping[str, Any]) -> str:
-    """grace.csv of the content of grace.json: a row a contender and cause, and one a step of its staircase."""
+    """Return grace.csv of grace.json's content: rows by contender and cause, and by step of its staircase."""
     written = io.StringIO()
     writer = csv.DictWriter(written, COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
@@ -224,7 +224,7 @@ def as_csv(table: Mapping[str, Any]) -> str:
 
 
 def _alive_rows(point: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """``rate`` is that of false reaps."""
+    """Rows of live sessions. ``rate`` is that of false reaps."""
     everybody = {
         "cause": "all",
         "closed": _sum(point["causes"], "closed"),
@@ -238,7 +238,7 @@ def _alive_rows(point: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _dead_rows(point: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """``rate`` is that of clients that were missed."""
+    """Rows of dead clients. ``rate`` is that of missed clients."""
     everybody = {
         "cause": "all",
         "closed": _sum(point["deaths"], "closed"),

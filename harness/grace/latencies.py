@@ -1,4 +1,4 @@
-"""How long something took, over many runs: the middle and the tail. Pure."""
+"""The distribution of a duration over many runs: the middle and the tail. Pure."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Latencies:
-    """Seconds, in order."""
+    """Seconds, in ascending order."""
 
     seconds: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, seconds: Iterable[float]) -> Latencies:
-        """Of seconds in whatever order."""
+        """Make latencies of seconds in any order."""
         return cls(tuple(sorted(seconds)))
 
     def quantile(self, percent: int) -> float | None:
-        """Between the two nearest by rank, on a line (Hyndman and Fan's seventh, as numpy's); None of nothing."""
+        """Interpolate linearly between the two nearest ranks (Hyndman and Fan's type 7, as numpy); None if empty."""
         if len(self.seconds) < 2:
             return self.seconds[0] if self.seconds else None
         return statistics.quantiles(self.seconds, n=100, method="inclusive")[percent - 1]
 
     @property
     def median(self) -> float | None:
-        """What half of them exceed."""
+        """The median."""
         return self.quantile(50)
 
     @property
     def p99(self) -> float | None:
-        """What one in a hundred exceeds."""
+        """The 99th percentile."""
         return self.quantile(99)
 
     @property

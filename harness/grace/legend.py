@@ -1,4 +1,4 @@
-"""What the words of a sweep's tables mean: of those that stand in them. Pure."""
+"""Explanations of the words in a sweep's tables, limited to those that occur. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from halfopen.grace.estimates import Estimates, Point, frontiers, longest_stalls
 from halfopen.grace.recommending import smallest
 
-#: What stands in the tables, and whether it does.
+#: Explanations, and whether their words occur in the tables.
 _LEGEND: tuple[tuple[str, Callable[[Sequence[Point]], bool]], ...] = (
     (
         "false: false reaps of live sessions, with Wilson's interval",
@@ -46,7 +46,7 @@ _WIDTH = 79
 
 
 def lines(found: Estimates, most: float, *, wide: bool) -> list[str]:
-    """What the tables' words mean, those that are there, in lines that fit 80 columns."""
+    """Return the explanations that apply, in lines that fit 80 columns."""
     parts = [text for text, is_there in _LEGEND if is_there(found.points)]
     if wide and any(point.outside for point in found.points):
         parts.append("out: reaps out of grace .. grace + poll")

@@ -1,4 +1,4 @@
-"""What is known of a curve while sessions still run: its table, whose intervals tighten; lines where no terminal is."""
+"""Live display of a sweep: a table with narrowing intervals on a terminal, or else lines."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from halfopen.grace.model import Sweep, Tried
 from halfopen.grace.recommending import MOST_FALSE_REAPS, recommend
 
 _REFRESH_PER_SECOND = 4
-#: In so many lines it is told where there is no terminal.
+#: Number of progress lines if there is no terminal.
 _LINES = 10
 
 OnTried = Callable[[Sequence[Tried]], None]
@@ -33,9 +33,9 @@ OnTried = Callable[[Sequence[Tried]], None]
 def progress(
     console: Console, sweep: Sweep, most: float = MOST_FALSE_REAPS, before: Sequence[Tried] = ()
 ) -> Iterator[OnTried]:
-    """Show the curve until the context is left; what it gives is to be called with what came of each batch.
+    """Show the curve until the context is left. Yields a function that takes each batch's results, on any thread.
 
-    ``before``: what is known already, of a sweep that is resumed. May be called from any thread.
+    ``before`` has the results that a resumed sweep already has.
     """
     curve = _Curve(sweep, most, list(before))
     if not console.is_terminal:
@@ -59,7 +59,7 @@ def progress(
 
 
 def picture(found: Estimates, most: float, console: Console) -> Iterator[RenderableType]:
-    """The curve as it stands, in as much as fits the terminal; and what is recommended by now, or what is missing."""
+    """Yield the current curve, cut to fit the terminal, then the recommendation or the reason for none."""
     curves = frontiers(found.points)
     rows = sum(len(curve) + 3 for curve in curves.values())
     if len(curves) == 1 or rows < console.height - 6:
@@ -73,7 +73,7 @@ def picture(found: Estimates, most: float, console: Console) -> Iterator[Rendera
 
 
 def line(found: Estimates, most: float) -> str:
-    """The same in one line: how far it is, and what is recommended by now."""
+    """The same in one line: the progress and the current recommendation."""
     recommended = recommend(found, most).point
     by_now = "nothing recommended yet" if recommended is None else f"recommended by now: {recommended.contender.label}"
     agree = f"; {told(found.confirmations)}" if found.confirmations else ""
@@ -82,7 +82,7 @@ def line(found: Estimates, most: float) -> str:
 
 @dataclass
 class _Curve:
-    """What is known so far; reckoned anew only when there is more and somebody looks."""
+    """The results so far. Estimates are computed only on demand, after new results."""
 
     sweep: Sweep
     most: float
@@ -100,18 +100,18 @@ class _Curve:
 
     @property
     def done(self) -> int:
-        """How many sessions were tried with every contender."""
+        """Number of sessions that were tried with every contender."""
         return sum(len(contenders) == len(self.sweep.contenders) for contenders in self._seen.values())
 
     def add(self, tried: Sequence[Tried]) -> None:
-        """More is known."""
+        """Add results."""
         with self._lock:
             self.tried += tried
             self._note(tried)
             self._estimates = None
 
     def estimates(self) -> Estimates:
-        """What it comes to."""
+        """Return the current estimates."""
         with self._lock:
             if self._estimates is None:
                 self._estimates = estimate(self.sweep, self.tried)
@@ -119,7 +119,7 @@ class _Curve:
 
 
 def _told(console: Console, curve: _Curve, tried: Sequence[Tried]) -> None:
-    """A line for each tenth of the sessions."""
+    """Add results; print a line for each tenth of the sessions."""
     step = max(1, len(curve.sweep.draws) // _LINES)
     before = curve.done // step
     curve.add(tried)

@@ -1,4 +1,4 @@
-"""Batches on this machine: as many at once as there are processors, each in a guest that keeps to one of them."""
+"""Run batches on this machine, as many at once as it has processors. Each guest keeps to one processor."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class Local:
     """The processors of this machine."""
 
     def __init__(self, at_once: int | None = None) -> None:
-        """``at_once``: so many batches at a time; by default as many as there are processors for us."""
+        """``at_once`` is the number of concurrent batches. The default is the number of processors available to us."""
         self._at_once = at_once or len(os.sched_getaffinity(0))
 
     def run(self, batches: Iterable[Batch], on_batched: Callable[[Batched], None]) -> None:
-        """Do them all; see :class:`halfopen.grace.executor.Executor`."""
+        """Run all batches; see :class:`halfopen.grace.executor.Executor`."""
         over = threading.Event()
         processors: queue.SimpleQueue[int] = queue.SimpleQueue()
-        # Not all calls begin with the same one.
+        # Concurrent calls of the program must not all begin with the same processor.
         for number in range(os.getpid(), os.getpid() + self._at_once):
             processors.put(number)
 
@@ -38,7 +38,7 @@ class Local:
 
         pool = concurrent.futures.ThreadPoolExecutor(self._at_once, thread_name_prefix="batch")
         try:
-            # What is interrupted here has begun the first of them.
+            # An interrupt here finds the first batches already started.
             for future in as_completed([pool.submit(do, batch) for batch in batches]):
                 on_batched(future.result())
         except BaseException:

@@ -1,6 +1,6 @@
-"""A mix: which conditions a server's clients live and die under, how often each, and sessions drawn from it.
+"""A mix: the conditions that a server's clients live and die under, their weights, and sessions drawn from it.
 
-The file is described in docs/grace-mix.md; the default is scenarios/_grace/default.toml. Pure but for reading.
+docs/grace-mix.md describes the file. The default is scenarios/_grace/default.toml. Pure except for reading.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from halfopen.netns.units import Share
 
 DEFAULT = Path(scenarios.__file__).parent / "_grace" / "default.toml"
 
-#: Draws of the staircase are numbered from there on.
+#: The number of the staircase's first draw.
 MOST_RUNS = 1_000_000
-#: Weights that differ from the whole by less are the whole: they are written with few digits.
+#: Tolerance for the sum of weights, which are written with few digits.
 _ROUNDING = 1e-6
 
 
@@ -44,19 +44,19 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """What sessions are drawn from."""
+    """The distribution of sessions."""
 
     title: str
     alive: tuple[Condition, ...]
     dead: tuple[Condition, ...]
     dead_runs: float
-    """Share of the runs that are of dead clients; how often clients die is not what is asked."""
+    """Share of the runs that have dead clients. It does not model how often clients die."""
     recorded_runs: float
-    """Share of the alive sessions that go over recorded links, if there are any."""
+    """Share of the live sessions that go over recorded links, if there are any."""
 
 
 def read(path: Path | None = None) -> Mix:
-    """The mix of a file, or the default; raises InputError that names the file, the key and the value."""
+    """Read the mix of a file, or the default. Raises InputError that names the file, the key and the value."""
     where = "the default mix" if path is None else str(path)
     text = text_files.text_of(path or DEFAULT, "mix file", where)
     try:
@@ -81,10 +81,10 @@ def _conditions(tables: Mapping[str, Any], kind: Kind, where: str) -> tuple[Cond
 def draws(
     mix: Mix, seed: int, runs: int, staircase: bool = True, traces: Sequence[RecordedLink] = ()
 ) -> tuple[Draw, ...]:
-    """``runs`` sessions drawn from the mix, at most MOST_RUNS, and after them, if asked for, the staircase's.
+    """Draw ``runs`` sessions from the mix, at most MOST_RUNS; append the staircase's if asked for.
 
-    Each has a random sequence of its own: with the same seed the nth is the same however many there are, and so is the
-    staircase.
+    Each draw has a random sequence of its own. The same seed gives the same nth draw, however many there are, and the
+    same staircase.
     """
     assert runs <= MOST_RUNS
     drawn = [_draw(mix, seed, number, traces) for number in range(runs)]
@@ -95,14 +95,14 @@ def _draw(mix: Mix, seed: int, number: int, traces: Sequence[RecordedLink]) -> D
     rng = random.Random(f"{seed}/draw/{number}")
     if _is_dead(number, mix.dead_runs):
         return _of("dead", _picked(mix.dead, rng), seed, number, rng)
-    # Asked in any case, for the numbers that follow to be the same with and without recordings.
+    # Draw in any case, so that the following numbers are the same with and without recordings.
     if rng.random() < mix.recorded_runs and traces:
         return recorded_links.draw(traces[rng.randrange(len(traces))], number, rng)
     return _of("mix", _picked(mix.alive, rng), seed, number, rng)
 
 
 def _is_dead(number: int, share: float) -> bool:
-    """Whether the nth run is of a dead client, so that among the first n there is always that share of them."""
+    """True if the nth run has a dead client. Spread so that the first n runs always contain that share."""
     return math.floor((number + 1) * share) > math.floor(number * share)
 
 
@@ -125,7 +125,7 @@ def _of(part: Part, condition: Condition, seed: int, number: int, rng: random.Ra
 
 
 def _told(given: Mapping[str, Quantity]) -> str:
-    """What a file's name tells of what was drawn: how long an outage, how long the way."""
+    """The part of a file's name with the drawn outage and round trip."""
     outage, rtt = given.get("outage"), given.get("rtt")
     told = f"-{outage.value:.1f}s".replace(".0s", "s") if outage else ""
     return told + (f"-rtt{rtt.value * 1000:.0f}" if rtt else "")

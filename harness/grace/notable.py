@@ -1,4 +1,4 @@
-"""Sessions that somebody will want to see for themselves: written out as scenarios for ``halfopen run``."""
+"""Sessions worth a closer look, written out as scenarios for ``halfopen run``."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from halfopen.results import record
 from halfopen.results.story import exactly
 
 FOLDER = "draws"
-#: What should not have come of a session. Of the staircase anything may.
+#: The wrong outcome for each part. In the staircase no outcome is wrong.
 _WRONG: dict[Part, Came] = {"mix": "reaped", "dead": "kept"}
-#: How the names of draws begin, and the first line of each file.
+#: The start of the names of draws, and of the first line of each file.
 _OURS = re.compile(r"(\d+|staircase)-")
 _MARK = "# again: halfopen run"
 
 
 @dataclass(frozen=True, slots=True)
 class Notable:
-    """A session that went wrong, and the options of ``halfopen run`` with which it does so again."""
+    """A session that went wrong, and the options of ``halfopen run`` that reproduce it."""
 
     draw: Draw
     options: tuple[str, ...]
 
 
 def notable(sweep: Sweep, tried: Iterable[Tried]) -> list[Notable]:
-    """The live that were reaped, the dead that were missed, what proves nothing, and what was foretold wrongly."""
+    """Return reaped live sessions, missed dead clients, unproved sessions, and wrong predictions."""
     parts = {draw.number: draw.part for draw in sweep.draws}
     first: dict[int, Tried] = {}
     for one in sorted(tried, key=lambda one: (one.contender, one.really)):
@@ -51,11 +51,12 @@ def _is_notable(one: Tried, part: Part) -> bool:
 
 
 def _options(sweep: Sweep, draw: Draw, one: Tried) -> tuple[str, ...]:
-    """What it was run with, or replayed for."""
+    """The options that it was run with or replayed for."""
     who = sweep.contenders[one.contender]
     grace, poll, detector = who.grace, who.poll, who.detector
     if one.came == "unproved" and not one.really:
-        # The recording itself proves nothing, in which nobody acts, and which is of the longest (halfopen.grace.batch).
+        # Here the recording itself, made without a detector and for the longest grace and poll, is unproved
+        # (halfopen.grace.batch).
         its = [it for n, it in enumerate(sweep.contenders) if plan.is_replayed(sweep, n)]
         grace, poll, detector = max(it.grace for it in its), max(it.poll for it in its), "none"
     words = ["--clock", "virtual", "--seed", str(sweep.seed), "--grace", exactly(grace), "--poll", exactly(poll)]
@@ -67,7 +68,7 @@ def _options(sweep: Sweep, draw: Draw, one: Tried) -> tuple[str, ...]:
 
 
 def check_folder(out: Path) -> None:
-    """Make the folder for them in ``out`` and see that it can be written to; raises InputError."""
+    """Make the folder for them in ``out`` and check that it is writable; raises InputError."""
     folder = out / FOLDER
     try:
         record.probe(folder)
@@ -78,9 +79,9 @@ def check_folder(out: Path) -> None:
 
 
 def write(out: Path, found: Sequence[Notable]) -> None:
-    """Write each into its file in ``out``/draws, which begins with the command that shows it again; raises OSError.
+    """Write each session into a file in ``out``/draws, below the command that repeats it. Raises OSError.
 
-    Those of an earlier sweep are taken away, and nothing else that is there.
+    Files of an earlier sweep are removed, and no others.
     """
     folder = out / FOLDER
     for left in filter(_is_ours, folder.glob("*.toml")):
@@ -91,7 +92,7 @@ def write(out: Path, found: Sequence[Notable]) -> None:
 
 
 def _is_ours(file: Path) -> bool:
-    """Whether it is called and begins as those that are written here."""
+    """True if name and beginning are those of a file written here."""
     if not _OURS.match(file.name) or not file.is_file():
         return False
     with file.open("rb") as beginning:
@@ -99,7 +100,7 @@ def _is_ours(file: Path) -> bool:
 
 
 def _comment(file: Path, one: Notable) -> str:
-    """The command that shows it again, in a folder of its own, or the sweep's results would make way for its."""
+    """The command that repeats it, with a folder of its own for the results, so that the sweep's are not replaced."""
     options = shlex.join([str(file), *one.options, "--out", str(file.with_name(one.draw.name))])
     # A server's command may have several lines.
     return f"{_MARK} {options}".replace("\n", "\n# ")

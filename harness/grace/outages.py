@@ -1,4 +1,4 @@
-"""Which outages a session survives: the staircase's draws, by round trip and length. Pure."""
+"""Survived outages: the staircase's draws by round trip and length. Pure."""
 
 from __future__ import annotations
 
@@ -8,48 +8,49 @@ from dataclasses import dataclass, replace
 
 from halfopen.grace.model import Draw, Phases, Tried
 
-#: The facts of a staircase's draw.
+#: Keys of a staircase's facts.
 LENGTH, ROUND_TRIP = "outage_s", "rtt_s"
-#: Stalls that differ by less end with the same retransmission: the next is twice as far (RFC 6298, section 5.5).
+#: Stalls that differ by a smaller share end with the same retransmission. The next comes after twice the time
+#: (RFC 6298, section 5.5).
 _SAME = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """All outages of one length at one round trip, at whatever phase of the backoff; seconds."""
+    """All outages of one length at one round trip, at any phase of the backoff. In seconds."""
 
     rtt: float
     length: float
     kept: int
-    """At how many phases of the detector's poll, of all its sessions together; those that were run really have one."""
+    """Number of the detector's poll phases that kept the session, over all sessions. A real run has one phase."""
     reaped: int
     worst: bool
-    """Whether there is a phase at which a session is reaped."""
+    """True if a session is reaped at some phase."""
     stalls: tuple[float, ...]
-    """How long nothing was acknowledged, in order."""
+    """Times without an acknowledgement, in ascending order."""
 
     @property
     def tried(self) -> int:
-        """At how many phases something is known."""
+        """Number of phases with a known outcome."""
         return self.kept + self.reaped
 
 
 @dataclass(frozen=True, slots=True)
 class Survival:
-    """How long an outage may be; seconds."""
+    """The outages that sessions survive, by length in seconds."""
 
     rtt: float | None
-    """None: over all round trips."""
+    """None means all round trips together."""
     survived: float | None
-    """The longest such that it and all shorter ones were survived at every phase that was tried; None: none was."""
+    """The longest outage that, like all shorter ones, was survived at every phase tried; None without any."""
     reaped: float | None
-    """The shortest in which a session is reaped at some phase; None: none is."""
+    """The shortest outage in which a session is reaped at some phase; None if there is none."""
     longest: float | None
-    """The longest that was tried: where it is the one survived, longer ones may be, too."""
+    """The longest outage tried. If it was survived, longer ones may be too."""
 
 
 def steps(draws: Iterable[Draw], tried: Mapping[int, Tried]) -> tuple[Step, ...]:
-    """What came of each length, also of those of which nothing is known yet; ``tried``: by the draw's number."""
+    """Return the results of each length, also of lengths without results. ``tried`` is by the draw's number."""
     found: dict[tuple[float, float], list[Tried | None]] = defaultdict(list)
     for draw in draws:
         if draw.part == "staircase" and LENGTH in draw.facts:
@@ -73,7 +74,7 @@ def _step(rtt: float, length: float, its: Sequence[Tried | None]) -> Step:
 
 
 def survivals(found: Sequence[Step]) -> tuple[Survival, ...]:
-    """For each round trip, and at last over all; nothing without a staircase."""
+    """Return the survival for each round trip, then over all; empty without a staircase."""
     if not found:
         return ()
     trips = sorted({step.rtt for step in found})
@@ -81,7 +82,7 @@ def survivals(found: Sequence[Step]) -> tuple[Survival, ...]:
 
 
 def _survival(rtt: float | None, its: Sequence[Step]) -> Survival:
-    """A length of which nothing is known ends what is said to be survived, as one does in which a session was lost."""
+    """The survival at one round trip. A length without results limits ``survived``, just as a lost session does."""
     survived = None
     for length in sorted({step.length for step in its}):
         if any(step.worst or not step.tried for step in its if step.length == length):
@@ -94,17 +95,17 @@ def _survival(rtt: float | None, its: Sequence[Step]) -> Survival:
 
 @dataclass(frozen=True, slots=True)
 class Flight:
-    """Outages of consecutive lengths that all end with the same retransmission; seconds."""
+    """Outages of consecutive lengths that all end with the same retransmission. In seconds."""
 
     rtt: float
     shortest: float
     longest: float
     stall: float
-    """The longest that any of them made."""
+    """The longest stall among them."""
 
 
 def flights(found: Sequence[Step]) -> tuple[Flight, ...]:
-    """The staircase as what it is made of; by the longest stall of each length, which its phase decides."""
+    """Group steps into flights by the longest stall of each length, which depends on its phase."""
     made: list[Flight] = []
     for step in sorted((one for one in found if one.stalls), key=lambda one: (one.rtt, one.length)):
         stall = step.stalls[-1]

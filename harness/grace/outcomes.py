@@ -1,4 +1,4 @@
-"""What came of a draw, for each contender that it was tried with: really, or replayed over what was recorded. Pure."""
+"""The results of a draw for each contender, from the real run or from a replay of the recording. Pure."""
 
 from __future__ import annotations
 
@@ -19,29 +19,30 @@ from halfopen.netns.units import show_duration
 from halfopen.run.recorder import INTERVAL
 from halfopen.verdict.judge import Verdict, broken_off
 
-#: Where a reap hangs on whether a look came just before or just after an acknowledgement, either is right: looks are
-#: moved by what that is dated to, seconds, each way.
+#: If a reap depends on whether a sample came just before or just after an acknowledgement, either result is right.
+#: Seconds to shift samples by, each way: the error in the date of an acknowledgement.
 _BRINK = DATED_WITHIN
-#: Moments are kept to the millisecond. Each look at a guest's clock moves it on by a quarter of a microsecond, and how
-#: often it is looked at may differ by one between machines and days.
+#: Milliseconds. Each reading of a guest's clock advances it by a quarter of a microsecond, and the number of readings
+#: may differ by one between machines and days.
 _DIGITS = 3
-#: The state in which a client's kernel has said nothing of an end.
+#: The state of a connection whose client's kernel has not ended it.
 _OPEN = "ESTABLISHED"
-#: What the pod says where a detector had enough. Else a call on its socket failed; somebody else's server says nothing.
+#: Reasons that the pod gives if a detector ended a session. Otherwise a call on its socket failed. Other servers give
+#: none.
 _BY_DETECTOR = ("send_stall", "no_answer", "unreachable", "ping_timeout", "timed_out")
-#: A stall that is worth to be called one, seconds: more than a packet and its answer take.
+#: The shortest stall that counts as one, in seconds. Longer than a packet and its answer take.
 _WORTH = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """One draw that was run, with what it showed."""
+    """A draw that was run, and its evidence."""
 
     draw: Draw
     verdict: Verdict
     timeline: Timeline
     samples: tuple[Sample, ...]
-    """Those of the server's open side (halfopen.model.evidence.established)."""
+    """The samples of the server's open socket (halfopen.model.evidence.established)."""
     stalls: tuple[Stall, ...]
 
     @property
@@ -51,13 +52,13 @@ class Watched:
 
 
 def watched(draw: Draw, verdict: Verdict, timeline: Timeline) -> Watched:
-    """A draw with what its run showed, and the stalls in that."""
+    """Return a draw with its run's evidence, and the stalls in that."""
     samples = evidence.established(timeline)
     return Watched(draw, verdict, timeline, samples, tuple(_stalls(samples)))
 
 
 def _stalls(samples: Sequence[Sample]) -> Iterator[Stall]:
-    """Each until the acknowledgement that ended it, which came between two samples."""
+    """Yield stalls, each until the acknowledgement that ended it, which came between two samples."""
     for stall in evidence.stalls(samples):
         last = stall.samples[-1]
         after = samples[bisect.bisect_right(samples, last.t, key=lambda sample: sample.t) :][:1]
@@ -65,7 +66,7 @@ def _stalls(samples: Sequence[Sample]) -> Iterator[Stall]:
 
 
 def outcomes(batch: Batch, it: Watched) -> list[Tried]:
-    """All that one run of a batch says, in the order of the contenders."""
+    """Return all results of one run of a batch, in the order of the contenders."""
     if batch.acting is not None:
         return [_really(batch, it, batch.acting)]
     return _replayed(batch, it)
@@ -79,28 +80,28 @@ def _really(batch: Batch, it: Watched, number: int) -> Tried:
     reaped_at = found.ended_at if came == "reaped" else None
     stalled = not _was_told(it, contender)
     tried = _tried(it, number, came=came, why=why, reaped_at=reaped_at, stalled=stalled, really=True)
-    # An end that the client's kernel told of is not the detector's, and no replay's to foretell.
+    # An end that the client's kernel reported is not the detector's, so a replay cannot predict it.
     if tried.came not in {"reaped", "kept"} or contender.detector not in replay.RULES or not stalled:
         return tried
     return _with_foretold(tried, it, contender)
 
 
 def _was_told(it: Watched, contender: Contender) -> bool:
-    """Whether the client's kernel had ended the session, not a detector that had enough of a stall."""
+    """True if the client's kernel ended the session, not a detector after a stall."""
     found, samples = it.verdict.found, it.samples
     if found.ended_at is None:
         return False
     if found.reason == "peer_closed" or (samples and samples[-1].state != _OPEN):
         return True
-    # A reset and a timer of the kernel's end it alike; but the one comes at once, the other after a stall.
+    # A reset and an expired kernel timer end it alike. But a reset comes at once, a timer's end after a stall.
     last = _stall_before(it.stalls, found.ended_at)
     lasted = found.ended_at - last.onset if last is not None and last.goes_on else 0.0
     return found.reason not in _BY_DETECTOR and lasted < min(_WORTH, contender.grace / 2)
 
 
 def _with_foretold(tried: Tried, it: Watched, contender: Contender) -> Tried:
-    """What a replay of the same session says; on the brink, what it says too."""
-    # What its own reap changed is not for the replay to see; a look is due within the poll.
+    """Add the prediction of a replay of the same session. In a borderline case either prediction may match."""
+    # The replay must not see the effects of the session's own reap. The next sample is due within the poll.
     end = tried.reaped_at
     before = it.timeline if end is None else it.timeline.between(float("-inf"), end - INTERVAL)
     until = it.verdict.found.looked_until if end is None else end + contender.poll
@@ -120,15 +121,15 @@ def _replayed(batch: Batch, it: Watched) -> list[Tried]:
 
 
 def _foretold(it: Watched, session: replay.Seen, number: int, contender: Contender, came: Came, why: str) -> Tried:
-    """What would have come of it with this contender, where ``came`` is what did with nobody acting, and why."""
+    """Predict the result with this contender. ``came`` and ``why`` are the result with no detector acting."""
     moment = _reap(session, contender)
-    # A live one that is reaped needs no further proof (halfopen.verdict.judge): nobody can see how it was to go on.
+    # A reaped live session needs no further proof (halfopen.verdict.judge): its later course is not observable.
     if came == "unproved" and (moment is None or it.draw.part == "dead"):
         return _tried(it, number, came=came, why=why, reaped_at=None)
     if moment is None:
         if came == "kept" and (open_still := _open_still(it)):
             return _tried(it, number, came="unproved", why=open_still, reaped_at=None)
-        # Of the pod that watches nobody it is the end that the client's kernel told it of.
+        # The pod runs without a detector, so it ended the session because the client's kernel reported the end.
         by_itself = it.verdict.found.ended_at if came == "reaped" else None
         tried = _tried(it, number, came=came, why=why, reaped_at=by_itself, stalled=by_itself is None)
     else:
@@ -140,7 +141,7 @@ def _foretold(it: Watched, session: replay.Seen, number: int, contender: Contend
 
 
 def _with_other_looks(tried: Tried, it: Watched, session: replay.Seen, contender: Contender) -> Tried:
-    """What would have come of it with looks at other moments."""
+    """Add the results for samples at other moments."""
     brink = {_rounded(_reap(session, contender, shift)) for shift in (-_BRINK, _BRINK)} - {tried.reaped_at}
     others = tuple(sorted(brink, key=lambda moment: (moment is None, moment)))
     if it.draw.part != "staircase":
@@ -153,7 +154,7 @@ def _with_other_looks(tried: Tried, it: Watched, session: replay.Seen, contender
 
 
 def _open_still(it: Watched) -> str | None:
-    """Why it is not known whether a live client was kept: at the end of the look it had stalled as never before."""
+    """Return why a live client's outcome is unknown: observation ended in its longest stall so far."""
     if it.draw.part == "dead" or not it.stalls:
         return None
     *others, last = it.stalls
@@ -170,7 +171,7 @@ def _reap(session: replay.Seen, contender: Contender, shift: float = 0.0) -> flo
 
 
 def _came(it: Watched) -> tuple[Came, str]:
-    """What became of the session itself, if the run proves anything."""
+    """The session's own outcome, if the run proves anything."""
     verdict = it.verdict
     broken = broken_off(it.timeline)
     if broken is not None:
@@ -213,7 +214,10 @@ def _rounded(moment: float | None) -> float | None:
 
 
 def _heard_before(samples: Sequence[Sample], onset: float) -> float | None:
-    """When a byte was last acknowledged until then: an onset is only dated to the sample that first shows it."""
+    """Return the moment of the last acknowledgement before the onset.
+
+    An onset is only dated to the sample that first shows it.
+    """
     first = bisect.bisect_right(samples, onset, key=lambda sample: sample.t)
     for before, sample in pairwise(reversed(samples[: first + 1])):
         if sample.bytes_acked != before.bytes_acked:
@@ -222,5 +226,5 @@ def _heard_before(samples: Sequence[Sample], onset: float) -> float | None:
 
 
 def _stall_before(stalls: Sequence[Stall], moment: float) -> Stall | None:
-    """The last that began before this moment."""
+    """Return the last stall that began before this moment."""
     return next((stall for stall in reversed(stalls) if stall.onset <= moment), None)

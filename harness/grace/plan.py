@@ -1,6 +1,6 @@
-"""Divides a sweep into batches, always the same for the same sweep, so that any of them can be done anywhere. Pure.
+"""Divide a sweep into batches that can run anywhere. The same sweep always gives the same batches. Pure.
 
-A sweep of more runs has nearly all batches of one of fewer, in another order, so that one can go on where it ended.
+A larger sweep has nearly all batches of a smaller one, in another order, so it can continue that one.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ from collections.abc import Iterator, Sequence
 from halfopen.grace.model import Batch, Contender, Draw, Part, Sweep
 from halfopen.grace.replay import RULES
 
-#: So many draws share a guest: its boot then costs each of them less than their traffic does.
+#: Number of draws that share a guest. Its boot then costs each draw less than its traffic does.
 SIZE = 20
-#: So many share one when real reaps are compared with replayed ones, where each batch is another contender's.
+#: The same for comparisons of real reaps with replayed ones, where each batch has another contender.
 CONFIRMING_SIZE = 5
-#: A detector with times of its own is given so long, seconds: pings every 20 s that are waited for 90 s take 120.
+#: Observation time in seconds for a detector with times of its own. Pings every 20 s with a timeout of 90 s take 120.
 _PATIENCE = 150.0
-#: What an end takes beyond grace and poll, seconds: a closing handshake that nobody answers, above all.
+#: Seconds for an end beyond grace and poll, mainly for a closing handshake without an answer.
 _MARGIN = 20.0
 
 _DRAWN: tuple[Part, ...] = ("mix", "dead")
 _PARTS: tuple[Part, ...] = (*_DRAWN, "staircase")
-#: Draws, and the number of the contender that acts on them; None: they are recorded, for all that are replayed.
+#: Draws, and the number of the contender that acts on them. None: they are recorded for all replayed contenders.
 _Share = tuple[tuple[Draw, ...], int | None]
 
 
 def batches(sweep: Sweep) -> tuple[Batch, ...]:
-    """The batches of a sweep in the order in which they are best done: of each part something early on."""
+    """Return the batches of a sweep in the best order to run, which gives early results for each part."""
     replayed = tuple(n for n in range(len(sweep.contenders)) if is_replayed(sweep, n))
     kinds = [list(_shares(sweep, part, is_recorded=bool(replayed))) for part in _PARTS]
     kinds.append(list(_confirming(sweep, replayed)))
@@ -47,14 +47,15 @@ def batches(sweep: Sweep) -> tuple[Batch, ...]:
 
 
 def is_replayed(sweep: Sweep, number: int) -> bool:
-    """Whether what this contender would have done is read off sessions in which nobody acted."""
+    """True if this contender's results are read off sessions in which no detector acted."""
     return sweep.target.is_pod and sweep.contenders[number].detector in RULES
 
 
 def least_hold(contenders: Sequence[Contender], number: int) -> float:
-    """For how long at least each session is looked at in which one of them acts, seconds.
+    """Return the least observation time in seconds of a session in which this contender acts.
 
-    Who may not go by stalls alone is given the same time whatever its grace, or its curve would be that of the look.
+    Detectors that are not replayed get the same time for every grace. Otherwise their curve would show the observation
+    time.
     """
     if contenders[number].detector in RULES:
         return 0.0
@@ -62,7 +63,7 @@ def least_hold(contenders: Sequence[Contender], number: int) -> float:
 
 
 def _shares(sweep: Sweep, part: Part, *, is_recorded: bool) -> Iterator[_Share]:
-    """Every draw of a part, for the replayed contenders together and for each other one."""
+    """Yield every draw of a part, for the replayed contenders together and for each other contender."""
     acting = [n for n in range(len(sweep.contenders)) if not is_replayed(sweep, n)]
     numbers = [None, *acting] if is_recorded else acting
     for some in _chunks([draw for draw in sweep.draws if draw.part == part], SIZE):
@@ -70,7 +71,7 @@ def _shares(sweep: Sweep, part: Part, *, is_recorded: bool) -> Iterator[_Share]:
 
 
 def _confirming(sweep: Sweep, replayed: Sequence[int]) -> Iterator[_Share]:
-    """Some draws again, at a replayed contender that acts."""
+    """Yield some draws again, with a replayed contender that acts."""
     if not replayed:
         return
     for parts in _DRAWN, ("staircase",):
@@ -81,7 +82,7 @@ def _confirming(sweep: Sweep, replayed: Sequence[int]) -> Iterator[_Share]:
 
 
 def _sample(draws: Sequence[Draw], share: float, whose: str) -> Iterator[Draw]:
-    """One drawn of each stretch of them, so that those of the first stretches are the same however many follow."""
+    """Draw one of each stretch of draws. The choices for the first stretches are the same however many follow."""
     nth = 0
     while share > 0 and (first := nth / share) < len(draws):
         end = min(len(draws), (nth + 1) / share)
@@ -95,6 +96,6 @@ def _chunks(draws: Sequence[Draw], size: int) -> Iterator[tuple[Draw, ...]]:
 
 
 def _interleaved(kinds: Sequence[Sequence[_Share]]) -> list[_Share]:
-    """All of them, each kind spread evenly over the whole, its own order kept."""
+    """Spread each kind evenly over the whole, in its own order."""
     places = [((n + 0.5) / len(kind), k, n) for k, kind in enumerate(kinds) for n in range(len(kind))]
     return [kinds[k][n] for _, k, n in sorted(places)]

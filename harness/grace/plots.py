@@ -1,4 +1,4 @@
-"""``--plot``: the curve as SVG or PNG, made of the content of grace.json; matplotlib is an extra.
+"""``--plot``: draw the curve as SVG or PNG from the content of grace.json. matplotlib is an extra.
 
 The same table gives the same bytes with the same matplotlib.
 """
@@ -16,7 +16,7 @@ SUFFIXES = (".svg", ".png")
 
 
 def check(where: Path) -> None:
-    """Raise InputError where it is no place for a plot, or matplotlib is missing: before anything is started."""
+    """Raise InputError if ``where`` cannot hold a plot, or matplotlib is missing. Called before anything starts."""
     try:
         why = _unfit(where)
     except OSError as error:
@@ -32,8 +32,8 @@ def check(where: Path) -> None:
 
 
 def _unfit(where: Path) -> str:
-    """Why it is no place for a plot; empty if it is one."""
-    if where == Path():  # of an empty word, too
+    """Return why no plot can be written to it, or an empty string."""
+    if where == Path():  # an empty word too
         return "name a folder or a file; for the folder you are in, its whole path"
     if where.suffix and where.suffix not in SUFFIXES and not where.is_dir():
         return "a file ends in .svg or .png; a name without a dot is a folder"
@@ -44,9 +44,9 @@ def _unfit(where: Path) -> str:
 
 
 def write(where: Path, table: Mapping[str, Any]) -> list[str]:
-    """Write one file with all plots, or into a folder one for each; a plot without anything in it is left out.
+    """Write all plots into one file, or each into its own file in a folder. Plots without data are left out.
 
-    Gives a line on each: where it is, or why it is not. Raises InputError.
+    Returns a line for each plot: its file, or the reason why it is left out. Raises InputError.
     """
     check(where)
     try:

@@ -1,4 +1,4 @@
-"""Numbers with their units, and the distributions that a mix draws them from. Pure."""
+"""Numbers with units, and the distributions from which a mix draws them. Pure."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from halfopen.netns import units
 from halfopen.netns.errors import UnitError
 from halfopen.netns.units import plain
 
-#: Nearer to 0 or 1 a normal distribution has no value that a number could hold.
+#: Closer to 0 or 1 than this, a normal distribution's value does not fit a float.
 _LEAST_CHANCE = 1e-12
-#: So much of what is no quantity is quoted, characters.
+#: Characters to quote of a text that is no quantity.
 _QUOTED = 40
 
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """A kind of quantity: how it is read, how written, and what its facts' names end in."""
+    """A kind of quantity: how to read and write it, and the ending of its facts' names."""
 
     read: Callable[[object], float]
     show: Callable[[float], str]
     ending: str
     step: Callable[[float], float]
-    """To whole multiples of what a value like this is rounded."""
+    """Returns the step to round a value of this size to."""
 
 
 def _duration(value: float) -> str:
@@ -36,7 +36,7 @@ def _duration(value: float) -> str:
 
 
 def _step_of_rates(value: float) -> float:
-    """Bits a second: kernels count whole bytes a second, and a queue in whole bytes: of whole kB/s and whole ms."""
+    """Bits a second. Kernels count whole bytes a second, and a queue in whole bytes, so use whole kB/s and whole ms."""
     return 8000 if value >= 64000 else 8
 
 
@@ -51,7 +51,7 @@ _KINDS = (
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A number of some kind, as exact as it is written: durations to the millisecond."""
+    """A number of some kind, as exact as its text: durations to the millisecond."""
 
     value: float
     """Seconds, bits a second, bytes a second, bytes, or a share of one."""
@@ -61,12 +61,12 @@ class Quantity:
         return self.kind.show(self.value)
 
     def at(self, value: float) -> Quantity:
-        """Another of the same kind, rounded to what can be written."""
+        """Return another value of the same kind, rounded to what can be written."""
         step = self.kind.step(value)
         return Quantity(float(self.kind.read(self.kind.show(round(value / step) * step))), self.kind)
 
     def fact(self, name: str) -> str:
-        """What the number is called among a draw's facts: ``outage_s``."""
+        """Return the number's name among a draw's facts: ``outage_s``."""
         return name + self.kind.ending
 
 
@@ -94,20 +94,20 @@ _NEEDS = {
 class Spread(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"least": "from", "most": "to"}
 ):
-    """A distribution, and where its numbers are from."""
+    """A distribution with its source."""
 
     distribution: Literal["uniform", "log-uniform", "lognormal", "choice"]
     source: str
-    """A publication with title, venue and year, or plainly that it is a guess."""
+    """A publication with title, venue and year, or the plain statement that it is a guess."""
     least: str | None = None
     most: str | None = None
     median: str | None = None
     sigma: float | None = None
-    """Of a lognormal one: the standard deviation of the natural logarithm."""
+    """Only for lognormal: the standard deviation of the natural logarithm."""
     of: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse what is no distribution; raises ValueError."""
+        """Raise ValueError for an invalid distribution."""
         if not self.source.strip():
             raise ValueError("a source is empty; say where the numbers are from, or that they are a guess")
         self._check_keys()
@@ -147,11 +147,11 @@ class Spread(
 
     @property
     def extremes(self) -> tuple[Quantity, ...]:
-        """The least and the greatest value, or each that may be chosen."""
+        """The least and the greatest value, or all choices."""
         return tuple(map(quantity, self.of)) if self.distribution == "choice" else (self.at(0.0), self.at(1.0))
 
     def at(self, chance: float) -> Quantity:
-        """The value that a share ``chance`` (0 to 1) of all draws do not exceed: one random number, one value."""
+        """Return the value that a share ``chance`` (0 to 1) of draws do not exceed: one random number, one value."""
         if self.distribution == "choice":
             return quantity(self.of[min(int(chance * len(self.of)), len(self.of) - 1)])
         least, most = self._bounds

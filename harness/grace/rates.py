@@ -1,4 +1,4 @@
-"""How often something happened, and how far that can be trusted: Wilson's interval, of scipy (an extra).
+"""Frequencies of events with Wilson's confidence interval, from scipy (an extra).
 
 Wilson, Probable inference, the law of succession, and statistical inference, J. Am. Stat. Assoc. 22 (1927).
 """
@@ -18,7 +18,7 @@ _Z_SQUARED = 1.959963984540054**2
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """So many times out of so many trials."""
+    """A number of events in a number of trials."""
 
     times: int
     trials: int
@@ -30,7 +30,7 @@ class Rate:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Where the true rate is with 95 % confidence; from 0 to 1 without a trial. Raises InputError without scipy."""
+        """The 95 % confidence interval of the true rate; 0 to 1 without a trial. Raises InputError without scipy."""
         return _wilson(self.times, self.trials)
 
     @property
@@ -45,7 +45,7 @@ class Rate:
 
 
 def require_scipy() -> None:
-    """Raise InputError where scipy is missing, for that to be said before anything is started."""
+    """Raise InputError if scipy is missing. Called before anything starts."""
     try:
         import scipy.stats  # noqa: F401, PLC0415 (an extra)
     except ImportError:
@@ -64,9 +64,9 @@ def _wilson(times: int, trials: int) -> tuple[float, float]:
 
 
 def trials_needed(times: int, most: float) -> int:
-    """How many trials there must be in all for the interval to end below ``most``, if it happens no more often.
+    """Return the total trials needed for the interval to end below ``most``, if there are no more events.
 
-    Wilson's bound is where (times/n - p)^2 = z^2 p (1 - p) / n; here p is given and n is sought. Of none in n the bound
+    Wilson's bound solves (times/n - p)^2 = z^2 p (1 - p) / n. Here p is given and n is sought. Without events the bound
     is z^2 / (n + z^2): 3,838 trials for 0.1 %.
     """
     spread = 2 * times * most + _Z_SQUARED * most * (1 - most)

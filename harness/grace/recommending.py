@@ -1,4 +1,4 @@
-"""Which grace, and why: the smallest of which it is shown that it reaps too few live sessions to matter. Pure."""
+"""Recommend the smallest grace with proof that its false reaps are few enough, and say why. Pure."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from halfopen.grace.telling import count, percent
 from halfopen.netns.units import show_duration
 from halfopen.pod.watchdog import DEFAULT_GRACE
 
-#: What is allowed if nothing is said: one live session in a thousand of the mix.
+#: The default limit: one live session in a thousand of the mix.
 MOST_FALSE_REAPS = 0.001
-#: So many of the dead of which no kernel tells may go unnoticed: more, and it is no detector to be recommended.
+#: Share of silent dead clients, whose kernel sends nothing, that a recommended detector may miss.
 MOST_UNNOTICED = 0.1
-#: The incident's grace, seconds, with which others are compared.
+#: The incident's grace in seconds, as a reference for others.
 INCIDENTS = DEFAULT_GRACE
 _MILLION = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """One contender, or none and what it would take."""
+    """The recommended contender, or none and the runs that are still needed."""
 
     point: Point | None
     why: str
     """One or two sentences."""
     more_runs: int | None = None
-    """Without one: how many more live sessions would do, if none of them were reaped; None where more are no help."""
+    """Without a point: live sessions still needed, if none of them is reaped. None if more do not help."""
 
 
 def recommend(found: Estimates, most: float = MOST_FALSE_REAPS) -> Recommendation:
-    """The smallest grace whose upper bound on false reaps is below ``most``; of several detectors the best one's."""
+    """Recommend the smallest grace whose upper bound on false reaps is below ``most``, of the best detector."""
     if wrong := disagreements(found.confirmations):
         runs = "a real run disagrees" if len(wrong) == 1 else f"{len(wrong)} real runs disagree"
         return Recommendation(
@@ -50,12 +50,12 @@ def recommend(found: Estimates, most: float = MOST_FALSE_REAPS) -> Recommendatio
 
 
 def smallest(curve: Sequence[Point], most: float = MOST_FALSE_REAPS) -> Point | None:
-    """The smallest grace of one curve whose upper bound on false reaps is below ``most``; None where there is none."""
+    """Return the smallest grace of a curve whose upper bound on false reaps is below ``most``; None without any."""
     return next((point for point in curve if _notices(point) and point.false_reaps.high < most), None)
 
 
 def _notices(point: Point) -> bool:
-    """Whether it is shown to be a detector at all: one that reaps nobody spares everybody."""
+    """True if it is proved to detect dead clients at all. A detector that never reaps has no false reaps either."""
     return point.unnoticed.trials > 0 and point.unnoticed.high <= MOST_UNNOTICED
 
 
@@ -81,7 +81,7 @@ def _reasons(point: Point, points: Sequence[Point], most: float, *, named: bool)
 
 
 def _against(point: Point, curve: Sequence[Point]) -> list[str]:
-    """What it costs, against the incident's grace where that was tried with the same detector and poll."""
+    """Describe its cost, compared with the incident's grace if that was tried with the same detector and poll."""
     if point.cost is None:
         return []
     holds = f"a dead session holds its seat for {_seat(point.cost)}"
@@ -130,7 +130,7 @@ def _unnoticed(point: Point) -> str:
 
 
 def evidence(rate: Rate) -> str:
-    """A rate with what it may be: ``"3 of 4,000 live sessions reaped (0.075 %, at most 0.22 %)"``."""
+    """A rate with its bound: ``"3 of 4,000 live sessions reaped (0.075 %, at most 0.22 %)"``."""
     if not rate.trials:
         return "no live session tried"
     share = f"{percent(rate.share or 0.0)}, " if rate.times else ""
@@ -138,12 +138,12 @@ def evidence(rate: Rate) -> str:
 
 
 def per_million(rate: Rate) -> str:
-    """Of a million such sessions: ``"250"``, ``"less than 960"`` where none was seen."""
+    """The number in a million such sessions: ``"250"``, or ``"less than 960"`` if none was seen."""
     if not rate.times:
         return f"less than {math.ceil(rate.high * _MILLION):,}"
     return f"{round((rate.share or 0.0) * _MILLION):,}"
 
 
 def _seat(cost: Cost) -> str:
-    """Seat-seconds: ``"31.5 s"``, ``"at least 120.0 s"`` where some are held until the kernel gives up."""
+    """Seat-seconds: ``"31.5 s"``, or ``"at least 120.0 s"`` if some are held until the kernel gives up."""
     return f"{'at least ' if cost.at_least else ''}{cost.seconds:.1f} s"

@@ -1,4 +1,4 @@
-"""A session over a recorded link: some stretch of a trace, replayed. Pure but for reading."""
+"""Sessions over a recorded link: each replays some stretch of a trace. Pure except for reading."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from halfopen.model import link_trace
 from halfopen.model.link_trace import Trace
 from halfopen.netns.units import plain
 
-#: Of a recording that is longer, a session goes over a stretch of this, seconds.
+#: Seconds of a longer recording that a session replays.
 STRETCH = 60.0
-#: Between which moments the replay begins, which is over several looks of a detector and slices of the stream; and
-#: for how long is looked beyond it and beyond what an outage in it may cost, seconds.
+#: Seconds. The replay begins between the first two, a span of several detector samples and slices of the stream. The
+#: third is extra observation time, after the replay and the worst effects of an outage in it.
 _FROM, _UNTIL, _ROOM = 4.0, 8.0, 10.0
 
-#: Of a recording's name, which is a part of files' names.
+#: Characters of a recording's name, which becomes part of file names.
 _LONGEST_NAME = 40
 
 _TEMPLATE = """\
@@ -53,19 +53,19 @@ hold = "{hold}s"
 
 @dataclass(frozen=True, slots=True)
 class RecordedLink:
-    """A recording and what it is called."""
+    """A recording and its name as a cause."""
 
     cause: str
     trace: Trace
 
 
 def load(path: Path) -> RecordedLink:
-    """A recording from a file, called by the file's name; raises InputError that names the file and the line."""
+    """Load a recording, named after its file; raises InputError that names the file and the line."""
     return RecordedLink(_cause(path), link_trace.load(path))
 
 
 def load_all(paths: Sequence[Path]) -> list[RecordedLink]:
-    """Several, each called something else; raises InputError, also for two that would be called the same."""
+    """Load several recordings; raises InputError, also if two would have the same name."""
     called: dict[str, Path] = {}
     for path in paths:
         cause = _cause(path)
@@ -81,7 +81,7 @@ def _cause(path: Path) -> str:
 
 
 def draw(which: RecordedLink, number: int, rng: random.Random) -> Draw:
-    """A session over a stretch of it, from anywhere in it."""
+    """Return a session over a stretch that begins anywhere in the recording."""
     length = min(STRETCH, which.trace.length)
     start = round(rng.uniform(0.0, which.trace.length - length), 3)
     at = round(rng.uniform(_FROM, _UNTIL), 3)

@@ -1,7 +1,7 @@
-"""When a watchdog would have ended a session, had it been there: its own rule, put to what the kernel showed. Pure.
+"""Find when a watchdog would have ended a session: apply its own rule to the kernel's samples. Pure.
 
-What halfopen.pod.watchdog.Watchdog does with the clock and the socket is done here with a timeline's samples; the rule
-is the same object. So one session that was recorded while nobody acted serves every grace and poll.
+This does with a timeline's samples what halfopen.pod.watchdog.Watchdog does with clock and socket; the rule object is
+the same. So one session, recorded without a detector, serves every grace and poll.
 """
 
 from __future__ import annotations
@@ -16,35 +16,37 @@ from halfopen.model.timeline import Sample, Timeline
 from halfopen.pod.watchdog import Probe, Rule, StallRule
 
 MakeRule = Callable[[float], Rule]
-"""Makes a session's rule at its start, seconds of the timeline."""
+"""Makes a session's rule at its start, in seconds of the timeline."""
 
 RULES: Mapping[str, MakeRule] = {"bytes-acked": StallRule}
-"""The detectors that can be replayed: those that go by which bytes were acknowledged until a moment, which the kernel
-tells afterwards too. Others act upon the session or ask its client; and ``outq`` goes by how much is queued at the very
-moment of its look, which no sample of another moment shows."""
+"""The detectors that can be replayed: those that depend only on the bytes acknowledged until a moment.
 
-#: A timer's thread wakes a little after the timer, seconds; measured in guests, on the virtual clock.
+The kernel reports that afterwards too. Other detectors act upon the session or ask its client. ``outq`` depends on the
+bytes queued at the very moment of its sample, which no sample of another moment shows.
+"""
+
+#: Seconds from a timer to the wake-up of its thread; measured in guests, on the virtual clock.
 LATE = 15e-6
-#: At so many phases of the poll a session is replayed, where it is to be known whether it survives all of them.
+#: Number of phases of the poll to replay a session at, to find out if it survives all of them.
 PHASES = 8
-#: A look so soon after an acknowledgement has it in view, seconds.
+#: Seconds after an acknowledgement at which a sample includes it.
 _JUST_AFTER = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a look at the session's socket would have found, at any moment."""
+    """The result that a sample of the session's socket would have had at any moment."""
 
     since: Sequence[float]
-    """From when on each reading holds, seconds, ascending."""
+    """The moment from which each reading holds, seconds, ascending."""
     readings: Sequence[Sample]
     opened: float
-    """When the server's session began, and its watchdog's first wait with it."""
+    """The start of the server's session, and so of its watchdog's first wait."""
     until: float
-    """When the session ended by itself, or nobody looked any more."""
+    """The moment when the session ended by itself, or observation ended."""
 
     def at(self, moment: float) -> Probe:
-        """What a look at this moment would have found; before the first sample, an empty queue."""
+        """Return the result of a sample at this moment; before the first reading, an empty queue."""
         number = bisect.bisect_right(self.since, moment) - 1
         if number < 0:
             return Probe("ESTABLISHED", 0, self.readings[0].bytes_acked if self.readings else None)
@@ -53,7 +55,7 @@ class Seen:
 
 
 def seen(timeline: Timeline, until: float) -> Seen:
-    """A timeline as a watchdog would have seen it, until this moment, seconds since the scenario's start."""
+    """Convert a timeline into a watchdog's view, until this moment in seconds since the scenario's start."""
     samples = [sample for sample in timeline.samples if sample.t <= until]
     opened = timeline.first("target", "session_opened")
     since = [sample.t for sample in samples[:1]] + [held_from(*pair) for pair in pairwise(samples)]
@@ -61,8 +63,11 @@ def seen(timeline: Timeline, until: float) -> Seen:
 
 
 def held_from(before: Sample, sample: Sample) -> float:
-    """From when on it was as this sample says: since the acknowledgement that it counts first (tcpi_last_ack_recv), or
-    where something was queued again and none of it acknowledged, since it was sent (tcpi_last_data_sent)."""
+    """Return the moment from which this sample's state held.
+
+    That is the acknowledgement that it counts first (tcpi_last_ack_recv). If bytes were queued again and none of them
+    acknowledged, it is the time when they were sent (tcpi_last_data_sent).
+    """
     if sample.state != before.state:
         return sample.t
     if sample.bytes_acked != before.bytes_acked:
@@ -73,9 +78,9 @@ def held_from(before: Sample, sample: Sample) -> float:
 
 
 def reaped_at(session: Seen, make_rule: MakeRule, grace: float, poll: float, shift: float = 0.0) -> float | None:
-    """When a watchdog with this grace and poll, seconds, would have ended the session; None if not before its end.
+    """Return when a watchdog with this grace and poll would have ended the session; None if not before its end.
 
-    ``shift``: its looks come so much later, for what hangs on their very moment.
+    All times are in seconds. ``shift`` delays its samples, for results that depend on the exact moment.
     """
     now = session.opened + shift
     rule = make_rule(now)
@@ -85,13 +90,13 @@ def reaped_at(session: Seen, make_rule: MakeRule, grace: float, poll: float, shi
         stall = rule.stalled_for(probe, now)
         if probe.state != "ESTABLISHED" or stall >= grace:
             return now
-        # As there: a poll that would come after the grace is up comes when it is up.
+        # As in the watchdog: a poll due after the end of the grace comes at its end instead.
         wait = min(poll, grace - stall)
     return None
 
 
 def at_all_phases(session: Seen, make_rule: MakeRule, grace: float, poll: float, onset: float | None) -> Phases:
-    """The same for looks at other moments; ``onset``: of the session's longest stall, seconds, if it has one."""
+    """Replay at all phases of the poll. ``onset`` is that of the longest stall in seconds, if there is one."""
     ends = [reaped_at(session, make_rule, grace, poll, nth * poll / PHASES) for nth in range(PHASES)]
     reaped = sum(end is not None for end in ends)
     worst = False

@@ -1,7 +1,7 @@
-"""Outages of every length, at every phase of the backoff: for the curve of false reaps against length. Pure.
+"""Outages of every length at every phase of the backoff, for the curve of false reaps against length. Pure.
 
-Retransmissions come at intervals that double (RFC 6298, section 5.5), so how long a stall an outage makes depends on
-where among them it ends: lengths are spread within each step, and starts over the slices and the looks of a detector.
+The intervals between retransmissions double (RFC 6298, section 5.5), so an outage's stall depends on where it ends
+among them. Lengths are spread within each step, and starts over the stream's slices and a detector's samples.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from itertools import pairwise
 
 from halfopen.grace.model import Draw
 
-#: Seconds; the last is an outage's longest.
+#: Seconds. The last is the longest outage.
 LENGTHS = (1, 2, 3, 5, 7, 10, 12, 14, 17, 20, 22, 24, 27, 30, 35, 40, 45, 50, 55, 60, 75, 90, 105, 120)
 #: Round trips, seconds.
 ROUND_TRIPS = (0.02, 0.1, 0.3)
 PHASES = 4
 
-#: Seconds between two slices of the stream, and between two looks of a detector at most, that starts are spread over;
-#: and the first of them.
+#: Seconds between two slices of the stream, and at most between two samples of a detector. Starts are spread over both,
+#: from the third on.
 _SLICE, _LOOK, _FROM = 0.2, 4.0, 4.0
 
 _TEMPLATE = """\
@@ -49,17 +49,17 @@ for = "{outage:g}s"
 session = "kept"
 hold = "2 * {outage:g}s + {room:g}s"
 """
-#: For the timeout, a round trip, and the first bytes after it, seconds.
+#: Seconds for the timeout, a round trip, and the first bytes after it.
 _ROOM = 5.0
 
 
 def staircase(seed: int, first: int) -> Iterator[Draw]:
-    """All of it, numbered from ``first`` on; the seed says which length begins at which phase."""
+    """Yield the whole staircase, numbered from ``first`` on. The seed pairs lengths with phases."""
     rng = random.Random(f"{seed}/staircase")
     number = first
     for length, following in pairwise((*LENGTHS, LENGTHS[-1])):
         for rtt in ROUND_TRIPS:
-            # Which start goes with which length is shuffled, or the two could not be told apart.
+            # Shuffle the pairs of start and length, or their effects could not be told apart.
             starts, looks = rng.sample(range(PHASES), PHASES), rng.sample(range(PHASES), PHASES)
             for part in range(PHASES):
                 phase = part / PHASES

@@ -1,4 +1,4 @@
-"""Where the batches that are done are kept, so that a sweep can be stopped at any moment and resumed."""
+"""The finished batches of a sweep on disk, so that it can be stopped at any moment and resumed."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from halfopen.grace import plan
 from halfopen.grace.model import Batch, Batched, Sweep
 
 FILE = "grace-batches.jsonl"
-#: What an earlier sweep has left there, when another is begun in its place.
+#: The file of an earlier sweep, kept when another begins in its place.
 OLD = f"{FILE}.old"
 
 
 class Head(msgspec.Struct, frozen=True):
-    """The first line: what sweep these batches were begun for."""
+    """The first line: the sweep that these batches were begun for."""
 
     settings: dict[str, Any]
-    """What all its batches have in common, for whoever asks for another sweep to be told what differs."""
+    """The settings that all batches share. An error names those that differ in another sweep."""
 
 
 class Line(msgspec.Struct, frozen=True):
-    """Each further one."""
+    """Each further line."""
 
     batch: str
-    """The fingerprint of the batch: what comes of it is the same in whatever sweep it is."""
+    """The fingerprint of the batch. In any sweep the same fingerprint has the same result."""
     batched: Batched
 
 
 class Store:
-    """The batches of one sweep that are done, on disk and in memory."""
+    """The finished batches of one sweep, on disk and in memory."""
 
     def __init__(
         self, file: int, path: Path, batches: Sequence[Batch], known: Mapping[str, Batched], before: Path | None
@@ -46,24 +46,24 @@ class Store:
         self._file = file
         self._path = path
         self.batches = batches
-        """The sweep's."""
+        """All batches of the sweep."""
         self._fingerprints = {batch.number: batch.fingerprint for batch in batches}
         self.done = {
             number: msgspec.structs.replace(known[fingerprint], number=number)
             for number, fingerprint in self._fingerprints.items()
             if fingerprint in known
         }
-        """By their numbers."""
+        """The finished batches by their numbers."""
         self.before = before
-        """Where the batches of an earlier sweep are that made way for this one; None where there were none."""
+        """The file with an earlier sweep's batches that made way for this one; None if there were none."""
 
     @property
     def todo(self) -> list[Batch]:
-        """Those that are not done, in the order in which they are best done."""
+        """The unfinished batches, in the best order to run."""
         return [batch for batch in self.batches if batch.number not in self.done]
 
     def append(self, batched: Batched) -> None:
-        """Keep one more; what is cut off, if this process is killed meanwhile, is done again. Raises InputError."""
+        """Keep one more result. If this process is killed meanwhile, a partial line is run again. Raises InputError."""
         if batched.number in self.done:
             return
         _write(self._file, self._path, Line(self._fingerprints[batched.number], batched))
@@ -72,11 +72,11 @@ class Store:
 
 @contextlib.contextmanager
 def opened(out: Path, sweep: Sweep, *, resume: bool, check: Callable[[], None] = lambda: None) -> Iterator[Store]:
-    """The store in the folder ``out``, nobody else's until the context is left; with ``resume`` as it was.
+    """Open and lock the store in the folder ``out`` until the context is left; with ``resume``, keep its content.
 
-    What was kept may be a sweep of more or fewer draws: whatever of it this one needs, too, is done. Raises InputError
-    where that is nothing, for a store that is in use, and for what cannot be written or read. ``check`` is called
-    before anything that is there is changed, for what it refuses to cost nothing.
+    The content may come from a sweep with more or fewer draws. All batches that this sweep shares with it count as
+    done. Raises InputError if it shares none, if the store is in use, and if it cannot be written or read. ``check`` is
+    called before any existing file is changed, so that a refusal costs nothing.
     """
     path = out / FILE
     with contextlib.ExitStack() as held:
@@ -91,7 +91,7 @@ def opened(out: Path, sweep: Sweep, *, resume: bool, check: Callable[[], None] =
         before = None
         if known is None:
             before = _put_aside(file, path)
-            # The one that was put aside stays locked, too, for nobody who has opened it before to go on with it.
+            # The file that was put aside stays locked too, so that nobody who opened it earlier continues with it.
             file = file if before is None else _locked(path, held)
             os.ftruncate(file, 0)
             _write(file, path, Head(settings(sweep)))
@@ -99,7 +99,7 @@ def opened(out: Path, sweep: Sweep, *, resume: bool, check: Callable[[], None] =
 
 
 def _locked(path: Path, held: contextlib.ExitStack) -> int:
-    """The file, made where it is not, and nobody else's as long as it is held; raises InputError."""
+    """Open the file, or create it, and lock it while ``held``; raises InputError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
@@ -114,16 +114,16 @@ def _locked(path: Path, held: contextlib.ExitStack) -> int:
 
 
 def _read(file: int) -> bytes:
-    """All of it, by this descriptor: the lock goes once the process closes any other of the file (lockf(3))."""
+    """Read the file by this descriptor: closing any other one for the file would release the lock (lockf(3))."""
     with open(file, "rb", closefd=False) as reader:
         reader.seek(0)
         return reader.read()
 
 
 def _put_aside(file: int, path: Path) -> Path | None:
-    """Rename a file that has batches, hours of work maybe, and give its new name; None for one that has none.
+    """Rename a file with batches, perhaps hours of work, and return its new name; None if it has no batches.
 
-    One that was put aside before stays: it may be the larger.
+    A file that was put aside earlier stays. It may be the larger one.
     """
     _, _, batches = _read(file).partition(b"\n")
     if not batches:
@@ -138,7 +138,7 @@ def _put_aside(file: int, path: Path) -> Path | None:
 
 
 def seed(out: Path) -> int | None:
-    """The seed of the sweep that is kept in the folder ``out``; None where none is."""
+    """Return the seed of the sweep in the folder ``out``; None if there is none."""
     try:
         with (out / FILE).open("rb") as file:
             found = msgspec.json.decode(file.readline(), type=Head).settings.get("seed")
@@ -148,7 +148,7 @@ def seed(out: Path) -> int | None:
 
 
 def _write(file: int, path: Path, line: Head | Line) -> None:
-    """Add a whole line or nothing: of one that the disk had no room for write(2) takes a part, and calls that done."""
+    """Append a whole line or nothing. If the disk is full, write(2) may write a part and still succeed."""
     text = msgspec.json.encode(line) + b"\n"
     try:
         size = os.fstat(file).st_size
@@ -160,7 +160,7 @@ def _write(file: int, path: Path, line: Head | Line) -> None:
 
 
 def settings(sweep: Sweep) -> dict[str, Any]:
-    """What a sweep is asked for beside its draws, in the words of the command line."""
+    """Return a sweep's settings except for its draws, in the words of the command line."""
     return {
         "seed": sweep.seed,
         "target": sweep.target.name,
@@ -172,7 +172,7 @@ def settings(sweep: Sweep) -> dict[str, Any]:
 
 
 def _resumed(file: int, path: Path, sweep: Sweep) -> dict[str, Batched] | None:
-    """The batches there, without a last line that was cut off; None if there is nothing to resume."""
+    """Return the batches in the file without a partial last line; None if there is nothing to resume."""
     text = _read(file)
     whole = text[: text.rfind(b"\n") + 1]
     if not whole:

@@ -1,6 +1,6 @@
-"""What a sweep prints: its curve, what it is made of, which outages are survived, and the recommendation.
+"""The printed results of a sweep: its curve, causes, survived outages, and the recommendation.
 
-Every table is whole at 80 columns; where more graces or detectors were tried than fit, it goes on in another.
+Every table fits 80 columns. With more graces or detectors than fit, it continues in another table.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from halfopen.grace.recommending import MOST_FALSE_REAPS, Recommendation, recomm
 from halfopen.grace.telling import held, interval, percent, seconds
 from halfopen.netns.units import show_duration
 
-#: From this width on there is room for what is of less use.
+#: Width in columns from which there is room for minor details.
 WIDE = 104
 
 
 def show(console: Console, found: Estimates, most: float = MOST_FALSE_REAPS) -> None:
-    """Print all that is known, for the console's width."""
+    """Print all results for the console's width."""
     curves = frontiers(found.points)
     for key, curve in curves.items():
         console.print(f"[bold]{escape(title(*key))}[/]", soft_wrap=True)
@@ -47,7 +47,7 @@ def show(console: Console, found: Estimates, most: float = MOST_FALSE_REAPS) -> 
 
 
 def _details(points: Sequence[Point], width: int, most: float) -> Iterator[Table]:
-    """What one curve is made of; of several how they compare, and the rest is in the report."""
+    """Yield the details of a single curve, or a comparison of several. Their details are in the report."""
     curves = list(frontiers(points).values())
     if len(curves) > 1:
         yield from side_by_side(points, width, most)
@@ -58,7 +58,7 @@ def _details(points: Sequence[Point], width: int, most: float) -> Iterator[Table
 
 
 def curve_table(curve: Sequence[Point], most: float, *, wide: bool) -> Table:
-    """A row a grace: how many live ones it reaps, what outage it survives, how soon it sees the dead, at what cost."""
+    """Return a row for each grace: false reaps, the outage survived, detection times, and cost."""
     chosen = smallest(curve, most)
     shown = _table("grace")
     columns = [(head, [cell(point) for point in curve]) for head, cell, broad in _COLUMNS if wide or not broad]
@@ -87,9 +87,9 @@ def counted(rate: Rate) -> str:
 
 
 def survived(one: Survival | None) -> str:
-    """The longest outage that was always survived: ``"13s"``; ``"120s+"`` where none was too long, ``"-"`` for none.
+    """The longest outage that was always survived: ``"13s"``; ``"120s+"`` if none was too long, ``"-"`` for none.
 
-    Empty where it is not known.
+    Empty if unknown.
     """
     if one is None or one.longest is None:
         return ""
@@ -112,7 +112,7 @@ def _cost(point: Point) -> str:
     return "" if point.cost is None else held(point.cost.seconds, at_least=point.cost.at_least)
 
 
-#: Heads, what stands below them, and whether only where there is room.
+#: Heading, cell, and True for a column only for wide consoles.
 _COLUMNS: tuple[tuple[str, Callable[[Point], str], bool], ...] = (
     ("false", lambda point: counted(point.false_reaps), False),
     ("rate", _share, True),
@@ -129,7 +129,7 @@ _COLUMNS: tuple[tuple[str, Callable[[Point], str], bool], ...] = (
 
 
 def causes(curve: Sequence[Point], width: int) -> Iterator[Table]:
-    """Of how many live sessions of each condition each grace killed one; a dot where none."""
+    """Yield tables of the live sessions of each condition that each grace killed; a dot for none."""
     names = list(dict.fromkeys(one.name for point in curve for one in point.causes))
     if not names:
         return
@@ -144,7 +144,7 @@ def _false(rate: Rate | None) -> str:
 
 
 def survivals(curve: Sequence[Point], width: int) -> Iterator[Table]:
-    """For each round trip the longest outage that was always survived, and the shortest that ever killed."""
+    """Yield tables by round trip of the longest outage always survived and the shortest that was ever fatal."""
     trips = list(dict.fromkeys(one.rtt for point in curve for one in point.survivals))
     rows = [
         (_trip(rtt), [_outages(next((one for one in point.survivals if one.rtt == rtt), None)) for point in curve])
@@ -164,7 +164,7 @@ def _outages(one: Survival | None) -> str:
 
 
 def stairs(curve: Sequence[Point], width: int) -> Iterator[Table]:
-    """Which outages make which stall, by round trip: the staircase of retransmissions, a line a flight of them."""
+    """Yield tables of outages and their stalls by round trip: the staircase, a line for each flight."""
     found = flights(longest_stalls(curve))
     columns = {rtt: [_flight(one) for one in found if one.rtt == rtt] for rtt in sorted({one.rtt for one in found})}
     broad = max((len(cell) for cells in columns.values() for cell in cells), default=0)
@@ -189,7 +189,7 @@ def _flight(one: Flight) -> str:
 def _by_grace(
     head: str, curve: Sequence[Point], rows: Sequence[tuple[str, Sequence[str]]], width: int
 ) -> Iterator[Table]:
-    """Graces across, as many in a table as fit."""
+    """Yield tables with graces across, as many in each as fit."""
     name = max(len(head), *(len(row) for row, _ in rows))
     graces = [show_duration(point.contender.grace) for point in curve]
     column = max(len(cell) for cell in itertools.chain(graces, *(cells for _, cells in rows)))
@@ -204,7 +204,7 @@ def _by_grace(
 
 
 def side_by_side(points: Sequence[Point], width: int, most: float) -> Iterator[Table]:
-    """Graces down, detectors across: what each may kill at most, and how soon it sees the dead."""
+    """Yield tables with graces down and detectors across: the bound on false reaps, and detection times."""
     curves = frontiers(points)
     graces = sorted({point.contender.grace for point in points})
     titles = {key: title(*key) for key in curves}
@@ -232,7 +232,7 @@ def _compared(curve: Sequence[Point], grace: float, most: float) -> str:
 
 
 def remarks(found: Estimates) -> list[str]:
-    """What is to be known before anything is believed: how much is missing, and whether the replay can be trusted."""
+    """Return remarks on how far results can be trusted: missing sessions, and disagreements of the replay."""
     lines = [] if found.tried == found.planned else [f"{found.tried:,} of {found.planned:,} sessions tried so far"]
     wrong = disagreements(found.confirmations)
     if line := told(found.confirmations):
@@ -242,7 +242,7 @@ def remarks(found: Estimates) -> list[str]:
 
 
 def _outside(found: Estimates) -> Iterator[str]:
-    """Of each curve how many reaps came out of bounds, where any did."""
+    """Yield the number of reaps out of bounds for each curve that has any."""
     for key, curve in frontiers(found.points).items():
         reaps = sum(len(point.from_onset.seconds) for point in curve)
         outside = sum(point.outside for point in curve)

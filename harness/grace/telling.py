@@ -1,4 +1,4 @@
-"""How numbers of a sweep are written, in its tables, its report and its recommendation alike. Pure."""
+"""The format of a sweep's numbers in its tables, its report and its recommendation. Pure."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from halfopen.grace.rates import Rate
 
 
 def seconds(value: float | None) -> str:
-    """With a tenth: ``"31.5s"``; empty for None."""
+    """One decimal: ``"31.5s"``; empty for None."""
     return "" if value is None else f"{value:.1f}s"
 
 
 def held(value: float, *, at_least: bool) -> str:
-    """For how long a seat was held: ``"31.5s"``, ``"≥ 120.0s"`` where some were held until nobody looked any more."""
+    """Time that a seat was held: ``"31.5s"``, or ``"≥ 120.0s"`` if some were held until observation ended."""
     return f"{'≥ ' if at_least else ''}{seconds(value)}"
 
 
@@ -23,12 +23,12 @@ def count(rate: Rate) -> str:
 
 
 def interval(low: float, high: float) -> str:
-    """Where a share is: ``"0.15 - 1.2 %"``."""
+    """The range of a share: ``"0.15 - 1.2 %"``."""
     return f"{percent(low).removesuffix(' %')} - {percent(high)}"
 
 
 def percent(share: float) -> str:
-    """A share as it is read, with two digits that count: ``"0.096 %"``, ``"12 %"``, ``"0 %"``."""
+    """A share with two significant digits: ``"0.096 %"``, ``"12 %"``, ``"0 %"``."""
     return f"{_two_digits(share * 100)} %"
 
 

@@ -1,4 +1,4 @@
-"""report.html: what became of each run, to look at: verdicts, words, and the timelines drawn."""
+"""report.html: the result of each run for viewing: verdicts, words, and drawn timelines."""
 
 from halfopen.report.anchors import anchor
 

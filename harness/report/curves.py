@@ -1,4 +1,4 @@
-"""What is drawn of a run: its curves, and what is marked on them. Pure."""
+"""The drawing of a run: its curves, and the marks on them. Pure."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import Any
 from halfopen.model.timeline import Event, Sample, Timeline
 from halfopen.report import thinning
 
-#: The kernel's names of what is drawn (halfopen.netns.tcp_info); what goes by steps, of which each is kept.
+#: The kernel's names of the curves (halfopen.netns.tcp_info), and those that change in steps. All steps are kept.
 _CURVES = ("outq", "bytes_acked", "snd_wnd", "total_retrans", "probes")
 _STEPS = frozenset({"probes"})
-#: What the kernel goes on telling of a socket that it has closed is no longer so (SIOCOUTQ stays as it was).
+#: State of a closed socket, for which the kernel still reports old values (SIOCOUTQ does not change).
 _CLOSED = "CLOSE"
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One quantity of one socket: ``values`` at ``times``, which are whole milliseconds since the session's start."""
+    """One quantity of one socket: ``values`` at ``times``, in whole milliseconds since the session's start."""
 
     name: str
     front: bool
-    """Whether it is of the proxy's socket towards the client, and not of the server's."""
+    """True for the proxy's socket towards the client, False for the server's."""
     times: tuple[int, ...]
     values: tuple[int, ...]
 
@@ -39,7 +39,7 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A moment that is marked: seconds since the session's start."""
+    """A marked moment, in seconds since the session's start."""
 
     kind: str
     """``fault``, ``onset``, ``grace``, ``deadline``, ``reaped``, ``closed``."""
@@ -48,17 +48,17 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """All that is drawn of one run."""
+    """The whole drawing of one run."""
 
     curves: tuple[Curve, ...]
     bands: tuple[Band, ...]
     marks: tuple[Mark, ...]
     until: float
-    """Where the time axis ends."""
+    """The end of the time axis."""
 
 
 def picture(run: Mapping[str, Any], timeline: Timeline, grace: float, columns: int) -> Picture:
-    """What is drawn of a run, as fine as so many columns of pixels can show."""
+    """Return the drawing of a run, at the resolution of this many columns of pixels."""
     until = max((item[-1].t for item in (timeline.samples, timeline.events, timeline.front) if item), default=0.0)
     marks = tuple(moments(run, grace, timeline))
     until = max([until, *(mark.at for mark in marks)])
@@ -72,7 +72,7 @@ def picture(run: Mapping[str, Any], timeline: Timeline, grace: float, columns: i
 
 
 def moments(run: Mapping[str, Any], grace: float, timeline: Timeline | None = None) -> Iterator[Mark]:
-    """The moments of a run, in order; without its timeline those that its results tell."""
+    """Yield the moments of a run in order. Without its timeline, only those in its results."""
     onset = run.get("onset_s")
     found = {
         "fault": run.get("fault_at_s"),
@@ -87,7 +87,7 @@ def moments(run: Mapping[str, Any], grace: float, timeline: Timeline | None = No
 
 
 def _closed_at(run: Mapping[str, Any], timeline: Timeline | None) -> float | None:
-    """When a session that ended by itself began to be closed, by whichever side."""
+    """Return when either side began to close a session that ended by itself."""
     if timeline is None or run.get("outcome") != "closed":
         return None
     told = [timeline.first("client", "closing"), timeline.first("client", "close_received")]
@@ -119,12 +119,12 @@ def _places(name: str, times: Sequence[int], values: Sequence[int], width: float
 
 
 def _while_open(samples: Sequence[Sample]) -> Sequence[Sample]:
-    """The samples until the socket was closed for good, after which its numbers are no news."""
+    """Return the samples until the socket was finally closed. Later values are stale."""
     return [sample for sample in samples if sample.state != _CLOSED or sample.orphan]
 
 
 def _values(samples: Sequence[Sample], name: str) -> list[int] | None:
-    """One quantity of all samples; None where the kernel does not tell it."""
+    """Return one quantity of all samples; None if the kernel does not report it."""
     get: Callable[[Sample], int | None] = operator.attrgetter(name)
     found = [get(sample) for sample in samples]
     values = [value for value in found if value is not None]

@@ -1,6 +1,6 @@
-"""What is said of each run of a report: the words of results.json, as the page sets them. Pure.
+"""The words on each run of a report, taken from results.json. Pure.
 
-Each key of a run may be missing, as results of an older version lack some; then it is not spoken of.
+Any key of a run may be missing, as in results of older versions. The page then omits its text.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _MOMENTS = {
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """A host, or the link between two: what is written on it, and the faults that struck there."""
+    """A host, or the link between two: its label, and the faults that struck there."""
 
     is_link: bool
     text: str
@@ -69,11 +69,11 @@ class Entry:
     again: str
     moments: tuple[str, ...]
     searched: str
-    """What a filter looks through."""
+    """The text that a filter searches."""
 
 
 def entry(run: Run, grace: float, faults: Sequence[str]) -> Entry:
-    """One run of runs_of in words; ``faults``: the names of those that were done."""
+    """Return the texts for a run of runs_of. ``faults`` are the names of its faults."""
     found = standing(run)
     mark, word = STANDINGS[found]
     label, reason = str(run["label"]), _reason(run)
@@ -107,17 +107,17 @@ def entry(run: Run, grace: float, faults: Sequence[str]) -> Entry:
 
 
 def standing(run: Run) -> str:
-    """The verdict, or that it is known."""
+    """The verdict, or ``known``."""
     return "known" if run.get("known") else str(run["verdict"])
 
 
 def runs_of(table: Mapping[str, Any]) -> list[Run]:
-    """The runs of results.json, compare.json or field.json, each with a label unlike any other of its call."""
+    """The runs of results.json, compare.json or field.json, each with a label that is unique in its call."""
     return [run if run.get("label") else {**run, "label": _label(run, is_comparison(table))} for run in table["runs"]]
 
 
 def is_comparison(table: Mapping[str, Any]) -> bool:
-    """Whether the same scenarios were run with several detectors, or servers."""
+    """True if the same scenarios were run with several detectors or servers."""
     return "detectors" in table or "targets" in table
 
 
@@ -128,13 +128,13 @@ def _label(run: Run, among_others: bool) -> str:
 
 
 def contender_of(run: Run) -> str:
-    """The detector or the server that is compared with others, as far as the run tells."""
+    """The detector or the server that is compared with others, if the run names it."""
     target = run.get("target")
     return str((target if isinstance(target, str) else run.get("detector")) or "")
 
 
 def hops(run: Run, faults: Sequence[str]) -> list[Hop]:
-    """The way from the client to the server, with where each fault struck."""
+    """The path from the client to the server, with the place of each fault."""
     way = [_hop(one) for one in run.get("topology") or ({"host": "client"}, {"link": ""}, {"host": "server"})]
     for fault in dict.fromkeys(faults):
         place = _place((run.get("struck") or {}).get(fault, "client"), way)
@@ -151,7 +151,7 @@ def _hop(one: Mapping[str, Any]) -> Hop:
 
 
 def _place(where: str, way: Sequence[Hop]) -> int:
-    """Which hop it is: the client's host, its link, or the server."""
+    """Return the hop's index: the client's host, its link, or the server."""
     if where == "server":
         return len(way) - 1
     return next((place for place, hop in enumerate(way) if hop.is_link), 0) if where == "link" else 0
@@ -166,7 +166,7 @@ def _seconds(seconds: float | None) -> str:
 
 
 def _sentences(told: object) -> tuple[str, ...]:
-    """What is told, one sentence or several."""
+    """Return one sentence or several as a tuple."""
     if not told:
         return ()
     return (told,) if isinstance(told, str) else tuple(map(str, told)) if isinstance(told, Sequence) else (str(told),)

@@ -1,4 +1,4 @@
-"""A folder of results: what is read from it, and the report that is written into it."""
+"""A folder of results: read it, and write the report into it."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ _NAME_ONE = "name a folder that 'halfopen run', 'compare' or 'grace' wrote (--ou
 
 
 def write(out: Path, table: Mapping[str, Any], done: Sequence[Done]) -> Path:
-    """Write the report of runs that have just been made, whose table it is; gives its path. Raises OSError."""
+    """Write the report of runs that have just been made, from their table; return its path. Raises OSError."""
     timelines = iter([one.timeline for one in done])
     return _write(out, table, lambda _run: next(timelines))
 
 
 def write_sweep(out: Path, table: Mapping[str, Any]) -> Path:
-    """Write the report of a sweep, of the content of grace.json; gives its path. Raises OSError."""
+    """Write the report of a sweep from the content of grace.json; return its path. Raises OSError."""
     file = out / record.REPORT
     file.write_text(sweep.render(table), encoding="utf-8")
     return file
 
 
 def write_again(out: Path) -> Path:
-    """Write the report of a folder that holds results, or a sweep's; gives its path. Raises InputError."""
+    """Write the report of a folder with results of runs or of a sweep; return its path. Raises InputError."""
     table, file = _read(out)
     is_sweep = file.name == record.SWEEP
     if not is_sweep:
@@ -63,7 +63,7 @@ def _write(out: Path, table: Mapping[str, Any], timeline_of: Callable[[Run], Tim
 
 
 def _read(out: Path) -> tuple[dict[str, Any], Path]:
-    """The results of a folder, and where they stand; raises InputError."""
+    """Return the results of a folder, and their file; raises InputError."""
     try:
         held = {path.name for path in out.iterdir()}
     except (FileNotFoundError, NotADirectoryError):
@@ -84,7 +84,7 @@ def _read(out: Path) -> tuple[dict[str, Any], Path]:
 
 
 def _timeline(out: Path, run: Run) -> Timeline | Lost:
-    """The timeline of a run, or why there is none: it is missing, or its file is broken, and at which line."""
+    """Return the timeline of a run, or the reason why there is none: missing, or broken at some line."""
     named = run["timeline"] if "timeline" in run else str(_usual(run))
     if named is None or not (file := out / named).resolve().is_relative_to(out.resolve()):
         return Lost("is missing")
@@ -94,12 +94,12 @@ def _timeline(out: Path, run: Run) -> Timeline | Lost:
         return Lost("is missing")
     except OSError as error:
         return Lost(f"cannot be read ({named}: {reason_of(error)})")
-    except ValueError as error:  # also of a name that can be none
+    except ValueError as error:  # an invalid file name too
         return Lost(f"cannot be read ({named}, {error})")
 
 
 def _usual(run: Run) -> Path:
-    """Where a run's timeline is, if its results do not say."""
+    """Return the path of a run's timeline for results that do not name it."""
     label, contender = str(run["label"]), contender_of(run)
     own = label.removeprefix(f"{contender}/")
     file = f"{own.replace('/', '-')}.jsonl"

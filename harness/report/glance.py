@@ -1,4 +1,4 @@
-"""What a report says of all its runs together: conditions, counts, and what was compared as a table. Pure."""
+"""A report's overview of all runs: conditions, counts, and the table of a comparison. Pure."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from halfopen.netns.units import show_bytes, show_duration
 from halfopen.report.entries import STANDINGS, Entry, Run
 from halfopen.results import cells
 
-#: Of a summary: its keys in compare.json and its heads in the terminal.
+#: For summaries: keys in compare.json, and column heads in the terminal.
 _CLASSES = ("true_reap", "missed", "false_reap", "true_keep", "closed")
 SUMMARY_HEADS = ("reaped", "missed", "false", "kept", "closed", "wrong", "?", "median", "max", "orphan")
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many runs stand so."""
+    """Number of runs with one standing."""
 
     standing: str
     mark: str
@@ -36,7 +36,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One suite of the comparison: scenarios across, who is compared down."""
+    """One suite of the comparison: scenarios across, detectors or servers down."""
 
     suite: str
     scenarios: tuple[str, ...]
@@ -44,7 +44,7 @@ class Block:
 
 
 def headline(table: Mapping[str, Any], compared: str = "") -> str:
-    """The line that says what was measured, and under what conditions."""
+    """The line with the target and the conditions."""
     target = table.get("target") or {}
     what = (
         target.get("command") or target.get("image") or target.get("kind") or f"{len(table.get('targets', ()))} servers"
@@ -60,14 +60,14 @@ def headline(table: Mapping[str, Any], compared: str = "") -> str:
 
 
 def compared(entries: Sequence[Entry]) -> str:
-    """Who is set against what."""
+    """The numbers of detectors and scenarios."""
     detectors = len({one.contender for one in entries})
     scenarios = len({(one.suite, one.scenario) for one in entries})
     return f"{detectors} detectors against {scenarios} scenarios"
 
 
 def counts(entries: Sequence[Entry]) -> list[Count]:
-    """How many came to what, the worst first; only what there is."""
+    """Count the runs of each standing, the worst first, without zeros."""
     numbers = Counter(one.standing for one in entries)
     return [
         Count(key, mark, "known failures" if key == "known" and numbers[key] > 1 else words, numbers[key])
@@ -77,7 +77,7 @@ def counts(entries: Sequence[Entry]) -> list[Count]:
 
 
 def blocks(runs: Sequence[tuple[Run, Entry]]) -> list[Block]:
-    """The comparison, a block a suite, in the order of the runs."""
+    """The comparison, a block for each suite, in the order of the runs."""
     return [_block(suite, runs) for suite in dict.fromkeys(entry.suite for _, entry in runs)]
 
 
@@ -110,7 +110,7 @@ def _counts_from_fault(run: Run) -> bool:
 
 
 def summary(table: Mapping[str, Any]) -> list[tuple[str, tuple[str, ...]]]:
-    """For each detector what it comes to, under SUMMARY_HEADS; nothing where none are compared."""
+    """Each detector's totals under SUMMARY_HEADS; empty if none are compared."""
     sums: Mapping[str, Mapping[str, Any]] = table.get("summary") or {}
     return [(name, _row(table.get("detectors", {}).get(name, {}), its)) for name, its in sums.items()]
 

@@ -1,4 +1,4 @@
-"""A run's picture as a short line of text, which the browser takes apart when the run is looked at. Pure."""
+"""A run's picture as a short line of text, which the browser unpacks on demand. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DIGITS = 4
 
 
 def packed(picture: Picture) -> str:
-    """The picture as JSON, of curves what is added from point to point; compressed (RFC 1950), in base64."""
+    """Return the picture as JSON with delta-encoded curves, compressed (RFC 1950), in base64."""
     table = {
         "until": _rounded(picture.until),
         "marks": [[mark.kind, _rounded(mark.at)] for mark in picture.marks],
@@ -30,5 +30,5 @@ def _rounded(seconds: float) -> float:
 
 
 def _steps(numbers: Iterable[int]) -> list[int]:
-    """The first number, and of each further one what it is more than the one before."""
+    """Return the first number, then the difference of each further one from its predecessor."""
     return [after - before for before, after in itertools.pairwise(itertools.chain([0], numbers))]

@@ -1,4 +1,4 @@
-"""report.html: one file that needs no other, of results and timelines alone. Pure but for reading its own parts."""
+"""report.html: one self-contained file from results and timelines alone. Pure but for reading its own parts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from halfopen.report.entries import STANDINGS, Entry, Run, entry, is_comparison,
 from halfopen.report.parts import part, scripts, template
 from halfopen.results import cells
 
-#: Columns of pixels that curves are drawn for: a screen's for few runs, for many what keeps the file small.
+#: Columns of pixels to draw curves for: a screen's, or fewer with many runs, which keeps the file small.
 _FINE, _COARSE, _MANY = 1500, 400, 60
 #: With more runs than this that went wrong, a page that opens them all would be no overview.
 _MOST_OPEN = 12
@@ -20,10 +20,10 @@ _MOST_OPEN = 12
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """A timeline that there is not."""
+    """A missing or unreadable timeline."""
 
     why: str
-    """What is said of it: that it is missing, or cannot be read."""
+    """The end of a sentence: that it is missing, or cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,9 @@ class Told:
 
 
 def render(table: Mapping[str, Any], timeline_of: Callable[[Run], Timeline | Lost]) -> str:
-    """The page for the content of results.json, compare.json or field.json; KeyError for what is none of them.
+    """Return the page for the content of results.json, compare.json or field.json; raises KeyError for other content.
 
-    ``timeline_of`` gives the timeline of a run, or what there is instead; it is called once for each, in order.
+    ``timeline_of`` returns the timeline of a run or its substitute. It is called once for each run, in order.
     """
     runs = runs_of(table)
     grace = float(table["grace_s"])

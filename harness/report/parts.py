@@ -1,4 +1,4 @@
-"""What pages are made of: files of ours that go into them as they are, and templates."""
+"""The parts of pages: files of ours to include verbatim, and templates."""
 
 from __future__ import annotations
 
@@ -21,38 +21,38 @@ _HERE = Path(__file__).parent
 
 @functools.cache
 def part(name: str) -> markupsafe.Markup:
-    """A file of ours that goes into the page as it is."""
+    """Return a file of ours to include verbatim."""
     return markupsafe.Markup((_HERE / name).read_text(encoding="utf-8"))  # noqa: S704 (nothing of a user's is in it)
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """One that may run in a page, and how its content security policy names it."""
+    """A script that may run in a page, and its name in the content security policy."""
 
     text: markupsafe.Markup
     digest: str
 
 
 def scripts(name: str) -> list[Script]:
-    """A page's own script, behind those that all pages have, which draw curves and keep the theme."""
+    """A page's own script, after those that all pages share, which draw curves and keep the theme."""
     return [Script(part(one), digest(part(one))) for one in ("vendor/uPlot.iife.min.js", "assets/theme.js", name)]
 
 
 def digest(script: str) -> str:
-    """How a content security policy names the script that may run (CSP level 3, section 2.3.1)."""
+    """Return the script's hash as a content security policy writes it (CSP level 3, section 2.3.1)."""
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
 
 
 class _Compiled(jinja2.FileSystemBytecodeCache):
-    """Templates compiled once, in the user's cache; where that cannot be read or written, compiled each time."""
+    """A cache of compiled templates in the user's cache folder. If that is not usable, they are compiled each time."""
 
     def load_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
-        """Read what is there."""
+        """Read from the cache."""
         with contextlib.suppress(OSError):
             super().load_bytecode(bucket)
 
     def dump_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
-        """Keep what was compiled."""
+        """Write to the cache."""
         with contextlib.suppress(OSError):
             Path(self.directory).mkdir(parents=True, exist_ok=True)
             super().dump_bytecode(bucket)
@@ -67,7 +67,7 @@ def _compiled() -> _Compiled | None:
 
 @functools.cache
 def template(name: str) -> jinja2.Template:
-    """A page whose places are to be filled; what is not given is an error."""
+    """Return a page's template. A missing value is an error."""
     loader = jinja2.FileSystemLoader(_HERE / "assets")
     environment = jinja2.Environment(
         loader=loader,

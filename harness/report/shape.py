@@ -1,6 +1,6 @@
-"""What a report needs of the results that it is made of, for what is not so to be named. Pure.
+"""Check the types of the results in a report, so that errors name the wrong key. Pure.
 
-Keys that older versions lack may be missing; what is there must be of its kind (docs/results.md).
+Keys that older versions lack may be missing. Those present must have the right type (docs/results.md).
 """
 
 from __future__ import annotations
@@ -42,5 +42,5 @@ class _Table(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check(table: Mapping[str, Any], where: str) -> None:
-    """See that these are results; raises InputError that names ``where``, the key, the value got, and what is right."""
+    """Check that these are results; raises InputError with ``where``, the key, the value, and the expected type."""
     schema.convert(table, _Table, where)

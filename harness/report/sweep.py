@@ -1,6 +1,6 @@
-"""The report of a sweep: which grace is recommended and why, its curves to look into, its tables. Pure.
+"""The report of a sweep: the recommended grace and the reason, interactive curves, and tables. Pure.
 
-Made of the content of grace.json alone (docs/results.md).
+Made from the content of grace.json alone (docs/results.md).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _DRAWN = ("grace_s", "false_reaps", "false_reap_rate", "ci95", "detection_s", "d
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of a table, and whether it is the one recommended."""
+    """A line of a table, and True if it is the recommended one."""
 
     head: str
     cells: tuple[str, ...]
@@ -38,7 +38,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """What is said of one detector and poll, or of a server."""
+    """The texts and tables for one detector and poll, or for a server."""
 
     title: str
     rows: tuple[Row, ...]
@@ -46,13 +46,13 @@ class Curve:
     causes: tuple[Row, ...]
     """False reaps by condition, graces across."""
     deaths: tuple[Row, ...]
-    """Dead clients that were missed by kind, graces across."""
+    """Missed dead clients by kind, graces across."""
     outages: tuple[Row, ...]
-    """What is survived and what is not by round trip, graces across."""
+    """Survived and lost outages by round trip, graces across."""
 
 
 def render(table: Mapping[str, Any]) -> str:
-    """The page; KeyError or ValueError for what is not the content of grace.json."""
+    """Return the page; raises KeyError or ValueError if it is not the content of grace.json."""
     return template("sweep.html.j2").render(
         headline=headline(table),
         recommended=recommended(table),
@@ -70,7 +70,7 @@ def render(table: Mapping[str, Any]) -> str:
 
 
 def headline(table: Mapping[str, Any]) -> str:
-    """What was measured, and under what conditions."""
+    """The target and the conditions."""
     target = table["target"]
     what = target.get("command") or target.get("image") or target["kind"]
     knob = f" {table['grace_argument']}" if table["grace_argument"] else ""
@@ -81,7 +81,7 @@ def headline(table: Mapping[str, Any]) -> str:
 
 
 def recommended(table: Mapping[str, Any]) -> str:
-    """Which contender; empty for none. ValueError where it was not tried."""
+    """The recommended contender; empty for none. Raises ValueError if it was not tried."""
     if table["recommended_grace_s"] is None:
         return ""
     label = next((str(one["label"]) for one in table["points"] if _is_chosen(one, table)), None)
@@ -91,7 +91,7 @@ def recommended(table: Mapping[str, Any]) -> str:
 
 
 def so_far(table: Mapping[str, Any]) -> str:
-    """How many sessions it is made of, and whether that is all."""
+    """The number of sessions, and of those planned if some are missing."""
     draws = table["draws"]
     if draws["tried"] == draws["planned"]:
         return f"{draws['planned']:,} sessions"
@@ -99,7 +99,7 @@ def so_far(table: Mapping[str, Any]) -> str:
 
 
 def confirmed(table: Mapping[str, Any]) -> str:
-    """How far the replay can be trusted; empty where nothing was replayed."""
+    """The agreement of the replay with real runs; empty if nothing was replayed."""
     its = table["confirmations"]
     if not its["runs"]:
         return ""
@@ -108,7 +108,7 @@ def confirmed(table: Mapping[str, Any]) -> str:
 
 
 def curves(table: Mapping[str, Any]) -> Iterator[Curve]:
-    """A curve for each detector and poll, in their order."""
+    """Yield a curve for each detector and poll, in their order."""
     for key, points in of_table(table).items():
         yield Curve(
             title=title(*key),
@@ -126,7 +126,7 @@ def _is_chosen(point: Point, table: Mapping[str, Any]) -> bool:
 
 
 def _cells(point: Point) -> tuple[str, ...]:
-    """Below HEADS but the first."""
+    """The cells below HEADS, without the first."""
     took, bounds, seat = point["detection_s"], point["ci95"], point["seat_s"]
     return (
         _killed(point),
@@ -164,7 +164,7 @@ def _outage(one: Point) -> str:
 
 
 def _across(points: Sequence[Point], what: str, named: str, cell: Any) -> Iterator[Row]:
-    """A row for each condition, kind or round trip; graces across."""
+    """Yield a row for each condition, kind or round trip; graces across."""
     for name in dict.fromkeys(one[named] for point in points for one in point[what]):
         found = [next((one for one in point[what] if one[named] == name), None) for point in points]
         head = name if isinstance(name, str) else f"round trip {show_duration(name)}"
@@ -172,7 +172,7 @@ def _across(points: Sequence[Point], what: str, named: str, cell: Any) -> Iterat
 
 
 def _data(table: Mapping[str, Any]) -> markupsafe.Markup:
-    """What the page's script draws; no name in it can end the element that it stands in."""
+    """The data for the page's script. No name in it can end its element."""
     its = of_table(table)
     called = names(its)
     drawn = {

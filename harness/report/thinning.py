@@ -1,4 +1,4 @@
-"""Leaves of a curve the points that its drawing needs: what a column of pixels can show, and no more. Pure."""
+"""Thin a curve to the points that matter at its drawing's resolution in pixels. Pure."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 
 
 def kept(times: Sequence[float], values: Sequence[float], width: float) -> list[int]:
-    """Which points to keep, by their places: those that change what is seen in columns of ``width``.
+    """Return the indices of the points that change the drawing in columns of ``width``.
 
-    Of each column stay its ends, and the first and the last of its lowest points and of its highest; then goes what
-    stands between two of the same value. A line through what is left has in each column the same lowest and highest
-    value as before: no peak is lost, and no moment at which something stood at zero.
+    Each column keeps its ends, and the first and last of its lowest and of its highest points. Then points between two
+    of the same value are dropped. A line through the rest has the same lowest and highest value in each column as
+    before. So no peak is lost, and no moment at zero.
     """
     places = [place for column in _columns(times, width) for place in _marked(values, *column)]
     return [
@@ -21,12 +21,12 @@ def kept(times: Sequence[float], values: Sequence[float], width: float) -> list[
 
 
 def changes(values: Sequence[float]) -> list[int]:
-    """Which points to keep of what goes by steps: each at which it changes, and the one before."""
+    """Return the indices to keep of a stepped curve: each change, and the point before it."""
     return [place for place in range(len(values)) if not _stands_still(values[max(0, place - 1) : place + 2])]
 
 
 def _columns(times: Sequence[float], width: float) -> Iterator[tuple[int, int]]:
-    """The first place of each column, and the one after its last."""
+    """Yield the first index of each column, and the one after its last."""
     first = 0
     for place in range(1, len(times)):
         if int(times[place] // width) != int(times[first] // width):
@@ -46,5 +46,5 @@ def _marked(values: Sequence[float], first: int, after: int) -> list[int]:
 
 
 def _stands_still(around: Sequence[float]) -> bool:
-    """Whether a point and both its neighbours have the same value."""
+    """True if a point and both its neighbours have the same value."""
     return len(around) == 3 and around[0] == around[1] == around[2]

@@ -1,7 +1,7 @@
-"""Known failures: what a server is known to get wrong, in a file for people, so that only news fail.
+"""Known failures of a server, in a file for people, so that only new ones fail.
 
-A run is known if the file names its scenario with the same verdict and, of a failure, the same class: a session that
-was missed and is now ended too early has failed anew. A passed run whose scenario is named is fixed.
+A run is known if the file names its scenario with the same verdict and, for a failure, the same class. A session that
+used to be missed and is now ended too early is a new failure. A passed run whose scenario is named is fixed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from halfopen.model import schema
 from halfopen.run.runner import Done
 from halfopen.scenario import suites
 
-#: The classes of results.json, and what stands for none there: a client that got no session.
+#: The classes of results.json, and ``none`` for a client that got no session, which has no class there.
 Class = Literal["true_reap", "missed", "false_reap", "true_keep", "closed", "none"]
 Standing = Literal["passed", "failed", "inconclusive", "known"]
 
@@ -31,14 +31,14 @@ _HEAD = """\
 
 
 class Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is known of one scenario."""
+    """The known result of one scenario."""
 
     verdict: Literal["failed", "inconclusive"]
     klass: Class | None = msgspec.field(name="class", default=None)
     why: str = ""
 
     def __str__(self) -> str:
-        """What it is known as, and for what reason."""
+        """The known class or verdict, and the reason."""
         what = self.klass or self.verdict
         return f"{what}, {self.why}" if self.why else what
 
@@ -50,48 +50,48 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What is known of a server, by suite and name of the scenario."""
+    """The known failures of a server, by suite and name of the scenario."""
 
     known: dict[str, Known]
     strict: bool = False
-    """Whether a line that is no longer true fails, too."""
+    """True if a line that is no longer true fails too."""
     file: str = ""
     strays: tuple[str, ...] = ()
-    """What is said of names that are no scenario's."""
+    """Remarks on names that are no scenario's."""
 
     def of(self, one: Done) -> Known | None:
-        """What is known of the scenario of a run."""
+        """Return the known result of a run's scenario, if any."""
         return self.known.get(named(one))
 
     def covers(self, one: Done) -> bool:
-        """Whether the run has failed, or proved nothing, in the way that is known."""
+        """True if the run failed, or was inconclusive, in the known way."""
         known = self.of(one)
         if known is None or known.verdict != one.verdict.word:
             return False
         return known.verdict == "inconclusive" or known.klass == class_of(one)
 
     def fixed(self, done: Sequence[Done]) -> list[str]:
-        """The scenarios of the file that were run and passed each time."""
+        """Return the file's scenarios that were run and passed each time."""
         failing = {named(one) for one in done if one.verdict.word != "passed"}
         return [name for name in dict.fromkeys(map(named, done)) if name in self.known and name not in failing]
 
     def is_stale(self, done: Sequence[Done]) -> bool:
-        """Whether it holds what is not so, as far as these runs show."""
+        """True if these runs show that a line is no longer true, or a name is no scenario's."""
         return bool(self.strays or self.fixed(done))
 
 
 def named(one: Done) -> str:
-    """What a baseline calls the scenario of a run, whatever the call."""
+    """Return a baseline's name for the scenario of a run, whatever the call."""
     return f"{one.job.scenario.suite}/{one.job.scenario.name}"
 
 
 def class_of(one: Done) -> Class:
-    """The class of a run as results.json has it."""
+    """The class of a run as in results.json, or ``none``."""
     return one.verdict.klass if one.verdict.found.was else "none"
 
 
 def standing(one: Done, baseline: Baseline | None) -> Standing:
-    """A run's verdict, or that it is known."""
+    """A run's verdict, or ``known``."""
     return "known" if baseline is not None and baseline.covers(one) else one.verdict.word
 
 
@@ -129,7 +129,7 @@ def _entry(name: str, value: object, where: str) -> Known:
 
 
 def _strays(known: dict[str, Known]) -> list[str]:
-    """A line for each name that is not in a suite of ours; of others nothing is known."""
+    """Return a line for each name that is missing in a shipped suite. Other suites are not checked."""
     shipped = {suite: {path.stem for path in files} for suite, files in suites.shipped().items()}
     split = {name: name.split("/") for name in known}
     return [
@@ -140,9 +140,9 @@ def _strays(known: dict[str, Known]) -> list[str]:
 
 
 def renewed(before: Baseline | None, done: Sequence[Done]) -> Baseline:
-    """A baseline in which these failures are known, with the reasons given before, and what these runs do not show.
+    """Return a baseline with these failures, earlier reasons, and known failures that these runs did not test.
 
-    What proved nothing is not made known: that takes a hand to write it.
+    Inconclusive runs are not added. They must be added by hand.
     """
     old = {} if before is None else before.known
     failed = {named(one): class_of(one) for one in reversed(done) if one.verdict.word == "failed"}
@@ -153,7 +153,7 @@ def renewed(before: Baseline | None, done: Sequence[Done]) -> Baseline:
 
 
 def render(baseline: Baseline, done: Sequence[Done]) -> str:
-    """The text of a baseline, with what these runs showed as comments."""
+    """The text of a baseline, with evidence from these runs as comments."""
     evidence = {named(one): one.verdict.why for one in reversed(done) if one.verdict.word != "passed"}
     lines = [_HEAD + "strict = true" if baseline.strict else _HEAD.rstrip(), "", "[known]"]
     for name, known in baseline.known.items():
@@ -170,5 +170,5 @@ def _printable(text: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    # JSON's strings are TOML's basic ones, but for a control character that JSON leaves alone.
+    # JSON strings are TOML basic strings, except for DEL, which JSON does not escape.
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

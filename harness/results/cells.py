@@ -1,11 +1,11 @@
-"""A run in a cell of a table: what is right is lower-case or a number, what is wrong upper-case or marked. Pure."""
+"""A run as a table cell: right results are lower-case or a number, wrong ones upper-case or marked. Pure."""
 
 from __future__ import annotations
 
 from halfopen.verdict.judge import Class, Word
 
 LETTERS: dict[Class, str] = {
-    "true_reap": "r",  # where there is a number, it stands in its place
+    "true_reap": "r",  # replaced by the number of seconds if there is one
     "missed": "M",
     "false_reap": "F",
     "true_keep": "k",
@@ -21,7 +21,7 @@ LEGEND = (
 
 
 def cell(word: Word, klass: Class, seconds: float | None, *, from_fault: bool) -> str:
-    """At most five characters; ``seconds``: that a true reap took, from the fault or from the stall."""
+    """At most five characters. ``seconds`` is the latency of a true reap, from the fault or from the stall."""
     if word == "inconclusive":
         return "?"
     shown = LETTERS[klass] if seconds is None else f"{seconds:.0f}{chr(39) if from_fault else ''}"

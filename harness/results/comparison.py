@@ -1,4 +1,4 @@
-"""compare.json: what each detector makes of each scenario (field by field in docs/results.md). Pure but for writing."""
+"""compare.json: each detector's result in each scenario (field by field in docs/results.md). Pure but for writing."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ CLASSES: tuple[Class, ...] = get_args(Class)
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What one detector made of all scenarios. Inconclusive runs are counted as nothing else."""
+    """One detector's results over all scenarios. Inconclusive runs count only as such."""
 
     classes: Counter[str]
     failed: int
-    """Runs that were not as their scenario expects."""
+    """Number of runs that failed."""
     inconclusive: int
     detections: tuple[float, ...]
     """Seconds to each true reap."""
     orphan: int
-    """The most bytes that the kernel held on to after a reap."""
+    """The most bytes that the kernel still held after a reap."""
 
     @property
     def median(self) -> float | None:
-        """Of the detections; None if there are none."""
+        """Median of the detections; None if there are none."""
         return statistics.median(self.detections) if self.detections else None
 
     @property
     def longest(self) -> float | None:
-        """Of the detections; None if there are none."""
+        """Longest of the detections; None if there are none."""
         return max(self.detections, default=None)
 
 
 def latency(done: Done) -> float | None:
-    """Seconds that a true reap took: from what its scenario counts from, or from the fault where nothing stalled."""
+    """Seconds to a true reap, from the stall, or from the fault if the scenario says so or nothing stalled."""
     if done.verdict.klass != "true_reap":
         return None
     verdict = done.verdict
@@ -49,12 +49,12 @@ def latency(done: Done) -> float | None:
 
 
 def counts_from_fault(done: Done) -> bool:
-    """Whether the latency counts from the fault, for want of a stall that began with the death."""
+    """True if the latency counts from the fault, because no stall began with the death or the scenario says so."""
     return done.job.scenario.expect.since == "fault" or done.verdict.detection is None
 
 
 def latency_as_table(done: Done) -> dict[str, Any]:
-    """How long a true reap took, and counted from what (docs/results.md)."""
+    """The latency of a true reap and its starting point (docs/results.md)."""
     seconds = latency(done)
     since = None if seconds is None else "fault" if counts_from_fault(done) else "stall"
     return {"latency_s": record.rounded(seconds), "latency_from": since}
@@ -74,7 +74,7 @@ def tally(done: Sequence[Done]) -> Tally:
 
 
 def by_contender(done: Sequence[Done]) -> dict[str, list[Done]]:
-    """The runs of each detector, or server, that is compared, in the order given."""
+    """Group runs by the detector or server that is compared, in the order given."""
     found: dict[str, list[Done]] = {}
     for one in done:
         found.setdefault(str(one.job.contender), []).append(one)
@@ -102,6 +102,6 @@ def as_table(how: Conditions, done: Sequence[Done], wall: float) -> dict[str, An
 
 
 def exit_code(done: Sequence[Done]) -> int:
-    """0 if every cell is proved, whatever it says of a detector; 3 if some are inconclusive."""
+    """0 if every cell is conclusive, whether the detector passed or failed; 3 if some are inconclusive."""
     inconclusive = any(one.verdict.word == "inconclusive" for one in done)
     return record.EXIT_INCONCLUSIVE if inconclusive else record.EXIT_PASSED

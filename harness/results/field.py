@@ -1,4 +1,4 @@
-"""field.json: what several servers make of the same scenarios (field by field in docs/results.md). Pure."""
+"""field.json: the results of several servers in the same scenarios (field by field in docs/results.md). Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from halfopen.results.record import Conditions
 from halfopen.run.runner import Done
 from halfopen.scenario.target_spec import TargetSpec
 
-#: A time without an acknowledgement, seconds.
+#: Seconds without an acknowledgement that are worth a remark.
 _WORTH_TELLING = 1.0
 
 
@@ -23,7 +23,7 @@ def as_table(
     servers: Mapping[str, tuple[TargetSpec, str]],
     left_out: Sequence[str],
 ) -> dict[str, Any]:
-    """The content of field.json; ``servers``: by its name each one's description, and what it says of its versions."""
+    """The content of field.json. ``servers`` maps each name to its description and its report of versions."""
     common = record.conditions_as_table(how, wall)
     for of_one in ("target", "detector"):
         del common[of_one]
@@ -57,7 +57,7 @@ def _run(done: Done) -> dict[str, Any]:
 
 
 def known_at_reap(done: Done) -> str | None:
-    """What the server's kernel knew of its client when it was reaped; None if the session was never seen."""
+    """Describe the server kernel's evidence on the client at the reap; None if the session was never seen."""
     samples = evidence.established(done.timeline)
     if not samples:
         return None

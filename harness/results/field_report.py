@@ -1,4 +1,4 @@
-"""The field report in Markdown, of what field.json holds and nothing else: the same file gives the same text. Pure."""
+"""The field report in Markdown, from field.json alone: the same file gives the same text. Pure."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ loop. The queued bytes still have to leave before the socket closes, and they ne
 
 
 def render(table: Mapping[str, Any]) -> str:
-    """The report; ``table``: the content of field.json (halfopen.results.field.as_table)."""
+    """Return the report. ``table`` is the content of field.json (halfopen.results.field.as_table)."""
     runs: Sequence[Run] = table["runs"]
     sections = [
         _introduction(table),
@@ -84,7 +84,7 @@ def _proved(runs: Sequence[Run]) -> list[Run]:
 
 
 def cell(run: Run) -> str:
-    """One run in at most five characters, as ``halfopen compare`` shows it."""
+    """One run in at most five characters, as in ``halfopen compare``."""
     from_fault = run["latency_from"] == "fault"
     return cells.cell(run["verdict"], run["class"], run["latency_s"], from_fault=from_fault)
 
@@ -98,7 +98,7 @@ def _tables(table: Mapping[str, Any]) -> Iterator[str]:
         runs = [run for run in table["runs"] if run["suite"] == suite]
         names = list(dict.fromkeys(run["scenario"] for run in runs))
         yield f"\n### {suite}\n"
-        # No number at the end of a line, and its name on the next.
+        # Keep each number on the same line as its name.
         yield (
             _wrapped(", ".join(f"{number}\0`{name}`" for number, name in enumerate(names, 1))).replace("\0", " ")
             + ".\n"
@@ -142,7 +142,7 @@ def _sums(table: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _price(runs: Sequence[Run]) -> Iterator[str]:
-    """What those do to the living who reap all of the dead."""
+    """Yield the false reaps of the servers that reap all dead clients."""
     dead = [run for run in _proved(runs) if run["truth"] == "dead"]
     careless = {run["target"] for run in _missed(dead)}
     watchful = dict.fromkeys(run["target"] for run in dead if run["target"] not in careless)

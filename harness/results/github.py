@@ -1,4 +1,4 @@
-"""What GitHub shows of a call: annotations on the run's page, and a summary of the job in Markdown. Pure."""
+"""GitHub's view of a call: annotations on the run's page, and a job summary in Markdown. Pure."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from halfopen.results.baseline import Baseline, standing
 from halfopen.results.workflow_commands import command
 from halfopen.run.runner import Done
 
-#: So many of each level are shown for a step; what comes after them is not.
+#: Number of annotations of each level that GitHub shows for a step. It drops the rest.
 MOST = 10
 
 _MARKS = {"passed": "✅ passed", "failed": "❌ failed", "inconclusive": "⚠️ inconclusive", "known": "☑️ known failure"}
-#: What Markdown, or the HTML in it, would take for its own.
+#: Characters with a meaning in Markdown, or in HTML within it.
 _SPECIAL = "\\`*_{}[]<>()#+-!|~&@:"
 
 Story = Callable[[Done], Sequence[str]]
 
 
 def commands(done: Sequence[Done], baseline: Baseline | None, story: Story) -> list[str]:
-    """A line for each failure, then for each run that proved nothing and each line of a baseline that is stale."""
+    """Return a line for each failure, then for each inconclusive run and each stale line of a baseline."""
     errors = [_of(one, "error", story) for one in done if standing(one, baseline) == "failed"]
     warnings = [_of(one, "warning", story) for one in done if standing(one, baseline) == "inconclusive"]
     if baseline is not None:
@@ -33,7 +33,7 @@ def commands(done: Sequence[Done], baseline: Baseline | None, story: Story) -> l
 def summary(
     headline: str, header: str, done: Sequence[Done], baseline: Baseline | None, remarks: Iterable[str], story: Story
 ) -> str:
-    """The job's summary in Markdown: a row a run, and a story for each that failed or proved nothing."""
+    """The job's summary in Markdown: a row for each run, and a story for each failed or inconclusive one."""
     lines = [f"## halfopen: {escaped(headline)}", "", escaped(header), ""]
     lines += ["| scenario | client | session | detected | verdict |", "|---|---|---|---|---|"]
     lines += [_row(one, standing(one, baseline)) for one in done]
@@ -46,7 +46,7 @@ def summary(
 
 
 def escaped(text: str) -> str:
-    """Text that Markdown shows as it is, on one line."""
+    """Escape text so that Markdown shows it literally, on one line."""
     line = " ".join(text.split())
     return "".join(f"&#{ord(letter)};" if letter in _SPECIAL else letter for letter in line)
 
@@ -56,7 +56,7 @@ def _of(one: Done, level: str, story: Story) -> str:
 
 
 def _fitting(level: str, lines: Sequence[str]) -> list[str]:
-    """All of them, or as many as are shown, the last of which says how many more there are."""
+    """Return all lines, or as many as are shown. The last one then gives the number of the rest."""
     if len(lines) <= MOST:
         return list(lines)
     more = f"{len(lines) - MOST + 1} more are in the job's summary and in its log"
@@ -75,7 +75,7 @@ def _row(one: Done, stands: str) -> str:
 
 
 def _block(lines: Sequence[str]) -> list[str]:
-    """A block of code that nothing in it can end (CommonMark 0.31, section 4.5)."""
+    """A code block with a fence that the text cannot end (CommonMark 0.31, section 4.5)."""
     text = "\n".join(lines)
     fence = "```"
     while fence in text:

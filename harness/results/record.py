@@ -1,4 +1,4 @@
-"""results.json, junit.xml and timelines/: the files that others read (field by field in docs/results.md)."""
+"""results.json, junit.xml and timelines/: the files for other programs (field by field in docs/results.md)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _DIGITS = 4
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What all runs of one call have in common."""
+    """The common conditions of all runs of one call."""
 
     seed: int
     clock: str
@@ -58,9 +58,9 @@ class Conditions:
     congestion_control: str | None
     shard: Shard | None = None
     baseline: Baseline | None = None
-    """The failures that are known."""
+    """The known failures."""
     again: tuple[str, ...] = ()
-    """The options that put a call on the same clock and kernel again."""
+    """The options that select the same clock and kernel again."""
 
 
 def conditions(
@@ -91,7 +91,7 @@ def as_table(how: Conditions, done: Sequence[Done], wall: float) -> dict[str, An
 
 
 def conditions_as_table(how: Conditions, wall: float) -> dict[str, Any]:
-    """What all runs have in common, and how long they took by this machine's clock."""
+    """The common conditions of all runs, and their total time by this machine's clock."""
     return {
         "halfopen": __version__,
         "started_at": how.started_at,
@@ -145,7 +145,7 @@ def run_as_table(done: Done) -> dict[str, Any]:
 
 
 def in_words(done: Done, again: Sequence[str]) -> dict[str, Any]:
-    """What else a report says of a run (halfopen.results.story), for it to be made of the files alone."""
+    """The texts that a report needs for a run (halfopen.results.story), so that it can be made from the files alone."""
     job, found = done.job, done.verdict.found
     return {
         "label": job.label,
@@ -164,7 +164,7 @@ def in_words(done: Done, again: Sequence[str]) -> dict[str, Any]:
 
 
 def rounded(seconds: float | None) -> float | None:
-    """Seconds as result files have them."""
+    """Seconds, rounded as in result files."""
     return None if seconds is None else round(seconds, _DIGITS)
 
 
@@ -177,13 +177,13 @@ def exit_code(done: Sequence[Done], baseline: Baseline | None = None) -> int:
 
 
 def check_folder(out: Path) -> None:
-    """Make the folder, see that it can be written to, and take away what an earlier run left; raises InputError."""
+    """Make the folder, check that it is writable, and remove an earlier run's results; raises InputError."""
     require_writable(out, out / TIMELINES)
     take_away(out)
 
 
 def require_writable(out: Path, folder: Path) -> None:
-    """Make ``folder`` of what --out names and see that it can be written to; raises InputError."""
+    """Make ``folder`` in the folder of --out and check that it is writable; raises InputError."""
     try:
         for name in _FILES:
             if (out / name).is_dir():
@@ -194,7 +194,7 @@ def require_writable(out: Path, folder: Path) -> None:
 
 
 def probe(folder: Path) -> None:
-    """Make a folder and see that it can be written to; raises OSError."""
+    """Make a folder and check that it is writable; raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / ".writable"
     file.touch()
@@ -202,7 +202,7 @@ def probe(folder: Path) -> None:
 
 
 def take_away(out: Path) -> None:
-    """Remove the results that are in a folder; raises InputError."""
+    """Remove the results in a folder; raises InputError."""
     try:
         for left in (*(out / name for name in _FILES), *(out / TIMELINES).rglob("*.jsonl")):
             left.unlink(missing_ok=True)
@@ -215,7 +215,7 @@ def _unusable(out: Path, error: OSError) -> InputError:
 
 
 def write(out: Path, how: Conditions, done: Sequence[Done], wall: float) -> dict[str, Any]:
-    """Write all result files into ``out``, which check_folder has seen; gives the content of results.json."""
+    """Write all result files into ``out``, which check_folder has approved; return the content of results.json."""
     write_timelines(out, done)
     table = as_table(how, done, wall)
     write_table(out / RESULTS, table)
@@ -232,14 +232,15 @@ def write_timelines(out: Path, done: Sequence[Done]) -> None:
 
 
 def write_table(file: Path, table: Mapping[str, Any]) -> None:
-    """Write one object as JSON to read."""
+    """Write one object as indented JSON."""
     file.write_bytes(msgspec.json.format(msgspec.json.encode(table), indent=2) + b"\n")
 
 
 def junit(how: Conditions, done: Sequence[Done], wall: float) -> junitparser.JUnitXml:
-    """A test case a run: a failed one is a failure, an inconclusive one an error, as neither may look green.
+    """Return a test case for each run. A failed run is a failure, an inconclusive one an error, so neither looks green.
 
-    A known one is skipped, with the reason: what pytest does with expected failures, and every dashboard shows.
+    A known failure is skipped, with the reason. pytest does the same with expected failures, and every dashboard shows
+    it.
     """
     xml = junitparser.JUnitXml()
     for suite_name in dict.fromkeys(one.job.scenario.suite for one in done):

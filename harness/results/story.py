@@ -1,6 +1,6 @@
-"""One run in words, the same ones at the terminal, in reports and in a test's failure. Pure.
+"""One run in words, the same at the terminal, in reports and in a test's failure. Pure.
 
-What was done, what the kernel saw, what was expected, what happened, and the one command that shows it again.
+Describes faults, the kernel's evidence, expectation and result, and gives the command that repeats the run.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from halfopen.scenario.spec import Scenario, Step
 from halfopen.verdict.findings import Findings, Span
 from halfopen.verdict.judge import deadline
 
-#: Waits between acknowledgements below this need no sentence, seconds.
+#: Seconds. Shorter waits between acknowledgements need no sentence.
 _SHORT_WAIT = 0.5
-#: What stands in brackets in a docstring is its source.
+#: Brackets in a docstring hold its source.
 _SOURCE = re.compile(r" ?\([^)]*\)")
 
 
 def story(one: Done, where: Sequence[str] = (), baseline: Baseline | None = None) -> list[str]:
-    """What went wrong, what was done, seen and expected, and the command that shows it again."""
+    """Describe the failure, the faults, the evidence and the expectation; end with the command that repeats the run."""
     job, found = one.job, one.verdict.found
     mark = "✗" if one.verdict.word == "failed" else "?"
     lines = [f"{job.label}   {drawn(job.scenario)}", f"  {mark} {one.verdict.why}"]
@@ -51,7 +51,7 @@ def _told(head: str, sentences: Sequence[str]) -> list[str]:
 
 
 def topology(scenario: Scenario) -> list[dict[str, str]]:
-    """The way from the client to the server: hosts, and between them what their link does."""
+    """The path from the client to the server: hosts, and the impairments of the links between them."""
     hops = [{"host": "client"}, {"link": str(scenario.link)}]
     if scenario.edge is not None:
         hops += [{"host": scenario.edge.proxy}, {"link": "unimpaired"}]
@@ -68,7 +68,7 @@ def _arrow(link: str) -> str:
 
 
 def deeds(job: Job, found: Findings) -> list[str]:
-    """What was done to the client, its link or its server, and when: a sentence a fault."""
+    """One sentence for each fault: its time, and its effect on the client, the link or the server."""
     begun = {span.step: span for span in found.spans}
     return [_deed(step, begun.get(number), found) for number, step in enumerate(job.scenario.steps)]
 
@@ -83,7 +83,7 @@ def _deed(step: Step, span: Span | None, found: Findings) -> str:
 
 
 def _gist(step: Step) -> str:
-    """The first sentence of what its module says of itself, as far as the colon."""
+    """The first sentence of its module's docstring, up to the colon."""
     told = (inspect.getdoc(step.module) or step.fault).splitlines()[0]
     sentence = _SOURCE.sub("", told).split(":")[0].split(". ")[0].rstrip(".")
     return sentence[:1].lower() + sentence[1:]
@@ -99,12 +99,12 @@ def _options(options: Any) -> Iterator[str]:
 
 
 def struck(scenario: Scenario) -> dict[str, str]:
-    """Where each fault strikes: at the client, unless its module says otherwise (STRIKES: ``link`` or ``server``)."""
+    """The place of each fault: the client, unless its module says otherwise (STRIKES: ``link`` or ``server``)."""
     return {step.fault: getattr(step.module, "STRIKES", "client") for step in scenario.steps}
 
 
 def kernel_saw(timeline: Timeline, found: Findings) -> list[str]:
-    """What the server's kernel showed of the session: as far as the fault, in the stall, at the end."""
+    """Describe the server kernel's evidence for the session: before the fault, in the stall, at the end."""
     samples = evidence.established(timeline)
     if not samples:
         return ["the server's socket was never seen open"]
@@ -133,11 +133,11 @@ def _stalled(stall: Stall, found: Findings) -> str:
 
 
 def _dying(stall: Stall) -> str:
-    """What tells a closed window before a live kernel from a path that is dark."""
+    """Describe the signs that distinguish a closed window before a live kernel from a dark path."""
     first, last = stall.samples[0], stall.samples[-1]
     shut = next((s.t for s in stall.samples if s.snd_wnd == 0), None)
     window = f"the peer's window at 0 from {shut:.1f}s" if shut is not None else "the peer's window open"
-    # One is under way at times before a peer that answers them all, too.
+    # A single unanswered probe may just be in flight, even to a peer that answers all.
     probed = max(s.probes for s in stall.samples)
     again = last.total_retrans - first.total_retrans
     counted = [_count(again, "retransmission"), f"{_count(probed, 'probe')} unanswered"]
@@ -162,7 +162,7 @@ def _end(timeline: Timeline, last: Sample, found: Findings) -> str:
 
 
 def expectation(job: Job) -> str:
-    """What should have become of the session."""
+    """The expected outcome of the session."""
     scenario = job.scenario
     if scenario.expect.session == "kept":
         return "kept"
@@ -172,7 +172,7 @@ def expectation(job: Job) -> str:
 
 
 def again(job: Job, where: Sequence[str] = ()) -> str:
-    """The one command that runs this scenario again as it was; ``where``: the options for clock and kernel."""
+    """The command that repeats this run exactly. ``where`` has the options for clock and kernel."""
     scenario = job.scenario
     words = ["halfopen", "run", scenario.called, "--seed", str(job.seed)]
     words += ["--grace", exactly(job.terms.grace), "--poll", exactly(job.terms.poll)]
@@ -184,6 +184,6 @@ def again(job: Job, where: Sequence[str] = ()) -> str:
 
 
 def exactly(seconds: float) -> str:
-    """A duration as an option takes it, with nothing rounded."""
+    """A duration as an option's value, without rounding."""
     shown = show_duration(seconds)
     return shown if units.duration(shown) == seconds else units.plain(seconds) + "s"

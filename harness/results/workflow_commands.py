@@ -1,6 +1,6 @@
 """GitHub's workflow commands: lines on stderr that its runner shows as annotations.
 
-The commands and what must be escaped in them are those of actions/toolkit (packages/core/src/command.ts).
+Commands and escapes follow actions/toolkit (packages/core/src/command.ts).
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from collections.abc import Sequence
 
 
 def is_here() -> bool:
-    """True if this runs in a job of GitHub's."""
+    """True if this runs in a GitHub job."""
     return os.environ.get("GITHUB_ACTIONS") == "true"
 
 
 def command(level: str, title: str, message: str) -> str:
-    """One workflow command, on one line whatever the texts hold."""
+    """One workflow command, always on one line."""
     return f"::{level} title={_property(title)}::{_data(message)}"
 
 
 def say(lines: Sequence[str]) -> None:
-    """Print them on stderr, which GitHub reads too: what is on stdout may be piped to somebody."""
+    """Print lines on stderr, which GitHub reads too. stdout may be piped elsewhere."""
     for line in lines:
         print(line, file=sys.stderr, flush=True)
 
