@@ -1,4 +1,4 @@
-"""``halfopen warp -- CMD``: any command on a clock that skips the waiting, or on a real one with all of netem."""
+"""``halfopen warp -- CMD``: run any command on a clock that skips waiting, or on a real one with all of netem."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from halfopen.netns.units import Duration, Size
 
 
 class Clock(StrEnum):
-    """How time passes in a guest."""
+    """The clock of a guest."""
 
     VIRTUAL = "virtual"
     REAL = "real"
@@ -64,7 +64,7 @@ def warp(
 
 
 def require_kernel(*, virtual: bool = True) -> cache.GuestKernel:
-    """The guest kernel for a virtual or a real clock; raises InputError that says how to get one."""
+    """Return the guest kernel for a virtual or a real clock; raises InputError that says how to get one."""
     found = cache.best(virtual=virtual)
     if found is not None:
         return found
