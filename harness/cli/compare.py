@@ -74,9 +74,10 @@ def compare(
     kernel: KernelOption = Kernel.AUTO,
     wall_limit: WallLimit = None,
 ) -> int:
-    """Compare the pod's detectors: which reap the dead, how soon, and which reap the living.
+    """Compare the pod's detectors on the same scenarios.
 
-    Exits 0 if every cell is proved, even if a detector fails, and 3 if some are inconclusive.
+    Shows which reap the dead, how soon, and which reap the living. Exits 0 if every cell is proved, even if a detector
+    fails, and 3 if some are inconclusive.
     """
     call = Call(
         seed=seed_or_random(seed),

@@ -33,7 +33,10 @@ class Check:
 
 
 def doctor() -> int:
-    """Check what the lab needs: namespaces, links, rate limits, cuts, samples. Exits 1 if a need is unmet."""
+    """Check that this machine has what the lab needs.
+
+    It needs namespaces, links, rate limits, cuts, samples. Exits 1 if a need is unmet.
+    """
     console = make_console()
     console.print(f"kernel {capabilities.kernel_release()}")
     try:

@@ -69,9 +69,10 @@ def field_(
     kernel: KernelOption = Kernel.AUTO,
     wall_limit: WallLimit = None,
 ) -> int:
-    """Put several servers in front of the same clients: which clients are reaped, how soon, and why not.
+    """Put several servers in front of the same clients.
 
-    Exits 0 if every cell is proved, even if a server fails, and 3 if some are inconclusive.
+    Shows which clients are reaped, how soon, and why not. Exits 0 if every cell is proved, even if a server fails, and
+    3 if some are inconclusive.
     """
     if render is not None:
         if paths:

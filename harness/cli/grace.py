@@ -83,10 +83,11 @@ def grace(
     jobs: AtOnce = None,
     plot: PlotOption = None,
 ) -> int:
-    """Measure which grace to take: for each, how soon the dead are noticed and how many of the living are killed.
+    """Measure detection time and false reaps for each grace.
 
-    Runs on the virtual clock, and needs its guest kernel. Exits 0 once measured, whatever the result; 1 if a real run
-    disagrees with its replay; 3 if nothing is proved. If you interrupt it, it shows what it has, and you can resume it.
+    Shows how soon the dead are noticed and how many of the living are killed, and recommends a grace. Runs on the
+    virtual clock, and needs its guest kernel. Exits 0 once measured, whatever the result; 1 if a real run disagrees
+    with its replay; 3 if nothing is proved. If you interrupt it, it shows what it has, and you can resume it.
     """
     rates.require_scipy()
     if plot is not None:

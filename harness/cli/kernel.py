@@ -36,7 +36,7 @@ def build(
         Path | None, typer.Option(metavar="FILE", help="A kernel source tarball, 6.1 or newer (default: apt's).")
     ] = None,
 ) -> int:
-    """Build the guest kernel of the virtual clock; does nothing if there is one."""
+    """Build the guest kernel of the virtual clock, if there is none."""
     console = make_console()
     if source is None and (there := cache.installed()) is not None:
         console.print(f"the guest kernel is there: {_wheel(there)}, {there.program}", soft_wrap=True)
@@ -62,7 +62,10 @@ def build(
 def wheel(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the wheel.")] = Path(),
 ) -> int:
-    """Pack the built guest kernel as a wheel, for machines without a compiler."""
+    """Pack the built guest kernel as a wheel.
+
+    The wheel is for machines without a compiler.
+    """
     found = cache.built()
     if found is None:
         raise InputError("there is no built guest kernel to pack; build it once with: halfopen kernel build")
@@ -76,7 +79,10 @@ def fetch(
         Path | None, typer.Option(metavar="FILE", help="The package user-mode-linux as a file (default: apt's).")
     ] = None,
 ) -> int:
-    """Fetch the distribution's own guest kernel, for a real clock; does nothing if there is one."""
+    """Fetch the distribution's guest kernel, for a real clock.
+
+    Does nothing if there is one.
+    """
     console = make_console()
     name = fetching.source(package)
     found = cache.find(name, time_travel=False)
@@ -95,7 +101,10 @@ def fetch(
 
 @kernel.command()
 def key() -> int:
-    """Print the cache key of the guest kernel that would be built here now, for a cache in CI."""
+    """Print the guest kernel's cache key, for a cache in CI.
+
+    It is the key of the kernel that would be built here now.
+    """
     typer.echo(cache.key(_newest_package().name))
     return 0
 

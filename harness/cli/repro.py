@@ -125,7 +125,10 @@ def repro(
     clock: _Clock = Clock.AUTO,
     kernel: KernelOption = Kernel.AUTO,
 ) -> int:
-    """Run a scenario until the session wedges and hold it there: counters, stacks, locks, and keys to go on."""
+    """Run a scenario until the session wedges, and hold it there.
+
+    You see counters, stacks and locks, and have keys to go on.
+    """
     call = Call(
         seed=seed_or_random(seed),
         grace=float(grace),

@@ -45,9 +45,10 @@ def warp(
     ] = "10min",  # type: ignore[assignment]
     memory: Annotated[Size, typer.Option(parser=values.memory, metavar="SIZE", help="The guest's memory.")] = "1024MiB",  # type: ignore[assignment]
 ) -> int:
-    """Run a command on the virtual clock, or a real one, in a guest kernel with this machine's files, read-only.
+    """Run a command in a guest kernel, on a virtual or real clock.
 
-    Exits with the command's code; 69 if the guest fails or does not end in time.
+    The guest has this machine's files, read-only. Exits with the command's code; 69 if the guest fails or does not end
+    in time.
     """
     virtual = clock is Clock.VIRTUAL
     return booting.run(

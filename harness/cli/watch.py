@@ -59,9 +59,10 @@ def watch(
     ] = False,
     queued: Annotated[bool, typer.Option("--queued", help="Of --json: only sessions with bytes queued.")] = False,
 ) -> int:
-    """Watch the sessions of a running server, by what the kernel says of their sockets. Touches nothing.
+    """Watch the sessions of a running server, and touch nothing.
 
-    Exits with 1 if at the last poll a session was stuck for as long as the grace.
+    It reports what the kernel says of their sockets. Exits with 1 if at the last poll a session was stuck for as long
+    as the grace.
     """
     if detector not in DETECTORS:
         raise InputError(f"unknown detector {detector!r}; {suggest(detector, DETECTORS)}")
