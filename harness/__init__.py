@@ -1,10 +1,10 @@
-"""Puts a server in front of clients that die, freeze, stall or merely pause, and says what it made of each."""
+"""Put a server in front of clients that die, freeze, stall or merely pause, and report what it made of each."""
 
 __version__: str
 
 
 def __getattr__(name: str) -> str:
-    """The version, looked up when it is asked for: pods and clients start by the hundred, and never ask."""
+    """Look up the version on first use: hundreds of pods and clients start, and they never need it."""
     if name != "__version__":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 (half of what a pod would import)

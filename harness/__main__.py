@@ -1,4 +1,4 @@
-"""``python -m harness`` is ``halfopen``."""
+"""Run ``halfopen`` by ``python -m harness``."""
 
 from halfopen.cli.quick import main
 

@@ -1,4 +1,4 @@
-"""Displays on a terminal, which is put back also if a signal interrupts their start."""
+"""Terminal displays. The terminal is restored even if a signal interrupts the start of a display."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from rich.live import Live
 
 @contextlib.contextmanager
 def displayed(live: Live) -> Iterator[Live]:
-    """Draw it until the context is left, and leave the cursor shown.
+    """Draw ``live`` until the context is left, and leave the cursor shown.
 
-    Live hides the cursor before it has started, and what interrupts it then would leave the cursor hidden.
+    Live hides the cursor before it has started. A signal at that moment would otherwise leave it hidden.
     """
     try:
         with live:

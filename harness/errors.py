@@ -1,4 +1,4 @@
-"""What a user can get wrong. Every message is one line: what, where, the value got, what would be right."""
+"""Errors that a user can cause. Every message is one line: what, where, the value got, what would be right."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ class InputError(Exception):
 
 
 class FaultError(Exception):
-    """A fault that cannot be done here, such as one that a server would have to help with; nothing is proved."""
+    """A fault cannot be injected here, for example because the server would have to help. Nothing is proved."""
 
 
 class TargetError(InputError):
-    """The server under test cannot be started or never becomes ready."""
+    """The server under test cannot be started, or never becomes ready."""
 
 
 def reason_of(error: OSError | UnicodeError) -> str:
-    """Why a file cannot be read or written, to stand within a sentence that names it, as Python's own words do not."""
+    """Return why a file cannot be read or written, worded to fit into a sentence that names the file."""
     if isinstance(error, UnicodeError):
         return "it is no text in UTF-8"
     return (error.strerror or str(error)).lower()
 
 
 def suggest(got: str, known: Iterable[str]) -> str:
-    """What would be right instead of ``got``: the nearest known word, or all of them."""
+    """Return the hint for a wrong ``got``: the nearest known word, or all of them."""
     words = sorted(known)
     if not words:
         return "none is known here"

@@ -1,4 +1,4 @@
-"""One file, one plug-in: the modules of a package are its catalogue, under their names with dashes."""
+"""Plug-ins, one file each. The modules of a package are its catalogue, under their names with dashes."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from halfopen.errors import InputError, suggest
 
 
 def names(package: ModuleType) -> list[str]:
-    """The names of a package's plug-ins: its modules, but for those that begin with an underscore."""
+    """Return the names of a package's plug-ins: its modules, except those that begin with an underscore."""
     found = (module.name for module in pkgutil.iter_modules(package.__path__))
     return sorted(name.replace("_", "-") for name in found if not name.startswith("_"))
 
 
 def load(package: ModuleType, name: str, noun: str, needs: tuple[str, ...] = ()) -> ModuleType:
-    """The plug-in ``name`` of ``package``; ``noun`` is what an InputError calls it, ``needs`` what it must have.
+    """Load the plug-in ``name`` of ``package``.
 
-    A name with a dot in it is the import path of a module outside the package.
+    An InputError calls it a ``noun``. ``needs`` lists the attributes it must have. A name with a dot is the import path
+    of a module outside the package.
     """
     module = _import(package, name, noun)
     lacking = [need for need in needs if not hasattr(module, need)]
@@ -31,7 +32,7 @@ def load(package: ModuleType, name: str, noun: str, needs: tuple[str, ...] = ())
 
 def _import(package: ModuleType, name: str, noun: str) -> ModuleType:
     if "." in name:
-        # As with python -m: a module of the user's own is looked for where the user is.
+        # Like python -m, look for the user's own module in the current directory.
         if (here := str(Path.cwd())) not in sys.path:
             sys.path.insert(0, here)
         try:

@@ -1,4 +1,4 @@
-"""What CI asks of ``halfopen run``: a part of the runs, and failures that are known."""
+"""Options of ``halfopen run`` for CI: run a part of the scenarios, and accept known failures."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ WriteBaseline = Annotated[
 
 
 def check_writable(file: Path | None) -> None:
-    """See that a baseline can be written, before anything is started; raises InputError."""
+    """Check that a baseline can be written, before anything starts; raises InputError."""
     if file is None:
         return
     try:
@@ -53,7 +53,7 @@ def check_writable(file: Path | None) -> None:
 
 
 def write_baseline(console: Console, file: Path, done: Sequence[Done]) -> None:
-    """Write what has failed as known, keeping the reasons that the file gave, and say so."""
+    """Write the failures as known, keep the reasons from the old file, and print a line about it."""
     made = renewed(_before(file), done)
     file.write_text(render(made, done))
     inconclusive = sum(one.verdict.word == "inconclusive" for one in done)

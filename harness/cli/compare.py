@@ -1,4 +1,4 @@
-"""``halfopen compare``: what each detector makes of each scenario."""
+"""``halfopen compare``: the verdict of each detector on each scenario."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from halfopen.run.runner import Done, Job
 from halfopen.verdict.judge import hold as held_for
 
 DEFAULT = ("dead", "alive", "ended")
-#: So many scenarios at once on a real clock: each is a server, a client and a kernel's timers, and mostly waits.
+#: Scenarios at once on a real clock. Each is a server, a client and a kernel's timers, and mostly waits.
 _AT_ONCE = 16
 
 Names = Annotated[
@@ -74,9 +74,10 @@ def compare(
     kernel: KernelOption = Kernel.AUTO,
     wall_limit: WallLimit = None,
 ) -> int:
-    """Compare the pod's detectors: who reaps the dead, how soon, and who the living.
+    """Compare the pod's detectors on the same scenarios.
 
-    Exits 0 if every cell is proved, whatever it says of a detector, and 3 if some are inconclusive.
+    Shows which reap the dead, how soon, and which reap the living. Exits 0 if every cell is proved, even if a detector
+    fails, and 3 if some are inconclusive.
     """
     call = Call(
         seed=seed_or_random(seed),
@@ -98,7 +99,7 @@ def compare(
 
 
 def chosen(given: list[str] | None) -> list[str]:
-    """The detectors named, each once, in the order given; all that come with the pod where none is."""
+    """Return the named detectors, each once, in the order given; all of the pod's if none is named."""
     named = [name.strip() for text in given or [] for name in text.split(",")]
     return list(dict.fromkeys(name for name in named if name)) or plugins.names(catalogue)
 
@@ -109,7 +110,7 @@ def _what(call: Call, todo: Sequence[Job]) -> str:
 
 
 def _patience(todo: Sequence[Job], clock: str) -> str | None:
-    """How long it takes at least where waiting takes time; None where it does not."""
+    """Return a note on the least duration on a real clock; None on a virtual one."""
     if clock == "virtual":
         return None
     longest = sum(held_for(job.scenario, job.terms) for job in todo) / _AT_ONCE
@@ -121,7 +122,7 @@ def _patience(todo: Sequence[Job], clock: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class _Stage:
-    """A table of detectors and scenarios, and what each detector comes to."""
+    """A table of detectors and scenarios, and a summary for each detector."""
 
     out: Path
     why: str | None
@@ -149,6 +150,6 @@ class _Stage:
             f"results: {escape(str(self.out / record.COMPARISON))}, report: {escape(str(self.out / record.REPORT))}",
             soft_wrap=True,
         )
-        # Last: whatever goes wrong in drawing, the results are kept and told.
+        # Last, so that the results are kept and reported even if drawing fails.
         folder.write(self.out, table, done)
         return comparison.exit_code(done)

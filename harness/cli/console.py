@@ -1,4 +1,4 @@
-"""Where commands print: a terminal, a pipe, a file, or nobody any more."""
+"""The output of commands: a terminal, a pipe, a file, or a closed pipe."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from rich.console import Console
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """Print to nobody from now on: whoever read has seen enough, and the exit code is the verdict's alone."""
+        """Discard output from now on. The reader has seen enough, and the exit code stays that of the verdict."""
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def console() -> Console:
-    """A console on stdout that marks up nothing by itself."""
+    """Return a console on stdout that highlights nothing by itself."""
     return _Console(highlight=False)

@@ -1,4 +1,4 @@
-"""``halfopen doctor``: what this machine can do, and what to do about what it can't."""
+"""``halfopen doctor``: report what this machine can do, and the remedy for what it cannot."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _OK, _LACKING = 0, 1
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing looked at. Not everything that is lacking forbids a run."""
+    """One check. A missing feature does not always prevent a run."""
 
     what: str
     says: str
@@ -33,7 +33,10 @@ class Check:
 
 
 def doctor() -> int:
-    """Check what the lab needs: namespaces, links, rate limits, cuts, samples. Exits 1 if a need is unmet."""
+    """Check that this machine has what the lab needs.
+
+    It needs namespaces, links, rate limits, cuts, samples. Exits 1 if a need is unmet.
+    """
     console = make_console()
     console.print(f"kernel {capabilities.kernel_release()}")
     try:
@@ -45,7 +48,7 @@ def doctor() -> int:
 
 
 def attempt(what: str, probe: Callable[[], Check]) -> Check:
-    """The probe's answer; a refusal by the kernel is one too."""
+    """Return the probe's result, also if the kernel refuses it."""
     try:
         return probe()
     except (LabError, NetlinkError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Carries out the jobs of a call on the machine's own kernel or in guests, and shows how far they are."""
+"""Run the jobs of a call on the machine's own kernel or in guests, and show their progress."""
 
 from __future__ import annotations
 
@@ -30,42 +30,42 @@ from halfopen.run.request import Call
 from halfopen.run.runner import Done, Job, run_all
 from halfopen.targets.keeping import keeping
 
-#: So many scenarios share a guest at once; more take memory and gain nothing on its one processor.
+#: Scenarios that share a guest at once. More take memory and gain nothing on its one processor.
 _AT_ONCE = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much may be used."""
+    """Resource limits for one command."""
 
     jobs: int | None
-    """So many scenarios at once on a real clock, guests on a virtual one."""
+    """Scenarios at once on a real clock; guests on a virtual one."""
     at_once: int
-    """So many scenarios at once on a real clock, where ``jobs`` does not say."""
+    """Scenarios at once on a real clock if ``jobs`` is None."""
     writable: list[Path] | None
     wall_limit: float | None
     """Real seconds for each guest."""
 
 
 class Stage(Protocol):
-    """Where an effort is shown, and what is made of it."""
+    """Presentation of an effort: its header, progress and conclusion."""
 
     def header(self, how: Conditions) -> str:
-        """What is said when it begins."""
+        """Return the text to print at the start."""
         ...
 
     def progress(self, console: Console, views: Sequence[RunView]) -> AbstractContextManager[Callable[[Done], None]]:
-        """Show the runs until the context is left; what it gives is to be called with each that is done."""
+        """Show the runs until the context is left. It yields a function to call with each finished run."""
         ...
 
     def conclude(self, console: Console, how: Conditions, done: Sequence[Done], wall: float) -> int:
-        """Write and print what came of all; gives the exit code."""
+        """Write and print the results; returns the exit code."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """The jobs of one call, with all that it takes to run them."""
+    """The jobs of one call, and everything needed to run them."""
 
     call: Call
     jobs: Sequence[Job]
@@ -75,7 +75,7 @@ class Effort:
     stage: Stage
 
     def carry_out(self, limits: Limits) -> int:
-        """Run the jobs and return the exit code; raises InputError for what cannot be used, GuestLostError."""
+        """Run the jobs and return the exit code; raises InputError for an unusable option, GuestLostError."""
         if self.where.kernel is None:
             _refuse_in_vain(limits)
             record.check_folder(self.out)
@@ -89,7 +89,7 @@ class Effort:
         guests = Guests(
             self.where.kernel,
             virtual=virtual,
-            # In real time runs wait side by side; on the virtual clock they take turns on their guest's one processor.
+            # In real time runs wait side by side. On the virtual clock they take turns on their guest's one processor.
             count=(limits.jobs or os.cpu_count() or 1) if virtual else 1,
             at_once=_AT_ONCE if virtual else limits.jobs or limits.at_once,
             writable=folders,
@@ -98,7 +98,7 @@ class Effort:
         return booting.in_private(lambda place: explained(lambda: self._run_in(guests, place)))
 
     def _engine(self) -> AbstractContextManager[None]:
-        """What keeps the containers of the runs, if any are made, from outside of their namespaces."""
+        """Return the context that keeps the runs' containers, if any, from outside their namespaces."""
         return contextlib.nullcontext() if self.call.target.image is None else keeping()
 
     def _run(self, at_once: int) -> int:
@@ -129,7 +129,7 @@ class Effort:
 
 
 def _refuse_in_vain(limits: Limits) -> None:
-    """Refuse what only guests have; raises InputError."""
+    """Refuse options that only guests have; raises InputError."""
     for option, value in (("--writable", limits.writable), ("--wall-limit", limits.wall_limit)):
         if value:
             raise InputError(f"{option} is for guests, and this runs on the machine's own kernel; leave it out")

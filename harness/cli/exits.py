@@ -1,4 +1,4 @@
-"""Turns errors that users can cause into one line on stderr and exit code 2, and tells GitHub, where it runs there."""
+"""Turn errors that users can cause into one line on stderr and exit code 2, and report them to GitHub in its jobs."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from halfopen.netns.errors import GuestLostError, LabError
 from halfopen.netns.guest.script import EXIT_GUEST
 from halfopen.results import workflow_commands
 
-#: As of any command (halfopen.results.record).
+#: The same for every command (halfopen.results.record).
 EXIT_USAGE = 2
 EXIT_BUG = 70
 EXIT_INTERRUPTED = 130
 
-#: What is no bug of ours wherever it happens.
+#: Errors that are never a bug of ours, wherever they happen.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def explained(work: Callable[[], int]) -> int:
-    """Run ``work`` and return its exit code, or the one that its error stands for."""
+    """Run ``work`` and return its exit code, or the exit code of its error."""
     try:
         return work()
     except typer.Exit as leaving:
@@ -54,8 +54,8 @@ def _refused(said: str, code: int = EXIT_USAGE) -> int:
 
 
 def isolated(work: Callable[[], int], *, is_brief: bool = False) -> int:
-    """Run ``work`` in namespaces of its own; its errors are explained there, where they happen.
+    """Run ``work`` in namespaces of its own. Its errors are explained there, where they happen.
 
-    Raises IsolationError; KeyboardInterrupt where work ``is_brief`` (halfopen.netns.isolation).
+    Raises IsolationError, and KeyboardInterrupt if work ``is_brief`` (halfopen.netns.isolation).
     """
     return isolation.run(lambda: explained(work), is_brief=is_brief)

@@ -1,4 +1,4 @@
-"""``halfopen field``: what servers, each described by a target file, make of the same scenarios, and a report of it."""
+"""``halfopen field``: run the same scenarios against several servers, one target file each, and report the results."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from halfopen.scenario import target_files
 from halfopen.scenario.target_spec import TargetSpec
 
 DEFAULT = ("dead", "alive")
-#: So many scenarios at once on a real clock.
+#: Scenarios at once on a real clock.
 _AT_ONCE = 8
 
 
@@ -69,9 +69,10 @@ def field_(
     kernel: KernelOption = Kernel.AUTO,
     wall_limit: WallLimit = None,
 ) -> int:
-    """Put each of several servers in front of the same clients: who is reaped, how soon, and why not.
+    """Put several servers in front of the same clients.
 
-    Exits 0 if every cell is proved, whatever it says of a server, and 3 if some are inconclusive.
+    Shows which clients are reaped, how soon, and why not. Exits 0 if every cell is proved, even if a server fails, and
+    3 if some are inconclusive.
     """
     if render is not None:
         if paths:
@@ -99,7 +100,7 @@ def field_(
 
 
 def _report(file: Path) -> str:
-    """The report of a field.json; raises InputError for what is none."""
+    """Return the report of a field.json; raises InputError if the file is none."""
     table = _read(file)
     try:
         return field_report.render(table)
@@ -122,7 +123,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Stage:
-    """A table of servers and scenarios, and what each server comes to."""
+    """A table of servers and scenarios, and a summary for each server."""
 
     out: Path
     why: str | None

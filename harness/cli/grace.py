@@ -1,4 +1,4 @@
-"""``halfopen grace``: what each grace costs and whom it kills, measured, with intervals and a recommendation."""
+"""``halfopen grace``: measure detection time and false reaps for each grace, with intervals and a recommendation."""
 
 from __future__ import annotations
 
@@ -83,10 +83,11 @@ def grace(
     jobs: AtOnce = None,
     plot: PlotOption = None,
 ) -> int:
-    """Measure which grace to take: for each, how soon the dead are noticed and how many of the living are killed.
+    """Measure detection time and false reaps for each grace.
 
-    Runs on the virtual clock, and needs its guest kernel. Exits 0 if it was measured, whatever it says; 1 if a real
-    run disagrees with its replay; 3 if nothing is proved. Interrupted, it shows what it has, and can be resumed.
+    Shows how soon the dead are noticed and how many of the living are killed, and recommends a grace. Runs on the
+    virtual clock, and needs its guest kernel. Exits 0 once measured, whatever the result; 1 if a real run disagrees
+    with its replay; 3 if nothing is proved. If you interrupt it, it shows what it has, and you can resume it.
     """
     rates.require_scipy()
     if plot is not None:
@@ -147,14 +148,14 @@ def grace(
 
 
 def _where(executor: str, jobs: int | None, plot: Path | None) -> list[str]:
-    """The options that change nothing of what comes out."""
+    """Return the options that do not affect the results."""
     words = [] if executor == LOCAL else ["--executor", executor]
     words += [] if jobs is None else ["--jobs", str(jobs)]
     return words if plot is None else [*words, "--plot", str(plot)]
 
 
 def _drawing(seed: int, runs: int, mix_file: Path | None, traces: Sequence[Path], *, staircase: bool) -> list[str]:
-    """The options that draw the same sessions again."""
+    """Return the options that draw the same sessions again."""
     words = ["--runs", str(runs), "--seed", str(seed)]
     words += [] if mix_file is None else ["--mix", str(mix_file)]
     words += [word for trace in traces for word in ("--trace", str(trace))]

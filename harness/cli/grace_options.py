@@ -1,4 +1,4 @@
-"""The options of ``halfopen grace`` that no other command has, and how they are read."""
+"""Options that only ``halfopen grace`` has, and their parsers."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ PlotOption = Annotated[
 
 
 def durations(option: str, text: str) -> tuple[float, ...]:
-    """Read ``"5s,10s"``, each once, the shortest first; raises InputError."""
+    """Parse ``"5s,10s"`` into seconds, each once, the shortest first; raises InputError."""
     found = set()
     for word in text.split(","):
         try:

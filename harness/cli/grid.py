@@ -1,6 +1,6 @@
-"""What ``halfopen compare`` prints: detectors down, scenarios across, and what it comes to for each detector.
+"""Output of ``halfopen compare``: detectors down, scenarios across, and a summary for each detector.
 
-Readable without colour: what is right is lower-case or a number, what is wrong upper-case or has an exclamation mark.
+It is readable without colour: right is lower-case or a number, wrong is upper-case or has an exclamation mark.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _COLOURS = {"passed": "green", "failed": "red", "inconclusive": "yellow"}
 
 
 def cell(done: Done) -> str:
-    """One run in at most five characters."""
+    """Format one run in at most five characters."""
     verdict = done.verdict
     from_fault = comparison.counts_from_fault(done)
     return cells.cell(verdict.word, verdict.klass, comparison.latency(done), from_fault=from_fault)
 
 
 def blocks(done: Sequence[Done], width: int) -> Iterator[list[str] | Table]:
-    """For each suite a table, or as many as fit the width, each after the lines that name its columns."""
+    """Yield a table for each suite, or several if it is too wide, each after the lines that name its columns."""
     detectors = comparison.by_contender(done)
     for suite in dict.fromkeys(one.job.scenario.suite for one in done):
         its = [one for one in done if one.job.scenario.suite == suite]
@@ -40,7 +40,7 @@ def blocks(done: Sequence[Done], width: int) -> Iterator[list[str] | Table]:
 
 
 def _heading(suite: str, names: Sequence[str], first: int, width: int) -> list[str]:
-    """The suite, and below it the names of its columns, as many in a line as fit."""
+    """Format the suite and below it the names of its columns, as many in a line as fit."""
     entries = [f"{number} {name}" for number, name in enumerate(names, first + 1)]
     broad = max(map(len, entries)) + 3
     per_line = max(1, (width - 2) // broad)
@@ -61,7 +61,7 @@ def _grid(suite: str, names: Sequence[str], first: int, column: int, detectors: 
 
 
 def _short(detector: str) -> str:
-    """A detector's name, of an import path the last part."""
+    """Return a detector's name; the last part of an import path."""
     return detector.rpartition(".")[2]
 
 
@@ -70,9 +70,9 @@ def _coloured(done: Done) -> str:
 
 
 def summary(done: Sequence[Done]) -> Table:
-    """A row a detector: how often it did what, how long true reaps took, what the worst left in the kernel."""
+    """Build a row for each detector: counts of outcomes, times of true reaps, the most left in the kernel."""
     shown = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    # Where it is all too broad, names are folded, not numbers cut short.
+    # If the table is too wide, fold names and never cut numbers.
     shown.add_column("", overflow="fold")
     for head in ("reaped", "missed", "false", "kept", "closed", "wrong", "?", "median", "max", "orphan"):
         shown.add_column(head, justify="right", no_wrap=True, min_width=len(head))
@@ -94,7 +94,7 @@ def _seconds(seconds: float | None) -> str:
 
 
 def show(console: Console, done: Sequence[Done]) -> None:
-    """Print the comparison, whole, for the console's width."""
+    """Print the whole comparison in the console's width."""
     for block in blocks(done, console.width):
         if isinstance(block, list):
             console.print()

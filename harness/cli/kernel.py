@@ -26,7 +26,7 @@ from halfopen.netns.units import show_duration
 
 kernel = typer.Typer(name="kernel", help="Build or fetch a guest kernel, or say what is there.", no_args_is_help=True)
 
-#: Off a terminal the progress is told this often, as a share of the whole.
+#: Share of the whole between two lines of progress off a terminal.
 _TELL_EVERY = 0.1
 
 
@@ -36,7 +36,7 @@ def build(
         Path | None, typer.Option(metavar="FILE", help="A kernel source tarball, 6.1 or newer (default: apt's).")
     ] = None,
 ) -> int:
-    """Build the guest kernel of the virtual clock; does nothing when it is there."""
+    """Build the guest kernel of the virtual clock, if there is none."""
     console = make_console()
     if source is None and (there := cache.installed()) is not None:
         console.print(f"the guest kernel is there: {_wheel(there)}, {there.program}", soft_wrap=True)
@@ -62,7 +62,10 @@ def build(
 def wheel(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the wheel.")] = Path(),
 ) -> int:
-    """Pack the built guest kernel as a wheel, for machines without a compiler."""
+    """Pack the built guest kernel as a wheel.
+
+    The wheel is for machines without a compiler.
+    """
     found = cache.built()
     if found is None:
         raise InputError("there is no built guest kernel to pack; build it once with: halfopen kernel build")
@@ -76,7 +79,10 @@ def fetch(
         Path | None, typer.Option(metavar="FILE", help="The package user-mode-linux as a file (default: apt's).")
     ] = None,
 ) -> int:
-    """Fetch the distribution's own guest kernel, for a real clock; does nothing when it is there."""
+    """Fetch the distribution's guest kernel, for a real clock.
+
+    Does nothing if there is one.
+    """
     console = make_console()
     name = fetching.source(package)
     found = cache.find(name, time_travel=False)
@@ -95,13 +101,16 @@ def fetch(
 
 @kernel.command()
 def key() -> int:
-    """Say what the cache calls the guest kernel that would be built here now: for a cache of CI's."""
+    """Print the guest kernel's cache key, for a cache in CI.
+
+    It is the key of the kernel that would be built here now.
+    """
     typer.echo(cache.key(_newest_package().name))
     return 0
 
 
 class Which(StrEnum):
-    """Where a guest kernel comes from."""
+    """Origin of a guest kernel."""
 
     INSTALLED = "installed"
     BUILT = "built"
@@ -112,7 +121,7 @@ class Which(StrEnum):
 def info(
     require: Annotated[Which | None, typer.Option(help="Exit with 1 unless this one is there (default: any).")] = None,
 ) -> int:
-    """Say which guest kernels are there."""
+    """List the guest kernels on this machine."""
     console = make_console()
     there = {Which.INSTALLED: cache.installed(), Which.BUILT: cache.built(), Which.FETCHED: cache.fetched()}
     for which, found in there.items():
@@ -124,7 +133,7 @@ def info(
 
 def _described(found: GuestKernel) -> str:
     clock = "virtual and real clock" if found.time_travel else "real clock only"
-    # A virtual clock promises the same answer each time; on a real one nobody does.
+    # A virtual clock promises the same result each time. A real one never does.
     but = "; not seeded: runs with the same seed may differ" if found.time_travel and not found.seeded else ""
     if not found.time_travel and (why := why_not_stock()) is not None:
         but = f"; {why}"
@@ -152,7 +161,7 @@ def _newest_package() -> sources.Package:
 
 
 def _source(path: Path | None) -> tuple[str, building.Fetch, GuestKernel | None]:
-    """The source's name, the function that fetches it, and a built kernel that is as new as what apt has."""
+    """Return the source's name, the function that fetches it, and a built kernel as new as apt's, if any."""
     if path is None:
         package = _newest_package()
         built = cache.built()
@@ -183,12 +192,12 @@ def _progress(console: Console) -> Iterator[building.Progress]:
 
 
 def _teller(console: Console) -> building.Progress:
-    """Prints the share that is done, and the time left by the time it took; off a terminal."""
+    """Return a function that prints the finished share and the estimated time left, off a terminal."""
     begun, next_share = time.monotonic(), _TELL_EVERY
 
     def tell(share: float) -> None:
         nonlocal begun, next_share
-        if share == 0:  # What comes before is a download, which tells nothing of this machine's speed.
+        if share == 0:  # The download before it says nothing of this machine's speed.
             begun = time.monotonic()
         if share >= next_share:
             next_share = share + _TELL_EVERY

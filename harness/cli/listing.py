@@ -1,4 +1,4 @@
-"""``halfopen list``: the scenarios there are."""
+"""``halfopen list``: the available scenarios."""
 
 from __future__ import annotations
 

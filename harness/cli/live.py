@@ -1,4 +1,4 @@
-"""Progress while scenarios run: a live table on a terminal, a line a verdict elsewhere."""
+"""Progress of running scenarios: a live table on a terminal, a line for each verdict elsewhere."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _COLOURS = {"passed": "green", "failed": "red", "inconclusive": "yellow"}
 def progress(
     console: Console, views: Sequence[RunView], baseline: Baseline | None = None
 ) -> Iterator[Callable[[Done], None]]:
-    """Show the runs until the context is left; what it gives is to be called with each that is done."""
+    """Show the runs until the context is left. It yields a function to call with each finished run."""
     if not console.is_terminal:
         yield lambda done: console.print(escape(line(done, baseline)), soft_wrap=True)
         return
@@ -37,16 +37,17 @@ def progress(
         refresh_per_second=_REFRESH_PER_SECOND,
         transient=True,
     )
-    # Whoever is killed leaves the cursor hidden.
+    # A killed process would leave the cursor hidden.
     with stopping.interrupting(), displayed(live):
         yield lambda _: None
 
 
 @contextlib.contextmanager
 def count(console: Console, views: Sequence[RunView]) -> Iterator[Callable[[Done], None]]:
-    """Show how many of the runs are done, in one line, until the context is left; in lines elsewhere, a tenth each.
+    """Show the number of finished runs until the context is left.
 
-    For more runs than anybody looks at one by one.
+    A terminal shows one line. Elsewhere a line is printed for each tenth. This is for more runs than a user follows one
+    by one.
     """
     bar = Progress(
         TextColumn("{task.completed:.0f} of {task.total:.0f} runs"),
@@ -75,13 +76,13 @@ def count(console: Console, views: Sequence[RunView]) -> Iterator[Callable[[Done
 
 
 def line(done: Done, baseline: Baseline | None = None) -> str:
-    """One run in one line."""
+    """Format one run in one line."""
     known = f" ({baseline.of(done)})" if baseline is not None and baseline.covers(done) else ""
     return f"{done.job.label}: {standing(done, baseline)}{known}: {done.verdict.why}"
 
 
 def table(views: Sequence[RunView]) -> Table:
-    """A row a run: its state, the bytes queued for its client, the time until its verdict at the latest."""
+    """Build a row for each run: its state, the bytes queued for its client, the most time until its verdict."""
     shown = Table(box=None, pad_edge=False, header_style="bold")
     shown.add_column("scenario", no_wrap=True, min_width=14)
     shown.add_column("state", no_wrap=True, min_width=19)

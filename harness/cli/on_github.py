@@ -1,4 +1,4 @@
-"""Tells GitHub what came of a call, where it runs there: never at the price of the exit code."""
+"""Report the results of a call to GitHub in its jobs, and never change the exit code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from halfopen.results import github, story, workflow_commands
 from halfopen.results.record import Conditions
 from halfopen.run.runner import Done
 
-#: A step's summaries are at most so long, bytes (GITHUB_STEP_SUMMARY); a longer one is refused whole, at the end.
+#: Longest summary of a step, bytes (GITHUB_STEP_SUMMARY). GitHub refuses a longer one whole, at the end.
 _MOST = 1000 * 1024
 
 
@@ -34,7 +34,7 @@ def tell(how: Conditions, done: Sequence[Done], wall: float) -> None:
 
 
 def _append(text: str) -> str | None:
-    """Add to the summary; why it could not be."""
+    """Add to the summary; returns the reason if that fails."""
     name = os.environ.get("GITHUB_STEP_SUMMARY")
     if not name:
         return None

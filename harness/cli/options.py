@@ -1,4 +1,4 @@
-"""The options that commands which run scenarios have in common."""
+"""Options shared by the commands that run scenarios."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ WallLimit = Annotated[Duration | None, _duration("Give a guest up after so much 
 
 
 def seed_or_random(seed: int | None) -> int:
-    """The seed asked for, or one that nobody chose."""
+    """Return the requested seed, or a random one."""
     return random.SystemRandom().randrange(2**31) if seed is None else seed
 
 
 def knobs(reap: ReapBy | None, min_rate: float | None, outage: float | None) -> Knobs:
-    """What was asked of the pod's detector."""
+    """Return the options of the pod's detector."""
     return Knobs(None if reap is None else reap.value, min_rate and float(min_rate), outage and float(outage))

@@ -1,4 +1,4 @@
-"""The console script. ``--version`` is answered before anything else is imported."""
+"""The console script. It answers ``--version`` before it imports anything else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``halfopen report``: makes report.html again, of the results and timelines in a folder."""
+"""``halfopen report``: make report.html again from the results and timelines in a folder."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ def report(
         Path, typer.Argument(metavar="DIR", help="What 'halfopen run', 'compare' or 'grace' wrote (its --out).")
     ] = Path("out"),
 ) -> int:
-    """Write DIR/report.html anew: one page that opens anywhere."""
+    """Write DIR/report.html again: one page that opens anywhere."""
     typer.echo(folder.write_again(out))
     return 0

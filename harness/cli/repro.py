@@ -1,4 +1,4 @@
-"""``halfopen repro``: runs a scenario to the moment at which the session wedges, and holds it there to be looked at."""
+"""``halfopen repro``: run a scenario until the session wedges, and hold it there for inspection."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ from halfopen.run.runner import Job
 from halfopen.targets.keeping import keeping
 from halfopen.targets.pod import PodTarget
 
-#: After the first stall of any scenario that ships: then the ping waits for the lock, and not for its pong.
+#: Later than the first stall of any scenario that ships, so that the ping waits for the lock, and not for its pong.
 _PING = "10s"
 _NAME = "frozen"
-#: A guest that has nothing to show after so many real seconds, and a server's time to begin, is given up.
+#: Real seconds without a message, on top of the server's start time, after which a guest is given up.
 _WALL_BEYOND = 60.0
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Scenario, or .toml file.", show_default=_NAME)]
@@ -125,7 +125,10 @@ def repro(
     clock: _Clock = Clock.AUTO,
     kernel: KernelOption = Kernel.AUTO,
 ) -> int:
-    """Run a scenario to the moment the session wedges and hold it there: counters, stacks, locks, and keys to go on."""
+    """Run a scenario until the session wedges, and hold it there.
+
+    You see counters, stacks and locks, and have keys to go on.
+    """
     call = Call(
         seed=seed_or_random(seed),
         grace=float(grace),
@@ -180,7 +183,10 @@ def repro(
 
 
 def _where(call: Call, clock: Clock, kernel: Kernel) -> tuple[Surroundings, Call]:
-    """The surroundings, real unless another clock is asked for or needed; raises InputError, UnsupportedError."""
+    """Return the surroundings, real unless another clock is requested or needed.
+
+    Raises InputError, UnsupportedError.
+    """
     if call.target.image is not None:
         where = surroundings.beside_the_engine(clock, kernel)
         return where, msgspec.structs.replace(call, lacks_netem=not surroundings.host_has_netem())
@@ -197,7 +203,7 @@ def _where(call: Call, clock: Clock, kernel: Kernel) -> tuple[Surroundings, Call
 
 
 def _only(jobs: list[Job], name: str) -> Job:
-    """The one that is meant; raises InputError where several are."""
+    """Return the only job; raises InputError if there are several."""
     if len(jobs) > 1:
         names = ", ".join(job.scenario.called for job in jobs[:3])
         raise InputError(f"repro holds one scenario, and {name!r} names {len(jobs)} ({names} ...); name one of them")
@@ -205,7 +211,7 @@ def _only(jobs: list[Job], name: str) -> Job:
 
 
 def _require_writable(file: Path) -> None:
-    """Raises InputError for a file that a capture could not be written to, or that is there: nothing is to be lost."""
+    """Check that a capture can be written to a new file, so that nothing is overwritten; raises InputError."""
     try:
         if file.is_char_device() or file.is_fifo():
             return
@@ -220,7 +226,7 @@ def _require_writable(file: Path) -> None:
 
 
 def _free(name: str) -> Path:
-    """Where a capture that is asked for by a key goes: beside those that are there already."""
+    """Return a path for a capture started by a key, that no file has yet."""
     numbered = (Path(f"{name}-{number}.pcapng") for number in itertools.count(2))
     return next(file for file in itertools.chain([Path(f"{name}.pcapng")], numbered) if not _is_there(file))
 
@@ -228,7 +234,7 @@ def _free(name: str) -> Path:
 def _is_there(file: Path) -> bool:
     try:
         return file.exists()
-    except OSError:  # nothing can be written there either, which is told once that is wanted
+    except OSError:  # nothing can be written there either, as the attempt will report
         return False
 
 

@@ -1,4 +1,4 @@
-"""``halfopen run``: puts a server before its clients and says what it made of each."""
+"""``halfopen run``: put a server in front of its clients and report its verdicts."""
 
 from __future__ import annotations
 
@@ -175,6 +175,6 @@ class _Stage:
         on_github.tell(how, done, wall)
         if self.write_baseline is not None:
             ci_options.write_baseline(console, self.write_baseline, done)
-        # Last: whatever goes wrong in drawing, the results are kept and told.
+        # Last, so that the results are kept and reported even if drawing fails.
         folder.write(self.out, table, done)
         return record.exit_code(done, how.baseline)

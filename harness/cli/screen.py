@@ -1,4 +1,4 @@
-"""What ``halfopen run`` prints: a header, the table, a story for each failure, where the files are."""
+"""Output of ``halfopen run``: a header, the table, a story for each failure, the paths of the files."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _MARKS = {
 
 
 def header(how: Conditions, why: str | None = None, compared: str | None = None) -> str:
-    """One line that says what is measured, and under what conditions.
+    """Format one line with the subject and the conditions of the measurement.
 
-    ``why``: for what reason in a guest kernel; ``compared``: what is set against what, where it is not one detector.
+    ``why`` is the reason for a guest kernel. ``compared`` describes a comparison, if it is not of one detector.
     """
     target = how.target.get("command") or how.target.get("image") or how.target["kind"]
     detector = f", {compared}" if compared else f", detector {how.detector}" if how.detector else ""
@@ -44,9 +44,9 @@ def header(how: Conditions, why: str | None = None, compared: str | None = None)
 
 
 def table(done: Sequence[Done], baseline: Baseline | None = None) -> Table:
-    """A row a run; fits 80 columns."""
+    """Build a row for each run; fits 80 columns."""
     shown = Table(box=None, pad_edge=False, header_style="bold")
-    # Where it is all too broad, names are folded, not numbers.
+    # If the table is too wide, fold names and never numbers.
     shown.add_column("scenario", overflow="fold")
     for column in ("client", "session", "reason"):
         shown.add_column(column, no_wrap=True)
@@ -69,7 +69,7 @@ def table(done: Sequence[Done], baseline: Baseline | None = None) -> Table:
 
 
 def remarks(done: Sequence[Done], baseline: Baseline | None) -> list[str]:
-    """What is to be said of all runs together: of those that are known, of a baseline that is stale, of no proof."""
+    """Return remarks on all runs together: known failures, a stale baseline, no proof at all."""
     lines = []
     if baseline is not None:
         known = [one for one in done if baseline.covers(one)]
@@ -84,7 +84,7 @@ def remarks(done: Sequence[Done], baseline: Baseline | None) -> list[str]:
 
 
 def summary(done: Sequence[Done], wall: float, baseline: Baseline | None = None) -> str:
-    """How many runs came to what, in how long."""
+    """Format the number of runs by verdict, and the time they took."""
     counts = Counter[str](standing(one, baseline) for one in done)
     words = dict.fromkeys(_MARKS) | {"known": "known failure" if counts["known"] == 1 else "known failures"}
     told = ", ".join(f"{counts[word]} {words[word] or word}" for word in _MARKS if counts[word])
@@ -92,7 +92,7 @@ def summary(done: Sequence[Done], wall: float, baseline: Baseline | None = None)
 
 
 def show(console: Console, how: Conditions, done: Sequence[Done], out: Path, wall: float) -> None:
-    """Print what came of all runs."""
+    """Print the results of all runs."""
     console.print(table(done, how.baseline))
     for one in done:
         if standing(one, how.baseline) in {"failed", "inconclusive"}:

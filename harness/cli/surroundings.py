@@ -1,4 +1,4 @@
-"""Chooses the clock and the kernel that a call is carried out on, and says why."""
+"""Choose the clock and the kernel of a call, and say why."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from halfopen.scenario.spec import Scenario
 
 
 class Clock(enum.StrEnum):
-    """Whether waiting takes time."""
+    """The clock: real, or virtual, on which waiting takes no time."""
 
     AUTO = "auto"
     REAL = "real"
@@ -28,7 +28,7 @@ class Clock(enum.StrEnum):
 
 
 class Kernel(enum.StrEnum):
-    """Whose kernel the lab is made in."""
+    """The kernel in which the lab is made."""
 
     AUTO = "auto"
     HOST = "host"
@@ -37,28 +37,28 @@ class Kernel(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """A clock and a kernel; the machine's own where ``kernel`` is None."""
+    """A clock and a kernel. ``kernel`` is None for the machine's own."""
 
     clock: str
     kernel: GuestKernel | None
     why: str | None = None
-    """Why that kernel, where nobody asked for it, or why that clock."""
+    """Reason for a kernel that was not requested, or for the clock."""
 
     @property
     def options(self) -> list[str]:
-        """The options that choose them again."""
+        """Options that choose the same surroundings again."""
         return ["--clock", self.clock, "--kernel", "host" if self.kernel is None else "guest"]
 
 
 _BUILD = "build it once with: halfopen kernel build"
-#: Exit codes that nothing else has.
+#: Exit codes with no other meaning.
 _HAS, _LACKS = 10, 11
-#: On a real clock the distribution's own will do, where it runs.
+#: On a real clock the distribution's own kernel will do, if it runs here.
 _GET = _BUILD if why_not_stock() else "get one with: halfopen kernel fetch (or build)"
 
 
 def beside_the_engine(clock: Clock, kernel: Kernel) -> Surroundings:
-    """The only surroundings for a container image; raises InputError where others are asked for."""
+    """Return the only surroundings for a container image; raises InputError if others are requested."""
     for option, is_other in (
         (f"--clock {clock}", clock is Clock.VIRTUAL),
         (f"--kernel {kernel}", kernel is Kernel.GUEST),
@@ -72,7 +72,7 @@ def beside_the_engine(clock: Clock, kernel: Kernel) -> Surroundings:
 
 
 def host_has_netem() -> bool:
-    """Whether this machine's kernel can delay and lose packets."""
+    """True if this machine's kernel can delay and lose packets."""
     answer = isolated(lambda: _HAS if kernel_has_discipline("netem") else _LACKS, is_brief=True)
     if answer not in {_HAS, _LACKS}:  # explained already
         raise typer.Exit(answer)
@@ -80,7 +80,7 @@ def host_has_netem() -> bool:
 
 
 def choose(clock: Clock, kernel: Kernel, scenarios: Sequence[Scenario]) -> Surroundings:
-    """The surroundings for these scenarios; raises InputError or UnsupportedError where there are none such."""
+    """Return the surroundings for these scenarios; raises InputError or UnsupportedError if there are none."""
     if clock is Clock.VIRTUAL and kernel is Kernel.HOST:
         raise InputError("--clock virtual needs a guest kernel: leave out --kernel host, or take --clock real")
     guest = None if kernel is Kernel.HOST or clock is Clock.REAL else cache.best(virtual=True)
@@ -106,9 +106,9 @@ def _on_a_real_clock(kernel: Kernel, scenarios: Sequence[Scenario]) -> Surroundi
 
 
 def what_the_host_lacks(scenarios: Sequence[Scenario]) -> str | None:
-    """What these scenarios ask of a machine and this one has not; None if it has it all.
+    """Return what these scenarios need and this machine lacks; None if it has everything.
 
-    Asked again at each call: a setting may have been changed, a module loaded.
+    Checked again at each call: a setting may have changed, or a module been loaded.
     """
     wanting = [scenario for scenario in scenarios if scenario.netem_fields]
     try:

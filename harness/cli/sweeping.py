@@ -1,4 +1,4 @@
-"""Carries out a sweep: shows it while it tightens, keeps what is done, and says what it comes to, stopped or not."""
+"""Carry out a sweep: show its progress, keep what is done, and print the results, even if interrupted."""
 
 from __future__ import annotations
 
@@ -31,36 +31,36 @@ from halfopen.netns.units import show_duration
 from halfopen.report import folder
 from halfopen.results import record
 
-#: What a number of runs that is proposed is rounded up to.
+#: A proposed number of runs is rounded up to a multiple of this.
 _ROUND = 100
 
 
 class _Concluded(NamedTuple):
     code: int
     table: Mapping[str, Any] = {}
-    """The content of grace.json; empty where nothing is known."""
+    """Content of grace.json; empty if nothing is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sweeping:
-    """A sweep, and what is made of it."""
+    """A sweep and its presentation."""
 
     sweep: Sweep
     mix: str
-    """What the mix calls itself."""
+    """Title of the mix."""
     kernel: GuestKernel | None
-    """The one of this machine's guests; None where others run them."""
+    """Kernel of this machine's guests; None if guests run elsewhere."""
     most: float
-    """The false-reap rate that a grace must be below to be recommended."""
+    """Limit on the false-reap rate of a recommended grace."""
     out: Path
     plot: Path | None
     command: Callable[[int], str]
-    """The command that gives the same with so many runs."""
+    """Returns the command that repeats the sweep with a given number of runs."""
     where: Sequence[str] = ()
-    """The options that change nothing of what comes out, for it to be gone on with in the same way."""
+    """Options that do not affect the results, for resuming in the same way."""
 
     def carry_out(self, executor: Executor, *, resume: bool) -> int:
-        """Try what is not done yet and give the exit code; raises InputError, GuestLostError."""
+        """Run the remaining batches and return the exit code; raises InputError, GuestLostError."""
         console = make_console()
         started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         with store.opened(self.out, self.sweep, resume=resume, check=self._check_folder) as kept:
@@ -78,7 +78,8 @@ class Sweeping:
             try:
                 interrupted = self._try(executor, kept, console)
             except Exception:
-                # It may come again each time, so what is known is told now; where even that fails, this is why.
+                # It may happen again each time, so report what is known now. If even that fails, the original error
+                # counts.
                 with contextlib.suppress(OSError, InputError):
                     if kept.done:
                         conclude()
@@ -88,13 +89,13 @@ class Sweeping:
             console.print(f"interrupted; go on with: {escape(self._go_on(self._runs))}", soft_wrap=True)
         elif (runs := self._runs_with(found.table)) is not None:
             console.print(f"more:    {escape(self._go_on(runs))}", soft_wrap=True)
-        # Last, for what was measured to be told whatever goes wrong in drawing.
+        # Last, so that the results are reported even if drawing fails.
         self._plot(console, found.table)
         return found.code if interrupted is None else interrupted
 
     def _check_folder(self) -> None:
         notable.check_folder(self.out)
-        # A sweep keeps no timelines, there would be thousands; and what is there stays until there is something better.
+        # A sweep keeps no timelines, since there would be thousands. Earlier results stay until there are better ones.
         record.require_writable(self.out, self.out)
 
     @property
@@ -102,7 +103,10 @@ class Sweeping:
         return sum(draw.part != "staircase" for draw in self.sweep.draws)
 
     def _runs_with(self, table: Mapping[str, Any]) -> int | None:
-        """How many runs will do for a recommendation, by how many prove something; None where no number does."""
+        """Return the number of runs needed for a recommendation; None if no number will do.
+
+        It is extrapolated from the share of runs that prove something.
+        """
         more = table.get("more_runs")
         sessions = max((point["alive_runs"] for point in table.get("points", ())), default=0)
         if more is None or not sessions:
@@ -114,7 +118,7 @@ class Sweeping:
         return f"{self.command(runs)} {shlex.join([*self.where, '--out', str(self.out), '--resume'])}"
 
     def _try(self, executor: Executor, kept: store.Store, console: Console) -> int | None:
-        """Have the batches done and kept; gives the exit code for what interrupted it, if anything did."""
+        """Run and keep the batches; returns the exit code of an interruption, if any."""
         with stopping.interrupting(), live.progress(console, self.sweep, self.most, _in_order(kept.done)) as show:
 
             def on_batched(batched: Batched) -> None:
@@ -132,7 +136,7 @@ class Sweeping:
         return None
 
     def _header(self, kept: store.Store, *, resume: bool) -> list[str]:
-        """What is compared with what, on what, and how much of it."""
+        """Return the header: the candidates, the conditions, and the number of sessions."""
         sweep = self.sweep
         graces, polls = (
             ", ".join(map(show_duration, sorted({getattr(one, name) for one in sweep.contenders})))
@@ -153,7 +157,7 @@ class Sweeping:
         return [*lines, *self._origin(kept, resume=resume)]
 
     def _origin(self, kept: store.Store, *, resume: bool) -> list[str]:
-        """What it begins with, where that is not simply nothing."""
+        """Describe the starting point, unless the sweep starts empty."""
         if kept.done:
             return [f"resumed: {len(kept.done)} of {len(kept.batches)} batches are done"]
         if resume:
@@ -201,7 +205,7 @@ class Sweeping:
             yield f"{told}; the first line of each file is the command that shows it again"
 
     def _tell(self, console: Console, made: dict[int, Batched], wall: float) -> None:
-        """How much was made now, in how long, where it is, and how to make it again."""
+        """Print the amount of new work, its duration, the paths of the results, and the command that repeats it."""
         places = f"results: {self.out / files.JSON}, {self.out / files.CSV}, report: {self.out / record.REPORT}"
         console.print(f"\n{_summary(_in_order(made), wall)}; {escape(places)}", soft_wrap=True)
         console.print(f"again:   {escape(self.command(self._runs))}", soft_wrap=True)
@@ -213,24 +217,24 @@ class Sweeping:
 
 
 def _in_order(done: dict[int, Batched]) -> list[Tried]:
-    """What was tried, in the order of the plan, in whatever order it was done."""
+    """Return the results in the order of the plan, whatever order they were finished in."""
     return [one for number in sorted(done) for one in done[number].tried]
 
 
 def _distinct(done: Mapping[int, Batched], name: str) -> list[str]:
-    """What the batches say of their guests, each once, in the order of the plan."""
+    """Return the distinct values of a field of the batches, in the order of the plan."""
     return list(dict.fromkeys(getattr(done[number], name) for number in sorted(done)))
 
 
 def _mixed(what: str, found: Sequence[str]) -> Iterator[str]:
-    """A warning where not all sessions were alike in this."""
+    """Yield a warning if sessions differ in this."""
     if len(found) > 1:
         yield f"made on several {what}, of which each need not do what another does: {', '.join(found)}"
 
 
 def _summary(tried: Iterable[Tried], wall: float) -> str:
-    """How many sessions in how long, and how long they would have taken."""
-    # Replays of all contenders are of one recorded session.
+    """Format the number of sessions, the time they took, and the lab time of each."""
+    # Replays of all contenders share one recorded session.
     lasted = {(one.draw, one.contender if one.really else None): one.duration for one in tried}
     lab = sum(lasted.values())
     per_run = f", {show_duration(round(lab / len(lasted)))} of lab time each" if lasted else ""

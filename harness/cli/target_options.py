@@ -1,4 +1,4 @@
-"""The options that describe the server under test; with ``--target`` they win over what its file says."""
+"""Options that describe the server under test. They override the file of ``--target``."""
 
 from __future__ import annotations
 
@@ -71,16 +71,16 @@ _NEVER_EMPTY = ("server", "image", "command", "port")
 def described(
     file: Path | None, headers: list[str] | None, environment: list[str] | None = None, **given: Any
 ) -> TargetSpec:
-    """The server that the options describe, each None where it was not given; raises InputError."""
+    """Return the server that the options describe, each None if not given; raises InputError."""
     spec = TargetSpec() if file is None else target_spec.load(file)
     said = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items() if value}
     if headers:
         said["headers"] = spec.headers | dict(map(target_spec.header, headers))
     if environment:
         said["environment"] = spec.environment | dict(map(target_spec.variable, environment))
-    # What is empty is a mistake to be told of, not what was not given.
+    # An empty value is a mistake to report, not a missing option.
     said |= {name: given[name] for name in _NEVER_EMPTY if given.get(name) is not None}
-    # Who names a server on the command line means that one, whatever the file would start.
+    # A server named on the command line wins over the one in the file.
     if given.get("server") is not None or given.get("image") is not None:
         spec = msgspec.structs.replace(spec, server=None, image=None)
     found = msgspec.structs.replace(spec, **said)

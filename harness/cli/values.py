@@ -1,4 +1,4 @@
-"""Durations, sizes and folders on the command line."""
+"""Parsers for durations, sizes and folders on the command line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _T = TypeVar("_T")
 
 
 def positive_duration(text: str) -> Duration:
-    """A duration that may not be zero; raises typer.BadParameter."""
+    """Parse a duration that may not be zero; raises typer.BadParameter."""
     seconds = _positive(units.duration, text)
     if seconds > units.LONGEST:
         raise typer.BadParameter(f"must be at most {units.show_duration(units.LONGEST)}: got {text!r}")
@@ -27,12 +27,12 @@ def positive_duration(text: str) -> Duration:
 
 
 def positive_rate(text: str) -> ByteRate:
-    """A rate of bytes that may not be zero; raises typer.BadParameter."""
+    """Parse a rate of bytes that may not be zero; raises typer.BadParameter."""
     return _positive(units.byte_rate, text)
 
 
 def positive_share(text: str) -> Share:
-    """A share that may not be zero; raises typer.BadParameter."""
+    """Parse a share that may not be zero; raises typer.BadParameter."""
     return _positive(units.share, text)
 
 
@@ -51,20 +51,20 @@ def _read(parse: Callable[[object], _T], text: str) -> _T:
 
 
 class ReapBy(enum.StrEnum):
-    """How a dead client's connection is ended."""
+    """Ways to end a dead client's connection."""
 
     SHUTDOWN = "shutdown"
     RESET = "reset"
 
 
-#: What a guest's kernel takes (halfopen.netns.guest.seeding).
+#: Largest seed of a guest's kernel (halfopen.netns.guest.seeding).
 MOST_SEED = 2**64 - 1
-#: Less does not hold a Python and its server, more than this no laptop has.
+#: Less cannot hold a Python and its server. No laptop has more.
 _LEAST_MEMORY, _MOST_MEMORY = 128 << 20, 64 << 30
 
 
 def memory(text: str) -> Size:
-    """A guest's memory; raises typer.BadParameter."""
+    """Parse the size of a guest's memory; raises typer.BadParameter."""
     found = _read(units.size, text)
     if not _LEAST_MEMORY <= found <= _MOST_MEMORY:
         raise typer.BadParameter(f"must be between {_LEAST_MEMORY >> 20}MiB and {_MOST_MEMORY >> 20}MiB: got {text!r}")
@@ -72,9 +72,9 @@ def memory(text: str) -> Size:
 
 
 def writable_folders(paths: list[Path] | None) -> list[Path]:
-    """The folders of ``--writable``; raises InputError for one that is none."""
+    """Return the folders of ``--writable``; raises InputError if one is no folder."""
     for path in paths or []:
-        # Not Path.is_dir, which raises for what it may not look at.
+        # Path.is_dir would raise for a path that it may not read.
         if not os.path.isdir(path):  # noqa: PTH112
             raise InputError(f"--writable {str(path)!r} is no folder; name one that exists and can be read")
     return [path.absolute() for path in paths or []]

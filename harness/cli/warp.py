@@ -1,4 +1,4 @@
-"""``halfopen warp -- CMD``: any command on a clock that skips the waiting, or on a real one with all of netem."""
+"""``halfopen warp -- CMD``: run any command on a clock that skips waiting, or on a real one with all of netem."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from halfopen.netns.units import Duration, Size
 
 
 class Clock(StrEnum):
-    """How time passes in a guest."""
+    """The clock of a guest."""
 
     VIRTUAL = "virtual"
     REAL = "real"
@@ -45,9 +45,10 @@ def warp(
     ] = "10min",  # type: ignore[assignment]
     memory: Annotated[Size, typer.Option(parser=values.memory, metavar="SIZE", help="The guest's memory.")] = "1024MiB",  # type: ignore[assignment]
 ) -> int:
-    """Run a command on the virtual clock, or a real one, in a guest kernel with this machine's files, read-only.
+    """Run a command in a guest kernel, on a virtual or real clock.
 
-    Exits with the command's code; 69 if the guest fails or does not end in time.
+    The guest has this machine's files, read-only. Exits with the command's code; 69 if the guest fails or does not end
+    in time.
     """
     virtual = clock is Clock.VIRTUAL
     return booting.run(
@@ -64,7 +65,7 @@ def warp(
 
 
 def require_kernel(*, virtual: bool = True) -> cache.GuestKernel:
-    """The guest kernel for a virtual or a real clock; raises InputError that says how to get one."""
+    """Return the guest kernel for a virtual or a real clock; raises InputError that says how to get one."""
     found = cache.best(virtual=virtual)
     if found is not None:
         return found

@@ -1,4 +1,4 @@
-"""``halfopen watch``: which sessions of a running server are stuck, and what each detector would make of them."""
+"""``halfopen watch``: list the stuck sessions of a running server, and the verdict of each detector on them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from halfopen.watch.server import EndedError, Look, Server
 from halfopen.watch.sessions import Session
 from halfopen.watch.tracks import Track, Tracks
 
-#: More rows than a terminal has lines; of a look that is printed whole.
+#: Most rows of a poll that is printed whole; more than a terminal has lines.
 _ROWS = 200
 
 EXIT_NONE_STUCK = 0
@@ -59,9 +59,10 @@ def watch(
     ] = False,
     queued: Annotated[bool, typer.Option("--queued", help="Of --json: only sessions with bytes queued.")] = False,
 ) -> int:
-    """Watch the sessions of a running server, by what the kernel says of their sockets. Touches nothing.
+    """Watch the sessions of a running server, and touch nothing.
 
-    Exits with 1 if at the last look a session was stuck for as long as the grace.
+    It reports what the kernel says of their sockets. Exits with 1 if at the last poll a session was stuck for as long
+    as the grace.
     """
     if detector not in DETECTORS:
         raise InputError(f"unknown detector {detector!r}; {suggest(detector, DETECTORS)}")
@@ -77,7 +78,7 @@ def watch(
         with stopping.interrupting():
             _show(eye, how, json=json, once=once)
     except (KeyboardInterrupt, stopping.Terminated):
-        # How a view without an end is ended; but of what nobody has looked at nothing is known.
+        # The usual end of an endless view. But before the first poll nothing is known.
         if eye.stuck is None:
             raise
     return EXIT_STUCK if eye.stuck else EXIT_NONE_STUCK
@@ -85,7 +86,7 @@ def watch(
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What sessions are judged by."""
+    """Criteria for judging sessions."""
 
     grace: float
     poll: float
@@ -94,15 +95,15 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class How:
-    """How often it is looked, and for how long."""
+    """Interval and duration of polling."""
 
     interval: float
     lasting: float | None
-    """Seconds; 0: once, None: until interrupted."""
+    """Seconds; 0 polls once, None polls until interrupted."""
 
 
 class Eye:
-    """Looks at a server again and again."""
+    """Polls a server again and again."""
 
     def __init__(self, watched: Server, terms: Terms, *, whole: bool) -> None:
         self._server = watched
@@ -110,10 +111,10 @@ class Eye:
         self._whole = whole
         self._tracks = Tracks()
         self.stuck: int | None = None
-        """How many sessions were stuck at the last look; None before the first."""
+        """Number of sessions stuck at the last poll; None before the first."""
 
     def look(self) -> Seen:
-        """Look once; raises EndedError."""
+        """Poll once; raises EndedError."""
         look = self._server.look(whole=self._whole)
         self._tracks.follow(look.sightings, look.t)
         by_stall = sorted(self._tracks.queued.values(), key=lambda track: track.moved_at)
@@ -123,7 +124,7 @@ class Eye:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What came of one look."""
+    """Result of one poll."""
 
     _server: Server
     _terms: Terms
@@ -134,11 +135,11 @@ class Seen:
 
     @property
     def wall(self) -> datetime.datetime:
-        """The time of day of the look."""
+        """Time of day of the poll."""
         return datetime.datetime.now().astimezone() - datetime.timedelta(seconds=time.monotonic() - self._look.t)
 
     def sessions(self, most: int | None = None) -> list[Session]:
-        """The sessions with bytes queued, or as many of them as are asked for."""
+        """Return the sessions with bytes queued, at most ``most`` of them."""
         tracks = self.queued[:most]
         told = [track for track in tracks if self._server.pid or track.stuck >= self._terms.grace]
         owners = self._server.owners(track.last.inode for track in told)
@@ -147,7 +148,7 @@ class Seen:
         ]
 
     def picture(self, most: int) -> Picture:
-        """As it is shown, with that many sessions at most."""
+        """Return the picture to show, with at most ``most`` sessions."""
         return Picture(
             str(self._server),
             self.wall,
@@ -160,7 +161,7 @@ class Seen:
         )
 
     def as_data(self) -> dict[str, Any]:
-        """As JSON has it (docs/watch.md)."""
+        """Return the JSON form (docs/watch.md)."""
         wall = self.wall
         quiet = [seen for seen in self._look.sightings if not seen.outq]
         owners = self._server.owners(seen.inode for seen in quiet) if self._server.pid else {}
@@ -179,7 +180,7 @@ class Seen:
 
 
 def _looks(eye: Eye, how: How) -> Iterator[Seen]:
-    """A look every interval, for as long as it shall last."""
+    """Yield a poll at every interval until the duration is over."""
     due = began = time.monotonic()
     while True:
         try:
@@ -225,7 +226,7 @@ def _continually(console: Console, eye: Eye, how: How) -> None:
 
 
 def _in_lines(console: Console, eye: Eye, how: How) -> None:
-    """Off a terminal: the first look whole, then a line for each session that gets stuck, or is no longer."""
+    """Print lines off a terminal: the first poll whole, then a line whenever a session becomes stuck or recovers."""
     known: dict[bytes, Session] | None = None
     for seen in _looks(eye, how):
         picture = seen.picture(_ROWS)

@@ -1,5 +1,7 @@
-"""What ``halfopen watch`` prints of a look: how many sessions there are, a table of those with bytes queued, and of
-those that are stuck what each detector makes of them."""
+"""Output of ``halfopen watch`` for one poll.
+
+It gives the number of sessions, a table of those with bytes queued, and each detector's verdict on the stuck ones.
+"""
 
 from __future__ import annotations
 
@@ -15,45 +17,45 @@ from halfopen.netns.units import show_bytes, show_duration
 from halfopen.watch import sessions
 from halfopen.watch.sessions import Session
 
-#: From so many columns on there is room for what tells why.
+#: Columns from which there is room for the reasons.
 _BROAD = 100
-#: Of so many stuck sessions all verdicts are told; the others have a row like any.
+#: Stuck sessions shown with all verdicts. The others have an ordinary row.
 _TOLD = 3
 _COLOURS = {"dark": "red", "shut, silent": "red", "shut, answers": "yellow", "gone": "yellow"}
 Cell = tuple[str, str]
 """A text and its style."""
 _HEADS = ("client", "queued", "no ack", "window", "peer")
 _MORE_HEADS = ("last ack", "probes", "retrans", "pid")
-#: The columns that begin at the left: client, peer.
+#: Left-aligned columns: client, peer.
 _LEFT = {0, 4}
 _GAP = "  "
 _LEAST_CLIENT = 12
-#: Lines around the table of a live view: the header, the column's heads, the note.
+#: Lines around the table of a live view: the header, the column heads, the note.
 _AROUND = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One look, as it is shown."""
+    """One poll, ready to show."""
 
     what: str
-    """What is watched."""
+    """Name of the watched server."""
     wall: datetime.datetime
-    """The time of day."""
+    """Time of day."""
     grace: float
     detector: str
-    """Whose verdict has a column."""
+    """Detector whose verdict has a column."""
     sessions: int
     queued: int
-    """How many have bytes queued."""
+    """Number of sessions with bytes queued."""
     stuck: int
-    """How many of them for as long as the grace."""
+    """Number of those stuck for as long as the grace."""
     shown: Sequence[Session]
-    """Those with bytes queued that have a row, most stuck first."""
+    """Sessions that have a row, most stuck first. All have bytes queued."""
 
 
 def header(picture: Picture) -> str:
-    """One line that says what is watched, and what came of this look."""
+    """Format one line with the watched server and the counts of this poll."""
     plural = "" if picture.sessions == 1 else "s"
     stuck = f"{picture.stuck:,} stuck for {show_duration(picture.grace)}" if picture.stuck else "none stuck"
     return (
@@ -63,7 +65,7 @@ def header(picture: Picture) -> str:
 
 
 def once(picture: Picture, width: int) -> Iterator[RenderableType]:
-    """All there is to say of one look."""
+    """Yield everything to print of one poll."""
     yield Text(header(picture))
     if not picture.shown:
         return
@@ -74,7 +76,7 @@ def once(picture: Picture, width: int) -> Iterator[RenderableType]:
 
 
 def live(picture: Picture, width: int, height: int) -> Group:
-    """What fits a terminal: the header, and as many rows as there is room for."""
+    """Fit the picture to a terminal: the header, and as many rows as there is room for."""
     room = max(1, height - _AROUND)
     fitting = dataclasses.replace(picture, shown=picture.shown[:room])
     parts: list[RenderableType] = [Text(header(picture), no_wrap=True, overflow="ellipsis")]
@@ -91,22 +93,22 @@ def _note(picture: Picture) -> Text | None:
 
 
 def table(picture: Picture, width: int) -> Text:
-    """A row a session with bytes queued; fits 80 columns, and says more in a hundred.
+    """Build a row for each session with bytes queued; fits 80 columns, and shows more in 100.
 
-    Set by hand: a table of rich's takes longer for fifty rows than a look at ten thousand sockets.
+    It is set by hand: for fifty rows, rich's own table takes longer than a poll of ten thousand sockets.
     """
     broad = width >= _BROAD
     heads = [*_HEADS, *(_MORE_HEADS if broad else ()), picture.detector]
     rows = [[(head, "bold") for head in heads], *(_row(session, picture, broad) for session in picture.shown)]
     widths = [max(len(row[column][0]) for row in rows) for column in range(len(heads))]
-    # An address may be as long as it likes; what is known of it is not cut.
+    # Only the address is cut, however long it is, never the other columns.
     widths[0] = max(min(widths[0], width - sum(widths[1:]) - len(_GAP) * (len(widths) - 1)), _LEAST_CLIENT)
     lines = [Text.assemble(*_set(row, widths), no_wrap=True) for row in rows]
     return Text("\n", no_wrap=True, overflow="ellipsis").join(lines)
 
 
 def _set(row: Sequence[Cell], widths: Sequence[int]) -> Iterator[Cell]:
-    """The row's cells, padded, in columns of these widths; nothing after the last."""
+    """Yield the row's cells padded to these widths, with nothing after the last."""
     last = len(row) - 1
     for column, ((text, style), wide) in enumerate(zip(row, widths, strict=True)):
         if len(text) > wide:
@@ -146,7 +148,7 @@ def _row(session: Session, picture: Picture, broad: bool) -> list[Cell]:
 
 
 def _since(session: Session) -> str:
-    """For how long nothing was acknowledged; nothing for less than can be seen."""
+    """Format the time without an acknowledgement; empty if too short to show."""
     seconds = _rounded(session.stuck)
     return f"{'≥' * session.is_bound}{show_duration(seconds)}" if seconds else ""
 
@@ -156,7 +158,7 @@ def _rounded(seconds: float) -> float:
 
 
 def details(picture: Picture) -> Iterator[RenderableType]:
-    """Of the sessions that are stuck most: what the kernel says, and each detector's verdict."""
+    """Yield the kernel's view and each detector's verdict for the most stuck sessions."""
     stuck = [session for session in picture.shown if session.stuck >= picture.grace]
     told = set[str]()
     for session in stuck[:_TOLD]:
@@ -168,7 +170,7 @@ def details(picture: Picture) -> Iterator[RenderableType]:
 
 
 def line(session: Session, picture: Picture) -> str:
-    """One stuck session in a sentence."""
+    """Describe one stuck session in a sentence."""
     return f"{_what(session)}, since {_since_when(session, picture)}"
 
 
@@ -186,7 +188,7 @@ def _since_when(session: Session, picture: Picture) -> str:
 
 
 def news(before: Mapping[bytes, Session], now: Mapping[bytes, Session], picture: Picture) -> Iterator[str]:
-    """A line for each session that has got stuck since the look before, and for each that is no longer."""
+    """Yield a line for each session that became stuck since the last poll, and for each that no longer is."""
     at = f"{picture.wall:%H:%M:%S}"
     for key in now.keys() - before.keys():
         yield f"{at} stuck: {line(now[key], picture)}"
@@ -195,7 +197,10 @@ def news(before: Mapping[bytes, Session], now: Mapping[bytes, Session], picture:
 
 
 def _story(session: Session, picture: Picture, *, whole: bool) -> Iterator[str]:
-    """``whole``: with all verdicts, which are the same for all whose other end does the same."""
+    """Yield the lines of one session.
+
+    ``whole`` includes all verdicts, which are the same for every session whose peer does the same.
+    """
     yield _what(session)
     yield f"  since {_since_when(session, picture)}; {_kernel(session)}"
     if not whole:
@@ -205,7 +210,7 @@ def _story(session: Session, picture: Picture, *, whole: bool) -> Iterator[str]:
 
 
 def _kernel(session: Session) -> str:
-    """What the kernel shows of the other end, in a clause."""
+    """Describe the kernel's view of the peer in a clause."""
     info = session.sample.info
     assert info is not None
     last = show_duration(_rounded(info.last_ack_recv / 1000))
@@ -223,6 +228,6 @@ def _kernel(session: Session) -> str:
 
 
 def show(console: Console, picture: Picture) -> None:
-    """Print one look, whole."""
+    """Print one whole poll."""
     for part in once(picture, console.width):
         console.print(part, soft_wrap=isinstance(part, Text))

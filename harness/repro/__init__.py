@@ -1,1 +1,1 @@
-"""Runs a scenario to the moment at which the session wedges, and holds it there for whoever wants to look."""
+"""Run a scenario until the session wedges, and hold it there for inspection."""

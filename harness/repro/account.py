@@ -1,4 +1,4 @@
-"""What is said when a hold is over: what was held, what was done to it, what became of the session. Pure."""
+"""The closing account of a hold: what was held, what was done to it, and how the session ended. Pure."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from halfopen.netns.units import show_bytes, show_duration
 from halfopen.repro.look import Look
 from halfopen.verdict.findings import Findings
 
-#: What the line begins with that has the command.
+#: Prefix of the line that repeats the command.
 AGAIN = "again:"
 
 
 def account(look: Look, found: Findings, since: float | None, again: str, *, tells_deeds: bool = True) -> Sequence[str]:
-    """The lines; ``since``: when it began to be held, None: it never was. ``tells_deeds``: what was done, too."""
+    """Return the lines of the account.
+
+    ``since`` is when the hold began, None if it never did. ``tells_deeds`` adds the list of actions.
+    """
     held = "never held" if since is None else f"held for {show_duration(round(max(0.0, look.t - since), 1))}"
     lines = [f"{held}; {_became(look, found)}"]
     if tells_deeds:

@@ -1,4 +1,4 @@
-"""The kernel's counters of a session over the last minute: which there are, what each means, how they moved. Pure."""
+"""The kernel's counters of a session over the last minute, with their meaning and history. Pure."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from dataclasses import dataclass
 
 from halfopen.model.timeline import Sample
 
-#: So many seconds are remembered, and shown.
+#: Seconds remembered and shown.
 REMEMBERED = 60
 _BLOCKS = "▁▂▃▄▅▆▇█"
 
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """One of the kernel's, by the kernel's name."""
+    """One kernel counter, under the kernel's name."""
 
     name: str
     meaning: str
     show: Callable[[int], str] = str
     adds_up: bool = False
-    """Whether it only ever grows: then what it grew by in each second tells more than how far it is."""
+    """True if the counter only grows. Then the increase per second is shown instead of the total."""
 
 
 def _milliseconds(value: int) -> str:
@@ -63,7 +63,7 @@ STATES = {
 
 
 class History:
-    """What became of the counters, second by second."""
+    """The history of the counters, by the second."""
 
     def __init__(self) -> None:
         self._seconds: dict[str, deque[tuple[int, int]]] = {
@@ -72,12 +72,15 @@ class History:
         self.last: Sample | None = None
         """The newest sample."""
         self.still_since: float | None = None
-        """Since when bytes are queued and none was acknowledged; None while bytes move, or none are queued."""
+        """Start of the stall: bytes are queued and none acknowledged since.
+
+        None while bytes move, or none are queued.
+        """
         self.most_queued = 0
-        """The most bytes that were ever queued."""
+        """The most bytes ever queued."""
 
     def feed(self, samples: Iterable[Sample]) -> None:
-        """Take in samples, each later than the one before."""
+        """Add samples, each later than the one before."""
         for sample in samples:
             self._judge(sample)
             self.last = sample
@@ -96,14 +99,14 @@ class History:
         if not sample.outq:
             self.still_since = None
         elif self.last is None or sample.bytes_acked != self.last.bytes_acked:
-            # When the acknowledgement came the kernel says (halfopen.model.evidence).
+            # The kernel says when the acknowledgement came (halfopen.model.evidence).
             arrived = sample.t - sample.last_ack_recv / 1000
             self.still_since = arrived if self.last is None else max(arrived, self.last.t)
         elif self.still_since is None:
             self.still_since = sample.t
 
     def series(self, now: float) -> dict[str, list[int | None]]:
-        """For each counter its values in the last minute's seconds, the newest last; None where nothing was seen."""
+        """Return each counter's values for every second of the last minute, newest last; None without a sample."""
         return {counter.name: self._one(counter, int(now)) for counter in COUNTERS}
 
     def _one(self, counter: Counter, now: int) -> list[int | None]:
@@ -113,18 +116,21 @@ class History:
 
 
 def _grown(values: Sequence[int | None]) -> list[int | None]:
-    """By how much each is more than the last known before it; one less than there are values."""
+    """Return the increase of each value over the last known one before it; one fewer than there are values."""
     grown: list[int | None] = []
     last = values[0]
     for value in values[1:]:
-        # The first that is known has grown from nothing that is.
+        # The first known value has no predecessor to grow from.
         grown.append(None if value is None else 0 if last is None else value - last)
         last = last if value is None else value
     return grown
 
 
 def sparkline(values: Sequence[int | None], width: int) -> str:
-    """The values as blocks, from 0 up to the largest, each the largest of its share; blank where none is known."""
+    """Draw the values as ``width`` blocks, scaled from 0 to the largest.
+
+    Each block shows the largest value of its share, and is blank where none is known.
+    """
     values = _known(values, width)
     shares = [_share(values, number, width) for number in range(width)]
     most = max((share for share in shares if share is not None), default=0)
@@ -132,7 +138,7 @@ def sparkline(values: Sequence[int | None], width: int) -> str:
 
 
 def _known(values: Sequence[int | None], least: int) -> Sequence[int | None]:
-    """Without the seconds before the first that is known, but ``least`` of them: what is young is drawn wider."""
+    """Drop the seconds before the first known value, but keep ``least``, so that a short history is drawn wider."""
     first = next((number for number, value in enumerate(values) if value is not None), len(values))
     return values[max(0, min(first, len(values) - least)) :]
 
@@ -144,7 +150,7 @@ def _share(values: Sequence[int | None], number: int, width: int) -> int | None:
 
 
 def _block(value: int, most: int) -> str:
-    """The lowest is for nothing at all, and for nothing else."""
+    """Return the block for ``value``. The lowest stands for zero only."""
     if value <= 0 or not most:
         return _BLOCKS[0]
     return _BLOCKS[max(1, min(len(_BLOCKS) - 1, math.ceil(value / most * (len(_BLOCKS) - 1))))]

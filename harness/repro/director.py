@@ -1,4 +1,4 @@
-"""Plays a scenario until the session wedges, holds it there, and does what the keys ask for."""
+"""Play a scenario until the session wedges, hold it there, and carry out the keys."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from halfopen.run.session import Session
 from halfopen.scenario.spec import Step
 from halfopen.targets.pod import PodTarget
 
-#: The keys after which the server may do something else than before.
+#: Keys after which the server may behave differently.
 _CHANGING = frozenset("tfchw")
 
-#: What is to be done when: a moment of the monotonic clock, the step it belongs to, and the deed.
+#: A scheduled action: its moment on the monotonic clock, its step, and the action.
 _Due = tuple[float, int, Callable[[], None]]
 
 
 class Director:
-    """Directs one session. Use it as a context manager: leaving it undoes the faults that are in force."""
+    """Director of one session. Use it as a context manager: leaving it undoes the faults that are in force."""
 
     def __init__(self, title: str, session: Session, job: Job, journal: Journal, tap: Tap) -> None:
         self._title, self._session, self._journal, self._tap = title, session, journal, tap
@@ -50,9 +50,9 @@ class Director:
         heapq.heapify(self._agenda)
         self._deeds: list[Deed] = []
         self.held: str | None = None
-        """Why it is held; None: not yet."""
+        """Reason for the hold; None before it begins."""
         self.held_at = 0.0
-        """Since when, seconds since the session's start."""
+        """Start of the hold, seconds since the session's start."""
 
     def __enter__(self) -> Self:
         self._tell(f"session open: {self._scenario.title}, client {self._scenario.client.behaviour}")
@@ -61,7 +61,7 @@ class Director:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # What follows is ours and proves nothing.
+        # Events from here on are our own doing and prove nothing.
         self._session.recorder.stop()
         self._journal.seal()
         self._faults.__exit__(kind, error, trace)
@@ -73,26 +73,26 @@ class Director:
 
     @property
     def held_since(self) -> float | None:
-        """Since when it is held, seconds since the session's start; None: it is not yet."""
+        """Start of the hold, seconds since the session's start; None before it begins."""
         return self.held_at if self.held else None
 
     def timeline(self) -> Timeline:
-        """All that was seen."""
+        """Return everything recorded so far."""
         return self._journal.timeline()
 
     @property
     def deeds(self) -> tuple[Deed, ...]:
-        """What was done, and what happened."""
-        # Of what happened meanwhile one only hears when something that took a moment is done.
+        """The actions and events so far, in the order of time."""
+        # An event that happens during a slow action is recorded only after that action.
         return tuple(sorted(self._deeds, key=lambda deed: deed.t))
 
     @property
     def is_settled(self) -> bool:
-        """Whether it is held, and all is known of the server that is soon to be known."""
+        """True if the session is held and all that will soon be known of the server is known."""
         return self.held is not None and self._inquiry.has_settled(self.now, is_over=self._record.over_at is not None)
 
     def step(self) -> None:
-        """Take in what happened, do what is due; to be called some times a second."""
+        """Take in events and do what is due. Call it several times a second."""
         self._take_in()
         if self.held is None:
             self._play()
@@ -100,7 +100,7 @@ class Director:
             self._inquiry.step(self.now, is_over=self._record.over_at is not None)
 
     def patience(self, longest: float) -> float:
-        """For how long nothing is to be done, seconds, ``longest`` at most."""
+        """Seconds until something is due, at most ``longest``."""
         due = self._agenda[0][0] - time.monotonic() if self._agenda and self.held is None else longest
         return max(0.0, min(longest, due))
 
@@ -133,7 +133,7 @@ class Director:
         self._inquiry.begin(self.now, is_over=self._record.over_at is not None)
 
     def _begin(self, step: Step, number: int) -> None:
-        # When it began, as the list of faults has it: that it works may take a second to be proved.
+        # The moment the fault began, as in the list of faults. Proving that it works may take another second.
         at = self._faults.begin(step, number)
         self._tell(f"{step.fault} is in force", at)
         if step.lasting is not None:
@@ -152,10 +152,10 @@ class Director:
         self._deeds.append(Deed(self.now if at is None else at, text))
         self._tap.comment(text)
 
-    # The keys.
+    # Keys.
 
     def press(self, key: str) -> bool:
-        """Do what a key asks for; False if it is none of the session's."""
+        """Carry out a key; False if the session has no such key."""
         deeds: dict[str, Callable[[], str]] = {
             "t": self._thaw,
             "f": self._freeze,
@@ -181,12 +181,12 @@ class Director:
         return True
 
     def finish(self) -> None:
-        """Take in the last of what happened: what follows is ours, and proves nothing."""
+        """Take in the last events. What follows is our own doing and proves nothing."""
         self._take_in()
         self._tap.finish()
 
     def remark(self, text: str) -> None:
-        """Write something down among what was done."""
+        """Add a remark to the list of actions."""
         self._tell(text)
 
     def _thaw(self) -> str:
@@ -227,7 +227,7 @@ class Director:
         return "the watchdog is let go on" if held else "the watchdog is held again"
 
     def look(self) -> Look:
-        """What there is to see now."""
+        """Return the current state of the session for display."""
         now, events, over = self.now, self._record.seen(), self._record.over_at
         return Look(
             t=now,

@@ -1,4 +1,4 @@
-"""Who looks at a held session: somebody at a terminal, who presses keys, or nobody, for whom it is printed."""
+"""Front ends of a held session: a user at a terminal who presses keys, or plain printed output."""
 
 from __future__ import annotations
 
@@ -19,58 +19,58 @@ from halfopen.repro.keys import Key
 from halfopen.repro.look import Look
 from halfopen.repro.terminal import Kept, Keys
 
-#: Between two looks, seconds: often enough to follow, seldom enough to cost nothing.
+#: Seconds between two redraws: often enough to follow, rarely enough to cost nothing.
 _REFRESH = 0.25
-#: Between two things that are done, seconds.
+#: Seconds between two steps.
 _TICK = 0.05
-#: Keys that are given in advance are pressed so far apart, seconds.
+#: Seconds between two keys that were given in advance.
 _APART = 1.0
 
 
 class Held(Protocol):
-    """What is looked at."""
+    """The held session that a front end shows."""
 
     @property
     def is_settled(self) -> bool:
-        """Whether it is held, and all is known that is soon to be known of it."""
+        """True if the session is held and all that will soon be known of it is known."""
         ...
 
     def step(self) -> None:
-        """Take in what happened, do what is due."""
+        """Take in events and do what is due."""
         ...
 
     def patience(self, longest: float) -> float:
-        """For how long nothing is to be done, seconds."""
+        """Seconds until something is due."""
         ...
 
     def look(self) -> Look:
-        """What there is to see now."""
+        """Return the current state for display."""
         ...
 
     def press(self, key: str) -> bool:
-        """Do what a key asks for; False if it is no key."""
+        """Carry out a key; False if there is no such key."""
         ...
 
     def remark(self, text: str) -> None:
-        """Write something down among what was done."""
+        """Add a remark to the list of actions."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """How long somebody wants to look, and what is to be done meanwhile."""
+    """The user's wishes: how long to hold, and which keys to press meanwhile."""
 
     once: bool
-    """Whether it is only to be printed, as soon as it is settled."""
+    """True to print once, as soon as the session has settled."""
     hold_for: float | None
-    """So many seconds from then on; None: until told to quit, or at once where nobody could tell."""
+    """Seconds to hold from then on. None holds until the user quits, or ends at once if no user could."""
     keys: str = ""
-    """To be pressed from then on, one a second."""
+    """Keys to press from then on, one a second."""
 
 
 @dataclass(slots=True)
 class _Plan:
-    """When keys that were given in advance are to be pressed, and when it is over."""
+    """Schedule of the keys given in advance, and of the end."""
 
     wishes: Wishes
     is_endless: bool
@@ -78,7 +78,7 @@ class _Plan:
     _pressed: int = field(default=0)
 
     def due(self, settled: bool) -> Iterator[str]:
-        """The keys whose time has come."""
+        """Yield the keys that are due."""
         if not settled and self.settled_at is None:
             return
         self.settled_at = time.monotonic() if self.settled_at is None else self.settled_at
@@ -91,7 +91,7 @@ class _Plan:
 
     @property
     def is_over(self) -> bool:
-        """Whether there is nothing more to wait for."""
+        """True if there is nothing left to wait for."""
         if self.settled_at is None or self._pressed < len(self.wishes.keys):
             return False
         if self.wishes.hold_for is not None:
@@ -102,7 +102,7 @@ class _Plan:
 
 
 def on_paper(held: Held, console: Console, wishes: Wishes) -> None:
-    """Print a look once it is settled, and another when it is over if anything was to happen meanwhile."""
+    """Print the state once it has settled, and again at the end if anything was to happen meanwhile."""
     plan = _Plan(wishes, is_endless=False)
     shown = quits = False
     while True:
@@ -127,28 +127,31 @@ def _print(console: Console, look: Look) -> None:
 
 
 def tell(console: Console, account: Iterable[str]) -> None:
-    """Print what is said at the end, on a terminal broken between words; the command to be copied is left whole."""
+    """Print the closing account.
+
+    A terminal breaks lines between words, but the command to be copied stays whole.
+    """
     for line in account:
         console.print(Text(line), soft_wrap=not console.is_terminal or line.startswith(AGAIN))
 
 
 class Screen:
-    """The whole terminal, until ``q``."""
+    """A full-screen display, until ``q``."""
 
     def __init__(
         self, console: Console, terminal: Kept, keys: Sequence[Key], shells: dict[str, Callable[[int], str]]
     ) -> None:
-        """``shells``: what is to have the terminal instead for a while, by the key for it."""
+        """``shells`` maps a key to the function that takes over the terminal for a while."""
         self._console, self._terminal, self._keys, self._shells = console, terminal, keys, shells
         self._helped = False
 
     def attend(self, held: Held, wishes: Wishes) -> None:
-        """Show it until somebody quits; KeyboardInterrupt comes through."""
+        """Show the session until the user quits. KeyboardInterrupt passes through."""
         keys = Keys(self._terminal.fd)
         plan = _Plan(wishes, is_endless=True)
         left: str | None = keyboard.HELP
         while left is not None:
-            # Anew after each shell, which has drawn on the same terminal.
+            # Set up again after each shell, which has drawn on the same terminal.
             with (
                 keys.unbuffered(),
                 self._terminal.drawn_on(),
@@ -159,7 +162,7 @@ class Screen:
                 self._shell(held, left)
 
     def _show(self, held: Held, keys: Keys, live: Live, plan: _Plan) -> str | None:
-        """Until somebody quits (None), or a key is pressed that needs the terminal."""
+        """Show the session until the user quits (None), or presses a key that needs the terminal."""
         drawn_at = 0.0
         while True:
             typed = keys.read(held.patience(_TICK))

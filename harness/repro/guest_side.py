@@ -1,4 +1,4 @@
-"""Holds a session in a guest, where time stands still: ``python -m halfopen.repro.guest_side FOLDER``, run inside."""
+"""Hold a session in a guest whose clock stands still. Run ``python -m halfopen.repro.guest_side FOLDER`` inside it."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from halfopen.repro.tap import Tap
 from halfopen.run import request
 from halfopen.verdict.findings import find
 
-#: Between two things that are done, seconds of the guest's clock.
+#: Seconds of the guest's clock between two steps.
 _TICK = 0.05
 
 
 def main(folder: Path) -> int:
-    """Hold what the part in ``folder`` says; 0 if it was."""
+    """Hold the session described by the part in ``folder``; returns 0 on success."""
     part = msgspec.json.decode((folder / line.PART).read_bytes(), type=Part)
     talk = _Talk(folder)
     talk.say(Hello(capabilities.kernel_release(), capabilities.congestion_control()))
@@ -54,7 +54,7 @@ class _Talk:
         line.put(line.said_file(self._folder, self._number), message)
 
     def order(self) -> Order:
-        """The answer to what was said last. Whoever waits for it never sleeps, so that no time passes."""
+        """Return the answer to the last message. It is polled without sleeping, so that no guest time passes."""
         file = line.order_file(self._folder, self._number)
         while not file.exists():
             pass
@@ -63,11 +63,11 @@ class _Talk:
 
 
 def _captured(part: Part, file: Path) -> str | None:
-    """What is to become of the capture, now that it is closed; None where there is none."""
+    """Return where the closed capture belongs; None if there is none."""
     if not file.exists():
         return None
     with file.open("rb+") as written:
-        # Out of the guest's own cache.
+        # Flush it out of the guest's own cache.
         os.fsync(written.fileno())
     return part.pcap or part.spare_pcap
 
@@ -91,7 +91,7 @@ def _hold(part: Part, talk: _Talk, capture: Path) -> list[str]:
 
 
 def _obey(director: Director, talk: _Talk) -> bool:
-    """Show it and do what is ordered, until it is to end."""
+    """Show the session and obey orders until Quit. Returns whether the account lists the actions."""
     for _ in itertools.count():
         talk.say(Shown(director.look()))
         match talk.order():

@@ -1,4 +1,4 @@
-"""The faults that are in force in a held session: a scenario's steps, and what is done by hand."""
+"""Faults in force in a held session: steps of the scenario, and faults injected by hand."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from halfopen.repro.look import InForce
 from halfopen.run import staging
 from halfopen.scenario.spec import Step, step_of
 
-#: What stops the client's process, and what cannot be undone; all else is done to the path, or to the server.
+#: Faults that stop the client's process, and faults that cannot be undone. All others act on the path or the server.
 STOPPING = frozenset({"freeze", "sleep"})
 FINAL = frozenset({"close", "half_close", "half-close", "kill", "preempt", "reboot", "noop"})
 
 
 class Faults:
-    """Begins faults and undoes them. Use it as a context manager: leaving it undoes them all."""
+    """Begin faults and undo them. Use it as a context manager: leaving it undoes them all."""
 
     def __init__(self, scene: Scene, journal: Journal, numbered_from: int) -> None:
-        """``numbered_from``: the number of the first that is no step of the scenario's."""
+        """``numbered_from`` is the first number that is free for faults injected by hand."""
         self._scene, self._journal = scene, journal
         self._next = numbered_from
         self._undo: dict[int, tuple[InForce, contextlib.ExitStack]] = {}
@@ -39,28 +39,31 @@ class Faults:
 
     @property
     def now(self) -> tuple[InForce, ...]:
-        """Those that are in force."""
+        """The faults in force."""
         return tuple(fault for fault, _ in self._undo.values())
 
     def begin(self, step: Step, number: int) -> float:
-        """Do a step of the scenario's; since when it is in force. Raises FaultError, TimeoutError."""
+        """Begin a step of the scenario; returns when it came into force.
+
+        Raises FaultError, TimeoutError.
+        """
         since = time.monotonic() - self._journal.start
         undo = staging.begin(step, number, self._scene, self._journal)
         self._undo[number] = (InForce(step.fault, since), undo)
         return since
 
     def begin_by_hand(self, fault: str) -> None:
-        """Do a fault without options; raises FaultError, TimeoutError."""
+        """Begin a fault without options; raises FaultError, TimeoutError."""
         at = max(0.0, time.monotonic() - self._journal.start)
         number, self._next = self._next, self._next + 1
         self.begin(step_of({"at": f"{at:.6f}s", "fault": fault}, fault), number)
 
     def has(self, *names: str) -> bool:
-        """Whether one of these is in force."""
+        """True if one of these faults is in force."""
         return any(fault.fault in names for fault in self.now)
 
     def undo_all(self, *, stopping: bool) -> list[str]:
-        """Undo those that stop the client, or else those that do something else that can be undone; gives which."""
+        """Undo the faults that stop the client, or else all others that can be undone; returns their names."""
         chosen = [number for number, name in self._named() if (name in STOPPING) == stopping and name not in FINAL]
         names = [self._undo[number][0].fault for number in chosen]
         for number in reversed(chosen):
@@ -71,9 +74,9 @@ class Faults:
         return ((number, fault.fault) for number, (fault, _) in self._undo.items())
 
     def undo(self, number: int) -> None:
-        """Undo one, if it is still in force."""
+        """Undo one fault, if it is still in force."""
         found = self._undo.pop(number, None)
-        # One whose undoing gets no answer, from a server that has nothing more to say, is over all the same.
+        # If the server no longer answers the undoing, the fault counts as over all the same.
         with contextlib.suppress(TimeoutError):
             if found is not None:
                 found[1].close()

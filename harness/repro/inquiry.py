@@ -1,4 +1,4 @@
-"""What the server's threads do and what it says of the session: asked when it is held, and anew when that changed."""
+"""The server's threads and its own view of the session. Asked when the hold begins, and again after each change."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from halfopen.repro.counters import History
 from halfopen.repro.look import Stacks
 from halfopen.run.session import Session
 
-#: While no thread is seen to wait for another, the stacks are taken again so often, and for so long, seconds: a
-#: keepalive only waits for a lock once its ping is due.
+#: While no thread is seen waiting for another, take the stacks again at this interval, for this long (seconds). A
+#: keepalive waits for a lock only once its ping is due.
 _STACKS_AGAIN, _STACKS_UNTIL = 1.0, 30.0
-#: What stands still for less is no stall, seconds.
+#: Shorter standstills are no stall, seconds.
 _STILL = 0.5
-#: What a keepalive takes from when its ping is due until it waits, seconds.
+#: Seconds from a keepalive's due ping until it waits.
 _UNDER_WAY = 0.2
-#: What happened or was done has settled after so long, seconds: then what was known before it is asked anew.
+#: Seconds for an event or action to settle. After that, the server is asked again.
 _SETTLED = 0.5
 
 
 class Inquiry:
-    """Asks a server, from within and from without. Times are seconds since the session's start."""
+    """Ask a server, from within and from without. Times are seconds since the session's start."""
 
     def __init__(self, session: Session, journal: Journal, history: History, ping: float | None) -> None:
-        """``ping``: the interval of the pod's keepalive, None: not known."""
+        """``ping`` is the interval of the pod's keepalive, None if it is not known."""
         self._session, self._journal, self._history, self._ping = session, journal, history, ping
         self._since: float | None = None
         self._anew_at: float | None = None
@@ -33,7 +33,10 @@ class Inquiry:
         self.books = ""
 
     def begin(self, now: float, *, is_over: bool) -> None:
-        """Ask for the first time; of a session that is over only its books, and that anew once it has settled."""
+        """Ask for the first time.
+
+        If the session is over, ask only for the server's sessions, and again once that has settled.
+        """
         self._since = now
         self.ask(now)
         if is_over:
@@ -42,7 +45,7 @@ class Inquiry:
             self.take_stacks(now)
 
     def changed(self, now: float) -> None:
-        """What is known may be so no longer: ask anew once that has settled."""
+        """Ask again once the change has settled, since the earlier answers may be out of date."""
         if self._since is not None:
             self._since = now
             self._anew_at = now + _SETTLED
@@ -58,11 +61,14 @@ class Inquiry:
             self.take_stacks(now)
 
     def has_settled(self, now: float, *, is_over: bool) -> bool:
-        """Whether the stacks show who waits for whom, or were taken for long enough, and nothing is to be asked."""
+        """True if nothing is left to ask.
+
+        The stacks then show a waiting thread and its lock's holder, or were taken for long enough.
+        """
         return self._anew_at is None and (is_over or not self._wants_stacks(now))
 
     def take_stacks(self, now: float) -> None:
-        """Look at the server's threads."""
+        """Take the stacks of the server's threads."""
         self.stacks = taking.stacks(self._session, self._journal, now)
 
     def ask(self, now: float) -> None:
@@ -70,7 +76,7 @@ class Inquiry:
         self.books = words.books(self._session.watch.ask(), now)
 
     def _wants_stacks(self, now: float) -> bool:
-        # Only where nothing moves is there anything to wait for.
+        # If bytes move, there is nothing to wait for.
         still = self._history.still_since
         if self._since is None or still is None or now - still < _STILL or now - self._since > _STACKS_UNTIL:
             return False
@@ -81,6 +87,6 @@ class Inquiry:
             return False
         again = self.stacks.at + _STACKS_AGAIN
         if self._ping is not None:
-            # Before its next ping is due the pod's keepalive waits for nothing.
+            # The pod's keepalive waits for nothing before its next ping is due.
             again = max(again, math.ceil(self._since / self._ping) * self._ping + _UNDER_WAY)
         return now >= again

@@ -1,4 +1,4 @@
-"""The keys of a held session: which there are, and what each does."""
+"""The keys of a held session and their effects."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class Key:
 
     key: str
     short: str
-    """For the line at the bottom; empty where there is no room for it."""
+    """Label for the line at the bottom; empty if there is no room for it."""
     does: str
-    """For the help."""
+    """Text for the help."""
 
 
 REAL = (
@@ -32,11 +32,11 @@ REAL = (
     Key(QUIT, "quit", "end it all and leave nothing behind"),
 )
 
-#: Those that open a shell, which needs the terminal and a host on this machine's kernel.
+#: Keys that open a shell. A shell needs the terminal, and a host on this machine's kernel.
 SHELLS = frozenset({"s", "l"})
 NO_SHELLS = "a guest kernel has no shells; they are to be had on the real clock (--clock real)"
 
-#: On the virtual clock, which stands still: these let it go on.
+#: Keys that let time pass on the virtual clock, which otherwise stands still. Values are seconds.
 PASSING = {"+": 1.0, ">": 10.0}
 VIRTUAL = (
     Key("+", "1s", "let one second pass"),
@@ -48,7 +48,7 @@ _NAMES = {"\t": "Tab", "\n": "Enter", "\r": "Enter", " ": "Space", "\x7f": "Back
 
 
 def named(key: str) -> str:
-    """What is written on a key that was pressed."""
+    """Return the label of a key that was pressed."""
     if key in _NAMES:
         return _NAMES[key]
     if key < " ":
@@ -57,7 +57,7 @@ def named(key: str) -> str:
 
 
 def why_not(keys: str, *, is_virtual: bool, at_terminal: bool) -> str | None:
-    """Why these cannot be pressed in advance; None if they can."""
+    """Return why these keys cannot be pressed in advance; None if they can."""
     known = [one.key for one in (VIRTUAL if is_virtual else REAL)]
     for key in keys:
         if is_virtual and key in SHELLS:

@@ -1,7 +1,7 @@
-"""How a guest in which time stands still is talked to: a file for each message, in a folder that both see.
+"""Messages to and from a guest whose clock stands still: one file each, in a folder that both sides see.
 
-The guest's side asks for its next order without ever sleeping, and as computing takes no time on the virtual clock,
-none passes in the guest. The other side stops the guest's processor meanwhile, for that not to be burnt.
+The guest polls for its next order without ever sleeping. Computing takes no time on the virtual clock, so no guest time
+passes. Meanwhile the other side stops the guest's processor, which would otherwise burn real CPU.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from halfopen.run.request import Call
 
 
 class Part(msgspec.Struct, frozen=True):
-    """What the guest is to hold."""
+    """Description of the session that the guest holds."""
 
     call: Call
     title: str
     ping: float
-    """The interval of the pod's keepalive, seconds."""
+    """Interval of the pod's keepalive, seconds."""
     again: str
     pcap: str | None
-    """What is captured into from the first; None: nothing is until that is asked for."""
+    """Capture file from the start; None captures nothing until asked."""
     spare_pcap: str
-    """And then into this."""
+    """Capture file for a capture started by hand."""
 
 
 class Hello(msgspec.Struct, frozen=True, tag="hello"):
@@ -37,17 +37,17 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
 
 
 class Shown(msgspec.Struct, frozen=True, tag="shown"):
-    """From the guest: it is held, and this is what there is to see. Waits for an order."""
+    """From the guest: the session is held, and this is its state. Waits for an order."""
 
     look: Look
 
 
 class Account(msgspec.Struct, frozen=True, tag="account"):
-    """From the guest: it is over."""
+    """From the guest: the hold is over."""
 
     lines: list[str]
     captured: str | None = None
-    """Where what is in CAPTURE belongs."""
+    """Destination of the file CAPTURE."""
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
@@ -69,13 +69,13 @@ class Press(msgspec.Struct, frozen=True, tag="press"):
 
 
 class Remark(msgspec.Struct, frozen=True, tag="remark"):
-    """To the guest: write this down among what was done."""
+    """To the guest: add this remark to the list of actions."""
 
     text: str
 
 
 class Quit(msgspec.Struct, frozen=True, tag="quit"):
-    """To the guest: give an account, and end."""
+    """To the guest: give the closing account, and end."""
 
     tells_deeds: bool
 
@@ -88,21 +88,21 @@ CAPTURE = "capture.pcapng"
 
 
 def said_file(folder: Path, number: int) -> Path:
-    """Where what the guest says as the so-manieth is."""
+    """Path of the guest's nth message."""
     return folder / f"said-{number}.json"
 
 
 def order_file(folder: Path, number: int) -> Path:
-    """Where the answer to it is."""
+    """Path of the answer to the guest's nth message."""
     return folder / f"order-{number}.json"
 
 
 def put(file: Path, message: Said | Order) -> None:
-    """Write a message; the file is there only once it is whole, on either side."""
+    """Write a message. The file appears only once it is complete, on either side."""
     half = file.with_suffix(".half")
     with half.open("wb") as stream:
         stream.write(msgspec.json.encode(message))
         stream.flush()
-        # A guest's own cache is not seen outside.
+        # The guest's own cache is not visible outside.
         os.fsync(stream.fileno())
     half.rename(file)

@@ -1,4 +1,4 @@
-"""What there is to see of a held session at one moment: a value that can be drawn, or handed to another process."""
+"""The state of a held session at one moment: a value that can be drawn, or sent to another process."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ class InForce(msgspec.Struct, frozen=True):
 
 
 class Stacks(msgspec.Struct, frozen=True):
-    """What the server's threads were doing."""
+    """The stacks of the server's threads."""
 
     at: float
     dump: Dump | None
     problem: str = ""
-    """Why nothing is known of them."""
+    """Reason why the stacks are not known."""
 
     @property
     def shows_frames(self) -> bool:
-        """Whether it is known where each thread is in its program."""
+        """True if any thread's place in its program is known."""
         return self.dump is not None and any(thread.frames for thread in self.dump.threads)
 
     @property
     def shows_waiting(self) -> bool:
-        """Whether a thread waits for a lock that another is seen to hold."""
+        """True if a thread waits for a lock that another is seen to hold."""
         if self.dump is None:
             return False
         held = {lock for thread in self.dump.threads for lock in thread.holds}
@@ -38,39 +38,39 @@ class Stacks(msgspec.Struct, frozen=True):
 
 
 class Deed(msgspec.Struct, frozen=True):
-    """Something that was done, or happened, and is told of."""
+    """An action or event worth reporting."""
 
     t: float
     text: str
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
-    """One look. Times in seconds since the session's start."""
+    """The state at one moment. Times in seconds since the session's start."""
 
     t: float
     title: str
-    """What was started."""
+    """The scenario and server that were started."""
     phase: str
-    """What is going on before it is held."""
+    """The current phase before the hold."""
     held: str | None = None
-    """Why it is held; None: not yet."""
+    """Reason for the hold; None before it begins."""
     held_at: float = 0.0
     over_at: float | None = None
-    """When the server's side of the session ended; None: not yet."""
+    """Time at which the server's side of the session ended; None if it has not."""
     over: str | None = None
-    """How the server's side of the session ended; None: not yet."""
+    """Description of that end; None if it has not ended."""
     still_since: float | None = None
-    """Since when bytes are queued and none was acknowledged."""
+    """Start of the stall: bytes are queued and none acknowledged since."""
     sample: Sample | None = None
     is_last: bool = False
-    """Whether the socket is gone, so that no other sample will come."""
+    """True if the socket is gone, so that no other sample will come."""
     series: dict[str, list[int | None]] = {}
     """Each counter's values in the last minute (halfopen.repro.counters)."""
     in_force: tuple[InForce, ...] = ()
     watchdog: str = ""
     books: str = ""
-    """What the server itself says of the session."""
+    """The server's own view of the session."""
     capture: str = ""
-    """What is captured, and where to."""
+    """Progress and destination of the packet capture."""
     stacks: Stacks | None = None
     deeds: tuple[Deed, ...] = ()

@@ -1,4 +1,4 @@
-"""Opens the session that is to be held."""
+"""Open the session to be held."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from halfopen.targets.pod import PodTarget
 
 
 def held(job: Job, ping: float) -> Job:
-    """The same with the pod's watchdog held, and a ping of its keepalive every ``ping`` seconds."""
+    """Return the job with the pod's watchdog held, and a keepalive ping every ``ping`` seconds."""
     if not isinstance(job.target, PodTarget):
         return job
     return dataclasses.replace(job, target=dataclasses.replace(job.target, held=True, ping=ping))
@@ -26,7 +26,7 @@ def held(job: Job, ping: float) -> Job:
 
 @contextlib.contextmanager
 def session_of(job: Job, journal: Journal, lab: Lab, tap: Tap) -> Iterator[Session]:
-    """Its server and its client, connected; raises TargetError where there is no session."""
+    """Open the session: server and client, connected. Raises TargetError if the client is not connected."""
     cast = Cast(job.scenario, job.target, job.ready_within, job.drawn, journal, RunView(job.label), Stop())
     with opened(cast, lab, lambda way: tap.at(way.site.host, way.interface)) as session:
         if session is None:

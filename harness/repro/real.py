@@ -1,4 +1,4 @@
-"""Holds a session on this machine's own kernel, where time goes on while somebody looks."""
+"""Hold a session on this machine's own kernel, where time goes on meanwhile."""
 
 from __future__ import annotations
 
@@ -26,23 +26,26 @@ from halfopen.verdict.findings import find
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """What to hold, and for whom."""
+    """The session to hold, and how to show it."""
 
     job: Job
     title: str
     wishes: Wishes
     again: str
-    """The command that does it once more."""
+    """Command that repeats this hold."""
     pcap: Path | None
-    """What is captured into from the first; None: nothing is until that is asked for."""
+    """Capture file from the start; None captures nothing until asked."""
     spare_pcap: Path
-    """And then into this."""
+    """Capture file for a capture started by hand."""
     screen: Kept | None
-    """The terminal it is shown on; None: it is printed."""
+    """Terminal for the display; None prints instead."""
 
 
 def carry_out(hold: Hold, console: Console) -> int:
-    """Run it to its wedge, hold it, and give an account; the exit code. Raises TargetError; to be called isolated."""
+    """Run to the wedge, hold, and print the closing account; returns the exit code.
+
+    Raises TargetError. Call it isolated.
+    """
     journal, job = Journal(), hold.job
     tap = Tap(hold.pcap, hold.spare_pcap)
     with Lab() as lab, tap, session_of(job, journal, lab, tap) as session:

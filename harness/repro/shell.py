@@ -1,4 +1,4 @@
-"""A shell in one of the lab's hosts, on the terminal that the view was on."""
+"""A shell in one of the lab's hosts, on the terminal of the display."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from pathlib import Path
 
 from halfopen.netns.host import Host
 
-#: So often the terminal's size is looked at, seconds: of a change only its own session is told.
+#: Seconds between checks of the terminal's size. Only its own session is signalled a change.
 _LOOK = 0.25
 
 
 def run(host: Host, called: str, terminal: int) -> str:
-    """Give the terminal to a shell in ``host`` until it ends; says how it ended. Raises OSError."""
+    """Give the terminal to a shell in ``host`` until it ends; returns how it ended. Raises OSError."""
     shell = os.environ.get("SHELL") or "/bin/sh"
     if shutil.which(shell) is None:
         return f"no shell: $SHELL is {shell!r}, which is no program that can be run"
@@ -32,7 +32,7 @@ def run(host: Host, called: str, terminal: int) -> str:
         near, far = pty.openpty()
         with os.fdopen(near, "rb", buffering=0):
             try:
-                # With the terminal of its own that job control and Ctrl-C need: the view's belongs to another session.
+                # Job control and Ctrl-C need a terminal of the shell's own: the display's belongs to another session.
                 words = ["setsid", "--ctty", "--wait", *_command(shell, called, Path(folder))]
                 environment = os.environ | {"PS1": f"({called}) $ ", "HALFOPEN_HOST": called}
                 process = host.spawn(words, stdin=far, stdout=far, stderr=far, env=environment)
@@ -50,7 +50,7 @@ def _greeting(host: Host, called: str, shell: str) -> str:
 
 
 def _command(shell: str, called: str, folder: Path) -> Sequence[str]:
-    """The shell with a prompt that says where it is: bash's own start would set another."""
+    """Return a shell command with a prompt that names the host. bash's own startup files would set another prompt."""
     if Path(shell).name != "bash":
         return [shell, "-i"]
     start = folder / "bashrc"
@@ -60,7 +60,7 @@ def _command(shell: str, called: str, folder: Path) -> Sequence[str]:
 
 @contextlib.contextmanager
 def _raw(terminal: int) -> Iterator[None]:
-    """Every key is the shell's, Ctrl-C too."""
+    """Pass every key to the shell, Ctrl-C too."""
     before = termios.tcgetattr(terminal)
     tty.setraw(terminal, termios.TCSADRAIN)
     try:
@@ -70,7 +70,7 @@ def _raw(terminal: int) -> Iterator[None]:
 
 
 def _pass_on(terminal: int, near: int, process: subprocess.Popen[bytes]) -> int:
-    """Pass on what is typed and what is printed until the shell has ended."""
+    """Relay input and output until the shell has ended."""
     size = (0, 0)
     while True:
         if (now := termios.tcgetwinsize(terminal)) != size:

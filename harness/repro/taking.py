@@ -1,4 +1,4 @@
-"""Takes the stacks of the process that serves a session."""
+"""Take the stacks of the process that serves a session."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from halfopen.thread_dump import ThreadsError, dump
 
 
 def stacks(session: Session, journal: Journal, now: float) -> Stacks:
-    """What the threads are doing of the process that holds the session's socket; ``now``: since its start, seconds."""
+    """Return the stacks of the process that holds the session's socket.
+
+    ``now`` is seconds since the session's start.
+    """
     last = journal.last_sample()
     try:
-        # A server may well have more than one process, and the one that was started serve nobody.
+        # A server may have several processes, and the one that was started may serve nobody.
         holders = session.way.site.host.holders(last.inode) if last is not None and last.inode else []
         return Stacks(now, dump(holders[0] if holders else session.server.process.pid))
-    except FaultError:  # in words for a fault
+    except FaultError:  # the text of a FaultError speaks of a fault
         return Stacks(now, None, "not to be had: the server's process is a container's, out of the lab's sight")
     except ThreadsError as error:
         return Stacks(now, None, f"not to be had: {error}")

@@ -1,4 +1,4 @@
-"""The packet capture of a held session, at the server's interface: from the first, or started and stopped by hand."""
+"""Packet capture of a held session at the server's interface, from the start or on request."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from halfopen.netns.host import Host
 
 
 class Tap:
-    """Where a capture goes, if there is one. Use it as a context manager."""
+    """The capture, if there is one. Use it as a context manager."""
 
     def __init__(self, file: Path | None, spare: Path, by_way_of: Path | None = None) -> None:
-        """``file``: captured into from the first; None: nothing is until it is asked for, and that into ``spare``.
+        """Prepare the capture.
 
-        ``by_way_of``: where it is written in truth, for whoever carries it there.
+        If ``file`` is given, it is captured into from the start. None captures nothing until asked, and then into
+        ``spare``. ``by_way_of`` is the path that is actually written, if the caller moves the file to its place.
         """
         self._file = file or spare
         self._written = by_way_of or self._file
@@ -29,7 +30,7 @@ class Tap:
         self._held = contextlib.ExitStack()
 
     def at(self, host: Host, interface: str) -> Self:
-        """Have it capture there; raises LabError, OSError."""
+        """Set the place of the capture; raises LabError, OSError."""
         application = f"halfopen {__version__}"
         self._capture = self._held.enter_context(Capture(host, interface, self._written, application=application))
         if self._from_the_first:
@@ -45,7 +46,7 @@ class Tap:
         self._held.__exit__(kind, error, trace)
 
     def toggle(self) -> str:
-        """Start it, or stop it; says what was done, or why not."""
+        """Start or stop the capture; returns what was done, or why not."""
         assert self._capture is not None
         try:
             if self._capture.running:
@@ -64,19 +65,19 @@ class Tap:
         self._used = True
 
     def finish(self) -> None:
-        """Capture no more: all that came by until now is in the file."""
+        """Stop for good. Everything that passed until now is in the file."""
         self._is_over = True
         if self._capture is not None:
-            with contextlib.suppress(OSError):  # told of when the file is closed
+            with contextlib.suppress(OSError):  # reported when the file is closed
                 self._capture.stop()
 
     def comment(self, text: str) -> None:
-        """Note in the file that something happens now."""
+        """Add a comment at this moment to the file."""
         if self._capture is not None and self._used:
             self._capture.comment(text)
 
     def told(self) -> str:
-        """Where it goes and how much there is; empty where nothing was ever captured."""
+        """Return the destination and the packet count; empty if nothing was ever captured."""
         if self._capture is None or not self._used:
             return ""
         doing = "" if self._capture.running or self._is_over else " (stopped)"

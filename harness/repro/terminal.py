@@ -1,4 +1,4 @@
-"""The terminal's keys, one by one as they are pressed; its modes are put back however that ends."""
+"""Unbuffered keys of the terminal. Its modes are restored however the program ends."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from typing import Any, NoReturn
 
 from halfopen.netns.forking import flush
 
-#: Leaves the other screen, shows the cursor (ECMA-48 and xterm's control sequences).
+#: Leave the alternate screen, show the cursor (ECMA-48 and xterm's control sequences).
 _AS_BEFORE = b"\x1b[?1049l\x1b[?25h"
 
 
-#: What the one who draws tells of: it is on the other screen, or back from it.
+#: Messages to the guard: the display entered the alternate screen, or left it.
 _AWAY, _BACK = b"+", b"-"
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A terminal that is put back as it was, whoever is killed."""
+    """A terminal that is restored even if the process is killed."""
 
     fd: int
     _tell: int
 
     @contextlib.contextmanager
     def drawn_on(self) -> Iterator[None]:
-        """To be entered around what is drawn on the other screen."""
+        """Enter this around everything drawn on the alternate screen."""
         os.write(self._tell, _AWAY)
         try:
             yield
@@ -40,9 +40,9 @@ class Kept:
 
 @contextlib.contextmanager
 def kept(fd: int) -> Iterator[Kept]:
-    """Put a terminal back once all have ended who are started in this context, or forked from who is in it.
+    """Restore a terminal once every process started or forked within this context has ended.
 
-    A process of its own does, for even this one may be killed. To be entered where there is one thread only.
+    A separate process does so, since even this one may be killed. Enter it while there is only one thread.
     """
     before = termios.tcgetattr(fd)
     (hear, tell), (ready, stands) = os.pipe(), os.pipe()
@@ -53,7 +53,7 @@ def kept(fd: int) -> Iterator[Kept]:
         _guard(fd, before, hear, stands)
     os.close(hear)
     os.close(stands)
-    # Whoever is in this context is guarded: until it stands, Ctrl-C or a hang-up ends it too.
+    # The guard protects whoever is in this context. Until it is ready, Ctrl-C or a hang-up ends it too.
     with os.fdopen(ready, "rb") as standing:
         standing.read()
     try:
@@ -64,9 +64,9 @@ def kept(fd: int) -> Iterator[Kept]:
 
 
 def _guard(fd: int, before: list[Any], hear: int, stands: int) -> NoReturn:
-    """Wait until nobody is left who could tell of the terminal, and put back what was not by then."""
+    """Wait until no process is left that could report, then restore what was not restored."""
     try:
-        # Out of reach of Ctrl-C, of the hang-up that the end of a terminal's first process brings, and of pkill's name.
+        # Out of reach of Ctrl-C, of the hang-up at the end of the terminal's first process, and of pkill by name.
         os.setsid()
         Path("/proc/self/comm").write_text("terminal-guard")
         os.close(stands)
@@ -80,7 +80,7 @@ def _guard(fd: int, before: list[Any], hear: int, stands: int) -> NoReturn:
 
 def _put_back(fd: int, before: list[Any], *, is_away: bool) -> None:
     with contextlib.suppress(termios.error, OSError):
-        # A shell that saw its job killed has set its own by now.
+        # A shell that saw its job killed has set its own modes by now.
         if _are_ours(termios.tcgetattr(fd)):
             termios.tcsetattr(fd, termios.TCSADRAIN, before)
         if is_away:
@@ -88,12 +88,15 @@ def _put_back(fd: int, before: list[Any], *, is_away: bool) -> None:
 
 
 def _are_ours(modes: list[Any]) -> bool:
-    """Whether these are modes that only we set: without a key that suspends, or with none that interrupts."""
+    """True if only we set these modes: no key suspends, or none interrupts."""
     return modes[6][termios.VSUSP] == b"\0" or not modes[3] & termios.ISIG
 
 
 class Keys:
-    """Reads keys, unechoed. Ctrl-C still interrupts; Ctrl-Z is a key as any other: the lab could not be suspended."""
+    """Reader of keys, unechoed.
+
+    Ctrl-C still interrupts. Ctrl-Z is an ordinary key, since the lab could not be suspended.
+    """
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -101,7 +104,7 @@ class Keys:
 
     @contextlib.contextmanager
     def unbuffered(self) -> Iterator[None]:
-        """Have keys come at once, until the context is left."""
+        """Deliver keys at once, until the context is left."""
         modes = termios.tcgetattr(self._fd)
         modes[3] &= ~(termios.ICANON | termios.ECHO)
         modes[6][termios.VSUSP] = b"\0"  # _POSIX_VDISABLE
@@ -113,12 +116,12 @@ class Keys:
             termios.tcsetattr(self._fd, termios.TCSADRAIN, self._before)
 
     def read(self, timeout: float) -> str:
-        """The keys that were pressed, waited for ``timeout`` seconds at most; the terminal's end is ``q``."""
+        """Return the pressed keys, after at most ``timeout`` seconds. The terminal's end reads as ``q``."""
         if not select.select([self._fd], [], [], timeout)[0]:
             return ""
         try:
             raw = os.read(self._fd, 64)
         except OSError:
             return "q"
-        # What begins with an escape is a key that means nothing here: an arrow, a mouse's.
+        # Keys that begin with an escape (arrows, the mouse) mean nothing here.
         return raw.partition(b"\x1b")[0].decode(errors="replace") if raw else "q"

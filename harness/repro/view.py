@@ -1,4 +1,4 @@
-"""Draws a look at a held session, for a terminal of any size or for none. Pure: a look in, lines out."""
+"""Draw the state of a held session, for a terminal of any size or for plain output. Pure: a Look in, lines out."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from halfopen.repro.look import Look, Stacks
 from halfopen.thread_dump import told
 
 _NAME, _NOW, _GAP = 14, 12, 1
-#: So many lines of each part at least, where there are few; and what of more lines goes to which.
+#: Fewest lines of each part when space is short. _shares distributes the rest.
 _FEWEST_COUNTERS, _FEWEST_STACKS, _FEWEST_DEEDS = 6, 4, 2
-#: On paper: so many of the last deeds.
+#: Number of recent actions in plain output.
 _DEEDS = 20
 
 
 def draw(look: Look, width: int, height: int | None = None, keys: Sequence[Key] = (), *, helped: bool = False) -> Text:
-    """A look in lines of ``width`` characters; in at most ``height`` of them, None: as many as it takes.
+    """Draw a Look in lines of ``width`` characters, and at most ``height`` of them (None: no limit).
 
-    ``helped``: with what each key does, in place of the stacks.
+    ``helped`` replaces the stacks by what each key does.
     """
     foot = [_hint(keys)] if keys else []
     room = None if height is None else width
@@ -40,7 +40,7 @@ def draw(look: Look, width: int, height: int | None = None, keys: Sequence[Key] 
 
 
 def _joined(lines: list[Text], foot: list[Text], width: int, height: int | None) -> Text:
-    """In the room there is; where there is no end of it, as in a file, nothing is cut."""
+    """Join the lines and cut them to ``height`` and ``width``; cut nothing if there is no height, as in a file."""
     if height is not None:
         lines = [*lines[: max(0, height - len(foot))], *foot]
         for line in lines:
@@ -49,7 +49,7 @@ def _joined(lines: list[Text], foot: list[Text], width: int, height: int | None)
 
 
 def _shares(room: int, counters: int, stacks: int, deeds: int) -> tuple[int, int, int]:
-    """How many lines each part gets: the fewest first, then stacks, counters and deeds in turn."""
+    """Distribute ``room`` lines: the minimum of each part first, then stacks, counters and deeds in turn."""
     wanted = [counters, stacks, deeds]
     got = [
         min(most, least) for most, least in zip(wanted, (_FEWEST_COUNTERS, _FEWEST_STACKS, _FEWEST_DEEDS), strict=True)
@@ -61,14 +61,14 @@ def _shares(room: int, counters: int, stacks: int, deeds: int) -> tuple[int, int
         got[part] += got[part] < wanted[part]
         turn += 1
     while sum(got) > max(0, room):
-        # Too little for the fewest: the deeds go first.
+        # Not even room for the minimum: the deeds go first.
         part = next(part for part in (2, 0, 1) if got[part])
         got[part] -= 1
     return got[0], got[1], got[2]
 
 
 def _wrapped(line: Text, room: int | None, indent: int) -> list[Text]:
-    """A line as those that fit, broken between words, all but the first indented; ``room`` is None where all fits."""
+    """Break a line between words to fit ``room``, all but the first part indented; None for no limit."""
     if room is None or len(line) <= room:
         return [line]
     first, *rest = textwrap.wrap(line.plain, max(room, 2 * indent), subsequent_indent=" " * indent)
@@ -76,7 +76,7 @@ def _wrapped(line: Text, room: int | None, indent: int) -> list[Text]:
 
 
 def _title(look: Look, room: int | None) -> str:
-    """What was started, shortened where it must be, and the moment, which is not."""
+    """Return the title, shortened if it must be, and the time, which never is."""
     moment, title = f"   t = {look.t:.1f}s", look.title
     if room is not None and len(title) + len(moment) > room:
         title = f"{title[: max(0, room - len(moment) - 1)]}…"
@@ -95,7 +95,7 @@ def _head(look: Look, room: int | None) -> list[Text]:
 
 
 def _is_past(look: Look) -> bool:
-    """Whether why it was held is so no longer: it ended since, or what was stuck has moved."""
+    """True if the reason for the hold no longer applies: the session ended, or the stuck bytes moved."""
     if look.over_at is not None:
         return look.over_at > look.held_at
     was_stuck = look.held is not None and look.held.startswith("wedged")
@@ -103,7 +103,7 @@ def _is_past(look: Look) -> bool:
 
 
 def _standing(look: Look) -> Text:
-    """For how long nothing moves."""
+    """Describe the stall and its length."""
     if look.over is not None:
         return Text(look.over, style="bold green")
     if look.still_since is None:
@@ -152,7 +152,7 @@ def _below(look: Look, room: int | None) -> list[Text]:
     return [part for line in named for part in _wrapped(line, room, 10)]
 
 
-#: What belongs together: a head, and what is below it.
+#: A head line and the lines that belong to it.
 _Block = list[Text]
 
 
@@ -180,7 +180,7 @@ def _length(blocks: Sequence[_Block]) -> int:
 
 
 def _fitted(blocks: list[_Block], room: int) -> list[_Block]:
-    """The heads of the first few, a third of the room, and below each of them its last lines."""
+    """Fit the blocks into ``room``: the first heads take a third, and each head's last lines take the rest."""
     if _length(blocks) <= room:
         return blocks
     shown = blocks[: max(min(3, room), room // 3)]
@@ -200,7 +200,7 @@ def _deeds(look: Look, room: int | None) -> list[_Block]:
 
 
 def _latest(blocks: list[_Block], room: int) -> list[_Block]:
-    """The last of them, whole, as far as there is room; of the very last as much as there is room for."""
+    """Return the last blocks that fit whole. If not even the very last fits, return as much of it as does."""
     shown: list[_Block] = []
     for block in reversed(blocks):
         if len(block) > room:

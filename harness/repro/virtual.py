@@ -1,4 +1,4 @@
-"""Holds a session in a guest on the virtual clock, where time stands still while somebody looks."""
+"""Hold a session in a guest on the virtual clock, where time stands still meanwhile."""
 
 from __future__ import annotations
 
@@ -29,35 +29,35 @@ from halfopen.run.guests import compile_ourselves
 from halfopen.run.request import Call
 
 _MEMORY = 2 << 30
-#: Between looks at whether the guest has said something, seconds.
+#: Seconds between polls for the guest's next message.
 _LISTEN = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class VirtualHold:
-    """What to hold, in which guest, and for whom."""
+    """The session to hold, its guest, and how to show it."""
 
     part: Part
     kernel: GuestKernel
     header: Callable[[Hello], str]
-    """What is printed once the guest is up."""
+    """Text to print once the guest is up."""
     wishes: Wishes
     screen: Kept | None
-    """The terminal it is shown on; None: it is printed."""
+    """Terminal for the display; None prints instead."""
     wall_limit: float
-    """Real seconds in which the guest must have said something."""
+    """Real seconds within which the guest must answer."""
 
     @property
     def call(self) -> Call:
-        """What was asked for."""
+        """The request of this hold."""
         return self.part.call
 
 
 def carry_out(hold: VirtualHold, console: Console, place: Path) -> int:
-    """Run it to its wedge in a guest, hold it, and give an account; the exit code.
+    """Run to the wedge in a guest, hold, and print the closing account; returns the exit code.
 
-    ``place`` is the folder of halfopen.netns.guest.booting.in_private. Raises InputError for what the guest refuses,
-    GuestLostError for a guest that is lost.
+    ``place`` is the folder of halfopen.netns.guest.booting.in_private. Raises InputError if the guest refuses,
+    GuestLostError if it is lost.
     """
     compile_ourselves()
     folder = place / "part"
@@ -65,7 +65,7 @@ def carry_out(hold: VirtualHold, console: Console, place: Path) -> int:
     (folder / line.PART).write_bytes(msgspec.json.encode(hold.part))
     boot = Boot(
         kernel=hold.kernel,
-        # -P: a folder called harness where the user happens to be must not stand in for ours.
+        # -P: a folder called harness in the user's current directory must not stand in for ours.
         command=[sys.executable, "-P", "-m", "halfopen.repro.guest_side", str(folder)],
         writable=[folder],
         memory=_MEMORY,
@@ -97,14 +97,14 @@ def _attend(hold: VirtualHold, guest: _Guest, console: Console) -> int:
 
 
 class _Guest:
-    """A guest that waits for orders; it does not run while it does."""
+    """A guest that waits for orders. It is stopped while it waits."""
 
     def __init__(self, machine: Machine, folder: Path, wall_limit: float) -> None:
         self._machine, self._folder, self._wall_limit = machine, folder, wall_limit
         self._number = 0
 
     def hear(self) -> Said:
-        """What it says next; raises GuestLostError, InputError for a refusal."""
+        """Return its next message; raises GuestLostError, or InputError for a refusal."""
         self._number += 1
         file = line.said_file(self._folder, self._number)
         until = time.monotonic() + self._wall_limit
@@ -118,24 +118,25 @@ class _Guest:
         if isinstance(said, Refused):
             raise InputError(said.why)
         if isinstance(said, Shown):
-            # It waits for its orders without sleeping, which is what keeps its clock; but this machine's is not to pay.
+            # The guest polls for orders without sleeping, which keeps its clock still. Stop it, so that it burns no
+            # CPU.
             self._machine.process.send_signal(signal.SIGSTOP)
         return said
 
     def order(self, order: Order) -> Said:
-        """Have it do something; what it says then."""
+        """Send an order and return the guest's answer."""
         line.put(line.order_file(self._folder, self._number), order)
         self._machine.process.send_signal(signal.SIGCONT)
         return self.hear()
 
     def account(self, *, tells_deeds: bool) -> Account:
-        """Have it end."""
+        """End the guest's hold and return its account."""
         said = self.order(Quit(tells_deeds))
         assert isinstance(said, Account), said
         return said
 
     def fetch(self, name: str, to: Path) -> None:
-        """Bring a file that it has written out of it; raises InputError where it cannot be written here."""
+        """Copy a file out of the guest's folder; raises InputError if it cannot be written here."""
         try:
             shutil.copyfile(self._folder / name, to)
         except OSError as error:
@@ -143,7 +144,7 @@ class _Guest:
 
 
 class _StandingStill:
-    """A session in which nothing happens but what is ordered. Satisfies halfopen.repro.fronts.Held."""
+    """A session in which nothing happens without an order. Satisfies halfopen.repro.fronts.Held."""
 
     def __init__(self, guest: _Guest) -> None:
         self._guest = guest
@@ -151,22 +152,22 @@ class _StandingStill:
 
     @property
     def is_settled(self) -> bool:
-        """It is from the first."""
+        """Always true."""
         return True
 
     def step(self) -> None:
-        """Nothing happens."""
+        """Do nothing."""
 
     def patience(self, longest: float) -> float:
-        """Nothing is to be done."""
+        """Return ``longest``, since nothing is ever due."""
         return longest
 
     def look(self) -> Look:
-        """As it was after the last order."""
+        """Return the state after the last order."""
         return self._look
 
     def press(self, key: str) -> bool:
-        """Let time pass, or have the guest do what a key asks for."""
+        """Let time pass, or have the guest carry out a key."""
         if key in keys.PASSING:
             self._do(Pass(keys.PASSING[key]))
         elif any(key == one.key for one in keys.VIRTUAL):
@@ -178,7 +179,7 @@ class _StandingStill:
         return True
 
     def remark(self, text: str) -> None:
-        """Write something down."""
+        """Have the guest add a remark to the list of actions."""
         self._do(Remark(text))
 
     def _do(self, order: Order) -> None:

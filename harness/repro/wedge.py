@@ -1,4 +1,4 @@
-"""When a session is to be held: once it is wedged, or once it is clear that it is not going to be. Pure."""
+"""When to hold a session: once it is wedged, or once it clearly will not be. Pure."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from halfopen.netns.units import show_bytes, show_duration
 from halfopen.scenario.spec import Scenario
 from halfopen.verdict.judge import Terms
 
-#: A writer that wrote nothing for so long is taken to be blocked, seconds, or for longer where it writes seldom.
+#: A writer counts as blocked after so many seconds without a write, or so many of its longest pauses if that is longer.
 _BLOCKED, _SELDOM = 1.0, 2
-#: After the last fault a wedge is waited for so long at most, seconds, and no longer than most of the fault.
+#: Longest wait for a wedge after the last fault, seconds, and as a share of the fault's duration.
 _PATIENCE, _MOST_OF_IT = 10.0, 0.8
-#: A client to which nothing is done is held after so many seconds.
+#: Seconds until a client without any fault is held.
 _UNTOUCHED = 5.0
 
 
 def why_hold(seen: Timeline, scenario: Scenario, terms: Terms, now: float) -> str | None:
-    """Why the session is to be held now, ``now`` in seconds since its start; None if it is not yet."""
+    """Return the reason to hold the session now, None if it is too early. ``now`` is seconds since its start."""
     if not scenario.steps:
         return f"nothing is done to this client; {_state(seen)}" if now >= _UNTOUCHED else None
     begun = seen.last("fault", "begun")
@@ -30,7 +30,7 @@ def why_hold(seen: Timeline, scenario: Scenario, terms: Terms, now: float) -> st
 
 
 def _wedge(seen: Timeline) -> str | None:
-    """Bytes queued, none acknowledged, and whoever writes them writes no more."""
+    """Return the wedge: bytes are queued, none is acknowledged, and the server writes no more."""
     first = seen.first("fault", "begun")
     assert first is not None
     samples = established(seen)
@@ -38,7 +38,7 @@ def _wedge(seen: Timeline) -> str | None:
     if stall is None or stall.until <= first.t:
         return None
     last = stall.samples[-1]
-    # What a server writes after the fault tells how often it does.
+    # The server's writes after the fault show how often it writes.
     since = [sample for sample in samples if sample.t >= first.t - _PATIENCE]
     if last.t - max(_wrote_at(since), stall.onset) < max(_BLOCKED, _SELDOM * _pause(since)):
         return None
@@ -51,7 +51,7 @@ def _written(sample: Sample) -> int:
 
 
 def _writes(samples: Sequence[Sample]) -> list[float]:
-    """The moments at which the server was seen to have written something."""
+    """Return the moments at which the server was seen to have written something."""
     return [after.t for before, after in pairwise(samples) if _written(after) > _written(before)]
 
 
@@ -60,12 +60,12 @@ def _wrote_at(samples: Sequence[Sample]) -> float:
 
 
 def _pause(samples: Sequence[Sample]) -> float:
-    """The longest time between two writes."""
+    """Return the longest time between two writes."""
     return max((after - before for before, after in pairwise(_writes(samples))), default=0.0)
 
 
 def _in_vain(seen: Timeline, scenario: Scenario, terms: Terms, begun: Event, now: float) -> str | None:
-    """Whether nothing more is to come of the last fault, or it is about to be undone."""
+    """Return a reason if the last fault will have no further effect, or is about to be undone."""
     number = int(begun.data["step"])
     if number + 1 < len(scenario.steps):
         return None

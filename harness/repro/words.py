@@ -1,4 +1,4 @@
-"""What is known of the server's watchdog while a session is held, in words. Pure: events in, a sentence out."""
+"""The state of the server's watchdog during a hold, in words. Pure: events in, a sentence out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from halfopen.verdict.judge import Terms
 
 
 def watchdog(seen: Timeline, detector: str | None, terms: Terms, now: float, over: float | None) -> str:
-    """What it does, and would do; ``detector`` is the pod's, None: another server; ``over``: when the session ended."""
+    """Describe what the watchdog does and would do.
+
+    ``detector`` is the pod's, None for another server. ``over`` is when the session ended.
+    """
     if detector is None:
         return "the server's own goes on; only the pod's can be held"
     if detector == "none":
@@ -41,7 +44,7 @@ def _verdict(seen: Timeline, detector: str, terms: Terms, now: float) -> str:
 
 
 def is_held(seen: Timeline) -> bool:
-    """Whether the pod's watchdog is held back now."""
+    """True if the pod's watchdog is held back now."""
     last = _newest(seen, "watchdog_held", "watchdog_released", "watchdog_cannot_be_held")
     return last is not None and last.name == "watchdog_held"
 
@@ -51,7 +54,7 @@ def _newest(seen: Timeline, *names: str) -> Event | None:
 
 
 def books(said: Mapping[str, object], now: float) -> str:
-    """What the server says of the session when it is asked; empty where it says nothing."""
+    """Describe the server's own view of the session when asked; empty if it says nothing."""
     told = []
     if "problem" in said:
         told.append(str(said["problem"]))
@@ -65,7 +68,10 @@ def books(said: Mapping[str, object], now: float) -> str:
 
 
 def over(last: Sample | None, at: float, gone_at: float | None) -> str:
-    """What is left of a session that is over; ``gone_at``: when the kernel forgot its socket, None: it has not."""
+    """Describe what is left of a session that is over.
+
+    ``gone_at`` is when the kernel forgot its socket, None if it has not.
+    """
     ended = f"over at {at:.1f}s"
     if is_gone(last, gone_at):
         return f"{ended}; nothing is left of it in the kernel"
@@ -77,11 +83,11 @@ def over(last: Sample | None, at: float, gone_at: float | None) -> str:
 
 
 def is_gone(last: Sample | None, gone_at: float | None) -> bool:
-    """Whether the kernel knows nothing of the socket any more."""
+    """True if the kernel no longer knows the socket."""
     return last is None or last.state == "CLOSE" or (gone_at is not None and last.t <= gone_at)
 
 
-#: Events that are told of as they come, with what is said of them.
+#: Events that are reported as they come, with their texts.
 _TOLD = {
     ("target", "verdict_held"): "the watchdog would reap now ({reason} for {stall_s:.1f}s), but is held",
     ("target", "verdict_dropped"): "the client shows life: the watchdog would spare it again",
@@ -97,16 +103,16 @@ _TOLD = {
 
 
 def changes(event: Event) -> bool:
-    """Whether an event that is told of changes what the server does: a verdict that is not carried out does not."""
+    """True if a reported event changes the server's behaviour. A verdict that is not carried out does not."""
     return (event.kind, event.name) in _TOLD and event.name not in {"verdict_held", "verdict_dropped", "trouble"}
 
 
 def told(event: Event) -> str | None:
-    """What is said of an event as it comes; None for those that need not be told."""
+    """Return the text of an event as it comes; None if it is not reported."""
     text = _TOLD.get((event.kind, event.name))
     if text is None:
         return None
     try:
         return text.format_map(event.data)
-    except (KeyError, ValueError, TypeError):  # told with other words than ours
+    except (KeyError, ValueError, TypeError):  # the event has other fields than ours
         return text.partition(" (")[0]

@@ -1,1 +1,1 @@
-"""What stands behind the pytest plugin: imported only by a test run that asks for a lab, a suite or another clock."""
+"""Implementation of the pytest plugin, imported only by a test run that asks for a lab, a suite or another clock."""

@@ -1,4 +1,4 @@
-"""A test's side of the talk with its lab (halfopen.testing.worker): requests out, replies in, over pipes."""
+"""The test's end of the connection to its lab (halfopen.testing.worker): requests out, replies in, over pipes."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ def _encoded(request: Request | Opening) -> bytes:
 
 
 class Channel:
-    """Starts a lab and talks to it; what it refuses fails the test, in its words. May be used from any thread."""
+    """A lab process and the connection to it. A refused request fails the test with the lab's message. Thread-safe."""
 
     def __init__(self, opening: Opening, folder: Path) -> None:
-        """Servers' commands run in ``folder``."""
+        """Start the lab. Servers' commands run in ``folder``."""
         __tracebackhide__ = True
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the channel)
         self._lock = threading.Lock()
         self._is_lost = False
         self._process = subprocess.Popen(
-            # -P: a folder called harness where the user happens to be must not stand in for ours.
+            # -P: a folder called harness in the user's current directory must not stand in for ours.
             [sys.executable, "-P", "-m", "halfopen.testing.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
             cwd=folder,
             env=surroundings.environment(),
-            # Ctrl-C is for pytest, which then ends us.
+            # Ctrl-C goes to pytest, which then ends us.
             start_new_session=True,
         )
         try:
@@ -55,13 +55,13 @@ class Channel:
             raise
 
     def ask(self, request: Request | Opening, kind: type[_T]) -> _T:
-        """The reply to a request; fails the test if it is refused, or the lab is gone."""
+        """Return the reply to a request. Fails the test if it is refused, or the lab is gone."""
         __tracebackhide__ = True
         line = _encoded(request)
         with self._lock:
             if self._is_lost:
                 pytest.fail("halfopen: this test's lab is gone, since a wait for it was interrupted")
-            # Whoever interrupts the wait for a reply would leave it to the next request.
+            # An interrupted wait would leave its reply to the next request.
             self._is_lost = True
             line = self._exchange(line)
             if not line.endswith(b"\n"):

@@ -1,4 +1,4 @@
-"""A test's client, to which things are done."""
+"""A test's client, and the faults to inject into it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ _OF_THE_PATH = ("cut", "impair")
 
 
 class Fault:
-    """A fault in force. As a context manager it is undone when that is left; else when the test ends."""
+    """A fault in force.
+
+    As a context manager it is undone on leaving; otherwise when the test ends.
+    """
 
     def __init__(self, channel: Channel, client: int, name: str, step: int) -> None:
         self._channel = channel
@@ -30,7 +33,7 @@ class Fault:
     def __exit__(
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        # After an exception it is undone with the lab: what happened until then is still to be told.
+        # After an exception it is undone with the lab, so that the report shows the events until then.
         if error is None:
             self.undo()
 
@@ -38,14 +41,14 @@ class Fault:
         return f"<fault {self.name} on client {self._client + 1}>"
 
     def undo(self) -> None:
-        """Undo it; a second time does nothing."""
+        """Undo the fault; a second call does nothing."""
         __tracebackhide__ = True
         self._channel.ask(Undo(self._client, self._step), Made)
 
 
 @dataclass(repr=False)
 class Client:
-    """A client with a session, in a host and on a link of its own. Each deed returns once it is seen to be done."""
+    """A client with a session, on a host and link of its own. Each action returns once it is seen to have worked."""
 
     channel: Channel
     number: int
@@ -57,7 +60,7 @@ class Client:
         return f"<client {self.number + 1}: {self.behaviour}{f', {names}' if names else ''}>"
 
     def fault(self, name: str, /, **options: Any) -> Fault:
-        """Do any fault of the catalogue (docs/scenarios.md), with its options as a scenario writes them."""
+        """Inject any fault of the catalogue (docs/scenarios.md), with its options as a scenario writes them."""
         __tracebackhide__ = True
         step = self.channel.ask(Begin(self.number, name, options), Made).number
         fault = Fault(self.channel, self.number, name, step)
@@ -70,22 +73,22 @@ class Client:
         return self.fault("freeze")
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """Let the stopped process go on."""
         __tracebackhide__ = True
         self._undo("thaw", "freeze")
 
     def cut(self, direction: Literal["both", "to_client", "to_server"] = "both") -> Fault:
-        """Drop what travels on its path, without a word to either end: a tunnel, a handover."""
+        """Drop all packets on its path silently, as a tunnel or a handover does."""
         __tracebackhide__ = True
         return self.fault("cut", direction=direction)
 
     def slow(self, rate: str) -> Fault:
-        """Have its link carry no more than ``rate`` both ways, such as ``"64kbit"``."""
+        """Limit its link to ``rate`` both ways, such as ``"64kbit"``."""
         __tracebackhide__ = True
         return self.fault("impair", rate=rate)
 
     def heal(self) -> None:
-        """Undo all cuts and slownesses of the path, the last first."""
+        """Undo all cuts and rate limits of the path, the last first."""
         __tracebackhide__ = True
         self._undo("heal", *_OF_THE_PATH)
 
@@ -95,7 +98,7 @@ class Client:
         return self.fault("close")
 
     def kill(self) -> Fault:
-        """End the process (SIGKILL); its kernel tells the server."""
+        """End the process (SIGKILL). Its kernel tells the server."""
         __tracebackhide__ = True
         return self.fault("kill")
 

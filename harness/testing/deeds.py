@@ -1,4 +1,4 @@
-"""One client of a test: what is done to it, and what became of its session, judged as a scenario's is."""
+"""One client of a test: the faults injected into it, and its session, judged as in a scenario."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from halfopen.testing.quantities import expression, seconds
 from halfopen.verdict.findings import find
 from halfopen.verdict.judge import Terms, Verdict, judge
 
-#: What a client must be in truth for this to be right of its session.
+#: The truth about a client that makes each outcome right.
 _TRUTHS: dict[Outcome, Truth] = {"reaped": "dead", "kept": "alive", "closed": "ended"}
-#: What scenarios mostly say (halfopen.scenario.spec.Expect and the shipped ones).
+#: Common defaults of scenarios (halfopen.scenario.spec.Expect and the shipped ones).
 _WITHIN, _HOLD = "grace + poll + 1s", "2.6 * grace"
 
 
 @dataclass
 class Party:
-    """A client with its session. Use it as a context manager: leaving it undoes what is in force."""
+    """A client with its session. Use it as a context manager: leaving it undoes the faults in force."""
 
     test: str
     number: int
@@ -62,10 +62,10 @@ class Party:
             self.undo(step)
 
     def until_it_streams(self, longest: float) -> None:
-        """Wait until the samples show that the client does what it is to, and the server lists it if it lists any.
+        """Wait until samples show the client's behaviour, and the server lists the client if it lists any.
 
-        What is done to it before could never be told from what it did by itself. It may be that neither is ever
-        shown: then nothing that is asked later will be proved.
+        The effect of an earlier fault could not be told from the client's own behaviour. If neither is ever shown,
+        later questions will prove nothing.
         """
         until = time.monotonic() + longest
         while not self.watch.until(min(until, time.monotonic() + INTERVAL)) and time.monotonic() < until:
@@ -79,7 +79,7 @@ class Party:
         return proof.shown
 
     def begin(self, fault: str, options: dict[str, Any]) -> int:
-        """Do a fault and give the number of its step; raises InputError, FaultError, TimeoutError."""
+        """Begin a fault and return the number of its step; raises InputError, FaultError, TimeoutError."""
         now = time.monotonic()
         at = f"{max(0.0, now - self.journal.start):.6f}s"
         step = step_of({**options, "at": at, "fault": fault}, f"client {self.number}: {fault}")
@@ -99,14 +99,14 @@ class Party:
     def undo(self, step: int) -> None:
         """Undo a fault, if it is still in force."""
         undo = self._in_force.pop(step, None)
-        # One whose undoing gets no answer, from a server that has nothing more to say, is over all the same.
+        # If the server no longer answers the undoing, the fault counts as over all the same.
         with contextlib.suppress(TimeoutError):
             if undo is not None:
                 undo.close()
         self._last_deed = time.monotonic()
 
     def ask(self, asked: Question) -> Answer:
-        """Look on until it is clear what became of the session, and judge it; raises InputError."""
+        """Observe until the session's outcome is clear, and judge it; raises InputError."""
         if asked.session == "reaped" and not self._steps:
             raise InputError(
                 f"nothing is proved: nothing was done to client {self.number} for which it could be reaped; "
@@ -133,7 +133,7 @@ class Party:
         )
 
     def _scenario(self, asked: Question) -> Scenario:
-        """What was done until now, as the scenario that it might have been."""
+        """Return the faults so far as the scenario they amount to."""
         within = None if asked.session == "kept" else expression("within", asked.within or _WITHIN)
         return Scenario(
             name=self.test,
@@ -157,7 +157,7 @@ class Party:
         )
 
     def _hold(self, wanted: float) -> Expression:
-        """A session is to be kept for so long after the last thing that was done to its client."""
+        """Return the time to keep a session: from the judged fault to the last action, plus ``wanted`` seconds."""
         judged = self._steps[self._judged_from :]
         since = judged[0].at.seconds(grace=0, poll=0) if judged else 0.0
         begun = 0.0 if self._last_deed is None else self._last_deed - self.journal.start
@@ -170,7 +170,7 @@ class Party:
         staging.look_on(self.watch, self.journal, scenario, self.terms, until)
 
     def look(self) -> Seen:
-        """What the kernel shows of the session now."""
+        """Return the kernel's current view of the session."""
         last = self.journal.last_sample()
         if last is None:
             return Seen("CLOSE", 0, 0, None)
@@ -184,6 +184,6 @@ class Party:
         )
 
     def tell(self) -> list[str]:
-        """What happened, in lines for people."""
+        """Return the history as readable lines."""
         head = f"client {self.number} ({self.spec.behaviour}) {history.topology(self.link_spec)}"
         return [head, *history.lines(self.journal.timeline(), self._verdicts)]

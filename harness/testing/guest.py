@@ -1,4 +1,4 @@
-"""Carries a whole pytest run out in a guest kernel, on the virtual clock: the same command once more, in there."""
+"""Run a whole pytest command in a guest kernel on the virtual clock, by repeating the same command there."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ _BUILD = "build it once with: halfopen kernel build, or take --halfopen-clock re
 
 
 def kernel(clock: str) -> GuestKernel | None:
-    """The guest kernel that a clock (``real``, ``virtual``, ``auto``) asks for; raises UsageError if there is none."""
+    """Return the guest kernel for a clock (``real``, ``virtual``, ``auto``).
+
+    Raises UsageError if it needs one and there is none.
+    """
     if clock not in {"real", "virtual", "auto"}:
         raise pytest.UsageError(f"--halfopen-clock takes real, virtual or auto, got {clock!r}")
     found = None if clock == "real" else cache.best(virtual=True)
@@ -29,12 +32,12 @@ def kernel(clock: str) -> GuestKernel | None:
 
 
 def run(config: pytest.Config, seed: int) -> int:
-    """Run this pytest's command in a guest and return its exit code; its output goes where ours does."""
+    """Run this pytest's command in a guest and return its exit code. Its output goes to ours."""
     words = [sys.executable, "-P", "-m", "halfopen", "warp", "--seed", str(seed)]
     words += ["--wall-limit", config.getoption("halfopen_wall_limit"), "--memory", "2048MiB"]
     for folder in writable(config):
         words += ["--writable", str(folder)]
-    # The order of sets and dicts is drawn from the seed too.
+    # The seed also sets the order of sets and dicts.
     environment = {plugin.INSIDE: str(seed), "PYTHONHASHSEED": str(seed % 2**32)}
     capturing = config.pluginmanager.getplugin("capturemanager")
     with capturing.global_and_fixture_disabled() if capturing else contextlib.nullcontext():
@@ -42,7 +45,10 @@ def run(config: pytest.Config, seed: int) -> int:
 
 
 def command(config: pytest.Config) -> list[str]:
-    """The command that started this pytest, options of Python's and all; pytest's own where a program called it."""
+    """Return the command that started this pytest, with Python's options.
+
+    If another program called pytest, return pytest's own command.
+    """
     arguments = list(map(str, config.invocation_params.args))
     started = sys.orig_argv[1:]
     if arguments and started[-len(arguments) :] != arguments:
@@ -51,7 +57,10 @@ def command(config: pytest.Config) -> list[str]:
 
 
 def writable(config: pytest.Config) -> list[Path]:
-    """The folders that pytest writes to, each of which exists."""
+    """Return the folders that pytest writes to, each of which exists.
+
+    Raises UsageError if the user named one that does not.
+    """
     here = config.invocation_params.dir
     named = [here / folder for folder in plugin.listed(config, "writable")]
     for folder in named:
@@ -59,7 +68,7 @@ def writable(config: pytest.Config) -> list[Path]:
             raise pytest.UsageError(f"--halfopen-writable {str(folder)!r} is no folder")
     folders = [config.rootpath, here, *named, *_of_files(config, here)]
     if (basetemp := config.getoption("basetemp", None)) is not None:
-        # pytest takes it away and makes it anew, which it can do to what is in a folder that is writable only.
+        # pytest deletes and recreates it, which works only inside a writable folder.
         folders.append((here / basetemp).parent)
     if config.pluginmanager.hasplugin("cacheprovider"):
         folders.append(config.rootpath / os.path.expandvars(config.getini("cache_dir")))
@@ -78,6 +87,6 @@ def _made(folder: Path) -> Path:
 
 
 def _outermost(folders: Iterable[Path]) -> list[Path]:
-    """Those that are in none of the others."""
+    """Drop the folders that lie in one of the others."""
     found = dict.fromkeys(folders)
     return [folder for folder in found if not any(other in folder.parents for other in found)]

@@ -1,4 +1,4 @@
-"""What happened to one client, told in lines for people. Pure: a timeline in, text out."""
+"""The history of one client in readable lines. Pure: a timeline in, text out."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from halfopen.netns.units import show_bytes, show_duration
 from halfopen.scenario.spec import Scenario
 from halfopen.verdict.judge import Terms, Verdict, deadline
 
-#: A stall that is shorter is not worth a line, seconds.
+#: Shorter stalls are left out, seconds.
 _WORTH_TELLING = 1.0
-#: So many of the last lines of a server's output are shown.
+#: Number of last lines shown of a server's output.
 _LAST_LINES = 10
 
 _MARKS = {"passed": "✓", "failed": "✗", "inconclusive": "?"}
 
 
 def topology(link: LinkSpec) -> str:
-    """The client's link, drawn."""
+    """Draw the client's link."""
     return "──▶ server" if str(link) == "unimpaired" else f"──{link}──▶ server"
 
 
 def expectation(scenario: Scenario, terms: Terms) -> str:
-    """What should have become of the session."""
+    """Describe the expected outcome of the session."""
     expect = scenario.expect
     if expect.session == "kept":
         since = f"the {scenario.steps[scenario.judged_from].fault}" if scenario.steps else "the start"
@@ -36,7 +36,7 @@ def expectation(scenario: Scenario, terms: Terms) -> str:
 
 
 def lines(timeline: Timeline, verdicts: Sequence[tuple[float, Verdict, str]]) -> list[str]:
-    """What was done when, what the kernel saw, what was asked and what the answer was, in the order of time."""
+    """Return actions, the kernel's observations, questions and answers, in the order of time."""
     told = [*_deeds(timeline), *_stalls(timeline), *_ends(timeline), *_now(timeline)]
     told += [(t, text) for t, verdict, expected in verdicts for text in _answer(verdict, expected)]
     return [f"{t:7.1f}s  {text}" for t, text in sorted(told, key=lambda moment: moment[0])]
@@ -96,6 +96,6 @@ def _answer(verdict: Verdict, expected: str) -> list[str]:
 
 
 def said(timeline: Timeline) -> list[str]:
-    """The last that a server printed, or nothing."""
+    """Return the last lines that a server printed, if any."""
     printed = [str(event.data["text"]) for event in timeline.of("target", "output")]
     return ["server said:", *(f"  {text}" for text in printed[-_LAST_LINES:])] if printed else []

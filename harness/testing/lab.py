@@ -1,4 +1,4 @@
-"""What a test has of its lab: starts servers, connects clients, gives their sessions."""
+"""A test's lab: it starts servers, connects clients, and returns their sessions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from halfopen.testing.session import Outcome, Session
 
 @dataclass(frozen=True)
 class Settings:
-    """What a test's marker, the command line and pytest's configuration say of its lab."""
+    """Settings of a test's lab from its marker, the command line and pytest's configuration."""
 
     name: str
     seed: int
@@ -26,14 +26,14 @@ class Settings:
     grace: str
     poll: str
     marked_server: str | None
-    """A command of the test's own."""
+    """Server command from the test's marker."""
     server: str | None
     target: str | None
     link: Mapping[str, Any]
     test_file: Path
-    """Beside it, a command that is written in it runs."""
+    """The test's file. A command written in it runs in its folder."""
     called_from: Path
-    """Where one that is given to pytest does."""
+    """Folder in which a command given to pytest runs."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -48,7 +48,7 @@ class Server:
 
 
 class Lab:
-    """The network of one test, and all that runs in it; starts with the first server."""
+    """The network of one test, and all that runs in it. It starts with the first server."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -60,15 +60,15 @@ class Lab:
 
     @property
     def seed(self) -> int:
-        """What its random numbers are drawn from."""
+        """Seed of the lab's random numbers."""
         return self._settings.seed
 
     def serve(self, command: str | None = None, /, *, ready: str = "30s", **target: Any) -> Server:
         """Start a server, and wait until it listens.
 
-        ``command`` has ``{host}`` and ``{port}`` in it, and runs beside the test's file; without one it is that
-        which the marker, the command line or the configuration names. ``target`` are keys of a ``[target]``
-        table (docs/targets.md), such as ``path``, ``headers``, ``send``, ``sessions``, ``tls``, ``edge``.
+        ``command`` contains ``{host}`` and ``{port}``, and runs beside the test's file. Without one, the marker, the
+        command line or the configuration names it. ``target`` are keys of a ``[target]`` table (docs/targets.md), such
+        as ``path``, ``headers``, ``send``, ``sessions``, ``tls``, ``edge``.
         """
         __tracebackhide__ = True
         if command is None and not target.keys() & {"server", "image"}:
@@ -91,8 +91,8 @@ class Lab:
     def pod(self, detector: str = "bytes-acked", *, ready: str = "30s", path: str = "/", **pod: Any) -> Server:
         """Start the built-in server with one of its detectors (docs/detectors.md), and wait until it listens.
 
-        ``pod`` are keys of a scenario's ``[pod]`` table, such as ``slice_size`` or ``tls``, and what a detector can
-        be told: ``reap``, ``min_rate``, ``outage``.
+        ``pod`` are keys of a scenario's ``[pod]`` table, such as ``slice_size`` or ``tls``, and the options of a
+        detector: ``reap``, ``min_rate``, ``outage``.
         """
         __tracebackhide__ = True
         knobs: dict[str, Any] = {name: pod.pop(name) for name in ("reap", "min_rate", "outage") if name in pod}
@@ -112,7 +112,7 @@ class Lab:
         settle: str = "5s",
         **options: Any,
     ) -> Client:
-        """Connect a client and wait until the kernel shows that it does what it is to, ``settle`` at most.
+        """Connect a client and wait until the kernel shows its behaviour, ``settle`` at most.
 
         ``client`` and its ``options`` are those of a scenario's ``[client]``, ``link`` is its ``[link]``.
         """
@@ -125,11 +125,11 @@ class Lab:
         return Client(channel, channel.ask(request, Made).number, client)
 
     def session(self, client: Client) -> Session:
-        """The client's session."""
+        """Return the client's session."""
         return Session(client, self._outcome, partial(self._seen, client))
 
     def _outcome(self, question: Question, words: str) -> Outcome:
-        """What became of a session; fails the test if that proves nothing, whatever it would have asserted."""
+        """Return a session's outcome. Fails the test if it proves nothing, whatever the test would have asserted."""
         __tracebackhide__ = True
         answer = self._open().ask(question, Answer)
         if answer.word == "inconclusive":
@@ -139,12 +139,12 @@ class Lab:
         return found
 
     def _seen(self, client: Client) -> Seen:
-        """What the kernel shows of a client's session now."""
+        """Return the kernel's current view of a client's session."""
         __tracebackhide__ = True
         return self._open().ask(Look(client.number), Seen)
 
     def story(self) -> str:
-        """What was done when, what the kernel saw, what was expected; empty if nothing was begun."""
+        """Return the history with actions, kernel observations and expectations; empty if nothing was begun."""
         if self._channel is None:
             return ""
         opened, settings = self._channel.opened, self._settings
@@ -156,11 +156,11 @@ class Lab:
 
     @property
     def ignored(self) -> list[str]:
-        """The questions whose answers nobody looked at."""
+        """Questions whose answers were never checked."""
         return [outcome.question for outcome in self._outcomes if not outcome.was_looked_at]
 
     def close(self) -> None:
-        """End all of it."""
+        """End the lab and everything in it."""
         if self._channel is not None:
             self._channel.close()
 

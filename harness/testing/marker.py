@@ -1,4 +1,4 @@
-"""Makes a test's lab of what its marker, the command line and the configuration say, and tells of it when it fails."""
+"""Build a test's lab from its marker, the command line and the configuration, and report its history on failure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _KNOWN = ("grace", "link", "poll", "seed", "server")
 
 
 def lab_of(request: pytest.FixtureRequest, seed: int) -> Lab:
-    """The lab of the test that asks for it."""
+    """Return the lab of the requesting test."""
     config, marked = request.config, _marked(request.node)
 
     def setting(name: str) -> str | None:
@@ -39,7 +39,7 @@ def lab_of(request: pytest.FixtureRequest, seed: int) -> Lab:
 
 
 def _marked(node: pytest.Item) -> dict[str, Any]:
-    """What the markers of a test, its class and its module say, the nearest first."""
+    """Merge the markers of a test, its class and its module; the nearest wins."""
     found: dict[str, Any] = {}
     for marker in node.iter_markers("halfopen"):
         if marker.args:
@@ -51,7 +51,7 @@ def _marked(node: pytest.Item) -> dict[str, Any]:
 
 
 def sections(item: pytest.Item, lab: Lab) -> list[tuple[str, str]]:
-    """What happened in a test's lab, and the command that runs it again, for the report."""
+    """Return the report sections: the history of a test's lab, and the command that repeats it."""
     try:
         story = lab.story()
     except pytest.fail.Exception as error:
@@ -60,7 +60,7 @@ def sections(item: pytest.Item, lab: Lab) -> list[tuple[str, str]]:
 
 
 def again(config: pytest.Config, test: str, seed: int) -> str:
-    """The command that runs a test again as it was."""
+    """Return the command that repeats a test exactly."""
     words = ["pytest", test]
     for name in ("grace", "poll", "clock", "server", "target", "detector"):
         given = config.getoption(f"halfopen_{name}")

@@ -1,4 +1,4 @@
-"""What a test and its lab say to each other: a JSON line for each request, and one for each reply."""
+"""Messages between a test and its lab: a JSON line for each request, and one for each reply."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from halfopen.scenario.spec import Outcome
 from halfopen.verdict.judge import Word
 
 Written = str | int | float
-"""A duration as a test has it: with a unit, or else refused where it is read."""
+"""A duration as written in a test: with a unit, or else refused when read."""
 
 
 class Opening(msgspec.Struct, frozen=True, tag="opening"):
     """Make a lab; answered by :class:`Opened`."""
 
     name: str
-    """Of the test."""
+    """Name of the test."""
     seed: int
     grace: Written
     poll: Written
@@ -30,14 +30,14 @@ class Serve(msgspec.Struct, frozen=True, tag="serve"):
     """Keys of a ``[target]`` table (halfopen.scenario.target_spec), or none: the pod."""
     ready: Written
     file: str | None = None
-    """A file with such a table, for the keys that ``target`` has not got."""
+    """A file with such a table, for the keys that ``target`` lacks."""
     written_in: str | None = None
-    """The file that ``target`` was written in; its command runs beside it."""
+    """The file that ``target`` was written in. Its command runs beside it."""
     detector: str | None = None
     pod: dict[str, Any] = {}
-    """What the pod is to do, as in a scenario."""
+    """Options of the pod, as in a scenario."""
     knobs: dict[str, Any] = {}
-    """What its detector is told beside grace and poll (halfopen.targets.pod.Knobs)."""
+    """Options of its detector besides grace and poll (halfopen.targets.pod.Knobs)."""
 
 
 class Connect(msgspec.Struct, frozen=True, tag="connect"):
@@ -48,11 +48,11 @@ class Connect(msgspec.Struct, frozen=True, tag="connect"):
     """As in a scenario: ``behaviour`` and its options."""
     link: dict[str, Any]
     settle: Written
-    """At most so long."""
+    """Longest wait."""
 
 
 class Begin(msgspec.Struct, frozen=True, tag="begin"):
-    """Do a fault; answered by :class:`Made` with the number of its step."""
+    """Begin a fault; answered by :class:`Made` with the number of its step."""
 
     client: int
     fault: str
@@ -67,7 +67,7 @@ class Undo(msgspec.Struct, frozen=True, tag="undo"):
 
 
 class Question(msgspec.Struct, frozen=True, tag="question"):
-    """Look on until it is clear whether this becomes of the session; answered by :class:`Answer`."""
+    """Observe until the session's outcome is clear; answered by :class:`Answer`."""
 
     client: int
     session: Outcome
@@ -78,43 +78,43 @@ class Question(msgspec.Struct, frozen=True, tag="question"):
 
 
 class Look(msgspec.Struct, frozen=True, tag="look"):
-    """What the kernel shows of a session now; answered by :class:`Seen`."""
+    """Request the kernel's current view of a session; answered by :class:`Seen`."""
 
     client: int
 
 
 class Tell(msgspec.Struct, frozen=True, tag="tell"):
-    """What has happened until now; answered by :class:`Told`."""
+    """Request the history so far; answered by :class:`Told`."""
 
 
 Request = Serve | Connect | Begin | Undo | Question | Look | Tell
 
 
 class Opened(msgspec.Struct, frozen=True, tag="opened"):
-    """The lab is there."""
+    """The lab is ready."""
 
     kernel: str
     congestion_control: str | None
 
 
 class Made(msgspec.Struct, frozen=True, tag="made"):
-    """Done; what was made has this number."""
+    """Done. ``number`` is that of the new object."""
 
     number: int = 0
 
 
 class Seen(msgspec.Struct, frozen=True, tag="seen"):
-    """The server's socket, by the kernel's words."""
+    """The server's socket, in the kernel's terms."""
 
     state: str
-    """``CLOSE`` once it is gone."""
+    """``CLOSE`` once the socket is gone."""
     queued: int
     acknowledged: int
     window: int | None
 
 
 class Answer(msgspec.Struct, frozen=True, tag="answer"):
-    """What became of a session, and whether that is right."""
+    """The outcome of a session, and the verdict on it."""
 
     word: Word
     why: str
@@ -128,13 +128,13 @@ class Answer(msgspec.Struct, frozen=True, tag="answer"):
 
 
 class Told(msgspec.Struct, frozen=True, tag="told"):
-    """What happened, in lines for people."""
+    """The history in readable lines."""
 
     lines: list[str]
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
-    """Not done, and why, in words for the user."""
+    """Request refused, with the reason in words for the user."""
 
     why: str
 

@@ -1,16 +1,16 @@
-"""The end of a process that was started for a run of pytest's."""
+"""The end of a process that was started for a pytest run."""
 
 from __future__ import annotations
 
 import contextlib
 import subprocess
 
-#: One that does not end by itself after this, seconds, is ended: the kernel takes what it started along.
+#: Seconds for a process to end by itself before it is killed. The kernel then ends what it started.
 _PATIENCE = 30.0
 
 
 def dismiss(process: subprocess.Popen[bytes]) -> None:
-    """Close what it reads, which tells it to end, and wait until it has."""
+    """Close the input of ``process``, its signal to end, and wait until it has."""
     assert process.stdin is not None
     assert process.stdout is not None
     with contextlib.suppress(BrokenPipeError):

@@ -1,7 +1,7 @@
 """The pytest plugin: the fixture ``lab``, the marker ``halfopen``, and suites of scenarios as tests (docs/pytest.md).
 
-pytest loads this in every run, whether it is used or not. So it imports nothing but pytest; what stands behind it
-(halfopen.testing) is imported by :func:`_bench`, once something of it is asked for.
+pytest loads this module in every run, used or not. So it imports nothing but pytest. :func:`_bench` imports the
+implementation (halfopen.testing) on first use.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ import pytest
 if TYPE_CHECKING:
     from halfopen.testing.lab import Lab
 
-#: Where a run that is carried out in a guest finds the seed of the one that started it.
+#: Environment variable that gives a run in a guest the seed of the run that started it.
 INSIDE = "HALFOPEN_PYTEST_SEED"
 
 _SEED = pytest.StashKey[int]()
 _FOLDER = pytest.StashKey[str]()
 _LAB = pytest.StashKey["Lab"]()
 
-#: Options that can stand in pytest's configuration too, with what they mean there and here.
+#: Options that pytest's configuration may also set, with their metavar and help.
 _SETTINGS = {
     "grace": ("DURATION", "What expectations are written in (default: 30s)."),
     "poll": ("DURATION", "The detector's poll (default: 2s)."),
@@ -47,12 +47,12 @@ _DEFAULTS = {"grace": "30s", "poll": "2s", "clock": "real"}
 
 
 def _bench(module: str) -> Any:
-    """A module of what stands behind the plugin; the one place where it is imported, when it is needed."""
+    """Import a module of the implementation. This is the only place that does, and only on first use."""
     return importlib.import_module(f"halfopen.testing.{module}")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Options, each of which may stand in pytest's configuration as well."""
+    """Add the options, most of which pytest's configuration may set as well."""
     group = parser.getgroup("halfopen", "liveness of WebSocket servers")
     for name, (metavar, words) in _SETTINGS.items():
         group.addoption(f"--halfopen-{name}", metavar=metavar, help=words)
@@ -64,25 +64,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def setting(config: pytest.Config, name: str) -> str | None:
-    """What the command line says, else the configuration, else the default."""
+    """Return a setting from the command line, else the configuration, else the default."""
     given: str | None = config.getoption(f"halfopen_{name}")
     written: str = config.getini(f"halfopen_{name}")
     return given or written or _DEFAULTS.get(name)
 
 
 def listed(config: pytest.Config, name: str) -> list[str]:
-    """What the command line and the configuration name."""
+    """Return a list setting from the command line and the configuration together."""
     found: list[str] = [*config.getoption(f"halfopen_{name}"), *config.getini(f"halfopen_{name}")]
     return found
 
 
 def clock() -> str:
-    """The clock that this process runs on."""
+    """Return the clock of this process."""
     return "virtual" if INSIDE in os.environ else "real"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Know the marker, and the seed."""
+    """Register the marker, and choose the seed."""
     config.addinivalue_line(
         "markers",
         "halfopen(grace, poll, server, link, seed): what the fixture lab of this test is told, in place of "
@@ -92,7 +92,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def seed(config: pytest.Config) -> int:
-    """What the random numbers of this run are drawn from; raises UsageError for what is none."""
+    """Return the seed of this run's random numbers; raises UsageError if it is invalid."""
     if _SEED not in config.stash:
         config.stash[_SEED] = _seed(config)
     return config.stash[_SEED]
@@ -112,7 +112,7 @@ def _seed(config: pytest.Config) -> int:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """Carry the run out in a guest where another clock is asked for, once, and pass its exit code on."""
+    """If another clock is asked for, carry the run out in a guest, once, and return its exit code."""
     if INSIDE in os.environ or hasattr(config, "workerinput") or setting(config, "clock") == "real":
         return None
     guest = _bench("guest")
@@ -124,7 +124,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Give each of xdist's workers our seed, and a folder in common for what becomes of scenarios."""
+    """Give each of xdist's workers our seed, and a common folder for the results of scenarios."""
     config: pytest.Config = node.config
     node.workerinput["halfopen_seed"] = seed(config)
     if listed(config, "suite"):
@@ -135,33 +135,33 @@ def pytest_configure_node(node: Any) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Add the scenarios that are asked for, before any test is deselected."""
+    """Add the requested scenarios before any test is deselected."""
     if listed(config, "suite"):
         items += _bench("suite").items(session)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Begin with the scenarios that were selected, all of them."""
+    """Start all selected scenarios."""
     if listed(session.config, "suite"):
         _bench("suite").start(session)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """End those that nobody waits for any more."""
+    """End the scenarios that no test waits for any more."""
     if listed(session.config, "suite"):
         _bench("suite").end(session.config, session.config.stash.get(_FOLDER, None))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Take the folder away that xdist's workers had in common."""
+    """Delete the common folder of xdist's workers."""
     if _FOLDER in config.stash:
         shutil.rmtree(config.stash[_FOLDER], ignore_errors=True)
 
 
 def pytest_report_header(config: pytest.Config) -> str:
-    """The line that a run is repeated by."""
+    """Return the line with the settings that repeat a run."""
     return (
         f"halfopen: grace {setting(config, 'grace')}, poll {setting(config, 'poll')}, {clock()} clock, "
         f"seed {seed(config)}"
@@ -170,7 +170,7 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 @pytest.fixture
 def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
-    """A network of this test's own, with servers, clients, and what becomes of their sessions (docs/pytest.md)."""
+    """A network for this test alone, with servers, clients, and the outcomes of their sessions (docs/pytest.md)."""
     found: Lab = _bench("marker").lab_of(request, seed(request.config))
     request.node.stash[_LAB] = found
     try:
@@ -189,7 +189,7 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add to the report of a test that failed what happened in its lab."""
+    """Add the history of the lab to the report of a failed test."""
     report = yield
     found = item.stash.get(_LAB, None)
     if found is not None and report.failed and call.when == "call":

@@ -1,4 +1,4 @@
-"""Durations of a test, written as in a scenario: with their unit, or in the detector's grace and poll."""
+"""Durations in a test, written as in a scenario: with their unit, or in terms of the detector's grace and poll."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from halfopen.errors import InputError
 from halfopen.model.expressions import Expression
 from halfopen.verdict.judge import Terms
 
-#: What grace and poll are themselves written in: nothing.
+#: Terms for grace and poll themselves, which cannot refer to each other.
 _NONE = Terms(0.0, 0.0)
 
 
 def seconds(name: str, text: object, terms: Terms = _NONE) -> float:
-    """How long ``text`` is; raises InputError that names what it was given for."""
+    """Return the length of ``text`` in seconds; raises InputError that names the option."""
     return expression(name, text).seconds(grace=terms.grace, poll=terms.poll)
 
 
 def expression(name: str, text: object) -> Expression:
-    """Check ``text``; raises InputError that names what it was given for."""
+    """Parse ``text``; raises InputError that names the option."""
     try:
         return Expression.parse(text)
     except ValueError as error:

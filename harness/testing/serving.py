@@ -1,4 +1,4 @@
-"""The servers of a test's lab: each in a host of its own, with a proxy in front of it where that is asked for."""
+"""Servers of a test's lab, each on a host of its own, with a proxy in front on request."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from halfopen.verdict.judge import Terms
 
 
 class _Knobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the pod's detector is told beside grace and poll, as it is written."""
+    """Options of the pod's detector besides grace and poll, as written."""
 
     reap: Reap | None = None
     min_rate: ByteRate | None = None
@@ -41,14 +41,14 @@ class _Knobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ServerJournal(Journal):
-    """What happens at a server, told to the journals of all its clients' sessions as well."""
+    """Events of a server, copied to the journals of all its clients' sessions."""
 
     def __init__(self) -> None:
         super().__init__()
         self.followers: list[Journal] = []
 
     def note(self, kind: str, name: str, at: float | None = None, **data: Any) -> None:
-        """Write an event down here and there."""
+        """Record an event here and in every follower."""
         moment = time.monotonic() if at is None else at
         super().note(kind, name, moment, **data)
         for journal in list(self.followers):
@@ -65,7 +65,7 @@ class Served:
     clients: int = 0
 
     def take_one_more(self) -> None:
-        """Count a client; raises InputError where it could not be told from another."""
+        """Count a client; raises InputError if it could not be told from another."""
         self.clients += 1
         if self.way.edge is not None and self.clients > 1:
             raise InputError(
@@ -75,7 +75,7 @@ class Served:
 
 
 def target_of(asked: Serve, terms: Terms, seed: int) -> tuple[Target, Edge | None]:
-    """The target that a test describes, checked, and what is to stand in front of it; raises InputError."""
+    """Return the checked target that a test describes, and the proxy in front of it; raises InputError."""
     spec = _spec(asked)
     spec.check()
     knobs = schema.convert(asked.knobs, _Knobs, "pod").read()
@@ -99,7 +99,7 @@ def _spec(asked: Serve) -> TargetSpec:
 def start(
     lab: Lab, router: Host, target: Target, edge: Edge | None, suffix: str, port: int, ready: float
 ) -> Iterator[Served]:
-    """Start it behind the router, and its edge if it has one; raises TargetError."""
+    """Start the target behind the router, with its edge if any; raises TargetError."""
     journal = ServerJournal()
     port = target.fixed_port or port
     with target.placed(lab, f"server{suffix}", port, journal) as place:

@@ -1,4 +1,4 @@
-"""The session of a test's client: what the server's kernel shows of it, and what became of it."""
+"""The session of a test's client: the server kernel's view of it, and its outcome."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from halfopen.testing.messages import Answer, Question, Seen
 
 
 class Outcome:
-    """What became of a session: true if that is what was asked. It must be looked at, or the test fails."""
+    """The outcome of a session, true if it is the one asked for. The test must check it, or fails."""
 
     def __init__(self, answer: Answer, question: str) -> None:
         self._answer = answer
         self._question = question
         self.was_looked_at = False
-        """Whether anybody asked if it is true."""
+        """True once the test has checked it."""
 
     def __bool__(self) -> bool:
         self.was_looked_at = True
@@ -30,7 +30,7 @@ class Outcome:
 
     @property
     def question(self) -> str:
-        """What was asked, for people."""
+        """The question, in readable form."""
         return self._question
 
     @property
@@ -40,22 +40,22 @@ class Outcome:
 
     @property
     def session(self) -> Literal["reaped", "kept", "closed"]:
-        """What became of it."""
+        """Outcome of the session."""
         return self._answer.outcome
 
     @property
     def reason(self) -> str | None:
-        """What the server said of its end, where it says anything."""
+        """The server's reason for the end, if it gives any."""
         return self._answer.reason
 
     @property
     def detection(self) -> float | None:
-        """Seconds from the onset of the stall to the reap; None where either is missing."""
+        """Seconds from the onset of the stall to the reap; None if either is missing."""
         return self._answer.detection
 
     @property
     def ended_at(self) -> float | None:
-        """When the server's side ended, seconds from the session's start; None if it did not."""
+        """End of the server's side, seconds from the session's start; None if it did not end."""
         return self._answer.ended_at
 
     @property
@@ -82,22 +82,22 @@ class Session:
         since: Literal["onset", "fault"] = "onset",
         reason: str | None = None,
     ) -> Outcome:
-        """Whether the server ends it in time; waits no longer than it takes to know.
+        """True if the server ends the session in time; returns as soon as that is known.
 
-        ``within`` counts from the onset of the stall where there is one, else from the fault, or as
-        ``since`` says; ``reason`` is what the server must say of it, where it says anything.
+        ``within`` counts from the onset of the stall if there is one, else from the fault, or as ``since`` says.
+        ``reason`` is the one the server must give, if it gives any.
         """
         __tracebackhide__ = True
         question = Question(self._client.number, "reaped", within=within, since=since, reason=reason)
         return self._ask(question, f"reaped(within={within!r})")
 
     def kept(self, for_: str = "2.6 * grace") -> Outcome:
-        """Whether the server still has it after ``for_``, counted from the last thing done to the client."""
+        """True if the server still has the session after ``for_``, counted from the last action on the client."""
         __tracebackhide__ = True
         return self._ask(Question(self._client.number, "kept", hold=for_), f"kept(for_={for_!r})")
 
     def closed(self, within: str = "grace + poll + 1s") -> Outcome:
-        """Whether it is closed as the protocol wants it, by either side; ``within`` counts from the fault."""
+        """True if either side closes the session as the protocol requires; ``within`` counts from the fault."""
         __tracebackhide__ = True
         return self._ask(Question(self._client.number, "closed", within=within), f"closed(within={within!r})")
 
@@ -115,6 +115,6 @@ class Session:
 
     @property
     def state(self) -> str:
-        """The state of the server's socket by the kernel's name, ``CLOSE`` once it is gone."""
+        """State of the server's socket by the kernel's name, ``CLOSE`` once it is gone."""
         __tracebackhide__ = True
         return self._look().state

@@ -1,7 +1,7 @@
-"""The process in which scenarios run while pytest waits: ``python -P -m halfopen.testing.share FILE``.
+"""The process that runs scenarios while pytest waits: ``python -P -m halfopen.testing.share FILE``.
 
-FILE says which; what becomes of each is written beside it. Ends when its standard input does, and if FILE is still
-there then, takes its folder away: whoever made it was killed.
+FILE lists the scenarios. Each result is written beside it. The process ends when its standard input closes. If FILE
+still exists then, its creator was killed, and the process deletes the folder.
 """
 
 from __future__ import annotations
@@ -43,21 +43,21 @@ class Share(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What became of one."""
+    """Result of one scenario."""
 
     word: Literal["passed", "failed", "inconclusive", "skipped", "error"]
     why: str
     story: list[str] = []
-    """In lines for people, if it did not pass."""
+    """Readable lines, if it did not pass."""
 
 
 def result_file(folder: Path, name: str) -> Path:
-    """Where the result of a scenario is; once it is there, it is whole."""
+    """Return the path of a scenario's result. The file appears only once it is complete."""
     return folder / f"{name.replace('/', '-')}.result"
 
 
 def main(file: Path) -> int:
-    """Run the share that ``file`` describes; 0 once there is a result of each."""
+    """Run the share that ``file`` describes; returns 0 once every scenario has a result."""
     share = msgspec.json.decode(file.read_bytes(), type=Share)
     try:
         code = isolation.run(lambda: _run_all(share, file.parent))
@@ -67,7 +67,7 @@ def main(file: Path) -> int:
     for name in share.names:
         if not result_file(file.parent, name).exists():
             _write(file.parent, name, Result("error", why, [f"{name}: {why}"]))
-    # Its parent's id would not tell: the files of one that was killed are closed a moment before it is gone.
+    # The parent's id would not do: the kernel closes a killed process's files a moment before the process is gone.
     sys.stdin.buffer.read()
     if file.exists():
         shutil.rmtree(file.parent, ignore_errors=True)
@@ -76,7 +76,7 @@ def main(file: Path) -> int:
 
 def _run_all(share: Share, folder: Path) -> int:
     todo = [job for job in request.jobs(share.call) if _name(job) in share.names]
-    # In a guest the imports of each pod and client would be most of what a run costs.
+    # In a guest, the imports of each pod and client would be most of a run's cost.
     with forking() if share.clock == "virtual" else contextlib.nullcontext():
         _end_with_stdin()
         _run_them(todo, share, folder)
@@ -111,7 +111,7 @@ def _name(job: Job) -> str:
 
 
 def _lacking(jobs: Sequence[Job]) -> str | None:
-    """What links need that this kernel has not got, if any of these scenarios needs it."""
+    """Return what links need and this kernel lacks, if any of these scenarios needs it."""
     if not any(job.scenario.netem_fields for job in jobs) or kernel_has_discipline("netem"):
         return None
     return (
@@ -142,7 +142,7 @@ def _result(job: Job, share: Share, stop: Stop, lacking: str | None) -> Result:
 
 def _write(folder: Path, name: str, result: Result) -> None:
     file = result_file(folder, name)
-    # Under another name first: a result that is there is whole.
+    # Write under another name first, so that the result appears only once complete.
     half = file.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
     half.write_bytes(msgspec.json.encode(result))
     half.rename(file)

@@ -63,7 +63,7 @@ class Stand:
         self._until_done.__exit__(kind, error, trace)
 
     def serve(self, asked: Serve) -> int:
-        """Start a server and wait until it listens; its number. Raises InputError, TargetError."""
+        """Start a server, wait until it listens, and return its number. Raises InputError, TargetError."""
         target, edge = target_of(asked, self._terms, self._seed)
         number = len(self._servers)
         suffix = f"-{number + 1}" if number else ""
@@ -75,9 +75,9 @@ class Stand:
         return number
 
     def connect(self, asked: Connect) -> int:
-        """Connect a client and wait until it is seen to stream, or may be no more; its number.
+        """Connect a client, wait until it streams, and return its number.
 
-        Raises InputError for options that are none, and where it gets no session.
+        The wait ends after ``settle`` in any case. Raises InputError for invalid options, or if it gets no session.
         """
         served = self._servers[asked.server]
         settle = seconds("settle", asked.settle, self._terms)
@@ -124,7 +124,8 @@ class Stand:
                 self._name, number, spec, link_spec, served.way.edge, self._terms, journal, watch, client_link, scene
             ) as party:
                 yield party
-                # What follows, from undoing the faults to ending the client, is ours and proves nothing.
+                # Events from here on, from undoing the faults to ending the client, are our own doing and prove
+                # nothing.
                 for one in (recorder, in_front):
                     if one is not None:
                         one.stop()
@@ -133,30 +134,33 @@ class Stand:
     def _rival(
         self, served: Served, host: Host, spec: ClientSpec, journal: Journal, query: str
     ) -> AbstractContextManager[ClientProcess]:
-        """A second client from the same host; raises FaultError if it gets no session."""
+        """Connect a second client from the same host; raises FaultError if it gets no session."""
         return rival(host, spec, served.running.door(self._client_id(), query), journal, served.way.between)
 
     def _client_id(self) -> str:
         return f"{self._random.getrandbits(32):08x}"
 
     def begin(self, asked: Begin) -> int:
-        """Do a fault to a client; the number of its step. Raises InputError, FaultError, TimeoutError."""
+        """Begin a fault on a client and return the number of its step.
+
+        Raises InputError, FaultError, TimeoutError.
+        """
         return self._parties[asked.client].begin(asked.fault, asked.options)
 
     def undo(self, asked: Undo) -> None:
-        """Undo it; once is enough."""
+        """Undo a fault; a second call does nothing."""
         self._parties[asked.client].undo(asked.step)
 
     def ask(self, asked: Question) -> Answer:
-        """Look on until it is clear; raises InputError for what is no question."""
+        """Observe until the outcome is clear; raises InputError for an invalid question."""
         return self._parties[asked.client].ask(asked)
 
     def look(self, number: int) -> Seen:
-        """What the kernel shows of a client's session now."""
+        """Return the kernel's current view of a client's session."""
         return self._parties[number].look()
 
     def tell(self) -> list[str]:
-        """What happened until now, in lines for people."""
+        """Return the history so far as readable lines."""
         lines = [line for party in self._parties for line in party.tell()]
         return lines + [line for served in self._servers for line in history.said(served.journal.timeline())]
 

@@ -1,4 +1,4 @@
-"""Scenarios as tests of a pytest run: one item each, all under way side by side while pytest waits for one by one."""
+"""Scenarios as items of a pytest run. All run side by side while pytest waits for one after the other."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from halfopen.testing.parting import dismiss
 from halfopen.testing.share import Result, Share
 
 NAME = "halfopen"
-#: Between looks whether a result is there, seconds.
+#: Seconds between polls for a result.
 _STEP = 0.1
 
 
 class ScenarioFailure(Exception):  # noqa: N818 (a scenario failed, nothing of ours)
-    """What became of a scenario that did not pass."""
+    """A scenario did not pass."""
 
     def __init__(self, result: Result) -> None:
         super().__init__(result.why)
@@ -40,16 +40,16 @@ class ScenarioFailure(Exception):  # noqa: N818 (a scenario failed, nothing of o
 
 
 class Suite(pytest.Collector):
-    """What ``--halfopen-suite`` names."""
+    """The scenarios that ``--halfopen-suite`` names."""
 
     call: Call
 
     def collect(self) -> list[pytest.Item | pytest.Collector]:
-        """An item for each scenario; raises UsageError for what means none."""
+        """Return an item for each scenario; raises UsageError for an unknown name."""
         try:
             asked = request.asked(self.call)
             if any(hindrance is None for _, hindrance in asked):
-                request.jobs(self.call)  # refuses what cannot be run as asked, before anything is
+                request.jobs(self.call)  # refuses what cannot be run, before anything is
         except InputError as error:
             raise pytest.UsageError(f"--halfopen-suite: {error}") from None
         return [self._item(scenario, hindrance) for scenario, hindrance in asked]
@@ -66,7 +66,7 @@ class ScenarioItem(pytest.Item):
     """One scenario."""
 
     def runtest(self) -> None:
-        """Wait for what becomes of it."""
+        """Wait for its result."""
         result = self.config.stash[SHARES].wait_for(self.name)
         if result.word == "skipped":
             pytest.skip(result.why)
@@ -75,18 +75,18 @@ class ScenarioItem(pytest.Item):
         self.add_report_section("call", NAME, result.why)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        """The story, as ``halfopen run`` tells it."""
+        """Return the story, as ``halfopen run`` prints it."""
         if isinstance(excinfo.value, ScenarioFailure):
             return "\n".join(excinfo.value.result.story)
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int, str]:
-        """Where it comes from."""
+        """Return the location for reports."""
         return self.config.rootpath, 0, f"{NAME}::{self.name}"
 
 
 class Shares:
-    """The scenarios of this process and those of xdist's other workers: a process each, results in one folder."""
+    """The scenarios of this process and of xdist's other workers: a process each, results in one folder."""
 
     def __init__(self, config: pytest.Config, call: Call, folder: Path | None) -> None:
         """Without a folder, this is the only process, and makes its own."""
@@ -103,34 +103,34 @@ class Shares:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, names: Sequence[str]) -> None:
-        """Begin with our share of the scenarios that were selected, the same everywhere."""
+        """Start our share of the selected scenarios, which are the same in every worker."""
         self._names = list(names)
         self._tell("worker", os.getpid())
         mine = [name for n, name in enumerate(names) if n % self._count == self._number]
         if not mine:
             return
         clock = plugin.clock()
-        # Where waiting is free they take turns on their guest's one processor.
+        # If waiting is free, they take turns on their guest's one processor.
         part = Share(self._call, mine, clock, at_once=1 if clock == "virtual" else len(mine))
         self._share_file.write_bytes(msgspec.json.encode(part))
         self._process = subprocess.Popen(
-            # -P: a folder called harness where the user happens to be must not stand in for ours.
+            # -P: a folder called harness in the user's current directory must not stand in for ours.
             [sys.executable, "-P", "-m", "halfopen.testing.share", str(self._share_file)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=self._config.invocation_params.dir,
             env=surroundings.environment(),
-            # Ctrl-C is for pytest, which then ends us.
+            # Ctrl-C goes to pytest, which then ends us.
             start_new_session=True,
         )
         self._tell("share", self._process.pid)
 
     def _tell(self, what: str, pid: int) -> None:
-        """Tell xdist's other workers of a process of ours."""
+        """Announce a process of ours to xdist's other workers."""
         (self._folder / f"{what}-{self._number}").write_text(str(pid))
 
     def wait_for(self, name: str) -> Result:
-        """What became of a scenario, whoever's it is."""
+        """Return the result of a scenario, whichever worker runs it."""
         owner = self._names.index(name) % self._count
         file = share.result_file(self._folder, name)
         while not file.exists():
@@ -140,9 +140,9 @@ class Shares:
         return msgspec.json.decode(file.read_bytes(), type=Result)
 
     def _goes_on(self, owner: int) -> bool:
-        """Wait a while; False once no result will come any more."""
+        """Wait a while; False once no result can come any more."""
         if self._is_ours:
-            # Told of each result, for on the virtual clock every look would cost more than the wait.
+            # The process prints a line for each result. On the virtual clock every poll would cost more than the wait.
             assert self._process is not None
             assert self._process.stdout is not None
             return bool(self._process.stdout.readline())
@@ -150,7 +150,7 @@ class Shares:
         return not self._is_over() and self._is_alive(owner)
 
     def _is_over(self) -> bool:
-        """Whether xdist's controller wants no more, or is gone."""
+        """True if xdist's controller wants no more results, or is gone."""
         return over(self._folder).exists() or os.getppid() != self._parent
 
     def _is_alive(self, owner: int) -> bool:
@@ -159,12 +159,12 @@ class Shares:
         return _runs(self._folder / f"share-{owner}")
 
     def close(self) -> None:
-        """End what is still under way, once none of xdist's other workers can wait for it."""
+        """End what is still in progress, once none of xdist's other workers can wait for it."""
         (self._folder / f"worker-{self._number}").unlink(missing_ok=True)
         if self._process is not None:
             if not self._is_ours:
                 self._until_nobody_waits(self._process)
-            # By which it knows that we are not killed.
+            # Its absence shows the process that we were not killed.
             self._share_file.unlink(missing_ok=True)
             dismiss(self._process)
         if self._is_ours:
@@ -177,7 +177,7 @@ class Shares:
 
 
 def _runs(file: Path) -> bool:
-    """Whether the process whose id is in a file is there."""
+    """True if the process whose id is in a file exists."""
     try:
         os.kill(int(file.read_text()), 0)
     except (OSError, ValueError):
@@ -186,7 +186,7 @@ def _runs(file: Path) -> bool:
 
 
 def over(folder: Path) -> Path:
-    """There once xdist's controller wants no more results."""
+    """Return the path that exists once xdist's controller wants no more results."""
     return folder / "over"
 
 
@@ -194,14 +194,14 @@ SHARES = pytest.StashKey[Shares]()
 
 
 def items(session: pytest.Session) -> list[pytest.Item]:
-    """The scenarios that the options name."""
+    """Return the scenarios that the options name."""
     suite: Suite = Suite.from_parent(session, name=NAME, nodeid=NAME)
     suite.call = call_of(session.config)
     return [item for item in suite.collect() if isinstance(item, pytest.Item)]
 
 
 def start(session: pytest.Session) -> None:
-    """Begin with what was selected, unless it is only to be listed."""
+    """Start the selected scenarios, unless they are only to be listed."""
     config = session.config
     names = [item.name for item in session.items if isinstance(item, ScenarioItem) and not _is_skipped(item)]
     if not names or config.option.collectonly:
@@ -216,7 +216,10 @@ def _is_skipped(item: pytest.Item) -> bool:
 
 
 def end(config: pytest.Config, folder: str | None) -> None:
-    """End what is still under way; ``folder`` is xdist's controller's, whose workers do the same."""
+    """End what is still in progress.
+
+    ``folder`` is that of xdist's controller, whose workers do the same.
+    """
     if folder is not None:
         over(Path(folder)).touch()
     if SHARES in config.stash:
@@ -224,7 +227,7 @@ def end(config: pytest.Config, folder: str | None) -> None:
 
 
 def call_of(config: pytest.Config) -> Call:
-    """What the options and the configuration ask for, as ``halfopen run`` would be; raises UsageError."""
+    """Return the call of the options and the configuration, as ``halfopen run`` would make it; raises UsageError."""
     server, file, detector = (plugin.setting(config, name) for name in ("server", "target", "detector"))
     here = config.invocation_params.dir
     try:

@@ -1,4 +1,4 @@
-"""What the servers of a test find around them."""
+"""The environment of a test's servers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from pathlib import Path
 
 
 def environment() -> dict[str, str]:
-    """Ours, in which ``python``, and what is installed with it, is that which runs pytest, activated or not."""
+    """Return our environment, with the Python that runs pytest first on the PATH, whether activated or not."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     return {**os.environ, "PATH": path}

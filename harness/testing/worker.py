@@ -1,7 +1,7 @@
-"""The process that a test's lab lives in: ``python -P -m halfopen.testing.worker``, spoken to over its pipes.
+"""The process of a test's lab: ``python -P -m halfopen.testing.worker``, controlled over its pipes.
 
-It enters namespaces of its own, so that pytest, which may have threads, need not, and ends when its standard input
-does: nothing outlives a pytest that is killed.
+It enters namespaces of its own, so that pytest, which may have threads, need not. It ends when its standard input
+closes, so nothing outlives a pytest that is killed.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from halfopen.testing.stand import Stand
 
 
 class _Requests:
-    """What is asked, read by a thread of its own: that there is no more must be noticed in the middle of a wait."""
+    """Requests, read by a thread of their own, since the end of input must be noticed in the middle of a wait."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
@@ -50,7 +50,7 @@ class _Requests:
         threading.Thread(target=self._read, name="requests", daemon=True).start()
 
     def next(self) -> bytes:
-        """The next line; empty when there is none to come."""
+        """Return the next line; empty at the end."""
         with self._lock:
             self._busy = False
         line = self._lines.get()
@@ -69,7 +69,7 @@ class _Requests:
 
 def main() -> int:
     """Be the lab of one test until there are no more requests."""
-    # What else is printed here must not be taken for a reply.
+    # Other output of this process must not be taken for a reply.
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
 

@@ -1,4 +1,4 @@
-"""What a server's threads are doing, and which of them holds the lock that another waits for."""
+"""Stacks of a server's threads, and which thread holds the lock that another waits for."""
 
 from halfopen.thread_dump.dumping import dump
 from halfopen.thread_dump.model import Dump, Frame, Lock, Thread, ThreadsError

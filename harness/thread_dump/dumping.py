@@ -1,4 +1,4 @@
-"""Takes a process's threads: their frames from py-spy where it can, and from the kernel what each waits in."""
+"""Dump a process's threads: their frames from py-spy if possible, and the kernel call each waits in."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from halfopen.thread_dump.proc import Task
 from halfopen.thread_dump.pyspy import PythonFrame, PythonThread
 from halfopen.thread_dump.source import Source
 
-#: A file may be so much younger than the process that runs it, seconds: when a process began is told in ticks.
+#: Seconds by which a file may be newer than its process. A process's start is known only in ticks.
 _TOLERANCE = 1.0
 
 
 def dump(pid: int) -> Dump:
-    """What the threads of a process are doing; it is stopped for some milliseconds meanwhile, if it is Python.
+    """Dump the threads of a process. A Python process is stopped for some milliseconds meanwhile.
 
-    Raises ThreadsError only where nothing at all can be had: there is no such process, or it is not ours.
+    Raises ThreadsError only if nothing at all can be read: there is no such process, or it is not ours.
     """
     seen = proc.tasks(pid)
     try:
         known = pyspy.threads(pid)
     except pyspy.UnavailableError as why:
         return Dump(pid, "proc", str(why), tuple(Thread(task.tid, task.name, task.doing) for task in seen))
-    # Once more: what a thread waits in now is nearer to what its frames say.
+    # Read the tasks again: the call that a thread waits in now is closer in time to its frames.
     return Dump(pid, "py-spy", None, joined(known, proc.tasks(pid), functools.cache(_Files(pid).read)))
 
 
 def joined(known: list[PythonThread], seen: list[Task], sources: locks.Sources) -> tuple[Thread, ...]:
-    """What Python and the kernel know of the same threads, in the order of their ids."""
+    """Join the views of Python and the kernel on the same threads, in the order of their ids."""
     frames = {thread.os_thread_id: thread for thread in known}
     pairs = [(task, frames.get(task.own_tid)) for task in seen]
     stacks = [locks.Stack(thread.frames if thread else (), task.awaits_futex) for task, thread in pairs]
@@ -56,14 +56,17 @@ def _frame(frame: PythonFrame, sources: locks.Sources) -> Frame:
 
 
 class _Files:
-    """A process's source files, as it sees them: a container has other ones under the same names."""
+    """Source files as a process sees them. A container has other files under the same names."""
 
     def __init__(self, pid: int) -> None:
         self._process = Path("/proc", str(pid))
         self._begun = _begun(self._process)
 
     def read(self, name: str) -> Source | None:
-        """A file; None where it is not to be had, or was changed since the process began and so is not what runs."""
+        """Return a file.
+
+        None if it cannot be read, or has changed since the process began and so is not the code that runs.
+        """
         path = self._process / "root" / name.lstrip("/") if name.startswith("/") else self._process / "cwd" / name
         try:
             if self._begun + _TOLERANCE < path.stat().st_mtime <= time.time():
@@ -74,7 +77,7 @@ class _Files:
 
 
 def _begun(process: Path) -> float:
-    """When a process began, seconds of the time of day (proc_pid_stat(5), starttime); now, where it is gone."""
+    """Return when a process began, in seconds of the time of day (proc_pid_stat(5), starttime); now if it is gone."""
     try:
         fields = (process / "stat").read_text().rpartition(")")[2].split()
     except OSError:

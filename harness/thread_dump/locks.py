@@ -1,8 +1,8 @@
-"""Which thread holds the lock that another waits for, inferred from where each is in the source. Pure.
+"""Infer which thread holds the lock that another waits for, from each thread's place in the source. Pure.
 
-A frame inside the body of ``with self.mutex:`` holds that lock; a thread whose innermost frame is at that line itself,
-and which the kernel shows waiting at a futex, waits for it. The object is told apart by the frame's locals. Nothing is
-said of what leaves a doubt (halfopen.thread_dump.source), so a lock may be held of which nothing is told.
+A frame inside the body of ``with self.mutex:`` holds that lock. A thread waits for it if its innermost frame is at that
+line itself and the kernel shows it waiting at a futex. The frame's locals identify the object. Doubtful cases are left
+out (halfopen.thread_dump.source), so a lock may be held without being reported.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from halfopen.thread_dump.model import Lock
 from halfopen.thread_dump.pyspy import Local, PythonFrame
 from halfopen.thread_dump.source import Source
 
-#: What a lock is called. No block, no clock, nothing unlocked.
+#: Names of locks. No block, no clock, nothing unlocked.
 _LOCK_LIKE = re.compile(r"(?<![bc])(?<!un)lock|mutex|condition|(^|_)(cond|cv)$", re.IGNORECASE)
-#: How py-spy shows an object: its type and where it is.
+#: py-spy's format of an object: its type and address.
 _SHOWN = re.compile(r"<(?P<type>[\w.]+)( object)? at 0x[0-9a-f]+>")
-#: Waiting for a condition sets its lock free; so does its caller's, where that lock is the condition's.
+#: Waiting for a condition releases its lock. That is also the caller's lock if the condition was made with it.
 _WAITING = ("wait", "wait_for")
 #: Python's own helpers between ``with lock:`` and the kernel.
 _TAKING = ("__enter__", "acquire")
@@ -28,7 +28,7 @@ _TAKING = ("__enter__", "acquire")
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A thread's frames, the innermost first, and whether the kernel shows it waiting as for a lock (None: unknown)."""
+    """A thread's frames, innermost first, and whether the kernel shows it waiting as for a lock (None: unknown)."""
 
     frames: Sequence[PythonFrame]
     awaits_futex: bool | None
@@ -36,7 +36,7 @@ class Stack:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A lock as one line of source has it; ``sure``: it is one by its name or its type."""
+    """A lock as written in one line of source. ``sure`` is true if its name or type is that of a lock."""
 
     lock: Lock
     sure: bool
@@ -44,25 +44,25 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Locks:
-    """What one thread has and what it waits for."""
+    """The locks that one thread holds and waits for."""
 
     holds: tuple[Lock, ...]
     waits_for: Lock | None
 
 
 Sources = Callable[[str], Source | None]
-"""Gives a file as it runs; None where it cannot be read, or was changed since."""
+"""Returns a file as it runs; None if it cannot be read, or has changed since."""
 
 
 def infer(stacks: Sequence[Stack], sources: Sources) -> list[Locks]:
-    """What each of a process's threads has and waits for."""
+    """Return the locks that each of a process's threads holds and waits for."""
     held = [_held(stack.frames, sources) for stack in stacks]
     awaited = [_awaited(stack, sources) for stack in stacks]
     wanted = {claim.lock for claim in awaited if claim}
     had = {claim.lock for claims in held for claim in claims}
     found = []
     for stack, claims, wait in zip(stacks, held, awaited, strict=True):
-        # What a name does not tell, or the kernel, another thread may: that it has what this one waits for.
+        # If neither the name nor the kernel is sure, another thread that holds the lock may settle it.
         meant = wait is not None and (wait.lock in had or (wait.sure and stack.awaits_futex is True))
         holds = dict.fromkeys(claim.lock for claim in claims if claim.sure or claim.lock in wanted)
         waits_for = wait.lock if wait and meant and wait.lock not in holds else None
@@ -71,7 +71,7 @@ def infer(stacks: Sequence[Stack], sources: Sources) -> list[Locks]:
 
 
 def _held(frames: Sequence[PythonFrame], sources: Sources) -> list[Claim]:
-    """The outermost first."""
+    """Return the locks held by a thread, the outermost first."""
     found = []
     for frame in reversed(frames[_freed(frames) :]):
         source = sources(frame.filename)
@@ -81,7 +81,7 @@ def _held(frames: Sequence[PythonFrame], sources: Sources) -> list[Claim]:
 
 
 def _freed(frames: Sequence[PythonFrame]) -> int:
-    """Of how many of the innermost frames nothing is said, since a condition that is waited for sets locks free."""
+    """Return how many innermost frames to leave out, since waiting for a condition releases locks."""
     own = 0
     while own < len(frames) and _of_threading(frames[own]):
         own += 1
@@ -116,7 +116,7 @@ def _last(frame: PythonFrame) -> str:
 
 
 def _claim(written: str, frame: PythonFrame, source: Source) -> Claim | None:
-    """A lock as it is written in a frame; None where it cannot be told which object's it is."""
+    """Return a lock as written in a frame; None if its object cannot be identified."""
     root, _, path = written.partition(".")
     local = next((local for local in frame.locals or () if local.name == root), None)
     if local is not None:
@@ -128,7 +128,7 @@ def _claim(written: str, frame: PythonFrame, source: Source) -> Claim | None:
 
 
 def _is_lock(path: str, local: Local) -> bool:
-    """By its type where that is shown: of an object's attribute only the name is."""
+    """True if an object is a lock, by its type if that is shown. Of an attribute only the name is known."""
     if path:
         return bool(_LOCK_LIKE.search(path.rpartition(".")[2]))
     shown = _SHOWN.fullmatch(local.repr or "")

@@ -1,4 +1,4 @@
-"""What is known of a process's threads: where each is, what it asks of the kernel, which locks it has and awaits."""
+"""Threads of a process: each one's place in the program, its kernel call, the locks it holds and waits for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 
 
 class ThreadsError(Exception):
-    """Nothing at all can be had of a process: it is gone, or another user's. One line says which."""
+    """Nothing at all can be read of a process: it is gone, or another user's. One line says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,21 +15,21 @@ class Frame:
     """One call that has not returned yet."""
 
     function: str
-    """As the language names it, such as ``Connection.send_data`` (before Python 3.11 without the class)."""
+    """Name in the language's own form, such as ``Connection.send_data`` (before Python 3.11 without the class)."""
     file: str
     line: int
     source: str
-    """The line's text; empty where the file cannot be read here."""
+    """Text of the line; empty if the file cannot be read here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """A lock, told apart from others by the object that it belongs to. Equal locks are the same one."""
+    """A lock, identified by the object it belongs to. Equal values are the same lock."""
 
     name: str
-    """As the source calls it, without what it belongs to: ``protocol_mutex``."""
+    """Name in the source, without its owner: ``protocol_mutex``."""
     of: str
-    """What it belongs to: ``ServerConnection at 0x7f75626dea10``, or the file of a global one."""
+    """Its owner: ``ServerConnection at 0x7f75626dea10``, or the file for a global lock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,9 @@ class Thread:
     """Its id in the pid namespace that /proc shows here."""
     name: str
     doing: str
-    """What it asks of the kernel, such as ``sendto on socket 10.0.0.1:80 -> 10.0.0.2:5060``, or else its state."""
+    """Its kernel call, such as ``sendto on socket 10.0.0.1:80 -> 10.0.0.2:5060``, or else its state."""
     frames: tuple[Frame, ...] = ()
-    """The outermost first; none where they cannot be had."""
+    """The outermost first; empty if they cannot be read."""
     holds: tuple[Lock, ...] = ()
     waits_for: Lock | None = None
 
@@ -53,7 +53,7 @@ class Dump:
 
     pid: int
     how: Literal["py-spy", "proc"]
-    """Who told: with frames (py-spy), or the kernel alone."""
+    """Source of the dump: py-spy, with frames, or the kernel alone."""
     why_not: str | None
-    """Where only the kernel told: why, in one line."""
+    """Reason why only the kernel was asked, in one line."""
     threads: tuple[Thread, ...]

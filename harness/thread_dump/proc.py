@@ -1,7 +1,7 @@
-"""What the kernel says of a process's threads, in any language: names, states, and the calls that they wait in.
+"""The kernel's view of a process's threads, in any language: names, states, and the calls they wait in.
 
-proc(5): ``/proc/PID/task/TID/{comm,status,syscall,wchan}``. The last two are shown to whom ptrace(2) would be granted,
-and not by every kernel.
+proc(5): ``/proc/PID/task/TID/{comm,status,syscall,wchan}``. The last two need the permission of ptrace(2), and not
+every kernel has them.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from pathlib import Path
 from halfopen.thread_dump.model import ThreadsError
 
 _FUTEX = "futex"
-#: Which of its arguments points to a timeout.
+#: Index of the futex argument that points to a timeout.
 _TIMEOUT = 3
-#: The calls in which threads wait, by their numbers: arch/x86/entry/syscalls/syscall_64.tbl, and
+#: Numbers of the calls in which threads wait: arch/x86/entry/syscalls/syscall_64.tbl, and
 #: include/uapi/asm-generic/unistd.h, which newer architectures share.
 _X86_64 = {
     0: "read",
@@ -78,9 +78,9 @@ _GENERIC = {
     441: "epoll_pwait2",
 }
 _CALLS: Mapping[str, Mapping[int, str]] = {"x86_64": _X86_64, "aarch64": _GENERIC, "riscv64": _GENERIC}
-#: Those whose first argument is the descriptor that they wait at.
+#: Calls whose first argument is the descriptor they wait at.
 _AT_A_DESCRIPTOR = re.compile(r"(read|write|send|recv|accept|connect)")
-#: What the others wait for.
+#: Purpose of the other calls.
 _FOR = {
     _FUTEX: "for a lock or a condition",
     "nanosleep": "for a time",
@@ -108,18 +108,18 @@ class Task:
 
     tid: int
     own_tid: int
-    """Its id as it sees it itself: in the innermost of its pid namespaces."""
+    """Its id in the innermost of its pid namespaces, which is the one that it sees itself."""
     name: str
     doing: str
     awaits_futex: bool | None
-    """Whether it waits at a futex(2) without a timeout, as one does that waits for a lock; None where that is not told.
+    """True if it waits at a futex(2) without a timeout, as one does for a lock; None if that is not known.
 
-    One that waits for Python's GIL has a timeout (take_gil, Python/ceval_gil.c).
+    A thread that waits for Python's GIL has a timeout (take_gil, Python/ceval_gil.c).
     """
 
 
 def tasks(pid: int) -> list[Task]:
-    """A process's threads, in the order of their ids; raises ThreadsError where there is none to be seen."""
+    """Return a process's threads, in the order of their ids; raises ThreadsError if none can be seen."""
     folder = Path("/proc", str(pid), "task")
     try:
         numbers = sorted(int(entry.name) for entry in folder.iterdir())
@@ -136,13 +136,13 @@ def tasks(pid: int) -> list[Task]:
 
 
 def _task(folder: Path) -> Task | None:
-    """One thread; None for one that is gone."""
+    """Return one thread; None if it is gone."""
     try:
         fields = dict(re.findall(r"^(\w+):\t(.*)$", (folder / "status").read_text(errors="replace"), re.MULTILINE))
     except OSError:
         return None
     call, arguments = _call(_told(folder / "syscall"), platform.machine())
-    # And so in no call, though it was and will be: stopped, or let go on a moment ago (by py-spy) and not yet run.
+    # In no call now, although it was and will be: it is stopped, or py-spy has just resumed it and it has not run yet.
     is_between = fields["State"][:1] in "TtR"
     return Task(
         tid=int(folder.name),
@@ -154,27 +154,27 @@ def _task(folder: Path) -> Task | None:
 
 
 def _told(file: Path) -> str:
-    """What a file of /proc says; empty where it says nothing to us."""
+    """Return the text of a file in /proc; empty if it cannot be read."""
     with contextlib.suppress(OSError):
         return file.read_text(errors="replace").strip()
     return ""
 
 
 def _call(told: str, machine: str) -> tuple[str | None, tuple[int, ...]]:
-    """The name of a call and its arguments, from ``/proc/PID/task/TID/syscall``.
+    """Return the name of a call and its arguments, from ``/proc/PID/task/TID/syscall``.
 
-    An empty name where it is in none, or in one that has no name here; None where nothing is told.
+    The name is empty if the thread is in no call, or in one without a name here. It is None if nothing is known.
     """
     if not told:
         return None, ()
     number, *arguments = told.split()
-    if not arguments or number == "-1":  # it runs, or waits outside of a call
+    if not arguments or number == "-1":  # it runs, or waits outside a call
         return "", ()
     return _CALLS.get(machine, {}).get(int(number), ""), tuple(int(argument, 16) for argument in arguments)
 
 
 def _doing(folder: Path, call: str | None, arguments: tuple[int, ...], state: str) -> str:
-    """What a thread does, as near as is told."""
+    """Describe a thread's activity as closely as known."""
     letter = state[:1]
     if letter in "TtZX":
         return _STATES[letter]
@@ -182,7 +182,7 @@ def _doing(folder: Path, call: str | None, arguments: tuple[int, ...], state: st
         return f"{call} on {_descriptor(folder, arguments[0])}"
     if call:
         return f"{call}, {_FOR[call]}" if call in _FOR else call
-    # A guest tells no calls, and of places what is none.
+    # A guest shows no calls, and its wchan is not a real place.
     where = _told(folder / "wchan") if (folder / "syscall").exists() else ""
     asleep = where not in ("", "0") and letter != "R"
     words = _STATES.get(letter, state)
@@ -190,7 +190,7 @@ def _doing(folder: Path, call: str | None, arguments: tuple[int, ...], state: st
 
 
 def _descriptor(folder: Path, number: int) -> str:
-    """What a descriptor of a thread leads to."""
+    """Describe the target of a thread's descriptor."""
     try:
         leads_to = str((folder / "fd" / str(number)).readlink())
     except OSError:
@@ -203,7 +203,7 @@ def _descriptor(folder: Path, number: int) -> str:
 
 
 def _ends(folder: Path, inode: str) -> str:
-    """The addresses of a TCP socket of the thread's network namespace; empty where it is no such socket."""
+    """Return the addresses of a TCP socket in the thread's network namespace; empty if it is no TCP socket."""
     for table in ("tcp", "tcp6"):
         for line in _told(folder / "net" / table).splitlines()[1:]:
             fields = line.split()
@@ -214,7 +214,7 @@ def _ends(folder: Path, inode: str) -> str:
 
 
 def _address(text: str) -> str:
-    """An address of ``/proc/net/tcp``: words of the machine's own byte order, in hexadecimal, and the port."""
+    """Parse an address of ``/proc/net/tcp``: hexadecimal words in the machine's byte order, and the port."""
     words, _, port = text.partition(":")
     raw = b"".join(struct.pack("=I", int(words[at : at + 8], 16)) for at in range(0, len(words), 8))
     ip = ipaddress.ip_address(raw)

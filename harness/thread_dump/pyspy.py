@@ -1,7 +1,7 @@
-"""The frames of a Python process's threads, asked of py-spy, an extra: nothing in the process has to help.
+"""Frames of a Python process's threads, read by py-spy, an extra. The process itself need not help.
 
-It stops the process while it reads (some milliseconds), unless that is so already: frames read while they change would
-tell of locks that nobody holds.
+py-spy stops the process while it reads (some milliseconds), unless it is stopped already. Frames read while they change
+would show locks that nobody holds.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from pathlib import Path
 
 import msgspec
 
-#: Far more than it takes, seconds; a process that is being traced already is waited for.
+#: Timeout, seconds: far more than py-spy takes. It waits for a process that is being traced already.
 _PATIENCE = 20.0
 _FORBIDDEN = re.compile(r"permission denied|EPERM|operation not permitted", re.IGNORECASE)
 _REASON = re.compile(r"^(Reason:|Error:)\s*(?P<why>.+)$", re.IGNORECASE)
 
 
 class UnavailableError(Exception):
-    """py-spy tells nothing of a process; one line says why."""
+    """py-spy cannot read a process; one line says why."""
 
 
 class Local(msgspec.Struct, frozen=True):
@@ -49,11 +49,11 @@ class PythonThread(msgspec.Struct, frozen=True):
     """The innermost first."""
     thread_name: str | None = None
     os_thread_id: int | None = None
-    """As the process itself sees it; None where py-spy cannot tell."""
+    """Thread id as the process itself sees it; None if py-spy does not know."""
 
 
 def threads(pid: int) -> list[PythonThread]:
-    """A Python process's threads; raises UnavailableError."""
+    """Return a Python process's threads; raises UnavailableError."""
     found = program()
     if found is None:
         raise UnavailableError(
@@ -75,7 +75,7 @@ def threads(pid: int) -> list[PythonThread]:
 
 
 def parse(told: str) -> list[PythonThread]:
-    """What ``py-spy dump --json`` printed; raises UnavailableError."""
+    """Parse the output of ``py-spy dump --json``; raises UnavailableError."""
     try:
         return msgspec.json.decode(told, type=list[PythonThread])
     except msgspec.DecodeError as error:
@@ -83,7 +83,7 @@ def parse(told: str) -> list[PythonThread]:
 
 
 def complaint(said: str) -> str:
-    """What went wrong, of all that py-spy printed of it: one line."""
+    """Reduce py-spy's error output to one line."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     if any(_FORBIDDEN.search(line) for line in lines):
         return "py-spy may not look into it; try as its user, or as root"
@@ -92,13 +92,16 @@ def complaint(said: str) -> str:
 
 
 def program() -> str | None:
-    """py-spy, beside this Python or else on the PATH."""
+    """Return the path of py-spy, beside this Python or else on the PATH."""
     beside = Path(sys.executable).with_name("py-spy")
     return str(beside) if beside.exists() else shutil.which("py-spy")
 
 
 def _is_stopped(pid: int) -> bool:
-    """Whether it stands still, by a signal or a debugger (proc_pid_stat(5)), which py-spy would wait for to end."""
+    """True if a signal or a debugger has stopped the process (proc_pid_stat(5)).
+
+    py-spy would wait for that to end.
+    """
     try:
         return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] in "Tt"
     except OSError:
@@ -106,9 +109,9 @@ def _is_stopped(pid: int) -> bool:
 
 
 def _runs_python(pid: int) -> bool:
-    """Whether a process has the interpreter in it: its program is called so, or it has the library mapped.
+    """True if a process runs the interpreter: its program is called python, or it has the library mapped.
 
-    True also where that is not to be seen, for py-spy to say why.
+    True also if that is not visible, so that py-spy reports why.
     """
     try:
         mapped = Path(f"/proc/{pid}/maps").read_text(errors="replace")

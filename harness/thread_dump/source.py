@@ -1,8 +1,9 @@
-"""What the source of a function says of its locks: where it has one, where it takes one. Pure.
+"""Locks in the source of a function: on which lines one is held, and on which it is taken. Pure.
 
-Two ways to take a lock are understood, ``with lock:`` and ``lock.acquire()`` with a ``try ... finally: lock.release()``
-after it, where ``lock`` is a name or attributes of one, never a call. Whatever leaves a doubt is no lock: a line that
-both takes a lock and does something with it, a body in which it is released, code that is not what runs.
+Two ways to take a lock are understood: ``with lock:``, and ``lock.acquire()`` followed by ``try ... finally:
+lock.release()``. There ``lock`` is a name or attributes of one, never a call. A doubtful case counts as no lock.
+Examples are a line that both takes a lock and does something with it, a body that releases it, and code that is not
+what runs.
 """
 
 from __future__ import annotations
@@ -15,17 +16,17 @@ from dataclasses import dataclass
 
 _Scope = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-#: Frames of code that is written within a function and is none of its statements.
+#: Frames of code within a function that is none of its statements.
 _NAMELESS = ("<lambda>", "<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")
 _MODULE = "<module>"
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """Where a lock is taken, and the lines on which it is then held."""
+    """Lines on which a lock is taken, and on which it is then held."""
 
     lock: str
-    """As it is written: ``self.protocol_mutex``."""
+    """Text in the source: ``self.protocol_mutex``."""
     taken: range
     held: range
 
@@ -40,20 +41,20 @@ class Source:
         self._regions = functools.cache(self._find_regions)
 
     def line(self, number: int) -> str:
-        """A line's text without what surrounds it; empty where there is none."""
+        """Return a line's text without surrounding whitespace; empty if there is no such line."""
         return self._lines[number - 1].strip() if 0 < number <= len(self._lines) else ""
 
     def held_at(self, function: str, line: int) -> list[str]:
-        """The locks that a frame of ``function`` has, while it is at a line."""
+        """Return the locks that a frame of ``function`` holds at a line."""
         return [region.lock for region in self._regions(function, line) if line in region.held]
 
     def taken_at(self, function: str, line: int) -> str | None:
-        """The lock that a frame of ``function`` is taking, if that is all that it does at a line."""
+        """Return the lock that a frame of ``function`` is taking, if the line does nothing else."""
         found = {region.lock for region in self._regions(function, line) if line in region.taken}
         return found.pop() if len(found) == 1 else None
 
     def is_global(self, name: str, line: int) -> bool:
-        """Whether a name at a line is the module's own, and of no function around that line."""
+        """True if a name at a line is the module's own, and not bound by a function around that line."""
         if self._tree is None:
             return False
         around = [scope for scope in _around(self._tree, line) if not isinstance(scope, ast.ClassDef)]
@@ -70,7 +71,7 @@ class Source:
 
 
 def _parsed(text: str) -> ast.Module | None:
-    """Its tree; None where this Python does not understand it, which may be another than the one that runs it."""
+    """Parse the text; None if this Python does not understand it. The process may run another Python."""
     try:
         return ast.parse(text)
     except (SyntaxError, ValueError, RecursionError):
@@ -78,7 +79,7 @@ def _parsed(text: str) -> ast.Module | None:
 
 
 def _around(tree: ast.Module, line: int) -> list[_Scope]:
-    """The functions and classes in which a line is, the innermost last."""
+    """Return the functions and classes around a line, innermost last."""
     found = [node for node in ast.walk(tree) if isinstance(node, _SCOPES) and line in _lines(node)]
     return sorted(found, key=lambda node: len(_lines(node)), reverse=True)
 
@@ -88,7 +89,7 @@ def _lines(*nodes: ast.stmt | ast.expr) -> range:
 
 
 def _own(scope: ast.AST) -> Iterator[ast.AST]:
-    """The nodes of a scope, but for what is within another in it."""
+    """Yield the nodes of a scope, except those within a nested scope."""
     for child in ast.iter_child_nodes(scope):
         yield child
         if not isinstance(child, (*_SCOPES, ast.Lambda)):
@@ -96,7 +97,7 @@ def _own(scope: ast.AST) -> Iterator[ast.AST]:
 
 
 def _bound(scope: ast.Module | _Scope) -> set[str]:
-    """The names that a scope gives values to."""
+    """Return the names that a scope binds."""
     found: set[str] = set()
     for node in _own(scope):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
@@ -138,7 +139,7 @@ def _of_acquire(call: ast.Call) -> Iterator[Region]:
 
 
 def _of_try(block: list[ast.stmt]) -> Iterator[Region]:
-    """``lock.acquire()``, and next to it a ``try`` that releases it in the end, and only there."""
+    """Find ``lock.acquire()`` followed by a ``try`` that releases the lock in ``finally``, and only there."""
     for before, after in itertools.pairwise(block):
         if not (isinstance(before, ast.Expr) and isinstance(after, ast.Try) and after.finalbody):
             continue
@@ -149,7 +150,7 @@ def _of_try(block: list[ast.stmt]) -> Iterator[Region]:
 
 
 def _blocks(node: ast.AST) -> Iterator[list[ast.stmt]]:
-    """The lists of statements of a node that is no scope."""
+    """Yield the lists of statements of a node that is not a scope."""
     if isinstance(node, _SCOPES):
         return
     for field in ("body", "orelse", "finalbody"):
@@ -163,14 +164,14 @@ def _releases(block: Sequence[ast.AST], lock: str) -> bool:
 
 
 def _called(node: ast.AST, method: str) -> str | None:
-    """Of what a method is called, without arguments (which may say that it is not to wait)."""
+    """Return the object of a call to ``method`` without arguments (an argument may say not to wait)."""
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == method):
         return None
     return None if node.args or node.keywords else _written(node.func.value)
 
 
 def _written(node: ast.expr) -> str | None:
-    """A name, or attributes of one, as they are written; None for anything else, such as a call."""
+    """Return a name, or attributes of one, as written; None for anything else, such as a call."""
     if isinstance(node, ast.Name):
         return node.id
     if isinstance(node, ast.Attribute):

@@ -1,4 +1,4 @@
-"""What threads are doing, in words for a terminal: first who holds what another waits for. Pure."""
+"""Threads in words for a terminal: first those that hold a lock that another waits for. Pure."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from pathlib import PurePath
 
 from halfopen.thread_dump.model import Dump, Frame, Lock, Thread
 
-#: Of a thread that is part of the story so many of its innermost frames are shown, of another so many.
+#: Innermost frames shown of a thread that is involved with locks, and of any other.
 _FRAMES, _FRAMES_OF_OTHERS = 6, 1
-#: Of threads that do the same so many are named.
+#: Number of thread ids listed for threads that do the same.
 _NAMED = 4
-#: What every thread of Python's begins with, and which tells nothing.
+#: Uninformative first frames of every Python thread.
 _BEGINNING = re.compile(r"(Thread\.)?(_bootstrap|_bootstrap_inner|run)")
 _CALL = re.compile(r"([A-Za-z_]\w*)\(")
 _NO_CALLS = {"if", "while", "for", "and", "or", "not", "in", "return", "await", "yield", "assert", "elif", "with"}
-#: How Python names a thread by itself: its function is what tells.
+#: Python's automatic thread name. The function in it is what identifies the thread.
 _NUMBERED = re.compile(r"Thread-\d+ \((?P<function>.+)\)")
-#: By rank.
+#: Ranks, in the order of display.
 _AWAITED, _WAITING, _HOLDING, _OTHER = range(4)
 
 
 def told(dump: Dump, width: int) -> list[str]:
-    """Each thread's head line and its innermost frames, the innermost last; the most telling threads first.
+    """Return each thread's head line and innermost frames, innermost last, with the most telling threads first.
 
-    Threads that do the same are told together. ``width``: of a line, in characters; what is longer is cut.
+    Threads that do the same are grouped. ``width`` is that of a line, in characters; longer lines are cut.
     """
     story = _Story(dump.threads)
     lines = textwrap.wrap(f"no frames: {dump.why_not}", width, subsequent_indent="  ") if dump.why_not else []
@@ -40,7 +40,7 @@ def told(dump: Dump, width: int) -> list[str]:
 
 
 class _Story:
-    """Who holds what, and what each lock is to be called."""
+    """Holders of the locks, and the name to show for each lock."""
 
     def __init__(self, threads: Sequence[Thread]) -> None:
         self._threads = threads
@@ -48,7 +48,7 @@ class _Story:
         self._named_so = Counter(lock.name for lock in locks)
 
     def together(self) -> list[list[Thread]]:
-        """The threads that are told together, in the order of telling."""
+        """Return groups of threads that do the same, in the order of display."""
         found: dict[object, list[Thread]] = {}
         for thread in sorted(self._threads, key=lambda thread: (self._rank(thread), thread.tid)):
             alike = (_name(thread), thread.frames, _call(thread), thread.holds, thread.waits_for)
@@ -56,7 +56,7 @@ class _Story:
         return list(found.values())
 
     def of(self, threads: Sequence[Thread]) -> list[str]:
-        """The lines of threads that do the same."""
+        """Return the lines of one group."""
         thread = threads[0]
         its = _its_own(thread.frames)
         shown = _FRAMES_OF_OTHERS if self._rank(thread) == _OTHER else _FRAMES
@@ -83,12 +83,12 @@ class _Story:
         return f"held by {_numbers(holders)}" if holders else "not seen who holds it"
 
     def _called(self, lock: Lock) -> str:
-        """Its name, and where another is named so, what it belongs to."""
+        """Return a lock's name, with its owner if another lock has the same name."""
         return f"{lock.name} of {lock.of}" if self._named_so[lock.name] > 1 else lock.name
 
 
 def _its_own(frames: Sequence[Frame]) -> Sequence[Frame]:
-    """Without those in which Python begins a thread, or waits on its behalf."""
+    """Drop the frames in which Python begins a thread, or waits on its behalf."""
     begins = sum(1 for _ in itertools.takewhile(lambda frame: _BEGINNING.fullmatch(frame.function), frames))
     waits = sum(1 for _ in itertools.takewhile(_of_threading, reversed(frames)))
     return frames[begins : len(frames) - waits] or frames
@@ -111,12 +111,12 @@ def _numbers(threads: Sequence[Thread]) -> str:
 
 
 def _call(thread: Thread) -> str:
-    """What it asks of the kernel, without at which descriptor."""
+    """Return the kernel call without its descriptor."""
     return thread.doing.partition(" on ")[0]
 
 
 def _within(thread: Thread, doing: str) -> str:
-    """What it is in: what the innermost line calls, if that is one thing, or else the function."""
+    """Describe the place of the innermost frame: the only function that its line calls, or else its own function."""
     if not thread.frames:
         return doing
     innermost = _its_own(thread.frames)[-1]

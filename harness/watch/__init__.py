@@ -1,1 +1,1 @@
-"""The watchdog's eye as a tool: what the kernel shows of a running server's sessions, whoever wrote it. No lab."""
+"""The watchdog's view of a running server's sessions as a tool, from the kernel, for any server. No lab."""

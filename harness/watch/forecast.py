@@ -1,8 +1,8 @@
-"""What each of the pod's detectors would make of a session, and when, if nothing changes. Pure.
+"""Forecast of each of the pod's detectors on a session: its verdict, and when, if nothing changes. Pure.
 
-The rules are the detectors' own. Those of the watchdog have been told what was seen; ``halfopen`` looks at a stall from
-its beginning on, replayed with what the kernel's timers must have done meanwhile, and on into what is to come. What
-the kernel or the library does by itself has no code of ours, and stands here in a sentence with its source.
+The rules are the detectors' own. The watchdog's rules have been fed what was seen. ``halfopen`` is replayed from the
+beginning of the stall, with what the kernel's timers must have done, and on into the future. What the kernel or the
+library does by itself has no code of ours, and is a sentence with its source here.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ DETECTORS = (
 )  # fmt: skip
 
 Word = Literal["dead", "spared", "unseen"]
-#: So far into the future of a stall a rule is asked, in graces; any that is going to say something has by then.
+#: How far ahead a rule is asked, in graces. Any rule that will give a verdict has done so by then.
 _HORIZON = 6.0
-#: An answer takes no longer, milliseconds.
+#: Longest time of an answer, milliseconds.
 _PATIENCE_MS = 1000
 _LOOK_AT_STATE = ("ack-stall", "bytes-acked", "halfopen", "outq")
 
@@ -38,12 +38,12 @@ class Forecast:
     """One detector's verdict."""
 
     word: Word
-    """``dead``; ``spared``: it lets the session be; ``unseen``: it goes by what cannot be seen from outside."""
+    """``dead``; ``spared``: it lets the session be; ``unseen``: it relies on what is not observable from outside."""
     why: str
     within: float | None = None
-    """Seconds from now until it says so; below 0: it would have said so by now."""
+    """Seconds from now until the verdict; below 0 if it would be past."""
     is_bound: bool = False
-    """Whether it may be earlier, since the stall may have begun before it is known to have."""
+    """True if it may be earlier, since the stall may have begun before its known start."""
 
     def __str__(self) -> str:
         if self.within is None:
@@ -54,7 +54,7 @@ class Forecast:
 
     @property
     def brief(self) -> str:
-        """The same in a cell of a table."""
+        """The verdict in a table cell."""
         if self.within is None:
             return "not seen" if self.word == "unseen" else "spared"
         sign = ("≤", "≥")[self.within <= 0] if self.is_bound else ""
@@ -73,20 +73,20 @@ class Stall:
     info: TcpInfo
     reading: Reading
     stuck: float
-    """Seconds for which nothing was acknowledged."""
+    """Seconds without an acknowledgement."""
     is_bound: bool
-    """Whether that is the least it can be."""
+    """True if ``stuck`` is a lower bound."""
     stalled: Mapping[str, float]
-    """The same by the rules that have been told, by detector."""
+    """Seconds of stall by each detector that has a rule of the watchdog's."""
 
     @property
     def is_answered(self) -> bool:
-        """Whether the peer's kernel has answered what was last sent to it, or still has time to."""
+        """True if the peer's kernel has answered the last segment, or still has time to."""
         return self.info.last_ack_recv <= self.reading.last_data_sent + _PATIENCE_MS
 
 
 def quiet(name: str, state: str) -> Forecast:
-    """By one detector of a session without bytes queued: whether it is alive is not to be told from the kernel."""
+    """Return a detector's forecast for a session without queued bytes, whose liveness the kernel cannot show."""
     nothing = "nothing is queued"
     if state != "ESTABLISHED" and name in _LOOK_AT_STATE:
         return Forecast("dead", f"the connection is {state}", 0.0)
@@ -104,7 +104,7 @@ def quiet(name: str, state: str) -> Forecast:
 
 
 def of(name: str, stall: Stall, grace: float, poll: float) -> Forecast:
-    """By one detector, with this grace and poll (seconds), of a session with bytes queued."""
+    """Return a detector's forecast for a session with bytes queued. ``grace`` and ``poll`` are in seconds."""
     if stall.info.state_name != "ESTABLISHED" and name in _LOOK_AT_STATE:
         return Forecast("dead", f"the connection is {stall.info.state_name}", 0.0)
     match name:
@@ -145,7 +145,7 @@ def _halfopen(stall: Stall, grace: float, poll: float) -> Forecast:
 
 
 class _History:
-    """A stall's readings at any moment since it began, and later: all counters stand still but those of its timers."""
+    """A stall's readings at any moment since it began, and later. Only the counters of its timers change."""
 
     def __init__(self, stall: Stall, until: float) -> None:
         self._now = stall.reading
@@ -160,7 +160,7 @@ class _History:
         return bisect.bisect_right(self._asked_at, moment - self._onset)
 
     def at(self, moment: float) -> Reading:
-        """The reading at a moment, seconds from now."""
+        """Return the reading at a moment, seconds from now."""
         age = moment - self._onset
         unanswered = max(0.0, moment - self._dark_at)
         asked = self._asked_by(moment)
@@ -178,8 +178,8 @@ class _History:
 
 
 def _dark_at(stall: Stall) -> float:
-    """Since when the peer's kernel has answered nothing, seconds from now; infinite if it answers."""
+    """Return since when the peer's kernel has answered nothing, seconds from now; infinite if it answers."""
     if stall.info.unacked:
         return math.inf if stall.is_answered else -stall.stuck
-    # One may still be on its way.
+    # One answer may still be on its way.
     return -min(stall.info.last_ack_recv / 1000, stall.stuck) if stall.info.probes > 1 else math.inf

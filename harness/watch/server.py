@@ -1,4 +1,4 @@
-"""Which server is watched, and what one look at it shows: the ports and the processes behind an option of the call."""
+"""The watched server and one poll of it: the ports and processes that the command's options name."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from halfopen.netns.census import Census, Listener, Sighting
 from halfopen.netns.errors import LabError
 
 _ANY_PORT = 0
-#: What a socket has that no process holds any more.
+#: The inode of a socket that no process holds any more.
 _ORPHAN = 0
 
 
 class EndedError(Exception):
-    """The process that was watched has ended."""
+    """The watched process has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +25,17 @@ class Look:
     """All of a server's sessions at one moment."""
 
     t: float
-    """When it was taken, seconds of the monotonic clock."""
+    """Time of the poll, seconds of the monotonic clock."""
     sessions: int
-    """How many there are that the server has not closed itself, those without bytes queued among them."""
+    """Number of sessions that the server has not closed itself, with or without bytes queued."""
     closing: int
-    """How many it has: what the kernel still has of them."""
+    """Number of sessions that the server has closed, as far as the kernel still has them."""
     sightings: Sequence[Sighting]
-    """The sessions with bytes queued, or all that there are."""
+    """The sessions with bytes queued, or all sessions."""
 
 
 class Server:
-    """What is watched."""
+    """The watched server."""
 
     def __init__(self, census: Census, ports: Sequence[int], pid: int | None = None, *, shared: bool = False) -> None:
         self._census = census
@@ -50,7 +50,7 @@ class Server:
         return where if self.pid is None else f"{where} of process {self.pid}"
 
     def look(self, *, whole: bool = False) -> Look:
-        """Look once; ``whole``: also at what has nothing queued. Raises EndedError."""
+        """Poll once. ``whole`` includes sessions with nothing queued. Raises EndedError."""
         if self.pid is not None and not processes.is_alive(self.pid):
             raise EndedError(f"process {self.pid} has ended")
         taken = self._census.take(self.ports, self._inodes() if self._shared else None, whole=whole)
@@ -64,11 +64,11 @@ class Server:
         return self._owners
 
     def owners(self, inodes: Iterable[int]) -> dict[int, int]:
-        """The processes that hold these sockets, as far as we may see."""
+        """Return the processes that hold these sockets, as far as we may see."""
         wanted = set(inodes)
         unknown = wanted - self._owners.keys()
         if unknown:
-            # 0: nobody whom we may see. Asked once, since that takes a look at every file of everybody.
+            # 0: no process that we may see. Asked once, since it reads every open file of every process.
             known = processes.holders(unknown) if self.pid is None else _owners(self.pid)
             self._owners = {inode: pid for inode, pid in self._owners.items() if inode in wanted}
             self._owners |= dict.fromkeys(unknown, 0) | known
@@ -80,14 +80,14 @@ def _is_held(seen: Sighting) -> bool:
 
 
 def _owners(pid: int) -> dict[int, int]:
-    """The sockets of a process and of those below it, and who holds them: the lowest of those that do."""
+    """Map the sockets of a process and its descendants to the lowest process that holds each."""
     return {inode: one for one in processes.family(pid) for inode in processes.sockets_of(one)}
 
 
 def find(pid: int | None, ports: Sequence[int], *, all_connections: bool = False) -> Server:
-    """The server behind ``--pid``, ``--listen`` and ``--all``; from now on this process is in its network.
+    """Return the server behind ``--pid``, ``--listen`` and ``--all``, and move this process into its network.
 
-    Raises InputError, or LabError where it may not be looked at.
+    Raises InputError, or LabError if it may not be inspected.
     """
     if pid is None:
         if not ports:
@@ -122,7 +122,7 @@ def _of_process(pid: int, ports: Sequence[int], census: Census, all_connections:
     listeners = census.listeners()
     above = _sockets_above(pid)
     its = [listener for listener in listeners if listener.inode in own]
-    # A worker may have been handed no more than its connections.
+    # A worker may have inherited only its connections.
     its = its or [listener for listener in listeners if listener.inode in (above or set())]
     found = sorted({listener.address.port for listener in its})
     if not found:
@@ -141,7 +141,7 @@ def _listed(ports: Sequence[int]) -> str:
 
 
 def _sockets_above(pid: int) -> set[int] | None:
-    """The sockets of the process above; None where they are not ours to look at."""
+    """Return the sockets of the parent process; None if they are not ours to inspect."""
     parent = processes.parent(pid)
     if not parent:
         return set()
@@ -152,6 +152,6 @@ def _sockets_above(pid: int) -> set[int] | None:
 
 
 def _is_shared(ports: Sequence[int], listeners: Sequence[Listener], own: set[int], above: set[int]) -> bool:
-    """Whether others take connections on these ports too, so that each must be asked whose it is."""
+    """True if other processes also accept connections on these ports, so that each owner must be checked."""
     inodes = {listener.inode for listener in listeners if listener.address.port in ports}
     return bool(inodes - own or inodes & above)

@@ -1,4 +1,4 @@
-"""One session as it is shown, and as JSON has it (docs/watch.md). Pure."""
+"""One session as shown, and as JSON has it (docs/watch.md). Pure."""
 
 from __future__ import annotations
 
@@ -13,46 +13,49 @@ from halfopen.watch import bounds, forecast
 from halfopen.watch.forecast import Forecast, Stall
 from halfopen.watch.tracks import Track
 
-#: What a stall may last that nobody would call one, seconds: a few round trips of the longest.
+#: Pauses up to this long are no stall, seconds: a few of the longest round trips.
 _A_MOMENT = 1.0
-#: Fields of tcp_info that the samples of timelines do not have, by the kernel's names; times in ms and us.
+#: Fields of tcp_info that the samples of timelines lack, by the kernel's names; times in ms and us.
 _MORE = ("last_data_sent", "last_data_recv", "rtt", "rttvar", "bytes_sent", "bytes_received")
 
 Peer = Literal["reads", "shut, answers", "shut, silent", "dark", "waiting", "gone"]
-"""What the other end does: it draws what it is sent; its window is shut, and its kernel answers probes of that, or does
-not; it answers no retransmission; nothing came yet; it has closed its side."""
+"""The peer's behaviour.
+
+``reads``: it reads what it is sent. ``shut``: its window is shut, and its kernel answers probes of that, or does not.
+``dark``: it answers no retransmission. ``waiting``: no answer has come yet. ``gone``: it has closed its side.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One session at one look."""
+    """One session at one poll."""
 
     seen: Sighting
     sample: Sample
     reading: Reading
     pid: int | None
     stuck: float
-    """Seconds in which nothing was acknowledged, with bytes queued."""
+    """Seconds without an acknowledgement, with bytes queued."""
     is_bound: bool
-    """Whether that is the least it can be."""
+    """True if ``stuck`` is a lower bound."""
     stall: Stall | None
-    """What detectors go by; None with nothing queued."""
+    """Input of the detectors; None if nothing is queued."""
     grace: float
     poll: float
 
     def verdict(self, detector: str) -> Forecast:
-        """What a detector of this grace and poll makes of it; made when it is asked for."""
+        """Return the verdict of a detector with this grace and poll, computed on demand."""
         if self.stall is None:
             return forecast.quiet(detector, self.sample.state)
         return forecast.of(detector, self.stall, self.grace, self.poll)
 
     def verdicts(self) -> dict[str, Forecast]:
-        """What each of them makes of it."""
+        """Return the verdict of each detector."""
         return {name: self.verdict(name) for name in forecast.DETECTORS}
 
     @property
     def peer(self) -> Peer:
-        """What the other end does."""
+        """The peer's behaviour."""
         info = self.sample.info
         if self.sample.state != "ESTABLISHED":
             return "gone"
@@ -68,7 +71,7 @@ class Session:
 
 
 def make(track: Track, pid: int | None, grace: float, poll: float) -> Session:
-    """A session with bytes queued, for detectors of this grace and poll."""
+    """Return a session with bytes queued, for detectors with this grace and poll."""
     sample, reading = track.last.sample, Reading.of(track.last.info)
     assert sample.info is not None
     stall = Stall(track.last, sample.info, reading, track.stuck, track.is_bound, track.stalled())
@@ -76,12 +79,15 @@ def make(track: Track, pid: int | None, grace: float, poll: float) -> Session:
 
 
 def quiet(seen: Sighting, pid: int | None) -> Session:
-    """A session without."""
+    """Return a session without bytes queued."""
     return Session(seen, seen.sample, Reading.of(seen.info), pid, 0.0, False, None, 0.0, 0.0)
 
 
 def as_data(session: Session, wall: datetime.datetime) -> dict[str, Any]:
-    """All of it, for JSON; ``wall`` is the time of day of the look, by which the stall's beginning is told."""
+    """Return all fields for JSON.
+
+    ``wall`` is the time of day of the poll, from which the stall's start is computed.
+    """
     sample, info = session.sample, session.sample.info
     counters = {} if info is None else {name: value for name, value in info._asdict().items() if name != "state"}
     return {
@@ -110,5 +116,5 @@ def as_data(session: Session, wall: datetime.datetime) -> dict[str, Any]:
 
 
 def began(session: Session, wall: datetime.datetime) -> datetime.datetime:
-    """The time of day from which nothing was acknowledged."""
+    """Return the time of day since which nothing was acknowledged."""
     return wall - datetime.timedelta(seconds=session.stuck)

@@ -1,7 +1,7 @@
-"""Since when each session has made no progress, look after look. Pure: sightings in, times out.
+"""Track since when each session has made no progress, over many polls. Pure: sightings in, times out.
 
-What is seen to happen is counted by the detectors' own rules, which are told nothing while nothing changes: by them
-a stall grows by itself. What had happened before the first look is taken from :mod:`halfopen.watch.bounds`.
+The detectors' own rules time what is seen to happen. They are fed only changes, since by their rules a stall grows by
+itself. :mod:`halfopen.watch.bounds` estimates what happened before the first poll.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ class Track:
     __slots__ = ("_outq", "_progress", "_queue", "_stall", "is_bound", "last", "moved_at")
 
     def __init__(self, seen: Sighting, since: float | None) -> None:
-        """``since``: when its queue was last seen to be empty, None if nobody looked."""
+        """``since`` is when its queue was last seen empty, None if it was never polled."""
         proved = bounds.stalled(seen)
         self.is_bound = since is None or seen.t - proved < since
-        """Whether the stall may have begun earlier than it is counted from."""
+        """True if the stall may have begun earlier than its counted start."""
         self.moved_at = seen.t - proved
-        """When something was last acknowledged, or the queue began, as far as is known: the monotonic clock."""
+        """Time of the last acknowledgement, or of the queue's start, as far as is known; the monotonic clock."""
         self.last = seen
         self._outq, self._progress = seen.outq, seen.progress
         self._stall, self._queue = StallRule(self.moved_at), QueueRule(self.moved_at)
-        # As the rules would have it if they had looked when the stall began, too.
+        # Bring the rules to the state they would have had if they had polled when the stall began.
         self._tell(self.moved_at)
 
     def follow(self, seen: Sighting) -> None:
-        """Take the next sighting in."""
+        """Take in the next sighting."""
         self.last = seen
         outq, progress = seen.outq, seen.progress
         if outq == self._outq and progress == self._progress:
@@ -50,11 +50,11 @@ class Track:
 
     @property
     def stuck(self) -> float:
-        """Seconds until the last sighting in which nothing was acknowledged."""
+        """Seconds without an acknowledgement, up to the last sighting."""
         return self.last.t - self.moved_at
 
     def stalled(self) -> dict[str, float]:
-        """Seconds of stall by the rule of each detector that has one of the watchdog's."""
+        """Return the seconds of stall by each detector that has a rule of the watchdog's."""
         told = Probe(self.last.state, self._outq, self._progress[0])
         now = self.last.t
         return {"bytes-acked": self._stall.stalled_for(told, now), "outq": self._queue.stalled_for(told, now)}
@@ -68,7 +68,7 @@ class Tracks:
         self._looked_at: float | None = None
 
     def follow(self, sightings: Iterable[Sighting], now: float) -> None:
-        """Take in a look that ended at ``now``: all that have bytes queued."""
+        """Take in a poll that ended at ``now``, including every session with bytes queued."""
         before, after = self.queued, dict[bytes, Track]()
         for seen in sightings:
             if not seen.outq:
