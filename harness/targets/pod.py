@@ -125,7 +125,7 @@ class PodTarget:
         plugins.load(detectors, self.detector, "detector", ("create",))
 
     def arguments(self) -> list[str]:
-        """The pod is the default; its detector is told apart from it."""
+        """Return the options except the detector. The pod is the default; its detector is given separately."""
         return [*self.asked.arguments(), *self.knobs.arguments()]
 
     def describe(self) -> dict[str, str]:

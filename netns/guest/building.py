@@ -91,7 +91,7 @@ def how_to_install(missing: dict[str, str]) -> str:
 
 
 def require_tools(tarball: Path | None = None) -> None:
-    """Raise GuestError, naming the command that installs what is missing, to unpack the ``tarball`` too."""
+    """Raise GuestError if tools are missing, also for unpacking ``tarball``; it names the command to install them."""
     missing = missing_tools()
     unpacker = _UNPACKERS.get(tarball.suffix) if tarball else None
     if unpacker and shutil.which(unpacker[0]) is None:
