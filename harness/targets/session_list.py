@@ -51,7 +51,7 @@ def point(value: Any, pointer: str) -> Any:
 
 
 def lists(found: list[Any], field: str | None, caller: Caller) -> bool:
-    """Whether a session of this client's is among them; ``field`` has its address, None: any session is its."""
+    """True if one of the sessions is this client's: its address is in ``field``. If that is None, any session is."""
     if field is None:
         return bool(found)
     return any(_is_of(session, _pointer(field), caller) for session in found)

@@ -131,7 +131,7 @@ class Rule:
         return self._doubt(Reading._make(seen), now, before, moved, asking)
 
     def _closing(self, seen: Reading, elapsed: float) -> Death | None:
-        """Evaluate a connection that one side has closed. If we closed it, the handshake may take the grace."""
+        """Evaluate a connection that one side has closed. If its owner closed it, the handshake may take the grace."""
         state = state_name(seen.state)
         if state not in _CLOSED_BY_OWNER:
             return Death("peer_closed", seen.backlog, self._quiet, state)
