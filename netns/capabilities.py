@@ -1,4 +1,4 @@
-"""Capabilities of this kernel, the reasons for which it refuses, and their remedies."""
+"""Detect what this kernel allows, explain its refusals, and suggest remedies."""
 
 from __future__ import annotations
 

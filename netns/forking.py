@@ -69,7 +69,7 @@ def run_worker(work: Callable[[], int]) -> NoReturn:
         code = 130
     except SystemExit as leaving:
         code = exit_code_of(leaving)
-    except BaseException:  # noqa: BLE001 (there is nobody above to raise it to)
+    except BaseException:  # noqa: BLE001 (there is no caller to raise it to)
         traceback.print_exc()
     finally:
         flush()

@@ -85,7 +85,7 @@ def _run_gate(
         code = exit_code(status)
     except OSError as error:
         _refuse(report, error)
-    except BaseException:  # noqa: BLE001 (there is nobody above to raise it to)
+    except BaseException:  # noqa: BLE001 (there is no caller to raise it to)
         traceback.print_exc()
     finally:
         os._exit(code)
@@ -112,7 +112,7 @@ def _run_init(
         code = _reap_until(worker)
     except OSError as error:
         _refuse(report, error)
-    except BaseException:  # noqa: BLE001 (there is nobody above to raise it to)
+    except BaseException:  # noqa: BLE001 (there is no caller to raise it to)
         traceback.print_exc()
     finally:
         os._exit(code)

@@ -53,7 +53,7 @@ _SIOCOUTQ = 0x5411
 
 
 class Death(NamedTuple):
-    """The reason for which a connection was ended, and its last state."""
+    """The reason why a connection was ended, and its last state."""
 
     reason: Reason
     backlog_bytes: int

@@ -70,7 +70,7 @@ class Status:
     healthy: bool | None = None
     session_threads: list[str] | None = None
     problem: str | None = None
-    """Reason for which it could not be queried."""
+    """Reason why it could not be queried."""
 
     def as_data(self) -> dict[str, Any]:
         """Return only the reported fields."""

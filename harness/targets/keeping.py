@@ -55,7 +55,7 @@ class Keeper:
         return msgspec.json.decode(line, type=Answer)
 
 
-#: Global, like the way in which processes are started (halfopen.spawn.process).
+#: Global, as is the starter of processes (halfopen.spawn.process).
 _keeper: Keeper | None = None
 
 

@@ -85,7 +85,7 @@ def _open_standard_files() -> None:
 
 
 def require_folders(writable: Sequence[Path], read: Sequence[Path] = ()) -> None:
-    """Refuse folders that the guest has of its own, since the machine's would silently be missing; raises GuestError.
+    """Refuse folders that the guest replaces by its own, which would hide the machine's; raises GuestError.
 
     ``read`` lists files and folders that must be readable there.
     """

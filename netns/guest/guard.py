@@ -70,7 +70,7 @@ def _run_guard(work: Callable[[], int], caller: int, place: Path) -> NoReturn:
             code = _reap_until(worker)
         _end_children()
         shutil.rmtree(place, ignore_errors=True)
-    except BaseException:  # noqa: BLE001 (there is nobody above to raise it to)
+    except BaseException:  # noqa: BLE001 (there is no caller to raise it to)
         traceback.print_exc()
     finally:
         os._exit(code)

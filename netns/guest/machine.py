@@ -77,7 +77,7 @@ class Machine:
         return found and found[1]
 
     def last_words(self) -> str:
-        """Return the reason for which the kernel ended by itself."""
+        """Return the reason why the kernel ended by itself."""
         lines = [line.strip() for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
         panics = [line for line in lines if "Kernel panic" in line]
         if panics:

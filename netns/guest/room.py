@@ -45,7 +45,7 @@ def _candidates() -> list[Path]:
 
 
 def why_not(folder: Path) -> str | None:
-    """Return the reason for which this folder cannot hold a guest's memory; None if it can."""
+    """Return the reason why this folder cannot hold a guest's memory; None if it can."""
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.truncate(mmap.PAGESIZE)

@@ -1,6 +1,6 @@
 """Decide from the kernel's data on a connection that its client is dead. Pure: readings in, a verdict out.
 
-Silence by itself proves nothing. Proof is an unanswered question, and there are three parties to ask:
+Silence by itself proves nothing. Proof is an unanswered question, and three parties can be asked:
 
 the path
     By data and retransmissions, probes of a closed window, pings: anything that the peer's kernel would
