@@ -1,4 +1,4 @@
-"""Errors that callers of this package can make, or that their machine causes."""
+"""Errors caused by callers of this package, or by their machine."""
 
 
 class LabError(Exception):

@@ -10,7 +10,7 @@ from halfopen.netns import units
 from halfopen.netns.distributions import Distribution
 from halfopen.netns.units import BitRate, Duration, Share
 
-#: The kernel keeps jitter in 31 bits of nanoseconds and truncates larger values (net/sched/sch_netem.c, netem_change).
+#: The kernel keeps jitter in 31 bits of nanoseconds and clamps larger values (net/sched/sch_netem.c, netem_change).
 _MOST_JITTER = (2**31 - 1) / 1e9
 _MOST_PACKETS = 2**32 - 1
 _MOST_SEED = 2**64 - 1
@@ -79,7 +79,7 @@ class Impairment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Share of packets sent at once instead of after ``delay``; they bypass ``rate`` too."""
     reorder_correlation: Share = Share(0)
     gap: int = 0
-    """After a packet sent at once, this many less one are not; with 0 and 1 the next packet may be."""
+    """After a packet sent at once, this many less one are not; 0 and 1: any packet may be next."""
     corrupt: Share = Share(0)
     """Share of packets in which one bit is flipped."""
     corrupt_correlation: Share = Share(0)

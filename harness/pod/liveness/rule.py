@@ -120,8 +120,8 @@ class Rule:
             self._first_asked, self._quiet, self._credit, self._probes = None, 0.0, 0.0, 0
             self.wants_answer = data >= self._silence_ms
             return None
-        # Data sent within a round trip of the last answer cannot have been answered by it. That is certain for data
-        # which that answer permitted.
+        # Data sent within a round trip of the last answer cannot have been answered by it. Least of all can data that
+        # this answer allowed us to send.
         asking = probes > 0 or (unacked > 0 and sent < min(ack, data) + 1e-3 * rtt + _TICK_MS)
         if not (asking or moved or self._first_asked or self._frames_at) and self._quiet < self._early:
             # A stall far from its end: as below, without the questions that could not be answered yet.
