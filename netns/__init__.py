@@ -1,5 +1,5 @@
-"""Isolated networks on Linux without root: namespaces, links, impairments, and what the kernel knows of each socket.
+"""Isolated networks on Linux without root: namespaces, links, impairments, and the kernel's view of each socket.
 
-Nothing is imported here, so that a process which only needs one module (a server using
-:mod:`halfopen.netns.tcp_info`, say) does not pay for netlink libraries.
+Nothing is imported here. A process that needs one module only (a server using :mod:`halfopen.netns.tcp_info`, say) does
+not pay for netlink libraries.
 """

@@ -52,5 +52,5 @@ def die_with_parent(signal_number: int) -> None:
 
 
 def adopt_orphans(adopt: bool) -> None:
-    """Become, or cease to be, the parent of all below this process that lose theirs (PR_SET_CHILD_SUBREAPER)."""
+    """Start or stop adopting all descendants of this process that lose their parent (PR_SET_CHILD_SUBREAPER)."""
     _check(_libc.prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(adopt), 0, 0, 0), "prctl")

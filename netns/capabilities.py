@@ -1,4 +1,4 @@
-"""What this kernel can do, why it refuses, and what to do about it."""
+"""Detect what this kernel allows, explain its refusals, and suggest remedies."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _CAP_SYS_ADMIN = 21
 _CAP_SETFCAP = 31
 
 Read = Callable[[str], str | None]
-"""Reads a file under /proc or /sys: its text without surrounding blanks, None where it is missing."""
+"""Reads a file under /proc or /sys. Returns its text without surrounding blanks, or None if it is missing."""
 
 
 def read_file(path: str) -> str | None:
-    """The text of a file, or None where it cannot be read."""
+    """Return the text of a file, or None if it cannot be read."""
     try:
         return Path(path).read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
@@ -27,7 +27,7 @@ def read_file(path: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """Something that forbids user namespaces, and the command that allows them."""
+    """A setting that forbids user namespaces, and the command that allows them."""
 
     what: str
     remedy: str
@@ -37,7 +37,7 @@ class Obstacle:
 
 
 def obstacles(read: Read = read_file) -> list[Obstacle]:
-    """All the settings known to forbid user namespaces to an ordinary user, in the order they are met."""
+    """Return all settings known to forbid user namespaces to ordinary users, in the order of the kernel's checks."""
     found = []
     if read("/proc/sys/user/max_user_namespaces") == "0":
         found.append(
@@ -72,7 +72,7 @@ def obstacles(read: Read = read_file) -> list[Obstacle]:
 
 
 def _obstacles_to(call: str, read: Read) -> list[Obstacle]:
-    """What forbids this one call, though namespaces themselves are allowed."""
+    """Return the obstacles to this one call. They apply even if namespaces themselves are allowed."""
     if "uid_map" in call and _status(read, "Uid")[:1] == ["0"] and not _holds(read, _CAP_SETFCAP):
         # user_namespaces(7), since Linux 5.12
         return [
@@ -93,7 +93,7 @@ def _obstacles_to(call: str, read: Read) -> list[Obstacle]:
 
 
 def may_administer(read: Read = read_file) -> bool:
-    """Whether this process may make namespaces and configure networks as it is, without a user namespace."""
+    """True if this process may create namespaces and configure networks without a user namespace."""
     return _holds(read, _CAP_SYS_ADMIN) and _holds(read, _CAP_NET_ADMIN)
 
 
@@ -113,7 +113,7 @@ def _seccomp_filtered(read: Read) -> bool:
 
 
 def why_no_isolation(error: OSError, read: Read = read_file) -> str:
-    """One sentence for a refused unshare or mount: what refused, which setting forbids it, what to do."""
+    """Return one sentence on a refused unshare or mount: the refused call, the setting that forbids it, the remedy."""
     call = error.filename or "a system call"
     head = f"cannot enter namespaces of our own: {call} failed with {os.strerror(error.errno or 0).lower()}"
     found = [*_obstacles_to(call, read), *obstacles(read)]
@@ -127,15 +127,15 @@ def why_no_isolation(error: OSError, read: Read = read_file) -> str:
 
 
 def kernel_release() -> str:
-    """The running kernel's release (uname(2)), such as ``"6.1.0-18-amd64"``."""
+    """Return the running kernel's release (uname(2)), such as ``"6.1.0-18-amd64"``."""
     return os.uname().release
 
 
 def in_new_user_namespace(read: Read = read_file) -> bool:
-    """Whether this process is in a user namespace other than the machine's first, which maps every id to itself."""
+    """True if this process is not in the machine's initial user namespace, which maps every id to itself."""
     return (read("/proc/self/uid_map") or "").split() != ["0", "0", "4294967295"]
 
 
 def congestion_control() -> str | None:
-    """The congestion control that new connections get (tcp(7), tcp_congestion_control); None if it cannot be read."""
+    """Return the congestion control of new connections (tcp(7), tcp_congestion_control), or None if unreadable."""
     return read_file("/proc/sys/net/ipv4/tcp_congestion_control")

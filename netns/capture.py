@@ -1,4 +1,4 @@
-"""What the wire carried: the packets at one interface of a host, with notes, in a file that Wireshark opens."""
+"""Capture the packets at one interface of a host, with comments, to a file that Wireshark opens."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from halfopen.netns.packet_ring import Packet, PacketRing
 
 #: The only interface of the file.
 _INTERFACE = 0
-#: Beyond so many bytes a batch of packets is written, so that what is held stays small.
+#: A batch of packets is written once it exceeds this many bytes, so that little is kept in memory.
 _BATCH = 4 << 20
 
 
 class Capture:
-    """A capture that may be started and stopped again and again, all into one file (pcapng); use it as a context.
+    """A capture that can be started and stopped repeatedly, all into one pcapng file. Use it as a context manager.
 
     ::
 
@@ -33,11 +33,10 @@ class Capture:
             capture.start()
             capture.comment("the client freezes")
 
-    Packets of both directions are recorded whole. What segmentation offload has merged, or has yet to cut, is one
-    packet here, larger than the MTU, and its checksum may not be filled in yet. What is written stays readable whatever
-    ends this process; it is at most some 100 ms behind. ``start`` and ``stop`` raise OSError where the file cannot be
-    written, ``start`` LabError where the interface cannot be looked at. Not to be called from two threads at once, but
-    for ``comment``.
+    Packets of both directions are recorded whole. Segments that offload has merged, or has yet to split, appear as one
+    packet larger than the MTU. Its checksum may not be filled in yet. The file stays readable however this process
+    ends, and lags by at most some 100 ms. ``start`` and ``stop`` raise OSError if the file cannot be written. ``start``
+    raises LabError if the interface cannot be captured. Only ``comment`` may be called from two threads at once.
     """
 
     def __init__(self, host: Host, interface: str, file: Path, *, application: str = "halfopen") -> None:
@@ -46,7 +45,7 @@ class Capture:
         self._file: BinaryIO | None = None
         self._reader: _Reader | None = None
         self._comments: collections.deque[tuple[int, str]] = collections.deque()
-        #: For what comment() does beside start() and stop().
+        #: Protects comment() against start() and stop().
         self._lock = threading.Lock()
         self._began = 0
         self._counts = _Counts()
@@ -65,21 +64,21 @@ class Capture:
 
     @property
     def running(self) -> bool:
-        """Whether packets are being recorded."""
+        """True while packets are recorded."""
         return self._reader is not None
 
     @property
     def packets(self) -> int:
-        """How many are in the file."""
+        """Number of packets in the file."""
         return self._counts.packets
 
     @property
     def dropped(self) -> int:
-        """How many came by while it ran, but found no room."""
+        """Number of packets that passed while the capture ran but did not fit in the ring."""
         return self._counts.dropped
 
     def start(self) -> None:
-        """Record from now on; nothing where that is so already. The first time makes the file anew."""
+        """Start recording; do nothing if already started. The first call creates or replaces the file."""
         if self._reader is not None:
             return
         with self._host.entered():
@@ -98,7 +97,7 @@ class Capture:
             self._reader = _Reader(ring, file, self._comments, self._counts)
 
     def stop(self) -> None:
-        """Record no more, once all that came by until now is in the file; nothing where that is so already."""
+        """Write all packets that have passed until now, and stop recording; do nothing if already stopped."""
         if self._reader is None or self._file is None:
             return
         with self._lock:
@@ -110,9 +109,9 @@ class Capture:
         self._file.write(block)
 
     def comment(self, text: str) -> None:
-        """Note that something happens now: a row of its own in the file, and a comment at the next packet.
+        """Record an event at the current time: as a row of its own in the file, and as a comment on the next packet.
 
-        While nothing is recorded it is kept for when that goes on.
+        While the capture is stopped, comments are kept until it starts again.
         """
         with self._lock:
             self._comments.append((time.time_ns(), text))
@@ -120,7 +119,7 @@ class Capture:
                 self._reader.wake()
 
     def _begun(self) -> BinaryIO:
-        """The file with what it begins with; never buffered, so that nothing is lost with this process."""
+        """Create the file and write its header. It is unbuffered, so that nothing is lost with this process."""
         file = self._path.open("wb", buffering=0)
         self._began = time.time_ns()
         system = f"{platform.system()} {platform.release()}"
@@ -130,7 +129,7 @@ class Capture:
 
 
 class _Counts:
-    """What came by."""
+    """Packet counts of a capture."""
 
     def __init__(self) -> None:
         self.packets = 0
@@ -138,7 +137,7 @@ class _Counts:
 
 
 class _Reader:
-    """One stretch of a capture: a thread that writes what a ring has, until it is ended."""
+    """One stretch of a capture: a thread that writes the packets of a ring until it is ended."""
 
     def __init__(
         self, ring: PacketRing, file: BinaryIO, comments: collections.deque[tuple[int, str]], counts: _Counts
@@ -147,7 +146,8 @@ class _Reader:
         self._comments, self._counts = comments, counts
         self._to_attach: list[str] = []
         self._lost = 0
-        #: How many packets the kernel has put into the ring as far as we know, and how many of them we had from it.
+        #: Number of packets that the kernel has put into the ring, as far as we know, and number that we have read from
+        #: it.
         self._came = self._had = 0
         self._error: OSError | None = None
         self._woken = os.eventfd(0)
@@ -156,11 +156,11 @@ class _Reader:
         self._thread.start()
 
     def wake(self) -> None:
-        """Look whether something was noted."""
+        """Make the thread check for new comments."""
         os.eventfd_write(self._woken, 1)
 
     def end(self) -> None:
-        """Write what came by until now, and end; raises OSError where something could not be written."""
+        """Write the packets that have passed until now, and end; raises OSError if a write failed."""
         self._is_ending = True
         self.wake()
         self._thread.join()
@@ -181,7 +181,7 @@ class _Reader:
             waiting.register(what, select.POLLIN)
         wanted: int | None = None
         while wanted is None or self._had < wanted:
-            # Without a limit: whatever is in the ring is given out soon, and a clock that skips the waiting can.
+            # No timeout: the kernel releases each block soon, and a virtual clock can skip the wait.
             if any(what == self._woken for what, _ in waiting.poll()):
                 os.eventfd_read(self._woken)
             is_ending = self._is_ending
@@ -191,8 +191,8 @@ class _Reader:
         self._write([*self._noted(time.time_ns())])
 
     def _drain(self) -> None:
-        """Write all that is given out by now."""
-        # In this order: what came by before this moment is counted.
+        """Write all packets that the kernel has released by now."""
+        # Take the time before the count, so that the count includes every packet before this time.
         now = time.time_ns()
         came, lost = self._ring.count()
         self._came += came
@@ -208,12 +208,12 @@ class _Reader:
                 self._write(batch)
                 batch, size = [], 0
         if self._had >= self._came:
-            # No packet can come any more that was there before these.
+            # No earlier packet can arrive any more.
             batch += self._noted(now)
         self._write(batch)
 
     def _noted(self, until: int) -> Iterator[bytes]:
-        """The rows of what was noted until a moment; each is a comment of the next packet, too."""
+        """Yield the rows of the comments made until this time. Each also becomes a comment on the next packet."""
         while self._comments and self._comments[0][0] <= until:
             at, text = self._comments.popleft()
             self._to_attach.append(text)

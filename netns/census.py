@@ -1,8 +1,8 @@
-"""Who has bytes queued, among thousands of sockets, for little: what a look once a second may cost.
+"""Find the sockets with bytes queued among thousands, cheaply enough for one poll a second.
 
-A dump without tcp_info costs a fifth of one with it, and tells of each socket what is queued (net/ipv4/tcp_diag.c,
-tcp_diag_get_info). So sockets are counted by that one, and of the few that have something queued all is asked by one
-lookup each; where they are many, by one dump with everything. Nothing is unpacked of what nobody looks at.
+A dump without tcp_info costs a fifth of one with it, and still reports each socket's queues (net/ipv4/tcp_diag.c,
+tcp_diag_get_info). So a census dumps without tcp_info, then looks up the few sockets that have bytes queued. If they
+are many, one full dump replaces the lookups. Fields are only unpacked when they are read.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from halfopen.netns.sockets import FAMILIES, Address, Sample
 _HEADER = struct.Struct("=IH")
 _HEADER_SIZE = 16
 _STATE_AT = _HEADER_SIZE + 1
-#: In inet_diag_msg: wqueue, and 4 bytes on (uid) inode.
+#: In inet_diag_msg: wqueue, and after 4 bytes (uid) inode.
 _QUEUE = struct.Struct("=I4xI")
 _QUEUE_AT = 60
 _TIMER_AT = 2
@@ -31,35 +31,35 @@ _INFO = struct.Struct("=HH")
 #: In struct tcp_info (halfopen.netns.tcp_info): bytes_acked, delivered.
 _PROGRESS = struct.Struct("=Q 64x I")
 _PROGRESS_AT = 120
-#: In struct tcp_info: 5 options, 28 sacked.
+#: In struct tcp_info: options at offset 5, sacked at 28.
 _OPTIONS = struct.Struct("=5x B 22x I")
 _TIMESTAMPS = 1
 
-#: The states in which a connection has been one: not those of its beginning, nor what lingers in miniature.
+#: States of an established or closing connection. Excludes connections being set up and the kernel's minisockets.
 _STATES = sum(
     1 << tcp_info.STATES.index(name)
     for name in ("ESTABLISHED", "FIN_WAIT1", "FIN_WAIT2", "CLOSE_WAIT", "LAST_ACK", "CLOSING")
 )
-#: If more than so many in a look had something queued, the next look asks everything of everybody at once.
+#: If more sockets than this had bytes queued at one poll, the next poll is one full dump.
 _FEW = 200
-#: What a dump hands out at a time is no more (net/netlink/af_netlink.c, netlink_dump).
+#: Largest datagram of a dump (net/netlink/af_netlink.c, netlink_dump).
 _DATAGRAM = 1 << 15
 
-#: The timers of inet_diag_msg (net/ipv4/inet_diag.c, inet_sk_diag_fill): a retransmission's, a window probe's.
+#: Timers of inet_diag_msg (net/ipv4/inet_diag.c, inet_sk_diag_fill): retransmission, window probe.
 RETRANSMIT, PROBE = 1, 4
 
 
 class Sighting(NamedTuple):
-    """One socket, as a dump with tcp_info showed it, not yet unpacked."""
+    """One socket from a dump with tcp_info, not yet unpacked."""
 
     t: float
-    """When, seconds of the monotonic clock."""
+    """Time of the reading, seconds of the monotonic clock."""
     body: bytes
     """inet_diag_msg and its attributes."""
 
     @property
     def key(self) -> bytes:
-        """The kernel's cookie of the socket, which no other has."""
+        """The kernel's cookie of the socket, unique to it."""
         return self.body[_COOKIE]
 
     @property
@@ -69,7 +69,7 @@ class Sighting(NamedTuple):
 
     @property
     def sample(self) -> Sample:
-        """All that samples have."""
+        """The reading as a Sample."""
         return sockets.unpack(memoryview(self.body), self.t)
 
     @property
@@ -79,22 +79,22 @@ class Sighting(NamedTuple):
 
     @property
     def timer(self) -> int:
-        """The timer that runs: RETRANSMIT, PROBE, or another."""
+        """The pending timer: RETRANSMIT, PROBE, or another."""
         return self.body[_TIMER_AT]
 
     @property
     def expires(self) -> float:
-        """Seconds until it expires."""
+        """Seconds until the timer expires."""
         return int(_EXPIRES.unpack_from(self.body, _EXPIRES_AT)[0]) / 1000
 
     @property
     def has_timestamps(self) -> bool:
-        """Whether every acknowledgement tells what it answers (RFC 7323), a retransmission's too."""
+        """True if acknowledgements, also those of retransmissions, echo the timestamp they answer (RFC 7323)."""
         return bool(_OPTIONS.unpack_from(self.info)[0] & _TIMESTAMPS)
 
     @property
     def sacked(self) -> int:
-        """Packets that arrived beyond a gap, and are not yet acknowledged."""
+        """Packets that arrived beyond a gap and are not yet acknowledged."""
         return int(_OPTIONS.unpack_from(self.info)[1])
 
     @property
@@ -104,12 +104,12 @@ class Sighting(NamedTuple):
 
     @property
     def inode(self) -> int:
-        """0 for a socket that no process holds any more."""
+        """Inode of the socket; 0 if no process holds it any more."""
         return int(_QUEUE.unpack_from(self.body, _QUEUE_AT)[1])
 
     @property
     def progress(self) -> tuple[int, ...]:
-        """``bytes_acked`` and ``delivered``: what moves when the peer acknowledges. 0 where the kernel is too old."""
+        """``bytes_acked`` and ``delivered``, which grow when the peer acknowledges; both 0 if the kernel is too old."""
         at = _info_at(self.body) + _PROGRESS_AT
         if len(self.body) < at + _PROGRESS.size:
             return 0, 0
@@ -117,23 +117,23 @@ class Sighting(NamedTuple):
 
 
 class Listener(NamedTuple):
-    """A socket that listens."""
+    """A listening socket."""
 
     address: Address
     inode: int
 
 
 class Taken(NamedTuple):
-    """What one look came to."""
+    """Result of one poll."""
 
     states: dict[str, int]
-    """How many sockets are in each state."""
+    """Number of sockets in each state."""
     sightings: list[Sighting]
-    """Those with bytes queued, or all if that was asked; in no order."""
+    """Sockets with bytes queued, or all if requested; unordered."""
 
 
 class Census:
-    """Counts the TCP sockets of one network namespace: the one its thread is in when it is made."""
+    """Counts the TCP sockets of the network namespace of the thread that creates it."""
 
     def __init__(self) -> None:
         self._sock = netlink.open_socket(netlink.NETLINK_SOCK_DIAG)
@@ -144,7 +144,7 @@ class Census:
         self._sock.close()
 
     def listeners(self) -> list[Listener]:
-        """All sockets that listen."""
+        """Return all listening sockets."""
         found = []
         for family in FAMILIES:
             request = sockets.dump_request(family, 0, sockets.LISTEN)
@@ -154,9 +154,9 @@ class Census:
         return found
 
     def take(self, ports: Iterable[int], inodes: Collection[int] | None = None, *, whole: bool = False) -> Taken:
-        """Look at the connections whose local port is one of ``ports`` (0: any), held by one of ``inodes`` if given.
+        """Poll the connections whose local port is in ``ports`` (0: any) and whose socket is in ``inodes``, if given.
 
-        With ``whole`` everything is asked of everybody, and not only of those that have bytes queued.
+        With ``whole``, everything is read of all sockets, not only of those with bytes queued.
         """
         states = [0] * 256
         bodies: list[bytes] = []
@@ -178,7 +178,7 @@ class Census:
     def _collect(
         self, request: bytes, states: list[int], bodies: list[bytes], inodes: Collection[int] | None, whole: bool
     ) -> None:
-        """One dump. All in one function: it runs ten thousand times a look."""
+        """Read one dump. This is one function because its loop runs ten thousand times a poll."""
         self._sock.send(request)
         header, queue, head, queue_at = _HEADER.unpack_from, _QUEUE.unpack_from, _HEADER_SIZE, _HEADER_SIZE + _QUEUE_AT
         while True:
@@ -199,7 +199,7 @@ class Census:
                 at += (length + 3) & ~3
 
     def _look_up(self, bodies: Iterable[bytes]) -> Iterator[Sighting]:
-        """Everything of each, by a lookup; nothing of those that are gone meanwhile."""
+        """Look up each socket in full; skip those that have ended meanwhile."""
         for body in bodies:
             self._sock.send(sockets.lookup_request(body, _STATES))
             datagram = memoryview(self._sock.recv(_DATAGRAM))
@@ -218,12 +218,12 @@ def _raise_unless_gone(body: memoryview) -> None:
             raise
 
 
-#: Where tcp_info began in the last message: it does so in nearly every one of a family.
+#: Offset of tcp_info in the last message of each family. Nearly all messages of a family share it.
 _USUAL: dict[int, int] = {socket.AF_INET: 0, socket.AF_INET6: 0}
 
 
 def _info_at(body: bytes) -> int:
-    """The offset of tcp_info in a message."""
+    """Return the offset of tcp_info in a message."""
     family = body[0]
     at = _USUAL[family]
     if at and len(body) >= at and _INFO.unpack_from(body, at - _INFO.size)[1] == sockets.INFO:

@@ -1,8 +1,7 @@
-"""How jitter is spread, as the tables that netem draws from: the inverse of a distribution, in 8192ths of the jitter.
+"""Distributions of jitter as netem's tables: the inverse of each distribution, in 8192ths of the jitter.
 
-The kernel knows only tables (net/sched/sch_netem.c, tabledist) and iproute2 brings them as files, which not
-every machine has. So they are computed here as iproute2 computes them (netem/normal.c, pareto.c and
-paretonormal.c), number for number.
+The kernel only knows tables (net/sched/sch_netem.c, tabledist). iproute2 ships them as files, but not every machine has
+it. So they are computed here exactly as iproute2 does (netem/normal.c, pareto.c and paretonormal.c).
 """
 
 from __future__ import annotations
@@ -23,21 +22,21 @@ _LOWEST, _HIGHEST = -32768, 32767
 _STEP = 4
 """iproute2 keeps every fourth of the finest table's entries."""
 _GRID = 0.00005
-"""The steps in which iproute2 looks for the normal distribution's values."""
+"""Step at which iproute2 searches for the normal distribution's values."""
 _SHAPE = 3.0
-"""Of the Pareto distribution; its mean is then 1.5 and its deviation 0.75."""
+"""Shape of the Pareto distribution; its mean is then 1.5 and its deviation 0.75."""
 
 
 @functools.cache
 def table(name: Distribution) -> bytes:
-    """The payload of TCA_NETEM_DELAY_DIST: signed 16-bit numbers of this machine's byte order."""
+    """Return the payload of TCA_NETEM_DELAY_DIST: signed 16-bit numbers in this machine's byte order."""
     return array.array("h", _TABLES[name]()).tobytes()
 
 
 def _uniform() -> Iterator[int]:
-    """From one end of the jitter to the other.
+    """Yield values evenly from one end of the jitter to the other.
 
-    Sent though the kernel spreads evenly without a table, because a change cannot take a table away again.
+    The kernel spreads evenly without a table. This one is sent anyway, because a change cannot remove an earlier table.
     """
     return iter(range(-_SCALE, _SCALE))
 
@@ -47,7 +46,7 @@ def _normal() -> Iterator[int]:
 
 
 def _normal_at(entry: int) -> float:
-    """The last step of the grid whose share of the distribution still rounds to ``entry``."""
+    """Return the last step of the grid whose share of the distribution still rounds to ``entry``."""
     # Imported here: no link without jitter needs it.
     from statistics import NormalDist  # noqa: PLC0415
 
@@ -65,7 +64,7 @@ def _pareto_at(entry: int) -> int:
 
 
 def _paretonormal() -> Iterator[int]:
-    """A quarter normal, three quarters Pareto, cut off towards zero as C's division does."""
+    """Yield a quarter normal and three quarters Pareto, truncated towards zero as C's division does."""
     for entry in range(0, _FINEST, _STEP):
         yield max(_LOWEST, int((round(_normal_at(entry) * _SCALE) + 3 * _pareto_at(entry)) / 4))
 

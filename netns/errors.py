@@ -1,8 +1,8 @@
-"""What callers of this package can get wrong, or find missing on their machine."""
+"""Errors caused by callers of this package, or by their machine."""
 
 
 class LabError(Exception):
-    """The network that was asked for cannot be had; the message says why and what to do."""
+    """The requested network cannot be set up; the message gives the reason and the remedy."""
 
 
 class UnitError(ValueError):
@@ -14,7 +14,7 @@ class IsolationError(LabError):
 
 
 class UnsupportedError(LabError):
-    """This kernel lacks what an impairment needs."""
+    """The kernel lacks a feature that an impairment needs."""
 
 
 class GuestError(LabError):
@@ -22,4 +22,4 @@ class GuestError(LabError):
 
 
 class GuestLostError(LabError):
-    """A guest that was running ended, or had to be ended, before its command did."""
+    """A running guest ended, or had to be ended, before its command did."""

@@ -1,4 +1,4 @@
-"""Silent drops in a router: by nftables (nft(8)), or by routing rules (ip-rule(8)) where the kernel has no nftables."""
+"""Silent drops in a router: by nftables (nft(8)), or by routing rules (ip-rule(8)) if the kernel has no nftables."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from halfopen.netns.host import Host
 
 _NF_DROP = 0
 _NF_ACCEPT = 1
-#: A kernel without nftables, or with one that knows no IPv4, such as the distribution's own guest kernel.
+#: Errors of a kernel whose nftables are missing or lack IPv4, such as the distribution's own guest kernel.
 _NO_NFTABLES = {errno.EOPNOTSUPP, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.ENOENT}
-#: Of a cut, and of its rules the priority: unlike each other, and between those of the local and the main table.
+#: Number of a cut and priority of its rules. Each is unique and lies between those of the local and the main table.
 _numbers = itertools.count(1)
 
 
 class Cut:
-    """Packets to or from one address that a router no longer forwards, until :meth:`heal`."""
+    """A drop of all packets to or from one address in a router, until :meth:`heal`."""
 
     means: str
-    """What drops them: ``"nftables"`` or ``"routing rules"``."""
+    """Mechanism that drops the packets: ``"nftables"`` or ``"routing rules"``."""
 
     def __init__(self, router: Host, ip: str, direction: str) -> None:
         assert direction in {"to", "from", "both"}, direction
@@ -41,7 +41,7 @@ class Cut:
             self.means = "routing rules"
 
     def heal(self) -> None:
-        """Forward again."""
+        """Forward the packets again."""
         self._undo.close()
 
 
@@ -60,7 +60,7 @@ def _by_nftables(undo: contextlib.ExitStack, router: Host, table: str, matches: 
 
 
 def _by_rules(undo: contextlib.ExitStack, router: Host, priority: int, selectors: list[dict[str, Any]]) -> None:
-    """A blackhole is silent, unlike an unreachable destination (ip_error in net/ipv4/route.c)."""
+    """Drop by blackhole rules. They are silent, unlike an unreachable destination (ip_error in net/ipv4/route.c)."""
     with contextlib.ExitStack() as half_done, router.rtnetlink() as routes:
         for selector in selectors:
             rule = {"action": "FR_ACT_BLACKHOLE", "priority": priority, **selector}

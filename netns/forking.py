@@ -1,4 +1,4 @@
-"""What stands above and below a fork: a caller that waits and passes signals on, a worker that ends in an exit code."""
+"""Both sides of a fork: the caller waits and forwards signals, the worker ends with an exit code."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from typing import NoReturn
 from halfopen.netns import _libc
 
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-#: To be blocked by who calls wait_forwarding, before it forks; run_worker lets them in again.
+#: Signals that callers of wait_forwarding block before they fork; run_worker unblocks them.
 AWAITED = (*_FORWARDED, signal.SIGCHLD)
 
-#: The exit code for our own bugs (EX_SOFTWARE, sysexits.h), so that none is taken for a verdict.
+#: Exit code of our own bugs (EX_SOFTWARE, sysexits.h), so that none is taken for a verdict.
 BUG = 70
 
 
 def flush() -> None:
-    """Bring out what was printed; streams may be closed, or full, or None (sys.stdout, where fd 1 is closed)."""
+    """Flush standard output and error. They may be closed, or full, or None (sys.stdout if fd 1 is closed)."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             with contextlib.suppress(OSError, ValueError):
@@ -29,34 +29,34 @@ def flush() -> None:
 
 
 def exit_code(status: int) -> int:
-    """A shell's exit code for a wait(2) status."""
+    """Return a shell's exit code for a wait(2) status."""
     code = os.waitstatus_to_exitcode(status)
     return code if code >= 0 else 128 - code
 
 
 def _is_ignored(number: int) -> bool:
-    """Whether it is a hang-up, and ignored: nohup(1) has what it starts live on."""
+    """True for a hang-up that is ignored, as under nohup(1), whose commands must survive it."""
     return number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN
 
 
 def wait_forwarding(child: int) -> int:
-    """The child's wait status; meanwhile "stop" is passed on to its session, which the terminal does not reach.
+    """Return the child's wait status; meanwhile forward stop signals to its session, which the terminal does not reach.
 
-    A hang-up that is ignored is not.
+    An ignored hang-up is not forwarded.
     """
     while True:
         pid, status = os.waitpid(child, os.WNOHANG)
         if pid:
             return status
         number = signal.sigwaitinfo(AWAITED).si_signo
-        # What is ignored is awaited all the same, since it is blocked.
+        # sigwaitinfo also returns ignored signals, since they are blocked.
         if number != signal.SIGCHLD and not _is_ignored(number):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child, number)
 
 
 def run_worker(work: Callable[[], int]) -> NoReturn:
-    """Do ``work`` in a process of its own, just forked, and end with its exit code."""
+    """Run ``work`` in this newly forked process, and exit with its exit code."""
     code = BUG
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -69,7 +69,7 @@ def run_worker(work: Callable[[], int]) -> NoReturn:
         code = 130
     except SystemExit as leaving:
         code = exit_code_of(leaving)
-    except BaseException:  # noqa: BLE001 (there is nobody above to raise it to)
+    except BaseException:  # noqa: BLE001 (there is no caller to raise it to)
         traceback.print_exc()
     finally:
         flush()
@@ -77,7 +77,7 @@ def run_worker(work: Callable[[], int]) -> NoReturn:
 
 
 def exit_code_of(leaving: SystemExit) -> int:
-    """What the interpreter makes of it (sys.exit): nothing is success, a text is said and is failure."""
+    """Return the interpreter's exit code for sys.exit: None is success; a text is printed, and is failure."""
     if leaving.code is None or isinstance(leaving.code, int):
         return leaving.code or 0
     print(leaving.code, file=sys.stderr)
@@ -85,11 +85,10 @@ def exit_code_of(leaving: SystemExit) -> int:
 
 
 def fork_away(namespace: int) -> int:
-    """Fork a process that is in a network namespace, in a session of its own, and no child of this one.
+    """Fork a process into a network namespace, in a session of its own, and not as a child of this process.
 
-    Its parent is the nearest process above that adopts (see :func:`adopting`). ``namespace`` is a descriptor. Like
-    os.fork, gives its id here and 0 there. Raises OSError if it cannot be, here; to be called where there is one
-    thread only.
+    Its parent is the nearest ancestor that adopts (see :func:`adopting`). ``namespace`` is a descriptor. Like os.fork,
+    it returns the new id here and 0 there. Raises OSError here on failure. Call it only while there is one thread.
     """
     hear, tell = os.pipe()
     between = os.fork()
@@ -111,7 +110,7 @@ def fork_away(namespace: int) -> int:
     except OSError as error:
         os.write(tell, f"0 {error.errno}".encode())
         os._exit(1)
-    # Not before it has its session, so that whoever knows it can kill its group.
+    # Only once it has its session, so that a reader of its id can kill its group.
     os.write(tell, f"{os.getpid()} 0".encode())
     os.close(tell)
     return 0
@@ -119,7 +118,7 @@ def fork_away(namespace: int) -> int:
 
 @contextlib.contextmanager
 def adopting() -> Iterator[None]:
-    """Be the parent of those below who lose theirs, until the context is left (prctl(2), PR_SET_CHILD_SUBREAPER)."""
+    """Adopt orphaned descendants until the context is left (prctl(2), PR_SET_CHILD_SUBREAPER)."""
     _libc.adopt_orphans(True)
     try:
         yield

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-#: Gives a socket's network namespace (linux/sockios.h).
+#: Returns a socket's network namespace (linux/sockios.h).
 _SIOCGSKNS = 0x894C
 
 LOOPBACK = 1
@@ -31,9 +31,9 @@ LOOPBACK = 1
 class Host:
     """One network namespace; it lives as long as something holds it: this object, a process, a socket.
 
-    By itself a new one; ``namespace`` is a descriptor of one that is there already, such as a container's, and
-    which stays the caller's. Methods may be called from any thread, but not from two at once. Raises LabError where
-    this process may not make, or not enter, namespaces.
+    By default a new one. ``namespace`` is a descriptor of an existing one, such as a container's; it remains the
+    caller's. Methods may be called from any thread, but not from two at once. Raises LabError if this process may not
+    create, or not enter, namespaces.
     """
 
     def __init__(self, name: str, *, is_router: bool = False, namespace: int | None = None) -> None:
@@ -51,26 +51,26 @@ class Host:
         return f"Host({self.name!r})"
 
     def fileno(self) -> int:
-        """The descriptor that holds the namespace; whoever inherits it keeps the host alive."""
+        """Return the descriptor that holds the namespace. A process that inherits it keeps the host alive."""
         return self._fd
 
     def configure(self, *requests: netlink.Request) -> None:
-        """Ask for changes to the host's interfaces (halfopen.netns.rtnetlink); raises OSError for the first refused."""
+        """Apply changes to the host's interfaces (halfopen.netns.rtnetlink); raises OSError for the first refused."""
         netlink.call(self._rtnetlink, *requests)
 
     def dump(self, request: netlink.Request) -> list[memoryview]:
-        """What there is of the host's interfaces, one message each; raises OSError."""
+        """Return the answers to a dump request on the host's interfaces, one message each; raises OSError."""
         asking = netlink.message(request.kind, request.flags | netlink.NLM_F_DUMP, request.body)
         return list(netlink.dump(self._rtnetlink, asking, request.what))
 
     def is_running(self, index: int) -> bool:
-        """Whether an interface of the host passes packets on; raises OSError."""
+        """True if an interface of the host passes packets on; raises OSError."""
         return rtnetlink.is_running(netlink.ask(self._rtnetlink, rtnetlink.state(index)))
 
     @contextlib.contextmanager
     def rtnetlink(self) -> Iterator[IPRoute]:
         """pyroute2's rtnetlink of this host, for the calling thread and only within the context."""
-        # Imported here: pyroute2 is most of what importing a lab costs, and few scenarios need it.
+        # Imported here: pyroute2 is most of the cost of importing a lab, and few scenarios need it.
         from pyroute2 import IPRoute  # noqa: PLC0415
 
         with self.entered(), IPRoute() as routes:
@@ -78,7 +78,7 @@ class Host:
 
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
-        """Have the calling thread (no other) act inside the host."""
+        """Run the calling thread, and no other, inside the host."""
         with _away(lambda: _libc.setns(self._fd, _libc.CLONE_NEWNET)):
             yield
 
@@ -94,14 +94,14 @@ class Host:
     def spawn(self, command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
         """Start a process in the host, in a session of its own; ``options`` are those of subprocess.Popen.
 
-        In a session of its own because the kernel resumes a stopped process whose group is orphaned
+        The session is its own because the kernel resumes a stopped process whose group is orphaned
         (setpgid(2)), which would silently undo a freeze. Raises OSError if it cannot be started.
         """
         with self.entered():
             return subprocess.Popen(command, start_new_session=True, **options)
 
     def processes(self) -> list[int]:
-        """The ids of the processes in the host, but for this one; none where /proc shows another pid namespace."""
+        """Return the ids of the host's processes except this one; none if /proc shows another pid namespace."""
         if Path("/proc/self").readlink() != Path(str(os.getpid())):
             return []
         its = os.fstat(self._fd).st_ino
@@ -109,14 +109,14 @@ class Host:
         return [pid for pid in numbers if pid != os.getpid() and _namespace_of(pid) == its]
 
     def holders(self, inode: int) -> list[int]:
-        """The ids of the processes in the host that hold the socket with this inode (of a sample); those we may see."""
+        """Return the ids of the host's visible processes that hold the socket with this inode (of a sample)."""
         wanted = f"socket:[{inode}]"
         return [pid for pid in self.processes() if wanted in _open_files(pid)]
 
     def kill_all(self) -> None:
-        """End every process in the host (SIGKILL), whatever it did to get away from those that started it.
+        """Kill every process in the host (SIGKILL), even those that escaped from their parents.
 
-        Again and again until there is none, since what is ended last may have started another.
+        Repeat until there is none, since the last process killed may have started another.
         """
         while pids := self.processes():
             for pid in pids:
@@ -124,16 +124,16 @@ class Host:
                     os.kill(pid, signal.SIGKILL)
 
     def connect(self, address: tuple[str, int], timeout: float) -> socket.socket:
-        """A TCP connection made from inside the host; ``timeout`` in seconds; raises OSError."""
+        """Return a TCP connection made from inside the host; ``timeout`` in seconds; raises OSError."""
         with self.entered():
             return socket.create_connection(address, timeout)
 
     def socket_reader(self) -> SocketReader:
-        """A reader of this host's TCP sockets."""
+        """Return a reader of this host's TCP sockets."""
         return self._inside(SocketReader)
 
     def end_listener(self) -> EndListener:
-        """A listener for the ends of this host's TCP sockets."""
+        """Return a listener for the ends of this host's TCP sockets."""
         return self._inside(EndListener)
 
     def announces_ends(self) -> bool:
@@ -141,11 +141,11 @@ class Host:
         return self._inside(announces_ends)
 
     def close(self) -> None:
-        """End every TCP connection of the host and let go of the namespace.
+        """End every TCP connection of the host and release the namespace.
 
-        A connection which still has bytes to send would otherwise keep the namespace in the kernel
-        for minutes after the last process is gone. Where the kernel cannot end them, such as in the
-        distribution's own guest kernel, it does.
+        Otherwise a connection that still has bytes to send would keep the namespace in the kernel for minutes after the
+        last process is gone. It still does if the kernel cannot end connections, such as the distribution's own guest
+        kernel.
         """
         with self._held, contextlib.closing(self.socket_reader()) as reader:
             for sample in reader.connections():
@@ -154,7 +154,7 @@ class Host:
 
 
 def _namespace_of(pid: int) -> int | None:
-    """The inode of a process's network namespace (namespaces(7)); None for one that is gone, or a zombie."""
+    """Return the inode of a process's network namespace (namespaces(7)); None if the process is gone or a zombie."""
     try:
         return Path(f"/proc/{pid}/ns/net").stat().st_ino
     except OSError:
@@ -162,7 +162,7 @@ def _namespace_of(pid: int) -> int | None:
 
 
 def _open_files(pid: int) -> set[str]:
-    """What a process's descriptors lead to (proc_pid_fd(5)); nothing for one that is gone."""
+    """Return the targets of a process's descriptors (proc_pid_fd(5)); empty if the process is gone."""
     found = set()
     with contextlib.suppress(OSError):
         for entry in Path(f"/proc/{pid}/fd").iterdir():
@@ -172,7 +172,7 @@ def _open_files(pid: int) -> set[str]:
 
 
 def _move_in(name: str, namespace: int | None) -> None:
-    """Have the calling thread enter a namespace that is there, or a new one."""
+    """Move the calling thread into an existing namespace, or a new one."""
     if namespace is None:
         _unshare(name)
         return
@@ -196,22 +196,22 @@ def _unshare(name: str) -> None:
 
 
 def _here() -> int:
-    """A descriptor of the calling thread's network namespace.
+    """Return a descriptor of the calling thread's network namespace.
 
-    Asked of a socket (SIOCGSKNS, net/socket.c), not of /proc: in a guest on the virtual clock a process of which
-    another reads /proc as it ends may never get out of d_invalidate (fs/dcache.c), for want of a tick that would
-    have it wait for the other.
+    It comes from a socket (SIOCGSKNS, net/socket.c), not from /proc. In a guest on the virtual clock, a process whose
+    /proc entry is read as it ends may never leave d_invalidate (fs/dcache.c), because no tick makes it wait for the
+    reader.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as here:
         try:
             return fcntl.ioctl(here, _SIOCGSKNS)
-        except OSError:  # this process may not administer it, but it may come back to it
+        except OSError:  # this process may not administer it, but it may return to it
             return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 
 
 @contextlib.contextmanager
 def _away(leave: Callable[[], None]) -> Iterator[None]:
-    """Have the calling thread ``leave`` its network namespace, and come back to it when the context is left."""
+    """Have the calling thread ``leave`` its network namespace, and return when the context is left."""
     home = _here()
     try:
         leave()

@@ -1,4 +1,4 @@
-"""How bad a link is, in one direction: asked for in text with units, carried out by qdiscs (halfopen.netns.shaping)."""
+"""Impairment of one direction of a link: written as text with units, carried out by qdiscs (halfopen.netns.shaping)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from halfopen.netns import units
 from halfopen.netns.distributions import Distribution
 from halfopen.netns.units import BitRate, Duration, Share
 
-#: The kernel keeps jitter in 31 bits of nanoseconds and cuts off what is more (net/sched/sch_netem.c, netem_change).
+#: The kernel keeps jitter in 31 bits of nanoseconds and clamps larger values (net/sched/sch_netem.c, netem_change).
 _MOST_JITTER = (2**31 - 1) / 1e9
 _MOST_PACKETS = 2**32 - 1
 _MOST_SEED = 2**64 - 1
@@ -23,9 +23,9 @@ class GilbertElliott(
     forbid_unknown_fields=True,
     rename={"lost_in_bad": "1-h", "lost_in_good": "1-k"},
 ):
-    """Losses in bursts: a link that is now good, now bad, by the names of tc-netem(8).
+    """Losses in bursts: a link that alternates between good and bad, with the names of tc-netem(8).
 
-    Before each packet the link may change, so bad times last 1/r packets on average and good ones 1/p.
+    The link may change before each packet, so bad times last 1/r packets on average and good ones 1/p.
     """
 
     p: Share
@@ -39,7 +39,7 @@ class GilbertElliott(
 
     @property
     def recovery(self) -> Share:
-        """The r in force."""
+        """The effective r."""
         return Share(1 - self.p) if self.r is None else self.r
 
     def __str__(self) -> str:
@@ -52,20 +52,23 @@ class GilbertElliott(
 
 
 class Impairment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a link does to the packets of one direction; every field's zero is "nothing".
+    """Effects of a link on the packets of one direction; zero in any field means no effect.
 
-    A correlation is the weight of the last random number in the next. Numbers that hang together keep
-    to the middle, so shares come out other than asked (tc-netem(8)): for losses in bursts take ``loss_model``.
-    There is none of jitter: the kernel takes a delay from the lowest bits of the number, which do not hang
-    together (net/sched/sch_netem.c, tabledist).
+    A correlation is the weight of the last random number in the next. Correlated numbers stay near the middle, so
+    shares differ from those requested (tc-netem(8)). Use ``loss_model`` for losses in bursts. Jitter has no
+    correlation: the kernel takes a delay from the lowest bits of the number, which are uncorrelated
+    (net/sched/sch_netem.c, tabledist).
     """
 
     delay: Duration = Duration(0)
     jitter: Duration = Duration(0)
-    """How far delays stray from ``delay``; packets may overtake each other. See ``distribution``."""
+    """Deviation from ``delay``; packets may overtake each other. See ``distribution``."""
     distribution: Distribution = "uniform"
-    """How: evenly at most by ``jitter``, or with ``jitter`` as (about) the standard deviation, cut off at
-    four of them. A delay below zero is none."""
+    """Shape of the jitter.
+
+    "uniform" spreads evenly, at most by ``jitter``. For the others ``jitter`` is (about) the standard deviation, cut
+    off at four of them. Negative delays become zero.
+    """
     loss: Share = Share(0)
     loss_correlation: Share = Share(0)
     loss_model: GilbertElliott | None = None
@@ -73,23 +76,23 @@ class Impairment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     duplicate: Share = Share(0)
     duplicate_correlation: Share = Share(0)
     reorder: Share = Share(0)
-    """Share of packets sent at once instead of after ``delay``; they pass by ``rate`` too."""
+    """Share of packets sent at once instead of after ``delay``; they bypass ``rate`` too."""
     reorder_correlation: Share = Share(0)
     gap: int = 0
-    """After a packet sent at once, so many less one are not; 0 and 1: any packet may be next."""
+    """After a packet sent at once, this many less one are not; 0 and 1: any packet may be next."""
     corrupt: Share = Share(0)
-    """Share of packets in which one bit is turned over."""
+    """Share of packets in which one bit is flipped."""
     corrupt_correlation: Share = Share(0)
     rate: BitRate = BitRate(0)
     queue: Duration = Duration(0)
-    """For how long packets may wait for the rate, at least two of them; what is more is lost. 0: 50 ms."""
+    """Longest wait of a packet for the rate, at least two packets; excess packets are lost. 0: 50 ms."""
     limit: int = 0
-    """Packets under way at most; one more is lost. 0: as many as come, so that none is lost unasked."""
+    """Most packets in flight; excess packets are lost. 0: unlimited, so that none is lost unasked."""
     seed: int | None = None
-    """Of the random numbers, to have the same packets hit again; kernels before 6.6 take none."""
+    """Seed of the random numbers, to hit the same packets again; kernels before 6.6 accept none."""
 
     def __post_init__(self) -> None:
-        """Refuse what the kernel would silently not do (tc-netem(8)); raises ValueError."""
+        """Refuse values that the kernel would silently not carry out (tc-netem(8)); raises ValueError."""
         if self.rate and not 8 <= self.rate <= 1e12:
             raise ValueError(f"a rate of {self.rate:.4g} bit/s is out of range: from 8bit to 1000Gbit")
         if self.queue and not self.rate:
@@ -126,17 +129,17 @@ class Impairment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     @property
     def needs_netem(self) -> bool:
-        """Whether the kernel must have sch_netem for this; a rate alone does not need it."""
+        """True if the kernel needs sch_netem for this; a rate alone does not need it."""
         return bool(self.netem_fields)
 
     @property
     def netem_fields(self) -> list[str]:
-        """The names of the fields in force which only sch_netem can carry out."""
+        """Names of the fields in force that only sch_netem can carry out."""
         return [name for name in _NETEM_FIELDS if getattr(self, name)]
 
     @property
     def is_random(self) -> bool:
-        """Whether it draws random numbers, so that a seed tells one run from another."""
+        """True if it draws random numbers, so that the seed changes a run."""
         return any(getattr(self, name) for name in _RANDOM_FIELDS)
 
     def __str__(self) -> str:
@@ -168,10 +171,10 @@ NONE = Impairment()
 
 
 def differences(asked: Impairment, does: Impairment) -> list[str]:
-    """Where what is done is not what was asked, a text each: ``"rate: asked 100bit, in force 96bit"``.
+    """List the differences between the requested and the effective impairment.
 
-    Less than a millionth is no difference: the kernel counts in whole nanoseconds and 2^32nds. Nor is a
-    seed that nobody asked for.
+    Each is a text such as ``"rate: asked 100bit, in force 96bit"``. Differences below a millionth do not count, since
+    the kernel counts in whole nanoseconds and 2^32nds. Nor does a seed that was not requested.
     """
     wanted, got = _values(asked), _values(does)
     if asked.seed is None:

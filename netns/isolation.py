@@ -1,13 +1,13 @@
 """Run a function in user, pid, mount and network namespaces of its own, which end when it ends.
 
-Four processes stand in a row, so that nobody's death leaves anything behind::
+Four processes form a chain, so that the death of any of them leaves nothing behind::
 
     launcher ──fork──▶ gate ──fork──▶ init (pid 1) ──fork──▶ worker, and all that it starts
 
-The *launcher* is the caller; it forwards signals and returns the exit code. The *gate* unshares,
-because a pid namespace only takes in children. *init* reaps; when it ends, the kernel kills
-everything in the pid namespace before anybody is told. Each one dies with the one before it
-(PR_SET_PDEATHSIG), so a SIGKILL of the launcher ends the lab by the kernel's hand, not by ours.
+The *launcher* is the caller; it forwards signals and returns the exit code. The *gate* unshares, because a pid
+namespace only takes in children. *init* reaps; when it ends, the kernel kills everything in the pid namespace before
+any parent learns of it. Each one dies with the one before it (PR_SET_PDEATHSIG), so after a SIGKILL of the launcher the
+kernel ends the lab, not our code.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ _NAMESPACES = _libc.CLONE_NEWPID | _libc.CLONE_NEWNS | _libc.CLONE_NEWNET
 def run(work: Callable[[], int], private: Path | None = None, *, is_brief: bool = False) -> int:
     """Run ``work`` in namespaces of its own and return its exit code (128 + n if signal n killed it).
 
-    Root keeps its user namespace where the kernel lets it; everybody else gets a new one in which
-    they are root. The folder ``private`` is there a tmpfs that nobody else sees. Must be called before
-    the process has started threads, since it forks.
+    Root keeps its user namespace if the kernel allows it; all others become root in a new one. In the new namespaces
+    the folder ``private`` is a tmpfs that no other process sees. Call this before the process starts threads, since it
+    forks.
 
-    A signal to stop is passed on to ``work``, which may make of it what it likes. Where work ``is_brief`` the signal
-    waits for its end instead and is then the caller's: passed on too late it would be nobody's.
+    A stop signal is forwarded to ``work``, which may handle it as it likes. If work ``is_brief``, the signal waits for
+    its end instead, and the caller then receives it. If it were forwarded too late, nobody would receive it.
 
-    Raises IsolationError, with the setting that forbids it and what to do, if the kernel refuses.
+    Raises IsolationError, with the setting that forbids it and the remedy, if the kernel refuses.
     """
     alive_read, alive_write = os.pipe()
     report_read, report_write = os.pipe()
     flush()
     launcher = os.getpid()
-    # Taken by sigwaitinfo here and by the worker there, so that none is lost before there is a worker
-    # and none slips in between looking for signals and waiting.
+    # Received by sigwaitinfo here and by the worker there. So none is lost before there is a worker, and none slips in
+    # between the check for signals and the wait.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, AWAITED)
     try:
         gate = os.fork()
@@ -85,7 +85,7 @@ def _run_gate(
         code = exit_code(status)
     except OSError as error:
         _refuse(report, error)
-    except BaseException:  # noqa: BLE001 (there is nobody above to raise it to)
+    except BaseException:  # noqa: BLE001 (there is no caller to raise it to)
         traceback.print_exc()
     finally:
         os._exit(code)
@@ -97,7 +97,7 @@ def _run_init(
     code = BUG
     try:
         _libc.die_with_parent(signal.SIGKILL)
-        # The gate holds the other end: if it is gone already, no signal is going to come.
+        # The gate holds the other end. If it is gone already, no signal will come.
         if select.select([alive], [], [], 0)[0]:
             os._exit(code)
         _mount(in_new_user_namespace)
@@ -112,7 +112,7 @@ def _run_init(
         code = _reap_until(worker)
     except OSError as error:
         _refuse(report, error)
-    except BaseException:  # noqa: BLE001 (there is nobody above to raise it to)
+    except BaseException:  # noqa: BLE001 (there is no caller to raise it to)
         traceback.print_exc()
     finally:
         os._exit(code)
@@ -131,7 +131,7 @@ def _refuse(report: int, error: OSError) -> None:
 
 
 def _unshare(uid: int, gid: int) -> bool:
-    """Leave for new namespaces, with a user namespace only if need be; whether it was."""
+    """Enter new namespaces, with a user namespace only if needed; return True if it was."""
     if capabilities.may_administer():
         _libc.unshare(_NAMESPACES)
         return False
@@ -145,16 +145,16 @@ def _unshare(uid: int, gid: int) -> bool:
 def _write(path: str, text: str) -> None:
     try:
         Path(path).write_text(text)
-    except OSError as error:  # a refused write, unlike a refused open, does not say of what
+    except OSError as error:  # a refused write, unlike a refused open, does not name the file
         raise OSError(error.errno, error.strerror, f"writing {path}") from error
 
 
 def _mount(in_new_user_namespace: bool) -> None:
-    # What we mount must not be seen outside. In a user namespace of our own it is not anyway
-    # (mount_namespaces(7)), and there a container's AppArmor profile may forbid every mount.
+    # Our mounts must not be visible outside. In a user namespace of our own they are not anyway (mount_namespaces(7)),
+    # and there a container's AppArmor profile may forbid every mount.
     with contextlib.suppress(*((PermissionError,) if in_new_user_namespace else ())):
         _libc.mount("none", "/", "", _libc.MS_REC | _libc.MS_PRIVATE)
-    # A container that masks parts of /proc may not mount a fresh one. The lab does without: it reads
-    # only its own entries, which the old mount shows as well.
+    # A container that masks parts of /proc may not mount a fresh one. The lab does without it: it reads only its own
+    # entries, which the old mount shows as well.
     with contextlib.suppress(PermissionError):
         _libc.mount("proc", "/proc", "proc", _libc.MS_NOSUID | _libc.MS_NODEV | _libc.MS_NOEXEC)

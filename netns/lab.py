@@ -1,4 +1,4 @@
-"""A lab: hosts and the links between them, gone without trace when it ends."""
+"""A lab: hosts and the links between them. No trace is left when it ends."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from halfopen.netns.errors import LabError
 from halfopen.netns.host import LOOPBACK, Host
 from halfopen.netns.link import End, Link
 
-#: RFC 2544's benchmarking range, 198.18.0.0/15, as /24 networks: two octets to count in.
+#: Number of /24 networks in RFC 2544's benchmarking range, 198.18.0.0/15: two octets to count in.
 _NETWORKS = 512
-#: Some kernels put tunnel devices of their own (tunl0, sit0) into every new namespace; ours are numbered above.
+#: Index of our first interface, above the tunnel devices (tunl0, sit0) that some kernels add to every new namespace.
 _FIRST_INDEX = 1000
 
 
@@ -25,7 +25,7 @@ class Lab:
 
         client ──link──▶ router ──link──▶ server
 
-    Hosts and links are made by its methods; leaving the context ends them all.
+    Its methods create hosts and links; leaving the context ends them all.
     """
 
     def __init__(self) -> None:
@@ -46,18 +46,18 @@ class Lab:
         self._stack.__exit__(kind, error, trace)
 
     def host(self, name: str) -> Host:
-        """A new host; raises LabError if the lab has one of that name."""
+        """Create a host; raises LabError if the lab has one of that name."""
         return self._add(Host(self._fresh(name)))
 
     def adopt(self, name: str, namespace: int) -> Host:
-        """A host of a network namespace that is there already, by a descriptor; raises LabError if it is closed to us.
+        """Create a host from an existing network namespace's descriptor; raises LabError if it may not be entered.
 
         It is treated as the lab's own: when the lab ends, so does every connection in it.
         """
         return self._add(Host(self._fresh(name), namespace=namespace))
 
     def router(self, name: str) -> Host:
-        """A new host that forwards what arrives on its links."""
+        """Create a host that forwards packets arriving on its links."""
         return self._add(Host(self._fresh(name), is_router=True))
 
     def _fresh(self, name: str) -> str:
@@ -93,6 +93,6 @@ class Lab:
 
 
 def kernel_has_discipline(kind: str) -> bool:
-    """Whether this kernel offers a queueing discipline, such as ``"netem"``; asked in a lab of its own."""
+    """True if this kernel offers a queueing discipline, such as ``"netem"``; tested in a lab of its own."""
     with Lab() as lab:
         return shaping.has_discipline(lab.host("probe"), LOOPBACK, kind)

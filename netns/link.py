@@ -19,13 +19,13 @@ from halfopen.netns.shaping import Effect, Shaper
 if TYPE_CHECKING:
     from halfopen.netns.firewall import Cut
 
-#: Seconds that the kernel may take to bring an interface up, and between two looks.
+#: Seconds within which the kernel must bring an interface up, and seconds between two polls.
 _PATIENCE, _PAUSE = 10.0, 1e-4
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Where a link meets a host."""
+    """The point at which a link meets a host."""
 
     host: Host
     interface: str
@@ -36,13 +36,13 @@ class End:
 
 
 class Link:
-    """The wire between two hosts. Made by :meth:`halfopen.netns.lab.Lab.link`. Impaired, and asked, from any thread."""
+    """The wire between two hosts, made by :meth:`halfopen.netns.lab.Lab.link`. Any thread may impair and query it."""
 
     def __init__(self, a: End, b: End) -> None:
         self.a, self.b = a, b
-        #: One at a time asks the kernel: what is read back must be of what was asked last.
+        #: Serializes requests to the kernel: a readback must match the last request.
         self._turn = threading.RLock()
-        #: By the end that packets leave from.
+        #: Keyed by the end that packets leave from.
         self._shapers = {end.host.name: Shaper(end.host, end.index) for end in (a, b)}
         wire = rtnetlink.veth((a.interface, a.index, a.mac), (b.interface, b.index, b.mac), b.host.fileno())
         try:
@@ -60,11 +60,11 @@ class Link:
         return f"Link({self.a.host.name!r}, {self.b.host.name!r})"
 
     def end(self, host: Host) -> End:
-        """This link's end at ``host``; raises LabError if the host is not on it."""
+        """Return this link's end at ``host``; raises LabError if the host is not on it."""
         return self._ends(host)[0]
 
     def other(self, host: Host) -> Host:
-        """The host at the other end; raises LabError if ``host`` is not on this link."""
+        """Return the host at the other end; raises LabError if ``host`` is not on this link."""
         return self._ends(host)[1].host
 
     def _ends(self, host: Host) -> tuple[End, End]:
@@ -78,39 +78,39 @@ class Link:
         return self._shapers[far.host.name]
 
     def asked(self, toward: Host) -> Impairment:
-        """The impairment in force for packets that travel towards ``toward``, as it was asked for."""
+        """Return the impairment in force for packets that travel towards ``toward``, as requested."""
         return self._toward(toward).asked
 
     def does(self, toward: Host) -> Effect:
-        """What the kernel says it does, and has done, to packets that travel towards ``toward``; raises OSError."""
+        """Return the kernel's own report of its effect on packets that travel towards ``toward``; raises OSError."""
         with self._turn:
             return self._toward(toward).effect()
 
     def differences(self, toward: Host) -> list[str]:
-        """Where what the kernel does is not what was asked (a rounded rate, a seed it knows nothing of), a text each.
+        """List the differences between the requested and the effective impairment; raises OSError.
 
-        Raises OSError.
+        For example a rounded rate, or a seed that the kernel does not support.
         """
         with self._turn:
             return differences(self.asked(toward), self.does(toward).impairment)
 
     def impair(self, toward: Host, impairment: Impairment) -> None:
-        """Impair the packets that travel towards ``toward``, in place of what was asked before.
+        """Impair the packets that travel towards ``toward``; replaces the earlier impairment.
 
-        Carried out where they leave the far end; those that are under way are not lost. Raises UnsupportedError
-        if the kernel lacks what it takes, and then leaves the link unimpaired.
+        It acts on packets leaving the far end, and loses none in flight. If the kernel lacks a feature it needs, raises
+        UnsupportedError and leaves the link unimpaired.
         """
         with self._turn:
             self._toward(toward).shape(impairment)
 
     @contextlib.contextmanager
     def cut(self, toward: Host | None = None) -> Iterator[Cut]:
-        """Drop silently what travels towards ``toward`` (None: both ways) until the context is left.
+        """Silently drop packets that travel towards ``toward`` (None: both ways) until the context is left.
 
-        The router on this link drops it while forwarding, so neither end's own TCP is told, as on a
-        real network. Raises LabError if no end of the link is a router.
+        The router on this link drops them while forwarding. Neither end's own TCP learns of it, as on a real network.
+        Raises LabError if no end of the link is a router.
         """
-        # Imported here: pyroute2 is most of what importing a lab costs, and few scenarios need it.
+        # Imported here: pyroute2 is most of the cost of importing a lab, and few scenarios need it.
         from halfopen.netns.firewall import Cut  # noqa: PLC0415
 
         router, far = self._router_and_far()
@@ -134,10 +134,10 @@ class Link:
 
 
 def _await_running(*ends: End) -> None:
-    """Wait until both ends pass packets on; until then the kernel drops them without a word.
+    """Wait until both ends pass packets on; until then the kernel drops them silently.
 
-    It gives an interface its queue in the background (net/core/link_watch.c), and on a virtual clock not
-    before somebody sleeps. Raises LabError if it does not.
+    The kernel attaches an interface's queue in the background (net/core/link_watch.c), and on a virtual clock only once
+    some process sleeps. Raises LabError on timeout.
     """
     until = time.monotonic() + _PATIENCE
     for end in ends:
@@ -148,7 +148,7 @@ def _await_running(*ends: End) -> None:
 
 
 def _settings(near: End, far: End) -> list[Request]:
-    """What makes the interface at ``near`` lead to ``far``."""
+    """Return the requests that make the interface at ``near`` lead to ``far``."""
     settings = [
         rtnetlink.address(near.index, near.ip, 24),
         rtnetlink.up(near.index),
@@ -162,5 +162,5 @@ def _settings(near: End, far: End) -> list[Request]:
 
 
 def _leads_out(near: End, far: End) -> bool:
-    """Whether the host at ``near`` sends what has no better route over this link."""
+    """True if the host at ``near`` has its default route over this link."""
     return far.host.is_router and not near.host.is_router and not near.host.has_default_route

@@ -1,6 +1,6 @@
-"""The wire format of sch_netem's options (include/uapi/linux/pkt_sched.h): an impairment in, bytes out, and back.
+"""The wire format of sch_netem's options (include/uapi/linux/pkt_sched.h): encode and decode an impairment.
 
-pyroute2 knows neither the tables of distributions nor seeds.
+pyroute2 supports neither distribution tables nor seeds.
 """
 
 from __future__ import annotations
@@ -31,20 +31,22 @@ _S64 = struct.Struct("=q")
 _U64 = struct.Struct("=Q")
 
 _ALL = 2**32 - 1
-"""A probability of 1; as the limit, more packets than any machine holds. The kernel's own would be 1000, which
-a fast or far link exceeds, and what is beyond is lost."""
+"""A probability of 1. As a limit: more packets than any machine holds.
+
+The kernel's own limit is 1000 packets. A fast or far link exceeds it, and the excess is lost.
+"""
 _TICK = 64
 """Nanoseconds: the kernel's unit of time in messages (include/net/pkt_sched.h, PSCHED_SHIFT)."""
 
 
 def pack(impairment: Impairment) -> bytes:
-    """The payload of TCA_OPTIONS.
+    """Return the payload of TCA_OPTIONS.
 
-    What is zero is said too, since the kernel keeps what a change leaves out (netem_change). A seed it keeps for good.
+    Zeros are sent too, since the kernel keeps what a change leaves out (netem_change). It never drops a seed.
     """
     delay, jitter = round(impairment.delay * 1e9), round(impairment.jitter * 1e9)
     head = _QOPT.pack(
-        min(delay // _TICK, _ALL),  # for kernels before 4.15, which know no nanoseconds
+        min(delay // _TICK, _ALL),  # for kernels before 4.15, which lack nanoseconds
         impairment.limit or _ALL,
         _probability(impairment.loss),
         max(impairment.gap, 1) if impairment.reorder else 0,
@@ -82,10 +84,10 @@ def _gemodel(model: GilbertElliott) -> bytes:
 
 
 def unpack(options: memoryview) -> Impairment:
-    """What a kernel's TCA_OPTIONS say is in force.
+    """Return the impairment that a kernel's TCA_OPTIONS say is in force.
 
-    A correlation of what does not happen is left out. How jitter is spread they do not say: ``distribution`` is
-    left as it is by default. A seed is there on kernels since 6.6.
+    Correlations of effects that are off are omitted. The options do not name a distribution, so ``distribution`` stays
+    at its default. A seed is included on kernels since 6.6.
     """
     delay, limit, loss, gap, duplicate, jitter = _QOPT.unpack_from(options)
     found = attributes(options, _QOPT.size)

@@ -1,4 +1,4 @@
-"""The wire format of netlink, as far as the hot paths need it: requests out, messages in (netlink(7))."""
+"""The wire format of netlink (netlink(7)), as far as the hot paths need it: requests out, messages in."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ _ERRNO = struct.Struct("=i")
 
 
 class Request(NamedTuple):
-    """Something to ask of the kernel with :func:`call`."""
+    """A request to the kernel, for :func:`call`."""
 
     what: str
-    """What it is called in an error."""
+    """Name of the request in errors."""
     kind: int
     body: bytes
     flags: int = 0
 
 
 def open_socket(family: int, groups: int = 0) -> socket.socket:
-    """A netlink socket of ``family`` in the calling thread's network namespace."""
+    """Open a netlink socket of ``family`` in the calling thread's network namespace."""
     sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, family)
     # A dump of 10,000 sockets must not overrun the buffer; the kernel caps this at rmem_max.
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
@@ -47,22 +47,22 @@ def open_socket(family: int, groups: int = 0) -> socket.socket:
 
 
 def message(kind: int, flags: int, body: bytes) -> bytes:
-    """One netlink request."""
+    """Return one netlink request."""
     return _HEADER.pack(_HEADER.size + len(body), kind, flags | NLM_F_REQUEST, 0, 0) + body
 
 
 def attribute(kind: int, payload: bytes) -> bytes:
-    """One attribute, padded to four bytes."""
+    """Return one attribute, padded to four bytes."""
     return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(payload), kind) + payload + bytes(-len(payload) % 4)
 
 
 def nest(kind: int, *inner: bytes) -> bytes:
-    """One attribute that holds others."""
+    """Return one attribute that holds others."""
     return attribute(kind | NLA_F_NESTED, b"".join(inner))
 
 
 def messages(datagram: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """The (type, body) of every message in a datagram."""
+    """Yield the (type, body) of every message in a datagram."""
     at = 0
     while at + _HEADER.size <= len(datagram):
         length, kind, _, _, _ = _HEADER.unpack_from(datagram, at)
@@ -71,7 +71,7 @@ def messages(datagram: memoryview) -> Iterator[tuple[int, memoryview]]:
 
 
 def find_attribute(body: memoryview, at: int, wanted: int) -> memoryview | None:
-    """The payload of the first attribute of type ``wanted`` at or after offset ``at``; None if there is none."""
+    """Return the payload of the first attribute of type ``wanted`` at or after offset ``at``; None if missing."""
     end = len(body) - _ATTRIBUTE.size
     while at <= end:
         length, kind = _ATTRIBUTE.unpack_from(body, at)
@@ -82,7 +82,7 @@ def find_attribute(body: memoryview, at: int, wanted: int) -> memoryview | None:
 
 
 def attributes(body: memoryview, at: int = 0) -> dict[int, memoryview]:
-    """The payloads of all attributes from offset ``at`` on, by their types; of a type's several the last."""
+    """Return the payloads of all attributes from offset ``at`` on, keyed by type; the last of duplicates wins."""
     found = {}
     while at + _ATTRIBUTE.size <= len(body):
         length, kind = _ATTRIBUTE.unpack_from(body, at)
@@ -113,7 +113,7 @@ def dump(sock: socket.socket, request: bytes, what: str) -> Iterator[memoryview]
 
 
 def ask(sock: socket.socket, asked: Request) -> memoryview:
-    """The body of the one answer to a request for one thing; raises OSError."""
+    """Return the body of the one answer to a request; raises OSError."""
     sock.send(message(asked.kind, asked.flags, asked.body))
     kind, body = next(messages(memoryview(sock.recv(1 << 16))))
     if kind == NLMSG_ERROR:
@@ -122,10 +122,10 @@ def ask(sock: socket.socket, asked: Request) -> memoryview:
 
 
 def call(sock: socket.socket, *requests: Request) -> None:
-    """Ask for all of ``requests`` in one datagram, in this order; raises OSError for the first that is refused.
+    """Send all ``requests`` in one datagram, in this order; raises OSError for the first that is refused.
 
-    The kernel tries every one, whatever became of those before it, and answers each with a datagram
-    of its own (net/netlink/af_netlink.c, netlink_rcv_skb).
+    The kernel tries every one, even after a failure, and answers each with a datagram of its own
+    (net/netlink/af_netlink.c, netlink_rcv_skb).
     """
     sock.send(b"".join(message(asked.kind, asked.flags | NLM_F_ACK, asked.body) for asked in requests))
     refused: OSError | None = None

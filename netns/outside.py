@@ -1,8 +1,8 @@
-"""What processes in namespaces of their own may still know of the machine: its processes, by a descriptor of /proc.
+"""Access from namespaces of our own to the machine's processes, by a descriptor of /proc.
 
-In a pid namespace of its own (halfopen.netns.isolation) a process cannot name the others of the machine, and the fresh
-/proc does not show them. A descriptor of the /proc from before leads to the old one (proc(5)), whatever was mounted
-since.
+In a pid namespace of its own (halfopen.netns.isolation) a process cannot name the machine's other processes, and the
+fresh /proc does not show them. A descriptor of the earlier /proc leads to the old one (proc(5)), even if another is
+mounted over it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from halfopen.netns.errors import LabError
 
 
 class Outside:
-    """The machine's processes as they are numbered where this is made; works on in whatever is forked from there."""
+    """The machine's processes, numbered as in the namespace where this is created; also works in forked processes."""
 
     def __init__(self) -> None:
         self._proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -28,21 +28,21 @@ class Outside:
         os.close(self._proc)
 
     def network_namespace(self, pid: int, control_group: str) -> int:
-        """A descriptor of the network namespace that a process is in; raises LabError where it may not be looked at."""
+        """Return a descriptor of a process's network namespace; raises LabError if it may not be read."""
         with self._process(pid, control_group) as process:
             return os.open("ns/net", os.O_RDONLY | os.O_CLOEXEC, dir_fd=process)
 
     def is_stopped(self, pid: int, control_group: str) -> bool:
-        """Whether a signal has stopped a process (proc(5), state T); raises LabError."""
+        """True if a signal has stopped a process (proc(5), state T); raises LabError."""
         with self._process(pid, control_group) as process:
             return _read(process, "stat").rpartition(")")[2].split()[0] == "T"
 
     @contextlib.contextmanager
     def _process(self, pid: int, control_group: str) -> Iterator[int]:
-        """A descriptor of what /proc has of a process: one, so that its number cannot become another's meanwhile.
+        """Open a process's folder in /proc once, so that its number cannot pass to another process meanwhile.
 
-        ``control_group`` is a part of the name of its control group (cgroups(7)), by which it is known to be the one
-        that is meant: who numbered it may have been in another pid namespace.
+        ``control_group`` is part of the name of its control group (cgroups(7)). It confirms that this is the intended
+        process: the number may come from another pid namespace.
         """
         try:
             process = os.open(str(pid), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._proc)

@@ -1,8 +1,7 @@
-"""Every packet at an interface, as the kernel puts it into memory that is shared with it.
+"""All packets at an interface, delivered through memory shared with the kernel.
 
-A ring of blocks (packet(7), PACKET_RX_RING; Documentation/networking/packet_mmap.rst, TPACKET_V3): one wakes for a
-block of packets, not for each, and the room for what comes meanwhile is not bounded by net.core.rmem_max, which an
-ordinary user could not raise.
+A ring of blocks (packet(7), PACKET_RX_RING; Documentation/networking/packet_mmap.rst, TPACKET_V3). The reader wakes
+once a block, not once a packet. Nor does net.core.rmem_max, which an ordinary user could not raise, limit the buffer.
 """
 
 from __future__ import annotations
@@ -21,20 +20,20 @@ _TPACKET_V3 = 2
 _STATUS_KERNEL, _STATUS_USER = 0, 1
 _ETH_P_ALL = 3
 
-#: tpacket_req3: size and number of blocks, size and number of frames (of no meaning here), when a block that is not
-#: full is given out, size of a private area, features
+#: tpacket_req3: size and number of blocks, size and number of frames (unused here), timeout after which a block that is
+#: not full is released, size of a private area, features
 _REQUEST = struct.Struct("=7I")
 #: tpacket_hdr_v1, after two words: status, packets, offset of the first
 _BLOCK, _BLOCK_AT = struct.Struct("=III"), 8
 _STATUS = struct.Struct("=I")
 #: tpacket3_hdr: offset of the next, seconds, nanoseconds, captured and original length, status, offset of the packet
 _PACKET = struct.Struct("=IIIIIIH")
-#: sockaddr_ll, after the header: which kind of packet
+#: sockaddr_ll, after the header: packet type
 _KIND_AT = 48 + 10
-_STATISTICS = struct.Struct("=III")  # packets (the dropped ones too), dropped, times that the ring was full
+_STATISTICS = struct.Struct("=III")  # packets (dropped ones included), dropped, times that the ring was full
 
 _BLOCK_SIZE, _BLOCKS = 1 << 20, 32
-#: A block that is not full is given out after so long, milliseconds.
+#: Milliseconds after which a block that is not full is released.
 _RETIRE = 50
 
 
@@ -42,17 +41,17 @@ class Packet(NamedTuple):
     """One packet, with its Ethernet header."""
 
     at: int
-    """When it came by, nanoseconds of the time of day."""
+    """Arrival time, nanoseconds of the time of day."""
     data: bytes
     length: int
-    """Its own; longer than ``data`` where it was cut."""
+    """Original length; more than that of ``data`` if the packet was truncated."""
     outgoing: bool
 
 
 class PacketRing:
-    """The packets of one interface, of the network namespace that its thread is in when it is made.
+    """The packets of one interface, in the network namespace of the thread that creates this.
 
-    Raises OSError: no such interface (ENODEV), no right to look (EPERM).
+    Raises OSError: no such interface (ENODEV), no permission (EPERM).
     """
 
     def __init__(self, interface: str) -> None:
@@ -68,15 +67,15 @@ class PacketRing:
         self._next = 0
 
     def close(self) -> None:
-        """Look no more."""
+        """Stop capturing."""
         self._held.close()
 
     def fileno(self) -> int:
-        """To be polled: readable as soon as a block is given out."""
+        """Return a descriptor to poll; it is readable as soon as a block is released."""
         return self._sock.fileno()
 
     def packets(self) -> Iterator[Packet]:
-        """Those of the blocks that are given out by now. Each block is given back when the next is asked for."""
+        """Yield the packets of all released blocks. Each block goes back to the kernel when the next is requested."""
         while True:
             at = self._next * _BLOCK_SIZE
             status, count, first = _BLOCK.unpack_from(self._ring, at + _BLOCK_AT)
@@ -95,11 +94,11 @@ class PacketRing:
             at += following
 
     def count(self) -> tuple[int, int]:
-        """How many packets were put into the ring since the last call, and how many found no room there.
+        """Return how many packets entered the ring, and how many were dropped for lack of space, since the last call.
 
-        Those that were put there may not be given out yet, but will be.
+        Packets in the ring may not be released yet, but will be.
         """
-        # An interface that was taken down is an error that poll(2) tells of until it was asked for.
+        # If the interface was taken down, poll(2) reports an error until it is read.
         self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         told = self._sock.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, _STATISTICS.size)
         came, dropped, _ = _STATISTICS.unpack(told)

@@ -1,4 +1,4 @@
-"""Which sockets a process and those below it hold, and the network namespace they are in: what /proc lets us see."""
+"""The sockets and the network namespace of a process and its descendants, read from /proc."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SOCKET = "socket:["
 
 
 def name(pid: int) -> str:
-    """What a process calls itself (proc_pid_comm(5)); raises LabError if there is none."""
+    """Return a process's command name (proc_pid_comm(5)); raises LabError if there is no such process."""
     try:
         return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").strip()
     except (FileNotFoundError, ProcessLookupError):
@@ -22,12 +22,12 @@ def name(pid: int) -> str:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether the process is there, and no zombie."""
+    """True if the process exists and is no zombie."""
     return _parent(pid) is not None
 
 
 def family(pid: int) -> list[int]:
-    """A process and all below it: its children, theirs, and so on."""
+    """Return a process and all its descendants."""
     children: dict[int, list[int]] = {}
     for one in _all():
         parent = _parent(one)
@@ -40,14 +40,14 @@ def family(pid: int) -> list[int]:
 
 
 def parent(pid: int) -> int | None:
-    """The process that started it, or has adopted it; None for one that is gone."""
+    """Return the process that started or adopted this one; None if it is gone."""
     return _parent(pid)
 
 
 def sockets_of(pid: int) -> set[int]:
-    """The inodes of the sockets that a process holds; none of one that has ended.
+    """Return the inodes of the sockets that a process holds; empty if it has ended.
 
-    Raises LabError where it is not ours to look at.
+    Raises LabError if we lack the permission.
     """
     found = set()
     try:
@@ -55,7 +55,7 @@ def sockets_of(pid: int) -> set[int]:
             if target.startswith(_SOCKET):
                 found.add(int(target[len(_SOCKET) : -1]))
     except PermissionError:
-        # What has ended is root's, whoever's it was.
+        # An ended process belongs to root, whoever its owner was.
         if _has_ended(pid):
             return set()
         raise LabError(
@@ -65,7 +65,7 @@ def sockets_of(pid: int) -> set[int]:
 
 
 def holders(inodes: Iterable[int]) -> dict[int, int]:
-    """The process that holds each of these sockets (of several the first), as far as we may see."""
+    """Return the process that holds each of these sockets (the first of several), as far as visible."""
     wanted = {f"{_SOCKET}{inode}]": inode for inode in inodes}
     found: dict[int, int] = {}
     for pid in _all() if wanted else ():
@@ -77,10 +77,10 @@ def holders(inodes: Iterable[int]) -> dict[int, int]:
 
 
 def join_network(pid: int) -> None:
-    """Have the calling thread, the only one, be in a process's network namespace from now on.
+    """Move the calling thread, which must be the only one, into a process's network namespace.
 
-    Where that one belongs to a user namespace in which we are root (a container of our own, without root), the
-    process joins that too. Raises LabError where it may not (setns(2)).
+    If that namespace belongs to a user namespace in which we are root (a rootless container of our own), this process
+    joins the user namespace too. Raises LabError if it may not (setns(2)).
     """
     here = Path(f"/proc/{os.getpid()}/ns")
     there = Path(f"/proc/{pid}/ns")
@@ -130,7 +130,7 @@ def _parent(pid: int) -> int | None:
 
 
 def _has_ended(pid: int) -> bool:
-    """Whether it is over, or so nearly that it has no memory any more, nor files (proc_pid_stat(5), state, vsize)."""
+    """True if the process has ended, or nearly: it has no memory and no files left (proc_pid_stat(5), state, vsize)."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -139,7 +139,7 @@ def _has_ended(pid: int) -> bool:
 
 
 def _descriptors(pid: int) -> Iterator[str]:
-    """What a process's descriptors lead to (proc_pid_fd(5)); raises PermissionError."""
+    """Yield the targets of a process's descriptors (proc_pid_fd(5)); raises PermissionError."""
     folder = f"/proc/{pid}/fd"
     try:
         numbers = [entry.name for entry in os.scandir(folder)]
@@ -147,4 +147,4 @@ def _descriptors(pid: int) -> Iterator[str]:
         return
     for number in numbers:
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            yield os.readlink(f"{folder}/{number}")  # noqa: PTH115 (ten thousand times, and a Path takes four times as long)
+            yield os.readlink(f"{folder}/{number}")  # noqa: PTH115 (ten thousand times; a Path is four times slower)

@@ -1,7 +1,7 @@
-"""The rtnetlink requests that make a link (rtnetlink(7)), written out because a lab must start in milliseconds.
+"""The rtnetlink requests that make a link (rtnetlink(7)). They are built here because a lab must start in milliseconds.
 
-pyroute2 needs half a millisecond for each of a dozen calls; here all that concerns one host goes out
-in one datagram (:func:`halfopen.netns.netlink.call`).
+pyroute2 needs half a millisecond for each of a dozen calls. Here all requests to one host go out in one datagram
+(:func:`halfopen.netns.netlink.call`).
 """
 
 from __future__ import annotations
@@ -48,17 +48,17 @@ _NUD_PERMANENT = 0x80
 
 _NEW = netlink.NLM_F_CREATE | netlink.NLM_F_EXCL
 
-_IFINFOMSG = struct.Struct("=BxHiII")  # family, type, index, flags, which of the flags to change
+_IFINFOMSG = struct.Struct("=BxHiII")  # family, type, index, flags, mask of the flags to change
 _IFADDRMSG = struct.Struct("=BBBBI")  # family, prefix length, flags, scope, index
 _RTMSG = struct.Struct("=BBBBBBBBI")  # family, lengths, tos, table, protocol, scope, type, flags
 _NDMSG = struct.Struct("=BxxxiHBB")  # family, index, state, flags, type
 
 
 def veth(here: tuple[str, int, str], there: tuple[str, int, str], namespace: int) -> Request:
-    """A veth pair (veth(4)): each end's name, index and MAC; the far one in the namespace behind a descriptor.
+    """Create a veth pair (veth(4)): each end's name, index and MAC. The far end's namespace is given by a descriptor.
 
-    Packets leave as big as on a wire. By default up to 64 kB of a TCP stream travel as one (segmentation
-    offload), and to lose, delay or count that one would be to lose forty together.
+    Packets leave no bigger than on a wire. By default up to 64 kB of a TCP stream travel as one packet (segmentation
+    offload). Losing, delaying or counting that one would affect forty at once.
     """
     peer = nest(_VETH_INFO_PEER, _interface(*there), attribute(_IFLA_NET_NS_FD, _u32(namespace)))
     kind = attribute(_IFLA_INFO_KIND, b"veth")
@@ -67,7 +67,7 @@ def veth(here: tuple[str, int, str], there: tuple[str, int, str], namespace: int
 
 
 def delete(index: int) -> Request:
-    """Delete an interface; of a veth pair both ends go."""
+    """Delete an interface; for a veth pair both ends."""
     return Request(f"deleting interface {index}", _RTM_DELLINK, _IFINFOMSG.pack(0, 0, index, 0, 0))
 
 
@@ -77,22 +77,21 @@ def up(index: int) -> Request:
 
 
 def state(index: int) -> Request:
-    """What there is to know of an interface."""
+    """Read an interface's state."""
     return Request(f"the state of interface {index}", _RTM_GETLINK, _IFINFOMSG.pack(0, 0, index, 0, 0))
 
 
 def is_running(answer: memoryview) -> bool:
-    """Whether an interface of that :func:`state` passes packets on (RFC 2863, ifOperStatus)."""
+    """True if the interface in the answer to :func:`state` passes packets on (RFC 2863, ifOperStatus)."""
     operational = netlink.find_attribute(answer, _IFINFOMSG.size, _IFLA_OPERSTATE)
     return operational is not None and operational[0] == _IF_OPER_UP
 
 
 def forwarding(index: int, on: bool) -> Request:
-    """Route IPv4 packets that arrive at an interface, or do not.
+    """Turn the routing of IPv4 packets that arrive at an interface on or off.
 
-    A new namespace has it as the machine has (net/ipv4/devinet.c, devinet_init_net): on, where a container
-    engine runs. By netlink rather than /proc/sys, which containers mount read-only
-    (net/ipv4/devinet.c, inet_set_link_af).
+    A new namespace inherits the machine's setting (net/ipv4/devinet.c, devinet_init_net), which is on if a container
+    engine runs. This uses netlink because containers mount /proc/sys read-only (net/ipv4/devinet.c, inet_set_link_af).
     """
     conf = nest(_IFLA_INET_CONF, attribute(_IPV4_DEVCONF_FORWARDING, _u32(on)))
     body = _IFINFOMSG.pack(0, 0, index, 0, 0) + nest(_IFLA_AF_SPEC, nest(socket.AF_INET, conf))
@@ -109,14 +108,14 @@ def address(index: int, ip: str, prefix: int) -> Request:
 
 
 def default_route(gateway: str) -> Request:
-    """Send what has no better route to ``gateway``."""
+    """Send packets without a better route to ``gateway``."""
     head = _RTMSG.pack(socket.AF_INET, 0, 0, 0, _RT_TABLE_MAIN, _RTPROT_STATIC, 0, _RTN_UNICAST, 0)
     body = head + attribute(_RTA_GATEWAY, socket.inet_aton(gateway))
     return Request(f"a default route by {gateway}", _RTM_NEWROUTE, body, _NEW)
 
 
 def neighbour(index: int, ip: str, mac: str) -> Request:
-    """Tell an interface for good which MAC address ``ip`` has, so that it never asks (arp(7))."""
+    """Set the MAC address of ``ip`` permanently, so that the interface never asks for it (arp(7))."""
     head = _NDMSG.pack(socket.AF_INET, index, _NUD_PERMANENT, 0, 0)
     body = head + attribute(_NDA_DST, socket.inet_aton(ip)) + attribute(_NDA_LLADDR, _mac(mac))
     return Request(f"neighbour {ip} of interface {index}", _RTM_NEWNEIGH, body, _NEW)

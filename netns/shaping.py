@@ -1,8 +1,8 @@
-"""Turns an impairment into queueing disciplines on one interface, changes them under way, and reads them back.
+"""Turn an impairment into queueing disciplines on one interface, change them while packets flow, and read them back.
 
-netem delays and loses; a token bucket behind it holds the rate. Where the kernel has no sch_netem, a rate
-alone is a token bucket by itself. What stands once is changed and never taken away, since that would drop
-what waits in it: an interface that is no longer impaired keeps disciplines that do nothing.
+netem delays and loses packets; a token bucket behind it limits the rate. If the kernel has no sch_netem, a rate alone
+is a token bucket by itself. A discipline is changed but never removed, since removal would drop its queued packets. An
+interface that is no longer impaired keeps disciplines without effect.
 """
 
 from __future__ import annotations
@@ -39,31 +39,31 @@ _U64 = struct.Struct("=Q")
 
 _ROOT = 0xFFFFFFFF
 _HANDLES = {"netem": 0x10000, "tbf": 0x20000}
-#: Changes the discipline of this handle if it is there (tc qdisc change), puts it there if it is not.
+#: Change the discipline of this handle if it exists (tc qdisc change), or create it.
 _CHANGE_OR_CREATE = netlink.NLM_F_CREATE | netlink.NLM_F_REPLACE
 
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True):
-    """What a direction of a link does, as the kernel says. Counts are since it was first impaired."""
+    """The effect of one direction of a link, as the kernel reports it. Counts start when it was first impaired."""
 
     impairment: Impairment = NONE
-    """The options in force. The kernel does not tell a distribution: this is the one that it accepted."""
+    """The options in force. The kernel does not report a distribution, so this is the one that it accepted."""
     queued: int = 0
-    """Packets that are under way."""
+    """Packets in flight."""
     queued_bytes: int = 0
     sent: int = 0
-    """Packets handed on, duplicates included."""
+    """Packets passed on, duplicates included."""
     sent_bytes: int = 0
     dropped: int = 0
-    """Packets lost: by chance, by the limit, or because the rate's queue was full."""
+    """Packets lost: at random, by the limit, or because the rate's queue was full."""
     overlimits: int = 0
-    """How often the rate made a packet wait."""
+    """Number of times that the rate delayed a packet."""
     overtaken: int = 0
     """Packets sent at once, before others (``reorder``)."""
 
 
 class Shaper:
-    """What impairs the packets that leave by one interface."""
+    """Impairs the packets that leave by one interface."""
 
     def __init__(self, host: Host, index: int) -> None:
         self._host, self._index = host, index
@@ -71,10 +71,10 @@ class Shaper:
         self.asked = NONE
 
     def shape(self, impairment: Impairment) -> None:
-        """Have packets impaired like this from now on; those under way stay under way.
+        """Impair packets from now on; packets in flight are kept.
 
-        A packet keeps the moment at which it is to leave, unless it waits for the rate. Raises
-        UnsupportedError where the kernel lacks a discipline, and then leaves the interface unimpaired.
+        A packet keeps its departure time, unless it waits for the rate. If the kernel lacks a discipline, raises
+        UnsupportedError and leaves the interface unimpaired.
         """
         self.asked = NONE
         if impairment == NONE and not self._standing:
@@ -90,7 +90,7 @@ class Shaper:
         self.asked = impairment
 
     def _put_netem(self, impairment: Impairment) -> None:
-        """Also for a rate alone where it can be had: to add it later the bucket would have to go."""
+        """Add netem if available, even for a rate alone: to add it later, the bucket would have to be removed."""
         try:
             self._put("netem", _ROOT, netem.pack(impairment))
         except UnsupportedError:
@@ -107,7 +107,7 @@ class Shaper:
         self._standing.clear()
 
     def effect(self) -> Effect:
-        """What the kernel says of it now; raises OSError."""
+        """Return the kernel's current report; raises OSError."""
         found = {kind: read for kind, read in _read(self._host, self._index).items() if kind in self._standing}
         if not found:
             return Effect()
@@ -149,12 +149,12 @@ class _Discipline(NamedTuple):
 
 
 def _read(host: Host, index: int) -> dict[str, _Discipline]:
-    """The disciplines of an interface that were put there, by kind."""
+    """Return the disciplines that we added to an interface, by kind."""
     request = Request("reading qdiscs", _RTM_GETQDISC, _TCMSG.pack(0, index, 0, 0, 0))
     found = {}
     for body in host.dump(request):
         _, interface, handle, _, _ = _TCMSG.unpack_from(body)
-        # The kernel dumps those of all interfaces; what it made by itself (noqueue) has no handle.
+        # The kernel dumps those of all interfaces. Its own disciplines (noqueue) have no handle.
         if interface == index and handle in _HANDLES.values():
             kind, discipline = _discipline(attributes(body, _TCMSG.size))
             found[kind] = discipline
@@ -187,7 +187,7 @@ def _delete(index: int) -> Request:
 
 
 def has_discipline(host: Host, index: int, kind: str) -> bool:
-    """Whether the kernel offers a queueing discipline, found out by asking for one on interface ``index``."""
+    """True if the kernel offers a queueing discipline; tested by adding it to interface ``index``."""
     options = {"netem": netem.pack(Impairment(delay=Duration(0.001))), "tbf": token_bucket.pack(BitRate(1e6))}[kind]
     try:
         _put(host, index, kind, _ROOT, options)

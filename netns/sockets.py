@@ -1,8 +1,7 @@
-"""What the kernel knows of every TCP socket of a host, read from outside the processes that own them.
+"""The kernel's data on every TCP socket of a host, read from outside the processes that own them.
 
-One sock_diag dump (sock_diag(7), net/ipv4/inet_diag.c) reads all sockets of a port, filtered in the
-kernel. It is unpacked here by a few structs: pyroute2's general decoder takes 3.4 s for 10,000
-connections where this takes less than a tenth of one.
+One sock_diag dump (sock_diag(7), net/ipv4/inet_diag.c) reads all sockets of a port, filtered in the kernel. A few
+structs unpack it here. pyroute2's general decoder takes 3.4 s for 10,000 connections, more than ten times as long.
 """
 
 from __future__ import annotations
@@ -25,8 +24,7 @@ _SOCK_DESTROY = 21
 INFO = 2
 _NLMSG_MIN_TYPE = 0x10
 ENDED = 0x60
-"""The type of a message that only a guest kernel of ours sends (halfopen.netns.guest.end_notices): a socket's own side
-ended its session."""
+"""Message type of our guest kernels only (halfopen.netns.guest.end_notices): the local side ended its session."""
 
 # inet_diag_req_v2: family, protocol, extensions, pad, states | sport, dport | src, dst | interface, cookie
 _REQUEST = struct.Struct("=BBBxI")
@@ -42,7 +40,7 @@ _TAIL_AT = 52
 
 _WITH_INFO = 1 << (INFO - 1)
 LISTEN = 1 << tcp_info.STATES.index("LISTEN")
-# Sockets in TIME_WAIT and NEW_SYN_RECV are miniatures without a tcp_info.
+# Sockets in TIME_WAIT and NEW_SYN_RECV are minisockets without a tcp_info.
 _CONNECTIONS = (
     (1 << len(tcp_info.STATES))
     - 1
@@ -70,7 +68,7 @@ class Sample(NamedTuple):
     """One reading of one socket."""
 
     t: float
-    """When it was read, seconds of the monotonic clock."""
+    """Time of the reading, seconds of the monotonic clock."""
     local: Address
     remote: Address
     state: str
@@ -79,14 +77,14 @@ class Sample(NamedTuple):
     rqueue: int
     """Bytes received and not yet read."""
     inode: int
-    """0 for a socket that no process holds any more (an orphan)."""
+    """Inode of the socket; 0 if no process holds it any more (an orphan)."""
     info: TcpInfo | None
     raw: bytes
-    """The kernel's own identification of the socket, for :meth:`SocketReader.destroy`."""
+    """The kernel's identification of the socket, for :meth:`SocketReader.destroy`."""
 
 
 class Glance(NamedTuple):
-    """The least that shows whether anything became of a socket."""
+    """The minimum that shows a change of a socket."""
 
     state: str
     outq: int
@@ -94,23 +92,23 @@ class Glance(NamedTuple):
 
 
 class Announcement(NamedTuple):
-    """Something that the kernel says of a socket by itself."""
+    """An unsolicited message from the kernel about a socket."""
 
     sample: Sample
     is_destroyed: bool
-    """True if the socket exists no more; False if its own side ended the session."""
+    """True if the socket no longer exists; False if its own side ended the session."""
 
 
 def identity(sample: Sample) -> bytes:
-    """What no other socket has: its family and the kernel's cookie, kept even when its addresses are gone."""
+    """Return a socket's unique key: its family and the kernel's cookie. It stays valid when the addresses are gone."""
     return sample.raw[:1] + sample.raw[_COOKIE_AT:_TAIL_AT]
 
 
 def torn(sample: Sample, before: Sample) -> bool:
-    """Whether a reading mixes the socket before its end with the socket after it; ``before``: an earlier one.
+    """True if a reading mixes a socket's state before its end with that after it; ``before`` is an earlier sample.
 
-    A dump notes state and queues, then waits for the socket's lock to read the rest (tcp_get_info,
-    net/ipv4/tcp.c). An abort that held the lock has set all counters to zero by then (tcp_disconnect).
+    A dump notes state and queues, then waits for the socket's lock to read the rest (tcp_get_info, net/ipv4/tcp.c). An
+    abort that held the lock has set all counters to zero by then (tcp_disconnect).
     """
     now, then = sample.info, before.info
     if now is None or then is None or now.bytes_acked is None or then.bytes_acked is None:
@@ -119,7 +117,7 @@ def torn(sample: Sample, before: Sample) -> bool:
 
 
 class SocketReader:
-    """Reads the TCP sockets of one network namespace: the one its thread is in when it is made."""
+    """Reads the TCP sockets of the network namespace of the thread that creates it."""
 
     def __init__(self) -> None:
         self._sock = netlink.open_socket(netlink.NETLINK_SOCK_DIAG)
@@ -129,7 +127,7 @@ class SocketReader:
         self._sock.close()
 
     def connections(self, port: int = 0) -> list[Sample]:
-        """A sample of every connection whose local port is ``port`` (0: of every connection)."""
+        """Return a sample of every connection whose local port is ``port`` (0: of every connection)."""
         found: list[Sample] = []
         for family in FAMILIES:
             request = dump_request(family, port, _CONNECTIONS)
@@ -138,16 +136,16 @@ class SocketReader:
         return found
 
     def again(self, sample: Sample) -> Sample | None:
-        """The same socket, read again by one lookup instead of a dump; None if it is no more, or in TIME_WAIT.
+        """Read the same socket again by one lookup instead of a dump; None if it is gone or in TIME_WAIT.
 
-        By its addresses and cookie (net/ipv4/inet_diag.c, inet_diag_find_one_icsk).
+        The lookup uses its addresses and cookie (net/ipv4/inet_diag.c, inet_diag_find_one_icsk).
         """
         body = self._look_up(sample, _WITH_INFO)
         found = None if body is None else unpack(body, time.monotonic())
         return found if found is not None and found.info is not None else None
 
     def glance(self, sample: Sample) -> Glance | None:
-        """State and queue of the same socket, at a tenth of the cost of all the rest; None if it is no more."""
+        """Read only state and queue of the same socket, at a tenth of the cost of a full reading; None if gone."""
         body = self._look_up(sample, 0)
         if body is None:
             return None
@@ -162,13 +160,13 @@ class SocketReader:
         try:
             netlink.raise_for_error(body, "sock_diag")
         except OSError as error:
-            # ESTALE: the addresses are another socket's by now.
+            # ESTALE: another socket has the addresses by now.
             if error.errno not in (errno.ENOENT, errno.ESTALE):
                 raise
         return None
 
     def listening(self, port: int = 0) -> list[Address]:
-        """The addresses on which somebody listens, at ``port`` or (0) at any."""
+        """Return the addresses of listening sockets, at ``port`` or (0) at any port."""
         found: list[Address] = []
         for family in FAMILIES:
             bodies = netlink.dump(self._sock, dump_request(family, port, LISTEN), "sock_diag")
@@ -176,7 +174,7 @@ class SocketReader:
         return found
 
     def destroy(self, sample: Sample) -> bool:
-        """Abort a connection with a reset (SOCK_DESTROY, what ``ss -K`` does); False if it was gone already.
+        """Abort a connection with a reset (SOCK_DESTROY, as ``ss -K`` does); False if it was already gone.
 
         Raises UnsupportedError if the kernel cannot.
         """
@@ -195,10 +193,10 @@ class SocketReader:
 
 
 class EndListener:
-    """Hears from the kernel of every TCP socket of a namespace that ceases to exist.
+    """Receives the kernel's announcement of every TCP socket of a namespace that ceases to exist.
 
-    A socket that lingers (an orphan in FIN_WAIT1, say) is only announced when the kernel lets go of it. A guest kernel
-    of ours also announces when a socket leaves the states in which its session is open (:func:`announces_ends`).
+    A socket that lingers (an orphan in FIN_WAIT1, say) is only announced when the kernel releases it. Our guest kernels
+    also announce that a socket leaves the states in which its session is open (:func:`announces_ends`).
     """
 
     def __init__(self) -> None:
@@ -214,7 +212,7 @@ class EndListener:
         self._sock.close()
 
     def read(self) -> list[Announcement]:
-        """All that was announced since the last call; never blocks."""
+        """Return all announcements since the last call; never blocks."""
         found: list[Announcement] = []
         while True:
             try:
@@ -222,7 +220,7 @@ class EndListener:
             except BlockingIOError:
                 return found
             except OSError as error:
-                # ENOBUFS: more ended at once than the buffer holds. The dumps still show who is left.
+                # ENOBUFS: more sockets ended at once than the buffer holds. The dumps still show which are left.
                 if error.errno != errno.ENOBUFS:
                     raise
                 continue
@@ -235,9 +233,9 @@ class EndListener:
 
 
 def announces_ends() -> bool:
-    """True if this kernel announces the end of a session: tried out with one over the loopback of this namespace.
+    """True if this kernel announces the end of a session; tested with one over the loopback of this namespace.
 
-    Raises OSError where the loopback is down.
+    Raises OSError if the loopback is down.
     """
     with (
         contextlib.closing(EndListener()) as listener,
@@ -249,13 +247,13 @@ def announces_ends() -> bool:
 
 
 def lookup_request(raw: bytes, states: int, extensions: int = _WITH_INFO) -> bytes:
-    """What asks for one socket, by its inet_diag_msg ``raw``."""
+    """Return the request for one socket, by its inet_diag_msg ``raw``."""
     head = _REQUEST.pack(raw[0], socket.IPPROTO_TCP, extensions, states)
     return netlink.message(_SOCK_DIAG_BY_FAMILY, 0, head + raw[4:_TAIL_AT])
 
 
 def dump_request(family: int, port: int, states: int, *, with_info: bool = True) -> bytes:
-    """What asks for all sockets in ``states`` (a bit each) whose local port is ``port`` (0: any)."""
+    """Return the request for all sockets in ``states`` (a bit each) whose local port is ``port`` (0: any)."""
     body = (
         _REQUEST.pack(family, socket.IPPROTO_TCP, _WITH_INFO if with_info else 0, states)
         + _ID_PORTS.pack(port, 0)
@@ -265,7 +263,7 @@ def dump_request(family: int, port: int, states: int, *, with_info: bool = True)
 
 
 def unpack(body: memoryview, now: float) -> Sample:
-    """The sample in an inet_diag_msg with its attributes, read at ``now`` of the monotonic clock."""
+    """Return the sample in an inet_diag_msg with its attributes, read at ``now`` of the monotonic clock."""
     family, state, source_port, destination_port, source, destination = _MSG_HEAD.unpack_from(body)
     rqueue, wqueue, inode = _MSG_TAIL.unpack_from(body, _TAIL_AT)
     return Sample(
@@ -286,7 +284,7 @@ def _info(body: memoryview) -> TcpInfo | None:
     return None if payload is None else tcp_info.parse(payload)
 
 
-# Ten thousand clients are seldom ten thousand addresses.
+# Ten thousand clients seldom have ten thousand addresses.
 @functools.lru_cache(maxsize=1024)
 def _ip(family: int, raw: bytes) -> str:
     if family == socket.AF_INET:

@@ -1,7 +1,7 @@
-"""Sees to it that a signal to stop is noticed: SIGTERM as Ctrl-C is, and either of them while the main thread waits.
+"""Make stop signals noticed: SIGTERM interrupts as Ctrl-C does, and both interrupt a waiting main thread.
 
-SIGTERM comes from timeout(1) and from whoever ends a container or a CI job. What is known is then told, and the
-terminal put back.
+SIGTERM comes from timeout(1), from container engines and from CI. Results so far are then reported, and the terminal is
+restored.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from types import FrameType
 from typing import NoReturn, TypeVar
 
 _Result = TypeVar("_Result")
-#: A signal is noticed after so long at the latest, seconds.
+#: Longest delay until a signal is noticed, seconds.
 _NOTICED_WITHIN = 0.5
 
 
 class Terminated(SystemExit):
-    """SIGTERM, where it interrupts: what nobody catches ends with a shell's exit code for it."""
+    """Raised on SIGTERM. Uncaught, the process exits with 143, as in a shell."""
 
     CODE = 128 + signal.SIGTERM
 
@@ -31,9 +31,9 @@ class Terminated(SystemExit):
 
 @contextlib.contextmanager
 def interrupting() -> Iterator[None]:
-    """Have a SIGTERM raise Terminated in the main thread; a second one ends it at once.
+    """Have a SIGTERM raise Terminated in the main thread; a second one ends the process at once.
 
-    Where it is ignored or handled it stays so. In any other thread, which may not say so (signal(2)), nothing changes.
+    An ignored or handled SIGTERM stays so. Other threads cannot set handlers (signal(2)), so nothing changes there.
     """
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
@@ -52,11 +52,11 @@ def interrupting() -> Iterator[None]:
 
 
 def as_completed(futures: Iterable[Future[_Result]]) -> Iterator[Future[_Result]]:
-    """Give each future when it is done, as concurrent.futures.as_completed does, and be interrupted while waiting.
+    """Yield each future when it is done, as concurrent.futures.as_completed does, but let signals interrupt the wait.
 
-    CPython only notes that a signal came; the main thread raises KeyboardInterrupt when it looks next. Where the signal
-    comes between its last look and its wait for a lock, nothing wakes it, and a wait without an end never looks again.
-    Here it looks twice a second.
+    CPython only notes that a signal came. The main thread raises KeyboardInterrupt at its next check. If the signal
+    comes between its last check and its wait for a lock, nothing wakes it, and a wait without a timeout never checks
+    again. This one checks twice a second.
     """
     pending = set(futures)
     while pending:

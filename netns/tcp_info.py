@@ -1,7 +1,7 @@
-"""The layout of ``struct tcp_info``, read the same way from getsockopt(2) and from sock_diag(7).
+"""The layout of ``struct tcp_info``, the same in getsockopt(2) and in sock_diag(7).
 
-The structure only ever grows at its end (include/uapi/linux/tcp.h), so a kernel older than a
-field hands out a shorter structure; such fields read as None.
+The structure only ever grows at its end (include/uapi/linux/tcp.h). A kernel older than a field returns a shorter
+structure, and such fields read as None.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ STATES = (
     "NEW_SYN_RECV",
 )
 
-#: More than any kernel's structure today (280 bytes on 6.18).
+#: Bytes; more than any kernel's structure today (280 on 6.18).
 MAX_SIZE = 512
 
 _SNAPSHOT = struct.Struct(
@@ -44,7 +44,7 @@ _SNAPSHOT = struct.Struct(
     "12x I"  # 228 snd_wnd
 )
 _ZEROS = bytes(_SNAPSHOT.size)
-#: Where each field that newer kernels added begins: shorter structures lack it.
+#: End offset of each field that newer kernels added. Shorter structures lack the field.
 _ENDS = {
     "bytes_acked": 128,
     "notsent": 148,
@@ -56,7 +56,7 @@ _ENDS = {
 
 
 class TcpInfo(NamedTuple):
-    """What the kernel knows of one TCP connection, by the kernel's names."""
+    """The kernel's data on one TCP connection, under the kernel's names."""
 
     state: int
     retransmits: int
@@ -67,15 +67,15 @@ class TcpInfo(NamedTuple):
     unacked: int
     """Packets sent and not acknowledged."""
     last_data_sent: int
-    """Milliseconds since data was last sent, for the first time or again."""
+    """Milliseconds since data was last sent or retransmitted."""
     last_ack_recv: int
     """Milliseconds since the last acknowledgement of any kind arrived."""
     total_retrans: int
     bytes_acked: int | None
-    """Bytes the peer acknowledged since the connection began (RFC 4898, tcpEStatsAppHCThruOctetsAcked)."""
+    """Bytes acknowledged by the peer since the connection began (RFC 4898, tcpEStatsAppHCThruOctetsAcked)."""
     notsent: int | None
     rwnd_limited: int | None
-    """Microseconds during which the peer's window held us back."""
+    """Microseconds for which the peer's window limited sending."""
     delivered: int | None
     bytes_retrans: int | None
     snd_wnd: int | None
@@ -88,7 +88,7 @@ class TcpInfo(NamedTuple):
 
 
 def state_name(number: int) -> str:
-    """The name of a TCP state number (include/net/tcp_states.h)."""
+    """Return the name of a TCP state number (include/net/tcp_states.h)."""
     return STATES[number] if number < len(STATES) else str(number)
 
 

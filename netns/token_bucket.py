@@ -1,4 +1,4 @@
-"""The wire format of sch_tbf's options (include/uapi/linux/pkt_sched.h, tc-tbf(8)): a rate in, bytes out, and back."""
+"""The wire format of sch_tbf's options (include/uapi/linux/pkt_sched.h, tc-tbf(8)): encode and decode a rate."""
 
 from __future__ import annotations
 
@@ -17,21 +17,20 @@ _U32 = struct.Struct("=I")
 _U64 = struct.Struct("=Q")
 
 _ETHERNET = 1
-"""The link layer; with it the kernel needs no table of times (net/sched/sch_tbf.c, tbf_change)."""
+"""Link layer. With it the kernel needs no table of times (net/sched/sch_tbf.c, tbf_change)."""
 _MOST = 2**32 - 1
 
-#: Seconds of the rate that may wait (at least two full frames) where nothing is said, as a home router's queue might.
+#: Default queue length, seconds of the rate (at least two full frames), as in a home router.
 _LATENCY = 0.05
 _FRAME = 1514
-#: No link is that fast (halfopen.netns.impairment).
+#: Faster than any link (halfopen.netns.impairment).
 _UNLIMITED = BitRate(2e12)
 
 
 def sizes(rate: BitRate, queue: float = 0.0) -> tuple[int, int, int]:
-    """Bytes a second, the bucket's bytes, and the bytes that may wait and be in the bucket together.
+    """Return bytes per second, the bucket's bytes, and the most bytes in queue and bucket together.
 
-    The bucket holds what the rate lets through in 10 ms, at least one frame; the queue behind it ``queue``
-    seconds (0: 50 ms).
+    The bucket holds 10 ms of the rate, and at least one frame. The queue behind it holds ``queue`` seconds (0: 50 ms).
     """
     bytes_per_second = rate / 8
     burst = max(round(bytes_per_second * 0.01), _FRAME)
@@ -40,7 +39,7 @@ def sizes(rate: BitRate, queue: float = 0.0) -> tuple[int, int, int]:
 
 
 def pack(rate: BitRate, queue: float = 0.0) -> bytes:
-    """The payload of TCA_OPTIONS; a rate of 0 is no limit: a bucket that holds nothing back and drops nothing."""
+    """Return the payload of TCA_OPTIONS. A rate of 0 is no limit: the bucket delays and drops nothing."""
     speed, burst, limit = sizes(rate, queue) if rate else (round(_UNLIMITED / 8), 1 << 30, _MOST)
     own = _RATESPEC.pack(0, _ETHERNET, 0, 0, 0, min(speed, _MOST))
     parms = own + bytes(_RATESPEC.size) + _REST.pack(limit, 0, 0)
@@ -52,7 +51,7 @@ def pack(rate: BitRate, queue: float = 0.0) -> bytes:
 
 
 def unpack(options: memoryview) -> BitRate:
-    """The rate that a kernel's TCA_OPTIONS say is in force, 0 where it is no limit."""
+    """Return the rate in force according to a kernel's TCA_OPTIONS; 0 if unlimited."""
     found = attributes(options)
     *_, speed = _RATESPEC.unpack_from(found[_PARMS])
     if _RATE64 in found:
@@ -61,7 +60,7 @@ def unpack(options: memoryview) -> BitRate:
 
 
 def queue(options: memoryview, rate: BitRate, asked: Duration) -> Duration:
-    """For how long packets may wait as TCA_OPTIONS say; ``asked`` where that comes to the same number of bytes."""
+    """Return the longest wait of a packet according to TCA_OPTIONS; ``asked`` if it equals the same number of bytes."""
     limit, _, _ = _REST.unpack_from(attributes(options)[_PARMS], 2 * _RATESPEC.size)
     speed, burst, wanted = sizes(rate, asked)
     return asked if limit == wanted else Duration((limit - burst) / speed)

@@ -1,4 +1,4 @@
-"""Quantities as people write them: "20ms", "64kbit", "1%", "128KiB". A bare number is refused."""
+"""Quantities with units: "20ms", "64kbit", "1%", "128KiB". A bare number is refused."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from halfopen.netns.errors import UnitError
 
-#: Longer than anything that is waited for, seconds; what is beyond has lost a digit or won some.
+#: Seconds; longer than any wait. A larger value has a digit too many.
 LONGEST = 30 * 86400.0
 
 _NUMBER_AND_UNIT = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z%/]*)\s*")
@@ -60,7 +60,7 @@ def _parse(text: object, units: dict[str, float] | dict[str, int], noun: str, ex
 
 def _suggest(value: object, example: str) -> str:
     unit = re.sub(r"[0-9.]", "", example)
-    # Of a share without its unit a part of one is meant.
+    # A share without a unit and below 1 is meant as a fraction.
     if unit == "%" and 0 < (number := _number(value)) < 1:
         value = plain(number * 100)
     return f'"{value}{unit}"'
@@ -74,27 +74,27 @@ def _number(value: object) -> float:
 
 
 def duration(text: object) -> Duration:
-    """Seconds from a text such as ``"20ms"``, ``"30s"`` or ``"13min"``; raises UnitError."""
+    """Parse seconds from a text such as ``"20ms"``, ``"30s"`` or ``"13min"``; raises UnitError."""
     return Duration(_parse(text, SECONDS, "a duration", "30s"))
 
 
 def bit_rate(text: object) -> BitRate:
-    """Bits per second from a text such as ``"64kbit"`` or ``"10Mbit"``; raises UnitError."""
+    """Parse bits per second from a text such as ``"64kbit"`` or ``"10Mbit"``; raises UnitError."""
     return BitRate(_parse(text, BITS_PER_SECOND, "a link's rate", "64kbit"))
 
 
 def byte_rate(text: object) -> ByteRate:
-    """Bytes per second from a text such as ``"48KiB/s"``; raises UnitError."""
+    """Parse bytes per second from a text such as ``"48KiB/s"``; raises UnitError."""
     return ByteRate(_parse(text, BYTES_PER_SECOND, "a rate of bytes", "48KiB/s"))
 
 
 def size(text: object) -> Size:
-    """Bytes from a text such as ``"128KiB"``; raises UnitError."""
+    """Parse bytes from a text such as ``"128KiB"``; raises UnitError."""
     return Size(_parse(text, BYTES, "a size", "128KiB"))
 
 
 def share(text: object) -> Share:
-    """A fraction between 0 and 1 from a text such as ``"1%"``; raises UnitError."""
+    """Parse a fraction between 0 and 1 from a text such as ``"1%"``; raises UnitError."""
     value = _parse(text, {"%": 0.01}, "a share", "1%")
     if value > 1:
         raise UnitError(f"a share is at most 100%: got {text!r}")
@@ -108,11 +108,11 @@ PARSERS: dict[type, Callable[[object], Duration | BitRate | ByteRate | Size | Sh
     Size: size,
     Share: share,
 }
-"""How to read each kind of quantity from text; for decoders of structured files."""
+"""Parser of each quantity's text; for decoders of structured files."""
 
 
 def show_duration(seconds: float) -> str:
-    """A duration as a person reads it: ``"20ms"``, ``"5.4s"``, ``"78s"``, ``"13min"``."""
+    """Return a duration for display: ``"20ms"``, ``"5.4s"``, ``"78s"``, ``"13min"``."""
     if seconds and abs(seconds) < 1:
         return f"{seconds * 1000:.4g}ms"
     if seconds >= 600 and seconds % 60 == 0:
@@ -121,7 +121,7 @@ def show_duration(seconds: float) -> str:
 
 
 def show_bytes(count: float) -> str:
-    """A count of bytes as a person reads it, in powers of ten: ``"456 kB"``, ``"2.6 MB"``."""
+    """Return a byte count for display, in powers of ten: ``"456 kB"``, ``"2.6 MB"``."""
     if count < 1000:
         return f"{count:.0f} B"
     if count < 999_500:
@@ -130,7 +130,7 @@ def show_bytes(count: float) -> str:
 
 
 def show_bit_rate(rate: float) -> str:
-    """A link's rate as it is written: ``"64kbit"``, ``"1.5Mbit"``."""
+    """Return a link's rate as users write it: ``"64kbit"``, ``"1.5Mbit"``."""
     for unit, factor in reversed(BITS_PER_SECOND.items()):
         if rate >= factor:
             return f"{rate / factor:.4g}{unit}"
@@ -138,6 +138,6 @@ def show_bit_rate(rate: float) -> str:
 
 
 def plain(value: float, digits: int = 6) -> str:
-    """A number with so many digits after the point at most, and neither zeros at its end nor an exponent."""
+    """Return a number with at most ``digits`` decimals, without trailing zeros or exponent."""
     text = f"{value:.{digits}f}"
     return text.rstrip("0").rstrip(".") if digits else text

@@ -3,9 +3,9 @@
 A behaviour's module has three names:
 
 ``Options``
-    a :class:`halfopen.clients._behaviour.ClientOptions` with what a scenario may set, in units.
+    a :class:`halfopen.clients._behaviour.ClientOptions` with a scenario's settings, in units.
 ``Behaviour``
-    made from the options; says how many bytes may be read now and what is acknowledged.
+    made from the options; decides how many bytes may be read now, and which are acknowledged.
 ``signature(seen)``
-    what the samples must show for a client that behaved so (:class:`halfopen.model.evidence.Proof`).
+    the evidence that samples must show for such a client (:class:`halfopen.model.evidence.Proof`).
 """

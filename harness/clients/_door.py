@@ -1,4 +1,4 @@
-"""How a client gets in: said by the harness, done by the machine under every behaviour."""
+"""The client's way into a server: written by the harness, used by the machine under every behaviour."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import msgspec
 
 
 class Door(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a client connects, and what it has to say there to get a session that streams."""
+    """A server's address for clients, and everything they must send there to get a session that streams."""
 
     url: str
     authority: str | None = None
-    """A file with the certificate of the authority that it trusts; None where there is no TLS."""
+    """File with the certificate of the authority that it trusts; None without TLS."""
     subprotocols: tuple[str, ...] = ()
     headers: dict[str, str] = {}
     send: tuple[str, ...] = ()
-    """The text messages with which it begins."""
+    """Text messages to send first."""
     replies: dict[str, str] = {}
-    """What it answers to which text message."""
+    """Answers by received text message."""
     acknowledge: str = '{"type": "params", "slice_bytes_rx": {bytes}}'
-    """How it tells what its application has received, ``{bytes}`` in all; empty: not at all."""
+    """Message that acknowledges ``{bytes}`` received by its application in all; empty: none."""

@@ -1,4 +1,4 @@
-"""The machine under every behaviour: one thread, one socket, the protocol without its I/O (websockets' own)."""
+"""The machine under every behaviour: one thread, one socket, and websockets' protocol without its I/O."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from halfopen.clients._behaviour import Behaviour, ClientOptions
 from halfopen.clients._door import Door
 from halfopen.clients._reporting import report
 
-#: A client tells how far it is this often, seconds.
+#: Seconds between two progress reports of a client.
 _REPORT_INTERVAL = 0.5
 _CONNECT_TIMEOUT = 30.0
 _RECV_SIZE = 65536
 
 
 class Machine:
-    """Connects, then reads and acknowledges as the behaviour says, until one side ends it."""
+    """Connects, then reads and acknowledges as the behaviour decides, until one side ends it."""
 
     def __init__(self, behaviour: Behaviour, options: ClientOptions, door: Door) -> None:
         self._behaviour = behaviour
@@ -54,7 +54,7 @@ class Machine:
         try:
             sock.connect((self._uri.host, self._uri.port))
         except (ConnectionResetError, BrokenPipeError):
-            # It was made: the server took it and closed it before this process ran again.
+            # The connection was made: the server accepted and closed it before this process ran again.
             with sock, _opening.told(sock):
                 raise
         report("connected", local=sock.getsockname()[:2])
@@ -64,7 +64,7 @@ class Machine:
         return context.wrap_socket(sock, server_hostname=self._uri.host, do_handshake_on_connect=False)
 
     def run(self) -> None:
-        """Live one session, from the handshake to its end; raises NotOpenedError."""
+        """Run one session, from the handshake to its end; raises NotOpenedError."""
         with _opening.told(self._sock):
             if isinstance(self._sock, ssl.SSLSocket):
                 self._sock.do_handshake()
@@ -84,7 +84,7 @@ class Machine:
             report("ended", how="closed", code=close, received=self._received)
 
     def _begin(self) -> None:
-        """Take in what came with the answer to the handshake, and ask for the stream."""
+        """Handle data that came with the answer to the handshake, and request the stream."""
         self._handle_events()
         for text in () if self._closing else self._door.send:
             self._protocol.send_text(text.encode())
@@ -93,24 +93,24 @@ class Machine:
     def _request(self) -> Request:
         request = self._protocol.connect()
         for name, value in self._door.headers.items():
-            # A user's own replaces what would be sent: Origin, User-Agent.
+            # A user's header replaces ours: Origin, User-Agent.
             request.headers.pop(name, None)
             request.headers[name] = value
         return request
 
     def _turn(self) -> bool:
-        """One round; False when the session is over."""
+        """Run one round; False when the session is over."""
         now = time.monotonic()
         if now >= self._reported_at + _REPORT_INTERVAL:
             self._reported_at = now
             report("progress", read=self._read, received=self._received, acknowledged=self._acknowledged)
-        # Once closing, whatever is in the way of the other side's close frame is read and dropped.
+        # Once closing, read and drop everything before the other side's close frame.
         allowance = _RECV_SIZE if self._closing else self._behaviour.allowance(now)
         self._watch_socket(allowance > 0)
         wake_at = self._reported_at + _REPORT_INTERVAL
         if not allowance:
             wake_at = min(wake_at, self._behaviour.next_at())
-        # What TLS has deciphered already, no selector tells of.
+        # A selector does not report bytes that TLS has already deciphered.
         pending = allowance > 0 and isinstance(self._sock, ssl.SSLSocket) and self._sock.pending() > 0
         ready = [key for key, _ in self._selector.select(0.0 if pending else max(0.0, wake_at - now))]
         for obey in (key.data for key in ready if key.data is not None):
@@ -159,7 +159,7 @@ class Machine:
                 report("accepted", status=event.status_code)
 
     def _reply(self, frame: Frame) -> None:
-        """Answer what the application's own heartbeat asks; none of them comes in fragments."""
+        """Answer the application's own heartbeat; heartbeats are never fragmented."""
         if frame.opcode is Opcode.TEXT and frame.fin and not self._closing:
             answer = self._door.replies.get(bytes(frame.data).decode(errors="replace"))
             if answer is not None:
@@ -174,7 +174,7 @@ class Machine:
             self._protocol.send_text(self._door.acknowledge.replace("{bytes}", str(count)).encode())
 
     def _obey(self) -> None:
-        """Carry out what the harness says on stdin."""
+        """Carry out the harness's orders on stdin."""
         line = sys.stdin.readline().strip()
         if not line:
             self._selector.unregister(sys.stdin)
@@ -191,7 +191,7 @@ class Machine:
             assert line in ("close", "half-close"), line
 
     def _shut_writing(self) -> None:
-        # Not the TLS socket's own shutdown, which would take what still comes for plain text.
+        # Not the TLS socket's own shutdown, after which it would take incoming data for plain text.
         socket.socket.shutdown(self._sock, socket.SHUT_WR)
 
     def _flush(self) -> None:
@@ -204,7 +204,7 @@ class Machine:
                 self._shut_writing()
 
     def _send(self, data: bytes) -> None:
-        """Hand all of it to the kernel. Asked only when it is full, for each system call counts in a guest."""
+        """Pass all of it to the kernel. Poll only when that is full, since each system call counts in a guest."""
         left = memoryview(data)
         while left:
             try:

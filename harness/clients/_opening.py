@@ -1,4 +1,4 @@
-"""From a connection to a session, or to the words that say why there is none: refused, or never answered."""
+"""From a connection to a session, or to the reason why there is none: refused, or never answered."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from websockets.protocol import State
 from halfopen.clients._reporting import report
 from halfopen.netns import tcp_info
 
-#: A server has so long to answer the handshake, seconds: many times what the slowest link takes.
+#: Seconds within which a server must answer the handshake: many times the delay of the slowest link.
 ANSWER_WITHIN = 30.0
 _LEAST_WAIT = 0.001
 _RECV_SIZE = 65536
@@ -24,20 +24,20 @@ _HUNG_UP = "the server closed the connection without an answer"
 
 
 class NotOpenedError(Exception):
-    """There is no session, and the harness was told why."""
+    """There is no session, and the harness has the reason."""
 
 
 @contextlib.contextmanager
 def told(sock: socket.socket) -> Iterator[None]:
-    """Report what keeps a connected socket from becoming a session; raises NotOpenedError for it."""
+    """Report the reason why a connected socket becomes no session; raises NotOpenedError for it."""
     try:
         yield
     except TimeoutError:
-        # Whose fault that is, the kernel knows: what it was sent, the server's acknowledged, or the link lost.
+        # The kernel knows the cause: the server acknowledged the request, or the link lost it.
         report("unanswered", within=ANSWER_WITHIN, delivered=_delivered(sock))
         raise NotOpenedError from None
     except ConnectionError:
-        # Whether it is seen as a reset, a broken pipe or an end depends on which packet came first.
+        # It appears as a reset, a broken pipe or an end, depending on the first packet.
         report("refused", why=_HUNG_UP, status=None)
         raise NotOpenedError from None
     except OSError as error:
@@ -48,14 +48,14 @@ def told(sock: socket.socket) -> Iterator[None]:
 def shake_hands(protocol: ClientProtocol, request: Request, sock: socket.socket, flush: Callable[[], None]) -> int:
     """Complete the handshake (RFC 6455, section 4.1) within ANSWER_WITHIN; raises NotOpenedError, OSError.
 
-    Gives how many bytes of the session came with the answer.
+    Returns the number of session bytes that came with the answer.
     """
     until = time.monotonic() + ANSWER_WITHIN
     protocol.send_request(request)
     flush()
     came = b""
     while protocol.state is State.CONNECTING and not protocol.handshake_exc:
-        # For all of it: what comes a byte at a time is no answer either.
+        # The limit is for the whole answer: one that comes a byte at a time is none either.
         sock.settimeout(max(_LEAST_WAIT, until - time.monotonic()))
         data = sock.recv(_RECV_SIZE)
         if not data and not came:
@@ -71,6 +71,6 @@ def shake_hands(protocol: ClientProtocol, request: Request, sock: socket.socket,
 
 
 def _delivered(sock: socket.socket) -> bool:
-    """Whether the peer's kernel acknowledged all that was sent (tcp_info, include/uapi/linux/tcp.h)."""
+    """True if the peer's kernel acknowledged all that was sent (tcp_info, include/uapi/linux/tcp.h)."""
     info = tcp_info.parse(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, tcp_info.MAX_SIZE))
     return not info.unacked and not info.notsent

@@ -1,4 +1,4 @@
-"""How a client tells the harness what happens to it."""
+"""Reports of a client to the harness."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ import time
 
 
 def report(name: str, **data: object) -> None:
-    """Tell the harness, by a JSON line on stdout, on the machine's monotonic clock."""
+    """Send the harness a JSON line on stdout, on the machine's monotonic clock."""
     print(json.dumps({"t": time.monotonic(), "name": name, **data}), flush=True)

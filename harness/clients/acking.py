@@ -1,4 +1,4 @@
-"""Reads all it can and tells the server how much it has played: the healthy user."""
+"""Reads all it can and acknowledges its playback to the server: the healthy user."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from halfopen.netns.units import show_duration
 
 
 class Options(ClientOptions, frozen=True):
-    """Nothing of its own."""
+    """No options of its own."""
 
 
 class Behaviour:
@@ -21,15 +21,15 @@ class Behaviour:
         pass
 
     def allowance(self, _: float) -> int:
-        """No limit."""
+        """Return a number that never limits."""
         return PLENTY
 
     def next_at(self) -> float:
-        """Never asked, since there is no limit."""
+        """Never called, since there is no limit."""
         return 0.0
 
     def acknowledgement(self, received: int) -> int:
-        """All that was received."""
+        """Return all bytes received."""
         return received
 
 
@@ -39,9 +39,9 @@ def signature(seen: Timeline) -> Proof:
 
 
 def application_acknowledges(seen: Timeline) -> Proof:
-    """Whether the application's acknowledgements went on to the end of what was seen.
+    """Check that the application's acknowledgements continued to the end of the samples.
 
-    To a server that wants none, what it would have acknowledged: what it has received.
+    If the server wants none, the bytes received count instead.
     """
     opened = seen.first("client", "opened")
     says = opened is None or opened.data.get("acknowledging", True)

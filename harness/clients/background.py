@@ -1,7 +1,7 @@
 """A browser tab in the background: its timers run once a second, and it reads and acknowledges only then.
 
-Once a second is what browsers leave to hidden pages (MDN, setTimeout, "Timeouts in inactive tabs"); what a page
-does not take in, its browser stops reading from the socket before long.
+Browsers allow hidden pages one timer a second (MDN, setTimeout, "Timeouts in inactive tabs"). If a page does not
+consume data, its browser soon stops reading from the socket.
 """
 
 from __future__ import annotations
@@ -14,42 +14,42 @@ from halfopen.clients.acking import application_acknowledges
 from halfopen.model.evidence import Proof, all_of, peer_acknowledges
 from halfopen.model.timeline import Timeline
 
-#: Between two times at which it reads, seconds.
+#: Seconds between two awakenings.
 _EVERY = 1.0
-#: How long it then reads whatever there is, seconds.
+#: Seconds for which it then reads everything.
 _AWAKE = 0.05
-#: A client looked at twice in that time is seen to rest every other time; at least this share is asked for.
+#: Least share of rests between polls. A client polled twice in that time rests every other time.
 _RESTING = 0.25
 
 
 class Options(ClientOptions, frozen=True):
-    """Nothing of its own."""
+    """No options of its own."""
 
 
 class Behaviour:
-    """Reads all there is, for a moment once a second."""
+    """Reads everything available, for a moment once a second."""
 
     def __init__(self, _: Options) -> None:
-        # Not when it also tells how far it is, every half second, or that would come in the midst of its reading.
+        # Not at the time of its progress reports, every half second, since they would fall into its reading.
         self._wakes_at = time.monotonic() + _EVERY / 4
 
     def allowance(self, now: float) -> int:
-        """No limit while awake."""
+        """Return no limit while awake, else 0."""
         if now >= self._wakes_at + _AWAKE:
             self._wakes_at = max(self._wakes_at + _EVERY, now)
         return PLENTY if now >= self._wakes_at else 0
 
     def next_at(self) -> float:
-        """When it wakes up."""
+        """Return the time when it wakes up."""
         return self._wakes_at
 
     def acknowledgement(self, received: int) -> int:
-        """All that was read."""
+        """Return all bytes read."""
         return received
 
 
 def signature(seen: Timeline) -> Proof:
-    """Bytes acknowledged by the kernel and by the application, and rests in between in which none was read."""
+    """Bytes acknowledged by the kernel and by the application, with rests in which none was read."""
     return all_of(peer_acknowledges(seen), application_acknowledges(seen), _rests(seen))
 
 

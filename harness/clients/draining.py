@@ -1,4 +1,4 @@
-"""Reads all it can as fast as it comes and says nothing: a listener, or a player on pause whose library drains."""
+"""Reads all it can as it arrives and sends nothing: a listener, or a player on pause whose library drains."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from halfopen.model.timeline import Timeline
 
 
 class Options(ClientOptions, frozen=True):
-    """Nothing of its own."""
+    """No options of its own."""
 
 
 class Behaviour:
@@ -18,15 +18,15 @@ class Behaviour:
         pass
 
     def allowance(self, _: float) -> int:
-        """No limit."""
+        """Return a number that never limits."""
         return PLENTY
 
     def next_at(self) -> float:
-        """Never asked, since there is no limit."""
+        """Never called, since there is no limit."""
         return 0.0
 
     def acknowledgement(self, _: int) -> None:
-        """Never any."""
+        """Return None: it never acknowledges."""
         return
 
 
@@ -36,7 +36,7 @@ def signature(seen: Timeline) -> Proof:
 
 
 def application_is_silent(seen: Timeline) -> Proof:
-    """Whether the application read messages and acknowledged none."""
+    """Check that the application read messages and acknowledged none."""
     told = [e.data["acknowledged"] for e in seen.of("client", "progress")]
     if not told:
         return Proof(False, "the client never said how far it is")

@@ -1,4 +1,4 @@
-"""Reads slowly and acknowledges what it has read: the user on a bad link or a busy machine, but alive."""
+"""Reads slowly and acknowledges it: the user on a bad link or a busy machine, but alive."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from halfopen.model.evidence import Proof, all_of, client_reads, established
 from halfopen.model.timeline import Timeline
 from halfopen.netns.units import ByteRate, Duration, Size
 
-#: The queue fills from the session's start on: not asked before this, seconds.
+#: The queue fills at the session's start: samples before this do not count, seconds.
 _FILLING = 3.0
-#: And not in so large a share of the session, in which the client may not have slowed yet.
+#: Nor in this share of the session, in which the client may not have slowed yet.
 _BEGINNING = 0.25
 _ALMOST_ALWAYS = 0.98
 
 
 class Options(ClientOptions, frozen=True):
-    """How slowly it reads."""
+    """Speed of its reading."""
 
     receive_buffer: Size = Size(64 * 1024)
     rate: ByteRate = ByteRate(64 * 1024)
     chunk: Size = Size(4 * 1024)
     slows_after: Duration = Duration(0)
-    """Until so long after the session's start it reads everything, and the kernel's buffer grows by it."""
+    """Seconds from the session's start for which it reads everything, so that the kernel's buffer grows."""
 
     def __post_init__(self) -> None:
-        """Refuse to read nothing, or nothing ever; raises ValueError."""
+        """Refuse to read nothing at all; raises ValueError."""
         super().__post_init__()
         if self.rate < 1:
             raise ValueError(f"rate of {self.rate:g} bytes a second is out of range: at least 1B/s")
@@ -44,32 +44,32 @@ class Behaviour:
         self._paid_until = self._slow_from
 
     def allowance(self, now: float) -> int:
-        """A chunk, if its time has come; no limit before it slows."""
+        """Return a chunk if it is due, else 0; no limit before it slows."""
         if now < self._slow_from:
             return PLENTY
         if now < self._paid_until:
             return 0
-        # Counted from the last chunk's due time, so that the rate holds however coarse the turns are;
-        # but never from further back than one second, or a pause would be made up for in a burst.
+        # Counted from the last chunk's due time, so that the rate holds however coarse the rounds are. But never from
+        # more than one second ago, or a burst would make up for a pause.
         self._paid_until = max(self._paid_until, now - 1) + self._options.chunk / self._options.rate
         return self._options.chunk
 
     def next_at(self) -> float:
-        """When the next chunk is paid for."""
+        """Return the time when the next chunk is paid for."""
         return self._paid_until
 
     def acknowledgement(self, received: int) -> int | None:
-        """All that was read."""
+        """Return all bytes read."""
         return received
 
 
 def signature(seen: Timeline) -> Proof:
-    """The queue never empty, and yet bytes read, and acknowledged by the kernel and by the application."""
+    """The queue never empty, but bytes read, and acknowledged by the kernel and by the application."""
     return all_of(queue_stays_filled(seen), client_reads(seen), application_acknowledges(seen))
 
 
 def queue_stays_filled(seen: Timeline) -> Proof:
-    """Whether the server always had bytes to send, once the session was under way."""
+    """Check that the server always had bytes to send after the session's start."""
     samples = established(seen)
     filled = [s for s in samples if s.t >= max(_FILLING, samples[-1].t * _BEGINNING)]
     queued = sum(1 for s in filled if s.outq)

@@ -1,4 +1,4 @@
-"""Reads slowly and says nothing: a slow listener without acknowledgements of its own, as most servers' clients are."""
+"""Reads slowly and sends nothing: a slow listener without acknowledgements of its own, as most servers' clients are."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Behaviour(trickling.Behaviour):
     """Reads like a trickling client, acknowledges nothing."""
 
     def acknowledgement(self, _: int) -> None:
-        """Never any."""
+        """Return None: it never acknowledges."""
         return
 
 
 def signature(seen: Timeline) -> Proof:
-    """The queue never empty, and yet bytes read, and acknowledged by the kernel; none by the application."""
+    """The queue never empty, but bytes read, and acknowledged by the kernel; none by the application."""
     return all_of(queue_stays_filled(seen), client_reads(seen), application_is_silent(seen))

@@ -1,11 +1,11 @@
-"""What the faults have in common that make the client's path dark."""
+"""Common parts of the faults that make the client's path dark."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
 
-# What Link.cut needs takes a while to import, and a fault that is due does not wait.
+# Imported in advance: Link.cut needs it, and a due fault cannot wait for the import.
 import halfopen.netns.firewall  # noqa: F401
 from halfopen.errors import FaultError
 from halfopen.faults._scene import Scene
@@ -14,16 +14,16 @@ from halfopen.model.timeline import Timeline
 from halfopen.netns.host import Host
 from halfopen.netns.sockets import Sample
 
-#: A new connection is tried for at least so long, seconds; and so many times the old one's retransmission timeout,
-#: which is more than a round trip (RFC 6298).
+#: A new connection is tried for at least this many seconds, and this many times the old one's retransmission timeout,
+#: which is longer than a round trip (RFC 6298).
 _TRY_FOR, _TIMEOUTS = 1.0, 2
 
 
 @contextlib.contextmanager
 def cut_off(scene: Scene, toward: Host | None = None) -> Iterator[None]:
-    """Drop silently, in the router, what travels towards ``toward`` (None: both ways) until the context is left.
+    """Silently drop, in the router, packets that travel towards ``toward`` (None: both ways) until the context is left.
 
-    Done once a new connection of the client's host was tried in vain.
+    It yields once an attempted connection from the client's host has failed.
     """
     own = connection(scene)
     patience = max(_TRY_FOR, _TIMEOUTS * (own.info.rto / 1e6 if own.info else 0.0))
@@ -36,7 +36,7 @@ def cut_off(scene: Scene, toward: Host | None = None) -> Iterator[None]:
 
 
 def connection(scene: Scene) -> Sample:
-    """The client's own end of the session; raises FaultError if there is none any more."""
+    """Return the client's own end of the session; raises FaultError if it is gone."""
     with contextlib.closing(scene.client_host.socket_reader()) as reader:
         found = [one for one in reader.connections() if one.state == "ESTABLISHED"]
     if not found:
@@ -45,7 +45,7 @@ def connection(scene: Scene) -> Sample:
 
 
 def proof(seen: Timeline) -> Proof:
-    """Whether nothing got through, as tried at the client's end and as seen at the other."""
+    """Check that nothing got through, by the attempt at the client's end and by samples at the other."""
     told = seen.first("fault", "cut_off")
     if told is None:
         return Proof(False, "the client's path was to be dark, but nothing was tried on it in vain")

@@ -1,4 +1,4 @@
-"""What a fault may act on."""
+"""The objects that a fault may act on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from halfopen.netns.link import Link
 
 
 class NoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """For faults that have nothing to set."""
+    """For faults without settings."""
 
 
 class ClientHandle(Protocol):
@@ -27,7 +27,7 @@ class ClientHandle(Protocol):
         ...
 
     def say(self, word: str) -> None:
-        """Give it an order, such as ``close``."""
+        """Send it an order, such as ``close``."""
         ...
 
     def wait_for(self, name: str, timeout: float) -> Mapping[str, Any]:
@@ -44,11 +44,11 @@ class ServerHandle(Protocol):
         ...
 
     def say(self, word: str) -> None:
-        """Give it an order (halfopen.pod.control); raises FaultError if it takes none, as no command does."""
+        """Send it an order (halfopen.pod.control); raises FaultError if it takes none, as for all commands."""
         ...
 
     def paused(self, by: str) -> AbstractContextManager[None]:
-        """Have its container paused (halfopen.faults.pause); raises FaultError if it is in none."""
+        """Pause its container (halfopen.faults.pause); raises FaultError if it is in none."""
         ...
 
     def wait_for(self, name: str, timeout: float) -> Mapping[str, Any]:
@@ -65,9 +65,11 @@ class Scene:
     client_host: Host
     link: Link
     note: Callable[..., None]
-    """Writes an event of the fault's into the timeline: a name, and what there is to tell of it, by keyword."""
+    """Writes an event of the fault to the timeline: a name, and its data by keyword."""
     seeded: Callable[[Impairment], Impairment]
-    """Gives an impairment that draws random numbers a seed of the run's, unless it has one."""
+    """Gives an impairment that draws random numbers a seed of the run, unless it has one."""
     rival: Callable[[str], AbstractContextManager[ClientHandle]]
-    """Connects a second client from the same host for as long as the context is entered, with a query of its own
-    (``"preempt=1"``); raises FaultError if it gets no session."""
+    """Connects a second client from the same host while the context is entered.
+
+    Its argument is a query for the URL (``"preempt=1"``). Raises FaultError if it gets no session.
+    """

@@ -1,4 +1,4 @@
-"""What shows that a server stands still: it says so, or whoever stopped it, and not one byte is written meanwhile."""
+"""Proof that a server stands still: it, or the engine that stopped it, says so, and no byte is written meanwhile."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from halfopen.model.evidence import Proof, established
 from halfopen.model.timeline import Event, Timeline
 from halfopen.netns.units import show_duration
 
-#: From the word on another thread may still get in between, seconds.
+#: Seconds after the event in which another thread may still write.
 _TAKING = 0.2
-#: Of samples; fewer show nothing.
+#: Fewest samples; fewer prove nothing.
 _FEWEST = 10
 
 
 def proof(seen: Timeline, begun: Event | None, over: Event | None, was_to: str, did: str) -> Proof:
-    """From ``begun`` until ``over`` (None: to the end) the server sent nothing, though nothing held it back.
+    """Check that from ``begun`` until ``over`` (None: to the end) the server sent nothing, though nothing held it back.
 
-    ``was_to`` says what it was to do, ``did`` what it did if it is so.
+    ``was_to`` is the intended action, ``did`` the text if it happened.
     """
     if begun is None:
         return Proof(False, f"the server was to {was_to}, but nobody said that it does")

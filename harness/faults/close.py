@@ -1,4 +1,4 @@
-"""The client closes as the protocol wants it (RFC 6455, section 7.1.2): the user who leaves by the door."""
+"""The client closes as the protocol wants it (RFC 6455, section 7.1.2): the user who leaves properly."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def fault(scene: Scene, _options: Options) -> Iterator[None]:
 
 
 def signature(seen: Timeline) -> Proof:
-    """The client sent its close frame; what becomes of the session then is the server's doing."""
+    """The client sent its close frame; the rest is up to the server."""
     if seen.first("client", "closing") is None:
         return Proof(False, "the client sent no close frame")
     ended = seen.first("client", "ended")

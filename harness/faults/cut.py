@@ -1,6 +1,7 @@
-"""The path goes dark: a tunnel, a handover, a router that restarts. Packets are dropped without a word, and it heals.
+"""The path goes dark: a tunnel, a handover, a router that restarts. Packets are dropped silently, and it heals.
 
-Done in the router (halfopen.netns.link.Link.cut), so that no end's own TCP is told. With ``direction`` one way only.
+The router drops them (halfopen.netns.link.Link.cut), so that neither end's own TCP learns of it. ``direction`` limits
+it to one way.
 """
 
 from __future__ import annotations
@@ -11,30 +12,30 @@ from typing import Literal
 
 import msgspec
 
-# What Link.cut needs takes a while to import, and a fault that is due does not wait.
+# Imported in advance: Link.cut needs it, and a due fault cannot wait for the import.
 import halfopen.netns.firewall  # noqa: F401
 from halfopen.faults._scene import Scene
 from halfopen.model.evidence import Proof, established
 from halfopen.model.timeline import Timeline
 from halfopen.netns.units import show_duration
 
-#: Of the time it is dark, what may pass before the last answer from before has come in.
+#: Share of the dark time that may pass before the last earlier answer has arrived.
 _LINGERING = 0.25
 
 
-#: Where it strikes (halfopen.results.story.struck).
+#: Place of the fault (halfopen.results.story.struck).
 STRIKES = "link"
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which way nothing gets through."""
+    """The direction that is cut."""
 
     direction: Literal["both", "to_client", "to_server"] = "both"
 
 
 @contextlib.contextmanager
 def fault(scene: Scene, options: Options) -> Iterator[None]:
-    """Drop what travels the given way, until the end."""
+    """Drop packets in the given direction until the end."""
     toward = {"both": None, "to_client": scene.client_host, "to_server": scene.link.other(scene.client_host)}
     with scene.link.cut(toward[options.direction]) as cut:
         scene.note("cut", direction=options.direction, means=cut.means)
@@ -42,7 +43,7 @@ def fault(scene: Scene, options: Options) -> Iterator[None]:
 
 
 def signature(seen: Timeline) -> Proof:
-    """Packets retransmitted, and not one answer: the time since the last one grew with the clock (last_ack_recv)."""
+    """Packets retransmitted, and no answer: the time since the last one grew with the clock (last_ack_recv)."""
     samples = established(seen)
     cut = seen.first("fault", "cut")
     if cut is None or not samples:

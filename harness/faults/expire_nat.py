@@ -1,7 +1,8 @@
-"""The client's NAT forgets the connection while nothing is said: what comes after finds no mapping and is dropped.
+"""The client's NAT forgets the connection while it is idle: later packets find no mapping and are dropped.
 
-RFC 5382 (REQ-5) asks for two hours of patience at least; home gateways were measured with less than four minutes
-(Hätönen et al., "An Experimental Study of Home Gateway Characteristics", IMC 2010), and one that restarts has none.
+RFC 5382 (REQ-5) demands a timeout of at least two hours. Home gateways were measured with less than four minutes
+(Hätönen et al., "An Experimental Study of Home Gateway Characteristics", IMC 2010), and one that restarts forgets at
+once.
 """
 
 from __future__ import annotations
@@ -15,17 +16,17 @@ from halfopen.model.evidence import Proof, all_of, established
 from halfopen.model.timeline import Timeline
 from halfopen.netns.units import show_duration
 
-#: Where it strikes (halfopen.results.story.struck).
+#: Place of the fault (halfopen.results.story.struck).
 STRIKES = "link"
 Options = NoOptions
 
-#: The shortest silence taken for one, seconds: many times the stream's own pauses.
+#: Shortest silence that counts, seconds: many times the stream's own pauses.
 _SILENCE = 0.5
 
 
 @contextlib.contextmanager
 def fault(scene: Scene, _options: Options) -> Iterator[None]:
-    """Drop silently what travels either way from now on, let it pass again at the end."""
+    """Silently drop packets of both directions; let them pass again at the end."""
     with _dark.cut_off(scene):
         yield
 

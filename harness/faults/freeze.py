@@ -1,7 +1,7 @@
-"""The client's process stops, its kernel lives on: a slept laptop, a tab in the freezer, a debugger's breakpoint.
+"""The client's process stops, its kernel lives on: a sleeping laptop, a frozen tab, a debugger's breakpoint.
 
-The kernel acknowledges until its receive buffer is full, then answers every zero-window probe, so the
-connection stays ESTABLISHED for ever (RFC 9293, section 3.8.6.1).
+The kernel acknowledges until its receive buffer is full, then answers every zero-window probe. So the connection stays
+ESTABLISHED for ever (RFC 9293, section 3.8.6.1).
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from halfopen.model.timeline import Timeline
 
 Options = NoOptions
 
-#: A client that runs says twice in so many seconds how far it is.
+#: A running client reports its progress twice within this, seconds.
 _TELLING = 1.0
 
 
 @contextlib.contextmanager
 def fault(scene: Scene, _options: Options) -> Iterator[None]:
-    """Stop the client's process (SIGSTOP), let it go on at the end."""
+    """Stop the client's process (SIGSTOP), and continue it at the end."""
     with stopped(scene):
         yield
 
 
 @contextlib.contextmanager
 def stopped(scene: Scene) -> Iterator[None]:
-    """Have the client's process stopped, for this fault and others that it is part of."""
+    """Stop the client's process, for this fault and others that include it."""
     pid = scene.client.pid
     os.kill(pid, signal.SIGSTOP)
-    # Not done until the kernel says so: under load a process runs on for a while after the signal.
+    # Wait for the kernel's confirmation: under load a process runs on for a while after the signal.
     os.waitid(os.P_PID, pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
     scene.note("stopped")
     try:
@@ -44,8 +44,11 @@ def stopped(scene: Scene) -> Iterator[None]:
 
 
 def signature(seen: Timeline) -> Proof:
-    """The peer's window closed, bytes queued, none acknowledged, its kernel alive; or, while that is not yet so, or
-    the server says too little for it: the process, which else tells of itself twice a second, says nothing."""
+    """The peer's window closed, bytes queued, none acknowledged, its kernel alive.
+
+    While that is not yet so, or the server sends too little for it, the process must send no progress reports, which
+    otherwise come twice a second.
+    """
     closed = window_closed(seen)
     if closed is not None:
         return closed
@@ -57,7 +60,7 @@ def signature(seen: Timeline) -> Proof:
 
 
 def stays_stopped(seen: Timeline) -> bool:
-    """Whether the kernel said that the client's process is stopped, and the process has long said nothing since."""
+    """True if the kernel reported the client's process as stopped, and the process has been silent for long since."""
     told = seen.first("fault", "stopped")
     if told is None or not seen.samples or seen.samples[-1].t - told.t < _TELLING:
         return False

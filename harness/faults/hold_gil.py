@@ -1,7 +1,7 @@
-"""The server starves itself: a native call holds Python's global interpreter lock, and no other thread of it runs.
+"""The server starves itself: a native call holds Python's global interpreter lock, so none of its other threads runs.
 
-Nothing is wrong with the client. Its kernel acknowledges and its answers arrive, but nobody on the server takes
-them in (the incident: inference calls longer than the keepalive's timeout).
+The client is healthy. Its kernel acknowledges and its answers arrive, but the server does not read them (the incident:
+inference calls longer than the keepalive's timeout).
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from halfopen.model.timeline import Timeline
 
 Options = NoOptions
 NEEDS_POD = True
-#: Where it strikes (halfopen.results.story.struck).
+#: Place of the fault (halfopen.results.story.struck).
 STRIKES = "server"
 
-#: A server that does not get to its orders within this is starved already, seconds.
+#: Seconds within which a server must obey; a slower one is already starved.
 _PATIENCE = 20.0
 
 
 @contextlib.contextmanager
 def fault(scene: Scene, _options: Options) -> Iterator[None]:
-    """Have the server hold its interpreter's lock, and let go of it at the end."""
+    """Have the server hold its interpreter's lock, and release it at the end."""
     scene.server.say("hold-gil")
     scene.server.wait_for("gil_held", _PATIENCE)
     try:
         yield
     finally:
-        # Noted before it is done: what the server then writes must not look as if it came before.
+        # Noted before the release: the server's later writes must not seem to come before it.
         scene.note("letting_go")
         scene.server.say("")
 
 
 def signature(seen: Timeline) -> Proof:
-    """The server said that the lock is held, and from then on it sent not one byte, though nothing held it back."""
+    """The server said that the lock is held, and then sent no byte, though nothing held it back."""
     held, letting_go = seen.first("target", "gil_held"), seen.first("fault", "letting_go")
     return _standing.proof(seen, held, letting_go, "hold its interpreter's lock", "interpreter's lock held")

@@ -1,6 +1,6 @@
 """The client's link changes: a train enters a tunnel, a phone leaves its Wi-Fi, a neighbour starts a download.
 
-What the link does then stands in place of what it did before, in both directions. No packet that is under way is lost.
+The new impairment replaces the earlier one, in both directions. No packet in flight is lost.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from halfopen.model.link_spec import LinkSpec
 from halfopen.model.timeline import Timeline
 from halfopen.netns.host import Host
 
-#: Where it strikes (halfopen.results.story.struck).
+#: Place of the fault (halfopen.results.story.struck).
 STRIKES = "link"
 Options = LinkSpec
 
 
 @contextlib.contextmanager
 def fault(scene: Scene, options: Options) -> Iterator[None]:
-    """Impair the link as asked, and at the end as it was before."""
+    """Impair the link as requested, and at the end as before."""
     link, client = scene.link, scene.client_host
     router = link.other(client)
     with contextlib.ExitStack() as undo:
         for toward, impairment in ((client, options.to_client), (router, options.to_server)):
             undo.callback(link.impair, toward, link.asked(toward))
             link.impair(toward, scene.seeded(impairment))
-        # Read back, since what was asked for proves nothing.
+        # Read back, since the request proves nothing.
         scene.note("impaired", to_client=_in_force(scene, client), to_server=_in_force(scene, router))
         yield
 
@@ -40,7 +40,7 @@ def _in_force(scene: Scene, toward: Host) -> dict[str, object]:
 
 
 def signature(seen: Timeline) -> Proof:
-    """The kernel, asked, said what the link does to packets from then on."""
+    """The kernel, when queried, reported the new effect of the link on packets."""
     told = seen.first("fault", "impaired")
     if told is None:
         return Proof(False, "the link was to change, but the kernel never said so")

@@ -1,6 +1,6 @@
 """The client's process is killed (SIGKILL): a crash, the out-of-memory killer. Its kernel closes the connection for it.
 
-With a FIN, or with a reset where bytes were not read yet (RFC 2525, section 2.17).
+The close is a FIN, or a reset if bytes were unread (RFC 2525, section 2.17).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def fault(scene: Scene, _options: Options) -> Iterator[None]:
 
 
 def killed(scene: Scene) -> None:
-    """Kill the client's process, for this fault and others that it is part of; returns once it is dead."""
+    """Kill the client's process, for this fault and others that include it; returns once it is dead."""
     os.kill(scene.client.pid, signal.SIGKILL)
     end = os.waitid(os.P_PID, scene.client.pid, os.WEXITED | os.WNOWAIT)
     assert end is not None
@@ -34,7 +34,7 @@ def killed(scene: Scene) -> None:
 
 
 def signature(seen: Timeline) -> Proof:
-    """The process died of it, and the server's kernel was told: the connection is no longer open both ways."""
+    """The signal killed the process, and the server's kernel learned of it: the connection is not open both ways."""
     if seen.first("fault", "killed") is None:
         return Proof(False, "the client was to be killed, but it was not")
     closing = any(s.state != "ESTABLISHED" for s in seen.samples) or seen.first("kernel", "destroyed", "gone")

@@ -14,10 +14,10 @@ Options = NoOptions
 
 @contextlib.contextmanager
 def fault(_scene: Scene, _options: Options) -> Iterator[None]:
-    """Do nothing, and undo it."""
+    """Do nothing, and undo nothing."""
     yield
 
 
 def signature(_seen: Timeline) -> Proof:
-    """Nothing has to show."""
+    """No evidence is needed."""
     return Proof(True, "nothing was done")

@@ -1,6 +1,6 @@
 """The same user comes from elsewhere and takes the seat: the pod closes the first session with code 4001.
 
-The second leaves, by the door, before the fault is done. Only the built-in pod can be asked for it (``?preempt=1``).
+The second client closes properly before the fault is done. Only the built-in pod supports it (``?preempt=1``).
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from halfopen.model.timeline import Timeline
 
 Options = NoOptions
 NEEDS_POD = True
-#: Where it strikes (halfopen.results.story.struck).
+#: Place of the fault (halfopen.results.story.struck).
 STRIKES = "server"
 
-#: Of the codes that RFC 6455 (section 7.4.2) leaves to applications; the pod's (halfopen.pod.server).
+#: Close code of the pod (halfopen.pod.server), from those that RFC 6455 (section 7.4.2) leaves to applications.
 PREEMPTED = 4001
 _PATIENCE = 20.0
 
 
 @contextlib.contextmanager
 def fault(scene: Scene, _options: Options) -> Iterator[None]:
-    """Connect a second client that asks for the seat, have it leave. It cannot be undone."""
+    """Connect a second client that requests the seat, and have it leave. It cannot be undone."""
     with scene.rival("preempt=1") as rival:
         rival.say("close")
         rival.wait_for("ended", _PATIENCE)
@@ -32,7 +32,7 @@ def fault(scene: Scene, _options: Options) -> Iterator[None]:
 
 
 def signature(seen: Timeline) -> Proof:
-    """A second client came, and the first was told that its seat is taken."""
+    """A second client came, and the first received the close code of preemption."""
     if seen.first("rival", "opened") is None:
         return Proof(False, "a second client was to take the seat, but none came")
     told = seen.first("client", "close_received")

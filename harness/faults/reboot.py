@@ -1,6 +1,6 @@
-"""The client's host loses its state and comes back: a crash and a restart. It knows nothing of the connection.
+"""The client's host loses its state and comes back: a crash and a restart. It no longer has the connection.
 
-What the server sends next is answered with a reset (RFC 9293, section 3.5.1); a server that is silent hears nothing.
+It answers the server's next packet with a reset (RFC 9293, section 3.5.1); a silent server gets no answer.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Options = NoOptions
 
 @contextlib.contextmanager
 def fault(scene: Scene, _options: Options) -> Iterator[None]:
-    """Have the client's kernel forget the connection without a word, and kill the process. It cannot be undone."""
+    """Have the client's kernel silently forget the connection, and kill the process. It cannot be undone."""
     with _dark.cut_off(scene), contextlib.closing(scene.client_host.socket_reader()) as reader:
         own = _dark.connection(scene)
         try:
@@ -35,7 +35,7 @@ def fault(scene: Scene, _options: Options) -> Iterator[None]:
 
 
 def signature(seen: Timeline) -> Proof:
-    """The client's kernel has forgotten the connection; and where the server sent anything since, a reset ended it."""
+    """The client's kernel has forgotten the connection. If the server sent anything since, a reset ended its end."""
     if seen.first("fault", "forgotten") is None:
         return Proof(False, "the client's host was to forget the connection, but it did not")
     samples = established(seen)

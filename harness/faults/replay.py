@@ -1,7 +1,7 @@
 """The link does what a recorded one did: a trace of rates, delays and losses is played from its start.
 
-What the link then does stands in place of what it did before; see halfopen.model.link_trace for how it is written. No
-packet under way is lost by a change, but where a delay falls those sent later overtake those sent before.
+Each moment of the trace replaces the earlier impairment; see halfopen.model.link_trace for the format. A change loses
+no packet in flight, but if a delay falls, later packets overtake earlier ones.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from halfopen.model.link_trace import Trace
 from halfopen.model.timeline import Timeline
 from halfopen.netns.errors import LabError
 
-#: Where it strikes (halfopen.results.story.struck).
+#: Place of the fault (halfopen.results.story.struck).
 STRIKES = "link"
 
-#: A change that comes later than this was not made when it was due, seconds.
+#: A change later than this was not made on time, seconds.
 _LATE = 1.0
 
 
 class Options(msgspec.Struct, frozen=True):
-    """What is replayed."""
+    """The recording."""
 
     trace: Trace
 
@@ -50,13 +50,13 @@ class Options(msgspec.Struct, frozen=True):
 
     @property
     def netem_fields(self) -> list[str]:
-        """The names of what it asks of the link at any time, which only sch_netem can carry out."""
+        """Names of the fields used at any time that only sch_netem can carry out."""
         return list(dict.fromkeys(name for moment in self.trace.moments for name in moment.link.netem_fields))
 
 
 @contextlib.contextmanager
 def fault(scene: Scene, options: Options) -> Iterator[None]:
-    """Have the link do what the trace says when it says so; at the end what it did before."""
+    """Impair the link as the trace says; at the end as before."""
     link, client = scene.link, scene.client_host
     with contextlib.ExitStack() as undo:
         for toward in (client, link.other(client)):
@@ -68,11 +68,11 @@ def fault(scene: Scene, options: Options) -> Iterator[None]:
 
 
 class _Player:
-    """Changes the link when the time has come, in a thread of its own."""
+    """Changes the link when a change is due, in a thread of its own."""
 
     def __init__(self, scene: Scene, trace: Trace) -> None:
         self._scene = scene
-        # Seeds are drawn beforehand, for them not to depend on what else is drawn meanwhile.
+        # Draw seeds in advance, so that they do not depend on other draws meanwhile.
         self._due = [(moment.at, self._seeded(moment.link)) for moment in trace.moments]
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._play, name="replay", daemon=True)
@@ -84,7 +84,7 @@ class _Player:
         self._thread.start()
 
     def stop(self) -> None:
-        """Change nothing any more, once this has returned."""
+        """Make no more changes once this has returned."""
         self._stopped.set()
         if self._thread.ident is not None:
             self._thread.join()
@@ -108,7 +108,7 @@ class _Player:
         at, spec = self._due[number]
         link.impair(client, spec.to_client)
         link.impair(router, spec.to_server)
-        # Read back, since what was asked for proves nothing.
+        # Read back, since the request proves nothing.
         self._scene.note(
             "replayed",
             number=number,
@@ -120,7 +120,7 @@ class _Player:
 
 
 def signature(seen: Timeline) -> Proof:
-    """The kernel, asked after each change, said what the link does from then on, and no change was late."""
+    """The kernel, queried after each change, reported the new effect of the link, and no change was late."""
     told = list(seen.of("fault", "replayed"))
     if not told:
         return Proof(False, "a recorded link was to be replayed, but the kernel never said so")

@@ -16,11 +16,11 @@ Options = NoOptions
 
 @contextlib.contextmanager
 def fault(scene: Scene, _options: Options) -> Iterator[None]:
-    """Stop the process and drop silently what travels either way; undo both at the end."""
+    """Stop the process and silently drop packets of both directions; undo both at the end."""
     with stopped(scene), _dark.cut_off(scene):
         yield
 
 
 def signature(seen: Timeline) -> Proof:
-    """The process says nothing, and nothing gets through."""
+    """The process is silent, and nothing gets through."""
     return all_of(Proof(stays_stopped(seen), "client stopped"), _dark.proof(seen))

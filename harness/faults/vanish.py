@@ -1,6 +1,6 @@
-"""The client's host is gone: a battery that is empty, a cable that is pulled, a phone in a tunnel. No goodbye.
+"""The client's host is gone: an empty battery, a pulled cable, a phone in a tunnel. No goodbye.
 
-Both ways dark; the server's TCP retransmits, ever more rarely, until tcp_retries2 is used up (tcp(7)).
+Both directions are dark. The server's TCP retransmits, ever more rarely, until tcp_retries2 is used up (tcp(7)).
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from halfopen.faults._scene import NoOptions, Scene
 from halfopen.model.evidence import Proof
 from halfopen.model.timeline import Timeline
 
-#: Where it strikes (halfopen.results.story.struck).
+#: Place of the fault (halfopen.results.story.struck).
 STRIKES = "link"
 Options = NoOptions
 
 
 @contextlib.contextmanager
 def fault(scene: Scene, _options: Options) -> Iterator[None]:
-    """Drop silently what travels either way, let it pass again at the end."""
+    """Silently drop packets of both directions; let them pass again at the end."""
     with _dark.cut_off(scene):
         yield
 

@@ -26,7 +26,7 @@ _T = TypeVar("_T")
 
 
 def _quantity(parse: Callable[[object], _T]) -> Callable[[str], _T]:
-    """The parser of a quantity, with its own words for what argparse would call an invalid value."""
+    """Return the parser of a quantity with its own error message instead of argparse's."""
 
     def parsed(text: str) -> _T:
         try:

@@ -1,4 +1,4 @@
-"""Orders to a pod, a word a line on its standard input: what is done to the server itself is done by it."""
+"""Orders to a pod, one word a line on its standard input: faults of the server itself are carried out by it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from halfopen.pod.holding import Hold
 from halfopen.pod.log import log
 
-#: Seconds between two times that a thread asks for the lock, while it is held for long.
+#: Seconds between a thread's requests for the lock, while it is held for long.
 _PATIENT = 1.0
 
 
 def start(hold: Hold) -> None:
-    """Obey what comes on standard input from now on, in a daemon thread, until it ends."""
+    """Obey standard input from now on, in a daemon thread, until it ends."""
     deeds: dict[str, Callable[[int], None]] = {
         "hold-gil": _hold_gil,
         "hold-watchdog": lambda _: hold.hold(),
@@ -27,7 +27,7 @@ def start(hold: Hold) -> None:
 
 
 def _obey(words: io.FileIO, deeds: Mapping[str, Callable[[int], None]]) -> None:
-    # Unbuffered: what follows a word may be for the deed itself to read.
+    # Unbuffered: the action itself may read the bytes after its word.
     while line := words.readline():
         word = line.decode(errors="replace").strip()
         if deed := deeds.get(word):
@@ -37,14 +37,14 @@ def _obey(words: io.FileIO, deeds: Mapping[str, Callable[[int], None]]) -> None:
 
 
 def _hold_gil(descriptor: int) -> None:
-    """Hold the interpreter's lock until the next byte comes, as a native call does that never lets go of it.
+    """Hold the interpreter's lock until the next byte arrives, as a native call that never releases it does.
 
-    A function of PyDLL is called with the lock held (the manual of ctypes, "Loading shared libraries"): no other
-    thread runs Python meanwhile. Ends with the input, too.
+    A function of PyDLL is called with the lock held (the manual of ctypes, "Loading shared libraries"). No other thread
+    runs Python meanwhile. The end of the input ends it too.
     """
     log("gil_held")
     interval = sys.getswitchinterval()
-    # Whoever waits for the lock asks for it anew in this interval, which changes nothing here but what it costs.
+    # Threads waiting for the lock request it again in this interval. A longer one only saves their CPU time.
     sys.setswitchinterval(_PATIENT)
     ctypes.PyDLL(None).read(descriptor, ctypes.create_string_buffer(1), ctypes.c_size_t(1))
     sys.setswitchinterval(interval)

@@ -1,4 +1,4 @@
-"""Flow control by the application's own acknowledgements, as the incident's pod does it. Pure."""
+"""Flow control by the application's own acknowledgements, as in the incident's pod. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STALE_AFTER = 2.0
 
 
 class FlowControl:
-    """Counts what was sent and acknowledged, and says which slices to shed and why."""
+    """Counts bytes sent and acknowledged, and decides which slices to shed."""
 
     def __init__(self, window: int = WINDOW, stale_after: float = STALE_AFTER) -> None:
         self._window = window
@@ -25,12 +25,12 @@ class FlowControl:
 
     @property
     def sent(self) -> int:
-        """Bytes of slices handed to the connection."""
+        """Bytes of slices passed to the connection."""
         return self._sent
 
     @property
     def acknowledged(self) -> int | None:
-        """Bytes the client's application acknowledged; None before it ever did."""
+        """Bytes acknowledged by the client's application; None before the first acknowledgement."""
         return self._acknowledged
 
     @property
@@ -39,14 +39,14 @@ class FlowControl:
         return dict(self._drops)
 
     def acknowledge(self, cumulative: int) -> None:
-        """Take in the client's count of received bytes. It only ever rises: late news are no news."""
+        """Record the client's count of received bytes. It never falls: a late, lower count is ignored."""
         self._acknowledged = max(self._acknowledged or 0, cumulative)
 
     def shed(self, waited: float) -> DropReason | None:
-        """Why the next slice, which ``waited`` seconds since it was published, is to be shed; None to send it.
+        """Return the reason to shed the next slice, published ``waited`` seconds ago; None to send it.
 
-        The window is asked first, and only once the client has acknowledged at all: one that never
-        does is not known to count.
+        The window is checked first, and only after the client's first acknowledgement: before it, the client may not
+        count bytes at all.
         """
         reason: DropReason | None = None
         if self._acknowledged is not None and self._sent - self._acknowledged > self._window:
@@ -58,5 +58,5 @@ class FlowControl:
         return reason
 
     def count_sent(self, size: int) -> None:
-        """Note that ``size`` bytes were handed to the connection."""
+        """Record that ``size`` bytes were passed to the connection."""
         self._sent += size

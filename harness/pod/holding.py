@@ -1,6 +1,6 @@
-"""A watchdog that is held back: it looks on and makes up its mind, and does nothing of it until it is let go.
+"""A held watchdog: it observes and decides, but acts on nothing until it is released.
 
-For whoever wants to look at a wedged session for longer than the watchdog would leave it (``halfopen repro``).
+With it a wedged session can be observed for longer than the watchdog would allow (``halfopen repro``).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from halfopen.pod.watchdog import Death, Probe, Reason, Rule
 
 
 class Hold:
-    """Whether the verdicts of a pod's watchdogs are held back; may be changed at any time, from any thread."""
+    """Holds back the verdicts of a pod's watchdogs; may be changed at any time, from any thread."""
 
     def __init__(self) -> None:
         self._held = threading.Event()
@@ -23,15 +23,15 @@ class Hold:
 
     @property
     def is_held(self) -> bool:
-        """Whether they are now."""
+        """True while they are held back."""
         return self._held.is_set()
 
     def take(self) -> None:
-        """Called by the detector that heeds it: the library's keepalive and the kernel's timers cannot."""
+        """Called by detectors that respect it: the library's keepalive and the kernel's timers cannot."""
         self._taken.set()
 
     def hold(self) -> None:
-        """Hold them back, if the detector can; its log says which."""
+        """Hold them back, if the detector can; the log records which."""
         if self._taken.is_set():
             self._held.set()
             log("watchdog_held")
@@ -39,26 +39,26 @@ class Hold:
             log("watchdog_cannot_be_held")
 
     def release(self) -> None:
-        """Let them go on: who is dead now is ended at the next look, who has come back to life is not."""
+        """Release them: the next poll ends clients that are dead then, and no client that has recovered."""
         self._held.clear()
         log("watchdog_released")
 
 
 class HeldStall:
-    """A rule of :class:`halfopen.pod.watchdog.Watchdog`, by which nobody is dead as long as it is held."""
+    """A rule of :class:`halfopen.pod.watchdog.Watchdog` that finds no client dead while it is held."""
 
     def __init__(self, rule: Rule, grace: float, hold: Hold, session: str) -> None:
-        """``grace`` in seconds; ``session`` is what the log calls it."""
+        """``grace`` in seconds; ``session`` is its name in the log."""
         self._rule, self._grace, self._hold, self._session = rule, grace, hold, session
         self._told = False
 
     @property
     def reason(self) -> Reason:
-        """The rule's own."""
+        """The reason of the wrapped rule."""
         return self._rule.reason
 
     def stalled_for(self, seen: Probe, now: float) -> float:
-        """As the rule says, short of the grace while it is held."""
+        """Return the wrapped rule's result, but below the grace while it is held."""
         stall = self._rule.stalled_for(seen, now)
         if stall < self._grace:
             self._tell(None)
@@ -73,7 +73,7 @@ class HeldStall:
 
 
 class HeldLooks(LivenessRule):
-    """The rule of :mod:`halfopen.pod.liveness`, by which nobody is dead as long as it is held."""
+    """The rule of :mod:`halfopen.pod.liveness`, but it finds no client dead while it is held."""
 
     __slots__ = ("_hold", "_session", "_told")
 
@@ -83,7 +83,7 @@ class HeldLooks(LivenessRule):
         self._told = False
 
     def look(self, seen: Fields, now: float) -> Death | None:
-        """As the rule says, but that one whose end nobody has seen yet is left alone while it is held."""
+        """Return the rule's verdict. While it is held, only a closed connection counts as dead."""
         death = super().look(seen, now)
         if death is not None and (death.reason == "peer_closed" or not self._hold.is_held):
             return death
@@ -92,7 +92,7 @@ class HeldLooks(LivenessRule):
 
 
 def _tell(session: str, death: Death | None, told: bool) -> bool:
-    """Log a verdict that is held back, and that it no longer holds; gives whether one is held back now."""
+    """Log that a verdict is held back, or that it no longer holds; returns True if one is held back now."""
     if death is not None and not told:
         log("verdict_held", session=session, **death._asdict())
     if death is None and told:

@@ -1,4 +1,4 @@
-"""The pod itself: seats clients, streams to them, and answers questions over HTTP on the same port."""
+"""The pod itself: it seats clients, streams to them, and answers HTTP on the same port."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ _KEEPALIVE = {"ping_interval": 20, "ping_timeout": 90}
 
 
 class Pod:
-    """One server with its registry. Its port answers WebSocket clients and ``GET`` of
+    """One server with its registry. Its port answers WebSocket clients and HTTP requests.
 
-    ``/sessions`` (a JSON array), ``/pool`` (``lockHeld``), ``/threads`` (stacks by thread name) and
-    ``/healthz``, which is always content: that is the incident. ``/status`` is all of it at once, without the stacks.
-    A client that comes with ``?preempt=1`` takes the oldest session's seat if none is free.
+    ``GET`` works for ``/sessions`` (a JSON array), ``/pool`` (``lockHeld``), ``/threads`` (stacks by thread name) and
+    ``/healthz``, which always reports "healthy", as in the incident. ``/status`` is all of it at once, without the
+    stacks. A client with ``?preempt=1`` takes the oldest session's seat if none is free.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Pod:
         session_limit: float = math.inf,
         ping_interval: float | None = None,
     ) -> None:
-        """``session_limit``: the pod closes a session after so many seconds; ``ping_interval``: of its keepalive."""
+        """``session_limit``: seconds after which the pod closes a session; ``ping_interval``: of its keepalive."""
         self._detector = detector
         self._stream = stream
         self._session_limit = session_limit
@@ -69,7 +69,7 @@ class Pod:
         """Bind and return the server, ready for ``serve_forever()``; raises OSError if the port is taken."""
         keepalive = self._keepalive if _keepalive.there_is_one() else {}
         options = {**keepalive, **self._detector.serve_options()}
-        # Health checks that hang up before asking anything are not worth a traceback.
+        # Health checks that hang up without a request are not worth a traceback.
         logging.getLogger("websockets.server").setLevel(logging.CRITICAL)
         options = {"process_request": self._answer, "compression": None, "ssl": tls, **options}
         return serve(self._handle, host, port, **options)
@@ -124,7 +124,7 @@ def _client_id(connection: ServerConnection) -> str:
 
 
 def stacks() -> dict[str, list[str]]:
-    """Where every thread of this process is: function names with file and line, innermost first."""
+    """Return the stack of every thread of this process: function names with file and line, innermost first."""
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     found = {}
     for ident, frame in sys._current_frames().items():  # noqa: SLF001 (documented, and the only way)

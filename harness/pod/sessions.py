@@ -1,4 +1,4 @@
-"""Sessions, the registry that lists them, and the seats they take."""
+"""Sessions, their registry, and the seats they take."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from halfopen.pod.log import log
 from halfopen.pod.stream import Stream
 from halfopen.pod.watchdog import Death
 
-#: A flood of drops is told of this often, seconds.
+#: Shortest time between two log lines about drops, seconds.
 _DROP_LOG_INTERVAL = 1.0
 PREEMPTED = 4001
-"""Another client took the seat; of the codes that RFC 6455 (section 7.4.2) leaves to applications."""
-#: A session that is to give way gets so long for its closing handshake, seconds; the library gives up after 10.
+"""Close code: another client took the seat. From the range that RFC 6455 (section 7.4.2) leaves to applications."""
+#: Seconds for the closing handshake of a preempted session; the library gives up after 10.
 _GIVE_WAY_WITHIN = 15.0
 
-#: Up to version 16 of the library its reader is not told why, if the runner's call was the one that failed.
+#: Up to version 16 of the library, its reader does not learn the reason if the runner's call failed.
 _LOST = "connection_lost"
 
 
 class Session:
-    """One client's seat at the stream: a runner that sends, a reader that takes in acknowledgements."""
+    """One client's seat at the stream: a runner that sends, a reader that receives acknowledgements."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Session:
         stream: Stream,
         limit: float = math.inf,
     ) -> None:
-        """``limit``: after so many seconds the server closes it."""
+        """``limit``: seconds after which the server closes it."""
         self.id = session_id
         self.client_id = client_id
         self._connection = connection
@@ -64,12 +64,12 @@ class Session:
 
     @property
     def acknowledged(self) -> int | None:
-        """Bytes the client's application acknowledged, None before it ever did."""
+        """Bytes acknowledged by the client's application; None before the first acknowledgement."""
         return self._flow.acknowledged
 
     @property
     def sent(self) -> int:
-        """Bytes of slices handed to the connection."""
+        """Bytes of slices passed to the connection."""
         return self._flow.sent
 
     def ask(self) -> bool:
@@ -78,7 +78,7 @@ class Session:
 
     @property
     def running(self) -> bool:
-        """Whether the runner is to go on."""
+        """True until the runner must leave."""
         return not self._stopped.is_set()
 
     def declare_dead(self, death: Death) -> None:
@@ -91,7 +91,7 @@ class Session:
         self._stop("preempted", (PREEMPTED, "preempted"))
 
     def _stop(self, why: str, farewell: tuple[int, str] | None = None) -> None:
-        """Make the runner leave; the first reason that says more than that it ended is told, and acted upon."""
+        """Make the runner leave. The first specific reason is reported and acted on."""
         if self._why in (None, _LOST):
             self._why, self._farewell = why, farewell
         self._stopped.set()
@@ -119,11 +119,11 @@ class Session:
                 self._flow.count_sent(len(payload))
             elif time.monotonic() - self._drops_logged_at >= _DROP_LOG_INTERVAL:
                 self._log_drops()
-        # Nothing more is said, and the session goes on.
+        # Nothing more is sent, and the session goes on.
         self._wait_until(math.inf)
 
     def _wait_until(self, due: float) -> bool:
-        """Wait for a slice to be due; False if the session is over before."""
+        """Wait until a slice is due; False if the session ends before."""
         moment = min(due, self._ends_at)
         if self._stopped.wait(None if math.isinf(moment) else max(0.0, moment - time.monotonic())):
             return False
@@ -147,7 +147,7 @@ class Session:
             if fields["type"] == "params" and isinstance(fields["slice_bytes_rx"], int):
                 self._flow.acknowledge(fields["slice_bytes_rx"])
         except (ValueError, TypeError, KeyError):
-            return  # somebody else's message: the pod has no other business with its clients
+            return  # an unknown message: the pod handles no others
 
     def _log_drops(self) -> None:
         self._drops_logged_at = time.monotonic()
@@ -160,12 +160,12 @@ class Session:
         return {"bytes": self._flow.sent, "acknowledged": self._flow.acknowledged, "drops": self._flow.drops}
 
     def describe(self) -> dict[str, Any]:
-        """What ``GET /sessions`` says of it; times in seconds of the monotonic clock."""
+        """Return its entry in ``GET /sessions``; times in seconds of the monotonic clock."""
         return {"id": self.id, "client": self.client_id, "started": self._started, **self._totals()}
 
 
 def _why(closed: ConnectionClosed) -> str:
-    """What ended it: the client, the library's keepalive, or a call on the socket that failed, and how."""
+    """Return the reason of the end: the client, the library's keepalive, or a failed call on the socket."""
     if closed.rcvd is not None:
         return "client_closed"
     if closed.sent is not None and "ping timeout" in closed.sent.reason:
@@ -173,14 +173,14 @@ def _why(closed: ConnectionClosed) -> str:
     match closed.__cause__:
         case BlockingIOError():  # SO_SNDTIMEO
             return "timed_out"
-        # Whichever of the threads calls first is told the kernel's reason, the others EPIPE: no more can be said.
+        # The first thread to call gets the kernel's reason, the others EPIPE, so no more is known.
         case OSError(errno=int()):
             return "socket_error"
     return _LOST
 
 
 class Registry:
-    """The sessions there are, and the seats left for more."""
+    """The current sessions, and the seats left for more."""
 
     def __init__(self, seats: int) -> None:
         self._seats = seats
@@ -190,14 +190,14 @@ class Registry:
         self._numbers = itertools.count(1)
 
     def next_id(self) -> str:
-        """A name no other session of this registry has."""
+        """Return an id that no other session of this registry has."""
         return f"s{next(self._numbers)}"
 
     @contextmanager
     def seat(self, session: Session, *, preempt: bool = False) -> Iterator[bool]:
-        """List the session and hold a seat for it; gives False, and lists nothing, if none is free.
+        """List the session and hold a seat for it; yields False, and lists nothing, if none is free.
 
-        With ``preempt`` the oldest session is asked to give way, and waited for.
+        With ``preempt`` the oldest session must give way, and this waits for it.
         """
         with self._lock:
             if preempt and not self._has_room():
@@ -219,12 +219,12 @@ class Registry:
 
     @property
     def full(self) -> bool:
-        """Whether every seat is taken."""
+        """True if every seat is taken."""
         with self._lock:
             return not self._has_room()
 
     def describe(self) -> list[dict[str, Any]]:
-        """All sessions, oldest first."""
+        """Return all sessions, oldest first."""
         with self._lock:
             sessions = list(self._sessions.values())
         return [session.describe() for session in sessions]

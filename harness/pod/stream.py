@@ -1,4 +1,4 @@
-"""The slices and when each is published. Publishing is a function of time, so it needs no thread."""
+"""The slices and the time at which each is published. That is a function, so publishing needs no thread."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ SLICE_INTERVAL = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Slices of ``size`` bytes, one every ``interval`` seconds; the incident's most was 2.5 MB/s."""
+    """Slices of ``size`` bytes, one every ``interval`` seconds; the incident's peak was 2.5 MB/s."""
 
     size: int = SLICE_BYTES
     interval: float = SLICE_INTERVAL
     quiet_after: float = math.inf
-    """From so many seconds after its start on nothing is published ..."""
+    """Seconds after its start from which nothing is published ..."""
     quiet_for: float = math.inf
-    """... for so many seconds."""
+    """... and the duration of this, seconds."""
 
     def slices(self, start: float) -> Iterator[tuple[float, bytes]]:
-        """Every slice with the time at which it is published, from ``start`` on; ends only where all is quiet then."""
+        """Yield every slice with its publication time, from ``start`` on; ends only if the quiet lasts for ever."""
         payload = bytes(self.size)
         before = math.inf if math.isinf(self.quiet_after) else math.ceil(self.quiet_after / self.interval)
         for number in itertools.count():

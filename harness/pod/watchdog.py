@@ -1,15 +1,15 @@
-"""Ends connections whose peer no longer acknowledges anything, from outside the threads that serve them.
+"""End connections whose peer no longer acknowledges anything, from outside the threads that serve them.
 
-A blocking server's threads cannot notice a dead client themselves: the one that sends is inside
-``sendall`` with the connection's lock held, and every other one, the keepalive too, waits for that
-lock. The kernel knows, and can be asked from any thread. To use it in a server of your own::
+A blocking server's threads cannot notice a dead client themselves. The sending thread is inside ``sendall`` with the
+connection's lock held, and all others, the keepalive included, wait for that lock. The kernel knows, and any thread can
+ask it. To use it in a server of your own::
 
     def handler(connection):
         with Watchdog(connection.socket, on_dead=lambda death: stop(connection, death)):
             ...  # serve the client as ever
 
-where ``stop`` makes the serving loop leave. After it the watchdog shuts the socket down, which wakes
-whoever sits in ``send`` or ``recv`` on it.
+where ``stop`` makes the serving loop leave. Then the watchdog shuts the socket down, which wakes threads blocked in
+``send`` or ``recv`` on it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import Literal, NamedTuple, Protocol, Self
 
 from halfopen.netns import tcp_info
 
-with contextlib.suppress(ImportError):  # off Linux, where nothing that needs it is called
+with contextlib.suppress(ImportError):  # off Linux, where no code that needs it runs
     import fcntl
 
 _LOG = logging.getLogger("halfopen.watchdog")
@@ -36,41 +36,44 @@ _LOG = logging.getLogger("halfopen.watchdog")
 Reason = Literal["send_stall", "no_answer", "unreachable", "peer_closed", "socket_error"]
 
 Reap = Literal["shutdown", "reset"]
-"""How a dead client's connection is ended: ``shutdown`` leaves what is queued to the kernel, which goes on
-trying to deliver it; ``reset`` has the kernel forget it at once (SO_LINGER, socket(7))."""
+"""Method of ending a dead client's connection.
+
+``shutdown`` leaves queued bytes to the kernel, which keeps trying to deliver them. ``reset`` has the kernel discard
+them at once (SO_LINGER, socket(7)).
+"""
 
 GRACE_VARIABLE = "DEMON_DEAD_CLIENT_STALL_S"
 DEFAULT_GRACE = 30.0
-#: The least grace taken from the environment, seconds; an argument may be lower.
+#: Lowest grace accepted from the environment, seconds; an argument may be lower.
 LEAST_GRACE = 5.0
 DEFAULT_POLL = 2.0
 
-# TIOCOUTQ, which sockets call SIOCOUTQ (tcp(7)).
+# TIOCOUTQ, called SIOCOUTQ for sockets (tcp(7)).
 _SIOCOUTQ = 0x5411
 
 
 class Death(NamedTuple):
-    """Why a connection was ended."""
+    """The reason why a connection was ended, and its last state."""
 
     reason: Reason
     backlog_bytes: int
     """Bytes queued in the kernel and never acknowledged."""
     stall_s: float
-    """For how long nothing was acknowledged, seconds."""
+    """Seconds for which nothing was acknowledged."""
     tcp_state: str
 
 
 class Probe(NamedTuple):
-    """What the kernel says of a connection."""
+    """The kernel's data on a connection."""
 
     state: str
     outq: int
     bytes_acked: int | None
-    """None where the kernel's tcp_info is too old to tell (before Linux 4.1)."""
+    """None if the kernel's tcp_info is too old to have it (before Linux 4.1)."""
 
 
 def grace_from_environment(environment: Mapping[str, str] = os.environ) -> float:
-    """The grace in seconds: ``DEMON_DEAD_CLIENT_STALL_S``, never below 5; 30 where it is absent or nonsense."""
+    """Return ``DEMON_DEAD_CLIENT_STALL_S``, a grace in seconds, but at least 5; 30 if it is missing or invalid."""
     text = environment.get(GRACE_VARIABLE)
     if text is None:
         return DEFAULT_GRACE
@@ -85,7 +88,7 @@ def grace_from_environment(environment: Mapping[str, str] = os.environ) -> float
 
 
 def probe(sock: socket.socket) -> Probe:
-    """Ask the kernel once (TCP_INFO and SIOCOUTQ, tcp(7)); raises OSError if the socket is gone."""
+    """Query the kernel once (TCP_INFO and SIOCOUTQ, tcp(7)); raises OSError if the socket is gone."""
     raw = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, tcp_info.MAX_SIZE)
     info = tcp_info.parse(raw)
     try:
@@ -96,30 +99,31 @@ def probe(sock: socket.socket) -> Probe:
 
 
 def end(sock: socket.socket, reap: Reap) -> None:
-    """End a connection, which wakes whoever sits in send or recv on it; the descriptor stays its owner's to close.
+    """End a connection, which wakes threads blocked in send or recv on it; its owner must still close the descriptor.
 
-    A reset leaves nothing behind from the moment its owner closes it: with SO_LINGER of 0 seconds the
-    kernel then sends RST and forgets what was queued (tcp_close, net/ipv4/tcp.c).
+    A reset leaves nothing behind once the owner closes it. With SO_LINGER of 0 seconds the kernel then sends RST and
+    discards queued bytes (tcp_close, net/ipv4/tcp.c).
     """
     try:
         if reap == "reset":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        # Not ssl.SSLSocket's own: that one forgets its keys first, and whoever sends at that moment sends in the clear.
+        # Not ssl.SSLSocket's own: that discards its keys first, and a thread sending at that moment would send in the
+        # clear.
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
     except OSError as error:
         _LOG.debug("ending the connection: %s", error)
 
 
 class Rule(Protocol):
-    """What a watchdog goes by. Made at the start of a session with the time, seconds of the monotonic clock."""
+    """The rule of a watchdog. Created at the start of a session with the time, seconds of the monotonic clock."""
 
     @property
     def reason(self) -> Reason:
-        """What is said of a client that is dead by it."""
+        """Reason of the deaths that it reports."""
         ...
 
     def stalled_for(self, seen: Probe, now: float) -> float:
-        """Seconds without a sign of life as of ``now``."""
+        """Return the seconds without a sign of life as of ``now``."""
         ...
 
 
@@ -137,7 +141,7 @@ class StallRule:
         self._bytes_acked: int | None = None
 
     def stalled_for(self, seen: Probe, now: float) -> float:
-        """Seconds without progress as of ``now``; every kind of progress starts the count again."""
+        """Return the seconds without progress as of ``now``; every kind of progress resets the count."""
         advanced = seen.bytes_acked is not None and seen.bytes_acked != self._bytes_acked
         if not seen.outq or seen.outq < self._outq or advanced:
             self._since = now
@@ -146,11 +150,11 @@ class StallRule:
 
 
 class Watchdog:
-    """Watches one connection from a daemon thread of its own, until stopped or until it has ended it.
+    """Watches one connection from a daemon thread of its own, until stopped or until it has ended the connection.
 
-    ``grace`` and ``poll`` are in seconds; without a grace it comes from the environment. ``on_dead``
-    is called once, in the watchdog's thread, before the socket is shut down. The watchdog raises
-    nothing into the server: what goes wrong in it, or in ``on_dead``, is logged.
+    ``grace`` and ``poll`` are in seconds. Without a grace it comes from the environment. ``on_dead`` is called once, in
+    the watchdog's thread, before the socket is shut down. The watchdog raises nothing into the server: its own
+    failures, and those of ``on_dead``, are logged.
     """
 
     def __init__(
@@ -181,14 +185,14 @@ class Watchdog:
         self.stop()
 
     def start(self) -> None:
-        """Begin to watch. Off Linux it says that it cannot, and does nothing."""
+        """Start watching. Off Linux, log that this is impossible, and do nothing."""
         if sys.platform != "linux":
             _LOG.warning("no watchdog on %s: SIOCOUTQ and TCP_INFO are Linux's; dead clients stay", sys.platform)
             return
         self._thread.start()
 
     def stop(self) -> None:
-        """Watch no longer; returns once the watchdog will not touch the socket any more."""
+        """Stop watching; returns once the watchdog will not touch the socket any more."""
         self._stopped.set()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join()
@@ -217,13 +221,13 @@ class Watchdog:
                 return Death("peer_closed", seen.outq, stall, seen.state)
             if stall >= self._grace:
                 return Death(rule.reason, seen.outq, stall, seen.state)
-            # A poll that would come after the grace is up comes when it is up.
+            # If the grace ends before the next poll, poll at its end.
             wait = min(self._poll, self._grace - stall)
         return None
 
     def _end(self, death: Death) -> None:
         try:
             self._on_dead(death)
-        except Exception:  # noqa: BLE001 (whatever it is, the socket must still be ended)
+        except Exception:  # noqa: BLE001 (after any error the socket must still be ended)
             _LOG.exception("on_dead failed; the connection is ended all the same")
         end(self._sock, self._reap)

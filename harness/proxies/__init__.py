@@ -1,12 +1,12 @@
-"""Proxies to put between the network and a server, one a file, chosen by name.
+"""Proxies between the network and a server, one a file, chosen by name.
 
 A proxy's module has four names:
 
 ``PROGRAM``, ``PACKAGE``
-    what it is called in the file system, and in Debian.
+    names of its program in the file system, and of its package in Debian.
 ``config(listen, upstream, folder)``
-    the text of its configuration: where it listens, where it passes on to (:class:`halfopen.netns.sockets.Address`),
-    and the one folder that it may write to.
+    the text of its configuration: the address to listen on, the server's address
+    (:class:`halfopen.netns.sockets.Address`), and the one folder that it may write to.
 ``command(program, file)``
-    how it is started in the foreground, as one process, with that configuration.
+    the command that starts it in the foreground, as one process, with that configuration.
 """

@@ -1,6 +1,6 @@
-"""HAProxy as the edge of a platform: it upgrades a connection to a tunnel and then looks on (RFC 9110, section 7.8).
+"""HAProxy as the edge of a platform: it upgrades a connection to a tunnel and stays passive (RFC 9110, section 7.8).
 
-With timeouts of an hour, as tunnels and hosted platforms have them.
+Its timeouts are an hour, as in tunnels and hosted platforms.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ PACKAGE = "haproxy"
 
 
 def config(listen: Address, upstream: Address, _folder: Path) -> str:
-    """haproxy.cfg for one process; it writes no file."""
+    """Return haproxy.cfg for one process; it writes no file."""
     return f"""global
     nbthread 1
     maxconn 64
@@ -33,5 +33,5 @@ backend server
 
 
 def command(program: str, file: Path) -> list[str]:
-    """In the foreground (-db), without the banner of warnings (-q)."""
+    """Return the command that runs it in the foreground (-db), without the banner of warnings (-q)."""
     return [program, "-db", "-q", "-f", str(file)]

@@ -1,6 +1,6 @@
 """nginx as the edge of a platform: it passes WebSocket connections on (nginx.org/en/docs/http/websocket.html).
 
-With timeouts of an hour, as tunnels and hosted platforms have them: the defaults, 60 s, would end a silent session.
+Its timeouts are an hour, as in tunnels and hosted platforms. The defaults, 60 s, would end a silent session.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from halfopen.netns.sockets import Address
 PROGRAM = "nginx"
 PACKAGE = "nginx-light"
 
-#: Folders that it would else make where it was built to.
+#: Folders that it would otherwise create at the path it was built for.
 _TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
 def config(listen: Address, upstream: Address, folder: Path) -> str:
-    """nginx.conf for one process."""
+    """Return nginx.conf for one process."""
     temporary = "\n".join(f"    {name}_temp_path {folder}/{name};" for name in _TEMPORARY)
-    # In a lab everybody is root: to any other user it would hand its folders over, whom an unprivileged lab has not.
+    # In a lab every process is root. By default nginx gives its folders to another user, which an unprivileged lab
+    # lacks.
     return f"""user root root;
 daemon off;
 master_process off;
@@ -46,5 +47,5 @@ http {{
 
 
 def command(program: str, file: Path) -> list[str]:
-    """Errors go to stderr from the first on: by default it opens a file before it has read its configuration."""
+    """Return the command. All errors go to stderr: by default nginx opens a log before it reads its configuration."""
     return [program, "-e", "stderr", "-p", str(file.parent), "-c", str(file)]

@@ -1,1 +1,1 @@
-"""Processes of a lab, started by exec or by fork, and what they print."""
+"""Processes of a lab, started by exec or by fork, and their output."""

@@ -1,4 +1,4 @@
-"""Starts the lab's own processes by fork: the side of halfopen.spawn.zygote that asks."""
+"""Start the lab's own processes by fork: the client of halfopen.spawn.zygote."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MOST = 1 << 10
 
 
 class ForkedProcess:
-    """A child of this process that it did not fork itself. Satisfies halfopen.spawn.process.Started."""
+    """A child of this process, forked by another. Satisfies halfopen.spawn.process.Started."""
 
     def __init__(self, pid: int, stdin: IO[bytes], stdout: IO[bytes], stderr: IO[bytes]) -> None:
         self.pid = pid
@@ -37,8 +37,8 @@ class ForkedProcess:
         self._waiting = threading.Lock()
 
     def poll(self) -> int | None:
-        """The exit code (negative: the signal that killed it), None while it runs."""
-        # Who waits for its end meanwhile has the answer soon.
+        """Return the exit code (negative: the signal that killed it); None while it runs."""
+        # A thread that waits for its end meanwhile soon has the code.
         if self._exit_code is None and self._waiting.acquire(blocking=False):
             try:
                 self._reap(os.WNOHANG)
@@ -47,7 +47,7 @@ class ForkedProcess:
         return self._exit_code
 
     def wait(self) -> int:
-        """Wait for its end; gives the exit code."""
+        """Wait for its end; return the exit code."""
         with self._waiting:
             self._reap(0)
         assert self._exit_code is not None
@@ -61,14 +61,14 @@ class ForkedProcess:
 
 
 class Forks:
-    """A zygote, and the starting of processes by it. Methods may be called from any thread."""
+    """A zygote, and the start of processes by it. Methods may be called from any thread."""
 
     def __init__(self, asking: socket.socket) -> None:
         self._asking = asking
         self._lock = threading.Lock()
 
     def start(self, host: Host, program: Program, keep_open: Sequence[Host]) -> Started:
-        """Start ``program`` as halfopen.spawn.process.by_exec does, by fork where it is one of ours.
+        """Start ``program`` as halfopen.spawn.process.by_exec does, but by fork if it is one of ours.
 
         Raises OSError if it cannot be started, LabError if the zygote is gone.
         """
@@ -87,7 +87,7 @@ class Forks:
         return ForkedProcess(pid, write, read, read_errors)
 
     def _ask(self, request: Request, descriptors: Sequence[int]) -> int:
-        # No longer than needed: what a server leaves behind is init's to reap.
+        # Adopt no longer than needed: init reaps the processes that a server leaves behind.
         with self._lock, adopting():
             try:
                 socket.send_fds(self._asking, [msgspec.json.encode(request)], descriptors)
@@ -106,9 +106,9 @@ class Forks:
 
 @contextlib.contextmanager
 def forks() -> Iterator[Forks]:
-    """Run a zygote, forked off from this process, until the context is left.
+    """Run a zygote, forked from this process, until the context is left.
 
-    It has all modules that this process has imported. Must be called before the process has started threads.
+    It has all modules that this process has imported. Call this before the process starts threads.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours:
@@ -121,14 +121,14 @@ def forks() -> Iterator[Forks]:
         try:
             yield Forks(ours)
         finally:
-            # It may be in the middle of an import, and has nothing to lose.
+            # It may be in the middle of an import, but has nothing to lose.
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
 
 
 @contextlib.contextmanager
 def forking() -> Iterator[None]:
-    """Have all processes of ours forked by a zygote until the context is left; to be entered as :func:`forks` is."""
+    """Have a zygote fork all our processes until the context is left; enter this like :func:`forks`."""
     with forks() as zygotes, process.started_by(zygotes.start):
         yield
 
@@ -136,11 +136,11 @@ def forking() -> Iterator[None]:
 def _be_zygote(theirs: socket.socket) -> NoReturn:
     code = 1
     try:
-        # Whatever this process had open, its own processes are not to hold.
+        # The zygote's processes must not inherit the open descriptors of this one.
         os.closerange(3, theirs.fileno())
         os.closerange(theirs.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
         code = zygote.main(theirs)
-    except BaseException:  # noqa: BLE001 (nobody is above)
+    except BaseException:  # noqa: BLE001 (there is no caller)
         traceback.print_exc()
     finally:
         os._exit(code)
@@ -151,12 +151,12 @@ def _python(module: str) -> list[str]:
 
 
 def _module(command: Sequence[str]) -> str | None:
-    """Which module of ours a command runs, as our targets and clients have it run; None for any other command."""
+    """Return the module of ours that a command runs, as our targets and clients start it; None for other commands."""
     return next((module for module in MODULES if list(command[: len(_python(module))]) == _python(module)), None)
 
 
 def _pipe(theirs: contextlib.ExitStack, ours: contextlib.ExitStack, *, ours_writes: bool) -> tuple[int, IO[bytes]]:
-    """Their end of a new pipe and our own."""
+    """Return their end of a new pipe and our own."""
     read, write = os.pipe()
     their_end, our_end = (read, write) if ours_writes else (write, read)
     theirs.callback(os.close, their_end)

@@ -1,4 +1,4 @@
-"""A process of the lab whose output is read line by line, with the moment of each line."""
+"""A process of the lab whose output is read line by line as it is printed."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from typing import IO, Protocol
 from halfopen.netns.host import Host
 
 _KEPT_LINES = 40
-#: What is longer comes in pieces, bytes.
+#: Longest line, bytes; longer ones are split.
 _LONGEST_LINE = 1 << 16
-#: Whoever it left behind may print without a pause, bytes (pipe(7), pipe-max-size).
+#: Most bytes in a pipe (pipe(7), pipe-max-size). Processes left behind may print without a pause.
 _MOST_IN_A_PIPE = 1 << 20
 _PATIENCE = 5.0
 
@@ -29,17 +29,17 @@ OnLine = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to run."""
+    """A command to run."""
 
     words: Sequence[str]
     folder: str | None = None
-    """Where it starts; None: where we are."""
+    """Working directory; None: ours."""
     environment: Mapping[str, str] = field(default_factory=dict)
-    """What it finds there beside our own environment."""
+    """Environment variables in addition to our own."""
 
 
 class Started(Protocol):
-    """What was started, in a session of its own: as of subprocess.Popen, with pipes."""
+    """A started process, in a session of its own, with pipes; the interface of subprocess.Popen."""
 
     @property
     def pid(self) -> int:
@@ -48,39 +48,39 @@ class Started(Protocol):
 
     @property
     def stdin(self) -> IO[bytes] | None:
-        """What it reads."""
+        """Standard input."""
         ...
 
     @property
     def stdout(self) -> IO[bytes] | None:
-        """What it prints."""
+        """Standard output."""
         ...
 
     @property
     def stderr(self) -> IO[bytes] | None:
-        """What it prints of its troubles."""
+        """Standard error."""
         ...
 
     def poll(self) -> int | None:
-        """The exit code (negative: the signal that killed it), None while it runs."""
+        """Return the exit code (negative: the signal that killed it); None while it runs."""
         ...
 
     def wait(self) -> int:
-        """Wait for its end; gives the exit code."""
+        """Wait for its end; return the exit code."""
         ...
 
 
-#: Starts a program in a host, with hosts to keep open; raises OSError.
+#: Starts a program in a host and keeps other hosts open for it; raises OSError.
 Start = Callable[[Host, Program, Sequence[Host]], Started]
 
 
 class _Reader(threading.Thread):
-    """Tells the lines of one stream as they come, and whether all are told that it had at a moment."""
+    """Reports the lines of one stream as they arrive, and knows when all output up to a moment is reported."""
 
     def __init__(self, stream: IO[bytes], on_line: OnLine) -> None:
         super().__init__(daemon=True)
         self._stream, self._on_line = stream, on_line
-        # While something is taken from the pipe it is counted nowhere.
+        # Held while a piece is read from the pipe, since it is counted nowhere then.
         self._taking = threading.Lock()
         self._taken = self._told = 0
         self._wanted: int | None = None
@@ -88,7 +88,7 @@ class _Reader(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        """Until the stream ends."""
+        """Report lines until the stream ends."""
         with self._stream:
             try:
                 for raw in self._lines():
@@ -121,34 +121,34 @@ class _Reader(threading.Thread):
         return bool(poll.poll(patience))
 
     def has_told(self) -> bool:
-        """Whether all is told that was printed until this was asked for the first time."""
+        """True once all output from before the first call is reported."""
         with self._taking:
             if self._is_over:
                 return True
             if self._wanted is None:
                 self._wanted = self._taken + _MOST_IN_A_PIPE
             if self._told == self._taken and not self._is_readable(0):
-                self._wanted = self._told  # and so it stays, whatever comes
+                self._wanted = self._told  # later output does not change this
             return self._told >= self._wanted
 
 
 class Output:
-    """What something prints, read line by line as it comes, each stream in a thread of its own."""
+    """Output streams, read line by line as it arrives, each in a thread of its own."""
 
     def __init__(self, *streams: tuple[IO[bytes] | None, OnLine | None]) -> None:
         self._tail: collections.deque[str] = collections.deque(maxlen=_KEPT_LINES)
         self._readers = [_Reader(stream, partial(self._keep, on_line)) for stream, on_line in streams if stream]
 
     def tail(self) -> str:
-        """The last line with anything on it; for errors."""
+        """Return the last non-blank line; for errors."""
         return next((line for line in reversed(self._tail) if line.strip()), "")
 
     def has_told(self) -> bool:
-        """Whether all is read that was printed until this was asked for the first time."""
+        """True once all output from before the first call is read."""
         return all(reader.has_told() for reader in self._readers)
 
     def finish(self) -> None:
-        """Wait until all is read, of streams that are at their end."""
+        """Wait until all streams that are at their end are read."""
         until = time.monotonic() + _PATIENCE
         for reader in self._readers:
             reader.join(max(0.0, until - time.monotonic()))
@@ -160,7 +160,7 @@ class Output:
 
 
 class Process:
-    """One running command and those it started, in a session of their own."""
+    """One running command and its descendants, in a session of their own."""
 
     def __init__(self, started: Started, on_line: OnLine, on_error: OnLine | None = None) -> None:
         self._started = started
@@ -173,19 +173,19 @@ class Process:
 
     @property
     def exit_code(self) -> int | None:
-        """The exit code (negative: the signal that killed it), None while it runs.
+        """The exit code (negative: the signal that killed it); None while it runs.
 
-        And until all is read that it printed: whoever hears of its end has heard what it said before.
+        It also stays None until the output is read, so that the end is reported after the last line.
         """
         code = self._started.poll()
         return code if code is None or self._output.has_told() else None
 
     def tail(self) -> str:
-        """The last line with anything on it that it printed; for errors."""
+        """Return the last non-blank line of its output; for errors."""
         return self._output.tail()
 
     def write(self, text: str) -> None:
-        """Write to its standard input; a process that is gone is told nothing."""
+        """Write to its standard input; do nothing if the process is gone."""
         assert self._started.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._started.stdin.write(text.encode())
@@ -218,13 +218,13 @@ def by_exec(host: Host, program: Program, keep_open: Sequence[Host]) -> Started:
     )
 
 
-#: The program's, not each lab's: there is one way to start processes that fits where the program runs.
+#: Global, not per lab: one way to start processes fits the place where this program runs.
 _start: Start = by_exec
 
 
 @contextlib.contextmanager
 def started_by(start: Start) -> Iterator[None]:
-    """Have all processes started by ``start`` until the context is left."""
+    """Start all processes by ``start`` until the context is left."""
     global _start  # noqa: PLW0603
     before, _start = _start, start
     try:
@@ -239,11 +239,11 @@ def running(
 ) -> Iterator[Process]:
     """Run ``program`` in ``host`` until the context is left; raises OSError if it cannot be started.
 
-    ``on_line`` is called with each line that it prints, ``on_error`` with each of its standard error.
+    ``on_line`` is called with each line of its output, ``on_error`` with each of its standard error.
 
-    ``keep_open`` are hosts that must not vanish before the process does: it inherits them. Their
-    namespaces would otherwise go first when everything is killed at once, and with them the way for
-    the resets that end the connections on the other side.
+    ``keep_open`` are hosts that must not vanish before the process does; it inherits them. Otherwise, if everything is
+    killed at once, their namespaces would go first. The resets that end the connections on the other side could then
+    not travel.
     """
     process = Process(_start(host, program, keep_open), on_line, on_error)
     try:

@@ -1,11 +1,11 @@
-"""Forks the lab's own processes, with their modules imported: the side of halfopen.spawn.forked that is asked.
+"""Fork the lab's own processes, with their modules already imported: the server of halfopen.spawn.forked.
 
-Starting Python and importing what a pod or a client needs costs more than many a run itself: in a guest, where waiting
-is free, it is most of the price. Each packet on the zygote's socket asks for one process (Request, with its
-descriptors) and is answered by one (Answer). The zygote ends with the socket.
+Starting Python and importing a pod or a client takes longer than many runs. In a guest, where waiting is free, it is
+most of the cost. Each packet on the zygote's socket is a Request, with its descriptors, and gets an Answer. The zygote
+ends with the socket.
 
-A process asked for is no child of this one but of the asker, who adopts it (halfopen.netns.forking). So the asker waits
-for it, and is told of its stops, as of its own.
+The new process is not a child of this one but of the requester, which adopts it (halfopen.netns.forking). So the
+requester can wait for it, and learns of its stops, as for its own children.
 """
 
 from __future__ import annotations
@@ -26,31 +26,34 @@ import msgspec
 from halfopen.netns.forking import exit_code_of, flush, fork_away
 
 MODULES = ("halfopen.pod", "halfopen.clients")
-"""What can be asked for: packages that ``python -m`` runs, whose ``__main__`` has a function ``main``."""
-#: The most descriptors that come with one request; the kernel takes 253 (SCM_MAX_FD, unix(7)).
+"""Modules that can be started: packages that ``python -m`` runs, whose ``__main__`` has a function ``main``."""
+#: Most descriptors in one request; the kernel takes 253 (SCM_MAX_FD, unix(7)).
 _MOST_DESCRIPTORS = 64
 _MOST = 1 << 16
-#: Where among the descriptors the network namespace's is.
+#: Index of the network namespace among the descriptors.
 _NAMESPACE = 3
 
 
 class Request(msgspec.Struct, frozen=True):
-    """A process to start. With it come its standard input, output and error, its network namespace, and what it is to
-    hold open."""
+    """A process to start.
+
+    With it come its standard input, output and error, its network namespace, and the descriptors that it must hold
+    open.
+    """
 
     module: str
     arguments: list[str]
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """The process's id, or the errno(3) of what failed."""
+    """The process's id, or the errno(3) of the failure."""
 
     pid: int = 0
     error: int = 0
 
 
 def main(asked: socket.socket) -> int:
-    """Answer requests until there are no more, which gives 0; in each process forked, be that process."""
+    """Answer requests until the socket ends, then return 0; in each forked process, run that process."""
     while True:
         packet, descriptors, _, _ = socket.recv_fds(asked, _MOST, _MOST_DESCRIPTORS)
         if not packet:
@@ -63,7 +66,7 @@ def main(asked: socket.socket) -> int:
             answer = Answer(error=error.errno or 0)
         else:
             if not answer.pid:
-                # Whoever holds the socket open hides the end of the zygote from the asker.
+                # An open copy of the socket would hide the zygote's end from the requester.
                 asked.close()
                 _become(descriptors)
                 sys.argv[1:] = request.arguments
@@ -75,9 +78,9 @@ def main(asked: socket.socket) -> int:
 
 @functools.cache
 def _main_of(module: str) -> Callable[[], int | None]:
-    """The function ``main`` of a package's ``__main__``, imported once and before the fork."""
+    """Return the function ``main`` of a package's ``__main__``, imported once and before the fork."""
     main_of_it: Callable[[], int | None] = importlib.import_module(f"{module}.__main__").main
-    # A collection would write to every object just made, and so copy its page in every process.
+    # A collection would write to every new object, and so copy its page in every process.
     gc.freeze()
     return main_of_it
 
@@ -88,23 +91,23 @@ def _become(descriptors: Sequence[int]) -> None:
         os.dup2(descriptor, number)
     for descriptor in descriptors[: _NAMESPACE + 1]:
         os.close(descriptor)
-    # As Python opens them at its start (Py_InitializeFromConfig): those from before the fork are another's.
+    # As Python opens them at its start (Py_InitializeFromConfig): those from before the fork belong to another process.
     sys.stdin = open(0, closefd=False)  # noqa: SIM115
     sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
 
 
 def _run(main_of_it: Callable[[], int | None]) -> NoReturn:
-    """Be a process from its first line to its last, which ends as others do, but is not taken apart.
+    """Run a process to its end. It exits as others do, but without freeing its objects.
 
-    To free each object is to write to it, which would copy every page. What is registered with atexit is not run.
+    Freeing an object writes to it, which would copy every page. Functions registered with atexit are not run.
     """
     code: int | None = 1
     try:
         code = main_of_it()
     except SystemExit as leaving:
         code = exit_code_of(leaving)
-    except Exception:  # noqa: BLE001 (nobody is above)
+    except Exception:  # noqa: BLE001 (there is no caller)
         traceback.print_exc()
     for thread in threading.enumerate():
         if not thread.daemon and thread is not threading.current_thread():

@@ -1,4 +1,4 @@
-"""What every target has: a description, a way to start, and what it says of its sessions."""
+"""The interface of all targets: a description, a way to start, and a report on their sessions."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from halfopen.netns.sockets import Address
 from halfopen.scenario.target_spec import TargetSpec
 
 ANSWER_WITHIN = 2.0
-"""The most seconds that a target's answer over HTTP is waited for."""
+"""Longest wait for a target's answer over HTTP, seconds."""
 _MOST = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where a target is to run, and how."""
+    """Place and conditions of a target's run."""
 
     host: Host
     ip: str
     port: int
     journal: Journal
     ready_within: float
-    """Seconds a server may take until it listens."""
+    """Seconds within which a server must listen."""
     keep_open: Sequence[Host] = ()
     edge_ip: str | None = None
-    """Where clients connect if it is not the server itself: the address of the proxy before it, on the same port."""
+    """Address of the proxy in front, if clients connect to one instead of the server; on the same port."""
 
     @property
     def public_ip(self) -> str:
@@ -54,26 +54,26 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A client, as a server's list of sessions may name it."""
+    """A client, as a server's list of sessions may identify it."""
 
     client_id: str
     addresses: tuple[Address, ...]
-    """From where it, or the proxy in between, reached the server; port 0 is any."""
+    """Addresses from which it, or the proxy in between, reached the server; port 0 is any."""
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What a target says of itself at one moment; None for what it says nothing about."""
+    """A target's report on itself at one moment; None for fields that it does not report."""
 
     sessions: list[Any] | None = None
     lock_held: bool | None = None
     healthy: bool | None = None
     session_threads: list[str] | None = None
     problem: str | None = None
-    """Why it could not be asked."""
+    """Reason why it could not be queried."""
 
     def as_data(self) -> dict[str, Any]:
-        """Only what was said."""
+        """Return only the reported fields."""
         fields = (
             ("sessions", self.sessions),
             ("lock_held", self.lock_held),
@@ -85,12 +85,12 @@ class Status:
 
 
 def with_query(url: str, query: str) -> str:
-    """The URL with something more to ask for."""
+    """Return the URL with an addition to its query."""
     return f"{url}{'&' if '?' in url else '?'}{query}" if query else url
 
 
 def door_of(spec: TargetSpec, url: str, authority: str | None = None) -> Door:
-    """The door at ``url`` to the server that a user described."""
+    """Return the door at ``url`` to the server that a user described."""
     return Door(
         url=url,
         authority=authority,
@@ -98,31 +98,31 @@ def door_of(spec: TargetSpec, url: str, authority: str | None = None) -> Door:
         headers=spec.headers,
         send=spec.send,
         replies=spec.replies,
-        # What nobody reads fills a server's receive queue, and then it hears no pong either.
+        # Unread messages fill a server's receive queue, and then it receives no pong either.
         acknowledge=spec.acknowledge or "",
     )
 
 
 class ServerProcess(Protocol):
-    """What was started."""
+    """The process that was started."""
 
     @property
     def pid(self) -> int:
-        """Its process id; raises FaultError if it has none that means anything in the lab."""
+        """Its process id; raises FaultError if it has none that is valid in the lab."""
         ...
 
     @property
     def exit_code(self) -> int | None:
-        """The exit code, None while it runs."""
+        """The exit code; None while it runs."""
         ...
 
     def tail(self) -> str:
-        """The last line with anything on it that it printed."""
+        """Return the last non-blank line of its output."""
         ...
 
 
 class Running(Protocol):
-    """A target that listens."""
+    """A listening target."""
 
     @property
     def process(self) -> ServerProcess:
@@ -130,39 +130,39 @@ class Running(Protocol):
         ...
 
     def door(self, client_id: str, query: str = "") -> Door:
-        """Where a client connects; ``query`` is added to what the URL asks for."""
+        """Return the door for a client; ``query`` is added to the URL's query."""
         ...
 
     def status(self) -> Status:
-        """Ask it."""
+        """Query its status."""
         ...
 
     def say(self, word: str) -> None:
-        """Give it an order (halfopen.pod.control); raises FaultError if it takes none."""
+        """Send it an order (halfopen.pod.control); raises FaultError if it takes none."""
         ...
 
     def paused(self, by: str) -> contextlib.AbstractContextManager[None]:
-        """Have its container paused until the context is left; raises FaultError if it is in none.
+        """Pause its container until the context is left; raises FaultError if it is in none.
 
-        ``by`` is how (halfopen.faults.pause).
+        ``by`` is the method (halfopen.faults.pause).
         """
         ...
 
     def show_stacks(self, inode: int) -> None:
-        """Have it print where the threads or tasks are of the process that holds the socket with this inode.
+        """Make the process that holds the socket with this inode print the stacks of its threads or tasks.
 
-        A server that cannot be asked prints nothing.
+        A server without support prints nothing.
         """
         ...
 
     def session_listed(self, status: Status, caller: Caller) -> bool | None:
-        """Whether the status lists this client's session; None if the server keeps no list."""
+        """True if the status lists this client's session; None if the server keeps no list."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A host for a target, and how to start it there once the host's links lead somewhere."""
+    """A host for a target, and the function to start it there once the host's links work."""
 
     host: Host
     start: Callable[[Site], contextlib.AbstractContextManager[Running]]
@@ -170,19 +170,19 @@ class Place:
 
 
 class Target(Protocol):
-    """A server to be started once a scenario, each time in a fresh host."""
+    """A server that is started once per scenario, each time in a fresh host."""
 
     @property
     def fixed_port(self) -> int | None:
-        """The port that it listens on whatever it is told; None: any that it is told."""
+        """The port on which it always listens; None if it can be told any."""
         ...
 
     def describe(self) -> Mapping[str, str]:
-        """``kind``, and ``command`` or ``image``, for results.json."""
+        """Return ``kind``, and ``command`` or ``image``, for results.json."""
         ...
 
     def arguments(self) -> list[str]:
-        """The command-line options that name it."""
+        """Return the command-line options that select it."""
         ...
 
     def check(self) -> None:
@@ -190,25 +190,25 @@ class Target(Protocol):
         ...
 
     def placed(self, lab: Lab, name: str, port: int, journal: Journal) -> contextlib.AbstractContextManager[Place]:
-        """Find or make it a host of this name, without links yet, until the context is left; raises TargetError."""
+        """Find or create its host with this name, without links yet, until the context is left; raises TargetError."""
         ...
 
 
 def not_in_a_container() -> contextlib.AbstractContextManager[None]:
-    """What servers answer that are to be paused and cannot be; raises FaultError."""
+    """Raise FaultError for a server that cannot be paused."""
     raise FaultError("a fault pauses the server's container, and this server is in none; name one with --image")
 
 
 @dataclass(frozen=True, slots=True)
 class HttpProbe:
-    """Asks a server in a host over HTTP, from inside that host."""
+    """Queries a server in a host over HTTP, from inside that host."""
 
     site: Site
     authority: str | None = None
-    """As of a :class:`Door`."""
+    """As in a :class:`Door`."""
 
     def get_json(self, path: str) -> Any:
-        """The JSON at ``path``; raises OSError or ValueError with what came instead, ANSWER_WITHIN at the latest."""
+        """Return the JSON at ``path``, or raise OSError or ValueError with the actual answer, within ANSWER_WITHIN."""
         until = time.monotonic() + ANSWER_WITHIN
         connection = http.client.HTTPConnection(self.site.ip, self.site.port)
         with (
@@ -238,14 +238,14 @@ def _secured(sock: socket.socket, ip: str, authority: str | None) -> socket.sock
 
 def _read(sock: socket.socket, response: http.client.HTTPResponse, until: float, path: str) -> bytes:
     body = b""
-    # From Python 3.13 on it closes itself, and the socket with it, once all of it is read.
+    # From Python 3.13 on, the response closes itself, and the socket with it, once all of it is read.
     while not response.isclosed():
         left = until - time.monotonic()
         if left <= 0:
             raise TimeoutError(f"GET {path} was not answered whole within {ANSWER_WITHIN:g}s")
         sock.settimeout(left)
         chunk = response.read1(_MOST)
-        if not chunk:  # Python 3.11 does not call it closed at its end
+        if not chunk:  # Python 3.11 does not close it at its end
             break
         body += chunk
         if len(body) > _MOST:

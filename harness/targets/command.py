@@ -31,15 +31,15 @@ from halfopen.targets.readiness import listening
 from halfopen.targets.session_list import NoListError
 from halfopen.targets.tls import Certificate
 
-#: A server that was asked for its stacks has said them once it has said nothing for so long, seconds ...
+#: Seconds without output after which a server has printed all its stacks ...
 _QUIET = 0.3
-#: ... and is not going to say any after this.
+#: ... and seconds after which it will not print any.
 _ANSWERED_WITHIN = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class RunningCommand:
-    """A server that listens."""
+    """A listening server."""
 
     process: ServerProcess
     site: Site
@@ -47,12 +47,12 @@ class RunningCommand:
     authority: str | None = None
 
     def door(self, _client_id: str, query: str = "") -> Door:
-        """The same for every client: an unknown server is told nothing it did not ask for."""
+        """Return the same door for every client: an unknown server gets no extra information."""
         scheme = "ws" if self.authority is None else "wss"
         return door_of(self.spec, with_query(f"{scheme}://{self.site.public}{self.spec.path}", query), self.authority)
 
     def status(self) -> Status:
-        """Its session list, if there is one."""
+        """Return its session list, if there is one."""
         if self.spec.sessions is None:
             return Status()
         try:
@@ -64,7 +64,7 @@ class RunningCommand:
             return Status(problem=f"the session list could not be read: {error}")
 
     def show_stacks(self, inode: int) -> None:
-        """Send the signal that has it print them; what it prints from then on is in the journal as its output."""
+        """Send the signal that makes it print its stacks; the journal records them as its output."""
         pids = self.site.host.holders(inode) if self.spec.stacks is not None else []
         for pid in pids:
             self.site.journal.note("target", "stacks_asked", pid=pid)
@@ -73,19 +73,19 @@ class RunningCommand:
             self.await_stacks()
 
     def await_stacks(self) -> None:
-        """Wait until a server that was asked for them prints no more."""
+        """Wait until a server that prints its stacks is quiet."""
         self.site.journal.wait_for_quiet("target", "output", _QUIET, _ANSWERED_WITHIN)
 
     def say(self, word: str) -> None:
-        """Nobody's server takes our orders."""
+        """Raise FaultError: only the pod takes orders."""
         raise FaultError(f"a fault gives the server the order {word!r}, which only the built-in pod takes")
 
     def paused(self, _by: str) -> contextlib.AbstractContextManager[None]:
-        """It is in no container; raises FaultError."""
+        """Raise FaultError: it is in no container."""
         return not_in_a_container()
 
     def session_listed(self, status: Status, caller: Caller) -> bool | None:
-        """Whether this client is listed; where no field tells whose a session is, whether any is."""
+        """True if this client is listed. If no field identifies clients, true if any session is."""
         if status.sessions is None:
             return None
         return session_list.lists(status.sessions, self.spec.sessions_field, caller)
@@ -93,7 +93,7 @@ class RunningCommand:
 
 @dataclass(frozen=True, slots=True)
 class CommandTarget:
-    """A command line in which ``{host}`` and ``{port}`` are filled in, and with TLS ``{cert}`` and ``{key}``."""
+    """A command line with placeholders ``{host}`` and ``{port}``, and with TLS ``{cert}`` and ``{key}``."""
 
     spec: TargetSpec
     kind: str = "command"
@@ -114,21 +114,21 @@ class CommandTarget:
         return [filled_in(word, blanks) for word in split(self._command)]
 
     def arguments(self) -> list[str]:
-        """The options that were given."""
+        """Return the options that were given."""
         return self.spec.arguments()
 
     def describe(self) -> dict[str, str]:
-        """For results.json."""
+        """Return the fields for results.json."""
         return {"kind": self.kind, "command": self._command}
 
     @property
     def fixed_port(self) -> int | None:
-        """What the user says of it."""
+        """The port given by the user."""
         return self.spec.port
 
     @contextlib.contextmanager
     def placed(self, lab: Lab, name: str, _port: int, _journal: Journal) -> Iterator[Place]:
-        """A new host."""
+        """Create a host."""
         yield Place(lab.host(name), self.start)
 
     @contextlib.contextmanager
@@ -142,7 +142,7 @@ class CommandTarget:
             site.journal.note("target", "output", text=line, stream="stderr")
 
         with contextlib.ExitStack() as until_done:
-            # Whatever it started, and whatever that did to get away from it, ends with it.
+            # Ends all its descendants too, even those that escaped from it.
             until_done.callback(site.host.kill_all)
             certificate = until_done.enter_context(tls.certified(site.public_ip)) if self.spec.tls else None
             words = self._words(site.ip, site.port, certificate)
@@ -152,8 +152,8 @@ class CommandTarget:
 
 
 def filled_in(word: str, blanks: dict[str, str]) -> str:
-    """The text with the words in braces replaced that ``blanks`` names, and no others."""
-    # Not str.format: a command may well hold other braces, JSON for one.
+    """Return the text with the words in braces that are in ``blanks`` replaced, and no others."""
+    # Not str.format: a command may contain other braces, such as JSON.
     for blank, value in blanks.items():
         word = word.replace(blank, value)
     return word

@@ -1,4 +1,4 @@
-"""One container of a run, seen from within the run's namespaces: what it prints, how it ends, what is done to it."""
+"""One container of a run, seen from inside the run's namespaces: its output, its end, and actions on it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from docker.client import DockerClient
     from docker.models.containers import Container as Handle
 
-#: What of a container's end is not told by then is not waited for, seconds.
+#: Longest wait for the events of a container's end, seconds.
 _PATIENCE = 5.0
 _STEP = 0.02
 
 
 class Container:
-    """A container that was made, and is to be started. Satisfies halfopen.targets.base.ServerProcess."""
+    """A created container, not yet started. Satisfies halfopen.targets.base.ServerProcess."""
 
     def __init__(self, client: DockerClient, identity: str, on_line: OnLine, on_error: OnLine) -> None:
         self._handle: Handle = client.containers.get(identity)
@@ -37,34 +37,34 @@ class Container:
 
     @property
     def pid(self) -> int:
-        """None that means anything in the lab; raises FaultError."""
+        """Always raises FaultError: a container has no process id that is valid in the lab."""
         raise FaultError("a fault acts on the server's process, and that is a container's, out of the lab's sight")
 
     @property
     def exit_code(self) -> int | None:
-        """The exit code (128 and the signal that killed it), None while it runs and until all is read that it said."""
+        """The exit code (128 and the signal that killed it); None while it runs and until all its output is read."""
         code = self._exit_code
         return code if code is None or self._output.has_told() else None
 
     def tail(self) -> str:
-        """The last line with anything on it that it printed; for errors."""
+        """Return the last non-blank line of its output; for errors."""
         return self._output.tail()
 
     def start(self) -> None:
-        """Start its command; raises TargetError if there is none such in the image, or it may not be run."""
+        """Start its command; raises TargetError if the image has no such command, or it may not be run."""
         said = self._handle.attach(stream=True, demux=True)
         passing_on = self._watch(lambda: self._pass_on(said))
         keeper().start(str(self._handle.id))
         self._watch(lambda: self._await_end(passing_on))
 
     def network_namespace(self) -> int:
-        """A descriptor of the one that it runs in; raises TargetError if it is out of reach, or over."""
+        """Return a descriptor of its network namespace; raises TargetError if it is out of reach or has ended."""
         deadline = time.monotonic() + _PATIENCE
         while (state := self._state())["Running"]:
             try:
                 return keeper().outside.network_namespace(state["Pid"], str(self._handle.id))
             except LabError as error:
-                # Its process may just have ended, which the engine does not know yet.
+                # Its process may just have ended, and the engine not know yet.
                 if time.monotonic() >= deadline:
                     raise TargetError(
                         f"the container's network is out of reach: {error}; the engine and halfopen must run on one "
@@ -76,7 +76,7 @@ class Container:
         raise TargetError(f"the container ended with exit code {self.exit_code} before anything listened{said}")
 
     def health(self) -> tuple[str | None, str]:
-        """What the image's own health check says, and what it printed when it last ran; None: there is none.
+        """Return the status of the image's health check (None if it has none) and the output of the check's last run.
 
         ``starting``, ``healthy`` or ``unhealthy`` (Dockerfile reference, HEALTHCHECK).
         """
@@ -85,7 +85,7 @@ class Container:
         return health.get("Status"), " ".join(str(log[-1].get("Output", "")).split())
 
     def signal(self, name: str) -> None:
-        """Send a signal to its first process; one that is gone is told nothing."""
+        """Send a signal to its first process; do nothing if that is gone."""
         from docker.errors import APIError  # noqa: PLC0415 (an extra)
 
         with contextlib.suppress(APIError):
@@ -93,7 +93,7 @@ class Container:
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """Have the engine keep all its processes from running (cgroups(7), freezer); raises FaultError if it cannot."""
+        """Have the engine freeze all its processes (cgroups(7), freezer); raises FaultError if it cannot."""
         from docker.errors import APIError  # noqa: PLC0415 (an extra)
 
         try:
@@ -110,7 +110,7 @@ class Container:
 
     @contextlib.contextmanager
     def stopped(self) -> Iterator[None]:
-        """Have its first process stopped (SIGSTOP); raises FaultError if the kernel does not come to say that it is."""
+        """Stop its first process (SIGSTOP); raises FaultError if the kernel does not report it as stopped."""
         pid, deadline = self._state()["Pid"], time.monotonic() + _PATIENCE
         self.signal("SIGSTOP")
         try:
@@ -123,7 +123,7 @@ class Container:
             self.signal("SIGCONT")
 
     def wait_for_end(self) -> None:
-        """Wait until its exit code is known, and what it printed is read."""
+        """Wait until its exit code is known and its output is read."""
         deadline = time.monotonic() + _PATIENCE
         while self._exit_code is None and time.monotonic() < deadline:
             time.sleep(_STEP)
@@ -133,7 +133,7 @@ class Container:
         """Remove it, running or not, and wait until its output is read."""
         from docker.errors import APIError  # noqa: PLC0415 (an extra)
 
-        # What the engine is too busy for now, the keeper has it do in the end.
+        # If the engine is too busy now, the keeper removes it in the end.
         with contextlib.suppress(APIError):
             self._handle.remove(force=True, v=True)
         for watcher in self._watchers:
@@ -154,7 +154,7 @@ class Container:
         return watcher
 
     def _pass_on(self, said: Any) -> None:
-        """Give what the engine tells of its output to whom reads it line by line, until there is no more."""
+        """Pass the output that the engine streams to the line readers, until it ends."""
         try:
             for out, err in said:
                 for data, end in ((out, self._out), (err, self._err)):
@@ -171,7 +171,7 @@ class Container:
         from docker.errors import DockerException  # noqa: PLC0415 (an extra)
         from requests import RequestException  # noqa: PLC0415
 
-        # An engine that ends, and one that removes the container, say no code.
+        # An engine that ends, or removes the container, reports no code.
         with contextlib.suppress(DockerException, RequestException), engine() as client:
             ended = client.api.wait(str(self._handle.id), timeout=None)
             passing_on.join(_PATIENCE)
@@ -184,7 +184,7 @@ def container(
 ) -> Iterator[Container]:
     """Run a container until the context is left; raises TargetError.
 
-    ``on_line`` is called with each line that it prints, ``on_error`` with each of its standard error.
+    ``on_line`` is called with each line of its output, ``on_error`` with each of its standard error.
     """
     identity = keeper().make(image, command, environment)
     with engine() as client:

@@ -1,4 +1,4 @@
-"""Finds the container engine by the docker SDK, an extra, and says in one line why there is none."""
+"""Find the container engine with the docker SDK, an extra, or report in one line why there is none."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from halfopen.errors import InputError
 if TYPE_CHECKING:
     from docker.client import DockerClient
 
-#: Where it listens by itself, and the variable that says otherwise (docker(1)).
+#: Its default socket, and the variable that overrides it (docker(1)).
 _SOCKET = "/var/run/docker.sock"
 _VARIABLE = "DOCKER_HOST"
 _SCHEME = "unix://"
@@ -21,7 +21,7 @@ _SCHEME = "unix://"
 
 @contextlib.contextmanager
 def engine() -> Iterator[DockerClient]:
-    """A connection to the engine, of which only one thread may make use; raises InputError where there is none."""
+    """Connect to the engine, for use by one thread only; raises InputError if there is none."""
     try:
         import docker  # noqa: PLC0415 (an extra)
         from docker.errors import DockerException  # noqa: PLC0415
@@ -38,7 +38,7 @@ def engine() -> Iterator[DockerClient]:
 
 
 def _path(url: str) -> str:
-    """The path of the engine's socket."""
+    """Return the path of the engine's socket."""
     scheme, _, path = url.partition(_SCHEME)
     if scheme or not path.startswith("/"):
         raise InputError(

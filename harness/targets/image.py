@@ -1,4 +1,4 @@
-"""A container image as the server under test: its container has no network but the lab's."""
+"""A container image as the server under test. Its container has no network except the lab's."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ _HOW_TO_TELL = "name the port that it listens on with --port, or tell it {port} 
 
 @dataclass(frozen=True, slots=True)
 class RunningImage(RunningCommand):
-    """A server in a container that listens."""
+    """A listening server in a container."""
 
     container: Container | None = None
 
     def paused(self, by: str) -> contextlib.AbstractContextManager[None]:
-        """Keep the container's processes from running until the context is left (halfopen.faults.pause)."""
+        """Suspend the container's processes until the context is left (halfopen.faults.pause)."""
         assert self.container is not None
         return self.container.stopped() if by == "sigstop" else self.container.paused()
 
     def show_stacks(self, _inode: int) -> None:
-        """Send the container's first process the signal that has it print them."""
+        """Send the container's first process the signal that makes it print its stacks."""
         assert self.container is not None
         if self.spec.stacks is not None:
             self.site.journal.note("target", "stacks_asked")
@@ -49,7 +49,7 @@ class RunningImage(RunningCommand):
 
 @dataclass(frozen=True, slots=True)
 class ImageTarget:
-    """An image that the engine has, and what to run in it."""
+    """An image of the engine, and the command to run in it."""
 
     spec: TargetSpec
     kind: str = "image"
@@ -60,7 +60,7 @@ class ImageTarget:
         return self.spec.image
 
     def check(self) -> None:
-        """Raise InputError where there is no engine, no such image or no right, and where its port is unknown."""
+        """Raise InputError if the engine, the image or a permission is missing, or the port is unknown."""
         if self.spec.command is not None:
             split(self.spec.command, "--command")
         if not capabilities.may_administer() or capabilities.in_new_user_namespace():
@@ -71,8 +71,8 @@ class ImageTarget:
         self._port_of(self._inspected())
 
     def _inspected(self) -> dict[str, Any]:
-        """What the engine says of the image; raises InputError if it has none such."""
-        # Within, for the extra it takes is looked for there.
+        """Return the engine's description of the image; raises InputError if it has none."""
+        # Imported inside engine(), which reports a missing extra.
         with engine() as client:
             from docker.errors import APIError, ImageNotFound  # noqa: PLC0415 (an extra)
 
@@ -87,11 +87,11 @@ class ImageTarget:
 
     @property
     def fixed_port(self) -> int | None:
-        """What the user says of it, or else what the image does."""
+        """The port given by the user, or else by the image."""
         return self._port_of(self._inspected())
 
     def _port_of(self, image: dict[str, Any]) -> int | None:
-        """None: any, as the container is told it; raises InputError where it neither is told it nor has one."""
+        """Return the port, or None if the container is told any; raises InputError if it is neither told nor known."""
         if self.spec.port is not None:
             return self.spec.port
         if any("{port}" in text for text in (self.spec.command or "", *self.spec.environment.values())):
@@ -103,16 +103,16 @@ class ImageTarget:
         raise InputError(f"--image: the image {self._image!r} {which}; {_HOW_TO_TELL}")
 
     def arguments(self) -> list[str]:
-        """The options that were given."""
+        """Return the options that were given."""
         return self.spec.arguments()
 
     def describe(self) -> dict[str, str]:
-        """For results.json."""
+        """Return the fields for results.json."""
         return {"kind": self.kind, "image": self._image}
 
     @contextlib.contextmanager
     def placed(self, lab: Lab, name: str, port: int, journal: Journal) -> Iterator[Place]:
-        """Start a container without a network; its network namespace is the host, where the lab's link will end."""
+        """Start a container without a network. Its network namespace is the host, in which the lab's link will end."""
         blanks = {"{host}": _ANY, "{port}": str(port)}
         command = self.spec.command
         running = container(
@@ -132,7 +132,7 @@ class ImageTarget:
 
     @contextlib.contextmanager
     def _start(self, one: Container, site: Site) -> Iterator[RunningImage]:
-        """Wait until it is healthy, if its image says how to tell, and listens."""
+        """Wait until it listens and, if its image has a health check, is healthy."""
         begun = time.monotonic()
         self._await_healthy(one, begun + site.ready_within, site.ready_within)
         await_listening(site, one, self._image, _HOW_TO_TELL, since=begun)

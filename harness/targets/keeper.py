@@ -1,10 +1,9 @@
-"""Makes the containers of a run and removes them when it is over: ``python -P -m halfopen.targets.keeper SOCKET``.
+"""Create a run's containers and remove them when it is over: ``python -P -m halfopen.targets.keeper SOCKET``.
 
-Containers are the engine's children, not ours: the kernel does not end them with the namespaces of a run. So a process
-outside of those has them made and started, and waits. SOCKET is the number of a descriptor of which the tool and all
-that it forks hold the other end. Each line asks for one thing (Request) and is answered by one (Answer). The end of the
-stream, which comes however the tool ends, is the end of every container that was made. See halfopen.targets.keeping for
-the other side.
+Containers are the engine's children, not ours. The kernel does not end them with the namespaces of a run. So a process
+outside of those creates and starts them, and waits. SOCKET is the number of a descriptor; the tool and all its forks
+hold the other end. Each line is a Request and gets an Answer. The stream ends however the tool ends, and then every
+container is removed. See halfopen.targets.keeping for the other side.
 """
 
 from __future__ import annotations
@@ -20,25 +19,25 @@ from halfopen.errors import InputError
 from halfopen.targets.engine import engine
 
 LABEL = "halfopen.run"
-"""Of each container; its value is the run's."""
-#: Seconds that an engine may take to remove them all, and between two tries.
+"""Label of each container; its value identifies the run."""
+#: Seconds within which an engine must remove them all, and seconds between two tries.
 _PATIENCE, _STEP = 60.0, 0.05
 
 
 class Make(msgspec.Struct, frozen=True, tag=True):
-    """Make a container."""
+    """Request to create a container."""
 
     image: str
     run: str
     command: list[str] | None = None
-    """In place of the image's own; None: that."""
+    """Replaces the image's own command, unless None."""
     environment: dict[str, str] = {}
 
 
 class Start(msgspec.Struct, frozen=True, tag=True):
-    """Start a container that was made.
+    """Request to start a container.
 
-    Here too, so that none is being started while it is removed, of which engines make a mess.
+    It is handled here too, so that no container is being started while it is removed, which engines handle badly.
     """
 
     id: str
@@ -48,14 +47,14 @@ Request = Make | Start
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """The container's id, or why it was not done."""
+    """The container's id, or the reason of a failure."""
 
     id: str = ""
     error: str = ""
 
 
 def main(asked: socket.socket) -> int:
-    """Answer requests until there are no more, then remove what was made."""
+    """Answer requests until the stream ends, then remove the containers."""
     made: list[str] = []
     try:
         _serve(asked, made)
@@ -67,7 +66,7 @@ def main(asked: socket.socket) -> int:
 
 
 def _serve(asked: socket.socket, made: list[str]) -> None:
-    # A tool that is killed between its question and our answer is no longer there to hear it.
+    # A tool that is killed between its request and our answer no longer reads it.
     with contextlib.suppress(BrokenPipeError, ConnectionResetError), asked.makefile("rwb") as stream:
         for line in stream:
             request = msgspec.json.decode(line, type=Request)
@@ -89,7 +88,7 @@ def _make(request: Make) -> Answer:
                 environment=request.environment,
                 labels={LABEL: request.run},
                 network_mode="none",
-                # What it prints is read as it comes; nobody will read it from a file of the engine's.
+                # Its output is read as it comes; the engine need not keep it in a file.
                 log_config=LogConfig(type="none"),
             )
             return Answer(id=str(container.id))
@@ -111,12 +110,12 @@ def _start(request: Start) -> Answer:
 
 
 def told(error: Exception) -> str:
-    """An error in the engine's own words, where they are its."""
+    """Return an error in the engine's own words, if it has any."""
     return str(getattr(error, "explanation", None) or error)
 
 
 def _remove(made: list[str]) -> None:
-    """Remove those that are still there, running or not; raises InputError for the first that stays."""
+    """Remove those that still exist, running or not; raises InputError for the first that stays."""
     if not made:
         return
     from docker.errors import APIError, NotFound  # noqa: PLC0415 (an extra)
@@ -125,7 +124,7 @@ def _remove(made: list[str]) -> None:
     with engine() as client:
         for container in made:
             with contextlib.suppress(NotFound):
-                # Until there is none: an engine may be busy with one, and refuse at first.
+                # Repeat until it is gone: an engine may be busy with it, and refuse at first.
                 while True:
                     try:
                         client.api.remove_container(container, force=True, v=True)

@@ -1,4 +1,4 @@
-"""The side of halfopen.targets.keeper that asks: to be entered before a run's namespaces are, and used within them."""
+"""The client of halfopen.targets.keeper. Enter it before a run's namespaces, and use it inside them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LONGEST_ANSWER = 1 << 16
 
 
 class Keeper:
-    """The containers of one call, and the machine's processes, among which theirs are. Of use from any thread."""
+    """The containers of one call, and access to the machine's processes, theirs included. Thread-safe."""
 
     def __init__(self, asking: io.BufferedRWPair, outside: Outside) -> None:
         self.outside = outside
@@ -30,14 +30,14 @@ class Keeper:
         self._run = secrets.token_hex(8)
 
     def make(self, image: str, command: list[str] | None, environment: dict[str, str]) -> str:
-        """The id of a new container without a network, not yet started; raises TargetError."""
+        """Return the id of a new container without a network, not yet started; raises TargetError."""
         answer = self._ask(Make(image, self._run, command, environment))
         if answer.error:
             raise TargetError(f"cannot make a container of image {image!r}: {answer.error}")
         return answer.id
 
     def start(self, container: str) -> None:
-        """Start a container; raises TargetError if there is no such command in it, or it may not be run."""
+        """Start a container; raises TargetError if it has no such command, or it may not be run."""
         answer = self._ask(Start(container))
         if answer.error:
             raise TargetError(f"cannot start the container: {answer.error}")
@@ -55,21 +55,21 @@ class Keeper:
         return msgspec.json.decode(line, type=Answer)
 
 
-#: The program's, like the way in which it starts processes (halfopen.spawn.process).
+#: Global, as is the starter of processes (halfopen.spawn.process).
 _keeper: Keeper | None = None
 
 
 @contextlib.contextmanager
 def keeping() -> Iterator[None]:
-    """Have a keeper until the context is left, and with it every container that was made.
+    """Run a keeper until the context is left; it then removes every container created.
 
-    To be entered outside of the run's namespaces, where it must live on when they end.
+    Enter this outside of the run's namespaces. The keeper must outlive them.
     """
     global _keeper  # noqa: PLW0603
     ours, theirs = socket.socketpair()
     with ours, Outside() as outside:
         with theirs:
-            # Of its own session, as what ends the tool from the terminal must not end it.
+            # In a session of its own, so that a stop from the terminal does not end it.
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "halfopen.targets.keeper", str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
@@ -77,18 +77,18 @@ def keeping() -> Iterator[None]:
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
-        # Left last: waits until the keeper has done its work.
+        # Left last: waits until the keeper has finished.
         with process, ours.makefile("rwb") as stream:
             try:
                 _keeper = Keeper(stream, outside)
                 yield
             finally:
                 _keeper = None
-                # Closed here, it is not at its end while anybody forked meanwhile lives on.
+                # Closing would not end the stream while a process forked meanwhile lives on.
                 ours.shutdown(socket.SHUT_RDWR)
 
 
 def keeper() -> Keeper:
-    """The one that there is."""
+    """Return the active keeper."""
     assert _keeper is not None, "containers are made within halfopen.targets.keeping.keeping"
     return _keeper

@@ -1,4 +1,4 @@
-"""A running server as the faults see it: something to give orders to, which says in its log what it did."""
+"""A running server as faults see it: it takes orders, and logs its actions."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class OrderedServer:
         return self._running.process.pid
 
     def say(self, word: str) -> None:
-        """Give it an order; raises FaultError if it takes none."""
+        """Send it an order; raises FaultError if it takes none."""
         self._said_at = time.monotonic()
         self._running.say(word)
 
     def paused(self, by: str) -> AbstractContextManager[None]:
-        """Have its container paused until the context is left; raises FaultError if it is in none."""
+        """Pause its container until the context is left; raises FaultError if it is in none."""
         return self._running.paused(by)
 
     def wait_for(self, name: str, timeout: float) -> Mapping[str, Any]:

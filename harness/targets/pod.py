@@ -32,7 +32,7 @@ _SESSION_THREADS = ("runner-", "reader-", "watchdog-")
 
 @dataclass(frozen=True, slots=True)
 class RunningPod:
-    """A pod that listens."""
+    """A listening pod."""
 
     process: Process
     site: Site
@@ -40,13 +40,13 @@ class RunningPod:
     authority: str | None = None
 
     def door(self, client_id: str, query: str = "") -> Door:
-        """The client names itself, so that its session can be told from others."""
+        """Return a door that contains the client's id, so that its session is distinguishable."""
         scheme = "ws" if self.authority is None else "wss"
         named = with_query(f"{scheme}://{self.site.public}{self.path}", f"client={client_id}")
         return Door(url=with_query(named, query), authority=self.authority)
 
     def status(self) -> Status:
-        """Its session list, seat, health, and the threads that serve sessions."""
+        """Return its session list, seat, health, and the threads that serve sessions."""
         try:
             said = HttpProbe(self.site, self.authority).get_json("/status")
             return Status(
@@ -59,41 +59,41 @@ class RunningPod:
             return Status(problem=f"the pod could not be asked: {error}")
 
     def stacks(self) -> dict[str, list[str]]:
-        """Where each of its threads is; raises OSError or ValueError."""
+        """Return the stack of each of its threads; raises OSError or ValueError."""
         found: dict[str, list[str]] = HttpProbe(self.site, self.authority).get_json("/threads")
         return found
 
     def show_stacks(self, _inode: int) -> None:
-        """Where each of its threads is, as an event ``stacks``; nothing where it does not answer."""
+        """Note the stacks of its threads as an event ``stacks``; do nothing if it does not answer."""
         with contextlib.suppress(OSError, ValueError, http.client.HTTPException):
             self.site.journal.note("target", "stacks", threads=self.stacks())
 
     def say(self, word: str) -> None:
-        """Give it an order (halfopen.pod.control)."""
+        """Send it an order (halfopen.pod.control)."""
         self.process.write(f"{word}\n")
 
     def paused(self, _by: str) -> contextlib.AbstractContextManager[None]:
-        """It is in no container; raises FaultError."""
+        """Raise FaultError: it is in no container."""
         return not_in_a_container()
 
     def session_listed(self, status: Status, caller: Caller) -> bool | None:
-        """Whether a session of this client is in the list."""
+        """True if a session of this client is in the list."""
         if status.sessions is None:
             return None
         return any(session["client"] == caller.client_id for session in status.sessions)
 
 
 class Knobs(msgspec.Struct, frozen=True):
-    """What a detector can be told besides grace and poll; None: as it does by itself."""
+    """Options of a detector besides grace and poll; None: its default."""
 
     reap: Reap | None = None
     min_rate: float | None = None
-    """Bytes a second."""
+    """Bytes per second."""
     outage: float | None = None
     """Seconds."""
 
     def arguments(self) -> list[str]:
-        """As the options of the pod, which are also those of ``halfopen run``."""
+        """Return them as options of the pod, which ``halfopen run`` has too."""
         words = [] if self.reap is None else ["--reap", self.reap]
         words += [] if self.min_rate is None else ["--min-rate", f"{plain(self.min_rate)}B/s"]
         return words + ([] if self.outage is None else ["--outage", f"{plain(self.outage)}s"])
@@ -111,13 +111,13 @@ class PodTarget:
     grace: float
     poll: float
     asked: TargetSpec = _AS_IT_IS
-    """What the command line says of it beside its detector."""
+    """Options from the command line besides the detector."""
     spec: PodSpec = field(default_factory=PodSpec)
     knobs: Knobs = _BY_ITSELF
     held: bool = False
-    """Whether its watchdog is to reap nobody until it is told to go on (halfopen.pod.holding)."""
+    """True if its watchdog must reap no session until it is released (halfopen.pod.holding)."""
     ping: float | None = None
-    """The interval of its keepalive, seconds; None: the incident's."""
+    """Interval of its keepalive, seconds; None: that of the incident."""
     kind: str = "pod"
 
     def check(self) -> None:
@@ -125,27 +125,27 @@ class PodTarget:
         plugins.load(detectors, self.detector, "detector", ("create",))
 
     def arguments(self) -> list[str]:
-        """The pod is the default; its detector is told apart from it."""
+        """Return the options except the detector. The pod is the default; its detector is given separately."""
         return [*self.asked.arguments(), *self.knobs.arguments()]
 
     def describe(self) -> dict[str, str]:
-        """For results.json."""
+        """Return the fields for results.json."""
         return {"kind": self.kind}
 
     @property
     def fixed_port(self) -> int | None:
-        """It listens where it is told."""
+        """None: it listens on the port it is given."""
         return None
 
     @contextlib.contextmanager
     def placed(self, lab: Lab, name: str, _port: int, _journal: Journal) -> Iterator[Place]:
-        """A new host."""
+        """Create a host."""
         yield Place(lab.host(name), self.start)
 
     @contextlib.contextmanager
     def start(self, site: Site) -> Iterator[RunningPod]:
         """Start a pod with one seat and wait until it listens."""
-        # -P: a folder called harness where the user happens to be must not stand in for ours.
+        # -P: a folder called harness in the user's working directory must not replace ours.
         command = [sys.executable, "-P", "-m", "halfopen.pod", "--host", site.ip, "--port", str(site.port), "--control"]
         command += ["--detector", self.detector, "--grace", f"{self.grace:.6f}s", "--poll", f"{self.poll:.6f}s"]
         command += self._spec_words()
@@ -164,7 +164,7 @@ class PodTarget:
         return tls.certified(ip) if self.spec.tls or self.asked.tls else contextlib.nullcontext()
 
     def _spec_words(self) -> list[str]:
-        """What the scenario asks of its pod, as options of ``python -m halfopen.pod``."""
+        """Return the scenario's settings of its pod, as options of ``python -m halfopen.pod``."""
         words = ["--slice-size", f"{self.spec.slice_size}B", "--slice-interval", f"{self.spec.slice_interval:.6f}s"]
         for option, value in (
             ("--quiet-after", self.spec.quiet_after),
@@ -178,7 +178,7 @@ class PodTarget:
 
 
 def note_log_line(site: Site, line: str) -> None:
-    """Put one structured log line of the pod into the journal; anything else it prints is kept as text."""
+    """Note one structured log line of the pod in the journal; other output is kept as text."""
     try:
         fields: dict[str, Any] = json.loads(line)
         at, name = fields.pop("t"), fields.pop("event")

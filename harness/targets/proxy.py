@@ -1,4 +1,4 @@
-"""Runs a proxy in a host until it is no longer needed."""
+"""Run a proxy in a host until it is no longer needed."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from halfopen.spawn.process import Process, Program, running
 
 _STEP = 0.02
 _READY_WITHIN = 30.0
-#: Where Debian keeps servers; not on every user's path.
+#: Debian's folders of servers, which are not on every user's path.
 _SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 
 
 def find_program(edge: Edge) -> str | None:
-    """Where the proxy's program is; None if it is not installed."""
+    """Return the path of the proxy's program; None if it is not installed."""
     name: str = edge.module.PROGRAM
     return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:{_SBIN}")
 

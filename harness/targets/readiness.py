@@ -1,4 +1,4 @@
-"""When a server is ready: something listens on its port, where clients reach it; and why it is not."""
+"""Wait until something listens on a server's port, reachable for clients, and explain a failure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _USE_PORT = "use {port} in the command"
 def listening(site: Site, program: Program, on_line: OnLine, on_error: OnLine | None = None) -> Iterator[Process]:
     """Run ``program`` and wait until something listens on the site's port; raises TargetError.
 
-    ``on_line`` is called with each line of its output, ``on_error`` with each that it prints of its troubles.
+    ``on_line`` is called with each line of its output, ``on_error`` with each of its standard error.
     """
     shown = " ".join(program.words)
     with contextlib.ExitStack() as until_done:
@@ -37,9 +37,9 @@ def listening(site: Site, program: Program, on_line: OnLine, on_error: OnLine | 
 def await_listening(
     site: Site, process: ServerProcess, shown: str, advice: str = _USE_PORT, since: float | None = None
 ) -> None:
-    """Wait until something listens on the site's port, where clients reach it; raises TargetError.
+    """Wait until something listens on the site's port, reachable for clients; raises TargetError.
 
-    ``shown`` is what was started, ``advice`` how to have it listen there, ``since`` from when on it had time.
+    ``shown`` is the started program and ``advice`` the way to set its port. Its time counts from ``since``.
     """
     deadline = (time.monotonic() if since is None else since) + site.ready_within
     with contextlib.closing(site.host.socket_reader()) as reader:

@@ -1,4 +1,4 @@
-"""A server's own list of sessions, whatever its form. Pure: the JSON that it answered in, the sessions out."""
+"""A server's own list of sessions, in any form. Pure: JSON answer in, sessions out."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from halfopen.targets.base import Caller
 
 
 class NoListError(ValueError):
-    """What the server answered is no list of sessions; says what it is."""
+    """The server's answer is no list of sessions; the message describes it."""
 
 
 def sessions(answer: Any, spec: TargetSpec) -> list[Any]:
-    """The list in an answer of the server's; raises NoListError where there is none."""
+    """Return the list in a server's answer; raises NoListError if there is none."""
     where = f"GET {spec.sessions}" + (f" at {spec.sessions_pointer!r}" if spec.sessions_pointer else "")
     try:
         found = point(answer, spec.sessions_pointer)
@@ -40,7 +40,7 @@ def _has(session: Any, field: str) -> bool:
 
 
 def point(value: Any, pointer: str) -> Any:
-    """What a JSON Pointer leads to (RFC 6901); raises LookupError with the part that leads nowhere."""
+    """Return the target of a JSON Pointer (RFC 6901); raises LookupError with the part that is not found."""
     for part in pointer.split("/")[1:]:
         key = part.replace("~1", "/").replace("~0", "~")
         try:
@@ -51,7 +51,7 @@ def point(value: Any, pointer: str) -> Any:
 
 
 def lists(found: list[Any], field: str | None, caller: Caller) -> bool:
-    """Whether a session of this client's is among them; ``field`` has its address, None: any session is its."""
+    """True if one of the sessions is this client's: its address is in ``field``. If that is None, any session is."""
     if field is None:
         return bool(found)
     return any(_is_of(session, _pointer(field), caller) for session in found)
@@ -69,19 +69,19 @@ def _is_of(session: Any, pointer: str, caller: Caller) -> bool:
 
 
 def _spellings(address: Address) -> tuple[object, ...]:
-    """How servers write a peer: its address, its port, or both."""
+    """Return the forms in which servers write a peer: its address, its port, or both."""
     if not address.port:
         return (address.ip,)
     return (str(address), address.ip, address.port, str(address.port))
 
 
 def _at_any_port(value: Any, address: Address) -> bool:
-    """Whether it is the address of a proxy, which connects from whatever port, with that port."""
+    """True for the address of a proxy, which connects from any port, followed by a port."""
     return not address.port and isinstance(value, str) and value.rpartition(":")[0].strip("[]") == address.ip
 
 
 def _begins_with(value: Any, address: Address) -> bool:
-    """Whether it is address and port as most languages' libraries have them (getpeername(2)), as a list."""
+    """True for a list of address and port, as in most languages' libraries (getpeername(2))."""
     if not isinstance(value, list) or not value or value[0] != address.ip:
         return False
     return not address.port or len(value) < 2 or value[1] in (address.port, str(address.port))

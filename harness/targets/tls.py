@@ -1,4 +1,4 @@
-"""A certificate for a server of the lab, of an authority that lives as long as it does."""
+"""A certificate for a server of the lab, and its certificate authority, which exists as long as it does."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ class Certificate:
     """Files in PEM (RFC 7468)."""
 
     authority: Path
-    """What clients are to trust."""
+    """Authority for clients to trust."""
     chain: Path
     key: Path
 
 
 @contextlib.contextmanager
 def certified(ip: str) -> Iterator[Certificate]:
-    """Certify ``ip``; the files, which only this user can read, are gone when the context is left."""
+    """Certify ``ip``; the files, which only this user can read, are deleted when the context is left."""
     import trustme  # noqa: PLC0415 (a tenth of what a run imports, for the few servers that speak TLS)
 
     with tempfile.TemporaryDirectory(prefix="halfopen-tls-") as folder:

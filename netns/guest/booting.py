@@ -1,4 +1,4 @@
-"""Boots guests and waits for their commands; however that ends, nothing of a guest stays."""
+"""Boot guests and wait for their commands; no trace of a guest is left, however it ends."""
 
 from __future__ import annotations
 
@@ -20,40 +20,40 @@ from halfopen.netns.guest.script import EXIT_GUEST
 from halfopen.netns.units import show_bytes, show_duration
 
 _INTERRUPTED = 130
-#: Seconds of wall time that an interrupted command may take to end by itself.
+#: Seconds of wall time within which an interrupted command should end by itself.
 _PATIENCE = 10.0
-#: What the guest mounts over the machine's.
+#: Mount points that the guest's own file systems cover.
 _OWN = ("/dev", "/proc", "/sys")
-#: Hidden, in a mount namespace of our own, by a tmpfs that nobody else sees.
+#: Covered, in a mount namespace of our own, by a private tmpfs.
 _PRIVATE = Path("/dev/shm")  # noqa: S108
 
 
 @dataclass(frozen=True, slots=True)
 class Boot:
-    """What to boot, and for how long."""
+    """The options of one boot."""
 
     kernel: GuestKernel
     command: Sequence[str]
     writable: Sequence[Path] = ()
     wall_limit: float = 600.0
-    """Seconds of wall time after which a guest is given up."""
+    """Seconds of wall time after which the guest is abandoned."""
     memory: int = 1 << 30
-    """Bytes of memory that the guest has; the machine gives what is used of them."""
+    """Bytes of the guest's memory; the machine allocates only the part in use."""
     virtual: bool = True
-    """Whether time passes only when somebody waits for it."""
+    """True for a virtual clock, on which time only passes while processes wait."""
     seed: int | None = None
-    """What its random numbers are drawn from; None: from the machine's."""
+    """Seed of its random numbers; None: seeded by the machine."""
     processor: int = field(default_factory=os.getpid)
-    """The number of the processor it runs on, counted round; by default any."""
+    """Number of the processor that it runs on, modulo the number available; by default any."""
     environment: Mapping[str, str] = field(default_factory=dict)
-    """What the command finds there beside our own environment."""
+    """Environment variables of the command in addition to our own."""
 
 
 def run(boot: Boot) -> int:
-    """Run the command in a guest and return its exit code; output, errors and Ctrl-C come through.
+    """Run the command in a guest and return its exit code; output, errors and Ctrl-C pass through.
 
-    Returns EXIT_GUEST, and says on stderr what happened, for a guest that panics or does not end in
-    time. Raises GuestError if it cannot be booted where we are.
+    For a guest that panics or exceeds its time, prints the reason on stderr and returns EXIT_GUEST. Raises GuestError
+    if it cannot be booted here.
     """
     _open_standard_files()
     require_folders(boot.writable)
@@ -61,12 +61,12 @@ def run(boot: Boot) -> int:
 
 
 def in_private(work: Callable[[Path], int]) -> int:
-    """Do ``work``, which may start guests, with a folder for their memory and files; give its exit code.
+    """Run ``work``, which may start guests, with a folder for their memory and files; return its exit code.
 
-    The folder is a tmpfs that nobody else sees, and all guests end with the work, by the kernel's hand:
-    a guest's processes outlive the one that traces them unless a pid namespace takes them along. Where
-    the machine refuses namespaces or the mount, a process that waits for our end ends them (guard), and
-    the folder is one on disk or in memory that it takes away. Raises GuestError if there is none for it.
+    The folder is a private tmpfs, and the kernel ends all guests with the work. A guest's processes outlive their
+    tracer unless a pid namespace ends them. If the machine refuses namespaces or the mount, a process that waits for
+    our end kills the guests (guard), and deletes the folder, which is then on disk or in memory. Raises GuestError if
+    no folder fits.
     """
     try:
         return isolation.run(lambda: work(_PRIVATE), private=_PRIVATE)
@@ -75,19 +75,19 @@ def in_private(work: Callable[[Path], int]) -> int:
 
 
 def _open_standard_files() -> None:
-    """Give the guest's consoles somewhere to write to where our caller has closed its standard files."""
+    """Open /dev/null for each standard file that our caller has closed, so that the guest's consoles can write."""
     for fd in (0, 1, 2):
         try:
             os.fstat(fd)
         except OSError:
-            # The lowest that is free, which is this one.
+            # The lowest free descriptor, which is this one.
             os.open(os.devnull, os.O_RDWR)
 
 
 def require_folders(writable: Sequence[Path], read: Sequence[Path] = ()) -> None:
-    """Refuse what the guest has of its own, where the machine's would silently be missing; raises GuestError.
+    """Refuse folders that the guest replaces by its own, which would hide the machine's; raises GuestError.
 
-    ``read`` are files and folders that are to be found there.
+    ``read`` lists files and folders that must be readable there.
     """
     try:
         here = Path.cwd()
@@ -120,7 +120,7 @@ def start(
         writable=boot.writable,
         terminal=terminal,
         one_output=os.path.sameopenfile(output, 2),
-        # The one use of this machine's wall clock: what it shows, the guest's shows.
+        # The only use of this machine's wall clock: the guest's starts at the same time.
         now=int(time.time()),
         virtual=boot.virtual,
         loader=modules.loader(boot.kernel.modules),
@@ -138,7 +138,7 @@ def start(
 
 
 def exit_code(guest: Machine, boot: Boot, until: float) -> int:
-    """Wait for the command's exit code, until the monotonic clock shows ``until``; raises GuestLostError."""
+    """Wait for the command's exit code until the monotonic clock reaches ``until``; raises GuestLostError."""
     try:
         code = guest.exit_code(until)
     except TimeoutError:

@@ -1,4 +1,4 @@
-"""Builds the guest kernel: the distribution's Linux source, ARCH=um, and our configuration."""
+"""Build the guest kernel: the distribution's Linux source, ARCH=um, and our configuration."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from halfopen.netns.guest.registers import make_room
 from halfopen.netns.guest.seeding import make_seedable
 from halfopen.netns.guest.sources import Source
 
-#: Program -> the Debian package that brings it.
+#: Program -> the Debian package that contains it.
 TOOLS = {
     "gcc": "gcc",
     "make": "make",
@@ -33,11 +33,11 @@ TOOLS = {
     "tar": "tar",
     "perl": "perl",
 }
-#: The same of what unpacks a tarball (tar(1), -a), by its name; Ubuntu's is a .bz2.
+#: The same for unpackers of tarballs (tar(1), -a), by file name suffix; Ubuntu's is a .bz2.
 _UNPACKERS = {".xz": ("xz", "xz-utils"), ".bz2": ("bzip2", "bzip2"), ".gz": ("gzip", "gzip"), ".zst": ("zstd", "zstd")}
 _OLDEST = "6.1"
-#: Without these a kernel is not what it is built for. What it has no option of, or none that can be
-#: met, allnoconfig drops without a word.
+#: Options without which a kernel is useless. allnoconfig silently drops options that the source lacks or cannot
+#: satisfy.
 _NEEDED = (
     "UML_TIME_TRAVEL_SUPPORT",
     "HOSTFS",
@@ -51,15 +51,15 @@ _NEEDED = (
     "INET_TCP_DIAG",
     "INET_DIAG_DESTROY",
 )
-#: Lines that make prints for a kernel of our configuration; only the estimate depends on it.
+#: Lines printed by make for a kernel of our configuration; only the estimate depends on it.
 _STEPS = 1240
 
-#: CPU time of a build, in units of the loop that the machine's speed is measured by.
+#: CPU time of a build, in units of the loop that measures the machine's speed.
 _EFFORT = 7_200
-#: The share of it after which the source is unpacked.
+#: Share of the build after which the source is unpacked.
 _UNPACKED = 0.15
 
-#: What ARCH=um does not read of a source, as patterns of tar(1). All Kconfig files and Makefiles of the rest stay.
+#: Parts of a source that ARCH=um does not read, as patterns of tar(1). All their Kconfig files and Makefiles stay.
 _NOT_NEEDED = (
     "*/arch/[!ux]*.[chS]",
     "*/arch/xtensa/*.[chS]",
@@ -68,30 +68,30 @@ _NOT_NEEDED = (
     "*/tools/perf",
     "*/Documentation/*/*",
     "*/sound/*.[chS]",
-    # Of drivers: base, char, tty, and those of net that are not hardware's.
+    # Drivers that stay: base, char, tty, and those of net that are not hardware's.
     "*/drivers/[!bctn]*/*.[chS]",
     "*/drivers/net/*/*.[chS]",
 )
 
 Progress = Callable[[float], None]
-"""Is told how much of a build is done, between 0 and 1."""
+"""Callback for the completed share of a build, between 0 and 1."""
 
 Fetch = Callable[[Path], Source]
-"""Gets a source, using the folder it is given for what it downloads."""
+"""Fetches a source; the given folder is for its downloads."""
 
 
 def missing_tools() -> dict[str, str]:
-    """The programs a build needs and this machine lacks, with the packages that bring them."""
+    """Return the programs that a build needs and this machine lacks, with the packages that contain them."""
     return {tool: package for tool, package in TOOLS.items() if shutil.which(tool) is None}
 
 
 def how_to_install(missing: dict[str, str]) -> str:
-    """The command that installs the packages of ``missing``; with the C library's headers, which are no program."""
+    """Return the command that installs the packages of ``missing``, and the headers of the C library."""
     return f"sudo apt-get install {' '.join(dict.fromkeys((*missing.values(), 'libc6-dev')))}"
 
 
 def require_tools(tarball: Path | None = None) -> None:
-    """Raise GuestError, naming the command that installs what is missing, to unpack the ``tarball`` too."""
+    """Raise GuestError if tools are missing, also for unpacking ``tarball``; it names the command to install them."""
     missing = missing_tools()
     unpacker = _UNPACKERS.get(tarball.suffix) if tarball else None
     if unpacker and shutil.which(unpacker[0]) is None:
@@ -103,7 +103,7 @@ def require_tools(tarball: Path | None = None) -> None:
 
 
 def require_version(version: str) -> None:
-    """Raise GuestError for a source that is too old, or none; ``version`` as ``make kernelversion`` says it."""
+    """Raise GuestError for a source that is too old, or none; ``version`` is the output of ``make kernelversion``."""
     if not cache.numbers(version):
         raise GuestError("the tarball is no Linux source: it does not tell its version (make kernelversion)")
     if cache.numbers(version) < cache.numbers(_OLDEST):
@@ -111,7 +111,7 @@ def require_version(version: str) -> None:
 
 
 def require_options(config: str, version: str) -> None:
-    """Raise GuestError, naming the options that a ``.config``, given as text, lacks and a guest needs."""
+    """Raise GuestError if the text of a ``.config`` lacks options that a guest needs; it names them."""
     there = set(config.splitlines())
     missing = [option for option in _NEEDED if f"CONFIG_{option}=y" not in there]
     if missing:
@@ -122,14 +122,14 @@ def require_options(config: str, version: str) -> None:
 
 
 def expected_seconds() -> float:
-    """An estimate of the time that a build takes on this machine, by the speed of a short loop."""
+    """Estimate the duration of a build on this machine from the speed of a short loop."""
     return _EFFORT * min(_loop() for _ in range(3)) / processors()
 
 
 def build(tarball: Fetch, progress: Progress) -> GuestKernel:
     """Build a kernel and put it into the cache; ``tarball`` fetches the source into a folder.
 
-    Raises GuestError with the build's last words. What is not finished leaves nothing in the cache.
+    Raises GuestError with the last lines of the build's output. An unfinished build leaves nothing in the cache.
     """
     require_tools()
     with cache.workplace() as place:
@@ -164,12 +164,12 @@ def build(tarball: Fetch, progress: Progress) -> GuestKernel:
 
 
 def processors() -> int:
-    """The number of processors that a build uses."""
+    """Return the number of processors that a build uses."""
     return len(os.sched_getaffinity(0))
 
 
 def _loop() -> float:
-    """CPU seconds of a loop that this machine's speed is measured by."""
+    """Return the CPU seconds of a loop that measures this machine's speed."""
     begun = time.process_time()
     total = 0
     for number in range(1_000_000):
@@ -178,7 +178,7 @@ def _loop() -> float:
 
 
 def _lines(command: list[str], place: Path) -> Iterator[str]:
-    """Run a command and give each line it prints; raises GuestError with the last if it fails."""
+    """Run a command and yield each line it prints; raises GuestError with the last if it fails."""
     with subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
         last = ""

@@ -1,8 +1,8 @@
-"""Guest kernels that are there: installed as a package, or kept in the user's cache.
+"""Available guest kernels: installed as a package, or kept in the user's cache.
 
-In the cache each is in a folder named after what it was made of: its source, our configuration and our changes. An
-installed one (the wheel halfopen-kernel) goes by the number of the recipe it was built by, so that it stays usable
-when halfopen is upgraded, as long as labs can do with it.
+In the cache the name of each kernel's folder is a hash of its source, our configuration and our changes. An installed
+one (the wheel halfopen-kernel) is identified by the number of its recipe. So it stays usable when halfopen is upgraded,
+as long as it is enough for labs.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ from halfopen.netns.guest.registers import why_not_stock
 
 #: The configuration on top of allnoconfig (kernel.config beside this file).
 FRAGMENT = Path(__file__).with_name("kernel.config")
-#: What changes the source.
+#: Modules that change the source.
 _CHANGES = tuple(
     Path(__file__).with_name(name)
     for name in ("seeding.py", "livelocks.py", "registers.py", "end_notices.py", "clock_reads.py", "headers.py")
 )
 
-#: The number of today's recipe: raised by one with each change of the configuration or the changes. It is the last
+#: Number of the current recipe, raised by one with each change of the configuration or the changes. It is the last
 #: number of the version of a kernel's wheel.
 RECIPE = 1
-#: The oldest recipe with whose kernels labs work as they should: raised when they need what older kernels have not,
-#: together with the lower bound of the extra ``halfopen[kernel]``.
+#: Oldest recipe whose kernels labs work with. Raise it when labs need a feature that older kernels lack, together with
+#: the lower bound of the extra ``halfopen[kernel]``.
 OLDEST_RECIPE = 1
 
-#: The package that an installed kernel is in.
+#: Package of an installed kernel.
 PACKAGE = "halfopen_kernel"
 
-#: What a kernel's folder holds: the program, and where it has modules, those, as in /lib/modules/VERSION.
+#: Contents of a kernel's folder: the program, and its modules, if any, as in /lib/modules/VERSION.
 PROGRAM = "linux"
 MODULES = "modules"
 _DESCRIPTION = "build.json"
@@ -56,22 +56,22 @@ class GuestKernel:
     version: str
     """The source's version, such as ``"6.1.192"``."""
     source: str
-    """What it was built of, or unpacked from: a package with its version, or a file."""
+    """Origin of the kernel: a package with its version, or a file."""
     seeded: bool = True
-    """Whether it can draw its random numbers from a seed."""
+    """True if it can draw its random numbers from a seed."""
     time_travel: bool = True
-    """Whether it has a virtual clock. One that we built has; the distribution's own has not."""
+    """True if it has a virtual clock. The kernels that we build have one; the distribution's own has not."""
     recipe: int = 0
-    """The number of the recipe it was built by; 0 if that had none yet, or it is the distribution's own."""
+    """Number of the recipe it was built by; 0 if that had none yet, or for the distribution's own kernel."""
 
     @property
     def modules(self) -> Path:
-        """The folder of its modules; there is none where everything is built in."""
+        """Folder of its modules; missing if everything is built in."""
         return self.program.with_name(MODULES)
 
 
 def folder() -> Path:
-    """The user's cache folder for kernels (XDG Base Directory Specification); raises GuestError if there is no home."""
+    """Return the user's cache folder for kernels (XDG Base Directory Specification); raises GuestError if no home."""
     named = os.environ.get("XDG_CACHE_HOME")
     if named:
         return Path(named) / "halfopen" / "kernels"
@@ -82,7 +82,7 @@ def folder() -> Path:
 
 
 def key(source: str, *, time_travel: bool = True) -> str:
-    """What tells a kernel from all others: a hash of its source and, if built, of our configuration and changes."""
+    """Return a kernel's unique key: a hash of its source and, if built, of our configuration and changes."""
     ours = [b"the distribution's own"]
     if time_travel:
         ours = [*(path.read_bytes() for path in (FRAGMENT, *_CHANGES)), shlex.join(recipe.MAKE).encode()]
@@ -90,25 +90,25 @@ def key(source: str, *, time_travel: bool = True) -> str:
 
 
 def find(source: str, *, time_travel: bool = True) -> GuestKernel | None:
-    """The kernel built of ``source`` with today's configuration, or unpacked from it; None if there is none."""
+    """Return the kernel built from ``source`` with the current configuration, or unpacked from it; None if missing."""
     return _read(folder() / key(source, time_travel=time_travel))
 
 
 def installed() -> GuestKernel | None:
-    """The kernel of an installed halfopen-kernel, None if none is installed or it is too old."""
+    """Return the kernel of an installed halfopen-kernel; None if it is missing or too old."""
     found = installed_at_all()
     return found if found and found.recipe >= OLDEST_RECIPE else None
 
 
 def installed_at_all() -> GuestKernel | None:
-    """The kernel of an installed halfopen-kernel, even one that is too old."""
+    """Return the kernel of an installed halfopen-kernel, even if it is too old."""
     spec = importlib.util.find_spec(PACKAGE)
     places = spec.submodule_search_locations if spec else None
     return _read(Path(places[0])) if places else None
 
 
 def too_old() -> str | None:
-    """A notice, which names the remedy, that the installed kernel is too old; None if there is none, or it is not."""
+    """Return a notice that the installed kernel is too old, with the remedy; None if it is missing or new enough."""
     found = installed_at_all()
     if found is None or found.recipe >= OLDEST_RECIPE:
         return None
@@ -119,29 +119,29 @@ def too_old() -> str | None:
 
 
 def wheel_version(kernel: GuestKernel) -> str:
-    """The version of a kernel's wheel: that of Linux, and the number of the recipe."""
+    """Return the version of a kernel's wheel: that of Linux, and the number of the recipe."""
     return f"{kernel.version}.{kernel.recipe}"
 
 
 def newest() -> GuestKernel | None:
-    """The kernel for a virtual clock: the installed one, else the newest built; None if there is none."""
+    """Return the kernel for a virtual clock: the installed one, else the newest built; None if there is none."""
     return installed() or built()
 
 
 def built() -> GuestKernel | None:
-    """The newest kernel in the cache built with today's configuration, None if there is none."""
+    """Return the newest kernel in the cache built with the current configuration; None if there is none."""
     return _newest(time_travel=True)
 
 
 def fetched() -> GuestKernel | None:
-    """The newest kernel of the distribution's own, None if there is none."""
+    """Return the newest of the distribution's own kernels; None if there is none."""
     return _newest(time_travel=False)
 
 
 def best(*, virtual: bool) -> GuestKernel | None:
-    """The kernel to boot for a virtual or a real clock, None if there is none that runs on this machine.
+    """Return the kernel to boot for a virtual or a real clock; None if none runs on this machine.
 
-    For a real clock, too, one that we built: it starts sooner and has what the lab needs built in.
+    Kernels that we built are preferred for a real clock too: they start sooner and have everything built in.
     """
     return newest() or (None if virtual or why_not_stock() else fetched())
 
@@ -161,14 +161,14 @@ def _is_current(kernel: GuestKernel) -> bool:
 
 
 def numbers(version: str) -> list[int]:
-    """A version to compare by: ``"6.12.3"`` is ``[6, 12, 3]``."""
+    """Return a version for comparisons: ``"6.12.3"`` is ``[6, 12, 3]``."""
     return [int(part) for part in version.split(".") if part.isdigit()]
 
 
 def _read(place: Path) -> GuestKernel | None:
     try:
         described = json.loads((place / _DESCRIPTION).read_text())
-        # Kernels built before there were others do not say.
+        # Kernels built before the distribution's own were supported lack the field.
         travels = described.get("time_travel", True)
         return GuestKernel(
             place / PROGRAM,
@@ -184,7 +184,7 @@ def _read(place: Path) -> GuestKernel | None:
 
 @contextlib.contextmanager
 def workplace() -> Iterator[Path]:
-    """A folder in the cache to work in, gone when the context is left; a killed one's is taken away later."""
+    """Yield a temporary folder in the cache, deleted on exit; those of killed processes are deleted later."""
     root = folder() / "under-construction"
     root.mkdir(parents=True, exist_ok=True)
     for left in root.iterdir():
@@ -199,9 +199,9 @@ def _is_alive(pid: str) -> bool:
 
 
 def keep(program: Path, *, source: str, version: str, seeded: bool = True, time_travel: bool = True) -> GuestKernel:
-    """Move a program, and all that is beside it, into the cache, whole or not at all.
+    """Move a program, with all files beside it, into the cache atomically.
 
-    Of two that are kept at the same moment, the first stays: they were made of the same.
+    If two processes do so at once, the first kernel stays: both were made from the same parts.
     """
     assert program.name == PROGRAM, program
     place = folder() / key(source, time_travel=time_travel)
@@ -209,7 +209,7 @@ def keep(program: Path, *, source: str, version: str, seeded: bool = True, time_
     described = {name: value for name, value in asdict(kernel).items() if name != "program"}
     (program.parent / _DESCRIPTION).write_text(json.dumps(described))
     with workplace() as aside:
-        # In one step: taken away piece by piece, it might be another's that has just come in its place.
+        # In one step. A deletion file by file might hit the folder of another process that has just replaced it.
         with contextlib.suppress(FileNotFoundError):
             place.rename(aside / "replaced")
         try:

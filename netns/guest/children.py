@@ -1,4 +1,4 @@
-"""The children of a process of this machine, which a guest's processes are of its kernel."""
+"""The children of a process of this machine. A guest's processes are children of its kernel."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def stats(parent: int) -> dict[int, list[str]]:
-    """By pid, the fields of /proc/PID/stat from the state on (proc(5)) of each child of ``parent``, zombies too."""
+    """Return by pid the fields of /proc/PID/stat from the state on (proc(5)), for each child, zombies included."""
     found = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         # It may have ended meanwhile.

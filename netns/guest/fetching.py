@@ -1,4 +1,4 @@
-"""Fetches the distribution's own guest kernel, the package user-mode-linux: for a real clock, without building."""
+"""Fetch the distribution's own guest kernel, the package user-mode-linux: for a real clock, without building."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _INSTEAD = f"give the file of Debian's package {PACKAGE} with --package FILE"
 
 
 def source(package: Path | None) -> str:
-    """What the kernel of a package's file, or of apt's package, is called; raises GuestError if there is neither."""
+    """Return the name of the kernel in a package's file, or in apt's package; raises GuestError if there is neither."""
     if package is None:
         return f"{PACKAGE} {packages.candidate(PACKAGE, _INSTEAD)}"
     return packages.named_by_content(package, "--package", f"one such as {PACKAGE}_6.1um4_amd64.deb")
 
 
 def fetch(name: str, package: Path | None) -> GuestKernel:
-    """Unpack the package's file, or download apt's, and put its kernel called ``name`` into the cache.
+    """Unpack the package's file, or download apt's, and put its kernel into the cache under ``name``.
 
-    Raises GuestError. What is not finished leaves nothing in the cache.
+    Raises GuestError. An unfinished one leaves nothing in the cache.
     """
     with cache.workplace() as place:
         archive = package.absolute() if package else packages.download(PACKAGE, name.removeprefix(f"{PACKAGE} "), place)

@@ -1,13 +1,13 @@
-"""Runs a function whose processes all end with it, where the machine refuses the namespace that would see to that.
+"""Run a function whose processes all end with it, if the machine refuses the pid namespace that would end them.
 
-Three processes stand in a row::
+Three processes form a chain::
 
     caller ──fork──▶ guard ──fork──▶ worker, and all that it starts
 
-Caller and guard are subreapers: a process below them that loses its parent becomes their child
-(PR_SET_CHILD_SUBREAPER, prctl(2)), in whatever session it is. So whoever dies leaves its children to
-the next above. When the worker has ended, or the caller, the guard kills its children until it has none;
-when the guard has, the caller does. Only who kills both at once leaves something behind.
+Caller and guard are subreapers. A descendant that loses its parent becomes their child (PR_SET_CHILD_SUBREAPER,
+prctl(2)), in whatever session it is. So the children of each process that dies pass to the next one above. When the
+worker or the caller has ended, the guard kills its children until none is left. When the guard has ended, the caller
+does so. Only a kill of both at once leaves processes behind.
 """
 
 from __future__ import annotations
@@ -26,15 +26,14 @@ from halfopen.netns import _libc
 from halfopen.netns.forking import AWAITED, BUG, exit_code, flush, run_worker, wait_forwarding
 from halfopen.netns.guest.children import stats
 
-#: What the guard gets when its caller dies; blocked, as those are that the caller passes on to the worker.
+#: Signal to the guard when its caller dies. It is blocked, like those that the caller forwards to the worker.
 _CALLER_DIED = signal.SIGUSR1
 
 
 def run(work: Callable[[Path], int], folder: Path) -> int:
-    """Do ``work`` with a new folder in ``folder`` and give its exit code; then its processes and that folder are gone.
+    """Run ``work`` with a new folder in ``folder``, return its exit code, and end its processes and delete the folder.
 
-    The code is 128 + n if signal n killed it. Must be called before the process has started threads,
-    since it forks.
+    The code is 128 + n if signal n killed it. Call this before the process starts threads, since it forks.
     """
     flush()
     place = Path(tempfile.mkdtemp(prefix="halfopen-guest-", dir=folder))
@@ -46,7 +45,7 @@ def run(work: Callable[[Path], int], folder: Path) -> int:
         if guard == 0:
             _run_guard(lambda: work(place), caller, place)
         code = exit_code(wait_forwarding(guard))
-        # Nothing, unless the guard was killed.
+        # Finds none unless the guard was killed.
         _end_children(but=before)
         shutil.rmtree(place, ignore_errors=True)
     finally:
@@ -58,7 +57,7 @@ def run(work: Callable[[Path], int], folder: Path) -> int:
 def _run_guard(work: Callable[[], int], caller: int, place: Path) -> NoReturn:
     code = BUG
     try:
-        # Out of the terminal's reach: Ctrl-C comes from the caller, and only to the worker.
+        # Leave the terminal's session: Ctrl-C comes from the caller, and only to the worker.
         os.setsid()
         _libc.adopt_orphans(True)
         _libc.die_with_parent(_CALLER_DIED)
@@ -66,19 +65,19 @@ def _run_guard(work: Callable[[], int], caller: int, place: Path) -> NoReturn:
         if worker == 0:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [_CALLER_DIED])
             run_worker(work)
-        # Had it died before, no signal would come.
+        # If it had died before, no signal would come.
         if os.getppid() == caller:
             code = _reap_until(worker)
         _end_children()
         shutil.rmtree(place, ignore_errors=True)
-    except BaseException:  # noqa: BLE001 (there is nobody above to raise it to)
+    except BaseException:  # noqa: BLE001 (there is no caller to raise it to)
         traceback.print_exc()
     finally:
         os._exit(code)
 
 
 def _reap_until(worker: int) -> int:
-    """The worker's exit code, or the one for our bugs if the caller died first, which then nobody hears."""
+    """Return the worker's exit code, or that of our bugs if the caller died first; then nobody receives it."""
     while signal.sigwaitinfo([signal.SIGCHLD, _CALLER_DIED]).si_signo == signal.SIGCHLD:
         # One signal may stand for several children.
         for pid, status in _ended():
@@ -94,7 +93,7 @@ def _ended() -> Iterator[tuple[int, int]]:
 
 
 def _end_children(but: set[int] | None = None) -> None:
-    """Kill our children until there are none: each leaves us its own when it is gone."""
+    """Kill our children until none is left: each one that dies leaves us its own."""
     while left := set(children(os.getpid())) - (but or set()):
         for pid in left:
             os.kill(pid, signal.SIGKILL)
@@ -103,5 +102,5 @@ def _end_children(but: set[int] | None = None) -> None:
 
 
 def children(parent: int) -> list[int]:
-    """The processes whose parent this is, zombies too, in no order (proc(5), /proc/PID/stat)."""
+    """Return the children of a process, zombies included, unordered (proc(5), /proc/PID/stat)."""
     return list(stats(parent))

@@ -1,6 +1,6 @@
-"""Runs in a guest, as its first program: loads the kernel modules named on its command line, in that order.
+"""Load the kernel modules named on the command line, in that order; the first program of a guest.
 
-Stands alone, so that Python starts as fast as it can: a system call costs ten times as much in a guest.
+It imports nothing of ours, so that Python starts as fast as possible: a system call costs ten times as much in a guest.
 """
 
 import ctypes
@@ -29,5 +29,5 @@ if __name__ == "__main__":
         try:
             insert(name)
         except OSError as error:
-            # What lacks it will say so; the rest may be enough for the command.
+            # Code that needs the module will report it. The rest may be enough for the command.
             sys.stderr.write(f"halfopen: the guest cannot load the module {name}: {error.strerror}\n")

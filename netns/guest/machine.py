@@ -19,10 +19,10 @@ from halfopen.netns.guest import cache, room, script, seeding, spinning
 from halfopen.netns.guest.cache import GuestKernel
 from halfopen.netns.units import show_bytes
 
-#: How the kernel tells of it (mm/oom_kill.c).
+#: The kernel's message when memory runs out (mm/oom_kill.c).
 _OUT_OF_MEMORY = re.compile(r"Out of memory: Killed process \d+ \((.*?)\)")
 _EXITED = re.compile(rf"^{script.EXIT} (\d+)\n".encode(), re.MULTILINE)
-#: The first version whose processes can be held by seccomp filters in place of ptrace.
+#: First version that can control its processes by seccomp filters instead of ptrace.
 _HAS_SECCOMP = [6, 16]
 
 
@@ -32,13 +32,13 @@ class Machine:
 
     process: subprocess.Popen[bytes]
     log: Path
-    """What the kernel itself says."""
+    """Messages of the kernel itself."""
     heard: int
-    """File descriptor of what the guest says over its line."""
+    """File descriptor of the line from the guest."""
     told: int
-    """File descriptor of what is said to the guest."""
+    """File descriptor of the line to the guest."""
     scarce: str = ""
-    """What may have ended it, if its memory was not sure to fit into its folder."""
+    """Likely reason of its end, if its folder had too little space for its memory."""
     _said: bytes = b""
 
     def exit_code(self, until: float) -> int:
@@ -50,13 +50,13 @@ class Machine:
             left = until - time.monotonic()
             if left <= 0 or not select.select([self.heard], [], [], left)[0]:
                 raise TimeoutError
-            # A terminal whose other end is gone is EIO, a pipe's is an empty reading.
+            # At the end of the other side, a terminal reports EIO, and a pipe returns an empty read.
             if not self._hear():
                 raise EOFError
         return int(found[1])
 
     def listens(self) -> bool:
-        """Whether the guest has booted so far that it passes signals on to its command."""
+        """True once the guest has booted far enough to forward signals to its command."""
         if select.select([self.heard], [], [], 0)[0]:
             self._hear()
         return script.LISTENING.encode() in self._said
@@ -67,32 +67,32 @@ class Machine:
         return piece
 
     def signal(self, name: str) -> None:
-        """Send the command a signal: ``"INT"``. A guest that does not listen yet may never hear of it."""
+        """Send the command a signal: ``"INT"``. A guest that does not listen yet may miss it."""
         with contextlib.suppress(BrokenPipeError):
             os.write(self.told, f"{name}\n".encode())
 
     def killed_for_memory(self) -> str | None:
-        """The name of the process that the guest's kernel killed when memory ran out, None if it killed none."""
+        """Return the name of the process that the guest's kernel killed when memory ran out; None if it killed none."""
         found = _OUT_OF_MEMORY.search(self.log.read_text(errors="replace"))
         return found and found[1]
 
     def last_words(self) -> str:
-        """Why the kernel ended by itself."""
+        """Return the reason why the kernel ended by itself."""
         lines = [line.strip() for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
         panics = [line for line in lines if "Kernel panic" in line]
         if panics:
             return f"the guest kernel panicked: {panics[0].partition('Kernel panic - ')[2]}"
-        # It dies of a page without room (SIGBUS) and has no word for it.
+        # If its memory file cannot grow, it dies by SIGBUS without a message.
         return f"the guest kernel ended before its command did{f': {lines[-1]}' if lines else self.scarce}"
 
     def busy_process(self) -> str | None:
-        """The guest's process that uses the processor now, None if none does or it cannot be told."""
+        """Return the guest's process that uses the processor now; None if there is none or it is unknown."""
         return spinning.busiest(self.process.pid)
 
 
 @dataclass(frozen=True, slots=True)
 class Wires:
-    """The file descriptors that a guest's consoles are."""
+    """File descriptors of a guest's consoles."""
 
     out: int
     err: int
@@ -101,7 +101,7 @@ class Wires:
 
 
 def arguments(kernel: GuestKernel, place: Path, wires: Wires, *, virtual: bool, memory: int) -> list[str]:
-    """The command that boots ``place``/init (Documentation/admin-guide/kernel-parameters.txt and arch/um)."""
+    """Return the command that boots ``place``/init (Documentation/admin-guide/kernel-parameters.txt and arch/um)."""
     return [
         str(kernel.program),
         f"mem={memory >> 20}M",
@@ -110,16 +110,16 @@ def arguments(kernel: GuestKernel, place: Path, wires: Wires, *, virtual: bool, 
         "rootflags=/",
         "ro",
         *(["time-travel=inf-cpu", f"time-travel-start={seeding.EPOCH_NS}"] if virtual else []),
-        # Faster than ptrace, where the machine allows it (arch/um/os-Linux/start_up.c).
+        # Faster than ptrace, if the machine allows it (arch/um/os-Linux/start_up.c).
         *(["seccomp=auto"] if cache.numbers(kernel.version) >= _HAS_SECCOMP else []),
         "con=null",
         f"con0=null,fd:{wires.out}",
         f"con1=null,fd:{wires.err}",
         f"con2=fd:{wires.listens},fd:{wires.says}",
-        # What the kernel says is not to get between what the command says.
+        # Keeps the kernel's messages out of the command's output.
         "con3=null,fd:1",
         "console=tty3",
-        # A kernel that mounts it by itself would hide the machine's /dev, with /dev/shm in it, before init starts.
+        # A kernel that mounts it by itself would hide the machine's /dev, including /dev/shm, before init starts.
         "devtmpfs.mount=0",
         "panic=-1",
         "quiet",
@@ -136,11 +136,10 @@ def arguments(kernel: GuestKernel, place: Path, wires: Wires, *, virtual: bool, 
 def running(
     kernel: GuestKernel, place: Path, output: int, *, virtual: bool, memory: int, seed: int | None, processor: int
 ) -> Iterator[Machine]:
-    """Boot ``place``/init until the context is left, on the ``processor``-th of those there are, counted round.
+    """Boot ``place``/init until the context is left, on processor number ``processor`` modulo those available.
 
-    What its command prints goes to the descriptor ``output``, its errors to our stderr. With a
-    ``seed`` its random numbers are the same each time, if the kernel is a seeded one. Raises GuestError
-    if the kernel's program cannot be executed.
+    Its command's output goes to the descriptor ``output``, its errors to our stderr. With a ``seed`` a seeded kernel
+    draws the same random numbers each time. Raises GuestError if the kernel's program cannot be executed.
     """
     log = place / "kernel.log"
     scarce = _scarcity(place, memory)
@@ -160,7 +159,7 @@ def running(
                     env=os.environ | {"TMPDIR": str(place)} | ({} if seed is None else {seeding.VARIABLE: str(seed)}),
                 )
         finally:
-            # The guest's alone from here on: what copies to a terminal ends when they are closed.
+            # From here on only the guest holds them: the copiers to a terminal end when they are closed.
             for fd in astuple(wires):
                 os.close(fd)
         held.callback(_end, process)
@@ -168,7 +167,7 @@ def running(
 
 
 def _scarcity(place: Path, memory: int) -> str:
-    """What to say of a folder that has less room than the memory that is to be in it, else nothing."""
+    """Return the warning about a folder with less space than the memory that it must hold; empty if it has enough."""
     left = room.free(place)
     if left >= memory:
         return ""
@@ -190,13 +189,13 @@ def _started(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
 
 @contextlib.contextmanager
 def _pinned(processor: int) -> Iterator[None]:
-    """Have what this thread starts run on one processor.
+    """Run the programs that this thread starts on one processor.
 
-    A guest's kernel and its processes take turns, thousands of times a second. Between two processors each
-    turn wakes one that sleeps, which takes four times as long as changing over on one.
+    A guest's kernel and its processes take turns, thousands of times a second. Between two processors each turn has to
+    wake a sleeping one, which takes four times as long as a switch on one processor.
     """
     allowed = sorted(os.sched_getaffinity(0))
-    # A container's filter may forbid it: then it is slower, no more.
+    # A container's filter may forbid it; then it is only slower.
     with contextlib.suppress(PermissionError):
         os.sched_setaffinity(0, {allowed[processor % len(allowed)]})
     try:
@@ -207,9 +206,9 @@ def _pinned(processor: int) -> Iterator[None]:
 
 
 def _console(fd: int, copiers: contextlib.ExitStack) -> int:
-    """A descriptor through which the guest writes to ours.
+    """Return a descriptor through which the guest writes to ours.
 
-    Not a terminal, which the guest's kernel would set raw: deaf to Ctrl-C, and left so.
+    It must not be a terminal. The guest's kernel would set that to raw mode, deaf to Ctrl-C, and leave it so.
     """
     if not os.isatty(fd):
         return os.dup(fd)
@@ -222,7 +221,7 @@ def _console(fd: int, copiers: contextlib.ExitStack) -> int:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    # First the kernel, which would take the sudden end of one of its processes for a fault and say so.
+    # Kill the kernel first. Otherwise it would report the sudden end of one of its processes as a fault.
     process.kill()
     process.wait()
     with contextlib.suppress(ProcessLookupError):

@@ -1,4 +1,4 @@
-"""Which modules a guest kernel needs for the lab, and the command that loads them there."""
+"""The modules that a guest kernel needs for the lab, and the command that loads them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-#: What the lab uses, and overlay for the guest's own /tmp: the names of files, without ".ko".
+#: Modules of the lab, and overlay for the guest's own /tmp: names of files, without ".ko".
 WANTED = (
     "overlay",
     "ipv6",
@@ -34,9 +34,9 @@ _INSERT = Path(__file__).with_name("insert.py")
 
 
 def loader(folder: Path) -> list[str]:
-    """The command that loads, in a guest, what the lab needs of the modules in ``folder``; empty if there are none.
+    """Return the command that loads the lab's modules from ``folder`` in a guest; empty if there are none.
 
-    By our own interpreter, since not every machine has kmod.
+    It uses our own interpreter, since not every machine has kmod.
     """
     try:
         dependencies = (folder / "modules.dep").read_text()
@@ -47,10 +47,10 @@ def loader(folder: Path) -> list[str]:
 
 
 def load_order(dependencies: str, wanted: Sequence[str]) -> list[str]:
-    """The files to load for the ``wanted`` modules, each after all that it depends on.
+    """Return the files to load for the ``wanted`` modules, each after all its dependencies.
 
-    ``dependencies`` is the text of modules.dep (modules.dep(5)): a file, a colon, and the files it
-    needs, direct or not, the one to load first at the end. What is not in it is built in, or missing.
+    ``dependencies`` is the text of modules.dep (modules.dep(5)): a file, a colon, and its direct and indirect
+    dependencies, the first to load at the end. Modules that are not listed are built in, or missing.
     """
     needs = dict(_lines(dependencies))
     files = {Path(file).stem: file for file in needs}

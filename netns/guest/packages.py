@@ -1,4 +1,4 @@
-"""The distribution's packages, downloaded and unpacked without root (apt-get(8), dpkg-deb(1))."""
+"""Download and unpack the distribution's packages without root (apt-get(8), dpkg-deb(1))."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from halfopen.netns.errors import GuestError
 
 
 def candidate(package: str, instead: str, options: Sequence[str] = ()) -> str:
-    """The version that apt would install; raises GuestError, which names what to do ``instead`` of asking apt.
+    """Return the version that apt would install; raises GuestError, which names an alternative ``instead`` of apt.
 
-    ``options`` are apt's, here and below: for an apt that knows other suites than the machine's own.
+    ``options``, here and below, are apt's: for an apt that uses other suites than the machine's own.
     """
     require_apt(instead)
     found = re.search(r"Candidate: (\d\S*)", ask("apt-cache", *options, "policy", package))
@@ -26,7 +26,7 @@ def candidate(package: str, instead: str, options: Sequence[str] = ()) -> str:
 
 
 def named_by_content(file: Path, option: str, instead: str) -> str:
-    """What a file is called that was given by ``option``; raises GuestError, which says what to name ``instead``."""
+    """Return the name of a file given by ``option``; raises GuestError, which says what to give ``instead``."""
     try:
         with file.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -62,29 +62,29 @@ def unpack(archive: Path, into: Path) -> None:
 
 
 def ask(*command: str) -> str:
-    """What a command prints, in English, whatever its exit code."""
+    """Return a command's output, in English, whatever its exit code."""
     environment = os.environ | {"LC_ALL": "C"}
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment).stdout
 
 
 def last_line(text: str) -> str:
-    """The last line that is not empty."""
+    """Return the last line that is not empty."""
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no output")
 
 
 def first_line(text: str) -> str:
-    """The first line that is not empty: the reason, where what follows is only what came of it."""
+    """Return the first line that is not empty: the cause, if later lines are only its consequences."""
     return next((line.strip() for line in text.splitlines() if line.strip()), "no output")
 
 
 def run(command: list[str], place: Path, what: str, reason: Callable[[str], str] = last_line) -> None:
-    """Run a command in the folder ``place``; raises GuestError with the ``reason`` among its words."""
+    """Run a command in the folder ``place``; raises GuestError with the ``reason`` taken from its output."""
     done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
     if done.returncode:
         raise GuestError(f"{what} failed with exit code {done.returncode}: {reason(done.stderr or done.stdout)}")
 
 
 def _apts_reason(text: str) -> str:
-    """apt's first error; its last words are advice that does not fit, or a warning."""
+    """Return apt's first error; its last lines are warnings, or advice that does not fit."""
     errors = re.findall(r"^E: (.*\S)", text, re.MULTILINE)
     return errors[0] if errors else last_line(text)

@@ -1,4 +1,4 @@
-"""The recipe of a built kernel: all that makes the same program of the same source, as the GPL asks for it.
+"""The recipe of a built kernel: everything needed to build the same program again, as the GPL requires.
 
 It is kept in the folder ``source`` beside the program: our changes as a patch, the configuration, the license, and a
 README.md that names the tarball and the commands.
@@ -18,19 +18,19 @@ from halfopen.netns.guest import clock_reads, end_notices, headers, livelocks, r
 
 #: In a kernel's folder, beside the program.
 FOLDER = "source"
-#: The files of a source tree that say under which license it is.
+#: License files of a source tree.
 LICENSES = ("COPYING", "LICENSES/preferred/GPL-2.0")
 
 #: The command that builds, without its target.
 MAKE = (
     "make",
     "ARCH=um",
-    # By whom and when it was built is mixed into its random numbers (Documentation/kbuild/reproducible-builds.rst).
+    # The build's user and time are mixed into its random numbers (Documentation/kbuild/reproducible-builds.rst).
     "KBUILD_BUILD_TIMESTAMP=2000-01-01",
     "KBUILD_BUILD_USER=halfopen",
     "KBUILD_BUILD_HOST=halfopen",
     "KBUILD_BUILD_VERSION=1",
-    # What a guest spends its time with are the machine's system calls, and the compiler takes a quarter less.
+    # A guest spends its time on the machine's system calls; at -O1 the compiler takes a quarter less time.
     "KCFLAGS=-O1 -w",
 )
 
@@ -72,7 +72,7 @@ To build it again, in this folder and with the tarball in it:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """The parts of a recipe that only a build knows."""
+    """The parts of a recipe that only the build knows."""
 
     source: str
     tarball: Path
@@ -81,13 +81,13 @@ class Recipe:
 
 
 def texts(tree: Path) -> dict[str, str]:
-    """The files in ``tree`` that are edited, as they are now; those that are added are empty before."""
+    """Return the current files in ``tree`` that are edited; those that are added are empty before the edits."""
     there = {file: (tree / file).read_text() for file in (*_EDITED, *headers.NEW) if (tree / file).is_file()}
     return dict.fromkeys(headers.NEW, "") | there
 
 
 def patch(before: Mapping[str, str], after: Mapping[str, str]) -> str:
-    """The difference between the texts of files, for ``patch -p1``."""
+    """Return the difference between the texts of files, for ``patch -p1``."""
     return "".join(
         line
         for file, text in before.items()
@@ -98,7 +98,7 @@ def patch(before: Mapping[str, str], after: Mapping[str, str]) -> str:
 
 
 def write(folder: Path, recipe: Recipe, tree: Path, before: Mapping[str, str]) -> None:
-    """Write a recipe into a new ``folder``; ``before`` are the texts in ``tree`` before they were edited."""
+    """Write a recipe into a new ``folder``; ``before`` are the texts in ``tree`` before the edits."""
     folder.mkdir()
     for name in LICENSES:
         shutil.copy(tree / name, folder)

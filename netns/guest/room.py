@@ -1,4 +1,4 @@
-"""Finds the folder that a guest's memory is to be in: a file whose pages the guest's programs are run from."""
+"""Find the folder for a guest's memory: a file whose pages the guest's programs are run from."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pathlib import Path
 
 from halfopen.netns.errors import GuestError
 
-#: A folder with so many bytes free is taken at once; what a guest of the tool's may come to.
+#: Free bytes that always suffice: the most that one of the tool's guests may need.
 _AMPLE = 1 << 30
-#: Where to look; memory first, since a disk has what is written to it written out.
+#: Folders to try; memory first, since a disk has to write out the guest's pages.
 USUAL = [Path("/dev/shm"), Path("/tmp"), Path("/var/tmp")]  # noqa: S108
 
 
 def choose() -> Path:
-    """The first folder with ample room, or the one with the most: $TMPDIR, /dev/shm, /tmp, /var/tmp.
+    """Return the first folder with ample space, or the one with the most: $TMPDIR, /dev/shm, /tmp, /var/tmp.
 
-    Raises GuestError, with what is wrong with each, if none will do: a kernel maps its memory for
-    programs to run from (check_tmpexec in arch/um/os-Linux/mem.c), which a file system mounted noexec refuses.
+    Raises GuestError, with the problem of each, if none is suitable. A kernel maps its memory for programs to run from
+    (check_tmpexec in arch/um/os-Linux/mem.c), which a file system mounted noexec refuses.
     """
     refusals, fitting = {}, {}
     for folder in _candidates():
@@ -45,7 +45,7 @@ def _candidates() -> list[Path]:
 
 
 def why_not(folder: Path) -> str | None:
-    """What keeps a guest's memory from being in this folder, None if nothing does."""
+    """Return the reason why this folder cannot hold a guest's memory; None if it can."""
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.truncate(mmap.PAGESIZE)
@@ -63,11 +63,11 @@ def _why_not_executable(fd: int) -> str | None:
 
 
 def free(folder: Path) -> int:
-    """Bytes that may still be written to files in this folder (statvfs(3), f_bavail)."""
+    """Return the bytes that may still be written to files in this folder (statvfs(3), f_bavail)."""
     found = os.statvfs(folder)
     return found.f_bavail * found.f_frsize
 
 
 def mount_point(folder: Path) -> Path:
-    """Where the file system that this folder is on is mounted."""
+    """Return the mount point of the file system that holds this folder."""
     return next(above for above in (folder, *folder.parents) if above.is_mount())

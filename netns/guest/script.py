@@ -1,4 +1,4 @@
-"""The first process of a guest: a shell script, written anew for each boot. Pure: a job in, a text out."""
+"""The first process of a guest: a shell script, written for each boot. Pure: a job in, a text out."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-#: The consoles: the command's output, its errors, and the line to the machine outside.
+#: Consoles: the command's output, its errors, and the line to the machine outside.
 OUT, ERR, LINE = "/dev/tty0", "/dev/tty1", "/dev/tty2"
-#: What is said over the line: inward a signal's name; outward, when signals are heard, that they are, and as the
-#: guest's last word the command's exit code.
+#: Messages on the line. Inward: names of signals. Outward: one message once signals are heard, and the command's exit
+#: code as the guest's last message.
 LISTENING, EXIT = "listening", "exit"
 
-# Programs take a monotonic clock below a second for one that was never set (ping does): let it pass. That is free on
-# the virtual clock; on a real one booting may have taken as long.
+# Some programs (ping) take a monotonic clock below a second for unset, so wait for it to pass. That is free on the
+# virtual clock. On a real one, booting may have taken as long.
 _HEAD_START_FREE = "sleep 2"
 _HEAD_START_REAL = 'while read -r up _ </proc/uptime && [ "${up%%.*}" -lt 1 ]; do sleep 0.1; done'
 
-# Found by the shell's own path: with the command's it might not be.
+# Found by the shell's own path. The command's path might lack it.
 _SESSION = "$(command -v setsid)"
 _STREAMS = "</dev/null >$out 2>$err 7<&- 8>&-"
 
-#: For a guest that cannot run its command or does not end as it should (EXEXIT_GUEST, sysexits.h): neither a verdict
+#: Exit code of a guest that cannot run its command or ends abnormally (EX_UNAVAILABLE, sysexits.h): neither a verdict
 #: nor the command's code.
 EXIT_GUEST = 69
 
-#: Seconds for which what the command leaves running may go on writing; a server would for ever.
+#: Seconds for which processes left by the command may go on writing; a server would write for ever.
 _AFTERLIFE = 60
 
-# glibc gives freed memory back and faults it in again; in a guest each fault costs as much as a hundred system calls.
+# glibc returns freed memory and faults it in again. In a guest each fault costs as much as a hundred system calls.
 _KEEP_MEMORY = {
     "MALLOC_TRIM_THRESHOLD_": str(1 << 28),
     "MALLOC_MMAP_THRESHOLD_": str(1 << 28),
@@ -43,24 +43,24 @@ class Job:
 
     command: Sequence[str]
     folder: Path
-    """Where it starts."""
+    """Working directory of the command."""
     environment: Mapping[str, str]
     now: int
-    """What its wall clock is to show, seconds since 1970."""
+    """Initial time of its wall clock, seconds since 1970."""
     writable: Sequence[Path] = ()
-    """Folders of the machine's that it may write to."""
+    """Folders of the machine that it may write to."""
     terminal: tuple[int, int] | None = None
-    """Columns and lines of the terminal that its output goes to, None if it goes to none."""
+    """Columns and lines of the terminal that receives its output; None without a terminal."""
     virtual: bool = True
-    """Whether waiting is free."""
+    """True if waiting is free."""
     loader: Sequence[str] = ()
-    """The command that loads the kernel's modules, empty where there are none."""
+    """Command that loads the kernel's modules; empty if there are none."""
     one_output: bool = False
-    """Whether its errors go where its output goes, so that they must stay in order."""
+    """True if its errors go to its output's destination, so that both must stay in order."""
 
 
 def render(job: Job) -> str:
-    """The script."""
+    """Return the script."""
     lines = [
         "#!/bin/sh",
         "# Boots, runs one command, and says how it ended. The machine outside takes the power away.",
@@ -71,30 +71,30 @@ def render(job: Job) -> str:
         f"for console in {OUT} {ERR} {LINE}; do stty -F $console -onlcr -echo; done",
         *_FINISH,
         *(line for folder in job.writable for line in _writable(folder)),
-        # Open from here on: what is said to a console that nobody has open is not heard when it is opened.
+        # Keep it open from here on: input to a console that is not open is lost.
         f"exec 7<{LINE}",
         *_LOOPBACK,
         *([f"date -s @{job.now} >/dev/null", _HEAD_START_FREE] if job.virtual else [_HEAD_START_REAL]),
         f"cd {shlex.quote(str(job.folder))}",
         *_outputs(job),
         f"echo {LISTENING} >{LINE}",
-        # Not in the background: there a shell has its commands ignore SIGINT (POSIX, Shell Command Language, 2.11).
+        # Not in the background: there a shell makes its commands ignore SIGINT (POSIX, Shell Command Language, 2.11).
         "(",
         "read -r command rest </proc/self/stat",
         "(while read -r signal; do kill -$signal -$command || kill -$signal $command; done <&7 2>/dev/null &)",
-        # Only the command gets its environment, any name and all: a shell would act upon some (PATH, IFS).
+        # Only the command gets its environment, with any names: a shell would act on some (PATH, IFS).
         f"exec env -i -- {_environment(job)} {_SESSION} {shlex.join(job.command)} {_STREAMS}",
         ")",
         "code=$?",
-        # Without any, it would wait for the loop above as well, which does not end.
+        # A wait without arguments would also wait for the loop above, which does not end.
         f'[ -z "$outputs" ] || {{ {{ sleep {_AFTERLIFE}; kill $outputs; }} & wait $outputs; }}',
         "finish $code",
     ]
     return "\n".join(lines) + "\n"
 
 
-# To the guest, an ordinary user's files are root's, and root's are nobody's (user_namespaces(7)). A program that is
-# setuid, as mount is, would turn root into nobody.
+# To the guest, an ordinary user's files are root's, and root's are nobody's (user_namespaces(7)). A setuid program such
+# as mount would turn root into nobody.
 _NO_SETUID = (
     'if [ ! -O "$(command -v mount)" ]; then',
     "setpriv --no-new-privs mount -o remount,bind,ro,nosuid none /",
@@ -110,22 +110,22 @@ _DEVICES = (
 _PRIVATE = (
     "mkdir -p /dev/pts /dev/shm && mount -t devpts devpts /dev/pts && mount -t tmpfs -o mode=1777 tmpfs /dev/shm",
     "mount -t tmpfs -o mode=755 tmpfs /run && mkdir -p /run/lock /run/tmp/upper /run/tmp/work",
-    # Private to write to, but with the machine's files in sight: one may well be named on the command line.
+    # Writes are private, but the machine's files stay visible: the command line may name one.
     "mount -t overlay -o lowerdir=/tmp,upperdir=/run/tmp/upper,workdir=/run/tmp/work overlay /tmp && chmod 1777 /tmp",
 )
 
-# The last that a guest does: say the exit code, and wait for the power to go.
+# The last action of a guest: report the exit code, and wait for the power to go.
 _FINISH = (
     "finish() {",
     "sync",
-    # Waits until the console has passed on all it was given (TCSADRAIN).
+    # Waits until the console has passed on all its output (TCSADRAIN).
     f"for console in {OUT} {ERR}; do stty -F $console onlcr; done",
     f"echo {EXIT} $1 >{LINE}",
     "while :; do sleep 1000; done",
     "}",
 )
 
-# Not every machine has iproute2; perl every Debian has: SIOCSIFFLAGS, IFF_UP (netdevice(7)).
+# Not every machine has iproute2, but every Debian has perl: SIOCSIFFLAGS, IFF_UP (netdevice(7)).
 _LOOPBACK = (
     "if command -v ip >/dev/null; then ip link set lo up",
     """else perl -e 'socket(S, 2, 2, 0); ioctl(S, 0x8914, $_ = pack("a16sx22", "lo", 1))'; fi""",
@@ -133,12 +133,12 @@ _LOOPBACK = (
 
 
 def _load(job: Job) -> list[str]:
-    """Before any mount hides the machine's folders that the modules may be in, and before overlay is asked for."""
+    """Load modules before any mount hides the machine's folders that may hold them, and before overlay is needed."""
     return [f"{shlex.join(job.loader)} 2>{ERR}"] if job.loader else []
 
 
 def _writable(folder: Path) -> list[str]:
-    """Without the mount, what the command writes would be gone with the guest, and nobody told."""
+    """Mount a writable folder. Without the mount, the command's writes would silently be lost with the guest."""
     quoted = shlex.quote(str(folder))
     refused = shlex.quote(f"halfopen: the guest cannot mount {str(folder)!r} to write to it:")
     return [
@@ -156,11 +156,11 @@ def _environment(job: Job) -> str:
 
 
 def _outputs(job: Job) -> list[str]:
-    """Where stdout and stderr go: the consoles, through a pipe where the machine's are no terminals."""
+    """Return the setup of stdout and stderr: the consoles, through pipes if the machine's are no terminals."""
     err = OUT if job.one_output else ERR
     if job.terminal is not None:
         columns, lines = job.terminal
-        # Held open, since a terminal forgets its size when nobody has it open.
+        # Held open, since a terminal forgets its size when it is closed everywhere.
         return [f"exec 8>{OUT}", f"stty -F {OUT} cols {columns} rows {lines}", f"out={OUT} err={err} outputs="]
     if job.one_output:
         return ["mkfifo /run/out", f"cat /run/out >{OUT} & outputs=$!", "out=/run/out err=/run/out"]

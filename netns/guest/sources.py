@@ -1,4 +1,4 @@
-"""Kernel sources: the newest package that apt offers of a series that is known to work, or a tarball."""
+"""Kernel sources: the newest package that apt offers of a tested series, or a tarball."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from halfopen.netns.errors import GuestError
 from halfopen.netns.guest import cache, packages
 from halfopen.netns.guest.packages import ask
 
-#: The newest series that the tests passed on. A newer one is only taken when it is given as a file.
+#: Newest series that passed the tests. A newer one is only used if given as a file.
 NEWEST = "7.3"
-#: The suite of Debian that has it. A machine of an older Debian, or without backports, knows older series only.
+#: Debian's suite that has it. A machine of an older Debian, or without backports, has older series only.
 SUITE = "trixie-backports"
 
 _INSTEAD = "give a kernel source tarball with --source FILE"
 _NAMES = r"^linux-source-[0-9.]+$"
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
-#: The hooks of the machine's own configuration are for its own lists.
+#: Ignores the machine's own configuration, whose hooks are for its own lists.
 _CONFIGURATION = """\
 #clear APT::Update;
 Acquire::AllowInsecureRepositories "false";
@@ -34,7 +34,7 @@ Dir::State::Lists "{apt}/lists";
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A kernel source tarball and what it is called."""
+    """A kernel source tarball and its name."""
 
     name: str
     tarball: Path
@@ -42,7 +42,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A kernel source package, and the options of the apt that knows it."""
+    """A kernel source package, and the options of the apt that offers it."""
 
     package: str
     version: str
@@ -50,19 +50,19 @@ class Package:
 
     @property
     def name(self) -> str:
-        """The name of what is built of it."""
+        """Name of the kernel built from it."""
         return f"{self.package} {self.version}"
 
     @property
     def numbers(self) -> list[int]:
-        """The kernel's version, to compare by: that of ``7.3.4-1~bpo13+1`` is ``[7, 3, 4]``."""
+        """The kernel's version for comparisons: that of ``7.3.4-1~bpo13+1`` is ``[7, 3, 4]``."""
         return cache.numbers(self.version.partition("-")[0])
 
 
 def newest_package(place: Path) -> Package:
-    """The package of the newest series that is known to work; raises GuestError if apt knows none.
+    """Return the package of the newest tested series; raises GuestError if apt has none.
 
-    Asks the machine's own apt, and if that has an older one, its Debian mirror for ``SUITE``, with lists in the folder
+    Asks the machine's own apt. If that has an older one, asks its Debian mirror for ``SUITE``, with lists in the folder
     ``place``. Newer is faster: a program starts three times as fast in a guest of 6.12 as in one of 6.1, and from 6.16
     on system calls cost half.
     """
@@ -90,13 +90,13 @@ def package_source(place: Path) -> Source:
 
 
 def file_source(path: Path) -> Source:
-    """A tarball given by the user, called by its content; raises GuestError if there is none."""
+    """Return a tarball given by the user, named by its content; raises GuestError if there is none."""
     name = packages.named_by_content(path, "--source", "a kernel source tarball (.tar.xz, .tar.gz)")
     return Source(name, path.absolute())
 
 
 def _newest_series(options: tuple[str, ...]) -> str | None:
-    """The newest series up to ``NEWEST`` that an apt with these options knows: ``"6.12"``, None if it knows none."""
+    """Return the newest series up to ``NEWEST`` that apt with these options offers, such as ``"6.12"``; else None."""
     listed = ask("apt-cache", *options, "search", "--names-only", _NAMES)
     found: list[str] = re.findall(r"^linux-source-([\d.]+) ", listed, re.MULTILINE)
     tried = [series for series in found if cache.numbers(series)[:2] <= cache.numbers(NEWEST)]
@@ -104,9 +104,9 @@ def _newest_series(options: tuple[str, ...]) -> str | None:
 
 
 def _backports(place: Path) -> tuple[str, ...] | None:
-    """The options of an apt that knows ``SUITE`` of the machine's Debian mirror alone; None if that cannot be had.
+    """Return options for an apt that only uses ``SUITE`` of the machine's Debian mirror; None if there is no mirror.
 
-    It keeps all it writes in ``place``, so it needs no root. What is not signed by Debian's keys it refuses.
+    It writes only to ``place``, so it needs no root. It refuses packages not signed by Debian's keys.
     """
     mirrors = ask(
         "apt-get", "indextargets", "--format", "$(REPO_URI)", "Origin: Debian", "Label: Debian", "Created-By: Packages"

@@ -1,8 +1,8 @@
-"""Which program of a guest uses the processor, seen from outside.
+"""Find the program of a guest that uses the processor, from outside.
 
-Each process of a guest is a nameless child of its kernel's process on this machine. What it runs is
-read off the top of its stack, where execve(2) put its arguments, its environment, and last the name of
-the program (create_elf_tables in fs/binfmt_elf.c).
+Each process of a guest is a nameless child of its kernel's process on this machine. Its program is read from the top of
+its stack: there execve(2) put its arguments, its environment, and last the name of the program (create_elf_tables in
+fs/binfmt_elf.c).
 """
 
 from __future__ import annotations
@@ -15,21 +15,22 @@ from pathlib import Path
 
 from halfopen.netns.guest.children import stats
 
-#: The guest's memory is an unlinked file, shared and mapped page by page; user memory is mapped executable, writable.
+#: The guest's memory is an unlinked file, mapped page by page and shared; user memory is mapped executable and
+#: writable.
 _USER_MEMORY = re.compile(r"([0-9a-f]+)-([0-9a-f]+) rwxs .* \(deleted\)")
 _PAGE = 4096
 _ASSIGNMENT = re.compile(rb"\w+=")
 #: The string before the first argument (AT_PLATFORM).
 _PLATFORM = b"x86_64\0"
 _LONGEST = 120
-#: Seconds: long enough for many of the kernel's ticks.
+#: Seconds of observation: long enough for many of the kernel's ticks.
 _LOOK = 0.5
 
 
 def busiest(kernel: int) -> str | None:
-    """The command line of the guest's process that uses the processor most now, None if it cannot be told.
+    """Return the command line of the guest's process that uses the processor most; None if unknown.
 
-    Looks on for half a second. ``kernel`` is the pid of the guest's kernel.
+    Observes for half a second. ``kernel`` is the pid of the guest's kernel.
     """
     before = _processor_times(kernel)
     time.sleep(_LOOK)
@@ -41,7 +42,7 @@ def busiest(kernel: int) -> str | None:
 
 
 def _processor_times(parent: int) -> dict[int, int]:
-    """Clock ticks of processor time, user's and system's, by child (proc(5), /proc/PID/stat)."""
+    """Return clock ticks of processor time, user and system, by child (proc(5), /proc/PID/stat)."""
     return {pid: int(fields[11]) + int(fields[12]) for pid, fields in stats(parent).items()}
 
 
@@ -51,7 +52,7 @@ def _top_of_stack(pid: int) -> bytes:
         with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
             for end in sorted(ends, reverse=True):
                 page = _page_below(memory, end)
-                # execve leaves a null pointer's room above the program's name.
+                # execve leaves space for a null pointer above the program's name.
                 if page.endswith(bytes(9)) and page.strip(b"\0"):
                     return _down_to_arguments(memory, end - _PAGE, page)
     except (OSError, ValueError):
@@ -65,7 +66,7 @@ def _page_below(memory: FileIO, end: int) -> bytes:
 
 
 def _down_to_arguments(memory: FileIO, start: int, read: bytes) -> bytes:
-    """With the pages below, which a large environment fills, as far as the guest's kernel has mapped them."""
+    """Prepend the pages below, which a large environment fills, as far as the guest's kernel has mapped them."""
     while _PLATFORM not in read:
         try:
             read = _page_below(memory, start) + read
@@ -76,7 +77,7 @@ def _down_to_arguments(memory: FileIO, start: int, read: bytes) -> bytes:
 
 
 def command_line(top: bytes) -> str | None:
-    """What was executed, from the last bytes of a stack; without its arguments where they are not among them."""
+    """Return the executed command from the last bytes of a stack; without its arguments if the bytes lack them."""
     _, found, strings_and_name = top.rstrip(b"\0").partition(_PLATFORM)
     strings = (strings_and_name if found else top.rstrip(b"\0")).split(b"\0")
     program = strings.pop()

@@ -1,7 +1,7 @@
 """A wheel of a built kernel (PEP 427, with the platform tags of PEP 600).
 
-It is linked with the machine's C library, as most wheels are: pip installs it where that is new enough. A static one
-would run anywhere, and would have to offer the C library's source too.
+The kernel is linked with the machine's C library, as most wheels are, and pip installs it if the target's is new
+enough. A static one would run anywhere, but would have to offer the C library's source too.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from halfopen.netns.guest.packages import ask
 
 DISTRIBUTION = "halfopen-kernel"
 
-#: As objdump(1) calls them -> as platform tags do. User-Mode Linux has no others with 64 bits.
+#: objdump(1)'s name of each machine -> that of platform tags. User-Mode Linux has no others with 64 bits.
 _MACHINES = {"elf64-x86-64": "x86_64"}
-#: The libraries that every manylinux machine has, and a kernel may need (PEP 513, 600).
+#: Libraries that a kernel may need, since every manylinux machine has them (PEP 513, 600).
 _LIBRARIES = {"libc.so.6", "libm.so.6", "libpthread.so.0", "librt.so.1", "libutil.so.1", "libdl.so.2"}
-#: A zip file's dates begin here; the same kernel makes the same wheel.
+#: The first date of zip files. With it the same kernel makes the same wheel.
 _DATE = (1980, 1, 1, 0, 0, 0)
 
 _INIT = '"""The guest kernel of halfopen, as files; see source/README.md."""\n'
@@ -53,7 +53,7 @@ The guest kernel that halfopen runs labs in, ready to boot. Install it with `pip
 
 
 def write(kernel: GuestKernel, out: Path) -> Path:
-    """Write the wheel of a ``kernel`` that was built into the folder ``out``; raises GuestError."""
+    """Write the wheel of a built ``kernel`` into the folder ``out``; raises GuestError."""
     _require_fit(kernel)
     tag = f"py3-none-{platform(_headers(kernel.program))}"
     version = cache.wheel_version(kernel)
@@ -79,7 +79,7 @@ def write(kernel: GuestKernel, out: Path) -> Path:
 
 
 def platform(headers: str) -> str:
-    """The platform tag that a program satisfies, by what ``objdump -p`` says of it; raises GuestError."""
+    """Return the platform tag that a program satisfies, from the output of ``objdump -p``; raises GuestError."""
     machine = re.search(r"file format (\S+)", headers)
     versions = [int(minor) for minor in re.findall(r"\bGLIBC_2\.(\d+)", headers)]
     libraries = set(re.findall(r"^\s+NEEDED\s+(\S+)", headers, re.MULTILINE))

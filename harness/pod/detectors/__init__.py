@@ -1,6 +1,6 @@
-"""What decides that a client is dead: one detector a file, chosen by name.
+"""Detectors of dead clients: one a file, chosen by name.
 
-A detector's module has one name, ``create(settings)``, which makes a
-:class:`halfopen.pod.detectors._seam.Detector` of :class:`halfopen.pod.detectors._seam.Settings`. The first line of its
-docstring says what it asks. One that goes by times of its own, whatever the grace, says so by ``OWN_TIMES = True``.
+A detector's module has one function, ``create(settings)``, which makes a :class:`halfopen.pod.detectors._seam.Detector`
+from :class:`halfopen.pod.detectors._seam.Settings`. The first line of its docstring describes its test. A detector with
+times of its own, whatever the grace, sets ``OWN_TIMES = True``.
 """

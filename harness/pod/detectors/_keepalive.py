@@ -1,4 +1,4 @@
-"""What the detectors that leave it to the library's keepalive have in common."""
+"""Common parts of the detectors that rely on the library's keepalive."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from websockets.version import version
 from halfopen.errors import InputError
 from halfopen.pod.detectors.none import NoDetector
 
-#: The threading implementation has keepalive since this version of websockets.
+#: First version of websockets whose threading implementation has a keepalive.
 FIRST_MAJOR = 15
 
 
 def there_is_one() -> bool:
-    """Whether the installed library has a keepalive for threads."""
+    """True if the installed library has a keepalive for threads."""
     return int(version.split(".")[0]) >= FIRST_MAJOR
 
 
@@ -30,5 +30,5 @@ class Keepalive(NoDetector):
         self._options = {"ping_interval": interval, "ping_timeout": timeout}
 
     def serve_options(self) -> Mapping[str, Any]:
-        """The keepalive's."""
+        """Return the options of the keepalive."""
         return self._options

@@ -1,4 +1,4 @@
-"""The seam between the pod and its detectors."""
+"""The interface between the pod and its detectors."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from halfopen.pod.watchdog import Death, Reap
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a detector is told; each takes what it has a use for."""
+    """Settings of a detector; each uses those that apply to it."""
 
     grace: float
     """Seconds of silence after which a client is dead."""
     poll: float
-    """Seconds between two looks."""
+    """Seconds between two polls."""
     reap: Reap | None = None
-    """How a dead client's connection is ended; None: as the detector does by itself."""
+    """Method of ending a dead client's connection; None: the detector's default."""
     min_rate: float = DEFAULT_MIN_RATE
-    """Bytes a second that a live client reads at least."""
+    """Lowest rate at which a live client reads, bytes per second."""
     outage: float | None = None
-    """The longest outage of the path that is always survived, seconds; None: as the detector has it."""
+    """Longest outage of the path that is always survived, seconds; None: the detector's default."""
     hold: Hold | None = None
-    """What may hold its verdicts back, where it can be held."""
+    """Holds its verdicts back, if the detector supports that."""
 
 
 class Guarded(Protocol):
@@ -46,23 +46,23 @@ class Guarded(Protocol):
 
     @property
     def acknowledged(self) -> int | None:
-        """Bytes the client's application acknowledged, None before it ever did."""
+        """Bytes acknowledged by the client's application; None before the first acknowledgement."""
         ...
 
     @property
     def sent(self) -> int:
-        """Bytes of application data handed to the connection."""
+        """Bytes of application data passed to the connection."""
         ...
 
     def ask(self) -> bool:
-        """Ask the client for an answer (a WebSocket ping, RFC 6455, section 5.5.2); False if that cannot be done now.
+        """Send the client a WebSocket ping (RFC 6455, section 5.5.2); False if that is impossible now.
 
         It never blocks.
         """
         ...
 
     def declare_dead(self, death: Death) -> None:
-        """Note the death and make the runner leave; the detector then ends the socket."""
+        """Record the death and make the runner leave; the detector then ends the socket."""
         ...
 
 
@@ -70,9 +70,9 @@ class Detector(Protocol):
     """One way to find dead clients."""
 
     def serve_options(self) -> Mapping[str, Any]:
-        """Keyword arguments for ``websockets.sync.server.serve``, over the pod's own."""
+        """Return keyword arguments for ``websockets.sync.server.serve``, which override the pod's own."""
         ...
 
     def guard(self, session: Guarded) -> AbstractContextManager[object]:
-        """Look after one session for as long as the context is entered."""
+        """Watch one session while the context is entered."""
         ...

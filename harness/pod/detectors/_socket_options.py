@@ -1,4 +1,4 @@
-"""What the detectors that leave it to the kernel have in common: an option of the socket, set at the session's start.
+"""Common parts of the detectors that rely on the kernel: a socket option, set at the session's start.
 
 The kernel ends the connection, the library's next call on it fails, and the runner leaves.
 """
@@ -21,10 +21,10 @@ class SocketOptions:
         self._apply = apply
 
     def serve_options(self) -> Mapping[str, Any]:
-        """The pod's own."""
+        """Return no options: the pod's own apply."""
         return {}
 
     def guard(self, session: Guarded) -> AbstractContextManager[object]:
-        """Set them; raises OSError if the kernel knows no such option."""
+        """Set the options; raises OSError if the kernel does not support them."""
         self._apply(session.sock)
         return contextlib.nullcontext()

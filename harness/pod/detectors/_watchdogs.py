@@ -1,4 +1,4 @@
-"""What the detectors with a watchdog thread for every session have in common: all but the rule."""
+"""Common parts of the detectors with a watchdog thread per session: all but the rule."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from halfopen.pod.holding import HeldStall
 from halfopen.pod.watchdog import Rule, Watchdog
 
 MakeRule = Callable[[Guarded, float], Rule]
-"""Makes a session's rule at its start, seconds of the monotonic clock."""
+"""Creates a session's rule at its start, seconds of the monotonic clock."""
 
 
 class Watchdogs:
-    """A :class:`~halfopen.pod.watchdog.Watchdog` for every session, which goes by one rule."""
+    """A :class:`~halfopen.pod.watchdog.Watchdog` for every session, with one rule."""
 
     def __init__(self, settings: Settings, make_rule: MakeRule) -> None:
         self._settings = settings
@@ -23,7 +23,7 @@ class Watchdogs:
             settings.hold.take()
 
     def serve_options(self) -> Mapping[str, Any]:
-        """The pod's own."""
+        """Return no options: the pod's own apply."""
         return {}
 
     def guard(self, session: Guarded) -> Watchdog:

@@ -1,7 +1,7 @@
 """The superseded reaper: something was sent, and the client's application acknowledges nothing for the grace.
 
-It takes a client that draws what it gets but says nothing for dead, and so one whose words a starved
-server has not come to read. Its watchdog looks at the socket's state too, as all of the incident's do.
+It takes a client that displays its data but sends nothing for dead. The same holds for a client whose messages a
+starved server has not read yet. Its watchdog also checks the socket's state, as all of the incident's do.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from halfopen.pod.watchdog import Probe, Reason
 
 
 class AckRule:
-    """Bytes sent that the application has not acknowledged, and no acknowledgement since the last look."""
+    """Bytes sent but not acknowledged by the application, and no acknowledgement since the last poll."""
 
     reason: Reason = "no_answer"
 
@@ -22,7 +22,7 @@ class AckRule:
         self._acknowledged = session.acknowledged
 
     def stalled_for(self, _seen: Probe, now: float) -> float:
-        """Seconds since the last acknowledgement, or since the start, as of ``now``; 0 if none is due."""
+        """Return the seconds as of ``now`` since the last acknowledgement, or since the start; 0 if none is due."""
         acknowledged = self._session.acknowledged
         if acknowledged != self._acknowledged or self._session.sent <= (acknowledged or 0):
             self._since = now
@@ -31,5 +31,5 @@ class AckRule:
 
 
 def create(settings: Settings) -> Watchdogs:
-    """The detector with its settings."""
+    """Return the detector with its settings."""
     return Watchdogs(settings, AckRule)

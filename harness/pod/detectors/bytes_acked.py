@@ -8,5 +8,5 @@ from halfopen.pod.watchdog import StallRule
 
 
 def create(settings: Settings) -> Watchdogs:
-    """The detector with its settings."""
+    """Return the detector with its settings."""
     return Watchdogs(settings, lambda _, now: StallRule(now))

@@ -1,4 +1,4 @@
-"""Ours: whether the path, the window or a ping went unanswered, by one thread for all sessions.
+"""Ours: the path, the window or a ping went unanswered; checked by one thread for all sessions.
 
 See :mod:`halfopen.pod.liveness`, which any sync server can use, and docs/detectors.md.
 """
@@ -31,10 +31,10 @@ class Halfopen:
             self._hold.take()
 
     def serve_options(self) -> Mapping[str, Any]:
-        """No keepalive of the library's beside it.
+        """Return options that turn the library's keepalive off.
 
-        A pong waits behind all that a slow reader has yet to read, for longer than its timeout. And without a
-        timeout, once a pong took longer than an interval, websockets 17 sends pings without pause.
+        A slow reader's pong waits behind all that it has yet to read, for longer than its timeout. Without a timeout,
+        once a pong took longer than an interval, websockets 17 sends pings without pause.
         """
         return {"ping_interval": None} if _keepalive.there_is_one() else {}
 
@@ -47,5 +47,5 @@ class Halfopen:
 
 
 def create(settings: Settings) -> Halfopen:
-    """The detector with its settings."""
+    """Return the detector with its settings."""
     return Halfopen(settings)

@@ -1,4 +1,4 @@
-"""No detector: what the incident's pod had. A dead client keeps its seat for as long as TCP does."""
+"""No detector, as in the incident's pod. A dead client keeps its seat for as long as TCP does."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from halfopen.pod.detectors._seam import Guarded, Settings
 
 
 class NoDetector:
-    """Looks after nobody."""
+    """Watches no session."""
 
     def serve_options(self) -> Mapping[str, Any]:
-        """The pod's own."""
+        """Return no options: the pod's own apply."""
         return {}
 
     def guard(self, _session: Guarded) -> AbstractContextManager[object]:
@@ -23,5 +23,5 @@ class NoDetector:
 
 
 def create(_settings: Settings) -> NoDetector:
-    """A detector that has no settings."""
+    """Return a detector without settings."""
     return NoDetector()

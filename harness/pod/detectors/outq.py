@@ -1,4 +1,4 @@
-"""The watchdog's first version: bytes queued (SIOCOUTQ), and at no poll fewer than at the one before, for the grace.
+"""The watchdog's first version: bytes queued (SIOCOUTQ), and never fewer than at the poll before, for the grace.
 
 A slow but live client's queue can stay at one level while data flows through it: see ``bytes-acked``.
 """
@@ -11,7 +11,7 @@ from halfopen.pod.watchdog import Probe, Reason
 
 
 class QueueRule:
-    """Bytes queued, and not fewer than at the last look. Pure."""
+    """Bytes queued, and not fewer than at the last poll. Pure."""
 
     reason: Reason = "send_stall"
 
@@ -20,7 +20,7 @@ class QueueRule:
         self._outq = 0
 
     def stalled_for(self, seen: Probe, now: float) -> float:
-        """Seconds as of ``now`` in which the queue neither emptied nor shrank."""
+        """Return the seconds as of ``now`` in which the queue neither emptied nor shrank."""
         if not seen.outq or seen.outq < self._outq:
             self._since = now
         self._outq = seen.outq
@@ -28,5 +28,5 @@ class QueueRule:
 
 
 def create(settings: Settings) -> Watchdogs:
-    """The detector with its settings."""
+    """Return the detector with its settings."""
     return Watchdogs(settings, lambda _, now: QueueRule(now))

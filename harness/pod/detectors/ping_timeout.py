@@ -1,6 +1,6 @@
-"""The library's keepalive as it comes: a ping every 20 s, and 20 s for the pong (RFC 6455, section 5.5.2).
+"""The library's keepalive with its defaults: a ping every 20 s, and 20 s for the pong (RFC 6455, section 5.5.2).
 
-The ping waits for the lock of whoever is sending: see docs/websockets.md.
+The ping waits for the lock of the sending thread: see docs/websockets.md.
 """
 
 from __future__ import annotations
@@ -12,5 +12,5 @@ OWN_TIMES = True
 
 
 def create(_settings: Settings) -> Keepalive:
-    """The detector; its times are the library's, whatever the grace."""
+    """Return the detector; its times are the library's, whatever the grace."""
     return Keepalive(20, 20)

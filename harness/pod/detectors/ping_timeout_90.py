@@ -1,6 +1,6 @@
-"""The library's keepalive as the incident's pod had it: a ping every 20 s, and 90 s for the pong.
+"""The library's keepalive as in the incident's pod: a ping every 20 s, and 90 s for the pong.
 
-Ninety, because native calls kept the server from reading the pongs of live clients for longer than 20.
+It is ninety because native calls kept the server from reading the pongs of live clients for longer than 20.
 """
 
 from __future__ import annotations
@@ -12,5 +12,5 @@ OWN_TIMES = True
 
 
 def create(_settings: Settings) -> Keepalive:
-    """The detector; its times are the incident's, whatever the grace."""
+    """Return the detector; its times are the incident's, whatever the grace."""
     return Keepalive(20, 90)

@@ -1,7 +1,7 @@
 """SO_KEEPALIVE (tcp(7)): after a third of the grace without traffic, three probes a sixth of the grace apart.
 
-A peer whose kernel lives answers them, whatever its application does; and while anything is queued
-the kernel sends none (tcp_keepalive_timer, net/ipv4/tcp_timer.c).
+A peer with a live kernel answers them, whatever its application does. While anything is queued, the kernel sends none
+(tcp_keepalive_timer, net/ipv4/tcp_timer.c).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _PROBES = 3
 
 
 def create(settings: Settings) -> SocketOptions:
-    """The detector with its settings; the kernel counts whole seconds."""
+    """Return the detector with its settings; the kernel counts whole seconds."""
     idle = max(1, round(settings.grace / 3))
     interval = max(1, round(settings.grace / 6))
 

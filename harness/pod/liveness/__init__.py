@@ -1,4 +1,4 @@
-"""Finds dead clients of a server that must not block, and spares live ones: one thread for all connections.
+"""Find dead clients of a server that must not block, and spare live ones: one thread for all connections.
 
 To use it in a sync server of your own::
 
@@ -12,7 +12,7 @@ To use it in a sync server of your own::
             while not stop.is_set():
                 connection.send(next_frame())  # raises ConnectionClosed once the client was found dead
 
-What it goes by is in :mod:`halfopen.pod.liveness.rule`, what that cannot tell in docs/detectors.md.
+:mod:`halfopen.pod.liveness.rule` describes its rule, docs/detectors.md the limits of that.
 """
 
 from halfopen.pod.asking import ask

@@ -1,4 +1,4 @@
-"""One look at a connection: one getsockopt(TCP_INFO), of which the rule's fields are unpacked."""
+"""One poll of a connection: one getsockopt(TCP_INFO), from which the rule's fields are unpacked."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _LAYOUT = struct.Struct(
 
 
 class Reading(NamedTuple):
-    """What the kernel says of a connection, by its own names (include/uapi/linux/tcp.h)."""
+    """The kernel's data on a connection, under the kernel's names (include/uapi/linux/tcp.h)."""
 
     state: int
     probes: int
-    """Probes of a closed window, or of an idle peer, that nothing answered."""
+    """Unanswered probes of a closed window or of an idle peer."""
     unacked: int
     """Packets sent and not acknowledged."""
     last_data_sent: int
-    """Milliseconds since data last went out, a retransmission too (lsndtime, net/ipv4/tcp_output.c)."""
+    """Milliseconds since data was last sent or retransmitted (lsndtime, net/ipv4/tcp_output.c)."""
     last_data_recv: int
     last_ack_recv: int
     rtt: int
@@ -36,10 +36,10 @@ class Reading(NamedTuple):
     rttvar: int
     bytes_acked: int
     bytes_received: int
-    """What the peer's application sent, whether ours has read it or not."""
+    """Bytes sent by the peer's application, also those that ours has not read."""
     notsent: int
     delivered: int
-    """Packets that arrived, those ahead of a gap too (SACK)."""
+    """Packets that arrived, including those beyond a gap (SACK)."""
     bytes_sent: int
     bytes_retrans: int
     snd_wnd: int
@@ -47,7 +47,7 @@ class Reading(NamedTuple):
 
     @classmethod
     def of(cls, raw: bytes) -> Self:
-        """The same of a ``struct tcp_info`` that was read in another way, of any length."""
+        """Return a reading from a ``struct tcp_info`` of any length that was obtained in another way."""
         return cls._make(_LAYOUT.unpack_from(raw.ljust(_SIZE, b"\0")))
 
     @property
@@ -57,7 +57,7 @@ class Reading(NamedTuple):
 
 
 Fields = tuple[int, ...]
-"""A reading's fields in their order, without their names, for which there is not always time."""
+"""A reading's fields in their order, without names, which would take too long in hot paths."""
 
 _unpack = _LAYOUT.unpack
 _SIZE = _LAYOUT.size
@@ -65,9 +65,9 @@ _LEVEL, _OPTION = socket.IPPROTO_TCP, getattr(socket, "TCP_INFO", 11)
 
 
 def read(sock: socket.socket) -> Fields:
-    """Ask the kernel once; raises OSError if the socket is closed or none of TCP.
+    """Query the kernel once; raises OSError if the socket is closed or is not a TCP socket.
 
-    Kernels before 5.4 tell less, which reads as 0: no window, so that nothing is taken for unread.
+    Kernels before 5.4 report fewer fields. The rest read as 0: no window, so that nothing counts as unread.
     """
     raw = sock.getsockopt(_LEVEL, _OPTION, _SIZE)
     return _unpack(raw if len(raw) == _SIZE else raw.ljust(_SIZE, b"\0"))

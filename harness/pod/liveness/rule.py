@@ -1,24 +1,23 @@
-"""When a client is dead, by what the kernel says of its connection. Pure: readings in, a verdict out.
+"""Decide from the kernel's data on a connection that its client is dead. Pure: readings in, a verdict out.
 
-A silence proves nothing by itself. What does, is a question that went unanswered, and there are three
-who can be asked:
+Silence by itself proves nothing. Proof is an unanswered question, and three parties can be asked:
 
 the path
-    Data and its retransmissions, probes of a closed window, pings: whatever the peer's kernel would
-    answer. While none is answered, the path is dark, and proved to be so from the first unanswered
-    question to the last, not to the present: retransmissions are ever further apart, and a path that
+    By data and retransmissions, probes of a closed window, pings: anything that the peer's kernel would
+    answer. While none is answered, the path is dark. This is proved only from the first unanswered
+    question to the last, not to the present. Retransmissions are ever further apart, and a path that
     healed between two of them has not been asked yet. ``unreachable`` after an ``outage`` so proved.
 the application, by its window
-    Its kernel answers, and still the window is shut and no byte moves: nobody reads. ``send_stall``
-    after the grace, or after what is unread would have been read at the least rate if that is longer.
+    Its kernel answers, but the window stays shut and no byte moves: the application does not read.
+    ``send_stall`` after the grace, or, if longer, after the time to read its unread bytes at the least rate.
 the application, by a ping
-    Where nothing is queued nobody can stall. So a client that has said nothing for half the grace is
-    sent a ping, which it must answer (RFC 6455, section 5.5.2). ``no_answer`` if its kernel has the
-    ping, and for as long as above nothing comes back.
+    With nothing queued, no stall is possible. So a client that has been silent for half the grace gets
+    a ping, which it must answer (RFC 6455, section 5.5.2). ``no_answer`` if its kernel has the ping,
+    and no answer arrives for as long as above.
 
-Time counts while somebody looks. Of a longer gap than two polls, two polls count: then the server
-itself did not run (its interpreter's lock was held, it was stopped, its machine slept), and what nobody
-could have heard was no silence.
+Time only counts while connections are polled. Of a gap longer than two polls, two polls count. In such a gap the server
+itself did not run (its interpreter's lock was held, it was stopped, its machine slept), so it could not have heard an
+answer.
 """
 
 from __future__ import annotations
@@ -31,45 +30,47 @@ from halfopen.pod.liveness.reading import Fields, Reading
 from halfopen.pod.watchdog import Death
 
 DEFAULT_MIN_RATE = 64 * 1024.0
-#: The longest outage that is survived, in graces.
+#: Longest outage that is survived, in graces.
 _OUTAGE_IN_GRACES = 1.5
 _ESTABLISHED = 1
 _CLOSED_BY_OWNER = frozenset({"FIN_WAIT1", "FIN_WAIT2", "CLOSING", "TIME_WAIT"})
-#: An answer takes at most this long, seconds, or what the connection's round trips take.
+#: Most seconds for an answer, unless the connection's round trips take longer.
 _LEAST_PATIENCE = 1.0
-#: The least wait for an answer under way, seconds.
+#: Shortest wait for a pending answer, seconds.
 _LEAST_WAIT = 0.1
-#: The kernel's own times are no finer than this, milliseconds (a jiffy at HZ=100).
+#: Resolution of the kernel's own times, milliseconds (a jiffy at HZ=100).
 _TICK_MS = 10
-#: Sums of seconds are compared no finer than this.
+#: Tolerance of comparisons of sums of seconds.
 _EPSILON = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a rule goes by."""
+    """The parameters of a rule."""
 
     grace: float
-    """Seconds for which an application that its kernel speaks for may be silent."""
+    """Seconds for which an application may be silent while its kernel answers."""
     poll: float
-    """Seconds between two looks."""
+    """Seconds between two polls."""
     min_rate: float = DEFAULT_MIN_RATE
-    """Bytes a second that a live application reads at least. One that is frozen and one that reads a byte a
-    minute cannot be told apart from here, so the line is drawn by this."""
+    """Lowest rate at which a live application reads, bytes per second.
+
+    A frozen application and one that reads a byte a minute look the same from here. This rate separates them.
+    """
     outage: float | None = None
-    """Seconds of darkness that are always survived; a grace and a half if not given."""
+    """Seconds of darkness that are always survived; by default a grace and a half."""
 
     @property
     def longest_outage(self) -> float:
-        """The outage, given or not."""
+        """The outage, given or default."""
         return _OUTAGE_IN_GRACES * self.grace if self.outage is None else self.outage
 
 
 class Rule:
-    """One connection's, from its start on. ``now`` is always in seconds of the monotonic clock.
+    """The rule for one connection, from its start. ``now`` is always in seconds of the monotonic clock.
 
-    ``due`` says when it should be looked at again, if that is before the next poll; ``wants_answer`` that
-    the client should be sent a ping, after which ``asked`` is to be called.
+    ``due`` is the time of the next poll, if that is before the regular one. ``wants_answer`` asks for a ping to the
+    client; call ``asked`` after sending it.
     """
 
     __slots__ = (
@@ -86,21 +87,22 @@ class Rule:
         self.due, self.wants_answer = math.inf, False
         self._looked_at = now
         self._acked = self._delivered = self._received = self._acked_when_heard = self._widest = self._probes = 0
-        # The path: when the first and the last question went out that nothing answered.
+        # The path: times of the first and the last unanswered question.
         self._first_asked: float | None = None
         self._last_asked = now
-        # The window: for how long no byte moved, and what will be added to it once a question in doubt is answered.
+        # The window: seconds in which no byte moved, and seconds to add to them once a doubtful question is answered.
         self._quiet = self._credit = 0.0
-        # The ping: where in the stream it ends, what was unread before it, and how long its receipt is known.
+        # The ping: the stream offset of its end, the unread bytes before it, and the time for which its receipt is
+        # known.
         self._frames_at: int | None = None
         self._ahead = 0.0
         self._unanswered = 0.0
         self._closed_for = 0.0
 
     def look(self, seen: Fields, now: float) -> Death | None:
-        """Take a reading in; says so if the client is dead.
+        """Evaluate a reading; returns the death if the client is dead.
 
-        Most connections are in no doubt at most looks, which is decided without making a Reading of it.
+        At most polls most connections are in no doubt. That is decided without creating a Reading.
         """
         before, self._looked_at = self._looked_at, now
         self.due, self.wants_answer = math.inf, False
@@ -118,18 +120,18 @@ class Rule:
             self._first_asked, self._quiet, self._credit, self._probes = None, 0.0, 0.0, 0
             self.wants_answer = data >= self._silence_ms
             return None
-        # What went out within a round trip of the last answer cannot have been answered by it: least of all what
-        # that answer gave leave to send.
+        # Data sent within a round trip of the last answer cannot have been answered by it. Least of all can data that
+        # this answer allowed us to send.
         asking = probes > 0 or (unacked > 0 and sent < min(ack, data) + 1e-3 * rtt + _TICK_MS)
         if not (asking or moved or self._first_asked or self._frames_at) and self._quiet < self._early:
-            # A stall that is nowhere near its end: as below, without the questions that could not be answered yet.
+            # A stall far from its end: as below, without the questions that could not be answered yet.
             self._quiet += min(now - before, self._most)
             self.wants_answer = data >= self._silence_ms
             return None
         return self._doubt(Reading._make(seen), now, before, moved, asking)
 
     def _closing(self, seen: Reading, elapsed: float) -> Death | None:
-        """Of a connection that one side has closed; the owner's own closing has the grace for its handshakes."""
+        """Evaluate a connection that one side has closed. If its owner closed it, the handshake may take the grace."""
         state = state_name(seen.state)
         if state not in _CLOSED_BY_OWNER:
             return Death("peer_closed", seen.backlog, self._quiet, state)
@@ -141,7 +143,7 @@ class Rule:
         return None
 
     def asked(self, fields: Fields) -> None:
-        """A ping was sent just before this reading."""
+        """Record that a ping was sent just before this reading."""
         seen = Reading._make(fields)
         if self._frames_at is None:
             self._unanswered = 0.0
@@ -149,7 +151,7 @@ class Rule:
         self._frames_at = seen.bytes_acked + seen.backlog
 
     def _doubt(self, seen: Reading, now: float, before: float, moved: bool, asking: bool) -> Death | None:
-        """What there is to say of a connection on which something is queued, or asked."""
+        """Evaluate a connection with queued data or a pending question."""
         elapsed = min(now - before, self._most)
         patience = max(2e-6 * seen.rtt + 4e-6 * seen.rttvar, _LEAST_PATIENCE)
         answered_at = now - min(seen.last_ack_recv, seen.last_data_recv) / 1000
@@ -164,22 +166,22 @@ class Rule:
         if not seen.unacked and not seen.notsent:
             self._quiet = self._credit = 0.0
         elif moved:
-            # The last byte cannot have moved later than the last answer came.
+            # The last byte cannot have moved after the last answer arrived.
             self._quiet, self._credit = max(0.0, min(elapsed, now - answered_at)), 0.0
         elif asking:
             self._credit += elapsed
         else:
-            # What was in doubt counts if the answer came as soon as answers do; else the path was dark.
+            # The doubtful time counts if the answer was as fast as answers usually are. Otherwise the path was dark.
             self._quiet += elapsed + (self._credit if prompt else 0.0)
             self._credit = 0.0
         return self._stall(seen, now, asking, overdue) or self._silence(seen, now, elapsed, overdue)
 
     def _dark(self, seen: Reading, now: float, before: float, answered_at: float, patience: float) -> bool:
-        """Whether unanswered questions prove an outage longer than is to be survived."""
+        """True if unanswered questions prove an outage longer than must be survived."""
         if seen.unacked:
             earliest = latest = now - seen.last_data_sent / 1000
         elif seen.probes != self._probes:
-            # Of a probe it is not told when it went out: since the last look.
+            # The time of a probe is unknown: since the last poll.
             earliest, latest = before, now
         else:
             earliest = latest = self._last_asked
@@ -195,19 +197,19 @@ class Rule:
         return False
 
     def _stall(self, seen: Reading, now: float, asking: bool, overdue: bool) -> Death | None:
-        """The window's question: the peer's kernel answers, and nothing moves."""
+        """Evaluate the window's question: the peer's kernel answers, and nothing moves."""
         if overdue or not (seen.unacked or seen.notsent):
             return None
         limit = max(self._grace, self._unread(seen) / self._min_rate)
         if not asking and self._quiet >= limit - _EPSILON:
             return Death("send_stall", seen.backlog, self._quiet, "ESTABLISHED")
-        # What is in doubt only because a question is under way is known after a round trip.
+        # Doubt that is only due to a pending question is resolved after a round trip.
         left = limit - self._quiet - self._credit
         self.due = min(self.due, now + max(left, _LEAST_WAIT, 2e-6 * seen.rtt) if asking else now + left)
         return None
 
     def _silence(self, seen: Reading, now: float, elapsed: float, overdue: bool) -> Death | None:
-        """The ping's question: the peer's kernel has it, and its application does not answer."""
+        """Evaluate the ping's question: the peer's kernel has it, and its application does not answer."""
         if self._frames_at is None:
             self.wants_answer = not overdue and seen.last_data_recv >= self._silence_ms
             return None
@@ -218,12 +220,14 @@ class Rule:
         self._unanswered += elapsed
         if self._unanswered >= limit - _EPSILON:
             return Death("no_answer", seen.backlog, self._unanswered, "ESTABLISHED")
-        # Once more halfway: that the path is not dark by now is as much in need of proof.
+        # Ask again halfway: it must also be proved that the path is not dark by now.
         self.wants_answer = half and self._unanswered >= limit / 2
         self.due = min(self.due, now + limit - self._unanswered)
         return None
 
     def _unread(self, seen: Reading) -> float:
-        """Bytes that the peer's kernel may hold for its application: what its window has shrunk by, at most
-        what it has acknowledged since the application last said something."""
+        """Return the bytes that the peer's kernel may hold for its application.
+
+        This is the shrinkage of its window, at most the bytes acknowledged since the application last sent anything.
+        """
         return max(0, min(self._widest - seen.snd_wnd, seen.bytes_acked - self._acked_when_heard))

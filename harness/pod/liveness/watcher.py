@@ -1,4 +1,4 @@
-"""Looks at every connection once a poll, from one thread, and ends those whose client is dead."""
+"""Poll every connection from one thread, and end those whose client is dead."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from halfopen.pod.watchdog import Death, Reap, end
 
 _LOG = logging.getLogger("halfopen.liveness")
 
-#: Into so many turns a poll is divided, so that ten thousand connections are not all looked at in one go.
+#: Number of turns that a poll is divided into, so that ten thousand connections are not all polled at once.
 _TURNS = 20
 
 # Linux 6.15, include/uapi/linux/tcp.h; in milliseconds, from 1 s to 120 s.
@@ -37,7 +37,7 @@ def _never() -> bool:
 
 
 class Watch:
-    """One connection in a watcher's care; a context manager around its session."""
+    """One watched connection; a context manager around its session."""
 
     __slots__ = ("_lock", "_watcher", "ask", "on_dead", "over", "rule", "sock", "turn", "urgent_at")
 
@@ -45,13 +45,13 @@ class Watch:
         self, watcher: Watcher, sock: socket.socket, on_dead: Callable[[Death], object], ask: Callable[[], bool]
     ) -> None:
         self._watcher, self.sock, self.on_dead, self.ask = watcher, sock, on_dead, ask
-        # Taken by the watcher while it may touch the socket; again by a callback of ours that stops the watch.
+        # Held by the watcher while it may touch the socket. A callback of ours that stops the watch acquires it again.
         self._lock = threading.RLock()
         self.over = False
         self.rule = Rule(watcher.terms, time.monotonic())
         self.turn = 0
         self.urgent_at = math.inf
-        """When it is to be looked at between two polls, seconds of the monotonic clock."""
+        """Time of an extra poll between two regular ones, seconds of the monotonic clock."""
 
     def __enter__(self) -> Self:
         self._watcher.add(self)
@@ -61,13 +61,13 @@ class Watch:
         self.stop()
 
     def stop(self) -> None:
-        """Watch no longer; returns once the watcher will not touch the socket any more."""
+        """Stop watching; returns once the watcher will not touch the socket any more."""
         self._watcher.remove(self)
         with self._lock:
             self.over = True
 
     def look(self) -> None:
-        """Look once: ask the client if that is wanted, end the connection if the client is dead."""
+        """Poll once: ping the client if needed, and end the connection if the client is dead."""
         with self._lock:
             if self.over:
                 return
@@ -86,7 +86,7 @@ class Watch:
         self._watcher.remove(self)
         try:
             self.on_dead(death)
-        except Exception:  # noqa: BLE001 (whatever it is, the socket must still be ended)
+        except Exception:  # noqa: BLE001 (after any error the socket must still be ended)
             _LOG.exception("on_dead failed; the connection is ended all the same")
         end(self.sock, self._watcher.reap)
 
@@ -94,9 +94,9 @@ class Watch:
 class Watcher:
     """Watches any number of connections from one daemon thread, which lives while there are any.
 
-    ``grace``, ``poll`` and ``outage`` are in seconds, ``min_rate`` in bytes a second (see :class:`Terms`).
-    ``reap`` is how a dead client's connection is ended. With ``bound_rto`` retransmissions of connections
-    come at least four times in an outage, where the kernel can do that (TCP_RTO_MAX_MS, Linux 6.15).
+    ``grace``, ``poll`` and ``outage`` are in seconds, ``min_rate`` in bytes per second (see :class:`Terms`). ``reap``
+    is the method of ending a dead client's connection. With ``bound_rto`` connections retransmit at least four times in
+    an outage, if the kernel supports that (TCP_RTO_MAX_MS, Linux 6.15).
     """
 
     def __init__(
@@ -122,20 +122,21 @@ class Watcher:
     def watch(
         self, sock: socket.socket, on_dead: Callable[[Death], object], *, ask: Callable[[], bool] | None = None
     ) -> Watch:
-        """A context manager around the session of a connection.
+        """Return a context manager for the session of a connection.
 
-        ``on_dead`` is called once, in the watcher's thread, before the connection is ended; ``ask`` sends
-        the client what it must answer, and says whether it could. Neither may block: all others wait for it.
+        ``on_dead`` is called once, in the watcher's thread, before the connection is ended. ``ask`` sends the client a
+        message that it must answer, and returns False if it could not. Neither may block: all other connections wait
+        for it.
         """
         return Watch(self, sock, on_dead, ask or _never)
 
     def add(self, watch: Watch) -> None:
-        """Begin to watch. Off Linux it says that it cannot, and does nothing."""
+        """Start watching. Off Linux, log that this is impossible, and do nothing."""
         if sys.platform != "linux":
             _LOG.warning("no watcher on %s: TCP_INFO is Linux's; dead clients stay", sys.platform)
             return
         if self._rto is not None:
-            with contextlib.suppress(OSError):  # an older kernel, or no socket of TCP: the first look will tell
+            with contextlib.suppress(OSError):  # an older kernel, or no TCP socket: the first poll will fail
                 watch.sock.setsockopt(socket.IPPROTO_TCP, _TCP_RTO_MAX_MS, round(self._rto * 1000))
         with self._changed:
             watch.turn = min(range(_TURNS), key=lambda turn: len(self._turns[turn]))
@@ -146,7 +147,7 @@ class Watcher:
             self._changed.notify()
 
     def remove(self, watch: Watch) -> None:
-        """Watch no longer; may be called again."""
+        """Stop watching; may be called again."""
         with self._changed:
             self._turns[watch.turn].pop(watch, None)
             self._changed.notify()
@@ -156,8 +157,8 @@ class Watcher:
         while True:
             with self._changed:
                 if not any(self._turns):
-                    # The next connection starts another. A thread that stays would also take signals that are
-                    # held back in all others.
+                    # The next connection starts another thread. One that stays would also receive signals that all
+                    # others block.
                     self._thread = None
                     self._urgent.clear()
                     return
@@ -165,7 +166,7 @@ class Watcher:
             now = time.monotonic()
             while self._urgent and self._urgent[0][0] <= now:
                 at, _, watch = heapq.heappop(self._urgent)
-                if at == watch.urgent_at:  # else an earlier look has made it needless
+                if at == watch.urgent_at:  # else an earlier poll has made it needless
                     watch.urgent_at = math.inf
                     self._look(watch)
             if now >= due:
@@ -174,10 +175,10 @@ class Watcher:
                 turn, due = (turn + 1) % _TURNS, due + self._step
 
     def _await(self, turn: int, due: float) -> tuple[int, float]:
-        """Wait, with the condition held, until something is to be looked at; gives the next turn and its time."""
+        """Wait, with the condition held, until a poll is due; returns the next turn and its time."""
         while any(self._turns):
             now = time.monotonic()
-            if due < now - self._step * _TURNS:  # nobody was there, or the whole server stood still
+            if due < now - self._step * _TURNS:  # there were no connections, or the whole server stood still
                 due = now
             while due <= now and not self._turns[turn]:
                 turn, due = (turn + 1) % _TURNS, due + self._step
@@ -193,7 +194,7 @@ class Watcher:
     def _look(self, watch: Watch) -> None:
         try:
             watch.look()
-        except Exception:  # noqa: BLE001 (it never raises into the server, nor leaves the others alone)
+        except Exception:  # noqa: BLE001 (it never raises into the server, nor abandons the others)
             _LOG.exception("the watcher failed; this connection is no longer watched")
             self.remove(watch)
             return
@@ -204,9 +205,9 @@ class Watcher:
 
 
 def bounded_rto(outage: float) -> float | None:
-    """The bound of retransmissions' distance, seconds, that gets four of them into an outage; None to set none.
+    """Return the bound of the interval between retransmissions, in seconds, to fit four into an outage; None for none.
 
-    It also shortens how long the kernel tries at all: that must not come to less than two outages.
+    The bound also shortens the time after which the kernel gives up. That must not become less than two outages.
     """
     bound = max(_LEAST_RTO, outage / 4)
     if bound >= _MOST_RTO:
