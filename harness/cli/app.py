@@ -35,7 +35,7 @@ def application(name: str | None = None) -> typer.Typer:
         help="Proves that a WebSocket server notices its dead clients and spares its live ones.",
         no_args_is_help=True,
         add_completion=False,
-        rich_markup_mode=None,
+        rich_markup_mode="rich",
         pretty_exceptions_enable=False,
     )
     made.callback()(_options)

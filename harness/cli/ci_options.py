@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -10,10 +11,13 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from halfopen.cli.options import CI
 from halfopen.errors import InputError, reason_of
 from halfopen.results.baseline import Baseline, read, render, renewed
 from halfopen.run.runner import Done
 from halfopen.run.shards import Shard
+
+_option = partial(typer.Option, rich_help_panel=CI)
 
 
 def _shard(text: str) -> Shard:
@@ -24,14 +28,22 @@ def _shard(text: str) -> Shard:
 
 
 ShardOption = Annotated[
-    Shard | None, typer.Option(parser=_shard, metavar="I/N", help="Run only this part of the runs, such as 1/4.")
+    Shard | None,
+    _option(parser=_shard, metavar="I/N", help="Run one part of the runs only, such as 1/4."),
 ]
 BaselineOption = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Failures that are known: they pass, news fail (docs/ci.md).")
+    Path | None,
+    _option(
+        metavar="FILE", help="A file of known failures. They pass, new ones fail (docs/ci.md).", rich_help_panel=CI
+    ),
 ]
 WriteBaseline = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Write the failures of this call as known, or bring a file up to date."),
+    _option(
+        metavar="FILE",
+        help="Write the failures of this call to a file as known, or update the file.",
+        rich_help_panel=CI,
+    ),
 ]
 
 

@@ -50,7 +50,9 @@ _AT_ONCE = 16
 
 Names = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[NAME]...", help=f"Scenario, suite, file or folder (default: {' '.join(DEFAULT)})."),
+    typer.Argument(
+        metavar="[NAME]...", help=f"A scenario, a suite, a .toml file or a folder (default: {' '.join(DEFAULT)})."
+    ),
 ]
 
 
@@ -58,7 +60,7 @@ def compare(
     names: Names = None,
     detectors: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME[,NAME]...", help="The pod's detectors to compare (default: all that there are)."),
+        typer.Option(metavar="NAME[,NAME]...", help="The pod's detectors to compare (default: all of them)."),
     ] = None,
     reap: ReapOption = None,
     min_rate: MinRate = None,

@@ -49,14 +49,16 @@ _AT_ONCE = 8
 def field_(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[DIR|FILE]...", help="Target files, or folders that are searched for such."),
+        typer.Argument(metavar="[DIR|FILE]...", help="Target files, or folders to search for them."),
     ] = None,
     scenario: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help=f"Scenario, suite, file or folder; may be repeated ({' '.join(DEFAULT)})."),
+        typer.Option(
+            metavar="NAME", help=f"A scenario, a suite, a .toml file or a folder. Repeatable ({' '.join(DEFAULT)})."
+        ),
     ] = None,
     render: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Run nothing: print the report of this field.json (Markdown).")
+        Path | None, typer.Option(metavar="FILE", help="Run nothing. Print the report of this field.json as Markdown.")
     ] = None,
     grace: Grace = "30s",  # type: ignore[assignment]
     poll: Poll = "2s",  # type: ignore[assignment]

@@ -25,36 +25,43 @@ Graces = Annotated[
 Polls = Annotated[
     str | None,
     typer.Option(
-        metavar="DURATION[,...]", help=f"The polls to compare, each with each grace ({DEFAULT_POLLS}; at most 4s)."
+        metavar="DURATION[,...]",
+        help=f"The polls to compare, each with every grace (default: {DEFAULT_POLLS}; at most 4s).",
     ),
 ]
 Detectors = Annotated[
     list[str] | None,
-    typer.Option("--detector", metavar="NAME", help="A detector of the pod's; may be repeated (bytes-acked)."),
+    typer.Option("--detector", metavar="NAME", help="A detector of the pod. Repeatable (default: bytes-acked)."),
 ]
 GraceArgument = Annotated[
     str | None,
     typer.Option(
         "--grace-arg",
         metavar="TEXT",
-        help="What a --server is told its grace by, added to its command: '--ws-ping-timeout {grace}', or {grace_ms}.",
+        help="Text to add to the --server command, such as '--ws-ping-timeout {grace}' (or {grace_ms}).",
     ),
 ]
 MixFile = Annotated[
-    Path | None, typer.Option("--mix", metavar="FILE", help="What befalls clients, and how often (TOML).")
+    Path | None,
+    typer.Option(
+        "--mix",
+        metavar="FILE",
+        help="A TOML file of the conditions that clients meet, with their weights (docs/grace-mix.md).",
+    ),
 ]
 Traces = Annotated[
     list[Path] | None,
-    typer.Option("--trace", metavar="FILE", help="A recorded link, one more condition of the mix; may be repeated."),
+    typer.Option("--trace", metavar="FILE", help="A recorded link, added to the mix as a condition. Repeatable."),
 ]
 Runs = Annotated[
     int,
-    typer.Option(
-        metavar="N", min=1, max=MOST_RUNS, help="So many sessions are drawn from the mix, beside the staircase's."
-    ),
+    typer.Option(metavar="N", min=1, max=MOST_RUNS, help="The number of sessions to draw from the mix."),
 ]
 Staircase = Annotated[
-    bool, typer.Option("--staircase/--no-staircase", help="288 outages of every length at every phase, too.")
+    bool,
+    typer.Option(
+        "--staircase/--no-staircase", help="Also run 288 outages of every length at every phase of the backoff."
+    ),
 ]
 MostFalseReaps = Annotated[
     Share,
@@ -62,21 +69,22 @@ MostFalseReaps = Annotated[
         "--max-false-reaps",
         parser=positive_share,
         metavar="SHARE",
-        help="Of a session that is alive: a grace is recommended if it is proved to do better.",
+        help="The highest share of live sessions that a recommended grace may reap.",
     ),
 ]
 Resume = Annotated[
     bool,
-    typer.Option("--resume", help="Go on with what an earlier call has left in --out, with as many or more --runs."),
+    typer.Option("--resume", help="Continue the sweep in --out, with the same or more --runs."),
 ]
 ExecutorOption = Annotated[
-    str, typer.Option("--executor", metavar="WHERE", help="local, or a Dask cluster: dask://HOST:PORT.")
+    str, typer.Option("--executor", metavar="WHERE", help="Where to run: local, or a Dask cluster as dask://HOST:PORT.")
 ]
 AtOnce = Annotated[
-    int | None, typer.Option("--jobs", metavar="N", min=1, help="Guests at once (default: one a processor).")
+    int | None,
+    typer.Option("--jobs", metavar="N", min=1, help="The number of guests at once (default: one per processor)."),
 ]
 PlotOption = Annotated[
-    Path | None, typer.Option("--plot", metavar="PATH", help="Draw plots, too: FILE.svg, FILE.png, or a folder.")
+    Path | None, typer.Option("--plot", metavar="PATH", help="Also draw plots, into FILE.svg, FILE.png or a folder.")
 ]
 
 

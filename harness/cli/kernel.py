@@ -33,7 +33,8 @@ _TELL_EVERY = 0.1
 @kernel.command()
 def build(
     source: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A kernel source tarball, 6.1 or newer (default: apt's).")
+        Path | None,
+        typer.Option(metavar="FILE", help="A kernel source tarball, 6.1 or newer (default: downloaded by apt)."),
     ] = None,
 ) -> int:
     """Build the guest kernel of the virtual clock, if there is none."""
@@ -60,7 +61,7 @@ def build(
 
 @kernel.command()
 def wheel(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the wheel.")] = Path(),
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder for the wheel.")] = Path(),
 ) -> int:
     """Pack the built guest kernel as a wheel.
 
@@ -76,7 +77,8 @@ def wheel(
 @kernel.command()
 def fetch(
     package: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The package user-mode-linux as a file (default: apt's).")
+        Path | None,
+        typer.Option(metavar="FILE", help="The package user-mode-linux as a file (default: downloaded by apt)."),
     ] = None,
 ) -> int:
     """Fetch the distribution's guest kernel, for a real clock.
@@ -119,7 +121,9 @@ class Which(StrEnum):
 
 @kernel.command()
 def info(
-    require: Annotated[Which | None, typer.Option(help="Exit with 1 unless this one is there (default: any).")] = None,
+    require: Annotated[
+        Which | None, typer.Option(help="Exit with 1 unless this kernel is available (default: any).")
+    ] = None,
 ) -> int:
     """List the guest kernels on this machine."""
     console = make_console()

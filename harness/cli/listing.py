@@ -14,7 +14,9 @@ from halfopen.scenario import suites
 
 
 def list_(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Only these (default: all).")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Scenarios and suites to list (default: all).")
+    ] = None,
 ) -> int:
     """List scenarios by suite, and the pod's detectors."""
     table = Table(box=None, pad_edge=False, header_style="bold")

@@ -12,7 +12,7 @@ from halfopen.report import folder
 
 def report(
     out: Annotated[
-        Path, typer.Argument(metavar="DIR", help="What 'halfopen run', 'compare' or 'grace' wrote (its --out).")
+        Path, typer.Argument(metavar="DIR", help="The --out folder of 'halfopen run', 'compare' or 'grace'.")
     ] = Path("out"),
 ) -> int:
     """Write DIR/report.html again: one page that opens anywhere."""

@@ -72,7 +72,9 @@ _NAME = "frozen"
 #: Real seconds without a message, on top of the server's start time, after which a guest is given up.
 _WALL_BEYOND = 60.0
 
-Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Scenario, or .toml file.", show_default=_NAME)]
+Names = Annotated[
+    list[str] | None, typer.Argument(metavar="NAME", help="A scenario or a .toml file.", show_default=_NAME)
+]
 _Clock = Annotated[
     Clock,
     typer.Option(
@@ -100,7 +102,11 @@ def repro(
     tls: Tls = None,
     edge: EdgeOption = None,
     detector: Annotated[
-        str | None, typer.Option(metavar="NAME", help=f"The pod's detector, held (default: {DEFAULT_DETECTOR}).")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"The pod's detector, disabled while the session is held (default: {DEFAULT_DETECTOR}).",
+        ),
     ] = None,
     reap: ReapOption = None,
     min_rate: MinRate = None,
@@ -109,18 +115,24 @@ def repro(
     poll: Poll = "2s",  # type: ignore[assignment]
     ping: Annotated[
         Duration,
-        typer.Option(parser=positive_duration, metavar="DURATION", help="The interval of the pod's keepalive."),
+        typer.Option(
+            parser=positive_duration, metavar="DURATION", help="The time between two keepalive pings of the pod."
+        ),
     ] = _PING,  # type: ignore[assignment]
     ready: Ready = "30s",  # type: ignore[assignment]
     pcap: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Capture the server's packets from the first (pcapng).")
+        Path | None, typer.Option(metavar="FILE", help="Capture all packets of the server into this file (pcapng).")
     ] = None,
-    once: Annotated[bool, typer.Option("--once", help="Print it once it is held, and end.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Print the session once it is held, then exit.")] = False,
     hold_for: Annotated[
         Duration | None,
-        typer.Option("--for", parser=positive_duration, metavar="DURATION", help="Hold it so long, and end."),
+        typer.Option(
+            "--for", parser=positive_duration, metavar="DURATION", help="Hold the session for this long, then exit."
+        ),
     ] = None,
-    keys: Annotated[str, typer.Option(metavar="KEYS", help="Press these keys, one a second, once it is held.")] = "",
+    keys: Annotated[
+        str, typer.Option(metavar="KEYS", help="Press these keys once the session is held, one per second.")
+    ] = "",
     seed: Seed = None,
     clock: _Clock = Clock.AUTO,
     kernel: KernelOption = Kernel.AUTO,

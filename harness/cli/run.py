@@ -17,6 +17,8 @@ from halfopen.cli import ci_options, live, on_github, screen, surroundings
 from halfopen.cli.ci_options import BaselineOption, ShardOption, WriteBaseline
 from halfopen.cli.effort import Effort, Limits
 from halfopen.cli.options import (
+    POD,
+    SCENARIOS,
     ClockOption,
     Grace,
     Hold,
@@ -64,7 +66,7 @@ from halfopen.run.runner import Done
 
 Names = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[NAME]...", help="Scenario, suite, .toml file or folder (default: pod_5090)."),
+    typer.Argument(metavar="[NAME]...", help="A scenario, a suite, a .toml file or a folder (default: pod_5090)."),
 ]
 
 
@@ -86,7 +88,12 @@ def run(
     tls: Tls = None,
     edge: EdgeOption = None,
     detector: Annotated[
-        str | None, typer.Option(metavar="NAME", help=f"The pod's detector (default: {DEFAULT_DETECTOR}).")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"How the pod decides that a client is dead (default: {DEFAULT_DETECTOR}; docs/detectors.md).",
+            rich_help_panel=POD,
+        ),
     ] = None,
     reap: ReapOption = None,
     min_rate: MinRate = None,
@@ -97,7 +104,9 @@ def run(
     ready: Ready = "30s",  # type: ignore[assignment]
     out: Out = Path("out"),
     seed: Seed = None,
-    repeat: Annotated[int, typer.Option(metavar="N", min=1, help="Run every scenario so often.")] = 1,
+    repeat: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Run each scenario N times.", rich_help_panel=SCENARIOS)
+    ] = 1,
     jobs: Jobs = None,
     clock: ClockOption = Clock.AUTO,
     kernel: KernelOption = Kernel.AUTO,

@@ -2,66 +2,128 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import typer
 
+from halfopen.cli.options import SERVER
 from halfopen.scenario import target_spec
 from halfopen.scenario.target_spec import TargetSpec
 
+_option = partial(typer.Option, rich_help_panel=SERVER)
+
 Server = Annotated[
     str | None,
-    typer.Option(metavar="CMD", help="Test this command instead of the pod; {host} and {port} are filled in."),
+    _option(
+        metavar="CMD",
+        help="The command that starts your server. {host} and {port} are filled in.",
+        rich_help_panel=SERVER,
+    ),
 ]
 Image = Annotated[
     str | None,
-    typer.Option(metavar="IMAGE", help="Test a container of this image, which the engine (Docker) must have already."),
+    _option(
+        metavar="IMAGE",
+        help="Test a container of this image instead. Docker must have pulled it.",
+        rich_help_panel=SERVER,
+    ),
 ]
 ImageCommand = Annotated[
     str | None,
-    typer.Option("--command", metavar="CMD", help="What runs in the image in place of its own command."),
+    _option(
+        "--command",
+        metavar="CMD",
+        help="The command to run in the image, instead of the image's own.",
+        rich_help_panel=SERVER,
+    ),
 ]
 Port = Annotated[
     int | None,
-    typer.Option(metavar="PORT", help="Where the server listens, if it cannot be told by {port}."),
+    _option(
+        metavar="PORT", help="The port your server listens on, if its command takes no {port}.", rich_help_panel=SERVER
+    ),
 ]
 Environment = Annotated[
     list[str] | None,
-    typer.Option("--env", metavar="NAME=VALUE", help="A variable for the server's environment; may be repeated."),
+    _option(
+        "--env",
+        metavar="NAME=VALUE",
+        help="An environment variable for your server. Repeatable.",
+        rich_help_panel=SERVER,
+    ),
 ]
 TargetFile = Annotated[
-    Path | None, typer.Option("--target", metavar="FILE", help="A TOML file that describes the server ([target]).")
+    Path | None,
+    _option(
+        "--target",
+        metavar="FILE",
+        help="A TOML file that describes your server (docs/targets.md). Options override it.",
+        rich_help_panel=SERVER,
+    ),
 ]
-UrlPath = Annotated[str | None, typer.Option("--path", help="WebSocket path the clients ask for (default: /).")]
+UrlPath = Annotated[
+    str | None,
+    _option("--path", help="The WebSocket path that clients request (default: /)."),
+]
 Subprotocols = Annotated[
-    list[str] | None, typer.Option("--subprotocol", metavar="NAME", help="What clients offer; may be repeated.")
+    list[str] | None,
+    _option(
+        "--subprotocol", metavar="NAME", help="A subprotocol that clients offer. Repeatable.", rich_help_panel=SERVER
+    ),
 ]
 Headers = Annotated[
     list[str] | None,
-    typer.Option("--header", metavar="'NAME: VALUE'", help="What clients add to their handshake; may be repeated."),
+    _option(
+        "--header",
+        metavar="'NAME: VALUE'",
+        help="A header that clients add to their handshake. Repeatable.",
+        rich_help_panel=SERVER,
+    ),
 ]
 Send = Annotated[
     list[str] | None,
-    typer.Option(metavar="TEXT", help="A message with which clients begin (a token, a subscription); may be repeated."),
+    _option(
+        metavar="TEXT",
+        help="A message that each client sends first, such as a token or a subscription. Repeatable.",
+        rich_help_panel=SERVER,
+    ),
 ]
 Sessions = Annotated[
     str | None,
-    typer.Option(metavar="PATH", help="HTTP path of the server's own session list, asserted too."),
+    _option(
+        metavar="PATH",
+        help="The HTTP path of your server's own session list, a JSON array. Runs then check it too.",
+        rich_help_panel=SERVER,
+    ),
 ]
 SessionsPointer = Annotated[
-    str | None, typer.Option(metavar="POINTER", help="Where in the answer the list is (JSON Pointer: /data/sessions).")
+    str | None,
+    _option(
+        metavar="POINTER",
+        help="The place of the list in the answer, as a JSON Pointer: /data/sessions.",
+        rich_help_panel=SERVER,
+    ),
 ]
 SessionsField = Annotated[
-    str | None, typer.Option(metavar="FIELD", help="Which field of a session has its client's address.")
+    str | None,
+    _option(metavar="FIELD", help="The field of a session that holds its client's address.", rich_help_panel=SERVER),
 ]
 Tls = Annotated[
     bool | None,
-    typer.Option("--tls", help="Connect by wss://; the command gets {cert} and {key}, of an authority made for it."),
+    _option(
+        "--tls",
+        help="Connect by wss://. Your command gets {cert} and {key}, files made for this run.",
+        rich_help_panel=SERVER,
+    ),
 ]
 EdgeOption = Annotated[
-    str | None, typer.Option("--edge", metavar="NAME", help="Put a proxy in front of the server: nginx, haproxy.")
+    str | None,
+    _option(
+        "--edge", metavar="NAME", help="Put a proxy in front of your server: nginx or haproxy.", rich_help_panel=SERVER
+    ),
 ]
 
 

@@ -37,11 +37,13 @@ def warp(
         ),
     ] = None,
     clock: Annotated[
-        Clock, typer.Option(help="Skip the waiting, or not: a real clock is for netem where the machine has none.")
+        Clock, typer.Option(help="virtual skips idle time. real keeps time, for netem on a machine that lacks it.")
     ] = Clock.VIRTUAL,
     wall_limit: Annotated[
         Duration,
-        typer.Option(parser=values.positive_duration, metavar="DURATION", help="Give up after so much real time."),
+        typer.Option(
+            parser=values.positive_duration, metavar="DURATION", help="End the guest after this much real time."
+        ),
     ] = "10min",  # type: ignore[assignment]
     memory: Annotated[Size, typer.Option(parser=values.memory, metavar="SIZE", help="The guest's memory.")] = "1024MiB",  # type: ignore[assignment]
 ) -> int:

@@ -42,22 +42,27 @@ def _duration(words: str, *names: str) -> typer.models.OptionInfo:
 
 def watch(
     pid: Annotated[
-        int | None, typer.Option(metavar="PID", min=1, help="A server: this process and all below it.")
+        int | None, typer.Option(metavar="PID", min=1, help="Watch the server with this process ID, and its children.")
     ] = None,
     listen: Annotated[
-        list[int] | None, typer.Option(metavar="PORT", min=1, max=65535, help="A server: whoever listens there.")
+        list[int] | None,
+        typer.Option(metavar="PORT", min=1, max=65535, help="Watch the server that listens on this port."),
     ] = None,
-    all_connections: Annotated[bool, typer.Option("--all", help="Of --pid: the connections it made, too.")] = False,
-    grace: Annotated[Duration, _duration("A session is stuck after so long; and the detectors' grace.")] = "30s",  # type: ignore[assignment]
-    poll: Annotated[Duration, _duration("The detectors' poll.")] = "2s",  # type: ignore[assignment]
-    detector: Annotated[str, typer.Option(metavar="NAME", help="Whose verdict has a column.")] = "bytes-acked",
-    interval: Annotated[Duration, _duration("Between two looks.")] = "1s",  # type: ignore[assignment]
-    lasting: Annotated[Duration | None, _duration("End after so long (default: with Ctrl-C).", "--for")] = None,
-    once: Annotated[bool, typer.Option("--once", help="Look once.")] = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print each look as one JSON object, with every session.")
+    all_connections: Annotated[
+        bool, typer.Option("--all", help="With --pid: also connections that the server opened itself.")
     ] = False,
-    queued: Annotated[bool, typer.Option("--queued", help="Of --json: only sessions with bytes queued.")] = False,
+    grace: Annotated[Duration, _duration("A session is stuck after this long. Also the detectors' grace.")] = "30s",  # type: ignore[assignment]
+    poll: Annotated[Duration, _duration("The detectors' poll.")] = "2s",  # type: ignore[assignment]
+    detector: Annotated[
+        str, typer.Option(metavar="NAME", help="The detector that predicts a verdict for each session.")
+    ] = "bytes-acked",
+    interval: Annotated[Duration, _duration("The time between two polls.")] = "1s",  # type: ignore[assignment]
+    lasting: Annotated[Duration | None, _duration("Stop after this long (default: at Ctrl-C).", "--for")] = None,
+    once: Annotated[bool, typer.Option("--once", help="Poll once, then exit.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print each poll as one JSON object with every session.")
+    ] = False,
+    queued: Annotated[bool, typer.Option("--queued", help="With --json: only sessions with bytes queued.")] = False,
 ) -> int:
     """Watch the sessions of a running server, and touch nothing.
 

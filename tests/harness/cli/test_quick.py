@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from halfopen.cli import app
+from halfopen.cli import app, options
 from tests.harness.cli.tool import halfopen
 
 #: Prints the modules that a call of ``halfopen`` has imported, besides those that Python starts with.
@@ -69,8 +69,8 @@ def test_a_command_without_a_lab_does_not_import_what_a_run_needs(name: str) -> 
 
 def test_all_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert app.call(["--help"]) == 0
-    listed = capsys.readouterr().out.partition("Commands:\n")[2].splitlines()
-    assert [line.split()[0] for line in listed] == list(app.COMMANDS)
+    listed = capsys.readouterr().out.partition("Commands ")[2].splitlines()
+    assert [line.split()[1] for line in listed if re.match(r"│ \w", line)] == list(app.COMMANDS)
 
 
 @pytest.mark.parametrize("name", app.COMMANDS)
@@ -78,7 +78,21 @@ def test_a_command_is_called_by_the_name_under_which_it_is_listed(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert app.call([name, "--help"]) == 0
-    assert capsys.readouterr().out.startswith(f"Usage: halfopen {name} [OPTIONS]")
+    assert f" Usage: halfopen {name} [OPTIONS]" in capsys.readouterr().out
+
+
+def test_the_options_of_a_run_are_grouped(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.call(["run", "--help"]) == 0
+    groups: dict[str, list[str]] = {}
+    for line in capsys.readouterr().out.splitlines():
+        if heading := re.match(r"╭─ (.*?) ─+╮", line):
+            group = groups.setdefault(heading[1], [])
+        elif option := re.match(r"│ (--[a-z-]+)", line):
+            group.append(option[1])
+    assert groups.pop("Options") == ["--help"]
+    assert groups.pop("Arguments") == []
+    assert set(groups) == {options.SERVER, options.POD, options.SCENARIOS, options.CLOCK, options.OUTPUT, options.CI}
+    assert all(groups.values())
 
 
 def test_a_command_that_does_not_exist_is_compared_with_all(capsys: pytest.CaptureFixture[str]) -> None:
