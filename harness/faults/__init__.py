@@ -8,4 +8,17 @@ A fault's module has three names:
     a context manager: entering does it and returns once it is done, leaving undoes it.
 ``signature(seen)``
     the evidence that samples taken while it was in force must show (:class:`halfopen.model.evidence.Proof`).
+
+It may have more:
+
+``SUMMARY``
+    one line of what it does, for stories and reports (default: its name).
+``STRIKES``
+    the place of the fault, ``"link"`` or ``"server"`` (default: the client).
+``IS_FINAL = True``
+    it cannot be undone.
+``STOPS_CLIENT = True``
+    it stops the client's process.
+``NEEDS_POD = True``, ``NEEDS_CONTAINER = True``
+    only the pod, or only a server in a container, can take it.
 """

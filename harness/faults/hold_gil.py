@@ -14,6 +14,8 @@ from halfopen.faults._scene import NoOptions, Scene
 from halfopen.model.evidence import Proof
 from halfopen.model.timeline import Timeline
 
+#: For stories and lists.
+SUMMARY = "the server starves itself"
 Options = NoOptions
 NEEDS_POD = True
 #: Place of the fault (halfopen.results.story.struck).

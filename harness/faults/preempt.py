@@ -12,6 +12,10 @@ from halfopen.faults._scene import NoOptions, Scene
 from halfopen.model.evidence import Proof
 from halfopen.model.timeline import Timeline
 
+#: For stories and lists.
+SUMMARY = "the same user comes from elsewhere and takes the seat"
+#: It cannot be undone.
+IS_FINAL = True
 Options = NoOptions
 NEEDS_POD = True
 #: Place of the fault (halfopen.results.story.struck).

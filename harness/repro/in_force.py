@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
@@ -14,10 +13,6 @@ from halfopen.repro.look import InForce
 from halfopen.run import staging
 from halfopen.scenario.spec import Step, step_of
 
-#: Faults that stop the client's process, and faults that cannot be undone. All others act on the path or the server.
-STOPPING = frozenset({"freeze", "sleep"})
-FINAL = frozenset({"close", "half_close", "half-close", "kill", "preempt", "reboot", "noop"})
-
 
 class Faults:
     """Begin faults and undo them. Use it as a context manager: leaving it undoes them all."""
@@ -26,7 +21,7 @@ class Faults:
         """``numbered_from`` is the first number that is free for faults injected by hand."""
         self._scene, self._journal = scene, journal
         self._next = numbered_from
-        self._undo: dict[int, tuple[InForce, contextlib.ExitStack]] = {}
+        self._undo: dict[int, tuple[Step, InForce, contextlib.ExitStack]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -40,7 +35,7 @@ class Faults:
     @property
     def now(self) -> tuple[InForce, ...]:
         """The faults in force."""
-        return tuple(fault for fault, _ in self._undo.values())
+        return tuple(fault for _, fault, _ in self._undo.values())
 
     def begin(self, step: Step, number: int) -> float:
         """Begin a step of the scenario; returns when it came into force.
@@ -49,7 +44,7 @@ class Faults:
         """
         since = time.monotonic() - self._journal.start
         undo = staging.begin(step, number, self._scene, self._journal)
-        self._undo[number] = (InForce(step.fault, since), undo)
+        self._undo[number] = (step, InForce(step.fault, since), undo)
         return since
 
     def begin_by_hand(self, fault: str) -> None:
@@ -64,14 +59,15 @@ class Faults:
 
     def undo_all(self, *, stopping: bool) -> list[str]:
         """Undo the faults that stop the client, or else all others that can be undone; returns their names."""
-        chosen = [number for number, name in self._named() if (name in STOPPING) == stopping and name not in FINAL]
+        chosen = [
+            number
+            for number, (step, *_) in self._undo.items()
+            if getattr(step.module, "STOPS_CLIENT", False) == stopping and not getattr(step.module, "IS_FINAL", False)
+        ]
         names = [self._undo[number][0].fault for number in chosen]
         for number in reversed(chosen):
             self.undo(number)
         return names
-
-    def _named(self) -> Iterator[tuple[int, str]]:
-        return ((number, fault.fault) for number, (fault, _) in self._undo.items())
 
     def undo(self, number: int) -> None:
         """Undo one fault, if it is still in force."""
@@ -79,4 +75,4 @@ class Faults:
         # If the server no longer answers the undoing, the fault counts as over all the same.
         with contextlib.suppress(TimeoutError):
             if found is not None:
-                found[1].close()
+                found[-1].close()

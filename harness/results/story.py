@@ -5,8 +5,6 @@ Describes faults, the kernel's evidence, expectation and result, and gives the c
 
 from __future__ import annotations
 
-import inspect
-import re
 import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -28,7 +26,6 @@ from halfopen.verdict.judge import deadline
 #: Seconds. Shorter waits between acknowledgements need no sentence.
 _SHORT_WAIT = 0.5
 #: Brackets in a docstring hold its source.
-_SOURCE = re.compile(r" ?\([^)]*\)")
 
 
 def story(one: Done, where: Sequence[str] = (), baseline: Baseline | None = None) -> list[str]:
@@ -83,10 +80,8 @@ def _deed(step: Step, span: Span | None, found: Findings) -> str:
 
 
 def _gist(step: Step) -> str:
-    """The first sentence of its module's docstring, up to the colon."""
-    told = (inspect.getdoc(step.module) or step.fault).splitlines()[0]
-    sentence = _SOURCE.sub("", told).split(":")[0].split(". ")[0].rstrip(".")
-    return sentence[:1].lower() + sentence[1:]
+    """Return the summary that the fault's module declares, or else the fault's name."""
+    return getattr(step.module, "SUMMARY", step.fault)
 
 
 def _options(options: Any) -> Iterator[str]:

@@ -77,3 +77,18 @@ def test_what_cannot_be_undone_is_left_alone(client: Client) -> None:
         its.begin_by_hand("noop")
         assert its.undo_all(stopping=False) == []
         assert [one.fault for one in its.now] == ["noop"]
+
+
+@pytest.mark.parametrize(("declared", "undone"), [("", True), ("IS_FINAL = True", False)])
+def test_a_fault_from_elsewhere_declares_that_it_cannot_be_undone(
+    declared: str, undone: bool, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    name = f"ends_{'not' if undone else 'all'}"
+    text = f"from halfopen.faults.noop import Options, fault, signature\n{declared}\n"
+    (tmp_path / "elsewhere" / f"{name}.py").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    with faults(client, Journal()) as its:
+        its.begin_by_hand(f"elsewhere.{name}")
+        assert bool(its.undo_all(stopping=False)) == undone
