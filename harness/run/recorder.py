@@ -1,6 +1,6 @@
-"""Watches one session from outside: samples of the server's socket, at a rate that follows change, and its end.
+"""Watch one session from outside: sample the server's socket, faster after changes, and note its end.
 
-Where a proxy stands in front of the server, the proxy's socket towards the client is sampled too.
+If a proxy stands in front of the server, the proxy's socket towards the client is sampled too.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from halfopen.netns.sockets import Address, EndListener, Sample, SocketReader, i
 
 #: Seconds between samples: 20 Hz.
 INTERVAL = 0.05
-#: Where the kernel announces ends, a session that flows is sampled only 10 times a second.
+#: Seconds between samples of a session that flows, if the kernel announces ends: 10 Hz.
 _FLOWING = 0.1
-#: In a stall nothing changes for long, and samples are so far apart: this share of its length so far, but no further
-#: than so many seconds. So the end of a stall is dated to a third of a percent of its length.
+#: In a stall nothing changes for long, so samples grow apart: by this share of the stall's length so far, up to so many
+#: seconds. This dates the end of a stall to a third of a percent of its length.
 _SHARE, _FARTHEST = 1 / 300, 0.25
-#: While nothing is acknowledged a reap may come at any moment, and is looked for so often, seconds: most kernels
-#: announce no change of state, and a connection with bytes queued outlives it.
+#: Seconds between checks for a reap while nothing is acknowledged. Most kernels announce no change of state, and a
+#: connection with bytes queued outlives the reap.
 _WATCHFUL = 0.008
-#: What stands still for less is no stall, seconds; a server that has not reaped by then is in no hurry.
+#: Seconds of standstill before it counts as a stall, and after which a server that has not reaped is in no hurry.
 _STILL, _LONG = 0.5, 120.0
 
 
