@@ -120,8 +120,7 @@ def client(
 def rival(
     host: Host, spec: ClientSpec, door: Door, journal: Journal, keep_open: Sequence[Host]
 ) -> Iterator[ClientProcess]:
-    """Run a second client until the context is left, with events of kind ``rival``; raises FaultError without a
-    session."""
+    """Run a second client, with events of kind ``rival``, until the context is left; raises FaultError if it fails."""
     with client(host, spec, door, journal, keep_open, "rival") as its:
         opened = its.connect()
         if isinstance(opened, str):

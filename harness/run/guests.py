@@ -159,8 +159,7 @@ class _Effort:
 
     @contextlib.contextmanager
     def _listening(self, work: _Work) -> Iterator[IO[bytes]]:
-        """Yield a pipe for a guest's messages. Close it once the guest has it; on leaving, all messages have been read.
-        """
+        """Yield a pipe for a guest's messages, to be closed once the guest has it. Leaving reads all messages."""
         read, write = os.pipe()
         with os.fdopen(read, "rb") as said:
             listener = threading.Thread(target=self._listen, args=(said, work), daemon=True)

@@ -36,8 +36,7 @@ class Approach:
         return (self.router, self.edge_host) if self.edge_host else (self.router,)
 
     def seen_from(self, address: Address) -> tuple[Address, ...]:
-        """Addresses from which the client at ``address`` reaches the server. Behind an edge: the edge's own, at any
-        port."""
+        """Addresses from which the client at ``address`` reaches the server; behind an edge, the edge's at any port."""
         return (Address(self.edges_own_ip, 0), address) if self.edge_host else (address,)
 
     @contextlib.contextmanager

@@ -60,7 +60,7 @@ class Job:
 
     @property
     def timeline_file(self) -> Path:
-        """Path of its timeline, relative to the folder of timelines (CONTRACT)."""
+        """Path of its timeline in the folder of timelines. Part of the public contract."""
         file = f"{self._name.replace('/', '-')}.jsonl"
         return Path(self.contender, file) if self.contender else Path(file)
 

@@ -13,7 +13,7 @@ _WRITTEN = re.compile(r"(\d{1,6})/(\d{1,6})", re.ASCII)
 
 
 class Shard(msgspec.Struct, frozen=True):
-    """Part ``number`` of ``count``, counted from 1."""
+    """Part ``index`` of ``count``, counted from 1."""
 
     index: int
     count: int
