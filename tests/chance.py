@@ -57,5 +57,5 @@ def distance(values: Sequence[float], distribution: Callable[[float], float]) ->
 
 
 def farthest(count: int) -> float:
-    """Return the distance that ``count`` values exceed with probability RARELY (Dvoretzky, Kiefer, Wolfowitz, Massart)."""
+    """Return the distance exceeded with probability RARELY (inequality of Dvoretzky, Kiefer, Wolfowitz and Massart)."""
     return math.sqrt(math.log(2 / RARELY) / (2 * count))

@@ -109,8 +109,7 @@ def containers(address: str, *, paused: bool = False) -> list[str]:
 
 @contextlib.contextmanager
 def image(address: str) -> Iterator[str]:
-    """Build an image with this Python, this project and the pod's dependencies, at the same paths as here. Yield its
-    name."""
+    """Build an image with this Python, this project and the pod's dependencies, at the same paths. Yield its name."""
     name, tag = IMAGE.split(":")
     with contextlib.closing(docker.DockerClient(address)) as client:
         changes = [f"ENV PYTHONPATH={_python_path()}"]

@@ -203,7 +203,7 @@ def test_what_lies_behind_a_closed_door(tmp_path: Path, arguments: list[str], sa
 
 
 def test_names_that_no_file_can_have() -> None:
-    """Names longer than a file system allows (pathname(7)) are refused like any path that cannot be read."""
+    """Names longer than a file system allows (pathname(7)), which not even root can read."""
     name = "a" * 300
     assert refused("run", name).startswith(f"'{name}' cannot be read: file name too long; ")
     assert refused("field", name).startswith(f"cannot read target file {name}: file name too long; ")
