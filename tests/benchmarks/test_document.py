@@ -1,4 +1,4 @@
-"""Where benchmark results go in the documentation."""
+"""Benchmark results in the documentation."""
 
 from __future__ import annotations
 
