@@ -31,7 +31,7 @@ _ANSWERED_WITHIN = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """True in ``shown`` if something happened, with a sentence that names the evidence."""
+    """Proof that something happened, or not (``shown``), and the sentence that names the evidence."""
 
     shown: bool
     what: str
