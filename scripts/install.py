@@ -1,4 +1,4 @@
-"""Installs a project with the pip of this Python, and says how far it is in a few lines, of which pip has hundreds.
+"""Install a project with this Python's pip, and report progress in a few lines where pip prints hundreds.
 
 python scripts/install.py '.[dev]' LOG
 """
@@ -15,16 +15,16 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-#: Seconds between two lines that say how far it is.
+#: Seconds between two progress lines.
 _EVERY = 10.0
 _COLLECTING = "Collecting "
 _INSTALLING = "Installing collected packages: "
-#: Against what a user may have set for installing elsewhere.
+#: Overrides a user's settings for installing elsewhere.
 _ENVIRONMENT = {"PIP_USER": "0", "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_PROGRESS_BAR": "off"}
 
 
 class _Progress:
-    """The packages that pip has found and installed, by what it prints and by what is there."""
+    """Progress of an installation, from pip's output and the installed packages."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
@@ -33,7 +33,7 @@ class _Progress:
         self._to_install: int | None = None
 
     def follow(self, line: str) -> None:
-        """Take one line of pip's."""
+        """Read one line of pip's output."""
         if line.startswith(_COLLECTING):
             self._collected += 1
         elif line.startswith(_INSTALLING):
@@ -42,7 +42,7 @@ class _Progress:
             self.say(f"installing {_packages(self._to_install)}")
 
     def remind(self) -> None:
-        """Say how far it is."""
+        """Report the progress."""
         if self._to_install is None:
             self.say(f"{_packages(self._collected)} found, after {self.elapsed}")
         else:
@@ -65,13 +65,13 @@ def _installed() -> int:
 
 
 def _problem(output: list[str]) -> str:
-    """The first error in pip's output, or else its last line."""
+    """Return the first error in pip's output, or else its last line."""
     errors = [line.strip() for line in output if line.upper().lstrip().startswith("ERROR")]
     return (errors or [line.strip() for line in output[-1:]] or ["it said nothing"])[0]
 
 
 def install(project: str, log: Path) -> int:
-    """Install the project, editable; returns pip's exit code."""
+    """Install the project, editable. Return pip's exit code."""
     progress = _Progress()
     progress.say("looking for the packages that a run needs" + (", and for those of tests" if project != "." else ""))
     output: list[str] = []
@@ -101,7 +101,7 @@ def _pip(*arguments: str) -> subprocess.Popen[str]:
 
 @contextlib.contextmanager
 def _reminding(progress: _Progress) -> Iterator[None]:
-    """Say every now and then how far it is: while pip installs what it has found it says nothing."""
+    """Report progress at intervals, since pip prints nothing while it installs."""
     ended = threading.Event()
 
     def remind() -> None:

@@ -1,7 +1,7 @@
 """Check the project's prose for its worst habits: ``scripts/prose.py [FILE...]``, or README, docs and all code.
 
-Markdown without code and tables: counts "who", "what" and "which", and semicolons, for each 1,000 words. Python: lists
-docstrings that open with a word like "What" or "Whether". The exit code is 1 if anything is beyond its limit.
+Markdown, without code and tables: counts "who", "what" and "which", and semicolons, for each 1,000 words. Python: lists
+docstrings that open with a word like "What" or "Whether". Exits with 1 if anything exceeds its limit.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-#: For each 1,000 words of all documents together.
+#: Limits for each 1,000 words of all documents together.
 RELATIVES, SEMICOLONS = 6.0, 4.0
 OPENERS = {"What", "Whether", "Who", "Whom", "Whose", "Where", "How", "So", "Of"}
 
 
 def prose(text: str) -> str:
-    """The text of a Markdown document without code, tables, links' addresses and comments."""
+    """Return the text of a Markdown document without code, tables, links' addresses and comments."""
     text = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
     text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
     text = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("|"))
@@ -28,7 +28,7 @@ def prose(text: str) -> str:
 
 
 def counts(text: str) -> tuple[int, int, int]:
-    """Words, relatives and semicolons."""
+    """Return the numbers of words, relatives and semicolons."""
     words = re.findall(r"[A-Za-z0-9'-]+", text)
     return len(words), sum(word.lower() in {"who", "what", "which"} for word in words), text.count(";")
 
@@ -43,7 +43,7 @@ def sources() -> list[Path]:
 
 
 def openers(path: Path) -> Iterator[str]:
-    """Each docstring, also of a constant or a field, that opens with one of OPENERS."""
+    """Yield each docstring, also of a constant or a field, that opens with one of OPENERS."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             first = node.value.value.split(maxsplit=1)

@@ -1,4 +1,4 @@
-"""A browser to look at pages through, as a reader has it: headless, with a profile of its own and no network."""
+"""A browser to view pages as a reader does: headless, with its own profile and no network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PROGRAM = shutil.which("chromium")
 WHY_NONE = None if _PROGRAM else "chromium is not installed: apt install chromium"
 
 _SWITCHES = [
-    # Chromium's own sandbox is not for root.
+    # Chromium's own sandbox does not run as root.
     *(["--no-sandbox"] if os.geteuid() == 0 else []),
     "--disable-gpu",
     "--disable-quic",
@@ -31,8 +31,8 @@ _SWITCHES = [
 
 @contextlib.contextmanager
 def browser() -> Iterator[Browser]:
-    """A browser for as long as the context lasts."""
-    # What it starts between one test and the next is not a test's: it all ends with the context.
+    """Run a browser until the context is left."""
+    # Processes it starts between tests belong to no test. They all end with the context.
     environment: dict[str, str | float | bool] = {k: v for k, v in os.environ.items() if k != leftovers.MARK}
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=_PROGRAM, args=_SWITCHES, env=environment)
@@ -42,7 +42,7 @@ def browser() -> Iterator[Browser]:
 
 @dataclass(frozen=True)
 class Opened:
-    """A page that is looked at, and what went wrong on it."""
+    """An open page, and the errors on it."""
 
     page: Page
     complaints: list[str] = field(default_factory=list)
@@ -51,7 +51,7 @@ class Opened:
 
 @contextlib.contextmanager
 def opened(browser: Browser, file: Path, anchor: str = "", **options: Any) -> Iterator[Opened]:
-    """A file in a window of its own; any error of the page's or anything it fetched fails the test."""
+    """Open a file in its own window. Any error of the page or of a fetch fails the test."""
     with contextlib.closing(browser.new_context(**options)) as context:
         one = Opened(context.new_page())
         one.page.on("console", lambda message: one.complaints.append(f"{message.type}: {message.text}"))

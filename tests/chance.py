@@ -1,4 +1,4 @@
-"""How far chance may stray: bounds for tests of what is random, so wide that something right hardly ever fails."""
+"""Bounds for tests of random results, wide enough that correct code hardly ever fails."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable, Sequence
 
 RARELY = 1e-8
-"""The probability with which one check of something right fails; a hundred of them fail once in a million runs."""
+"""Probability that one check of correct code fails. A hundred of them fail once in a million runs."""
 
 
 def binomial(tries: int, share: float) -> range:
-    """How many of ``tries`` may be hit, each by itself with probability ``share``; half of RARELY to either side."""
+    """Return the range of hits in ``tries``, each with probability ``share``. Half of RARELY lies on either side."""
     low, tail = -1, 0.0
     while tail <= RARELY / 2:
         low += 1
@@ -23,9 +23,9 @@ def binomial(tries: int, share: float) -> range:
 
 
 def waits(count: int, share: float) -> range:
-    """How many tries it may take until ``count`` are hit: the negative binomial distribution.
+    """Return the range of tries until ``count`` hits: the negative binomial distribution.
 
-    More than n tries are needed if fewer than ``count`` of n are hit.
+    More than n tries are needed if fewer than ``count`` of n are hits.
     """
     most = count
     while count not in _hit_at_least(most, share):
@@ -48,7 +48,7 @@ def _probability(hits: int, tries: int, share: float) -> float:
 
 
 def distance(values: Sequence[float], distribution: Callable[[float], float]) -> float:
-    """The most by which the values' own distribution differs from ``distribution`` (Kolmogorov and Smirnov)."""
+    """Return the largest gap between the values' own distribution and ``distribution`` (Kolmogorov and Smirnov)."""
     count = len(values)
     return max(
         max(distribution(value) - n / count, (n + 1) / count - distribution(value))
@@ -57,5 +57,5 @@ def distance(values: Sequence[float], distribution: Callable[[float], float]) ->
 
 
 def farthest(count: int) -> float:
-    """The distance that ``count`` values exceed RARELY (the inequality of Dvoretzky, Kiefer, Wolfowitz and Massart)."""
+    """Return the distance exceeded with probability RARELY (inequality of Dvoretzky, Kiefer, Wolfowitz and Massart)."""
     return math.sqrt(math.log(2 / RARELY) / (2 * count))

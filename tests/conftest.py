@@ -1,4 +1,4 @@
-"""What every test gets: no leftovers are forgiven, and in CI no skips."""
+"""Rules for every test: it leaves nothing behind, and in CI it is not skipped."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.machine import LACKING, NOT_FOR_THIS_PROCESSOR
 
 pytest_plugins = ["pytester"]
 
-# Where pytest was started in the background of a script, or by nohup(1), it ignores these, and so would all that tests
+# Started in the background of a script, or by nohup(1), pytest ignores these signals. So would everything that tests
 # start and interrupt.
 for _number, _handler in (
     (signal.SIGINT, signal.default_int_handler),
@@ -29,8 +29,9 @@ for _number, _handler in (
         signal.signal(_number, _handler)
 
 
-# `make test` starts pytest with some signals blocked. In pytest-xdist's processes they stay blocked in the thread by
-# which pytest speaks to them. It could otherwise take a signal that the main thread waits for (halfopen.netns.forking).
+# `make test` starts pytest with some signals blocked. In pytest-xdist's processes they must stay blocked in the thread
+# by which pytest speaks to them. Otherwise it could take a signal that the main thread waits for
+# (halfopen.netns.forking).
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -40,7 +41,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodeready() -> None:
-    """Let signals into pytest-xdist's own process again, once its others are started."""
+    """Unblock signals in pytest-xdist's own process once its workers are started."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, AWAITED)
 
 
@@ -51,7 +52,7 @@ def pytest_report_header() -> list[str]:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Skip a test of a lab for which this machine lacks something (tests/machine.py)."""
+    """Skip a test of a lab if this machine lacks something for it (tests/machine.py)."""
     for why in [mark.args[0] for mark in item.iter_markers("lab")]:
         if why is not None:
             item.add_marker(pytest.mark.skipif(True, reason=why))
@@ -61,7 +62,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """In CI a test that was skipped for something the machine lacks proves nothing, so it fails."""
+    """Fail a test in CI that was skipped because the machine lacks something, since it proves nothing."""
     report = yield
     excused = NOT_FOR_THIS_PROCESSOR is not None and NOT_FOR_THIS_PROCESSOR in str(report.longrepr)
     if report.skipped and os.environ.get("CI") and not hasattr(report, "wasxfail") and not excused:
@@ -70,16 +71,16 @@ def pytest_runtest_makereport(
     return report
 
 
-#: Set in a process that was started for one test.
+#: Set in a process that runs a single test.
 _APART = "HALFOPEN_TEST_APART"
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run a test that is marked ``apart`` in a process of its own.
+    """Run a test marked ``apart`` in its own process.
 
-    Libraries leave threads behind, and a signal that the others have blocked is delivered to those: whoever forks and
-    forwards signals (halfopen.netns.isolation) is then interrupted himself.
+    Libraries leave threads behind. A signal that the other threads block is delivered to those, so code that forks and
+    forwards signals (halfopen.netns.isolation) is interrupted itself.
     """
     if pyfuncitem.get_closest_marker("apart") is None or os.environ.get(_APART):
         return None
@@ -107,7 +108,7 @@ def nothing_left_behind() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def real_clock() -> Iterator[None]:
-    """A test that does not say which clock means the real one, whatever kernel happens to be in the cache."""
+    """Make the real clock the default for tests, whatever kernel is in the cache."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HALFOPEN_CLOCK", "real")
         yield
@@ -115,7 +116,7 @@ def real_clock() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def not_on_github() -> Iterator[None]:
-    """What the tool prints is compared whole, also where these tests themselves are run by GitHub."""
+    """Hide GitHub's environment, since tests compare the tool's whole output."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT"):
             patch.delenv(name, raising=False)
@@ -124,9 +125,9 @@ def not_on_github() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def no_size_of_a_terminal() -> None:
-    """A terminal's size is its own: readline, which pytest imports, puts one into the environment for all we start.
+    """Remove the terminal size that readline, imported by pytest, puts into the environment of our processes.
 
-    It does so behind Python's back. In pytest-xdist's processes Python knows of it, by inheritance.
+    It bypasses Python's os.environ. In pytest-xdist's processes os.environ has it, by inheritance.
     """
     for name in ("COLUMNS", "LINES"):
         os.environ.pop(name, None)

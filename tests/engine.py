@@ -1,8 +1,7 @@
-"""A container engine for the tests, and an image made of this machine's own Python and this project's source.
+"""A container engine for the tests, and an image of this machine's Python and this project's source.
 
-The engine that is there is used; where there is none, and root runs this, dockerd is started for as long as the tests
-last: in network and mount namespaces of its own, with its files in a temporary folder, so that it changes nothing of
-the machine.
+A running engine is used. Otherwise root starts dockerd for the duration of the tests. It runs in its own network and
+mount namespaces, with its files in a temporary folder, so it changes nothing on the machine.
 """
 
 from __future__ import annotations
@@ -32,17 +31,17 @@ from halfopen.targets.keeper import LABEL
 from tests.leftovers import MARK
 
 IMAGE = "halfopen-test:latest"
-#: Where Debian keeps it; not on every user's path.
+#: Debian installs dockerd here. Not every user's PATH has it.
 _PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"
 _PATIENCE = 60.0
-#: Of the standard library, what no server needs.
+#: Parts of the standard library that no server needs.
 _UNNEEDED = {"site-packages", "dist-packages", "test", "idlelib", "tkinter", "ensurepip", "lib2to3", "turtledemo"}
-#: Of the image, as it is of this machine.
+#: The image's Python, which is this machine's.
 PYTHON = os.path.realpath(sys.executable)
 
 
 def why_none() -> str | None:
-    """Why there is no engine and none can be started; None if there is, or can."""
+    """Return why no engine runs or can be started; None if one does or can."""
     with contextlib.suppress(InputError), engine():
         return None
     if os.geteuid():
@@ -53,7 +52,7 @@ def why_none() -> str | None:
 
 @contextlib.contextmanager
 def running() -> Iterator[str]:
-    """The engine's address, for DOCKER_HOST."""
+    """Run an engine, or use the running one. Yield its address for DOCKER_HOST."""
     with contextlib.suppress(InputError), engine():
         yield os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
         return
@@ -75,9 +74,9 @@ def _dockerd(folder: Path) -> Iterator[str]:
         f"--host={address}",
     ]
     command += [f"--data-root={folder}/data", f"--exec-root={folder}/exec", f"--pidfile={folder}/pid"]
-    # In its own network namespace it could do no harm, and would need iptables and ip to find that out.
+    # In its own network namespace dockerd could do no harm, and it would need iptables and ip to set these up.
     command += ["--bridge=none", "--iptables=false", "--ip-forward=false", "--ip-masq=false"]
-    # It is none of the processes that a test may leave behind, and ends with us however we end.
+    # Without the mark it does not count as a test's leftover. It ends with us however we end.
     environment = {name: value for name, value in os.environ.items() if name != MARK} | {"PATH": _PATH}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
@@ -92,7 +91,7 @@ def _dockerd(folder: Path) -> Iterator[str]:
 def _await_answer(socket_file: Path, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + _PATIENCE
     while process.poll() is None and time.monotonic() < deadline:
-        # Not yet by the SDK, which leaves a socket open for each that nobody answers.
+        # Not with the SDK yet: it leaves a socket open for each attempt that nobody answers.
         with socket.socket(socket.AF_UNIX) as trying, contextlib.suppress(OSError):
             trying.connect(str(socket_file))
             return
@@ -101,16 +100,16 @@ def _await_answer(socket_file: Path, process: subprocess.Popen[bytes], log: Path
 
 
 def containers(address: str, *, paused: bool = False) -> list[str]:
-    """The ids of the containers of our runs that there are, running or not; or of those that are paused."""
+    """Return the ids of our runs' containers, running or not, or only of the paused ones."""
     wanted = {"label": LABEL} | ({"status": "paused"} if paused else {})
     with contextlib.closing(docker.DockerClient(address)) as client:
-        # Not client.containers.list, which looks again at each, and at one that is gone meanwhile in vain.
+        # Not client.containers.list: it inspects each container again, and fails for one that has just gone.
         return [str(one["Id"]) for one in client.api.containers(all=True, filters=wanted)]
 
 
 @contextlib.contextmanager
 def image(address: str) -> Iterator[str]:
-    """The name of an image with this Python, this project and what its pod needs, at the same paths as here."""
+    """Build an image with this Python, this project and the pod's dependencies, at the same paths. Yield its name."""
     name, tag = IMAGE.split(":")
     with contextlib.closing(docker.DockerClient(address)) as client:
         changes = [f"ENV PYTHONPATH={_python_path()}"]
@@ -123,7 +122,7 @@ def image(address: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def changed(address: str, tag: str, *changes: str) -> Iterator[str]:
-    """The name of an image like that, but for ``changes``: instructions of a Dockerfile."""
+    """Build an image like that with ``changes``, instructions of a Dockerfile. Yield its name."""
     with contextlib.closing(docker.DockerClient(address)) as client:
         one = client.containers.create(IMAGE, command="none", network_mode="none")
         try:
@@ -163,6 +162,6 @@ def _needed(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
 
 
 def _libraries(*files: str) -> list[str]:
-    """The shared libraries that files are linked with, the loader among them (ldd(1))."""
+    """Return the shared libraries that the files are linked with, including the loader (ldd(1))."""
     told = subprocess.run(["ldd", *files], check=True, capture_output=True, text=True).stdout
     return [word for line in told.splitlines() for word in line.split() if word.startswith("/") and word[-1] != ":"]

@@ -1,4 +1,4 @@
-"""Runs a function in a guest kernel, as root and on the virtual clock: netem is there, and waiting costs nothing."""
+"""Run a function in a guest kernel, as root and on the virtual clock. netem is there, and waiting costs nothing."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _ANSWER = "import sys; from tests import in_guest; in_guest.answer(sys.argv[1])"
 
 
 def in_guest(body: Callable[P, T]) -> Callable[P, T]:
-    """The same test, or another function of a test's module, run in a guest of its own, which takes a second or two.
+    """Run a test, or another function of a test's module, in its own guest. That takes a second or two.
 
-    What it is given and what it returns must be of a kind that can be pickled. If it fails, its traceback is shown.
+    Arguments and results must be picklable. If the function fails, its traceback is shown.
     """
 
     @functools.wraps(body)
@@ -67,14 +67,14 @@ def in_guest(body: Callable[P, T]) -> Callable[P, T]:
 
 
 def answer(folder: str) -> None:
-    """Call what is asked for, in the guest, and leave what it returns, or its traceback."""
+    """In the guest, call the function and store its result, or its traceback."""
     module, name, args, kwargs = pickle.loads(Path(folder, "question").read_bytes())
     story, value = "", None
     try:
         value = getattr(importlib.import_module(module), name).__wrapped__(*args, **kwargs)
     except BaseException:  # noqa: BLE001 (told to pytest outside)
         story = traceback.format_exc()
-    # Under another name first: an answer that is there is whole.
+    # Written under another name first, so that a visible answer is complete.
     half = Path(folder, "half")
     half.write_bytes(pickle.dumps((story, value)))
     half.rename(Path(folder, "answer"))

@@ -1,4 +1,4 @@
-"""Runs a test's body where labs can be made: in namespaces of its own, forked off from pytest."""
+"""Run a test's body where labs can be made: in its own namespaces, forked off from pytest."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FAILED = 99
 
 
 def isolated(test: Callable[P, None]) -> Callable[P, None]:
-    """The same test, run in user, pid, mount and network namespaces that end with it. It carries ``needs_labs``."""
+    """Run the test in user, pid, mount and network namespaces that end with it, and mark it ``needs_labs``."""
 
     @functools.wraps(test)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:

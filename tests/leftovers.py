@@ -1,4 +1,4 @@
-"""What is on the machine that a lab could leave behind: processes, namespaces, interfaces, mounts."""
+"""Anything on the machine that a lab could leave behind: processes, namespaces, interfaces, mounts."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 
 from halfopen.netns.capabilities import read_file
 
-#: The kernel takes dead namespaces apart in the background, after an RCU grace period or a few.
+#: Seconds to wait: the kernel takes dead namespaces apart in the background, after an RCU grace period or a few.
 _PATIENCE = 10.0
 _STEP = 0.02
-#: So many counts in a row that do not differ are taken for what stays.
+#: Number of equal counts in a row after which the rest is taken to stay.
 _STEADY = 5
 
-#: Set in pytest's own environment, so that whatever the tests start, however deep, can be told from others: from what
-#: other pytests start, and the other processes of this one (pytest-xdist).
+#: Set in pytest's own environment. It distinguishes everything that the tests start, however deep, from what other
+#: pytests start, and from the other processes of this one (pytest-xdist).
 MARK = "HALFOPEN_TESTS"
 _INIT = "1"
 _WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
@@ -30,12 +30,12 @@ def _processes() -> set[str]:
     return {entry for entry in os.listdir("/proc") if entry.isdigit()}
 
 
-#: Were there before any test, and so are nobody's leftovers, for as long as they have not gone.
+#: Processes that existed before any test, and so are nobody's leftovers while they last.
 _OTHERS = _processes()
 
 
 def take_stock() -> Stock:
-    """The processes that tests started and the namespaces they are in, by names that no two have."""
+    """Return the processes that tests started and their namespaces, each with a unique name."""
     there = _processes()
     _OTHERS.intersection_update(there)
     pids = [pid for pid in there - _OTHERS if _is_ours(pid)]
@@ -46,7 +46,7 @@ def take_stock() -> Stock:
 
 
 def take_stock_of_the_machine() -> Stock:
-    """The same, and what belongs to no process; others may change that at any time."""
+    """Return these and anything that belongs to no process. Others may change the latter at any time."""
     return take_stock() | {
         "interfaces": frozenset(os.listdir("/sys/class/net")),
         "mounts": frozenset((read_file("/proc/self/mounts") or "").splitlines()),
@@ -55,7 +55,7 @@ def take_stock_of_the_machine() -> Stock:
 
 
 def since(before: Stock) -> dict[str, list[str]]:
-    """What has come since ``before`` and stays; waits for what is about to go."""
+    """Return anything that has come since ``before`` and stays. Waits for the rest to go."""
     deadline = time.monotonic() + _PATIENCE
     take = take_stock_of_the_machine if "interfaces" in before else take_stock
     while True:
@@ -67,16 +67,16 @@ def since(before: Stock) -> dict[str, list[str]]:
 
 
 def count_since(before: Stock) -> int:
-    """How many processes that tests started there are now that were not there ``before``."""
+    """Return how many processes of tests there are now that were not there ``before``."""
     return len(take_stock()["processes"] - before["processes"])
 
 
 def network_namespaces() -> int | None:
-    """How many network namespaces the kernel holds, those without a process too; None if it does not tell.
+    """Return the number of network namespaces in the kernel, even those without a process; None if it is not reported.
 
-    Each is an object of a slab of its own. Those that ended last are only freed with the next that ends
-    (net/core/net_namespace.c, net_complete_free), and freed ones stay on per-CPU lists, and count, until
-    the slab is shrunk.
+    Each is an object of its own slab. Those that ended last are only freed with the next one that ends
+    (net/core/net_namespace.c, net_complete_free). Freed ones stay on per-CPU lists, and count, until the slab is
+    shrunk.
     """
     slab = Path("/sys/kernel/slab/net_namespace")
     try:
@@ -95,13 +95,13 @@ def _is_ours(pid: str) -> bool:
     environment = read_file(f"/proc/{pid}/environ")
     if environment:
         return f"{MARK}={os.environ[MARK]}" in environment.split("\0")
-    # A guest's kernel gives the processes in which it runs its own no environment. One that outlives it is init's.
+    # A guest's kernel gives no environment to the processes in which it runs its own. One that outlives it is init's.
     name, fields = _stat(pid)
     return name.endswith("(uml-userspace") and (fields[1] == _INIT or _is_ours(fields[1]))
 
 
 def _stat(pid: str) -> tuple[str, list[str]]:
-    """A process's id and name, and the fields from its state on (proc_pid_stat(5)); of none that is gone."""
+    """Return a process's id and name, and its fields from the state on (proc_pid_stat(5)); empty if it is gone."""
     name, _, rest = (read_file(f"/proc/{pid}/stat") or "").rpartition(")")
     return name, rest.split()
 
@@ -110,7 +110,7 @@ def _process(pid: str) -> str | None:
     name, fields = _stat(pid)
     if not fields:
         return None
-    # A zombie only waits for its parent, which may be the machine's init, to look; kernel threads come and go.
+    # A zombie only waits for its parent, perhaps the machine's init, to reap it. Kernel threads come and go.
     if fields[0] in {"Z", "X"} or fields[1] == "2":
         return None
     return f"{name}) started {fields[19]}"
@@ -127,7 +127,7 @@ def _namespaces(pid: str) -> list[tuple[str, str]]:
 
 
 def wait_for_a_stopped_process(ancestor: int, patience: float) -> int | None:
-    """The id of a process below ``ancestor`` that was stopped by a signal, None if there is none in time."""
+    """Return the id of a process below ``ancestor`` that was stopped by a signal; None if there is none in time."""
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         for pid in processes_below(ancestor):
@@ -139,7 +139,7 @@ def wait_for_a_stopped_process(ancestor: int, patience: float) -> int | None:
 
 
 def processes_below(pid: int) -> list[int]:
-    """The children of every thread of a process, and theirs (proc(5), task/.../children); of one that ends, none."""
+    """Return all descendants of a process, by its threads' children (proc(5), task/.../children); none if it ended."""
     try:
         threads = os.listdir(f"/proc/{pid}/task")
     except OSError:

@@ -1,4 +1,4 @@
-"""What this machine has, asked once; tests that need what it lacks are skipped by these marks (in CI: failed)."""
+"""Features of this machine, checked once. Tests that need a missing one are skipped by these marks (in CI: failed)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NO_LABS = _why_no_labs()
 _NO_UNSHARE = None if shutil.which("unshare") else "unshare (util-linux) is not installed"
 
 _NO_GUEST = None if cache.newest() else "there is no guest kernel: make kernel"
-#: No package mends this, so it is no failure in CI.
+#: No package fixes this, so it is no failure in CI.
 NOT_FOR_THIS_PROCESSOR = registers.why_not_stock()
 _NO_STOCK_GUEST = NOT_FOR_THIS_PROCESSOR or (
     None if cache.fetched() else "there is no guest kernel of the distribution's: halfopen kernel fetch"
@@ -57,8 +57,8 @@ _ALL = (
 )
 LACKING = [why for why in _ALL if why]
 
-#: Each means a lab, or what takes as long as one, and carries what the machine lacks for it (tests/conftest.py): ``make
-#: unit`` leaves these tests out.
+#: Each mark means a lab, or something as slow, and names the missing feature (tests/conftest.py). ``make unit`` leaves
+#: these tests out.
 needs_labs = pytest.mark.lab(_NO_LABS)
 needs_unshare = pytest.mark.lab(_NO_UNSHARE)
 needs_guest = pytest.mark.lab(_NO_GUEST)
@@ -70,15 +70,15 @@ needs_haproxy = pytest.mark.lab(_NO_HAPROXY)
 needs_servers = pytest.mark.lab(_NO_SERVERS)
 needs_engine = pytest.mark.lab(_NO_ENGINE)
 needs_browser = pytest.mark.lab(browser.WHY_NONE)
-#: Of Dask, which comes with the tests.
+#: Dask comes with the tests.
 needs_cluster = pytest.mark.lab(None)
 
 needs_tshark = pytest.mark.lab(_NO_TSHARK)
 needs_py_spy = pytest.mark.skipif(_NO_PY_SPY is not None, reason=str(_NO_PY_SPY))
 
-#: Runs a command as user 1000 without any capability, to whom this user's files still belong: an ordinary user, but
-#: one who can read a Python that is installed in root's home.
+#: Prefix of a command that runs as user 1000 without any capability, but still owns this user's files: an ordinary user
+#: who can read a Python installed in root's home.
 UNPRIVILEGED = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
 
-#: Runs a command where namespaces and mounts are refused.
+#: Prefix of a command that runs where namespaces and mounts are refused.
 WITHOUT_NAMESPACES = [sys.executable, no_namespaces.__file__]

@@ -1,8 +1,8 @@
-"""Runs a command where the kernel refuses namespaces and mounts, as under a container's default seccomp profile.
+"""Run a command where the kernel refuses namespaces and mounts, as under a container's default seccomp profile.
 
-    python tests/no_namespaces.py CMD ...
+python tests/no_namespaces.py CMD ...
 
-The filter, in classic BPF (seccomp(2), include/uapi/linux/seccomp.h), is in force for all that the command starts.
+The filter, in classic BPF (seccomp(2), include/uapi/linux/seccomp.h), applies to everything that the command starts.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ NEW_NAMESPACES = 0x7E020000
 PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, MODE_FILTER = 38, 22, 2
 LOAD, JUMP_IF_EQUAL, JUMP_IF_SET, RETURN = 0x20, 0x15, 0x45, 0x06
 ALLOW, FAIL = 0x7FFF0000, 0x00050000
-#: Where struct seccomp_data has them.
+#: Offsets in struct seccomp_data.
 NUMBER, ARCHITECTURE, FIRST_ARGUMENT = 0, 4, 16
 
-#: Jumps count the instructions left out, if so and if not.
+#: Jumps count the skipped instructions, if true and if false.
 PROGRAM = (
     (LOAD, 0, 0, ARCHITECTURE),
     (JUMP_IF_EQUAL, 0, 8, X86_64),
@@ -33,7 +33,7 @@ PROGRAM = (
     (JUMP_IF_EQUAL, 7, 0, UNSHARE),
     (JUMP_IF_EQUAL, 6, 0, SETNS),
     (JUMP_IF_EQUAL, 5, 0, MOUNT),
-    # Not refused but unknown, since its flags are out of a filter's reach: the C library then takes clone.
+    # Reported as unknown instead of refused, since a filter cannot read its flags. The C library then uses clone.
     (JUMP_IF_EQUAL, 5, 0, CLONE3),
     (JUMP_IF_EQUAL, 0, 2, CLONE),
     (LOAD, 0, 0, FIRST_ARGUMENT),
@@ -51,7 +51,7 @@ class Filter(ctypes.Structure):
 
 
 def refuse() -> None:
-    """Put the filter in force for this process."""
+    """Apply the filter to this process."""
     code = b"".join(struct.pack("HBBI", *instruction) for instruction in PROGRAM)
     program = Filter(len(PROGRAM), code)
     libc = ctypes.CDLL(None, use_errno=True)

@@ -1,6 +1,6 @@
-"""Whole screens: what is printed is compared with a file, to the last space and colour.
+"""Whole screens: output is compared with a file, to the last space and colour.
 
-The files are written by the tests themselves where ``HALFOPEN_RENEW_SCREENS`` is set; read them before they are kept.
+With ``HALFOPEN_RENEW_SCREENS`` set, the tests write the files themselves. Read them before you keep them.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from rich.console import Console
 WIDTHS = (80, 120)
 _RENEW = "HALFOPEN_RENEW_SCREENS"
 
-#: A test of this mark is asked for each width that is promised, with and without colour.
+#: Runs a test for each supported width, with and without colour.
 every_way = pytest.mark.parametrize(
     ("width", "colour"), [(width, colour) for width in WIDTHS for colour in (False, True)], ids=str
 )
 
 
 def console(width: int, *, colour: bool) -> tuple[Console, io.StringIO]:
-    """A console as the commands make it, on a terminal of this width, and what is written to it."""
+    """Return a console as the commands make it, on a terminal of this width, and its output."""
     written = io.StringIO()
     made = Console(
         file=written,
@@ -39,7 +39,7 @@ def console(width: int, *, colour: bool) -> tuple[Console, io.StringIO]:
 
 
 def compare(folder: Path, name: str, width: int, written: str, *, colour: bool) -> None:
-    """Fail unless this is what the folder's file has for the width, with or without colour."""
+    """Fail unless the output equals the folder's file for the width, with or without colour."""
     file = folder / f"{name}-{width}{'-colour' if colour else ''}.txt"
     shown = written.replace("\x1b", "␛") if colour else written
     if os.environ.get(_RENEW):

@@ -1,4 +1,4 @@
-"""The servers of examples/, where scripts/servers has installed them."""
+"""The servers of examples/, installed by scripts/servers."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def _folder() -> Path | None:
     return Path(asked.stdout.strip()) if asked.returncode == 0 else None
 
 
-#: None where they are not installed.
+#: None if they are not installed.
 FOLDER = _folder()
 
 
 def environment() -> dict[str, str]:
-    """Ours, in which a target's command finds them."""
+    """Return our environment, changed so that a target's command finds the servers."""
     assert FOLDER is not None
     path = f"{FOLDER / 'python' / 'bin'}:{os.environ['PATH']}"
     return os.environ | {"PATH": path, "NODE_PATH": str(FOLDER / "node_modules")}

@@ -1,4 +1,4 @@
-"""The action: every input is used and none is pasted into a script, what it would call is understood, and it runs."""
+"""The action: every input is used and none is pasted into a script, its calls are understood, and it runs."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def filled_in(text: str, inputs: dict[str, str]) -> str:
 
 
 def as_github(action: dict[str, Any], place: Path, program: str, **given: str) -> tuple[int, dict[str, str]]:
-    """Carry out the step that runs the scenarios as GitHub would; gives its exit code and outputs."""
+    """Run the step that runs the scenarios, as GitHub would. Return its exit code and outputs."""
     inputs = {name: str(its["default"]) for name, its in action["inputs"].items()} | given
     (step,) = (step for step in steps(action) if step.get("id") == "run")
     (place / "halfopen" / "bin").mkdir(parents=True)
@@ -81,7 +81,7 @@ def as_github(action: dict[str, Any], place: Path, program: str, **given: str) -
     return done.returncode, dict(line.split("=", 1) for line in outputs.read_text().splitlines())
 
 
-#: In place of halfopen: writes down its words.
+#: Replaces halfopen, and records its arguments.
 WRITES_DOWN = "#!/bin/sh\nprintf '%s\\n' \"$@\" >words\n"
 
 
@@ -132,14 +132,14 @@ def test_it_runs_and_its_exit_code_is_the_calls(action: dict[str, Any], tmp_path
 
 
 def documented(repository: Path) -> list[dict[str, Any]]:
-    """The workflows of the documents; a step alone, as the README has it, as one of a job."""
+    """Return the workflows of the documents. A single step, as in the README, becomes a job."""
     texts = "".join((repository / name).read_text() for name in ("docs/ci.md", "README.md"))
     blocks = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", texts, re.DOTALL)]
     return [{"jobs": {"": {"steps": block}}} if isinstance(block, list) else block for block in blocks]
 
 
 def scripts(value: Any) -> list[str]:
-    """All that a workflow has a shell carry out."""
+    """Return everything that a workflow runs in a shell."""
     if isinstance(value, list):
         return [script for item in value for script in scripts(item)]
     if not isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""What the house looks like: who may import whom, what each package may speak of, and how big a file gets."""
+"""Rules of the architecture: permitted imports, each package's permitted words, and the size of files."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-#: Each folder of sources, and the name it is imported by (src/halfopen is a link to harness/, in which are links to the
-#: others).
+#: Each folder of sources, and the name under which it is imported (src/halfopen is a link to harness/, in which are
+#: links to the others).
 PACKAGES = {"netns": "halfopen.netns", "scenarios": "halfopen.scenarios", "harness": "halfopen"}
 OURS = {**PACKAGES, "tests": "tests", "benchmarks": "benchmarks"}
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
@@ -65,7 +65,7 @@ def test_the_network_knows_nothing_of_websockets() -> None:
 
 def test_only_the_network_talks_to_the_kernel() -> None:
     kernel = {"pyroute2", "ctypes", "fcntl"}
-    # The pod is under test: it asks of its own socket and starves its own interpreter. Doctor explains refusals.
+    # The pod is under test: it queries its own socket and starves its own interpreter. Doctor explains refusals.
     exempt = {
         "harness/pod/watchdog.py": {"fcntl"},
         "harness/pod/control.py": {"ctypes"},
@@ -91,7 +91,7 @@ def test_scenarios_are_data(package: str) -> None:
 
 
 def test_every_scenario_sets_its_clients_buffer() -> None:
-    """What the kernel would choose depends on the machine, and with it whether a window ever closes."""
+    """Otherwise the machine determines the kernel's choice, and with it if a window ever closes."""
     for path in (ROOT / "scenarios").rglob("*.toml"):
         text = path.read_text()
         assert "receive_buffer" in text or "autotune_to" in text, named(path)

@@ -1,4 +1,4 @@
-"""Exhaustive runs: `make test` leaves them out, a weekly workflow does not, and CONTRIBUTING.md says what stands in."""
+"""Exhaustive runs: `make test` skips them, a weekly workflow runs them, and CONTRIBUTING.md lists their substitutes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MARK = "mark.exhaustive"
 
 @pytest.fixture(scope="module")
 def workflow(repository: Path) -> dict[str, Any]:
-    # YAML 1.1 takes the key "on" for a truth value.
+    # YAML 1.1 reads the key "on" as true.
     text = (repository / ".github" / "workflows" / "exhaustive.yml").read_text().replace("\non:\n", '\n"on":\n')
     loaded: dict[str, Any] = yaml.safe_load(text)
     return loaded
@@ -26,7 +26,7 @@ def _steps(workflow: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _calls_of_pytest(repository: Path, target: str) -> list[str]:
-    """What the target would carry out."""
+    """Return the target's calls of pytest."""
     printed = subprocess.run(["make", "-n", target], cwd=repository, capture_output=True, text=True, check=True).stdout
     return [line for line in printed.splitlines() if "-m pytest" in line]
 
@@ -55,7 +55,7 @@ def test_make_test_leaves_them_out_and_test_all_does_not(repository: Path) -> No
 
 
 def test_each_is_listed_with_what_stands_for_it(repository: Path) -> None:
-    """The table names files and tests of theirs, all of which there are."""
+    """The table names existing files and tests in them."""
     page = (repository / "CONTRIBUTING.md").read_text()
     rows = [line for line in page[page.index("| exhaustive ") :].splitlines()[2:] if line.startswith("| ")]
     marked = {

@@ -1,4 +1,4 @@
-"""The examples of CONTRIBUTING.md: each, put into one new file, can be used by a scenario and does what it says."""
+"""The examples of CONTRIBUTING.md: each, put into one new file, works in a scenario and does what it says."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ hold = "2 * grace"
 
 @pytest.fixture
 def guide(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the guide's fault, client and detector as modules of a package."""
+    """Return a folder with the guide's fault, client and detector as modules of a package."""
     blocks = re.findall(r"```python\n(.*?)```", (repository / "CONTRIBUTING.md").read_text(), re.DOTALL)
     assert len(blocks) == 3
     (tmp_path / "guide").mkdir()

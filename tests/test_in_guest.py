@@ -1,4 +1,4 @@
-"""The decorator that runs a function in a guest: where it runs, what goes in and comes out, and how failure is told."""
+"""The decorator that runs a function in a guest: its place, its arguments and results, and reports of failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The workflow that publishes a release: its scripts are scripts, and what it calls is there."""
+"""The workflow that publishes a release: its scripts are valid, and its calls exist."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.harness.cli.understood import understand
 @pytest.fixture(scope="session")
 def jobs(repository: Path) -> dict[str, Any]:
     workflow = yaml.safe_load((repository / ".github" / "workflows" / "release.yml").read_text())
-    # YAML 1.1 takes the key "on" for true.
+    # YAML 1.1 reads the key "on" as true.
     assert workflow[True] == {"push": {"tags": ["v*"]}}
     found: dict[str, Any] = workflow["jobs"]
     return found

@@ -1,4 +1,4 @@
-"""What ``make matrix`` and ``make test`` install. All is real but pip, in whose place a package prints the like."""
+"""Installations by ``make matrix`` and ``make test``. Only pip is fake: a package that prints similar output."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ import pytest
 
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed: apt install make")
 
-#: In place of ``python3``: the environments that it makes have no pip but the one in $PIP.
+#: Replaces ``python3``: the environments that it makes have only the pip in $PIP.
 PYTHON = """#!/bin/sh
 [ "$1 $2" = "-m venv" ] || exec {python} "$@"
 for last; do :; done
 {python} "$@" --without-pip && cp -r "$PIP" "$last"/lib/python*/site-packages/
 """
 
-#: It writes down what it is called with. $PIP_FAILS: with what it ends, which for "killed" is a signal.
+#: Records its arguments. $PIP_FAILS is its exit code; "killed" means a signal.
 PIP = """
 import os, signal, sys, sysconfig
 from pathlib import Path
@@ -80,14 +80,14 @@ class Checkout:
         return Ran(ran.returncode, [re.sub(r"after \d+ s$", "after N s", line) for line in ran.stderr.splitlines()])
 
     def installed(self) -> list[str]:
-        """What pip was asked to install, call after call."""
+        """Return pip's arguments of what to install, call after call."""
         return [line.split()[-1] for line in (self.folder / "calls").read_text().splitlines()]
 
     def marks(self) -> set[str]:
         return {path.name for path in self.venv.glob(".ready*")}
 
     def holds(self, project: str) -> bool:
-        """True if the environment is one in which this was begun to be installed."""
+        """True if an installation of this was begun in the environment."""
         return any(self.venv.glob(f"lib/python*/site-packages/half-of-{glob_free(project)}"))
 
 
@@ -189,7 +189,7 @@ def test_a_target_sets_up_what_it_needs(target: str, call: str, tmp_path: Path, 
 
 
 def needed(name: str) -> set[str]:
-    """An installed package and those that it needs, without extras."""
+    """Return an installed package and its dependencies, without extras."""
     found: set[str] = set()
     todo = [name]
     while todo:
@@ -209,7 +209,7 @@ def _requires(name: str) -> list[str]:
 
 @pytest.mark.parametrize("command", ["run", "warp", "kernel", "compare", "report"])
 def test_what_a_command_imports_is_installed_for_a_run(command: str) -> None:
-    # Without site, whose .pth files may import what is none of ours (setuptools has one).
+    # Without site, whose .pth files may import other packages (setuptools has one).
     source = f"import sys; sys.path[:] = {sys.path!r}; import halfopen.cli.{command}; print(*sys.modules)"
     ran = subprocess.run([sys.executable, "-S", "-c", source], capture_output=True, text=True, check=True)
     packages = {module.partition(".")[0] for module in ran.stdout.split()}
@@ -218,5 +218,5 @@ def test_what_a_command_imports_is_installed_for_a_run(command: str) -> None:
         re.sub(r"[-_.]+", "-", name).lower() for package in packages for name in providers.get(package, ())
     }
     assert "typer" in distributions
-    # pyroute2 imports psutil if it is there, and does without.
+    # pyroute2 imports psutil if it is there, and works without it.
     assert distributions <= needed("halfopen") | {"psutil"}

@@ -1,4 +1,4 @@
-"""``make unit`` leaves out what carries a mark for a lab, and fails what makes a lab without one."""
+"""``make unit`` leaves out tests marked for a lab, and fails a test that makes a lab without a mark."""
 
 from __future__ import annotations
 

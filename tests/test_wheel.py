@@ -1,4 +1,4 @@
-"""The wheel, made of the source distribution: it installs one name, and a project may have packages of ours' names."""
+"""The wheel, made of the source distribution: it installs one name, and a project may have packages with our names."""
 
 from __future__ import annotations
 

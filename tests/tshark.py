@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def read(file: Path, *fields: str, only: str = "") -> list[list[str]]:
-    """A row of fields for each packet and other entry that a display filter leaves; fails on any complaint."""
+    """Return a row of fields for each entry that passes a display filter. Fails on any complaint of tshark's."""
     command = ["tshark", "-n", "-r", str(file), "-T", "fields", "-E", "separator=/t"]
     command += [word for field in fields for word in ("-e", field)]
     ran = subprocess.run([*command, "-Y", only] if only else command, capture_output=True, text=True, check=False)
@@ -17,6 +17,6 @@ def read(file: Path, *fields: str, only: str = "") -> list[list[str]]:
 
 
 def malformed(file: Path) -> list[list[str]]:
-    """The packets that it cannot make sense of; what was sent twice it counts among them, which is left out here."""
+    """Return the malformed packets. tshark counts retransmissions among them, which are left out here."""
     only = "(_ws.malformed || _ws.expert.severity == error) && !tcp.analysis.retransmission"
     return read(file, "frame.number", "_ws.expert.message", only=only)

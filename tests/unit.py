@@ -1,8 +1,8 @@
-"""A plugin of pytest's for ``make unit``: only the tests that need no lab, where no lab and no guest can be had.
+"""A pytest plugin for ``make unit``: only tests that need no lab, where no lab and no guest can be made.
 
-    python -m pytest -p tests.unit [tests/harness/cli ...]
+python -m pytest -p tests.unit [tests/harness/cli ...]
 
-A test that makes a lab without the mark for it (tests/machine.py) fails here, in place of being slow.
+A test that makes a lab without the mark for it (tests/machine.py) fails here, instead of being slow.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _CHOSEN = "not lab"
 def pytest_configure(config: pytest.Config) -> None:
     asked = config.option.markexpr
     config.option.markexpr = f"({asked}) and {_CHOSEN}" if asked else _CHOSEN
-    # Nor is there a guest's kernel in it, by which a lab would be made where the machine refuses one.
+    # Also without a guest's kernel in it: labs would be made in a guest if the machine refuses namespaces.
     cache = tempfile.TemporaryDirectory(prefix="halfopen-unit-")
     config.add_cleanup(cache.cleanup)
     os.environ["XDG_CACHE_HOME"] = cache.name

@@ -1,1 +1,1 @@
-"""Values that the rest works on: timelines, evidence in them, links, expressions. No clock and no network."""
+"""Values used by everything else: timelines, evidence in them, links, expressions. No clock and no network."""

@@ -1,4 +1,4 @@
-"""What samples prove. All functions are pure: a timeline in, a finding out."""
+"""Derive evidence from samples. All functions are pure: a timeline in, a finding out."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ ALIVE_STATES = frozenset({"ESTABLISHED", "CLOSE_WAIT"})
 #: States after the server's application ended its side.
 ENDED_STATES = frozenset({"FIN_WAIT1", "FIN_WAIT2", "CLOSING", "LAST_ACK", "TIME_WAIT", "CLOSE"})
 
-#: What to do about a server that streams nothing.
+#: Advice for a server that streams nothing.
 _ASK = "does it want to be asked first (--send)?"
-#: Gaps between acknowledgements below this are the sampling's, seconds.
+#: Seconds below which a gap between acknowledgements comes from the sampling.
 _WORTH_TELLING = 0.1
-#: A silence that no server's slow stream need explain, seconds.
+#: Seconds of silence that any slow stream may have.
 _SHORT_SILENCE = 5.0
-#: A path that is dark for less is not seen to be, seconds; and what is under way when it goes dark may still arrive.
+#: Seconds below which a dark path is not observable, and for which packets in flight when it goes dark may still
+#: arrive.
 _SHORTEST_DARK, _UNDER_WAY = 0.5, 2.0
-#: The shortest stall that is taken for one, seconds: many times the lab's round trip.
+#: Seconds of the shortest stall that counts, many times the lab's round trip.
 _SHORTEST_STALL = 0.5
-#: A probe's answer takes less, seconds.
+#: Seconds within which a probe is answered.
 _ANSWERED_WITHIN = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """Whether something was shown to have happened, and the sentence that says by what."""
+    """Proof that something happened, or not (``shown``), and the sentence that names the evidence."""
 
     shown: bool
     what: str
@@ -41,26 +42,26 @@ class Stall:
     """A stretch in which bytes were queued and the peer acknowledged none."""
 
     onset: float
-    """When the peer's last byte was acknowledged while bytes were queued, or the first byte was queued after it."""
+    """Moment of the peer's last acknowledgement while bytes were queued, or of the first byte queued after it."""
     until: float
     samples: tuple[Sample, ...]
     goes_on: bool = False
-    """Whether it was not over with the last sample."""
+    """True if the stall was not over at the last sample."""
 
     @property
     def seconds(self) -> float:
-        """How long it was seen to last."""
+        """Seconds that it was seen to last."""
         return self.until - self.onset
 
 
 def established(timeline: Timeline) -> tuple[Sample, ...]:
-    """The samples taken while the server had its side open: nothing that is seen after the end counts."""
+    """Return the samples taken while the server had its side open. Anything seen after the end does not count."""
     until_end = takewhile(lambda s: s.state not in ENDED_STATES, timeline.samples)
     return tuple(s for s in until_end if s.state in ALIVE_STATES)
 
 
 def stalls(samples: Sequence[Sample]) -> Iterator[Stall]:
-    """Every stretch without progress, in order. Progress is an acknowledged byte or an empty queue."""
+    """Yield every stretch without progress, in order. Progress is an acknowledged byte or an empty queue."""
     begun: float | None = None
     held: list[Sample] = []
     previous: Sample | None = None
@@ -81,43 +82,43 @@ def stalls(samples: Sequence[Sample]) -> Iterator[Stall]:
 
 
 def _acknowledged_at(sample: Sample, previous: Sample | None) -> float:
-    """When the acknowledgement first seen in ``sample`` arrived: the kernel says how long ago, to a jiffy."""
+    """Return when the acknowledgement first seen in ``sample`` arrived. The kernel reports its age, to a jiffy."""
     arrived = sample.t - sample.last_ack_recv / 1000
     return max(arrived, previous.t) if previous else sample.t
 
 
 def longest_stall(samples: Sequence[Sample]) -> Stall | None:
-    """The longest stretch without progress, None if there was none."""
+    """Return the longest stretch without progress, None if there was none."""
     return max(stalls(samples), key=lambda stall: stall.seconds, default=None)
 
 
 def last_stall(samples: Sequence[Sample]) -> Stall | None:
-    """The stretch without progress in which the samples end, None if they end otherwise."""
+    """Return the stretch without progress in which the samples end, None if they end otherwise."""
     return next((stall for stall in stalls(samples) if stall.goes_on), None)
 
 
 def acknowledged(samples: Sequence[Sample]) -> int:
-    """Bytes acknowledged between the first and the last sample."""
+    """Return the bytes acknowledged between the first and the last sample."""
     known = [s.bytes_acked for s in samples if s.bytes_acked is not None]
     return known[-1] - known[0] if known else 0
 
 
 def allowed_silence(seconds: float) -> float:
-    """How long a slow stream may say nothing, of so many seconds looked at."""
+    """Return the seconds of silence allowed in a slow stream that was observed for ``seconds``."""
     return max(_SHORT_SILENCE, seconds / 4)
 
 
 def longest_silence(samples: Sequence[Sample]) -> float:
-    """The longest time in which nothing was delivered to the peer's kernel, whether or not any byte was queued.
+    """Return the longest time in which nothing reached the peer's kernel, whether or not any byte was queued.
 
-    What arrives past a gap is acknowledged selectively (RFC 2018): tcpi_delivered counts it, tcpi_bytes_acked
+    Data that arrives past a gap is acknowledged selectively (RFC 2018). tcpi_delivered counts it, but tcpi_bytes_acked
     stands still until the gap is filled, which takes half a minute on the slowest links.
     """
     return _longest_standstill([(s.t, (s.bytes_acked, s.delivered)) for s in samples])
 
 
 def _longest_standstill(told: Sequence[tuple[float, object]]) -> float:
-    """The longest time in which what was told of at these moments did not change."""
+    """Return the longest time between changes of a value, given its readings at these moments."""
     last, longest = told[0][0], 0.0
     for (_, before), (t, after) in pairwise(told):
         last = t if after != before else last
@@ -126,7 +127,7 @@ def _longest_standstill(told: Sequence[tuple[float, object]]) -> float:
 
 
 def peer_acknowledges(seen: Timeline) -> Proof:
-    """Whether the peer acknowledged bytes all along, and the longest wait for one while bytes were queued."""
+    """Proof that the peer acknowledged bytes all along, with the longest wait for one while bytes were queued."""
     samples = established(seen)
     count = acknowledged(samples)
     if not count and not any(s.outq for s in samples):
@@ -145,7 +146,7 @@ def peer_acknowledges(seen: Timeline) -> Proof:
 
 
 def _apart(samples: Sequence[Sample]) -> str:
-    """How far acknowledgements were apart at most, where that is worth telling."""
+    """Return the longest gap between acknowledgements in words, empty if too short to mention."""
     longest = longest_stall(samples)
     if longest is None or longest.seconds < _WORTH_TELLING:
         return ""
@@ -153,7 +154,7 @@ def _apart(samples: Sequence[Sample]) -> str:
 
 
 def window_closed(seen: Timeline) -> Proof | None:
-    """Whether the stall in which the samples end is a closed window before a live kernel; None without one."""
+    """Proof that the stall at the end of the samples is a closed window of a live kernel; None without a stall."""
     stall = last_stall(established(seen))
     if stall is None or stall.seconds < _SHORTEST_STALL:
         return None
@@ -169,10 +170,10 @@ def window_closed(seen: Timeline) -> Proof | None:
 
 
 def dark(seen: Timeline) -> Proof:
-    """Whether no packet came from the peer any more, and what was sent to it, if anything was, got no answer.
+    """Proof that no more packets came from the peer, and that anything sent to it got no answer.
 
-    tcpi_last_ack_recv grows with every second in which none comes, retransmissions and unanswered probes tell that
-    something was sent (net/ipv4/tcp_timer.c). Where nothing was sent, that none could come is for the fault to show.
+    tcpi_last_ack_recv grows with every second without a packet. Retransmissions and unanswered probes show that
+    something was sent (net/ipv4/tcp_timer.c). If nothing was sent, the fault must show that no packet could come.
     """
     samples = established(seen)
     if not samples:
@@ -195,10 +196,10 @@ def dark(seen: Timeline) -> Proof:
 
 
 def client_reads(seen: Timeline) -> Proof:
-    """Whether the client's process read bytes all along, and its kernel acknowledged some.
+    """Proof that the client's process read bytes all along, and that its kernel acknowledged some.
 
-    For a client that reads slower than the server sends: its kernel acknowledges only once a good part of its
-    buffer is read (RFC 9293, section 3.8.6.2.2), which may take as long as a client is dead.
+    For a client that reads slower than the server sends. Its kernel acknowledges only after a good part of its buffer
+    is read (RFC 9293, section 3.8.6.2.2), which may take as long as the grace for a dead client.
     """
     told = [(e.t, e.data.get("read", e.data["received"])) for e in seen.of("client", "progress")]
     if told and not told[-1][1]:
@@ -216,7 +217,7 @@ def client_reads(seen: Timeline) -> Proof:
 
 
 def all_of(*proofs: Proof) -> Proof:
-    """Shown if all are; says all of it, or what is lacking."""
+    """Shown if all are. The text lists all evidence, or whatever is lacking."""
     lacking = [proof.what for proof in proofs if not proof.shown]
     if lacking:
         return Proof(False, "; ".join(lacking))

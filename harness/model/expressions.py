@@ -27,7 +27,7 @@ class Expression(str):
 
     @classmethod
     def parse(cls, text: object) -> Expression:
-        """Check ``text``; raises ValueError with what would be right."""
+        """Check ``text``; raises ValueError that says what would be valid."""
         if not isinstance(text, str):
             raise UnitError(f"a duration needs a unit: got {text!r}, write \"{text}s\", or 'grace'")
         expression = cls(text)

@@ -1,4 +1,4 @@
-"""Where everything that happens in a run is written down as it happens, from any thread."""
+"""Record everything that happens in a run as it happens, from any thread."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LONGEST_OUTPUT = 1000
 
 
 class Journal:
-    """Collects events and samples in the monotonic clock's time; :meth:`timeline` counts from the start."""
+    """Collects events and samples on the monotonic clock. The times of :meth:`timeline` count from the start."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -29,10 +29,10 @@ class Journal:
         self._sealed = False
         self._printed = 0
         self.start = time.monotonic()
-        """The moment that is t = 0: set anew when the session begins."""
+        """The moment of t = 0. Set again when the session begins."""
 
     def note(self, kind: str, name: str, at: float | None = None, **data: Any) -> None:
-        """Write an event down, by default of now; wakes those who wait."""
+        """Record an event, by default as of now, and wake the waiters."""
         if name == "output" and not self._may_keep(data):
             return
         moment = time.monotonic() if at is None else at
@@ -44,8 +44,8 @@ class Journal:
             self._changed.notify_all()
 
     def sampled(self, sample: SocketSample) -> None:
-        """Write a sample down; wakes those who wait, if it shows that the session has ended."""
-        # Without the lock, as 20 samples a second are most of what is written, and a list takes one more by itself.
+        """Record a sample, and wake the waiters if it shows that the session has ended."""
+        # No lock: 20 samples a second are most of what is recorded, and list.append is atomic.
         self._samples.append(sample)
         if sample.state in ENDED_STATES and not self._ended:
             with self._changed:
@@ -53,11 +53,11 @@ class Journal:
                 self._changed.notify_all()
 
     def sampled_in_front(self, sample: SocketSample) -> None:
-        """Write down a sample of the proxy's socket towards the client."""
+        """Record a sample of the proxy's socket towards the client."""
         self._front.append(sample)
 
     def _may_keep(self, data: dict[str, Any]) -> bool:
-        """Whether what a server prints is still kept: it may print without end."""
+        """True while a server's output is still kept, since it may print without end."""
         self._printed += 1
         if self._printed == _MOST_OUTPUT:
             data["text"] = f"(what the server prints after {_MOST_OUTPUT} lines is not kept)"
@@ -66,32 +66,32 @@ class Journal:
         return self._printed <= _MOST_OUTPUT
 
     def seal(self) -> None:
-        """Take in no more events."""
+        """Accept no more events."""
         with self._changed:
             self._sealed = True
 
     @property
     def session_ended(self) -> bool:
-        """Whether the server's side of the session is seen to be over."""
+        """True if the server's side of the session has ended."""
         return self._ended
 
     def last_sample(self) -> SocketSample | None:
-        """The newest sample."""
+        """Return the newest sample."""
         return self._samples[-1] if self._samples else None
 
     def find(self, kind: str, *names: str, since: float = 0.0) -> Event | None:
-        """The first event of ``kind`` and any of ``names`` from ``since`` on; times are the monotonic clock's."""
+        """Return the first event of ``kind`` and any of ``names`` from ``since`` (monotonic clock) on."""
         with self._changed:
             found = (e for e in self._events if e.kind == kind and e.name in names and e.t >= since)
             return next(found, None)
 
     def wait(self, condition: Callable[[], bool], until: float) -> bool:
-        """Wait until ``condition`` holds, which is asked after every event, or the clock shows ``until``."""
+        """Wait until ``condition`` holds, checked after every event, or the clock reaches ``until``."""
         with self._changed:
             return self._changed.wait_for(condition, max(0.0, until - time.monotonic()))
 
     def wait_for_quiet(self, kind: str, name: str, quiet: float, longest: float) -> None:
-        """Wait until such events have come from now on and then none for ``quiet`` seconds; ``longest`` at most."""
+        """Wait for such events from now on, until none came for ``quiet`` seconds; at most ``longest`` seconds."""
         until = quiet_at = time.monotonic() + longest
         known = self._count(kind, name)
         while self.wait(partial(self._has_more, kind, name, known), min(quiet_at, until)):
@@ -105,13 +105,13 @@ class Journal:
             return sum(e.kind == kind and e.name == name for e in self._events)
 
     def timeline(self) -> Timeline:
-        """All that was written down."""
+        """Return everything recorded so far."""
         with self._changed:
             events, samples, front = list(self._events), list(self._samples), list(self._front)
         return self._made(events, samples, front)
 
     def after(self, samples: int, events: int) -> Timeline:
-        """What was written down after the first so many samples and events; nothing of a proxy's."""
+        """Return the part after the first ``samples`` and ``events``, without the proxy's samples."""
         with self._changed:
             return self._made(self._events[events:], self._samples[samples:], [])
 

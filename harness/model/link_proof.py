@@ -1,4 +1,4 @@
-"""Whether a scenario's link did what the scenario says, by what the kernel says of it. Pure."""
+"""Prove from the kernel's counters that a scenario's link did what the scenario says. Pure."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from halfopen.model.link_spec import LinkSpec
 from halfopen.model.timeline import Timeline
 from halfopen.netns.impairment import NONE, Impairment
 
-#: So many packets are to be lost before their absence proves anything: once in 500 million runs there are none.
+#: Expected number of lost packets before their absence proves anything: only one run in 500 million has none by chance.
 _EXPECTED = 20
 
 
 def spoils(difference: str) -> bool:
-    """Whether the link is not what was asked for: kernels round rates, and those before 6.6 take no seed."""
+    """True if the link differs from what was asked. Kernels round rates, and those before 6.6 take no seed."""
     return not difference.startswith(("seed: ", "rate: "))
 
 
 def link_proofs(link: LinkSpec, timeline: Timeline) -> list[Proof]:
-    """For each direction that is impaired: the kernel says that it is, and that it lost packets where it was to."""
+    """Prove for each impaired direction that the kernel impairs it, and that it lost packets if it should."""
     asked = {"client": link.to_client, "router": link.to_server}
     return [_proof(timeline, toward, impairment) for toward, impairment in asked.items() if impairment != NONE]
 

@@ -1,4 +1,4 @@
-"""What a client's link does, both ways, as it is written in TOML: keys for both directions, tables for one."""
+"""A client's link in both directions, as written in TOML: keys for both directions, tables for one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DIRECTIONS = ("to_client", "to_server")
 
 
 class LinkSpec(msgspec.Struct, frozen=True):
-    """The client's link, a direction at a time."""
+    """The client's link, one impairment for each direction."""
 
     to_client: Impairment = Impairment()
     to_server: Impairment = Impairment()
@@ -28,12 +28,12 @@ class LinkSpec(msgspec.Struct, frozen=True):
 
     @property
     def netem_fields(self) -> list[str]:
-        """The names of the fields in force, of either direction, which only sch_netem can carry out."""
+        """Names of the fields in use, in either direction, that only sch_netem can carry out."""
         return list(dict.fromkeys([*self.to_client.netem_fields, *self.to_server.netem_fields]))
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any], where: str) -> Self:
-        """Read a table; a direction's own keys stand in place of those for both. Raises InputError."""
+        """Read a table. A direction's own keys override those for both. Raises InputError."""
         both = {key: value for key, value in table.items() if key not in _DIRECTIONS}
         return cls(**{direction: _impairment(table, both, direction, where) for direction in _DIRECTIONS})
 

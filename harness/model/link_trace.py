@@ -1,4 +1,4 @@
-"""A recorded link: what it did to packets from when to when, as a table of text (docs/grace-mix.md). Pure."""
+"""A recorded link: what it did to packets over time, as a table of text (docs/grace-mix.md). Pure."""
 
 from __future__ import annotations
 
@@ -17,55 +17,55 @@ from halfopen.netns import units
 from halfopen.netns.errors import UnitError
 from halfopen.netns.units import plain, show_duration
 
-#: What a column says, by its name, and what a bare number in it is: recordings are tables of numbers.
+#: The columns by name, each with the unit of a bare number in it: recordings are tables of numbers.
 _UNITS = {"rate": "bit", "delay": "s", "jitter": "s", "queue": "s", "loss": ""}
 _WAYS = ("to_client", "to_server")
 _COLUMNS = [*_UNITS, *(f"{way}.{name}" for way in _WAYS for name in _UNITS)]
 _NUMBER = re.compile(r"[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?")
-#: A line of all columns has some 150 characters; what has more than this is no table, and is not to be quoted.
+#: A line with all columns has some 150 characters. A line longer than this is no table, and is not quoted.
 _LONGEST_LINE = 1000
 
 
-#: Moments are told to the microsecond.
+#: Digits after the point of a moment, so to the microsecond.
 _DIGITS = 6
-#: Of so many packets lost it is as if all were: of eight attempts one in six finds all of them lost.
+#: Share of lost packets from which a link counts as dark: of eight attempts, one time in six all are lost.
 _DARK = 0.8
 
 
 Cells = tuple[tuple[str, str], ...]
-"""What a line asks for: its columns, and text with units."""
+"""The settings of one line: columns, and texts with units."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """From when on the link does what."""
+    """The link's settings from one moment on."""
 
     at: float
     """Seconds from the recording's start."""
     cells: Cells
-    """What it does, by column, as text with units."""
+    """Settings by column, as texts with units."""
     link: LinkSpec
 
     @property
     def is_dark(self) -> bool:
-        """Whether next to nothing gets through, one way or both: then retransmissions are lost, too."""
+        """True if next to nothing gets through in at least one direction, so that retransmissions are lost too."""
         return max(self.link.to_client.loss, self.link.to_server.loss) >= _DARK
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """A recording, or a stretch of one."""
+    """A recording, or part of one."""
 
     moments: tuple[Moment, ...]
     length: float
-    """Seconds."""
+    """Length in seconds."""
 
     def __str__(self) -> str:
         return f"of {len(self.moments)} moments over {show_duration(self.length)}"
 
     @property
     def text(self) -> str:
-        """The same as a table, which :func:`parse` reads."""
+        """The recording as a table that :func:`parse` reads."""
         columns = list(dict.fromkeys(name for moment in self.moments for name, _ in moment.cells)) or ["loss"]
         rows = [["time", *columns]]
         for moment in self.moments:
@@ -76,28 +76,28 @@ class Trace:
 
     @property
     def longest_dark(self) -> float:
-        """The longest time in which nothing gets through, seconds."""
+        """Longest time in seconds in which nothing gets through."""
         ends = [*(moment.at for moment in self.moments[1:]), self.length]
         lasting = [(one.is_dark, end - one.at) for one, end in zip(self.moments, ends, strict=True)]
         stretches = (list(stretch) for dark, stretch in groupby(lasting, lambda one: one[0]) if dark)
         return max((sum(seconds for _, seconds in stretch) for stretch in stretches), default=0.0)
 
     def window(self, start: float, length: float) -> Trace:
-        """What was from ``start`` on, for so long, seconds; as far as the recording goes."""
+        """Return the part from ``start`` on, ``length`` seconds long, or to the recording's end."""
         lasting = round(min(length, self.length - start), _DIGITS)
         begun = [(round(max(one.at - start, 0.0), _DIGITS), one) for one in self.moments]
-        # Of those that fall onto one moment the last is in force.
+        # Of several at one moment, the last is in force.
         found = {at: Moment(at, one.cells, one.link) for at, one in begun if at < lasting}
         return Trace(tuple(found.values()), lasting)
 
 
 def load(path: Path) -> Trace:
-    """A recording from a file; raises InputError that names the file and the line."""
+    """Load a recording from a file; raises InputError that names the file and the line."""
     return parse(text_files.text_of(path, "trace file"), str(path))
 
 
 def parse(text: str, where: str) -> Trace:
-    """A recording from text; ``where`` is what errors call it. Raises InputError that names the line."""
+    """Parse a recording. Errors call it ``where``. Raises InputError that names the line."""
     rows = [(n, _cells(line, f"{where}: line {n}")) for n, line in _lines(text)]
     if not rows:
         raise InputError(f"{where}: empty; the first line names the columns, such as 'time, rate, delay, loss'")
@@ -119,7 +119,7 @@ def parse(text: str, where: str) -> Trace:
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
-    """The lines that say something, with their numbers."""
+    """Yield the lines with content, with their numbers."""
     for number, line in enumerate(text.splitlines(), 1):
         said = line.split("#")[0].strip()
         if said:
@@ -149,7 +149,7 @@ def _time(text: str, where: str) -> float:
         raise InputError(f"{where}: time: {error}") from None
     if seconds > units.LONGEST:
         raise InputError(f"{where}: time: a duration is at most {show_duration(units.LONGEST)}: got {text!r}")
-    # As exact as it is written again.
+    # Rounded as it is written again.
     return round(seconds, _DIGITS)
 
 
@@ -161,14 +161,14 @@ def _asked(head: Sequence[str], cells: Sequence[str], where: str) -> Cells:
 
 
 def _moment(at: float, asked: Cells, links: dict[Cells, LinkSpec], where: str) -> Moment:
-    """``links`` are those of the lines before: most say what an earlier one does."""
+    """Return a moment. ``links`` caches the links of earlier lines, since most lines repeat one."""
     if asked not in links:
         links[asked] = _link(dict(asked), where)
     return Moment(at, asked, links[asked])
 
 
 def _with_unit(cell: str, unit: str) -> str:
-    """A bare number with its unit: seconds, bits a second, or a share of one."""
+    """Add the unit to a bare number: seconds, bits a second, or percent for a share of one."""
     if not _NUMBER.fullmatch(cell) or math.isinf(float(cell)):
         return cell
     value = float(cell) if unit else float(cell) * 100
@@ -176,7 +176,7 @@ def _with_unit(cell: str, unit: str) -> str:
 
 
 def _link(asked: Mapping[str, str], where: str) -> LinkSpec:
-    """What the link does, a direction's own columns in place of those for both. A rate of nothing is darkness."""
+    """Return the link for these settings. A direction's own columns override those for both. A rate of 0 means dark."""
     ways: dict[str, dict[str, str]] = {way: {} for way in _WAYS}
     for name, text in asked.items():
         way, _, column = name.rpartition(".")

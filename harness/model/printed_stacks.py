@@ -1,7 +1,7 @@
-"""What a server printed of its threads and tasks, cut down to what tells why it holds a dead client. Pure.
+"""Reduce the stacks that a server printed to those that show why it holds a dead client. Pure.
 
-Printed by whatever the server has for it: a line that is not indented begins a block (a thread, a task), indented ones
-are its frames, the innermost last. That is all that is known of them; whose server it is plays no part.
+The server prints them by its own means. A line without indent begins a block (a thread, a task). Indented lines are its
+frames, the innermost last. Nothing else is assumed about the format or the server.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import Literal
 
 from halfopen.model.timeline import Timeline
 
-#: Of a block so many of its innermost frames are shown.
+#: Number of a block's innermost frames to show.
 _FRAMES = 6
 
 Finding = Literal["keepalive_waits", "writer_waits", "nothing_waits", "silent"]
 
-#: What is called, or being called: ``sendall(data)``, ``self.writable.wait()``, ``send_context:``, ``'drain'``.
-#: Not what is merely handed on: ``app(receive, send)``.
+#: Functions that are called, or being called: ``sendall(data)``, ``self.writable.wait()``, ``send_context:``,
+#: ``'drain'``. Not functions that are merely passed on: ``app(receive, send)``.
 _WRITING = re.compile(r"(send|drain|flush|write|writable)[a-z_]*[(:.']", re.IGNORECASE)
 _KEEPALIVE = re.compile(r"(?<![a-z])(ping|keepalive|heartbeat)s?(?![a-z])", re.IGNORECASE)
-#: Between two pings, or after one that was sent.
+#: Frames of a keepalive between two pings, or after one was sent.
 _RESTING = re.compile(r"(?<![a-z])(sleep|pong)", re.IGNORECASE)
 _TIME_OF_DAY = re.compile(r"\[?\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d([.,]\d+)?( ?[+-]\d\d:?\d\d|Z)?\]? ?")
 _TRACEBACK = "Traceback (most recent call last):"
@@ -39,12 +39,12 @@ class Block:
 
     @property
     def writes(self) -> bool:
-        """Whether it is in the middle of sending something."""
+        """True if it is in the middle of sending something."""
         return any(map(_WRITING.search, self.frames)) and not self._rests
 
     @property
     def keeps_alive(self) -> bool:
-        """Whether it is in the middle of sending a ping."""
+        """True if it is in the middle of sending a ping."""
         return any(map(_KEEPALIVE.search, self.frames)) and not self._rests
 
     @property
@@ -53,7 +53,7 @@ class Block:
 
 
 def printed(timeline: Timeline) -> list[str]:
-    """What the server printed once it was asked for its stacks (halfopen.targets.command)."""
+    """Return the lines that the server printed after it was asked for its stacks (halfopen.targets.command)."""
     asked = timeline.first("target", "stacks_asked")
     if asked is None:
         return []
@@ -61,9 +61,9 @@ def printed(timeline: Timeline) -> list[str]:
 
 
 def complaints(timeline: Timeline) -> list[str]:
-    """What the server printed of its troubles from the first fault until it was asked: each line once, the last few.
+    """Return the last few lines on stderr from the first fault until stacks were asked for, each line once.
 
-    Without what is indented (a traceback's frames), and without the time of day, which no two runs have in common.
+    Indented lines (a traceback's frames) are left out, and so is the time of day, which differs in every run.
     """
     begun, asked = timeline.first("fault", "begun"), timeline.first("target", "stacks_asked")
     if begun is None:
@@ -75,7 +75,7 @@ def complaints(timeline: Timeline) -> list[str]:
 
 
 def blocks(lines: Iterable[str]) -> list[Block]:
-    """The blocks in the order printed."""
+    """Return the blocks in the order printed."""
     found: list[Block] = []
     for line in lines:
         if line[:1].isspace() and found:
@@ -86,7 +86,7 @@ def blocks(lines: Iterable[str]) -> list[Block]:
 
 
 def telling(lines: Sequence[str]) -> list[str]:
-    """The innermost frames of the blocks that send something or ping; of all of them where none does."""
+    """Return the innermost frames of the blocks that send something or ping, or of all blocks if none does."""
     all_of_them = blocks(lines)
     writing = [block for block in all_of_them if block.writes or block.keeps_alive] or all_of_them
     return [line for block in writing for line in _shown(block)]
@@ -98,7 +98,7 @@ def _shown(block: Block) -> list[str]:
 
 
 def finding(lines: Sequence[str]) -> Finding:
-    """What they show, in one word."""
+    """Classify the stacks in one word."""
     found = blocks(lines)
     if not found:
         return "silent"
@@ -108,5 +108,5 @@ def finding(lines: Sequence[str]) -> Finding:
 
 
 def gist(lines: Sequence[str]) -> str:
-    """The same for what differs in numbers only: those of tasks, of threads, of bytes."""
+    """Return the stacks with all numbers masked (of tasks, threads, bytes), so that equal stacks compare equal."""
     return _NUMBERS.sub("N", "\n".join(telling(lines)))

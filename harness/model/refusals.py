@@ -1,7 +1,7 @@
-"""What is to be said of a client that got no session. Pure: a timeline in, a proof of whose doing that is out.
+"""Explain why a client got no session. Pure: a timeline in, a proof of the server's fault out.
 
-A server that lets nobody in has failed every scenario: what could not begin would otherwise prove nothing, and a
-server that never behaves would never be red. Only what the network may be to blame for remains unproved.
+A server that lets nobody in has failed every scenario. Otherwise a session that never opened would prove nothing, and a
+server that never behaves would never be red. Only failures that may be the network's remain unproved.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from halfopen.model.evidence import Proof
 from halfopen.model.timeline import Timeline
 
-#: What an answer to the handshake may ask for that was not given (RFC 9110, section 15.5).
+#: Remedies for answers that ask the handshake for something missing (RFC 9110, section 15.5).
 _HINTS = {
     400: "does it want a --subprotocol or a --header?",
     401: "does it want a --header?",
@@ -22,7 +22,7 @@ _HINTS = {
 
 
 def obstacle(timeline: Timeline) -> Proof | None:
-    """Why the client got no session, shown if it was the server's doing; None if it got one, or never tried."""
+    """Return why the client got no session, shown if the server caused it; None if it got one, or never tried."""
     if timeline.first("client", "opened") is not None:
         return None
     told = timeline.first("client", "refused", "unanswered", "unreachable")

@@ -1,4 +1,4 @@
-"""Structured input (TOML tables, options of clients and faults) into frozen structs, with errors for people."""
+"""Convert structured input (TOML tables, options of clients and faults) into frozen structs, with readable errors."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _TYPE_WORDS = {
 
 
 def convert(value: object, kind: type[_T], where: str) -> _T:
-    """Make a ``kind`` (a msgspec struct) of ``value``; raises InputError naming ``where`` and the key."""
+    """Convert ``value`` into a ``kind`` (a msgspec struct); raises InputError naming ``where`` and the key."""
     try:
         return msgspec.convert(value, kind, dec_hook=_decode)
     except msgspec.ValidationError as error:
@@ -68,7 +68,7 @@ def _explain(message: str, value: object, kind: type) -> str:
 
 
 def _table_of(key: str, kind: type) -> str | None:
-    """The table that takes a key which was written above all of them."""
+    """Return the table that takes a key written above all tables."""
     found = msgspec.inspect.type_info(kind)
     assert isinstance(found, msgspec.inspect.StructType), found
     tables = [field for field in found.fields if isinstance(field.type, msgspec.inspect.StructType)]

@@ -1,4 +1,4 @@
-"""Reads a text file that a user names, so that whatever is wrong with it is told in one line."""
+"""Read a text file that a user names, and report any problem with it in one line."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from pathlib import Path
 
 from halfopen.errors import InputError, reason_of
 
-#: The largest that is read, bytes: two days of a recording with a line a second, which takes some seconds to read.
+#: Largest file to read, in bytes: two days of a recording with a line a second. Reading that takes some seconds.
 MOST = 4 << 20
 
 
 def text_of(path: Path, kind: str, name: str | None = None) -> str:
-    """What a file says, without a byte order mark and with newlines of one kind; errors call it ``kind`` and ``name``.
+    """Return a file's text, without a byte order mark and with newlines as LF. Errors call it ``kind`` and ``name``.
 
-    Raises InputError for what cannot be read, is no text in UTF-8, or is larger than MOST. Nothing beyond that is read:
-    a pipe or a device may have no end.
+    Raises InputError for a file that cannot be read, is not text in UTF-8, or is larger than MOST. No more than that is
+    read, since a pipe or a device may have no end.
     """
     name = name or str(path)
     try:

@@ -1,4 +1,4 @@
-"""All samples, faults and events of one scenario run, on one clock: what a verdict rests on."""
+"""All samples, faults and events of one run, on one clock. Verdicts rest on it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from halfopen.netns.sockets import Sample as SocketSample
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="sample"):
-    """One reading of the server's socket, by the kernel's names (halfopen.netns.tcp_info has their units)."""
+    """One reading of the server's socket, with the kernel's field names (halfopen.netns.tcp_info has their units)."""
 
     t: float
     state: str
     outq: int
     rqueue: int = 0
     orphan: bool = False
-    """Whether no process holds the socket any more."""
+    """True if no process holds the socket any more."""
     bytes_acked: int | None = None
     delivered: int | None = None
     unacked: int = 0
@@ -38,7 +38,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="s
 
 
 class FrontSample(Sample, frozen=True, kw_only=True, tag_field="kind", tag="front_sample"):
-    """One reading of a proxy's socket towards the client, where a proxy stands in front of the server."""
+    """One reading of a proxy's socket towards the client, if a proxy stands in front of the server."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,13 +46,13 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
     t: float
     kind: str
-    """Who says so: ``client``, ``target``, ``fault``, ``registry``, ``kernel``, ``lab``."""
+    """Source of the event: ``client``, ``target``, ``fault``, ``registry``, ``kernel``, ``lab``."""
     name: str
     data: dict[str, Any] = {}
 
 
 class BrokenError(ValueError):
-    """A line of a timeline's file is none: which, and why."""
+    """Raised for an invalid line in a timeline's file; says which line, and why."""
 
 
 class Timeline(msgspec.Struct, frozen=True):
@@ -61,26 +61,26 @@ class Timeline(msgspec.Struct, frozen=True):
     samples: tuple[Sample, ...] = ()
     events: tuple[Event, ...] = ()
     front: tuple[FrontSample, ...] = ()
-    """Of the proxy in front of the server, where there is one: what the client's own link leads to."""
+    """Samples of the proxy in front of the server, if there is one: the other end of the client's link."""
 
     def between(self, start: float, end: float) -> Timeline:
-        """The part with ``start <= t <= end``."""
+        """Return the part with ``start <= t <= end``."""
         return Timeline(*(_between(items, start, end) for items in (self.samples, self.events, self.front)))
 
     def facing_client(self) -> Timeline:
-        """The same as seen from the other end of the client's link: by the proxy in front of the server."""
+        """Return the timeline as seen from the other end of the client's link, by the proxy in front of the server."""
         return Timeline(self.front, self.events)
 
     def of(self, kind: str, *names: str) -> Iterator[Event]:
-        """The events of ``kind``, of any of ``names`` (none given: of any name)."""
+        """Yield the events of ``kind`` with any of ``names`` (none given: any name)."""
         return (e for e in self.events if e.kind == kind and (not names or e.name in names))
 
     def first(self, kind: str, *names: str) -> Event | None:
-        """The first such event, or None."""
+        """Return the first such event, or None."""
         return next(self.of(kind, *names), None)
 
     def last(self, kind: str, *names: str) -> Event | None:
-        """The last such event, or None."""
+        """Return the last such event, or None."""
         return max(self.of(kind, *names), key=_time, default=None)
 
 
@@ -97,13 +97,13 @@ def _between(items: tuple[Any, ...], start: float, end: float) -> tuple[Any, ...
 
 
 def make(samples: Iterable[Sample], events: Iterable[Event], front: Iterable[FrontSample] = ()) -> Timeline:
-    """A timeline of samples and events given in any order."""
+    """Make a timeline of samples and events given in any order."""
     in_order = partial(sorted, key=_time)
     return Timeline(tuple(in_order(samples)), tuple(in_order(events)), tuple(in_order(front)))
 
 
 def from_kernel(sample: SocketSample, start: float, kind: type[_S]) -> _S:
-    """The kernel's reading as a line of a timeline that began at ``start`` of the monotonic clock."""
+    """Convert a kernel sample for a timeline that began at ``start`` of the monotonic clock."""
     t = round(sample.t - start, 6)
     info = sample.info
     if info is None:
@@ -131,14 +131,14 @@ def from_kernel(sample: SocketSample, start: float, kind: type[_S]) -> _S:
 
 
 def write(timeline: Timeline, path: Path) -> None:
-    """Write one JSON line a sample or event, in the order of their times."""
+    """Write one JSON line for each sample or event, in the order of their times."""
     items: list[Sample | Event] = sorted((*timeline.samples, *timeline.events, *timeline.front), key=_time)
     encode = msgspec.json.Encoder().encode
     path.write_bytes(b"".join(encode(item) + b"\n" for item in items))
 
 
 def read(path: Path) -> Timeline:
-    """The timeline that :func:`write` wrote; raises BrokenError that names the line on anything else."""
+    """Read a timeline that :func:`write` wrote; raises BrokenError that names the first invalid line."""
     samples: list[Sample] = []
     front: list[FrontSample] = []
     events: list[Event] = []

@@ -1,4 +1,4 @@
-"""The client's link in a run: impaired as the scenario says, and what the kernel says of it in the journal."""
+"""Impair the client's link as the scenario says, and note in the journal what the kernel reports about it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from halfopen.netns.link import Link
 
 
 class ClientLink:
-    """Impairs a link and writes down what comes of it (halfopen.model.link_proof reads that)."""
+    """A link that it impairs, with the effect noted in the journal (read by halfopen.model.link_proof)."""
 
     def __init__(self, link: Link, client: Host, journal: Journal, drawn: random.Random) -> None:
         self._link = link
@@ -23,7 +23,7 @@ class ClientLink:
         self._random = drawn
 
     def impair(self, spec: LinkSpec) -> None:
-        """Have it do what is asked; raises UnsupportedError if the kernel cannot."""
+        """Impair both directions as specified; raises UnsupportedError if the kernel cannot."""
         for toward, impairment in ((self._client, spec.to_client), (self._link.other(self._client), spec.to_server)):
             self._link.impair(toward, self.seeded(impairment))
             self._note("link", toward)
@@ -31,12 +31,12 @@ class ClientLink:
                 self._journal.note("lab", "not_as_asked", toward=toward.name, differences=told)
 
     def note_what_it_did(self) -> None:
-        """Write down how many packets were lost and passed on until now."""
+        """Note how many packets were lost and passed on so far."""
         for toward in (self._client, self._link.other(self._client)):
             self._note("link_did", toward)
 
     def seeded(self, impairment: Impairment) -> Impairment:
-        """With a seed of the run's, if it draws random numbers and has none."""
+        """Return the impairment with a seed drawn from the run's, if it draws random numbers and has no seed."""
         if impairment.seed is not None or not impairment.is_random:
             return impairment
         return msgspec.structs.replace(impairment, seed=self._random.getrandbits(63))

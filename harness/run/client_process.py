@@ -1,4 +1,4 @@
-"""The client of a scenario: a process that connects, and whose every word goes into the journal."""
+"""The client of a scenario: a process that connects. Everything it reports goes into the journal."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from halfopen.scenario.spec import ClientSpec
 from halfopen.spawn.process import Process, Program, running
 from halfopen.targets.base import ServerProcess
 
-#: What a socket keeps under memory pressure, bytes: the kernel's own value (tcp_rmem, tcp(7)).
+#: Bytes that a socket keeps under memory pressure: the kernel's own value (tcp_rmem, tcp(7)).
 _LEAST_BUFFER = 4096
-#: Between looks at whether it still runs, seconds.
+#: Seconds between checks that the process still runs.
 _LOOK = 0.5
-#: Words with which a client says that there will be no session.
+#: Events by which a client reports that there will be no session.
 _FAILURES = ("refused", "unanswered", "unreachable")
-#: A client that has not opened its session after this is not going to, seconds.
+#: Seconds after which a client that has not opened its session is given up.
 _CONNECT_WITHIN = 100.0
-#: A server that ends with its first client has ended after this, seconds.
+#: Seconds within which a server that dies with its first client has exited.
 _ENDS_WITHIN = 0.5
 _STEP = 0.02
 
@@ -42,15 +42,15 @@ class ClientProcess:
     process: Process
     journal: Journal
     kind: str = "client"
-    """Of its events in the journal."""
+    """Kind of its events in the journal."""
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Process id."""
         return self.process.pid
 
     def say(self, word: str) -> None:
-        """Give it an order."""
+        """Send the client an order."""
         self.process.write(f"{word}\n")
 
     def wait_for(self, name: str, timeout: float) -> Mapping[str, Any]:
@@ -62,7 +62,7 @@ class ClientProcess:
         return event.data
 
     def connect(self, timeout: float = _CONNECT_WITHIN) -> Address | str:
-        """Wait until the session is open: its local address, or why there is none."""
+        """Wait until the session is open. Return its local address, or the reason why there is no session."""
         words = ("opened", *_FAILURES)
         until = time.monotonic() + timeout
         while self.process.exit_code is None and time.monotonic() < until:
@@ -80,10 +80,10 @@ class ClientProcess:
         return Address(*connected.data["local"])
 
     def note_unopened(self, server: ServerProcess, why: str) -> None:
-        """Write down why there is no session, where it did not say: the server's end, or trouble of ours."""
+        """Note why there is no session, unless the client reported it: the server exited, or the lab had trouble."""
         connected = self.journal.find(self.kind, "connected")
         self.journal.start = self.journal.start if connected is None else connected.t
-        # One that died of the handshake is seen to be gone a moment after its connections are.
+        # A server that died during the handshake is seen to exit a moment after its connections close.
         if _ends_soon(server):
             self.journal.note("target", "exited", code=server.exit_code, said=server.tail())
         elif self.journal.find(self.kind, *_FAILURES) is None:
@@ -109,7 +109,7 @@ def client(
 
     if (most := spec.parsed.autotune_to) is not None:
         host.sysctl("net.ipv4.tcp_rmem", f"{_LEAST_BUFFER} {AUTOTUNED_FROM} {most}")
-    # -P: a folder called harness where the user happens to be must not stand in for ours.
+    # -P: a folder called harness in the user's current directory must not shadow ours.
     command = [sys.executable, "-P", "-m", "halfopen.clients", spec.behaviour, json.dumps(spec.options)]
     command.append(msgspec.json.encode(door).decode())
     with running(host, Program(command), on_line, keep_open=keep_open) as process:
@@ -120,7 +120,7 @@ def client(
 def rival(
     host: Host, spec: ClientSpec, door: Door, journal: Journal, keep_open: Sequence[Host]
 ) -> Iterator[ClientProcess]:
-    """Run a second client, whose events are a ``rival``'s, until the context is left; raises FaultError without one."""
+    """Run a second client, with events of kind ``rival``, until the context is left; raises FaultError if it fails."""
     with client(host, spec, door, journal, keep_open, "rival") as its:
         opened = its.connect()
         if isinstance(opened, str):

@@ -1,7 +1,7 @@
-"""The part of a call that one guest carries out: ``python -m halfopen.run.guest_part FOLDER``, run inside.
+"""Run one guest's part of a call, inside the guest: ``python -m halfopen.run.guest_part FOLDER``.
 
-FOLDER holds the part as JSON, and is where timelines go. What the runs show of themselves, and what came
-of them, is said on stdout in JSON lines. The verdicts are for the other side, which has the timelines.
+FOLDER holds the part as JSON and receives the timelines. Progress and results are written to stdout as JSON lines. The
+other side reads the timelines and judges them.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ _UNTOLD = ("waiting", "done")
 
 
 class Part(msgspec.Struct, frozen=True):
-    """Which of a call's jobs to do, by their numbers."""
+    """The jobs of a call that one guest runs, by number."""
 
     call: Call
     numbers: list[int]
     at_once: int
     tell_every: float
-    """How often to say how a run is, seconds of the guest's clock."""
+    """Seconds between progress messages, on the guest's clock."""
 
 
 class Hello(msgspec.Struct, frozen=True, tag="hello"):
@@ -47,13 +47,13 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
 
 
 class Begun(msgspec.Struct, frozen=True, tag="begun"):
-    """A run begins."""
+    """A run has started."""
 
     number: int
 
 
 class Seen(msgspec.Struct, frozen=True, tag="seen"):
-    """How a run is."""
+    """Progress of a run."""
 
     number: int
     phase: str
@@ -63,13 +63,13 @@ class Seen(msgspec.Struct, frozen=True, tag="seen"):
 
 
 class Ended(msgspec.Struct, frozen=True, tag="ended"):
-    """A run is over, its timeline written."""
+    """A run is over and its timeline is written."""
 
     number: int
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
-    """The part cannot be done, in words for the user."""
+    """The part cannot be run. ``why`` is written for the user."""
 
     why: str
 
@@ -78,12 +78,12 @@ Message = Hello | Begun | Seen | Ended | Refused
 
 
 def timeline_file(folder: Path, number: int) -> Path:
-    """Where the timeline of the job with this number is."""
+    """Path of the timeline of the job with this number."""
     return folder / f"{number}.jsonl"
 
 
 def main(folder: Path) -> int:
-    """Do the part that ``folder`` holds; 0 if all of it was done."""
+    """Run the part in ``folder``. Return 0 if all of it was done."""
     part = msgspec.json.decode((folder / PART).read_bytes(), type=Part)
     teller = _Teller()
     teller.tell(Hello(capabilities.kernel_release(), capabilities.congestion_control()))
@@ -101,7 +101,7 @@ def main(folder: Path) -> int:
             timeline.write(done.timeline, timeline_file(folder, number))
             teller.tell(Ended(number))
 
-        # Here the imports of each pod and client would be most of what a run costs.
+        # In a guest, importing each pod and client would be most of a run's cost.
         with forking(), teller.telling(views, part):
             run_all(todo, views, part.at_once, on_done)
     except (InputError, LabError) as error:
@@ -111,7 +111,7 @@ def main(folder: Path) -> int:
 
 
 class _Teller:
-    """Says on stdout what the other side is to know."""
+    """Writes messages to the other side on stdout."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -124,7 +124,7 @@ class _Teller:
 
     @contextlib.contextmanager
     def telling(self, views: Sequence[RunView], part: Part) -> Iterator[None]:
-        """Say how the runs are until the context is left."""
+        """Report the progress of the runs until the context is left."""
         over = threading.Event()
 
         def tell() -> None:

@@ -1,4 +1,4 @@
-"""Spreads the runs of a call over guests, and judges what they bring back as if it had been seen here."""
+"""Spread the runs of a call over guests, and judge the timelines that they return."""
 
 from __future__ import annotations
 
@@ -34,39 +34,41 @@ from halfopen.run.runner import Done, Job
 from halfopen.run.shards import spread
 from halfopen.verdict.judge import hold, judge
 
-#: A guest that takes longer than its runs would take in real time, and this, is given up, seconds.
+#: Seconds allowed beyond the runs' own real time before a guest is given up.
 _WALL_BEYOND = 60.0
 _MEMORY = 2 << 30
-#: How often a run says how it is, by whether its clock is virtual: seconds that take a moment, or a second.
+#: Seconds of a guest's clock between progress messages, by whether that clock is virtual. Virtual seconds pass in a
+#: moment.
 _TELL_EVERY = {True: 5.0, False: 1.0}
 
 
 @dataclass(frozen=True, slots=True)
 class Guests:
-    """What the guests of one call have in common."""
+    """Settings shared by all guests of one call."""
 
     kernel: GuestKernel
     virtual: bool
     count: int
-    """So many guests at once."""
+    """Number of guests at once."""
     at_once: int
-    """So many scenarios at once in each."""
+    """Number of scenarios at once in each guest."""
     writable: Sequence[Path] = ()
     wall_limit: float | None = None
     first_processor: int = field(default_factory=os.getpid)
-    """Where the first of them runs, the others on those after it: not all calls begin with the same."""
+    """Processor of the first guest; the others take the next ones. Differs by process, so that calls do not share one.
+    """
 
 
 @dataclass(slots=True)
 class _Work:
-    """The runs of one guest, and where it is with them."""
+    """The runs of one guest and their progress."""
 
     numbers: list[int]
     folder: Path
     began: dict[int, float] = field(default_factory=dict)
     refused: str | None = None
     failure: BaseException | None = None
-    """What went wrong while listening to it."""
+    """Error raised while reading the guest's messages."""
 
 
 def run_all(
@@ -78,11 +80,11 @@ def run_all(
     on_hello: Callable[[Hello], None],
     on_done: Callable[[Done], None],
 ) -> list[Done]:
-    """Run the jobs of ``call`` in guests and return what came of them, in the order given.
+    """Run the jobs of ``call`` in guests and return the results in the order given.
 
-    ``place`` is the folder of halfopen.netns.guest.booting.in_private; ``on_hello`` is called with what the first
-    guest says of its kernel. Raises InputError for what a guest refuses (a server that does not start)
-    and GuestLostError for a guest that is lost; either ends the others.
+    ``place`` is the folder of halfopen.netns.guest.booting.in_private. ``on_hello`` is called with the first guest's
+    message about its kernel. Raises InputError if a guest refuses its part (a server does not start), and
+    GuestLostError if a guest is lost. Either ends the other guests.
     """
     compile_ourselves()
     effort = _Effort(call, jobs, views, guests, on_hello, on_done)
@@ -101,14 +103,14 @@ def run_all(
 
 
 def compile_ourselves() -> None:
-    """Write what Python would compile at each start in a guest, where nothing can be written and each start counts."""
+    """Compile our packages now: guests cannot write bytecode, and would compile at each start."""
     for package in (halfopen, netns):
         for folder in package.__path__:
             compileall.compile_dir(folder, quiet=2)
 
 
 class _Effort:
-    """One call under way."""
+    """One call in progress."""
 
     def __init__(
         self,
@@ -128,14 +130,14 @@ class _Effort:
         self.done: dict[int, Done] = {}
 
     def give_up(self) -> None:
-        """End all guests; their threads then see them gone."""
+        """Kill all guests. Their threads notice."""
         with self._lock:
             self._given_up = True
             for machine in self._machines:
                 machine.process.kill()
 
     def run_share(self, number: int, numbers: list[int], place: Path) -> None:
-        """Boot the guest of this ``number`` for these jobs and take in what it says until it is done."""
+        """Boot the guest with this ``number`` for these jobs and read its messages until it is done."""
         work = _Work(numbers, place / "part")
         work.folder.mkdir(parents=True)
         part = Part(self._call, numbers, self._guests.at_once, _TELL_EVERY[self._guests.virtual])
@@ -157,7 +159,7 @@ class _Effort:
 
     @contextlib.contextmanager
     def _listening(self, work: _Work) -> Iterator[IO[bytes]]:
-        """A pipe to say things into, to be closed once a guest has it; when the context is left, all was heard."""
+        """Yield a pipe for a guest's messages, to be closed once the guest has it. Leaving reads all messages."""
         read, write = os.pipe()
         with os.fdopen(read, "rb") as said:
             listener = threading.Thread(target=self._listen, args=(said, work), daemon=True)
@@ -172,7 +174,7 @@ class _Effort:
         real_time = sum(self._longest(self._jobs[n]) for n in work.numbers)
         return Boot(
             kernel=self._guests.kernel,
-            # -P: a folder called harness where the user happens to be must not stand in for ours.
+            # -P: a folder called harness in the user's current directory must not shadow ours.
             command=[sys.executable, "-P", "-m", "halfopen.run.guest_part", str(work.folder)],
             writable=[work.folder, *self._guests.writable],
             wall_limit=self._guests.wall_limit or real_time + _WALL_BEYOND,
@@ -185,7 +187,7 @@ class _Effort:
         )
 
     def _longest(self, job: Job) -> float:
-        """How long a run would take in real time at most: until the server is ready, the first fault, the hold."""
+        """Return the most seconds a run would take in real time: server start, first fault, hold."""
         first = (
             job.scenario.steps[0].at.seconds(grace=job.terms.grace, poll=job.terms.poll) if job.scenario.steps else 0
         )
@@ -193,7 +195,8 @@ class _Effort:
 
     def _listen(self, said: IO[bytes], work: _Work) -> None:
         for line in said:
-            # Cut off when a guest is ended; and after a failure only listened to, so that the guest is not held up.
+            # Lines are cut off when a guest is killed. After a failure the pipe is still drained, so that the guest
+            # does not block.
             if work.failure is None and line.endswith(b"\n"):
                 try:
                     self._take_in(msgspec.json.decode(line, type=Message), work)
@@ -222,7 +225,7 @@ class _Effort:
     def _show(self, seen: Seen) -> None:
         view = self._views[seen.number]
         view.phase, view.queued = seen.phase, seen.queued
-        # Seconds that pass in a moment are none that anybody waits for.
+        # Nobody waits for virtual seconds: they pass in a moment.
         if seen.left is not None and not self._guests.virtual:
             view.deadline = time.monotonic() + seen.left
 

@@ -1,4 +1,4 @@
-"""What a run shows of itself while it goes on; written by its thread, read by whoever draws it."""
+"""Live progress of a run. Written by the run's thread, read by the display."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from halfopen.verdict.judge import Verdict
 
 @dataclass
 class RunView:
-    """The state of one run. ``deadline`` is of the monotonic clock."""
+    """Progress of one run. ``deadline`` is a moment of the monotonic clock."""
 
     label: str
     on_begin: Callable[[], None] = lambda: None
-    """Called when it begins, in its thread."""
+    """Called in the run's thread when it starts."""
     phase: str = "waiting"
     queued: int = 0
     deadline: float | None = None
@@ -23,7 +23,7 @@ class RunView:
 
     @property
     def seconds_left(self) -> float | None:
-        """Until the verdict at the latest; None when that is not known yet, or no longer of interest."""
+        """Seconds until the verdict at the latest; None if not known yet or no longer relevant."""
         if self.deadline is None or self.verdict is not None:
             return None
         return max(0.0, self.deadline - time.monotonic())

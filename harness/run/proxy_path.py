@@ -1,4 +1,4 @@
-"""What leads from the router to a server, with a proxy in front of it where there is to be one."""
+"""The path from the router to a server, with a proxy in front of it if the scenario asks for one."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from halfopen.targets.proxy import proxy
 
 @dataclass(frozen=True, slots=True)
 class Approach:
-    """The way to one server: router ──link──▶ server, or router ──link──▶ edge ──link──▶ server."""
+    """The path to one server: router ──link──▶ server, or router ──link──▶ edge ──link──▶ server."""
 
     site: Site
     router: Host
     edge: Edge | None = None
     edge_host: Host | None = None
     interface: str = ""
-    """The server's, in its host."""
+    """The server's interface, in its host."""
     edges_own_ip: str = ""
-    """Where the server sees the edge come from."""
+    """Address from which the edge connects to the server."""
 
     @property
     def between(self) -> tuple[Host, ...]:
-        """What must not vanish before the processes at either end do."""
+        """Hosts that must outlive the processes at either end."""
         return (self.router, self.edge_host) if self.edge_host else (self.router,)
 
     def seen_from(self, address: Address) -> tuple[Address, ...]:
-        """From where the client at ``address`` reaches the server: behind an edge the edge's own, at any port."""
+        """Addresses from which the client at ``address`` reaches the server; behind an edge, the edge's at any port."""
         return (Address(self.edges_own_ip, 0), address) if self.edge_host else (address,)
 
     @contextlib.contextmanager
     def proxied(self, journal: Journal) -> Iterator[None]:
-        """Run the proxy, if there is to be one, until the context is left; raises TargetError."""
+        """Run the proxy, if the path has one, until the context is left; raises TargetError."""
         if self.edge is None or self.edge_host is None or self.site.edge_ip is None:
             yield
             return
@@ -50,7 +50,7 @@ class Approach:
             yield
 
     def recording_in_front(self, journal: Journal) -> AbstractContextManager[Recorder | None]:
-        """A recorder of the proxy's connections with clients, if there is a proxy."""
+        """Record the proxy's connections with clients, if the path has a proxy."""
         if self.edge_host is None:
             return contextlib.nullcontext()
         return recording(OfTheProxy(journal), self.edge_host, self.site.port)
@@ -59,9 +59,9 @@ class Approach:
 def lead_to(
     server: Host, lab: Lab, router: Host, edge: Edge | None, *, port: int, journal: Journal, ready_within: float
 ) -> Approach:
-    """Connect the server's host with the router, with a host for a proxy between them if there is to be one."""
+    """Link the server's host to the router, through a host for the proxy if there is an ``edge``."""
     edge_host = lab.host(server.name.replace("server", "edge")) if edge else None
-    # The first link of each end host leads to the router, if any does: it becomes the host's way out.
+    # A host's first link is its default route, so the link to the router comes first.
     uplink = to_server = lab.link(router, edge_host or server)
     if edge_host is not None:
         to_server = lab.link(edge_host, server)

@@ -1,6 +1,6 @@
-"""Watches one session from outside: samples of the server's socket, at a rate that follows change, and its end.
+"""Watch one session from outside: sample the server's socket, faster after changes, and note its end.
 
-Where a proxy stands in front of the server, the proxy's socket towards the client is sampled too.
+If a proxy stands in front of the server, the proxy's socket towards the client is sampled too.
 """
 
 from __future__ import annotations
@@ -24,74 +24,74 @@ from halfopen.netns.sockets import Address, EndListener, Sample, SocketReader, i
 
 #: Seconds between samples: 20 Hz.
 INTERVAL = 0.05
-#: Where the kernel announces ends, a session that flows is sampled only 10 times a second.
+#: Seconds between samples of a session that flows, if the kernel announces ends: 10 Hz.
 _FLOWING = 0.1
-#: In a stall nothing changes for long, and samples are so far apart: this share of its length so far, but no further
-#: than so many seconds. So the end of a stall is dated to a third of a percent of its length.
+#: In a stall nothing changes for long, so samples grow apart: by this share of the stall's length so far, up to so many
+#: seconds. This dates the end of a stall to a third of a percent of its length.
 _SHARE, _FARTHEST = 1 / 300, 0.25
-#: While nothing is acknowledged a reap may come at any moment, and is looked for so often, seconds: most kernels
-#: announce no change of state, and a connection with bytes queued outlives it.
+#: Seconds between checks for a reap while nothing is acknowledged. Most kernels announce no change of state, and a
+#: connection with bytes queued outlives the reap.
 _WATCHFUL = 0.008
-#: What stands still for less is no stall, seconds; a server that has not reaped by then is in no hurry.
+#: Seconds of standstill before it counts as a stall, and after which a server that has not reaped is in no hurry.
 _STILL, _LONG = 0.5, 120.0
 
 
 class Rhythm(msgspec.Struct, frozen=True):
-    """How often a recorder looks."""
+    """Sampling rate of a recorder."""
 
     interval: float = INTERVAL
     """Seconds between samples."""
     watchful: bool = True
-    """True if a reap is looked for in each stall, every 8 ms, where the kernel does not announce it: most of what a
-    stalled session costs, and in vain where nobody reaps."""
+    """True if the recorder checks for a reap every 8 ms in each stall, unless the kernel announces ends. This is most
+    of the cost of a stalled session, and useless if nobody reaps."""
 
 
 STEADY = Rhythm()
 
 
 class Notes(Protocol):
-    """Where a recorder writes down what it sees."""
+    """Receiver of a recorder's observations."""
 
     def sampled(self, sample: Sample) -> None:
-        """One reading."""
+        """Take one sample."""
         ...
 
     def ended(self, how: str, **data: Any) -> None:
-        """The kernel let go of the socket."""
+        """Note that the kernel released the socket."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class OfTheServer:
-    """The socket whose end is the session's."""
+    """Notes for the server's socket. When it ends, the session ends."""
 
     journal: Journal
 
     def sampled(self, sample: Sample) -> None:
-        """One reading."""
+        """Take one sample."""
         self.journal.sampled(sample)
 
     def ended(self, how: str, **data: Any) -> None:
-        """The session is over."""
+        """Note that the session is over."""
         self.journal.note("kernel", how, **data)
 
 
 @dataclass(frozen=True, slots=True)
 class OfTheProxy:
-    """The socket that the client's link leads to; what becomes of it is no news of the server's."""
+    """Notes for the proxy's socket at the end of the client's link. Its end says nothing about the server."""
 
     journal: Journal
 
     def sampled(self, sample: Sample) -> None:
-        """One reading."""
+        """Take one sample."""
         self.journal.sampled_in_front(sample)
 
     def ended(self, how: str, **data: Any) -> None:
-        """Nothing to write down."""
+        """Ignore the end of the proxy's socket."""
 
 
 class Recorder:
-    """Samples the server's end of the connection from one client address, in a thread of its own."""
+    """Samples the server's end of the connection from one client address, in its own thread."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class Recorder:
         *,
         announced: bool = False,
     ) -> None:
-        """``announced``: the kernel announces when a session ends, so that nobody need look for it."""
+        """``announced``: the kernel announces when a session ends, so the recorder need not poll for it."""
         self._notes = notes
         self._reader = reader
         self._ends = ends
@@ -121,12 +121,12 @@ class Recorder:
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
 
     def follow(self, client: Address) -> None:
-        """Begin to sample the session of the client at this address; port 0 is any, where a host has one client."""
+        """Begin to sample the session of the client at this address. Port 0 matches any, if the host has one client."""
         self._client = client
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop sampling; raises what went wrong in the recorder's thread, if anything did."""
+        """Stop sampling; re-raises an error of the recorder's thread."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -137,16 +137,16 @@ class Recorder:
         try:
             due = time.monotonic()
             while not self._stopping.is_set():
-                # Reading the clock costs as much as all else here where each system call is dear, as in a guest.
+                # Reading the clock costs as much as all the rest here if system calls are slow, as in a guest.
                 now = self._sample()
                 # Late ticks are skipped, not made up for: two samples at once show nothing new.
                 due = max(due + self._apart(now), now)
                 self._await_ends(due, now)
-        except BaseException as error:  # noqa: BLE001 (handed to whoever stops the recorder)
+        except BaseException as error:  # noqa: BLE001 (re-raised by stop)
             self._failure = error
 
     def _sample(self) -> float:
-        """Take a sample; gives the moment it was taken, or now if there was nothing to take (monotonic clock)."""
+        """Take a sample. Return its moment, or now if there was nothing to sample (monotonic clock)."""
         sample = self._read()
         if sample is not None:
             self._socket = identity(sample)
@@ -157,7 +157,7 @@ class Recorder:
                 self._notes.sampled(sample)
             return sample.t
         if self._socket is not None and not self._gone:
-            # Not every end is announced: a socket in TIME_WAIT, or one whose owner still holds it, just goes.
+            # Not every end is announced. A socket in TIME_WAIT, or one that its owner still holds, just disappears.
             self._gone = True
             self._notes.ended("gone")
         return time.monotonic()
@@ -171,13 +171,13 @@ class Recorder:
         return self._client is not None and remote == (self._client.ip, self._client.port or remote.port)
 
     def _is_the_session(self, ended: Sample) -> bool:
-        """By its identity, for a reset wipes out the address; by its address where it ended before it was seen."""
+        """Match by identity, since a reset wipes the address, or by address if the socket was never sampled."""
         if self._socket is not None:
             return identity(ended) == self._socket
         return self._is_its(ended.remote)
 
     def _stalled_for(self, now: float) -> float:
-        """Seconds for which nothing was acknowledged of what is queued; 0 if something just was, or all is over."""
+        """Seconds since anything queued was acknowledged; 0 if something just was, or the session is over."""
         if self._last is None or self._last.state not in ALIVE_STATES:
             return 0.0
         return now - self._moved_at
@@ -189,7 +189,7 @@ class Recorder:
         return max(least, min(stalled_for * _SHARE, _FARTHEST))
 
     def _glance_in(self, now: float) -> float:
-        """Seconds until the next glance at a stalled session; infinity where none is needed."""
+        """Seconds until the next glance at a stalled session; infinity if none is needed."""
         if not self._is_watchful or self._last is None or not self._last.outq:
             return math.inf
         stalled_for = self._stalled_for(now)
@@ -198,7 +198,7 @@ class Recorder:
         return max(_STILL - stalled_for, _WATCHFUL)
 
     def _has_moved(self) -> bool:
-        """True if the server's side has just ended, or something was acknowledged, by a glance."""
+        """Glance at the socket. True if the server's side has just ended, or something was acknowledged."""
         assert self._last is not None
         seen = self._reader.glance(self._last)
         return seen is None or seen.state not in ALIVE_STATES or seen.outq < self._last.outq
@@ -215,7 +215,7 @@ class Recorder:
             now = time.monotonic()
 
     def _heard(self) -> bool:
-        """Take in what was announced; True if the session has ended and its socket is still there to be sampled."""
+        """Read the kernel's announcements. True if the session has ended and its socket can still be sampled."""
         is_over = False
         for last, is_destroyed in self._ends.read():
             if not self._is_the_session(last):
@@ -228,7 +228,7 @@ class Recorder:
 
 
 def _stands_still(sample: Sample, before: Sample | None) -> bool:
-    """Whether bytes are queued and none was acknowledged since the sample before."""
+    """True if bytes are queued and none was acknowledged since the previous sample."""
     if before is None or sample.info is None or before.info is None:
         return False
     return bool(sample.outq) and sample.info.bytes_acked == before.info.bytes_acked
@@ -242,7 +242,7 @@ def _kernel_announces_ends() -> bool:
 
 @contextlib.contextmanager
 def recording(notes: Notes, host: Host, port: int, rhythm: Rhythm = STEADY) -> Iterator[Recorder]:
-    """A recorder of the connections to ``port`` of ``host``, idle until told whom to follow."""
+    """Yield a recorder of the connections to ``port`` of ``host``. It is idle until ``follow`` is called."""
     with (
         contextlib.closing(host.socket_reader()) as reader,
         contextlib.closing(host.end_listener()) as ends,

@@ -1,4 +1,4 @@
-"""What a user asks ``halfopen run`` for: as one value that can be handed to another process, and the jobs it makes."""
+"""The request of a ``halfopen run``, as one value that another process can be given, and the jobs that it makes."""
 
 from __future__ import annotations
 
@@ -30,34 +30,35 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     poll: float
     names: list[str] = []
     target: TargetSpec = TargetSpec()
-    """The server under test; by itself the pod."""
+    """The server under test. Default: the pod."""
     targets: tuple[TargetSpec, ...] = ()
-    """Several in its place, to be compared."""
+    """Several servers in place of ``target``, to be compared."""
     detectors: list[str] = []
-    """The pod's; none: the scenario's own, or the default. More than one: to be compared."""
+    """Detectors of the pod. Empty: the scenario's own, or the default. More than one: to be compared."""
     comparing: bool = False
     knobs: Knobs = Knobs()
     hold: float | None = None
     least_hold: float = 0.0
-    """Every session is held for so long at least, whatever its scenario says."""
+    """Minimum hold of every session, whatever its scenario says."""
     ready: float = 30.0
     lacks_netem: bool = False
-    """Whether what needs sch_netem is left out: this machine's kernel has none, and only there is an engine."""
+    """True if scenarios that need sch_netem are left out: this machine's kernel lacks it, and the container engine can
+    only be reached from here."""
     repeat: int = 1
     shard: Shard | None = None
-    """Do only this part of it."""
+    """Do only this part of the runs."""
     rhythm: Rhythm = STEADY
-    """How often each session is looked at."""
+    """Sampling rate of each session."""
 
     @property
     def terms(self) -> Terms:
-        """What its scenarios' durations are written in, and for how long they are held."""
+        """Detector settings and hold limits for its scenarios."""
         return Terms(self.grace, self.poll, self.hold, self.least_hold)
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """One run that is meant, whether or not it can be made here."""
+    """One requested run, which may be impossible here."""
 
     scenario: Scenario
     repeat: int
@@ -65,7 +66,7 @@ class _Asked:
 
 
 def jobs(call: Call) -> list[Job]:
-    """The runs it asks for, in order; raises InputError for what cannot be run as asked."""
+    """Return the requested jobs, in order; raises InputError for those that cannot be run as asked."""
     named = suites.find(call.names)
     return [job for each in _one_by_one(call) for job in _jobs(each, _found(each, named))]
 
@@ -98,7 +99,7 @@ def _jobs(call: Call, found: list[Scenario]) -> list[Job]:
 
 
 def left_out(call: Call) -> list[str]:
-    """A line for each reason for which scenarios are left out of the runs: which, why, and what to do."""
+    """Return a line for each reason to leave scenarios out: their names, the reason and the remedy."""
     named = suites.find(call.names)
     return list(dict.fromkeys(line for each in _one_by_one(call) for line in _left_out(each, _found(each, named))))
 
@@ -112,20 +113,20 @@ def _left_out(call: Call, found: list[Scenario]) -> list[str]:
 
 
 def _one_by_one(call: Call) -> list[Call]:
-    """The same call for each of its servers, where it has several."""
+    """Split a call with several servers into one call for each."""
     if not call.targets:
         return [call]
     return [msgspec.structs.replace(call, target=spec, targets=(), comparing=True) for spec in call.targets]
 
 
 def _asked(call: Call, found: list[Scenario]) -> list[_Asked]:
-    """The runs that are meant, of a shard only its own; raises InputError if none can be made here."""
+    """Return the requested runs, only its own of a shard; raises InputError if none of them is possible here."""
     call.target.check()
     unfit = [_Asked(scenario, 1, why) for scenario in found if (why := _unfitness(call, scenario))]
     fitting = [scenario for scenario in found if not _unfitness(call, scenario)]
     wanted = [_Asked(scenario, n, _lacking(call, scenario)) for n in range(1, call.repeat + 1) for scenario in fitting]
     if call.shard is not None and wanted:
-        # Divided before it is asked what this machine lacks, which must not change what the others do.
+        # Divided before checking what this machine lacks, which must not change the other shards.
         wanted = [wanted[number] for number in call.shard.of([hold(one.scenario, call.terms) for one in wanted])]
     if all(one.hindrance is not None for one in wanted):
         first = (unfit or wanted)[0]
@@ -134,20 +135,20 @@ def _asked(call: Call, found: list[Scenario]) -> list[_Asked]:
 
 
 def _names(call: Call, found: list[Scenario]) -> dict[str, str]:
-    """What to call each scenario that fits the call, by what finds it again; the same in every shard."""
+    """Return a distinct label for each scenario that fits the call, from its ``called``; the same in every shard."""
     fitting = [scenario for scenario in found if not _unfitness(call, scenario)]
     return dict(zip([scenario.called for scenario in fitting], suites.tell_apart(fitting), strict=True))
 
 
 def asked(call: Call) -> list[tuple[Scenario, str | None]]:
-    """The scenarios that are meant, each with why it cannot be run here; raises InputError."""
+    """Return the requested scenarios, each with the reason why it cannot be run here; raises InputError."""
     call.target.check()
     found = _found(call, suites.find(call.names))
     return [(scenario, _unfitness(call, scenario) or _lacking(call, scenario)) for scenario in found]
 
 
 def _found(call: Call, named: list[Scenario]) -> list[Scenario]:
-    """The scenarios that are named, with the proxy that was asked for in front of the server in each."""
+    """Return the named scenarios, each with the requested proxy in front of its server."""
     if call.target.edge is None:
         return named
     edge = Edge(proxy=call.target.edge)
@@ -155,7 +156,7 @@ def _found(call: Call, named: list[Scenario]) -> list[Scenario]:
 
 
 def _unfitness(call: Call, scenario: Scenario) -> str | None:
-    """Why a scenario does not go with the rest of the call, on any machine."""
+    """Return the reason why a scenario does not fit the rest of the call, on any machine."""
     server = call.target
     if not server.is_pod and scenario.detector is not None:
         return (
@@ -173,7 +174,7 @@ def _unfitness(call: Call, scenario: Scenario) -> str | None:
 
 
 def _lacking(call: Call, scenario: Scenario) -> str | None:
-    """Why a scenario cannot be run on this machine."""
+    """Return the reason why a scenario cannot be run on this machine."""
     if call.lacks_netem and (fields := scenario.netem_fields):
         return (
             f"asks for {' and '.join(fields)} on its link, which needs sch_netem: this kernel has none, and what runs "
@@ -183,19 +184,19 @@ def _lacking(call: Call, scenario: Scenario) -> str | None:
 
 
 def lacking_proxy(edge: Edge) -> str | None:
-    """What is to be installed before this proxy can be used; None if it can."""
+    """Return what to install before this proxy can be used; None if it is there."""
     if find_program(edge) is not None:
         return None
     return f"needs {edge.module.PROGRAM}, which is not installed: apt install {edge.module.PACKAGE}"
 
 
 def _pods(call: Call, scenario: Scenario) -> str | None:
-    """The pod's detector that a scenario is meant for."""
+    """Return the pod's detector that a scenario is meant for."""
     return scenario.detector if call.target.is_pod else None
 
 
 def target_of(call: Call, detector: str | None, pod: PodSpec) -> PodTarget | CommandTarget | ImageTarget:
-    """The server under test, unchecked; ``detector`` and ``pod`` are for the built-in one. Raises InputError."""
+    """Return the server under test, unchecked. ``detector`` and ``pod`` are for the pod. Raises InputError."""
     spec = call.target
     if spec.is_pod:
         return PodTarget(detector or DEFAULT_DETECTOR, call.grace, call.poll, spec, pod, call.knobs)
@@ -208,13 +209,13 @@ def target_of(call: Call, detector: str | None, pod: PodSpec) -> PodTarget | Com
 
 
 def require_no_detector(spec: TargetSpec, detector: str | None) -> None:
-    """Refuse a detector of the pod's for a server that is another; raises InputError."""
+    """Refuse a detector of the pod for another server; raises InputError."""
     if detector is not None:
         raise InputError(f"--detector {detector!r} is the pod's; it has no effect on {spec.option}, so leave one out")
 
 
 def _require_own_labels(todo: list[Job]) -> None:
-    """Refuse two runs that would be called, and write, the same; raises InputError."""
+    """Refuse two runs with the same label and file; raises InputError."""
     seen: dict[str, Job] = {}
     for job in todo:
         other = seen.setdefault(str(job.timeline_file), job)

@@ -1,4 +1,4 @@
-"""Runs scenarios: the one place where the clock, the lab, the target and the clients meet."""
+"""Run scenarios. Only here do the clock, the lab, the target and the clients meet."""
 
 from __future__ import annotations
 
@@ -42,25 +42,25 @@ class Job:
     detector: str | None = None
     """The pod's detector; None for other targets."""
     name: str = ""
-    """What its scenario is called beside the others, where its own name does not do (suites.tell_apart)."""
+    """Name of its scenario among the others, if the scenario's own is not unique (suites.tell_apart)."""
     contender: str | None = None
-    """Where the same scenarios are run with other detectors or servers too: what this one is called among them."""
+    """Name of this candidate, if the same scenarios are also run with other detectors or servers."""
     rhythm: Rhythm = STEADY
-    """How often the server's socket is looked at."""
+    """Sampling rate of the server's socket."""
 
     @property
     def label(self) -> str:
-        """How it is called in tables: unlike any other job of its call."""
+        """Name in tables, unique among the jobs of its call."""
         return f"{self.contender}/{self._name}" if self.contender else self._name
 
     @property
     def drawn(self) -> random.Random:
-        """What it draws its random numbers from: the same for the same seed."""
+        """Source of its random numbers: the same for the same seed."""
         return random.Random(f"{self.seed}/{self.scenario.name}/{self.repeat}")
 
     @property
     def timeline_file(self) -> Path:
-        """Where its timeline is written, seen from the folder of timelines (CONTRACT)."""
+        """Path of its timeline in the folder of timelines. Part of the public contract."""
         file = f"{self._name.replace('/', '-')}.jsonl"
         return Path(self.contender, file) if self.contender else Path(file)
 
@@ -72,21 +72,21 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A job with what came of it."""
+    """A job with its result."""
 
     job: Job
     verdict: Verdict
     timeline: Timeline
     wall: float
-    """Seconds from the first process to the last."""
+    """Seconds of wall time from the first process to the last."""
 
 
 def run_all(jobs: Sequence[Job], views: Sequence[RunView], at_once: int, on_done: Callable[[Done], None]) -> list[Done]:
-    """Run jobs, ``at_once`` of them at a time, and return what came of them in the order given.
+    """Run jobs, ``at_once`` of them at a time, and return the results in the order given.
 
-    Must be called in namespaces of its own (halfopen.netns.isolation). The first job that raises (TargetError:
-    the server does not start) or an interrupt ends them all: the others are not waited for, since their
-    labs end with the namespaces anyway.
+    Call it in private namespaces (halfopen.netns.isolation). The first job that raises (TargetError: the server does
+    not start), or an interrupt, ends them all. The others are not awaited, since their labs end with the namespaces
+    anyway.
     """
     pool = concurrent.futures.ThreadPoolExecutor(max_workers=at_once)
     stop = Stop()
@@ -117,12 +117,13 @@ def run_one(job: Job, view: RunView, stop: Stop) -> Done:
     return Done(job, verdict, timeline, time.monotonic() - begun)
 
 
-#: What is to be done when: moments of the monotonic clock, the step they belong to, and the deed, which may plan more.
+#: Actions to come: a moment of the monotonic clock, the number of its step, and the action, which may return further
+#: ones.
 _Agenda = list[tuple[float, int, Callable[[], "_Agenda"]]]
 
 
 class _Run:
-    """One scenario under way."""
+    """One scenario in progress."""
 
     def __init__(self, job: Job, view: RunView, stop: Stop, journal: Journal, lab: Lab) -> None:
         self._job = job
@@ -133,13 +134,13 @@ class _Run:
         self._lab = lab
 
     def run(self) -> None:
-        """From an empty lab to a journal that can be judged."""
+        """Run it from an empty lab to a journal that can be judged."""
         with opened(self._cast, self._lab) as session:
             if session is not None:
                 self._observe(session)
 
     def _observe(self, session: Session) -> None:
-        # A fault whose undoing gets no answer, from a server that has nothing more to say, is over all the same.
+        # A fault is over even if undoing it gets no answer from a server that has gone silent.
         with contextlib.suppress(TimeoutError), contextlib.ExitStack() as in_force:
             try:
                 self._play(session.scene, session.watch, in_force)
@@ -149,18 +150,19 @@ class _Run:
             self._ask_what_it_does(session.server)
             session.watch.settle()
             session.client_link.note_what_it_did()
-            # What follows, from undoing the faults to ending the client, is ours and proves nothing.
+            # Everything from here on, from undoing the faults to ending the client, is our own doing and proves
+            # nothing.
             session.recorder.stop()
             self._journal.seal()
 
     def _ask_what_it_does(self, server: Running) -> None:
-        """Have a server that holds a dead client show what it is doing, while it does it."""
+        """Make a server that holds a dead client print its stacks while it does so."""
         last = self._journal.last_sample()
         if last is not None and self._scenario.truth == "dead" and not self._journal.session_ended:
             server.show_stacks(last.inode)
 
     def _play(self, scene: Scene, watch: Watch, in_force: contextlib.ExitStack) -> None:
-        """Do and undo each fault when it is due and look on until the hold is over or the session is."""
+        """Do and undo each fault when it is due, and watch until the hold or the session is over."""
         start, hold_for = self._journal.start, hold(self._scenario, self._job.terms)
         agenda: _Agenda = [
             (start + self._seconds(step.at), number, partial(self._begin, step, number, scene, in_force))
@@ -181,7 +183,7 @@ class _Run:
         self._view.deadline = moment
 
     def _begin(self, step: Step, number: int, scene: Scene, in_force: contextlib.ExitStack) -> _Agenda:
-        """Do a fault; gives what is to be done later, which is to undo it."""
+        """Do a fault. Return the later action that undoes it, if it has a duration."""
         undo = staging.begin(step, number, scene, self._journal)
         in_force.push(undo)
         self._view.phase = step.fault

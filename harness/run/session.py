@@ -1,4 +1,4 @@
-"""A client's session with the server under test: from an empty lab to an open connection that is watched."""
+"""Open a client's session with the server under test: from an empty lab to a connection that is watched."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ from halfopen.targets.orders import OrderedServer
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """Who meets whom, and where what happens is written down and shown."""
+    """Everything needed to open one client session."""
 
     scenario: Scenario
     target: Target
     ready_within: float
-    """Seconds a server may take until it listens."""
+    """Seconds that a server may take until it listens."""
     drawn: random.Random
-    """What ports, names and seeds are drawn from."""
+    """Source of random ports, names and seeds."""
     journal: Journal
     view: RunView
     stop: Stop
     rhythm: Rhythm = STEADY
-    """How often the server's socket is looked at."""
+    """Sampling rate of the server's socket."""
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """An open session, with all that can act upon it."""
+    """An open session, with everything that can act on it."""
 
     client: ClientProcess
     client_link: ClientLink
@@ -63,12 +63,13 @@ def _nothing(_way: Approach) -> AbstractContextManager[object]:
 def opened(
     cast: Cast, lab: Lab, around: Callable[[Approach], AbstractContextManager[object]] = _nothing
 ) -> Iterator[Session | None]:
-    """Start the server, connect the client, begin to sample; None where there is no session (the journal says why).
+    """Start the server, connect the client, begin to sample. Yield None if no session opens (the journal says why).
 
-    ``around`` makes a context that is entered when the server listens, before its client connects. Raises TargetError.
+    ``around`` makes a context that is entered after the server listens and before its client connects. Raises
+    TargetError.
     """
     network = _Network(cast, lab)
-    # Drawn in any case, for what is drawn later not to depend on the target.
+    # Always drawn, so that later draws do not depend on the target.
     port, client_id = cast.drawn.randrange(20000, 30000), f"{cast.drawn.getrandbits(32):08x}"
     port = cast.target.fixed_port or port
     cast.view.phase = "starting the server"
@@ -101,7 +102,7 @@ class _Network:
 
     @contextlib.contextmanager
     def connected(self, client_id: str, server: Running, way: Approach) -> Iterator[Session | None]:
-        """The client, connected and followed."""
+        """Connect the client and sample its session."""
         journal = self._cast.journal
         door = server.door(client_id)
         with (
@@ -139,6 +140,6 @@ class _Network:
         return Session(its, self._client_link, server, way, recorder, watch, scene)
 
     def _rival(self, server: Running, way: Approach, query: str) -> AbstractContextManager[ClientProcess]:
-        """A second client from the same host; raises FaultError if it gets no session."""
+        """Open a second client from the same host; raises FaultError if it gets no session."""
         door = server.door(f"{self._cast.drawn.getrandbits(32):08x}", query)
         return rival(self._host, self._cast.scenario.client, door, self._cast.journal, way.between)

@@ -1,4 +1,4 @@
-"""One call's runs divided: over guests, or over the machines of a CI that each do a part. Pure."""
+"""Divide the runs of a call over guests, or over the machines of a CI. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _WRITTEN = re.compile(r"(\d{1,6})/(\d{1,6})", re.ASCII)
 
 
 class Shard(msgspec.Struct, frozen=True):
-    """One part of so many, counted from 1."""
+    """Part ``index`` of ``count``, counted from 1."""
 
     index: int
     count: int
@@ -23,7 +23,7 @@ class Shard(msgspec.Struct, frozen=True):
 
     @classmethod
     def parse(cls, text: str) -> Shard:
-        """Read ``"2/4"``: the second of four; raises InputError."""
+        """Parse ``"2/4"``, the second of four; raises InputError."""
         written = _WRITTEN.fullmatch(text)
         if not written:
             raise InputError(f"a shard is written I/N, such as '1/4' for the first of four: got {text!r}")
@@ -33,7 +33,7 @@ class Shard(msgspec.Struct, frozen=True):
         return cls(index, count)
 
     def of(self, lengths: Sequence[float]) -> list[int]:
-        """The numbers of the runs that this shard does, of runs that take so long; raises InputError if there are none.
+        """Return the numbers of this shard's runs, given the length of each run; raises InputError if there are none.
 
         An empty shard would be green and prove nothing.
         """
@@ -44,9 +44,9 @@ class Shard(msgspec.Struct, frozen=True):
 
 
 def spread(lengths: Sequence[float], count: int) -> list[list[int]]:
-    """The numbers of the runs for each share, none empty: the longest first, each to the share with the least to do.
+    """Divide the runs into shares, none empty. The longest go first, each to the share with the least to do.
 
-    Depends on nothing but the lengths, so that the same call always puts the same runs together.
+    The result depends only on the lengths, so the same call always puts the same runs together.
     """
     shares: list[list[int]] = [[] for _ in range(min(count, len(lengths)))]
     loads = [0.0] * len(shares)

@@ -1,4 +1,4 @@
-"""How a fault is staged and a session's end awaited, whoever directs: a scenario's agenda, or a test."""
+"""Do a fault and await a session's end, for a scenario's agenda or a test."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from halfopen.scenario.spec import Scenario, Step
 from halfopen.verdict.findings import find
 from halfopen.verdict.judge import Terms, due
 
-#: An end that must come is looked for so much longer than it may take, seconds.
+#: Seconds to keep watching past the deadline of an end that must come.
 _BEYOND = 0.5
-#: So often the wait is made longer at most, since one stall may follow the other for ever.
+#: Most times the wait is extended, since one stall may follow another forever.
 _EXTENSIONS = 2
 
 
 def begin(step: Step, number: int, scene: Scene, journal: Journal) -> contextlib.ExitStack:
-    """Do a fault; gives what undoes it when closed. Raises FaultError, TimeoutError."""
+    """Do a fault. Return a stack that undoes it when closed. Raises FaultError, TimeoutError."""
     with contextlib.ExitStack() as undo:
-        # Noted before it is entered, and before it is left: what it causes must not come before it in the timeline.
+        # Noted before entering and before leaving, so that the fault's effects come after it in the timeline.
         journal.note("fault", "begun", step=number, fault=step.fault)
         undo.enter_context(step.module.fault(scene, step.options))
         undo.callback(journal.note, "fault", "undone", step=number, fault=step.fault)
@@ -36,9 +36,9 @@ def look_on(
     until: float,
     on_later: Callable[[float], None] = lambda _: None,
 ) -> None:
-    """Look until the moment ``until`` (of the monotonic clock), and on for an end that must come, maybe long after it.
+    """Watch until ``until`` (monotonic clock), and longer for an end that must come later.
 
-    Such an end may be due later where a stall only began meanwhile. ``on_later`` is called with the new moment.
+    Such an end may be due later if a stall began meanwhile. ``on_later`` is called with the new moment.
     """
     watch.until(until)
     if terms.hold is not None:

@@ -1,1 +1,1 @@
-"""What a user writes: scenarios, suites, links and targets as TOML, checked and turned into values."""
+"""The user's TOML: scenarios, suites, links and targets, checked and turned into values."""

@@ -22,22 +22,22 @@ Outcome = Literal["reaped", "kept", "closed"]
 
 
 def load_client(name: str) -> ModuleType:
-    """A behaviour's module; raises InputError if there is none of that name, or it is none."""
+    """Return a behaviour's module; raises InputError if no such module exists or it is not a behaviour."""
     return plugins.load(clients, name, "client", ("Options", "Behaviour", "signature"))
 
 
 def load_fault(name: str) -> ModuleType:
-    """A fault's module; raises InputError if there is none of that name, or it is none."""
+    """Return a fault's module; raises InputError if no such module exists or it is not a fault."""
     return plugins.load(faults, name, "fault", ("Options", "fault", "signature"))
 
 
 def load_edge(name: str) -> ModuleType:
-    """A proxy's module; raises InputError if there is none of that name, or it is none."""
+    """Return a proxy's module; raises InputError if no such module exists or it is not a proxy."""
     return plugins.load(proxies, name, "proxy", ("PROGRAM", "PACKAGE", "config", "command"))
 
 
 class ClientSpec(msgspec.Struct, frozen=True):
-    """Who connects: a behaviour and its options, as written."""
+    """The client: a behaviour and its options, as written."""
 
     behaviour: str
     options: dict[str, Any] = {}
@@ -49,7 +49,7 @@ class ClientSpec(msgspec.Struct, frozen=True):
 
     @property
     def parsed(self) -> ClientOptions:
-        """The options as the behaviour takes them."""
+        """The options, converted to the behaviour's type."""
         options: ClientOptions = schema.convert(self.options, self.module.Options, f"client {self.behaviour!r}")
         return options
 
@@ -69,50 +69,50 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class Expect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What must become of the session."""
+    """The expected outcome of the session."""
 
     session: Outcome
     hold: Expression = Expression("2.6 * grace")
-    """How long to look: from the first fault, or from the start where there is none."""
+    """Seconds to observe for, from the first fault or, without one, from the start."""
     within: Expression | None = None
-    """At most this long from ``since`` to the end."""
+    """Longest time from ``since`` to the end."""
     since: Literal["onset", "fault"] = "onset"
-    """The onset of the stall (without a stall: the fault), or the fault in any case: where the server is silent,
-    there is nothing queued, or only what a detector asked on its own account, long after the client died."""
+    """Start of the deadline: the onset of the stall (without a stall: the fault), or the fault in any case. On a silent
+    server nothing is queued until a detector probes on its own account, long after the client died."""
     reason: str | None = None
-    """What the target must say of it, where it says anything."""
+    """The reason that the target must give, if it gives any."""
 
 
 class Signature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What else must show before the scenario may pass, beyond the client's and the faults' own signatures."""
+    """Evidence required before the scenario may pass, beyond the client's and the faults' own signatures."""
 
     drops: tuple[str, ...] = ()
-    """Reasons for which the target must have dropped data, where it counts drops."""
+    """Reasons for which the target must have dropped data, if it counts drops."""
 
 
 class PodSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the built-in pod is to do; another server cannot be told."""
+    """Settings of the built-in pod. No other server can be configured this way."""
 
     slice_size: Size = Size(32 * 1024)
     slice_interval: Duration = Duration(0.05)
     quiet_after: Expression | None = None
-    """From so long after the session's start on the stream says nothing ..."""
+    """Time from the session's start after which the stream falls silent."""
     quiet_for: Expression | None = None
-    """... for so long; None: to the end."""
+    """Duration of the silence; None: to the end."""
     session_limit: Expression | None = None
-    """The pod closes the session (RFC 6455, section 7.1.2) so long after its start."""
+    """Time after its start at which the pod closes the session (RFC 6455, section 7.1.2)."""
     tls: bool = False
-    """Whether it speaks TLS (wss://)."""
+    """True if the pod speaks TLS (wss://)."""
     required: bool = False
-    """Whether the size and pace of its slices are what the scenario is about, and not only cheap."""
+    """True if the scenario depends on the size and pace of the slices, and they are not merely cheap."""
 
     @property
     def is_needed(self) -> bool:
-        """Whether the scenario is none with a server that knows nothing of this."""
+        """True if the scenario makes no sense on a server without these settings."""
         return self.required or self.tls or self.quiet_after is not None or self.session_limit is not None
 
     def __post_init__(self) -> None:
-        """Refuse what is no stream; raises ValueError."""
+        """Refuse settings that make no stream; raises ValueError."""
         if self.slice_size < 1:
             raise ValueError("slice_size of 0 bytes is out of range: at least 1B")
         if not self.slice_interval:
@@ -122,7 +122,7 @@ class PodSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Edge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A proxy between the network and the server, in a host of its own, as hosted platforms have one."""
+    """A proxy between the network and the server, in its own host, as on hosted platforms."""
 
     proxy: str
 
@@ -138,7 +138,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     suite: str
     called: str
-    """How it is named on the command line: its suite and name, or its file."""
+    """Name on the command line: its suite and name, or its file."""
     title: str
     story: str
     truth: Truth
@@ -150,29 +150,29 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     pod: PodSpec = PodSpec()
     edge: Edge | None = None
     detector: str | None = None
-    """The pod's detector for which this scenario is meant, where it is not any."""
+    """The pod's detector that this scenario is meant for; None: any."""
     judged_from: int = 0
-    """The number of the step that deadlines count from; those before it are only to be shown."""
+    """Number of the step from which deadlines count. Earlier steps need only be shown to have happened."""
 
     @property
     def needs_pod(self) -> bool:
-        """Whether it asks for what only the built-in pod can do."""
+        """True if only the built-in pod can do what it asks for."""
         asked = self.pod.is_needed or self.detector is not None
         return asked or any(getattr(step.module, "NEEDS_POD", False) for step in self.steps)
 
     @property
     def needs_container(self) -> bool:
-        """Whether a fault of it is done to the server's container."""
+        """True if one of its faults acts on the server's container."""
         return any(getattr(step.module, "NEEDS_CONTAINER", False) for step in self.steps)
 
     @property
     def netem_fields(self) -> list[str]:
-        """The names of what it asks of its link, now or in a step, which only sch_netem can carry out."""
+        """Names of the link settings, now or in a step, that only sch_netem can carry out."""
         asked = [self.link.netem_fields, *(getattr(step.options, "netem_fields", []) for step in self.steps)]
         return list(dict.fromkeys(name for fields in asked for name in fields))
 
     def seconds(self, expression: Expression, grace: float, poll: float) -> float:
-        """A duration of this scenario, for a grace and a poll in seconds."""
+        """Return a duration of this scenario in seconds, for a grace and a poll in seconds."""
         return expression.seconds(grace=grace, poll=poll)
 
 
@@ -209,7 +209,7 @@ def load(path: Path, called: str | None = None) -> Scenario:
 
 
 def parse(text: str, *, name: str, suite: str, where: str) -> Scenario:
-    """A scenario from TOML text; ``where`` is what errors call it."""
+    """Parse a scenario from TOML text. Errors call it ``where``."""
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -234,7 +234,7 @@ def parse(text: str, *, name: str, suite: str, where: str) -> Scenario:
 
 
 def client_of(value: str | dict[str, Any], where: str) -> ClientSpec:
-    """Read and check what a scenario says of its client; raises InputError."""
+    """Read and check a scenario's client; raises InputError."""
     options = {} if isinstance(value, str) else dict(value)
     behaviour = value if isinstance(value, str) else options.pop("behaviour", None)
     if not isinstance(behaviour, str):

@@ -1,4 +1,4 @@
-"""Finds scenarios by what people call them: a name, a suite, a file, a folder."""
+"""Find scenarios by name, suite, file or folder."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ _FOLDER = Path(scenarios.__file__).parent
 
 
 def shipped() -> dict[str, list[Path]]:
-    """The files of every suite that comes with the project, by the suite's name."""
+    """Return the files of each suite that ships with halfopen, by the suite's name."""
     folders = sorted(folder for folder in _FOLDER.iterdir() if folder.is_dir() and folder.name[0] != "_")
     return {folder.name: sorted(folder.glob("*.toml")) for folder in folders}
 
 
 def find(names: list[str]) -> list[Scenario]:
-    """The scenarios meant by ``names`` (none: the default suite), each once, in the order given.
+    """Return the scenarios meant by ``names`` (none: the default suite), each once, in the order given.
 
-    Raises InputError for a name that means nothing, and for a file with anything wrong in it.
+    Raises InputError for an unknown name, and for a file with an error in it.
     """
     paths = dict.fromkeys(path.absolute() for name in names or [DEFAULT] for path in _resolve(name))
     return [load(path, called=_called(path)) for path in paths]
 
 
 def tell_apart(found: Sequence[Scenario]) -> list[str]:
-    """What to call each scenario beside the others: its name, with its suite where another suite has that name too."""
+    """Return a distinct label for each scenario: its name, with the suite if another suite has that name too."""
     suites_with: dict[str, set[str]] = defaultdict(set)
     for scenario in found:
         suites_with[scenario.name].add(scenario.suite)
@@ -44,7 +44,7 @@ def tell_apart(found: Sequence[Scenario]) -> list[str]:
 
 
 def _called(path: Path) -> str:
-    """The shortest that finds it again: suite and name for ours, the path from here for files of one's own."""
+    """Return the shortest name that finds the file again: suite and name for ours, the relative path for the user's."""
     if path.is_relative_to(_FOLDER):
         return f"{path.parent.name}/{path.stem}"
     here = Path.cwd()
@@ -62,7 +62,7 @@ def _resolve(name: str) -> list[Path]:
     if name.endswith(".toml"):
         return [Path(name)]
     by_name = [path for suite, files in suites.items() for path in files if name in _names(suite, path)]
-    # A name alone is the default suite's, where that has it.
+    # A bare name means the default suite's scenario, if that suite has one.
     by_name = [path for path in by_name if path.parent.name == DEFAULT] or by_name
     if by_name:
         return by_name
@@ -77,7 +77,7 @@ def _resolve(name: str) -> list[Path]:
 
 
 def _is_folder(path: Path) -> bool:
-    """Whether there is such a folder; raises InputError for what may not be looked at."""
+    """True if the folder exists; raises InputError if it may not be read."""
     try:
         return stat.S_ISDIR(path.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""Finds target files, and asks what their servers are made of."""
+"""Find target files, and ask their servers for versions."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from halfopen.scenario import target_spec
 from halfopen.scenario.target_spec import TargetSpec
 
 _LEAVE_ALONE = frozenset({"node_modules", "__pycache__"})
-#: Seconds that a command may take to say its versions.
+#: Seconds that a command may take to print its versions.
 _PATIENCE = 60.0
 
 
 def find(paths: Sequence[Path]) -> list[TargetSpec]:
-    """The servers described by these files, and by those with a ``[target]`` in these folders, each name once.
+    """Return the servers in these files, and in those files of these folders that have a ``[target]``, each name once.
 
-    Raises InputError for what describes none.
+    Raises InputError for a file that describes none.
     """
     if not paths:
         raise InputError("which servers? name target files, or folders of them, such as examples/")
@@ -35,7 +35,7 @@ def find(paths: Sequence[Path]) -> list[TargetSpec]:
 
 
 def _files(path: Path) -> list[Path]:
-    # Not Path.is_dir, which raises for what it may not look at: that is for target_spec.load to complain of.
+    # Not Path.is_dir, which raises if it may not read the folder. target_spec.load reports that.
     if not os.path.isdir(path):  # noqa: PTH112
         return [path]
     found = [file for file in sorted(_toml_files(path)) if _has_target(file)]
@@ -52,7 +52,7 @@ def _toml_files(folder: Path) -> Iterator[Path]:
 
 
 def _has_target(file: Path) -> bool:
-    """Whether it says that it is one; one that cannot be read is for target_spec.load to complain of."""
+    """True if the file has a ``[target]`` table, or cannot be read: target_spec.load reports that."""
     try:
         return "target" in tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -60,7 +60,7 @@ def _has_target(file: Path) -> bool:
 
 
 def versions(spec: TargetSpec) -> str:
-    """What its command for that prints; empty where it names none. Raises InputError if that fails."""
+    """Return the output of the target's versions command, empty if it has none. Raises InputError if it fails."""
     if spec.versions is None:
         return ""
     try:

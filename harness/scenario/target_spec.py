@@ -1,4 +1,4 @@
-"""The server under test as a user describes it: by options, or by a ``[target]`` table in a TOML file of its own."""
+"""The server under test as a user describes it: by options, or by a ``[target]`` table in a TOML file."""
 
 from __future__ import annotations
 
@@ -18,85 +18,85 @@ from halfopen.scenario.spec import load_edge
 
 
 class TargetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to start, how clients ask it for a session, and where it lists its sessions.
+    """The server to start, the session that clients ask it for, and its list of sessions.
 
-    Neither ``server`` nor ``image``: the built-in pod.
+    With neither ``server`` nor ``image``: the built-in pod.
     """
 
     server: str | None = None
-    """A command, with ``{host}`` and ``{port}`` in it, and with TLS ``{cert}`` and ``{key}``."""
+    """Command line, with ``{host}`` and ``{port}`` in it, and ``{cert}`` and ``{key}`` for TLS."""
     image: str | None = None
     """A container image that the engine has, in place of a command."""
     command: str | None = None
-    """What to run in the image in place of its own command, with ``{host}`` and ``{port}`` in it."""
+    """Command to run in the image in place of its own, with ``{host}`` and ``{port}`` in it."""
     port: int | None = None
-    """Where it listens, if it cannot be told by ``{port}``."""
+    """Port that it listens on, if ``{port}`` cannot set it."""
     path: str = "/"
-    """What clients ask for, with a query if need be."""
+    """Path that clients request, with an optional query."""
     subprotocols: tuple[str, ...] = ()
-    """What clients offer (Sec-WebSocket-Protocol, RFC 6455, section 1.9)."""
+    """Subprotocols that clients offer (Sec-WebSocket-Protocol, RFC 6455, section 1.9)."""
     headers: dict[str, str] = {}
-    """What clients add to their handshake."""
+    """Headers that clients add to their handshake."""
     send: tuple[str, ...] = ()
-    """The text messages with which a client begins: a token, a subscription. Many servers stream only after that."""
+    """Text messages that a client sends first: a token, a subscription. Many servers stream only after that."""
     replies: dict[str, str] = {}
-    """What a client answers to which text message of the server's: the application's own heartbeat."""
+    """A client's answers to text messages of the server: the application's own heartbeat."""
     acknowledge: str | None = None
-    """How a client tells how much it has received, ``{bytes}`` in all; None or empty: not at all."""
+    """Message by which a client reports the bytes received, ``{bytes}`` in all; None or empty: no report."""
     sessions: str | None = None
-    """The HTTP path of its own list of sessions."""
+    """HTTP path of the server's own list of sessions."""
     sessions_pointer: str = ""
-    """Where in the answer the list is (JSON Pointer, RFC 6901)."""
+    """Position of the list in the answer (JSON Pointer, RFC 6901)."""
     sessions_field: str | None = None
-    """Which field of a session, or of what it holds (JSON Pointer too), has its client's address."""
+    """Field of a session, or of an object inside it (JSON Pointer too), that holds its client's address."""
     tls: bool = False
-    """Whether it speaks TLS (wss://), with a certificate of an authority that clients trust."""
+    """True if it speaks TLS (wss://), with a certificate of an authority that clients trust."""
     edge: str | None = None
     """A proxy to put in front of it (halfopen.proxies)."""
     environment: dict[str, str] = {}
-    """What the command finds in its environment beside ours, and a container beside its image's; ``{host}`` and
-    ``{port}`` are filled in for the latter."""
+    """Environment variables to add for the command or container. For a container, ``{host}`` and ``{port}`` are filled
+    in."""
     stacks: str | None = None
-    """The signal upon which it prints where its threads or tasks are. Asked for when a dead client is still held."""
+    """Signal upon which it prints the stacks of its threads or tasks. Sent if a dead client is still held."""
     title: str | None = None
-    """What to call it in reports."""
+    """Title in reports."""
     versions: str | None = None
-    """A command that prints the versions of what it is made of."""
+    """Command that prints the versions of its parts."""
     file: str | None = None
-    """Where this was read from."""
+    """File that this was read from."""
 
     @property
     def is_pod(self) -> bool:
-        """Whether it is the built-in pod."""
+        """True for the built-in pod."""
         return self.server is None and self.image is None
 
     @property
     def option(self) -> str:
-        """The option that names it, for whoever is to leave it out."""
+        """The option that names it, for messages that say which option to leave out."""
         return "--server" if self.image is None else "--image"
 
     @property
     def folder(self) -> str | None:
-        """Where its command runs: beside its file; None: where we are."""
+        """Working directory of its command: the folder of its file; None: the current one."""
         return None if self.file is None else str(Path(self.file).absolute().parent)
 
     @property
     def name(self) -> str:
-        """What to call it among others: its file and the folder that it is in."""
+        """Name among other targets: its file and the folder of the file."""
         if self.file is None:
             return self.server or self.image or "pod"
         path = Path(self.file).absolute()
         return f"{path.parent.name}/{path.stem}"
 
     def arguments(self) -> list[str]:
-        """The command-line options that describe it again: its file, as long as that can be read, and what differs."""
+        """Return command-line options that describe it again: its file, if still readable, and whatever differs."""
         base, words = _BLANK, []
         if self.file is not None:
             with contextlib.suppress(InputError):
                 base, words = load(Path(self.file)), ["--target", self.file]
         for field, option in _OPTIONS.items():
             value = getattr(self, field)
-            # A server of the file's that is none here has another one in its place.
+            # If the file has a server that this target lacks, this target has another one in its place.
             if value is not None and value != getattr(base, field):
                 sign = "=" if field == "environment" else ": "
                 texts = _texts(value, sign)
@@ -104,7 +104,7 @@ class TargetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         return words
 
     def check(self) -> None:
-        """Raise InputError for what cannot be meant."""
+        """Raise InputError for settings that make no sense."""
         for problem in self._problems():
             raise InputError(problem)
         if self.edge is not None:
@@ -157,7 +157,7 @@ _BLANK = TargetSpec()
 #: RFC 9110, sections 5.1 and 5.5.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
-#: What the command line can say too, each field by its option.
+#: Fields that the command line can set too, each with its option.
 _OPTIONS = {
     "server": "--server",
     "image": "--image",
@@ -178,9 +178,9 @@ _FOR_THE_POD = frozenset({"path", "sessions", "tls", "edge", "sessions_pointer",
 
 
 def _texts(value: object, sign: str) -> list[str | None]:
-    """The texts that an option is given with, once or more; None: it takes none.
+    """Return the texts that an option is given with, one or more; None: it takes none.
 
-    ``sign`` is what stands between a name and its value.
+    ``sign`` stands between a name and its value.
     """
     if isinstance(value, bool):
         return [None]
@@ -214,7 +214,7 @@ def load(path: Path) -> TargetSpec:
 
 
 def split(command: str, option: str = "--server") -> list[str]:
-    """The words of a command line, the value of ``option``; raises InputError if it is none."""
+    """Split a command line, the value of ``option``, into words; raises InputError if it is none."""
     try:
         words = shlex.split(command)
     except ValueError as error:
@@ -225,7 +225,7 @@ def split(command: str, option: str = "--server") -> list[str]:
 
 
 def variable(text: str) -> tuple[str, str]:
-    """Name and value of an environment variable written as NAME=VALUE; raises InputError."""
+    """Split NAME=VALUE, an environment variable, into name and value; raises InputError."""
     name, sign, value = text.partition("=")
     if not sign or not name:
         raise InputError(f"--env {text!r} is no variable: write it as NAME=VALUE")
@@ -233,7 +233,7 @@ def variable(text: str) -> tuple[str, str]:
 
 
 def header(text: str) -> tuple[str, str]:
-    """Name and value of a header written as in HTTP; raises InputError."""
+    """Split a header written as in HTTP into name and value; raises InputError."""
     name, colon, value = text.partition(":")
     if not colon or not name.strip():
         raise InputError(f"--header {text!r} is no header: write it as 'Name: value'")

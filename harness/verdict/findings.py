@@ -1,4 +1,4 @@
-"""What became of a session, read off its timeline. Pure; whether that is right is for halfopen.verdict.judge to say."""
+"""Derive from a timeline what became of a session. Pure; halfopen.verdict.judge decides if that is right."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from halfopen.model.evidence import ENDED_STATES, Stall
 from halfopen.model.timeline import Sample, Timeline
 from halfopen.scenario.spec import Outcome, Scenario
 
-#: The close code of a server that meets a condition of its own (RFC 6455, section 7.4.1).
+#: Close code of a server that met an unexpected condition (RFC 6455, section 7.4.1).
 _UNEXPECTED_CONDITION = 1011
 
 
@@ -22,69 +22,69 @@ class Span:
     begun: float
     until: float
     is_over: bool = True
-    """Whether it was undone while anybody looked."""
+    """True if it was undone before the run was over."""
 
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """What the kernel still held of the session after the server's application had let go of it."""
+    """Bytes that the kernel still held of the session after the server's application let go of it."""
 
     bytes: int
     seconds: float
-    """For how long it was seen to."""
+    """Seconds for which they were seen."""
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """One run, read off its timeline. Times in seconds since the scenario's start."""
+    """Facts about one run, derived from its timeline. Times in seconds since the scenario's start."""
 
     outcome: Outcome
     ended_at: float | None
-    """When the server's side of the connection ended; None if it never did."""
+    """End of the server's side of the connection; None if it never ended."""
     first_sample: float | None
-    """When the server's socket was first seen; None if it never was."""
+    """First sample of the server's socket; None if it was never seen."""
     looked_until: float
     spans: tuple[Span, ...]
     stall: Stall | None
     """The stall in which the session was lost; None unless the client was to die."""
     longest_stall: Stall | None
-    """The longest since the first fault; None unless the client was to die."""
+    """The longest stall since the first fault; None unless the client was to die."""
     orphan: Orphan
     still_held: bool
-    """Whether the server's processes still held the socket when nobody looked any more."""
+    """True if the server's processes still held the socket at the last sample."""
     reason: str | None
-    """What the target said of the end, where it says anything."""
+    """Reason that the target gave for the end, if any."""
     first_listed: float | None
-    """When the target's own list first showed the session."""
+    """Time at which the target's own list first showed the session."""
     keeps_list: bool
     final: dict[str, Any]
     """The target's last status (halfopen.targets.base.Status)."""
     judged_from: int = 0
-    """As of the scenario."""
+    """Copied from the scenario."""
 
     @property
     def fault_at(self) -> float | None:
-        """When the first fault began, of those that are judged."""
+        """Start of the first fault that is judged."""
         return next((span.begun for span in self.spans if span.step >= self.judged_from), None)
 
     @property
     def was(self) -> bool:
-        """Whether there ever was a session."""
+        """True if there ever was a session."""
         return self.first_sample is not None or self.ended_at is not None
 
     @property
     def stuck_bytes(self) -> int:
-        """The most bytes seen queued in the server's socket after the onset."""
+        """Most bytes seen queued in the server's socket after the onset."""
         return max((s.outq for s in self.stall.samples), default=0) if self.stall else 0
 
     @property
     def is_disowned(self) -> bool:
-        """Whether the target's own list showed the session once and no more, though its socket is open."""
+        """True if the target's own list showed the session once and no more, though its socket is open."""
         return self.ended_at is None and self.first_listed is not None and self.final.get("listed") is False
 
     @property
     def before_fault(self) -> bool:
-        """Whether the session ended before anything was done to the client."""
+        """True if the session ended before anything was done to the client."""
         return self.ended_at is not None and (self.fault_at is None or self.ended_at < self.fault_at)
 
 
@@ -117,13 +117,13 @@ def find(timeline: Timeline, scenario: Scenario) -> Findings:
 
 
 def _ended_at(timeline: Timeline) -> float | None:
-    """When the server's side of the session was over: its socket, or the WebSocket session on it."""
+    """Return the end of the server's side of the session: of its socket, or of the WebSocket session on it."""
     left = next((s.t for s in timeline.samples if s.state in ENDED_STATES), None)
     gone = timeline.first("kernel", "destroyed", "gone")
     told = timeline.first("client", "close_received")
     moments = [event.t for event in (gone, told) if event is not None]
     if not moments and not timeline.samples and (felt := timeline.first("client", "ended")):
-        return felt.t  # reset before its socket was seen, of which only the client can tell
+        return felt.t  # reset before its socket was seen: only the client noticed
     return min(moments if left is None else [*moments, left], default=None)
 
 
@@ -137,10 +137,10 @@ def _outcome(timeline: Timeline, scenario: Scenario, spans: tuple[Span, ...], en
 
 
 def _said_goodbye(timeline: Timeline, scenario: Scenario, spans: tuple[Span, ...], ended_at: float) -> bool:
-    """Whether the server closed as the protocol wants it, where a session was to end by itself.
+    """True if the server closed as the protocol wants it, in a scenario in which the session ends by itself.
 
-    With code 1011 libraries end clients whose pong they miss, which is a reap. And what comes before the fault
-    that was to end the session is not the end meant.
+    Code 1011 is a reap: libraries use it to end clients whose pong they miss. A close before the fault that was to end
+    the session is not the expected end.
     """
     told = timeline.first("client", "close_received")
     if told is None or told.data.get("code") == _UNEXPECTED_CONDITION:
@@ -149,7 +149,7 @@ def _said_goodbye(timeline: Timeline, scenario: Scenario, spans: tuple[Span, ...
 
 
 def _still_held(timeline: Timeline, ended_at: float | None) -> bool:
-    """Whether the server, having ended its side, was still seen to hold the socket at the very end."""
+    """True if the server ended its side but was still seen to hold the socket at the very end."""
     if ended_at is None or timeline.first("kernel", "destroyed", "gone"):
         return False
     last = timeline.samples[-1] if timeline.samples else None
@@ -165,7 +165,7 @@ def _spans(timeline: Timeline, end: float) -> tuple[Span, ...]:
 
 
 def _stalls(timeline: Timeline, spans: tuple[Span, ...], ended_at: float | None) -> list[Stall]:
-    """Those that lasted into the first fault or came after it, in order."""
+    """Return the stalls that lasted into the first fault or came after it, in order."""
     if not spans:
         return []
     samples = evidence.established(timeline)

@@ -1,4 +1,4 @@
-"""Says whether what became of a session is right. Pure: a timeline and an expectation in, a verdict out."""
+"""Decide if the outcome of a session is right. Pure: a timeline and an expectation in, a verdict out."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from halfopen.verdict.findings import Findings, find
 Word = Literal["passed", "failed", "inconclusive"]
 Class = Literal["true_reap", "missed", "false_reap", "true_keep", "closed"]
 
-#: The last sample is at most so long before the end of the hold, seconds.
+#: Most seconds from the last sample to the end of the hold.
 _SAMPLING = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """The detector's settings that a scenario's durations are written in, seconds."""
+    """The detector's settings, in seconds, that a scenario's durations refer to."""
 
     grace: float
     poll: float
     hold: float | None = None
-    """To look so long, in place of what the scenario says."""
+    """Seconds to observe for, in place of the scenario's."""
     least: float = 0.0
-    """To look so long at least, whatever the scenario says."""
+    """Seconds to observe for at least, whatever the scenario says."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a run proved what its scenario expects."""
+    """The result of a run against its scenario's expectation."""
 
     word: Word
     why: str
@@ -44,7 +44,7 @@ class Verdict:
 
     @property
     def detection(self) -> float | None:
-        """Seconds from the onset of the stall to the reap; None where either is missing."""
+        """Seconds from the onset of the stall to the reap; None if either is missing."""
         found = self.found
         if found.outcome != "reaped" or found.stall is None or found.ended_at is None:
             return None
@@ -52,7 +52,7 @@ class Verdict:
 
     @property
     def after_fault(self) -> float | None:
-        """Seconds from the first fault to the reap; None where either is missing."""
+        """Seconds from the first fault to the reap; None if either is missing."""
         found = self.found
         if found.outcome != "reaped" or found.fault_at is None or found.ended_at is None or found.before_fault:
             return None
@@ -68,7 +68,7 @@ def judge(scenario: Scenario, timeline: Timeline, terms: Terms) -> Verdict:
 
 
 def classify(scenario: Scenario, found: Findings) -> Class:
-    """The cell of the table: what was done to a client that is in truth dead, alive, or leaving."""
+    """Return the cell of the table: what the server did to a client that is in truth dead, alive, or leaving."""
     if found.outcome == "closed":
         return "closed"
     if found.outcome == "kept":
@@ -101,7 +101,7 @@ def _decide(scenario: Scenario, timeline: Timeline, terms: Terms, found: Finding
 
 
 def broken_off(timeline: Timeline) -> tuple[Word, str] | None:
-    """What kept the run from being one, the server's doing or not."""
+    """Return why the run could not be completed, by the server's doing or not; None if it was."""
     if trouble := timeline.first("lab", "trouble"):
         return "inconclusive", str(trouble.data["what"])
     if exited := timeline.first("target", "exited"):
@@ -114,7 +114,7 @@ def broken_off(timeline: Timeline) -> tuple[Word, str] | None:
 
 
 def hold(scenario: Scenario, terms: Terms) -> float:
-    """How long to look, seconds from the first fault, or from the start where there is none."""
+    """Return the seconds to observe for, from the first fault or, without one, from the start."""
     if terms.hold is not None:
         return terms.hold
     return max(terms.least, scenario.expect.hold.seconds(grace=terms.grace, poll=terms.poll))
@@ -131,9 +131,9 @@ def _looked_too_short(scenario: Scenario, found: Findings, terms: Terms) -> str 
 
 
 def _proof(scenario: Scenario, timeline: Timeline, found: Findings, terms: Terms) -> Proof:
-    """The signatures of the client until the first fault, of each fault while in force, and of the target.
+    """Return the proof by the client until the first fault, by each fault while in force, and by the target.
 
-    What a client does shows where its link ends: at the proxy, if there is one in front of the server.
+    A client's behaviour shows at the end of its link. That is the proxy, if one stands in front of the server.
     """
     shown = timeline.facing_client() if scenario.edge else timeline
     over = found.looked_until if found.ended_at is None else found.ended_at
@@ -146,7 +146,7 @@ def _proof(scenario: Scenario, timeline: Timeline, found: Findings, terms: Terms
             proofs.append(Proof(False, f"{when} before the fault {step.fault!r} was due"))
             continue
         span = begun[number]
-        # Past the end of the session: how it ended is part of some faults' signatures.
+        # Past the end of the session, since some faults' signatures cover how it ended.
         last = span.until if found.ended_at is None or span.until < found.ended_at else found.looked_until
         proofs.append(step.module.signature(shown.between(span.begun, last)))
         if step.lasting is not None and not span.is_over and found.ended_at is None:
@@ -168,7 +168,7 @@ def _drops(scenario: Scenario, timeline: Timeline) -> list[Proof]:
 
 
 def _counting(status: dict[str, object]) -> list[dict[str, dict[str, int]]]:
-    """The sessions of a status that count drops, as the pod's do; anybody's list may hold anything."""
+    """Return the sessions of a status that count drops, as the pod's do. Other servers' lists may hold anything."""
     sessions = status.get("sessions")
     if not isinstance(sessions, list):
         return []
@@ -206,13 +206,13 @@ def _event(scenario: Scenario) -> str:
 
 
 def deadline(scenario: Scenario, terms: Terms) -> float | None:
-    """The most seconds the session may take to end, None where the scenario sets no limit."""
+    """Return the most seconds that the session may take to end; None if the scenario sets no limit."""
     within = scenario.expect.within
     return None if within is None else within.seconds(grace=terms.grace, poll=terms.poll)
 
 
 def due(scenario: Scenario, found: Findings, terms: Terms) -> float | None:
-    """When the session must have ended, seconds since the scenario's start; None where no reap is due."""
+    """Return when the session must have ended, in seconds since the scenario's start; None if no reap is due."""
     limit = deadline(scenario, terms)
     if limit is None or scenario.expect.session != "reaped":
         return None
@@ -220,7 +220,7 @@ def due(scenario: Scenario, found: Findings, terms: Terms) -> float | None:
 
 
 def _counted_from(scenario: Scenario, found: Findings) -> tuple[float, str]:
-    """The moment that a deadline counts from, and what it is."""
+    """Return the moment from which a deadline counts, and its name."""
     if scenario.expect.since == "onset" and found.stall:
         return found.stall.onset, "the stall"
     return found.fault_at or 0.0, "the fault"
@@ -234,7 +234,7 @@ def _too_late(scenario: Scenario, found: Findings, terms: Terms) -> str | None:
     took, longest = found.ended_at - since, found.longest_stall
     if took > limit:
         return f"session {found.outcome} {took:.1f}s after {what}, expected within {show_duration(limit)}"
-    # A client that woke again and stalled anew is no excuse: it could have been noticed in time.
+    # A client that woke and stalled again is no excuse: it could have been noticed in time.
     if scenario.expect.since == "onset" and longest and longest.seconds > limit:
         return (
             f"session {found.outcome} at {found.ended_at:.1f}s, but a stall of {show_duration(longest.seconds)} before "
@@ -255,7 +255,7 @@ def _half_closed(found: Findings) -> str | None:
 
 
 def _wrong_books(found: Findings) -> str | None:
-    """Whether the target's own list, seat and threads agree with its socket."""
+    """Return a contradiction between the target's own list, seat or threads and its socket; None if they agree."""
     if problem := found.final.get("problem"):
         return str(problem)
     if found.keeps_list and found.first_listed is None:

@@ -1,4 +1,4 @@
-"""What is kept of a sweep's output for the docs."""
+"""The part of a sweep's output that is kept for the docs."""
 
 from __future__ import annotations
 

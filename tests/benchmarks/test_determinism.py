@@ -1,4 +1,4 @@
-"""What the benchmark of determinism takes for the same, and what not."""
+"""The determinism benchmark's idea of equal results."""
 
 from __future__ import annotations
 

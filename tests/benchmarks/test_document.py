@@ -1,4 +1,4 @@
-"""Where what benchmarks measure goes in the documentation."""
+"""Benchmark results in the documentation."""
 
 from __future__ import annotations
 

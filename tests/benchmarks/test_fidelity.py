@@ -1,4 +1,4 @@
-"""What the fidelity tables rest on: the kernel's promises and the intervals."""
+"""The basis of the fidelity tables: the kernel's promises and the intervals."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_the_interval_is_wilsons(hits: int, of: int, low: float, high: float) ->
     [(0.01, 0.01), (0.62, 0.01), (0.64, 0.08), (5.03, 0.08), (5.12, 0.64), (40.3, 0.64), (40.96, 5.12), (300.0, 5.12)],
 )
 def test_the_wheels_buckets_are_those_of_the_kernel_at_100_hz(asked: float, width: float) -> None:
-    """The table at the top of kernel/time/timer.c."""
+    """Compare with the table at the top of kernel/time/timer.c."""
     assert granularity(asked, 0.01) == pytest.approx(width)
 
 

@@ -1,4 +1,4 @@
-"""Every server of examples/ starts, streams, and does with a frozen client what docs/field-report.md says of it."""
+"""Every server of examples/ starts, streams, and treats a frozen client as docs/field-report.md says."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NAMES = [spec.name for spec in target_files.find([EXAMPLES])]
 
 
 def field(out: Path, *words: str) -> Ran:
-    # By names as one gives them, which are in the results: from where the report is made.
+    # The results contain file names as given, so run where the report is made.
     return halfopen("field", *words, *TERMS, "--out", str(out), cwd=ROOT, env=environment())
 
 
@@ -40,7 +40,7 @@ def frozen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]
 
 
 def reported(server: str) -> str:
-    """The class of the server's cell in the report, in the column of ``frozen``."""
+    """Return the class in the report for the server in the column ``frozen``."""
     report = (ROOT / "docs" / "field-report.md").read_text()
     section = report[report.index("### dead") : report.index("### alive")]
     named = re.search(r"(\d+) `frozen`", section)
@@ -74,7 +74,7 @@ def test_two_reports_are_the_same_to_the_last_byte(tmp_path: Path) -> None:
     found = set()
     for n in ("1", "2"):
         out = tmp_path / n
-        # A process of many threads, one that forks, and one of Node.js.
+        # A threaded server, one that forks, and one on Node.js.
         targets = (f"examples/{name}.toml" for name in ("websockets_sync/default", "asgi/granian", "ws/default"))
         ran = field(out, *targets, "--grace", "10s")
         assert ran.code == 0, ran

@@ -1,4 +1,4 @@
-"""The README's heartbeat of Node.js's ws: a frozen client is reaped, and the time of it is the server's own."""
+"""The README's heartbeat for Node.js's ws reaps a frozen client, and the reported time is the server's own."""
 
 from __future__ import annotations
 
@@ -32,6 +32,6 @@ def test_the_time_of_a_reap_is_that_at_which_the_server_ended_the_connection(tmp
         said[what] = (event.t, int(nanoseconds) / 1e9)
     read_at, opened_at = said["opened"]
     terminated = said["terminated"][1] - opened_at + read_at  # on the timeline's clock
-    # Two rounds of the heartbeat, and no rounder than that: the reported time is the server's own.
+    # Two rounds of the heartbeat, not rounded further: the reported time is the server's own.
     assert 30.0 < terminated <= 65.0
     assert abs(run["reaped_at_s"] - terminated) <= 0.010

@@ -1,4 +1,4 @@
-"""``halfopen run dead alive --server "uvicorn ..."``, as a newcomer calls it."""
+"""``halfopen run dead alive --server "uvicorn ..."``, as a new user runs it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = [needs_guest, needs_servers]
 TERMS = ("--clock", "virtual", "--seed", "7")
 
 
-#: What the tests below look at, and one whose stream is too fat for its link.
+#: Scenarios that the tests below inspect, and one whose stream is too big for its link.
 LOOKED_AT = (
     "dead/frozen", "dead/killed", "dead/half_closed", "dead/rebooted",
     "alive/active", "alive/paused", "alive/backpressured", "alive/satellite", "alive/stop_the_world",

@@ -1,4 +1,4 @@
-"""Runs that are over, made up for tests of what is told of them."""
+"""Made-up results of runs, for tests of output."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TERMS = Terms(30, 2)
 def done(
     word: Word, name: str = "dead/frozen", klass: Class = "missed", *, repeat: int = 1, was: bool = True, why: str = ""
 ) -> Done:
-    """One run of this verdict and class; ``was``: whether there ever was a session."""
+    """Return a run with this verdict and class. ``was``: there was a session."""
     (scenario,) = suites.find([name])
     job = Job(scenario, SERVER, Terms(30, 2), seed=7, repeat=repeat, ready_within=30)
     timeline = line(flowing(0, 1)) if was else Timeline()
@@ -30,14 +30,14 @@ def done(
 
 
 def pod_job(name: str = "frozen", **changes: object) -> Job:
-    """A scenario to run against the pod without a watchdog."""
+    """Return a scenario to run against the pod without a watchdog."""
     (scenario,) = suites.find([name])
     made = Job(scenario, PodTarget("none", 30, 2), TERMS, seed=7, repeat=1, ready_within=30, detector="none")
     return dataclasses.replace(made, **changes)  # type: ignore[arg-type]
 
 
 def missed() -> Done:
-    """The incident: a client frozen at 5 s that is still held at 83 s."""
+    """Return the incident: a client frozen at 5 s that is still held at 83 s."""
     timeline = line(
         flowing(0, 5),
         progress(0, 5, False),

@@ -1,4 +1,4 @@
-"""Timelines written by hand, for tests of what is read off them."""
+"""Hand-written timelines for tests of evidence."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 from halfopen.model.timeline import Event, Sample, Timeline, make
 
 STEP = 0.05
-#: What the hand-written server sends a second.
+#: Bytes that the hand-written server sends each second.
 RATE = 100_000
 _SAMPLE = Sample(t=0.0, state="ESTABLISHED", outq=0, snd_wnd=65536, bytes_acked=1)
 
@@ -25,12 +25,12 @@ def times(start: float, end: float) -> Iterator[float]:
 
 
 def flowing(start: float, end: float, outq: int = 0) -> list[Sample]:
-    """Bytes sent and acknowledged all along."""
+    """Return samples with bytes sent and acknowledged all along."""
     return [sample(t, bytes_acked=1 + int(t * RATE), outq=outq) for t in times(start, end)]
 
 
 def stuck(start: float, end: float, **fields: Any) -> list[Sample]:
-    """Nothing acknowledged from ``start`` on, bytes queued, the window closed."""
+    """Return samples with nothing acknowledged from ``start`` on, bytes queued, the window closed."""
     return [
         sample(t, **{"bytes_acked": 1 + int(start * RATE), "outq": 1000, "snd_wnd": 0} | fields)
         for t in times(start, end)
@@ -62,7 +62,7 @@ Part = Iterable[Sample | Event] | Event
 
 
 def line(*parts: Part) -> Timeline:
-    """One timeline of samples and events in any order."""
+    """Return one timeline of samples and events in any order."""
     samples: list[Sample] = []
     events: list[Event] = []
     for part in parts:

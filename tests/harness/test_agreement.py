@@ -1,4 +1,4 @@
-"""The same call on every kernel and clock there is: what becomes of the sessions is the same everywhere."""
+"""The same call on every available kernel and clock: the sessions' outcomes are the same everywhere."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from tests.machine import needs_guest, needs_labs, needs_stock_guest
 
 pytestmark = [needs_labs, needs_guest]
 
-#: The incident, at the shortest grace a pod takes; each is looked at for two graces.
+#: The incident, at the shortest grace that a pod takes. Each session is observed for two graces.
 CALL = ["pod_5090", "wedge", "--grace", "5s", "--poll", "1s", "--hold", "10s", "--seed", "7"]
 
 
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Table]:
-    """A results.json of each surroundings, made at the same time: on real clocks they mostly wait."""
+    """Make results.json with each kernel and clock, all at the same time: on real clocks they mostly wait."""
     everywhere = [HOST, VIRTUAL, *guests_in_real_time()]
-    # Made here: pytest's factory is not for threads.
+    # Made here, since pytest's factory is not thread-safe.
     places = [tmp_path_factory.mktemp("surroundings") for _ in everywhere]
     with concurrent.futures.ThreadPoolExecutor(len(everywhere)) as pool:
         found = list(pool.map(Surroundings.run, everywhere, itertools.repeat(CALL), places))
@@ -33,7 +33,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Table]:
 
 def test_outcomes_classes_and_verdicts_are_the_same_and_latencies_within_one_poll(tables: dict[str, Table]) -> None:
     assert differences(tables) == []
-    # And not because nothing came of them.
+    # They must not agree because nothing happened.
     for table in tables.values():
         assert {run["scenario"]: run["class"] for run in table["runs"]} == {
             "active": "true_keep",
@@ -50,7 +50,7 @@ def test_each_ran_where_it_was_to(tables: dict[str, Table]) -> None:
     host, virtual, built, stock = tables.values()
     assert [table["clock"] for table in (host, virtual, built, stock)] == ["real", "virtual", "real", "real"]
     assert virtual["kernel"] == built["kernel"]
-    # The guests may be of one version, and of the machine's.
+    # The guests may have one Linux version, and the machine another.
     mine, theirs = cache.newest(), cache.fetched()
     assert mine is not None
     assert theirs is not None

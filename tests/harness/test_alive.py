@@ -1,4 +1,4 @@
-"""Clients that only look dead, on the virtual clock: what the incident's rules make of them."""
+"""Clients that only look dead, on the virtual clock, judged by the incident's rules."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ pytestmark = needs_guest
 
 GRACE, POLL = 30.0, 2.0
 
-#: Of those below, what the merged rule takes for dead: the kernel's own attempts come too late for it, or the window
-#: stays closed for longer than the grace, or what is acknowledged out of order does not count.
+#: Live clients below that the merged rule takes for dead. The kernel's own attempts come too late for it, or the window
+#: stays closed for longer than the grace, or data acknowledged out of order does not count.
 WRONGLY_REAPED = {
     "outage_20s_rtt300",
     "outage_27s_rtt300",
@@ -54,7 +54,7 @@ def test_the_merged_rule_errs_where_the_kernel_is_silent_for_longer_than_the_gra
 
 
 def first_rule(seen: Timeline, phase: float) -> float:
-    """The longest time for which the incident's first rule, looking every poll, sees a queue that does not shrink."""
+    """Return the longest time for which the incident's first rule, at each poll, sees a queue that does not shrink."""
     since, queued, longest, look_at = phase, 0, 0.0, phase
     for sample in established(seen):
         if sample.t < look_at:

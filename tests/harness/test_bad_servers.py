@@ -1,4 +1,4 @@
-"""Servers that end a session in ways that are easy to mistake: for keeping it, for reaping it, for neither."""
+"""Servers that end a session in ways easily mistaken for keeping it, for reaping it, or for neither."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_crash_is_no_watchdog(tmp_path: Path) -> None:
 
 
 def test_a_server_that_ignores_the_closing_handshake_fails(tmp_path: Path) -> None:
-    # It reads nothing: behind acknowledgements that fill its receive queue, it never comes to the close frame.
+    # The server reads nothing. Acknowledgements fill its receive queue, so it never gets to the close frame.
     target = tmp_path / "target.toml"
     server = f"{sys.executable} {SERVER} {{host}} {{port}} keep 999"
     target.write_text(f"[target]\nserver = '{server}'\nacknowledge = '{{bytes}}'\n")

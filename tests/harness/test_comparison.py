@@ -1,8 +1,8 @@
-"""What each detector is worth, at production grace: the facts of the whole comparison that a tenth of its runs shows.
+"""Each detector at production grace: the facts of the whole comparison that a tenth of its runs shows.
 
-The whole, which no choice of ours could spoil, is tests/harness/test_full_comparison.py. That the merged rule ends some
-of the living is in test_alive.py, and all ten detectors before a frozen and a paused client are in
-cli/test_detectors_virtual.py.
+The whole comparison, free of any selection of ours, is in tests/harness/test_full_comparison.py. test_alive.py shows
+that the merged rule ends some live clients. cli/test_detectors_virtual.py runs all ten detectors with a frozen and a
+paused client.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ pytestmark = [needs_guest, needs_nginx, needs_haproxy]
 
 Table = dict[str, Any]
 
-#: Of the living those whom a detector ends most easily: the longest outages, the fullest link, a window that hardly
-#: moves, a queue that stays at one level, nothing sent at all, a server that is itself starved.
+#: Live clients that a detector ends most easily: the longest outages, the fullest link, a window that hardly moves, a
+#: queue that stays at one level, nothing sent at all, a server that is itself starved.
 HARD = [
     f"alive/{name}"
     for name in (
@@ -44,13 +44,13 @@ def compared(out: Path, detectors: str, *names: str) -> Table:
 
 @pytest.fixture(scope="module")
 def ours(tmp_path_factory: pytest.TempPathFactory) -> Table:
-    """Our detector before every death, those who are most easily taken for dead, and all who leave."""
+    """Run our detector with every death, the live clients most easily taken for dead, and all clients that leave."""
     return compared(tmp_path_factory.mktemp("ours"), "halfopen", "dead", *HARD, "ended")
 
 
 @pytest.fixture(scope="module")
 def blind(tmp_path_factory: pytest.TempPathFactory) -> Table:
-    """The deaths that others overlook, each for a reason of its own."""
+    """Run other detectors with deaths that they miss, each for its own reason."""
     names = ("acks_lost", "edge_holds_silent", "frozen_silent", "frozen_small_frames", "vanished", "vanished_silent")
     theirs = "bytes-acked,ping-timeout,so-keepalive"
     return compared(tmp_path_factory.mktemp("blind"), theirs, *(f"dead/{name}" for name in names))
@@ -58,13 +58,13 @@ def blind(tmp_path_factory: pytest.TempPathFactory) -> Table:
 
 @pytest.fixture(scope="module")
 def hasty(tmp_path_factory: pytest.TempPathFactory) -> Table:
-    """The living whom others end."""
+    """Run other detectors with live clients that they end."""
     names = ("alive/plateau", "alive/gil_starved")
     return compared(tmp_path_factory.mktemp("hasty"), "outq,ack-stall,ping-timeout", *names)
 
 
 def test_of_a_hidden_death_nothing_tells_but_a_rule_of_ours(ours: Table) -> None:
-    """Without a detector it would be missed; of the others the server's kernel tells, and its socket fails."""
+    """Without a detector it would be missed. The server's kernel reports the other deaths, and its socket fails."""
     told = {"connection_lost", "socket_error"}
     dead = [run for run in ours["runs"] if run["truth"] == "dead"]
     assert {run["scenario"] for run in dead if run["reason"] not in told} == HIDDEN
@@ -84,7 +84,7 @@ def test_after_halfopen_no_orphan_stays(ours: Table) -> None:
 
 
 def test_the_merged_rule_misses_where_it_is_known_to(blind: Table) -> None:
-    # Nothing queued; a window that never closes; nothing queued before a proxy that answers for the dead.
+    # Nothing queued; a window that never closes; nothing queued in front of a proxy that answers for the dead client.
     assert of(blind, "bytes-acked", "missed") == {"frozen_silent", "frozen_small_frames", "edge_holds_silent"}
 
 
@@ -102,5 +102,5 @@ def test_the_queue_alone_ends_who_keeps_it_at_one_level(hasty: Table) -> None:
 
 
 def test_a_starved_server_ends_its_client_by_one_detector_or_another(hasty: Table) -> None:
-    """Three times it is a race for the interpreter's lock, between who reads the answers and who misses them."""
+    """In three scenarios the readers of answers race with the detectors that miss them for the interpreter's lock."""
     assert "gil_starved" in of(hasty, "ack-stall", "false_reap") | of(hasty, "ping-timeout", "false_reap")

@@ -1,4 +1,4 @@
-"""The whole comparison at production grace: the incident's history as fact, and what each detector is worth."""
+"""The whole comparison at production grace: the incident's history as facts, and the worth of each detector."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ pytestmark = [pytest.mark.exhaustive, needs_guest, needs_nginx, needs_haproxy]
 
 Run = dict[str, Any]
 
-#: Bytes of the page that shows all of it.
+#: Most bytes of the page that shows all of it.
 MOST_OF_A_REPORT = 3_000_000
-#: Deaths of which the server's kernel says nothing by itself: the connection stays ESTABLISHED.
+#: Deaths that the server's kernel does not report by itself: the connection stays ESTABLISHED.
 HIDDEN = {
     "acks_lost", "edge_holds", "edge_holds_haproxy", "edge_holds_silent", "frozen", "frozen_silent",
     "frozen_small_frames", "frozen_then_gone", "frozen_tls", "nat_expired", "slept", "vanished", "vanished_silent",
@@ -29,7 +29,7 @@ HIDDEN = {
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One comparison of everything, looked at by many tests."""
+    """Run one comparison of everything. Shared by many tests."""
     folder = tmp_path_factory.mktemp("comparison")
     ran = halfopen("compare", "--clock", "virtual", "--seed", "7", "--out", str(folder))
     assert ran.code in (0, 3), ran
@@ -38,7 +38,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def table(out: Path) -> dict[str, Any]:
-    """What came of it."""
+    """Return its results."""
     found: dict[str, Any] = json.loads((out / "compare.json").read_text())
     return found
 
@@ -54,7 +54,7 @@ def test_its_page_is_small_and_opens_at_a_failed_run(out: Path) -> None:
 
 
 def of(table: dict[str, Any], detector: str, *classes: str) -> set[str]:
-    """The scenarios of which the detector made one of these."""
+    """Return the scenarios in which the detector got one of these classes."""
     return {run["scenario"] for run in table["runs"] if run["detector"] == detector and run["class"] in classes}
 
 
@@ -83,7 +83,7 @@ def test_application_acknowledgements_end_the_paused(table: dict[str, Any]) -> N
 
 
 def test_a_starved_server_ends_its_client_by_one_detector_or_another(table: dict[str, Any]) -> None:
-    """Three times it is a race for the interpreter's lock, between who reads the answers and who misses them."""
+    """In three scenarios the readers of answers race with the detectors that miss them for the interpreter's lock."""
     assert "gil_starved" in of(table, "ack-stall", "false_reap") | of(table, "ping-timeout", "false_reap")
 
 
@@ -98,7 +98,7 @@ def test_the_merged_rule_gets_the_incidents_five_rows_right(table: dict[str, Any
 
 
 def test_the_merged_rule_errs_where_it_is_known_to(table: dict[str, Any]) -> None:
-    # Nothing queued; a window that never closes; nothing queued before a proxy that answers for the dead.
+    # Nothing queued; a window that never closes; nothing queued in front of a proxy that answers for the dead client.
     assert of(table, "bytes-acked", "missed") == {"frozen_silent", "frozen_small_frames", "edge_holds_silent"}
     # Retransmissions further apart than the outage; a window that opens once a sixteenth of 32 MiB is read; SACK holes.
     assert of(table, "bytes-acked", "false_reap") == {

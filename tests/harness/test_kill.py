@@ -19,7 +19,8 @@ from tests.machine import UNPRIVILEGED, needs_labs, needs_unshare
 pytestmark = [needs_labs, pytest.mark.alone]
 
 PATIENCE = 60.0
-#: A run has its servers up and its clients streaming after about a second; they are killed before, in and after that.
+#: After about a second a run has its servers up and its clients streaming. Runs are killed before, during and after
+#: that.
 LATEST = 3.0
 INSTANTS = 20
 
@@ -30,7 +31,7 @@ def start(out: Path, under: list[str] | None = None) -> subprocess.Popen[bytes]:
 
 
 def wait_until_streaming(tool: subprocess.Popen[bytes]) -> None:
-    """Until the processes of two servers and two clients are there: the last to be started are the clients."""
+    """Wait until the processes of two servers and two clients exist. The clients start last."""
     deadline = time.monotonic() + PATIENCE
     while sum("halfopen.clients" in command_of(pid) for pid in leftovers.processes_below(tool.pid)) < 2:
         assert time.monotonic() < deadline
@@ -70,7 +71,7 @@ def test_a_kill_with_bytes_stuck_leaves_nothing(tmp_path: Path) -> None:
     before, namespaces = leftovers.take_stock_of_the_machine(), leftovers.network_namespaces()
     tool = start(tmp_path)
     wait_until_streaming(tool)
-    # One client freezes 5 s on; what is sent to it after that is stuck in the server's namespace.
+    # One client freezes after 5 s. Data sent to it after that is stuck in the server's namespace.
     frozen = leftovers.wait_for_a_stopped_process(tool.pid, PATIENCE)
     assert frozen
     tool.kill()

@@ -1,7 +1,7 @@
 """The incident's validation table, end to end, and the proofs that it can go red.
 
-The grace is the shortest that a pod takes from its environment, so a whole matrix takes its longest
-hold, 2.6 times 5 s, and little more.
+The grace is the shortest that a pod takes from its environment. A whole matrix therefore takes little longer than its
+longest hold, 2.6 times 5 s.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NAMES = ["active", "backpressured", "clean_close", "frozen", "paused"]
 
 @pytest.fixture(scope="module")
 def matrix(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One run of the default suite, looked at by many tests."""
+    """Run the default suite once. Shared by many tests."""
     out = tmp_path_factory.mktemp("matrix")
     ran = halfopen("run", *TERMS, "--seed", "7", "--out", str(out))
     assert (ran.code, ran.err) == (0, ""), ran
@@ -47,7 +47,7 @@ def test_the_frozen_client_is_reaped_between_the_grace_and_a_poll_more(matrix: P
     assert (frozen["class"], frozen["reason"], frozen["truth"]) == ("true_reap", "send_stall", "dead")
     assert frozen["onset_s"] >= frozen["fault_at_s"] >= 5
     assert frozen["detection_s"] == pytest.approx(frozen["reaped_at_s"] - frozen["onset_s"], abs=1e-3)
-    # The samples date both ends to their own interval of 50 ms at the worst; the expectation allows a second.
+    # At worst the samples date both ends to their interval of 50 ms. The expectation allows a second.
     assert GRACE - 0.1 <= frozen["detection_s"] <= GRACE + POLL + 1
     assert frozen["stuck_bytes"] > 100_000
     assert frozen["orphan_bytes"] > 100_000
@@ -83,7 +83,7 @@ def test_results_say_under_what_conditions(matrix: Path) -> None:
 
 def test_the_timeline_has_twenty_samples_a_second_and_can_be_read_back(matrix: Path) -> None:
     seen = timeline.read(matrix / "timelines" / "paused.jsonl")
-    # "20 Hz or better" but for a busy machine, on which ticks are late: half of them must come.
+    # "20 Hz or better", except that ticks are late on a busy machine: half of them must come.
     assert len(seen.samples) >= 2.6 * GRACE * 20 / 2
     lines = (matrix / "timelines" / "paused.jsonl").read_text().splitlines()
     first = json.loads(next(line for line in lines if '"sample"' in line))
@@ -124,7 +124,7 @@ def test_without_a_detector_the_frozen_client_is_missed(tmp_path: Path) -> None:
     run = by_scenario(tmp_path)["frozen"]
     assert (ran.code, run["verdict"], run["class"]) == (1, "failed", "missed")
     assert (len(run["sessions_after"]), run["lock_held_after"]) == (1, True)
-    # Longer than the hold of 2.6 s: the stall, which begins when the client's buffer is full, was given its time.
+    # Longer than the hold of 2.6 s: the stall, which begins when the client's buffer is full, got its full time.
     held = re.search(r"✗ session still held ([0-9.]+)s after the freeze began", ran.out)
     assert held is not None
     assert float(held[1]) >= 2.6
@@ -196,7 +196,7 @@ def test_a_fault_with_an_end_is_undone_and_the_client_goes_on(tmp_path: Path) ->
     assert begun is not None
     assert undone is not None
     assert undone.t - begun.t >= GRACE / 2
-    # Until its window is shut to the last byte, which takes a probe, its kernel goes on acknowledging.
+    # Until its window is closed to the last byte, which takes a probe, its kernel keeps acknowledging.
     asleep = [sample for sample in seen.between(begun.t, undone.t).samples if sample.snd_wnd == 0]
     awake = seen.between(undone.t + 1, GRACE + POLL)
     assert len({sample.bytes_acked for sample in asleep}) == 1

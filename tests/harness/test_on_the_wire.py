@@ -1,7 +1,7 @@
-"""What a capture shows is what the timeline says: a frozen client's window is closed on the wire, just then.
+"""A capture agrees with the timeline: a frozen client's window closes on the wire at the same time.
 
-In a guest: where work takes no time a client that reads is never late, and a sample is dated to the moment of the look.
-On a busy machine a client whose turn does not come for most of a second has closed its window, too.
+Runs in a guest. Work takes no time there, so a client that reads is never late, and a sample is dated to the moment of
+its reading. On a busy machine, a client that is not scheduled for most of a second closes its window too.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ pytestmark = [needs_guest, needs_tshark]
 
 PORT = 20_000
 CLIENT = ClientSpec("draining", {"receive_buffer": "128KiB"})
-#: Looks at a window that is closed, and at one that is open before and after: enough for probes to be among them.
+#: Samples of a closed window, and of an open one before and after: enough to include probes.
 LOOKS = 20
 
 
@@ -46,7 +46,7 @@ class Session(NamedTuple):
     client_pid: int
 
     def looks(self, *, closed: bool) -> int:
-        """How often the last samples in a row found the client's window closed, or open."""
+        """Return how many of the last samples in a row found the client's window closed, or open."""
         samples = self.journal.timeline().samples
         unlike = [n for n, sample in enumerate(samples, 1) if (sample.snd_wnd == 0) is not closed]
         return len(samples) - max(unlike, default=0)
@@ -80,13 +80,13 @@ def _interface(server: str) -> str:
 
 
 class Seen(NamedTuple):
-    """What was seen of a session by both."""
+    """Observations of a session by both."""
 
     samples: tuple[Sample, ...]
     captured: bytes
     dropped: int
     epoch: float
-    """The time of day at which the samples' time begins."""
+    """Time of day at which the samples' time begins."""
 
 
 @in_guest
@@ -119,13 +119,13 @@ def test_a_frozen_clients_window_is_closed_on_the_wire_when_the_timeline_says_so
     for sample in seen.samples:
         around = [closed for at, closed in wire if abs(at - sample.t) <= INTERVAL]
         before = [closed for at, closed in wire if at <= sample.t][-1:]
-        if len({*around, *before}) == 1:  # else the window was opened or closed within a sample's interval
+        if len({*around, *before}) == 1:  # else the window opened or closed within a sample's interval
             compared.append((sample.snd_wnd == 0, before[0] if before else around[0]))
     assert [pair for pair in compared if pair[0] is not pair[1]] == []
     assert compared.count((True, True)) >= LOOKS / 2
     assert compared.count((False, False)) >= LOOKS
 
-    # Between the rows that say what was done, and never before.
+    # Between the rows that name the actions, and never before.
     rows = tshark.read(
         file, "systemd_journal.message", "tcp.window_size", only=f"tcp.dstport == {PORT} || systemd_journal"
     )

@@ -44,7 +44,7 @@ def test_what_passed_proves_nothing_when_it_was_cut_off_in_the_middle(run: tuple
 
 @pytest.mark.parametrize("name", ["frozen", "stopped"])
 def test_a_client_that_never_froze_is_not_taken_for_one_that_did(name: str, tmp_path: Path) -> None:
-    """The samples are a live client's, the fault is only said to have begun."""
+    """The samples are a live client's. Only the event that begins the fault is added."""
     live = recorded("bytes-acked", "paused", tmp_path)
     told = recorded("bytes-acked", name, tmp_path).of("fault", "begun", "undone")
     assert verdict(SCENARIOS[name], timeline.make(live.samples, [*live.events, *told])).word != "passed"

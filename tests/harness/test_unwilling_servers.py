@@ -1,4 +1,4 @@
-"""Servers that never behave: each is red, with a sentence of its own, and none is inconclusive by accident."""
+"""Servers that never behave: each is red, with its own sentence, and none is inconclusive by accident."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks and connections for the tests of netns, and patience with a bound."""
+"""Networks and connections for the tests of netns, and bounded waits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from halfopen.netns.sockets import Address, Sample
 
 PORT = 5090
 
-#: Far more than anything here takes; only a broken test waits so long.
+#: Seconds far beyond any wait here. Only a broken test waits so long.
 _PATIENCE = 20.0
 _STEP = 0.005
 
@@ -37,7 +37,7 @@ class Network:
 
 
 def ask(host: Host, call: str, *arguments: Any, **options: Any) -> list[Any]:
-    """What pyroute2 finds in a host, such as ``ask(host, "get_links")``: another eye than the one under test."""
+    """Query a host with pyroute2, such as ``ask(host, "get_links")``, independently of the code under test."""
     with host.rtnetlink() as routes:
         return list(getattr(routes, call)(*arguments, **options))
 
@@ -50,7 +50,7 @@ def network() -> Iterator[Network]:
 
 
 def listen(host: Host, address: str = "0.0.0.0", port: int = PORT) -> socket.socket:
-    """A listening socket in ``host``; "::" listens for IPv4 too."""
+    """Return a listening socket in ``host``. "::" listens for IPv4 too."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with host.entered():
         return socket.create_server((address, port), family=family, dualstack_ipv6=address == "::")
@@ -58,7 +58,7 @@ def listen(host: Host, address: str = "0.0.0.0", port: int = PORT) -> socket.soc
 
 @contextlib.contextmanager
 def connection(net: Network) -> Iterator[tuple[socket.socket, socket.socket]]:
-    """The two ends of a connection: the client's, the server's. Neither blocks, so that full buffers do not hang."""
+    """Yield the client's and the server's end of a connection. Neither blocks, so that full buffers do not hang."""
     with listen(net.server) as listener:
         client = net.client.connect((net.far.end(net.server).ip, PORT), timeout=_PATIENCE)
         server, _ = listener.accept()
@@ -72,7 +72,7 @@ def connection(net: Network) -> Iterator[tuple[socket.socket, socket.socket]]:
 def loopback(
     host: Host, listen_at: str = "127.0.0.1", connect_to: str = "127.0.0.1", port: int = PORT
 ) -> Iterator[tuple[socket.socket, socket.socket]]:
-    """A connection from a host to itself: the client's end, the server's end."""
+    """Connect a host to itself. Yield the client's end and the server's."""
     with listen(host, listen_at, port) as listener:
         client = host.connect((connect_to, port), timeout=_PATIENCE)
         server, _ = listener.accept()
@@ -81,13 +81,13 @@ def loopback(
 
 
 def address_of(sock: socket.socket) -> Address:
-    """The local address, as samples show it."""
+    """Return the local address, as samples show it."""
     ip, port = sock.getsockname()[:2]
     return Address(ip.removeprefix("::ffff:"), port)
 
 
 def sample_of(host: Host, sock: socket.socket) -> Sample:
-    """What sock_diag says of the one socket of ``host`` with this local address."""
+    """Return sock_diag's sample of the one socket of ``host`` with this local address."""
     with contextlib.closing(host.socket_reader()) as reader:
         found = [sample for sample in reader.connections() if sample.local == address_of(sock)]
     assert len(found) == 1, found
@@ -95,14 +95,14 @@ def sample_of(host: Host, sock: socket.socket) -> Sample:
 
 
 def ip_counter(host: Host, name: str) -> int:
-    """A counter of IPv4 packets, by its name in /proc/net/snmp (RFC 1213)."""
+    """Return a counter of IPv4 packets, by its name in /proc/net/snmp (RFC 1213)."""
     with host.entered():
         names, values = re.findall(r"^Ip: (.*)$", Path("/proc/thread-self/net/snmp").read_text(), re.MULTILINE)
     return int(dict(zip(names.split(), values.split(), strict=True))[name])
 
 
 def fill(sock: socket.socket) -> int:
-    """Send until the kernel takes no more; how many bytes it took."""
+    """Send until the kernel takes no more. Return the number of bytes."""
     count = 0
     with contextlib.suppress(BlockingIOError):
         while True:
@@ -111,10 +111,10 @@ def fill(sock: socket.socket) -> int:
 
 
 def stall(sender: socket.socket) -> int:
-    """Send until the window of a peer that reads nothing is shut, and bytes are queued behind it; how many were taken.
+    """Send until the window of a peer that reads nothing is closed, with bytes queued. Return the bytes taken.
 
-    What the kernel takes at first may all fit into the peer's buffer, and be gone a moment later. Nor is it over once
-    what was sent is acknowledged: a window too small for a whole segment is only used by the first probe.
+    Bytes that the kernel takes at first may all fit into the peer's buffer, and be gone a moment later. Acknowledging
+    them does not end it either: a window too small for a whole segment is only used by the first probe.
     """
     taken = 0
 
@@ -129,7 +129,7 @@ def stall(sender: socket.socket) -> int:
 
 
 def receive(sock: socket.socket, count: int) -> bytes:
-    """The next ``count`` bytes, however they are cut."""
+    """Return the next ``count`` bytes, however they are segmented."""
     sock.settimeout(_PATIENCE)
     data = b""
     while len(data) < count:
@@ -140,7 +140,7 @@ def receive(sock: socket.socket, count: int) -> bytes:
 
 
 def eventually(condition: Callable[[], bool], what: str, patience: float = _PATIENCE) -> None:
-    """Wait until ``condition`` holds; fails with ``what`` if it never does."""
+    """Wait until ``condition`` holds. Fail with ``what`` if it never does."""
     deadline = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < deadline, f"never happened: {what}"

@@ -1,4 +1,4 @@
-"""Why a kernel refuses, and what to do about it."""
+"""Reasons for a kernel's refusal, and the remedies."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SETTINGS = [
 
 
 def machine(files: dict[str, str]) -> capabilities.Read:
-    """A machine with these files and no other."""
+    """Return a machine with these files only."""
     return files.get
 
 

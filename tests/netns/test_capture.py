@@ -28,9 +28,9 @@ from tests.netns.network import Network, ask, connection, eventually, network, r
 
 pytestmark = [needs_labs, needs_tshark]
 
-#: What the link's hosts say of IPv6 comes by as well, whenever it likes.
+#: The link's hosts send IPv6 packets too, at any time.
 TCP = "tcp.len > 0"
-#: Longer than the kernel keeps back what it has, seconds.
+#: Seconds longer than the kernel holds packets back.
 LATE = 0.3
 
 
@@ -43,7 +43,7 @@ def raises(kind: type[Exception], why: str) -> AbstractContextManager[object]:
 
 
 def say(sender: socket.socket, receiver: socket.socket, words: bytes) -> None:
-    """Send, and wait until it was received: what is sent now is not what is sent before or after a stop."""
+    """Send, and wait until it is received, so that packets stay on their side of a start or stop."""
     sender.sendall(words)
     assert receive(receiver, len(words)) == words
 
@@ -59,7 +59,7 @@ def test_both_directions_are_recorded_whole_and_when_they_came_by(tmp_path: Path
         ended = time.time()
     rows = tshark.read(file, "tcp.payload", "frame.packet_flags_direction", "frame.time_epoch", only=TCP)
     assert [(bytes.fromhex(data), int(way, 16)) for data, way, _ in rows] == [(b"question", 1), (b"answer", 2)]
-    # The kernel's clock is read in coarser steps than ours, where it is read in ticks.
+    # The kernel may read its clock in ticks, coarser than ours.
     assert began - 0.01 <= float(rows[0][2]) <= float(rows[1][2]) <= ended + 0.01
     assert capture.packets == len(tshark.read(file, "frame.number", only="frame.cap_len && !systemd_journal"))
     assert capture.dropped == 0
@@ -107,7 +107,7 @@ def test_a_note_is_a_row_of_its_own_and_a_comment_of_the_next_packet(tmp_path: P
 
 @isolated
 def test_who_reads_late_misses_nothing_and_keeps_the_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a busy machine, at the worst moment: there was nothing to read yet, and then the kernel gave it out."""
+    """The worst moment on a busy machine: nothing was there to read yet, and then the kernel returned the block."""
     packets = PacketRing.packets
 
     def packets_and_a_nap(ring: PacketRing) -> Iterator[Packet]:
@@ -148,7 +148,7 @@ def _says_until_recorded(client: socket.socket, server: socket.socket, file: Pat
 
 @isolated
 def test_what_finds_no_room_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Two blocks of a page, of which a thread that does not come to it gives none back.
+    # Two blocks of a page each. A thread that is not scheduled returns neither.
     monkeypatch.setattr("halfopen.netns.packet_ring._BLOCK_SIZE", 4096)
     monkeypatch.setattr("halfopen.netns.packet_ring._BLOCKS", 2)
     file = tmp_path / "a.pcapng"
@@ -171,7 +171,7 @@ def test_what_finds_no_room_is_counted(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 class Held:
-    """A file to which nothing can be written for a while."""
+    """A file that cannot be written to for a while."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file

@@ -1,4 +1,4 @@
-"""A look at many sockets agrees with samples of each, however it is taken."""
+"""A reading of many sockets agrees with samples of each, however it is taken."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def censored(host: Host) -> Iterator[Census]:
 
 @contextlib.contextmanager
 def pairs(host: Host, count: int) -> Iterator[list[tuple[socket.socket, socket.socket]]]:
-    """Connections of a host to itself: the client's end, the server's."""
+    """Open connections of a host to itself. Yield pairs of the client's end and the server's."""
     with contextlib.ExitStack() as stack, listen(host, "127.0.0.1") as listener:
         made = []
         for _ in range(count):
@@ -51,7 +51,7 @@ def test_those_with_bytes_queued_are_found_among_all(few: int) -> None:
             assert counting.take([PORT]) == Taken({"ESTABLISHED": 5}, [])
             for _, server in made[:2]:
                 stall(server)
-            for _ in range(2):  # the second is taken in the way that the first has taught
+            for _ in range(2):  # the first reading chooses how the second is taken
                 taken = counting.take([PORT])
                 assert taken.states == {"ESTABLISHED": 5}
                 assert {seen.sample.remote for seen in taken.sightings} == {address_of(pair[0]) for pair in made[:2]}
@@ -110,7 +110,7 @@ def test_who_listens_is_told_by_port_and_socket() -> None:
 
 @isolated
 def test_a_stalled_session_of_a_listener_for_both_families_is_found_by_a_lookup() -> None:
-    """The server's end is IPv6, its addresses mapped IPv4."""
+    """The server's end is IPv6, with mapped IPv4 addresses."""
     with Lab() as lab:
         host = lab.host("host")
         with loopback(host, "::", "127.0.0.1") as (client, server), censored(host) as counting:

@@ -1,4 +1,4 @@
-"""Tables of distributions: the same as iproute2's, where it is installed, and what they should be by themselves."""
+"""Tables of distributions: equal to iproute2's, if installed, and mathematically correct by themselves."""
 
 from __future__ import annotations
 

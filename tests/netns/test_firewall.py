@@ -30,14 +30,14 @@ def tables(host: Host) -> list[str]:
 
 
 def blackholes(host: Host) -> list[int]:
-    """The priorities of the rules that drop."""
+    """Return the priorities of the rules that drop."""
     rules = ask(host, "get_rules", family=socket.AF_INET)
     return [rule.get_attr("FRA_PRIORITY") for rule in rules if rule["action"] == _BLACKHOLE]
 
 
 @pytest.fixture
 def without_nftables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on the distribution's own guest kernel, whose nftables knows bridges only."""
+    """As on the distribution's own guest kernel, whose nftables supports only bridges."""
 
     class OnlyBridges(contextlib.nullcontext[Any]):
         def __enter__(self) -> Any:
@@ -63,7 +63,7 @@ def test_without_nftables_rules_drop_and_are_taken_away(direction: str, rules: i
         sent = ip_counter(sender, "OutRequests")
         eventually(lambda: ip_counter(sender, "OutRequests") >= sent + 2, "it was repeated twice")
         assert ip_counter(net.router, "ForwDatagrams") == forwarded
-        # Silently: no ICMP error has told the sender's TCP.
+        # Silently: no ICMP error has reached the sender's TCP.
         assert ip_counter(net.router, "OutRequests") == 0
         cut.heal()
         assert blackholes(net.router) == []

@@ -141,7 +141,7 @@ def test_a_closed_host_leaves_no_descriptor() -> None:
             pass
         host.close()
 
-    live()  # what is opened once and kept is not this host's
+    live()  # opens files once that are kept and do not belong to this host
     before = sorted(os.listdir("/proc/self/fd"))
     live()
     assert sorted(os.listdir("/proc/self/fd")) == before
@@ -171,7 +171,7 @@ def test_a_closed_host_is_gone_from_the_kernel_even_with_bytes_stuck() -> None:
         pytest.skip("this kernel does not tell how many namespaces it holds")
     with network() as net, connection(net) as (_, server):
         fill(server)
-        server.close()  # an orphan now, whose bytes nobody reads
+        server.close()  # now an orphan, whose bytes nobody reads
     eventually(lambda: (leftovers.network_namespaces() or 0) <= before, "the namespaces are gone")
 
 
@@ -222,7 +222,7 @@ def test_a_connection_that_nobody_takes_is_the_callers_error() -> None:
 
 @isolated
 def test_every_process_of_a_host_ends_however_it_got_away() -> None:
-    # Two forks and a session of its own: nobody's child, in nobody's group.
+    # Two forks and its own session: no parent, and no group of ours.
     daemon = "import os, time\nif os.fork(): os._exit(0)\nos.setsid()\nif os.fork(): os._exit(0)\ntime.sleep(1000)"
     with Lab() as lab:
         host, other = lab.host("host"), lab.host("other")

@@ -1,4 +1,4 @@
-"""Impairments: what is refused, what needs netem, how they are shown and told apart."""
+"""Impairments: refused ones, those that need netem, and how they are shown and compared."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_only_what_draws_random_numbers_is_random() -> None:
 
 
 def test_what_is_as_it_was_asked_makes_no_difference() -> None:
-    """Rounding to the kernel's units is none, nor is a seed of the kernel's own, nor tc's default spelled out."""
+    """Rounding to the kernel's units makes none, nor does the kernel's own seed, nor tc's default spelled out."""
     asked = Impairment(delay=Duration(0.02), reorder=Share(0.1), loss_model=GilbertElliott(p=Share(0.2)))
     model = GilbertElliott(p=Share(0.2000000001), r=Share(0.8))
     assert differences(asked, msgspec.structs.replace(asked, loss_model=model, seed=7, gap=1)) == []

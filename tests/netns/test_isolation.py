@@ -1,4 +1,4 @@
-"""Namespaces of our own: what comes through them, and that nothing stays when they end, however they end."""
+"""Private namespaces: what passes through them, and that nothing stays when they end, however they end."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.netns.network import eventually
 
 pytestmark = needs_labs
 
-#: What the launcher, in a process of its own, is asked to run: it says who is who and waits to be ended.
+#: Run by the launcher in its own process. It prints the process ids and waits to be ended.
 LAB = """
 import os, signal, sys, time
 from halfopen.netns import isolation
@@ -37,13 +37,13 @@ def work():
 
 sys.exit(isolation.run(work))
 """
-# Not signal.pause(), which sleeps on when the signal comes just before it.
+# Not signal.pause(): it sleeps on if the signal comes just before it.
 WAIT = "while True: time.sleep(0.01)"
 
 
 @contextlib.contextmanager
 def lab(body: str = WAIT, prefix: list[str] | None = None) -> Iterator[subprocess.Popen[str]]:
-    """A launcher whose worker runs ``body``, once the worker has begun."""
+    """Start a launcher whose worker runs ``body``. Yield it once the worker has begun."""
     command = [*(prefix or []), sys.executable, "-c", LAB.format(body=body)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as launcher:
         assert launcher.stdout is not None
@@ -133,7 +133,7 @@ def test_what_was_printed_comes_out_once(capfd: pytest.CaptureFixture[str]) -> N
 def test_inside_we_are_root_and_alone() -> None:
     assert os.geteuid() == 0
     assert sorted(int(p) for p in os.listdir("/proc") if p.isdigit()) == [1, os.getpid()]
-    assert Path("/proc/net/dev").read_text().count(":") == 1  # lo and nobody else
+    assert Path("/proc/net/dev").read_text().count(":") == 1  # only lo
 
 
 def test_descriptors_and_signal_handlers_are_as_before() -> None:
@@ -160,7 +160,7 @@ def test_nothing_is_mounted_outside() -> None:
 
 @isolated
 def test_orphans_are_reaped() -> None:
-    # A grandchild whose parent is gone belongs to init, which must not leave it a zombie.
+    # A grandchild without a parent belongs to init, which must not leave it a zombie.
     subprocess.run(["sh", "-c", "sleep 0 & sleep 0 & sleep 0 &"], check=True)
     eventually(
         lambda: sorted(int(p) for p in os.listdir("/proc") if p.isdigit()) == [1, os.getpid()],
@@ -189,7 +189,7 @@ def test_under_nohup_a_hang_up_ends_nothing() -> None:
     with lab(body, ["nohup"]) as launcher:
         assert launcher.stdout is not None
         assert launcher.stdout.readline() == "True\n"
-        # They are taken in this order, so whoever is ended by the first is not by the second.
+        # They are handled in this order, so a process ended by the first does not see the second.
         launcher.send_signal(signal.SIGHUP)
         launcher.send_signal(signal.SIGTERM)
         assert launcher.wait() == 128 + signal.SIGTERM
@@ -276,7 +276,7 @@ try:
 except IsolationError as error:
     print(json.dumps(str(error)))
 """
-#: What the machine's root does with sysctl, done in a user namespace whose setting it is and nobody else's.
+#: Do what the machine's root does with sysctl, in a user namespace that has its own such setting.
 FORBID = f"""
 import ctypes, subprocess, sys
 from pathlib import Path
@@ -326,7 +326,7 @@ def test_in_a_user_namespace_of_its_own_it_does_without_mounts(monkeypatch: pyte
 
 def test_in_the_machines_user_namespace_its_mounts_must_be_private(monkeypatch: pytest.MonkeyPatch) -> None:
     if not capabilities.may_administer():
-        # Somebody who has to enter a user namespace cannot be in this position.
+        # A process that must enter a user namespace cannot be root here.
         assert os.geteuid() != 0
         return
     monkeypatch.setattr(_libc, "mount", _mount_forbidden)

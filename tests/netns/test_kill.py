@@ -1,4 +1,4 @@
-"""A tool killed while bytes are stuck behind a cut: no connection stays in the kernel for want of an answer."""
+"""A tool killed while bytes are stuck behind a cut: no unacknowledged connection stays in the kernel."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ sys.exit(isolation.run(work))
 
 
 def orphans() -> int:
-    """TCP connections that no process holds any more, of the whole machine (proc(5), net/sockstat)."""
+    """Return the machine's TCP connections that no process holds any more (proc(5), net/sockstat)."""
     found = re.search(r"orphan (\d+)", Path("/proc/net/sockstat").read_text())
     assert found is not None
     return int(found[1])

@@ -45,7 +45,7 @@ def test_a_host_that_is_no_router_forwards_nothing() -> None:
         near, far = lab.link(client, middle), lab.link(middle, server)
         client.configure(rtnetlink.default_route(near.end(middle).ip))
         server.configure(rtnetlink.default_route(far.end(middle).ip))
-        # A host drops silently what is not for it: the connection is neither made nor refused.
+        # A host silently drops packets for other hosts: the connection is neither made nor refused.
         with pytest.raises(TimeoutError):
             client.connect((far.end(server).ip, 5090), timeout=0.3)
         assert ip_counter(middle, "ForwDatagrams") == 0
@@ -150,7 +150,7 @@ def test_a_lab_leaves_no_descriptor_and_no_namespace_even_with_bytes_stuck() -> 
             with net.near.cut():
                 pass
 
-    live()  # what is opened once and kept is no lab's
+    live()  # opens files once that are kept and belong to no lab
     before, descriptors = leftovers.network_namespaces(), sorted(os.listdir("/proc/self/fd"))
     for _ in range(5):
         live()

@@ -1,4 +1,4 @@
-"""Links: what impairs them, what cuts them, and that no end's own TCP is told of a cut."""
+"""Links: impairments and cuts. No end's own TCP is notified of a cut."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def acked(host: Host, sock: socket.socket) -> int:
 
 
 def in_the_dark(host: Host, sock: socket.socket) -> None:
-    """Whether the kernel has retransmitted three times (counted, not timed) and still not been told a thing."""
+    """Wait until the kernel has retransmitted three times (counted, not timed), and check that no error reached it."""
     before = acked(host, sock)
     sock.send(b"into the dark")
     eventually(lambda: info(host, sock).backoff >= 3, "the retransmission timer backed off three times")
@@ -44,7 +44,7 @@ def in_the_dark(host: Host, sock: socket.socket) -> None:
     assert seen.total_retrans >= 3
     assert seen.unacked >= 1
     assert seen.bytes_acked == before
-    # No EHOSTUNREACH, no ENETUNREACH, no ENOBUFS: a real network's silence.
+    # No EHOSTUNREACH, no ENETUNREACH, no ENOBUFS: the silence of a real network.
     assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
 
 
@@ -65,7 +65,7 @@ def test_a_cut_towards_the_client_leaves_the_way_to_the_server_open() -> None:
             client.send(b"heard")
             assert receive(server, 5) == b"heard"
             in_the_dark(net.server, server)
-            # What the client sent has arrived, but no acknowledgement of it comes back.
+            # The client's data has arrived, but no acknowledgement of it comes back.
             assert acked(net.client, client) == before
         assert receive(client, 13) == b"into the dark"
         eventually(lambda: acked(net.client, client) == before + 5, "the client's bytes are acknowledged")
@@ -86,7 +86,7 @@ def test_a_cut_towards_the_router_leaves_the_way_to_the_client_open() -> None:
 
 @isolated
 def test_without_a_cut_everything_is_acknowledged() -> None:
-    """What the tests above would see if a cut did nothing."""
+    """The result that the tests above would see if a cut did nothing."""
     with network() as net, connection(net) as (client, _):
         client.send(b"not in the dark")
         eventually(lambda: acked(net.client, client) == 16, "it is acknowledged")
@@ -156,7 +156,7 @@ def test_a_rate_limit_holds_back_the_direction_it_was_asked_for() -> None:
 
 @isolated
 def test_a_full_frame_passes_at_every_rate() -> None:
-    """A bucket that holds less than a frame drops it for ever, and at 64 kbit/s a byte is less than a tick."""
+    """A bucket that holds less than a frame drops it forever, and at 64 kbit/s a byte is less than a tick."""
     with network() as net:
         with net.client.entered():
             receiver = socket.socket(type=socket.SOCK_DGRAM)
@@ -173,7 +173,7 @@ def test_a_full_frame_passes_at_every_rate() -> None:
 
 
 def held_back(host: Host, index: int) -> int:
-    """How often the token bucket made a packet wait (its "overlimits")."""
+    """Return how often the token bucket delayed a packet (its "overlimits")."""
     [qdisc] = [qdisc for qdisc in ask(host, "get_qdiscs", index) if qdisc.get("kind") == "tbf"]
     return int(qdisc.get("stats")["overlimits"])
 
@@ -193,7 +193,7 @@ def test_an_impairment_is_replaced_and_lifted() -> None:
 @isolated
 def test_what_waits_for_a_rate_is_not_lost_when_it_is_lifted() -> None:
     with network() as net, connection(net) as (client, server):
-        # So slow that they wait for as long as it takes to see it, with room for what TCP repeats meanwhile.
+        # Slow enough to wait until they are seen, with room for TCP's repetitions meanwhile.
         net.near.impair(net.client, Impairment(rate=units.bit_rate("100bit"), queue=Duration(3600)))
         server.send(bytes(3000))
         eventually(lambda: net.near.does(net.client).queued > 0, "packets wait for the rate")
@@ -215,7 +215,7 @@ def test_what_the_kernel_rounds_is_told() -> None:
 
 @isolated
 def test_packets_are_as_big_as_on_a_wire() -> None:
-    """The kernel would send a stream in pieces of up to 64 kB and have each lost or delayed as one."""
+    """The kernel would otherwise send a stream in pieces of up to 64 kB, each lost or delayed as one."""
     with network() as net, connection(net) as (client, server):
         with net.client.entered():
             tap = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))  # ETH_P_ALL
@@ -235,7 +235,7 @@ def frame_sizes(tap: socket.socket) -> Iterator[int]:
 
 @isolated
 def test_an_impairment_is_carried_out_or_refused_and_never_half_done() -> None:
-    """Holds with netem and without: what was asked for is in force, or nothing is and the books say so."""
+    """With netem or without: either the request is in force, or nothing is and the records say so."""
     late = Impairment(delay=Duration(0.05), rate=units.bit_rate("1Mbit"))
     with network() as net, connection(net) as (client, server):
         near = net.near

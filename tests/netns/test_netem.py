@@ -1,7 +1,7 @@
-"""What packets experience on a link in a guest, against what was asked; each measured once and looked at by several.
+"""Packets on a link in a guest compared with the request. Each case is measured once, and checked by several tests.
 
-On the virtual clock delays are exact. What is random is held against bounds that a right kernel exceeds less
-than once in a million runs of this file (tests.chance).
+On the virtual clock delays are exact. Random results are held against bounds that a correct kernel exceeds less than
+once in a million runs of this file (tests.chance).
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ from tests.netns.wire import Arrival, Wire, wire
 
 pytestmark = needs_guest
 
-#: The virtual clock's timers are exact; the kernel's stamp is taken a little program later.
+#: Seconds. The virtual clock's timers are exact, but the kernel stamps a packet slightly later.
 EXACT = 1e-6
 
 MEAN, JITTER = 0.1, 0.02
 BURSTY = GilbertElliott(p=Share(0.1), r=Share(0.25))
 FRAME = bytes.fromhex("020000000002 020000000001 88b5") + b"\x55" * 86
 SOME, MANY = 500, 2000
-#: Fits the queue of a slow rate, but not its bucket.
+#: Packets that fit the queue of a slow rate, but not its bucket.
 BURST = 50
 BURSTS = 100
 EVENTUALLY, SOON = Duration(1.0), Duration(0.5)
 
 
 class Reordered(NamedTuple):
-    """Which packets came at once."""
+    """Packets that came at once."""
 
     early: set[int]
     counted: int
-    """How many the kernel says there were."""
+    """Number of reordered packets that the kernel reports."""
     spaced: set[int]
 
 
@@ -64,28 +64,28 @@ class Slow(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """What came of every packet that was sent."""
+    """Measurements of all packets sent."""
 
     delayed: list[Arrival]
     spread: dict[Distribution, list[float]]
     """Delays by distribution."""
     correlated: dict[str, list[bool]]
-    """Of each kind of accident at half of the packets, whether it befell a packet."""
+    """For each kind of accident, at half of the packets: the packets that had it."""
     lost: int
     bursty: list[bool]
-    """Whether each packet was lost."""
+    """True for each packet that was lost."""
     lost_in_bad: int
     lost_in_good: int
     copies: Counter[int]
-    """How many of each packet arrived."""
+    """Number of copies of each packet that arrived."""
     reordered: Reordered
     frames: list[bytes]
-    """What became of FRAME, sent so many times."""
+    """Received copies of FRAME, which was sent many times."""
     limited: Crowd
     unlimited: Crowd
     slow: Slow
     changed: tuple[list[int], list[Arrival]]
-    """Packets under way after each of CHANGES, and all that arrived."""
+    """Packets in flight after each of CHANGES, and all that arrived."""
     seeded: list[tuple[set[int], int | None, list[str]]]
 
 
@@ -171,7 +171,7 @@ def _slow() -> Slow:
 
 
 def _changed(w: Wire) -> tuple[list[int], list[Arrival]]:
-    """A burst of packets under each impairment in turn, while those before are under way; how many are, each time."""
+    """Send a burst under each impairment in turn, with earlier ones in flight. Count those in flight each time."""
     queued = []
     for first, impairment in enumerate(CHANGES):
         w.impair(impairment)
@@ -193,7 +193,7 @@ CHANGES = (
 
 
 def _seeded(w: Wire) -> list[tuple[set[int], int | None, list[str]]]:
-    """What arrives under the same seed, twice, and under another; the seed in force; what is not as asked."""
+    """Return the arrivals under the same seed, twice, and under another; the seed in force; the differences."""
     found = []
     for seed in (7, 7, 8):
         arrived = {a.number for a in w.through(Impairment(loss=Share(0.5), seed=seed), 100)}
@@ -216,12 +216,12 @@ def uniform(deviations: float) -> float:
 
 
 def pareto(deviations: float) -> float:
-    """Shape 3, shifted to a mean of 0 and scaled to a deviation of 1."""
+    """Return the share below ``deviations`` for a Pareto of shape 3, with a mean of 0 and a deviation of 1."""
     return 1 - (0.75 * deviations + 1.5) ** -3 if deviations > -2 / 3 else 0.0
 
 
 def paretonormal(deviations: float) -> float:
-    """The share below which a quarter of the normal value and three of Pareto's make up ``deviations``."""
+    """Return the share below ``deviations`` for a quarter of a normal value plus three quarters of a Pareto value."""
     low, high = 0.0, 1.0
     while high - low > 1e-6:
         share = (low + high) / 2
@@ -242,10 +242,10 @@ def paretonormal(deviations: float) -> float:
 def test_delays_are_spread_as_asked(
     name: Distribution, distribution: Callable[[float], float], measured: Measured
 ) -> None:
-    """The nearest two of the four are 0.14 apart, the bound is half of that."""
+    """The nearest two of the four are 0.14 apart. The bound is half of that."""
     deviations = [(delay - MEAN) / JITTER for delay in measured.spread[name]]
     assert len(deviations) == MANY
-    # A table of 4096 numbers is itself up to 4/16384 away from what it stands for.
+    # A table of 4096 numbers itself deviates by up to 4/16384 from its distribution.
     assert chance.distance(deviations, distribution) < chance.farthest(MANY) + 4 / 16384
 
 
@@ -298,7 +298,7 @@ def _differing_bits(frame: bytes) -> int:
 
 @pytest.mark.parametrize("name", ["loss", "duplicate", "reorder", "corrupt"])
 def test_correlated_accidents_hang_together(name: str, measured: Measured) -> None:
-    """A packet then more often shares the fate of the one before than it would if each fared by itself."""
+    """A packet then shares the fate of the previous one more often than independent packets would."""
     alike = sum(one == other for one, other in pairwise(measured.correlated[name]))
     assert alike > chance.binomial(SOME - 1, 0.5)[-1]
 
@@ -346,7 +346,7 @@ def _delays_under(change: int, arrivals: list[Arrival]) -> list[float]:
 
 
 def test_jitter_is_even_again_after_another_distribution(measured: Measured) -> None:
-    """The kernel keeps a table that is not replaced: of the normal one a third would be farther off than the jitter."""
+    """The kernel keeps a table until it is replaced. With the normal one, a third would exceed the jitter."""
     _, arrivals = measured.changed
     assert all(0.4 - EXACT <= delay <= 0.6 + EXACT for delay in _delays_under(4, arrivals))
 

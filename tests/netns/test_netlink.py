@@ -1,4 +1,4 @@
-"""The wire format of netlink: what is packed is found again, and every refusal is told by name."""
+"""The wire format of netlink: packed data can be parsed again, and every refusal is named."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_the_first_refusal_is_told_the_others_are_done_and_the_socket_stays_usab
         with pytest.raises(OSError, match=f"setting interface {nowhere} up") as refused:
             netlink.call(sock, rtnetlink.up(nowhere), rtnetlink.up(1), rtnetlink.delete(nowhere + 1))
         assert refused.value.errno == errno.ENODEV
-        # Loopback is up although the request before it failed, and no stale answer waits to be taken for the next's.
+        # Loopback is up although the previous request failed, and no stale answer is taken for the next one's.
         with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()):
             pass
         netlink.call(sock, rtnetlink.up(1))

@@ -1,4 +1,4 @@
-"""The way from namespaces of our own to those of a process outside: by what was held open before they were entered."""
+"""The way from private namespaces to those of an outside process: through files opened before entering them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.machine import needs_labs
 
 pytestmark = needs_labs
 
-#: Of which every control group has a part in its name (cgroups(7)).
+#: Part of the name of every control group (cgroups(7)).
 ANY = "/"
 SERVER = """
 import socket
@@ -35,7 +35,7 @@ input()
 
 @contextlib.contextmanager
 def server_elsewhere() -> Iterator[int]:
-    """The id of a process with a network namespace of its own, in which it answers at port 80."""
+    """Yield the id of a process with its own network namespace, in which it answers at port 80."""
     command = [sys.executable, "-c", SERVER]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None

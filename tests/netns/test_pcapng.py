@@ -22,7 +22,7 @@ def options(data: bytes) -> dict[int, bytes]:
 
 
 def body(block: bytes, kind: int) -> bytes:
-    """What is between a block's two lengths, which must be right."""
+    """Return the part between a block's two lengths, which must be right."""
     assert struct.unpack_from("=II", block) == (kind, len(block))
     assert struct.unpack("=I", block[-4:]) == (len(block),)
     assert len(block) % 4 == 0

@@ -17,7 +17,7 @@ from halfopen.netns.lab import Lab
 from tests.isolated import isolated
 from tests.machine import UNPRIVILEGED, needs_labs, needs_unshare
 
-#: No process of Linux has such an id (PID_MAX_LIMIT, include/linux/threads.h).
+#: No Linux process has such an id (PID_MAX_LIMIT, include/linux/threads.h).
 NOBODY = 1 << 22
 
 
@@ -67,7 +67,7 @@ def test_who_is_not_there_is_said_so() -> None:
 
 @needs_unshare
 def test_the_files_of_another_are_not_ours_to_look_at() -> None:
-    """A process without capabilities in a user namespace of its own looks at this one."""
+    """A process without capabilities in its own user namespace inspects this one."""
     script = f"from halfopen.netns import processes; processes.sockets_of({os.getpid()})"
     ran = subprocess.run([*UNPRIVILEGED, sys.executable, "-c", script], capture_output=True, text=True, check=False)
     if os.geteuid() != 0:
@@ -76,7 +76,7 @@ def test_the_files_of_another_are_not_ours_to_look_at() -> None:
 
 
 def test_an_ordinary_users_process_that_has_ended_holds_nothing() -> None:
-    """A zombie's files are root's: its parent, who is not, is refused a look at them."""
+    """A zombie's files belong to root. Its parent, an ordinary user, may not inspect them."""
     script = (
         "import os; from halfopen.netns import processes\n"
         "os.geteuid() or os.setuid(65534)\n"

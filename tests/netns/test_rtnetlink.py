@@ -1,4 +1,4 @@
-"""The requests that make a link, seen through pyroute2's eyes: what they ask for is what the kernel then has."""
+"""The requests that make a link, verified with pyroute2: the kernel then has what they ask for."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ THERE = ("right", 8, "02:00:00:00:00:08")
 
 
 def wired(lab: Lab) -> tuple[Host, Host]:
-    """left ──▶ right, with names, numbers and MACs but no addresses."""
+    """Make left ──▶ right, with names, numbers and MACs but no addresses."""
     left, right = lab.host("left"), lab.host("right")
     left.configure(rtnetlink.veth(HERE, THERE, right.fileno()))
     return left, right
@@ -80,7 +80,7 @@ def forwards(host: Host, name: str) -> bool:
 def test_forwarding_is_set_for_one_interface() -> None:
     with Lab() as lab:
         left, right = wired(lab)
-        # A new namespace has it as the machine has.
+        # A new namespace inherits the machine's setting.
         others = forwards(left, "lo"), forwards(right, "right")
         for on in (True, False):
             left.configure(rtnetlink.forwarding(7, on))

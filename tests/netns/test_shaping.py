@@ -1,4 +1,4 @@
-"""Qdiscs: what is asked of the kernel, in order, and that a refusal takes back what came before it."""
+"""Qdiscs: the requests to the kernel, in order. A refusal takes back earlier ones."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BEHIND = 0x10001
 
 
 class Kernel:
-    """Stands in for a host where netem is wanted: keeps the requests, lacks what it is told to lack."""
+    """Stands in for a host with netem: keeps the requests, and lacks the named features."""
 
     def __init__(self, lacks: str = "", number: int = errno.ENOENT) -> None:
         self.calls: list[tuple[str, int]] = []
@@ -48,7 +48,7 @@ class Kernel:
 
 
 def calls(*impairments: Impairment, lacks: str = "") -> list[tuple[str, int]]:
-    """What is asked of a kernel for these in turn, or at least for the last."""
+    """Return the requests for these impairments in turn, or at least for the last."""
     kernel = Kernel(lacks)
     shaper = kernel.shaper()
     for impairment in impairments:
@@ -68,7 +68,7 @@ def test_a_delay_is_netem_at_the_root() -> None:
 
 @pytest.mark.parametrize("impairment", [SLOW, BOTH], ids=["rate", "both"])
 def test_a_bucket_stands_behind_netem(impairment: Impairment) -> None:
-    """Also for a rate alone, so that a delay can come later without the bucket being taken away."""
+    """Also for a rate alone, so that a delay can be added later without removing the bucket."""
     assert calls(impairment) == [("netem", ROOT), ("tbf", BEHIND)]
 
 

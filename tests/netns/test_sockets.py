@@ -1,4 +1,4 @@
-"""Samples from outside agree with what the kernel tells the socket's own process; destroy and its announcement."""
+"""Samples from outside agree with the kernel's answers to the socket's own process; destroy and its announcement."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from tests.netns.network import (
 
 pytestmark = needs_labs
 
-#: As proc(5) has it, net/tcp.
+#: As in proc(5), net/tcp.
 TIME_WAIT = "06"
 _SIOCOUTQ = 0x5411
 _FIONREAD = 0x541B
@@ -57,7 +57,7 @@ def samples(host: Host, port: int = 0) -> list[Sample]:
         return reader.connections(port)
 
 
-#: What only changes when something moves; the rest of tcp_info counts time.
+#: Fields that change only when something moves. The rest of tcp_info counts time.
 STILL = ("bytes_acked", "notsent", "total_retrans", "unacked", "delivered", "snd_wnd", "rto")
 
 
@@ -72,7 +72,7 @@ def shown_of(sample: Sample) -> tuple[int | None, ...]:
 
 
 def settled(host: Host, sock: socket.socket) -> Sample:
-    """A sample taken while nothing moved, equal to what the socket itself says before it and after it."""
+    """Take a sample while nothing moves, equal to the socket's own answers before and after."""
     found: list[Sample] = []
 
     def still() -> bool:
@@ -89,7 +89,7 @@ def settled(host: Host, sock: socket.socket) -> Sample:
     [
         ("127.0.0.1", "127.0.0.1", "127.0.0.1"),
         ("::1", "::1", "::1"),
-        ("::", "127.0.0.1", "127.0.0.1"),  # the server's end is IPv6, its addresses mapped IPv4
+        ("::", "127.0.0.1", "127.0.0.1"),  # the server's end is IPv6, with mapped IPv4 addresses
     ],
 )
 @isolated
@@ -97,7 +97,7 @@ def test_a_sample_agrees_with_the_sockets_own_view(listen_at: str, connect_to: s
     with Lab() as lab:
         host = lab.host("host")
         with loopback(host, listen_at, connect_to) as (client, server):
-            client.sendall(bytes(321))  # read by nobody: the server's rqueue
+            client.sendall(bytes(321))  # nobody reads these: the server's rqueue
             server.setblocking(False)
             stall(server)
             for sock, other in ((server, client), (client, server)):
@@ -155,7 +155,7 @@ def test_what_only_waits_for_stray_packets_is_no_connection() -> None:
         with loopback(host) as (client, server):
             client.close()  # first, so that the TIME_WAIT is the client's
             assert receive_nothing(server)
-        # The server's end only goes with the last acknowledgement, which is sent in TIME_WAIT.
+        # The server's end goes only with the last acknowledgement, which is sent in TIME_WAIT.
         eventually(lambda: states(host) == [TIME_WAIT], "the client's end is in TIME_WAIT, and all that is left")
         assert samples(host) == []
 
@@ -283,7 +283,7 @@ def test_the_end_of_every_socket_is_announced_with_its_last_sample(at: str, to: 
         host = lab.host("host")
         with contextlib.closing(host.end_listener()) as listener:
             with loopback(host, at, to) as (client, server):
-                heard(listener, lambda found: [last.remote.port for last in found] == [0])  # who listened
+                heard(listener, lambda found: [last.remote.port for last in found] == [0])  # the listener
                 ends = {address_of(client), address_of(server)}
                 client.sendall(bytes(100))
                 receive(server, 100)
@@ -312,7 +312,7 @@ def test_an_orphan_is_announced_when_the_kernel_lets_go_of_it_not_when_its_proce
 
 
 class Ends(NamedTuple):
-    """States announced as a session's sides end it, in order, of the one asked about."""
+    """States announced for one end as either side ends a session, in order."""
 
     closed: list[str]
     reset: list[str]
@@ -354,7 +354,7 @@ def test_a_guest_announces_when_a_socket_leaves_its_open_states() -> None:
     ends = announced_ends()
     assert ends.closed == ["FIN_WAIT1"]
     assert ends.reset == ["CLOSE"]
-    assert ends.by_the_peer == []  # CLOSE_WAIT is open still
+    assert ends.by_the_peer == []  # CLOSE_WAIT is still open
 
 
 @isolated

@@ -1,12 +1,12 @@
-"""Signals to stop that come while the main thread waits."""
+"""Stop signals that arrive while the main thread waits."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 
-#: The handler runs in another thread, so that nothing wakes the main thread, as where the signal comes just before it
-#: begins to wait.
+#: The handler runs in another thread, so nothing wakes the main thread. The same happens if the signal comes just
+#: before it begins to wait.
 _UNNOTICED = """
 import signal, sys, threading, time
 from concurrent.futures import Future
@@ -27,7 +27,7 @@ try:
 except KeyboardInterrupt:
     sys.exit(7)
 """
-#: Beyond any machine's start of Python; one that waits for ever is ended.
+#: Seconds beyond any machine's start of Python. A process that waits forever is killed.
 _PATIENCE = 60.0
 
 

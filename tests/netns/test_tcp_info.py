@@ -1,4 +1,4 @@
-"""struct tcp_info: what is read agrees with the kernel's own words, whatever the structure's length."""
+"""struct tcp_info: parsed fields agree with the kernel's own texts, whatever the structure's length."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.isolated import isolated
 from tests.machine import needs_labs
 from tests.netns.network import eventually, loopback, receive, stall
 
-#: Where include/uapi/linux/tcp.h has each field, and how it is packed.
+#: Offset of each field in include/uapi/linux/tcp.h, and its format.
 LAYOUT = {
     "state": (0, "=B"),
     "retransmits": (2, "=B"),
@@ -33,7 +33,7 @@ LAYOUT = {
     "bytes_retrans": (208, "=Q"),
     "snd_wnd": (228, "=I"),
 }
-#: What Linux 2.6 had already.
+#: Length in Linux 2.6.
 OLDEST = 104
 
 
@@ -78,7 +78,7 @@ def test_a_live_socket_has_acknowledged_what_was_sent() -> None:
         assert info.delivered >= 1
         assert info.snd_wnd
         assert info.rto >= 200_000  # TCP_RTO_MIN, in microseconds
-        receive(server, 1000)  # or its close would be a reset
+        receive(server, 1000)  # otherwise its close would be a reset
         server.close()
         eventually(lambda: read(client).state_name == "CLOSE_WAIT", "the client hears that the server closed")
 

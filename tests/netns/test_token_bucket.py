@@ -1,4 +1,4 @@
-"""Token buckets: how big they are for a rate, and that what is written is what is read."""
+"""Token buckets: their sizes for a rate, and that written values are read back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Quantities in text: what is read, what is shown, and what is refused with the fix."""
+"""Quantities in text: accepted values, shown values, and refusals with the fix."""
 
 from __future__ import annotations
 

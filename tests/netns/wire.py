@@ -1,4 +1,4 @@
-"""Packets sent from one host to another by number, and what arrives: when, in what order, in what shape."""
+"""Numbered packets from one host to another, and their arrivals: time, order and shape."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _SO_SNDBUFFORCE = 32
 _SO_RCVBUFFORCE = 33
 _SO_TIMESTAMPNS = 35  # include/uapi/asm-generic/socket.h
 _ETH_P_ALL = 3
-#: Ethernet, IPv4, UDP.
+#: Bytes of Ethernet, IPv4 and UDP headers.
 HEADERS = 14 + 20 + 8
-_HEAD = struct.Struct("=IQ")  # number, when it was sent, ns
+_HEAD = struct.Struct("=IQ")  # number, time of sending in ns
 _TIMESPEC = struct.Struct("=qq")
 _PORT = 9
 
@@ -46,13 +46,13 @@ class Wire:
     b: Host
     sender: socket.socket
     tap: socket.socket
-    """Sees all frames at b, broken ones too."""
+    """Sees all frames at b, including broken ones."""
 
     def impair(self, impairment: Impairment) -> None:
         self.link.impair(self.b, impairment)
 
     def send(self, count: int, *, size: int = 100, every: float = 0.0, first: int = 0) -> None:
-        """UDP packets whose frames have ``size`` bytes."""
+        """Send UDP packets whose frames have ``size`` bytes."""
         ip, filler = self.link.end(self.b).ip, bytes(size - HEADERS - _HEAD.size)
         for number in range(first, first + count):
             sent = time.clock_gettime_ns(time.CLOCK_REALTIME)
@@ -61,7 +61,7 @@ class Wire:
                 time.sleep(every)
 
     def send_frames(self, frame: bytes, count: int) -> None:
-        """Frames as they are, padded with zeros on no side."""
+        """Send frames as they are, without padding."""
         with self.a.entered(), socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
             raw.bind((self.link.end(self.a).interface, 0))
             raw.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, 64 << 20)
@@ -69,12 +69,12 @@ class Wire:
                 raw.send(frame)
 
     def settle(self) -> None:
-        """Until nothing is under way."""
+        """Wait until nothing is in flight."""
         while self.link.does(self.b).queued:
             time.sleep(0.1)
 
     def frames(self) -> Iterator[tuple[bytes, int]]:
-        """Settle, and give every frame that has come since the last call, and the kernel's time of its arrival, ns."""
+        """Settle. Yield each frame since the last call, with the kernel's time of its arrival in ns."""
         self.settle()
         with contextlib.suppress(BlockingIOError):
             while True:
@@ -83,13 +83,13 @@ class Wire:
                 yield frame, seconds * 1_000_000_000 + nanoseconds
 
     def arrivals(self) -> list[Arrival]:
-        """The packets that came since the last call."""
+        """Return the packets that came since the last call."""
         came = [(*_HEAD.unpack_from(frame, HEADERS), at) for frame, at in self.frames()]
         begun = min((sent for _, sent, _ in came), default=0)
         return [Arrival(number, (at - begun) / 1e9, (at - sent) / 1e9) for number, sent, at in came]
 
     def through(self, impairment: Impairment, count: int, **how: float) -> list[Arrival]:
-        """What arrives of so many packets, sent at once unless ``how`` says otherwise, if the link is like this."""
+        """Impair the link, send packets, at once unless ``how`` says otherwise, and return the arrivals."""
         self.impair(impairment)
         self.send(count, **how)  # type: ignore[arg-type]
         return self.arrivals()
@@ -103,7 +103,7 @@ def wire(impairment: Impairment = NONE) -> Iterator[Wire]:
             _without_ipv6(host)
         link = lab.link(a, b)
         with b.entered():
-            # Somebody must listen, or b would answer every packet.
+            # A listener, since b would otherwise answer every packet.
             listener = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
             listener.bind(("", _PORT))
             tap = held.enter_context(socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL)))
@@ -119,6 +119,6 @@ def wire(impairment: Impairment = NONE) -> Iterator[Wire]:
 
 
 def _without_ipv6(host: Host) -> None:
-    """Or it would look for neighbours and routers, and its packets be counted too."""
+    """Otherwise the host would look for neighbours and routers, and its packets would be counted too."""
     with host.entered():
         Path("/proc/sys/net/ipv6/conf/default/disable_ipv6").write_text("1")

@@ -1,1 +1,1 @@
-"""Detectors that are wrong on purpose, and one that is impatient: the judge must not be taken in by any."""
+"""Detectors that are wrong on purpose, and an impatient one. None of them may deceive the judge."""

@@ -1,8 +1,8 @@
-"""Streams only to those who ask as it wants: ``python asking.py HOST PORT [CERT KEY]``.
+"""Stream only to clients that ask correctly: ``python asking.py HOST PORT [CERT KEY]``.
 
-The path /stream, the subprotocol ``audio``, a token in a header, a subscription as the first message, and every
-BEAT seconds a text ``beat`` that is answered by ``alive`` before the next is due. /api is its list of sessions, deep in
-an answer, each with the address of its peer.
+They need the path /stream, the subprotocol ``audio``, a token in a header, and a subscription as the first message.
+Every BEAT seconds the server sends a text ``beat``, to be answered by ``alive`` before the next is due. /api lists the
+sessions, deep in an answer, each with the address of its peer.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The merged watchdog, which thinks that half the grace is all of it."""
+"""The merged watchdog with half the grace."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No watchdog, and the library's keepalive every second instead of every 20: the wedge without the wait."""
+"""No watchdog, but the library's keepalive every second instead of every 20: the wedge without the wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The merged watchdog, which takes twice the grace."""
+"""The merged watchdog with twice the grace."""
 
 from __future__ import annotations
 

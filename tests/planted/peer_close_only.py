@@ -1,4 +1,4 @@
-"""Notices clients that say that they leave, and no others: the merged watchdog without its stall."""
+"""The merged watchdog without its stall: it notices only clients that announce their leaving."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Streams, with its library's keepalive told in seconds: ``python pinging.py HOST PORT INTERVAL TIMEOUT``."""
+"""Stream with the library's keepalive set in seconds: ``python pinging.py HOST PORT INTERVAL TIMEOUT``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reaps every session at its first poll, whoever is on the other side."""
+"""Reaps every session at its first poll."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Streams, and then does one thing to its client: ``python server.py HOST PORT DEED SECONDS``."""
+"""Stream, and then do one action to the client: ``python server.py HOST PORT DEED SECONDS``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _held: list[socket.socket] = []
 
 def reset(connection: ServerConnection) -> None:
     connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    # Closing alone would not end it while a sendall is under way, which holds the socket.
+    # close() alone would not end it while a sendall in progress holds the socket.
     connection.socket.shutdown(socket.SHUT_RDWR)
     os.close(connection.socket.detach())
 

@@ -1,4 +1,4 @@
-"""Lets nobody in, or not for long, each in its way: ``python unwilling.py HOST PORT WAY``."""
+"""Accept no session, or none for long, each in its own way: ``python unwilling.py HOST PORT WAY``."""
 
 from __future__ import annotations
 

@@ -1,5 +1,8 @@
-"""Streams to every client: ``python watched.py --host HOST --port PORT``. With the variable WATCHDOG, seconds, it ends
-those whose kernel acknowledges nothing for so long; with SILENT it says nothing; with DYING it ends at once."""
+"""Stream to every client: ``python watched.py --host HOST --port PORT``.
+
+With the variable WATCHDOG, in seconds, the server ends clients whose kernel acknowledges nothing for so long. With
+SILENT it sends nothing. With DYING it exits at once.
+"""
 
 from __future__ import annotations
 

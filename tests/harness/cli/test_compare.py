@@ -1,4 +1,4 @@
-"""``halfopen compare`` on the virtual clock: detectors that are wrong on purpose turn the right cells red."""
+"""``halfopen compare`` on the virtual clock: deliberately wrong detectors turn the right cells red."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.machine import needs_guest
 
 PLANTED = Path(__file__).parents[2] / "planted" / "scenarios"
 TERMS = ("--grace", "6s", "--poll", "1s", "--seed", "7", "--clock", "virtual")
-#: What a right detector makes of each scenario.
+#: A correct detector's result for each scenario.
 RIGHT: dict[str, Class] = {
     "active": "true_keep",
     "backpressured": "true_keep",
@@ -27,7 +27,7 @@ RIGHT: dict[str, Class] = {
     "paused": "true_keep",
     "stopped": "true_keep",
 }
-#: The cells that each detector turns red, and with what.
+#: The cells that each detector turns red, with their class.
 WRONG: dict[str, dict[str, Class]] = {
     "bytes-acked": {},
     "none": {"frozen": "missed"},
@@ -114,7 +114,7 @@ def test_it_prints_the_cells_and_a_legend_for_pipes(ran: Ran) -> None:
 def test_a_cell_that_proves_nothing_is_told_and_makes_the_exit_code_3(tmp_path: Path) -> None:
     file = tmp_path / "unmeant.toml"
     slow = next(path for path in suites.shipped()["pod_5090"] if path.stem == "backpressured").read_text()
-    # Faster than the stream: no slice is ever shed.
+    # Faster than the stream, so that no slice is ever shed.
     file.write_text(slow.replace('rate = "96KiB/s"', 'rate = "96MiB/s"').replace('chunk = "4KiB"', 'chunk = "1MiB"'))
     ran = halfopen("compare", str(file), "--detectors", "none", *TERMS, "--out", str(tmp_path / "out"))
     assert ran.code == 3, ran

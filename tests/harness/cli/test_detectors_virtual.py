@@ -1,4 +1,4 @@
-"""The pod's detectors before a frozen client and a live one, at production's grace, on the virtual clock."""
+"""The pod's detectors with a frozen client and a live one, at production's grace, on the virtual clock."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.machine import needs_guest
 pytestmark = needs_guest
 
 GRACE, POLL = 30.0, 2.0
-#: What came of a scenario by a detector.
+#: The result of each pair of scenario and detector.
 Compared = dict[tuple[str, str], dict[str, Any]]
 LINK = 'delay = "10ms"\n'
 DARK = 'at = "5s"\nfault = "impair"\nloss = "100%"\n'
@@ -27,7 +27,7 @@ def ran(names: tuple[str, ...], detector: str, out: Path, *options: str) -> dict
 
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory: pytest.TempPathFactory) -> Compared:
-    """Every detector before both clients, each as it ends connections itself; looked at by many tests."""
+    """Run every detector with both clients, each ending connections its own way. Shared by many tests."""
     out = tmp_path_factory.mktemp("compared")
     ran = halfopen("compare", "frozen", "paused", "--clock", "virtual", "--seed", "7", "--out", str(out))
     assert ran.code == 0, ran
@@ -44,9 +44,9 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Compared:
         ("ack-stall", "true_reap"),
         ("tcp-user-timeout", "true_reap"),
         ("so-sndtimeo", "true_reap"),
-        # Its probes are not sent while anything is queued.
+        # The kernel sends no keepalive probe while anything is queued.
         ("so-keepalive", "missed"),
-        # Their ping waits for the lock of the thread that is stuck.
+        # Their ping waits for the lock of the stuck thread.
         ("ping-timeout", "missed"),
         ("ping-timeout-90", "missed"),
         ("none", "missed"),
@@ -79,7 +79,7 @@ def test_ours_finds_it_within_a_poll_of_the_grace_and_leaves_no_orphan(
 def test_a_shutdown_leaves_an_orphan_and_a_reset_none(
     detector: str, own: str, other: str, compared: Compared, tmp_path: Path
 ) -> None:
-    """What each does by itself, and what it is told to do."""
+    """Cover each detector's default, and the other setting."""
     told = ran(("frozen",), detector, tmp_path, "--reap", other)["frozen"]
     left = {own: compared[detector, "frozen"], other: told}
     assert [left[reap]["class"] for reap in left] == ["true_reap", "true_reap"]
@@ -108,6 +108,6 @@ def test_ours_survives_the_outages_that_it_promises_to_and_finds_what_is_longer(
     assert isinstance(gone["detection_s"], float)
     assert 1.5 * GRACE <= gone["detection_s"] <= 3 * GRACE + POLL + 5
     assert gone["reason"] == "unreachable"
-    # A shorter promise finds it sooner, and ends the client whose path was out for longer.
+    # A shorter limit finds a death sooner, and ends the client whose outage was longer.
     runs = ran((files[0], files[-1]), "halfopen", tmp_path / "shorter", "--outage", "15s")
     assert (runs["out_40"]["class"], runs["gone"]["class"]) == ("false_reap", "true_reap")

@@ -1,4 +1,4 @@
-"""``halfopen field``, as it is called: what it refuses, and the report of what it wrote before."""
+"""``halfopen field`` as a command: input that it refuses, and the report of earlier results."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_what_cannot_be_meant_is_refused_in_one_line_and_nothing_is_started(
 
 
 def test_the_report_that_is_committed_is_what_the_renderer_makes_and_says_how() -> None:
-    """Its first lines and its table; the rest is made of results that are too long to keep."""
+    """Compare its first lines and its table. The rest comes from results too long to keep."""
     report = (EXAMPLES.parent / "docs" / "field-report.md").read_text()
     assert "Made by `make field-report` from results; not to be edited." in report
     for target in EXAMPLES.rglob("*.toml"):

@@ -1,4 +1,4 @@
-"""``halfopen grace``, as it is called: what it refuses in one line, before anything is started."""
+"""``halfopen grace`` as a command: input that it refuses in one line, before it starts anything."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.machine import needs_guest
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the user is."""
+    """The current directory."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -88,7 +88,7 @@ def test_another_sweeps_batches_are_not_gone_on_with(folder: Path, capsys: pytes
 
 @pytest.mark.parametrize("name", ["README.md", "docs/grace.md", "docs/grace-mix.md"])
 def test_what_the_docs_show_can_be_called(repository: Path, name: str) -> None:
-    """Parsed, not run: that takes minutes."""
+    """Parse only: a run takes minutes."""
     lines = re.findall(r"^(?:\$ |again: +)halfopen grace ?(.*)$", (repository / name).read_text(), re.MULTILINE)
     assert lines
     command = typer.main.get_command(app.application()).commands["grace"]  # type: ignore[attr-defined]

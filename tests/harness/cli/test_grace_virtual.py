@@ -1,4 +1,4 @@
-"""Whole sweeps on the virtual clock, small ones: the same curve however it is made, and one that is true to arithmetic.
+"""Small but whole sweeps on the virtual clock: the curve is the same however it is made, and agrees with arithmetic.
 
 They need a guest kernel (make kernel).
 """
@@ -28,9 +28,9 @@ PLANTED = Path(__file__).parents[2] / "planted"
 MIX = str(PLANTED / "small_mix.toml")
 POLL = 1.0
 OF_SESSIONS = ("--mix", MIX, "--no-staircase", "--polls", "1s")
-#: More of the living than share a guest (plan.SIZE), for there to be batches enough to be stopped among.
+#: More live sessions than share a guest (plan.SIZE), so that a sweep can be stopped between batches.
 SWEEP = ("grace", *OF_SESSIONS, "--graces", "3s,6s", "--runs", "28", "--seed", "11")
-#: What tells of the making and not of what was measured.
+#: Fields about the making of a sweep, not about its measurements.
 _OF_THE_MAKING = {"started_at", "wall_s"}
 
 
@@ -40,20 +40,20 @@ def written(out: Path) -> dict[str, Any]:
 
 
 def alike(out: Path) -> tuple[str, str]:
-    """What must be the same to the last byte."""
+    """Return the parts that must be the same to the last byte."""
     kept = {key: value for key, value in written(out).items() if key not in _OF_THE_MAKING}
     return json.dumps(kept), (out / "grace.csv").read_text()
 
 
 def resumed(said: str) -> tuple[int, int]:
-    """The batches that were already done, and all."""
+    """Return how many batches were already done, and how many there are."""
     done, batches = re.findall(r"^resumed: (\d+) of (\d+) batches are done", said, re.MULTILINE)[0]
     return int(done), int(batches)
 
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One small sweep, made once."""
+    """Make one small sweep, once."""
     out = tmp_path_factory.mktemp("grace") / "out"
     ran = halfopen(*SWEEP, "--out", str(out), "--plot", str(out / "plots"))
     assert ran.code == 0, ran.out + ran.err
@@ -73,7 +73,7 @@ def test_each_dead_client_is_noticed_between_grace_and_grace_and_poll(swept: Pat
         frozen, half_closed = point["deaths"]
         assert (frozen["cause"], half_closed["cause"]) == ("frozen", "half-closed")
         assert point["missed"] == point["detection_s"]["outside"] == 0
-        # What the client's kernel told of is no matter of the grace.
+        # Deaths that the client's kernel announced do not count for the grace.
         assert point["detection_s"]["runs"] == frozen["dead_runs"] > 0
         assert half_closed["dead_runs"] > 0
         for seconds in point["detections_s"]:
@@ -113,7 +113,7 @@ def test_the_replay_was_confirmed_and_on_so_little_nothing_is_recommended(swept:
 def test_stopped_and_gone_on_with_it_comes_to_the_same(
     swept: Path, tmp_path: Path, numbers: tuple[signal.Signals, ...]
 ) -> None:
-    """One sweep that is stopped by one and by the next: whatever a signal spoils is still spoilt at its end."""
+    """Stop one sweep with one signal and then with the next, so that damage by either shows at its end."""
     for nth, number in enumerate(numbers):
         before = leftovers.take_stock()
         command = [*HALFOPEN, *SWEEP, *(["--resume"] if nth else []), "--jobs", "1", "--out", str(tmp_path)]
@@ -171,14 +171,14 @@ def test_a_servers_own_knob_is_swept(tmp_path: Path) -> None:
     server = f"{sys.executable} {PLANTED / 'pinging.py'} {{host}} {{port}}"
     ran = halfopen(
         *("grace", *OF_SESSIONS, "--server", server, "--grace-arg", "1 {grace}", "--graces", "2s,8s"),
-        # Each session takes minutes of lab time; these are six, two of them dead, one of each cause.
+        # Each session takes minutes of lab time. These are six, two of them dead, one for each cause.
         *("--runs", "6", "--seed", "5", "--out", str(tmp_path)),
     )
     assert ran.code == 0, ran.out + ran.err
     short, long = written(tmp_path)["points"]
     assert (short["grace_s"], long["grace_s"]) == (2.0, 8.0)
     assert short["detector"] is None
-    # Pinged every second, and given up when a pong takes longer than it was told.
+    # Pinged every second, and given up when a pong takes longer than its timeout.
     assert short["missed"] == long["missed"] == 0
     assert short["after_fault_s"]["max"] + 4 < long["after_fault_s"]["max"]
 

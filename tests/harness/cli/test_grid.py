@@ -1,4 +1,4 @@
-"""The comparison's tables, whole, at the widths they are promised for."""
+"""The comparison's whole tables, at the supported widths."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ DETECTORS = ["tcp-user-timeout", *(f"detector-{n}" for n in range(9))]
 
 
 def comparison() -> list[Done]:
-    """Ten detectors, fifty scenarios, the widest cells."""
+    """Make a comparison of ten detectors and fifty scenarios, with the widest cells."""
     shape: list[tuple[str, int, Class]] = [
         ("dead", 16, "true_reap"),
         ("alive", 28, "true_keep"),

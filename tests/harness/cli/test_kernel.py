@@ -18,7 +18,7 @@ from tests.harness.cli.tool import Ran, halfopen
 from tests.machine import NOT_FOR_THIS_PROCESSOR, needs_stock_guest
 from tests.netns.guest import apt
 
-#: An apt-cache that has one kernel source.
+#: An apt-cache with one kernel source.
 SOURCES = """case $1 in
 search) echo "linux-source-6.9 - Linux kernel source for version 6.9" ;;
 policy) printf 'linux-source-6.9:\\n  Candidate: 6.9.7-1\\n' ;;
@@ -28,7 +28,7 @@ esac"""
 def built(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, source: str, version: str = "6.9.7", seeded: bool = True
 ) -> GuestKernel:
-    """A cache of our own that holds a kernel which is only a file."""
+    """Make a private cache with a kernel that is only a file."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     program = tmp_path / "product" / "linux"
     program.parent.mkdir()
@@ -37,7 +37,7 @@ def built(
 
 
 def install(kernel: GuestKernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Have a copy of the kernel where Python finds it as the package that its wheel holds; the program's path."""
+    """Install a copy of the kernel where Python finds it as the package in its wheel. Return the program's path."""
     package = tmp_path / "site" / cache.PACKAGE
     shutil.copytree(kernel.program.parent, package)
     (package / "__init__.py").touch()
@@ -46,7 +46,7 @@ def install(kernel: GuestKernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def stand_in_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with programs that do nothing, called as all those that a build needs."""
+    """Return a folder with do-nothing programs that have the names of all the build tools."""
     monkeypatch.setenv("PATH", "/nowhere")
     tools = tmp_path / "tools"
     tools.mkdir()
@@ -216,14 +216,14 @@ def test_a_source_that_is_none_is_refused(tmp_path: Path) -> None:
 def test_a_source_that_does_not_unpack_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("LC_ALL", "C")
-    # What there is, first: tar must be a real one.
+    # Search the real PATH first: tar must be a real one.
     path = os.environ["PATH"]
     monkeypatch.setenv("PATH", f"{path}:{stand_in_tools(tmp_path, monkeypatch)}")
     bad = tmp_path / "README.md"
     bad.write_text("no tarball")
     ran = halfopen("kernel", "build", "--source", str(bad))
     assert ran.code == 2
-    # The reason, and not tar's last words, which are of its exit code.
+    # Reports the reason, not tar's last words about its exit code.
     assert "unpacking the source failed with exit code 2: tar: This does not look like a tar archive\n" in ran.err
     assert list((tmp_path / "halfopen" / "kernels" / "under-construction").iterdir()) == []
 
@@ -249,7 +249,7 @@ def test_the_key_for_a_cache_is_that_of_the_kernel_that_would_be_built(
 
 
 def test_the_time_left_goes_by_the_time_it_took(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A download comes first, and tells nothing of how long the rest will take."""
+    """The download comes first, and says nothing about the duration of the rest."""
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     said = io.StringIO()

@@ -1,4 +1,4 @@
-"""From the wheels alone, without a compiler and with an empty cache, the matrix runs on the virtual clock."""
+"""With only the wheels, no compiler and an empty cache, the matrix runs on the virtual clock."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _COMPILES = re.compile(r"(.*-)?(gcc|g\+\+|cc|c\+\+|c89|c99|cpp|clang|tcc|make|as
 
 
 def without_a_compiler(place: Path) -> Path:
-    """A folder with all programs of this machine but those that build others, for PATH."""
+    """Return a folder for PATH with all programs of this machine except compilers and linkers."""
     place.mkdir()
     for folder in ("/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"):
         for program in Path(folder).glob("*"):

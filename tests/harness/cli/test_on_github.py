@@ -1,4 +1,4 @@
-"""A call that runs in a job of GitHub's: annotated, summed up, and with the same exit code as anywhere."""
+"""A run in a GitHub job: annotated, summarized, and with the same exit code as anywhere."""
 
 from __future__ import annotations
 

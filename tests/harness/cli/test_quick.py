@@ -1,4 +1,4 @@
-"""A command imports itself and nothing of the others; ``--version`` imports nothing at all."""
+"""A command imports only its own modules. ``--version`` imports nothing at all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from halfopen.cli import app, options
 from tests.harness.cli.tool import halfopen
 
-#: Prints the modules that a call of ``halfopen`` has imported, besides those that Python starts with.
+#: Prints the modules that a call of ``halfopen`` imports beyond those of Python's start.
 _IMPORTED = """
 import sys
 before = set(sys.modules)
@@ -29,7 +29,7 @@ def imported(*arguments: str) -> set[str]:
 
 
 def packages(modules: set[str]) -> set[str]:
-    """The installed packages among them, with ours."""
+    """Return the installed packages among the modules, including ours."""
     return {module.partition(".")[0] for module in modules} - sys.stdlib_module_names
 
 

@@ -1,4 +1,4 @@
-"""``halfopen report`` as a user has it."""
+"""``halfopen report`` as a user runs it."""
 
 from __future__ import annotations
 

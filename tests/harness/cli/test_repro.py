@@ -1,4 +1,4 @@
-"""``halfopen repro`` as a user has it: at a terminal, in a script, on either clock."""
+"""``halfopen repro`` as a user runs it: at a terminal, in a script, on either clock."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from tests.harness.cli.tool import HALFOPEN, POWERLESS, Ran, halfopen
 from tests.harness.repro import at_a_terminal
 from tests.machine import needs_guest, needs_labs
 
-#: The shortest in which a keepalive's ping finds the lock taken: the client freezes at 5 s, the buffers fill, and
-#: then it is due.
+#: The shortest interval at which a keepalive's ping finds the lock taken. The client freezes at 5 s, the buffers fill,
+#: and then the ping is due.
 PING = ("--ping", "10s")
 HELD = "none acknowledged since"
 
 
 def looks(ran: Ran) -> list[str]:
-    """The looks that were printed."""
+    """Return the printed samples."""
     assert ran.code == 0, ran
     return re.split(r"\n\n", ran.out)
 
@@ -55,7 +55,7 @@ def test_it_shows_the_two_stacks_of_the_incident_and_who_holds_the_lock(tmp_path
     assert "watchdog: held: bytes-acked, grace 30s, has no verdict yet; w lets go\n" in look
     assert "session listed, seat taken, health check content\n" in look
     assert "again:   halfopen repro pod_5090/frozen --seed " in ran.out
-    # Its first block is a section header (draft-ietf-opsawg-pcapng), and what happened stands in it.
+    # The first block is a section header (draft-ietf-opsawg-pcapng) that describes the run.
     content = file.read_bytes()
     assert content[:4] == b"\x0a\x0d\x0d\x0a"
     assert b"freeze is in force" in content
@@ -88,7 +88,7 @@ def test_at_a_terminal_keys_thaw_it_freeze_it_and_let_the_watchdog_reap_it(tmp_p
         terminal.see("queued, nothing acknowledged for")
         terminal.press("w")
         terminal.see("watchdog: bytes-acked reaped the client at")
-        # What was known before is asked anew by itself.
+        # Known values are polled again without a key.
         terminal.see("session not listed")
         terminal.see("was held at")
         terminal.see_that(lambda text: "in sendall" not in text, "stacks after the reap")
@@ -105,12 +105,12 @@ def test_a_shell_is_in_the_servers_host_and_ctrl_c_is_its_own_there_and_the_end_
         terminal.see("nothing is done to this client")
         terminal.press("s")
         terminal.see("(server) $")
-        # That it is echoed only says that it was typed: a shell that gives a command the terminal just then (tcsetpgrp)
-        # takes the interrupt itself, and goes on waiting for the command.
+        # The echo only shows that the keys were typed. A shell that is just handing over the terminal (tcsetpgrp) takes
+        # the interrupt itself, and keeps waiting for the command.
         terminal.press("sh -c 'echo $((6 * 7)) seconds; exec sleep 100'\n")
         terminal.see("42 seconds")
         terminal.press("\x03")
-        # Not before it asks for more: what is typed ahead goes with an interrupt.
+        # Wait for the prompt: an interrupt discards input typed ahead.
         terminal.see_that(lambda text: text.count("(server) $") == 2, "a second prompt")
         terminal.press("grep -q 198.18.1.2 /proc/net/fib_trie && stty size; exit 7\n")
         terminal.see("30 120")
@@ -142,7 +142,7 @@ def test_a_killed_hold_leaves_nothing_and_the_terminal_as_it_was(tmp_path: Path)
 
 @needs_labs
 def test_when_all_of_it_is_killed_the_terminal_is_put_back_all_the_same(tmp_path: Path) -> None:
-    # Below a shell, as a terminal is hung up when the first process on it ends.
+    # Run it below a shell, since a terminal hangs up when its first process ends.
     command = ["sh", "-c", '"$@"; read answer', "sh", *HALFOPEN, "repro", "active"]
     with at_a_terminal.running(command, cwd=tmp_path) as terminal:
         terminal.see("nothing is done to this client")
@@ -203,16 +203,17 @@ def test_on_the_virtual_clock_time_stands_still_until_a_key_lets_it_pass(tmp_pat
     assert row(first, "outq") == row(second, "outq")
     assert "waits for protocol_mutex, held by thread" in first
     assert b"freeze is in force" in file.read_bytes()
-    # A second for whoever looked, and a key that does nothing: the guest was asked anew, and none has passed in there.
+    # A second may pass for the viewer, and a key that does nothing. The guest was asked again, and no time passed in
+    # there.
     before, after, *_ = looks(halfopen("repro", *options, "--keys", "h"))
     assert "h: nothing is in force that can be healed" in after
     assert _counters(before) == _counters(after)
-    # And the same seed leads to the same moment.
+    # The same seed leads to the same moment.
     assert moment(before) == moment(first)
 
 
 def _counters(look: str) -> str:
-    """From the moment to the last of the counters."""
+    """Return the text from the moment to the last of the counters."""
     return look.partition("pod_5090/frozen against")[2].partition("in force:")[0]
 
 

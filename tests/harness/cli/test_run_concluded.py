@@ -1,4 +1,4 @@
-"""What is left of a run when its report cannot be made: the results, and what they say."""
+"""A run whose report cannot be made still leaves its results, and says so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bad input: one clear line each, exit code 2, nothing started, nothing left."""
+"""Bad input: one clear line each, exit code 2, nothing started, nothing left behind."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ session = "reaped"
 
 
 def refused(*arguments: str) -> str:
-    """The one line with which a call is refused."""
+    """Return the one line with which a call is refused."""
     ran = called(*arguments)
     assert (ran.code, ran.out) == (2, ""), ran
     lines = ran.err.splitlines()
@@ -203,7 +203,7 @@ def test_what_lies_behind_a_closed_door(tmp_path: Path, arguments: list[str], sa
 
 
 def test_names_that_no_file_can_have() -> None:
-    """Longer than a file system takes (pathname(7)): what may not be looked at, whoever asks."""
+    """Names longer than a file system allows (pathname(7)), which not even root can read."""
     name = "a" * 300
     assert refused("run", name).startswith(f"'{name}' cannot be read: file name too long; ")
     assert refused("field", name).startswith(f"cannot read target file {name}: file name too long; ")
@@ -271,7 +271,7 @@ def test_a_results_file_that_cannot_be_replaced(tmp_path: Path) -> None:
     assert "cannot be used: results.json in it is a folder" in refused("run", "clean_close", "--out", str(tmp_path))
 
 
-# What can only be known once namespaces are entered. A header may have been printed by then.
+# Errors only known once namespaces are entered. A header may have been printed by then.
 
 
 def refused_inside(*arguments: str, out: Path) -> str:

@@ -1,4 +1,4 @@
-"""``halfopen run`` as CI calls it: in shards, and held against what is known."""
+"""``halfopen run`` as CI calls it: in shards, and compared with known failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``halfopen run`` on the virtual clock: the same answers as on a real one, and the same ones each time."""
+"""``halfopen run`` on the virtual clock: the same results as on a real one, and the same ones each time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_the_matrix_at_production_grace(tmp_path: Path) -> None:
     assert table["congestion_control"] == "cubic"
     assert [run["scenario"] for run in table["runs"]] == ["active", "backpressured", "clean_close", "frozen", "paused"]
     runs = by_scenario(tmp_path)
-    # Production's numbers: grace 30 s, poll 2 s, held for 2.6 graces.
+    # Production's settings: grace 30 s, poll 2 s, held for 2.6 graces.
     assert 30.0 <= runs["frozen"]["detection_s"] <= 32.0
     for kept in ("active", "backpressured", "paused"):
         assert 78.0 <= runs[kept]["duration_s"] <= 79.0
@@ -72,7 +72,7 @@ def test_a_link_that_this_machine_may_not_be_able_to_make(tmp_path: Path) -> Non
     assert ran.code == 0, ran.out
     header = ran.out.splitlines()[0]
     assert "virtual clock" in header
-    # Which of the two depends on the machine.
+    # The machine decides which of the two it is.
     assert "asks for delay on its link, which needs sch_netem, and this kernel" in header or "guest kernel is" in header
 
 
@@ -131,7 +131,7 @@ def test_it_needs_no_privilege(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_nothing_is_left_when_it_is_ended(number: signal.Signals, tmp_path: Path) -> None:
     before = leftovers.take_stock()
-    # Many, so that there is time to end it.
+    # Many runs, so that there is time to interrupt them.
     command = [*HALFOPEN, "run", "active", "--repeat", "20", *VIRTUAL, "--out", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as tool:
         assert tool.stdout is not None

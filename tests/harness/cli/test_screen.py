@@ -1,4 +1,4 @@
-"""What is printed, whole, at the width it is promised for."""
+"""Whole outputs at the supported width."""
 
 from __future__ import annotations
 

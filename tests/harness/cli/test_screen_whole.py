@@ -1,4 +1,4 @@
-"""All that ``halfopen run`` prints at its end, at the widths it is promised for, with and without colour."""
+"""The whole final output of ``halfopen run`` at the supported widths, with and without colour."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def alive() -> Done:
 
 
 def killed() -> Done:
-    """A live client that was reaped, of which the kernel keeps something."""
+    """Make a run in which a live client was reaped, and the kernel still holds data."""
     return done("trickle_4k", line(flowing(0, 20), stuck(20, 50.4, outq=131_072), orphaned(50.5, 60, outq=131_072)))
 
 
@@ -55,7 +55,7 @@ def unproved() -> Done:
 
 
 def closed() -> Done:
-    """One whose name and reason are as long as any."""
+    """Make a run with the longest name and reason."""
     closing = event(5, "client", "closing")
     said = event(5.1, "target", "session_closed", reason="client_closed", drops={})
     return done("close_backpressured", line(flowing(0, 5), closing, said, event(5.1, "kernel", "destroyed")))

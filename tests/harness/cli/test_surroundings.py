@@ -1,4 +1,4 @@
-"""Which clock and kernel a call is carried out on, by what was asked and what is there."""
+"""The clock and kernel of a call, by its options and the machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from halfopen.scenario import suites
 from halfopen.scenario.spec import Scenario
 from tests.machine import NOT_FOR_THIS_PROCESSOR, needs_labs
 
-#: On some processors the distribution's own is of no use.
+#: The distribution's own kernel is useless on some processors.
 GET = "halfopen kernel build" if NOT_FOR_THIS_PROCESSOR else "halfopen kernel fetch"
 GUEST = GuestKernel(Path("/somewhere/linux"), "6.12.1", "linux-source-6.12 6.12.1-1")
 
@@ -33,7 +33,7 @@ hold = "2s"
 """
 
 
-#: The distribution's own, which keeps real time only.
+#: The distribution's own kernel, which supports real time only.
 STOCK = GuestKernel(Path("/elsewhere/linux"), "6.1.1", "user-mode-linux 6.1um4", seeded=False, time_travel=False)
 
 

@@ -1,4 +1,4 @@
-"""What a sweep comes to at the terminal, by executors that make up what came of each batch: no guests."""
+"""A sweep's output at the terminal, by executors that make up the result of each batch. No guests."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def unchanged(one: Tried) -> Tried:
 
 @dataclass
 class MadeUp:
-    """Says that every session was kept, or what ``changed`` makes of that, until something comes between."""
+    """Reports every session as kept, or as ``changed`` alters it, until interrupted."""
 
     changed: Changed = unchanged
     stop: BaseException | None = None
     after: int = 0
-    """How many batches are done until ``stop``."""
+    """Number of batches done before ``stop``."""
     kernels: tuple[str, ...] = ("6.1",)
 
     def run(self, batches: Iterable[Batch], on_batched: Callable[[Batched], None]) -> None:
@@ -56,12 +56,12 @@ def _tried(batch: Batch) -> Iterable[Tried]:
 
 
 def disagreeing(one: Tried) -> Tried:
-    """A real run that was reaped, where its replay says that it is not."""
+    """A real run that was reaped, although its replay says otherwise."""
     return msgspec.structs.replace(one, came="reaped", reaped_at=9.0, foretold=True) if one.really else one
 
 
 def noticed(one: Tried) -> Tried:
-    """The dead are, as they should be."""
+    """All dead clients noticed, as they should be."""
     grace = SWEEP.contenders[one.contender].grace
     dead = {draw.number for draw in SWEEP.draws if draw.part == "dead"}
     return msgspec.structs.replace(one, came="reaped", onset=5.0, reaped_at=6.0 + grace) if one.draw in dead else one
@@ -74,7 +74,7 @@ class Ended:
     err: str
 
     def line(self, beginning: str) -> str:
-        """The one that begins so."""
+        """Return the line with this beginning."""
         (found,) = (line for line in self.lines if line.startswith(beginning))
         return found
 
@@ -84,7 +84,7 @@ Swept = Callable[..., Ended]
 
 @pytest.fixture
 def swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Swept:
-    """Sweeps where the user is, into ``out``."""
+    """Return a function that sweeps in the current directory, into ``out``."""
     monkeypatch.chdir(tmp_path)
 
     def sweep(
@@ -269,7 +269,7 @@ def test_a_call_that_is_refused_costs_no_earlier_sweep(swept: Swept, name: str) 
     kept = Path("out", store.FILE).read_bytes()
     place = Path("out", name)
     place.rename("elsewhere")
-    # A file where a folder is to be, and the other way round.
+    # A file in place of a folder, and the other way round.
     place.mkdir() if name == "grace.json" else place.touch()
     ended = swept(MadeUp(stop=AssertionError("it was begun")))
     assert (ended.code, ended.lines) == (2, [])
@@ -284,7 +284,7 @@ def test_a_real_run_is_one_more_than_the_session_that_is_replayed_for_all() -> N
 
 
 def test_how_many_runs_would_do_is_reckoned_by_those_that_prove_something(swept: Swept) -> None:
-    """Half of the live ones prove nothing: twice as many are needed."""
+    """Half of the live ones prove nothing, so twice as many are needed."""
     assert _runs_of(swept(MadeUp(noticed), _TWO_LIVE, most=0.01)) == 800
     assert _runs_of(swept(MadeUp(lambda one: _half(noticed(one))), _TWO_LIVE, most=0.01)) == 1600
 
@@ -300,7 +300,7 @@ _TWO_LIVE = msgspec.structs.replace(SWEEP, draws=(*SWEEP.draws, sweeps.outage(5,
 
 
 def _half(one: Tried) -> Tried:
-    """One of the two live ones proves nothing."""
+    """Make one of the two live ones prove nothing."""
     return msgspec.structs.replace(one, came="unproved") if one.draw == 5 else one
 
 

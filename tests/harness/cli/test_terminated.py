@@ -1,4 +1,4 @@
-"""SIGTERM, which timeout(1) and whoever ends a CI job send: told as such, and the terminal is as it was."""
+"""SIGTERM, as sent by timeout(1) and by CI: reported as such, and the terminal is restored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Any command on the virtual clock: what comes through, what does not get out, and that nothing stays."""
+"""Any command on the virtual clock: its input and output pass, its effects stay inside, and nothing is left behind."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.machine import UNPRIVILEGED, needs_guest, needs_unshare
 pytestmark = needs_guest
 
 PATIENCE = 120.0
-#: Written by the command inside, read outside: how long it took on its own clock.
+#: Run inside a guest, prints the duration on the guest's own clock.
 TIMED = "import time; a = time.monotonic(); {body}; print(round(time.monotonic() - a, 2))"
 
 
@@ -33,7 +33,7 @@ def warp(*command: str, options: tuple[str, ...] = (), under: tuple[str, ...] = 
 
 
 def test_an_hour_of_sleep_passes_on_the_commands_clock_and_on_no_other() -> None:
-    # Were it real, the test run would not end: the proof is that it does.
+    # In real time the test run would not end, so its end is the proof.
     assert warp(sys.executable, "-c", TIMED.format(body="time.sleep(3600)")) == (0, "3600.0\n", "")
 
 
@@ -143,7 +143,7 @@ def test_random_numbers_are_drawn_from_the_seed() -> None:
 def test_the_wall_clock_shows_what_this_machines_does() -> None:
     before = time.time()
     shown = float(warp("date", "+%s")[1])
-    # It was set two seconds of the guest's before the command began.
+    # The clock was set two guest seconds before the command began.
     assert before - 1 <= shown - 2 <= time.time()
 
 
@@ -164,7 +164,7 @@ def test_a_command_killed_for_memory_is_told_from_one_that_failed() -> None:
 
 
 def test_a_guest_that_panics_is_told_so() -> None:
-    # The one way to a panic that any Linux offers without a debugging option.
+    # The only panic that any Linux offers without a debugging option.
     body = "echo 1 > /proc/sys/vm/panic_on_oom; exec \"$0\" -c 'x = []\nwhile True: x.append(bytearray(10_000_000))'"
     code, out, err = warp("sh", "-c", body.replace("\\n", "\n"), sys.executable, options=("--memory", "200MiB"))
     assert (code, out) == (69, "")
@@ -210,9 +210,9 @@ def test_a_folder_that_is_none_is_refused() -> None:
 
 
 def on_a_terminal(*command: str, keys: bytes = b"") -> tuple[int, bytes, bool]:
-    """Exit code, output, and whether the terminal was left as it was; ``keys`` are pressed after the first line."""
+    """Return exit code, output, and if the terminal was restored. ``keys`` are pressed after the first line."""
     terminal, far = pty.openpty()
-    # Before anybody is there who asks for its size, and sets modes.
+    # Before any program asks for the size and sets modes.
     termios.tcsetwinsize(far, (50, 132))
     before, out = termios.tcgetattr(terminal), b""
     pid = os.fork()
@@ -220,7 +220,7 @@ def on_a_terminal(*command: str, keys: bytes = b"") -> tuple[int, bytes, bool]:
         os.login_tty(far)
         os.execv(HALFOPEN[0], [*HALFOPEN, "warp", "--", *command])
     os.close(far)
-    # The end of a terminal whose other end is gone is EIO.
+    # Reading a terminal whose other end is gone fails with EIO.
     with contextlib.suppress(OSError):
         while piece := os.read(terminal, 1000):
             out += piece

@@ -1,4 +1,4 @@
-"""Any command in a guest on a real clock, with either kernel: the one that was built, and the distribution's own."""
+"""Any command in a guest on a real clock, with either kernel: the built one, and the distribution's own."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PATIENCE = 120.0
     params=[pytest.param("built", marks=needs_guest), pytest.param("fetched", marks=needs_stock_guest)],
 )
 def kernel(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> cache.GuestKernel:
-    """The only kernel in the cache."""
+    """Make this the only kernel in the cache."""
     found = cache.newest() if request.param == "built" else cache.fetched()
     assert found is not None
     only = tmp_path / "cache" / "halfopen" / "kernels"
@@ -70,7 +70,7 @@ def test_what_is_written_to_tmp_stays_inside(tmp_path: Path) -> None:
     assert not Path("/tmp/halfopen-y").exists()
 
 
-# A new link drops what is sent before the kernel has seen both its ends up (net/core/link_watch.c). TCP repeats it.
+# A new link drops packets until the kernel has seen both ends up (net/core/link_watch.c). TCP repeats them.
 CARRIES = """
 def carries(a, b, ip):
     with b.entered(), socket.create_server(("0.0.0.0", 5090)):
@@ -109,7 +109,8 @@ def test_a_lab_has_netem() -> None:
     ran = warp(sys.executable, "-c", ROUND_TRIP)
     assert (ran.code, ran.err) == (0, "")
     unimpaired, delayed = map(float, ran.out.split())
-    # Both ways. The kernel keeps a packet for no less than its delay; were there none, 300 ms would be another's doing.
+    # In both directions. The kernel holds a packet for at least its delay. Without one, 300 ms would have another
+    # cause.
     assert unimpaired < delayed
     assert delayed >= 0.3
 
@@ -139,7 +140,7 @@ with Lab() as lab:
 
 
 def test_a_link_of_a_lab_can_be_cut() -> None:
-    # Datagrams keep their order on a veth, so what comes after the cut would come after what it let through.
+    # Datagrams keep their order on a veth, so anything that passed the cut would arrive before what follows it.
     assert warp(sys.executable, "-c", CUT) == Ran(0, "b'before'\nb'after'\n", "")
 
 
@@ -192,7 +193,7 @@ def test_it_needs_no_privilege() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_nothing_is_left_when_it_is_ended(number: signal.Signals) -> None:
     before = leftovers.take_stock()
-    # No shell: it hears SIGINT while it starts a command only when that is over, as it does anywhere.
+    # No shell: a shell that starts a command acts on SIGINT only when the command is over, as anywhere.
     body = "import time; print('up', flush=True); time.sleep(1000)"
     command = [*HALFOPEN, "warp", "--clock", "real", "--", sys.executable, "-c", body]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as tool:

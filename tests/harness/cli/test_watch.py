@@ -1,4 +1,4 @@
-"""``halfopen watch`` as a user has it, on servers that are there: against ss(8), on every counter."""
+"""``halfopen watch`` as a user runs it, on running servers: compared with ss(8), on every counter."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from tests.netns.network import PORT, address_of, eventually, listen, stall
 
 MANY = 1000
 GRACE = "2s"
-#: Of so many connections each of two listeners gets some, but once in two thousand million times.
+#: Enough connections for each of two listeners to get some, except once in two thousand million times.
 SHARED = 32
 SERVE = [sys.executable, own.__file__, "serve"]
 PLAIN = {**os.environ, "NO_COLOR": "1", "TERM": "xterm-256color"}
@@ -44,7 +44,7 @@ PLAIN = {**os.environ, "NO_COLOR": "1", "TERM": "xterm-256color"}
 
 @contextlib.contextmanager
 def sessions(host: Host, count: int) -> Iterator[list[tuple[socket.socket, socket.socket]]]:
-    """Connections of a host to itself: the client's end, the server's."""
+    """Open connections of a host to itself. Yield pairs of the client's end and the server's."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     with contextlib.ExitStack() as stack, listen(host, "127.0.0.1") as listener:
         made = []
@@ -66,7 +66,7 @@ def watched(host: Host, *options: str) -> Ran:
 
 @contextlib.contextmanager
 def watching(host: Host, *options: str) -> Iterator[subprocess.Popen[str]]:
-    """``halfopen watch`` in the host while the context lasts."""
+    """Run ``halfopen watch`` in the host until the context is left."""
     with host.entered():
         process = subprocess.Popen([*HALFOPEN, "watch", *options], stdout=subprocess.PIPE, text=True)
     with process:
@@ -77,7 +77,7 @@ def watching(host: Host, *options: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def interrupted(process: subprocess.Popen[str]) -> int:
-    """Its exit code, once Ctrl-C was pressed."""
+    """Press Ctrl-C and return the exit code."""
     process.send_signal(signal.SIGINT)
     return process.wait()
 
@@ -89,21 +89,21 @@ def data(ran: Ran) -> dict[str, Any]:
 
 
 def shown_by_ss(host: Host) -> dict[str, str]:
-    """What ss says of each session, by the client's address."""
+    """Return ss's line for each session, by the client's address."""
     with host.entered():
         command = ["ss", "-tinoHO", "sport", "=", f":{PORT}"]
         lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     return {line.split()[4]: line for line in lines}
 
 
-#: Our name, ss's, and what one of ss's is in the kernel's unit. What is 0 ss leaves out.
+#: Our name, ss's name, and ss's unit in the kernel's. ss leaves out zeros.
 COUNTERS = {
     "bytes_acked": ("bytes_acked", 1), "bytes_sent": ("bytes_sent", 1), "bytes_received": ("bytes_received", 1),
     "bytes_retrans": ("bytes_retrans", 1), "unacked": ("unacked", 1), "notsent": ("notsent", 1),
     "delivered": ("delivered", 1), "snd_wnd": ("snd_wnd", 1), "backoff": ("backoff", 1), "rto": ("rto", 1000),
     "rwnd_limited": ("rwnd_limited", 1000),
 }  # fmt: skip
-#: The kernel's clock, milliseconds: in ss's reading before ours at most what is in ours, in the one after at least.
+#: The kernel's clocks in milliseconds. Ours is at least ss's reading before it, and at most the one after.
 CLOCKS = {"last_ack_recv": "lastack", "last_data_sent": "lastsnd", "last_data_recv": "lastrcv"}
 
 
@@ -113,7 +113,7 @@ def by_ss(line: str, name: str) -> float:
 
 
 def disagreements(session: dict[str, Any], before: str, after: str) -> list[str]:
-    """What differs between ss's reading before ours, ours, and ss's after; nothing moved meanwhile."""
+    """Return the differences between ss's earlier reading, ours, and ss's later one. Nothing moved meanwhile."""
     state, rqueue, outq = before.split(maxsplit=1)[0], *map(int, before.split()[1:3])
     wrong = [] if (session["rqueue"], session["outq"]) == (rqueue, outq) else ["queues"]
     wrong += [] if state.replace("ESTAB", "ESTABLISHED") == session["state"] else ["state"]
@@ -156,7 +156,7 @@ def test_a_thousand_sessions_agree_with_ss_on_every_counter_and_the_frozen_one_i
             assert [one["remote"] for one in found["sessions"] if one["outq"]] == [str(address_of(frozen[0]))]
             by_client = {one["remote"]: one for one in found["sessions"]}
             assert by_client.keys() == before.keys() == after.keys()
-            # A probe of the shut window is sent and answered now and then.
+            # The closed window is probed now and then, and the probe is answered.
             still = by_client.keys() - {str(address_of(frozen[0]))}
             wrong = {one: disagreements(by_client[one], before[one], after[one]) for one in still}
             assert {one: what for one, what in wrong.items() if what} == {}
@@ -171,7 +171,7 @@ def test_a_thousand_sessions_agree_with_ss_on_every_counter_and_the_frozen_one_i
 @needs_labs
 @isolated
 def test_a_session_that_moves_is_never_called_stuck_however_much_is_queued() -> None:
-    """Its client draws a little at every look; another draws nothing."""
+    """Its client reads a little at every sample; another reads nothing."""
     with Lab() as lab:
         host = lab.host("host")
         with sessions(host, 2) as made:
@@ -185,7 +185,7 @@ def test_a_session_that_moves_is_never_called_stuck_however_much_is_queued() -> 
                 for text in process.stdout:
                     look = json.loads(text)
                     found = {one["remote"]: one["stuck_s"] for one in look["sessions"]}
-                    # A test that is held up does not draw: then it really has not moved for so long.
+                    # A delayed test does not read. Then the session really has not moved for so long.
                     at = datetime.datetime.fromisoformat(look["at"]).timestamp()
                     undrawn = at - max((moment for moment in drawn if moment < at), default=-math.inf)
                     assert found.get(str(address_of(slow)), 0) < 2 + undrawn
@@ -200,7 +200,7 @@ def test_a_session_that_moves_is_never_called_stuck_however_much_is_queued() -> 
 
 
 def draw(client: socket.socket) -> int:
-    """Take all that its kernel has for it, so that the window opens at once; how much that was."""
+    """Read everything that the client's kernel holds, so that the window opens at once. Return the number of bytes."""
     client.setblocking(False)
     count = 0
     with contextlib.suppress(BlockingIOError):
@@ -225,7 +225,7 @@ def test_nothing_is_needed_to_watch_processes_of_ones_own(where: str) -> None:
 
 @contextlib.contextmanager
 def forking_server() -> Iterator[tuple[int, int, list[int]]]:
-    """A pre-fork server: its id, its port, its children's ids."""
+    """Run a pre-fork server. Yield its id, its port and its children's ids."""
     command = [sys.executable, prefork.__file__]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
         assert server.stdin is not None
@@ -253,7 +253,7 @@ def test_the_sessions_of_a_servers_children_are_its_own_and_a_child_has_only_its
 
 
 def test_of_two_servers_that_share_a_port_each_has_its_own_sessions() -> None:
-    """By SO_REUSEPORT, as two instances of one server do."""
+    """They share it by SO_REUSEPORT, as two instances of one server do."""
     with contextlib.ExitStack() as stack:
         ours = stack.enter_context(socket.create_server(("127.0.0.1", 0), reuse_port=True))
         port = ours.getsockname()[1]
@@ -277,7 +277,7 @@ def test_of_two_servers_that_share_a_port_each_has_its_own_sessions() -> None:
         assert seen("--listen", str(port)) == everybody
         of_other = ("--pid", str(other.pid))
         eventually(lambda: bool(seen(*of_other)), "the other has taken a connection")
-        # This process, which is above the other, has also made the connections that it took.
+        # This process, the parent of the other, also made the connections that the other accepted.
         assert seen(*of_other) < everybody
 
 
@@ -291,7 +291,7 @@ def test_a_process_that_ends_ends_the_watch() -> None:
             assert process.stdout is not None
             process.stdout.readline()
             server.stdin.close()
-            # To the end: one whose looks nobody takes waits for that, and does not look again.
+            # Read to the end: a command whose output nobody reads blocks, and does not sample again.
             _, said = process.communicate()
     assert said == f"halfopen: process {server.pid} has ended\n"
     assert process.returncode == EXIT_NONE_STUCK
@@ -390,7 +390,7 @@ def test_off_a_terminal_a_stall_is_a_line_when_it_comes_and_when_it_is_over() ->
 
 
 def test_it_starts_without_the_lab_and_its_libraries() -> None:
-    """Probes call it every few seconds."""
+    """Health probes call it every few seconds."""
     script = "import sys, halfopen.cli.watch; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
     ours = {"halfopen.run.runner", "halfopen.netns.lab"}

@@ -1,4 +1,4 @@
-"""What is printed of a look, whole, at 80 and 120 columns, with and without colour."""
+"""The printed form of a sample, whole, at 80 and 120 columns, with and without colour."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def printed(of: Picture, width: int, *, colour: bool = False, height: int | None
     return "\n".join(text.rstrip() for text in stream.getvalue().splitlines())
 
 
-#: What is expected, with ^ for the escape that begins a colour.
+#: The expected output, with ^ for the escape that begins a colour.
 EXPECTED = (Path(__file__).parent / "watch_screen.txt").read_text()
 
 
@@ -63,7 +63,7 @@ def test_one_look_is_told_whole(width: int, colour: bool) -> None:
 
 
 def section(title: str) -> str:
-    """What stands under a title in the file of what is expected."""
+    """Return the text under a title in the file of expected output."""
     _, _, rest = EXPECTED.partition(f"== {title}\n")
     return rest.partition("\n== ")[0].rstrip("\n")
 

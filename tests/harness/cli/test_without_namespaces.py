@@ -1,4 +1,4 @@
-"""Guests where the machine refuses namespaces and mounts, as a container without added privileges does."""
+"""Guests on a machine that refuses namespaces and mounts, as a container without added privileges does."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_nothing_is_left_of_a_run_that_is_killed(tmp_path: Path, monkeypatch: py
     options = ["--clock", "virtual", "--jobs", "2", "--hold", "24h", "--out", str(tmp_path / "out")]
     with subprocess.Popen([*WITHOUT_NAMESPACES, *HALFOPEN, "run", *options], stdout=subprocess.PIPE, text=True) as tool:
         assert tool.stdout is not None
-        # Said when the first guest has booted.
+        # Printed when the first guest has booted.
         assert tool.stdout.readline().startswith("halfopen ")
         tool.kill()
     assert not leftovers.since(before)
@@ -96,7 +96,7 @@ def test_ctrl_c_reaches_the_command_which_may_end_in_its_own_way() -> None:
 
 @needs_unshare
 def test_a_kernel_without_room_for_its_memory_is_told_what_to_do() -> None:
-    # In a folder of the size that a container's /dev/shm has by default.
+    # In a folder of the default size of a container's /dev/shm.
     small = 'mount -t tmpfs -o size=64m tmpfs /dev/shm && exec "$@"'
     hungry = """
 import sys, time

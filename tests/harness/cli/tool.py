@@ -1,4 +1,4 @@
-"""The command line as a user has it: a process with arguments, an exit code, and what it prints."""
+"""The command line as a user runs it: a process with arguments, an exit code, and output."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 from halfopen.cli import app
 
 HALFOPEN = [sys.executable, "-m", "halfopen"]
-#: Before a command: root is bound by the modes of files, as any other user is (capabilities(7)).
+#: Prefix of a command that makes file modes bind root like any other user (capabilities(7)).
 POWERLESS = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
 
 
@@ -40,7 +40,7 @@ def halfopen(*arguments: str, under: Sequence[str] = (), **options: Any) -> Ran:
 
 
 def called(*arguments: str) -> Ran:
-    """The same in this process, for what is refused before anything starts."""
+    """Run it in this process, for input that is refused before anything starts."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = app.call(arguments)

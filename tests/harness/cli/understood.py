@@ -1,4 +1,4 @@
-"""Whether the command line would understand a call, without carrying it out: for commands in documents."""
+"""Check that the command line accepts a call, without running it: for commands in documents."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import typer
 
 from halfopen.cli.app import application
 
-#: What CI fills in, and what for instance with.
+#: Variables that CI fills in, with example values.
 _FILLED_IN = {"${{ matrix.shard }}": "1", "$CI_NODE_INDEX": "1", "$CI_NODE_TOTAL": "4"}
 
 
 def understand(words: list[str]) -> None:
-    """Parse a call of halfopen, its options and their values; raises typer.TyperException."""
+    """Parse a call of halfopen with its options and values; raises typer.TyperException."""
     command = typer.main.get_command(application())
     context = command.make_context("halfopen", list(words))
     while isinstance(command, typer.core.TyperGroup):
@@ -27,7 +27,7 @@ def understand(words: list[str]) -> None:
 
 
 def calls(script: str) -> Iterator[list[str]]:
-    """The calls of halfopen in a shell script, each as its words."""
+    """Yield the words of each halfopen call in a shell script."""
     for text, value in _FILLED_IN.items():
         script = script.replace(text, value)
     for line in script.replace("\\\n", " ").splitlines():

@@ -1,4 +1,4 @@
-"""Clients as processes of their own against a real pod: what they read, what they acknowledge, how they end."""
+"""Clients in their own processes with a real pod: what they read, what they acknowledge, and how they end."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.harness.pod.pods import PATIENCE, eventually, pod
 
 
 class ClientUnderTest:
-    """A running client, its words and its standard input."""
+    """A running client, its messages and its standard input."""
 
     def __init__(self, popen: subprocess.Popen[str]) -> None:
         self.popen = popen
@@ -36,7 +36,7 @@ class ClientUnderTest:
         self.words.extend(json.loads(line) for line in self.popen.stdout)
 
     def wait(self) -> int:
-        """Wait until it has ended and all its words are there."""
+        """Wait until it has ended and all its messages are read."""
         code = self.popen.wait(PATIENCE)
         self._reader.join(PATIENCE)
         return code
@@ -75,7 +75,8 @@ def test_a_draining_client_reads_everything_and_acknowledges_nothing() -> None:
 
 
 def test_an_acking_client_acknowledges_what_it_reads() -> None:
-    # Seven slices and then nothing: less than the window, so that none is shed however late a word of it comes.
+    # Seven slices and then nothing. That is less than the window, so none is shed however late an acknowledgement
+    # comes.
     size, count = 32 * 1024, 7
     with pod("--quiet-after", "330ms") as server, client("acking", server.url()) as it:
         eventually(lambda: [w for w in it.heard("progress") if w["acknowledged"] == count * size])
@@ -88,7 +89,7 @@ def test_a_trickling_client_reads_no_faster_than_its_rate() -> None:
     rate, chunk = 50_000, 5_000
     with pod() as server, client("trickling", server.url(), rate="50kB/s", chunk="5kB") as it:
         eventually(lambda: [w for w in it.heard("progress") if w["received"] > 2 * rate])
-        # What came with the answer to its handshake it has read when it begins, however much that is.
+        # At its start the client has read any bytes that came with the handshake's answer.
         first, *later = it.heard("progress")
         for word in later:
             # Of a burst, at most a second's worth.
@@ -156,7 +157,7 @@ def test_a_client_whose_server_dies_says_how() -> None:
 
 def test_a_client_without_a_seat_is_told_the_code() -> None:
     with pod() as server, client("draining", server.url("a")):
-        # Not only let in: a seat is taken after the handshake.
+        # Connected is not enough: a seat is taken after the handshake.
         eventually(lambda: server.get("/sessions"))
         with client("draining", server.url("b")) as second:
             assert second.wait() == 0
@@ -165,7 +166,7 @@ def test_a_client_without_a_seat_is_told_the_code() -> None:
 
 def test_a_client_that_finds_nobody_says_so() -> None:
     with socket.socket() as deaf:
-        # Bound for as long as it is tried, for nobody else to be given the port.
+        # Bound for the whole test, so that nobody else is given the port.
         deaf.bind(("127.0.0.1", 0))
         with client("draining", f"ws://127.0.0.1:{deaf.getsockname()[1]}/") as it:
             assert it.wait() == 0
@@ -202,5 +203,5 @@ def test_stopping_it_is_seen_by_its_parent() -> None:
         stopped = time.monotonic()
         sent = server.session()["bytes"]
         eventually(lambda: server.session()["bytes"] > sent + 200_000)
-        # By its own times: what it said before may only now have been read here.
+        # By the client's own times: earlier messages may only have been read here now.
         assert all(word["t"] <= stopped for word in it.words)

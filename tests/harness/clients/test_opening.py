@@ -1,4 +1,4 @@
-"""What a client says when it gets no session, over a loopback connection."""
+"""The reports of a client that gets no session, over a loopback connection."""
 
 from __future__ import annotations
 
@@ -104,14 +104,14 @@ def test_a_server_that_closes_before_its_client_wakes_up_has_closed_the_connecti
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def connect(ours: socket.socket, address: tuple[str, int]) -> None:
-            """What the real one does, with the server's whole part in the middle."""
+            """Do what the real one does, with the server's whole part in the middle."""
             ours.setblocking(False)
             ours.connect_ex(address)
             theirs, _ = listener.accept()
             theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             theirs.close()
             waiting = select.poll()
-            waiting.register(ours, 0)  # for its end alone
+            waiting.register(ours, 0)  # for its end only
             assert waiting.poll()
             ours.setblocking(True)
             error = ours.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)

@@ -1,4 +1,4 @@
-"""Faults that heal: shown where they were, not shown where they were not, and nothing left of them. In a guest."""
+"""Faults that heal, in a guest: proved if they happened, not proved if not, and undone without a trace."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.machine import needs_guest
 
 pytestmark = needs_guest
 
-#: Each with what is said where its fault was left out.
+#: Each scenario with the text reported if its fault was left out.
 SCENARIOS = {
     "outage_short": "the path was to go dark, but was never cut",
     "gil_starved": "the server was to hold its interpreter's lock, but nobody said that it does",
@@ -41,7 +41,7 @@ def heal(*, meant: bool) -> Told:
     folder = Path("/tmp/heal")
     folder.mkdir()
     names = [f"alive/{name}" for name in SCENARIOS]
-    # The guest is itself the host here, and its virtual clock the real one.
+    # The guest is the host here, and its virtual clock the real one.
     surroundings = ("--kernel", "host", "--clock", "real", "--jobs", "1")
     code = app.call(["run", *names, *surroundings, "--grace", "10s", "--seed", "7", "--out", str(folder)])
     seen = {name: timeline.read(folder / "timelines" / f"{name}.jsonl") for name in SCENARIOS}

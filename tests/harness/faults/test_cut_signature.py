@@ -1,4 +1,4 @@
-"""What shows that a path was dark, and what does not."""
+"""Evidence that a path was dark, and near misses."""
 
 from __future__ import annotations
 

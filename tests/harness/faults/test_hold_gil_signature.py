@@ -1,4 +1,4 @@
-"""What shows that a server's interpreter stood still, and what does not."""
+"""Evidence that a server's interpreter stood still, and near misses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ HELD = event(10.0, "target", "gil_held")
 
 
 def still(start: float, end: float) -> list[Sample]:
-    """Nothing written: what was queued is acknowledged at first."""
+    """Return samples without writes. At first, queued bytes are still acknowledged."""
     return [
         sample(t, bytes_acked=900 if t < start + 0.5 else 1000, outq=100 if t < start + 0.5 else 0)
         for t in times(start, end)

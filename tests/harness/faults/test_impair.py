@@ -1,6 +1,6 @@
-"""A link that changes while a scenario runs: what the timeline then shows, and what shows it is not the fault's name.
+"""A link that changes during a scenario shows in the timeline, and the proof does not rest on the fault's name.
 
-In a guest, since it takes netem.
+Runs in a guest, since it takes netem.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def through_a_tunnel(*, meant: bool) -> Told:
     folder.mkdir()
     file = folder / "tunnel.toml"
     file.write_text(TUNNEL)
-    # The guest is itself the host here, and its virtual clock the real one.
+    # The guest is the host here, and its virtual clock the real one.
     surroundings = ("--kernel", "host", "--clock", "real")
     code = app.call(["run", str(file), *surroundings, "--grace", "6s", "--seed", "7", "--out", str(folder)])
     return Told(code, by_scenario(folder)["tunnel"], timeline.read(folder / "timelines" / "tunnel.jsonl"))
@@ -79,7 +79,7 @@ def test_nothing_gets_through_until_it_is_undone_and_then_all_goes_on(told: Told
     assert begun is not None
     assert undone is not None
     samples = established(told.seen)
-    # The fault's own round trip passes before the last acknowledgement is in.
+    # The last acknowledgement takes the fault's own round trip to arrive.
     dark = {s.bytes_acked for s in samples if begun.t + 0.2 <= s.t <= undone.t}
     assert len(dark) == 1
     before = {s.bytes_acked for s in samples if s.t < begun.t}

@@ -1,4 +1,4 @@
-"""What shows that a server was paused, and what does not."""
+"""Evidence that a server was paused, and near misses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A recorded link in a lab: what the timeline then shows. In a guest, since it takes netem."""
+"""A recorded link in a lab, as the timeline shows it. Runs in a guest, since it takes netem."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def on_a_train(*, meant: bool) -> Told:
     folder.mkdir()
     file = folder / "train.toml"
     file.write_text(TRAIN)
-    # The guest is itself the host here, and its virtual clock the real one.
+    # The guest is the host here, and its virtual clock the real one.
     surroundings = ("--kernel", "host", "--clock", "real")
     code = app.call(["run", str(file), *surroundings, "--grace", "8s", "--seed", "7", "--out", str(folder)])
     return Told(code, by_scenario(folder)["train"], timeline.read(folder / "timelines" / "train.jsonl"))
@@ -89,7 +89,7 @@ def test_nothing_gets_through_while_the_trace_is_dark_and_all_goes_on_after_it(t
     assert begun is not None
     assert undone is not None
     samples = established(told.seen)
-    # What was under way passes before the last acknowledgement is in.
+    # Packets in flight pass before the last acknowledgement arrives.
     dark = {s.bytes_acked for s in samples if begun.t + 2.3 <= s.t <= begun.t + 4}
     assert len(dark) == 1
     after = [s for s in samples if s.t > undone.t]

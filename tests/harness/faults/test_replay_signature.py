@@ -15,7 +15,7 @@ from halfopen.netns.errors import UnsupportedError
 from halfopen.netns.impairment import NONE
 from tests.harness.lines import flowing
 
-#: For a thread that wakes after a millisecond, seconds.
+#: Seconds to wait for a thread that wakes after a millisecond.
 PATIENCE = 20.0
 
 
@@ -25,7 +25,7 @@ def changed(t: float, number: int, next_in: float | None, *differences: str) -> 
 
 
 class Unwilling:
-    """A scene whose link changes once, and then no more: its own link, too."""
+    """A scene whose link, also its own link, accepts one change and no more."""
 
     client_host = "client"
 
@@ -41,7 +41,7 @@ class Unwilling:
 
     def impair(self, *_: object) -> None:
         self._changes += 1
-        # Two directions a change; undoing them comes after the failure.
+        # Each change has two directions. Undoing them comes after the failure.
         if self._changes == 3:
             raise self._why
 

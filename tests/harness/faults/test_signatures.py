@@ -1,4 +1,4 @@
-"""What the faults that end a client must show, on timelines written by hand: with the fault, and without it."""
+"""Evidence of faults that end a client, on hand-written timelines with the fault and without it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def said(t: float, name: str, kind: str = "fault", **data: Any) -> Event:
 
 
 def unanswered(start: float, end: float, **fields: Any) -> list[Sample]:
-    """Bytes sent again and again, and no packet from the peer since ``start``."""
+    """Return samples with bytes retransmitted, and no packet from the peer since ``start``."""
     return [
         sample(
             t, **{"outq": 9000, "unacked": 6, "total_retrans": int(t - start), "last_ack_recv": ms(t - start)} | fields
@@ -34,7 +34,7 @@ def unanswered(start: float, end: float, **fields: Any) -> list[Sample]:
 
 
 def silent(start: float, end: float, since: float) -> list[Sample]:
-    """Nothing sent and nothing received, since a moment."""
+    """Return samples with nothing sent, and nothing received since ``since``."""
     return [sample(t, last_ack_recv=ms(t - since)) for t in times(start, end)]
 
 

@@ -1,6 +1,6 @@
-"""Every scenario of a dying or leaving client proves its fault: with nothing done in its place, nothing is proved.
+"""Every scenario of a dying or leaving client proves its fault: without the fault, nothing is proved.
 
-In guests, where the waiting costs nothing.
+Runs in guests, where waiting costs nothing.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ def _needs(scenario: Scenario) -> list[pytest.MarkDecorator]:
 
 @in_guest
 def without_faults(names: list[str]) -> dict[str, tuple[str, str]]:
-    """The verdict on each scenario, none of whose faults is done, and why."""
+    """Return the verdict on each scenario with its faults left out, and the reason."""
     for name in plugins.names(faults):
         load_fault(name).fault = noop.fault  # type: ignore[attr-defined]
     folder = Path("/tmp/unmeant")
-    # The guest is itself the host here, and its virtual clock the real one.
+    # The guest is the host here, and its virtual clock the real one.
     surroundings = ("--kernel", "host", "--clock", "real")
     app.call(["run", *names, *surroundings, "--grace", "5s", "--seed", "7", "--out", str(folder)])
     return {name: (run["verdict"], run["why"]) for name, run in by_scenario(folder).items()}

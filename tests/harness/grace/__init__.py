@@ -1,1 +1,1 @@
-"""Tests of what a grace is measured with."""
+"""Tests of ``halfopen grace``."""

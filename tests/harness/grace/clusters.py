@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-#: A scheduler with so many workers, which says where it listens and ends with its standard input.
+#: Runs a scheduler with workers, prints its address, and ends with its standard input.
 _CLUSTER = """
 import sys
 from distributed import LocalCluster
@@ -24,7 +24,7 @@ if __name__ == "__main__":
 
 @contextlib.contextmanager
 def cluster(folder: Path, workers: int, **environment: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """A cluster that was started by hand, in a process of its own as everybody's is, and what executor it is."""
+    """Start a cluster in its own process, as a user would by hand. Yield the executor's name and the process."""
     script = folder / "cluster.py"
     script.write_text(_CLUSTER)
     with subprocess.Popen(

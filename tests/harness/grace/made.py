@@ -1,4 +1,4 @@
-"""Sweeps that are made up: what would come of sessions, by the schedule of retransmissions and a seed."""
+"""Made-up sweeps: results of sessions computed from the schedule of retransmissions and a seed."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def tried(
 
 
 def stall_of(outage: float, rtt: float, phase: float) -> float:
-    """From the last acknowledgement to the first retransmission that gets through, and its answer."""
+    """Return the seconds from the last acknowledgement to the first retransmission that is answered."""
     rto = max(0.2, 2 * rtt)
     reach = outage + phase * rto
     doublings = next(k for k in itertools.count(1) if rto * (2**k - 1) > reach)
@@ -62,7 +62,7 @@ def stall_of(outage: float, rtt: float, phase: float) -> float:
 
 
 def came_of(one: Draw, number: int, contender: Contender, chance: random.Random) -> Tried:
-    """A dead client is reaped some time after the grace; a live one if its stall lasts longer."""
+    """Reap a dead client some time after the grace, and a live one if its stall lasts longer."""
     late = chance.random() * contender.poll
     if one.part == "dead":
         return tried(one.number, number, "reaped", stall=contender.grace, reaped_at=FAULT + contender.grace + late)
@@ -73,7 +73,7 @@ def came_of(one: Draw, number: int, contender: Contender, chance: random.Random)
 
 
 def draws(runs: int, dead: int, *, staircase: bool, seed: int = 7) -> Iterator[Draw]:
-    """Outages whose lengths fall off as they do in the field, and slow readers that stall for little."""
+    """Yield outages with lengths that fall off as in the field, and slow readers that stall briefly."""
     chance = random.Random(seed)
     number = itertools.count()
     for _ in range(runs):
@@ -98,6 +98,6 @@ def outcomes(of: Sweep, seed: int = 7) -> list[Tried]:
 
 
 def estimates(*detectors: str | None, runs: int = 400, dead: int = 60, staircase: bool = True) -> Estimates:
-    """Each detector does what bytes-acked would, by the same draws; the second as if it polled later."""
+    """Each detector acts as bytes-acked would, on the same draws. The second acts as if it polled later."""
     made = sweep(contenders(*detectors), runs, dead, staircase=staircase)
     return estimate(made, outcomes(made))

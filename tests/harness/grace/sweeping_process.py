@@ -1,4 +1,4 @@
-"""Carries out a sweep as the command does, for tests; as a tool: ``python -m tests.harness.grace.sweeping_process``."""
+"""Run a sweep as the command does, for tests. As a tool: ``python -m tests.harness.grace.sweeping_process``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.harness.grace import sweeps
 def resumed(
     out: Path, how: Executor, sweep: Sweep, on_batched: Callable[[Batched], None] = lambda _: None
 ) -> dict[int, Batched]:
-    """Do what is not yet done; ``on_batched`` is called with each that is kept."""
+    """Run the batches that are not yet done. ``on_batched`` is called with each that is kept."""
     with store.opened(out, sweep, resume=True) as kept:
 
         def keep(batched: Batched) -> None:
@@ -29,13 +29,13 @@ def resumed(
 
 
 def told(done: dict[int, Batched]) -> bytes:
-    """All that estimates are made of, in order: not the sentences, in which a microsecond may turn a digit over."""
+    """Return all inputs of estimates, in order, without sentences: in those a microsecond may flip a digit."""
     mute = {n: [msgspec.structs.replace(one, why="") for one in done[n].tried] for n in sorted(done)}
     return msgspec.json.encode(list(mute.items()))
 
 
 def many() -> Sweep:
-    """Five batches, small ones."""
+    """Return a sweep of five small batches."""
     draws = [sweeps.outage(n, 2.0 + n / 3, hold=15, part="mix") for n in range(2)]
     dead = [sweeps.dead(10 + n, ("freeze", "vanish")[n % 2], hold=15) for n in range(3)]
     return sweeps.sweep([*draws, *dead, sweeps.outage(20, 6.0, hold=15)], graces=(5.0, 8.0), confirm=0.9)

@@ -1,4 +1,4 @@
-"""Small sweeps for tests: outages that are survived and not, frozen and vanished clients."""
+"""Small sweeps for tests: outages that are survived or not, frozen and vanished clients."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ hold = "{hold}s"
 
 
 def outage(number: int, seconds: float, *, hold: float = 40, part: Part = "staircase") -> Draw:
-    """The path is dark for so many seconds."""
+    """Return a draw in which the path is dark for ``seconds``."""
     name = f"{number:04d}-outage-{seconds:g}s"
     text = _TEMPLATE.format(
         name=name,
@@ -53,7 +53,7 @@ def outage(number: int, seconds: float, *, hold: float = 40, part: Part = "stair
 
 
 def dead(number: int, fault: str, *, hold: float = 40) -> Draw:
-    """The client is frozen, or vanishes."""
+    """Return a draw in which the client is frozen, or vanishes."""
     name = f"{number:04d}-{fault}"
     text = _TEMPLATE.format(
         name=name,
@@ -71,21 +71,21 @@ def dead(number: int, fault: str, *, hold: float = 40) -> Draw:
 
 
 def sweep(draws: Sequence[Draw], graces: Sequence[float] = (5.0, 10.0, 20.0), confirm: float = 0.0) -> Sweep:
-    """These draws against these graces of the pod's own detector, polled every 2 seconds."""
+    """Return a sweep of these draws over these graces of the pod's own detector, polled every 2 seconds."""
     return Sweep(7, tuple(draws), tuple(Contender(grace, 2.0, "bytes-acked") for grace in graces), confirm=confirm)
 
 
 def small() -> Sweep:
-    """Some of each kind."""
+    """Return a sweep with a few draws of each kind."""
     alive = [outage(0, 3.0), outage(1, 8.0), outage(2, 2.0, part="mix")]
     return sweep([*alive, dead(3, "freeze"), dead(4, "vanish")], confirm=0.2)
 
 
 def tried(draw: int, contender: int = 0) -> Tried:
-    """That nothing came of a draw."""
+    """Return a trial with an uneventful result."""
     return Tried(draw, contender, False, "kept", "kept for 40s", 4.0, None, None, 0.0, 44.0)
 
 
 def batched(number: int, *draws: int) -> Batched:
-    """What came of a batch, by hand."""
+    """Return the result of a batch, made by hand."""
     return Batched(number, [tried(draw) for draw in draws], 1.5, "6.1", "cubic")

@@ -1,4 +1,4 @@
-"""What a call of ``halfopen grace`` compares, and what it cannot."""
+"""The candidates that a call of ``halfopen grace`` compares, and those that it cannot."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_detector_with_times_of_its_own_is_one_point_whatever_the_graces() -> 
 
 
 def test_each_of_the_pods_detectors_says_whether_it_is_told_its_grace() -> None:
-    """Those that make nothing of the settings' grace, by their source."""
+    """Find the detectors that ignore the settings' grace by their source."""
     folder = Path(next(iter(catalogue.__path__)))
     untold = {name for name in plugins.names(catalogue) if "_settings: Settings" in source(folder, name)}
     assert {

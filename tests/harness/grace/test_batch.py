@@ -1,4 +1,4 @@
-"""Batches in guests, on the virtual clock: they need a guest kernel (make kernel)."""
+"""Batches in guests, on the virtual clock. They need a guest kernel (make kernel)."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ def done(batch: Batch) -> Batched:
 
 
 def one_batch(sweep: Sweep, acting: int | None = None) -> Batch:
-    """All draws of a sweep in one guest."""
+    """Put all draws of a sweep into one batch."""
     first = plan.batches(sweep)[0]
     replayed = tuple(range(len(sweep.contenders))) if acting is None else ()
     return msgspec.structs.replace(first, draws=sweep.draws, acting=acting, replayed=replayed)
 
 
-#: The longest grace here, seconds: it outlasts what an outage of 4 s stalls for, which is 7 s. And a look at each that
-#: outlasts grace, poll and fault by far.
+#: The longest grace here, in seconds. It exceeds the stall of a 4 s outage, which is 7 s. Each session is observed far
+#: beyond grace, poll and fault.
 LONGEST = 12.0
 HOLD = 25.0
 
 
 @pytest.fixture(scope="module")
 def once() -> Batched:
-    """What came of a batch with some of each kind."""
+    """Run a batch with a few draws of each kind, once."""
     return done(one_batch(small()))
 
 
@@ -68,7 +68,7 @@ def small() -> Sweep:
 @needs_guest
 @pytest.mark.parametrize("detector", sorted(RULES))
 def test_a_replay_says_what_the_detector_does(detector: str) -> None:
-    """Each draw once recorded and replayed, and once for each grace with the detector acting."""
+    """Record and replay each draw once, and run it once for each grace with the detector acting."""
     draws = [
         sweeps.outage(0, 4.0, hold=HOLD),
         sweeps.outage(1, 9.0, hold=HOLD),
@@ -87,7 +87,7 @@ def test_a_replay_says_what_the_detector_does(detector: str) -> None:
         assert not other.really
         assert one.came == other.came, (one, other)
         assert agree(other.reaped_at, one.reaped_at), (one, other)
-        # And the same session's own samples say so too.
+        # The session's own samples agree.
         assert one.foretold
         assert agree(one.foretold_at, one.reaped_at), one
     came = {one.came for one in really}
@@ -116,7 +116,7 @@ def test_the_same_batch_says_the_same(once: Batched) -> None:
 
 @needs_guest
 def test_where_namespaces_are_refused_it_says_the_same(once: Batched) -> None:
-    """To the microsecond or two that another folder's longer name takes."""
+    """Equal to within a microsecond or two, for the other folder's longer name."""
     said = answer(one_batch(small()), *WITHOUT_NAMESPACES)
     assert said.batched is not None, said
     assert [one.came for one in said.batched.tried] == [one.came for one in once.tried]
@@ -126,7 +126,7 @@ def test_where_namespaces_are_refused_it_says_the_same(once: Batched) -> None:
 
 @needs_guest
 def test_what_does_not_happen_is_unproved() -> None:
-    """Dark for so short that nothing is lost: that would be survived by anybody."""
+    """An outage too short to lose anything would be survived by any detector."""
     tried = done(one_batch(sweeps.sweep([sweeps.outage(0, 0.02, hold=5)]))).tried
     assert [one.came for one in tried] == ["unproved"] * 3, tried
 
@@ -162,7 +162,7 @@ def test_a_batch_that_cannot_be_run_is_refused_in_a_line() -> None:
 
 @needs_guest
 def test_a_batch_that_there_is_no_room_for_is_lost_in_a_line() -> None:
-    """It writes its scenarios first, of which one is larger than a file may become (setrlimit(2))."""
+    """Its scenarios are written first, and one is larger than a file may become (setrlimit(2))."""
     draw = msgspec.structs.replace(sweeps.outage(0, 1.0), scenario="#" * (1 << 24))
     said = answer(one_batch(sweeps.sweep([draw])), "prlimit", f"--fsize={1 << 22}")
     assert said.lost is not None

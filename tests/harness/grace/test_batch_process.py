@@ -24,7 +24,7 @@ def test_an_answer_is_a_batch_or_why_there_is_none() -> None:
 @needs_guest
 @pytest.mark.parametrize("processes", [1, 3, 5])
 def test_a_batch_that_is_over_is_gone(monkeypatch: pytest.MonkeyPatch, processes: int) -> None:
-    """Over once it has so many processes: as it begins, as its guest boots, as a session runs."""
+    """It is ended at so many processes: as it begins, as its guest boots, as a session runs."""
     monkeypatch.setattr(batch_process, "_INTERVAL", 0.01)
     before = leftovers.take_stock()
     with pytest.raises(batch_process.Interrupted):

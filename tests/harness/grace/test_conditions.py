@@ -1,4 +1,4 @@
-"""Conditions of a mix: what is drawn of one, and what is none."""
+"""Conditions of a mix: drawn values, and invalid ones."""
 
 from __future__ import annotations
 

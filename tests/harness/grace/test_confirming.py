@@ -1,4 +1,4 @@
-"""Whether what was replayed is what happens."""
+"""Real runs compared with their replays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Points as curves: which belong together, in which order, and what they are called."""
+"""Points as curves: their grouping, order and names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sweeps on a cluster of several worker processes on this machine: they need a guest kernel (make kernel)."""
+"""Sweeps on a cluster of several worker processes on this machine. They need a guest kernel (make kernel)."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from tests.harness.grace import clusters, sweeps
 from tests.harness.grace.sweeping_process import many, resumed, told
 from tests.machine import needs_cluster, needs_guest
 
-#: Its client's threads outlive it.
+#: The client's threads outlive it.
 pytestmark = pytest.mark.apart
 
 
 @contextlib.contextmanager
 def cluster(folder: Path, workers: int, **environment: str) -> Iterator[tuple[Executor, subprocess.Popen[str]]]:
-    """A cluster and the executor that uses it."""
+    """Start a cluster. Yield the executor that uses it, and the process."""
     with clusters.cluster(folder, workers, **environment) as (address, running):
         yield executor(address), running
 
 
 @needs_guest
 def test_left_and_gone_on_with_the_same_comes_of_it_though_a_worker_is_lost(tmp_path: Path) -> None:
-    """Nothing is left on the workers; what a lost one was doing another does; and all is as on this machine."""
+    """Nothing stays on the workers, another takes over a lost one's batches, and the results match a local sweep."""
     (tmp_path / "here").mkdir()
     expected = told(resumed(tmp_path / "here", Local(2), many()))
     killed: list[int] = []
@@ -43,7 +43,7 @@ def test_left_and_gone_on_with_the_same_comes_of_it_though_a_worker_is_lost(tmp_
         raise KeyboardInterrupt
 
     with cluster(tmp_path, 2) as (dask, running):
-        # Once before, for what its first use starts to be no news.
+        # Once beforehand, so that processes started by the first use are not counted as new.
         with pytest.raises(InputError):
             resumed(tmp_path / "broken", dask, sweeps.sweep([_broken()]))
         before = leftovers.take_stock()

@@ -1,4 +1,4 @@
-"""What docs/grace-mix.md shows, tried."""
+"""The examples of docs/grace-mix.md, run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Shown = Callable[[str], str]
 
 @pytest.fixture
 def shown(repository: Path) -> Shown:
-    """The one block in a language: a second would go untried."""
+    """Return the only block in a language: a second would go untested."""
     blocks = re.findall(r"```(\w*)\n(.*?)```", (repository / "docs" / "grace-mix.md").read_text(), re.DOTALL)
 
     def of(language: str) -> str:

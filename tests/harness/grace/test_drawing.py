@@ -1,4 +1,4 @@
-"""What is drawn, read from the figures themselves."""
+"""Figures: their contents, read from the figures themselves."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_a_lane_has_corners_only_where_the_share_that_is_lost_changes() -> None:
     assert len({tuple(corner) for corner in path.vertices}) <= 4 * (changes + 1) < 4 * len(lost)
 
 
-#: A plot with nothing in it, drawn in a process of its own, and whether what opens windows was imported for it.
+#: Draws an empty plot in its own process, and prints if a window system was imported.
 _APART = """
 import sys
 from pathlib import Path
@@ -115,7 +115,7 @@ def test_no_window_system_is_looked_for(tmp_path: Path) -> None:
 def test_a_curve_has_the_hue_in_the_plots_that_it_has_in_the_report() -> None:
     script, style = part("assets/sweep.js"), part("assets/report.css") + part("assets/sweep.css")
     (listed,) = re.findall(r"const COLOURS = \[(.*?)\]", script)
-    light = dict(re.findall(r"--(\w+): (#\w{6})", style)[::-1])  # the first of each is for a light ground
+    light = dict(re.findall(r"--(\w+): (#\w{6})", style)[::-1])  # the first of each is for a light background
     in_report = [light[name] for name in re.findall(r"\w+", listed)]
     assert len(in_report) == len(drawing.COLOURS)
     for one, other in zip(in_report, drawing.COLOURS, strict=True):

@@ -1,4 +1,4 @@
-"""What sessions come to."""
+"""Estimates from sessions."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_reap_is_expected_from_grace_to_grace_and_poll(after: float, outside: 
 
 @pytest.mark.parametrize(("heard", "outside"), [(0.2, 0), (0.05, 1)])
 def test_nobody_may_be_reaped_before_the_grace_is_up_since_it_was_heard_of(heard: float, outside: int) -> None:
-    """An onset is dated to the sample that first shows it, and a detector may have looked before."""
+    """An onset is dated to the sample that first shows it, and a detector may have polled before."""
     early = msgspec.structs.replace(reaped(10, 29.9), heard_at=FAULT - heard)
     assert point(early).outside == outside
 
@@ -97,7 +97,7 @@ def test_a_real_run_of_what_was_replayed_is_not_counted_twice() -> None:
 
 
 def test_a_real_run_of_what_is_replayed_counts_not_even_where_nothing_was_yet() -> None:
-    """Or some graces would be told of other sessions than others, in a sweep that was stopped."""
+    """Otherwise a stopped sweep would report some graces on other sessions than others."""
     assert point(reaped(0, 30, really=True)).false_reaps.trials == 0
 
 

@@ -1,4 +1,4 @@
-"""grace.json and grace.csv: read back, and the same for the same sessions."""
+"""grace.json and grace.csv: they can be read back, and the same sessions give the same files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The middle and the tail."""
+"""The median and the tail of detection times."""
 
 from __future__ import annotations
 

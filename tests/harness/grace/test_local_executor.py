@@ -1,4 +1,4 @@
-"""Sweeps in guests on this machine: they need a guest kernel (make kernel)."""
+"""Sweeps in guests on this machine. They need a guest kernel (make kernel)."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ _TOOL = [sys.executable, "-m", "tests.harness.grace.sweeping_process"]
 
 
 class Enough(Exception):  # noqa: N818 (not an error)
-    """Stands for Ctrl-C where it comes at a certain moment."""
+    """Stands for a Ctrl-C at a given moment."""
 
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """What comes of the sweep that is tried here in several ways."""
+    """Return the result of the sweep that is tried here in several ways."""
     return told(resumed(tmp_path_factory.mktemp("one"), Local(1), many()))
 
 
 def test_however_many_at_once_the_same_comes_of_it(tmp_path: Path, expected: bytes) -> None:
-    """Of three; of one it is what is expected, and of two what every test below goes on with."""
+    """Three at once here. One at once makes the expected result, and the tests below continue with two."""
     assert told(resumed(tmp_path, Local(3), many())) == expected
 
 
@@ -62,8 +62,8 @@ def test_a_sweep_that_is_left_again_and_again_leaves_nothing_and_is_resumed(tmp_
 def test_stopped_at_random_moments_nothing_is_left_and_it_is_resumed(
     tmp_path: Path, expected: bytes, number: signal.Signals
 ) -> None:
-    """One sweep that is stopped three times: what the first stop spoils is still spoilt at the end."""
-    # Where files of a guest's go that has no namespaces of its own (halfopen.netns.guest.room).
+    """Stop one sweep three times: damage by the first stop still shows at the end."""
+    # Folder for the files of a guest without namespaces of its own (halfopen.netns.guest.room).
     room = tmp_path / "room"
     room.mkdir()
     command = [*_TOOL, str(tmp_path / "out")]
@@ -73,7 +73,7 @@ def test_stopped_at_random_moments_nothing_is_left_and_it_is_resumed(
         drawn = random.Random(seed)
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment) as tool:
             assert tool.stdout is not None
-            # After so many batches, and then somewhere in another, or in two.
+            # After so many batches, and then somewhere in the next one or two.
             for _ in range(drawn.randrange(2)):
                 tool.stdout.readline()
             enough = drawn.randrange(2, 20)

@@ -20,11 +20,11 @@ from tests import chance
 from tests.harness.grace.test_conditions import ALIVE, DEAD
 
 SEED = 7
-#: Enough for every condition of the default mix to be drawn.
+#: Enough to draw every condition of the default mix.
 RUNS = 2000
-#: The largest grace that is swept by default, and its poll, seconds.
+#: The largest grace in a default sweep, and its poll, seconds.
 GRACE, POLL = 90.0, 2.0
-#: Lab seconds of a run on average, for a sweep of the default mix to take minutes.
+#: Average lab seconds of a run, if a sweep of the default mix is to take minutes.
 AVERAGE = 60.0
 
 SMALL = f"""
@@ -168,7 +168,7 @@ MISTAKES = [
     ('weight = "100%"', 'weight = "97%"', "the weights under [alive] add up to 97.0000%, which must be 100%"),
     ('from = "1s"', 'from = "61s"', "alive.outage.draw.outage: 'from' of '61s' is not less than 'to' of '60s'"),
     ('fault = "cut"', 'fault = "cutt"', "alive.outage.scenario: step 1: unknown fault 'cutt'; did you mean 'cut'?"),
-    # Its median's hold is one that can be, its longest's is not.
+    # The hold of its median is possible, that of its longest is not.
     ('to = "60s"', f'to = "{LONGEST * 0.75:.0f}s"', f"alive.outage.scenario with outage of {LONGEST * 0.75:.0f}s: "),
     ("title = ", "title ", "mix.toml: not TOML"),
 ]

@@ -1,4 +1,4 @@
-"""Which sessions are written out to be looked into."""
+"""Selection of the sessions that are written out for inspection."""
 
 from __future__ import annotations
 
@@ -66,12 +66,12 @@ def test_it_is_shown_again_by_the_first_contender_that_went_wrong() -> None:
 
 
 def test_a_recording_that_proves_nothing_is_made_again_as_it_was() -> None:
-    """Nobody acted in it, and its durations are of the longest grace."""
+    """No detector acted in it, and its durations refer to the longest grace."""
     unproved = [made.tried(0, contender, "unproved") for contender in (0, 1)]
     others = Contender(200.0, 3.0, "ping-timeout")
     sweep = msgspec.structs.replace(SWEEP, contenders=(*SWEEP.contenders, others))
     assert options(sweep, *unproved) == "--clock virtual --seed 7 --grace 90s --poll 2s --detector none"
-    # Who acted is looked at for as long as the others, and as the session needs.
+    # A run with an acting detector is observed as long as the others, and as long as the session needs.
     assert "--grace 10s --poll 2s --detector outq --hold 180s" in options(
         msgspec.structs.replace(SWEEP, contenders=made.contenders("outq")), made.tried(0, 1, "unproved", really=True)
     )
@@ -91,7 +91,7 @@ def noted(*draws: Draw) -> list[Notable]:
 
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
-    """A folder for a sweep."""
+    """Return a folder for a sweep."""
     notable.check_folder(tmp_path)
     return tmp_path
 

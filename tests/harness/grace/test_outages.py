@@ -1,4 +1,4 @@
-"""Which outages are survived."""
+"""Outages that are survived, and those that are not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.harness.grace.made import draw, tried
 
 
 def staircase(came: Mapping[tuple[float, float, float], Came | None]) -> tuple[list[Draw], dict[int, Tried]]:
-    """Draws by round trip, length and phase, and what came of each; None: it was not tried."""
+    """Return draws by round trip, length and phase, and the result of each; None: not tried."""
     draws = [
         draw(number, "staircase", "staircase", rtt_s=rtt, outage_s=length, phase=phase)
         for number, (rtt, length, phase) in enumerate(came)

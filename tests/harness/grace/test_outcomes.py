@@ -21,13 +21,13 @@ def batch(acting: int | None = None) -> Batch:
 
 
 def run(draw: Draw, timeline: Timeline) -> Watched:
-    """A run that is proved, whatever hand-written samples lack of that."""
+    """Return a proved run, with the evidence that hand-written samples lack."""
     found = find(timeline, spec.parse(draw.scenario, name=draw.name, suite="", where=draw.name))
     return watched(draw, Verdict("passed", "as expected", "true_keep", found), timeline)
 
 
 def frozen(until: float = 50.0, *more: object) -> Timeline:
-    """A client that stops reading at 6 s, its process at 5 s."""
+    """Return the timeline of a client that stops reading at 6 s; its process stops at 5 s."""
     events = [event(0.0, "target", "session_opened"), event(5.03, "fault", "begun", step=0, fault="freeze")]
     return make([*flowing(0.0, 6.0, outq=500), *stuck(6.0, until)], [*events, event(5.03, "fault", "stopped"), *more])  # type: ignore[list-item]
 
@@ -35,7 +35,7 @@ def frozen(until: float = 50.0, *more: object) -> Timeline:
 def test_one_recorded_session_serves_every_grace() -> None:
     tried = outcomes(batch(), run(sweeps.dead(0, "freeze"), frozen()))
     assert [(one.contender, one.came, one.really) for one in tried] == [(0, "reaped", False), (1, "reaped", False)]
-    # Looks at even seconds; the last news was there at 6 s.
+    # Polls at even seconds. The last progress was there at 6 s.
     assert [one.reaped_at for one in tried] == pytest.approx([11.0, 26.0], abs=0.1)
     assert [one.onset for one in tried] == pytest.approx([6.0, 6.0], abs=0.1)
     assert {one.fault_at for one in tried} == {5.03}
@@ -67,7 +67,7 @@ def test_what_proves_nothing_counts_for_no_grace() -> None:
 
 
 def dark(until: float, *, healed: float | None = None, opened: float = 0.0) -> Timeline:
-    """A client of whom nothing is heard from 6.0 s on, maybe until it is again."""
+    """Return the timeline of a client that is silent from 6.0 s on, or until it heals."""
     after = [] if healed is None else flowing(healed, until, outq=500)
     samples = [*flowing(0.0, 6.0, outq=500), *stuck(6.0, until if healed is None else healed), *after]
     return make(samples, [event(opened, "target", "session_opened")])
@@ -77,7 +77,7 @@ def dark(until: float, *, healed: float | None = None, opened: float = 0.0) -> T
 def test_whether_an_outage_is_survived_at_every_phase_does_not_hang_on_the_phase_there_was(opened: float) -> None:
     short, _ = outcomes(batch(), run(sweeps.outage(0, 5.2), dark(60.0, healed=11.2, opened=opened)))
     assert short.phases is not None
-    # 5.2 s of stall: only looks within the first fifth of a second of it see five of them go by.
+    # 5.2 s of stall: only polls within its first fifth of a second see five seconds of it pass.
     assert 0 < short.phases.reaped < short.phases.tried / 2
     assert short.phases.worst
     short, _ = outcomes(batch(), run(sweeps.outage(0, 4.8), dark(60.0, healed=10.8, opened=opened)))
@@ -94,7 +94,7 @@ def test_a_live_client_that_stalls_to_the_very_end_is_not_known_to_be_kept() -> 
     short, long = outcomes(batch(), run(sweeps.outage(0, 30.0), dark(18.0)))
     assert (short.came, long.came) == ("reaped", "unproved")
     assert long.why == "it had stalled for 12s when nobody looked any more: hold it for longer"
-    # A dead one is not yet missed by that, which its hold sees to.
+    # A dead client is not yet missed by that: its hold is long enough.
     assert outcomes(batch(), run(sweeps.dead(0, "freeze"), frozen(18.0)))[1].came == "kept"
 
 
@@ -105,7 +105,7 @@ def test_a_live_client_that_stalls_as_it_did_before_is_kept() -> None:
 
 
 def test_a_live_client_that_a_grace_ends_is_reaped_whatever_it_was_to_show_later() -> None:
-    """As for a detector that acts: what would have proved the session to be as it was meant comes after its end."""
+    """The same holds for an acting detector: evidence that the session was as intended would come after its end."""
     draw = sweeps.outage(0, 30.0, part="mix")
     played = spec.parse(draw.scenario, name=draw.name, suite="", where=draw.name)
     seen = dark(60.0, healed=16.0)
@@ -125,7 +125,7 @@ def test_a_client_that_is_reaped_before_its_death_says_nothing_of_the_dead() -> 
 
 @pytest.mark.parametrize(("stalled_from", "has_onset"), [(6.0, True), (10.9, False)])
 def test_an_end_without_a_reason_is_a_stalls_if_there_was_one(stalled_from: float, has_onset: bool) -> None:
-    """Somebody else's server says nothing: a reset comes at once, a timer's end after a stall."""
+    """Another server gives no reason. A reset comes at once, a timer's end after a stall."""
     samples = [*flowing(0.0, stalled_from, outq=500), *stuck(stalled_from, 11.0)]
     events = [event(0.0, "target", "session_opened"), event(5.03, "fault", "begun", step=0, fault="freeze")]
     ended = make(samples, [*events, event(11.0, "kernel", "destroyed")])
@@ -135,7 +135,7 @@ def test_an_end_without_a_reason_is_a_stalls_if_there_was_one(stalled_from: floa
 
 @pytest.mark.parametrize("reason", ["connection_lost", "socket_error", "peer_closed"])
 def test_a_client_that_was_killed_is_nothing_to_foretell(reason: str) -> None:
-    """Of the pod's own detector, too: whichever of its threads the reset met."""
+    """Also for the pod's own detector, in any of the threads that meet the reset."""
     events = [event(0.0, "target", "session_opened"), event(5.03, "fault", "begun", step=0, fault="kill")]
     closed = [event(5.1, "target", "session_closed", reason=reason), event(5.1, "kernel", "destroyed")]
     (one,) = outcomes(

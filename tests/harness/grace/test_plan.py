@@ -56,7 +56,8 @@ def test_a_sweep_of_more_runs_has_the_whole_batches_of_one_of_fewer() -> None:
     less, more = (Sweep(3, mix.draws(drawn, 3, runs), (*graces(), *graces("outq"))) for runs in (1010, 1500))
     known = {batch.fingerprint for batch in plan.batches(more)}
     lost = [batch for batch in plan.batches(less) if batch.fingerprint not in known]
-    # Of live and dead, each recorded once and run with two, and of what is confirmed, the last batch that was not full.
+    # The last batch that was not full, of live and dead, each recorded once and run with two, and of the confirmed
+    # ones.
     assert len(lost) == 7
     assert all(len(batch.draws) < plan.SIZE for batch in lost)
 

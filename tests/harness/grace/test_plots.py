@@ -1,4 +1,4 @@
-"""Plots as files: that there are some, the same for the same table, and what is refused."""
+"""Plots as files: they exist, the same table gives the same plots, and invalid requests are refused."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def table(
     runs: int = 60,
     dead: int = 9,
 ) -> dict[str, Any]:
-    """A sweep of these detectors of which the first so many draws are known."""
+    """Return a sweep of these detectors with the first ``known`` draws known."""
     who = [one for poll in polls for one in made.contenders(*detectors, graces=graces, poll=poll)]
     sweep = made.sweep(tuple(who), runs, dead, staircase=staircase)
     outcomes: list[Tried] = [one for one in made.outcomes(sweep) if one.draw < known]
@@ -54,7 +54,7 @@ def test_a_folder_has_one_file_for_each(tmp_path: Path) -> None:
         assert ET.parse(file).getroot().tag.endswith("svg")
 
 
-#: Of sweeps of which not all is known, in what they differ from others, and what is left out of their plots.
+#: Incomplete sweeps: their difference from complete ones, and the texts missing from their plots.
 PARTS: list[tuple[dict[str, Any], set[str]]] = [
     ({"staircase": False}, {"outages"}),
     ({"dead": 0}, {"frontier", "latency"}),

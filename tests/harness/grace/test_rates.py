@@ -1,4 +1,4 @@
-"""Rates and what may be believed of them."""
+"""Rates and their confidence intervals."""
 
 from __future__ import annotations
 

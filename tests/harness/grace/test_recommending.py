@@ -1,4 +1,4 @@
-"""Which grace, and never one on too little."""
+"""Recommended graces, and never one on too little evidence."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ OPENED = event(0.0, "target", "session_opened")
 
 
 def line(stalled_from: float = 10.07, until: float = 60.0) -> Timeline:
-    """Acknowledged until some moment, and nothing after it."""
+    """Return a timeline with progress until a moment, and none after it."""
     return make([*flowing(0.0, stalled_from, outq=500), *stuck(stalled_from, until)], [OPENED])
 
 
@@ -21,13 +21,13 @@ def line(stalled_from: float = 10.07, until: float = 60.0) -> Timeline:
 def test_a_stall_is_noticed_within_the_grace_and_a_poll(grace: float, poll: float) -> None:
     moment = replay.reaped_at(seen(line(), 60.0), StallRule, grace, poll)
     assert moment is not None
-    # Acknowledged last a sample before, which a look in between could still see as new.
+    # The last acknowledgement came a sample earlier, and a poll in between could still see it as new.
     assert 10.0 + grace <= moment <= 10.07 + grace + poll + 0.01
 
 
 def test_looks_come_one_poll_after_the_start_and_then_when_the_grace_is_up() -> None:
     moment = replay.reaped_at(seen(line(), 60.0), StallRule, grace=5.0, poll=4.0)
-    # Looks at 4, 8, 12 (the last news), 16, and at 17, when it is up.
+    # Polls at 4, 8, 12 (the last progress), 16, and at 17, when the grace is over.
     assert moment == pytest.approx(17.0, abs=0.01)
 
 
@@ -54,7 +54,7 @@ def test_a_connection_that_its_peer_closed_is_ended_at_the_next_look() -> None:
 
 
 def test_an_acknowledgement_counts_from_when_it_came_not_from_the_sample_that_shows_it() -> None:
-    """A look between the two sees it already, or the count would begin a whole poll later."""
+    """A poll between the two sees it already. Otherwise the count would begin a whole poll later."""
     samples = [
         sample(0.0, bytes_acked=1, outq=9),
         sample(3.9, bytes_acked=1, outq=9),
@@ -68,7 +68,7 @@ def test_an_acknowledgement_counts_from_when_it_came_not_from_the_sample_that_sh
 
 
 def test_what_is_queued_counts_from_when_it_was_sent_not_from_the_sample_that_shows_it() -> None:
-    """Of a server that speaks rarer than is looked: a look between the two sees it already."""
+    """For a server that sends less often than is polled: a poll between the two sees it already."""
     for sent_before, reaped in ((150, 10.0), (50, 12.0)):
         samples = [
             sample(0.0, bytes_acked=1, outq=0),

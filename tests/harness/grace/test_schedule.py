@@ -1,7 +1,7 @@
-"""The staircase, measured in a guest, against the kernel's own rules, worked out independently (schedule.py).
+"""The staircase, measured in a guest, against the kernel's own rules, computed independently (schedule.py).
 
-What is measured is when acknowledgements stop and go on again, as sampled from outside; and by the watchdog's own rule
-replayed over that, which outages are always survived, whenever it looks.
+The measurements are when acknowledgements stop and resume, sampled from outside. The watchdog's own rule, replayed over
+them, gives the outages that are always survived, whenever it polls.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from tests.harness.cli.tool import halfopen
 from tests.harness.grace import schedule
 from tests.machine import needs_guest
 
-#: Of the guest's kernel (halfopen.netns.guest.building); samples are at most this far apart.
+#: The guest kernel's HZ (halfopen.netns.guest.building), and the largest gap between samples.
 HZ, SAMPLING = 100, 0.06
-#: Graces at which the rules leave no doubt about which attempt is the last in time, for each round trip.
+#: Graces for each round trip at which the rules leave no doubt about the last attempt in time.
 GRACES = {0.02: (10.0, 20.0, 45.0), 0.1: (12.0, 25.0, 50.0), 0.3: (20.0, 40.0)}
 SEED = 7
 POLL = 2.0
@@ -65,7 +65,7 @@ def measured(folder: Path, rtt: float) -> list[Outage]:
 @pytest.fixture(
     scope="module",
     params=[
-        # What is right at the shortest and at the longest is right between them.
+        # If the shortest and the longest are right, so is anything between them.
         rtt if rtt in {min(ROUND_TRIPS), max(ROUND_TRIPS)} else pytest.param(rtt, marks=pytest.mark.exhaustive)
         for rtt in ROUND_TRIPS
     ],
@@ -87,7 +87,7 @@ def test_the_longest_outage_always_survived_is_that_of_the_schedule(outages: lis
     for grace in GRACES[outages[0].rtt]:
         killed = next(n for n, one in enumerate(outages) if one.is_ever_reaped(grace))
         expected = schedule.longest_survived(grace, outages[0].rtt, HZ)
-        # Of what was tried the last that is survived is not longer than the bound, nor the first that is not shorter.
+        # The last survived outage tried is within the bound, and the first fatal one is not below it.
         assert outages[killed - 1].seconds <= expected.high, (grace, outages[killed - 1])
         assert outages[killed].seconds >= expected.low, (grace, outages[killed])
 

@@ -1,4 +1,4 @@
-"""Outages of every length at every phase: that they are spread as they are said to be."""
+"""Outages of every length at every phase: they are spread as documented."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_each_length_meets_each_round_trip_at_each_phase_once(steps: list[Draw])
     assert len(steps) == len(LENGTHS) * len(ROUND_TRIPS) * PHASES
     assert [draw.number for draw in steps] == list(range(FIRST, FIRST + len(steps)))
     told = Counter((draw.facts["outage_s"], draw.facts["rtt_s"], draw.facts["phase"]) for draw in steps)
-    # The longest has nothing beyond it to be spread towards.
+    # The longest has no longer one to be spread towards.
     assert max(told.values()) == 1
     assert Counter(draw.facts["rtt_s"] for draw in steps) == dict.fromkeys(ROUND_TRIPS, len(LENGTHS) * PHASES)
 

@@ -17,7 +17,7 @@ SWEEP = sweeps.small()
 
 
 def filled(out: Path) -> Path:
-    """The file of a sweep that was stopped after two batches."""
+    """Write the file of a sweep that was stopped after two batches."""
     with store.opened(out, SWEEP, resume=False) as kept:
         for number in (0, 2):
             kept.append(sweeps.batched(number, number))
@@ -80,7 +80,7 @@ def test_a_check_that_refuses_costs_nothing(tmp_path: Path, resume: bool) -> Non
 
 
 def test_what_is_refused_is_not_checked(tmp_path: Path) -> None:
-    """For what is checked makes way for the results of a sweep."""
+    """A check makes room for the results of a sweep, so refuse first."""
     filled(tmp_path)
     other = msgspec.structs.replace(SWEEP, seed=8)
     with (
@@ -107,7 +107,7 @@ def test_there_need_be_nothing_to_resume(tmp_path: Path) -> None:
 def test_wherever_the_file_is_cut_off_whole_batches_are_kept(tmp_path: Path) -> None:
     file = filled(tmp_path)
     text = file.read_bytes()
-    # At and beside each end of a line, and now and then within one.
+    # At and beside each end of a line, and at some places within one.
     for length in (n for n in range(len(text)) if n % 10 == 0 or b"\n" in text[max(0, n - 2) : n + 2]):
         file.write_bytes(text[:length])
         with store.opened(tmp_path, SWEEP, resume=True) as kept:
@@ -142,7 +142,7 @@ def test_another_sweeps_batches_are_refused_with_what_differs(tmp_path: Path, ot
 
 
 def test_what_the_disk_has_no_room_for_is_said_and_no_part_of_it_is_kept(tmp_path: Path) -> None:
-    """Another process, since the limit that stands for a full disk (RLIMIT_FSIZE) is a process's own."""
+    """In another process, since the limit that stands for a full disk (RLIMIT_FSIZE) applies to a process."""
     file = filled(tmp_path)
     before = file.read_bytes()
     third = (
@@ -171,7 +171,7 @@ def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("resume", [False, True])
 def test_two_at_once_are_refused(tmp_path: Path, resume: bool) -> None:
-    """Another process, since two of one are a mistake of ours."""
+    """In another process, since two of one process would be a bug of ours."""
     second = (
         "from pathlib import Path; from halfopen.grace import store; from tests.harness.grace import sweeps\n"
         f"with store.opened(Path({str(tmp_path)!r}), sweeps.small(), resume=True): pass"

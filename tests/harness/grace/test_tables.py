@@ -1,4 +1,4 @@
-"""What a sweep prints, whole, at the widths it is promised for, with and without colour."""
+"""Whole outputs of a sweep at the supported widths, with and without colour."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def one() -> Estimates:
 
 @functools.cache
 def several() -> Estimates:
-    """Three detectors by the same draws: the last misses every wedged client, and too little is known of all."""
+    """Three detectors on the same draws. The last misses every wedged client, and all have too few results."""
     sweep = made.sweep(made.contenders("bytes-acked", "outq", "ping-timeout"), runs=400, staircase=False)
     causes = {draw.number: draw.cause for draw in sweep.draws}
     outcomes = [_unnoticed(tried) if causes[tried.draw] == "wedged" else tried for tried in made.outcomes(sweep)]
@@ -39,7 +39,7 @@ def _unnoticed(tried: Tried) -> Tried:
 
 @functools.cache
 def stopped() -> Estimates:
-    """Half of it was tried when it was stopped, some proves nothing, and a real run is not as was foretold."""
+    """A sweep stopped half way. Some runs prove nothing, and a real run differs from its replay."""
     sweep = made.sweep(made.contenders("bytes-acked", graces=(10.0, 30.0)), runs=40, dead=6)
     outcomes = [tried for tried in made.outcomes(sweep) if tried.draw < 60 and (tried.draw, tried.contender) != (44, 1)]
     outcomes[0] = msgspec.structs.replace(outcomes[0], came="unproved")

@@ -1,4 +1,4 @@
-"""What the kernel must have said of a scenario's link before anything is proved."""
+"""Kernel reports about a scenario's link that are required before anything is proved."""
 
 from __future__ import annotations
 
@@ -45,5 +45,5 @@ def test_a_link_that_is_not_as_asked_is_not_but_for_rounding_and_seeds() -> None
 
 def test_a_link_that_was_to_lose_packets_and_lost_none_of_many_is_not() -> None:
     assert not proofs(told("link"), told("link_did", sent=1000, dropped=0))[0][0]
-    # Of a hundred packets not one in twenty need be lost.
+    # Of a hundred packets only five should be lost: too few to prove anything.
     assert proofs(told("link"), told("link_did", sent=100, dropped=0))[0][0]

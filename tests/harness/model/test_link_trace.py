@@ -117,7 +117,7 @@ def test_a_mistake_is_told_with_its_line(text: str, told: str) -> None:
 
 
 def test_a_window_may_begin_and_end_anywhere() -> None:
-    """Of a recording with a line every millisecond, whatever a sum of decimals comes to."""
+    """A recording with a line every millisecond, whose decimals may not add up exactly."""
     lines = "".join(f"{n / 1000:.3f},{n % 7 + 1}Mbit\n" for n in range(2000))
     recording = parse(f"time,rate\n{lines}2.0\n", "fine")
     for start in range(0, 1000, 7):

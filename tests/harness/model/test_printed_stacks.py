@@ -1,4 +1,4 @@
-"""What is told of printed stacks, whoever printed them."""
+"""Summaries of printed stacks, from any server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose doing it is that a client gets no session: the server's, which fails, or the network's: nothing is proved."""
+"""A client that gets no session: the server's fault is a failure, the network's proves nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A pod as a process of its own on the loopback, and the questions one asks it."""
+"""A pod as its own process on the loopback, and requests to it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _STEP = 0.02
 
 
 class PodProcess:
-    """A running pod. ``port`` is the one it was given by the kernel."""
+    """A running pod. ``port`` was assigned by the kernel."""
 
     def __init__(self, popen: subprocess.Popen[str]) -> None:
         self.popen = popen
@@ -33,19 +33,19 @@ class PodProcess:
             return json.load(response)
 
     def session(self) -> dict[str, Any]:
-        """The one session there is: listed a moment after its client sees the connection open."""
+        """Return the only session. It is listed a moment after its client sees the connection open."""
         found: list[dict[str, Any]] = eventually(lambda: self.get("/sessions"))
         assert len(found) == 1, found
         return found[0]
 
     def say(self, text: str) -> None:
-        """A line on its standard input, where it obeys such (``--control``)."""
+        """Write a line to its standard input, which it obeys with ``--control``."""
         assert self.popen.stdin is not None
         self.popen.stdin.write(text + "\n")
         self.popen.stdin.flush()
 
     def log_line(self, event: str) -> dict[str, Any]:
-        """The next log line of an event."""
+        """Return the next log line of an event."""
         assert self.popen.stdout is not None
         for line in self.popen.stdout:
             fields: dict[str, Any] = json.loads(line)
@@ -65,7 +65,7 @@ def pod(*options: str) -> Iterator[PodProcess]:
 
 
 def eventually(condition: Callable[[], Any]) -> Any:
-    """What ``condition`` gives once it is true."""
+    """Wait until ``condition`` is true. Return its value."""
     deadline = time.monotonic() + PATIENCE
     while not (found := condition()):
         assert time.monotonic() < deadline, "it never came true"

@@ -9,13 +9,13 @@ from websockets.sync.client import connect
 from tests.harness.pod.pods import pod
 
 _INTERVAL = 0.005
-#: So many slices are due in it that none of them comes only where nothing is sent.
+#: Long enough for many slices to be due, so none comes only if nothing is sent.
 _SILENCE = 100 * _INTERVAL
 _OPTIONS = ("--control", "--slice-size", "100B", "--slice-interval", f"{_INTERVAL}s")
 
 
 def test_while_the_lock_is_held_nothing_is_sent_and_then_all_goes_on() -> None:
-    # It is not waited for at the end, since what it has not read hides the server's answer to its farewell.
+    # Do not wait for it at the end: unread data hides the server's answer to its close frame.
     with pod(*_OPTIONS) as server, connect(server.url(), close_timeout=_INTERVAL) as client:
         client.recv()
         server.say("hold-gil")
@@ -54,7 +54,7 @@ def test_without_being_told_to_it_reads_no_orders() -> None:
         server.say("hold-gil")
         assert client.recv()
         client.close()
-        # All its lines until then: nothing was obeyed.
+        # All its lines so far: it obeyed nothing.
         assert server.log_line("session_opened")
         assert server.popen.stdout is not None
         assert '"session_closed"' in server.popen.stdout.readline()

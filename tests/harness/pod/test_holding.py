@@ -1,4 +1,4 @@
-"""A watchdog that is held looks on, says what it would have done, and does it once it is let go."""
+"""A held watchdog keeps polling, logs the reap that it withholds, and carries it out once released."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_what_is_no_watchdog_of_the_pods_says_that_it_cannot_be_held(detector: s
 
 def test_the_keepalives_interval_can_be_set() -> None:
     if MAJOR < 15:
-        return  # it has no keepalive for threads
+        return  # no keepalive for threads
     # A ping that still got out would wait for its pong instead.
     with pod("--ping-interval", "1s", "--detector", "none", *WEDGED) as server, client_that_never_reads(server.port):
         eventually(lambda: keepalive_waits_for_the_lock(server))

@@ -28,7 +28,7 @@ def test_a_session_is_listed_for_as_long_as_it_lasts_and_holds_the_seat() -> Non
         assert server.get("/pool") == {"lockHeld": False}
         with connect(server.url("alice")) as client:
             client.recv()
-            # Counted once it is sent, and so perhaps after it has come.
+            # Bytes are counted after they are sent, so perhaps after they have arrived.
             eventually(lambda: server.session()["bytes"] > 0)
             session = server.session()
             assert session["client"] == "alice"
@@ -62,7 +62,8 @@ def test_slices_are_shed_once_the_window_is_full_and_the_client_counts() -> None
     with pod("--slice-size", "64KiB", "--slice-interval", "5ms") as server, connect(server.url()) as client:
         client.send(json.dumps({"type": "params", "slice_bytes_rx": 0}))
         eventually(lambda: server.session()["drops"].get("window"))
-        # From here on nothing is sent until more is acknowledged, however much was before the client began to count.
+        # From here on nothing is sent until more is acknowledged, however much was sent before the client began to
+        # count.
         before = server.session()["bytes"]
         assert before > WINDOW
         eventually(lambda: server.log_line("slices_dropped")["drops"].get("window"))
@@ -129,7 +130,7 @@ def test_it_speaks_tls_with_the_certificate_it_is_given() -> None:
 
 def test_a_session_at_its_limit_is_closed_by_the_pod() -> None:
     with pod("--session-limit", "300ms", "--quiet-after", "1ms") as server, connect(server.url()) as client:
-        # After the one slice there is, or before it: the limit counts from the session's start.
+        # After the only slice, or before it: the limit counts from the session's start.
         assert len(list(client)) <= 1
         assert (client.protocol.close_code, client.protocol.close_reason) == (1000, "the session is over")
         assert server.log_line("session_closed")["reason"] == "session_limit"

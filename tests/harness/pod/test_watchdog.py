@@ -1,4 +1,4 @@
-"""The watchdog by itself, on real TCP sockets of the loopback, as anybody's sync server would use it."""
+"""The watchdog by itself, on real TCP loopback sockets, as any sync server would use it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from halfopen.pod.watchdog import Death, Probe, StallRule, Watchdog, grace_from_
 
 GRACE = 0.6
 POLL = 0.1
-#: However busy the machine is, an event that is due comes within this, seconds.
+#: Seconds within which a due event comes, however busy the machine is.
 PATIENCE = 60.0
 
 
 @contextlib.contextmanager
 def connection() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """A server's and a client's end of one connection with small buffers."""
+    """Open a connection with small buffers. Yield the server's end and the client's."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         client = socket.socket()
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
@@ -38,7 +38,7 @@ def connection() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 def fill(server: socket.socket) -> None:
-    """Send until nothing more fits: the client does not read."""
+    """Send until nothing more fits, since the client does not read."""
     server.setblocking(False)
     with contextlib.suppress(BlockingIOError):
         while True:
@@ -47,7 +47,7 @@ def fill(server: socket.socket) -> None:
 
 
 class Heard:
-    """What the watchdog called."""
+    """Records the watchdog's calls."""
 
     def __init__(self) -> None:
         self.deaths: list[Death] = []
@@ -82,7 +82,7 @@ def _send_all(sock: socket.socket) -> None:
 def test_an_idle_peer_is_left_alone() -> None:
     heard = Heard()
     with connection() as (server, client), Watchdog(server, heard, grace=GRACE, poll=POLL) as dog:
-        # A peer that reads: longer than the grace by its own count, not by a sleep of ours.
+        # A peer that reads for longer than the grace, by its own count and not by a sleep of ours.
         reads = 0
         while reads * 0.05 < 3 * GRACE:
             server.send(b"x")
@@ -179,7 +179,7 @@ def test_the_probe_tells_what_the_kernel_does() -> None:
 def test_a_kernel_with_a_short_tcp_info_is_asked_for_the_queue_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     class Old:
         def getsockopt(self, *_: int) -> bytes:
-            return struct.pack("=B", 1) + bytes(103)  # what Linux 3.2 hands out: 104 bytes
+            return struct.pack("=B", 1) + bytes(103)  # Linux 3.2 returns 104 bytes
 
         def fileno(self) -> int:
             return 0

@@ -1,4 +1,4 @@
-"""The incident in one process: what wedges, on which lock, and what sets it free."""
+"""The incident in one process: the wedged threads, their lock, and the way to free them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from websockets.version import version
 from tests.harness.pod.pods import PodProcess, eventually, pod
 
 FAST = ("--slice-size", "128KiB", "--slice-interval", "5ms")
-#: Slices larger than all buffers: the first send to who reads nothing does not return, however slow all else is.
+#: Slices larger than all buffers: the first send to a client that does not read never returns, however slow the rest
+#: is.
 WEDGED = ("--slice-size", "16MiB")
 MAJOR = int(version.split(".")[0])
 
 
 @contextlib.contextmanager
 def client_that_never_reads(port: int) -> Iterator[None]:
-    """Shakes hands and then leaves its socket alone, as a stopped process does."""
+    """Shake hands and then leave the socket alone, as a stopped process does."""
     key = base64.b64encode(os.urandom(16)).decode()
     with socket.create_connection(("127.0.0.1", port)) as sock:
         sock.sendall(
@@ -33,13 +34,13 @@ def client_that_never_reads(port: int) -> Iterator[None]:
 
 
 def hold_watchdog(server: PodProcess) -> None:
-    """Before there is a client, whose grace may else be over by then."""
+    """Hold it before there is a client, whose grace may otherwise end first."""
     server.say("hold-watchdog")
     server.log_line("watchdog_held")
 
 
 def stack(server: PodProcess, thread: str) -> list[str]:
-    """The functions a thread is in, innermost first; empty if there is no such thread."""
+    """Return the functions that a thread is in, innermost first; empty if there is no such thread."""
     return next((frames for name, frames in server.get("/threads").items() if name.startswith(thread)), [])
 
 
@@ -48,7 +49,7 @@ def in_library(frames: list[str], function: str) -> bool:
 
 
 def sends_with_the_lock_held(server: PodProcess) -> bool:
-    # socket.sendall is C and so has no frame: the innermost one is the library's, inside its lock.
+    # socket.sendall is C and has no Python frame. The innermost frame is the library's, inside its lock.
     frames = stack(server, "runner-")
     return bool(frames) and frames[0].startswith("send_data (") and in_library(frames, "send_context")
 
@@ -69,7 +70,7 @@ def test_the_runner_sits_in_sendall_with_the_lock_held() -> None:
 
 
 def test_the_keepalive_waits_for_the_same_lock_where_there_is_one() -> None:
-    """And the installed version of the library does what docs/websockets.md says of it."""
+    """The installed version of the library behaves as docs/websockets.md says."""
     _, has_keepalive, waits, _ = documented(MAJOR)
     assert has_keepalive == ("yes" if MAJOR >= 15 else "none")
     detector = "tests.planted.impatient_ping" if has_keepalive == "yes" else "none"
@@ -85,7 +86,7 @@ def test_the_keepalive_waits_for_the_same_lock_where_there_is_one() -> None:
 
 
 def documented(major: int) -> tuple[str, ...]:
-    """What the table of docs/websockets.md says of a major version."""
+    """Return the row of a major version in the table of docs/websockets.md."""
     text = (Path(__file__).parents[3] / "docs" / "websockets.md").read_text()
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| ")]
     (row,) = [row for row in rows if row[0] == str(major)]

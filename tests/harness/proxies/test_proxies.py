@@ -1,4 +1,4 @@
-"""Real proxies between the network and the pod: how they are configured, and what a server sees through them."""
+"""Real proxies between the network and the pod: their configuration, and the server's view through them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.harness.cli.tool import by_scenario, halfopen
 from tests.machine import UNPRIVILEGED, needs_haproxy, needs_labs, needs_nginx, needs_unshare
 
 LISTEN, UPSTREAM = Address("198.18.1.2", 8000), Address("198.18.2.2", 8001)
-#: Long enough for a proxy's buffers to fill after the client is gone, at the pod's 640 KiB a second.
+#: Long enough to fill a proxy's buffers after the client is gone, at the pod's 640 KiB a second.
 TERMS = ("--grace", "2s", "--poll", "500ms", "--clock", "real", "--seed", "7")
 
 
@@ -47,7 +47,7 @@ def test_a_proxy_keeps_the_connection_of_a_vanished_client_until_it_is_full(name
     assert (ran.code, run["verdict"], run["reason"]) == (0, "passed", "send_stall"), run["why"]
     seen = timeline.read(tmp_path / "timelines" / f"{name}.jsonl")
     last = [s for s in seen.samples if s.state == "ESTABLISHED"][-1]
-    # The proxy's kernel is well: it answers, its window is closed.
+    # The proxy's kernel is alive: it answers, but its window is closed.
     assert (last.unacked, last.snd_wnd) == (0, 0)
 
 

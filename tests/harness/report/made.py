@@ -1,4 +1,4 @@
-"""Reports of runs that are made up, for tests of what they show."""
+"""Reports of made-up runs, for tests of their contents."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ HOW = Conditions(
 
 
 def judged(scenario: str, timeline: Timeline, /, **changes: object) -> Done:
-    """One run of a shipped scenario, with the verdict that its timeline deserves."""
+    """Return a run of a shipped scenario, with the verdict on its timeline."""
     job = dataclasses.replace(pod_job(scenario), **changes)  # type: ignore[arg-type]
     return Done(job, judge(job.scenario, timeline, TERMS), timeline, 1.0)
 
 
 def reaped(**changes: object) -> Done:
-    """A client frozen at 5 s whose session ends at 36 s, and leaves an orphan."""
+    """Return a run with a client frozen at 5 s, whose session ends at 36 s and leaves an orphan."""
     timeline = line(
         flowing(0, 5),
         progress(0, 5, False),
@@ -50,12 +50,12 @@ def reaped(**changes: object) -> Done:
 
 
 def kept(**changes: object) -> Done:
-    """A client that is alive all along."""
+    """Return a run with a client that is alive all along."""
     return judged("active", line(flowing(0, 78), progress(0, 78, True)), **changes)
 
 
 def behind_a_proxy() -> Done:
-    """A client that vanishes behind a proxy, which holds on."""
+    """Return a run with a client that vanishes behind a proxy, which holds its connection."""
     served = [*flowing(0, 8), *stuck(8, 125, outq=64_000)]
     facing = [_in_front(sample) for sample in (*flowing(0, 5), *stuck(5, 125, outq=152_000, snd_wnd=65536))]
     begun = event(5, "fault", "begun", step=0, fault="vanish")
@@ -67,18 +67,18 @@ def _in_front(sample: Sample) -> FrontSample:
 
 
 def table(done: Sequence[Done]) -> dict[str, Any]:
-    """The content of results.json."""
+    """Return the content of results.json."""
     return record.as_table(HOW, done, 1.0)
 
 
 def page(done: Sequence[Done]) -> str:
-    """The report of ``halfopen run``."""
+    """Return the report of ``halfopen run``."""
     timelines = iter([one.timeline for one in done])
     return render(table(done), lambda _run: next(timelines))
 
 
 def compared() -> list[Done]:
-    """Two detectors against two scenarios."""
+    """Return two detectors' runs of two scenarios."""
     return [
         dataclasses.replace(one, job=dataclasses.replace(one.job, detector=who, contender=who))
         for who, runs in (("none", [missed(), kept()]), ("bytes-acked", [reaped(), kept()]))
@@ -87,7 +87,7 @@ def compared() -> list[Done]:
 
 
 def comparison_page(done: Sequence[Done]) -> str:
-    """The report of ``halfopen compare``."""
+    """Return the report of ``halfopen compare``."""
     timelines = iter([one.timeline for one in done])
     how = dataclasses.replace(HOW, detector=None)
     return render(comparison.as_table(how, done, 1.0), lambda _run: next(timelines))

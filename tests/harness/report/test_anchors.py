@@ -1,4 +1,4 @@
-"""What leads to a run: safe in a URL, and to no other run."""
+"""Anchors of runs: safe in a URL, and each for one run only."""
 
 from __future__ import annotations
 

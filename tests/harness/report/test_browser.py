@@ -1,4 +1,4 @@
-"""The report as its reader has it: in a browser, by keyboard, on a phone, in the dark, without scripts."""
+"""The report as its reader sees it: in a browser, by keyboard, on a phone, in the dark, without scripts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = needs_browser
 
 PHONE = ViewportSize(width=390, height=844)
 TALL = ViewportSize(width=1280, height=1600)
-#: Of pixels, what a line's own width and rounding make.
+#: Pixels that a line's own width and rounding may add.
 SLACK = 1.5
 
 
@@ -82,7 +82,7 @@ def test_a_link_to_a_run_opens_it_and_shows_it(chromium: Browser, report: Path) 
 def test_a_moment_is_marked_where_it_was_in_every_panel(chromium: Browser, report: Path, kind: str, at: float) -> None:
     with opened(chromium, report, "frozen_reaped") as one:
         plots = drawn(one.page, "frozen_reaped")
-        # By the plot's own edges: it begins with the session and ends with the last that was seen, 60 s after.
+        # By the plot's own edges: from the session's start to the last sample, 60 s later.
         until = plots.evaluate("plots => plots.charts[0].scales.x.max")
         assert 59 < until <= 60
         lines = plots.locator(f'.mark-line[data-kind="{kind}"]')
@@ -106,7 +106,7 @@ def test_a_fault_is_a_band_from_where_it_began_to_the_end(chromium: Browser, rep
 
 
 def test_the_curve_itself_steps_where_the_queue_filled(chromium: Browser, report: Path) -> None:
-    """Read off the pixels of the canvas: the highest that is drawn of the queue begins at the onset."""
+    """By the canvas's pixels: the highest of the queue's pixels begins at the onset."""
     with opened(chromium, report, "frozen_reaped") as one:
         plots = drawn(one.page, "frozen_reaped")
         first: float = plots.evaluate("""plots => {
@@ -173,7 +173,7 @@ def test_hovering_reads_all_panels_at_that_moment(chromium: Browser, report: Pat
 
 
 def read_off(plots: Locator) -> list[list[str]]:
-    """What each panel says: the moment, and the values of its curves."""
+    """Return each panel's text: the moment, and the values of its curves."""
     said = "panel => [...panel.querySelectorAll('.at, .value')].map(one => one.textContent)"
     return [panel.evaluate(said) for panel in plots.locator(".panel").all()]
 
@@ -183,7 +183,7 @@ def cursors(plots: Locator) -> list[float]:
 
 
 def test_all_panels_are_read_at_one_moment_whatever_points_are_drawn(chromium: Browser, report: Path) -> None:
-    """What stands still has few points: at 41.6 s none of the four panels has one."""
+    """Constant values have few points: at 41.6 s none of the four panels has one."""
     then = made.reaped().timeline.between(0, 41.6).samples[-1]
     acked = then.bytes_acked or 0
     with opened(chromium, report, "frozen_reaped", viewport=TALL) as one:
@@ -192,7 +192,7 @@ def test_all_panels_are_read_at_one_moment_whatever_points_are_drawn(chromium: B
             over = plots.locator(".u-over").nth(nth).bounding_box()
             assert over is not None
             one.page.mouse.move(x_of(plots, 41.6), over["y"] + 20)
-            # Within a pixel, of which there are some twenty a second.
+            # Within a pixel: there are some twenty a second.
             expect(plots.locator(".at").nth(nth)).to_have_text(re.compile(r"at 41\.(5[5-9]|6\d)s"))
             read = read_off(plots)
             assert len({panel[0] for panel in read}) == 1, read
@@ -332,7 +332,7 @@ def test_a_narrower_window_redraws_the_plots(chromium: Browser, report: Path) ->
 
 
 def _luminance(page: Page, selector: str, what: str) -> float:
-    """Of a colour as it is computed, by WCAG 2.1's formula."""
+    """Return the luminance of a computed colour, by WCAG 2.1's formula."""
     text = page.locator(selector).first.evaluate("(one, what) => getComputedStyle(one)[what]", what)
     parts = [int(part) / 255 for part in text.removeprefix("rgb(").removesuffix(")").split(",")]
     red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)

@@ -1,4 +1,4 @@
-"""What is drawn of a run: which curves, as far as they tell something, and what is marked."""
+"""Curves of a run: those worth drawing, and the marks on them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run's words on the page: the results', and what is missing left out."""
+"""A run's words on the page: those of the results, without missing ones."""
 
 from __future__ import annotations
 

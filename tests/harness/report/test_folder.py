@@ -1,4 +1,4 @@
-"""From a folder of results to its report, and what is said of a folder that is none."""
+"""From a folder of results to its report, and the errors for a folder without results."""
 
 from __future__ import annotations
 

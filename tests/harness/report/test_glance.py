@@ -1,4 +1,4 @@
-"""All runs together: the same header, the same cells, the same sums as at the terminal."""
+"""All runs together: the same header, cells and sums as at the terminal."""
 
 from __future__ import annotations
 

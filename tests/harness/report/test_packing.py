@@ -1,4 +1,4 @@
-"""What the browser takes apart is what was packed."""
+"""The browser unpacks exactly what was packed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page: all words in it, nothing of a user's that could be markup, and small."""
+"""The page: all words in it, no user text taken for markup, and small."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOST = Lost("is missing")
 
 
 class Elements(HTMLParser):
-    """The tags of a page, with their attributes."""
+    """Collects the tags of a page, with their attributes."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What pages are made of."""
+"""Parts of pages."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_every_page_has_the_theme_before_its_own_script(name: str) -> None:
 
 
 def rendered(cache: Path) -> list[str]:
-    """The compiled templates in a user's ``cache`` once a page was made by a fresh process."""
+    """Make a page in a fresh process. Return the compiled templates in a user's ``cache``."""
     code = "from halfopen.report import parts; parts.template('report.html.j2')"
     subprocess.run([sys.executable, "-c", code], env=os.environ | {"XDG_CACHE_HOME": str(cache)}, check=True)
     return sorted(path.name for path in cache.glob("halfopen/templates/*"))

@@ -1,4 +1,4 @@
-"""What a report needs of its results, and how what is not so is named."""
+"""The fields that a report needs in its results, and the errors that name a missing or wrong one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report of a sweep: what it says, and that it is made again of grace.json alone."""
+"""The report of a sweep: its contents, and that it can be made again from grace.json alone."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_its_charts_are_drawn_without_a_complaint(chromium: Browser, tmp_path: P
     files.write(tmp_path, table("bytes-acked", "outq", known=known))
     size = ViewportSize(width=width, height=844)
     with opened(chromium, folder.write_again(tmp_path), viewport=size) as one:
-        # Of a staircase of which nothing is known there is nothing to draw.
+        # A staircase without results has nothing to draw.
         expect(one.page.locator(".chart[data-drawn]")).to_have_count(4 if known > 65 else 2)
         assert one.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         if known > 65:

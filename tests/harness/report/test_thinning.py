@@ -1,4 +1,4 @@
-"""What is left out of a curve is not seen to be missing."""
+"""Points left out of a curve are not visibly missing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CURVES = st.lists(st.tuples(st.integers(1, 400), st.integers(0, 5)), max_size=60
 
 
 def between(times: list[int], values: list[int], places: list[int], at: int) -> float:
-    """The value at a moment of the line through the points that were kept."""
+    """Return the value at a moment of the line through the kept points."""
     after = next(place for place in places if times[place] >= at)
     if times[after] == at:
         return values[after]

@@ -1,4 +1,4 @@
-"""Somebody at a terminal, who sees a screen and presses keys: a pseudo-terminal, and an emulator that draws it."""
+"""A user at a terminal: a pseudo-terminal for the keys, and an emulator that draws the screen."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Terminal:
         self.process = process
         self._near, self._far = near, far
         self.before = before
-        """The modes it had before the program was started, which sets its own at once."""
+        """The modes before the program started, which sets its own at once."""
         rows, columns = size
         self._screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self._screen)
@@ -53,7 +53,7 @@ class Terminal:
         os.write(self._near, keys.encode())
 
     def see(self, what: str) -> str:
-        """The screen once ``what`` is on it."""
+        """Wait until ``what`` is on the screen. Return the screen."""
         return self.see_that(lambda text: what in text, what)
 
     def see_that(self, condition: Callable[[str], bool], what: str) -> str:
@@ -65,13 +65,13 @@ class Terminal:
         return self.text
 
     def end(self) -> int:
-        """Its exit code, once it has ended."""
+        """Wait for the end. Return the exit code."""
         while self._take_in():
             pass
         return self.process.wait(PATIENCE)
 
     def _take_in(self) -> bool:
-        # Looked at first: what it wrote last, and ended after nothing was there to be read, is still to be read.
+        # Check first: output written just before the end is still to be read after it.
         has_ended = self.process.poll() is not None
         if not select.select([self._near], [], [], _STEP)[0]:
             return not has_ended
@@ -88,7 +88,7 @@ def running(command: Sequence[str], rows: int = 24, columns: int = 80, **options
     environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
     environment |= {"TERM": "xterm-256color", "SHELL": "/bin/sh"}
     before = termios.tcgetattr(far)
-    # The terminal is to be theirs: Ctrl-C comes from it.
+    # The program needs its own terminal, from which Ctrl-C comes.
     words = ["setsid", "--ctty", "--wait", *command]
     process = subprocess.Popen(words, stdin=far, stdout=far, stderr=far, env=environment, **options)
     try:

@@ -1,4 +1,4 @@
-"""Looks at held sessions, made by hand."""
+"""Samples of held sessions, made by hand."""
 
 from __future__ import annotations
 

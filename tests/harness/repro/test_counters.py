@@ -1,4 +1,4 @@
-"""How the kernel's counters moved, second by second, and how that is drawn."""
+"""The kernel's counters second by second, and their sparklines."""
 
 from __future__ import annotations
 

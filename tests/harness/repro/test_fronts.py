@@ -1,4 +1,4 @@
-"""What is printed of a hold, on paper and where a terminal was."""
+"""Output of a hold, without a terminal and after one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults that are begun by a scenario or by hand, told apart, and undone."""
+"""Faults begun by a scenario or by hand, distinguished and undone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which keys can be pressed in advance, and what each is called."""
+"""Keys that can be pressed in advance, and their names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of a shell that cannot be."""
+"""Errors for a shell that cannot be opened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is drawn of a held session, whole: compared with the files in screens/, which were looked at."""
+"""The whole view of a held session, compared with the reviewed files in screens/."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a session is held: once its writer is blocked, and not a moment before."""
+"""A session is held once its writer is blocked, and not a moment before."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def scenario(name: str = "frozen") -> Scenario:
 
 
 def filling(start: float, end: float, writes_every: float = 0.05) -> list[Sample]:
-    """The client has gone, and the server writes on into its queue."""
+    """Return samples in which the client has gone, and the server keeps writing into its queue."""
     written = 1 + int(start * RATE)
     return [
         sample(t, bytes_acked=written, snd_wnd=0, outq=1000 + int((t - start) / writes_every + 1e-6) * 5000)

@@ -1,4 +1,4 @@
-"""What is said of the watchdog, of the server's own books, of what is left, and at the very end."""
+"""Sentences about the watchdog, the server's own list, the remains of a session, and its very end."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_what_is_left_of_a_session_is_told_with_whose_it_is() -> None:
     )
     for gone, at in ((sample(9, state="CLOSE"), None), (sample(9), 9.0), (None, None)):
         assert words.over(gone, 8.0, at) == "over at 8.0s; nothing is left of it in the kernel"
-    # What was destroyed has left a lesser socket behind.
+    # The destroyed socket has left a smaller one behind.
     assert words.over(sample(9, state="TIME_WAIT"), 8.0, 8.5).endswith("keeps it in TIME_WAIT, with nothing queued")
 
 

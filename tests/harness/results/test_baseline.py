@@ -1,4 +1,4 @@
-"""Known failures pass, news fail, what is fixed is pointed out, and nothing inconclusive is covered by accident."""
+"""Known failures pass, new ones fail, fixed ones are pointed out, and nothing inconclusive is covered by accident."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""field.json and the report that is made of it, from runs that are made up."""
+"""field.json and the report made from it, from made-up runs."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_the_table_says_what_each_server_is(table: dict[str, Any]) -> None:
 
 
 def prose(report: str) -> str:
-    """Without its line breaks, wherever they fall."""
+    """Return the text without its line breaks."""
     return " ".join(report.split())
 
 

@@ -1,4 +1,4 @@
-"""What GitHub is told: commands that stay on their line, failures first and no more than are shown, and a summary."""
+"""Output for GitHub: commands that stay on their line, failures first up to the limit shown, and a summary."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def story(one: Done) -> list[str]:
 
 
 def undone(text: str) -> str:
-    """As GitHub's runner reads a command's data and properties (actions/runner, ActionCommand)."""
+    """Decode a command's data and properties as GitHub's runner does (actions/runner, ActionCommand)."""
     for escape, letter in (("%3A", ":"), ("%2C", ","), ("%0D", "\r"), ("%0A", "\n"), ("%25", "%")):
         text = text.replace(escape, letter)
     return text
@@ -77,7 +77,7 @@ def test_the_summary_has_a_row_a_run_and_a_story_for_what_is_not_green() -> None
         "| slept | dead | kept |  | ✅ passed |",
     ]
     assert [line for line in lines if line.startswith("###")] == ["### killed"]
-    # Three backticks within do not end the block.
+    # Three backticks within the text do not end the block.
     assert "````text" in lines
     assert lines[-4:] == ["```text", "known: frozen", "```", ""]
 

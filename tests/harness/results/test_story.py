@@ -1,4 +1,4 @@
-"""One run in words: what was done, what the kernel saw, what was expected, and how to see it again."""
+"""One run in words: the actions, the kernel's view, the expectation, and how to reproduce it."""
 
 from __future__ import annotations
 

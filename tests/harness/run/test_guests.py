@@ -22,7 +22,7 @@ def jobs(*holds: float) -> list[Job]:
 
 
 def heard(*lines: bytes) -> tuple[_Work, RunView]:
-    """What is made of these lines of a guest's that does one run in real time."""
+    """Read these lines from a guest that does one run in real time. Return the work and the view."""
     todo = jobs(10)
     view = RunView("paused")
     guests = Guests(GuestKernel(Path("linux"), "6.12.1", "a tarball"), virtual=False, count=1, at_once=1)
@@ -48,6 +48,6 @@ def test_a_guest_may_be_cut_off_in_the_middle_of_a_word() -> None:
 
 
 def test_what_goes_wrong_while_listening_is_kept_and_the_rest_is_still_listened_to() -> None:
-    # Its timeline is nowhere.
+    # Its timeline was never written.
     work, _ = heard(b'{"type":"begun","number":0}\n', b'{"type":"ended","number":0}\n', b"nonsense\n")
     assert isinstance(work.failure, FileNotFoundError)

@@ -1,4 +1,4 @@
-"""Scenarios that a call asks for and that cannot be run here: left out and said, or refused."""
+"""Requested scenarios that cannot be run here: left out and reported, or refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the recorder writes down of what the kernel says."""
+"""The recorder's notes on the kernel's answers."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ SERVER = Address("198.18.1.2", 8000)
 
 
 def reading(acked: int) -> Sample:
-    """What the kernel says of the session's socket, with its identification as the kernel lays it out."""
+    """Return a reading of the session's socket, with its identity as the kernel lays it out."""
     info = tcp_info.parse(memoryview(bytes(120) + struct.pack("=Q", acked) + bytes(120)))
     assert info.bytes_acked == acked
     return Sample(0.0, SERVER, CLIENT, "ESTABLISHED", 400_000, 0, 7, info, bytes([2] + [0] * 71))
 
 
 class Told(SocketReader):
-    """A kernel that answers as told, then with nothing."""
+    """A kernel that gives these answers, and then none."""
 
     def __init__(self, *answers: Sample) -> None:
         self._answers = (answer._replace(t=time.monotonic()) for answer in answers)
@@ -38,12 +38,12 @@ class Told(SocketReader):
         return next(self._answers, None)
 
     def glance(self, sample: Sample) -> Glance | None:
-        """Nothing has changed, where the recorder comes so late that it glances before it reads."""
+        """Report no change, in case the recorder is so late that it glances before it reads."""
         return Glance(sample.state, sample.outq)
 
 
 class Silent(EndListener):
-    """Nothing is ever announced."""
+    """A listener to which nothing is ever announced."""
 
     def __init__(self) -> None:
         self._end, self._other = os.pipe()
@@ -60,7 +60,7 @@ class Silent(EndListener):
 
 
 def recorded(*acked: int) -> list[int | None]:
-    """The bytes acknowledged by the samples that are kept of readings with these."""
+    """Return the acknowledged bytes of the samples that are kept of these readings."""
     journal, announced = Journal(), Silent()
     recorder = Recorder(OfTheServer(journal), Told(*map(reading, acked)), announced, SERVER.port)
     recorder.follow(CLIENT)
@@ -71,8 +71,8 @@ def recorded(*acked: int) -> list[int | None]:
 
 
 def test_a_reading_torn_by_a_reset_is_no_acknowledgement() -> None:
-    # Seen in CI: a dump during a reset says ESTABLISHED, bytes queued, and zero acknowledged, which looks like
-    # progress and made the end of a long stall the beginning of a short one.
+    # Seen in CI: a dump during a reset says ESTABLISHED, bytes queued, and zero acknowledged. That looks like progress,
+    # and turned the end of a long stall into the beginning of a short one.
     assert recorded(100, 100, 0) == [100, 100]
 
 
@@ -81,7 +81,7 @@ def test_progress_and_its_absence_are_kept() -> None:
 
 
 class Ending(Told):
-    """A kernel whose socket stands still until it is told to end, and which counts how it is asked."""
+    """A kernel whose socket stands still until it is made to end. It counts the requests of each kind."""
 
     def __init__(self) -> None:
         self.state, self.outq = "ESTABLISHED", 400_000
@@ -104,7 +104,7 @@ class Ending(Told):
 
 
 class Announcing(Silent):
-    """What is written to it is announced."""
+    """A listener that announces everything written to it."""
 
     def read(self) -> list[Announcement]:
         os.read(self._end, 1)
@@ -114,14 +114,14 @@ class Announcing(Silent):
         os.write(self._other, b".")
 
 
-#: Seconds, far more than these tests take: a second sample is one that something was the reason for.
+#: Sampling rate far slower than these tests, so that a second sample has another cause.
 RARELY = Rhythm(interval=600.0)
 
 
 def stalled_until(
     happens: Callable[[Ending, Announcing], None], *, announced: bool
 ) -> tuple[Ending, list[TimelineSample]]:
-    """A kernel in which something ``happens`` to a stalled session, and the samples kept by then, which are two."""
+    """Stall a session until something ``happens``. Return the kernel and the two samples kept by then."""
     journal, kernel, ends = Journal(), Ending(), Announcing()
     recorder = Recorder(OfTheServer(journal), kernel, ends, SERVER.port, RARELY, announced=announced)
     recorder.follow(CLIENT)
@@ -129,7 +129,7 @@ def stalled_until(
     happens(kernel, ends)
     eventually(lambda: len(journal.timeline().samples) == 2)
     kernel.state = "FIN_WAIT1"
-    # Before the announcement that wakes it: else it may go on, to its next sample.
+    # Set before the announcement wakes it. Otherwise it may go on to its next sample.
     recorder._stopping.set()
     ends.announce()
     recorder.stop()

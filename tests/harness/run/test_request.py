@@ -1,4 +1,4 @@
-"""The jobs of a call, and what each is called."""
+"""The jobs of a call, and their names."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def call(*names: str, **more: object) -> Call:
 
 @pytest.fixture
 def two_suites(tmp_path: Path) -> Path:
-    """Two suites with a scenario of the same name, and one that only one of them has."""
+    """Make two suites that share the name of one scenario, and one scenario that only one of them has."""
     frozen = next(path for path in suites.shipped()["pod_5090"] if path.stem == "frozen")
     for file in ("x/frozen.toml", "y/frozen.toml", "y/only.toml"):
         (tmp_path / file).parent.mkdir(exist_ok=True)

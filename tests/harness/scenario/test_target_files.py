@@ -1,4 +1,4 @@
-"""Where target files are looked for, and what their servers say of their versions."""
+"""Search for target files, and the versions of their servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The server under test as a user describes it: what is taken, what is refused, and how it is said again."""
+"""The server under test as a user describes it: accepted, refused, and turned back into options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is heard of a process's end, and what of that it said before."""
+"""Notice of a process's end, and of its output before that."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""halfopen.spawn.zygote and halfopen.spawn.forked: a process that was forked is as one that was started."""
+"""halfopen.spawn.zygote and halfopen.spawn.forked: a forked process behaves like a started one."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def door(port: int) -> str:
     return msgspec.json.encode(Door(url=f"ws://127.0.0.1:{port}/")).decode()
 
 
-#: No server is there: a client says so, and ends.
+#: With no server there, a client says so and ends.
 CLIENT = [sys.executable, "-P", "-m", "halfopen.clients", "acking", "{}", door(1)]
 POD = [sys.executable, "-P", "-m", "halfopen.pod", "--port", "0", "--control"]
 
 
 class Lines:
-    """What a process printed, to be waited for."""
+    """A process's output, which tests can wait for."""
 
     def __init__(self) -> None:
         self._said = threading.Condition()
@@ -56,7 +56,7 @@ class Lines:
 
 @contextlib.contextmanager
 def pod(host: Host) -> Iterator[tuple[Process, Lines]]:
-    """A pod that listens."""
+    """Start a pod, and wait until it listens."""
     lines = Lines()
     with running(host, Program(POD), lines.add) as its:
         lines.wait_for("listening")
@@ -65,7 +65,7 @@ def pod(host: Host) -> Iterator[tuple[Process, Lines]]:
 
 @contextlib.contextmanager
 def forking() -> Iterator[Forks]:
-    """Have ``running`` fork."""
+    """Make ``running`` fork."""
     with forks() as forked_, process.started_by(forked_.start):
         yield forked_
 
@@ -80,7 +80,7 @@ def open_files(pid: int) -> list[str]:
 
 
 def wait_for_end(its: Process) -> int:
-    # Which is told a moment after: once its last words are read.
+    # Reported a moment later, once its last output is read.
     eventually(lambda: its.exit_code is not None)
     code = its.exit_code
     assert code is not None
@@ -169,7 +169,7 @@ def test_it_holds_what_a_started_one_holds() -> None:
     def held() -> list[str]:
         with running(host, Program([*CLIENT[:-1], door(port)]), Lines().add, keep_open=(router,)) as its:
             session, _ = server.accept()
-            # Once it has asked to be let in it waits for an answer that does not come, and opens nothing meanwhile.
+            # The client has sent its handshake, waits for an answer that does not come, and opens no files meanwhile.
             with session:
                 assert session.recv(1)
                 return [name.partition(":")[0] for name in open_files(its.pid)]
@@ -194,7 +194,7 @@ def test_a_host_that_cannot_be_entered_is_an_error() -> None:
             patch.setattr(host, "fileno", none.fileno)
             with pytest.raises(OSError, match="Invalid argument"):
                 forked_.start(host, Program(CLIENT), ())
-        # The next is none the worse for it.
+        # The next one is unaffected.
         with pod(host):
             pass
 
@@ -205,7 +205,7 @@ def test_a_zygote_that_is_gone_is_said_to_be() -> None:
         host = lab.host("host")
         with forking() as forked_:
             (zygote,) = processes_below(os.getpid())
-            # A process that runs must not keep open what tells of the zygote's end.
+            # A running process must not keep open the pipe that reports the zygote's end.
             with pod(host):
                 os.kill(zygote, signal.SIGKILL)
                 os.waitid(os.P_PID, zygote, os.WEXITED | os.WNOWAIT)

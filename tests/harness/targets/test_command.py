@@ -1,4 +1,4 @@
-"""Any command as the server under test: here a pod that nobody knows to be one."""
+"""Any command as the server under test: here a pod that is not known to be one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_a_server_with_a_watchdog_passes_by_its_socket_and_its_own_list(tmp_path
     ran = halfopen("run", "frozen", "--server", WATCHED, "--sessions", "/sessions", *TERMS, "--out", str(tmp_path))
     run = by_scenario(tmp_path)["frozen"]
     assert (ran.code, run["verdict"], run["class"]) == (0, "passed", "true_reap"), ran
-    # It says nothing of reasons or seats, as it is not known to be a pod.
+    # It reports no reasons or seats, since it is not known to be a pod.
     assert (run["reason"], run["lock_held_after"], run["sessions_after"]) == (None, None, [])
     table = results(tmp_path)
     assert table["target"] == {"kind": "command", "command": WATCHED}

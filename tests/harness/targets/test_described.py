@@ -1,4 +1,4 @@
-"""A server that streams only to those who ask as it wants, and a client that is told how."""
+"""A server that streams only to clients that ask in its way, and a client that is configured for it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TARGET = {
 def ran(
     folder: Path, scenario: str = "active", *options: str, without: str | None = None, **changed: str
 ) -> dict[str, Any]:
-    """One scenario against the server, described as it wants but for what is changed, or left out."""
+    """Run a scenario against the server, described as it needs except for what is changed or left out."""
     (folder / ASKING.name).write_text(ASKING.read_text())
     table = {key: value for key, value in (TARGET | changed).items() if key != without}
     file = folder / "target.toml"
@@ -84,5 +84,5 @@ def test_by_tls_with_an_authority_of_its_own(tmp_path: Path) -> None:
 def test_through_a_proxy(edge: str, tmp_path: Path) -> None:
     run = ran(tmp_path, "active", "--edge", edge)
     assert run["verdict"] == "passed", run["why"]
-    # What the server sees is the proxy's connection, from its address.
+    # The server sees the proxy's connection, from the proxy's address.
     assert [session["peer"]["at"][0] for session in run["sessions_after"]] == ["198.18.2.1"]

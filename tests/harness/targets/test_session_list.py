@@ -1,4 +1,4 @@
-"""A server's own list of sessions, in whatever form: where it is, and whose its sessions are."""
+"""A server's own list of sessions, in any form: where it is, and the client of each session."""
 
 from __future__ import annotations
 

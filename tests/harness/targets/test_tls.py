@@ -1,4 +1,4 @@
-"""A server that speaks TLS: certified by an authority of the run's own, which only the clients trust."""
+"""A server that speaks TLS, certified by the run's own authority, which only the clients trust."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.harness.clients.test_behaviours import client
 from tests.harness.pod.pods import eventually, pod
 from tests.machine import needs_labs
 
-#: The stream takes three seconds to fill the client's buffer, more than such a grace has the session looked at for.
+#: The stream takes three seconds to fill the client's buffer, longer than a session is observed at such a grace.
 TERMS = ("--grace", "1s", "--poll", "500ms", "--hold", "6s", "--clock", "real")
 
 

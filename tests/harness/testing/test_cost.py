@@ -1,4 +1,4 @@
-"""What the plugin costs a run of pytest that does not use it: no import of anything that stands behind it."""
+"""The plugin's cost for a pytest run that does not use it: no import of anything behind it."""
 
 from __future__ import annotations
 

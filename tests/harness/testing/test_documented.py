@@ -1,4 +1,4 @@
-"""The examples of docs/pytest.md and of the README, run as they are written."""
+"""The examples of docs/pytest.md and of the README, run as written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fixture ``lab`` as users have it: a test file, a server beside it, and what pytest prints."""
+"""The fixture ``lab`` as users have it: a test file, a server beside it, and pytest's output."""
 
 from __future__ import annotations
 
@@ -260,7 +260,7 @@ def test_a_killed_pytest_leaves_nothing(pytester: pytest.Pytester) -> None:
             assert leftovers.wait_for_a_stopped_process(process.pid, 60.0) is not None
         finally:
             process.send_signal(signal.SIGKILL)
-    # The fixture nothing_left_behind says the rest.
+    # The fixture nothing_left_behind checks the rest.
 
 
 def test_an_interrupted_pytest_leaves_nothing_and_ends_at_once(pytester: pytest.Pytester) -> None:

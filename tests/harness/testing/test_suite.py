@@ -1,4 +1,4 @@
-"""Scenarios as pytest's items, on the real clock: side by side, selected as tests are, and with xdist."""
+"""Scenarios as pytest items, on the real clock: in parallel, selected like tests, and with xdist."""
 
 from __future__ import annotations
 
@@ -101,14 +101,14 @@ def test_a_failure_that_ends_the_run_ends_what_is_still_under_way(
     pytester: pytest.Pytester, workers: tuple[str, ...]
 ) -> None:
     project(pytester)
-    # The last takes a quarter of an hour: that this test ends shows that it was ended.
+    # The last takes a quarter of an hour. This test ends, so it was cancelled.
     suite = asked("dead/frozen", "alive/active", "wedge")
     result = ran(pytester, "-x", *workers, *IN_SHORT, *suite, "--halfopen-detector", "none", "-m", "halfopen")
     assert result.ret in (pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED)
 
 
 def test_one_that_was_killed_is_known_before_the_kernel_is_done_with_it(tmp_path: Path) -> None:
-    """Its files are closed, and it is still there."""
+    """Its files are closed, but it still exists."""
     folder = tmp_path / "results"
     folder.mkdir()
     file = folder / "0.json"

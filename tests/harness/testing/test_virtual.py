@@ -1,4 +1,4 @@
-"""``--halfopen-clock virtual``: the whole run of pytest in a guest, as if it were here."""
+"""``--halfopen-clock virtual``: the whole pytest run in a guest, as if it ran here."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_without_a_watchdog_the_example_fails_with_its_story_and_pytests_exit_co
 
 @needs_guest
 def test_what_is_undone_before_the_grace_is_over_is_survived(pytester: pytest.Pytester) -> None:
-    """Here, as on a real clock a busy machine undoes late, and a path that was dark for longer heals later still."""
+    """Virtual, since on a real clock a busy machine undoes late, and a path dark for longer heals later still."""
     project(
         pytester,
         f"""

@@ -1,4 +1,4 @@
-"""A user's project: a test file, the server beside it, and pytest run on them in a process of its own."""
+"""A user's project: a test file, the server beside it, and pytest run on them in its own process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COMMAND = "python my_server.py --host {host} --port {port}"
 
 _HOME = os.environ.get("HOME", "/")
 
-#: Of the house's own papers (STYLE.md), to the letter.
+#: The project's reference example, verbatim.
 EXAMPLE = """
 def test_a_frozen_client_gives_its_seat_back(lab):
     server = lab.serve("python my_server.py --host {host} --port {port}")
@@ -25,13 +25,13 @@ def test_a_frozen_client_gives_its_seat_back(lab):
     assert lab.session(client).reaped(within="35s")
 """
 
-#: A server's grace and the detector's poll in these tests, seconds: what is expected of it is written in them.
+#: A server's grace and the detector's poll in these tests, seconds. Expectations refer to them.
 GRACE, POLL = 2.0, 0.2
 IN_SHORT = ("--halfopen-grace", f"{GRACE}s", "--halfopen-poll", f"{POLL}s")
 
 
 def project(pytester: pytest.Pytester, text: str = EXAMPLE, **environment: object) -> None:
-    """Write the files; ``environment`` is what the server finds there."""
+    """Write the files. ``environment`` holds the server's variables."""
     shutil.copy(Path(watched.__file__), pytester.path / "my_server.py")
     pytester.makepyfile(test_it=text)
     patch = pytester._monkeypatch
@@ -44,5 +44,5 @@ def project(pytester: pytest.Pytester, text: str = EXAMPLE, **environment: objec
 
 
 def ran(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    """Run pytest there, on the real clock unless told otherwise."""
+    """Run pytest there, by default on the real clock."""
     return pytester.runpytest_subprocess("-p", "no:cacheprovider", *arguments)

@@ -51,7 +51,7 @@ def test_the_two_stacks_of_the_incident() -> None:
         def wedged() -> Dump | None:
             dump = thread_dump.dump(server.popen.pid)
             sends = holder(dump)
-            # The other waits for a moment too while this one still sends what the kernel takes.
+            # The other thread also waits for a moment while this one still sends data that the kernel takes.
             is_stuck = sends is not None and sends.doing != "running"
             return dump if is_stuck and (waiter(dump) or not HAS_KEEPALIVE) else None
 
@@ -75,7 +75,7 @@ def test_the_two_stacks_of_the_incident() -> None:
 @needs_py_spy
 def test_of_a_pod_at_rest_no_lock_is_told() -> None:
     with pod("--detector", "none") as server:
-        # It takes one for a moment to print that it listens.
+        # Printing that it listens takes the lock for a moment.
         eventually(lambda: _without_locks(thread_dump.dump(server.popen.pid)))
 
 
@@ -93,7 +93,7 @@ def test_a_file_that_was_changed_since_tells_of_no_lock(tmp_path: Path) -> None:
             assert process.stdout is not None
             process.stdout.readline()
             eventually(lambda: waiter(thread_dump.dump(process.pid)))
-            # The tolerance is for processes that were begun right after a file was written.
+            # The tolerance is for processes started right after a file was written.
             changed: Dump = eventually(lambda: _dumped_without_source(script, process.pid))
         finally:
             process.kill()

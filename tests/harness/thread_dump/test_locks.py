@@ -1,4 +1,4 @@
-"""Who holds what and who waits for it, of frames as py-spy shows them."""
+"""Locks held and awaited by threads, from frames as py-spy shows them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def inferred(*stacks: tuple[Sequence[PythonFrame], bool | None], text: str = TEX
 
 
 def test_the_incident() -> None:
-    """Recorded of a running process: the sender in sendall with the lock, the keepalive that waits for it."""
+    """Recorded from a running process: the sender in sendall with the lock, the keepalive that waits for it."""
     threads = pyspy.parse((FIXTURES / "wedged.json").read_text())
     source = Source((FIXTURES / "wedged.py").read_text())
     awaiting = {"keepalive": True, "sender": False, "MainThread": True}
@@ -60,7 +60,7 @@ def test_the_incident() -> None:
     assert lock.of.startswith("Connection at 0x")
     assert by_name["sender"].waits_for is None
     assert by_name["keepalive"] == Locks((), lock)
-    # Another connection's, held by another name: not the one that is waited for.
+    # Another connection's lock, held by another name: not the awaited one.
     (others,) = by_name["MainThread"].holds
     assert others != lock
 
@@ -80,7 +80,7 @@ def test_one_whose_object_is_unknown_is_not_told() -> None:
 
 
 def test_who_is_at_the_line_but_not_at_a_futex_does_not_wait() -> None:
-    # On its way in or out, or in want of the GIL.
+    # On its way in or out, or waiting for the GIL.
     assert inferred(([HOLDS], False), ([WANTS], False))[1] == Locks((), None)
 
 
@@ -138,7 +138,7 @@ def test_an_event_that_is_waited_for_sets_free_no_lock_but_its_own() -> None:
     threading = "/usr/lib/python3.11/threading.py"
     frames = [frame("Condition.wait", 320, file=threading), frame("Event.wait", 607, file=threading)]
     assert inferred(([*frames, frame("Box.f", 3, SELF)], True), text=text) == [Locks((BOX,), None)]
-    # As older Pythons name it, it might as well be a condition.
+    # As named by older Pythons, it might as well be a condition.
     unqualified = [frame("wait", 320, file=threading), frame("wait", 607, file=threading)]
     assert inferred(([*unqualified, frame("f", 3, SELF)], True), text=text) == [Locks((), None)]
 

@@ -1,4 +1,4 @@
-"""What the kernel says of threads."""
+"""The kernel's data about threads."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_thread_that_runs_may_have_waited_until_a_moment_ago() -> None:
 
 
 def test_a_process_that_is_not_there_is_told_so() -> None:
-    with pytest.raises(ThreadsError, match=r"^there is no process 4194305 here$"):  # beyond the most there can be
+    with pytest.raises(ThreadsError, match=r"^there is no process 4194305 here$"):  # beyond the largest possible
         proc.tasks(4194305)
 
 

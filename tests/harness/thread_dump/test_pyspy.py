@@ -1,4 +1,4 @@
-"""What py-spy says of why it says nothing."""
+"""Errors of py-spy when it shows nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a function's source says of its locks, and where it says nothing."""
+"""Locks in a function's source, and sources that leave them open."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HERE = "# here"
 
 
 def at(text: str) -> tuple[Source, int]:
-    """The source, and the line that is marked."""
+    """Return the source, and the marked line."""
     text = textwrap.dedent(text)
     (line,) = [number for number, line in enumerate(text.splitlines(), 1) if line.endswith(HERE)]
     return Source(text), line
@@ -63,30 +63,30 @@ def test_what_is_acquired_and_released_in_the_end_is_held_between() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        # After it, at its head (where it is also released), before it.
+        # After it, at its head (where the lock is also released), before it.
         "def f():\n    with lock:\n        a()\n    b()  # here",
         "def f():\n    with lock:  # here\n        a()",
         "def f():\n    a()  # here\n    with lock:\n        b()",
-        # What is called may give anything.
+        # The call may return anything.
         "def f():\n    with open(name):\n        a()  # here",
         "def f():\n    with self.lock():\n        a()  # here",
         "def f():\n    with self.locks[0]:\n        a()  # here",
         # A coroutine's lock is not its thread's.
         "async def f():\n    async with lock:\n        a()  # here",
-        # Released within.
+        # Released inside.
         "def f():\n    with lock:\n        lock.release()\n        a()  # here\n        lock.acquire()",
-        # It may not have got it.
+        # It may not have got the lock.
         "def f():\n    lock.acquire(False)\n    try:\n        a()  # here\n    finally:\n        lock.release()",
         "def f():\n    lock.acquire(timeout=1)\n    try:\n        a()  # here\n    finally:\n        lock.release()",
         "def f():\n  lock.acquire()\n  try:\n    a()\n  finally:\n    b()  # here\n    lock.release()",
         "def f():\n  lock.acquire()\n  try:\n    lock.release()\n    a()  # here\n  finally:\n    lock.release()",
-        # All on one line: it may be taking it as well.
+        # All on one line, so it may still be taking the lock.
         "def f():\n    with lock: a()  # here",
-        # Written within, called later.
+        # Written inside, called later.
         "def g():\n    with lock:\n        def f():\n            a()  # here",
-        # Not what runs: another function stands there now.
+        # Not the running code: another function is there now.
         "def g():\n    with lock:\n        a()  # here",
-        # No Python of ours.
+        # Not this Python's syntax.
         "def f():\n    with lock:\n        print 'x'  # here",
     ],
 )

@@ -1,4 +1,4 @@
-"""What is told of threads at a terminal, whole."""
+"""Whole outputs about threads at a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The judge on timelines written by hand: every way to pass, to fail, and to prove nothing."""
+"""The judge on hand-written timelines: every way to pass, to fail, and to prove nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from halfopen.verdict.judge import Terms, Verdict, judge
 from tests.harness.lines import Part, event, flowing, line, orphaned, progress, status, stuck
 
 TERMS = Terms(grace=30, poll=2)
-#: Kept apart from the hold of 78 s, so that a test says which of them it is about.
+#: Different from the hold of 78 s, so that a test says which of them it means.
 REAPED_AT = 36.0
 
 
@@ -117,7 +117,7 @@ def test_a_reap_before_the_fault_is_a_false_one() -> None:
 
 def test_the_wrong_reason_fails() -> None:
     timeline = line(*(part for part in frozen() if getattr(part, "kind", "") != "target"))
-    assert verdict("frozen", timeline).word == "passed"  # a server that says nothing of it
+    assert verdict("frozen", timeline).word == "passed"  # a server that gives no reason
     wrong = line(*frozen(event(35.9, "target", "dead_client_reaped", reason="peer_closed")))
     seen = verdict("frozen", wrong)
     assert (seen.word, seen.why) == ("failed", "the server says 'peer_closed', expected 'send_stall'")
@@ -344,7 +344,7 @@ def test_no_timeline_passes_without_its_signature_or_detects_before_the_onset(
 
     assert seen.detection is None or seen.detection >= 0
     if seen.word == "passed":
-        assert name in {"frozen", "wedge"}  # the others' signatures need words of the client
+        assert name in {"frozen", "wedge"}  # the others' signatures need messages from the client
         assert begun
         assert any(s.t > 5 and s.outq and not s.snd_wnd for s in samples)
 

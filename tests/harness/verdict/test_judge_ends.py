@@ -1,4 +1,4 @@
-"""The judge on ends that no stall announces: silent deaths, half-closes, faults undone, sessions that just end."""
+"""The judge on ends without a stall: silent deaths, half-closes, faults undone, sessions that just end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOTHING = event(5, "fault", "begun", step=0, fault="noop")
 
 
 def scenario(name: str, **expect: Any) -> Scenario:
-    """One of the shipped, its fault one that needs no proof, expected otherwise."""
+    """Return a shipped scenario, with a fault that needs no proof and another expectation."""
     (found,) = suites.find([name])
     steps = tuple(msgspec.structs.replace(step, fault="noop") for step in found.steps)
     changes = {key: Expression(value) if key in {"within", "hold"} else value for key, value in expect.items()}
@@ -28,7 +28,7 @@ def scenario(name: str, **expect: Any) -> Scenario:
 
 
 def silent(start: float, end: float, **fields: object) -> list[Sample]:
-    """Nothing sent, nothing queued."""
+    """Return samples with nothing sent and nothing queued."""
     return [sample(t, bytes_acked=500_001, **fields) for t in times(start, end)]
 
 
@@ -120,7 +120,7 @@ def test_a_stall_left_alone_is_not_made_good_by_a_later_one() -> None:
 
 
 def goodbye(t: float, code: int = 1001) -> Timeline:
-    """The server sends a close frame, then ends its side."""
+    """Return a timeline in which the server sends a close frame, then ends its side."""
     return line(
         flowing(0, t),
         progress(0, t, True),

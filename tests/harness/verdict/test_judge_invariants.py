@@ -1,8 +1,9 @@
-"""What holds of every verdict, whatever a timeline says.
+"""Invariants of every verdict, for any timeline.
 
-Not held, since it is not so: that leaving out anything at all never turns failed into passed. What speaks against a
-server (a crash, books that linger) is evidence too, and without it nothing does. So evidence is told apart: what proves
-a fault or a client, what speaks against a server, and what comes after the end.
+One invariant does not hold: that leaving out anything at all never turns failed into passed. Evidence against a server
+(a crash, lingering list entries) is evidence too, and without it nothing speaks against the server. So the tests
+distinguish three kinds of evidence: proof of a fault or a client, evidence against a server, and anything after the
+end.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ _TOLD: st.SearchStrategy[tuple[str, str, dict[str, Any]]] = st.one_of(
 
 @st.composite
 def timelines(draw: st.DrawFn) -> Timeline:
-    """Any stretches in any order, and anything told at any time; half of them with the words of a live client."""
+    """Draw any stretches in any order, and any events at any time. Half of them have a live client's messages."""
     samples: list[Sample] = []
     t = 0.0
     for kind, length in draw(_STRETCHES):
@@ -105,7 +106,7 @@ def timelines(draw: st.DrawFn) -> Timeline:
 
 
 def right(name: str) -> Timeline:
-    """What a server that does right by this scenario leaves."""
+    """Return the timeline of a server that behaves correctly in this scenario."""
     listed = status(1, listed=True)
     if name == "frozen":
         told = event(12, "target", "dead_client_reaped", reason="send_stall")

@@ -1,4 +1,4 @@
-"""Verdicts on the last of several things that were done to a client, as tests in pytest ask for them."""
+"""Verdicts on the last of several faults, as tests in pytest ask for them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from halfopen.verdict.judge import Terms, Verdict, judge
 from tests.harness.lines import STEP, event, flowing, progress, sample, stuck
 
 TERMS = Terms(grace=10.0, poll=1.0)
-#: Frozen from 5 to 8 s, and again from 15 s on; the windows close half a second later.
+#: Frozen from 5 to 8 s, and again from 15 s on. The windows close half a second later.
 FIRST, THAWED, SECOND, CLOSING = 5.0, 8.0, 15.0, 0.5
 
 STEPS = tuple(Step(Expression(f"{t}s"), "freeze", None) for t in (FIRST, SECOND))

@@ -1,7 +1,7 @@
-"""A server with one session of its own, stalled; runs ``halfopen watch`` on itself and prints what that says.
+"""A server with one stalled session of its own. It runs ``halfopen watch`` on itself and prints the output.
 
-``python own.py inside``: as this user. ``python own.py outside``: the server is in a user and network namespace of
-its own, as in a container without root, and is looked at from here.
+``python own.py inside``: as this user. ``python own.py outside``: the server is in its own user and network namespace,
+as in a container without root, and is watched from here.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A server of a parent that listens and two children that take connections, as pre-fork servers are made.
+"""A pre-fork server: a parent that listens, and two children that accept connections.
 
-Says its port and its children's ids, then keeps what it is given until it is told to end.
+It prints its port and its children's ids, then keeps its connections until it is terminated.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Sightings made by hand: what a dump would say of a socket with these counters."""
+"""Hand-made sightings: a dump's data on a socket with these counters."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def sighting(
     inode: int = 77,
     **fields: int,
 ) -> Sighting:
-    """One of an idle connection, but for what is said; ``number`` tells connections apart."""
+    """Return a sighting of an idle connection, changed as given. ``number`` distinguishes connections."""
     code = tcp_info.STATES.index(state)
     info = bytearray(_SIZE)
     for name, value in {**_IDLE, **fields, "state": code}.items():
@@ -52,7 +52,7 @@ def sighting(
 
 
 def shut(t: float = 1000.0, *, backoff: int = 8, waited: float = 1.0, **fields: Any) -> Sighting:
-    """Behind a closed window, ``waited`` seconds after the last of ``backoff`` probes, all of them answered."""
+    """Return a closed window, ``waited`` seconds after the last of ``backoff`` probes, all of them answered."""
     stall = 0.204 * (2**backoff - 1) + waited
     usual = {
         "outq": 2_600_000, "notsent": 2_600_000, "snd_wnd": 0, "rwnd_limited": round(stall * 1e6) + 50_000,
@@ -64,7 +64,7 @@ def shut(t: float = 1000.0, *, backoff: int = 8, waited: float = 1.0, **fields: 
 
 
 def dark(t: float = 1000.0, *, retransmits: int = 7, waited: float = 6.0, **fields: Any) -> Sighting:
-    """On a path that swallows everything, ``waited`` seconds after the last of so many retransmissions."""
+    """Return a path that drops everything, ``waited`` seconds after the last of ``retransmits`` retransmissions."""
     rto = 204_000 * 2**retransmits
     stall = 0.204 * (2**retransmits - 1) + waited
     usual = {

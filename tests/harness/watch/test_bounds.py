@@ -1,4 +1,4 @@
-"""What one reading proves of a stall's length, on readings made by hand; on real kernels: test_bounds_real.py."""
+"""Bounds on a stall's length from one hand-made reading. For real kernels see test_bounds_real.py."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ def test_nor_one_of_which_packets_arrive_beyond_a_gap(last_ack_recv: int, backof
 
 
 def test_nor_one_that_moved_since_without_telling_a_round_trip() -> None:
-    """Without timestamps an acknowledged retransmission tells none (Karn), and the timer stays as it is."""
+    """Without timestamps an acknowledged retransmission gives no round trip (Karn), and the timer stays as it is."""
     assert bounds.stalled(sighting(outq=1, unacked=1, backoff=6, retransmits=0, options=0, rto=13_000_000)) == 0
 
 
 def test_a_window_that_shrank_below_what_was_sent_is_a_stall_although_everything_is_answered() -> None:
-    """The kernel does not count what it then retransmits (tcp_retransmit_timer: "dastardly shrinks window")."""
+    """The kernel does not count its retransmissions in that case (tcp_retransmit_timer: "dastardly shrinks window")."""
     seen = dark(retransmits=4, waited=1.0, snd_wnd=0, last_ack_recv=1000)
     assert bounds.stalled(seen) == pytest.approx(0.204 * 15 + 1, abs=2e-3)
 

@@ -1,4 +1,4 @@
-"""What one reading proves of a stall, held against the stall as it was seen from its beginning: on this kernel.
+"""Bounds on a stall from one reading, compared with the stall observed from its beginning, on this kernel.
 
 client ──near──▶ router ──far──▶ server
 """
@@ -18,14 +18,14 @@ from tests.netns.network import PORT, Network, connection, eventually, fill, net
 
 pytestmark = needs_labs
 
-#: So many doublings are waited for: 0.2 s x (2^4 - 1).
+#: Number of doublings to wait for, and their time: 0.2 s x (2^4 - 1).
 DOUBLINGS, LEAST = 4, 3.0
-#: The kernel's own clock is no finer (a jiffy at HZ=100), seconds.
+#: Seconds of the kernel's own clock's resolution (a jiffy at HZ=100).
 TICK = 0.01
 
 
 def watched(net: Network) -> list[tuple[Sighting, float]]:
-    """Sightings until the timer has doubled so often, each with the last moment at which it may have moved."""
+    """Return sightings until the timer has doubled so often, each with the last moment at which it may have moved."""
     with net.server.entered():
         census = Census()
     found: list[tuple[Sighting, float]] = []
@@ -63,7 +63,7 @@ def test_a_reading_proves_most_of_a_stall_and_never_more_than_it(kind: str) -> N
 
 @isolated
 def test_a_packet_after_a_silence_is_no_stall() -> None:
-    """Its path is dark; how long it was silent before is not to count."""
+    """Its path is dark. The silence before that must not count."""
     with network() as net, connection(net) as (_, server), contextlib.closing(net.server.socket_reader()) as reader:
 
         def silent() -> bool:

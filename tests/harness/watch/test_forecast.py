@@ -1,4 +1,4 @@
-"""What each detector is said to make of a session, against what the detectors are known to do (docs/findings.md)."""
+"""Forecasts of each detector's action on a session, compared with the detectors' known actions (docs/findings.md)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_ours_finds_an_application_that_reads_nothing_after_the_grace() -> None:
 
 
 def test_ours_survives_an_outage_and_finds_a_dark_path_by_the_first_retransmission_after_it() -> None:
-    """Those fall at 0.204 s x (2^k - 1) of the stall: the first that is 1.5 graces after the one before is at 52 s."""
+    """They come at 0.204 s x (2^k - 1) of the stall: the first that is 1.5 graces after the one before is at 52 s."""
     found = said("halfopen", dark(retransmits=7, waited=6.0))
     assert (found.word, found.why) == ("dead", "unreachable")
     assert found.within == pytest.approx(0.204 * (2**8 - 1) + 1 - (0.204 * (2**7 - 1) + 6), abs=POLL)

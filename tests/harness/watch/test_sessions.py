@@ -16,10 +16,10 @@ def seen_as(seen: Sighting) -> str:
     ("seen", "peer"),
     [
         (shut(), "shut, answers"),
-        (shut(probes=1), "shut, answers"),  # on its way
+        (shut(probes=1), "shut, answers"),  # the answer is in flight
         (shut(probes=4, last_ack_recv=40_000), "shut, silent"),
         (dark(), "dark"),
-        (dark(snd_wnd=0, last_ack_recv=6_000), "shut, answers"),  # it shrank its window below what was sent
+        (dark(snd_wnd=0, last_ack_recv=6_000), "shut, answers"),  # window shrank below the data in flight
         (dark(snd_wnd=0), "shut, silent"),
         (sighting(outq=1, unacked=1), "reads"),
         (sighting(outq=1, unacked=1, backoff=5, options=0), "reads"),  # an old backoff, and no timestamps

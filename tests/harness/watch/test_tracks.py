@@ -61,7 +61,7 @@ def test_what_is_written_does_not() -> None:
 
 
 def test_each_rule_counts_as_it_does_in_its_detector() -> None:
-    """Acknowledged bytes with a queue at one level, and packets beyond a gap, are progress to one and not the other."""
+    """Acknowledged bytes with a constant queue, and packets beyond a gap, are progress for only one of the rules."""
     tracks = followed(queued(1000.0), queued(1004.0, bytes_acked=1500), queued(1006.0, bytes_acked=1500, delivered=12))
     assert only(tracks).stalled() == {"bytes-acked": 2.0, "outq": 6.0}
     assert only(tracks).stuck == 0.0

@@ -1,4 +1,4 @@
-"""Packages without a network: an apt of our own that has one package, and a small user-mode-linux."""
+"""Packages without a network: a private apt with a single package, and a small user-mode-linux."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ VERSION = "6.9um1+b2"
 
 
 def package(place: Path, *, without: str = "") -> Path:
-    """A package laid out as Debian's is, but for what is left out of it."""
+    """Make a package laid out as Debian's, without the part named."""
     tree = place / "tree"
     contents = {
         "DEBIAN/control": f"Package: user-mode-linux\nVersion: {VERSION}\nArchitecture: all\n"
@@ -32,7 +32,7 @@ def package(place: Path, *, without: str = "") -> Path:
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, place: Path, *, policy: str, download: str) -> Path:
-    """Put an apt-cache and an apt-get of these shell scripts first in PATH; the file where calls are noted."""
+    """Put these shell scripts first in PATH as apt-cache and apt-get. Return the file that records their calls."""
     programs, calls = place / "programs", place / "calls"
     programs.mkdir()
     calls.touch()

@@ -1,4 +1,4 @@
-"""A kernel in the cache as a build leaves it there, but for the program, which is another."""
+"""A kernel in the cache as a build leaves it there, except that its program is another."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.netns.guest.test_seeding import tree
 
 
 def keep(place: Path, *, program: str = "/bin/true", version: str = "6.9.7", seeded: bool = True) -> GuestKernel:
-    """Keep a kernel; XDG_CACHE_HOME must name a cache of the test's own."""
+    """Keep a kernel. XDG_CACHE_HOME must name a cache of the test's own."""
     source = tree(place / "source")
     for name in recipe.LICENSES:
         (source / name).parent.mkdir(parents=True, exist_ok=True)

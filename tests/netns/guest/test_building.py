@@ -10,7 +10,7 @@ import pytest
 from halfopen.netns.errors import GuestError
 from halfopen.netns.guest import building, cache
 
-#: As allnoconfig writes it where every option of ours can be met.
+#: As allnoconfig writes it if all our options can be met.
 CONFIG = cache.FRAGMENT.read_text() + "# CONFIG_SMP is not set\n"
 
 
@@ -63,7 +63,7 @@ def test_what_unpacks_the_tarball_is_needed_too(
 
 
 def test_the_estimate_goes_by_the_machines_speed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine on which the loop takes twice as long takes twice as long to build."""
+    """If the loop takes twice as long on a machine, so does a build."""
     estimates = []
     for speed in (1.0, 2.0):
         clock = itertools.count(step=speed)

@@ -58,7 +58,7 @@ def test_of_two_builds_that_end_together_one_is_kept_and_none_fails(monkeypatch:
     rename = Path.rename
 
     def overtaken(path: Path, target: Path) -> Path:
-        if path.name == "product":  # What was there is gone, and the other's comes first.
+        if path.name == "product":  # The old product is gone, and the other's arrives first.
             monkeypatch.setattr(Path, "rename", rename)
             keep("a", "6.1.2")
         return rename(path, target)
@@ -123,7 +123,7 @@ def test_a_fetched_one_does_not_depend_on_our_configuration(tmp_path: Path, monk
 
 
 def test_a_kernel_that_does_not_say_has_time_travel() -> None:
-    # As the cache wrote it when all were built.
+    # As the cache wrote it when all kernels were built.
     description = keep("a", "6.1.1").program.with_name("build.json")
     description.write_text('{"version": "6.1.1", "source": "a", "seeded": true}')
     found = cache.newest()

@@ -1,6 +1,6 @@
-"""The virtual clock keeps what the kernel promises of timers, for every way of waiting, and real programs live on it.
+"""The virtual clock keeps the kernel's promises about timers, for every way of waiting, and real programs run on it.
 
-The waits are measured in one guest by benchmarks/fidelity; each test looks at its own line.
+benchmarks/fidelity measures the waits in one guest. Each test checks its own line.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def test_all_clocks_go_alike(report: Report) -> None:
 
 def test_work_takes_no_time(report: Report) -> None:
     assert report.clocks is not None
-    # Reading the clock does, a quarter of a microsecond (arch/um/kernel/time.c, TIMER_MIN_DELTA).
+    # Reading the clock takes a quarter of a microsecond (arch/um/kernel/time.c, TIMER_MIN_DELTA).
     assert report.clocks.working < 1e-6
 
 
@@ -129,7 +129,7 @@ asyncio.run(main())
 def test_a_websockets_server_gives_a_silent_client_up_after_its_ping_timeout() -> None:
     seconds, code = json.loads(warp(PINGS))
     assert code in {1006, 1011}
-    # An hour of answers; then at most a ping's interval to the first that is not answered, and the two timeouts.
+    # An hour of answers. Then at most a ping's interval to the first unanswered one, and the two timeouts.
     assert HOUR + 600 <= seconds <= HOUR + 60 + 600 + 1 + 5
 
 

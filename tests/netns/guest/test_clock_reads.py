@@ -1,4 +1,4 @@
-"""The clock as a guest's programs read it: in a page that the kernel keeps, or by a system call, the same time."""
+"""The clock as a guest's programs read it, in a page kept by the kernel or by a system call: the same time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.machine import needs_guest
 CLOCK_GETTIME = 228
 #: Nanoseconds of virtual time that a reading takes (arch/um/kernel/time.c).
 READING = 256
-#: More than the kernel lets a process read before it has to ask.
+#: More readings than the kernel allows a process without a system call.
 MANY = 1000
 
 
@@ -26,7 +26,7 @@ class Timespec(ctypes.Structure):
 
 
 def asked(clock: int) -> int:
-    """Nanoseconds by a system call."""
+    """Return the time in nanoseconds by a system call."""
     now = Timespec()
     assert ctypes.CDLL(None).syscall(CLOCK_GETTIME, clock, ctypes.byref(now)) == 0
     return int(now.seconds * 1_000_000_000 + now.nanoseconds)
@@ -34,19 +34,19 @@ def asked(clock: int) -> int:
 
 @in_guest
 def in_turn(clock: int) -> list[int]:
-    """Readings by the C library and by a system call, in turn."""
+    """Return readings by the C library and by a system call, in turn."""
     return [read(clock) for _ in range(MANY) for read in (time.clock_gettime_ns, asked)]
 
 
 @in_guest
 def in_a_row(clock: int) -> list[int]:
-    """Readings by the C library alone."""
+    """Return readings by the C library alone."""
     return [time.clock_gettime_ns(clock) for _ in range(MANY)]
 
 
 @in_guest
 def busily(seconds: float) -> float:
-    """Seconds by which a loop that only reads the clock runs past its end."""
+    """Return the seconds by which a loop that only reads the clock overruns its end."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         pass
@@ -63,7 +63,7 @@ def test_a_reading_and_a_system_call_tell_the_same_time(clock: int) -> None:
 @pytest.mark.parametrize("clock", [time.CLOCK_MONOTONIC, time.CLOCK_REALTIME])
 def test_each_reading_takes_time_and_none_is_skipped(clock: int) -> None:
     steps = [after - before for before, after in pairwise(in_a_row(clock))]
-    assert min(steps) >= READING - 1  # the kernel's own clock is corrected by a nanosecond now and then
+    assert min(steps) >= READING - 1  # the kernel corrects its clock by a nanosecond now and then
     assert sorted(steps)[MANY // 2] <= READING + 1
 
 

@@ -1,4 +1,4 @@
-"""The edit by which a guest's kernel announces the ends of sessions (tests/netns/test_sockets.py hears them)."""
+"""The edit that makes a guest's kernel announce the ends of sessions (received in tests/netns/test_sockets.py)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is fetched is kept whole or not at all, and every way to fail says what to do."""
+"""A fetched kernel is kept whole or not at all, and every failure names its remedy."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def kept() -> list[str]:
-    """Everything in the cache."""
+    """Return everything in the cache."""
     return sorted(path.name for path in cache.folder().rglob("*") if path.name != "under-construction")
 
 

@@ -1,4 +1,4 @@
-"""What a worker starts ends with it, without any namespace: whoever is killed, and wherever it has gone."""
+"""Processes started by a worker end with it, without any namespace, whichever is killed and wherever they moved."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from halfopen.netns.guest import guard
 from tests import leftovers
 from tests.netns.network import eventually
 
-#: A worker with a child in a session of its own, as a guest's kernel is, and a child of that.
+#: A worker with a child in its own session, as a guest's kernel is, and a child of that.
 WORK = """
 import json, os, subprocess, sys, time
 from pathlib import Path
@@ -49,7 +49,7 @@ class Guarded:
 
 @contextlib.contextmanager
 def guarded(folder: Path, body: str = WAIT) -> Iterator[Guarded]:
-    """A tool whose worker has started its processes and does ``body``, which says when it is ready; all must go."""
+    """Run a tool whose worker starts its processes and runs ``body``, which reports readiness. All must end."""
     before = leftovers.take_stock()
     with subprocess.Popen([sys.executable, "-c", WORK % body, str(folder)], stdout=subprocess.PIPE, text=True) as tool:
         assert tool.stdout is not None
@@ -97,8 +97,8 @@ def test_a_signal_to_the_tool_ends_it_as_it_would_in_namespaces(
 
 
 def test_ctrl_c_at_the_terminal_is_the_workers_to_answer(tmp_path: Path) -> None:
-    # A terminal signals its whole foreground group; the guard is not in it, nor the worker, who hears of it once.
-    # Ready only where it would catch it.
+    # A terminal signals its whole foreground group. The guard is not in it, and neither is the worker, which gets one
+    # signal. It reports ready only inside the block that catches it.
     body = "try:\n        ready()\n        while True: time.sleep(0.01)\n    except KeyboardInterrupt: return 9"
     with guarded(tmp_path, body) as it:
         assert os.getpgid(it.pids["guard"]) == os.getpgid(it.pids["worker"]) != os.getpgid(it.pids["tool"])
@@ -111,7 +111,7 @@ def test_who_reads_what_is_printed_comes_to_its_end(tmp_path: Path) -> None:
     with guarded(tmp_path) as it:
         it.tool.kill()
         assert it.tool.stdout is not None
-        # Ends only when nobody holds the other end of the pipe.
+        # Reading ends only when nobody holds the other end of the pipe.
         assert it.tool.stdout.read() == ""
 
 
@@ -127,7 +127,7 @@ def test_the_caller_is_afterwards_what_it_was(tmp_path: Path) -> None:
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     guard.run(lambda _: 0, tmp_path)
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == mask
-    # Its orphans are the machine's again, or whoever's they were.
+    # Its orphans go back to the machine, or to their earlier parent.
     orphan = "import subprocess; print(subprocess.Popen(['sleep', '1000'], stdout=subprocess.DEVNULL).pid)"
     pid = int(subprocess.run([sys.executable, "-c", orphan], stdout=subprocess.PIPE, check=True).stdout)
     assert pid not in guard.children(os.getpid())

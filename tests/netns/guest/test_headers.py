@@ -1,4 +1,4 @@
-"""Headers that are read once for all files: which sources are changed so, and that the recipe has all of it."""
+"""Headers read once for all files: the sources changed for it, all of them covered by the recipe."""
 
 from __future__ import annotations
 

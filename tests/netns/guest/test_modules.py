@@ -8,7 +8,7 @@ from pathlib import Path
 from halfopen.netns.guest import modules
 from halfopen.netns.guest.modules import load_order, loader
 
-# As depmod writes it: what a module needs, the one to load first at the end.
+# As depmod writes it: a module's dependencies, with the first one to load at the end.
 DEPENDENCIES = """\
 kernel/net/netfilter/nfnetlink.ko:
 kernel/net/netfilter/nf_tables.ko: kernel/net/netfilter/nfnetlink.ko
@@ -53,7 +53,7 @@ def test_modules_are_loaded_by_our_own_interpreter_from_where_they_are_kept(tmp_
 
 
 def test_a_module_that_cannot_be_loaded_is_told_and_the_rest_is_tried(tmp_path: Path) -> None:
-    # Outside a guest: a file that is not there, and one that no kernel takes, whoever asks.
+    # Outside a guest: a missing file, and one that no kernel accepts, even from root.
     bad = tmp_path / "bad.ko"
     bad.write_text("no module")
     program = Path(modules.__file__).with_name("insert.py")

@@ -1,4 +1,4 @@
-"""What is kept beside a kernel makes the same kernel of the same source."""
+"""The files kept beside a kernel make the same kernel from the same source."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def applied(patch: str, texts: dict[str, str]) -> dict[str, str]:
-    """The texts after a patch of whole hunks, told by its own lines (no patch(1) is needed for the tests)."""
+    """Return the texts after a patch of whole hunks, by the patch's own lines. The tests need no patch(1)."""
     after = dict(texts)
     for part in patch.split("--- a/")[1:]:
         file, _, hunks = part.partition("\n+++ b/")
@@ -53,7 +53,7 @@ def test_the_source_is_named_with_its_version_and_its_content(tmp_path: Path) ->
     assert {file.name for file in folder.iterdir()} >= {"COPYING", "GPL-2.0"}
 
 
-#: What the recipe of this number is made of.
+#: Key of the recipe with this number.
 NUMBERED = {1: "1a203b27dd484a58"}
 
 

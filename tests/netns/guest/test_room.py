@@ -1,4 +1,4 @@
-"""The folder for a guest's memory: one where programs may be run from, with room."""
+"""The folder for a guest's memory: programs can run from it, and it has room."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PLENTY = 1 << 40
 
 @pytest.fixture
 def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Two, in place of the machine's; nobody named another."""
+    """Return two folders that replace the machine's. None is set by the user."""
     found = [tmp_path / "first", tmp_path / "second"]
     for folder in found:
         folder.mkdir()

@@ -52,13 +52,13 @@ def test_a_folder_that_cannot_be_mounted_is_told_and_nothing_is_run() -> None:
         """halfopen: the guest cannot mount "/home/me/it'"'"'s" to write to it:' "$why" >/dev/tty1; finish 69; }"""
         in told
     )
-    # Told on consoles that are set up already, by what is known already, and before the command.
+    # Printed on consoles that are already set up, from known values, and before the command.
     assert next(n for n, line in enumerate(lines) if "-onlcr" in line) < mounting
     assert lines.index("finish() {") < mounting < next(n for n, line in enumerate(lines) if "setsid" in line)
 
 
 def run_writable(tmp_path: Path, mount: str) -> tuple[int, str]:
-    """The lines that mount a folder, run with a mount of our own; the shell's exit code, and what it said."""
+    """Run the lines that mount a folder, with a fake mount. Return the shell's exit code and output."""
     lines = render(job(writable=[tmp_path / "out"])).splitlines()
     mounting = next(n for n, line in enumerate(lines) if "hostfs" in line)
     told = tmp_path / "told"
@@ -89,7 +89,7 @@ def test_a_terminal_has_its_size() -> None:
 def test_a_real_clock_is_not_waited_for_but_where_it_is_below_a_second() -> None:
     text = render(job(virtual=False))
     assert "sleep 2" not in text.splitlines()
-    # Nor is it set: it shows the machine's time, to the microsecond.
+    # The clock is not set either: it shows the machine's time, to the microsecond.
     assert "date -s" not in text
     assert "</proc/uptime" in text
     subprocess.run(["sh", "-n"], input=text, text=True, check=True)
@@ -111,12 +111,12 @@ def test_without_modules_nothing_is_loaded() -> None:
 def test_signals_are_listened_for_before_it_is_said_so() -> None:
     lines = render(job()).splitlines()
     assert lines.index("exec 7</dev/tty2") < lines.index("echo listening >/dev/tty2")
-    # In the background a shell would have the command ignore SIGINT.
+    # In the background a shell would make the command ignore SIGINT.
     assert not next(line for line in lines if "setsid" in line).endswith("&")
 
 
 def before_proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """What the script calls before its first mount, run with a mount and a setpriv of our own."""
+    """Return the calls before the script's first mount, run with a fake mount and setpriv."""
     calls = tmp_path / "calls"
     calls.touch()
     (tmp_path / "setpriv").write_text(f'#!/bin/sh\necho "setpriv $*" >>{calls}\n')
@@ -128,7 +128,7 @@ def before_proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_setuid_is_off_where_mount_is_somebody_elses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # As an ordinary user's guest sees it, where it is nobody's.
+    # As an ordinary user's guest sees it, where nobody owns it.
     if os.geteuid():
         (tmp_path / "mount").symlink_to("/bin/sh")
     else:

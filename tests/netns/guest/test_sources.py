@@ -1,4 +1,4 @@
-"""The newest source that is known to work is taken, wherever Debian's mirror has it, and a newer one never."""
+"""The newest source known to work is used, wherever Debian's mirror has it, and never a newer one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MIRRORS = f'case "$*" in *indextargets*) echo {MIRROR} ;; esac'
 
 
 def knows(*series: str) -> str:
-    """What apt-cache does, as a shell's commands, where apt knows these series."""
+    """Return shell commands for an apt-cache that knows these series."""
     listed = " ".join(f'"linux-source-{one} - Linux kernel source"' for one in series)
     return f"""for word; do last=$word; done
 case "$*" in
@@ -33,7 +33,7 @@ def test_the_newest_series_that_is_known_to_work_is_taken(tmp_path: Path, monkey
     assert found == Package(f"linux-source-{NEWEST}", f"{NEWEST}.9-1~bpo1")
     assert found.name == f"linux-source-{NEWEST} {NEWEST}.9-1~bpo1"
     assert found.numbers == [MAJOR, MINOR, 9]
-    # The machine's own apt has it: no other is asked.
+    # The machine's own apt has it, so no other is asked.
     assert "apt-get" not in calls.read_text()
 
 

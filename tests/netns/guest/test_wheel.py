@@ -1,4 +1,4 @@
-"""A built kernel becomes a wheel that says what it is, where it runs, and what it was made of."""
+"""A built kernel becomes a wheel that states its identity, its platform and its sources."""
 
 from __future__ import annotations
 

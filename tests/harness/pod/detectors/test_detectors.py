@@ -1,4 +1,4 @@
-"""Each detector by itself: what its rule counts, which options it sets, and that a pod with it frees the seat."""
+"""Each detector by itself: its rule's counter, the options that it sets, and a pod with it that frees the seat."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_the_superseded_reaper_counts_from_the_start_or_the_last_acknowledgement
 
 
 def option(name: str, level: int, number: int, size: int = 4) -> bytes:
-    """What an option of a session's socket is once a detector guards it."""
+    """Return the value of an option of a session's socket once a detector guards it."""
     with connection() as (server, _), made(name).guard(FakeSession(server)):
         return server.getsockopt(level, number, size)
 
@@ -173,10 +173,10 @@ def test_a_pod_frees_the_seat_of_a_client_that_never_reads_and_says_why(name: st
 
 @pytest.mark.parametrize("name", ["none", "so-keepalive"])
 def test_a_pod_without_a_watchdog_keeps_the_seat_of_a_client_that_never_reads(name: str) -> None:
-    """The keepalive too: while anything is queued the kernel sends no probe of it."""
+    """The keepalive too: the kernel sends no keepalive probes while anything is queued."""
     with pod("--detector", name, "--grace", "1s", *WEDGED) as server, client_that_never_reads(server.port):
         eventually(lambda: sends_with_the_lock_held(server))
-        # The whole of a grace in the same send: another client's seat is refused meanwhile.
+        # A whole grace in the same send. Meanwhile another client is refused the seat.
         began = server.session()["started"]
         eventually(lambda: server.get("/healthz") and _age(server.session()["started"]) > 3.0)
         assert server.session()["started"] == began
@@ -211,7 +211,7 @@ def test_a_ping_does_not_block_behind_a_wedged_send() -> None:
 
 
 def _send_without_end(connection: ServerConnection) -> None:
-    """A message that is larger than all buffers: once something of it is queued, the lock is held for good."""
+    """Send a message larger than all buffers. Once part of it is queued, the lock is held for good."""
     with contextlib.suppress(ConnectionClosed):
         connection.send(bytes(1 << 24))
 

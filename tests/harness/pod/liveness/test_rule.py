@@ -1,4 +1,4 @@
-"""The rule by itself: readings in, a verdict out. Times are the rule's own: nothing here waits."""
+"""The rule by itself: readings in, a verdict out. Times are the rule's own, so nothing here waits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ IDLE = Reading(
 
 
 class Peer:
-    """A connection over time, as a rule sees it poll by poll."""
+    """A connection over time, as a rule sees it at each poll."""
 
     def __init__(self, terms: Terms = TERMS) -> None:
         self.now = 1000.0
@@ -34,7 +34,7 @@ class Peer:
         self.asked = 0
 
     def look(self) -> Death | None:
-        """One look now; a ping that is wanted is sent, if there is room, and is queued until it is acknowledged."""
+        """Poll once. A ping that is due is sent, if there is room, and is queued until it is acknowledged."""
         ages = {
             "last_data_sent": round((self.now - self.sent_at) * 1000),
             "last_data_recv": round((self.now - self.heard_at) * 1000),
@@ -53,7 +53,7 @@ class Peer:
         self.now += seconds
 
     def acknowledge(self) -> None:
-        """The peer's kernel acknowledges all there is."""
+        """The peer's kernel acknowledges everything."""
         self.answered_at = self.now
         self.seen = self.seen._replace(unacked=0, notsent=0, bytes_acked=self.seen.bytes_sent, delivered=99)
 
@@ -128,7 +128,7 @@ def test_a_slow_reader_has_the_time_that_the_least_rate_gives_it_for_what_is_unr
 @pytest.mark.parametrize("rto", [0.2, 0.22, 0.5, 0.71, 0.9])
 @pytest.mark.parametrize("outage", [10.0, 20.0, 27.0, 40.0])
 def test_an_outage_is_survived_whatever_retransmissions_make_of_it(rto: float, outage: float) -> None:
-    """They fall at rto * (2^k - 1): the stall is up to twice the outage."""
+    """Retransmissions come at rto * (2^k - 1), so the stall is up to twice the outage."""
     peer = Peer()
     peer.look()
     assert healed_after(peer, rto, outage) < 2 * outage + 1
@@ -136,7 +136,7 @@ def test_an_outage_is_survived_whatever_retransmissions_make_of_it(rto: float, o
 
 
 def healed_after(peer: Peer, rto: float, outage: float) -> float:
-    """Seconds from the beginning of an outage to the first answer, looking at every poll and whenever due."""
+    """Return the seconds from the beginning of an outage to the first answer, with polls as usual and whenever due."""
     began = peer.now
     peer.retransmit()
     distance, question, poll = rto, peer.now + rto, peer.now
@@ -166,7 +166,7 @@ def test_a_dark_path_is_found_by_the_question_after_the_longest_outage(rto: floa
 
 
 def test_no_question_is_no_evidence_however_long_it_was_quiet() -> None:
-    """The last question is what a silence is proved to, not the present."""
+    """A silence is proved only up to the last probe, not up to the present."""
     peer = Peer()
     peer.look()
     peer.wait()
@@ -177,7 +177,7 @@ def test_no_question_is_no_evidence_however_long_it_was_quiet() -> None:
 
 
 def test_a_flight_sent_with_the_last_answer_is_in_doubt_and_not_a_stall() -> None:
-    """At a loss of 20 % all of it is lost now and then, and a timer backed off to half a minute asks no more."""
+    """At a loss of 20 % all of it is lost now and then, and a timer backed off to half a minute sends no probe."""
     peer = Peer()
     peer.look()
     peer.retransmit()
@@ -199,7 +199,7 @@ def test_who_says_nothing_is_asked_and_who_does_not_answer_is_dead() -> None:
     assert peer.death is not None
     assert peer.death.reason == "no_answer"
     assert took >= 1.5 * GRACE
-    # Once more halfway: a path that went dark since must not pass for an application that does not answer.
+    # Ask once more halfway: a path that went dark since must not pass for an application that does not answer.
     assert peer.asked == 2
 
 
@@ -216,7 +216,7 @@ def test_who_answers_is_left_alone_for_ever() -> None:
 
 
 def test_a_ping_that_its_kernel_never_got_is_a_question_of_the_path() -> None:
-    """Silence, an outage that begins in it, and a ping into the dark: its retransmissions decide."""
+    """Silence, then an outage, and a ping into the dark: its retransmissions decide."""
     peer = Peer()
     while not peer.asked:
         assert peer.look() is None
@@ -226,7 +226,7 @@ def test_a_ping_that_its_kernel_never_got_is_a_question_of_the_path() -> None:
 
 
 def test_of_a_time_in_which_nobody_looked_two_polls_count() -> None:
-    """The server itself stood still: its interpreter's lock was held, it was stopped, its machine slept."""
+    """The server itself stood still: its interpreter's lock was held, it was stopped, or its machine slept."""
     peer = Peer()
     peer.shut()
     peer.look()
@@ -257,7 +257,7 @@ def test_a_closing_of_the_servers_own_has_the_grace(state: int) -> None:
 
 
 def test_probes_that_nothing_answers_prove_an_outage_too() -> None:
-    """A closed window, and then the host gone."""
+    """A closed window, and then the host is gone."""
     peer = Peer()
     peer.look()
     peer.shut()

@@ -1,4 +1,4 @@
-"""The watcher on real sockets of the loopback, as anybody's sync server would use it."""
+"""The watcher on real loopback sockets, as any sync server would use it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_peer_that_reads_nothing_is_ended_as_a_send_stall_and_leaves_nothing_i
         with Watcher(GRACE, POLL).watch(server, heard):
             fill(server)
             assert heard.called.wait(PATIENCE)
-        # Left as a server leaves it: the death is told of before the connection is ended.
+        # Closed as a server closes it: the death is reported before the connection is ended.
         server.close()
         with pytest.raises(ConnectionResetError):
             read_all(client)
@@ -65,7 +65,7 @@ def _send_all(sock: socket.socket) -> None:
 
 @pytest.fixture(scope="module")
 def tls() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """A server's and a client's context."""
+    """Return a server's and a client's context."""
     server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     trustme.CA().issue_cert("x").configure_cert(server)
     client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
@@ -75,7 +75,7 @@ def tls() -> tuple[ssl.SSLContext, ssl.SSLContext]:
 def test_a_connection_with_tls_is_ended_without_a_byte_in_the_clear(
     tls: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
-    """Who sits in sendall is woken there too, and nothing that it had yet to send goes out unencrypted."""
+    """A thread in sendall is woken too, and nothing that it had yet to send goes out unencrypted."""
     heard, raised = Heard(), threading.Event()
     with connection() as (plain_server, plain_client):
         with ThreadPoolExecutor() as pool:
@@ -92,7 +92,8 @@ def test_a_connection_with_tls_is_ended_without_a_byte_in_the_clear(
             threading.Thread(target=send).start()
             assert heard.called.wait(PATIENCE)
             assert raised.wait(PATIENCE)
-            # It still has its keys: ssl.SSLSocket.shutdown() drops them, and a send at that moment is in the clear.
+            # The keys are still there. ssl.SSLSocket.shutdown() drops them, and a send at that moment would be
+            # unencrypted.
             assert server._sslobj is not None  # type: ignore[attr-defined]
     assert heard.deaths[0].reason == "send_stall"
 
@@ -111,7 +112,7 @@ def test_who_says_nothing_is_asked_and_ended_for_not_answering() -> None:
 
 
 def test_who_answers_is_left_alone_and_who_does_not_ends() -> None:
-    """The one is the other's measure: it was left alone for as long as it takes to find the other dead."""
+    """The silent client sets the time: the live one is left alone for as long as it takes to find the other dead."""
     spared, ended = Heard(), Heard()
     asked = threading.Event()
     with connection() as (server, client), connection() as (other, _):
@@ -162,7 +163,7 @@ def test_its_thread_lives_while_there_is_a_connection_and_another_does_so_later(
 
 
 def watchers() -> set[threading.Thread]:
-    """Those of earlier tests may be just ending."""
+    """Return the watchers' threads. Those of earlier tests may be just ending."""
     return {thread for thread in threading.enumerate() if thread.name == "watcher"}
 
 
@@ -267,7 +268,7 @@ def test_a_reading_tells_what_the_kernel_does() -> None:
 def test_an_old_kernels_short_answer_is_read_with_zeros() -> None:
     class Old:
         def getsockopt(self, *_: int) -> bytes:
-            return b"\x01" + bytes(103)  # what Linux 3.2 hands out: 104 bytes
+            return b"\x01" + bytes(103)  # Linux 3.2 returns 104 bytes
 
     seen = Reading._make(read(Old()))  # type: ignore[arg-type]
     assert (seen.state, seen.snd_wnd, seen.backlog) == (1, 0, 0)
@@ -299,12 +300,12 @@ def test_the_bound_is_set_where_the_kernel_knows_it() -> None:
             pytest.skip("this kernel has no TCP_RTO_MAX_MS")
         with Watcher(30.0, 2.0).watch(server, Heard()):
             bound = server.getsockopt(socket.IPPROTO_TCP, 44)
-    # The kernel rounds to its ticks, of 10 ms at most.
+    # The kernel rounds to its ticks of at most 10 ms.
     assert (bound == pytest.approx(11_250, abs=10), bound < before) == (True, True)
 
 
 def test_the_example_in_its_docstring_ends_a_frozen_client(caplog: pytest.LogCaptureFixture) -> None:
-    """Run as it stands there, but for a shorter grace, against a client that never reads."""
+    """Run as written, but with a shorter grace, with a client that never reads."""
     assert liveness.__doc__ is not None
     example = "\n".join(line[4:] for line in liveness.__doc__.partition("::\n")[2].splitlines() if line[:4] == "    ")
     shorter = example.replace("grace=30.0, poll=2.0", f"grace={GRACE}, poll={POLL}")

@@ -11,7 +11,7 @@ from tests import engine
 
 @pytest.fixture(scope="package", autouse=True)
 def address() -> Iterator[str]:
-    """The engine's, which is in the environment too."""
+    """The engine's address, which is set in the environment too."""
     with engine.running() as found, pytest.MonkeyPatch.context() as patch:
         patch.setenv("DOCKER_HOST", found)
         with engine.image(found):

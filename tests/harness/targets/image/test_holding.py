@@ -1,4 +1,4 @@
-"""A container's wedged session, held to be looked at."""
+"""A container's wedged session, held for inspection."""
 
 from __future__ import annotations
 

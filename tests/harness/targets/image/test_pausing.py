@@ -14,7 +14,7 @@ pytestmark = [needs_engine, needs_labs]
 
 
 def test_a_paused_and_a_stopped_server_keep_their_live_client(tmp_path: Path) -> None:
-    # At the tests' grace they would be away for too short a time to be seen to be.
+    # At the tests' grace they would be away too briefly to be observed.
     ran = run("container", "--grace", "4s", "--out", str(tmp_path), command=UNWATCHED)
     found = by_scenario(tmp_path)
     assert ran.code == 0, ran
@@ -23,7 +23,7 @@ def test_a_paused_and_a_stopped_server_keep_their_live_client(tmp_path: Path) ->
         assert [event["name"] for event in events(tmp_path, name, "fault")] == ["begun", "paused", "undone"]
 
 
-#: Holds it against its client that the clock has leapt.
+#: A server that blames its client for a jump of the clock.
 TOUCHY = """
 import time
 from websockets.sync.server import serve
@@ -50,7 +50,7 @@ def test_a_server_that_takes_its_own_pause_for_its_clients_is_seen_to_reap_a_liv
 
 
 def plug_in(folder: Path, monkeypatch: pytest.MonkeyPatch, imports: str, deed: str) -> None:
-    """Make a fault that can be named ``planted.fault``."""
+    """Install a fault under the name ``planted.fault``."""
     (folder / "planted").mkdir()
     (folder / "planted" / "fault.py").write_text(
         f"import contextlib, os\n{imports}\n@contextlib.contextmanager\ndef fault(scene, options):\n"

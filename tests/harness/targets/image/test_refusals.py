@@ -1,4 +1,4 @@
-"""What a user can get wrong with a container image: one line each, and nothing is left."""
+"""A user's mistakes with a container image: one line each, and nothing is left behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A container image as the server under test: made here, of this machine's own Python and the pod."""
+"""A container image as the server under test, made here of this machine's Python and the pod."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_it_listens_on_the_port_that_its_image_exposes_and_is_waited_for_until_i
     tmp_path: Path, address: str
 ) -> None:
     serve = UNWATCHED.replace("{host}", "0.0.0.0").replace("{port}", "8123")
-    # Well from the second look on.
+    # Healthy from the second check on.
     look = health_check("--interval=50ms", "import os; os.path.exists('/looked') or exit(os.mkdir('/looked') or 1)")
     changes = ["EXPOSE 8123", f"CMD {json.dumps(serve.split())}", look]
     with engine.changed(address, "healthy", *changes) as image:

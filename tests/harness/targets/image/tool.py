@@ -22,7 +22,7 @@ def run(*arguments: str, command: str | None = WATCHED, image: str = engine.IMAG
 
 
 def refused(*arguments: str, command: str | None = WATCHED, **options: Any) -> str:
-    """The one line with which it is refused."""
+    """Return the one line with which it is refused."""
     ran = run("active", *arguments, command=command, **options)
     assert ran.code == 2, ran
     (line,) = [line for line in ran.err.splitlines() if line.startswith("halfopen: ")]
@@ -34,7 +34,7 @@ def python(code: str) -> str:
 
 
 def health_check(options: str, code: str) -> str:
-    """As an instruction of a Dockerfile, for an image without a shell."""
+    """Return a Dockerfile instruction for an image without a shell."""
     return f"HEALTHCHECK {options} CMD {json.dumps([engine.PYTHON, '-c', code])}"
 
 
