@@ -9,6 +9,7 @@ import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from halfopen.netns import capabilities
@@ -17,6 +18,10 @@ from tests import leftovers
 from tests.machine import LACKING, NOT_FOR_THIS_PROCESSOR
 
 pytest_plugins = ["pytester"]
+
+# A busy machine takes its time; tests measure none.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 # Started in the background of a script, or by nohup(1), pytest ignores these signals. So would everything that tests
 # start and interrupt.

@@ -25,7 +25,6 @@ from halfopen.verdict.judge import deadline
 
 #: Seconds. Shorter waits between acknowledgements need no sentence.
 _SHORT_WAIT = 0.5
-#: Brackets in a docstring hold its source.
 
 
 def story(one: Done, where: Sequence[str] = (), baseline: Baseline | None = None) -> list[str]:
