@@ -48,6 +48,7 @@ lint: $(READY_DEV)
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python scripts/prose.py
 
 servers:
 	@scripts/servers
