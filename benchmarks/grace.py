@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.measuring import show
 from halfopen import scenarios
 from halfopen.grace import plan
-from halfopen.grace.local_executor import Local
+from halfopen.grace.local_executor import LocalExecutor
 from halfopen.grace.model import Batch, Batched, Contender, Draw, Sweep
 
 RUNS = 1000
@@ -52,7 +52,7 @@ class _Cost:
     def __init__(self, batches: Sequence[Batch], at_once: int | None = None) -> None:
         self.done: list[Batched] = []
         begun, before = time.monotonic(), _used()
-        Local(at_once).run(batches, self.done.append)
+        LocalExecutor(at_once).run(batches, self.done.append)
         self.wall, self.used = time.monotonic() - begun, _used() - before
 
 

@@ -14,13 +14,13 @@ from rich.console import Console
 from benchmarks.measuring import show
 from benchmarks.watchers import connections
 from halfopen.cli import watch_screen
-from halfopen.cli.watch import Eye, Terms
+from halfopen.cli.watch import Eye, WatchSettings
 from halfopen.watch import server
 
 CONNECTIONS = 10_000
 LOOKS = 10
 INTERVAL = 1.0
-_TERMS = Terms(30.0, 2.0, "bytes-acked")
+_TERMS = WatchSettings(30.0, 2.0, "bytes-acked")
 _LINES = 50
 
 

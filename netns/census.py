@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from halfopen.netns import netlink, sockets, tcp_info
-from halfopen.netns.sockets import FAMILIES, Address, Sample
+from halfopen.netns.sockets import FAMILIES, Address, SocketSample
 
 _HEADER = struct.Struct("=IH")
 _HEADER_SIZE = 16
@@ -68,7 +68,7 @@ class Sighting(NamedTuple):
         return tcp_info.state_name(self.body[1])
 
     @property
-    def sample(self) -> Sample:
+    def sample(self) -> SocketSample:
         """The reading as a Sample."""
         return sockets.unpack(memoryview(self.body), self.t)
 

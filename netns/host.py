@@ -54,11 +54,11 @@ class Host:
         """Return the descriptor that holds the namespace. A process that inherits it keeps the host alive."""
         return self._fd
 
-    def configure(self, *requests: netlink.Request) -> None:
+    def configure(self, *requests: netlink.NetlinkRequest) -> None:
         """Apply changes to the host's interfaces (halfopen.netns.rtnetlink); raises OSError for the first refused."""
         netlink.call(self._rtnetlink, *requests)
 
-    def dump(self, request: netlink.Request) -> list[memoryview]:
+    def dump(self, request: netlink.NetlinkRequest) -> list[memoryview]:
         """Return the answers to a dump request on the host's interfaces, one message each; raises OSError."""
         asking = netlink.message(request.kind, request.flags | netlink.NLM_F_DUMP, request.body)
         return list(netlink.dump(self._rtnetlink, asking, request.what))

@@ -13,7 +13,7 @@ from halfopen.netns import rtnetlink
 from halfopen.netns.errors import LabError
 from halfopen.netns.host import Host
 from halfopen.netns.impairment import Impairment, differences
-from halfopen.netns.netlink import Request
+from halfopen.netns.netlink import NetlinkRequest
 from halfopen.netns.shaping import Effect, Shaper
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def _await_running(*ends: End) -> None:
             time.sleep(_PAUSE)
 
 
-def _settings(near: End, far: End) -> list[Request]:
+def _settings(near: End, far: End) -> list[NetlinkRequest]:
     """Return the requests that make the interface at ``near`` lead to ``far``."""
     settings = [
         rtnetlink.address(near.index, near.ip, 24),

@@ -27,7 +27,7 @@ _ATTRIBUTE = struct.Struct("=HH")
 _ERRNO = struct.Struct("=i")
 
 
-class Request(NamedTuple):
+class NetlinkRequest(NamedTuple):
     """A request to the kernel, for :func:`call`."""
 
     what: str
@@ -112,7 +112,7 @@ def dump(sock: socket.socket, request: bytes, what: str) -> Iterator[memoryview]
             yield body
 
 
-def ask(sock: socket.socket, asked: Request) -> memoryview:
+def ask(sock: socket.socket, asked: NetlinkRequest) -> memoryview:
     """Return the body of the one answer to a request; raises OSError."""
     sock.send(message(asked.kind, asked.flags, asked.body))
     kind, body = next(messages(memoryview(sock.recv(1 << 16))))
@@ -121,7 +121,7 @@ def ask(sock: socket.socket, asked: Request) -> memoryview:
     return body
 
 
-def call(sock: socket.socket, *requests: Request) -> None:
+def call(sock: socket.socket, *requests: NetlinkRequest) -> None:
     """Send all ``requests`` in one datagram, in this order; raises OSError for the first that is refused.
 
     The kernel tries every one, even after a failure, and answers each with a datagram of its own

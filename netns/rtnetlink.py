@@ -10,7 +10,7 @@ import socket
 import struct
 
 from halfopen.netns import netlink
-from halfopen.netns.netlink import Request, attribute, nest
+from halfopen.netns.netlink import NetlinkRequest, attribute, nest
 
 # include/uapi/linux/rtnetlink.h
 _RTM_NEWLINK = 16
@@ -54,7 +54,7 @@ _RTMSG = struct.Struct("=BBBBBBBBI")  # family, lengths, tos, table, protocol, s
 _NDMSG = struct.Struct("=BxxxiHBB")  # family, index, state, flags, type
 
 
-def veth(here: tuple[str, int, str], there: tuple[str, int, str], namespace: int) -> Request:
+def veth(here: tuple[str, int, str], there: tuple[str, int, str], namespace: int) -> NetlinkRequest:
     """Create a veth pair (veth(4)): each end's name, index and MAC. The far end's namespace is given by a descriptor.
 
     Packets leave no bigger than on a wire. By default up to 64 kB of a TCP stream travel as one packet (segmentation
@@ -63,22 +63,22 @@ def veth(here: tuple[str, int, str], there: tuple[str, int, str], namespace: int
     peer = nest(_VETH_INFO_PEER, _interface(*there), attribute(_IFLA_NET_NS_FD, _u32(namespace)))
     kind = attribute(_IFLA_INFO_KIND, b"veth")
     body = _interface(*here) + nest(_IFLA_LINKINFO, kind, nest(_IFLA_INFO_DATA, peer))
-    return Request(f"a veth pair {here[0]}, {there[0]}", _RTM_NEWLINK, body, _NEW)
+    return NetlinkRequest(f"a veth pair {here[0]}, {there[0]}", _RTM_NEWLINK, body, _NEW)
 
 
-def delete(index: int) -> Request:
+def delete(index: int) -> NetlinkRequest:
     """Delete an interface; for a veth pair both ends."""
-    return Request(f"deleting interface {index}", _RTM_DELLINK, _IFINFOMSG.pack(0, 0, index, 0, 0))
+    return NetlinkRequest(f"deleting interface {index}", _RTM_DELLINK, _IFINFOMSG.pack(0, 0, index, 0, 0))
 
 
-def up(index: int) -> Request:
+def up(index: int) -> NetlinkRequest:
     """Set an interface up."""
-    return Request(f"setting interface {index} up", _RTM_SETLINK, _IFINFOMSG.pack(0, 0, index, _IFF_UP, _IFF_UP))
+    return NetlinkRequest(f"setting interface {index} up", _RTM_SETLINK, _IFINFOMSG.pack(0, 0, index, _IFF_UP, _IFF_UP))
 
 
-def state(index: int) -> Request:
+def state(index: int) -> NetlinkRequest:
     """Read an interface's state."""
-    return Request(f"the state of interface {index}", _RTM_GETLINK, _IFINFOMSG.pack(0, 0, index, 0, 0))
+    return NetlinkRequest(f"the state of interface {index}", _RTM_GETLINK, _IFINFOMSG.pack(0, 0, index, 0, 0))
 
 
 def is_running(answer: memoryview) -> bool:
@@ -87,7 +87,7 @@ def is_running(answer: memoryview) -> bool:
     return operational is not None and operational[0] == _IF_OPER_UP
 
 
-def forwarding(index: int, on: bool) -> Request:
+def forwarding(index: int, on: bool) -> NetlinkRequest:
     """Turn the routing of IPv4 packets that arrive at an interface on or off.
 
     A new namespace inherits the machine's setting (net/ipv4/devinet.c, devinet_init_net), which is on if a container
@@ -95,30 +95,30 @@ def forwarding(index: int, on: bool) -> Request:
     """
     conf = nest(_IFLA_INET_CONF, attribute(_IPV4_DEVCONF_FORWARDING, _u32(on)))
     body = _IFINFOMSG.pack(0, 0, index, 0, 0) + nest(_IFLA_AF_SPEC, nest(socket.AF_INET, conf))
-    return Request(f"forwarding on interface {index}", _RTM_SETLINK, body)
+    return NetlinkRequest(f"forwarding on interface {index}", _RTM_SETLINK, body)
 
 
-def address(index: int, ip: str, prefix: int) -> Request:
+def address(index: int, ip: str, prefix: int) -> NetlinkRequest:
     """Give an interface an IPv4 address and the route to its network."""
     raw = socket.inet_aton(ip)
     body = (
         _IFADDRMSG.pack(socket.AF_INET, prefix, 0, 0, index) + attribute(_IFA_LOCAL, raw) + attribute(_IFA_ADDRESS, raw)
     )
-    return Request(f"address {ip}/{prefix} on interface {index}", _RTM_NEWADDR, body, _NEW)
+    return NetlinkRequest(f"address {ip}/{prefix} on interface {index}", _RTM_NEWADDR, body, _NEW)
 
 
-def default_route(gateway: str) -> Request:
+def default_route(gateway: str) -> NetlinkRequest:
     """Send packets without a better route to ``gateway``."""
     head = _RTMSG.pack(socket.AF_INET, 0, 0, 0, _RT_TABLE_MAIN, _RTPROT_STATIC, 0, _RTN_UNICAST, 0)
     body = head + attribute(_RTA_GATEWAY, socket.inet_aton(gateway))
-    return Request(f"a default route by {gateway}", _RTM_NEWROUTE, body, _NEW)
+    return NetlinkRequest(f"a default route by {gateway}", _RTM_NEWROUTE, body, _NEW)
 
 
-def neighbour(index: int, ip: str, mac: str) -> Request:
+def neighbour(index: int, ip: str, mac: str) -> NetlinkRequest:
     """Set the MAC address of ``ip`` permanently, so that the interface never asks for it (arp(7))."""
     head = _NDMSG.pack(socket.AF_INET, index, _NUD_PERMANENT, 0, 0)
     body = head + attribute(_NDA_DST, socket.inet_aton(ip)) + attribute(_NDA_LLADDR, _mac(mac))
-    return Request(f"neighbour {ip} of interface {index}", _RTM_NEWNEIGH, body, _NEW)
+    return NetlinkRequest(f"neighbour {ip} of interface {index}", _RTM_NEWNEIGH, body, _NEW)
 
 
 def _interface(name: str, index: int, mac: str) -> bytes:

@@ -17,7 +17,7 @@ from halfopen.netns import netem, netlink, token_bucket
 from halfopen.netns.errors import UnsupportedError
 from halfopen.netns.host import Host
 from halfopen.netns.impairment import NONE, Impairment
-from halfopen.netns.netlink import Request, attribute, attributes
+from halfopen.netns.netlink import NetlinkRequest, attribute, attributes
 from halfopen.netns.units import BitRate, Duration
 
 # include/uapi/linux/rtnetlink.h
@@ -150,7 +150,7 @@ class _Discipline(NamedTuple):
 
 def _read(host: Host, index: int) -> dict[str, _Discipline]:
     """Return the disciplines that we added to an interface, by kind."""
-    request = Request("reading qdiscs", _RTM_GETQDISC, _TCMSG.pack(0, index, 0, 0, 0))
+    request = NetlinkRequest("reading qdiscs", _RTM_GETQDISC, _TCMSG.pack(0, index, 0, 0, 0))
     found = {}
     for body in host.dump(request):
         _, interface, handle, _, _ = _TCMSG.unpack_from(body)
@@ -175,15 +175,15 @@ def _put(host: Host, index: int, kind: str, parent: int, options: bytes) -> None
     body = _TCMSG.pack(0, index, _HANDLES[kind], parent, 0)
     body += attribute(_TCA_KIND, kind.encode() + b"\0") + attribute(_TCA_OPTIONS, options)
     try:
-        host.configure(Request(f"{kind} on interface {index}", _RTM_NEWQDISC, body, _CHANGE_OR_CREATE))
+        host.configure(NetlinkRequest(f"{kind} on interface {index}", _RTM_NEWQDISC, body, _CHANGE_OR_CREATE))
     except OSError as error:
         if error.errno == errno.ENOENT:
             raise UnsupportedError(f"this kernel has no sch_{kind}") from None
         raise
 
 
-def _delete(index: int) -> Request:
-    return Request(f"the qdiscs of interface {index}", _RTM_DELQDISC, _TCMSG.pack(0, index, 0, _ROOT, 0))
+def _delete(index: int) -> NetlinkRequest:
+    return NetlinkRequest(f"the qdiscs of interface {index}", _RTM_DELQDISC, _TCMSG.pack(0, index, 0, _ROOT, 0))
 
 
 def has_discipline(host: Host, index: int, kind: str) -> bool:

@@ -64,7 +64,7 @@ class Address(NamedTuple):
         return f"{self.ip}:{self.port}" if ":" not in self.ip else f"[{self.ip}]:{self.port}"
 
 
-class Sample(NamedTuple):
+class SocketSample(NamedTuple):
     """One reading of one socket."""
 
     t: float
@@ -94,17 +94,17 @@ class Glance(NamedTuple):
 class Announcement(NamedTuple):
     """An unsolicited message from the kernel about a socket."""
 
-    sample: Sample
+    sample: SocketSample
     is_destroyed: bool
     """True if the socket no longer exists; False if its own side ended the session."""
 
 
-def identity(sample: Sample) -> bytes:
+def identity(sample: SocketSample) -> bytes:
     """Return a socket's unique key: its family and the kernel's cookie. It stays valid when the addresses are gone."""
     return sample.raw[:1] + sample.raw[_COOKIE_AT:_TAIL_AT]
 
 
-def torn(sample: Sample, before: Sample) -> bool:
+def torn(sample: SocketSample, before: SocketSample) -> bool:
     """True if a reading mixes a socket's state before its end with that after it; ``before`` is an earlier sample.
 
     A dump notes state and queues, then waits for the socket's lock to read the rest (tcp_get_info, net/ipv4/tcp.c). An
@@ -126,16 +126,16 @@ class SocketReader:
         """Close the netlink socket."""
         self._sock.close()
 
-    def connections(self, port: int = 0) -> list[Sample]:
+    def connections(self, port: int = 0) -> list[SocketSample]:
         """Return a sample of every connection whose local port is ``port`` (0: of every connection)."""
-        found: list[Sample] = []
+        found: list[SocketSample] = []
         for family in FAMILIES:
             request = dump_request(family, port, _CONNECTIONS)
             bodies = netlink.dump(self._sock, request, "sock_diag")
             found.extend(unpack(body, time.monotonic()) for body in bodies)
         return found
 
-    def again(self, sample: Sample) -> Sample | None:
+    def again(self, sample: SocketSample) -> SocketSample | None:
         """Read the same socket again by one lookup instead of a dump; None if it is gone or in TIME_WAIT.
 
         The lookup uses its addresses and cookie (net/ipv4/inet_diag.c, inet_diag_find_one_icsk).
@@ -144,7 +144,7 @@ class SocketReader:
         found = None if body is None else unpack(body, time.monotonic())
         return found if found is not None and found.info is not None else None
 
-    def glance(self, sample: Sample) -> Glance | None:
+    def glance(self, sample: SocketSample) -> Glance | None:
         """Read only state and queue of the same socket, at a tenth of the cost of a full reading; None if gone."""
         body = self._look_up(sample, 0)
         if body is None:
@@ -152,7 +152,7 @@ class SocketReader:
         _, outq, _ = _MSG_TAIL.unpack_from(body, _TAIL_AT)
         return Glance(tcp_info.state_name(body[1]), outq)
 
-    def _look_up(self, sample: Sample, extensions: int) -> memoryview | None:
+    def _look_up(self, sample: SocketSample, extensions: int) -> memoryview | None:
         self._sock.send(lookup_request(sample.raw, _CONNECTIONS, extensions))
         kind, body = next(netlink.messages(memoryview(self._sock.recv(1 << 16))))
         if kind != netlink.NLMSG_ERROR:
@@ -173,7 +173,7 @@ class SocketReader:
             found.extend(unpack(body, 0.0).local for body in bodies)
         return found
 
-    def destroy(self, sample: Sample) -> bool:
+    def destroy(self, sample: SocketSample) -> bool:
         """Abort a connection with a reset (SOCK_DESTROY, as ``ss -K`` does); False if it was already gone.
 
         Raises UnsupportedError if the kernel cannot.
@@ -182,7 +182,7 @@ class SocketReader:
         head = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, _CONNECTIONS)
         body = head + sample.raw[4:_TAIL_AT]
         try:
-            netlink.call(self._sock, netlink.Request("SOCK_DESTROY", _SOCK_DESTROY, body))
+            netlink.call(self._sock, netlink.NetlinkRequest("SOCK_DESTROY", _SOCK_DESTROY, body))
         except OSError as error:
             if error.errno == errno.ENOENT:
                 return False
@@ -262,11 +262,11 @@ def dump_request(family: int, port: int, states: int, *, with_info: bool = True)
     return netlink.message(_SOCK_DIAG_BY_FAMILY, netlink.NLM_F_DUMP, body)
 
 
-def unpack(body: memoryview, now: float) -> Sample:
+def unpack(body: memoryview, now: float) -> SocketSample:
     """Return the sample in an inet_diag_msg with its attributes, read at ``now`` of the monotonic clock."""
     family, state, source_port, destination_port, source, destination = _MSG_HEAD.unpack_from(body)
     rqueue, wqueue, inode = _MSG_TAIL.unpack_from(body, _TAIL_AT)
-    return Sample(
+    return SocketSample(
         now,
         Address(_ip(family, source), source_port),
         Address(_ip(family, destination), destination_port),

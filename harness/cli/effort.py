@@ -22,7 +22,7 @@ from halfopen.errors import InputError
 from halfopen.netns.guest import booting
 from halfopen.results import record
 from halfopen.results.record import Conditions
-from halfopen.run.guest_part import Hello
+from halfopen.run.guest_part import GuestUp
 from halfopen.run.guests import Guests
 from halfopen.run.guests import run_all as run_in_guests
 from halfopen.run.progress import RunView
@@ -114,9 +114,9 @@ class Effort:
         console = make_console()
         begun = time.monotonic()
         views = [RunView(job.label) for job in self.jobs]
-        greetings: list[Hello] = []
+        greetings: list[GuestUp] = []
 
-        def on_hello(hello: Hello) -> None:
+        def on_hello(hello: GuestUp) -> None:
             greetings.append(hello)
             console.print(self.stage.header(self._as_seen(hello)), soft_wrap=True)
 
@@ -124,7 +124,7 @@ class Effort:
             done = run_in_guests(self.call, self.jobs, views, guests, place, on_hello, on_done)
         return self.stage.conclude(console, self._as_seen(greetings[0]), done, time.monotonic() - begun)
 
-    def _as_seen(self, hello: Hello) -> Conditions:
+    def _as_seen(self, hello: GuestUp) -> Conditions:
         return dataclasses.replace(self.how, kernel=hello.kernel, congestion_control=hello.congestion_control)
 
 

@@ -173,7 +173,7 @@ def _source(path: Path | None) -> tuple[str, building.Fetch, GuestKernel | None]
         return package.name, sources.package_source, newer
     source = sources.file_source(path)
 
-    def given(_: Path) -> sources.Source:
+    def given(_: Path) -> sources.KernelSource:
         return source
 
     return source.name, given, None

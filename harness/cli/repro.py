@@ -56,7 +56,7 @@ from halfopen.netns.units import Duration, show_duration
 from halfopen.repro import real, terminal, virtual
 from halfopen.repro.fronts import Wishes
 from halfopen.repro.keys import why_not
-from halfopen.repro.line import Hello, Part
+from halfopen.repro.line import HoldPart, HoldUp
 from halfopen.repro.opening import held
 from halfopen.repro.virtual import VirtualHold
 from halfopen.results import record, story
@@ -184,12 +184,12 @@ def repro(
     with terminal.kept(sys.stdin.fileno()) if on_screen else contextlib.nullcontext() as shown_on:
         if where.kernel is not None:
             limit = _WALL_BEYOND + job.ready_within
-            part = Part(call, title, float(ping), again, None if pcap is None else str(pcap), str(spare))
+            part = HoldPart(call, title, float(ping), again, None if pcap is None else str(pcap), str(spare))
             greet = partial(_header, call, job, where)
             in_guest = VirtualHold(part, where.kernel, greet, wishes, shown_on, limit)
             return booting.in_private(lambda place: explained(lambda: virtual.carry_out(in_guest, console, place)))
         console.print(_header(call, job, where), soft_wrap=True)
-        hold = real.Hold(job, title, wishes, again, pcap, spare, shown_on)
+        hold = real.RealHold(job, title, wishes, again, pcap, spare, shown_on)
         with keeping() if call.target.image is not None else contextlib.nullcontext():
             return isolated(lambda: real.carry_out(hold, console))
 
@@ -257,7 +257,7 @@ def _target(job: Job) -> str:
     return told.get("command") or told.get("image") or told["kind"]
 
 
-def _header(call: Call, job: Job, where: Surroundings, hello: Hello | None = None) -> str:
+def _header(call: Call, job: Job, where: Surroundings, hello: HoldUp | None = None) -> str:
     how = record.conditions(call, [job], where.clock)
     if hello is not None:
         how = dataclasses.replace(how, kernel=hello.kernel, congestion_control=hello.congestion_control)

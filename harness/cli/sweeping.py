@@ -180,7 +180,7 @@ class Sweeping:
         tried = _in_order(done)
         found = estimate(self.sweep, tried)
         kernels, controls = (_distinct(done, name) for name in ("kernel", "congestion_control"))
-        how = files.Conditions(started, wall, ", ".join(kernels), ", ".join(controls), self.mix)
+        how = files.SweepConditions(started, wall, ", ".join(kernels), ", ".join(controls), self.mix)
         table = files.as_table(self.sweep, found, how, self.most)
         tables.show(console, found, self.most)
         record.take_away(self.out)

@@ -15,7 +15,7 @@ from halfopen.netns.guest.registers import why_not_stock
 from halfopen.netns.units import Duration, Size
 
 
-class Clock(StrEnum):
+class WarpClock(StrEnum):
     """The clock of a guest."""
 
     VIRTUAL = "virtual"
@@ -37,8 +37,8 @@ def warp(
         ),
     ] = None,
     clock: Annotated[
-        Clock, typer.Option(help="virtual skips idle time. real keeps time, for netem on a machine that lacks it.")
-    ] = Clock.VIRTUAL,
+        WarpClock, typer.Option(help="virtual skips idle time. real keeps time, for netem on a machine that lacks it.")
+    ] = WarpClock.VIRTUAL,
     wall_limit: Annotated[
         Duration,
         typer.Option(
@@ -52,7 +52,7 @@ def warp(
     The guest has this machine's files, read-only. Exits with the command's code; 69 if the guest fails or does not end
     in time.
     """
-    virtual = clock is Clock.VIRTUAL
+    virtual = clock is WarpClock.VIRTUAL
     return booting.run(
         booting.Boot(
             kernel=require_kernel(virtual=virtual),

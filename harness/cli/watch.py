@@ -17,15 +17,15 @@ from rich.live import Live
 from halfopen.cli import watch_screen
 from halfopen.cli.console import console as make_console
 from halfopen.cli.values import positive_duration
-from halfopen.cli.watch_screen import Picture
+from halfopen.cli.watch_screen import PollTable
 from halfopen.displays import displayed
 from halfopen.errors import InputError, suggest
 from halfopen.netns import stopping
 from halfopen.netns.units import Duration
 from halfopen.watch import server, sessions
 from halfopen.watch.forecast import DETECTORS
-from halfopen.watch.server import EndedError, Look, Server
-from halfopen.watch.sessions import Session
+from halfopen.watch.server import EndedError, ServerPoll, WatchedServer
+from halfopen.watch.sessions import WatchedSession
 from halfopen.watch.tracks import Track, Tracks
 
 #: Most rows of a poll that is printed whole; more than a terminal has lines.
@@ -76,7 +76,7 @@ def watch(
     if once and lasting is not None:
         raise InputError("--once and --for contradict each other: leave one out")
     watched = server.find(pid, listen or [], all_connections=all_connections)
-    terms = Terms(grace, poll, detector)
+    terms = WatchSettings(grace, poll, detector)
     how = How(interval, 0.0 if once else lasting)
     eye = Eye(watched, terms, whole=json and not queued)
     try:
@@ -90,7 +90,7 @@ def watch(
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class WatchSettings:
     """Criteria for judging sessions."""
 
     grace: float
@@ -110,7 +110,7 @@ class How:
 class Eye:
     """Polls a server again and again."""
 
-    def __init__(self, watched: Server, terms: Terms, *, whole: bool) -> None:
+    def __init__(self, watched: WatchedServer, terms: WatchSettings, *, whole: bool) -> None:
         self._server = watched
         self._terms = terms
         self._whole = whole
@@ -118,22 +118,22 @@ class Eye:
         self.stuck: int | None = None
         """Number of sessions stuck at the last poll; None before the first."""
 
-    def look(self) -> Seen:
+    def look(self) -> Polled:
         """Poll once; raises EndedError."""
         look = self._server.look(whole=self._whole)
         self._tracks.follow(look.sightings, look.t)
         by_stall = sorted(self._tracks.queued.values(), key=lambda track: track.moved_at)
         self.stuck = stuck = sum(track.stuck >= self._terms.grace for track in by_stall)
-        return Seen(self._server, self._terms, look, by_stall, stuck)
+        return Polled(self._server, self._terms, look, by_stall, stuck)
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Polled:
     """Result of one poll."""
 
-    _server: Server
-    _terms: Terms
-    _look: Look
+    _server: WatchedServer
+    _terms: WatchSettings
+    _look: ServerPoll
     queued: Sequence[Track]
     """The sessions with bytes queued, most stuck first."""
     stuck: int
@@ -143,7 +143,7 @@ class Seen:
         """Time of day of the poll."""
         return datetime.datetime.now().astimezone() - datetime.timedelta(seconds=time.monotonic() - self._look.t)
 
-    def sessions(self, most: int | None = None) -> list[Session]:
+    def sessions(self, most: int | None = None) -> list[WatchedSession]:
         """Return the sessions with bytes queued, at most ``most`` of them."""
         tracks = self.queued[:most]
         told = [track for track in tracks if self._server.pid or track.stuck >= self._terms.grace]
@@ -152,9 +152,9 @@ class Seen:
             sessions.make(track, owners.get(track.last.inode), self._terms.grace, self._terms.poll) for track in tracks
         ]
 
-    def picture(self, most: int) -> Picture:
+    def picture(self, most: int) -> PollTable:
         """Return the picture to show, with at most ``most`` sessions."""
-        return Picture(
+        return PollTable(
             str(self._server),
             self.wall,
             self._terms.grace,
@@ -184,7 +184,7 @@ class Seen:
         }
 
 
-def _looks(eye: Eye, how: How) -> Iterator[Seen]:
+def _looks(eye: Eye, how: How) -> Iterator[Polled]:
     """Yield a poll at every interval until the duration is over."""
     due = began = time.monotonic()
     while True:
@@ -232,7 +232,7 @@ def _continually(console: Console, eye: Eye, how: How) -> None:
 
 def _in_lines(console: Console, eye: Eye, how: How) -> None:
     """Print lines off a terminal: the first poll whole, then a line whenever a session becomes stuck or recovers."""
-    known: dict[bytes, Session] | None = None
+    known: dict[bytes, WatchedSession] | None = None
     for seen in _looks(eye, how):
         picture = seen.picture(_ROWS)
         now = {session.seen.key: session for session in picture.shown if session.stuck >= picture.grace}

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from halfopen.netns.units import show_bytes, show_duration
 from halfopen.watch import sessions
-from halfopen.watch.sessions import Session
+from halfopen.watch.sessions import WatchedSession
 
 #: Columns from which there is room for the reasons.
 _BROAD = 100
@@ -35,7 +35,7 @@ _AROUND = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class PollTable:
     """One poll, ready to show."""
 
     what: str
@@ -50,11 +50,11 @@ class Picture:
     """Number of sessions with bytes queued."""
     stuck: int
     """Number of those stuck for as long as the grace."""
-    shown: Sequence[Session]
+    shown: Sequence[WatchedSession]
     """Sessions that have a row, most stuck first. All have bytes queued."""
 
 
-def header(picture: Picture) -> str:
+def header(picture: PollTable) -> str:
     """Format one line with the watched server and the counts of this poll."""
     plural = "" if picture.sessions == 1 else "s"
     stuck = f"{picture.stuck:,} stuck for {show_duration(picture.grace)}" if picture.stuck else "none stuck"
@@ -64,7 +64,7 @@ def header(picture: Picture) -> str:
     )
 
 
-def once(picture: Picture, width: int) -> Iterator[RenderableType]:
+def once(picture: PollTable, width: int) -> Iterator[RenderableType]:
     """Yield everything to print of one poll."""
     yield Text(header(picture))
     if not picture.shown:
@@ -75,7 +75,7 @@ def once(picture: Picture, width: int) -> Iterator[RenderableType]:
     yield from details(picture)
 
 
-def live(picture: Picture, width: int, height: int) -> Group:
+def live(picture: PollTable, width: int, height: int) -> Group:
     """Fit the picture to a terminal: the header, and as many rows as there is room for."""
     room = max(1, height - _AROUND)
     fitting = dataclasses.replace(picture, shown=picture.shown[:room])
@@ -87,12 +87,12 @@ def live(picture: Picture, width: int, height: int) -> Group:
     return Group(*parts)
 
 
-def _note(picture: Picture) -> Text | None:
+def _note(picture: PollTable) -> Text | None:
     more = picture.queued - len(picture.shown)
     return Text(f"and {more:,} more with bytes queued, for no longer than these", style="dim") if more > 0 else None
 
 
-def table(picture: Picture, width: int) -> Text:
+def table(picture: PollTable, width: int) -> Text:
     """Build a row for each session with bytes queued; fits 80 columns, and shows more in 100.
 
     It is set by hand: for fifty rows, rich's own table takes longer than a poll of ten thousand sockets.
@@ -124,7 +124,7 @@ def _set(row: Sequence[Cell], widths: Sequence[int]) -> Iterator[Cell]:
             yield _GAP, ""
 
 
-def _row(session: Session, picture: Picture, broad: bool) -> list[Cell]:
+def _row(session: WatchedSession, picture: PollTable, broad: bool) -> list[Cell]:
     info = session.sample.info
     window = None if info is None else info.snd_wnd
     more: list[Cell] = []
@@ -147,7 +147,7 @@ def _row(session: Session, picture: Picture, broad: bool) -> list[Cell]:
     ]
 
 
-def _since(session: Session) -> str:
+def _since(session: WatchedSession) -> str:
     """Format the time without an acknowledgement; empty if too short to show."""
     seconds = _rounded(session.stuck)
     return f"{'≥' * session.is_bound}{show_duration(seconds)}" if seconds else ""
@@ -157,7 +157,7 @@ def _rounded(seconds: float) -> float:
     return round(seconds, 1) if seconds < 10 else float(round(seconds))
 
 
-def details(picture: Picture) -> Iterator[RenderableType]:
+def details(picture: PollTable) -> Iterator[RenderableType]:
     """Yield the kernel's view and each detector's verdict for the most stuck sessions."""
     stuck = [session for session in picture.shown if session.stuck >= picture.grace]
     told = set[str]()
@@ -169,12 +169,12 @@ def details(picture: Picture) -> Iterator[RenderableType]:
         yield Text(f"\nand {picture.stuck - _TOLD:,} more that are stuck; --json tells all of each")
 
 
-def line(session: Session, picture: Picture) -> str:
+def line(session: WatchedSession, picture: PollTable) -> str:
     """Describe one stuck session in a sentence."""
     return f"{_what(session)}, since {_since_when(session, picture)}"
 
 
-def _what(session: Session) -> str:
+def _what(session: WatchedSession) -> str:
     owner = f" (pid {session.pid})" if session.pid else ""
     least = "at least " if session.is_bound else ""
     return (
@@ -183,11 +183,13 @@ def _what(session: Session) -> str:
     )
 
 
-def _since_when(session: Session, picture: Picture) -> str:
+def _since_when(session: WatchedSession, picture: PollTable) -> str:
     return f"{sessions.began(session, picture.wall):%H:%M:%S}{' or before' if session.is_bound else ''}"
 
 
-def news(before: Mapping[bytes, Session], now: Mapping[bytes, Session], picture: Picture) -> Iterator[str]:
+def news(
+    before: Mapping[bytes, WatchedSession], now: Mapping[bytes, WatchedSession], picture: PollTable
+) -> Iterator[str]:
     """Yield a line for each session that became stuck since the last poll, and for each that no longer is."""
     at = f"{picture.wall:%H:%M:%S}"
     for key in now.keys() - before.keys():
@@ -196,7 +198,7 @@ def news(before: Mapping[bytes, Session], now: Mapping[bytes, Session], picture:
         yield f"{at} over: {before[key].sample.remote} is no longer stuck: it moves again, or is closed"
 
 
-def _story(session: Session, picture: Picture, *, whole: bool) -> Iterator[str]:
+def _story(session: WatchedSession, picture: PollTable, *, whole: bool) -> Iterator[str]:
     """Yield the lines of one session.
 
     ``whole`` includes all verdicts, which are the same for every session whose peer does the same.
@@ -209,7 +211,7 @@ def _story(session: Session, picture: Picture, *, whole: bool) -> Iterator[str]:
         yield f"  {name:<16}  {verdict}"
 
 
-def _kernel(session: Session) -> str:
+def _kernel(session: WatchedSession) -> str:
     """Describe the kernel's view of the peer in a clause."""
     info = session.sample.info
     assert info is not None
@@ -227,7 +229,7 @@ def _kernel(session: Session) -> str:
             return f"{info.unacked} packets are on their way"
 
 
-def show(console: Console, picture: Picture) -> None:
+def show(console: Console, picture: PollTable) -> None:
     """Print one whole poll."""
     for part in once(picture, console.width):
         console.print(part, soft_wrap=isinstance(part, Text))

@@ -12,7 +12,7 @@ from halfopen.faults._scene import Scene
 from halfopen.model.evidence import Proof, dark
 from halfopen.model.timeline import Timeline
 from halfopen.netns.host import Host
-from halfopen.netns.sockets import Sample
+from halfopen.netns.sockets import SocketSample
 
 #: A new connection is tried for at least this many seconds, and this many times the old one's retransmission timeout,
 #: which is longer than a round trip (RFC 6298).
@@ -35,7 +35,7 @@ def cut_off(scene: Scene, toward: Host | None = None) -> Iterator[None]:
         yield
 
 
-def connection(scene: Scene) -> Sample:
+def connection(scene: Scene) -> SocketSample:
     """Return the client's own end of the session; raises FaultError if it is gone."""
     with contextlib.closing(scene.client_host.socket_reader()) as reader:
         found = [one for one in reader.connections() if one.state == "ESTABLISHED"]

@@ -26,7 +26,7 @@ from halfopen.netns.guest import booting, cache
 from halfopen.netns.guest.cache import GuestKernel
 from halfopen.results.record import EXIT_INTERRUPTED
 from halfopen.run import guests, request
-from halfopen.run.guest_part import Hello
+from halfopen.run.guest_part import GuestUp
 from halfopen.run.guests import Guests
 from halfopen.run.progress import RunView
 from halfopen.run.recorder import STEADY, Rhythm
@@ -39,7 +39,7 @@ RECORDED = Rhythm(interval=0.1, watchful=False)
 _NONE = "none"
 
 
-class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+class BatchAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     """The result of a batch. Exactly one field is set."""
 
     batched: Batched | None = None
@@ -49,7 +49,7 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     """The reason why its guest was lost."""
 
 
-class Order(msgspec.Struct, frozen=True):
+class BatchOrder(msgspec.Struct, frozen=True):
     """A batch to run, and the processor to run it on."""
 
     batch: Batch
@@ -68,7 +68,7 @@ def carry_out(batch: Batch, place: Path, kernel: GuestKernel, processor: int) ->
     call = _call(batch, [_written(folder, draw.name, draw.scenario) for draw in batch.draws])
     todo = request.jobs(call)
     draws = {draw.name: draw for draw in batch.draws}
-    greetings: list[Hello] = []
+    greetings: list[GuestUp] = []
     tried: dict[int, list[Tried]] = {}
 
     def on_done(done: Done) -> None:
@@ -142,11 +142,13 @@ def main(arguments: Sequence[str]) -> int:
     """Run the batch from stdin and write its result to stdout; return 0, or 130 if interrupted."""
     if arguments:
         _end_with(int(arguments[0]))
-    order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
+    order = msgspec.json.decode(sys.stdin.buffer.read(), type=BatchOrder)
     kernel = cache.best(virtual=True)
     if kernel is None:
         return _say(
-            Answer(refused="a sweep needs a guest kernel, and there is none; build it once with: halfopen kernel build")
+            BatchAnswer(
+                refused="a sweep needs a guest kernel, and there is none; build it once with: halfopen kernel build"
+            )
         )
     processor = os.getpid() if order.processor is None else order.processor
     try:
@@ -154,29 +156,29 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except LabError as error:
-        return _say(Answer(refused=str(error)))
+        return _say(BatchAnswer(refused=str(error)))
     except OSError as error:
         return _say(_lost(error))
 
 
-def _answered(batch: Batch, place: Path, kernel: GuestKernel, processor: int) -> Answer:
+def _answered(batch: Batch, place: Path, kernel: GuestKernel, processor: int) -> BatchAnswer:
     try:
-        return Answer(batched=carry_out(batch, place, kernel, processor))
+        return BatchAnswer(batched=carry_out(batch, place, kernel, processor))
     except GuestLostError as error:
-        return Answer(lost=str(error))
+        return BatchAnswer(lost=str(error))
     except (InputError, LabError) as error:
-        return Answer(refused=str(error))
+        return BatchAnswer(refused=str(error))
     except OSError as error:
         return _lost(error)
 
 
-def _lost(error: OSError) -> Answer:
+def _lost(error: OSError) -> BatchAnswer:
     """Report a shortage on this machine (disk, memory, files) as lost, not as refused: it may pass."""
     place = "" if error.filename is None else f" ({error.filename})"
-    return Answer(lost=f"a batch could not be carried out: {reason_of(error)}{place}")
+    return BatchAnswer(lost=f"a batch could not be carried out: {reason_of(error)}{place}")
 
 
-def _say(answer: Answer) -> int:
+def _say(answer: BatchAnswer) -> int:
     sys.stdout.buffer.write(msgspec.json.encode(answer) + b"\n")
     sys.stdout.buffer.flush()
     return 0

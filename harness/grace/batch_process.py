@@ -11,7 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 from halfopen.errors import InputError
-from halfopen.grace.batch import Answer, Order
+from halfopen.grace.batch import BatchAnswer, BatchOrder
 from halfopen.grace.model import Batched
 from halfopen.netns.errors import GuestLostError
 
@@ -25,7 +25,7 @@ class Interrupted(Exception):  # noqa: N818 (not an error)
     """Raised for a batch that was asked to end."""
 
 
-def run(order: Order, is_over: Callable[[], bool]) -> Answer:
+def run(order: BatchOrder, is_over: Callable[[], bool]) -> BatchAnswer:
     """Run a batch and return its result. Once ``is_over``, end all of its processes and raise Interrupted.
 
     Raises RuntimeError with the printed errors for a bug. The calling thread must last as long as the call.
@@ -48,10 +48,10 @@ def run(order: Order, is_over: Callable[[], bool]) -> Answer:
     if process.returncode or not said:
         story = errors.decode(errors="replace").strip()
         raise RuntimeError(f"batch {order.batch.number} ended with exit code {process.returncode}: {story}")
-    return msgspec.json.decode(said, type=Answer)
+    return msgspec.json.decode(said, type=BatchAnswer)
 
 
-def batched(answer: Answer) -> Batched:
+def batched(answer: BatchAnswer) -> Batched:
     """Return the result of a batch. Raises InputError if it was refused, GuestLostError if its guest was lost."""
     if answer.batched is not None:
         return answer.batched

@@ -14,7 +14,7 @@ import msgspec
 
 from halfopen.errors import InputError
 from halfopen.grace import batch_process
-from halfopen.grace.batch import Answer, Order
+from halfopen.grace.batch import BatchAnswer, BatchOrder
 from halfopen.grace.model import Batch, Batched
 from halfopen.netns.errors import GuestLostError
 
@@ -40,7 +40,7 @@ def run_batch(order: bytes, until: str) -> bytes:
     """
     from distributed import Event  # noqa: PLC0415 (an extra)
 
-    answer = batch_process.run(msgspec.json.decode(order, type=Order), Event(until).is_set)
+    answer = batch_process.run(msgspec.json.decode(order, type=BatchOrder), Event(until).is_set)
     return msgspec.json.encode(answer)
 
 
@@ -65,7 +65,7 @@ class Dask:
             futures = client.map(
                 run_batch,
                 # Batches that run at the same time have consecutive numbers, and so get different processors.
-                [msgspec.json.encode(Order(batch, batch.number)) for batch in batches],
+                [msgspec.json.encode(BatchOrder(batch, batch.number)) for batch in batches],
                 until=name,
                 # Dask must run the batch again even if an earlier sweep had the same one.
                 pure=False,
@@ -94,12 +94,12 @@ class Dask:
             yield client
 
 
-def _answer(future: Future[Any]) -> Answer:
+def _answer(future: Future[Any]) -> BatchAnswer:
     """Return a worker's result for a batch; raises GuestLostError, InputError."""
     from distributed import KilledWorker  # noqa: PLC0415 (an extra)
 
     try:
-        return msgspec.json.decode(future.result(), type=Answer)
+        return msgspec.json.decode(future.result(), type=BatchAnswer)
     except KilledWorker as error:
         raise GuestLostError(f"a batch was given up, since each worker that was given it ended: {error}") from None
     except (concurrent.futures.CancelledError, OSError) as error:

@@ -13,7 +13,7 @@ from halfopen.grace import curves, outages, plan
 from halfopen.grace.confirming import DATED_WITHIN, Confirmation, confirmations
 from halfopen.grace.latencies import Latencies
 from halfopen.grace.model import Came, Contender, Draw, Part, Sweep, Tried
-from halfopen.grace.outages import Step, Survival
+from halfopen.grace.outages import OutageStep, Survival
 from halfopen.grace.rates import Rate
 
 
@@ -37,7 +37,7 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
-class Death:
+class DeathCounts:
     """The dead clients of one kind."""
 
     name: str
@@ -49,7 +49,7 @@ class Death:
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class GracePoint:
     """The estimates for one contender: a point of the curve."""
 
     contender: Contender
@@ -60,7 +60,7 @@ class Point:
     """Dead clients that were not reaped while observed."""
     unnoticed: Rate
     """Missed deaths among clients whose kernel sends no FIN or RST. Shows if a detector works at all."""
-    deaths: tuple[Death, ...]
+    deaths: tuple[DeathCounts, ...]
     from_onset: Latencies
     """Seconds from the onset of the stall to the reap. Deaths without a stall before them are left out."""
     from_fault: Latencies
@@ -71,7 +71,7 @@ class Point:
     """
     cost: Cost | None
     """Mean over dead clients, whose kinds the mix has weighted; None if none was tried."""
-    steps: tuple[Step, ...]
+    steps: tuple[OutageStep, ...]
     survivals: tuple[Survival, ...]
 
     @property
@@ -89,7 +89,7 @@ class Point:
 class Estimates:
     """The results of a sweep so far."""
 
-    points: tuple[Point, ...]
+    points: tuple[GracePoint, ...]
     confirmations: tuple[Confirmation, ...]
     tried: int
     """Number of draws that were tried with every contender."""
@@ -108,12 +108,12 @@ def estimate(sweep: Sweep, tried: Sequence[Tried]) -> Estimates:
     return Estimates(points, confirmations(sweep, tried), tried=len(seen), planned=len(sweep.draws))
 
 
-def frontiers(points: Iterable[Point]) -> dict[curves.Key, tuple[Point, ...]]:
+def frontiers(points: Iterable[GracePoint]) -> dict[curves.Key, tuple[GracePoint, ...]]:
     """Return the points of each detector and poll by grace. Each group is one curve."""
     return curves.grouped(points, lambda one: (one.contender.detector, one.contender.poll, one.contender.grace))
 
 
-def longest_stalls(points: Iterable[Point]) -> tuple[Step, ...]:
+def longest_stalls(points: Iterable[GracePoint]) -> tuple[OutageStep, ...]:
     """Return the staircase of the contender with the longest stalls, because a reap cuts a stall short."""
     its = (point.steps for point in points)
     return max(its, key=lambda steps: sum(sum(step.stalls) for step in steps), default=())
@@ -127,12 +127,12 @@ def _by_contender(tried: Iterable[Tried]) -> dict[int, dict[int, Tried]]:
     return found
 
 
-def _point(contender: Contender, draws: Sequence[Draw], tried: Mapping[int, Tried]) -> Point:
+def _point(contender: Contender, draws: Sequence[Draw], tried: Mapping[int, Tried]) -> GracePoint:
     alive, dead = _by_cause(draws, tried, "mix"), _by_cause(draws, tried, "dead")
     deaths = tuple(_death(name, its) for name, its in dead.items())
     everybody = [one for its in dead.values() for one in its]
     steps = outages.steps(draws, tried)
-    return Point(
+    return GracePoint(
         contender,
         false_reaps=_share((one for its in alive.values() for one in its), "reaped"),
         causes=tuple(_cause(name, its) for name, its in alive.items()),
@@ -171,8 +171,8 @@ def _cause(name: str, tried: Sequence[Tried]) -> Cause:
     return Cause(name, _share(tried, "reaped"), _count(tried, "closed"), _count(tried, "unproved"))
 
 
-def _death(name: str, tried: Sequence[Tried]) -> Death:
-    return Death(
+def _death(name: str, tried: Sequence[Tried]) -> DeathCounts:
+    return DeathCounts(
         name,
         _share(tried, "kept"),
         _count(tried, "closed"),

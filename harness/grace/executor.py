@@ -7,7 +7,7 @@ from typing import Protocol
 
 from halfopen.errors import InputError
 from halfopen.grace.dask_executor import Dask
-from halfopen.grace.local_executor import Local
+from halfopen.grace.local_executor import LocalExecutor
 from halfopen.grace.model import Batch, Batched
 
 #: Prefix of a Dask scheduler's name: ``dask://HOST:PORT``.
@@ -33,7 +33,7 @@ def executor(name: str, at_once: int | None = None) -> Executor:
     ``at_once`` is the number of concurrent batches on this machine. On a cluster its workers decide.
     """
     if name == LOCAL:
-        return Local(at_once)
+        return LocalExecutor(at_once)
     if not name.startswith(DASK):
         raise InputError(f"--executor {name!r} is none: there are {LOCAL!r} and {DASK + 'HOST:PORT'!r}")
     if at_once is not None:

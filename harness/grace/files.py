@@ -16,10 +16,10 @@ import msgspec
 
 from halfopen import __version__
 from halfopen.grace import confirming
-from halfopen.grace.estimates import Cause, Death, Estimates, Point, longest_stalls
+from halfopen.grace.estimates import Cause, DeathCounts, Estimates, GracePoint, longest_stalls
 from halfopen.grace.latencies import Latencies
 from halfopen.grace.model import Sweep
-from halfopen.grace.outages import Step, Survival
+from halfopen.grace.outages import OutageStep, Survival
 from halfopen.grace.rates import Rate
 from halfopen.grace.recommending import MOST_FALSE_REAPS, recommend
 from halfopen.results import record
@@ -33,7 +33,7 @@ _SECONDS, _SHARES = 4, 12
 
 
 @dataclass(frozen=True, slots=True)
-class Conditions:
+class SweepConditions:
     """The common conditions of all sessions, and facts on how they were made."""
 
     started_at: str
@@ -44,7 +44,7 @@ class Conditions:
     clock: str = "virtual"
 
 
-def as_table(sweep: Sweep, found: Estimates, how: Conditions, most: float = MOST_FALSE_REAPS) -> dict[str, Any]:
+def as_table(sweep: Sweep, found: Estimates, how: SweepConditions, most: float = MOST_FALSE_REAPS) -> dict[str, Any]:
     """Return the content of grace.json (CONTRACT: ``points``, ``recommended_grace_s``, ``recommended_why``)."""
     recommended = recommend(found, most)
     chosen = recommended.point.contender if recommended.point else None
@@ -87,7 +87,7 @@ def _target(spec: TargetSpec) -> dict[str, str]:
     return {"kind": "command", "command": spec.server} if spec.server else {"kind": "pod"}
 
 
-def _point(point: Point) -> dict[str, Any]:
+def _point(point: GracePoint) -> dict[str, Any]:
     survived = point.survived
     return {
         "label": point.contender.label,
@@ -137,7 +137,7 @@ def _cause(one: Cause) -> dict[str, Any]:
     }
 
 
-def _death(one: Death) -> dict[str, Any]:
+def _death(one: DeathCounts) -> dict[str, Any]:
     return {
         "cause": one.name,
         "dead_runs": one.missed.trials,
@@ -152,7 +152,7 @@ def _death(one: Death) -> dict[str, Any]:
     }
 
 
-def _outages(point: Point, one: Survival) -> dict[str, Any]:
+def _outages(point: GracePoint, one: Survival) -> dict[str, Any]:
     its = [step for step in point.steps if step.rtt == one.rtt]
     return {
         "rtt_s": one.rtt,
@@ -170,7 +170,7 @@ def _stalls(found: Estimates) -> list[dict[str, Any]]:
     return [_stall(rtt, [step for step in steps if step.rtt == rtt]) for rtt in sorted({step.rtt for step in steps})]
 
 
-def _stall(rtt: float, its: Sequence[Step]) -> dict[str, Any]:
+def _stall(rtt: float, its: Sequence[OutageStep]) -> dict[str, Any]:
     seen = [step for step in its if step.stalls]
     return {
         "rtt_s": rtt,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Sequence
 
-from halfopen.grace.estimates import Estimates, Point, frontiers, longest_stalls
+from halfopen.grace.estimates import Estimates, GracePoint, frontiers, longest_stalls
 from halfopen.grace.recommending import smallest
 
 #: Explanations, and whether their words occur in the tables.
-_LEGEND: tuple[tuple[str, Callable[[Sequence[Point]], bool]], ...] = (
+_LEGEND: tuple[tuple[str, Callable[[Sequence[GracePoint]], bool]], ...] = (
     (
         "false: false reaps of live sessions, with Wilson's interval",
         lambda points: any(one.false_reaps.trials for one in points),

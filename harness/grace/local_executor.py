@@ -9,12 +9,12 @@ import threading
 from collections.abc import Callable, Iterable
 
 from halfopen.grace import batch_process
-from halfopen.grace.batch import Order
+from halfopen.grace.batch import BatchOrder
 from halfopen.grace.model import Batch, Batched
 from halfopen.netns.stopping import as_completed
 
 
-class Local:
+class LocalExecutor:
     """The processors of this machine."""
 
     def __init__(self, at_once: int | None = None) -> None:
@@ -32,7 +32,7 @@ class Local:
         def do(batch: Batch) -> Batched:
             processor = processors.get()
             try:
-                return batch_process.batched(batch_process.run(Order(batch, processor), over.is_set))
+                return batch_process.batched(batch_process.run(BatchOrder(batch, processor), over.is_set))
             finally:
                 processors.put(processor)
 

@@ -16,7 +16,7 @@ _SAME = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class OutageStep:
     """All outages of one length at one round trip, at any phase of the backoff. In seconds."""
 
     rtt: float
@@ -49,7 +49,7 @@ class Survival:
     """The longest outage tried. If it was survived, longer ones may be too."""
 
 
-def steps(draws: Iterable[Draw], tried: Mapping[int, Tried]) -> tuple[Step, ...]:
+def steps(draws: Iterable[Draw], tried: Mapping[int, Tried]) -> tuple[OutageStep, ...]:
     """Return the results of each length, also of lengths without results. ``tried`` is by the draw's number."""
     found: dict[tuple[float, float], list[Tried | None]] = defaultdict(list)
     for draw in draws:
@@ -59,11 +59,11 @@ def steps(draws: Iterable[Draw], tried: Mapping[int, Tried]) -> tuple[Step, ...]
     return tuple(_step(rtt, length, found[rtt, length]) for rtt, length in sorted(found))
 
 
-def _step(rtt: float, length: float, its: Sequence[Tried | None]) -> Step:
+def _step(rtt: float, length: float, its: Sequence[Tried | None]) -> OutageStep:
     there = [one for one in its if one is not None and one.came in {"kept", "reaped"}]
     phases = [one.phases or Phases(one.came == "reaped", 1, one.came == "reaped") for one in there]
     reaped = sum(one.reaped for one in phases)
-    return Step(
+    return OutageStep(
         rtt,
         length,
         kept=sum(one.tried for one in phases) - reaped,
@@ -73,7 +73,7 @@ def _step(rtt: float, length: float, its: Sequence[Tried | None]) -> Step:
     )
 
 
-def survivals(found: Sequence[Step]) -> tuple[Survival, ...]:
+def survivals(found: Sequence[OutageStep]) -> tuple[Survival, ...]:
     """Return the survival for each round trip, then over all; empty without a staircase."""
     if not found:
         return ()
@@ -81,7 +81,7 @@ def survivals(found: Sequence[Step]) -> tuple[Survival, ...]:
     return (*(_survival(rtt, [one for one in found if one.rtt == rtt]) for rtt in trips), _survival(None, found))
 
 
-def _survival(rtt: float | None, its: Sequence[Step]) -> Survival:
+def _survival(rtt: float | None, its: Sequence[OutageStep]) -> Survival:
     """The survival at one round trip. A length without results limits ``survived``, just as a lost session does."""
     survived = None
     for length in sorted({step.length for step in its}):
@@ -104,7 +104,7 @@ class Flight:
     """The longest stall among them."""
 
 
-def flights(found: Sequence[Step]) -> tuple[Flight, ...]:
+def flights(found: Sequence[OutageStep]) -> tuple[Flight, ...]:
     """Group steps into flights by the longest stall of each length, which depends on its phase."""
     made: list[Flight] = []
     for step in sorted((one for one in found if one.stalls), key=lambda one: (one.rtt, one.length)):

@@ -120,7 +120,9 @@ def _replayed(batch: Batch, it: Watched) -> list[Tried]:
     return [_foretold(it, session, number, batch.contenders[number], came, why) for number in batch.replayed]
 
 
-def _foretold(it: Watched, session: replay.Seen, number: int, contender: Contender, came: Came, why: str) -> Tried:
+def _foretold(
+    it: Watched, session: replay.RecordedSession, number: int, contender: Contender, came: Came, why: str
+) -> Tried:
     """Predict the result with this contender. ``came`` and ``why`` are the result with no detector acting."""
     moment = _reap(session, contender)
     # A reaped live session needs no further proof (halfopen.verdict.judge): its later course is not observable.
@@ -140,7 +142,7 @@ def _foretold(it: Watched, session: replay.Seen, number: int, contender: Contend
     return _with_other_looks(tried, it, session, contender)
 
 
-def _with_other_looks(tried: Tried, it: Watched, session: replay.Seen, contender: Contender) -> Tried:
+def _with_other_looks(tried: Tried, it: Watched, session: replay.RecordedSession, contender: Contender) -> Tried:
     """Add the results for samples at other moments."""
     brink = {_rounded(_reap(session, contender, shift)) for shift in (-_BRINK, _BRINK)} - {tried.reaped_at}
     others = tuple(sorted(brink, key=lambda moment: (moment is None, moment)))
@@ -164,7 +166,7 @@ def _open_still(it: Watched) -> str | None:
     return f"it had stalled for {lasted} when nobody looked any more: hold it for longer"
 
 
-def _reap(session: replay.Seen, contender: Contender, shift: float = 0.0) -> float | None:
+def _reap(session: replay.RecordedSession, contender: Contender, shift: float = 0.0) -> float | None:
     assert contender.detector is not None
     rule = replay.RULES[contender.detector]
     return replay.reaped_at(session, rule, contender.grace, contender.poll, shift)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from halfopen.grace.confirming import disagreements
-from halfopen.grace.estimates import Cost, Estimates, Point, frontiers
+from halfopen.grace.estimates import Cost, Estimates, GracePoint, frontiers
 from halfopen.grace.rates import Rate, trials_needed
 from halfopen.grace.telling import count, percent
 from halfopen.netns.units import show_duration
@@ -26,7 +26,7 @@ _MILLION = 1_000_000
 class Recommendation:
     """The recommended contender, or none and the runs that are still needed."""
 
-    point: Point | None
+    point: GracePoint | None
     why: str
     """One or two sentences."""
     more_runs: int | None = None
@@ -49,22 +49,22 @@ def recommend(found: Estimates, most: float = MOST_FALSE_REAPS) -> Recommendatio
     return Recommendation(best, " ".join(_reasons(best, found.points, most, named=several)))
 
 
-def smallest(curve: Sequence[Point], most: float = MOST_FALSE_REAPS) -> Point | None:
+def smallest(curve: Sequence[GracePoint], most: float = MOST_FALSE_REAPS) -> GracePoint | None:
     """Return the smallest grace of a curve whose upper bound on false reaps is below ``most``; None without any."""
     return next((point for point in curve if _notices(point) and point.false_reaps.high < most), None)
 
 
-def _notices(point: Point) -> bool:
+def _notices(point: GracePoint) -> bool:
     """True if it is proved to detect dead clients at all. A detector that never reaps has no false reaps either."""
     return point.unnoticed.trials > 0 and point.unnoticed.high <= MOST_UNNOTICED
 
 
-def _preference(point: Point) -> tuple[float, float, float, str]:
+def _preference(point: GracePoint) -> tuple[float, float, float, str]:
     cost = math.inf if point.cost is None else point.cost.seconds
     return point.missed.share or 0.0, cost, point.contender.grace, point.contender.label
 
 
-def _reasons(point: Point, points: Sequence[Point], most: float, *, named: bool) -> list[str]:
+def _reasons(point: GracePoint, points: Sequence[GracePoint], most: float, *, named: bool) -> list[str]:
     who = point.contender.label if named else f"grace {show_duration(point.contender.grace)}"
     curve = frontiers(points)[point.contender.detector, point.contender.poll]
     shorter = [one for one in curve if one.contender.grace < point.contender.grace]
@@ -80,7 +80,7 @@ def _reasons(point: Point, points: Sequence[Point], most: float, *, named: bool)
     return reasons
 
 
-def _against(point: Point, curve: Sequence[Point]) -> list[str]:
+def _against(point: GracePoint, curve: Sequence[GracePoint]) -> list[str]:
     """Describe its cost, compared with the incident's grace if that was tried with the same detector and poll."""
     if point.cost is None:
         return []
@@ -98,7 +98,7 @@ def _against(point: Point, curve: Sequence[Point]) -> list[str]:
     return [f"Against the incident's 30s {holds}, {by}, and {reaped}, not {per_million(theirs.false_reaps)}."]
 
 
-def _none(points: Sequence[Point], most: float) -> Recommendation:
+def _none(points: Sequence[GracePoint], most: float) -> Recommendation:
     able = [point for point in points if point.unnoticed.trials and point.unnoticed.low <= MOST_UNNOTICED]
     if not able:
         return Recommendation(None, _no_detector(points))
@@ -117,14 +117,14 @@ def _none(points: Sequence[Point], most: float) -> Recommendation:
     return Recommendation(None, why, more)
 
 
-def _no_detector(points: Sequence[Point]) -> str:
+def _no_detector(points: Sequence[GracePoint]) -> str:
     if not any(point.unnoticed.trials for point in points):
         return "no silent dead client was tried (one whose kernel tells nothing): nothing is known to notice any"
     best = min(points, key=lambda one: (one.unnoticed.low, one.contender.grace, one.contender.label))
     return f"nothing that was tried notices dead clients well enough: even {best.contender.label} {_unnoticed(best)}"
 
 
-def _unnoticed(point: Point) -> str:
+def _unnoticed(point: GracePoint) -> str:
     rate = point.unnoticed
     return f"missed {count(rate)} silent ones, whose kernel tells nothing (at most {percent(rate.high)})"
 

@@ -13,9 +13,9 @@ from itertools import pairwise
 
 from halfopen.grace.model import Phases
 from halfopen.model.timeline import Sample, Timeline
-from halfopen.pod.watchdog import Probe, Rule, StallRule
+from halfopen.pod.watchdog import Probe, StallRule, WatchdogRule
 
-MakeRule = Callable[[float], Rule]
+MakeRule = Callable[[float], WatchdogRule]
 """Makes a session's rule at its start, in seconds of the timeline."""
 
 RULES: Mapping[str, MakeRule] = {"bytes-acked": StallRule}
@@ -34,7 +34,7 @@ _JUST_AFTER = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class RecordedSession:
     """The result that a sample of the session's socket would have had at any moment."""
 
     since: Sequence[float]
@@ -54,12 +54,12 @@ class Seen:
         return Probe(reading.state, reading.outq, reading.bytes_acked)
 
 
-def seen(timeline: Timeline, until: float) -> Seen:
+def seen(timeline: Timeline, until: float) -> RecordedSession:
     """Convert a timeline into a watchdog's view, until this moment in seconds since the scenario's start."""
     samples = [sample for sample in timeline.samples if sample.t <= until]
     opened = timeline.first("target", "session_opened")
     since = [sample.t for sample in samples[:1]] + [held_from(*pair) for pair in pairwise(samples)]
-    return Seen(since, samples, opened.t if opened else 0.0, until)
+    return RecordedSession(since, samples, opened.t if opened else 0.0, until)
 
 
 def held_from(before: Sample, sample: Sample) -> float:
@@ -77,7 +77,9 @@ def held_from(before: Sample, sample: Sample) -> float:
     return sample.t
 
 
-def reaped_at(session: Seen, make_rule: MakeRule, grace: float, poll: float, shift: float = 0.0) -> float | None:
+def reaped_at(
+    session: RecordedSession, make_rule: MakeRule, grace: float, poll: float, shift: float = 0.0
+) -> float | None:
     """Return when a watchdog with this grace and poll would have ended the session; None if not before its end.
 
     All times are in seconds. ``shift`` delays its samples, for results that depend on the exact moment.
@@ -95,7 +97,9 @@ def reaped_at(session: Seen, make_rule: MakeRule, grace: float, poll: float, shi
     return None
 
 
-def at_all_phases(session: Seen, make_rule: MakeRule, grace: float, poll: float, onset: float | None) -> Phases:
+def at_all_phases(
+    session: RecordedSession, make_rule: MakeRule, grace: float, poll: float, onset: float | None
+) -> Phases:
     """Replay at all phases of the poll. ``onset`` is that of the longest stall in seconds, if there is one."""
     ends = [reaped_at(session, make_rule, grace, poll, nth * poll / PHASES) for nth in range(PHASES)]
     reaped = sum(end is not None for end in ends)

@@ -15,7 +15,7 @@ from rich.table import Table
 from halfopen.grace import legend
 from halfopen.grace.confirming import disagreements, told
 from halfopen.grace.curves import title
-from halfopen.grace.estimates import Estimates, Point, frontiers, longest_stalls
+from halfopen.grace.estimates import Estimates, GracePoint, frontiers, longest_stalls
 from halfopen.grace.outages import Flight, Survival, flights
 from halfopen.grace.rates import Rate
 from halfopen.grace.recommending import MOST_FALSE_REAPS, Recommendation, recommend, smallest
@@ -46,7 +46,7 @@ def show(console: Console, found: Estimates, most: float = MOST_FALSE_REAPS) -> 
         console.print(line, soft_wrap=True)
 
 
-def _details(points: Sequence[Point], width: int, most: float) -> Iterator[Table]:
+def _details(points: Sequence[GracePoint], width: int, most: float) -> Iterator[Table]:
     """Yield the details of a single curve, or a comparison of several. Their details are in the report."""
     curves = list(frontiers(points).values())
     if len(curves) > 1:
@@ -57,7 +57,7 @@ def _details(points: Sequence[Point], width: int, most: float) -> Iterator[Table
         yield from stairs(curve, width)
 
 
-def curve_table(curve: Sequence[Point], most: float, *, wide: bool) -> Table:
+def curve_table(curve: Sequence[GracePoint], most: float, *, wide: bool) -> Table:
     """Return a row for each grace: false reaps, the outage survived, detection times, and cost."""
     chosen = smallest(curve, most)
     shown = _table("grace")
@@ -77,7 +77,7 @@ def _table(head: str) -> Table:
     return shown
 
 
-def _grace(point: Point, *, marked: bool) -> str:
+def _grace(point: GracePoint, *, marked: bool) -> str:
     return f"{show_duration(point.contender.grace)}{' *' if marked else ''}"
 
 
@@ -98,22 +98,22 @@ def survived(one: Survival | None) -> str:
     return f"{show_duration(one.survived)}{'+' if one.reaped is None else ''}"
 
 
-def _share(point: Point) -> str:
+def _share(point: GracePoint) -> str:
     share = point.false_reaps.share
     return "" if share is None else percent(share)
 
 
-def _interval(point: Point) -> str:
+def _interval(point: GracePoint) -> str:
     its = point.false_reaps
     return interval(*its.interval) if its.trials else ""
 
 
-def _cost(point: Point) -> str:
+def _cost(point: GracePoint) -> str:
     return "" if point.cost is None else held(point.cost.seconds, at_least=point.cost.at_least)
 
 
 #: Heading, cell, and True for a column only for wide consoles.
-_COLUMNS: tuple[tuple[str, Callable[[Point], str], bool], ...] = (
+_COLUMNS: tuple[tuple[str, Callable[[GracePoint], str], bool], ...] = (
     ("false", lambda point: counted(point.false_reaps), False),
     ("rate", _share, True),
     ("95 %", _interval, False),
@@ -128,7 +128,7 @@ _COLUMNS: tuple[tuple[str, Callable[[Point], str], bool], ...] = (
 )
 
 
-def causes(curve: Sequence[Point], width: int) -> Iterator[Table]:
+def causes(curve: Sequence[GracePoint], width: int) -> Iterator[Table]:
     """Yield tables of the live sessions of each condition that each grace killed; a dot for none."""
     names = list(dict.fromkeys(one.name for point in curve for one in point.causes))
     if not names:
@@ -143,7 +143,7 @@ def _false(rate: Rate | None) -> str:
     return "" if rate is None or not rate.trials else str(rate.times or "·")
 
 
-def survivals(curve: Sequence[Point], width: int) -> Iterator[Table]:
+def survivals(curve: Sequence[GracePoint], width: int) -> Iterator[Table]:
     """Yield tables by round trip of the longest outage always survived and the shortest that was ever fatal."""
     trips = list(dict.fromkeys(one.rtt for point in curve for one in point.survivals))
     rows = [
@@ -163,7 +163,7 @@ def _outages(one: Survival | None) -> str:
     return f"{survived(one)}{'' if reaped is None else f' ✗{show_duration(reaped)}'}"
 
 
-def stairs(curve: Sequence[Point], width: int) -> Iterator[Table]:
+def stairs(curve: Sequence[GracePoint], width: int) -> Iterator[Table]:
     """Yield tables of outages and their stalls by round trip: the staircase, a line for each flight."""
     found = flights(longest_stalls(curve))
     columns = {rtt: [_flight(one) for one in found if one.rtt == rtt] for rtt in sorted({one.rtt for one in found})}
@@ -187,7 +187,7 @@ def _flight(one: Flight) -> str:
 
 
 def _by_grace(
-    head: str, curve: Sequence[Point], rows: Sequence[tuple[str, Sequence[str]]], width: int
+    head: str, curve: Sequence[GracePoint], rows: Sequence[tuple[str, Sequence[str]]], width: int
 ) -> Iterator[Table]:
     """Yield tables with graces across, as many in each as fit."""
     name = max(len(head), *(len(row) for row, _ in rows))
@@ -203,7 +203,7 @@ def _by_grace(
         yield shown
 
 
-def side_by_side(points: Sequence[Point], width: int, most: float) -> Iterator[Table]:
+def side_by_side(points: Sequence[GracePoint], width: int, most: float) -> Iterator[Table]:
     """Yield tables with graces down and detectors across: the bound on false reaps, and detection times."""
     curves = frontiers(points)
     graces = sorted({point.contender.grace for point in points})
@@ -220,7 +220,7 @@ def side_by_side(points: Sequence[Point], width: int, most: float) -> Iterator[T
         yield shown
 
 
-def _compared(curve: Sequence[Point], grace: float, most: float) -> str:
+def _compared(curve: Sequence[GracePoint], grace: float, most: float) -> str:
     point = next((one for one in curve if one.contender.grace == grace), None)
     if point is None:
         return ""

@@ -11,7 +11,7 @@ from typing import Any
 from halfopen.model import timeline
 from halfopen.model.evidence import ENDED_STATES
 from halfopen.model.timeline import Event, FrontSample, Sample, Timeline
-from halfopen.netns.sockets import Sample as SocketSample
+from halfopen.netns.sockets import SocketSample
 
 _MOST_OUTPUT = 1000
 _LONGEST_OUTPUT = 1000

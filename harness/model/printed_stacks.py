@@ -31,7 +31,7 @@ _NUMBERS = re.compile(r"\d+")
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class StackBlock:
     """One thread or task."""
 
     head: str
@@ -74,14 +74,14 @@ def complaints(timeline: Timeline) -> list[str]:
     return list(dict.fromkeys(kept))[-_COMPLAINTS:]
 
 
-def blocks(lines: Iterable[str]) -> list[Block]:
+def blocks(lines: Iterable[str]) -> list[StackBlock]:
     """Return the blocks in the order printed."""
-    found: list[Block] = []
+    found: list[StackBlock] = []
     for line in lines:
         if line[:1].isspace() and found:
-            found[-1] = Block(found[-1].head, (*found[-1].frames, line))
+            found[-1] = StackBlock(found[-1].head, (*found[-1].frames, line))
         elif line.strip():
-            found.append(Block(line, ()))
+            found.append(StackBlock(line, ()))
     return found
 
 
@@ -92,7 +92,7 @@ def telling(lines: Sequence[str]) -> list[str]:
     return [line for block in writing for line in _shown(block)]
 
 
-def _shown(block: Block) -> list[str]:
+def _shown(block: StackBlock) -> list[str]:
     cut = ["  ..."] if len(block.frames) > _FRAMES else []
     return [block.head, *cut, *block.frames[-_FRAMES:]]
 

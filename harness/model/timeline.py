@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from halfopen.netns.sockets import Sample as SocketSample
+from halfopen.netns.sockets import SocketSample
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="sample"):

@@ -11,7 +11,7 @@ from halfopen.pod.liveness.reading import Fields
 from halfopen.pod.liveness.rule import Rule as LivenessRule
 from halfopen.pod.liveness.rule import Terms
 from halfopen.pod.log import log
-from halfopen.pod.watchdog import Death, Probe, Reason, Rule
+from halfopen.pod.watchdog import Death, Probe, Reason, WatchdogRule
 
 
 class Hold:
@@ -47,7 +47,7 @@ class Hold:
 class HeldStall:
     """A rule of :class:`halfopen.pod.watchdog.Watchdog` that finds no client dead while it is held."""
 
-    def __init__(self, rule: Rule, grace: float, hold: Hold, session: str) -> None:
+    def __init__(self, rule: WatchdogRule, grace: float, hold: Hold, session: str) -> None:
         """``grace`` in seconds; ``session`` is its name in the log."""
         self._rule, self._grace, self._hold, self._session = rule, grace, hold, session
         self._told = False

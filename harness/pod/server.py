@@ -24,7 +24,7 @@ from websockets.version import version as websockets_version
 from halfopen.pod.detectors import _keepalive
 from halfopen.pod.detectors._seam import Detector
 from halfopen.pod.log import log
-from halfopen.pod.sessions import Registry, Session
+from halfopen.pod.sessions import PodSession, Registry
 from halfopen.pod.stream import Stream
 
 #: "Try again later" (the IANA registry of RFC 6455 close codes).
@@ -98,7 +98,7 @@ class Pod:
 
     def _handle(self, connection: ServerConnection) -> None:
         connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        session = Session(
+        session = PodSession(
             self._registry.next_id(), _client_id(connection), connection, self._stream, self._session_limit
         )
         preempt = "preempt" in _query(connection)

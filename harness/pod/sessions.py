@@ -32,7 +32,7 @@ _GIVE_WAY_WITHIN = 15.0
 _LOST = "connection_lost"
 
 
-class Session:
+class PodSession:
     """One client's seat at the stream: a runner that sends, a reader that receives acknowledgements."""
 
     def __init__(
@@ -184,7 +184,7 @@ class Registry:
 
     def __init__(self, seats: int) -> None:
         self._seats = seats
-        self._sessions: dict[str, Session] = {}
+        self._sessions: dict[str, PodSession] = {}
         self._lock = threading.Lock()
         self._freed = threading.Condition(self._lock)
         self._numbers = itertools.count(1)
@@ -194,7 +194,7 @@ class Registry:
         return f"s{next(self._numbers)}"
 
     @contextmanager
-    def seat(self, session: Session, *, preempt: bool = False) -> Iterator[bool]:
+    def seat(self, session: PodSession, *, preempt: bool = False) -> Iterator[bool]:
         """List the session and hold a seat for it; yields False, and lists nothing, if none is free.
 
         With ``preempt`` the oldest session must give way, and this waits for it.

@@ -114,7 +114,7 @@ def end(sock: socket.socket, reap: Reap) -> None:
         _LOG.debug("ending the connection: %s", error)
 
 
-class Rule(Protocol):
+class WatchdogRule(Protocol):
     """The rule of a watchdog. Created at the start of a session with the time, seconds of the monotonic clock."""
 
     @property
@@ -165,7 +165,7 @@ class Watchdog:
         grace: float | None = None,
         poll: float = DEFAULT_POLL,
         reap: Reap = "shutdown",
-        rule: Callable[[float], Rule] = StallRule,
+        rule: Callable[[float], WatchdogRule] = StallRule,
         name: str = "watchdog",
     ) -> None:
         self._sock = sock

@@ -18,7 +18,7 @@ _CLOSED = "CLOSE"
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class TimelineCurve:
     """One quantity of one socket: ``values`` at ``times``, in whole milliseconds since the session's start."""
 
     name: str
@@ -50,7 +50,7 @@ class Mark:
 class Picture:
     """The whole drawing of one run."""
 
-    curves: tuple[Curve, ...]
+    curves: tuple[TimelineCurve, ...]
     bands: tuple[Band, ...]
     marks: tuple[Mark, ...]
     until: float
@@ -104,14 +104,14 @@ def _name(event: Event) -> str:
     return str(event.data.get("fault", "fault"))
 
 
-def _curves(samples: Sequence[Sample], front: bool, width: float) -> Iterator[Curve]:
+def _curves(samples: Sequence[Sample], front: bool, width: float) -> Iterator[TimelineCurve]:
     open_still = _while_open(samples)
     times = [round(sample.t * 1000) for sample in open_still]
     for name in _CURVES:
         values = _values(open_still, name)
         if values is not None:
             places = _places(name, times, values, width)
-            yield Curve(name, front, tuple(times[n] for n in places), tuple(values[n] for n in places))
+            yield TimelineCurve(name, front, tuple(times[n] for n in places), tuple(values[n] for n in places))
 
 
 def _places(name: str, times: Sequence[int], values: Sequence[int], width: float) -> list[int]:

@@ -27,7 +27,7 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class RunSection:
     """A run with its words and its curves."""
 
     run: Run
@@ -65,8 +65,8 @@ def render(table: Mapping[str, Any], timeline_of: Callable[[Run], Timeline | Los
     )
 
 
-def _told(run: Run, grace: float, timeline: Timeline | Lost, columns: int) -> Told:
+def _told(run: Run, grace: float, timeline: Timeline | Lost, columns: int) -> RunSection:
     if isinstance(timeline, Lost):
-        return Told(run, entry(run, grace, tuple(run.get("struck") or ())), timeline)
+        return RunSection(run, entry(run, grace, tuple(run.get("struck") or ())), timeline)
     picture = curves.picture(run, timeline, grace, columns)
-    return Told(run, entry(run, grace, [band.name for band in picture.bands]), packing.packed(picture))
+    return RunSection(run, entry(run, grace, [band.name for band in picture.bands]), packing.packed(picture))

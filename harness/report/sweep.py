@@ -37,7 +37,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class SweepCurve:
     """The texts and tables for one detector and poll, or for a server."""
 
     title: str
@@ -107,10 +107,10 @@ def confirmed(table: Mapping[str, Any]) -> str:
     return f"{its['agree']} of {its['runs']} real runs agree with their replay{apart}"
 
 
-def curves(table: Mapping[str, Any]) -> Iterator[Curve]:
+def curves(table: Mapping[str, Any]) -> Iterator[SweepCurve]:
     """Yield a curve for each detector and poll, in their order."""
     for key, points in of_table(table).items():
-        yield Curve(
+        yield SweepCurve(
             title=title(*key),
             rows=tuple(Row(show_duration(one["grace_s"]), _cells(one), _is_chosen(one, table)) for one in points),
             graces=tuple(show_duration(one["grace_s"]) for one in points),

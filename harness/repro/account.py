@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from halfopen.netns.units import show_bytes, show_duration
-from halfopen.repro.look import Look
+from halfopen.repro.look import SessionView
 from halfopen.verdict.findings import Findings
 
 #: Prefix of the line that repeats the command.
 AGAIN = "again:"
 
 
-def account(look: Look, found: Findings, since: float | None, again: str, *, tells_deeds: bool = True) -> Sequence[str]:
+def account(
+    look: SessionView, found: Findings, since: float | None, again: str, *, tells_deeds: bool = True
+) -> Sequence[str]:
     """Return the lines of the account.
 
     ``since`` is when the hold began, None if it never did. ``tells_deeds`` adds the list of actions.
@@ -26,7 +28,7 @@ def account(look: Look, found: Findings, since: float | None, again: str, *, tel
     return [*lines, f"{AGAIN}   {again}"]
 
 
-def _became(look: Look, found: Findings) -> str:
+def _became(look: SessionView, found: Findings) -> str:
     if found.ended_at is not None:
         reason = f" ({found.reason})" if found.reason else ""
         return f"the session was {found.outcome} at {found.ended_at:.1f}s{reason}"

@@ -17,7 +17,7 @@ from halfopen.repro import wedge, words
 from halfopen.repro.counters import History
 from halfopen.repro.in_force import Faults
 from halfopen.repro.inquiry import Inquiry
-from halfopen.repro.look import Deed, Look
+from halfopen.repro.look import Deed, SessionView
 from halfopen.repro.record import Record
 from halfopen.repro.tap import Tap
 from halfopen.run.runner import Job
@@ -226,10 +226,10 @@ class Director:
         self._session.server.say("release-watchdog" if held else "hold-watchdog")
         return "the watchdog is let go on" if held else "the watchdog is held again"
 
-    def look(self) -> Look:
+    def look(self) -> SessionView:
         """Return the current state of the session for display."""
         now, events, over = self.now, self._record.seen(), self._record.over_at
-        return Look(
+        return SessionView(
             t=now,
             title=self._title,
             phase="streaming" if not self._faults.now else ", ".join(one.fault for one in self._faults.now),

@@ -15,8 +15,8 @@ from halfopen.displays import displayed
 from halfopen.repro import keys as keyboard
 from halfopen.repro import view
 from halfopen.repro.account import AGAIN
-from halfopen.repro.keys import Key
-from halfopen.repro.look import Look
+from halfopen.repro.keys import KeyStroke
+from halfopen.repro.look import SessionView
 from halfopen.repro.terminal import Kept, Keys
 
 #: Seconds between two redraws: often enough to follow, rarely enough to cost nothing.
@@ -43,7 +43,7 @@ class Held(Protocol):
         """Seconds until something is due."""
         ...
 
-    def look(self) -> Look:
+    def look(self) -> SessionView:
         """Return the current state for display."""
         ...
 
@@ -121,7 +121,7 @@ def on_paper(held: Held, console: Console, wishes: Wishes) -> None:
             return
 
 
-def _print(console: Console, look: Look) -> None:
+def _print(console: Console, look: SessionView) -> None:
     console.print(view.draw(look, console.width), soft_wrap=True)
     console.print()
 
@@ -139,7 +139,7 @@ class Screen:
     """A full-screen display, until ``q``."""
 
     def __init__(
-        self, console: Console, terminal: Kept, keys: Sequence[Key], shells: dict[str, Callable[[int], str]]
+        self, console: Console, terminal: Kept, keys: Sequence[KeyStroke], shells: dict[str, Callable[[int], str]]
     ) -> None:
         """``shells`` maps a key to the function that takes over the terminal for a while."""
         self._console, self._terminal, self._keys, self._shells = console, terminal, keys, shells
@@ -186,7 +186,7 @@ class Screen:
         elif not held.press(key):
             held.remark(f"{keyboard.named(key)}: no such key; {keyboard.HELP} shows which there are")
 
-    def _drawn(self, look: Look) -> Text:
+    def _drawn(self, look: SessionView) -> Text:
         width, height = self._console.size
         return view.draw(look, width, height, self._keys, helped=self._helped)
 

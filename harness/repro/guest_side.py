@@ -18,7 +18,7 @@ from halfopen.netns.lab import Lab
 from halfopen.repro import line
 from halfopen.repro.account import account
 from halfopen.repro.director import Director
-from halfopen.repro.line import Account, Hello, Order, Part, Pass, Press, Quit, Refused, Remark, Said, Shown
+from halfopen.repro.line import Account, HoldPart, HoldRefused, HoldUp, Order, Pass, Press, Quit, Remark, Said, Shown
 from halfopen.repro.opening import held, session_of
 from halfopen.repro.tap import Tap
 from halfopen.run import request
@@ -30,14 +30,14 @@ _TICK = 0.05
 
 def main(folder: Path) -> int:
     """Hold the session described by the part in ``folder``; returns 0 on success."""
-    part = msgspec.json.decode((folder / line.PART).read_bytes(), type=Part)
+    part = msgspec.json.decode((folder / line.PART).read_bytes(), type=HoldPart)
     talk = _Talk(folder)
-    talk.say(Hello(capabilities.kernel_release(), capabilities.congestion_control()))
+    talk.say(HoldUp(capabilities.kernel_release(), capabilities.congestion_control()))
     try:
         told = _hold(part, talk, folder / line.CAPTURE)
         talk.say(Account(told, _captured(part, folder / line.CAPTURE)))
     except (InputError, LabError) as error:
-        talk.say(Refused(str(error)))
+        talk.say(HoldRefused(str(error)))
         return 1
     return 0
 
@@ -62,7 +62,7 @@ class _Talk:
         return order
 
 
-def _captured(part: Part, file: Path) -> str | None:
+def _captured(part: HoldPart, file: Path) -> str | None:
     """Return where the closed capture belongs; None if there is none."""
     if not file.exists():
         return None
@@ -72,7 +72,7 @@ def _captured(part: Part, file: Path) -> str | None:
     return part.pcap or part.spare_pcap
 
 
-def _hold(part: Part, talk: _Talk, capture: Path) -> list[str]:
+def _hold(part: HoldPart, talk: _Talk, capture: Path) -> list[str]:
     (job,) = request.jobs(part.call)
     job = held(job, part.ping)
     journal = Journal()

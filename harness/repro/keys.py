@@ -8,7 +8,7 @@ QUIT, HELP = "q", "?"
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class KeyStroke:
     """One key."""
 
     key: str
@@ -19,17 +19,17 @@ class Key:
 
 
 REAL = (
-    Key("t", "thaw", "let the client's process go on"),
-    Key("f", "freeze", "stop the client's process (again)"),
-    Key("c", "cut", "drop all packets between client and server"),
-    Key("h", "heal", "let them pass again; undo what else the scenario did to the path"),
-    Key("d", "dump", "look at the server's threads, and ask the server for its sessions"),
-    Key("w", "watchdog", "let the pod's watchdog go on, or hold it again"),
-    Key("p", "pcap", "start a packet capture at the server, or stop it"),
-    Key("s", "shell", "open a shell in the server's host"),
-    Key("l", "", "open a shell in the client's host"),
-    Key(HELP, "help", "show or hide this"),
-    Key(QUIT, "quit", "end it all and leave nothing behind"),
+    KeyStroke("t", "thaw", "let the client's process go on"),
+    KeyStroke("f", "freeze", "stop the client's process (again)"),
+    KeyStroke("c", "cut", "drop all packets between client and server"),
+    KeyStroke("h", "heal", "let them pass again; undo what else the scenario did to the path"),
+    KeyStroke("d", "dump", "look at the server's threads, and ask the server for its sessions"),
+    KeyStroke("w", "watchdog", "let the pod's watchdog go on, or hold it again"),
+    KeyStroke("p", "pcap", "start a packet capture at the server, or stop it"),
+    KeyStroke("s", "shell", "open a shell in the server's host"),
+    KeyStroke("l", "", "open a shell in the client's host"),
+    KeyStroke(HELP, "help", "show or hide this"),
+    KeyStroke(QUIT, "quit", "end it all and leave nothing behind"),
 )
 
 #: Keys that open a shell. A shell needs the terminal, and a host on this machine's kernel.
@@ -39,8 +39,8 @@ NO_SHELLS = "a guest kernel has no shells; they are to be had on the real clock 
 #: Keys that let time pass on the virtual clock, which otherwise stands still. Values are seconds.
 PASSING = {"+": 1.0, ">": 10.0}
 VIRTUAL = (
-    Key("+", "1s", "let one second pass"),
-    Key(">", "10s", "let ten seconds pass"),
+    KeyStroke("+", "1s", "let one second pass"),
+    KeyStroke(">", "10s", "let ten seconds pass"),
     *(key for key in REAL if key.key not in {"s", "l"}),
 )
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import msgspec
 
-from halfopen.repro.look import Look
+from halfopen.repro.look import SessionView
 from halfopen.run.request import Call
 
 
-class Part(msgspec.Struct, frozen=True):
+class HoldPart(msgspec.Struct, frozen=True):
     """Description of the session that the guest holds."""
 
     call: Call
@@ -29,7 +29,7 @@ class Part(msgspec.Struct, frozen=True):
     """Capture file for a capture started by hand."""
 
 
-class Hello(msgspec.Struct, frozen=True, tag="hello"):
+class HoldUp(msgspec.Struct, frozen=True, tag="hello"):
     """From the guest: it is up. Waits for no order."""
 
     kernel: str
@@ -39,7 +39,7 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
 class Shown(msgspec.Struct, frozen=True, tag="shown"):
     """From the guest: the session is held, and this is its state. Waits for an order."""
 
-    look: Look
+    look: SessionView
 
 
 class Account(msgspec.Struct, frozen=True, tag="account"):
@@ -50,7 +50,7 @@ class Account(msgspec.Struct, frozen=True, tag="account"):
     """Destination of the file CAPTURE."""
 
 
-class Refused(msgspec.Struct, frozen=True, tag="refused"):
+class HoldRefused(msgspec.Struct, frozen=True, tag="refused"):
     """From the guest: it cannot be done, in words for the user."""
 
     why: str
@@ -80,7 +80,7 @@ class Quit(msgspec.Struct, frozen=True, tag="quit"):
     tells_deeds: bool
 
 
-Said = Hello | Shown | Account | Refused
+Said = HoldUp | Shown | Account | HoldRefused
 Order = Pass | Press | Remark | Quit
 
 PART = "part.json"

@@ -44,7 +44,7 @@ class Deed(msgspec.Struct, frozen=True):
     text: str
 
 
-class Look(msgspec.Struct, frozen=True, kw_only=True):
+class SessionView(msgspec.Struct, frozen=True, kw_only=True):
     """The state at one moment. Times in seconds since the session's start."""
 
     t: float

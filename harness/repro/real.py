@@ -25,7 +25,7 @@ from halfopen.verdict.findings import find
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class RealHold:
     """The session to hold, and how to show it."""
 
     job: Job
@@ -41,7 +41,7 @@ class Hold:
     """Terminal for the display; None prints instead."""
 
 
-def carry_out(hold: Hold, console: Console) -> int:
+def carry_out(hold: RealHold, console: Console) -> int:
     """Run to the wedge, hold, and print the closing account; returns the exit code.
 
     Raises TargetError. Call it isolated.
@@ -53,7 +53,7 @@ def carry_out(hold: Hold, console: Console) -> int:
         return _attend(hold, director, session, console)
 
 
-def _attend(hold: Hold, director: Director, session: Session, console: Console) -> int:
+def _attend(hold: RealHold, director: Director, session: Session, console: Console) -> int:
     code = EXIT_PASSED
     with director:
         try:
@@ -67,7 +67,7 @@ def _attend(hold: Hold, director: Director, session: Session, console: Console) 
     return code
 
 
-def _front(hold: Hold, director: Director, session: Session, console: Console) -> None:
+def _front(hold: RealHold, director: Director, session: Session, console: Console) -> None:
     if hold.screen is None:
         on_paper(director, console, hold.wishes)
         return

@@ -9,8 +9,8 @@ from rich.text import Text
 
 from halfopen.netns.units import show_bytes, show_duration
 from halfopen.repro.counters import COUNTERS, STATES, Counter, sparkline
-from halfopen.repro.keys import Key
-from halfopen.repro.look import Look, Stacks
+from halfopen.repro.keys import KeyStroke
+from halfopen.repro.look import SessionView, Stacks
 from halfopen.thread_dump import told
 
 _NAME, _NOW, _GAP = 14, 12, 1
@@ -20,7 +20,9 @@ _FEWEST_COUNTERS, _FEWEST_STACKS, _FEWEST_DEEDS = 6, 4, 2
 _DEEDS = 20
 
 
-def draw(look: Look, width: int, height: int | None = None, keys: Sequence[Key] = (), *, helped: bool = False) -> Text:
+def draw(
+    look: SessionView, width: int, height: int | None = None, keys: Sequence[KeyStroke] = (), *, helped: bool = False
+) -> Text:
     """Draw a Look in lines of ``width`` characters, and at most ``height`` of them (None: no limit).
 
     ``helped`` replaces the stacks by what each key does.
@@ -75,7 +77,7 @@ def _wrapped(line: Text, room: int | None, indent: int) -> list[Text]:
     return [line[: len(first)], *(Text(more, style=line.style) for more in rest)]
 
 
-def _title(look: Look, room: int | None) -> str:
+def _title(look: SessionView, room: int | None) -> str:
     """Return the title, shortened if it must be, and the time, which never is."""
     moment, title = f"   t = {look.t:.1f}s", look.title
     if room is not None and len(title) + len(moment) > room:
@@ -83,7 +85,7 @@ def _title(look: Look, room: int | None) -> str:
     return title + moment
 
 
-def _head(look: Look, room: int | None) -> list[Text]:
+def _head(look: SessionView, room: int | None) -> list[Text]:
     title = Text(_title(look, room), style="bold")
     if look.held is not None:
         held = Text(f"held at {look.held_at:.1f}s: {look.held}", style="bold yellow")
@@ -94,7 +96,7 @@ def _head(look: Look, room: int | None) -> list[Text]:
     return [title, *_wrapped(held, room, 2), *_wrapped(_standing(look), room, 2)]
 
 
-def _is_past(look: Look) -> bool:
+def _is_past(look: SessionView) -> bool:
     """True if the reason for the hold no longer applies: the session ended, or the stuck bytes moved."""
     if look.over_at is not None:
         return look.over_at > look.held_at
@@ -102,7 +104,7 @@ def _is_past(look: Look) -> bool:
     return was_stuck and (look.still_since is None or look.still_since > look.held_at)
 
 
-def _standing(look: Look) -> Text:
+def _standing(look: SessionView) -> Text:
     """Describe the stall and its length."""
     if look.over is not None:
         return Text(look.over, style="bold green")
@@ -113,7 +115,7 @@ def _standing(look: Look) -> Text:
     return Text(f"{show_bytes(queued)} queued, nothing acknowledged for {lasted}", style="bold red")
 
 
-def _counters(look: Look, width: int) -> list[Text]:
+def _counters(look: SessionView, width: int) -> list[Text]:
     spark = 18 if width < 100 else 42
     when = f"at {look.sample.t:.1f}s" if look.is_last and look.sample else "now"
     lines = [Text(f"{'counter':<{_NAME}} {when:>{_NOW}} {'last minute':<{spark}} what it is", style="bold")]
@@ -131,7 +133,7 @@ def _counters(look: Look, width: int) -> list[Text]:
     return lines
 
 
-def _now(look: Look, counter: Counter) -> str:
+def _now(look: SessionView, counter: Counter) -> str:
     value = getattr(look.sample, counter.name)
     return "?" if value is None else counter.show(value)
 
@@ -145,7 +147,7 @@ def _row(name: str, now: str, line: str, meaning: str, spark: int) -> Text:
     )
 
 
-def _below(look: Look, room: int | None) -> list[Text]:
+def _below(look: SessionView, room: int | None) -> list[Text]:
     faults = ", ".join(f"{one.fault} since {one.since:.1f}s" for one in look.in_force) or "nothing"
     lines = [("in force", faults), ("watchdog", look.watchdog), ("server", look.books), ("capture", look.capture)]
     named = [Text.assemble((f"{name + ':':<10}", "bold"), what) for name, what in lines if what]
@@ -171,7 +173,7 @@ def _stacks(stacks: Stacks | None, width: int) -> list[_Block]:
     return blocks
 
 
-def _help(keys: Sequence[Key]) -> list[Text]:
+def _help(keys: Sequence[KeyStroke]) -> list[Text]:
     return [Text.assemble((f"{key.key}  ", "bold"), key.does) for key in keys]
 
 
@@ -194,7 +196,7 @@ def _fitted(blocks: list[_Block], room: int) -> list[_Block]:
     return [[block[0], *block[len(block) - more :]] for more, block in zip(extra, shown, strict=True)]
 
 
-def _deeds(look: Look, room: int | None) -> list[_Block]:
+def _deeds(look: SessionView, room: int | None) -> list[_Block]:
     lines = [Text.assemble((f"{deed.t:7.1f}s  ", "dim"), deed.text) for deed in look.deeds]
     return [_wrapped(line, room, 10) for line in lines]
 
@@ -210,6 +212,6 @@ def _latest(blocks: list[_Block], room: int) -> list[_Block]:
     return shown
 
 
-def _hint(keys: Sequence[Key]) -> Text:
+def _hint(keys: Sequence[KeyStroke]) -> Text:
     shown = [key for key in keys if key.short]
     return Text(" ").join([Text.assemble((key.key, "bold reverse"), f" {key.short}") for key in shown])

@@ -21,8 +21,8 @@ from halfopen.netns.guest.cache import GuestKernel
 from halfopen.netns.guest.machine import Machine
 from halfopen.repro import keys, line
 from halfopen.repro.fronts import Screen, Wishes, on_paper, tell
-from halfopen.repro.line import Account, Hello, Order, Part, Pass, Press, Quit, Refused, Remark, Said, Shown
-from halfopen.repro.look import Look
+from halfopen.repro.line import Account, HoldPart, HoldRefused, HoldUp, Order, Pass, Press, Quit, Remark, Said, Shown
+from halfopen.repro.look import SessionView
 from halfopen.repro.terminal import Kept
 from halfopen.results.record import EXIT_INTERRUPTED, EXIT_PASSED
 from halfopen.run.guests import compile_ourselves
@@ -37,9 +37,9 @@ _LISTEN = 0.01
 class VirtualHold:
     """The session to hold, its guest, and how to show it."""
 
-    part: Part
+    part: HoldPart
     kernel: GuestKernel
-    header: Callable[[Hello], str]
+    header: Callable[[HoldUp], str]
     """Text to print once the guest is up."""
     wishes: Wishes
     screen: Kept | None
@@ -79,7 +79,7 @@ def carry_out(hold: VirtualHold, console: Console, place: Path) -> int:
 def _attend(hold: VirtualHold, guest: _Guest, console: Console) -> int:
     code = EXIT_PASSED
     hello = guest.hear()
-    assert isinstance(hello, Hello), hello
+    assert isinstance(hello, HoldUp), hello
     console.print(hold.header(hello), soft_wrap=True)
     still = _StandingStill(guest)
     try:
@@ -115,7 +115,7 @@ class _Guest:
                 raise GuestLostError(f"the guest said nothing for {self._wall_limit:g}s of wall time")
             time.sleep(_LISTEN)
         said: Said = msgspec.json.decode(file.read_bytes(), type=Said)
-        if isinstance(said, Refused):
+        if isinstance(said, HoldRefused):
             raise InputError(said.why)
         if isinstance(said, Shown):
             # The guest polls for orders without sleeping, which keeps its clock still. Stop it, so that it burns no
@@ -162,7 +162,7 @@ class _StandingStill:
         """Return ``longest``, since nothing is ever due."""
         return longest
 
-    def look(self) -> Look:
+    def look(self) -> SessionView:
         """Return the state after the last order."""
         return self._look
 
@@ -185,6 +185,6 @@ class _StandingStill:
     def _do(self, order: Order) -> None:
         self._look = self._shown(self._guest.order(order))
 
-    def _shown(self, said: Said) -> Look:
+    def _shown(self, said: Said) -> SessionView:
         assert isinstance(said, Shown), said
         return said.look

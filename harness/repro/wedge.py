@@ -9,7 +9,7 @@ from halfopen.model.evidence import established, last_stall
 from halfopen.model.timeline import Event, Sample, Timeline
 from halfopen.netns.units import show_bytes, show_duration
 from halfopen.scenario.spec import Scenario
-from halfopen.verdict.judge import Terms
+from halfopen.verdict.judge import Timing
 
 #: A writer counts as blocked after so many seconds without a write, or so many of its longest pauses if that is longer.
 _BLOCKED, _SELDOM = 1.0, 2
@@ -19,7 +19,7 @@ _PATIENCE, _MOST_OF_IT = 10.0, 0.8
 _UNTOUCHED = 5.0
 
 
-def why_hold(seen: Timeline, scenario: Scenario, terms: Terms, now: float) -> str | None:
+def why_hold(seen: Timeline, scenario: Scenario, terms: Timing, now: float) -> str | None:
     """Return the reason to hold the session now, None if it is too early. ``now`` is seconds since its start."""
     if not scenario.steps:
         return f"nothing is done to this client; {_state(seen)}" if now >= _UNTOUCHED else None
@@ -64,7 +64,7 @@ def _pause(samples: Sequence[Sample]) -> float:
     return max((after - before for before, after in pairwise(_writes(samples))), default=0.0)
 
 
-def _in_vain(seen: Timeline, scenario: Scenario, terms: Terms, begun: Event, now: float) -> str | None:
+def _in_vain(seen: Timeline, scenario: Scenario, terms: Timing, begun: Event, now: float) -> str | None:
     """Return a reason if the last fault will have no further effect, or is about to be undone."""
     number = int(begun.data["step"])
     if number + 1 < len(scenario.steps):

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from halfopen.model.timeline import Event, Sample, Timeline
 from halfopen.netns.units import show_bytes, show_duration
-from halfopen.verdict.judge import Terms
+from halfopen.verdict.judge import Timing
 
 
-def watchdog(seen: Timeline, detector: str | None, terms: Terms, now: float, over: float | None) -> str:
+def watchdog(seen: Timeline, detector: str | None, terms: Timing, now: float, over: float | None) -> str:
     """Describe what the watchdog does and would do.
 
     ``detector`` is the pod's, None for another server. ``over`` is when the session ended.
@@ -33,7 +33,7 @@ def watchdog(seen: Timeline, detector: str | None, terms: Terms, now: float, ove
     return f"held: {_verdict(seen, detector, terms, now)}; w lets go"
 
 
-def _verdict(seen: Timeline, detector: str, terms: Terms, now: float) -> str:
+def _verdict(seen: Timeline, detector: str, terms: Timing, now: float) -> str:
     verdict = _newest(seen, "verdict_held", "verdict_dropped")
     if verdict is None:
         return f"{detector}, grace {show_duration(terms.grace)}, has no verdict yet"

@@ -29,7 +29,7 @@ PART = "part.json"
 _UNTOLD = ("waiting", "done")
 
 
-class Part(msgspec.Struct, frozen=True):
+class GuestPart(msgspec.Struct, frozen=True):
     """The jobs of a call that one guest runs, by number."""
 
     call: Call
@@ -39,20 +39,20 @@ class Part(msgspec.Struct, frozen=True):
     """Seconds between progress messages, on the guest's clock."""
 
 
-class Hello(msgspec.Struct, frozen=True, tag="hello"):
+class GuestUp(msgspec.Struct, frozen=True, tag="hello"):
     """The guest is up."""
 
     kernel: str
     congestion_control: str | None
 
 
-class Begun(msgspec.Struct, frozen=True, tag="begun"):
+class RunStarted(msgspec.Struct, frozen=True, tag="begun"):
     """A run has started."""
 
     number: int
 
 
-class Seen(msgspec.Struct, frozen=True, tag="seen"):
+class RunProgress(msgspec.Struct, frozen=True, tag="seen"):
     """Progress of a run."""
 
     number: int
@@ -62,19 +62,19 @@ class Seen(msgspec.Struct, frozen=True, tag="seen"):
     """Seconds until its verdict at the latest."""
 
 
-class Ended(msgspec.Struct, frozen=True, tag="ended"):
+class RunFinished(msgspec.Struct, frozen=True, tag="ended"):
     """A run is over and its timeline is written."""
 
     number: int
 
 
-class Refused(msgspec.Struct, frozen=True, tag="refused"):
+class RunsRefused(msgspec.Struct, frozen=True, tag="refused"):
     """The part cannot be run. ``why`` is written for the user."""
 
     why: str
 
 
-Message = Hello | Begun | Seen | Ended | Refused
+Message = GuestUp | RunStarted | RunProgress | RunFinished | RunsRefused
 
 
 def timeline_file(folder: Path, number: int) -> Path:
@@ -84,28 +84,28 @@ def timeline_file(folder: Path, number: int) -> Path:
 
 def main(folder: Path) -> int:
     """Run the part in ``folder``. Return 0 if all of it was done."""
-    part = msgspec.json.decode((folder / PART).read_bytes(), type=Part)
+    part = msgspec.json.decode((folder / PART).read_bytes(), type=GuestPart)
     teller = _Teller()
-    teller.tell(Hello(capabilities.kernel_release(), capabilities.congestion_control()))
+    teller.tell(GuestUp(capabilities.kernel_release(), capabilities.congestion_control()))
     try:
         everything = request.jobs(part.call)
         todo = [everything[number] for number in part.numbers]
         numbers = {job.label: number for job, number in zip(todo, part.numbers, strict=True)}
         views = [
-            RunView(job.label, on_begin=partial(teller.tell, Begun(number)))
+            RunView(job.label, on_begin=partial(teller.tell, RunStarted(number)))
             for job, number in zip(todo, part.numbers, strict=True)
         ]
 
         def on_done(done: Done) -> None:
             number = numbers[done.job.label]
             timeline.write(done.timeline, timeline_file(folder, number))
-            teller.tell(Ended(number))
+            teller.tell(RunFinished(number))
 
         # In a guest, importing each pod and client would be most of a run's cost.
         with forking(), teller.telling(views, part):
             run_all(todo, views, part.at_once, on_done)
     except (InputError, LabError) as error:
-        teller.tell(Refused(str(error)))
+        teller.tell(RunsRefused(str(error)))
         return 1
     return 0
 
@@ -123,15 +123,15 @@ class _Teller:
             sys.stdout.buffer.flush()
 
     @contextlib.contextmanager
-    def telling(self, views: Sequence[RunView], part: Part) -> Iterator[None]:
+    def telling(self, views: Sequence[RunView], part: GuestPart) -> Iterator[None]:
         """Report the progress of the runs until the context is left."""
         over = threading.Event()
 
         def tell() -> None:
-            last: dict[int, Seen] = {}
+            last: dict[int, RunProgress] = {}
             while not over.wait(part.tell_every):
                 for number, view in zip(part.numbers, views, strict=True):
-                    seen = Seen(number, view.phase, view.queued, view.seconds_left)
+                    seen = RunProgress(number, view.phase, view.queued, view.seconds_left)
                     if view.phase not in _UNTOLD and last.get(number) != seen:
                         last[number] = seen
                         self.tell(seen)

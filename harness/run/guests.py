@@ -27,7 +27,7 @@ from halfopen.netns.guest.cache import GuestKernel
 from halfopen.netns.guest.machine import Machine
 from halfopen.netns.stopping import as_completed
 from halfopen.run import guest_part
-from halfopen.run.guest_part import Begun, Ended, Hello, Message, Part, Refused, Seen
+from halfopen.run.guest_part import GuestPart, GuestUp, Message, RunFinished, RunProgress, RunsRefused, RunStarted
 from halfopen.run.progress import RunView
 from halfopen.run.request import Call
 from halfopen.run.runner import Done, Job
@@ -77,7 +77,7 @@ def run_all(
     views: Sequence[RunView],
     guests: Guests,
     place: Path,
-    on_hello: Callable[[Hello], None],
+    on_hello: Callable[[GuestUp], None],
     on_done: Callable[[Done], None],
 ) -> list[Done]:
     """Run the jobs of ``call`` in guests and return the results in the order given.
@@ -118,7 +118,7 @@ class _Effort:
         jobs: Sequence[Job],
         views: Sequence[RunView],
         guests: Guests,
-        on_hello: Callable[[Hello], None],
+        on_hello: Callable[[GuestUp], None],
         on_done: Callable[[Done], None],
     ) -> None:
         self._call, self._jobs, self._views, self._guests = call, jobs, views, guests
@@ -140,7 +140,7 @@ class _Effort:
         """Boot the guest with this ``number`` for these jobs and read its messages until it is done."""
         work = _Work(numbers, place / "part")
         work.folder.mkdir(parents=True)
-        part = Part(self._call, numbers, self._guests.at_once, _TELL_EVERY[self._guests.virtual])
+        part = GuestPart(self._call, numbers, self._guests.at_once, _TELL_EVERY[self._guests.virtual])
         (work.folder / guest_part.PART).write_bytes(msgspec.json.encode(part))
         boot = self._boot(number, work)
         with self._listening(work) as pipe, booting.start(boot, place, pipe.fileno()) as guest:
@@ -205,31 +205,31 @@ class _Effort:
 
     def _take_in(self, message: Message, work: _Work) -> None:
         match message:
-            case Hello():
+            case GuestUp():
                 self._greet(message)
-            case Begun():
+            case RunStarted():
                 work.began[message.number] = time.monotonic()
-            case Seen():
+            case RunProgress():
                 self._show(message)
-            case Ended():
+            case RunFinished():
                 self._finish(message, work)
-            case Refused():
+            case RunsRefused():
                 work.refused = message.why
 
-    def _greet(self, hello: Hello) -> None:
+    def _greet(self, hello: GuestUp) -> None:
         with self._lock:
             if not self._greeted:
                 self._greeted = True
                 self._on_hello(hello)
 
-    def _show(self, seen: Seen) -> None:
+    def _show(self, seen: RunProgress) -> None:
         view = self._views[seen.number]
         view.phase, view.queued = seen.phase, seen.queued
         # Nobody waits for virtual seconds: they pass in a moment.
         if seen.left is not None and not self._guests.virtual:
             view.deadline = time.monotonic() + seen.left
 
-    def _finish(self, ended: Ended, work: _Work) -> None:
+    def _finish(self, ended: RunFinished, work: _Work) -> None:
         number = ended.number
         job, view = self._jobs[number], self._views[number]
         now = time.monotonic()

@@ -34,7 +34,7 @@ class Stopped(Exception):  # noqa: N818 (not an error)
     """Raised in a run that was asked to end early."""
 
 
-class Watch:
+class Observer:
     """Watches a session until a given moment, and polls the target's status."""
 
     def __init__(

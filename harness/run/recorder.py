@@ -20,7 +20,7 @@ import msgspec
 from halfopen.model.evidence import ALIVE_STATES
 from halfopen.model.journal import Journal
 from halfopen.netns.host import Host
-from halfopen.netns.sockets import Address, EndListener, Sample, SocketReader, identity, torn
+from halfopen.netns.sockets import Address, EndListener, SocketReader, SocketSample, identity, torn
 
 #: Seconds between samples: 20 Hz.
 INTERVAL = 0.05
@@ -52,7 +52,7 @@ STEADY = Rhythm()
 class Notes(Protocol):
     """Receiver of a recorder's observations."""
 
-    def sampled(self, sample: Sample) -> None:
+    def sampled(self, sample: SocketSample) -> None:
         """Take one sample."""
         ...
 
@@ -67,7 +67,7 @@ class OfTheServer:
 
     journal: Journal
 
-    def sampled(self, sample: Sample) -> None:
+    def sampled(self, sample: SocketSample) -> None:
         """Take one sample."""
         self.journal.sampled(sample)
 
@@ -82,7 +82,7 @@ class OfTheProxy:
 
     journal: Journal
 
-    def sampled(self, sample: Sample) -> None:
+    def sampled(self, sample: SocketSample) -> None:
         """Take one sample."""
         self.journal.sampled_in_front(sample)
 
@@ -113,7 +113,7 @@ class Recorder:
         self._flowing = max(_FLOWING, rhythm.interval) if announced else rhythm.interval
         self._client: Address | None = None
         self._socket: bytes | None = None
-        self._last: Sample | None = None
+        self._last: SocketSample | None = None
         self._gone = False
         self._moved_at = 0.0
         self._stopping = threading.Event()
@@ -162,7 +162,7 @@ class Recorder:
             self._notes.ended("gone")
         return time.monotonic()
 
-    def _read(self) -> Sample | None:
+    def _read(self) -> SocketSample | None:
         if self._last is not None:
             return None if self._gone else self._reader.again(self._last)
         return next((one for one in self._reader.connections(self._port) if self._is_its(one.remote)), None)
@@ -170,7 +170,7 @@ class Recorder:
     def _is_its(self, remote: Address) -> bool:
         return self._client is not None and remote == (self._client.ip, self._client.port or remote.port)
 
-    def _is_the_session(self, ended: Sample) -> bool:
+    def _is_the_session(self, ended: SocketSample) -> bool:
         """Match by identity, since a reset wipes the address, or by address if the socket was never sampled."""
         if self._socket is not None:
             return identity(ended) == self._socket
@@ -227,7 +227,7 @@ class Recorder:
         return is_over
 
 
-def _stands_still(sample: Sample, before: Sample | None) -> bool:
+def _stands_still(sample: SocketSample, before: SocketSample | None) -> bool:
     """True if bytes are queued and none was acknowledged since the previous sample."""
     if before is None or sample.info is None or before.info is None:
         return False

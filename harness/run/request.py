@@ -17,7 +17,7 @@ from halfopen.targets.command import CommandTarget
 from halfopen.targets.image import ImageTarget
 from halfopen.targets.pod import Knobs, PodTarget
 from halfopen.targets.proxy import find_program
-from halfopen.verdict.judge import Terms, hold
+from halfopen.verdict.judge import Timing, hold
 
 DEFAULT_DETECTOR = "bytes-acked"
 
@@ -51,9 +51,9 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """Sampling rate of each session."""
 
     @property
-    def terms(self) -> Terms:
+    def terms(self) -> Timing:
         """Detector settings and hold limits for its scenarios."""
-        return Terms(self.grace, self.poll, self.hold, self.least_hold)
+        return Timing(self.grace, self.poll, self.hold, self.least_hold)
 
 
 @dataclass(frozen=True, slots=True)

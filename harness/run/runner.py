@@ -20,13 +20,13 @@ from halfopen.model.timeline import Timeline
 from halfopen.netns.lab import Lab
 from halfopen.netns.stopping import as_completed
 from halfopen.run import staging
-from halfopen.run.observer import Stop, Watch
+from halfopen.run.observer import Observer, Stop
 from halfopen.run.progress import RunView
 from halfopen.run.recorder import STEADY, Rhythm
 from halfopen.run.session import Cast, Session, opened
 from halfopen.scenario.spec import Scenario, Step
 from halfopen.targets.base import Running, Target
-from halfopen.verdict.judge import Terms, Verdict, hold, judge
+from halfopen.verdict.judge import Timing, Verdict, hold, judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Job:
 
     scenario: Scenario
     target: Target
-    terms: Terms
+    terms: Timing
     seed: int
     repeat: int
     ready_within: float
@@ -161,7 +161,7 @@ class _Run:
         if last is not None and self._scenario.truth == "dead" and not self._journal.session_ended:
             server.show_stacks(last.inode)
 
-    def _play(self, scene: Scene, watch: Watch, in_force: contextlib.ExitStack) -> None:
+    def _play(self, scene: Scene, watch: Observer, in_force: contextlib.ExitStack) -> None:
         """Do and undo each fault when it is due, and watch until the hold or the session is over."""
         start, hold_for = self._journal.start, hold(self._scenario, self._job.terms)
         agenda: _Agenda = [

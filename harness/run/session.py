@@ -16,7 +16,7 @@ from halfopen.netns.lab import Lab
 from halfopen.netns.link import Link
 from halfopen.run.client_link import ClientLink
 from halfopen.run.client_process import ClientProcess, client, rival
-from halfopen.run.observer import Stop, Watch
+from halfopen.run.observer import Observer, Stop
 from halfopen.run.progress import RunView
 from halfopen.run.proxy_path import Approach, lead_to
 from halfopen.run.recorder import STEADY, OfTheServer, Recorder, Rhythm, recording
@@ -51,7 +51,7 @@ class Session:
     server: Running
     way: Approach
     recorder: Recorder
-    watch: Watch
+    watch: Observer
     scene: Scene
 
 
@@ -127,7 +127,7 @@ class _Network:
         assert connected is not None
         journal.start = connected.t
         recorder.follow(caller.addresses[0])
-        watch = Watch(journal, its, server, caller, self._cast.view, self._cast.stop)
+        watch = Observer(journal, its, server, caller, self._cast.view, self._cast.stop)
         scene = Scene(
             client=its,
             server=OrderedServer(server, journal),

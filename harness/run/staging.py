@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 from halfopen.faults._scene import Scene
 from halfopen.model.journal import Journal
-from halfopen.run.observer import Watch
+from halfopen.run.observer import Observer
 from halfopen.scenario.spec import Scenario, Step
 from halfopen.verdict.findings import find
-from halfopen.verdict.judge import Terms, due
+from halfopen.verdict.judge import Timing, due
 
 #: Seconds to keep watching past the deadline of an end that must come.
 _BEYOND = 0.5
@@ -29,10 +29,10 @@ def begin(step: Step, number: int, scene: Scene, journal: Journal) -> contextlib
 
 
 def look_on(
-    watch: Watch,
+    watch: Observer,
     journal: Journal,
     scenario: Scenario,
-    terms: Terms,
+    terms: Timing,
     until: float,
     on_later: Callable[[float], None] = lambda _: None,
 ) -> None:

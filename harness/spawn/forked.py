@@ -20,7 +20,7 @@ from halfopen.netns.forking import adopting
 from halfopen.netns.host import Host
 from halfopen.spawn import process, zygote
 from halfopen.spawn.process import Program, Started
-from halfopen.spawn.zygote import MODULES, Answer, Request
+from halfopen.spawn.zygote import MODULES, ForkAnswer, ForkRequest
 
 _MOST = 1 << 10
 
@@ -76,7 +76,7 @@ class Forks:
         if module is None:
             return process.by_exec(host, program, keep_open)
         assert program == Program(program.words), f"nothing of ours is started elsewhere: {program}"
-        request = Request(module, list(program.words[len(_python(module)) :]))
+        request = ForkRequest(module, list(program.words[len(_python(module)) :]))
         with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
             stdin, write = _pipe(theirs, ours, ours_writes=True)
             stdout, read = _pipe(theirs, ours, ours_writes=False)
@@ -86,7 +86,7 @@ class Forks:
             ours.pop_all()
         return ForkedProcess(pid, write, read, read_errors)
 
-    def _ask(self, request: Request, descriptors: Sequence[int]) -> int:
+    def _ask(self, request: ForkRequest, descriptors: Sequence[int]) -> int:
         # Adopt no longer than needed: init reaps the processes that a server leaves behind.
         with self._lock, adopting():
             try:
@@ -98,7 +98,7 @@ class Forks:
             raise LabError(
                 f"cannot start {request.module}: the process that forks the lab's own (halfopen.spawn.zygote) ended"
             )
-        answer = msgspec.json.decode(packet, type=Answer)
+        answer = msgspec.json.decode(packet, type=ForkAnswer)
         if answer.error:
             raise OSError(answer.error, os.strerror(answer.error), request.module)
         return answer.pid

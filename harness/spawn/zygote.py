@@ -34,7 +34,7 @@ _MOST = 1 << 16
 _NAMESPACE = 3
 
 
-class Request(msgspec.Struct, frozen=True):
+class ForkRequest(msgspec.Struct, frozen=True):
     """A process to start.
 
     With it come its standard input, output and error, its network namespace, and the descriptors that it must hold
@@ -45,7 +45,7 @@ class Request(msgspec.Struct, frozen=True):
     arguments: list[str]
 
 
-class Answer(msgspec.Struct, frozen=True):
+class ForkAnswer(msgspec.Struct, frozen=True):
     """The process's id, or the errno(3) of the failure."""
 
     pid: int = 0
@@ -58,12 +58,12 @@ def main(asked: socket.socket) -> int:
         packet, descriptors, _, _ = socket.recv_fds(asked, _MOST, _MOST_DESCRIPTORS)
         if not packet:
             return 0
-        request = msgspec.json.decode(packet, type=Request)
+        request = msgspec.json.decode(packet, type=ForkRequest)
         main_of_it = _main_of(request.module)
         try:
-            answer = Answer(pid=fork_away(descriptors[_NAMESPACE]))
+            answer = ForkAnswer(pid=fork_away(descriptors[_NAMESPACE]))
         except OSError as error:
-            answer = Answer(error=error.errno or 0)
+            answer = ForkAnswer(error=error.errno or 0)
         else:
             if not answer.pid:
                 # An open copy of the socket would hide the zygote's end from the requester.

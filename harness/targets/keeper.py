@@ -24,7 +24,7 @@ LABEL = "halfopen.run"
 _PATIENCE, _STEP = 60.0, 0.05
 
 
-class Make(msgspec.Struct, frozen=True, tag=True):
+class MakeContainer(msgspec.Struct, frozen=True, tag=True):
     """Request to create a container."""
 
     image: str
@@ -34,7 +34,7 @@ class Make(msgspec.Struct, frozen=True, tag=True):
     environment: dict[str, str] = {}
 
 
-class Start(msgspec.Struct, frozen=True, tag=True):
+class StartContainer(msgspec.Struct, frozen=True, tag=True):
     """Request to start a container.
 
     It is handled here too, so that no container is being started while it is removed, which engines handle badly.
@@ -43,10 +43,10 @@ class Start(msgspec.Struct, frozen=True, tag=True):
     id: str
 
 
-Request = Make | Start
+Request = MakeContainer | StartContainer
 
 
-class Answer(msgspec.Struct, frozen=True):
+class KeeperAnswer(msgspec.Struct, frozen=True):
     """The container's id, or the reason of a failure."""
 
     id: str = ""
@@ -70,13 +70,13 @@ def _serve(asked: socket.socket, made: list[str]) -> None:
     with contextlib.suppress(BrokenPipeError, ConnectionResetError), asked.makefile("rwb") as stream:
         for line in stream:
             request = msgspec.json.decode(line, type=Request)
-            answer = _make(request) if isinstance(request, Make) else _start(request)
-            made += [answer.id] if answer.id and isinstance(request, Make) else []
+            answer = _make(request) if isinstance(request, MakeContainer) else _start(request)
+            made += [answer.id] if answer.id and isinstance(request, MakeContainer) else []
             stream.write(msgspec.json.encode(answer) + b"\n")
             stream.flush()
 
 
-def _make(request: Make) -> Answer:
+def _make(request: MakeContainer) -> KeeperAnswer:
     from docker.errors import DockerException, ImageNotFound  # noqa: PLC0415 (an extra)
     from docker.types import LogConfig  # noqa: PLC0415
 
@@ -91,22 +91,24 @@ def _make(request: Make) -> Answer:
                 # Its output is read as it comes; the engine need not keep it in a file.
                 log_config=LogConfig(type="none"),
             )
-            return Answer(id=str(container.id))
+            return KeeperAnswer(id=str(container.id))
     except ImageNotFound:
-        return Answer(error=f"the engine has no image {request.image!r}; get it first: docker pull {request.image}")
+        return KeeperAnswer(
+            error=f"the engine has no image {request.image!r}; get it first: docker pull {request.image}"
+        )
     except (InputError, DockerException) as error:
-        return Answer(error=told(error))
+        return KeeperAnswer(error=told(error))
 
 
-def _start(request: Start) -> Answer:
+def _start(request: StartContainer) -> KeeperAnswer:
     from docker.errors import DockerException  # noqa: PLC0415 (an extra)
 
     try:
         with engine() as client:
             client.api.start(request.id)
-            return Answer(id=request.id)
+            return KeeperAnswer(id=request.id)
     except (InputError, DockerException) as error:
-        return Answer(error=told(error))
+        return KeeperAnswer(error=told(error))
 
 
 def told(error: Exception) -> str:

@@ -15,7 +15,7 @@ import msgspec
 
 from halfopen.errors import TargetError
 from halfopen.netns.outside import Outside
-from halfopen.targets.keeper import Answer, Make, Request, Start
+from halfopen.targets.keeper import KeeperAnswer, MakeContainer, Request, StartContainer
 
 _LONGEST_ANSWER = 1 << 16
 
@@ -31,18 +31,18 @@ class Keeper:
 
     def make(self, image: str, command: list[str] | None, environment: dict[str, str]) -> str:
         """Return the id of a new container without a network, not yet started; raises TargetError."""
-        answer = self._ask(Make(image, self._run, command, environment))
+        answer = self._ask(MakeContainer(image, self._run, command, environment))
         if answer.error:
             raise TargetError(f"cannot make a container of image {image!r}: {answer.error}")
         return answer.id
 
     def start(self, container: str) -> None:
         """Start a container; raises TargetError if it has no such command, or it may not be run."""
-        answer = self._ask(Start(container))
+        answer = self._ask(StartContainer(container))
         if answer.error:
             raise TargetError(f"cannot start the container: {answer.error}")
 
-    def _ask(self, request: Request) -> Answer:
+    def _ask(self, request: Request) -> KeeperAnswer:
         try:
             with self._lock:
                 self._stream.write(msgspec.json.encode(request) + b"\n")
@@ -52,7 +52,7 @@ class Keeper:
             line = b""
         if not line:
             raise TargetError("the process that keeps the containers (halfopen.targets.keeper) ended before its time")
-        return msgspec.json.decode(line, type=Answer)
+        return msgspec.json.decode(line, type=KeeperAnswer)
 
 
 #: Global, as is the starter of processes (halfopen.spawn.process).

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from halfopen.testing import surroundings
-from halfopen.testing.messages import Opened, Opening, Refused, Reply, Request
+from halfopen.testing.messages import Opened, Opening, Reply, Request, RequestRefused
 from halfopen.testing.parting import dismiss
 
 _T = TypeVar("_T", bound=Reply)
@@ -68,7 +68,7 @@ class Channel:
                 pytest.fail(f"halfopen: this test's lab ended: {self._last_words()}")
             self._is_lost = False
         reply = msgspec.json.decode(line, type=Reply)
-        if isinstance(reply, Refused):
+        if isinstance(reply, RequestRefused):
             pytest.fail(f"halfopen: {reply.why}")
         assert isinstance(reply, kind), reply
         return reply

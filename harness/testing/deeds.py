@@ -16,14 +16,14 @@ from halfopen.model.journal import Journal
 from halfopen.model.link_spec import LinkSpec
 from halfopen.run import staging
 from halfopen.run.client_link import ClientLink
-from halfopen.run.observer import Watch
+from halfopen.run.observer import Observer
 from halfopen.run.recorder import INTERVAL
 from halfopen.scenario.spec import ClientSpec, Edge, Expect, Outcome, Scenario, Step, Truth, step_of
 from halfopen.testing import history
-from halfopen.testing.messages import Answer, Question, Seen
+from halfopen.testing.messages import Answer, Question, SocketSeen
 from halfopen.testing.quantities import expression, seconds
 from halfopen.verdict.findings import find
-from halfopen.verdict.judge import Terms, Verdict, judge
+from halfopen.verdict.judge import Timing, Verdict, judge
 
 #: The truth about a client that makes each outcome right.
 _TRUTHS: dict[Outcome, Truth] = {"reaped": "dead", "kept": "alive", "closed": "ended"}
@@ -40,9 +40,9 @@ class Party:
     spec: ClientSpec
     link_spec: LinkSpec
     edge: Edge | None
-    terms: Terms
+    terms: Timing
     journal: Journal
-    watch: Watch
+    watch: Observer
     link: ClientLink
     scene: Scene
     _steps: list[Step] = field(default_factory=list)
@@ -169,14 +169,14 @@ class Party:
         until = start + fault_at + scenario.seconds(scenario.expect.hold, self.terms.grace, self.terms.poll)
         staging.look_on(self.watch, self.journal, scenario, self.terms, until)
 
-    def look(self) -> Seen:
+    def look(self) -> SocketSeen:
         """Return the kernel's current view of the session."""
         last = self.journal.last_sample()
         if last is None:
-            return Seen("CLOSE", 0, 0, None)
+            return SocketSeen("CLOSE", 0, 0, None)
         gone = self.journal.find("kernel", "destroyed", "gone") is not None
         info = last.info
-        return Seen(
+        return SocketSeen(
             state="CLOSE" if gone and last.state not in ENDED_STATES else last.state,
             queued=last.outq,
             acknowledged=0 if info is None or info.bytes_acked is None else info.bytes_acked,

@@ -9,7 +9,7 @@ from halfopen.model.link_spec import LinkSpec
 from halfopen.model.timeline import Event, Timeline
 from halfopen.netns.units import show_bytes, show_duration
 from halfopen.scenario.spec import Scenario
-from halfopen.verdict.judge import Terms, Verdict, deadline
+from halfopen.verdict.judge import Timing, Verdict, deadline
 
 #: Shorter stalls are left out, seconds.
 _WORTH_TELLING = 1.0
@@ -24,7 +24,7 @@ def topology(link: LinkSpec) -> str:
     return "──▶ server" if str(link) == "unimpaired" else f"──{link}──▶ server"
 
 
-def expectation(scenario: Scenario, terms: Terms) -> str:
+def expectation(scenario: Scenario, terms: Timing) -> str:
     """Describe the expected outcome of the session."""
     expect = scenario.expect
     if expect.session == "kept":

@@ -12,8 +12,19 @@ import pytest
 
 from halfopen.testing.channel import Channel
 from halfopen.testing.client import Client
-from halfopen.testing.messages import Answer, Connect, Look, Made, Opening, Question, Seen, Serve, Tell, Told
-from halfopen.testing.session import Outcome, Session
+from halfopen.testing.messages import (
+    Answer,
+    Connect,
+    HistoryLines,
+    Made,
+    Opening,
+    Question,
+    ReadSocket,
+    Serve,
+    SocketSeen,
+    Tell,
+)
+from halfopen.testing.session import ClientSession, Outcome
 
 
 @dataclass(frozen=True)
@@ -47,7 +58,7 @@ class Server:
         return f"<server {self.number + 1}: {self.command}>"
 
 
-class Lab:
+class LabFixture:
     """The network of one test, and all that runs in it. It starts with the first server."""
 
     def __init__(self, settings: Settings) -> None:
@@ -124,9 +135,9 @@ class Lab:
         channel = self._open()
         return Client(channel, channel.ask(request, Made).number, client)
 
-    def session(self, client: Client) -> Session:
+    def session(self, client: Client) -> ClientSession:
         """Return the client's session."""
-        return Session(client, self._outcome, partial(self._seen, client))
+        return ClientSession(client, self._outcome, partial(self._seen, client))
 
     def _outcome(self, question: Question, words: str) -> Outcome:
         """Return a session's outcome. Fails the test if it proves nothing, whatever the test would have asserted."""
@@ -138,10 +149,10 @@ class Lab:
         self._outcomes.append(found)
         return found
 
-    def _seen(self, client: Client) -> Seen:
+    def _seen(self, client: Client) -> SocketSeen:
         """Return the kernel's current view of a client's session."""
         __tracebackhide__ = True
-        return self._open().ask(Look(client.number), Seen)
+        return self._open().ask(ReadSocket(client.number), SocketSeen)
 
     def story(self) -> str:
         """Return the history with actions, kernel observations and expectations; empty if nothing was begun."""
@@ -152,7 +163,7 @@ class Lab:
             f"{settings.clock} clock, Linux {opened.kernel}, {opened.congestion_control}; grace {settings.grace}, "
             f"poll {settings.poll}, seed {settings.seed}"
         )
-        return "\n".join([head, *self._channel.ask(Tell(), Told).lines])
+        return "\n".join([head, *self._channel.ask(Tell(), HistoryLines).lines])
 
     @property
     def ignored(self) -> list[str]:

@@ -9,19 +9,19 @@ import pytest
 
 from halfopen.errors import suggest
 from halfopen.testing import plugin
-from halfopen.testing.lab import Lab, Settings
+from halfopen.testing.lab import LabFixture, Settings
 
 _KNOWN = ("grace", "link", "poll", "seed", "server")
 
 
-def lab_of(request: pytest.FixtureRequest, seed: int) -> Lab:
+def lab_of(request: pytest.FixtureRequest, seed: int) -> LabFixture:
     """Return the lab of the requesting test."""
     config, marked = request.config, _marked(request.node)
 
     def setting(name: str) -> str | None:
         return marked.get(name) or plugin.setting(config, name)
 
-    return Lab(
+    return LabFixture(
         Settings(
             name=request.node.nodeid,
             seed=marked.get("seed", seed),
@@ -50,7 +50,7 @@ def _marked(node: pytest.Item) -> dict[str, Any]:
     return found
 
 
-def sections(item: pytest.Item, lab: Lab) -> list[tuple[str, str]]:
+def sections(item: pytest.Item, lab: LabFixture) -> list[tuple[str, str]]:
     """Return the report sections: the history of a test's lab, and the command that repeats it."""
     try:
         story = lab.story()

@@ -77,17 +77,17 @@ class Question(msgspec.Struct, frozen=True, tag="question"):
     reason: str | None = None
 
 
-class Look(msgspec.Struct, frozen=True, tag="look"):
-    """Request the kernel's current view of a session; answered by :class:`Seen`."""
+class ReadSocket(msgspec.Struct, frozen=True, tag="look"):
+    """Request the kernel's current view of a session; answered by :class:`SocketSeen`."""
 
     client: int
 
 
 class Tell(msgspec.Struct, frozen=True, tag="tell"):
-    """Request the history so far; answered by :class:`Told`."""
+    """Request the history so far; answered by :class:`HistoryLines`."""
 
 
-Request = Serve | Connect | Begin | Undo | Question | Look | Tell
+Request = Serve | Connect | Begin | Undo | Question | ReadSocket | Tell
 
 
 class Opened(msgspec.Struct, frozen=True, tag="opened"):
@@ -103,7 +103,7 @@ class Made(msgspec.Struct, frozen=True, tag="made"):
     number: int = 0
 
 
-class Seen(msgspec.Struct, frozen=True, tag="seen"):
+class SocketSeen(msgspec.Struct, frozen=True, tag="seen"):
     """The server's socket, in the kernel's terms."""
 
     state: str
@@ -124,19 +124,19 @@ class Answer(msgspec.Struct, frozen=True, tag="answer"):
     ended_at: float | None
     detection: float | None
     stuck_bytes: int
-    seen: Seen
+    seen: SocketSeen
 
 
-class Told(msgspec.Struct, frozen=True, tag="told"):
+class HistoryLines(msgspec.Struct, frozen=True, tag="told"):
     """The history in readable lines."""
 
     lines: list[str]
 
 
-class Refused(msgspec.Struct, frozen=True, tag="refused"):
+class RequestRefused(msgspec.Struct, frozen=True, tag="refused"):
     """Request refused, with the reason in words for the user."""
 
     why: str
 
 
-Reply = Opened | Made | Seen | Answer | Told | Refused
+Reply = Opened | Made | SocketSeen | Answer | HistoryLines | RequestRefused

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from halfopen.testing.lab import Lab
+    from halfopen.testing.lab import LabFixture
 
 #: Environment variable that gives a run in a guest the seed of the run that started it.
 INSIDE = "HALFOPEN_PYTEST_SEED"
 
 _SEED = pytest.StashKey[int]()
 _FOLDER = pytest.StashKey[str]()
-_LAB = pytest.StashKey["Lab"]()
+_LAB = pytest.StashKey["LabFixture"]()
 
 #: Options that pytest's configuration may also set, with their metavar and help.
 _SETTINGS = {
@@ -169,9 +169,9 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 @pytest.fixture
-def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
+def lab(request: pytest.FixtureRequest) -> Iterator[LabFixture]:
     """A network for this test alone, with servers, clients, and the outcomes of their sessions (docs/pytest.md)."""
-    found: Lab = _bench("marker").lab_of(request, seed(request.config))
+    found: LabFixture = _bench("marker").lab_of(request, seed(request.config))
     request.node.stash[_LAB] = found
     try:
         yield found

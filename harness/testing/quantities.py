@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from halfopen.errors import InputError
 from halfopen.model.expressions import Expression
-from halfopen.verdict.judge import Terms
+from halfopen.verdict.judge import Timing
 
 #: Terms for grace and poll themselves, which cannot refer to each other.
-_NONE = Terms(0.0, 0.0)
+_NONE = Timing(0.0, 0.0)
 
 
-def seconds(name: str, text: object, terms: Terms = _NONE) -> float:
+def seconds(name: str, text: object, terms: Timing = _NONE) -> float:
     """Return the length of ``text`` in seconds; raises InputError that names the option."""
     return expression(name, text).seconds(grace=terms.grace, poll=terms.poll)
 

@@ -26,7 +26,7 @@ from halfopen.scenario.target_spec import TargetSpec, load
 from halfopen.targets.base import Running, Target
 from halfopen.targets.pod import Knobs
 from halfopen.testing.messages import Serve
-from halfopen.verdict.judge import Terms
+from halfopen.verdict.judge import Timing
 
 
 class _Knobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,7 +74,7 @@ class Served:
             )
 
 
-def target_of(asked: Serve, terms: Terms, seed: int) -> tuple[Target, Edge | None]:
+def target_of(asked: Serve, terms: Timing, seed: int) -> tuple[Target, Edge | None]:
     """Return the checked target that a test describes, and the proxy in front of it; raises InputError."""
     spec = _spec(asked)
     spec.check()

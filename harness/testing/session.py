@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from halfopen.testing.client import Client
-from halfopen.testing.messages import Answer, Question, Seen
+from halfopen.testing.messages import Answer, Question, SocketSeen
 
 
 class Outcome:
@@ -64,10 +64,10 @@ class Outcome:
         return self._answer.stuck_bytes
 
 
-class Session:
+class ClientSession:
     """A client's session at its server, as the server's kernel sees it."""
 
-    def __init__(self, client: Client, ask: Callable[[Question, str], Outcome], look: Callable[[], Seen]) -> None:
+    def __init__(self, client: Client, ask: Callable[[Question, str], Outcome], look: Callable[[], SocketSeen]) -> None:
         self._client = client
         self._ask = ask
         self._look = look

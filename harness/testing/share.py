@@ -33,7 +33,7 @@ from halfopen.run.runner import Job, run_one
 from halfopen.spawn.forked import forking
 
 
-class Share(msgspec.Struct, frozen=True):
+class SuiteShare(msgspec.Struct, frozen=True):
     """Some of the scenarios of a call, by suite and name."""
 
     call: Call
@@ -58,7 +58,7 @@ def result_file(folder: Path, name: str) -> Path:
 
 def main(file: Path) -> int:
     """Run the share that ``file`` describes; returns 0 once every scenario has a result."""
-    share = msgspec.json.decode(file.read_bytes(), type=Share)
+    share = msgspec.json.decode(file.read_bytes(), type=SuiteShare)
     try:
         code = isolation.run(lambda: _run_all(share, file.parent))
         why = f"the process that ran it ended with exit code {code}"
@@ -74,7 +74,7 @@ def main(file: Path) -> int:
     return code
 
 
-def _run_all(share: Share, folder: Path) -> int:
+def _run_all(share: SuiteShare, folder: Path) -> int:
     todo = [job for job in request.jobs(share.call) if _name(job) in share.names]
     # In a guest, the imports of each pod and client would be most of a run's cost.
     with forking() if share.clock == "virtual" else contextlib.nullcontext():
@@ -83,7 +83,7 @@ def _run_all(share: Share, folder: Path) -> int:
     return 0
 
 
-def _run_them(todo: Sequence[Job], share: Share, folder: Path) -> None:
+def _run_them(todo: Sequence[Job], share: SuiteShare, folder: Path) -> None:
     stop = Stop()
     pool = concurrent.futures.ThreadPoolExecutor(max_workers=share.at_once)
     lacking = _lacking(todo)
@@ -120,11 +120,11 @@ def _lacking(jobs: Sequence[Job]) -> str | None:
     )
 
 
-def _run(job: Job, share: Share, folder: Path, stop: Stop, lacking: str | None) -> None:
+def _run(job: Job, share: SuiteShare, folder: Path, stop: Stop, lacking: str | None) -> None:
     _write(folder, _name(job), _result(job, share, stop, lacking))
 
 
-def _result(job: Job, share: Share, stop: Stop, lacking: str | None) -> Result:
+def _result(job: Job, share: SuiteShare, stop: Stop, lacking: str | None) -> Result:
     if lacking and (fields := job.scenario.netem_fields):
         return Result("skipped", f"its link's {' and '.join(fields)} {lacking}")
     where = ["--clock", share.clock, "--kernel", "guest" if share.clock == "virtual" else "host"]

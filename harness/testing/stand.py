@@ -25,7 +25,7 @@ from halfopen.netns.lab import Lab
 from halfopen.netns.sockets import Address
 from halfopen.run.client_link import ClientLink
 from halfopen.run.client_process import ClientProcess, client, rival
-from halfopen.run.observer import Stop, Watch
+from halfopen.run.observer import Observer, Stop
 from halfopen.run.progress import RunView
 from halfopen.run.recorder import OfTheServer, recording
 from halfopen.scenario.spec import ClientSpec, client_of
@@ -33,10 +33,10 @@ from halfopen.targets.base import Caller
 from halfopen.targets.orders import OrderedServer
 from halfopen.testing import history
 from halfopen.testing.deeds import Party
-from halfopen.testing.messages import Answer, Begin, Connect, Opening, Question, Seen, Serve, Undo
+from halfopen.testing.messages import Answer, Begin, Connect, Opening, Question, Serve, SocketSeen, Undo
 from halfopen.testing.quantities import seconds
 from halfopen.testing.serving import Served, start, target_of
-from halfopen.verdict.judge import Terms
+from halfopen.verdict.judge import Timing
 
 
 class Stand:
@@ -45,7 +45,7 @@ class Stand:
     def __init__(self, lab: Lab, opening: Opening) -> None:
         """Raises InputError for a grace or a poll that is no duration."""
         self._lab = lab
-        self._terms = Terms(seconds("grace", opening.grace), seconds("poll", opening.poll))
+        self._terms = Timing(seconds("grace", opening.grace), seconds("poll", opening.poll))
         self._name = opening.name
         self._seed = opening.seed
         self._random = random.Random(f"{opening.seed}/{opening.name}")
@@ -110,7 +110,7 @@ class Stand:
             caller = Caller(client_id, served.way.seen_from(opened))
             journal.start = _when_opened(journal)
             recorder.follow(caller.addresses[0])
-            watch = Watch(journal, its, served.running, caller, RunView(f"client {number}"), Stop())
+            watch = Observer(journal, its, served.running, caller, RunView(f"client {number}"), Stop())
             scene = Scene(
                 client=its,
                 server=OrderedServer(served.running, journal),
@@ -155,7 +155,7 @@ class Stand:
         """Observe until the outcome is clear; raises InputError for an invalid question."""
         return self._parties[asked.client].ask(asked)
 
-    def look(self, number: int) -> Seen:
+    def look(self, number: int) -> SocketSeen:
         """Return the kernel's current view of a client's session."""
         return self._parties[number].look()
 

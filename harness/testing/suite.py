@@ -24,7 +24,7 @@ from halfopen.scenario.spec import Scenario
 from halfopen.scenario.target_spec import TargetSpec, load
 from halfopen.testing import plugin, share, surroundings
 from halfopen.testing.parting import dismiss
-from halfopen.testing.share import Result, Share
+from halfopen.testing.share import Result, SuiteShare
 
 NAME = "halfopen"
 #: Seconds between polls for a result.
@@ -111,7 +111,7 @@ class Shares:
             return
         clock = plugin.clock()
         # If waiting is free, they take turns on their guest's one processor.
-        part = Share(self._call, mine, clock, at_once=1 if clock == "virtual" else len(mine))
+        part = SuiteShare(self._call, mine, clock, at_once=1 if clock == "virtual" else len(mine))
         self._share_file.write_bytes(msgspec.json.encode(part))
         self._process = subprocess.Popen(
             # -P: a folder called harness in the user's current directory must not stand in for ours.

@@ -24,15 +24,15 @@ from halfopen.testing import messages
 from halfopen.testing.messages import (
     Begin,
     Connect,
-    Look,
+    HistoryLines,
     Made,
     Opened,
     Opening,
     Question,
-    Refused,
+    ReadSocket,
     Reply,
+    RequestRefused,
     Serve,
-    Told,
     Undo,
 )
 from halfopen.testing.stand import Stand
@@ -88,7 +88,7 @@ def main() -> int:
     try:
         return isolation.run(work)
     except IsolationError as error:
-        tell(Refused(f"{error}; or take a guest kernel, which needs none: --halfopen-clock virtual"))
+        tell(RequestRefused(f"{error}; or take a guest kernel, which needs none: --halfopen-clock virtual"))
         return 1
     except BrokenPipeError:  # nobody is there any more
         return 1
@@ -98,7 +98,7 @@ def _stand(lab: Lab, opening: Opening, tell: Callable[[Reply], None]) -> Stand:
     try:
         stand = Stand(lab, opening)
     except (InputError, LabError) as error:
-        tell(Refused(str(error)))
+        tell(RequestRefused(str(error)))
         sys.exit(1)
     tell(Opened(capabilities.kernel_release(), capabilities.congestion_control()))
     return stand
@@ -118,12 +118,12 @@ def _answer(stand: Stand, request: messages.Request) -> Reply:
                 return Made()
             case Question():
                 return stand.ask(request)
-            case Look():
+            case ReadSocket():
                 return stand.look(request.client)
             case _:
-                return Told(stand.tell())
+                return HistoryLines(stand.tell())
     except (InputError, LabError, FaultError, TimeoutError) as error:
-        return Refused(str(error))
+        return RequestRefused(str(error))
 
 
 if __name__ == "__main__":

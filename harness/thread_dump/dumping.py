@@ -11,7 +11,7 @@ from halfopen.thread_dump import locks, proc, pyspy
 from halfopen.thread_dump.model import Dump, Frame, Thread
 from halfopen.thread_dump.proc import Task
 from halfopen.thread_dump.pyspy import PythonFrame, PythonThread
-from halfopen.thread_dump.source import Source
+from halfopen.thread_dump.source import SourceFile
 
 #: Seconds by which a file may be newer than its process. A process's start is known only in ticks.
 _TOLERANCE = 1.0
@@ -62,7 +62,7 @@ class _Files:
         self._process = Path("/proc", str(pid))
         self._begun = _begun(self._process)
 
-    def read(self, name: str) -> Source | None:
+    def read(self, name: str) -> SourceFile | None:
         """Return a file.
 
         None if it cannot be read, or has changed since the process began and so is not the code that runs.
@@ -71,7 +71,7 @@ class _Files:
         try:
             if self._begun + _TOLERANCE < path.stat().st_mtime <= time.time():
                 return None
-            return Source(path.read_text(errors="replace"))
+            return SourceFile(path.read_text(errors="replace"))
         except (OSError, ValueError):
             return None
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from halfopen.thread_dump.model import Lock
-from halfopen.thread_dump.pyspy import Local, PythonFrame
-from halfopen.thread_dump.source import Source
+from halfopen.thread_dump.pyspy import LocalVariable, PythonFrame
+from halfopen.thread_dump.source import SourceFile
 
 #: Names of locks. No block, no clock, nothing unlocked.
 _LOCK_LIKE = re.compile(r"(?<![bc])(?<!un)lock|mutex|condition|(^|_)(cond|cv)$", re.IGNORECASE)
@@ -50,7 +50,7 @@ class Locks:
     waits_for: Lock | None
 
 
-Sources = Callable[[str], Source | None]
+Sources = Callable[[str], SourceFile | None]
 """Returns a file as it runs; None if it cannot be read, or has changed since."""
 
 
@@ -115,7 +115,7 @@ def _last(frame: PythonFrame) -> str:
     return frame.name.rpartition(".")[2]
 
 
-def _claim(written: str, frame: PythonFrame, source: Source) -> Claim | None:
+def _claim(written: str, frame: PythonFrame, source: SourceFile) -> Claim | None:
     """Return a lock as written in a frame; None if its object cannot be identified."""
     root, _, path = written.partition(".")
     local = next((local for local in frame.locals or () if local.name == root), None)
@@ -127,7 +127,7 @@ def _claim(written: str, frame: PythonFrame, source: Source) -> Claim | None:
     return Claim(Lock(written, frame.filename), bool(_LOCK_LIKE.search(written.rpartition(".")[2])))
 
 
-def _is_lock(path: str, local: Local) -> bool:
+def _is_lock(path: str, local: LocalVariable) -> bool:
     """True if an object is a lock, by its type if that is shown. Of an attribute only the name is known."""
     if path:
         return bool(_LOCK_LIKE.search(path.rpartition(".")[2]))
@@ -135,6 +135,6 @@ def _is_lock(path: str, local: Local) -> bool:
     return bool(_LOCK_LIKE.search(shown["type"] if shown else local.name))
 
 
-def _shown(local: Local) -> str:
+def _shown(local: LocalVariable) -> str:
     shown = _SHOWN.fullmatch(local.repr or "")
     return f"{shown['type'] if shown else 'object'} at {local.addr:#x}"

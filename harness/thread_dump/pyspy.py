@@ -24,7 +24,7 @@ class UnavailableError(Exception):
     """py-spy cannot read a process; one line says why."""
 
 
-class Local(msgspec.Struct, frozen=True):
+class LocalVariable(msgspec.Struct, frozen=True):
     """A local variable."""
 
     name: str
@@ -38,7 +38,7 @@ class PythonFrame(msgspec.Struct, frozen=True):
     name: str
     filename: str
     line: int
-    locals: list[Local] | None = None
+    locals: list[LocalVariable] | None = None
 
 
 class PythonThread(msgspec.Struct, frozen=True):

@@ -31,7 +31,7 @@ class Region:
     held: range
 
 
-class Source:
+class SourceFile:
     """One file's text, by its lines."""
 
     def __init__(self, text: str) -> None:

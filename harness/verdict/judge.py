@@ -21,7 +21,7 @@ _SAMPLING = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class Timing:
     """The detector's settings, in seconds, that a scenario's durations refer to."""
 
     grace: float
@@ -59,7 +59,7 @@ class Verdict:
         return found.ended_at - found.fault_at
 
 
-def judge(scenario: Scenario, timeline: Timeline, terms: Terms) -> Verdict:
+def judge(scenario: Scenario, timeline: Timeline, terms: Timing) -> Verdict:
     """Judge one run, from a timeline that begins when the session is open (t = 0)."""
     found = find(timeline, scenario)
     klass = classify(scenario, found)
@@ -76,7 +76,7 @@ def classify(scenario: Scenario, found: Findings) -> Class:
     return "true_reap" if scenario.truth == "dead" and not found.before_fault else "false_reap"
 
 
-def _decide(scenario: Scenario, timeline: Timeline, terms: Terms, found: Findings, klass: Class) -> tuple[Word, str]:
+def _decide(scenario: Scenario, timeline: Timeline, terms: Timing, found: Findings, klass: Class) -> tuple[Word, str]:
     if why := broken_off(timeline):
         return why
     if klass == "false_reap":
@@ -113,14 +113,14 @@ def broken_off(timeline: Timeline) -> tuple[Word, str] | None:
     return None
 
 
-def hold(scenario: Scenario, terms: Terms) -> float:
+def hold(scenario: Scenario, terms: Timing) -> float:
     """Return the seconds to observe for, from the first fault or, without one, from the start."""
     if terms.hold is not None:
         return terms.hold
     return max(terms.least, scenario.expect.hold.seconds(grace=terms.grace, poll=terms.poll))
 
 
-def _looked_too_short(scenario: Scenario, found: Findings, terms: Terms) -> str | None:
+def _looked_too_short(scenario: Scenario, found: Findings, terms: Timing) -> str | None:
     since = found.fault_at or 0.0
     until = since + hold(scenario, terms)
     if (moment := due(scenario, found, terms)) is not None:
@@ -130,7 +130,7 @@ def _looked_too_short(scenario: Scenario, found: Findings, terms: Terms) -> str 
     return f"looked for {show_duration(found.looked_until - since)} only, of {show_duration(until - since)}"
 
 
-def _proof(scenario: Scenario, timeline: Timeline, found: Findings, terms: Terms) -> Proof:
+def _proof(scenario: Scenario, timeline: Timeline, found: Findings, terms: Timing) -> Proof:
     """Return the proof by the client until the first fault, by each fault while in force, and by the target.
 
     A client's behaviour shows at the end of its link. That is the proxy, if one stands in front of the server.
@@ -205,13 +205,13 @@ def _event(scenario: Scenario) -> str:
     return f"{scenario.steps[scenario.judged_from].fault} began" if scenario.steps else "start"
 
 
-def deadline(scenario: Scenario, terms: Terms) -> float | None:
+def deadline(scenario: Scenario, terms: Timing) -> float | None:
     """Return the most seconds that the session may take to end; None if the scenario sets no limit."""
     within = scenario.expect.within
     return None if within is None else within.seconds(grace=terms.grace, poll=terms.poll)
 
 
-def due(scenario: Scenario, found: Findings, terms: Terms) -> float | None:
+def due(scenario: Scenario, found: Findings, terms: Timing) -> float | None:
     """Return when the session must have ended, in seconds since the scenario's start; None if no reap is due."""
     limit = deadline(scenario, terms)
     if limit is None or scenario.expect.session != "reaped":
@@ -226,7 +226,7 @@ def _counted_from(scenario: Scenario, found: Findings) -> tuple[float, str]:
     return found.fault_at or 0.0, "the fault"
 
 
-def _too_late(scenario: Scenario, found: Findings, terms: Terms) -> str | None:
+def _too_late(scenario: Scenario, found: Findings, terms: Timing) -> str | None:
     limit = deadline(scenario, terms)
     if limit is None or found.ended_at is None:
         return None

@@ -66,7 +66,7 @@ def _rounded(seconds: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Stall:
+class OngoingStall:
     """A session with bytes queued."""
 
     seen: Sighting
@@ -103,7 +103,7 @@ def quiet(name: str, state: str) -> Forecast:
             return Forecast("spared", nothing)
 
 
-def of(name: str, stall: Stall, grace: float, poll: float) -> Forecast:
+def of(name: str, stall: OngoingStall, grace: float, poll: float) -> Forecast:
     """Return a detector's forecast for a session with bytes queued. ``grace`` and ``poll`` are in seconds."""
     if stall.info.state_name != "ESTABLISHED" and name in _LOOK_AT_STATE:
         return Forecast("dead", f"the connection is {stall.info.state_name}", 0.0)
@@ -127,11 +127,11 @@ def of(name: str, stall: Stall, grace: float, poll: float) -> Forecast:
             return _after(stall, stall.stalled["bytes-acked"], grace, "nothing acknowledged")
 
 
-def _after(stall: Stall, stalled: float, grace: float, why: str) -> Forecast:
+def _after(stall: OngoingStall, stalled: float, grace: float, why: str) -> Forecast:
     return Forecast("dead", why, grace - stalled, stall.is_bound)
 
 
-def _halfopen(stall: Stall, grace: float, poll: float) -> Forecast:
+def _halfopen(stall: OngoingStall, grace: float, poll: float) -> Forecast:
     rule = Rule(Terms(grace, poll), -stall.stuck)
     at = -stall.stuck
     end = at + (_HORIZON + 1) * grace
@@ -147,7 +147,7 @@ def _halfopen(stall: Stall, grace: float, poll: float) -> Forecast:
 class _History:
     """A stall's readings at any moment since it began, and later. Only the counters of its timers change."""
 
-    def __init__(self, stall: Stall, until: float) -> None:
+    def __init__(self, stall: OngoingStall, until: float) -> None:
         self._now = stall.reading
         self._onset = -stall.stuck
         self._dark_at = _dark_at(stall)
@@ -177,7 +177,7 @@ class _History:
         )
 
 
-def _dark_at(stall: Stall) -> float:
+def _dark_at(stall: OngoingStall) -> float:
     """Return since when the peer's kernel has answered nothing, seconds from now; infinite if it answers."""
     if stall.info.unacked:
         return math.inf if stall.is_answered else -stall.stuck

@@ -21,7 +21,7 @@ class EndedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ServerPoll:
     """All of a server's sessions at one moment."""
 
     t: float
@@ -34,7 +34,7 @@ class Look:
     """The sessions with bytes queued, or all sessions."""
 
 
-class Server:
+class WatchedServer:
     """The watched server."""
 
     def __init__(self, census: Census, ports: Sequence[int], pid: int | None = None, *, shared: bool = False) -> None:
@@ -49,14 +49,14 @@ class Server:
         where = f"port{'s' * (len(self.ports) > 1)} {ports}" if self.ports != (_ANY_PORT,) else "all connections"
         return where if self.pid is None else f"{where} of process {self.pid}"
 
-    def look(self, *, whole: bool = False) -> Look:
+    def look(self, *, whole: bool = False) -> ServerPoll:
         """Poll once. ``whole`` includes sessions with nothing queued. Raises EndedError."""
         if self.pid is not None and not processes.is_alive(self.pid):
             raise EndedError(f"process {self.pid} has ended")
         taken = self._census.take(self.ports, self._inodes() if self._shared else None, whole=whole)
         held = [seen for seen in taken.sightings if _is_held(seen)]
         sessions = taken.states.get("ESTABLISHED", 0) + taken.states.get("CLOSE_WAIT", 0)
-        return Look(time.monotonic(), sessions, sum(taken.states.values()) - sessions, held)
+        return ServerPoll(time.monotonic(), sessions, sum(taken.states.values()) - sessions, held)
 
     def _inodes(self) -> Collection[int]:
         assert self.pid is not None
@@ -84,7 +84,7 @@ def _owners(pid: int) -> dict[int, int]:
     return {inode: one for one in processes.family(pid) for inode in processes.sockets_of(one)}
 
 
-def find(pid: int | None, ports: Sequence[int], *, all_connections: bool = False) -> Server:
+def find(pid: int | None, ports: Sequence[int], *, all_connections: bool = False) -> WatchedServer:
     """Return the server behind ``--pid``, ``--listen`` and ``--all``, and move this process into its network.
 
     Raises InputError, or LabError if it may not be inspected.
@@ -96,7 +96,7 @@ def find(pid: int | None, ports: Sequence[int], *, all_connections: bool = False
             raise InputError("--all means all connections of a process: name it by --pid PID")
         census = Census()
         _require_listeners(ports, census)
-        return Server(census, ports)
+        return WatchedServer(census, ports)
     processes.join_network(pid)
     return _of_process(pid, ports, Census(), all_connections)
 
@@ -115,10 +115,10 @@ def _known(ports: Collection[int]) -> str:
     return f"there are {', '.join(map(str, sorted(ports)))}" if ports else "nobody listens at all"
 
 
-def _of_process(pid: int, ports: Sequence[int], census: Census, all_connections: bool) -> Server:
+def _of_process(pid: int, ports: Sequence[int], census: Census, all_connections: bool) -> WatchedServer:
     own = set(_owners(pid))
     if all_connections:
-        return Server(census, ports or (_ANY_PORT,), pid, shared=True)
+        return WatchedServer(census, ports or (_ANY_PORT,), pid, shared=True)
     listeners = census.listeners()
     above = _sockets_above(pid)
     its = [listener for listener in listeners if listener.inode in own]
@@ -133,7 +133,7 @@ def _of_process(pid: int, ports: Sequence[int], census: Census, all_connections:
     if strange := set(ports) - set(found):
         raise InputError(f"process {pid} does not listen on port {min(strange)}; it does on {_listed(found)}")
     asked = [port for port in found if not ports or port in ports]
-    return Server(census, asked, pid, shared=above is None or _is_shared(asked, listeners, own, above))
+    return WatchedServer(census, asked, pid, shared=above is None or _is_shared(asked, listeners, own, above))
 
 
 def _listed(ports: Sequence[int]) -> str:

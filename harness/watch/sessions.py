@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from halfopen.netns.census import PROBE, Sighting
-from halfopen.netns.sockets import Sample
+from halfopen.netns.sockets import SocketSample
 from halfopen.pod.liveness.reading import Reading
 from halfopen.watch import bounds, forecast
-from halfopen.watch.forecast import Forecast, Stall
+from halfopen.watch.forecast import Forecast, OngoingStall
 from halfopen.watch.tracks import Track
 
 #: Pauses up to this long are no stall, seconds: a few of the longest round trips.
@@ -27,18 +27,18 @@ Peer = Literal["reads", "shut, answers", "shut, silent", "dark", "waiting", "gon
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class WatchedSession:
     """One session at one poll."""
 
     seen: Sighting
-    sample: Sample
+    sample: SocketSample
     reading: Reading
     pid: int | None
     stuck: float
     """Seconds without an acknowledgement, with bytes queued."""
     is_bound: bool
     """True if ``stuck`` is a lower bound."""
-    stall: Stall | None
+    stall: OngoingStall | None
     """Input of the detectors; None if nothing is queued."""
     grace: float
     poll: float
@@ -70,20 +70,20 @@ class Session:
         return "waiting" if self.stuck > _A_MOMENT else "reads"
 
 
-def make(track: Track, pid: int | None, grace: float, poll: float) -> Session:
+def make(track: Track, pid: int | None, grace: float, poll: float) -> WatchedSession:
     """Return a session with bytes queued, for detectors with this grace and poll."""
     sample, reading = track.last.sample, Reading.of(track.last.info)
     assert sample.info is not None
-    stall = Stall(track.last, sample.info, reading, track.stuck, track.is_bound, track.stalled())
-    return Session(track.last, sample, reading, pid, track.stuck, track.is_bound, stall, grace, poll)
+    stall = OngoingStall(track.last, sample.info, reading, track.stuck, track.is_bound, track.stalled())
+    return WatchedSession(track.last, sample, reading, pid, track.stuck, track.is_bound, stall, grace, poll)
 
 
-def quiet(seen: Sighting, pid: int | None) -> Session:
+def quiet(seen: Sighting, pid: int | None) -> WatchedSession:
     """Return a session without bytes queued."""
-    return Session(seen, seen.sample, Reading.of(seen.info), pid, 0.0, False, None, 0.0, 0.0)
+    return WatchedSession(seen, seen.sample, Reading.of(seen.info), pid, 0.0, False, None, 0.0, 0.0)
 
 
-def as_data(session: Session, wall: datetime.datetime) -> dict[str, Any]:
+def as_data(session: WatchedSession, wall: datetime.datetime) -> dict[str, Any]:
     """Return all fields for JSON.
 
     ``wall`` is the time of day of the poll, from which the stall's start is computed.
@@ -115,6 +115,6 @@ def as_data(session: Session, wall: datetime.datetime) -> dict[str, Any]:
     }
 
 
-def began(session: Session, wall: datetime.datetime) -> datetime.datetime:
+def began(session: WatchedSession, wall: datetime.datetime) -> datetime.datetime:
     """Return the time of day since which nothing was acknowledged."""
     return wall - datetime.timedelta(seconds=session.stuck)

@@ -113,7 +113,7 @@ def start(
 ) -> AbstractContextManager[Machine]:
     """Boot a guest with its files in ``place``; its command's output goes to the descriptor ``output``."""
     place.mkdir(exist_ok=True)
-    job = script.Job(
+    job = script.GuestJob(
         command=boot.command,
         folder=Path.cwd(),
         environment=os.environ | boot.environment,

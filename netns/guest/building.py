@@ -20,7 +20,7 @@ from halfopen.netns.guest.packages import ask, run
 from halfopen.netns.guest.recipe import Recipe
 from halfopen.netns.guest.registers import make_room
 from halfopen.netns.guest.seeding import make_seedable
-from halfopen.netns.guest.sources import Source
+from halfopen.netns.guest.sources import KernelSource
 
 #: Program -> the Debian package that contains it.
 TOOLS = {
@@ -76,7 +76,7 @@ _NOT_NEEDED = (
 Progress = Callable[[float], None]
 """Callback for the completed share of a build, between 0 and 1."""
 
-Fetch = Callable[[Path], Source]
+Fetch = Callable[[Path], KernelSource]
 """Fetches a source; the given folder is for its downloads."""
 
 

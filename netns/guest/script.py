@@ -38,7 +38,7 @@ _KEEP_MEMORY = {
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class GuestJob:
     """A command to run in a guest."""
 
     command: Sequence[str]
@@ -59,7 +59,7 @@ class Job:
     """True if its errors go to its output's destination, so that both must stay in order."""
 
 
-def render(job: Job) -> str:
+def render(job: GuestJob) -> str:
     """Return the script."""
     lines = [
         "#!/bin/sh",
@@ -132,7 +132,7 @@ _LOOPBACK = (
 )
 
 
-def _load(job: Job) -> list[str]:
+def _load(job: GuestJob) -> list[str]:
     """Load modules before any mount hides the machine's folders that may hold them, and before overlay is needed."""
     return [f"{shlex.join(job.loader)} 2>{ERR}"] if job.loader else []
 
@@ -147,7 +147,7 @@ def _writable(folder: Path) -> list[str]:
     ]
 
 
-def _environment(job: Job) -> str:
+def _environment(job: GuestJob) -> str:
     values = {**job.environment, **_KEEP_MEMORY}
     if job.terminal is not None:
         columns, lines = job.terminal
@@ -155,7 +155,7 @@ def _environment(job: Job) -> str:
     return shlex.join(f"{name}={value}" for name, value in values.items())
 
 
-def _outputs(job: Job) -> list[str]:
+def _outputs(job: GuestJob) -> list[str]:
     """Return the setup of stdout and stderr: the consoles, through pipes if the machine's are no terminals."""
     err = OUT if job.one_output else ERR
     if job.terminal is not None:

@@ -33,7 +33,7 @@ Dir::State::Lists "{apt}/lists";
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class KernelSource:
     """A kernel source tarball and its name."""
 
     name: str
@@ -79,20 +79,20 @@ def newest_package(place: Path) -> Package:
     return Package(package, packages.candidate(package, _INSTEAD, options), options)
 
 
-def package_source(place: Path) -> Source:
+def package_source(place: Path) -> KernelSource:
     """Download the newest package into ``place`` and unpack its tarball; needs no root."""
     package = newest_package(place)
     archive = packages.download(package.package, package.version, place, package.options)
     packages.unpack(archive, place / "unpacked")
     archive.unlink()
     tarball = next((place / "unpacked" / "usr" / "src").glob("linux-source-*.tar.*"))
-    return Source(package.name, tarball)
+    return KernelSource(package.name, tarball)
 
 
-def file_source(path: Path) -> Source:
+def file_source(path: Path) -> KernelSource:
     """Return a tarball given by the user, named by its content; raises GuestError if there is none."""
     name = packages.named_by_content(path, "--source", "a kernel source tarball (.tar.xz, .tar.gz)")
-    return Source(name, path.absolute())
+    return KernelSource(name, path.absolute())
 
 
 def _newest_series(options: tuple[str, ...]) -> str | None:

@@ -11,11 +11,11 @@ from halfopen.scenario.target_spec import TargetSpec
 from halfopen.targets.command import CommandTarget
 from halfopen.targets.pod import PodTarget
 from halfopen.verdict.findings import find
-from halfopen.verdict.judge import Class, Terms, Verdict, Word, judge
+from halfopen.verdict.judge import Class, Timing, Verdict, Word, judge
 from tests.harness.lines import event, flowing, line, progress, status, stuck
 
 SERVER = CommandTarget(TargetSpec(server="serve {host} {port}"))
-TERMS = Terms(30, 2)
+TERMS = Timing(30, 2)
 
 
 def done(
@@ -23,7 +23,7 @@ def done(
 ) -> Done:
     """Return a run with this verdict and class. ``was``: there was a session."""
     (scenario,) = suites.find([name])
-    job = Job(scenario, SERVER, Terms(30, 2), seed=7, repeat=repeat, ready_within=30)
+    job = Job(scenario, SERVER, Timing(30, 2), seed=7, repeat=repeat, ready_within=30)
     timeline = line(flowing(0, 1)) if was else Timeline()
     found = dataclasses.replace(find(timeline, scenario))
     return Done(job, Verdict(word, why or f"because it {word}", klass, found), timeline, 1.5)

@@ -15,7 +15,7 @@ from halfopen.netns import tcp_info
 from halfopen.netns.host import Host
 from halfopen.netns.lab import Lab
 from halfopen.netns.link import Link
-from halfopen.netns.sockets import Address, Sample
+from halfopen.netns.sockets import Address, SocketSample
 
 PORT = 5090
 
@@ -86,7 +86,7 @@ def address_of(sock: socket.socket) -> Address:
     return Address(ip.removeprefix("::ffff:"), port)
 
 
-def sample_of(host: Host, sock: socket.socket) -> Sample:
+def sample_of(host: Host, sock: socket.socket) -> SocketSample:
     """Return sock_diag's sample of the one socket of ``host`` with this local address."""
     with contextlib.closing(host.socket_reader()) as reader:
         found = [sample for sample in reader.connections() if sample.local == address_of(sock)]

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from halfopen.netns import netlink, rtnetlink
-from halfopen.netns.netlink import Request, attribute, find_attribute, messages, nest
+from halfopen.netns.netlink import NetlinkRequest, attribute, find_attribute, messages, nest
 from tests.isolated import isolated
 from tests.machine import needs_labs
 
@@ -88,4 +88,4 @@ def test_a_refused_dump_is_an_oserror_too() -> None:
 
 
 def test_a_request_needs_no_flags() -> None:
-    assert Request("nothing", 16, b"").flags == 0
+    assert NetlinkRequest("nothing", 16, b"").flags == 0

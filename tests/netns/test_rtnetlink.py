@@ -12,7 +12,7 @@ import pytest
 from halfopen.netns import rtnetlink
 from halfopen.netns.host import LOOPBACK, Host
 from halfopen.netns.lab import Lab
-from halfopen.netns.netlink import Request
+from halfopen.netns.netlink import NetlinkRequest
 from tests.isolated import isolated
 from tests.machine import needs_labs
 from tests.netns.network import ask
@@ -102,7 +102,7 @@ def test_forwarding_is_set_for_one_interface() -> None:
     ],
 )
 @isolated
-def test_every_refusal_names_what_was_asked_for(request_: Request, named: str, number: int) -> None:
+def test_every_refusal_names_what_was_asked_for(request_: NetlinkRequest, named: str, number: int) -> None:
     with Lab() as lab, pytest.raises(OSError, match=re.escape(named)) as refused:
         lab.host("only").configure(request_)
     assert refused.value.errno == number

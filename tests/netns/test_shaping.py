@@ -14,7 +14,7 @@ from halfopen.netns.errors import UnsupportedError
 from halfopen.netns.host import LOOPBACK, Host
 from halfopen.netns.impairment import NONE, Impairment
 from halfopen.netns.lab import Lab, kernel_has_discipline
-from halfopen.netns.netlink import Request, attributes
+from halfopen.netns.netlink import NetlinkRequest, attributes
 from halfopen.netns.shaping import Effect, Shaper
 from halfopen.netns.units import Duration
 from tests.isolated import isolated
@@ -35,7 +35,7 @@ class Kernel:
         self.calls: list[tuple[str, int]] = []
         self._lacks, self._number = lacks, number
 
-    def configure(self, request: Request) -> None:
+    def configure(self, request: NetlinkRequest) -> None:
         *_, parent, _ = struct.unpack_from("=B3xiIII", request.body)
         told = attributes(memoryview(request.body), 20)
         kind = bytes(told[1]).rstrip(b"\0").decode() if told else "delete"

@@ -18,7 +18,7 @@ from halfopen.netns import netlink, tcp_info
 from halfopen.netns.errors import UnsupportedError
 from halfopen.netns.host import Host
 from halfopen.netns.lab import Lab
-from halfopen.netns.sockets import Address, EndListener, Sample, identity
+from halfopen.netns.sockets import Address, EndListener, SocketSample, identity
 from tests.in_guest import in_guest
 from tests.isolated import isolated
 from tests.machine import needs_guest, needs_labs
@@ -52,7 +52,7 @@ def inode(sock: socket.socket) -> int:
     return os.fstat(sock.fileno()).st_ino
 
 
-def samples(host: Host, port: int = 0) -> list[Sample]:
+def samples(host: Host, port: int = 0) -> list[SocketSample]:
     with contextlib.closing(host.socket_reader()) as reader:
         return reader.connections(port)
 
@@ -66,14 +66,14 @@ def own_view(sock: socket.socket) -> tuple[int | None, ...]:
     return asked(sock, _SIOCOUTQ), asked(sock, _FIONREAD), info.state, *(getattr(info, field) for field in STILL)
 
 
-def shown_of(sample: Sample) -> tuple[int | None, ...]:
+def shown_of(sample: SocketSample) -> tuple[int | None, ...]:
     assert sample.info is not None
     return sample.outq, sample.rqueue, sample.info.state, *(getattr(sample.info, field) for field in STILL)
 
 
-def settled(host: Host, sock: socket.socket) -> Sample:
+def settled(host: Host, sock: socket.socket) -> SocketSample:
     """Take a sample while nothing moves, equal to the socket's own answers before and after."""
-    found: list[Sample] = []
+    found: list[SocketSample] = []
 
     def still() -> bool:
         before = own_view(sock)
@@ -264,8 +264,8 @@ def test_destroy_ends_an_orphan_with_its_bytes() -> None:
             assert reader.connections() == []
 
 
-def heard(listener: EndListener, enough: Callable[[list[Sample]], bool]) -> list[Sample]:
-    found: list[Sample] = []
+def heard(listener: EndListener, enough: Callable[[list[SocketSample]], bool]) -> list[SocketSample]:
+    found: list[SocketSample] = []
 
     def listens() -> bool:
         select.select([listener], [], [], 0.1)

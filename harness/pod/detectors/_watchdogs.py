@@ -7,9 +7,9 @@ from typing import Any
 
 from halfopen.pod.detectors._seam import Guarded, Settings
 from halfopen.pod.holding import HeldStall
-from halfopen.pod.watchdog import Rule, Watchdog
+from halfopen.pod.watchdog import Watchdog, WatchdogRule
 
-MakeRule = Callable[[Guarded, float], Rule]
+MakeRule = Callable[[Guarded, float], WatchdogRule]
 """Creates a session's rule at its start, seconds of the monotonic clock."""
 
 
@@ -38,6 +38,6 @@ class Watchdogs:
             name=f"watchdog-{session.id}",
         )
 
-    def _rule(self, session: Guarded, now: float) -> Rule:
+    def _rule(self, session: Guarded, now: float) -> WatchdogRule:
         rule, hold = self._make_rule(session, now), self._settings.hold
         return rule if hold is None else HeldStall(rule, self._settings.grace, hold, session.id)

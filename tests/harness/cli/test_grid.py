@@ -18,7 +18,7 @@ from halfopen.run.runner import Done, Job
 from halfopen.scenario import suites
 from halfopen.targets.pod import PodTarget
 from halfopen.verdict.findings import find
-from halfopen.verdict.judge import Class, Terms, Verdict, Word
+from halfopen.verdict.judge import Class, Timing, Verdict, Word
 from tests.harness.lines import event, flowing, line, orphaned, stuck
 
 _FROZEN, _ACTIVE = (suites.find([name])[0] for name in ("frozen", "active"))
@@ -45,7 +45,7 @@ def done(
     scenario = msgspec.structs.replace(base, name=name, suite=suite, expect=expect)
     timeline = _reaped(reaped_at) if klass == "true_reap" else line(flowing(0, 5))
     target = PodTarget(detector, 30, 2)
-    job = Job(scenario, target, Terms(30, 2), seed=7, repeat=1, ready_within=30, detector=detector, contender=detector)
+    job = Job(scenario, target, Timing(30, 2), seed=7, repeat=1, ready_within=30, detector=detector, contender=detector)
     return Done(job, Verdict(word, "", klass, find(timeline, scenario)), timeline, 1.0)
 
 

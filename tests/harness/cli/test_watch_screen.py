@@ -12,11 +12,11 @@ from rich.color import ColorSystem
 from rich.console import Console
 
 from halfopen.cli import watch_screen
-from halfopen.cli.watch_screen import Picture
+from halfopen.cli.watch_screen import PollTable
 from halfopen.netns.census import Sighting
 from halfopen.netns.sockets import Address
 from halfopen.watch import sessions
-from halfopen.watch.sessions import Session
+from halfopen.watch.sessions import WatchedSession
 from halfopen.watch.tracks import Track
 from tests.harness.watch.sightings import dark, shut, sighting
 
@@ -24,7 +24,7 @@ GRACE, POLL = 30.0, 2.0
 AT = datetime.datetime(2026, 11, 26, 3, 4, 5)
 
 
-def session(seen: Sighting, pid: int | None = None) -> Session:
+def session(seen: Sighting, pid: int | None = None) -> WatchedSession:
     return sessions.make(Track(seen, None), pid, GRACE, POLL)
 
 
@@ -33,13 +33,13 @@ DARK = session(dark(retransmits=7, waited=6.5, number=2))
 MOVING = session(sighting(outq=4000, unacked=3, number=3))
 
 
-def picture(*shown: Session, sessions: int = 1002, queued: int | None = None) -> Picture:
+def picture(*shown: WatchedSession, sessions: int = 1002, queued: int | None = None) -> PollTable:
     stuck = sum(one.stuck >= GRACE for one in shown)
     many = len(shown) if queued is None else queued
-    return Picture("port 5090", AT, GRACE, "bytes-acked", sessions, many, stuck, shown)
+    return PollTable("port 5090", AT, GRACE, "bytes-acked", sessions, many, stuck, shown)
 
 
-def printed(of: Picture, width: int, *, colour: bool = False, height: int | None = None) -> str:
+def printed(of: PollTable, width: int, *, colour: bool = False, height: int | None = None) -> str:
     stream = io.StringIO()
     console = Console(file=stream, width=width, highlight=False, force_terminal=colour, no_color=not colour)
     console._color_system = ColorSystem.STANDARD if colour else None

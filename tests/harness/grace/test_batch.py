@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from halfopen.grace import plan
-from halfopen.grace.batch import Answer, Order
+from halfopen.grace.batch import BatchAnswer, BatchOrder
 from halfopen.grace.confirming import AGREES_WITHIN, agree
 from halfopen.grace.model import Batch, Batched, Contender, Sweep
 from halfopen.grace.replay import RULES
@@ -20,14 +20,14 @@ from tests.harness.grace import sweeps
 from tests.machine import WITHOUT_NAMESPACES, needs_guest
 
 
-def answer(batch: Batch, *before: str) -> Answer:
+def answer(batch: Batch, *before: str) -> BatchAnswer:
     ran = subprocess.run(
         [*before, sys.executable, "-P", "-m", "halfopen.grace.batch"],
-        input=msgspec.json.encode(Order(batch)),
+        input=msgspec.json.encode(BatchOrder(batch)),
         stdout=subprocess.PIPE,
         check=True,
     )
-    return msgspec.json.decode(ran.stdout, type=Answer)
+    return msgspec.json.decode(ran.stdout, type=BatchAnswer)
 
 
 def done(batch: Batch) -> Batched:

@@ -4,7 +4,7 @@ import pytest
 
 from halfopen.errors import InputError
 from halfopen.grace import batch_process, plan
-from halfopen.grace.batch import Answer, Order
+from halfopen.grace.batch import BatchAnswer, BatchOrder
 from halfopen.netns.errors import GuestLostError
 from tests import leftovers
 from tests.harness.grace import sweeps
@@ -14,11 +14,11 @@ BATCH = plan.batches(sweeps.small())[0]
 
 
 def test_an_answer_is_a_batch_or_why_there_is_none() -> None:
-    assert batch_process.batched(Answer(batched=sweeps.batched(3))).number == 3
+    assert batch_process.batched(BatchAnswer(batched=sweeps.batched(3))).number == 3
     with pytest.raises(InputError, match="no such"):
-        batch_process.batched(Answer(refused="no such server"))
+        batch_process.batched(BatchAnswer(refused="no such server"))
     with pytest.raises(GuestLostError, match="out of memory"):
-        batch_process.batched(Answer(lost="out of memory"))
+        batch_process.batched(BatchAnswer(lost="out of memory"))
 
 
 @needs_guest
@@ -28,11 +28,11 @@ def test_a_batch_that_is_over_is_gone(monkeypatch: pytest.MonkeyPatch, processes
     monkeypatch.setattr(batch_process, "_INTERVAL", 0.01)
     before = leftovers.take_stock()
     with pytest.raises(batch_process.Interrupted):
-        batch_process.run(Order(BATCH), lambda: leftovers.count_since(before) >= processes)
+        batch_process.run(BatchOrder(BATCH), lambda: leftovers.count_since(before) >= processes)
     assert leftovers.since(before) == {}
 
 
 def test_a_bug_is_not_taken_for_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch_process.sys, "executable", "/bin/false")  # type: ignore[attr-defined]
     with pytest.raises(RuntimeError, match="exit code 1"):
-        batch_process.run(Order(BATCH), lambda: False)
+        batch_process.run(BatchOrder(BATCH), lambda: False)

@@ -13,7 +13,7 @@ import pytest
 from halfopen.errors import InputError
 from halfopen.grace import store
 from halfopen.grace.executor import Executor, executor
-from halfopen.grace.local_executor import Local
+from halfopen.grace.local_executor import LocalExecutor
 from halfopen.grace.model import Batched, Draw
 from halfopen.netns.errors import GuestLostError
 from tests import leftovers
@@ -36,7 +36,7 @@ def cluster(folder: Path, workers: int, **environment: str) -> Iterator[tuple[Ex
 def test_left_and_gone_on_with_the_same_comes_of_it_though_a_worker_is_lost(tmp_path: Path) -> None:
     """Nothing stays on the workers, another takes over a lost one's batches, and the results match a local sweep."""
     (tmp_path / "here").mkdir()
-    expected = told(resumed(tmp_path / "here", Local(2), many()))
+    expected = told(resumed(tmp_path / "here", LocalExecutor(2), many()))
     killed: list[int] = []
 
     def enough(_: Batched) -> None:

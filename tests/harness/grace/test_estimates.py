@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halfopen.grace.estimates import Estimates, Point, estimate, frontiers
+from halfopen.grace.estimates import Estimates, GracePoint, estimate, frontiers
 from halfopen.grace.model import Came, Contender, Sweep, Tried
 from tests.harness.grace import made
 from tests.harness.grace.made import FAULT, LENGTH, draw, tried
@@ -21,7 +21,7 @@ DEAD = tuple(draw(10 + number, "dead", cause) for number, cause in enumerate(["f
 SWEEP = Sweep(7, (*ALIVE, *DEAD), (GRACE,))
 
 
-def point(*outcomes: Tried) -> Point:
+def point(*outcomes: Tried) -> GracePoint:
     return estimate(SWEEP, outcomes).points[0]
 
 

@@ -9,15 +9,15 @@ import pytest
 
 from halfopen.errors import InputError
 from halfopen.grace import batch_process, plan
-from halfopen.grace.batch import Answer, Order
+from halfopen.grace.batch import BatchAnswer, BatchOrder
 from halfopen.grace.executor import executor
-from halfopen.grace.local_executor import Local
+from halfopen.grace.local_executor import LocalExecutor
 from halfopen.grace.model import Batch
 from tests.harness.grace import sweeps
 
 
 def test_this_machine_is_one() -> None:
-    assert isinstance(executor("local"), Local)
+    assert isinstance(executor("local"), LocalExecutor)
 
 
 @pytest.mark.parametrize("name", ["slurm", "", "dask:host"])
@@ -40,7 +40,7 @@ def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_left_while_batches_are_still_handed_out_is_ended_too(monkeypatch: pytest.MonkeyPatch) -> None:
     begun, ended = threading.Event(), threading.Event()
 
-    def run(_: Order, is_over: Callable[[], bool]) -> Answer:
+    def run(_: BatchOrder, is_over: Callable[[], bool]) -> BatchAnswer:
         begun.set()
         while not is_over():
             time.sleep(0.01)
@@ -54,5 +54,5 @@ def test_what_is_left_while_batches_are_still_handed_out_is_ended_too(monkeypatc
 
     monkeypatch.setattr(batch_process, "run", run)
     with pytest.raises(KeyboardInterrupt):
-        Local(2).run(batches(), lambda _: None)
+        LocalExecutor(2).run(batches(), lambda _: None)
     assert ended.is_set()

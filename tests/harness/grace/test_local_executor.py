@@ -14,7 +14,7 @@ import pytest
 
 from halfopen.errors import InputError
 from halfopen.grace import plan, store
-from halfopen.grace.local_executor import Local
+from halfopen.grace.local_executor import LocalExecutor
 from halfopen.grace.model import Batched
 from tests import leftovers
 from tests.harness.grace import sweeps
@@ -34,12 +34,12 @@ class Enough(Exception):  # noqa: N818 (not an error)
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """Return the result of the sweep that is tried here in several ways."""
-    return told(resumed(tmp_path_factory.mktemp("one"), Local(1), many()))
+    return told(resumed(tmp_path_factory.mktemp("one"), LocalExecutor(1), many()))
 
 
 def test_however_many_at_once_the_same_comes_of_it(tmp_path: Path, expected: bytes) -> None:
     """Three at once here. One at once makes the expected result, and the tests below continue with two."""
-    assert told(resumed(tmp_path, Local(3), many())) == expected
+    assert told(resumed(tmp_path, LocalExecutor(3), many())) == expected
 
 
 def test_a_sweep_that_is_left_again_and_again_leaves_nothing_and_is_resumed(tmp_path: Path, expected: bytes) -> None:
@@ -53,9 +53,9 @@ def test_a_sweep_that_is_left_again_and_again_leaves_nothing_and_is_resumed(tmp_
 
         before = leftovers.take_stock()
         with pytest.raises(Enough):
-            resumed(tmp_path, Local(2), many(), until_enough)
+            resumed(tmp_path, LocalExecutor(2), many(), until_enough)
         assert leftovers.since(before) == {}
-    assert told(resumed(tmp_path, Local(2), many())) == expected
+    assert told(resumed(tmp_path, LocalExecutor(2), many())) == expected
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
@@ -82,7 +82,7 @@ def test_stopped_at_random_moments_nothing_is_left_and_it_is_resumed(
             tool.send_signal(number)
         assert leftovers.since(before) == {}
         assert list(room.iterdir()) == []
-    assert told(resumed(tmp_path / "out", Local(2), many())) == expected
+    assert told(resumed(tmp_path / "out", LocalExecutor(2), many())) == expected
 
 
 def test_a_terminals_interrupt_of_the_whole_group_is_heard_once(tmp_path: Path) -> None:
@@ -106,4 +106,4 @@ def test_what_a_batch_refuses_ends_the_sweep(tmp_path: Path) -> None:
     broken = sweeps.sweep([type(one)(one.number, one.part, one.cause, one.name, "nonsense") for one in draws])
     assert plan.batches(broken)
     with pytest.raises(InputError, match="0000-outage-1s"):
-        resumed(tmp_path, Local(2), broken)
+        resumed(tmp_path, LocalExecutor(2), broken)

@@ -15,7 +15,7 @@ from halfopen.grace.recorded_links import RecordedLink
 from halfopen.model.link_trace import parse as parse_trace
 from halfopen.netns.units import LONGEST
 from halfopen.scenario.spec import Scenario
-from halfopen.verdict.judge import Terms, hold
+from halfopen.verdict.judge import Timing, hold
 from tests import chance
 from tests.harness.grace.test_conditions import ALIVE, DEAD
 
@@ -111,19 +111,19 @@ def test_every_alive_client_is_looked_at_until_the_kernel_has_tried_again_after_
     for draw in outages:
         # RFC 6298, section 5.5: at most twice the outage and one timeout, which begins at 200 ms and a round trip.
         needed = 2 * draw.facts["outage_s"] + 2 * (0.2 + draw.facts["rtt_s"])
-        assert hold(scenarios[draw.number], Terms(GRACE, POLL)) > needed
+        assert hold(scenarios[draw.number], Timing(GRACE, POLL)) > needed
 
 
 def test_every_dead_client_is_looked_at_for_longer_than_the_largest_grace(scenarios: dict[int, Scenario]) -> None:
     dead = [scenario for scenario in scenarios.values() if scenario.truth == "dead"]
     assert len(dead) == RUNS / 5
-    assert all(hold(scenario, Terms(GRACE, POLL)) >= GRACE + POLL + 5 for scenario in dead)
+    assert all(hold(scenario, Timing(GRACE, POLL)) >= GRACE + POLL + 5 for scenario in dead)
 
 
 def test_the_runs_take_no_more_lab_time_on_average_than_was_set(scenarios: dict[int, Scenario]) -> None:
     def lasting(one: Scenario) -> float:
         first = min((one.seconds(step.at, GRACE, POLL) for step in one.steps), default=0.0)
-        return first + hold(one, Terms(GRACE, POLL))
+        return first + hold(one, Timing(GRACE, POLL))
 
     assert statistics.mean(map(lasting, scenarios.values())) <= AVERAGE
 

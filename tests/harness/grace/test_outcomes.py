@@ -9,7 +9,7 @@ from halfopen.grace.replay import PHASES
 from halfopen.model.timeline import Timeline, make
 from halfopen.scenario import spec
 from halfopen.verdict.findings import find
-from halfopen.verdict.judge import Terms, Verdict, judge
+from halfopen.verdict.judge import Timing, Verdict, judge
 from tests.harness.grace import sweeps
 from tests.harness.lines import event, flowing, stuck
 
@@ -109,7 +109,7 @@ def test_a_live_client_that_a_grace_ends_is_reaped_whatever_it_was_to_show_later
     draw = sweeps.outage(0, 30.0, part="mix")
     played = spec.parse(draw.scenario, name=draw.name, suite="", where=draw.name)
     seen = dark(60.0, healed=16.0)
-    verdict = judge(played, seen, Terms(20.0, 2.0))
+    verdict = judge(played, seen, Timing(20.0, 2.0))
     assert verdict.word == "inconclusive"
     assert [one.came for one in outcomes(batch(), watched(draw, verdict, seen))] == ["reaped", "unproved"]
 
@@ -147,7 +147,7 @@ def test_a_client_that_was_killed_is_nothing_to_foretell(reason: str) -> None:
 def test_what_the_judge_finds_inconclusive_is_unproved() -> None:
     draw = sweeps.dead(0, "freeze")
     played = spec.parse(draw.scenario, name=draw.name, suite="", where=draw.name)
-    nothing_shown = watched(draw, judge(played, frozen(), Terms(20.0, 2.0)), frozen())
+    nothing_shown = watched(draw, judge(played, frozen(), Timing(20.0, 2.0)), frozen())
     assert {(one.came, one.reaped_at) for one in outcomes(batch(), nothing_shown)} == {("unproved", None)}
 
 

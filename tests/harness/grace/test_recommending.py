@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from halfopen.grace.confirming import Confirmation
-from halfopen.grace.estimates import Cost, Estimates, Point
+from halfopen.grace.estimates import Cost, Estimates, GracePoint
 from halfopen.grace.latencies import Latencies
 from halfopen.grace.model import Contender
 from halfopen.grace.rates import Rate
@@ -24,8 +24,8 @@ def point(
     dead: int = 60,
     told: int = 0,
     detector: str = "bytes-acked",
-) -> Point:
-    return Point(
+) -> GracePoint:
+    return GracePoint(
         contender=Contender(grace, 2.0, detector),
         false_reaps=Rate(times, trials),
         causes=(),
@@ -41,7 +41,9 @@ def point(
     )
 
 
-def recommended(points: Sequence[Point], confirmed: Sequence[Confirmation] = (), most: float = 0.001) -> Recommendation:
+def recommended(
+    points: Sequence[GracePoint], confirmed: Sequence[Confirmation] = (), most: float = 0.001
+) -> Recommendation:
     return recommend(Estimates(tuple(points), tuple(confirmed), tried=1, planned=1), most)
 
 

@@ -9,7 +9,7 @@ from halfopen.errors import InputError
 from halfopen.grace import conditions, recorded_links
 from halfopen.grace.recorded_links import STRETCH, RecordedLink
 from halfopen.model.link_trace import parse
-from halfopen.verdict.judge import Terms, hold
+from halfopen.verdict.judge import Timing, hold
 
 LONG = "time, delay, loss\n" + "".join(f"{n}, 20ms, {1 if n % 50 >= 40 else 0}\n" for n in range(301))
 
@@ -27,7 +27,7 @@ def test_a_session_goes_over_a_stretch_and_is_looked_at_until_what_an_outage_cos
         assert (scenario.truth, draw.part, draw.cause) == ("alive", "mix", "trace-long")
         assert step.options.trace == long.trace.window(draw.facts["from_s"], STRETCH)
         assert 4 <= draw.facts["at_s"] <= 8
-        assert hold(scenario, Terms(5, 2)) >= STRETCH + 2 * draw.facts["outage_s"] + 5
+        assert hold(scenario, Timing(5, 2)) >= STRETCH + 2 * draw.facts["outage_s"] + 5
 
 
 def test_stretches_are_from_anywhere(long: RecordedLink) -> None:

@@ -10,7 +10,7 @@ import pytest
 from halfopen.grace import conditions
 from halfopen.grace.model import Draw
 from halfopen.grace.staircase import LENGTHS, PHASES, ROUND_TRIPS, staircase
-from halfopen.verdict.judge import Terms, hold
+from halfopen.verdict.judge import Timing, hold
 
 SEED, FIRST = 7, 1000
 
@@ -65,4 +65,4 @@ def test_each_is_looked_at_until_the_kernel_has_tried_again(steps: list[Draw]) -
     for draw in steps:
         # RFC 6298, section 5.5: at most twice the outage and one timeout, which begins at 200 ms and a round trip.
         needed = 2 * draw.facts["outage_s"] + 2 * (0.2 + draw.facts["rtt_s"])
-        assert hold(conditions.parsed(draw.scenario, draw.name, draw.name), Terms(90.0, 2.0)) > needed
+        assert hold(conditions.parsed(draw.scenario, draw.name, draw.name), Timing(90.0, 2.0)) > needed

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from halfopen.scenario import suites
-from halfopen.verdict.judge import Terms, Verdict, judge
+from halfopen.verdict.judge import Timing, Verdict, judge
 from tests.harness.lines import Part, event, line
 
 (PAUSED,) = suites.find(["pod_5090/paused"])
 
 
 def verdict(*parts: Part) -> Verdict:
-    return judge(PAUSED, line(*parts), Terms(30, 2))
+    return judge(PAUSED, line(*parts), Timing(30, 2))
 
 
 @pytest.mark.parametrize(

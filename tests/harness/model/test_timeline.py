@@ -7,8 +7,7 @@ import pytest
 
 from halfopen.model import timeline
 from halfopen.model.timeline import Event, FrontSample, Sample, Timeline
-from halfopen.netns.sockets import Address
-from halfopen.netns.sockets import Sample as SocketSample
+from halfopen.netns.sockets import Address, SocketSample
 from halfopen.netns.tcp_info import parse
 from tests.harness.lines import event, flowing, line, sample
 

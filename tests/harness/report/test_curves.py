@@ -8,12 +8,12 @@ import msgspec
 
 from halfopen.model.timeline import Timeline, make
 from halfopen.report import curves
-from halfopen.report.curves import Band, Curve, Mark, Picture
+from halfopen.report.curves import Band, Mark, Picture, TimelineCurve
 from tests.harness.lines import event, flowing, line, sample, stuck
 from tests.harness.report.made import behind_a_proxy
 
 
-def of(picture: Picture, name: str, *, front: bool = False) -> Curve:
+def of(picture: Picture, name: str, *, front: bool = False) -> TimelineCurve:
     (found,) = [curve for curve in picture.curves if (curve.name, curve.front) == (name, front)]
     return found
 

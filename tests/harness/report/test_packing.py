@@ -7,12 +7,12 @@ import itertools
 import json
 import zlib
 
-from halfopen.report.curves import Band, Curve, Mark, Picture
+from halfopen.report.curves import Band, Mark, Picture, TimelineCurve
 from halfopen.report.packing import packed
 
 
 def test_a_picture_survives_packing() -> None:
-    curve = Curve("outq", True, (0, 50, 101), (5, 0, 900))
+    curve = TimelineCurve("outq", True, (0, 50, 101), (5, 0, 900))
     picture = Picture((curve,), (Band("freeze", 5.0, 9.5),), (Mark("onset", 5.4),), 12.0)
     table = json.loads(zlib.decompress(base64.b64decode(packed(picture))))
     assert table["until"] == 12.0

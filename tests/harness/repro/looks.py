@@ -5,9 +5,9 @@ from __future__ import annotations
 from halfopen.model.timeline import Timeline
 from halfopen.repro import words
 from halfopen.repro.counters import History
-from halfopen.repro.look import Deed, InForce, Look, Stacks
+from halfopen.repro.look import Deed, InForce, SessionView, Stacks
 from halfopen.thread_dump import Dump, Frame, Lock, Thread
-from halfopen.verdict.judge import Terms
+from halfopen.verdict.judge import Timing
 from tests.harness.lines import event, flowing, line, sample, stuck, times
 
 MUTEX = Lock("protocol_mutex", "ServerConnection at 0x7f75626dea10")
@@ -57,10 +57,10 @@ def history() -> History:
     return made
 
 
-def look(now: float = 42.0) -> Look:
+def look(now: float = 42.0) -> SessionView:
     seen: Timeline = line(HELD, VERDICT)
     made = history()
-    return Look(
+    return SessionView(
         t=now,
         title="pod_5090/frozen against the pod (bytes-acked)",
         phase="freeze",
@@ -70,7 +70,7 @@ def look(now: float = 42.0) -> Look:
         sample=made.last,
         series=made.series(now),
         in_force=(InForce("freeze", 5.0),),
-        watchdog=words.watchdog(seen, "bytes-acked", Terms(30, 2), now, None),
+        watchdog=words.watchdog(seen, "bytes-acked", Timing(30, 2), now, None),
         books=words.books({"listed": True, "lock_held": True, "healthy": True}, 8.3),
         capture="frozen.pcapng, 1234 packets",
         stacks=Stacks(10.2, DUMP),

@@ -13,15 +13,17 @@ from rich.console import Console
 
 from halfopen.repro import view, words
 from halfopen.repro.counters import STATES
-from halfopen.repro.keys import REAL, VIRTUAL, Key
-from halfopen.repro.look import Deed, Look, Stacks
+from halfopen.repro.keys import REAL, VIRTUAL, KeyStroke
+from halfopen.repro.look import Deed, SessionView, Stacks
 from tests.harness.lines import sample
 from tests.harness.repro.looks import look
 
 SCREENS = Path(__file__).parent / "screens"
 
 
-def drawn(shown: Look, width: int, height: int | None = None, *, colour: bool = False, helped: bool = False) -> str:
+def drawn(
+    shown: SessionView, width: int, height: int | None = None, *, colour: bool = False, helped: bool = False
+) -> str:
     stream = io.StringIO()
     console = Console(file=stream, width=width, highlight=False, force_terminal=colour, no_color=not colour)
     console._color_system = ColorSystem.STANDARD if colour else None
@@ -55,7 +57,7 @@ def test_it_never_needs_more_room_than_there_is(width: int, height: int) -> None
 
 
 @pytest.mark.parametrize("keys", [REAL, VIRTUAL])
-def test_the_keys_fit_below_and_the_last_is_the_way_out(keys: tuple[Key, ...]) -> None:
+def test_the_keys_fit_below_and_the_last_is_the_way_out(keys: tuple[KeyStroke, ...]) -> None:
     last = view.draw(look(), 80, 24, keys).plain.splitlines()[-1]
     assert last.endswith("q quit")
 
@@ -67,7 +69,7 @@ def test_the_two_stacks_of_the_incident_are_seen_on_the_smallest_terminal() -> N
 
 
 def test_before_anything_is_seen_there_is_something_to_see() -> None:
-    early = Look(t=0.1, title="frozen", phase="streaming")
+    early = SessionView(t=0.1, title="frozen", phase="streaming")
     assert drawn(early, 80) == (
         "frozen   t = 0.1s\n"
         "on the way there: streaming\n"

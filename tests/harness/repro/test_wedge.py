@@ -10,10 +10,10 @@ from halfopen.model.timeline import Sample, Timeline
 from halfopen.repro.wedge import why_hold
 from halfopen.scenario import suites
 from halfopen.scenario.spec import Scenario
-from halfopen.verdict.judge import Terms
+from halfopen.verdict.judge import Timing
 from tests.harness.lines import RATE, event, flowing, line, sample, stuck, times
 
-TERMS = Terms(30, 2)
+TERMS = Timing(30, 2)
 BEGUN = event(5, "fault", "begun", step=0, fault="freeze")
 
 

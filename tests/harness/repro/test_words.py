@@ -8,12 +8,12 @@ from halfopen.model.timeline import Event
 from halfopen.repro import words
 from halfopen.repro.account import account
 from halfopen.verdict.findings import find
-from halfopen.verdict.judge import Terms
+from halfopen.verdict.judge import Timing
 from tests.harness.lines import event, flowing, line, orphaned, sample, stuck
 from tests.harness.repro.looks import HELD, VERDICT, look
 from tests.harness.repro.test_wedge import BEGUN, scenario
 
-TERMS = Terms(30, 2)
+TERMS = Timing(30, 2)
 DROPPED = event(40, "target", "verdict_dropped")
 RELEASED = event(41, "target", "watchdog_released")
 AGAIN = event(42, "target", "watchdog_held")

@@ -14,7 +14,7 @@ from halfopen.run.runner import Done, Job
 from halfopen.scenario import suites
 from halfopen.scenario.target_spec import TargetSpec
 from halfopen.targets.command import CommandTarget
-from halfopen.verdict.judge import Terms, judge
+from halfopen.verdict.judge import Timing, judge
 from tests.harness.lines import event, flowing, line, orphaned, progress, stuck
 
 FREEZE = event(5, "fault", "begun", step=0, fault="freeze")
@@ -47,7 +47,7 @@ SERVERS = {
 
 def done(server: str, scenario: str, timeline: Timeline) -> Done:
     found = suites.find([scenario])[0]
-    job = Job(found, CommandTarget(SERVERS[server][0]), Terms(30, 2), 7, 1, 30, name=found.name, contender=server)
+    job = Job(found, CommandTarget(SERVERS[server][0]), Timing(30, 2), 7, 1, 30, name=found.name, contender=server)
     return Done(job, judge(found, timeline, job.terms), timeline, 1.0)
 
 

@@ -12,12 +12,12 @@ from halfopen.run.runner import Done, Job
 from halfopen.scenario import suites
 from halfopen.targets.pod import PodTarget
 from halfopen.verdict.findings import find
-from halfopen.verdict.judge import Terms, Verdict, Word
+from halfopen.verdict.judge import Timing, Verdict, Word
 
 
 def done(word: Word, name: str = "frozen") -> Done:
     (scenario,) = suites.find([name])
-    target, terms = PodTarget("none", 30, 2), Terms(30, 2)
+    target, terms = PodTarget("none", 30, 2), Timing(30, 2)
     job = Job(scenario, target, terms, seed=1, repeat=1, ready_within=30, detector="none")
     verdict = Verdict(word, f"because it {word}", "missed", find(Timeline(), scenario))
     return Done(job, verdict, Timeline(), 1.5)

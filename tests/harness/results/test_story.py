@@ -12,7 +12,7 @@ from halfopen.run.runner import Done
 from halfopen.scenario import suites
 from halfopen.scenario.target_spec import TargetSpec
 from halfopen.targets.command import CommandTarget
-from halfopen.verdict.judge import Terms, judge
+from halfopen.verdict.judge import Timing, judge
 from tests.harness.done import missed, pod_job
 from tests.harness.lines import event, flowing, line, orphaned, sample, stuck
 
@@ -47,7 +47,7 @@ def test_the_command_that_shows_it_again_names_clock_and_kernel() -> None:
 
 def test_the_command_that_shows_it_again_is_whole() -> None:
     spec = TargetSpec(server="serve --on {port}", path="/ws", sessions="/sessions")
-    server = pod_job(target=CommandTarget(spec), detector=None, terms=Terms(5, 0.5, 60))
+    server = pod_job(target=CommandTarget(spec), detector=None, terms=Timing(5, 0.5, 60))
     assert story.again(server) == (
         "halfopen run pod_5090/frozen --seed 7 --grace 5s --poll 500ms --hold 60s "
         "--server 'serve --on {port}' --path /ws --sessions /sessions"

@@ -10,14 +10,14 @@ from halfopen.run.request import Call
 from halfopen.run.runner import Job
 from halfopen.scenario import suites
 from halfopen.targets.pod import PodTarget
-from halfopen.verdict.judge import Terms
+from halfopen.verdict.judge import Timing
 
 
 def jobs(*holds: float) -> list[Job]:
     (scenario,) = suites.find(["paused"])
     target = PodTarget("none", 30, 2)
     return [
-        Job(scenario, target, Terms(30, 2, hold), seed=1, repeat=n, ready_within=30) for n, hold in enumerate(holds)
+        Job(scenario, target, Timing(30, 2, hold), seed=1, repeat=n, ready_within=30) for n, hold in enumerate(holds)
     ]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from halfopen.model.journal import Journal
 from halfopen.model.timeline import Sample as TimelineSample
 from halfopen.netns import tcp_info
-from halfopen.netns.sockets import Address, Announcement, EndListener, Glance, Sample, SocketReader
+from halfopen.netns.sockets import Address, Announcement, EndListener, Glance, SocketReader, SocketSample
 from halfopen.run.recorder import OfTheServer, Recorder, Rhythm
 from tests.harness.pod.pods import eventually
 
@@ -18,26 +18,26 @@ CLIENT = Address("198.18.0.2", 40000)
 SERVER = Address("198.18.1.2", 8000)
 
 
-def reading(acked: int) -> Sample:
+def reading(acked: int) -> SocketSample:
     """Return a reading of the session's socket, with its identity as the kernel lays it out."""
     info = tcp_info.parse(memoryview(bytes(120) + struct.pack("=Q", acked) + bytes(120)))
     assert info.bytes_acked == acked
-    return Sample(0.0, SERVER, CLIENT, "ESTABLISHED", 400_000, 0, 7, info, bytes([2] + [0] * 71))
+    return SocketSample(0.0, SERVER, CLIENT, "ESTABLISHED", 400_000, 0, 7, info, bytes([2] + [0] * 71))
 
 
 class Told(SocketReader):
     """A kernel that gives these answers, and then none."""
 
-    def __init__(self, *answers: Sample) -> None:
+    def __init__(self, *answers: SocketSample) -> None:
         self._answers = (answer._replace(t=time.monotonic()) for answer in answers)
 
-    def connections(self, port: int = 0) -> list[Sample]:  # noqa: ARG002 (the real one takes a port)
+    def connections(self, port: int = 0) -> list[SocketSample]:  # noqa: ARG002 (the real one takes a port)
         return [next(self._answers)]
 
-    def again(self, sample: Sample) -> Sample | None:  # noqa: ARG002 (there is but one)
+    def again(self, sample: SocketSample) -> SocketSample | None:  # noqa: ARG002 (there is but one)
         return next(self._answers, None)
 
-    def glance(self, sample: Sample) -> Glance | None:
+    def glance(self, sample: SocketSample) -> Glance | None:
         """Report no change, in case the recorder is so late that it glances before it reads."""
         return Glance(sample.state, sample.outq)
 
@@ -88,17 +88,17 @@ class Ending(Told):
         self.read: list[float] = []
         self.glanced: list[float] = []
 
-    def connections(self, port: int = 0) -> list[Sample]:  # noqa: ARG002 (the real one takes a port)
+    def connections(self, port: int = 0) -> list[SocketSample]:  # noqa: ARG002 (the real one takes a port)
         return [self._now()]
 
-    def again(self, sample: Sample) -> Sample | None:  # noqa: ARG002 (there is but one)
+    def again(self, sample: SocketSample) -> SocketSample | None:  # noqa: ARG002 (there is but one)
         return self._now()
 
-    def glance(self, sample: Sample) -> Glance | None:  # noqa: ARG002 (there is but one)
+    def glance(self, sample: SocketSample) -> Glance | None:  # noqa: ARG002 (there is but one)
         self.glanced.append(time.monotonic())
         return Glance(self.state, self.outq)
 
-    def _now(self) -> Sample:
+    def _now(self) -> SocketSample:
         self.read.append(time.monotonic())
         return reading(100)._replace(t=self.read[-1], state=self.state, outq=self.outq)
 

@@ -10,12 +10,12 @@ import pytest
 from halfopen.thread_dump import locks, pyspy
 from halfopen.thread_dump.locks import Locks, Stack
 from halfopen.thread_dump.model import Lock
-from halfopen.thread_dump.pyspy import Local, PythonFrame
-from halfopen.thread_dump.source import Source
+from halfopen.thread_dump.pyspy import LocalVariable, PythonFrame
+from halfopen.thread_dump.source import SourceFile
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "threads"
-SELF = Local("self", 0x10, "<Box at 0x10>")
-OTHER = Local("self", 0x20, "<Box at 0x20>")
+SELF = LocalVariable("self", 0x10, "<Box at 0x10>")
+OTHER = LocalVariable("self", 0x20, "<Box at 0x20>")
 BOX = Lock("mutex", "Box at 0x10")
 
 TEXT = """\
@@ -34,7 +34,7 @@ def opens_file(self):
 """
 
 
-def frame(function: str, line: int, *variables: Local, file: str = "/srv/box.py") -> PythonFrame:
+def frame(function: str, line: int, *variables: LocalVariable, file: str = "/srv/box.py") -> PythonFrame:
     return PythonFrame(function, file, line, list(variables))
 
 
@@ -43,14 +43,14 @@ WANTS = frame("Box.want", 5, SELF)
 
 
 def inferred(*stacks: tuple[Sequence[PythonFrame], bool | None], text: str = TEXT) -> list[Locks]:
-    source = Source(text)
+    source = SourceFile(text)
     return locks.infer([Stack(frames, awaits) for frames, awaits in stacks], {"/srv/box.py": source}.get)
 
 
 def test_the_incident() -> None:
     """Recorded from a running process: the sender in sendall with the lock, the keepalive that waits for it."""
     threads = pyspy.parse((FIXTURES / "wedged.json").read_text())
-    source = Source((FIXTURES / "wedged.py").read_text())
+    source = SourceFile((FIXTURES / "wedged.py").read_text())
     awaiting = {"keepalive": True, "sender": False, "MainThread": True}
     stacks = [Stack(thread.frames, awaiting[str(thread.thread_name)]) for thread in threads]
     found = locks.infer(stacks, {"/srv/wedged.py": source}.get)
@@ -123,7 +123,7 @@ def test_a_local_is_a_lock_by_its_type() -> None:
         ("<_thread.RLock object at 0x30>", True),
         ("<File at 0x30>", False),
     ):
-        found = inferred(([frame("f", 3, Local("it", 0x30, shown))], False), text=text)
+        found = inferred(([frame("f", 3, LocalVariable("it", 0x30, shown))], False), text=text)
         assert bool(found[0].holds) is is_lock
 
 

@@ -6,16 +6,16 @@ import textwrap
 
 import pytest
 
-from halfopen.thread_dump.source import Source
+from halfopen.thread_dump.source import SourceFile
 
 HERE = "# here"
 
 
-def at(text: str) -> tuple[Source, int]:
+def at(text: str) -> tuple[SourceFile, int]:
     """Return the source, and the marked line."""
     text = textwrap.dedent(text)
     (line,) = [number for number, line in enumerate(text.splitlines(), 1) if line.endswith(HERE)]
-    return Source(text), line
+    return SourceFile(text), line
 
 
 def held(text: str, function: str = "f") -> list[str]:

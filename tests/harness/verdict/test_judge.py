@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from halfopen.model.timeline import Event, Sample, Timeline
 from halfopen.scenario import suites
 from halfopen.scenario.spec import Scenario
-from halfopen.verdict.judge import Terms, Verdict, judge
+from halfopen.verdict.judge import Timing, Verdict, judge
 from tests.harness.lines import Part, event, flowing, line, orphaned, progress, status, stuck
 
-TERMS = Terms(grace=30, poll=2)
+TERMS = Timing(grace=30, poll=2)
 #: Different from the hold of 78 s, so that a test says which of them it means.
 REAPED_AT = 36.0
 

@@ -12,10 +12,10 @@ from halfopen.model.link_spec import LinkSpec
 from halfopen.model.timeline import Sample, Timeline
 from halfopen.scenario import suites
 from halfopen.scenario.spec import Scenario
-from halfopen.verdict.judge import Terms, Verdict, due, judge
+from halfopen.verdict.judge import Timing, Verdict, due, judge
 from tests.harness.lines import Part, event, flowing, line, orphaned, progress, sample, status, stuck, times
 
-TERMS = Terms(grace=30, poll=2)
+TERMS = Timing(grace=30, poll=2)
 NOTHING = event(5, "fault", "begun", step=0, fault="noop")
 
 
@@ -167,6 +167,6 @@ def test_a_fault_that_was_to_be_over_and_was_not_proves_nothing_of_a_client_that
     its = msgspec.structs.replace(scenario("outage_27s_rtt20"), link=LinkSpec())
     begun, undone = event(5, "fault", "begun", step=0, fault="noop"), event(32, "fault", "undone", step=0, fault="noop")
     assert judge(its, line(flowing(0, 90), progress(0, 90, True), begun, undone), TERMS).word == "passed"
-    short = judge(its, line(flowing(0, 6), progress(0, 5, True), begun), Terms(30, 2, hold=1))
+    short = judge(its, line(flowing(0, 6), progress(0, 5, True), begun), Timing(30, 2, hold=1))
     assert short.word == "inconclusive"
     assert short.why == "nothing is proved: the hold was over before the fault 'noop', which lasts 27s"

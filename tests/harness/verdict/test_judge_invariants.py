@@ -20,10 +20,10 @@ from halfopen.model.expressions import Expression
 from halfopen.model.timeline import Event, Sample, Timeline, make
 from halfopen.scenario import suites
 from halfopen.scenario.spec import Scenario
-from halfopen.verdict.judge import Terms, Verdict, judge
+from halfopen.verdict.judge import Timing, Verdict, judge
 from tests.harness.lines import event, flowing, orphaned, progress, sample, status, stuck, times
 
-TERMS = Terms(grace=6, poll=1)
+TERMS = Timing(grace=6, poll=1)
 _SHIPPED = {scenario.name: scenario for scenario in suites.find(["pod_5090", "wedge"])}
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from halfopen.model.expressions import Expression
 from halfopen.model.timeline import Sample, make
 from halfopen.scenario.spec import ClientSpec, Expect, Scenario, Step
-from halfopen.verdict.judge import Terms, Verdict, judge
+from halfopen.verdict.judge import Timing, Verdict, judge
 from tests.harness.lines import STEP, event, flowing, progress, sample, stuck
 
-TERMS = Terms(grace=10.0, poll=1.0)
+TERMS = Timing(grace=10.0, poll=1.0)
 #: Frozen from 5 to 8 s, and again from 15 s on. The windows close half a second later.
 FIRST, THAWED, SECOND, CLOSING = 5.0, 8.0, 15.0, 0.5
 

@@ -9,17 +9,17 @@ from halfopen.netns.census import Sighting
 from halfopen.pod import detectors
 from halfopen.pod.liveness.reading import Reading
 from halfopen.watch import forecast
-from halfopen.watch.forecast import DETECTORS, Forecast, Stall
+from halfopen.watch.forecast import DETECTORS, Forecast, OngoingStall
 from halfopen.watch.tracks import Track
 from tests.harness.watch.sightings import dark, shut, sighting
 
 GRACE, POLL = 30.0, 2.0
 
 
-def stall(seen: Sighting) -> Stall:
+def stall(seen: Sighting) -> OngoingStall:
     track, info = Track(seen, None), seen.sample.info
     assert info is not None
-    return Stall(seen, info, Reading.of(seen.info), track.stuck, track.is_bound, track.stalled())
+    return OngoingStall(seen, info, Reading.of(seen.info), track.stuck, track.is_bound, track.stalled())
 
 
 def said(name: str, seen: Sighting) -> Forecast:

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from halfopen.netns.guest.script import Job, render
+from halfopen.netns.guest.script import GuestJob, render
 
 
-def job(**changes: object) -> Job:
+def job(**changes: object) -> GuestJob:
     settings: dict[str, object] = {
         "command": ["echo", "it's"],
         "folder": Path("/home/me/my project"),
         "now": 1_800_000_000,
         "environment": {"PATH": "/bin", "ODD NAME": "x", "QUOTED": "a 'b' $c"},
     }
-    return Job(**(settings | changes))  # type: ignore[arg-type]
+    return GuestJob(**(settings | changes))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("terminal", [None, (80, 24)])
