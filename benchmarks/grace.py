@@ -12,7 +12,7 @@ from benchmarks.measuring import show
 from halfopen import scenarios
 from halfopen.grace import plan
 from halfopen.grace.local_executor import LocalExecutor
-from halfopen.grace.model import Batch, Batched, Contender, Draw, Sweep
+from halfopen.grace.trials import Batch, Batched, Contender, Draw, Sweep
 
 RUNS = 1000
 _GRACES = (5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0)

@@ -15,7 +15,7 @@ from benchmarks.measuring import show
 from benchmarks.watchers import connections
 from halfopen.cli import watch_screen
 from halfopen.cli.watch import Eye, WatchSettings
-from halfopen.watch import server
+from halfopen.watch import watched_server
 
 CONNECTIONS = 10_000
 LOOKS = 10
@@ -57,7 +57,7 @@ def _fill(servers: list[socket.socket]) -> None:
 def _measure(name: str, servers: list[socket.socket], between: Callable[[], None]) -> None:
     """Measure the samples and their display on a terminal of fifty lines. ``between`` runs unmeasured before each."""
     port = servers[0].getsockname()[1]
-    eye = Eye(server.find(None, [port]), _TERMS, whole=False)
+    eye = Eye(watched_server.find(None, [port]), _TERMS, whole=False)
     console = Console(width=120, height=_LINES, force_terminal=True, file=io.StringIO())
     taken = []
     for _ in range(LOOKS + 1):
@@ -70,7 +70,7 @@ def _measure(name: str, servers: list[socket.socket], between: Callable[[], None
 
 
 def _whole(name: str, servers: list[socket.socket]) -> None:
-    eye = Eye(server.find(None, [servers[0].getsockname()[1]]), _TERMS, whole=True)
+    eye = Eye(watched_server.find(None, [servers[0].getsockname()[1]]), _TERMS, whole=True)
     began = time.process_time()
     eye.look().as_data()
     _tell(name, [time.process_time() - began])

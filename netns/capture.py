@@ -14,8 +14,8 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from halfopen.netns import pcapng
-from halfopen.netns.errors import LabError
 from halfopen.netns.host import Host
+from halfopen.netns.lab_errors import LabError
 from halfopen.netns.packet_ring import Packet, PacketRing
 
 #: The only interface of the file.

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from halfopen.netns import _libc, netlink, rtnetlink
-from halfopen.netns.errors import LabError, UnsupportedError
+from halfopen.netns.lab_errors import LabError, UnsupportedError
 from halfopen.netns.sockets import EndListener, SocketReader, announces_ends
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from halfopen.netns import _libc, capabilities
-from halfopen.netns.errors import IsolationError
 from halfopen.netns.forking import AWAITED, BUG, exit_code, flush, run_worker, wait_forwarding
+from halfopen.netns.lab_errors import IsolationError
 
 _NAMESPACES = _libc.CLONE_NEWPID | _libc.CLONE_NEWNS | _libc.CLONE_NEWNET
 

@@ -8,8 +8,8 @@ from types import TracebackType
 from typing import Self
 
 from halfopen.netns import shaping
-from halfopen.netns.errors import LabError
 from halfopen.netns.host import LOOPBACK, Host
+from halfopen.netns.lab_errors import LabError
 from halfopen.netns.link import End, Link
 
 #: Number of /24 networks in RFC 2544's benchmarking range, 198.18.0.0/15: two octets to count in.

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from halfopen.netns import rtnetlink
-from halfopen.netns.errors import LabError
 from halfopen.netns.host import Host
 from halfopen.netns.impairment import Impairment, differences
+from halfopen.netns.lab_errors import LabError
 from halfopen.netns.netlink import NetlinkRequest
 from halfopen.netns.shaping import Effect, Shaper
 

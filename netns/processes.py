@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from halfopen.netns import _libc
-from halfopen.netns.errors import LabError
+from halfopen.netns.lab_errors import LabError
 
 _SOCKET = "socket:["
 

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import msgspec
 
 from halfopen.netns import netem, netlink, token_bucket
-from halfopen.netns.errors import UnsupportedError
 from halfopen.netns.host import Host
 from halfopen.netns.impairment import NONE, Impairment
+from halfopen.netns.lab_errors import UnsupportedError
 from halfopen.netns.netlink import NetlinkRequest, attribute, attributes
 from halfopen.netns.units import BitRate, Duration
 

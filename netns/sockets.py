@@ -16,7 +16,7 @@ import time
 from typing import NamedTuple
 
 from halfopen.netns import netlink, tcp_info
-from halfopen.netns.errors import UnsupportedError
+from halfopen.netns.lab_errors import UnsupportedError
 from halfopen.netns.tcp_info import TcpInfo
 
 _SOCK_DIAG_BY_FAMILY = 20

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable
 
-from halfopen.netns.errors import UnitError
+from halfopen.netns.lab_errors import UnitError
 
 #: Seconds; longer than any wait. A larger value has a digit too many.
 LONGEST = 30 * 86400.0

@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from halfopen.netns import isolation
-from halfopen.netns.errors import IsolationError
 from halfopen.netns.guest import cache, registers
+from halfopen.netns.lab_errors import IsolationError
 from halfopen.scenario.spec import Edge
 from halfopen.targets.proxy import find_program
 from halfopen.thread_dump import pyspy

@@ -95,3 +95,40 @@ def test_every_scenario_sets_its_clients_buffer() -> None:
     for path in (ROOT / "scenarios").rglob("*.toml"):
         text = path.read_text()
         assert "receive_buffer" in text or "autotune_to" in text, named(path)
+
+
+#: Folders of plugins, and of commands: each file of one has the same names in it as the others.
+PLUGINS = {"harness/faults", "harness/clients", "harness/proxies", "harness/pod/detectors"}
+COMMANDS = "harness/cli"
+
+
+def repeated(names: Iterator[tuple[str, Path]]) -> dict[str, list[str]]:
+    places: dict[str, list[str]] = {}
+    for name, path in names:
+        places.setdefault(name, []).append(named(path))
+    return {name: where for name, where in places.items() if len(where) > 1}
+
+
+def test_no_two_public_classes_share_a_name() -> None:
+    def classes() -> Iterator[tuple[str, Path]]:
+        for path in SOURCES:
+            if named(path.parent) not in PLUGINS:
+                for node in ast.parse(path.read_text()).body:
+                    if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                        yield node.name, path
+
+    assert repeated(classes()) == {}
+
+
+def test_no_two_modules_share_a_name() -> None:
+    public = (path for path in SOURCES if not path.stem.startswith("_"))
+    assert repeated((path.stem, path) for path in public if named(path.parent) not in {*PLUGINS, COMMANDS}) == {}
+
+
+def test_the_house_is_small_enough_to_find_ones_way() -> None:
+    """Five modules beside the rooms, and twenty folders with those inside them."""
+    harness = ROOT / "harness"
+    assert len(list(harness.glob("*.py"))) <= 5
+    folders = {path.parent for path in sources_of("harness")} - {harness}
+    assert len(folders) <= 20
+    assert all((folder / "__init__.py").is_file() for folder in folders)

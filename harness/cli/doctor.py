@@ -14,9 +14,9 @@ from halfopen.cli.console import console as make_console
 from halfopen.cli.exits import isolated
 from halfopen.errors import InputError
 from halfopen.netns import capabilities
-from halfopen.netns.errors import IsolationError, LabError
 from halfopen.netns.guest import cache
 from halfopen.netns.lab import Lab, kernel_has_discipline
+from halfopen.netns.lab_errors import IsolationError, LabError
 from halfopen.targets.engine import engine
 
 _OK, _LACKING = 0, 1

@@ -11,8 +11,8 @@ import typer
 from halfopen.cli.wording import refusal
 from halfopen.errors import InputError, reason_of
 from halfopen.netns import isolation
-from halfopen.netns.errors import GuestLostError, LabError
 from halfopen.netns.guest.script import EXIT_GUEST
+from halfopen.netns.lab_errors import GuestLostError, LabError
 from halfopen.results import workflow_commands
 
 #: The same for every command (halfopen.results.record).

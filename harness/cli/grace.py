@@ -27,7 +27,7 @@ from halfopen.cli.grace_options import (
     durations,
 )
 from halfopen.cli.options import Out, Seed, seed_or_random
-from halfopen.cli.sweeping import Sweeping
+from halfopen.cli.sweep_display import Sweeping
 from halfopen.cli.target_options import (
     Environment,
     Headers,
@@ -46,11 +46,11 @@ from halfopen.cli.target_options import (
 from halfopen.cli.values import positive_share
 from halfopen.cli.warp import require_kernel
 from halfopen.grace import mix, plots, rates, recorded_links, store
-from halfopen.grace.asked import Asked
 from halfopen.grace.executor import LOCAL
 from halfopen.grace.executor import executor as executor_named
-from halfopen.grace.model import Sweep
-from halfopen.grace.recommending import INCIDENTS
+from halfopen.grace.recommendation import INCIDENTS
+from halfopen.grace.sweep_request import Asked
+from halfopen.grace.trials import Sweep
 from halfopen.results.story import exactly
 
 

@@ -10,7 +10,7 @@ import typer
 from halfopen.cli.values import positive_duration, positive_share
 from halfopen.errors import InputError
 from halfopen.grace.mix import MOST_RUNS
-from halfopen.grace.recommending import MOST_FALSE_REAPS
+from halfopen.grace.recommendation import MOST_FALSE_REAPS
 from halfopen.netns.units import Share, plain
 
 DEFAULT_GRACES = "5s,10s,15s,20s,30s,45s,60s,90s"

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from halfopen.cli.console import console as make_console
 from halfopen.displays import displayed
 from halfopen.errors import InputError
-from halfopen.netns import stopping
+from halfopen.netns import interrupts
 from halfopen.netns.guest import building, cache, fetching, sources
 from halfopen.netns.guest import wheel as wheels
 from halfopen.netns.guest.cache import GuestKernel
@@ -190,7 +190,7 @@ def _progress(console: Console) -> Iterator[building.Progress]:
         return
     columns = (TextColumn("building"), BarColumn(), TextColumn("{task.percentage:.0f}%"), TimeRemainingColumn())
     bar = Progress(*columns, console=console, transient=True)
-    with stopping.interrupting(), displayed(bar.live), bar:
+    with interrupts.interrupting(), displayed(bar.live), bar:
         task = bar.add_task("building", total=1.0)
         yield lambda share: bar.update(task, completed=share)
 

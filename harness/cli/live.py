@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from halfopen.displays import displayed
-from halfopen.netns import stopping
+from halfopen.netns import interrupts
 from halfopen.netns.units import show_bytes, show_duration
 from halfopen.results.baseline import Baseline, standing
 from halfopen.run.progress import RunView
@@ -38,7 +38,7 @@ def progress(
         transient=True,
     )
     # A killed process would leave the cursor hidden.
-    with stopping.interrupting(), displayed(live):
+    with interrupts.interrupting(), displayed(live):
         yield lambda _: None
 
 
@@ -71,7 +71,7 @@ def count(console: Console, views: Sequence[RunView]) -> Iterator[Callable[[Done
     if not console.is_terminal:
         yield on_done
         return
-    with stopping.interrupting(), displayed(bar.live), bar:
+    with interrupts.interrupting(), displayed(bar.live), bar:
         yield on_done
 
 

@@ -50,8 +50,8 @@ from halfopen.cli.target_options import (
 )
 from halfopen.cli.values import positive_duration
 from halfopen.errors import InputError, reason_of
-from halfopen.netns.errors import UnsupportedError
 from halfopen.netns.guest import booting
+from halfopen.netns.lab_errors import UnsupportedError
 from halfopen.netns.units import Duration, show_duration
 from halfopen.repro import real, terminal, virtual
 from halfopen.repro.fronts import Wishes

@@ -11,11 +11,11 @@ import typer
 from halfopen.cli.exits import isolated
 from halfopen.errors import InputError
 from halfopen.netns import capabilities
-from halfopen.netns.errors import IsolationError, UnsupportedError
 from halfopen.netns.guest import cache
 from halfopen.netns.guest.cache import GuestKernel
 from halfopen.netns.guest.registers import why_not_stock
 from halfopen.netns.lab import kernel_has_discipline
+from halfopen.netns.lab_errors import IsolationError, UnsupportedError
 from halfopen.scenario.spec import Scenario
 
 

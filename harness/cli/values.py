@@ -12,7 +12,7 @@ import typer
 
 from halfopen.errors import InputError
 from halfopen.netns import units
-from halfopen.netns.errors import UnitError
+from halfopen.netns.lab_errors import UnitError
 from halfopen.netns.units import ByteRate, Duration, Share, Size
 
 _T = TypeVar("_T")

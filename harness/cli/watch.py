@@ -20,13 +20,13 @@ from halfopen.cli.values import positive_duration
 from halfopen.cli.watch_screen import PollTable
 from halfopen.displays import displayed
 from halfopen.errors import InputError, suggest
-from halfopen.netns import stopping
+from halfopen.netns import interrupts
 from halfopen.netns.units import Duration
-from halfopen.watch import server, sessions
+from halfopen.watch import watched_server, watched_sessions
 from halfopen.watch.forecast import DETECTORS
-from halfopen.watch.server import EndedError, ServerPoll, WatchedServer
-from halfopen.watch.sessions import WatchedSession
 from halfopen.watch.tracks import Track, Tracks
+from halfopen.watch.watched_server import EndedError, ServerPoll, WatchedServer
+from halfopen.watch.watched_sessions import WatchedSession
 
 #: Most rows of a poll that is printed whole; more than a terminal has lines.
 _ROWS = 200
@@ -75,14 +75,14 @@ def watch(
         raise InputError("--queued is for --json: without it only sessions with bytes queued have a row anyway")
     if once and lasting is not None:
         raise InputError("--once and --for contradict each other: leave one out")
-    watched = server.find(pid, listen or [], all_connections=all_connections)
+    watched = watched_server.find(pid, listen or [], all_connections=all_connections)
     terms = WatchSettings(grace, poll, detector)
     how = How(interval, 0.0 if once else lasting)
     eye = Eye(watched, terms, whole=json and not queued)
     try:
-        with stopping.interrupting():
+        with interrupts.interrupting():
             _show(eye, how, json=json, once=once)
-    except (KeyboardInterrupt, stopping.Terminated):
+    except (KeyboardInterrupt, interrupts.Terminated):
         # The usual end of an endless view. But before the first poll nothing is known.
         if eye.stuck is None:
             raise
@@ -149,7 +149,8 @@ class Polled:
         told = [track for track in tracks if self._server.pid or track.stuck >= self._terms.grace]
         owners = self._server.owners(track.last.inode for track in told)
         return [
-            sessions.make(track, owners.get(track.last.inode), self._terms.grace, self._terms.poll) for track in tracks
+            watched_sessions.make(track, owners.get(track.last.inode), self._terms.grace, self._terms.poll)
+            for track in tracks
         ]
 
     def picture(self, most: int) -> PollTable:
@@ -170,7 +171,7 @@ class Polled:
         wall = self.wall
         quiet = [seen for seen in self._look.sightings if not seen.outq]
         owners = self._server.owners(seen.inode for seen in quiet) if self._server.pid else {}
-        shown = self.sessions() + [sessions.quiet(seen, owners.get(seen.inode)) for seen in quiet]
+        shown = self.sessions() + [watched_sessions.quiet(seen, owners.get(seen.inode)) for seen in quiet]
         return {
             "at": wall.isoformat(timespec="milliseconds"),
             "watched": {"pid": self._server.pid, "ports": [port for port in self._server.ports if port]},
@@ -180,7 +181,7 @@ class Polled:
             "sessions_queued": len(self.queued),
             "sessions_stuck": self.stuck,
             "closing": self._look.closing,
-            "sessions": [sessions.as_data(session, wall) for session in shown],
+            "sessions": [watched_sessions.as_data(session, wall) for session in shown],
         }
 
 
@@ -222,7 +223,7 @@ def _continually(console: Console, eye: Eye, how: How) -> None:
         return
     last = None
     live = Live(console=console, auto_refresh=False, transient=True)
-    with displayed(live) as shown, contextlib.suppress(KeyboardInterrupt, stopping.Terminated):
+    with displayed(live) as shown, contextlib.suppress(KeyboardInterrupt, interrupts.Terminated):
         for seen in _looks(eye, how):
             last = seen.picture(max(_ROWS, console.height))
             shown.update(watch_screen.live(last, console.width, console.height), refresh=True)

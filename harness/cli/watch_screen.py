@@ -14,8 +14,8 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from halfopen.netns.units import show_bytes, show_duration
-from halfopen.watch import sessions
-from halfopen.watch.sessions import WatchedSession
+from halfopen.watch import watched_sessions
+from halfopen.watch.watched_sessions import WatchedSession
 
 #: Columns from which there is room for the reasons.
 _BROAD = 100
@@ -184,7 +184,7 @@ def _what(session: WatchedSession) -> str:
 
 
 def _since_when(session: WatchedSession, picture: PollTable) -> str:
-    return f"{sessions.began(session, picture.wall):%H:%M:%S}{' or before' if session.is_bound else ''}"
+    return f"{watched_sessions.began(session, picture.wall):%H:%M:%S}{' or before' if session.is_bound else ''}"
 
 
 def news(

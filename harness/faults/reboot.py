@@ -14,7 +14,7 @@ from halfopen.faults._scene import NoOptions, Scene
 from halfopen.faults.kill import killed
 from halfopen.model.evidence import Proof, acknowledged, established
 from halfopen.model.timeline import Timeline
-from halfopen.netns.errors import UnsupportedError
+from halfopen.netns.lab_errors import UnsupportedError
 
 #: For stories and lists.
 SUMMARY = "the client's host loses its state and comes back"

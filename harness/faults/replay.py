@@ -22,7 +22,7 @@ from halfopen.model.link_proof import spoils
 from halfopen.model.link_spec import LinkSpec
 from halfopen.model.link_trace import Trace
 from halfopen.model.timeline import Timeline
-from halfopen.netns.errors import LabError
+from halfopen.netns.lab_errors import LabError
 
 #: For stories and lists.
 SUMMARY = "the link does what a recorded one did"

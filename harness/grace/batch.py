@@ -17,13 +17,13 @@ import msgspec
 
 from halfopen.errors import InputError, reason_of
 from halfopen.grace import plan
-from halfopen.grace.asked import told_its_grace
-from halfopen.grace.model import Batch, Batched, Tried
 from halfopen.grace.outcomes import outcomes, watched
+from halfopen.grace.sweep_request import told_its_grace
+from halfopen.grace.trials import Batch, Batched, Tried
 from halfopen.netns import _libc
-from halfopen.netns.errors import GuestLostError, LabError
 from halfopen.netns.guest import booting, cache
 from halfopen.netns.guest.cache import GuestKernel
+from halfopen.netns.lab_errors import GuestLostError, LabError
 from halfopen.results.record import EXIT_INTERRUPTED
 from halfopen.run import guests, request
 from halfopen.run.guest_part import GuestUp

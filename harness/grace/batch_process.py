@@ -12,8 +12,8 @@ import msgspec
 
 from halfopen.errors import InputError
 from halfopen.grace.batch import BatchAnswer, BatchOrder
-from halfopen.grace.model import Batched
-from halfopen.netns.errors import GuestLostError
+from halfopen.grace.trials import Batched
+from halfopen.netns.lab_errors import GuestLostError
 
 #: Seconds for an interrupted batch to end by itself, before it is killed and the kernel ends its guest.
 _PATIENCE = 10.0

@@ -11,10 +11,10 @@ from typing import Any, Literal
 import msgspec
 
 from halfopen.errors import InputError, suggest
-from halfopen.grace.quantities import Quantity, Spread
+from halfopen.grace.random_quantities import Quantity, Spread
 from halfopen.model import schema
 from halfopen.model.expressions import Expression
-from halfopen.netns.errors import UnitError
+from halfopen.netns.lab_errors import UnitError
 from halfopen.netns.units import Share, plain
 from halfopen.scenario import spec
 from halfopen.scenario.spec import Scenario

@@ -15,8 +15,8 @@ import msgspec
 from halfopen.errors import InputError
 from halfopen.grace import batch_process
 from halfopen.grace.batch import BatchAnswer, BatchOrder
-from halfopen.grace.model import Batch, Batched
-from halfopen.netns.errors import GuestLostError
+from halfopen.grace.trials import Batch, Batched
+from halfopen.netns.lab_errors import GuestLostError
 
 if TYPE_CHECKING:
     from distributed import Client, Future

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from halfopen.grace import curves, outages, plan
-from halfopen.grace.confirming import DATED_WITHIN, Confirmation, confirmations
+from halfopen.grace.confirmation import DATED_WITHIN, Confirmation, confirmations
 from halfopen.grace.latencies import Latencies
-from halfopen.grace.model import Came, Contender, Draw, Part, Sweep, Tried
 from halfopen.grace.outages import OutageStep, Survival
 from halfopen.grace.rates import Rate
+from halfopen.grace.trials import Came, Contender, Draw, Part, Sweep, Tried
 
 
 @dataclass(frozen=True, slots=True)

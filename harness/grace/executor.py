@@ -8,7 +8,7 @@ from typing import Protocol
 from halfopen.errors import InputError
 from halfopen.grace.dask_executor import Dask
 from halfopen.grace.local_executor import LocalExecutor
-from halfopen.grace.model import Batch, Batched
+from halfopen.grace.trials import Batch, Batched
 
 #: Prefix of a Dask scheduler's name: ``dask://HOST:PORT``.
 DASK = "dask://"

@@ -15,13 +15,13 @@ from typing import Any
 import msgspec
 
 from halfopen import __version__
-from halfopen.grace import confirming
+from halfopen.grace import confirmation
 from halfopen.grace.estimates import Cause, DeathCounts, Estimates, GracePoint, longest_stalls
 from halfopen.grace.latencies import Latencies
-from halfopen.grace.model import Sweep
 from halfopen.grace.outages import OutageStep, Survival
 from halfopen.grace.rates import Rate
-from halfopen.grace.recommending import MOST_FALSE_REAPS, recommend
+from halfopen.grace.recommendation import MOST_FALSE_REAPS, recommend
+from halfopen.grace.trials import Sweep
 from halfopen.results import record
 from halfopen.scenario.target_spec import TargetSpec
 
@@ -182,7 +182,7 @@ def _stall(rtt: float, its: Sequence[OutageStep]) -> dict[str, Any]:
 
 def _confirmations(found: Estimates) -> dict[str, Any]:
     its = found.confirmations
-    wrong = confirming.disagreements(its)
+    wrong = confirmation.disagreements(its)
     apart = [one.apart for one in its if one.apart is not None]
     return {
         "runs": len(its),

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 
 from halfopen.grace.estimates import Estimates, GracePoint, frontiers, longest_stalls
-from halfopen.grace.recommending import smallest
+from halfopen.grace.recommendation import smallest
 
 #: Explanations, and whether their words occur in the tables.
 _LEGEND: tuple[tuple[str, Callable[[Sequence[GracePoint]], bool]], ...] = (

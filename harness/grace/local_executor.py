@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 
 from halfopen.grace import batch_process
 from halfopen.grace.batch import BatchOrder
-from halfopen.grace.model import Batch, Batched
-from halfopen.netns.stopping import as_completed
+from halfopen.grace.trials import Batch, Batched
+from halfopen.netns.interrupts import as_completed
 
 
 class LocalExecutor:

@@ -19,10 +19,10 @@ from halfopen import scenarios
 from halfopen.errors import InputError
 from halfopen.grace import conditions, recorded_links
 from halfopen.grace.conditions import Condition, Kind
-from halfopen.grace.model import Draw, Part
-from halfopen.grace.quantities import Quantity
+from halfopen.grace.random_quantities import Quantity
 from halfopen.grace.recorded_links import RecordedLink
 from halfopen.grace.staircase import staircase as steps_of
+from halfopen.grace.trials import Draw, Part
 from halfopen.model import schema, text_files
 from halfopen.netns.units import Share
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from halfopen.errors import InputError, reason_of
 from halfopen.grace import conditions, plan
-from halfopen.grace.asked import told_its_grace
-from halfopen.grace.confirming import agree
-from halfopen.grace.model import Came, Draw, Part, Sweep, Tried
+from halfopen.grace.confirmation import agree
+from halfopen.grace.sweep_request import told_its_grace
+from halfopen.grace.trials import Came, Draw, Part, Sweep, Tried
 from halfopen.results import record
 from halfopen.results.story import exactly
 

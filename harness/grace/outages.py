@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from halfopen.grace.model import Draw, Phases, Tried
+from halfopen.grace.trials import Draw, Phases, Tried
 
 #: Keys of a staircase's facts.
 LENGTH, ROUND_TRIP = "outage_s", "rtt_s"

@@ -10,8 +10,8 @@ from itertools import pairwise
 import msgspec
 
 from halfopen.grace import replay
-from halfopen.grace.confirming import DATED_WITHIN, agree
-from halfopen.grace.model import Batch, Came, Contender, Draw, Tried
+from halfopen.grace.confirmation import DATED_WITHIN, agree
+from halfopen.grace.trials import Batch, Came, Contender, Draw, Tried
 from halfopen.model import evidence
 from halfopen.model.evidence import Stall
 from halfopen.model.timeline import Sample, Timeline

@@ -8,8 +8,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 
-from halfopen.grace.model import Batch, Contender, Draw, Part, Sweep
 from halfopen.grace.replay import RULES
+from halfopen.grace.trials import Batch, Contender, Draw, Part, Sweep
 
 #: Number of draws that share a guest. Its boot then costs each draw less than its traffic does.
 SIZE = 20

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from halfopen.errors import InputError
 from halfopen.grace.conditions import OF_TRACES
-from halfopen.grace.model import Draw
+from halfopen.grace.trials import Draw
 from halfopen.model import link_trace
 from halfopen.model.link_trace import Trace
 from halfopen.netns.units import plain

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from halfopen.grace.model import Phases
+from halfopen.grace.trials import Phases
 from halfopen.model.timeline import Sample, Timeline
 from halfopen.pod.watchdog import Probe, StallRule, WatchdogRule
 

@@ -10,7 +10,7 @@ import random
 from collections.abc import Iterator
 from itertools import pairwise
 
-from halfopen.grace.model import Draw
+from halfopen.grace.trials import Draw
 
 #: Seconds. The last is the longest outage.
 LENGTHS = (1, 2, 3, 5, 7, 10, 12, 14, 17, 20, 22, 24, 27, 30, 35, 40, 45, 50, 55, 60, 75, 90, 105, 120)

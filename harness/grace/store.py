@@ -15,7 +15,7 @@ import msgspec
 import halfopen
 from halfopen.errors import InputError, reason_of
 from halfopen.grace import plan
-from halfopen.grace.model import Batch, Batched, Sweep
+from halfopen.grace.trials import Batch, Batched, Sweep
 
 FILE = "grace-batches.jsonl"
 #: The file of an earlier sweep, kept when another begins in its place.

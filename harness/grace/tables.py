@@ -13,13 +13,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from halfopen.grace import legend
-from halfopen.grace.confirming import disagreements, told
+from halfopen.grace.confirmation import disagreements, told
 from halfopen.grace.curves import title
 from halfopen.grace.estimates import Estimates, GracePoint, frontiers, longest_stalls
+from halfopen.grace.number_format import held, interval, percent, seconds
 from halfopen.grace.outages import Flight, Survival, flights
 from halfopen.grace.rates import Rate
-from halfopen.grace.recommending import MOST_FALSE_REAPS, Recommendation, recommend, smallest
-from halfopen.grace.telling import held, interval, percent, seconds
+from halfopen.grace.recommendation import MOST_FALSE_REAPS, Recommendation, recommend, smallest
 from halfopen.netns.units import show_duration
 
 #: Width in columns from which there is room for minor details.

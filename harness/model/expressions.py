@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from halfopen.netns import units
-from halfopen.netns.errors import UnitError
+from halfopen.netns.lab_errors import UnitError
 
 _LITERAL = re.compile(r"\b[0-9]+(?:\.[0-9]+)?\s*[A-Za-z]+\b")
 _HINT = "write a duration such as '30s', or one in grace and poll such as '2.6 * grace' or 'grace + poll + 1s'"

@@ -14,7 +14,7 @@ from halfopen.errors import InputError, suggest
 from halfopen.model import text_files
 from halfopen.model.link_spec import LinkSpec
 from halfopen.netns import units
-from halfopen.netns.errors import UnitError
+from halfopen.netns.lab_errors import UnitError
 from halfopen.netns.units import plain, show_duration
 
 #: The columns by name, each with the unit of a bare number in it: recordings are tables of numbers.

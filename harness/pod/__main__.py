@@ -13,10 +13,10 @@ from typing import TypeVar, get_args
 from halfopen import plugins
 from halfopen.errors import InputError
 from halfopen.netns import units
-from halfopen.netns.errors import UnitError
+from halfopen.netns.lab_errors import UnitError
 from halfopen.pod import control, detectors
+from halfopen.pod.detector_hold import Hold
 from halfopen.pod.detectors._seam import Settings
-from halfopen.pod.holding import Hold
 from halfopen.pod.liveness.rule import DEFAULT_MIN_RATE
 from halfopen.pod.server import Pod, run
 from halfopen.pod.stream import SLICE_BYTES, SLICE_INTERVAL, Stream

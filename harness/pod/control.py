@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 
-from halfopen.pod.holding import Hold
+from halfopen.pod.detector_hold import Hold
 from halfopen.pod.log import log
 
 #: Seconds between a thread's requests for the lock, while it is held for long.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from halfopen.netns.units import show_bytes, show_duration
-from halfopen.report import curves
+from halfopen.report import timeline_curves
 from halfopen.report.anchors import anchor
 
 Run = Mapping[str, Any]
@@ -101,7 +101,9 @@ def entry(run: Run, grace: float, faults: Sequence[str]) -> Entry:
         kernel_saw=_sentences(run.get("kernel_saw")),
         expectation=str(run.get("expectation") or run.get("expected") or ""),
         again=str(run.get("again") or ""),
-        moments=tuple(f"{_MOMENTS[one.kind]} at {show_duration(one.at)}" for one in curves.moments(run, grace)),
+        moments=tuple(
+            f"{_MOMENTS[one.kind]} at {show_duration(one.at)}" for one in timeline_curves.moments(run, grace)
+        ),
         searched=" ".join([label, word, str(run.get("outcome") or "none"), reason, *faults]).lower(),
     )
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from halfopen.report.curves import Picture
+from halfopen.report.timeline_curves import Picture
 
 _DIGITS = 4
 

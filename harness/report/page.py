@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from halfopen.model.timeline import Timeline
-from halfopen.report import curves, glance, packing
+from halfopen.report import glance, packing, timeline_curves
 from halfopen.report.entries import STANDINGS, Entry, Run, entry, is_comparison, runs_of
 from halfopen.report.parts import part, scripts, template
 from halfopen.results import cells
@@ -68,5 +68,5 @@ def render(table: Mapping[str, Any], timeline_of: Callable[[Run], Timeline | Los
 def _told(run: Run, grace: float, timeline: Timeline | Lost, columns: int) -> RunSection:
     if isinstance(timeline, Lost):
         return RunSection(run, entry(run, grace, tuple(run.get("struck") or ())), timeline)
-    picture = curves.picture(run, timeline, grace, columns)
+    picture = timeline_curves.picture(run, timeline, grace, columns)
     return RunSection(run, entry(run, grace, [band.name for band in picture.bands]), packing.packed(picture))

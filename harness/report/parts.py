@@ -13,8 +13,8 @@ import jinja2
 import jinja2.bccache
 import markupsafe
 
-from halfopen.netns.errors import GuestError
 from halfopen.netns.guest import cache
+from halfopen.netns.lab_errors import GuestError
 
 _HERE = Path(__file__).parent
 

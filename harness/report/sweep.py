@@ -13,8 +13,8 @@ import markupsafe
 import msgspec
 
 from halfopen.grace.curves import names, of_table, title
+from halfopen.grace.number_format import count, held, interval, percent, seconds
 from halfopen.grace.rates import Rate
-from halfopen.grace.telling import count, held, interval, percent, seconds
 from halfopen.netns.units import show_duration
 from halfopen.report.parts import part, scripts, template
 

@@ -18,7 +18,7 @@ from halfopen.repro.counters import History
 from halfopen.repro.in_force import Faults
 from halfopen.repro.inquiry import Inquiry
 from halfopen.repro.look import Deed, SessionView
-from halfopen.repro.record import Record
+from halfopen.repro.session_record import Record
 from halfopen.repro.tap import Tap
 from halfopen.run.runner import Job
 from halfopen.run.session import Session

@@ -13,8 +13,8 @@ import msgspec
 from halfopen.errors import InputError
 from halfopen.model.journal import Journal
 from halfopen.netns import capabilities
-from halfopen.netns.errors import LabError
 from halfopen.netns.lab import Lab
+from halfopen.netns.lab_errors import LabError
 from halfopen.repro import line
 from halfopen.repro.account import account
 from halfopen.repro.director import Director

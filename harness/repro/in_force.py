@@ -10,7 +10,7 @@ from typing import Self
 from halfopen.faults._scene import Scene
 from halfopen.model.journal import Journal
 from halfopen.repro.look import InForce
-from halfopen.run import staging
+from halfopen.run import fault_steps
 from halfopen.scenario.spec import Step, step_of
 
 
@@ -43,7 +43,7 @@ class Faults:
         Raises FaultError, TimeoutError.
         """
         since = time.monotonic() - self._journal.start
-        undo = staging.begin(step, number, self._scene, self._journal)
+        undo = fault_steps.begin(step, number, self._scene, self._journal)
         self._undo[number] = (step, InForce(step.fault, since), undo)
         return since
 

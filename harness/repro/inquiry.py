@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from halfopen.model.journal import Journal
-from halfopen.repro import taking, words
+from halfopen.repro import order_queue, words
 from halfopen.repro.counters import History
 from halfopen.repro.look import Stacks
 from halfopen.run.session import Session
@@ -69,7 +69,7 @@ class Inquiry:
 
     def take_stacks(self, now: float) -> None:
         """Take the stacks of the server's threads."""
-        self.stacks = taking.stacks(self._session, self._journal, now)
+        self.stacks = order_queue.stacks(self._session, self._journal, now)
 
     def ask(self, now: float) -> None:
         """Ask the server for its sessions."""

@@ -9,8 +9,8 @@ from typing import Self
 
 from halfopen import __version__
 from halfopen.netns.capture import Capture
-from halfopen.netns.errors import LabError
 from halfopen.netns.host import Host
+from halfopen.netns.lab_errors import LabError
 
 
 class Tap:

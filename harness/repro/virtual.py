@@ -14,11 +14,11 @@ import msgspec
 from rich.console import Console
 
 from halfopen.errors import InputError
-from halfopen.netns.errors import GuestLostError
 from halfopen.netns.guest import booting
 from halfopen.netns.guest.booting import Boot
 from halfopen.netns.guest.cache import GuestKernel
 from halfopen.netns.guest.machine import Machine
+from halfopen.netns.lab_errors import GuestLostError
 from halfopen.repro import keys, line
 from halfopen.repro.fronts import Screen, Wishes, on_paper, tell
 from halfopen.repro.line import Account, HoldPart, HoldRefused, HoldUp, Order, Pass, Press, Quit, Remark, Said, Shown

@@ -37,7 +37,7 @@ loop. The queued bytes still have to leave before the socket closes, and they ne
 
 
 def render(table: Mapping[str, Any]) -> str:
-    """Return the report. ``table`` is the content of field.json (halfopen.results.field.as_table)."""
+    """Return the report. ``table`` is the content of field.json (halfopen.results.field_table.as_table)."""
     runs: Sequence[Run] = table["runs"]
     sections = [
         _introduction(table),

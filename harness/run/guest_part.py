@@ -18,7 +18,7 @@ import msgspec
 from halfopen.errors import InputError
 from halfopen.model import timeline
 from halfopen.netns import capabilities
-from halfopen.netns.errors import LabError
+from halfopen.netns.lab_errors import LabError
 from halfopen.run import request
 from halfopen.run.progress import RunView
 from halfopen.run.request import Call

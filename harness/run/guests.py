@@ -20,12 +20,12 @@ import halfopen
 from halfopen import netns
 from halfopen.errors import InputError
 from halfopen.model import timeline
-from halfopen.netns.errors import GuestLostError
 from halfopen.netns.guest import booting
 from halfopen.netns.guest.booting import Boot
 from halfopen.netns.guest.cache import GuestKernel
 from halfopen.netns.guest.machine import Machine
-from halfopen.netns.stopping import as_completed
+from halfopen.netns.interrupts import as_completed
+from halfopen.netns.lab_errors import GuestLostError
 from halfopen.run import guest_part
 from halfopen.run.guest_part import GuestPart, GuestUp, Message, RunFinished, RunProgress, RunsRefused, RunStarted
 from halfopen.run.progress import RunView

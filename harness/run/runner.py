@@ -17,9 +17,9 @@ from halfopen.faults._scene import Scene
 from halfopen.model.expressions import Expression
 from halfopen.model.journal import Journal
 from halfopen.model.timeline import Timeline
+from halfopen.netns.interrupts import as_completed
 from halfopen.netns.lab import Lab
-from halfopen.netns.stopping import as_completed
-from halfopen.run import staging
+from halfopen.run import fault_steps
 from halfopen.run.observer import Observer, Stop
 from halfopen.run.progress import RunView
 from halfopen.run.recorder import STEADY, Rhythm
@@ -177,14 +177,14 @@ class _Run:
                 return
             for later in act():
                 heapq.heappush(agenda, later)
-        staging.look_on(watch, self._journal, self._scenario, self._job.terms, self._view.deadline, self._put_off)
+        fault_steps.look_on(watch, self._journal, self._scenario, self._job.terms, self._view.deadline, self._put_off)
 
     def _put_off(self, moment: float) -> None:
         self._view.deadline = moment
 
     def _begin(self, step: Step, number: int, scene: Scene, in_force: contextlib.ExitStack) -> _Agenda:
         """Do a fault. Return the later action that undoes it, if it has a duration."""
-        undo = staging.begin(step, number, scene, self._journal)
+        undo = fault_steps.begin(step, number, scene, self._journal)
         in_force.push(undo)
         self._view.phase = step.fault
         if step.lasting is None:

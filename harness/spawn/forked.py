@@ -15,9 +15,9 @@ from typing import IO, NoReturn
 
 import msgspec
 
-from halfopen.netns.errors import LabError
 from halfopen.netns.forking import adopting
 from halfopen.netns.host import Host
+from halfopen.netns.lab_errors import LabError
 from halfopen.spawn import process, zygote
 from halfopen.spawn.process import Program, Started
 from halfopen.spawn.zygote import MODULES, ForkAnswer, ForkRequest

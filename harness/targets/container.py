@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from halfopen.errors import FaultError, TargetError
-from halfopen.netns.errors import LabError
+from halfopen.netns.lab_errors import LabError
 from halfopen.spawn.process import OnLine, Output
 from halfopen.targets.engine import engine
 from halfopen.targets.keeper import told

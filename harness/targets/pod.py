@@ -115,7 +115,7 @@ class PodTarget:
     spec: PodSpec = field(default_factory=PodSpec)
     knobs: Knobs = _BY_ITSELF
     held: bool = False
-    """True if its watchdog must reap no session until it is released (halfopen.pod.holding)."""
+    """True if its watchdog must reap no session until it is released (halfopen.pod.detector_hold)."""
     ping: float | None = None
     """Interval of its keepalive, seconds; None: that of the incident."""
     kind: str = "pod"

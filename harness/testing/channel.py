@@ -13,9 +13,9 @@ from typing import TypeVar
 import msgspec
 import pytest
 
-from halfopen.testing import surroundings
+from halfopen.testing import server_environment
 from halfopen.testing.messages import Opened, Opening, Reply, Request, RequestRefused
-from halfopen.testing.parting import dismiss
+from halfopen.testing.process_end import dismiss
 
 _T = TypeVar("_T", bound=Reply)
 
@@ -44,7 +44,7 @@ class Channel:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             cwd=folder,
-            env=surroundings.environment(),
+            env=server_environment.environment(),
             # Ctrl-C goes to pytest, which then ends us.
             start_new_session=True,
         )

@@ -9,7 +9,7 @@ import pytest
 
 from halfopen.errors import suggest
 from halfopen.testing import plugin
-from halfopen.testing.lab import LabFixture, Settings
+from halfopen.testing.lab_fixture import LabFixture, Settings
 
 _KNOWN = ("grace", "link", "poll", "seed", "server")
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from halfopen.testing.lab import LabFixture
+    from halfopen.testing.lab_fixture import LabFixture
 
 #: Environment variable that gives a run in a guest the seed of the run that started it.
 INSIDE = "HALFOPEN_PYTEST_SEED"

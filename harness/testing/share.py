@@ -21,9 +21,9 @@ import msgspec
 
 from halfopen.errors import InputError
 from halfopen.netns import capabilities, isolation
-from halfopen.netns.errors import IsolationError, LabError
+from halfopen.netns.interrupts import as_completed
 from halfopen.netns.lab import kernel_has_discipline
-from halfopen.netns.stopping import as_completed
+from halfopen.netns.lab_errors import IsolationError, LabError
 from halfopen.results import story
 from halfopen.run import request
 from halfopen.run.observer import Stop, Stopped

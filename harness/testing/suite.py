@@ -17,13 +17,13 @@ import pytest
 
 from halfopen.errors import InputError
 from halfopen.netns import units
-from halfopen.netns.errors import UnitError
+from halfopen.netns.lab_errors import UnitError
 from halfopen.run import request
 from halfopen.run.request import Call
 from halfopen.scenario.spec import Scenario
 from halfopen.scenario.target_spec import TargetSpec, load
-from halfopen.testing import plugin, share, surroundings
-from halfopen.testing.parting import dismiss
+from halfopen.testing import plugin, server_environment, share
+from halfopen.testing.process_end import dismiss
 from halfopen.testing.share import Result, SuiteShare
 
 NAME = "halfopen"
@@ -119,7 +119,7 @@ class Shares:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=self._config.invocation_params.dir,
-            env=surroundings.environment(),
+            env=server_environment.environment(),
             # Ctrl-C goes to pytest, which then ends us.
             start_new_session=True,
         )

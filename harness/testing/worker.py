@@ -18,9 +18,10 @@ import msgspec
 
 from halfopen.errors import FaultError, InputError
 from halfopen.netns import capabilities, isolation
-from halfopen.netns.errors import IsolationError, LabError
 from halfopen.netns.lab import Lab
+from halfopen.netns.lab_errors import IsolationError, LabError
 from halfopen.testing import messages
+from halfopen.testing.lab_session import Stand
 from halfopen.testing.messages import (
     Begin,
     Connect,
@@ -35,7 +36,6 @@ from halfopen.testing.messages import (
     Serve,
     Undo,
 )
-from halfopen.testing.stand import Stand
 
 
 class _Requests:

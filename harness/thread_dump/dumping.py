@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from halfopen.thread_dump import locks, proc, pyspy
-from halfopen.thread_dump.model import Dump, Frame, Thread
+from halfopen.thread_dump.frames import Dump, Frame, Thread
 from halfopen.thread_dump.proc import Task
 from halfopen.thread_dump.pyspy import PythonFrame, PythonThread
 from halfopen.thread_dump.source import SourceFile

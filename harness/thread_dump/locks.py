@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from halfopen.thread_dump.model import Lock
+from halfopen.thread_dump.frames import Lock
 from halfopen.thread_dump.pyspy import LocalVariable, PythonFrame
 from halfopen.thread_dump.source import SourceFile
 

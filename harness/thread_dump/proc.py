@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from halfopen.thread_dump.model import ThreadsError
+from halfopen.thread_dump.frames import ThreadsError
 
 _FUTEX = "futex"
 #: Index of the futex argument that points to a timeout.

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from halfopen.netns import isolation
-from halfopen.netns.errors import GuestError, GuestLostError, IsolationError
-from halfopen.netns.guest import guard, machine, modules, room, script
+from halfopen.netns.guest import machine, memory_dir, modules, script, subreaper
 from halfopen.netns.guest.cache import GuestKernel
 from halfopen.netns.guest.machine import Machine
 from halfopen.netns.guest.script import EXIT_GUEST
+from halfopen.netns.lab_errors import GuestError, GuestLostError, IsolationError
 from halfopen.netns.units import show_bytes, show_duration
 
 _INTERRUPTED = 130
@@ -71,7 +71,7 @@ def in_private(work: Callable[[Path], int]) -> int:
     try:
         return isolation.run(lambda: work(_PRIVATE), private=_PRIVATE)
     except IsolationError:
-        return guard.run(work, room.choose())
+        return subreaper.run(work, memory_dir.choose())
 
 
 def _open_standard_files() -> None:

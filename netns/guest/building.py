@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from halfopen.netns.errors import GuestError
 from halfopen.netns.guest import cache, packages, recipe
 from halfopen.netns.guest.cache import GuestKernel
 from halfopen.netns.guest.clock_reads import read_without_calls
@@ -21,6 +20,7 @@ from halfopen.netns.guest.recipe import Recipe
 from halfopen.netns.guest.registers import make_room
 from halfopen.netns.guest.seeding import make_seedable
 from halfopen.netns.guest.sources import KernelSource
+from halfopen.netns.lab_errors import GuestError
 
 #: Program -> the Debian package that contains it.
 TOOLS = {

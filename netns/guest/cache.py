@@ -20,9 +20,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from halfopen.netns.errors import GuestError
 from halfopen.netns.guest import recipe
 from halfopen.netns.guest.registers import why_not_stock
+from halfopen.netns.lab_errors import GuestError
 
 #: The configuration on top of allnoconfig (kernel.config beside this file).
 FRAGMENT = Path(__file__).with_name("kernel.config")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from halfopen.netns.errors import GuestError
 from halfopen.netns.guest import cache, packages
 from halfopen.netns.guest.cache import GuestKernel
+from halfopen.netns.lab_errors import GuestError
 
 PACKAGE = "user-mode-linux"
 _INSTEAD = f"give the file of Debian's package {PACKAGE} with --package FILE"

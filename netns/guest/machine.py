@@ -14,9 +14,9 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
-from halfopen.netns.errors import GuestError
-from halfopen.netns.guest import cache, room, script, seeding, spinning
+from halfopen.netns.guest import busy_process, cache, memory_dir, script, seeding
 from halfopen.netns.guest.cache import GuestKernel
+from halfopen.netns.lab_errors import GuestError
 from halfopen.netns.units import show_bytes
 
 #: The kernel's message when memory runs out (mm/oom_kill.c).
@@ -87,7 +87,7 @@ class Machine:
 
     def busy_process(self) -> str | None:
         """Return the guest's process that uses the processor now; None if there is none or it is unknown."""
-        return spinning.busiest(self.process.pid)
+        return busy_process.busiest(self.process.pid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,11 +168,11 @@ def running(
 
 def _scarcity(place: Path, memory: int) -> str:
     """Return the warning about a folder with less space than the memory that it must hold; empty if it has enough."""
-    left = room.free(place)
+    left = memory_dir.free(place)
     if left >= memory:
         return ""
     return (
-        f"; its memory of {show_bytes(memory)} is a file on the file system at {room.mount_point(place)}, "
+        f"; its memory of {show_bytes(memory)} is a file on the file system at {memory_dir.mount_point(place)}, "
         f"where only {show_bytes(left)} were free: free some, or name another folder with TMPDIR"
     )
 

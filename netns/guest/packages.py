@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from halfopen.netns.errors import GuestError
+from halfopen.netns.lab_errors import GuestError
 
 
 def candidate(package: str, instead: str, options: Sequence[str] = ()) -> str:

@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from halfopen.netns.errors import GuestError
 from halfopen.netns.guest import cache, packages
 from halfopen.netns.guest.packages import ask
+from halfopen.netns.lab_errors import GuestError
 
 #: Newest series that passed the tests. A newer one is only used if given as a file.
 NEWEST = "7.3"

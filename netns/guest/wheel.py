@@ -15,10 +15,10 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from halfopen.netns.errors import GuestError
 from halfopen.netns.guest import cache, recipe
 from halfopen.netns.guest.cache import GuestKernel
 from halfopen.netns.guest.packages import ask
+from halfopen.netns.lab_errors import GuestError
 
 DISTRIBUTION = "halfopen-kernel"
 

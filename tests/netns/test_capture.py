@@ -18,7 +18,7 @@ import pytest
 
 from halfopen.netns import rtnetlink
 from halfopen.netns.capture import Capture
-from halfopen.netns.errors import LabError
+from halfopen.netns.lab_errors import LabError
 from halfopen.netns.packet_ring import Packet, PacketRing
 from tests import tshark
 from tests.in_guest import in_guest

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from halfopen.netns import _libc
-from halfopen.netns.errors import LabError
 from halfopen.netns.host import LOOPBACK, Host
 from halfopen.netns.lab import Lab
+from halfopen.netns.lab_errors import LabError
 from tests import leftovers
 from tests.isolated import isolated
 from tests.machine import UNPRIVILEGED, needs_labs, needs_unshare
@@ -191,7 +191,7 @@ def test_a_lab_without_namespaces_of_its_own_is_refused_with_the_way_to_have_the
     done = subprocess.run([*UNPRIVILEGED, sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
-        "halfopen.netns.errors.LabError: cannot make host 'client': this process may not make network namespaces; "
+        "halfopen.netns.lab_errors.LabError: cannot make host 'client': this process may not make network namespaces; "
         "build the lab inside halfopen.netns.isolation.run, which needs no root"
     )
 

@@ -16,7 +16,7 @@ from typing import NoReturn
 import pytest
 
 from halfopen.netns import _libc, capabilities, isolation
-from halfopen.netns.errors import IsolationError
+from halfopen.netns.lab_errors import IsolationError
 from tests.isolated import isolated
 from tests.machine import UNPRIVILEGED, needs_labs, needs_unshare
 from tests.netns.network import eventually
@@ -269,7 +269,7 @@ def test_without_any_privilege_nothing_survives_a_kill_either() -> None:
 ENTER = """
 import json
 from halfopen.netns import isolation
-from halfopen.netns.errors import IsolationError
+from halfopen.netns.lab_errors import IsolationError
 
 try:
     isolation.run(lambda: 0)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from halfopen.netns import rtnetlink
-from halfopen.netns.errors import LabError
 from halfopen.netns.lab import Lab
+from halfopen.netns.lab_errors import LabError
 from halfopen.netns.link import Link
 from tests import leftovers
 from tests.isolated import isolated

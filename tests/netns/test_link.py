@@ -10,10 +10,10 @@ from collections.abc import Iterator
 import pytest
 
 from halfopen.netns import tcp_info, units
-from halfopen.netns.errors import LabError, UnsupportedError
 from halfopen.netns.host import Host
 from halfopen.netns.impairment import NONE, Impairment
 from halfopen.netns.lab import Lab, kernel_has_discipline
+from halfopen.netns.lab_errors import LabError, UnsupportedError
 from halfopen.netns.shaping import Effect
 from halfopen.netns.units import BitRate, Duration
 from tests.isolated import isolated

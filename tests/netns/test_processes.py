@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import pytest
 
 from halfopen.netns import _libc, processes
-from halfopen.netns.errors import LabError
 from halfopen.netns.lab import Lab
+from halfopen.netns.lab_errors import LabError
 from tests.isolated import isolated
 from tests.machine import UNPRIVILEGED, needs_labs, needs_unshare
 

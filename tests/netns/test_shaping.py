@@ -10,10 +10,10 @@ from typing import cast
 import pytest
 
 from halfopen.netns import shaping, units
-from halfopen.netns.errors import UnsupportedError
 from halfopen.netns.host import LOOPBACK, Host
 from halfopen.netns.impairment import NONE, Impairment
 from halfopen.netns.lab import Lab, kernel_has_discipline
+from halfopen.netns.lab_errors import UnsupportedError
 from halfopen.netns.netlink import NetlinkRequest, attributes
 from halfopen.netns.shaping import Effect, Shaper
 from halfopen.netns.units import Duration

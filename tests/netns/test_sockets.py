@@ -15,9 +15,9 @@ from typing import NamedTuple
 import pytest
 
 from halfopen.netns import netlink, tcp_info
-from halfopen.netns.errors import UnsupportedError
 from halfopen.netns.host import Host
 from halfopen.netns.lab import Lab
+from halfopen.netns.lab_errors import UnsupportedError
 from halfopen.netns.sockets import Address, EndListener, SocketSample, identity
 from tests.in_guest import in_guest
 from tests.isolated import isolated

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from halfopen.pod.holding import Hold
+from halfopen.pod.detector_hold import Hold
 from halfopen.pod.liveness.rule import DEFAULT_MIN_RATE
 from halfopen.pod.watchdog import Death, Reap
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from halfopen.pod.detector_hold import HeldStall
 from halfopen.pod.detectors._seam import Guarded, Settings
-from halfopen.pod.holding import HeldStall
 from halfopen.pod.watchdog import Watchdog, WatchdogRule
 
 MakeRule = Callable[[Guarded, float], WatchdogRule]

@@ -9,9 +9,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from halfopen.pod.detector_hold import HeldLooks
 from halfopen.pod.detectors import _keepalive
 from halfopen.pod.detectors._seam import Guarded, Settings
-from halfopen.pod.holding import HeldLooks
 from halfopen.pod.liveness import Watch, Watcher
 
 

@@ -7,9 +7,9 @@ from rich.console import Console
 
 from halfopen.cli import doctor
 from halfopen.cli.doctor import Check, attempt
-from halfopen.netns.errors import IsolationError, UnsupportedError
 from halfopen.netns.guest import cache
 from halfopen.netns.guest.cache import GuestKernel
+from halfopen.netns.lab_errors import IsolationError, UnsupportedError
 from tests.harness.cli.tool import halfopen
 from tests.machine import UNPRIVILEGED, needs_labs, needs_unshare
 

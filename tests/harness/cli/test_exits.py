@@ -5,7 +5,7 @@ import typer
 
 from halfopen.cli import exits
 from halfopen.errors import InputError
-from halfopen.netns.errors import LabError
+from halfopen.netns.lab_errors import LabError
 from halfopen.results import record
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from halfopen.grace.confirming import DATED_WITHIN
+from halfopen.grace.confirmation import DATED_WITHIN
 from tests import leftovers
 from tests.harness.cli.tool import HALFOPEN, halfopen
 from tests.harness.grace.clusters import cluster

@@ -9,9 +9,9 @@ import pytest
 from halfopen.cli import surroundings
 from halfopen.cli.surroundings import Clock, Kernel, choose
 from halfopen.errors import InputError
-from halfopen.netns.errors import IsolationError, UnsupportedError
 from halfopen.netns.guest import cache
 from halfopen.netns.guest.cache import GuestKernel
+from halfopen.netns.lab_errors import IsolationError, UnsupportedError
 from halfopen.scenario import suites
 from halfopen.scenario.spec import Scenario
 from tests.machine import NOT_FOR_THIS_PROCESSOR, needs_labs

@@ -11,8 +11,8 @@ from typing import NoReturn
 import pytest
 
 from halfopen.cli import quick
-from halfopen.netns import stopping
-from halfopen.watch import server
+from halfopen.netns import interrupts
+from halfopen.watch import watched_server
 from tests import leftovers
 from tests.harness.cli.tool import HALFOPEN
 from tests.harness.repro import at_a_terminal
@@ -54,7 +54,7 @@ def test_who_is_watched_no_longer_is_shown_a_last_time(tmp_path: Path) -> None:
             assert terminal.shows_cursor
 
 
-@pytest.mark.parametrize(("interrupt", "code"), [(KeyboardInterrupt, 130), (stopping.Terminated, 143)])
+@pytest.mark.parametrize(("interrupt", "code"), [(KeyboardInterrupt, 130), (interrupts.Terminated, 143)])
 def test_of_what_nobody_looked_at_nothing_is_said(
     interrupt: type[BaseException], code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -63,15 +63,15 @@ def test_of_what_nobody_looked_at_nothing_is_said(
             assert not whole
             raise interrupt
 
-    monkeypatch.setattr(server, "find", lambda *_, **__: Unseen())
+    monkeypatch.setattr(watched_server, "find", lambda *_, **__: Unseen())
     with pytest.raises(SystemExit) as ended:
         quick.main(["watch", "--once", "--pid", str(os.getpid())])
     assert ended.value.code == code
 
 
 def test_it_interrupts_once_and_then_ends_whoever_does_not_listen() -> None:
-    with stopping.interrupting():
-        with pytest.raises(stopping.Terminated) as raised:
+    with interrupts.interrupting():
+        with pytest.raises(interrupts.Terminated) as raised:
             os.kill(os.getpid(), signal.SIGTERM)
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     assert raised.value.code == 143
@@ -82,7 +82,7 @@ def test_what_ignores_or_handles_it_goes_on_doing_so() -> None:
     heard: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
     try:
-        with stopping.interrupting():
+        with interrupts.interrupting():
             os.kill(os.getpid(), signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, before)

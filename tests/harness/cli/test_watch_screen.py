@@ -15,9 +15,9 @@ from halfopen.cli import watch_screen
 from halfopen.cli.watch_screen import PollTable
 from halfopen.netns.census import Sighting
 from halfopen.netns.sockets import Address
-from halfopen.watch import sessions
-from halfopen.watch.sessions import WatchedSession
+from halfopen.watch import watched_sessions
 from halfopen.watch.tracks import Track
+from halfopen.watch.watched_sessions import WatchedSession
 from tests.harness.watch.sightings import dark, shut, sighting
 
 GRACE, POLL = 30.0, 2.0
@@ -25,7 +25,7 @@ AT = datetime.datetime(2026, 11, 26, 3, 4, 5)
 
 
 def session(seen: Sighting, pid: int | None = None) -> WatchedSession:
-    return sessions.make(Track(seen, None), pid, GRACE, POLL)
+    return watched_sessions.make(Track(seen, None), pid, GRACE, POLL)
 
 
 FROZEN = session(shut(backoff=8, waited=1.0, number=1), pid=4242)
@@ -112,7 +112,7 @@ def test_what_changed_is_a_line_each() -> None:
 
 
 def test_json_has_what_the_table_has_and_when() -> None:
-    told = sessions.as_data(FROZEN, AT)
+    told = watched_sessions.as_data(FROZEN, AT)
     assert (told["remote"], told["pid"], told["peer"]) == ("10.0.0.2:40001", 4242, "shut, answers")
     assert (told["stuck_s"], told["stuck_is_a_bound"]) == (pytest.approx(53.0, abs=0.1), True)
     assert told["stuck_since"].startswith("2026-11-26T03:03:11.")

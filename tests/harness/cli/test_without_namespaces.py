@@ -101,7 +101,7 @@ def test_a_kernel_without_room_for_its_memory_is_told_what_to_do() -> None:
     hungry = """
 import sys, time
 from pathlib import Path
-from halfopen.netns.errors import GuestLostError
+from halfopen.netns.lab_errors import GuestLostError
 from halfopen.netns.guest import booting, cache
 
 greedy = "x = []\\nwhile True: x.append(bytearray(10_000_000))"

@@ -11,8 +11,8 @@ from halfopen.faults import replay
 from halfopen.model import timeline
 from halfopen.model.evidence import Proof
 from halfopen.model.timeline import Event
-from halfopen.netns.errors import UnsupportedError
 from halfopen.netns.impairment import NONE
+from halfopen.netns.lab_errors import UnsupportedError
 from tests.harness.lines import flowing
 
 #: Seconds to wait for a thread that wakes after a millisecond.

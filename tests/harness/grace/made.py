@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterator, Sequence
 
 from halfopen.grace.estimates import Estimates, estimate
-from halfopen.grace.model import Came, Contender, Draw, Sweep, Tried
+from halfopen.grace.trials import Came, Contender, Draw, Sweep, Tried
 
 GRACES = (5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0)
 FAULT = 5.0

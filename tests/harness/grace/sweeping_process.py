@@ -10,7 +10,7 @@ import msgspec
 
 from halfopen.grace import store
 from halfopen.grace.executor import Executor, executor
-from halfopen.grace.model import Batched, Sweep
+from halfopen.grace.trials import Batched, Sweep
 from tests.harness.grace import sweeps
 
 

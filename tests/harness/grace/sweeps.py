@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from halfopen.grace.model import Batched, Contender, Draw, Part, Sweep, Tried
+from halfopen.grace.trials import Batched, Contender, Draw, Part, Sweep, Tried
 
 _TEMPLATE = """
 title = "{name}"

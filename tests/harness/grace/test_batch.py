@@ -12,9 +12,9 @@ import pytest
 
 from halfopen.grace import plan
 from halfopen.grace.batch import BatchAnswer, BatchOrder
-from halfopen.grace.confirming import AGREES_WITHIN, agree
-from halfopen.grace.model import Batch, Batched, Contender, Sweep
+from halfopen.grace.confirmation import AGREES_WITHIN, agree
 from halfopen.grace.replay import RULES
+from halfopen.grace.trials import Batch, Batched, Contender, Sweep
 from halfopen.scenario.target_spec import TargetSpec
 from tests.harness.grace import sweeps
 from tests.machine import WITHOUT_NAMESPACES, needs_guest

@@ -5,7 +5,7 @@ import pytest
 from halfopen.errors import InputError
 from halfopen.grace import batch_process, plan
 from halfopen.grace.batch import BatchAnswer, BatchOrder
-from halfopen.netns.errors import GuestLostError
+from halfopen.netns.lab_errors import GuestLostError
 from tests import leftovers
 from tests.harness.grace import sweeps
 from tests.machine import needs_guest

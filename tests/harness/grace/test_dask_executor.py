@@ -14,8 +14,8 @@ from halfopen.errors import InputError
 from halfopen.grace import store
 from halfopen.grace.executor import Executor, executor
 from halfopen.grace.local_executor import LocalExecutor
-from halfopen.grace.model import Batched, Draw
-from halfopen.netns.errors import GuestLostError
+from halfopen.grace.trials import Batched, Draw
+from halfopen.netns.lab_errors import GuestLostError
 from tests import leftovers
 from tests.harness.grace import clusters, sweeps
 from tests.harness.grace.sweeping_process import many, resumed, told

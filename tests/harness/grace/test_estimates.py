@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from halfopen.grace.estimates import Estimates, GracePoint, estimate, frontiers
-from halfopen.grace.model import Came, Contender, Sweep, Tried
+from halfopen.grace.trials import Came, Contender, Sweep, Tried
 from tests.harness.grace import made
 from tests.harness.grace.made import FAULT, LENGTH, draw, tried
 

@@ -12,7 +12,7 @@ from halfopen.grace import batch_process, plan
 from halfopen.grace.batch import BatchAnswer, BatchOrder
 from halfopen.grace.executor import executor
 from halfopen.grace.local_executor import LocalExecutor
-from halfopen.grace.model import Batch
+from halfopen.grace.trials import Batch
 from tests.harness.grace import sweeps
 
 

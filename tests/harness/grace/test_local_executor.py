@@ -15,7 +15,7 @@ import pytest
 from halfopen.errors import InputError
 from halfopen.grace import plan, store
 from halfopen.grace.local_executor import LocalExecutor
-from halfopen.grace.model import Batched
+from halfopen.grace.trials import Batched
 from tests import leftovers
 from tests.harness.grace import sweeps
 from tests.harness.grace.sweeping_process import many, resumed, told
@@ -63,7 +63,7 @@ def test_stopped_at_random_moments_nothing_is_left_and_it_is_resumed(
     tmp_path: Path, expected: bytes, number: signal.Signals
 ) -> None:
     """Stop one sweep three times: damage by the first stop still shows at the end."""
-    # Folder for the files of a guest without namespaces of its own (halfopen.netns.guest.room).
+    # Folder for the files of a guest without namespaces of its own (halfopen.netns.guest.memory_dir).
     room = tmp_path / "room"
     room.mkdir()
     command = [*_TOOL, str(tmp_path / "out")]

@@ -10,8 +10,8 @@ import pytest
 from halfopen.errors import InputError
 from halfopen.grace import conditions, mix
 from halfopen.grace.mix import Mix, draws
-from halfopen.grace.model import Draw
 from halfopen.grace.recorded_links import RecordedLink
+from halfopen.grace.trials import Draw
 from halfopen.model.link_trace import parse as parse_trace
 from halfopen.netns.units import LONGEST
 from halfopen.scenario.spec import Scenario

@@ -10,8 +10,8 @@ import pytest
 
 from halfopen.errors import InputError
 from halfopen.grace import notable
-from halfopen.grace.model import Came, Contender, Draw, Sweep, Tried
 from halfopen.grace.notable import Notable
+from halfopen.grace.trials import Came, Contender, Draw, Sweep, Tried
 from halfopen.scenario.target_spec import TargetSpec
 from tests.harness.grace import made, sweeps
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from halfopen.grace import outages
-from halfopen.grace.model import Came, Draw, Phases, Tried
 from halfopen.grace.outages import Survival, survivals
+from halfopen.grace.trials import Came, Draw, Phases, Tried
 from tests.harness.grace.made import draw, tried
 
 

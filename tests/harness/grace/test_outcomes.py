@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from halfopen.grace.confirming import agree
-from halfopen.grace.model import Batch, Contender, Draw, Phases
+from halfopen.grace.confirmation import agree
 from halfopen.grace.outcomes import Watched, outcomes, watched
 from halfopen.grace.replay import PHASES
+from halfopen.grace.trials import Batch, Contender, Draw, Phases
 from halfopen.model.timeline import Timeline, make
 from halfopen.scenario import spec
 from halfopen.verdict.findings import find

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from halfopen.grace import mix, plan
-from halfopen.grace.model import Contender, Draw, Part, Sweep
+from halfopen.grace.trials import Contender, Draw, Part, Sweep
 from halfopen.scenario.target_spec import TargetSpec
 
 PARTS: tuple[Part, ...] = ("mix", "dead", "staircase")

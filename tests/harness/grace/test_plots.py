@@ -15,7 +15,7 @@ import pytest
 from halfopen.errors import InputError
 from halfopen.grace import files, plots
 from halfopen.grace.estimates import estimate
-from halfopen.grace.model import Tried
+from halfopen.grace.trials import Tried
 from tests.harness.grace import made
 from tests.harness.grace.test_files import HOW
 

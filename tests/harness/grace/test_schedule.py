@@ -13,8 +13,8 @@ from typing import NamedTuple
 import pytest
 
 from halfopen.grace import replay
-from halfopen.grace.model import Draw
 from halfopen.grace.staircase import LENGTHS, ROUND_TRIPS, staircase
+from halfopen.grace.trials import Draw
 from halfopen.model import timeline
 from halfopen.model.evidence import established, longest_stall
 from halfopen.model.timeline import Timeline

@@ -8,8 +8,8 @@ from itertools import groupby, pairwise
 import pytest
 
 from halfopen.grace import conditions
-from halfopen.grace.model import Draw
 from halfopen.grace.staircase import LENGTHS, PHASES, ROUND_TRIPS, staircase
+from halfopen.grace.trials import Draw
 from halfopen.verdict.judge import Timing, hold
 
 SEED, FIRST = 7, 1000

@@ -9,7 +9,7 @@ import pytest
 
 from halfopen.errors import InputError
 from halfopen.grace import plan, store
-from halfopen.grace.model import Contender
+from halfopen.grace.trials import Contender
 from halfopen.scenario.target_spec import TargetSpec
 from tests.harness.grace import sweeps
 

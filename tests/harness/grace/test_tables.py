@@ -10,8 +10,8 @@ import pytest
 
 from halfopen.grace import legend, tables
 from halfopen.grace.estimates import Estimates, estimate
-from halfopen.grace.model import Contender, Sweep, Tried
 from halfopen.grace.outages import Survival
+from halfopen.grace.trials import Contender, Sweep, Tried
 from tests import screens
 from tests.harness.grace import made
 

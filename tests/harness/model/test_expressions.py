@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from halfopen.model.expressions import Expression
-from halfopen.netns.errors import UnitError
+from halfopen.netns.lab_errors import UnitError
 
 
 @pytest.mark.parametrize(

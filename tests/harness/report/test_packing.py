@@ -7,8 +7,8 @@ import itertools
 import json
 import zlib
 
-from halfopen.report.curves import Band, Mark, Picture, TimelineCurve
 from halfopen.report.packing import packed
+from halfopen.report.timeline_curves import Band, Mark, Picture, TimelineCurve
 
 
 def test_a_picture_survives_packing() -> None:

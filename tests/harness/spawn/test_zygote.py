@@ -16,9 +16,9 @@ import msgspec
 import pytest
 
 from halfopen.clients._door import Door
-from halfopen.netns.errors import LabError
 from halfopen.netns.host import Host
 from halfopen.netns.lab import Lab
+from halfopen.netns.lab_errors import LabError
 from halfopen.spawn import process
 from halfopen.spawn.forked import Forks, forks
 from halfopen.spawn.process import Process, Program, running

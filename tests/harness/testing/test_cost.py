@@ -7,7 +7,7 @@ import sys
 import pytest
 
 HEAVY = (
-    "halfopen.testing.lab",
+    "halfopen.testing.lab_fixture",
     "halfopen.run.runner",
     "halfopen.netns",
     "msgspec",

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from halfopen.thread_dump import locks, pyspy
+from halfopen.thread_dump.frames import Lock
 from halfopen.thread_dump.locks import Locks, Stack
-from halfopen.thread_dump.model import Lock
 from halfopen.thread_dump.pyspy import LocalVariable, PythonFrame
 from halfopen.thread_dump.source import SourceFile
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from halfopen.netns.errors import GuestError
 from halfopen.netns.guest import building, cache
+from halfopen.netns.lab_errors import GuestError
 
 #: As allnoconfig writes it if all our options can be met.
 CONFIG = cache.FRAGMENT.read_text() + "# CONFIG_SMP is not set\n"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from halfopen.netns.errors import GuestError
 from halfopen.netns.guest import cache
+from halfopen.netns.lab_errors import GuestError
 
 
 @pytest.fixture(autouse=True)

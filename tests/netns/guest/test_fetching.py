@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from halfopen.netns.errors import GuestError
 from halfopen.netns.guest import cache, fetching
+from halfopen.netns.lab_errors import GuestError
 from tests.netns.guest import apt
 
 pytestmark = pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="dpkg-deb (dpkg) is not installed")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from halfopen.netns.errors import GuestError
 from halfopen.netns.guest import cache, sources
 from halfopen.netns.guest.sources import NEWEST, SUITE, Package, newest_package
+from halfopen.netns.lab_errors import GuestError
 from tests.netns.guest import apt
 
 MIRROR = "http://mirror.invalid/debian/"

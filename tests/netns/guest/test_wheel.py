@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from halfopen.netns.errors import GuestError
 from halfopen.netns.guest import cache, wheel
+from halfopen.netns.lab_errors import GuestError
 from tests.netns.guest import kernels
 
 HEADERS = """

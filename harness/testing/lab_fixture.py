@@ -12,6 +12,7 @@ import pytest
 
 from halfopen.testing.channel import Channel
 from halfopen.testing.client import Client
+from halfopen.testing.client_session import ClientSession, Outcome
 from halfopen.testing.messages import (
     Answer,
     Connect,
@@ -24,7 +25,6 @@ from halfopen.testing.messages import (
     SocketSeen,
     Tell,
 )
-from halfopen.testing.session import ClientSession, Outcome
 
 
 @dataclass(frozen=True)

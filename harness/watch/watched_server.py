@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from halfopen.errors import InputError
 from halfopen.netns import processes
 from halfopen.netns.census import Census, Listener, Sighting
-from halfopen.netns.errors import LabError
+from halfopen.netns.lab_errors import LabError
 
 _ANY_PORT = 0
 #: The inode of a socket that no process holds any more.

@@ -14,14 +14,14 @@ from halfopen.model.evidence import ENDED_STATES, Proof
 from halfopen.model.expressions import Expression
 from halfopen.model.journal import Journal
 from halfopen.model.link_spec import LinkSpec
-from halfopen.run import staging
+from halfopen.run import fault_steps
 from halfopen.run.client_link import ClientLink
 from halfopen.run.observer import Observer
 from halfopen.run.recorder import INTERVAL
 from halfopen.scenario.spec import ClientSpec, Edge, Expect, Outcome, Scenario, Step, Truth, step_of
 from halfopen.testing import history
+from halfopen.testing.durations import expression, seconds
 from halfopen.testing.messages import Answer, Question, SocketSeen
-from halfopen.testing.quantities import expression, seconds
 from halfopen.verdict.findings import find
 from halfopen.verdict.judge import Timing, Verdict, judge
 
@@ -88,7 +88,7 @@ class Party:
         if not self._in_force:
             self._judged_from = number
         try:
-            undo = staging.begin(step, number, self.scene, self.journal)
+            undo = fault_steps.begin(step, number, self.scene, self.journal)
         except (FaultError, TimeoutError) as error:
             self.journal.note("lab", "trouble", what=str(error))
             raise
@@ -167,7 +167,7 @@ class Party:
         start = self.journal.start
         fault_at = find(self.journal.timeline(), scenario).fault_at or 0.0
         until = start + fault_at + scenario.seconds(scenario.expect.hold, self.terms.grace, self.terms.poll)
-        staging.look_on(self.watch, self.journal, scenario, self.terms, until)
+        fault_steps.look_on(self.watch, self.journal, scenario, self.terms, until)
 
     def look(self) -> SocketSeen:
         """Return the kernel's current view of the session."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from halfopen.grace.model import Sweep, Tried
+from halfopen.grace.trials import Sweep, Tried
 from halfopen.netns.units import show_duration
 from halfopen.run.recorder import INTERVAL
 

@@ -9,8 +9,8 @@ import pytest
 
 from halfopen import plugins
 from halfopen.errors import InputError
-from halfopen.grace.asked import Asked, has_own_times, told_its_grace
-from halfopen.grace.model import Contender
+from halfopen.grace.sweep_request import Asked, has_own_times, told_its_grace
+from halfopen.grace.trials import Contender
 from halfopen.pod import detectors as catalogue
 from halfopen.scenario.target_spec import TargetSpec
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from halfopen.netns.guest import guard
+from halfopen.netns.guest import subreaper
 from tests import leftovers
 from tests.netns.network import eventually
 
@@ -22,7 +22,7 @@ from tests.netns.network import eventually
 WORK = """
 import json, os, subprocess, sys, time
 from pathlib import Path
-from halfopen.netns.guest import guard
+from halfopen.netns.guest import subreaper
 
 KERNEL = "import subprocess, time; print(subprocess.Popen(['sleep', '1000']).pid, flush=True); time.sleep(1000)"
 
@@ -35,7 +35,7 @@ def work(place):
     def ready(): print(json.dumps({"pids": who, "place": str(place)}), flush=True)
     %s
 
-sys.exit(guard.run(work, Path(sys.argv[1])))
+sys.exit(subreaper.run(work, Path(sys.argv[1])))
 """
 WAIT = "ready()\n    while True: time.sleep(0.01)"
 
@@ -117,7 +117,7 @@ def test_who_reads_what_is_printed_comes_to_its_end(tmp_path: Path) -> None:
 
 def test_what_the_caller_had_started_before_stays(tmp_path: Path) -> None:
     with subprocess.Popen(["sleep", "1000"]) as other:
-        assert guard.run(lambda _: 3, tmp_path) == 3
+        assert subreaper.run(lambda _: 3, tmp_path) == 3
         assert other.poll() is None
         other.kill()
     assert not list(tmp_path.iterdir())
@@ -125,17 +125,17 @@ def test_what_the_caller_had_started_before_stays(tmp_path: Path) -> None:
 
 def test_the_caller_is_afterwards_what_it_was(tmp_path: Path) -> None:
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
-    guard.run(lambda _: 0, tmp_path)
+    subreaper.run(lambda _: 0, tmp_path)
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == mask
     # Its orphans go back to the machine, or to their earlier parent.
     orphan = "import subprocess; print(subprocess.Popen(['sleep', '1000'], stdout=subprocess.DEVNULL).pid)"
     pid = int(subprocess.run([sys.executable, "-c", orphan], stdout=subprocess.PIPE, check=True).stdout)
-    assert pid not in guard.children(os.getpid())
+    assert pid not in subreaper.children(os.getpid())
     os.kill(pid, signal.SIGKILL)
 
 
 def test_the_children_of_a_process_are_found() -> None:
     with subprocess.Popen(["sleep", "1000"]) as child:
-        assert child.pid in guard.children(os.getpid())
+        assert child.pid in subreaper.children(os.getpid())
         child.kill()
-    assert child.pid not in guard.children(os.getpid())
+    assert child.pid not in subreaper.children(os.getpid())

@@ -11,7 +11,7 @@ import msgspec
 
 from halfopen import plugins
 from halfopen.errors import InputError
-from halfopen.grace.model import Contender
+from halfopen.grace.trials import Contender
 from halfopen.netns.units import plain, show_duration
 from halfopen.pod import detectors as catalogue
 from halfopen.pod.watchdog import DEFAULT_GRACE

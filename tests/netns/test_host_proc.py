@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import pytest
 
 from halfopen.netns import isolation
-from halfopen.netns.errors import LabError
+from halfopen.netns.host_proc import Outside
 from halfopen.netns.lab import Lab
-from halfopen.netns.outside import Outside
+from halfopen.netns.lab_errors import LabError
 from tests.isolated import isolated
 from tests.machine import needs_labs
 

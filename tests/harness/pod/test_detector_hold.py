@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from halfopen.pod.holding import HeldStall, Hold
+from halfopen.pod.detector_hold import HeldStall, Hold
 from halfopen.pod.watchdog import Probe, StallRule
 from tests.harness.pod.pods import eventually, pod
 from tests.harness.pod.test_wedge import (

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halfopen.grace.confirming import Confirmation
+from halfopen.grace.confirmation import Confirmation
 from halfopen.grace.estimates import Cost, Estimates, GracePoint
 from halfopen.grace.latencies import Latencies
-from halfopen.grace.model import Contender
 from halfopen.grace.rates import Rate
-from halfopen.grace.recommending import Recommendation, recommend
+from halfopen.grace.recommendation import Recommendation, recommend
+from halfopen.grace.trials import Contender
 
 
 def point(

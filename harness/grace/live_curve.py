@@ -16,11 +16,11 @@ from rich.text import Text
 
 from halfopen.displays import displayed
 from halfopen.grace import tables
-from halfopen.grace.confirming import told
+from halfopen.grace.confirmation import told
 from halfopen.grace.curves import title
 from halfopen.grace.estimates import Estimates, estimate, frontiers
-from halfopen.grace.model import Sweep, Tried
-from halfopen.grace.recommending import MOST_FALSE_REAPS, recommend
+from halfopen.grace.recommendation import MOST_FALSE_REAPS, recommend
+from halfopen.grace.trials import Sweep, Tried
 
 _REFRESH_PER_SECOND = 4
 #: Number of progress lines if there is no terminal.

@@ -7,8 +7,8 @@ import dataclasses
 import msgspec
 
 from halfopen.model.timeline import Timeline, make
-from halfopen.report import curves
-from halfopen.report.curves import Band, Mark, Picture, TimelineCurve
+from halfopen.report import timeline_curves
+from halfopen.report.timeline_curves import Band, Mark, Picture, TimelineCurve
 from tests.harness.lines import event, flowing, line, sample, stuck
 from tests.harness.report.made import behind_a_proxy
 
@@ -22,7 +22,7 @@ FROZEN = line(flowing(0, 5), event(5, "fault", "begun", step=0, fault="freeze"),
 
 
 def test_the_peak_of_the_queue_the_closed_window_and_the_probe_are_drawn() -> None:
-    picture = curves.picture({}, FROZEN, 30, 10)
+    picture = timeline_curves.picture({}, FROZEN, 30, 10)
     assert max(of(picture, "outq").values) == 456_000
     assert 0 in of(picture, "snd_wnd").values
     probes = of(picture, "probes")
@@ -31,7 +31,7 @@ def test_the_peak_of_the_queue_the_closed_window_and_the_probe_are_drawn() -> No
 
 def test_marks_are_those_of_the_results_and_of_the_grace() -> None:
     run = {"fault_at_s": 5.0, "onset_s": 5.4, "reaped_at_s": 36.0, "deadline_s": 38.4}
-    assert curves.picture(run, FROZEN, 30, 10).marks == (
+    assert timeline_curves.picture(run, FROZEN, 30, 10).marks == (
         Mark("fault", 5.0),
         Mark("onset", 5.4),
         Mark("grace", 35.4),
@@ -41,45 +41,45 @@ def test_marks_are_those_of_the_results_and_of_the_grace() -> None:
 
 
 def test_without_a_stall_there_is_no_grace() -> None:
-    assert [mark.kind for mark in curves.moments({"fault_at_s": 5.0, "onset_s": None}, 30)] == ["fault"]
+    assert [mark.kind for mark in timeline_curves.moments({"fault_at_s": 5.0, "onset_s": None}, 30)] == ["fault"]
 
 
 def test_a_session_that_ended_by_itself_is_marked_where_it_was_closed() -> None:
     timeline = line(flowing(0, 5), event(4.5, "client", "closing"), event(4.6, "client", "close_received"))
-    assert Mark("closed", 4.5) in curves.picture({"outcome": "closed"}, timeline, 30, 10).marks
-    assert not curves.picture({"outcome": "kept"}, timeline, 30, 10).marks
+    assert Mark("closed", 4.5) in timeline_curves.picture({"outcome": "closed"}, timeline, 30, 10).marks
+    assert not timeline_curves.picture({"outcome": "kept"}, timeline, 30, 10).marks
 
 
 def test_a_fault_is_a_band_until_it_is_undone_or_to_the_end() -> None:
     undone = event(9, "fault", "undone", step=0)
     again = event(12, "fault", "begun", step=1, fault="vanish")
     timeline = Timeline(FROZEN.samples, (*FROZEN.events, undone, again))
-    picture = curves.picture({}, timeline, 30, 10)
+    picture = timeline_curves.picture({}, timeline, 30, 10)
     assert picture.bands == (Band("freeze", 5, 9), Band("vanish", 12, picture.until))
 
 
 def test_the_axis_reaches_to_the_last_mark() -> None:
-    assert curves.picture({"deadline_s": 500.0}, FROZEN, 30, 10).until == 500
+    assert timeline_curves.picture({"deadline_s": 500.0}, FROZEN, 30, 10).until == 500
 
 
 def test_a_proxys_socket_has_curves_of_its_own() -> None:
-    picture = curves.picture({}, behind_a_proxy().timeline, 30, 100)
+    picture = timeline_curves.picture({}, behind_a_proxy().timeline, 30, 100)
     assert max(of(picture, "outq").values) == 64_000
     assert max(of(picture, "outq", front=True).values) == 152_000
 
 
 def test_what_the_kernel_does_not_tell_is_not_drawn() -> None:
     old = make([msgspec.structs.replace(one, snd_wnd=None) for one in FROZEN.samples], [])
-    assert "snd_wnd" not in {curve.name for curve in curves.picture({}, old, 30, 10).curves}
+    assert "snd_wnd" not in {curve.name for curve in timeline_curves.picture({}, old, 30, 10).curves}
 
 
 def test_what_is_still_told_of_a_socket_that_was_closed_is_no_news() -> None:
     closed = line(flowing(0, 5), [sample(6.0, state="CLOSE", outq=999_999)])
-    assert max(of(curves.picture({}, closed, 30, 10), "outq").values) == 0
+    assert max(of(timeline_curves.picture({}, closed, 30, 10), "outq").values) == 0
 
 
 def test_nothing_seen_is_nothing_drawn() -> None:
-    assert dataclasses.asdict(curves.picture({}, Timeline(), 30, 10)) == {
+    assert dataclasses.asdict(timeline_curves.picture({}, Timeline(), 30, 10)) == {
         "curves": (),
         "bands": (),
         "marks": (),

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from halfopen.netns import _libc
-from halfopen.netns.errors import GuestError
-from halfopen.netns.guest import room
+from halfopen.netns.guest import memory_dir
+from halfopen.netns.lab_errors import GuestError
 from tests.isolated import isolated
 from tests.machine import needs_labs
 
@@ -21,28 +21,28 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     found = [tmp_path / "first", tmp_path / "second"]
     for folder in found:
         folder.mkdir()
-    monkeypatch.setattr(room, "USUAL", found)
+    monkeypatch.setattr(memory_dir, "USUAL", found)
     monkeypatch.delenv("TMPDIR", raising=False)
     return found
 
 
 def free_are(monkeypatch: pytest.MonkeyPatch, **left: int) -> None:
-    monkeypatch.setattr(room, "free", lambda folder: left[folder.name])
+    monkeypatch.setattr(memory_dir, "free", lambda folder: left[folder.name])
 
 
 def test_the_first_with_ample_room_is_taken(folders: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     free_are(monkeypatch, first=PLENTY, second=2 * PLENTY)
-    assert room.choose() == folders[0]
+    assert memory_dir.choose() == folders[0]
 
 
 def test_a_small_one_is_passed_over(folders: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     free_are(monkeypatch, first=64 << 20, second=PLENTY)
-    assert room.choose() == folders[1]
+    assert memory_dir.choose() == folders[1]
 
 
 def test_of_small_ones_the_largest_is_taken(folders: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     free_are(monkeypatch, first=64 << 20, second=32 << 20)
-    assert room.choose() == folders[0]
+    assert memory_dir.choose() == folders[0]
 
 
 @pytest.mark.usefixtures("folders")
@@ -51,13 +51,13 @@ def test_the_one_that_is_named_comes_first(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "named").mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TMPDIR", "named")
-    assert room.choose() == tmp_path / "named"
+    assert memory_dir.choose() == tmp_path / "named"
 
 
 def test_one_that_is_not_there_is_passed_over(folders: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     free_are(monkeypatch, second=PLENTY)
     folders[0].rmdir()
-    assert room.choose() == folders[1]
+    assert memory_dir.choose() == folders[1]
 
 
 @needs_labs
@@ -65,8 +65,8 @@ def test_one_that_is_not_there_is_passed_over(folders: list[Path], monkeypatch: 
 def test_one_where_no_program_may_be_run_is_refused(folders: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     free_are(monkeypatch, second=PLENTY)
     _libc.mount("tmpfs", str(folders[0]), "tmpfs", _libc.MS_NOEXEC)
-    assert room.why_not(folders[0]) == "mounted noexec"
-    assert room.choose() == folders[1]
+    assert memory_dir.why_not(folders[0]) == "mounted noexec"
+    assert memory_dir.choose() == folders[1]
 
 
 @needs_labs
@@ -75,7 +75,7 @@ def test_where_none_will_do_each_is_told(folders: list[Path]) -> None:
     _libc.mount("tmpfs", str(folders[0]), "tmpfs", _libc.MS_NOEXEC)
     folders[1].rmdir()
     with pytest.raises(GuestError) as caught:
-        room.choose()
+        memory_dir.choose()
     assert str(caught.value) == (
         f"there is no folder that a guest's memory could be in: {folders[0]} (mounted noexec), "
         f"{folders[1]} (no such file or directory); name one with TMPDIR, or give the container one with: "
@@ -84,6 +84,6 @@ def test_where_none_will_do_each_is_told(folders: list[Path]) -> None:
 
 
 def test_free_room_is_what_the_file_system_says(tmp_path: Path) -> None:
-    before = room.free(tmp_path)
+    before = memory_dir.free(tmp_path)
     assert before > 0
-    assert room.mount_point(Path("/proc/self/fd")) == Path("/proc")
+    assert memory_dir.mount_point(Path("/proc/self/fd")) == Path("/proc")

@@ -32,10 +32,10 @@ from halfopen.scenario.spec import ClientSpec, client_of
 from halfopen.targets.base import Caller
 from halfopen.targets.orders import OrderedServer
 from halfopen.testing import history
-from halfopen.testing.deeds import Party
+from halfopen.testing.actions import Party
+from halfopen.testing.durations import seconds
 from halfopen.testing.messages import Answer, Begin, Connect, Opening, Question, Serve, SocketSeen, Undo
-from halfopen.testing.quantities import seconds
-from halfopen.testing.serving import Served, start, target_of
+from halfopen.testing.servers import Served, start, target_of
 from halfopen.verdict.judge import Timing
 
 

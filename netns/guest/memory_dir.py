@@ -7,7 +7,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from halfopen.netns.errors import GuestError
+from halfopen.netns.lab_errors import GuestError
 
 #: Free bytes that always suffice: the most that one of the tool's guests may need.
 _AMPLE = 1 << 30

@@ -10,7 +10,7 @@ import sys
 _UNNOTICED = """
 import signal, sys, threading, time
 from concurrent.futures import Future
-from halfopen.netns.stopping import as_completed
+from halfopen.netns.interrupts import as_completed
 
 never = Future()
 

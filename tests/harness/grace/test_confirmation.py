@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from halfopen.grace.confirming import AGREES_WITHIN, confirmations, disagreements, told
-from halfopen.grace.model import Contender, Sweep, Tried
+from halfopen.grace.confirmation import AGREES_WITHIN, confirmations, disagreements, told
+from halfopen.grace.trials import Contender, Sweep, Tried
 from tests.harness.grace.made import draw, tried
 
 SWEEP = Sweep(7, tuple(draw(number, "dead", "frozen") for number in range(3)), (Contender(30.0, 2.0, "bytes-acked"),))

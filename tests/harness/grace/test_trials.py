@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import msgspec
 
-from halfopen.grace.model import Contender
+from halfopen.grace.trials import Contender
 from tests.harness.grace import sweeps
 
 

@@ -3,13 +3,13 @@ from __future__ import annotations
 import pytest
 
 from halfopen.netns.census import Sighting
-from halfopen.watch import sessions
+from halfopen.watch import watched_sessions
 from halfopen.watch.tracks import Track
 from tests.harness.watch.sightings import dark, shut, sighting
 
 
 def seen_as(seen: Sighting) -> str:
-    return sessions.make(Track(seen, None), None, 30.0, 2.0).peer
+    return watched_sessions.make(Track(seen, None), None, 30.0, 2.0).peer
 
 
 @pytest.mark.parametrize(
@@ -33,10 +33,10 @@ def test_what_the_other_end_does_is_told_by_what_it_answers(seen: Sighting, peer
 def test_a_session_of_which_nothing_came_back_waits() -> None:
     track = Track(sighting(1000.0, outq=1, unacked=1), None)
     track.follow(sighting(1003.0, outq=1, unacked=1))
-    assert sessions.make(track, None, 30.0, 2.0).peer == "waiting"
+    assert watched_sessions.make(track, None, 30.0, 2.0).peer == "waiting"
 
 
 def test_one_with_nothing_queued_reads_for_all_that_is_known() -> None:
-    quiet = sessions.quiet(sighting(), 7)
+    quiet = watched_sessions.quiet(sighting(), 7)
     assert (quiet.peer, quiet.pid, quiet.stuck) == ("reads", 7, 0.0)
-    assert sessions.quiet(sighting(state="CLOSE_WAIT"), None).peer == "gone"
+    assert watched_sessions.quiet(sighting(state="CLOSE_WAIT"), None).peer == "gone"

@@ -12,14 +12,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from halfopen.cli import sweeping
+from halfopen.cli import sweep_display
 from halfopen.cli.exits import explained
-from halfopen.cli.sweeping import Sweeping
+from halfopen.cli.sweep_display import Sweeping
 from halfopen.errors import InputError
 from halfopen.grace import store
 from halfopen.grace.executor import Executor
-from halfopen.grace.model import Batch, Batched, Contender, Sweep, Tried
-from halfopen.netns.errors import GuestLostError
+from halfopen.grace.trials import Batch, Batched, Contender, Sweep, Tried
+from halfopen.netns.lab_errors import GuestLostError
 from halfopen.scenario.target_spec import TargetSpec
 from tests.harness.grace import sweeps
 
@@ -280,7 +280,7 @@ def test_a_call_that_is_refused_costs_no_earlier_sweep(swept: Swept, name: str) 
 def test_a_real_run_is_one_more_than_the_session_that_is_replayed_for_all() -> None:
     replayed = [sweeps.tried(0, contender) for contender in range(3)]
     really = [msgspec.structs.replace(sweeps.tried(0, contender), really=True, duration=24.0) for contender in (0, 1)]
-    assert sweeping._summary([*replayed, *really], 9.3) == "3 runs in 9.3s, 31s of lab time each"
+    assert sweep_display._summary([*replayed, *really], 9.3) == "3 runs in 9.3s, 31s of lab time each"
 
 
 def test_how_many_runs_would_do_is_reckoned_by_those_that_prove_something(swept: Swept) -> None:

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from halfopen.errors import InputError
-from halfopen.grace.quantities import Spread, quantity
+from halfopen.grace.random_quantities import Spread, quantity
 from halfopen.model.schema import convert
-from halfopen.netns.errors import UnitError
+from halfopen.netns.lab_errors import UnitError
 
 CHANCES = [n / 1000 for n in range(1001)]
 

@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from halfopen.netns import units
-from halfopen.netns.errors import UnitError
+from halfopen.netns.lab_errors import UnitError
 from halfopen.netns.units import plain
 
 #: Closer to 0 or 1 than this, a normal distribution's value does not fit a float.

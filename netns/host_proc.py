@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator
 from typing import Self
 
-from halfopen.netns.errors import LabError
+from halfopen.netns.lab_errors import LabError
 
 
 class Outside:

@@ -18,15 +18,15 @@ from rich.markup import escape
 from halfopen import __version__
 from halfopen.cli.console import console as make_console
 from halfopen.errors import InputError
-from halfopen.grace import files, live, mix, notable, plots, store, tables
-from halfopen.grace.asked import has_own_times
-from halfopen.grace.confirming import disagreements
+from halfopen.grace import files, live_curve, mix, notable, plots, store, tables
+from halfopen.grace.confirmation import disagreements
 from halfopen.grace.estimates import Estimates, estimate
 from halfopen.grace.executor import Executor
-from halfopen.grace.model import Batched, Sweep, Tried
-from halfopen.netns import stopping
-from halfopen.netns.errors import GuestLostError
+from halfopen.grace.sweep_request import has_own_times
+from halfopen.grace.trials import Batched, Sweep, Tried
+from halfopen.netns import interrupts
 from halfopen.netns.guest.cache import GuestKernel
+from halfopen.netns.lab_errors import GuestLostError
 from halfopen.netns.units import show_duration
 from halfopen.report import folder
 from halfopen.results import record
@@ -119,7 +119,10 @@ class Sweeping:
 
     def _try(self, executor: Executor, kept: store.Store, console: Console) -> int | None:
         """Run and keep the batches; returns the exit code of an interruption, if any."""
-        with stopping.interrupting(), live.progress(console, self.sweep, self.most, _in_order(kept.done)) as show:
+        with (
+            interrupts.interrupting(),
+            live_curve.progress(console, self.sweep, self.most, _in_order(kept.done)) as show,
+        ):
 
             def on_batched(batched: Batched) -> None:
                 kept.append(batched)
@@ -129,7 +132,7 @@ class Sweeping:
                 executor.run(kept.todo, on_batched)
             except KeyboardInterrupt:
                 return record.EXIT_INTERRUPTED
-            except stopping.Terminated as terminated:
+            except interrupts.Terminated as terminated:
                 return terminated.CODE
             except GuestLostError as error:
                 raise GuestLostError(f"{error}; what is done is kept, go on with: {self._go_on(self._runs)}") from None

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePath
 
-from halfopen.thread_dump.model import Dump, Frame, Lock, Thread
+from halfopen.thread_dump.frames import Dump, Frame, Lock, Thread
 
 #: Innermost frames shown of a thread that is involved with locks, and of any other.
 _FRAMES, _FRAMES_OF_OTHERS = 6, 1

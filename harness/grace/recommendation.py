@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from halfopen.grace.confirming import disagreements
+from halfopen.grace.confirmation import disagreements
 from halfopen.grace.estimates import Cost, Estimates, GracePoint, frontiers
+from halfopen.grace.number_format import count, percent
 from halfopen.grace.rates import Rate, trials_needed
-from halfopen.grace.telling import count, percent
 from halfopen.netns.units import show_duration
 from halfopen.pod.watchdog import DEFAULT_GRACE
 

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from halfopen.grace import live
+from halfopen.grace import live_curve
 from halfopen.grace.estimates import estimate
-from halfopen.grace.recommending import MOST_FALSE_REAPS
+from halfopen.grace.recommendation import MOST_FALSE_REAPS
 from tests import screens
 from tests.harness.grace import made
 
@@ -19,7 +19,7 @@ BATCHES = [[one for one in OUTCOMES if one.draw // 20 == nth] for nth in range(2
 
 def test_without_a_terminal_it_is_a_line_for_each_tenth() -> None:
     console, written = screens.console(80, colour=False)
-    with live.progress(console, SWEEP) as on_tried:
+    with live_curve.progress(console, SWEEP) as on_tried:
         for batch in BATCHES:
             on_tried(batch)
     lines = written.getvalue().splitlines()
@@ -30,7 +30,7 @@ def test_without_a_terminal_it_is_a_line_for_each_tenth() -> None:
 def test_what_was_known_before_is_not_told_again() -> None:
     console, written = screens.console(80, colour=False)
     before = [one for batch in BATCHES[:12] for one in batch]
-    with live.progress(console, SWEEP, before=before) as on_tried:
+    with live_curve.progress(console, SWEEP, before=before) as on_tried:
         for batch in BATCHES[12:]:
             on_tried(batch)
     assert written.getvalue().splitlines()[0].startswith("280 of 460 sessions")
@@ -38,7 +38,7 @@ def test_what_was_known_before_is_not_told_again() -> None:
 
 def test_on_a_terminal_nothing_of_it_stays() -> None:
     console, written = screens.console(80, colour=True)
-    with live.progress(console, SWEEP) as on_tried:
+    with live_curve.progress(console, SWEEP) as on_tried:
         on_tried(BATCHES[0])
     assert "20 of 460 sessions" in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", written.getvalue())
     assert written.getvalue().rstrip().endswith("\x1b[2K")
@@ -49,7 +49,7 @@ def test_on_a_terminal_nothing_of_it_stays() -> None:
 def test_it_fits_the_terminal(detectors: list[str], width: int) -> None:
     console, written = screens.console(width, colour=False)
     sweep = made.sweep(made.contenders(*detectors), runs=40, staircase=False)
-    for part in live.picture(estimate(sweep, made.outcomes(sweep)), MOST_FALSE_REAPS, console):
+    for part in live_curve.picture(estimate(sweep, made.outcomes(sweep)), MOST_FALSE_REAPS, console):
         console.print(part)
     lines = written.getvalue().splitlines()
     assert max(map(len, lines)) <= width
