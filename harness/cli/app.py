@@ -64,7 +64,7 @@ def _options(
 
 
 def call(arguments: Sequence[str]) -> int:
-    """Run a command and return its exit code (CONTRACT: 0, 1, 2, 3, 130)."""
+    """Run a command and return its exit code (0, 1, 2, 3, 130)."""
     name = arguments[0] if arguments else None
     # Modules are never garbage. Collecting during the imports would add a tenth to their time.
     gc.disable()

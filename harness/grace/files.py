@@ -45,7 +45,7 @@ class SweepConditions:
 
 
 def as_table(sweep: Sweep, found: Estimates, how: SweepConditions, most: float = MOST_FALSE_REAPS) -> dict[str, Any]:
-    """Return the content of grace.json (CONTRACT: ``points``, ``recommended_grace_s``, ``recommended_why``)."""
+    """Return the content of grace.json (``points``, ``recommended_grace_s``, ``recommended_why``)."""
     recommended = recommend(found, most)
     chosen = recommended.point.contender if recommended.point else None
     return {

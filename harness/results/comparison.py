@@ -82,7 +82,7 @@ def by_contender(done: Sequence[Done]) -> dict[str, list[Done]]:
 
 
 def as_table(how: Conditions, done: Sequence[Done], wall: float) -> dict[str, Any]:
-    """The content of compare.json (CONTRACT: ``runs`` as in results.json, ``detectors``: counts of each class)."""
+    """The content of compare.json (``runs`` as in results.json, ``detectors``: counts of each class)."""
     tallies = {detector: tally(runs) for detector, runs in by_contender(done).items()}
     common = record.as_table(how, done, wall)
     return common | {

@@ -85,7 +85,7 @@ def conditions(
 
 
 def as_table(how: Conditions, done: Sequence[Done], wall: float) -> dict[str, Any]:
-    """The content of results.json (CONTRACT: one object, ``runs`` in the order asked for)."""
+    """The content of results.json (one object, ``runs`` in the order asked for)."""
     runs = [run_as_table(one) | in_words(one, how.again) | _known(one, how.baseline) for one in done]
     return conditions_as_table(how, wall) | {"runs": runs}
 
