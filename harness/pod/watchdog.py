@@ -28,6 +28,8 @@ from typing import Literal, NamedTuple, Protocol, Self
 
 from halfopen.netns import tcp_info
 
+__all__ = ["Death", "Probe", "StallRule", "Watchdog", "WatchdogRule", "end", "grace_from_environment", "probe"]
+
 with contextlib.suppress(ImportError):  # off Linux, where no code that needs it runs
     import fcntl
 

@@ -11,6 +11,8 @@ import pytest
 from halfopen.testing.channel import Channel
 from halfopen.testing.messages import Begin, Made, Undo
 
+__all__ = ["Client", "Fault"]
+
 #: Faults that :meth:`Client.heal` undoes.
 _OF_THE_PATH = ("cut", "impair")
 

@@ -8,6 +8,8 @@ from typing import Literal
 from halfopen.testing.client import Client
 from halfopen.testing.messages import Answer, Question, SocketSeen
 
+__all__ = ["ClientSession", "Outcome"]
+
 
 class Outcome:
     """The outcome of a session, true if it is the one asked for. The test must check it, or fails."""

@@ -26,6 +26,8 @@ from halfopen.testing.messages import (
     Tell,
 )
 
+__all__ = ["LabFixture", "Server"]
+
 
 @dataclass(frozen=True)
 class Settings:
