@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 
+from halfopen.errors import FaultError
 from halfopen.model.journal import Journal
-from halfopen.repro import order_queue, words
+from halfopen.repro import words
 from halfopen.repro.counters import History
 from halfopen.repro.look import Stacks
 from halfopen.run.session import Session
+from halfopen.thread_dump import ThreadsError, dump
 
 #: While no thread is seen waiting for another, take the stacks again at this interval, for this long (seconds). A
 #: keepalive waits for a lock only once its ping is due.
@@ -69,7 +71,7 @@ class Inquiry:
 
     def take_stacks(self, now: float) -> None:
         """Take the stacks of the server's threads."""
-        self.stacks = order_queue.stacks(self._session, self._journal, now)
+        self.stacks = _stacks(self._session, self._journal, now)
 
     def ask(self, now: float) -> None:
         """Ask the server for its sessions."""
@@ -90,3 +92,19 @@ class Inquiry:
             # The pod's keepalive waits for nothing before its next ping is due.
             again = max(again, math.ceil(self._since / self._ping) * self._ping + _UNDER_WAY)
         return now >= again
+
+
+def _stacks(session: Session, journal: Journal, now: float) -> Stacks:
+    """Return the stacks of the process that holds the session's socket.
+
+    ``now`` is seconds since the session's start.
+    """
+    last = journal.last_sample()
+    try:
+        # A server may have several processes, and the one that was started may serve nobody.
+        holders = session.way.site.host.holders(last.inode) if last is not None and last.inode else []
+        return Stacks(now, dump(holders[0] if holders else session.server.process.pid))
+    except FaultError:  # the text of a FaultError speaks of a fault
+        return Stacks(now, None, "not to be had: the server's process is a container's, out of the lab's sight")
+    except ThreadsError as error:
+        return Stacks(now, None, f"not to be had: {error}")
