@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import document
+from halfopen.netns.exit_codes import ExitCode
 from halfopen.results import record
 
 SECTION = "determinism"
@@ -158,7 +159,7 @@ def _run(way: Way, out: Path) -> None:
             check=False,
         ).returncode
     # Either verdict is fine: the user's own server misses the frozen client.
-    assert code in (record.EXIT_PASSED, record.EXIT_FAILED), f"{way.name}: {(out / 'said').read_text()}"
+    assert code in (ExitCode.PASSED, ExitCode.FAILED), f"{way.name}: {(out / 'said').read_text()}"
 
 
 @contextlib.contextmanager

@@ -11,13 +11,11 @@ from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 from halfopen.netns import _libc
+from halfopen.netns.exit_codes import ExitCode
 
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 #: Signals that callers of wait_forwarding block before they fork; run_worker unblocks them.
 AWAITED = (*_FORWARDED, signal.SIGCHLD)
-
-#: Exit code of our own bugs (EX_SOFTWARE, sysexits.h), so that none is taken for a verdict.
-BUG = 70
 
 
 def flush() -> None:
@@ -57,7 +55,7 @@ def wait_forwarding(child: int) -> int:
 
 def run_worker(work: Callable[[], int]) -> NoReturn:
     """Run ``work`` in this newly forked process, and exit with its exit code."""
-    code = BUG
+    code: int = ExitCode.BUG
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
@@ -66,7 +64,7 @@ def run_worker(work: Callable[[], int]) -> NoReturn:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, AWAITED)
         code = work()
     except KeyboardInterrupt:
-        code = 130
+        code = ExitCode.INTERRUPTED
     except SystemExit as leaving:
         code = exit_code_of(leaving)
     except BaseException:  # noqa: BLE001 (there is no caller to raise it to)

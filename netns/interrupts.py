@@ -15,6 +15,8 @@ from concurrent.futures import Future
 from types import FrameType
 from typing import NoReturn, TypeVar
 
+from halfopen.netns.exit_codes import ExitCode
+
 _Result = TypeVar("_Result")
 #: Longest delay until a signal is noticed, seconds.
 _NOTICED_WITHIN = 0.5
@@ -23,7 +25,7 @@ _NOTICED_WITHIN = 0.5
 class Terminated(SystemExit):
     """Raised on SIGTERM. Uncaught, the process exits with 143, as in a shell."""
 
-    CODE = 128 + signal.SIGTERM
+    CODE = ExitCode.TERMINATED
 
     def __init__(self) -> None:
         super().__init__(self.CODE)

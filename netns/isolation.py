@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from halfopen.netns import _libc, capabilities
-from halfopen.netns.forking import AWAITED, BUG, exit_code, flush, run_worker, wait_forwarding
+from halfopen.netns.exit_codes import ExitCode
+from halfopen.netns.forking import AWAITED, exit_code, flush, run_worker, wait_forwarding
 from halfopen.netns.lab_errors import IsolationError
 
 _NAMESPACES = _libc.CLONE_NEWPID | _libc.CLONE_NEWNS | _libc.CLONE_NEWNET
@@ -68,7 +69,7 @@ def _run_gate(
     work: Callable[[], int], private: Path | None, launcher: int, alive: tuple[int, int], report: int
 ) -> NoReturn:
     alive_read, alive_write = alive
-    code = BUG
+    code: int = ExitCode.BUG
     try:
         os.setsid()
         in_new_user_namespace = _unshare(os.geteuid(), os.getegid())
@@ -94,7 +95,7 @@ def _run_gate(
 def _run_init(
     work: Callable[[], int], private: Path | None, alive: int, report: int, in_new_user_namespace: bool
 ) -> NoReturn:
-    code = BUG
+    code: int = ExitCode.BUG
     try:
         _libc.die_with_parent(signal.SIGKILL)
         # The gate holds the other end. If it is gone already, no signal will come.

@@ -11,14 +11,9 @@ import typer
 from halfopen.cli.wording import refusal
 from halfopen.errors import InputError, reason_of
 from halfopen.netns import isolation
-from halfopen.netns.guest.script import EXIT_GUEST
+from halfopen.netns.exit_codes import ExitCode
 from halfopen.netns.lab_errors import GuestLostError, LabError
 from halfopen.results import workflow_commands
-
-#: The same for every command (halfopen.results.record).
-EXIT_USAGE = 2
-EXIT_BUG = 70
-EXIT_INTERRUPTED = 130
 
 #: Errors that are never a bug of ours, wherever they happen.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -31,9 +26,9 @@ def explained(work: Callable[[], int]) -> int:
     except typer.Exit as leaving:
         return leaving.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        return EXIT_INTERRUPTED
+        return ExitCode.INTERRUPTED
     except GuestLostError as error:
-        return _refused(str(error), EXIT_GUEST)
+        return _refused(str(error), ExitCode.GUEST)
     except (InputError, LabError) as error:
         return _refused(str(error))
     except typer.TyperException as error:
@@ -42,10 +37,10 @@ def explained(work: Callable[[], int]) -> int:
         if isinstance(error, OSError) and error.errno in _FULL:
             return _refused(f"nothing more can be written: {reason_of(error)}; make room, or write elsewhere")
         traceback.print_exc()
-        return EXIT_BUG
+        return ExitCode.BUG
 
 
-def _refused(said: str, code: int = EXIT_USAGE) -> int:
+def _refused(said: str, code: int = ExitCode.USAGE) -> int:
     sentence = refusal(said)
     typer.echo(f"halfopen: {sentence}", err=True)
     if workflow_commands.is_here():

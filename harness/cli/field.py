@@ -31,6 +31,7 @@ from halfopen.cli.options import (
 )
 from halfopen.cli.surroundings import Clock, Kernel
 from halfopen.errors import InputError, reason_of
+from halfopen.netns.exit_codes import ExitCode
 from halfopen.netns.units import show_duration
 from halfopen.results import comparison, field_report, field_table, record
 from halfopen.results.record import Conditions
@@ -80,7 +81,7 @@ def field_(
         if paths:
             raise InputError("--render runs nothing: leave it out, or the target files")
         typer.echo(_report(render), nl=False)
-        return record.EXIT_PASSED
+        return ExitCode.PASSED
     specs = target_files.find(paths or [])
     servers = {spec.name: (spec, target_files.versions(spec)) for spec in specs}
     call = Call(

@@ -25,6 +25,7 @@ from halfopen.grace.executor import Executor
 from halfopen.grace.sweep_request import has_own_times
 from halfopen.grace.trials import Batched, Sweep, Tried
 from halfopen.netns import interrupts
+from halfopen.netns.exit_codes import ExitCode
 from halfopen.netns.guest.cache import GuestKernel
 from halfopen.netns.lab_errors import GuestLostError
 from halfopen.netns.units import show_duration
@@ -131,7 +132,7 @@ class Sweeping:
             try:
                 executor.run(kept.todo, on_batched)
             except KeyboardInterrupt:
-                return record.EXIT_INTERRUPTED
+                return ExitCode.INTERRUPTED
             except interrupts.Terminated as terminated:
                 return terminated.CODE
             except GuestLostError as error:
@@ -179,7 +180,7 @@ class Sweeping:
         """Print and write what is known."""
         if not done:
             console.print("nothing is known: no batch was done")
-            return _Concluded(record.EXIT_INCONCLUSIVE)
+            return _Concluded(ExitCode.INCONCLUSIVE)
         tried = _in_order(done)
         found = estimate(self.sweep, tried)
         kernels, controls = (_distinct(done, name) for name in ("kernel", "congestion_control"))
@@ -246,5 +247,5 @@ def _summary(tried: Iterable[Tried], wall: float) -> str:
 
 def _exit_code(found: Estimates, tried: list[Tried]) -> int:
     if disagreements(found.confirmations):
-        return record.EXIT_FAILED
-    return record.EXIT_PASSED if any(one.came != "unproved" for one in tried) else record.EXIT_INCONCLUSIVE
+        return ExitCode.FAILED
+    return ExitCode.PASSED if any(one.came != "unproved" for one in tried) else ExitCode.INCONCLUSIVE

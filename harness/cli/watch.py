@@ -21,6 +21,7 @@ from halfopen.cli.watch_screen import PollTable
 from halfopen.displays import displayed
 from halfopen.errors import InputError, suggest
 from halfopen.netns import interrupts
+from halfopen.netns.exit_codes import ExitCode
 from halfopen.netns.units import Duration
 from halfopen.watch import watched_server, watched_sessions
 from halfopen.watch.forecast import DETECTORS
@@ -30,9 +31,6 @@ from halfopen.watch.watched_sessions import WatchedSession
 
 #: Most rows of a poll that is printed whole; more than a terminal has lines.
 _ROWS = 200
-
-EXIT_NONE_STUCK = 0
-EXIT_STUCK = 1
 
 
 def _duration(words: str, *names: str) -> typer.models.OptionInfo:
@@ -86,7 +84,7 @@ def watch(
         # The usual end of an endless view. But before the first poll nothing is known.
         if eye.stuck is None:
             raise
-    return EXIT_STUCK if eye.stuck else EXIT_NONE_STUCK
+    return ExitCode.FAILED if eye.stuck else ExitCode.PASSED
 
 
 @dataclass(frozen=True, slots=True)

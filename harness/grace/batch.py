@@ -21,10 +21,10 @@ from halfopen.grace.outcomes import outcomes, watched
 from halfopen.grace.sweep_request import told_its_grace
 from halfopen.grace.trials import Batch, Batched, Tried
 from halfopen.netns import _libc
+from halfopen.netns.exit_codes import ExitCode
 from halfopen.netns.guest import booting, cache
 from halfopen.netns.guest.cache import GuestKernel
 from halfopen.netns.lab_errors import GuestLostError, LabError
-from halfopen.results.record import EXIT_INTERRUPTED
 from halfopen.run import guests, request
 from halfopen.run.guest_part import GuestUp
 from halfopen.run.guests import Guests
@@ -154,7 +154,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         return booting.in_private(lambda place: _say(_answered(order.batch, place, kernel, processor)))
     except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+        return ExitCode.INTERRUPTED
     except LabError as error:
         return _say(BatchAnswer(refused=str(error)))
     except OSError as error:
@@ -187,7 +187,7 @@ def _say(answer: BatchAnswer) -> int:
 def _end_with(parent: int) -> None:
     _libc.die_with_parent(signal.SIGKILL)
     if os.getppid() != parent:
-        sys.exit(EXIT_INTERRUPTED)
+        sys.exit(ExitCode.INTERRUPTED)
 
 
 if __name__ == "__main__":

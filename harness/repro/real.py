@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from halfopen.model.journal import Journal
+from halfopen.netns.exit_codes import ExitCode
 from halfopen.netns.lab import Lab
 from halfopen.repro import keys, shell
 from halfopen.repro.account import account
@@ -18,7 +19,6 @@ from halfopen.repro.fronts import Screen, Wishes, on_paper, tell
 from halfopen.repro.opening import session_of
 from halfopen.repro.tap import Tap
 from halfopen.repro.terminal import Kept
-from halfopen.results.record import EXIT_INTERRUPTED, EXIT_PASSED
 from halfopen.run.runner import Job
 from halfopen.run.session import Session
 from halfopen.verdict.findings import find
@@ -54,12 +54,12 @@ def carry_out(hold: RealHold, console: Console) -> int:
 
 
 def _attend(hold: RealHold, director: Director, session: Session, console: Console) -> int:
-    code = EXIT_PASSED
+    code = ExitCode.PASSED
     with director:
         try:
             _front(hold, director, session, console)
         except KeyboardInterrupt:
-            code = EXIT_INTERRUPTED
+            code = ExitCode.INTERRUPTED
         director.finish()
         found = find(director.timeline(), hold.job.scenario)
         is_seen = hold.screen is not None

@@ -14,6 +14,7 @@ import msgspec
 from rich.console import Console
 
 from halfopen.errors import InputError
+from halfopen.netns.exit_codes import ExitCode
 from halfopen.netns.guest import booting
 from halfopen.netns.guest.booting import Boot
 from halfopen.netns.guest.cache import GuestKernel
@@ -24,7 +25,6 @@ from halfopen.repro.fronts import Screen, Wishes, on_paper, tell
 from halfopen.repro.line import Account, HoldPart, HoldRefused, HoldUp, Order, Pass, Press, Quit, Remark, Said, Shown
 from halfopen.repro.look import SessionView
 from halfopen.repro.terminal import Kept
-from halfopen.results.record import EXIT_INTERRUPTED, EXIT_PASSED
 from halfopen.run.guests import compile_ourselves
 from halfopen.run.request import Call
 
@@ -77,7 +77,7 @@ def carry_out(hold: VirtualHold, console: Console, place: Path) -> int:
 
 
 def _attend(hold: VirtualHold, guest: _Guest, console: Console) -> int:
-    code = EXIT_PASSED
+    code = ExitCode.PASSED
     hello = guest.hear()
     assert isinstance(hello, HoldUp), hello
     console.print(hold.header(hello), soft_wrap=True)
@@ -88,7 +88,7 @@ def _attend(hold: VirtualHold, guest: _Guest, console: Console) -> int:
         else:
             on_paper(still, console, hold.wishes)
     except KeyboardInterrupt:
-        code = EXIT_INTERRUPTED
+        code = ExitCode.INTERRUPTED
     end = guest.account(tells_deeds=hold.screen is not None)
     if end.captured is not None:
         guest.fetch(line.CAPTURE, Path(end.captured))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
+from halfopen.netns.exit_codes import ExitCode
 from halfopen.results import record
 from halfopen.results.record import Conditions
 from halfopen.run.runner import Done
@@ -104,4 +105,4 @@ def as_table(how: Conditions, done: Sequence[Done], wall: float) -> dict[str, An
 def exit_code(done: Sequence[Done]) -> int:
     """0 if every cell is conclusive, whether the detector passed or failed; 3 if some are inconclusive."""
     inconclusive = any(one.verdict.word == "inconclusive" for one in done)
-    return record.EXIT_INCONCLUSIVE if inconclusive else record.EXIT_PASSED
+    return ExitCode.INCONCLUSIVE if inconclusive else ExitCode.PASSED

@@ -16,6 +16,7 @@ from halfopen import __version__
 from halfopen.errors import InputError, reason_of
 from halfopen.model import timeline
 from halfopen.netns import capabilities
+from halfopen.netns.exit_codes import ExitCode
 from halfopen.results import story
 from halfopen.results.baseline import Baseline, standing
 from halfopen.run.request import Call
@@ -33,12 +34,6 @@ SWEEP_ROWS = "grace.csv"
 TIMELINES = "timelines"
 _FILES = (RESULTS, JUNIT, COMPARISON, FIELD, SWEEP, SWEEP_ROWS, REPORT)
 
-EXIT_PASSED = 0
-EXIT_FAILED = 1
-EXIT_USAGE = 2
-EXIT_INCONCLUSIVE = 3
-EXIT_INTERRUPTED = 130
-EXIT_BUG = 70
 
 _DIGITS = 4
 
@@ -172,8 +167,8 @@ def exit_code(done: Sequence[Done], baseline: Baseline | None = None) -> int:
     """0 all passed or known; 1 some failed, or a strict baseline is stale; 3 none failed, some inconclusive."""
     words = Counter(standing(one, baseline) for one in done)
     if words["failed"] or (baseline is not None and baseline.strict and baseline.is_stale(done)):
-        return EXIT_FAILED
-    return EXIT_INCONCLUSIVE if words["inconclusive"] else EXIT_PASSED
+        return ExitCode.FAILED
+    return ExitCode.INCONCLUSIVE if words["inconclusive"] else ExitCode.PASSED
 
 
 def check_folder(out: Path) -> None:

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from halfopen.netns import isolation
+from halfopen.netns.exit_codes import ExitCode
 from halfopen.netns.guest import machine, memory_dir, modules, script, subreaper
 from halfopen.netns.guest.cache import GuestKernel
 from halfopen.netns.guest.machine import Machine
-from halfopen.netns.guest.script import EXIT_GUEST
 from halfopen.netns.lab_errors import GuestError, GuestLostError, IsolationError
 from halfopen.netns.units import show_bytes, show_duration
 
@@ -52,8 +52,8 @@ class Boot:
 def run(boot: Boot) -> int:
     """Run the command in a guest and return its exit code; output, errors and Ctrl-C pass through.
 
-    For a guest that panics or exceeds its time, prints the reason on stderr and returns EXIT_GUEST. Raises GuestError
-    if it cannot be booted here.
+    For a guest that panics or exceeds its time, prints the reason on stderr and returns ExitCode.GUEST. Raises
+    GuestError if it cannot be booted here.
     """
     _open_standard_files()
     require_folders(boot.writable)
@@ -159,7 +159,7 @@ def _run(boot: Boot, place: Path) -> int:
             return _until_interrupted(guest, boot)
     except (GuestError, GuestLostError) as error:
         print(f"halfopen: {error}", file=sys.stderr)
-        return EXIT_GUEST
+        return ExitCode.GUEST
     except KeyboardInterrupt:
         return _INTERRUPTED
 

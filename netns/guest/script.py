@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from halfopen.netns.exit_codes import ExitCode
+
 #: Consoles: the command's output, its errors, and the line to the machine outside.
 OUT, ERR, LINE = "/dev/tty0", "/dev/tty1", "/dev/tty2"
 #: Messages on the line. Inward: names of signals. Outward: one message once signals are heard, and the command's exit
@@ -22,9 +24,6 @@ _HEAD_START_REAL = 'while read -r up _ </proc/uptime && [ "${up%%.*}" -lt 1 ]; d
 _SESSION = "$(command -v setsid)"
 _STREAMS = "</dev/null >$out 2>$err 7<&- 8>&-"
 
-#: Exit code of a guest that cannot run its command or ends abnormally (EX_UNAVAILABLE, sysexits.h): neither a verdict
-#: nor the command's code.
-EXIT_GUEST = 69
 
 #: Seconds for which processes left by the command may go on writing; a server would write for ever.
 _AFTERLIFE = 60
@@ -143,7 +142,7 @@ def _writable(folder: Path) -> list[str]:
     refused = shlex.quote(f"halfopen: the guest cannot mount {str(folder)!r} to write to it:")
     return [
         f"why=$({{ mkdir -p {quoted} && mount -t hostfs -o {quoted} none {quoted}; }} 2>&1) ||",
-        f"{{ printf '%s %s\\n' {refused} \"$why\" >{ERR}; finish {EXIT_GUEST}; }}",
+        f"{{ printf '%s %s\\n' {refused} \"$why\" >{ERR}; finish {ExitCode.GUEST}; }}",
     ]
 
 

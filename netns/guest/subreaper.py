@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from halfopen.netns import _libc
-from halfopen.netns.forking import AWAITED, BUG, exit_code, flush, run_worker, wait_forwarding
+from halfopen.netns.exit_codes import ExitCode
+from halfopen.netns.forking import AWAITED, exit_code, flush, run_worker, wait_forwarding
 from halfopen.netns.guest.children import stats
 
 #: Signal to the guard when its caller dies. It is blocked, like those that the caller forwards to the worker.
@@ -55,7 +56,7 @@ def run(work: Callable[[Path], int], folder: Path) -> int:
 
 
 def _run_guard(work: Callable[[], int], caller: int, place: Path) -> NoReturn:
-    code = BUG
+    code: int = ExitCode.BUG
     try:
         # Leave the terminal's session: Ctrl-C comes from the caller, and only to the worker.
         os.setsid()
@@ -83,7 +84,7 @@ def _reap_until(worker: int) -> int:
         for pid, status in _ended():
             if pid == worker:
                 return exit_code(status)
-    return BUG
+    return ExitCode.BUG
 
 
 def _ended() -> Iterator[tuple[int, int]]:

@@ -6,15 +6,6 @@ import typer
 from halfopen.cli import exits
 from halfopen.errors import InputError
 from halfopen.netns.lab_errors import LabError
-from halfopen.results import record
-
-
-def test_exit_codes_are_those_of_all_commands() -> None:
-    assert (exits.EXIT_USAGE, exits.EXIT_BUG, exits.EXIT_INTERRUPTED) == (
-        record.EXIT_USAGE,
-        record.EXIT_BUG,
-        record.EXIT_INTERRUPTED,
-    )
 
 
 @pytest.mark.parametrize("error", [InputError("Not\nthis"), LabError("not this")])

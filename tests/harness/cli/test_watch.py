@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 
-from halfopen.cli.watch import EXIT_NONE_STUCK, EXIT_STUCK
+from halfopen.netns.exit_codes import ExitCode
 from halfopen.netns.host import Host
 from halfopen.netns.lab import Lab
 from halfopen.watch.forecast import DETECTORS
@@ -145,13 +145,13 @@ def test_a_thousand_sessions_agree_with_ss_on_every_counter_and_the_frozen_one_i
             frozen = made[MANY // 2]
             stall(frozen[1])
             options = ("--once", "--json", "--listen", str(PORT), "--grace", GRACE)
-            eventually(lambda: watched(host, *options).code == EXIT_STUCK, "a session is stuck for the grace")
+            eventually(lambda: watched(host, *options).code == ExitCode.FAILED, "a session is stuck for the grace")
             before = shown_by_ss(host)
             ran = watched(host, *options)
             after = shown_by_ss(host)
 
             found = data(ran)
-            assert ran.code == EXIT_STUCK
+            assert ran.code == ExitCode.FAILED
             assert (found["sessions_open"], found["sessions_queued"], found["sessions_stuck"]) == (MANY, 1, 1)
             assert [one["remote"] for one in found["sessions"] if one["outq"]] == [str(address_of(frozen[0]))]
             by_client = {one["remote"]: one for one in found["sessions"]}
@@ -196,7 +196,7 @@ def test_a_session_that_moves_is_never_called_stuck_however_much_is_queued() -> 
                         drawn.append(time.time())
                     with contextlib.suppress(BlockingIOError):
                         its_server.send(bytes(1 << 20))
-                assert interrupted(process) == EXIT_STUCK
+                assert interrupted(process) == ExitCode.FAILED
 
 
 def draw(client: socket.socket) -> int:
@@ -217,7 +217,7 @@ def test_nothing_is_needed_to_watch_processes_of_ones_own(where: str) -> None:
         [*UNPRIVILEGED, sys.executable, own.__file__, where], capture_output=True, text=True, check=False
     )
     found = data(Ran(ran.returncode, ran.stdout, ran.stderr))
-    assert ran.returncode == EXIT_NONE_STUCK
+    assert ran.returncode == ExitCode.PASSED
     (session,) = found["sessions"]
     assert session["outq"] > 0
     assert session["pid"] == found["watched"]["pid"]
@@ -294,7 +294,7 @@ def test_a_process_that_ends_ends_the_watch() -> None:
             # Read to the end: a command whose output nobody reads blocks, and does not sample again.
             _, said = process.communicate()
     assert said == f"halfopen: process {server.pid} has ended\n"
-    assert process.returncode == EXIT_NONE_STUCK
+    assert process.returncode == ExitCode.PASSED
 
 
 @needs_labs
@@ -386,7 +386,7 @@ def test_off_a_terminal_a_stall_is_a_line_when_it_comes_and_when_it_is_over() ->
                 where = address_of(client)
                 client.close()
                 assert f" over: {where} " in process.stdout.readline()
-                assert interrupted(process) == EXIT_NONE_STUCK
+                assert interrupted(process) == ExitCode.PASSED
 
 
 def test_it_starts_without_the_lab_and_its_libraries() -> None:
@@ -429,7 +429,7 @@ def test_on_a_terminal_the_table_is_live_and_the_last_look_stays() -> None:
             os.close(its)
             shown = os.read(ours, 1 << 16).decode()
             os.close(ours)
-            assert code == EXIT_NONE_STUCK
+            assert code == ExitCode.PASSED
             assert shown.count(str(address_of(client))) >= 2
             assert shown.count("\x1b[?25l") == 1  # the cursor is hidden while the table lives
             assert "\x1b[?25h" in shown
