@@ -73,8 +73,8 @@ class Asked:
         if self.target.is_pod:
             if (longest := self.polls[-1]) > LONGEST_POLL:
                 raise InputError(
-                    f"--polls {show_duration(longest)!r}: at most {show_duration(LONGEST_POLL)}: faults begin so "
-                    "close to each other, and the looks of a longer poll would not fall everywhere"
+                    f"--polls {show_duration(longest)!r}: longer than {show_duration(LONGEST_POLL)}, the longest poll "
+                    "that a sweep samples at all its phases; use a shorter one"
                 )
             if self.grace_argument is not None:
                 raise InputError(

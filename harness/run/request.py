@@ -165,7 +165,7 @@ def _unfitness(call: Call, scenario: Scenario) -> str | None:
     if call.comparing and scenario.detector is not None:
         return f"shows the pod's detector {scenario.detector!r} and compares none; run it with: halfopen run"
     if not server.is_pod and scenario.needs_pod:
-        return f"asks for what only the pod does, not a {server.option}; leave one out"
+        return f"needs the built-in server (the pod); leave out the scenario, or {server.option}"
     if server.image is None and scenario.needs_container:
         return "pauses the server's container; give it one with --image"
     if scenario.edge is not None and (scenario.pod.tls or server.tls):

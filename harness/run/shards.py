@@ -26,10 +26,10 @@ class Shard(msgspec.Struct, frozen=True):
         """Parse ``"2/4"``, the second of four; raises InputError."""
         written = _WRITTEN.fullmatch(text)
         if not written:
-            raise InputError(f"a shard is written I/N, such as '1/4' for the first of four: got {text!r}")
+            raise InputError(f"--shard {text!r}: not of the form I/N; write '1/4' for the first of four")
         index, count = int(written[1]), int(written[2])
         if not 1 <= index <= count:
-            raise InputError(f"there is no shard {index} of {count}: shards are counted from 1, got {text!r}")
+            raise InputError(f"--shard {text!r}: there is no shard {index} of {count}; shards are counted from 1")
         return cls(index, count)
 
     def of(self, lengths: Sequence[float]) -> list[int]:
@@ -38,8 +38,10 @@ class Shard(msgspec.Struct, frozen=True):
         An empty shard would be green and prove nothing.
         """
         if self.count > len(lengths):
-            what = "1 run" if len(lengths) == 1 else f"{len(lengths)} runs"
-            raise InputError(f"shard {self}: there is nothing to do in some of so many, for this is {what}; take fewer")
+            count = len(lengths)
+            there = "is only 1 run" if count == 1 else f"are only {count} runs"
+            most = "1 shard" if count == 1 else f"{count} shards"
+            raise InputError(f"--shard {self}: there {there} for {self.count} shards; use at most {most}")
         return spread(lengths, self.count)[self.index - 1]
 
 

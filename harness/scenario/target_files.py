@@ -23,7 +23,7 @@ def find(paths: Sequence[Path]) -> list[TargetSpec]:
     Raises InputError for a file that describes none.
     """
     if not paths:
-        raise InputError("which servers? name target files, or folders of them, such as examples/")
+        raise InputError("no target file given; name target files, or folders of them, such as examples/")
     specs = [target_spec.load(file) for path in paths for file in _files(path)]
     seen: dict[str, TargetSpec] = {}
     for spec in specs:
@@ -40,7 +40,7 @@ def _files(path: Path) -> list[Path]:
         return [path]
     found = [file for file in sorted(_toml_files(path)) if _has_target(file)]
     if not found:
-        raise InputError(f"no file below {str(path)!r} has a [target] table, which describes a server")
+        raise InputError(f"{path}: no file in this folder has a [target] table; see docs/targets.md")
     return found
 
 

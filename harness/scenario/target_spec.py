@@ -218,7 +218,7 @@ def split(command: str, option: str = "--server") -> list[str]:
     try:
         words = shlex.split(command)
     except ValueError as error:
-        raise InputError(f"{option} is no command line: {command!r} ({error})".lower()) from None
+        raise InputError(f"{option}: not a command line: {command!r} ({str(error).lower()})") from None
     if not words:
         raise InputError(f"{option} is empty; write the server's command, with {{host}} and {{port}} in it")
     return words

@@ -65,8 +65,8 @@ class ImageTarget:
             split(self.spec.command, "--command")
         if not capabilities.may_administer() or capabilities.in_new_user_namespace():
             raise InputError(
-                "--image needs root: a link of the lab leads into the network namespace of the container, which only "
-                "root may enter; run this with sudo, or start the server itself with --server"
+                "--image: needs root, because the lab enters the container's network namespace; run this with sudo, or "
+                "start the server itself with --server"
             )
         self._port_of(self._inspected())
 

@@ -93,7 +93,7 @@ def find(pid: int | None, ports: Sequence[int], *, all_connections: bool = False
         if not ports:
             raise InputError("nothing to watch: name a server by --pid PID, or by --listen PORT")
         if all_connections:
-            raise InputError("--all means all connections of a process: name it by --pid PID")
+            raise InputError("--all: needs a process; add --pid PID")
         census = Census()
         _require_listeners(ports, census)
         return WatchedServer(census, ports)

@@ -13,9 +13,9 @@ from tests.servers import EXAMPLES
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "which servers? name target files, or folders of them, such as examples/"),
+        ([], "no target file given; name target files, or folders of them, such as examples/"),
         (["nowhere.toml"], "no such target file: nowhere.toml"),
-        (["."], "no file below '.' has a [target] table, which describes a server"),
+        (["."], ".: no file in this folder has a [target] table; see docs/targets.md"),
         (["--render", "nowhere.json"], "--render 'nowhere.json': no field.json can be read there"),
         (["--render", "x.json", "."], "--render runs nothing: leave it out, or the target files"),
         (["--render", "x.json"], "--render 'x.json': has no targets and runs; take a field.json of 'halfopen field'"),

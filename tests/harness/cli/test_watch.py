@@ -325,7 +325,7 @@ def test_a_connection_that_a_process_made_is_no_session_unless_asked_for() -> No
     ("options", "complaint"),
     [
         ([], "halfopen: nothing to watch: name a server by --pid PID, or by --listen PORT\n"),
-        (["--all", "--listen", "1"], "halfopen: --all means all connections of a process: name it by --pid PID\n"),
+        (["--all", "--listen", "1"], "halfopen: --all: needs a process; add --pid PID\n"),
         (["--pid", "4194304"], "halfopen: there is no process 4194304\n"),
         (
             ["--listen", "1", "--detector", "outk"],

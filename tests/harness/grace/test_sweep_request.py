@@ -79,7 +79,7 @@ def test_a_server_that_is_not_told_is_one_point() -> None:
         ({"target": SERVER, "graces": (5.0, 10.0)}, "--graces: 2 of them, and nothing tells the --server its grace"),
         ({"target": SERVER, "grace_argument": "-t 5"}, "--grace-arg '-t 5' has no {grace} in it"),
         ({"target": SERVER, "polls": (1.0, 2.0)}, "--polls are the pod's; a --server has its own"),
-        ({"polls": (2.0, 5.0)}, "--polls '5s': at most 4s: "),
+        ({"polls": (2.0, 5.0)}, "--polls '5s': longer than 4s, "),
         ({"target": TargetSpec(image="some:image")}, "no container engine is in reach"),
     ],
 )

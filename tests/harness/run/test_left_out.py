@@ -23,9 +23,8 @@ def call(*names: str, server: str | None = None) -> Call:
 def test_what_only_the_pod_can_do_is_left_out_for_a_server_with_the_reason() -> None:
     asked = call("dead/frozen", "dead/frozen_tls", "ended/preempted", server=SERVER)
     assert [job.scenario.called for job in request.jobs(asked)] == ["dead/frozen"]
-    assert request.left_out(asked) == [
-        "left out: dead/frozen_tls, ended/preempted (asks for what only the pod does, not a --server; leave one out)"
-    ]
+    why = "needs the built-in server (the pod); leave out the scenario, or --server"
+    assert request.left_out(asked) == [f"left out: dead/frozen_tls, ended/preempted ({why})"]
 
 
 def test_nothing_is_left_out_for_the_pod() -> None:
@@ -48,7 +47,7 @@ def test_what_needs_netem_is_left_out_where_the_only_kernel_that_will_do_has_non
 
 
 def test_a_call_of_which_nothing_remains_is_refused() -> None:
-    with pytest.raises(InputError, match="scenario 'frozen_tls' asks for what only the pod does"):
+    with pytest.raises(InputError, match=r"scenario 'frozen_tls' needs the built-in server \(the pod\)"):
         request.jobs(call("dead/frozen_tls", server=SERVER))
 
 

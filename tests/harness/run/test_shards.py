@@ -41,7 +41,7 @@ def test_no_shard_has_more_to_do_than_another_by_more_than_one_run(lengths: list
 
 @pytest.mark.parametrize("text", ["0/3", "4/3", "1/0"])
 def test_a_shard_that_there_is_not_is_refused(text: str) -> None:
-    with pytest.raises(InputError, match=f"there is no shard {text[0]} of {text[2]}: .* got '{text}'"):
+    with pytest.raises(InputError, match=f"--shard '{text}': there is no shard {text[0]} of {text[2]}"):
         Shard.parse(text)
 
 
@@ -49,13 +49,13 @@ def test_a_shard_that_there_is_not_is_refused(text: str) -> None:
     "text", ["a", "", "1", "1/", "/2", "-1/2", "1/2/3", "1 / 2", "1.0/2", "\u0661/\u0662", "1/9999999"]
 )
 def test_what_is_no_shard_is_refused(text: str) -> None:
-    with pytest.raises(InputError, match="a shard is written I/N"):
+    with pytest.raises(InputError, match="not of the form I/N"):
         Shard.parse(text)
 
 
 def test_more_shards_than_runs_are_refused_in_every_one() -> None:
     for index in (1, 4):
-        with pytest.raises(InputError, match=f"shard {index}/4: there is nothing to do in some of so many"):
+        with pytest.raises(InputError, match=f"--shard {index}/4: there (is|are) only .* for 4 shards"):
             Shard(index, 4).of([1.0, 2.0, 3.0])
 
 

@@ -35,8 +35,8 @@ def test_a_file_that_is_named_is_taken(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "paths", "words"),
     [
-        ({}, [], "which servers.* such as examples/"),
-        ({"x": "[tool]\n"}, ["."], r"no file below .* has a \[target\] table"),
+        ({}, [], "no target file given; .* such as examples/"),
+        ({"x": "[tool]\n"}, ["."], r"no file in this folder has a \[target\] table"),
         ({"a__x": TARGET, "b__a__x": TARGET}, ["."], "two servers would both be called 'a/x'"),
         ({"x": "[target\n"}, ["."], "not TOML"),
         ({"x": '[target]\nserver = "x"\nedge = "squid"\n'}, ["."], "squid"),

@@ -66,7 +66,7 @@ def test_a_fault_in_which_the_server_would_have_to_help_is_left_out_and_says_so(
     )
     ran = halfopen("run", str(file), "--server", UNWATCHED, *TERMS, "--out", str(tmp_path / "out"))
     assert ran.code == 2, ran
-    assert "scenario 'starved' asks for what only the pod does, not a --server" in ran.err
+    assert "scenario 'starved' needs the built-in server (the pod)" in ran.err
 
 
 @needs_labs

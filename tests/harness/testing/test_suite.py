@@ -60,7 +60,7 @@ def test_xdists_workers_share_them_and_wait_for_each_others(pytester: pytest.Pyt
     result.assert_outcomes(passed=3, skipped=1)
     workers = {line.split("]")[0] for line in result.outlines if line.startswith("[gw")}
     assert workers == {"[gw0", "[gw1"}
-    result.stdout.fnmatch_lines(["SKIPPED*frozen_tls*asks for what only the pod does*"])
+    result.stdout.fnmatch_lines(["SKIPPED*frozen_tls*needs the built-in server (the pod)*"])
 
 
 def test_a_server_that_does_not_start_fails_each_in_one_line(pytester: pytest.Pytester) -> None:

@@ -86,7 +86,7 @@ def test_without_the_docker_package_the_way_to_it_is_told(tmp_path: Path, monkey
 
 @needs_unshare
 def test_it_needs_root() -> None:
-    assert refused(under=UNPRIVILEGED).startswith("--image needs root: ")
+    assert refused(under=UNPRIVILEGED).startswith("--image: needs root, ")
 
 
 @pytest.mark.parametrize("other", [("--clock", "virtual"), ("--kernel", "guest")])
