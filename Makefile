@@ -27,7 +27,7 @@ unit: $(READY_DEV)
 
 # What tests need that no package of Python's brings.
 define brought
-	@scripts/kernel $(VENV) || echo "make $@: without both guest kernels, the tests that need the one that is missing are skipped" >&2
+	@scripts/kernel $(VENV) || echo "make $@: without a guest kernel, the tests that need one are skipped" >&2
 	@scripts/packages || :
 	@scripts/servers >/dev/null || echo "make $@: without the servers of examples/, the tests that need them are skipped" >&2
 endef

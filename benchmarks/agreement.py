@@ -20,9 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import document
-from halfopen.netns.guest import cache
-from halfopen.netns.guest.cache import GuestKernel
-from halfopen.netns.guest.registers import why_not_stock
 
 SECTION = "agreement"
 
@@ -41,8 +38,6 @@ class Surroundings:
 
     name: str
     arguments: Sequence[str]
-    kernel: GuestKernel | None = None
-    """The guest kernel to use. None allows any."""
 
     def run(self, arguments: Sequence[str], place: Path) -> Table:
         """Run ``halfopen run`` with these arguments; return its results. ``place`` is a folder just for it."""
@@ -53,7 +48,6 @@ class Surroundings:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env=os.environ | self._environment(place),
             text=True,
             check=False,
         )
@@ -62,29 +56,10 @@ class Surroundings:
         table: Table = json.loads(results.read_text())
         return table
 
-    def _environment(self, place: Path) -> dict[str, str]:
-        """Environment with a cache that holds only the kernel."""
-        if self.kernel is None:
-            return {}
-        folder = self.kernel.program.parent
-        kernels = place / "cache" / cache.folder().relative_to(cache.folder().parents[1])
-        kernels.mkdir(parents=True)
-        (kernels / folder.name).symlink_to(folder)
-        return {"XDG_CACHE_HOME": str(place / "cache")}
-
 
 HOST = Surroundings("the machine's kernel", ["--clock", "real", "--kernel", "host"])
 VIRTUAL = Surroundings("guest, virtual clock", ["--clock", "virtual"])
-
-
-def guests_in_real_time() -> list[Surroundings]:
-    """Return the available guest kernels, each on a real clock."""
-    real = ["--clock", "real", "--kernel", "guest"]
-    there = {
-        "guest, real clock": cache.newest(),
-        "the distribution's guest": None if why_not_stock() else cache.fetched(),
-    }
-    return [Surroundings(name, real, kernel) for name, kernel in there.items() if kernel is not None]
+GUEST = Surroundings("guest, real clock", ["--clock", "real", "--kernel", "guest"])
 
 
 def differences(tables: Mapping[str, Table]) -> list[str]:
@@ -180,7 +155,7 @@ class _Measuring:
 def run(place: Path) -> tuple[str, list[str]]:
     """Measure everything; return the text for the docs, and the differences."""
     measuring = _Measuring(place)
-    real = [HOST, *guests_in_real_time()]
+    real = [HOST, GUEST]
     # Virtual-clock runs go between the real-time runs and at the end, so the machine's other load affects all alike.
     for surroundings in real:
         measuring.run(VIRTUAL, _PRODUCTION)

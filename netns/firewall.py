@@ -15,7 +15,7 @@ from halfopen.netns.host import Host
 
 _NF_DROP = 0
 _NF_ACCEPT = 1
-#: Errors of a kernel whose nftables are missing or lack IPv4, such as the distribution's own guest kernel.
+#: Errors of a kernel whose nftables are missing or lack IPv4.
 _NO_NFTABLES = {errno.EOPNOTSUPP, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.ENOENT}
 #: Number of a cut and priority of its rules. Each is unique and lies between those of the local and the main table.
 _numbers = itertools.count(1)

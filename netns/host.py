@@ -144,8 +144,7 @@ class Host:
         """End every TCP connection of the host and release the namespace.
 
         Otherwise a connection that still has bytes to send would keep the namespace in the kernel for minutes after the
-        last process is gone. It still does if the kernel cannot end connections, such as the distribution's own guest
-        kernel.
+        last process is gone. It still does if the kernel was built without CONFIG_INET_DIAG_DESTROY.
         """
         with self._held, contextlib.closing(self.socket_reader()) as reader:
             for sample in reader.connections():

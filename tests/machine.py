@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from halfopen.netns import isolation
-from halfopen.netns.guest import cache, registers
+from halfopen.netns.guest import cache
 from halfopen.netns.lab_errors import IsolationError
 from halfopen.scenario.spec import Edge
 from halfopen.targets.proxy import find_program
@@ -28,11 +28,6 @@ _NO_LABS = _why_no_labs()
 _NO_UNSHARE = None if shutil.which("unshare") else "unshare (util-linux) is not installed"
 
 _NO_GUEST = None if cache.newest() else "there is no guest kernel: make kernel"
-#: No package fixes this, so it is no failure in CI.
-NOT_FOR_THIS_PROCESSOR = registers.why_not_stock()
-_NO_STOCK_GUEST = NOT_FOR_THIS_PROCESSOR or (
-    None if cache.fetched() else "there is no guest kernel of the distribution's: halfopen kernel fetch"
-)
 
 _NO_NGINX = None if find_program(Edge(proxy="nginx")) else "nginx is not installed: apt install nginx-light"
 _NO_HAPROXY = None if find_program(Edge(proxy="haproxy")) else "haproxy is not installed: apt install haproxy"
@@ -46,7 +41,6 @@ _ALL = (
     _NO_LABS,
     _NO_UNSHARE,
     _NO_GUEST,
-    _NO_STOCK_GUEST,
     _NO_NGINX,
     _NO_HAPROXY,
     _NO_SERVERS,
@@ -62,7 +56,6 @@ LACKING = [why for why in _ALL if why]
 needs_labs = pytest.mark.lab(_NO_LABS)
 needs_unshare = pytest.mark.lab(_NO_UNSHARE)
 needs_guest = pytest.mark.lab(_NO_GUEST)
-needs_stock_guest = pytest.mark.lab(_NO_STOCK_GUEST)
 
 needs_nginx = pytest.mark.lab(_NO_NGINX)
 needs_haproxy = pytest.mark.lab(_NO_HAPROXY)

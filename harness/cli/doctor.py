@@ -43,8 +43,8 @@ def doctor() -> int:
         return isolated(lambda: _report(console, [attempt(*probe) for probe in _PROBES]))
     except IsolationError as error:
         # A guest makes its labs in namespaces of its own.
-        refused = Check("namespaces", str(error), ok=False, needed=cache.best(virtual=False) is None)
-        return _report(console, [refused, _real_clock_guest(), _virtual_clock()])
+        refused = Check("namespaces", str(error), ok=False, needed=cache.newest() is None)
+        return _report(console, [refused, _guest(), _virtual_clock()])
 
 
 def attempt(what: str, probe: Callable[[], Check]) -> Check:
@@ -86,23 +86,23 @@ def _rates() -> Check:
 def _netem() -> Check:
     if kernel_has_discipline("netem"):
         return Check("delay and loss", "sch_netem", needed=False)
-    guest = cache.best(virtual=False)
-    instead = "run in a guest kernel" if guest else "refused (halfopen kernel fetch gets a guest kernel that has it)"
+    guest = cache.newest()
+    instead = "run in a guest kernel" if guest else "refused (halfopen kernel build makes a guest kernel that has it)"
     says = f"this kernel has no sch_netem: scenarios with delay, jitter or loss are {instead}"
     return Check("delay and loss", says, ok=guest is not None, needed=False)
 
 
-def _real_clock_guest() -> Check:
-    guest = cache.best(virtual=False)
+def _guest() -> Check:
+    guest = cache.newest()
     if guest is None:
         return Check(
-            "guests", "no guest kernel, which needs no namespaces: halfopen kernel fetch", ok=False, needed=False
+            "guests", "no guest kernel, which needs no namespaces: halfopen kernel build", ok=False, needed=False
         )
     return Check("guests", f"Linux {guest.version}, which needs no namespaces", needed=False)
 
 
 def _virtual_clock() -> Check:
-    guest = cache.best(virtual=True)
+    guest = cache.newest()
     if guest is None:
         return Check("virtual clock", "no guest kernel: halfopen kernel build", ok=False, needed=False)
     return Check("virtual clock", f"Linux {guest.version} as a guest", needed=False)

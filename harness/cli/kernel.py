@@ -1,4 +1,4 @@
-"""``halfopen kernel``: guest kernels, built or fetched once and kept in the user's cache."""
+"""``halfopen kernel``: guest kernels, built once and kept in the user's cache."""
 
 from __future__ import annotations
 
@@ -18,13 +18,12 @@ from halfopen.cli.console import console as make_console
 from halfopen.displays import displayed
 from halfopen.errors import InputError
 from halfopen.netns import interrupts
-from halfopen.netns.guest import building, cache, fetching, sources
+from halfopen.netns.guest import building, cache, sources
 from halfopen.netns.guest import wheel as wheels
 from halfopen.netns.guest.cache import GuestKernel
-from halfopen.netns.guest.registers import why_not_stock
 from halfopen.netns.units import show_duration
 
-kernel = typer.Typer(name="kernel", help="Build or fetch a guest kernel, or say what is there.", no_args_is_help=True)
+kernel = typer.Typer(name="kernel", help="Build a guest kernel, or say what is there.", no_args_is_help=True)
 
 #: Share of the whole between two lines of progress off a terminal.
 _TELL_EVERY = 0.1
@@ -75,33 +74,6 @@ def wheel(
 
 
 @kernel.command()
-def fetch(
-    package: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="The package user-mode-linux as a file (default: downloaded by apt)."),
-    ] = None,
-) -> int:
-    """Fetch the distribution's guest kernel, for a real clock.
-
-    Does nothing if there is one.
-    """
-    console = make_console()
-    name = fetching.source(package)
-    found = cache.find(name, time_travel=False)
-    if found is not None:
-        console.print(
-            f"the distribution's guest kernel is there: Linux {found.version}, {found.program}", soft_wrap=True
-        )
-        return 0
-    console.print(f"fetching a guest kernel: {name}", soft_wrap=True)
-    made = fetching.fetch(name, package)
-    console.print(f"fetched Linux {made.version}: {made.program}", soft_wrap=True)
-    if (why := why_not_stock()) is not None:
-        console.print(f"but {why}; build one, for either clock, with: halfopen kernel build", soft_wrap=True)
-    return 0
-
-
-@kernel.command()
 def key() -> int:
     """Print the guest kernel's cache key, for a cache in CI.
 
@@ -116,7 +88,6 @@ class Which(StrEnum):
 
     INSTALLED = "installed"
     BUILT = "built"
-    FETCHED = "fetched"
 
 
 @kernel.command()
@@ -127,7 +98,7 @@ def info(
 ) -> int:
     """List the guest kernels on this machine."""
     console = make_console()
-    there = {Which.INSTALLED: cache.installed(), Which.BUILT: cache.built(), Which.FETCHED: cache.fetched()}
+    there = {Which.INSTALLED: cache.installed(), Which.BUILT: cache.built()}
     for which, found in there.items():
         says = _described(found) if found else _how_to_get(which)
         if says:
@@ -136,13 +107,9 @@ def info(
 
 
 def _described(found: GuestKernel) -> str:
-    clock = "virtual and real clock" if found.time_travel else "real clock only"
-    # A virtual clock promises the same result each time. A real one never does.
-    but = "; not seeded: runs with the same seed may differ" if found.time_travel and not found.seeded else ""
-    if not found.time_travel and (why := why_not_stock()) is not None:
-        but = f"; {why}"
+    but = "" if found.seeded else "; not seeded: runs with the same seed may differ"
     what = _wheel(found) if found == cache.installed() else f"Linux {found.version}"
-    return f"{what}, of {found.source}; {clock}{but}\n  {found.program}"
+    return f"{what}, of {found.source}; virtual and real clock{but}\n  {found.program}"
 
 
 def _wheel(found: GuestKernel) -> str:
@@ -152,8 +119,6 @@ def _wheel(found: GuestKernel) -> str:
 def _how_to_get(which: Which) -> str | None:
     if which is Which.INSTALLED:
         return cache.too_old()
-    if which is Which.FETCHED:
-        return "none; fetch the distribution's own, for a real clock, with: halfopen kernel fetch"
     missing = building.missing_tools()
     needs = f" (needs {', '.join(missing)}: {building.how_to_install(missing)})" if missing else ""
     return f"none; build one, for either clock, with: halfopen kernel build{needs}"

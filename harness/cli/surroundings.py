@@ -13,7 +13,6 @@ from halfopen.errors import InputError
 from halfopen.netns import capabilities
 from halfopen.netns.guest import cache
 from halfopen.netns.guest.cache import GuestKernel
-from halfopen.netns.guest.registers import why_not_stock
 from halfopen.netns.lab import kernel_has_discipline
 from halfopen.netns.lab_errors import IsolationError, UnsupportedError
 from halfopen.scenario.spec import Scenario
@@ -53,8 +52,6 @@ class Surroundings:
 _BUILD = "build it once with: halfopen kernel build"
 #: Exit codes with no other meaning.
 _HAS, _LACKS = 10, 11
-#: On a real clock the distribution's own kernel will do, if it runs here.
-_GET = _BUILD if why_not_stock() else "get one with: halfopen kernel fetch (or build)"
 
 
 def beside_the_engine(clock: Clock, kernel: Kernel) -> Surroundings:
@@ -83,7 +80,7 @@ def choose(clock: Clock, kernel: Kernel, scenarios: Sequence[Scenario]) -> Surro
     """Return the surroundings for these scenarios; raises InputError or UnsupportedError if there are none."""
     if clock is Clock.VIRTUAL and kernel is Kernel.HOST:
         raise InputError("--clock virtual needs a guest kernel: leave out --kernel host, or take --clock real")
-    guest = None if kernel is Kernel.HOST or clock is Clock.REAL else cache.best(virtual=True)
+    guest = None if kernel is Kernel.HOST or clock is Clock.REAL else cache.newest()
     if guest is not None:
         why = None if clock is Clock.VIRTUAL else what_the_host_lacks(scenarios) or "a guest kernel is there"
         return Surroundings("virtual", guest, why)
@@ -96,12 +93,12 @@ def _on_a_real_clock(kernel: Kernel, scenarios: Sequence[Scenario]) -> Surroundi
     lacking = None if kernel is Kernel.GUEST else what_the_host_lacks(scenarios)
     if kernel is not Kernel.GUEST and lacking is None:
         return Surroundings("real", None)
-    guest = cache.best(virtual=False)
+    guest = cache.newest()
     if lacking is not None and (kernel is Kernel.HOST or guest is None):
-        way = _GET if guest is None else "leave out --kernel host"
+        way = _BUILD if guest is None else "leave out --kernel host"
         raise UnsupportedError(f"{lacking}; a guest kernel will do ({way})")
     if guest is None:
-        raise InputError(f"--kernel guest: there is no guest kernel; {_GET}")
+        raise InputError(f"--kernel guest: there is no guest kernel; {_BUILD}")
     return Surroundings("real", guest, lacking)
 
 

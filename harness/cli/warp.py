@@ -11,7 +11,6 @@ import typer
 from halfopen.cli import values
 from halfopen.errors import InputError
 from halfopen.netns.guest import booting, cache
-from halfopen.netns.guest.registers import why_not_stock
 from halfopen.netns.units import Duration, Size
 
 
@@ -52,27 +51,24 @@ def warp(
     The guest has this machine's files, read-only. Exits with the command's code; 69 if the guest fails or does not end
     in time.
     """
-    virtual = clock is WarpClock.VIRTUAL
     return booting.run(
         booting.Boot(
-            kernel=require_kernel(virtual=virtual),
+            kernel=require_kernel(),
             command=command,
             writable=values.writable_folders(writable),
             wall_limit=wall_limit,
             memory=memory,
             seed=seed,
-            virtual=virtual,
+            virtual=clock is WarpClock.VIRTUAL,
         )
     )
 
 
-def require_kernel(*, virtual: bool = True) -> cache.GuestKernel:
-    """Return the guest kernel for a virtual or a real clock; raises InputError that says how to get one."""
-    found = cache.best(virtual=virtual)
+def require_kernel() -> cache.GuestKernel:
+    """Return the guest kernel; raises InputError that says how to get one."""
+    found = cache.newest()
     if found is not None:
         return found
     if (too_old := cache.too_old()) is not None:
         raise InputError(too_old)
-    if virtual or why_not_stock():
-        raise InputError("there is no guest kernel yet; build it once with: halfopen kernel build")
-    raise InputError("there is no guest kernel yet; get one with: halfopen kernel fetch, or: halfopen kernel build")
+    raise InputError("there is no guest kernel yet; build it once with: halfopen kernel build")

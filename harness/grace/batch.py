@@ -143,7 +143,7 @@ def main(arguments: Sequence[str]) -> int:
     if arguments:
         _end_with(int(arguments[0]))
     order = msgspec.json.decode(sys.stdin.buffer.read(), type=BatchOrder)
-    kernel = cache.best(virtual=True)
+    kernel = cache.newest()
     if kernel is None:
         return _say(
             BatchAnswer(

@@ -25,7 +25,7 @@ def kernel(clock: str) -> GuestKernel | None:
     """
     if clock not in {"real", "virtual", "auto"}:
         raise pytest.UsageError(f"--halfopen-clock takes real, virtual or auto, got {clock!r}")
-    found = None if clock == "real" else cache.best(virtual=True)
+    found = None if clock == "real" else cache.newest()
     if clock == "virtual" and found is None:
         raise pytest.UsageError(f"--halfopen-clock virtual needs a guest kernel, and there is none; {_BUILD}")
     return found

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from halfopen.netns import isolation
 from halfopen.netns.exit_codes import ExitCode
-from halfopen.netns.guest import machine, memory_dir, modules, script, subreaper
+from halfopen.netns.guest import machine, memory_dir, script, subreaper
 from halfopen.netns.guest.cache import GuestKernel
 from halfopen.netns.guest.machine import Machine
 from halfopen.netns.lab_errors import GuestError, GuestLostError, IsolationError
@@ -123,7 +123,6 @@ def start(
         # The only use of this machine's wall clock: the guest's starts at the same time.
         now=int(time.time()),
         virtual=boot.virtual,
-        loader=modules.loader(boot.kernel.modules),
     )
     (place / "init").write_bytes(os.fsencode(script.render(job)))
     return machine.running(

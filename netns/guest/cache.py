@@ -21,7 +21,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from halfopen.netns.guest import recipe
-from halfopen.netns.guest.registers import why_not_stock
 from halfopen.netns.lab_errors import GuestError
 
 #: The configuration on top of allnoconfig (kernel.config beside this file).
@@ -42,9 +41,8 @@ OLDEST_RECIPE = 1
 #: Package of an installed kernel.
 PACKAGE = "halfopen_kernel"
 
-#: Contents of a kernel's folder: the program, and its modules, if any, as in /lib/modules/VERSION.
+#: Contents of a kernel's folder.
 PROGRAM = "linux"
-MODULES = "modules"
 _DESCRIPTION = "build.json"
 
 
@@ -59,15 +57,8 @@ class GuestKernel:
     """Origin of the kernel: a package with its version, or a file."""
     seeded: bool = True
     """True if it can draw its random numbers from a seed."""
-    time_travel: bool = True
-    """True if it has a virtual clock. The kernels that we build have one; the distribution's own has not."""
     recipe: int = 0
-    """Number of the recipe it was built by; 0 if that had none yet, or for the distribution's own kernel."""
-
-    @property
-    def modules(self) -> Path:
-        """Folder of its modules; missing if everything is built in."""
-        return self.program.with_name(MODULES)
+    """Number of the recipe it was built by; 0 if that had none yet."""
 
 
 def folder() -> Path:
@@ -81,17 +72,15 @@ def folder() -> Path:
         raise GuestError("this user has no home to keep guest kernels in; name a folder with XDG_CACHE_HOME") from None
 
 
-def key(source: str, *, time_travel: bool = True) -> str:
-    """Return a kernel's unique key: a hash of its source and, if built, of our configuration and changes."""
-    ours = [b"the distribution's own"]
-    if time_travel:
-        ours = [*(path.read_bytes() for path in (FRAGMENT, *_CHANGES)), shlex.join(recipe.MAKE).encode()]
+def key(source: str) -> str:
+    """Return a kernel's unique key: a hash of its source, our configuration and our changes."""
+    ours = [*(path.read_bytes() for path in (FRAGMENT, *_CHANGES)), shlex.join(recipe.MAKE).encode()]
     return hashlib.sha256(b"\0".join((source.encode(), *ours))).hexdigest()[:16]
 
 
-def find(source: str, *, time_travel: bool = True) -> GuestKernel | None:
-    """Return the kernel built from ``source`` with the current configuration, or unpacked from it; None if missing."""
-    return _read(folder() / key(source, time_travel=time_travel))
+def find(source: str) -> GuestKernel | None:
+    """Return the kernel built from ``source`` with the current configuration; None if missing."""
+    return _read(folder() / key(source))
 
 
 def installed() -> GuestKernel | None:
@@ -124,40 +113,22 @@ def wheel_version(kernel: GuestKernel) -> str:
 
 
 def newest() -> GuestKernel | None:
-    """Return the kernel for a virtual clock: the installed one, else the newest built; None if there is none."""
+    """Return the kernel to boot: the installed one, else the newest built; None if there is none."""
     return installed() or built()
 
 
 def built() -> GuestKernel | None:
     """Return the newest kernel in the cache built with the current configuration; None if there is none."""
-    return _newest(time_travel=True)
-
-
-def fetched() -> GuestKernel | None:
-    """Return the newest of the distribution's own kernels; None if there is none."""
-    return _newest(time_travel=False)
-
-
-def best(*, virtual: bool) -> GuestKernel | None:
-    """Return the kernel to boot for a virtual or a real clock; None if none runs on this machine.
-
-    Kernels that we built are preferred for a real clock too: they start sooner and have everything built in.
-    """
-    return newest() or (None if virtual or why_not_stock() else fetched())
-
-
-def _newest(*, time_travel: bool) -> GuestKernel | None:
     try:
         places = list(folder().glob("*"))
     except GuestError:
         return None
     kernels = [kernel for kernel in map(_read, places) if kernel and _is_current(kernel)]
-    fitting = [kernel for kernel in kernels if kernel.time_travel == time_travel]
-    return max(fitting, key=lambda kernel: numbers(kernel.version), default=None)
+    return max(kernels, key=lambda kernel: numbers(kernel.version), default=None)
 
 
 def _is_current(kernel: GuestKernel) -> bool:
-    return kernel.program.parent.name == key(kernel.source, time_travel=kernel.time_travel)
+    return kernel.program.parent.name == key(kernel.source)
 
 
 def numbers(version: str) -> list[int]:
@@ -168,14 +139,11 @@ def numbers(version: str) -> list[int]:
 def _read(place: Path) -> GuestKernel | None:
     try:
         described = json.loads((place / _DESCRIPTION).read_text())
-        # Kernels built before the distribution's own were supported lack the field.
-        travels = described.get("time_travel", True)
         return GuestKernel(
             place / PROGRAM,
             described["version"],
             described["source"],
             described["seeded"],
-            travels,
             described.get("recipe", 0),
         )
     except (OSError, ValueError, KeyError):
@@ -198,14 +166,14 @@ def _is_alive(pid: str) -> bool:
     return Path("/proc", pid).exists()
 
 
-def keep(program: Path, *, source: str, version: str, seeded: bool = True, time_travel: bool = True) -> GuestKernel:
+def keep(program: Path, *, source: str, version: str, seeded: bool = True) -> GuestKernel:
     """Move a program, with all files beside it, into the cache atomically.
 
     If two processes do so at once, the first kernel stays: both were made from the same parts.
     """
     assert program.name == PROGRAM, program
-    place = folder() / key(source, time_travel=time_travel)
-    kernel = GuestKernel(place / PROGRAM, version, source, seeded, time_travel, RECIPE if time_travel else 0)
+    place = folder() / key(source)
+    kernel = GuestKernel(place / PROGRAM, version, source, seeded, RECIPE)
     described = {name: value for name, value in asdict(kernel).items() if name != "program"}
     (program.parent / _DESCRIPTION).write_text(json.dumps(described))
     with workplace() as aside:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
@@ -13,27 +12,15 @@ from pathlib import Path
 from halfopen.netns.lab_errors import GuestError
 
 
-def candidate(package: str, instead: str, options: Sequence[str] = ()) -> str:
+def candidate(package: str, instead: str, options: Sequence[str]) -> str:
     """Return the version that apt would install; raises GuestError, which names an alternative ``instead`` of apt.
 
     ``options``, here and below, are apt's: for an apt that uses other suites than the machine's own.
     """
-    require_apt(instead)
     found = re.search(r"Candidate: (\d\S*)", ask("apt-cache", *options, "policy", package))
     if found is None:
         raise GuestError(f"apt has no candidate for {package}; run: sudo apt-get update, or {instead}")
     return found[1]
-
-
-def named_by_content(file: Path, option: str, instead: str) -> str:
-    """Return the name of a file given by ``option``; raises GuestError, which says what to give ``instead``."""
-    try:
-        with file.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        why = os.strerror(error.errno or 0).lower()
-        raise GuestError(f"{option} {str(file)!r} cannot be read: {why}; name {instead}") from None
-    return f"{file.name} sha256:{digest[:16]}"
 
 
 def require_apt(instead: str) -> None:
@@ -42,7 +29,7 @@ def require_apt(instead: str) -> None:
         raise GuestError(f"this is no Debian or Ubuntu (no apt-cache); {instead}")
 
 
-def download(package: str, version: str, place: Path, options: Sequence[str] = ()) -> Path:
+def download(package: str, version: str, place: Path, options: Sequence[str]) -> Path:
     """Download a package into the folder ``place`` and return the file; raises GuestError."""
     command = ["apt-get", *options, "download", f"{package}={version}"]
     done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)

@@ -31,27 +31,7 @@ EDITS = (
     ),
 )
 
-#: What /proc/cpuinfo calls those that take registers past the first 2696 bytes.
-_WIDE = frozenset({"amx_tile", "apx", "apx_f"})
-
 
 def make_room(tree: Path) -> None:
     """Change the kernel source in ``tree``, where it is as it was known to be."""
     apply(EDITS, tree)
-
-
-def too_wide(cpuinfo: str) -> list[str]:
-    """The features of this machine's processor, by its ``/proc/cpuinfo``, with which no unchanged old kernel runs."""
-    flags = next((line for line in cpuinfo.splitlines() if line.startswith("flags")), "")
-    return sorted(_WIDE & set(flags.split()))
-
-
-def why_not_stock(cpuinfo: Path = Path("/proc/cpuinfo")) -> str | None:
-    """Why the distribution's own guest kernel does not run on this machine; None if nothing is known against it."""
-    try:
-        found = too_wide(cpuinfo.read_text())
-    except OSError:
-        return None
-    if not found:
-        return None
-    return f"the distribution's guest kernel does not run on this machine's processor (it has {', '.join(found)})"

@@ -52,8 +52,6 @@ class GuestJob:
     """Columns and lines of the terminal that receives its output; None without a terminal."""
     virtual: bool = True
     """True if waiting is free."""
-    loader: Sequence[str] = ()
-    """Command that loads the kernel's modules; empty if there are none."""
     one_output: bool = False
     """True if its errors go to its output's destination, so that both must stay in order."""
 
@@ -65,7 +63,6 @@ def render(job: GuestJob) -> str:
         "# Boots, runs one command, and says how it ended. The machine outside takes the power away.",
         *_NO_SETUID,
         *_DEVICES,
-        *_load(job),
         *_PRIVATE,
         f"for console in {OUT} {ERR} {LINE}; do stty -F $console -onlcr -echo; done",
         *_FINISH,
@@ -129,11 +126,6 @@ _LOOPBACK = (
     "if command -v ip >/dev/null; then ip link set lo up",
     """else perl -e 'socket(S, 2, 2, 0); ioctl(S, 0x8914, $_ = pack("a16sx22", "lo", 1))'; fi""",
 )
-
-
-def _load(job: GuestJob) -> list[str]:
-    """Load modules before any mount hides the machine's folders that may hold them, and before overlay is needed."""
-    return [f"{shlex.join(job.loader)} 2>{ERR}"] if job.loader else []
 
 
 def _writable(folder: Path) -> list[str]:

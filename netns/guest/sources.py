@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,8 +93,14 @@ def package_source(place: Path) -> KernelSource:
 
 def file_source(path: Path) -> KernelSource:
     """Return a tarball given by the user, named by its content; raises GuestError if there is none."""
-    name = packages.named_by_content(path, "--source", "a kernel source tarball (.tar.xz, .tar.gz)")
-    return KernelSource(name, path.absolute())
+    try:
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        why = os.strerror(error.errno or 0).lower()
+        instead = "name a kernel source tarball (.tar.xz, .tar.gz)"
+        raise GuestError(f"--source {str(path)!r} cannot be read: {why}; {instead}") from None
+    return KernelSource(f"{path.name} sha256:{digest[:16]}", path.absolute())
 
 
 def _newest_series(options: tuple[str, ...]) -> str | None:

@@ -37,7 +37,7 @@ def blackholes(host: Host) -> list[int]:
 
 @pytest.fixture
 def without_nftables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on the distribution's own guest kernel, whose nftables supports only bridges."""
+    """As on a kernel whose nftables supports only bridges."""
 
     class OnlyBridges(contextlib.nullcontext[Any]):
         def __enter__(self) -> Any:

@@ -238,7 +238,7 @@ def test_destroy_aborts_the_application_resets_the_peer_and_works_once() -> None
 
 @isolated
 def test_a_host_ends_where_the_kernel_aborts_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on the distribution's own guest kernel, built without CONFIG_INET_DIAG_DESTROY."""
+    """As on a kernel built without CONFIG_INET_DIAG_DESTROY."""
 
     def refuse(*_: object) -> None:
         raise OSError(errno.EOPNOTSUPP, "Operation not supported", "SOCK_DESTROY")

@@ -57,7 +57,7 @@ def test_a_machine_that_forbids_namespaces_is_told_what_to_do(
         raise IsolationError("user.max_user_namespaces is 0; allow them with: sysctl")
 
     monkeypatch.setattr(doctor, "isolated", refuse)
-    monkeypatch.setattr(cache, "best", lambda *, virtual: guest)  # noqa: ARG005 (for either clock)
+    monkeypatch.setattr(cache, "newest", lambda: guest)
     assert doctor.doctor() == code
     out = capsys.readouterr().out
     assert "no  namespaces: user.max_user_namespaces is 0; allow them with: sysctl" in out

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import shutil
 import time
 from pathlib import Path
@@ -15,7 +14,6 @@ from halfopen.netns.guest import building, cache, sources
 from halfopen.netns.guest.cache import GuestKernel
 from halfopen.netns.guest.sources import Package
 from tests.harness.cli.tool import Ran, halfopen
-from tests.machine import NOT_FOR_THIS_PROCESSOR, needs_stock_guest
 from tests.netns.guest import apt
 
 #: An apt-cache with one kernel source.
@@ -41,7 +39,7 @@ def install(kernel: GuestKernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     package = tmp_path / "site" / cache.PACKAGE
     shutil.copytree(kernel.program.parent, package)
     (package / "__init__.py").touch()
-    monkeypatch.setenv("PYTHONPATH", str(package.parent))
+    monkeypatch.setenv("PYTHONPATH", str(package.parent), prepend=os.pathsep)
     return package / "linux"
 
 
@@ -83,8 +81,7 @@ def test_an_installed_one_is_told_first_and_none_is_built(tmp_path: Path, monkey
         f"installed: {what}, of linux-source-6.9 6.9.7-1; virtual and real clock\n"
         f"  {program}\n"
         "built: Linux 6.9.7, of linux-source-6.9 6.9.7-1; virtual and real clock\n"
-        f"  {kernel.program}\n"
-        "fetched: none; fetch the distribution's own, for a real clock, with: halfopen kernel fetch\n",
+        f"  {kernel.program}\n",
         "",
     )
 
@@ -114,20 +111,12 @@ def test_without_a_built_one_there_is_nothing_to_pack(tmp_path: Path, monkeypatc
     )
 
 
-@needs_stock_guest
-def test_both_kernels_are_told_with_their_clocks() -> None:
-    ran = halfopen("kernel", "info", "--require", "fetched")
-    assert ran.code == 0
-    assert re.search(r"\nfetched: Linux [\d.]+, of user-mode-linux \S+; real clock only\n  /.*/linux\n", ran.out)
-
-
 def test_without_one_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("PATH", str(stand_in_tools(tmp_path, monkeypatch)))
     assert halfopen("kernel", "info") == Ran(
         1,
-        "built: none; build one, for either clock, with: halfopen kernel build\n"
-        "fetched: none; fetch the distribution's own, for a real clock, with: halfopen kernel fetch\n",
+        "built: none; build one, for either clock, with: halfopen kernel build\n",
         "",
     )
 
@@ -151,60 +140,34 @@ def test_one_that_could_not_be_seeded_is_told(tmp_path: Path, monkeypatch: pytes
 
 
 def test_what_is_required_must_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    package = apt.package(tmp_path)
-    assert halfopen("kernel", "fetch", "--package", str(package)).code == 0
+    built(tmp_path, monkeypatch, source="a tarball")
     assert halfopen("kernel", "info").code == 0
-    assert halfopen("kernel", "info", "--require", "fetched").code == 0
-    assert halfopen("kernel", "info", "--require", "built").code == 1
+    assert halfopen("kernel", "info", "--require", "built").code == 0
+    assert halfopen("kernel", "info", "--require", "installed").code == 1
 
 
-@pytest.mark.parametrize(
-    ("clock", "how"),
-    [
-        ("virtual", "build it once with: halfopen kernel build"),
-        (
-            "real",
-            "build it once with: halfopen kernel build"
-            if NOT_FOR_THIS_PROCESSOR
-            else "get one with: halfopen kernel fetch, or: halfopen kernel build",
-        ),
-    ],
-)
-def test_a_warp_without_one_says_how_to_get_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: str, how: str
-) -> None:
+@pytest.mark.parametrize("clock", ["virtual", "real"])
+def test_a_warp_without_one_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: str) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     ran = halfopen("warp", "--clock", clock, "--", "true")
-    assert ran == Ran(2, "", f"halfopen: there is no guest kernel yet; {how}\n")
-
-
-def test_a_fetched_one_is_not_fetched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    calls = apt.pretend(monkeypatch, tmp_path, policy=apt.POLICY, download=f"cp {apt.package(tmp_path)} .")
-    assert halfopen("kernel", "fetch").code == 0
-    first = calls.read_text()
-    again = halfopen("kernel", "fetch")
-    assert again.code == 0
-    assert again.out.startswith("the distribution's guest kernel is there: Linux 6.9.7, ")
-    assert "apt-get" in first
-    assert "apt-get" not in calls.read_text().removeprefix(first)
+    assert ran == Ran(2, "", "halfopen: there is no guest kernel yet; build it once with: halfopen kernel build\n")
 
 
 @pytest.mark.parametrize("number", ["INT", "KILL"])
-def test_an_interrupted_fetch_leaves_nothing_that_the_next_one_minds(
+def test_a_build_that_is_interrupted_leaves_nothing_that_the_next_one_minds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: str
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    package = apt.package(tmp_path)
+    path = os.environ["PATH"]
+    monkeypatch.setenv("PATH", f"{path}:{stand_in_tools(tmp_path, monkeypatch)}")
     interrupting = f"[ -e {tmp_path}/again ] || {{ touch {tmp_path}/again half.deb; kill -{number} $PPID; exit 1; }}"
-    apt.pretend(monkeypatch, tmp_path, policy=apt.POLICY, download=f"{interrupting}\ncp {package} .")
-    assert halfopen("kernel", "fetch").code == {"INT": 130, "KILL": -9}[number]
+    download = f'case "$*" in *download*) {interrupting} ;; esac; exit 1'
+    apt.pretend(monkeypatch, tmp_path, policy=SOURCES, download=download)
+    assert halfopen("kernel", "build").code == {"INT": 130, "KILL": -9}[number]
     assert halfopen("kernel", "info").code == 1
-    assert halfopen("kernel", "fetch").code == 0
-    kernels = tmp_path / "cache" / "halfopen" / "kernels"
-    assert list((kernels / "under-construction").iterdir()) == []
-    assert len(list(kernels.iterdir())) == 2
+    again = halfopen("kernel", "build")
+    assert (again.code, "downloading linux-source-6.9 6.9.7-1 failed" in again.err) == (2, True)
+    assert [path.name for path in (tmp_path / "cache" / "halfopen" / "kernels").rglob("*")] == ["under-construction"]
 
 
 def test_a_source_that_is_none_is_refused(tmp_path: Path) -> None:

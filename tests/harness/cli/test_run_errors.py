@@ -188,10 +188,6 @@ def test_a_baseline_that_cannot_be_written(tmp_path: Path) -> None:
             ["kernel", "build", "--source", "X"],
             "--source 'X' cannot be read: permission denied; name a kernel source tarball (.tar.xz, .tar.gz)",
         ),
-        (
-            ["kernel", "fetch", "--package", "X"],
-            "--package 'X' cannot be read: permission denied; name one such as user-mode-linux_6.1um4_amd64.deb",
-        ),
     ],
 )
 def test_what_lies_behind_a_closed_door(tmp_path: Path, arguments: list[str], said: str) -> None:

@@ -14,10 +14,8 @@ from halfopen.netns.guest.cache import GuestKernel
 from halfopen.netns.lab_errors import IsolationError, UnsupportedError
 from halfopen.scenario import suites
 from halfopen.scenario.spec import Scenario
-from tests.machine import NOT_FOR_THIS_PROCESSOR, needs_labs
+from tests.machine import needs_labs
 
-#: The distribution's own kernel is useless on some processors.
-GET = "halfopen kernel build" if NOT_FOR_THIS_PROCESSOR else "halfopen kernel fetch"
 GUEST = GuestKernel(Path("/somewhere/linux"), "6.12.1", "linux-source-6.12 6.12.1-1")
 
 FAR = """
@@ -33,23 +31,14 @@ hold = "2s"
 """
 
 
-#: The distribution's own kernel, which supports real time only.
-STOCK = GuestKernel(Path("/elsewhere/linux"), "6.1.1", "user-mode-linux 6.1um4", seeded=False, time_travel=False)
-
-
 @pytest.fixture
 def there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "best", lambda *, virtual: GUEST)  # noqa: ARG005 (it serves both)
-
-
-@pytest.fixture
-def fetched(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "best", lambda *, virtual: None if virtual else STOCK)
+    monkeypatch.setattr(cache, "newest", lambda: GUEST)
 
 
 @pytest.fixture
 def nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "best", lambda *, virtual: None)  # noqa: ARG005 (there is none for either)
+    monkeypatch.setattr(cache, "newest", lambda: None)
 
 
 @pytest.fixture
@@ -99,29 +88,12 @@ def test_without_a_guest_the_clock_is_real() -> None:
 
 @pytest.mark.usefixtures("nowhere")
 @pytest.mark.parametrize(
-    ("clock", "kernel", "way"),
-    [(Clock.VIRTUAL, Kernel.AUTO, "halfopen kernel build"), (Clock.AUTO, Kernel.GUEST, GET)],
+    ("clock", "kernel"),
+    [(Clock.VIRTUAL, Kernel.AUTO), (Clock.AUTO, Kernel.GUEST), (Clock.REAL, Kernel.GUEST)],
 )
-def test_a_guest_that_is_asked_for_and_is_not_there(clock: Clock, kernel: Kernel, way: str) -> None:
-    with pytest.raises(InputError, match=way):
-        choose(clock, kernel, NEAR)
-
-
-@needs_labs
-@pytest.mark.usefixtures("fetched")
-def test_the_distributions_kernel_keeps_real_time_only() -> None:
-    assert choose(Clock.AUTO, Kernel.AUTO, NEAR).kernel is None
-    found = choose(Clock.AUTO, Kernel.GUEST, NEAR)
-    assert (found.clock, found.kernel) == ("real", STOCK)
+def test_a_guest_that_is_asked_for_and_is_not_there(clock: Clock, kernel: Kernel) -> None:
     with pytest.raises(InputError, match="halfopen kernel build"):
-        choose(Clock.VIRTUAL, Kernel.AUTO, NEAR)
-
-
-@needs_labs
-@pytest.mark.usefixtures("fetched", "without_netem")
-def test_what_this_machine_lacks_the_distributions_kernel_has(far: list[Scenario]) -> None:
-    found = choose(Clock.AUTO, Kernel.AUTO, far)
-    assert (found.clock, found.kernel) == ("real", STOCK)
+        choose(clock, kernel, NEAR)
 
 
 def test_no_clock_of_this_machine_is_virtual() -> None:
@@ -166,5 +138,5 @@ def test_where_namespaces_are_forbidden_a_guest_is_taken_on_a_real_clock_too() -
 @needs_labs
 @pytest.mark.usefixtures("nowhere", "without_netem")
 def test_what_nobody_here_can_do_is_refused(far: list[Scenario]) -> None:
-    with pytest.raises(UnsupportedError, match=GET):
+    with pytest.raises(UnsupportedError, match="halfopen kernel build"):
         choose(Clock.AUTO, Kernel.AUTO, far)

@@ -105,7 +105,7 @@ from halfopen.netns.lab_errors import GuestLostError
 from halfopen.netns.guest import booting, cache
 
 greedy = "x = []\\nwhile True: x.append(bytearray(10_000_000))"
-boot = booting.Boot(cache.best(virtual=True), [sys.executable, "-c", greedy])
+boot = booting.Boot(cache.newest(), [sys.executable, "-c", greedy])
 with booting.start(boot, Path("/dev/shm/place"), 1) as guest:
     try:
         booting.exit_code(guest, boot, time.monotonic() + 60)

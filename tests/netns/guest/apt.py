@@ -1,4 +1,4 @@
-"""Packages without a network: a private apt with a single package, and a small user-mode-linux."""
+"""Packages without a network: a private apt, and a small package of a kernel's source."""
 
 from __future__ import annotations
 
@@ -8,25 +8,22 @@ from pathlib import Path
 
 import pytest
 
-VERSION = "6.9um1+b2"
+VERSION = "6.9.7-1~bpo1"
 
 
-def package(place: Path, *, without: str = "") -> Path:
-    """Make a package laid out as Debian's, without the part named."""
+def package(place: Path) -> Path:
+    """Make a package laid out as Debian's linux-source-6.9."""
     tree = place / "tree"
     contents = {
-        "DEBIAN/control": f"Package: user-mode-linux\nVersion: {VERSION}\nArchitecture: all\n"
+        "DEBIAN/control": f"Package: linux-source-6.9\nVersion: {VERSION}\nArchitecture: all\n"
         "Maintainer: Nobody <nobody@example.invalid>\nDescription: a small one\n",
-        "usr/bin/linux.uml": "a kernel",
-        "usr/lib/uml/modules/6.9.7/modules.dep": "kernel/a.ko:\n",
-        "usr/lib/uml/modules/6.9.7/kernel/a.ko": "a module",
+        "usr/src/linux-source-6.9.tar.xz": "a source",
     }
     for name, text in contents.items():
-        if name != without:
-            path = tree / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-    made = place / f"user-mode-linux_{VERSION}_all.deb"
+        path = tree / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    made = place / f"linux-source-6.9_{VERSION}_all.deb"
     subprocess.run(["dpkg-deb", "--root-owner-group", "--build", str(tree), str(made)], check=True, capture_output=True)
     return made
 
@@ -42,6 +39,3 @@ def pretend(monkeypatch: pytest.MonkeyPatch, place: Path, *, policy: str, downlo
         program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     return calls
-
-
-POLICY = f"printf 'user-mode-linux:\\n  Installed: (none)\\n  Candidate: {VERSION}\\n'"

@@ -14,12 +14,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def keep(source: str, version: str, *, time_travel: bool = True) -> cache.GuestKernel:
+def keep(source: str, version: str) -> cache.GuestKernel:
     with cache.workplace() as place:
         product = place / "product"
         product.mkdir()
         (product / "linux").write_text("a kernel")
-        return cache.keep(product / "linux", source=source, version=version, time_travel=time_travel)
+        return cache.keep(product / "linux", source=source, version=version)
 
 
 def test_what_is_kept_is_found_by_its_source() -> None:
@@ -90,60 +90,26 @@ def test_what_a_killed_build_left_is_taken_away_by_the_next() -> None:
         assert not left.exists()
 
 
-def test_one_without_time_travel_is_for_the_real_clock_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "why_not_stock", lambda: None)
-    fetched = keep("user-mode-linux 6.9", "6.9.1", time_travel=False)
-    assert cache.newest() is None
-    assert cache.best(virtual=True) is None
-    assert cache.best(virtual=False) == cache.fetched() == fetched
-    assert cache.find("user-mode-linux 6.9", time_travel=False) == fetched
-    assert cache.find("user-mode-linux 6.9") is None
-
-
-def test_one_that_does_not_run_on_this_processor_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
-    keep("user-mode-linux 6.9", "6.9.1", time_travel=False)
-    monkeypatch.setattr(cache, "why_not_stock", lambda: "it has amx_tile")
-    assert cache.best(virtual=False) is None
-    built = keep("a", "6.1.1")
-    assert cache.best(virtual=False) == built
-
-
-def test_the_built_one_is_best_for_both_clocks() -> None:
-    keep("user-mode-linux 6.9", "6.9.1", time_travel=False)
-    built = keep("a", "6.1.1")
-    assert cache.best(virtual=True) == cache.best(virtual=False) == cache.newest() == built
-
-
-def test_a_fetched_one_does_not_depend_on_our_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fetched = keep("user-mode-linux 6.9", "6.9.1", time_travel=False)
-    other = tmp_path / "other.config"
-    other.write_text("CONFIG_64BIT=y\n")
-    monkeypatch.setattr(cache, "FRAGMENT", other)
-    assert cache.fetched() == fetched
-
-
-def test_a_kernel_that_does_not_say_has_time_travel() -> None:
-    # As the cache wrote it when all kernels were built.
-    description = keep("a", "6.1.1").program.with_name("build.json")
-    description.write_text('{"version": "6.1.1", "source": "a", "seeded": true}')
+@pytest.mark.parametrize("more", ["", ', "time_travel": true, "recipe": 1'])
+def test_a_description_of_an_earlier_release_is_read(more: str) -> None:
+    made = keep("a", "6.1.1")
+    made.program.with_name("build.json").write_text(f'{{"version": "6.1.1", "source": "a", "seeded": true{more}}}')
     found = cache.newest()
     assert found is not None
-    assert found.time_travel
+    assert (found.program, found.version, found.recipe) == (made.program, "6.1.1", 1 if more else 0)
 
 
-def test_modules_are_kept_beside_the_program() -> None:
-    with cache.workplace() as place:
-        (place / "product" / "modules").mkdir(parents=True)
-        (place / "product" / "linux").write_text("a kernel")
-        (place / "product" / "modules" / "modules.dep").write_text("a.ko:\n")
-        made = cache.keep(place / "product" / "linux", source="a", version="6.1", time_travel=False)
-    assert (made.modules / "modules.dep").read_text() == "a.ko:\n"
-    assert not keep("b", "6.1").modules.exists()
+def test_a_distributions_kernel_that_an_earlier_release_fetched_is_not_used() -> None:
+    program = keep("user-mode-linux 6.1um4", "6.1.176").program
+    described = '{"version": "6.1.176", "source": "user-mode-linux 6.1um4", "seeded": false, "time_travel": false}'
+    program.with_name("build.json").write_text(described)
+    # Its folder's name was not a hash of our configuration.
+    program.parent.rename(cache.folder() / "0123456789abcdef")
+    assert cache.newest() is None
 
 
 def test_an_empty_cache_has_no_kernel() -> None:
     assert cache.newest() is None
-    assert cache.fetched() is None
     assert cache.find("a") is None
 
 

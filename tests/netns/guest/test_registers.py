@@ -2,10 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from halfopen.netns.guest import cache, registers
-from halfopen.netns.guest.registers import make_room, too_wide, why_not_stock
+from halfopen.netns.guest.registers import make_room
 
 #: From Linux 6.12, whose kernels have room for 2696 bytes.
 REGISTERS = """
@@ -48,30 +46,6 @@ def test_a_newer_source_that_makes_room_by_itself_stays_as_it_is(tmp_path: Path)
     file = source(tmp_path, text)
     make_room(tmp_path)
     assert file.read_text() == text
-
-
-@pytest.mark.parametrize(
-    ("cpuinfo", "found"),
-    [
-        ("flags\t\t: fpu avx512f pku\n", []),
-        ("processor\t: 0\nflags\t\t: fpu amx_bf16 amx_tile amx_int8\nbugs\t\t: amx\n", ["amx_tile"]),
-        ("Features\t: fp asimd sve\n", []),
-        ("", []),
-    ],
-)
-def test_a_processor_is_too_wide_by_its_flags(cpuinfo: str, found: list[str]) -> None:
-    assert too_wide(cpuinfo) == found
-
-
-def test_it_is_said_which_registers_are_too_wide(tmp_path: Path) -> None:
-    told = tmp_path / "cpuinfo"
-    told.write_text("flags\t\t: fpu amx_tile\n")
-    assert why_not_stock(told) == (
-        "the distribution's guest kernel does not run on this machine's processor (it has amx_tile)"
-    )
-    told.write_text("flags\t\t: fpu\n")
-    assert why_not_stock(told) is None
-    assert why_not_stock(tmp_path / "nowhere") is None
 
 
 def test_another_change_makes_another_kernel() -> None:

@@ -95,19 +95,6 @@ def test_a_real_clock_is_not_waited_for_but_where_it_is_below_a_second() -> None
     subprocess.run(["sh", "-n"], input=text, text=True, check=True)
 
 
-def test_modules_are_loaded_before_what_needs_them_and_before_their_folder_may_be_hidden() -> None:
-    lines = render(job(loader=["python", "insert.py", "/my cache/a.ko"])).splitlines()
-    loading = lines.index("python insert.py '/my cache/a.ko' 2>/dev/tty1")
-    # Its errors go to a console, which is in /dev.
-    assert next(n for n, line in enumerate(lines) if "devtmpfs" in line) < loading
-    assert loading < next(n for n, line in enumerate(lines) if "overlay" in line)
-    assert loading < next(n for n, line in enumerate(lines) if "/run" in line)
-
-
-def test_without_modules_nothing_is_loaded() -> None:
-    assert "insert" not in render(job())
-
-
 def test_signals_are_listened_for_before_it_is_said_so() -> None:
     lines = render(job()).splitlines()
     assert lines.index("exec 7</dev/tty2") < lines.index("echo listening >/dev/tty2")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -82,4 +83,57 @@ def test_an_older_one_of_the_mirror_is_not_taken(tmp_path: Path, monkeypatch: py
 def test_an_apt_that_knows_only_newer_ones_is_told_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     apt.pretend(monkeypatch, tmp_path, policy=knows(TOO_NEW), download="true")
     with pytest.raises(GuestError, match=f"no linux-source up to {NEWEST}; run: sudo apt-get update, or give a kernel"):
+        newest_package(tmp_path)
+
+
+#: An apt-cache with one source, that of the small package.
+ONE = f"""case "$*" in
+*search*) echo "linux-source-6.9 - Linux kernel source" ;;
+*policy*) echo "  Candidate: {apt.VERSION}" ;;
+esac"""
+needs_dpkg = pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="dpkg-deb (dpkg) is not installed")
+
+
+@needs_dpkg
+def test_a_package_becomes_a_tarball_with_the_packages_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    download = f'case "$*" in *download*) cp {apt.package(tmp_path)} . ;; esac'
+    apt.pretend(monkeypatch, tmp_path, policy=ONE, download=download)
+    place = tmp_path / "place"
+    place.mkdir()
+    found = sources.package_source(place)
+    assert found.name == f"linux-source-6.9 {apt.VERSION}"
+    assert found.tarball.read_text() == "a source"
+    # The package itself takes no more room.
+    assert list(place.glob("*.deb")) == []
+
+
+def test_a_download_that_fails_is_told_with_apts_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failing = "echo 'W: a warning' >&2; echo 'E: Failed to fetch http://x  No route to host' >&2; exit 100"
+    apt.pretend(monkeypatch, tmp_path, policy=ONE, download=failing)
+    with pytest.raises(GuestError) as caught:
+        sources.package_source(tmp_path)
+    assert str(caught.value) == (
+        f"downloading linux-source-6.9 {apt.VERSION} failed: Failed to fetch http://x  No route to host; "
+        "is there a network? if the lists of packages are old, run: sudo apt-get update"
+    )
+
+
+@needs_dpkg
+def test_a_file_that_is_no_package_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = 'case "$*" in *download*) echo "no package" >bad.deb ;; esac'
+    apt.pretend(monkeypatch, tmp_path, policy=ONE, download=bad)
+    with pytest.raises(GuestError, match=r"unpacking bad\.deb failed with exit code 2"):
+        sources.package_source(tmp_path)
+
+
+def test_a_machine_without_apt_is_told_to_give_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(GuestError, match=r"no Debian or Ubuntu .*; give a kernel source tarball with --source FILE"):
+        newest_package(tmp_path)
+
+
+def test_a_package_without_a_candidate_is_told_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = 'case "$*" in *search*) echo "linux-source-6.9 - Linux kernel source" ;; esac'
+    apt.pretend(monkeypatch, tmp_path, policy=listed, download="true")
+    with pytest.raises(GuestError, match=r"no candidate for linux-source-6\.9; run: sudo apt-get update, or give"):
         newest_package(tmp_path)
