@@ -63,7 +63,7 @@ needs_haproxy = pytest.mark.lab(_NO_HAPROXY)
 needs_servers = pytest.mark.lab(_NO_SERVERS)
 needs_engine = pytest.mark.lab(_NO_ENGINE)
 needs_browser = pytest.mark.lab(browser.WHY_NONE)
-#: Dask comes with the tests.
+#: Dask comes with the tests. Its import alone takes seconds.
 needs_cluster = pytest.mark.lab(None)
 
 needs_tshark = pytest.mark.lab(_NO_TSHARK)

@@ -79,6 +79,7 @@ def test_a_scheduler_that_ends_is_said_to_be_lost_and_what_was_done_is_kept(
     assert capfd.readouterr().err == ""
 
 
+@needs_cluster
 def test_where_nobody_listens_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("halfopen.grace.dask_executor._ANSWERS_WITHIN", 1.0)
     with pytest.raises(InputError, match="no Dask scheduler answers at 127"):
