@@ -112,7 +112,8 @@ def repeated(names: Iterator[tuple[str, Path]]) -> dict[str, list[str]]:
 def test_no_two_public_classes_share_a_name() -> None:
     def classes() -> Iterator[tuple[str, Path]]:
         for path in SOURCES:
-            if named(path.parent) not in PLUGINS:
+            # A plugin has the names that all plugins have; what they share, in files with an underscore, has its own.
+            if named(path.parent) not in PLUGINS or path.stem.startswith("_"):
                 for node in ast.parse(path.read_text()).body:
                     if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                         yield node.name, path

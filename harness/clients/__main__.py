@@ -10,7 +10,7 @@ import msgspec
 
 from halfopen import clients, plugins
 from halfopen.clients._door import Door
-from halfopen.clients._machine import Machine
+from halfopen.clients._machine import ClientMachine
 from halfopen.clients._opening import NotOpenedError
 from halfopen.clients._reporting import report
 from halfopen.model import schema
@@ -23,7 +23,7 @@ def main() -> None:
     options = schema.convert(json.loads(options_text), module.Options, f"client {name!r}")
     try:
         with contextlib.suppress(NotOpenedError):
-            Machine(module.Behaviour(options), options, msgspec.json.decode(door_text, type=Door)).run()
+            ClientMachine(module.Behaviour(options), options, msgspec.json.decode(door_text, type=Door)).run()
     except OSError as error:
         report("unreachable", why=(error.strerror or str(error)).lower(), how=type(error).__name__)
 

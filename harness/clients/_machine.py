@@ -27,7 +27,7 @@ _CONNECT_TIMEOUT = 30.0
 _RECV_SIZE = 65536
 
 
-class Machine:
+class ClientMachine:
     """Connects, then reads and acknowledges as the behaviour decides, until one side ends it."""
 
     def __init__(self, behaviour: Behaviour, options: ClientOptions, door: Door) -> None:

@@ -30,7 +30,7 @@ __all__ = ["LabFixture", "Server"]
 
 
 @dataclass(frozen=True)
-class Settings:
+class LabSettings:
     """Settings of a test's lab from its marker, the command line and pytest's configuration."""
 
     name: str
@@ -63,7 +63,7 @@ class Server:
 class LabFixture:
     """The network of one test, and all that runs in it. It starts with the first server."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: LabSettings) -> None:
         self._settings = settings
         self._channel: Channel | None = None
         self._outcomes: list[Outcome] = []

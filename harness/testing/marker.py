@@ -9,7 +9,7 @@ import pytest
 
 from halfopen.errors import suggest
 from halfopen.testing import plugin
-from halfopen.testing.lab_fixture import LabFixture, Settings
+from halfopen.testing.lab_fixture import LabFixture, LabSettings
 
 _KNOWN = ("grace", "link", "poll", "seed", "server")
 
@@ -22,7 +22,7 @@ def lab_of(request: pytest.FixtureRequest, seed: int) -> LabFixture:
         return marked.get(name) or plugin.setting(config, name)
 
     return LabFixture(
-        Settings(
+        LabSettings(
             name=request.node.nodeid,
             seed=marked.get("seed", seed),
             clock=plugin.clock(),

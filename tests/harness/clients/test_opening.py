@@ -19,7 +19,7 @@ from websockets.uri import parse_uri
 
 from halfopen.clients import _opening, draining
 from halfopen.clients._door import Door
-from halfopen.clients._machine import Machine
+from halfopen.clients._machine import ClientMachine
 from halfopen.clients._opening import NotOpenedError, shake_hands, told
 
 
@@ -120,6 +120,6 @@ def test_a_server_that_closes_before_its_client_wakes_up_has_closed_the_connecti
         monkeypatch.setattr(socket.socket, "connect", connect)
         door = Door(url=f"ws://127.0.0.1:{listener.getsockname()[1]}/")
         with pytest.raises(NotOpenedError):
-            Machine(draining.Behaviour(options), options, door)
+            ClientMachine(draining.Behaviour(options), options, door)
     said = words(capsys)
     assert (said["name"], said["why"]) == ("refused", "the server closed the connection without an answer")
