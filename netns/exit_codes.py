@@ -1,4 +1,4 @@
-"""Exit codes of all commands. Nothing else in the project is a number for an exit."""
+"""Exit codes of ``halfopen``, whatever the command."""
 
 from __future__ import annotations
 

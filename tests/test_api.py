@@ -26,9 +26,7 @@ def documented(repository: Path) -> dict[str, set[str]]:
 
 def test_every_public_name_is_documented_and_sorted(repository: Path) -> None:
     offered = {name: importlib.import_module(name).__all__ for name in PUBLIC}
-    assert {name: sorted(names) for name, names in offered.items()} == {
-        name: list(all_) for name, all_ in offered.items()
-    }
+    assert {name: sorted(names) for name, names in offered.items()} == offered
     assert documented(repository) == {name: set(names) for name, names in offered.items()}
 
 
