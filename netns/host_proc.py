@@ -15,7 +15,7 @@ from typing import Self
 from halfopen.netns.lab_errors import LabError
 
 
-class Outside:
+class HostProc:
     """The machine's processes, numbered as in the namespace where this is created; also works in forked processes."""
 
     def __init__(self) -> None:

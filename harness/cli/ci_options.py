@@ -14,7 +14,7 @@ from rich.markup import escape
 from halfopen.cli.options import CI
 from halfopen.errors import InputError, reason_of
 from halfopen.results.baseline import Baseline, read, render, renewed
-from halfopen.run.runner import Done
+from halfopen.run.runner import RunResult
 from halfopen.run.shards import Shard
 
 _option = partial(typer.Option, rich_help_panel=CI)
@@ -64,7 +64,7 @@ def check_writable(file: Path | None) -> None:
         ) from None
 
 
-def write_baseline(console: Console, file: Path, done: Sequence[Done]) -> None:
+def write_baseline(console: Console, file: Path, done: Sequence[RunResult]) -> None:
     """Write the failures as known, keep the reasons from the old file, and print a line about it."""
     made = renewed(_before(file), done)
     file.write_text(render(made, done))

@@ -14,7 +14,7 @@ from rich.markup import escape
 
 from halfopen import plugins
 from halfopen.cli import grid, live, screen, surroundings
-from halfopen.cli.effort import Effort, Limits
+from halfopen.cli.executor import Executor, Limits
 from halfopen.cli.options import (
     ClockOption,
     Grace,
@@ -40,8 +40,8 @@ from halfopen.results import comparison, record
 from halfopen.results.record import Conditions
 from halfopen.run import request
 from halfopen.run.progress import RunView
-from halfopen.run.request import Call
-from halfopen.run.runner import Done, Job
+from halfopen.run.request import RunRequest
+from halfopen.run.runner import Job, RunResult
 from halfopen.verdict.judge import hold as held_for
 
 DEFAULT = ("dead", "alive", "ended")
@@ -81,7 +81,7 @@ def compare(
     Shows which reap the dead, how soon, and which reap the living. Exits 0 if every cell is proved, even if a detector
     fails, and 3 if some are inconclusive.
     """
-    call = Call(
+    call = RunRequest(
         seed=seed_or_random(seed),
         grace=float(grace),
         poll=float(poll),
@@ -96,7 +96,7 @@ def compare(
     where = surroundings.choose(clock, kernel, [job.scenario for job in todo])
     how = record.conditions(call, todo, where.clock, again=where.options)
     stage = _Stage(out, where.why, _what(call, todo), _patience(todo, where.clock), request.left_out(call))
-    effort = Effort(call, todo, where, how, out, stage)
+    effort = Executor(call, todo, where, how, out, stage)
     return effort.carry_out(Limits(jobs, _AT_ONCE, None, wall_limit))
 
 
@@ -106,7 +106,7 @@ def chosen(given: list[str] | None) -> list[str]:
     return list(dict.fromkeys(name for name in named if name)) or plugins.names(catalogue)
 
 
-def _what(call: Call, todo: Sequence[Job]) -> str:
+def _what(call: RunRequest, todo: Sequence[Job]) -> str:
     scenarios = len(todo) // len(call.detectors)
     return f"{len(call.detectors)} detectors against {scenarios} scenarios"
 
@@ -136,10 +136,12 @@ class _Stage:
         lines = [screen.header(how, self.why, self.what), self.patience, *map(escape, self.left_out)]
         return "\n".join(filter(None, lines))
 
-    def progress(self, console: Console, views: Sequence[RunView]) -> AbstractContextManager[Callable[[Done], None]]:
+    def progress(
+        self, console: Console, views: Sequence[RunView]
+    ) -> AbstractContextManager[Callable[[RunResult], None]]:
         return live.count(console, views)
 
-    def conclude(self, console: Console, how: Conditions, done: Sequence[Done], wall: float) -> int:
+    def conclude(self, console: Console, how: Conditions, done: Sequence[RunResult], wall: float) -> int:
         record.write_timelines(self.out, done)
         table = comparison.as_table(how, done, wall)
         record.write_table(self.out / record.COMPARISON, table)

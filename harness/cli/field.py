@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from halfopen.cli import grid, live, screen, surroundings
-from halfopen.cli.effort import Effort, Limits
+from halfopen.cli.executor import Executor, Limits
 from halfopen.cli.options import (
     ClockOption,
     Grace,
@@ -37,8 +37,8 @@ from halfopen.results import comparison, field_report, field_table, record
 from halfopen.results.record import Conditions
 from halfopen.run import request
 from halfopen.run.progress import RunView
-from halfopen.run.request import Call
-from halfopen.run.runner import Done
+from halfopen.run.request import RunRequest
+from halfopen.run.runner import RunResult
 from halfopen.scenario import target_files
 from halfopen.scenario.target_spec import TargetSpec
 
@@ -84,7 +84,7 @@ def field_(
         return ExitCode.PASSED
     specs = target_files.find(paths or [])
     servers = {spec.name: (spec, target_files.versions(spec)) for spec in specs}
-    call = Call(
+    call = RunRequest(
         seed=seed_or_random(seed),
         grace=float(grace),
         poll=float(poll),
@@ -98,7 +98,7 @@ def field_(
     how = dataclasses.replace(
         record.conditions(call, todo, where.clock), target={"kind": f"{len(specs)} server{'s' * (len(specs) > 1)}"}
     )
-    effort = Effort(call, todo, where, how, out, _Stage(out, where.why, servers, request.left_out(call)))
+    effort = Executor(call, todo, where, how, out, _Stage(out, where.why, servers, request.left_out(call)))
     return effort.carry_out(Limits(jobs, _AT_ONCE, None, wall_limit))
 
 
@@ -136,10 +136,12 @@ class _Stage:
     def header(self, how: Conditions) -> str:
         return "\n".join([screen.header(how, self.why), *map(escape, self.left_out)])
 
-    def progress(self, console: Console, views: Sequence[RunView]) -> AbstractContextManager[Callable[[Done], None]]:
+    def progress(
+        self, console: Console, views: Sequence[RunView]
+    ) -> AbstractContextManager[Callable[[RunResult], None]]:
         return live.count(console, views)
 
-    def conclude(self, console: Console, how: Conditions, done: Sequence[Done], wall: float) -> int:
+    def conclude(self, console: Console, how: Conditions, done: Sequence[RunResult], wall: float) -> int:
         record.write_timelines(self.out, done)
         file = self.out / record.FIELD
         record.write_table(file, field_table.as_table(how, done, wall, self.servers, self.left_out))

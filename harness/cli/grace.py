@@ -49,7 +49,7 @@ from halfopen.grace import mix, plots, rates, recorded_links, store
 from halfopen.grace.executor import LOCAL
 from halfopen.grace.executor import executor as executor_named
 from halfopen.grace.recommendation import INCIDENTS
-from halfopen.grace.sweep_request import Asked
+from halfopen.grace.sweep_request import SweepRequest
 from halfopen.grace.trials import Sweep
 from halfopen.results.story import exactly
 
@@ -107,7 +107,7 @@ def grace(
         tls=tls,
     )
     is_one_point = not spec.is_pod and grace_arg is None
-    asked = Asked(
+    asked = SweepRequest(
         graces=durations(
             "--graces", (exactly(INCIDENTS) if is_one_point else DEFAULT_GRACES) if graces is None else graces
         ),
@@ -116,7 +116,7 @@ def grace(
         target=spec,
         grace_argument=grace_arg,
     )
-    contenders = asked.contenders()
+    candidates = asked.candidates()
     drawn_from, links = mix.read(mix_file), recorded_links.load_all(trace or [])
     who = executor_named(executor, jobs)
     kernel = require_kernel() if executor == LOCAL else None
@@ -124,7 +124,7 @@ def grace(
     sweep = Sweep(
         seed=number,
         draws=mix.draws(drawn_from, number, runs, staircase, links),
-        contenders=contenders,
+        candidates=candidates,
         target=spec,
         grace_argument=grace_arg,
     )

@@ -13,21 +13,21 @@ from rich.table import Table
 
 from halfopen.netns.units import show_bytes
 from halfopen.results import cells, comparison
-from halfopen.run.runner import Done
+from halfopen.run.runner import RunResult
 
 _COLOURS = {"passed": "green", "failed": "red", "inconclusive": "yellow"}
 
 
-def cell(done: Done) -> str:
+def cell(done: RunResult) -> str:
     """Format one run in at most five characters."""
     verdict = done.verdict
     from_fault = comparison.counts_from_fault(done)
     return cells.cell(verdict.word, verdict.klass, comparison.latency(done), from_fault=from_fault)
 
 
-def blocks(done: Sequence[Done], width: int) -> Iterator[list[str] | Table]:
+def blocks(done: Sequence[RunResult], width: int) -> Iterator[list[str] | Table]:
     """Yield a table for each suite, or several if it is too wide, each after the lines that name its columns."""
-    detectors = comparison.by_contender(done)
+    detectors = comparison.by_candidate(done)
     for suite in dict.fromkeys(one.job.scenario.suite for one in done):
         its = [one for one in done if one.job.scenario.suite == suite]
         names = list(dict.fromkeys(one.job.scenario.name for one in its))
@@ -49,7 +49,7 @@ def _heading(suite: str, names: Sequence[str], first: int, width: int) -> list[s
     return [f"[bold]{escape(suite)}[/]", *(escape(line) for line in lines)]
 
 
-def _grid(suite: str, names: Sequence[str], first: int, column: int, detectors: dict[str, list[Done]]) -> Table:
+def _grid(suite: str, names: Sequence[str], first: int, column: int, detectors: dict[str, list[RunResult]]) -> Table:
     shown = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     shown.add_column("", no_wrap=True, min_width=max(len(_short(name)) for name in detectors))
     for number, _ in enumerate(names, first + 1):
@@ -65,18 +65,18 @@ def _short(detector: str) -> str:
     return detector.rpartition(".")[2]
 
 
-def _coloured(done: Done) -> str:
+def _coloured(done: RunResult) -> str:
     return f"[{_COLOURS[done.verdict.word]}]{cell(done)}[/]"
 
 
-def summary(done: Sequence[Done]) -> Table:
+def summary(done: Sequence[RunResult]) -> Table:
     """Build a row for each detector: counts of outcomes, times of true reaps, the most left in the kernel."""
     shown = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     # If the table is too wide, fold names and never cut numbers.
     shown.add_column("", overflow="fold")
     for head in ("reaped", "missed", "false", "kept", "closed", "wrong", "?", "median", "max", "orphan"):
         shown.add_column(head, justify="right", no_wrap=True, min_width=len(head))
-    for detector, runs in comparison.by_contender(done).items():
+    for detector, runs in comparison.by_candidate(done).items():
         one = comparison.tally(runs)
         counts = [one.classes[klass] for klass in ("true_reap", "missed", "false_reap", "true_keep", "closed")]
         shown.add_row(
@@ -93,7 +93,7 @@ def _seconds(seconds: float | None) -> str:
     return "" if seconds is None else f"{seconds:.1f}s"
 
 
-def show(console: Console, done: Sequence[Done]) -> None:
+def show(console: Console, done: Sequence[RunResult]) -> None:
     """Print the whole comparison in the console's width."""
     for block in blocks(done, console.width):
         if isinstance(block, list):

@@ -17,7 +17,7 @@ from halfopen.netns import interrupts
 from halfopen.netns.units import show_bytes, show_duration
 from halfopen.results.baseline import Baseline, standing
 from halfopen.run.progress import RunView
-from halfopen.run.runner import Done
+from halfopen.run.runner import RunResult
 
 _REFRESH_PER_SECOND = 4
 _COLOURS = {"passed": "green", "failed": "red", "inconclusive": "yellow"}
@@ -26,7 +26,7 @@ _COLOURS = {"passed": "green", "failed": "red", "inconclusive": "yellow"}
 @contextlib.contextmanager
 def progress(
     console: Console, views: Sequence[RunView], baseline: Baseline | None = None
-) -> Iterator[Callable[[Done], None]]:
+) -> Iterator[Callable[[RunResult], None]]:
     """Show the runs until the context is left. It yields a function to call with each finished run."""
     if not console.is_terminal:
         yield lambda done: console.print(escape(line(done, baseline)), soft_wrap=True)
@@ -43,7 +43,7 @@ def progress(
 
 
 @contextlib.contextmanager
-def count(console: Console, views: Sequence[RunView]) -> Iterator[Callable[[Done], None]]:
+def count(console: Console, views: Sequence[RunView]) -> Iterator[Callable[[RunResult], None]]:
     """Show the number of finished runs until the context is left.
 
     A terminal shows one line. Elsewhere a line is printed for each tenth. This is for more runs than a user follows one
@@ -61,7 +61,7 @@ def count(console: Console, views: Sequence[RunView]) -> Iterator[Callable[[Done
     step = max(1, len(views) // 10)
     finished = itertools.count(1)
 
-    def on_done(_: Done) -> None:
+    def on_done(_: RunResult) -> None:
         number = next(finished)
         under_way = [view.label for view in views if view.verdict is None and view.phase != "waiting"]
         bar.update(task, completed=number, description=escape(", ".join(under_way[:1])))
@@ -75,7 +75,7 @@ def count(console: Console, views: Sequence[RunView]) -> Iterator[Callable[[Done
         yield on_done
 
 
-def line(done: Done, baseline: Baseline | None = None) -> str:
+def line(done: RunResult, baseline: Baseline | None = None) -> str:
     """Format one run in one line."""
     known = f" ({baseline.of(done)})" if baseline is not None and baseline.covers(done) else ""
     return f"{done.job.label}: {standing(done, baseline)}{known}: {done.verdict.why}"

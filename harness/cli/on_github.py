@@ -12,13 +12,13 @@ from rich.text import Text
 from halfopen.cli import screen
 from halfopen.results import github, story, workflow_commands
 from halfopen.results.record import Conditions
-from halfopen.run.runner import Done
+from halfopen.run.runner import RunResult
 
 #: Longest summary of a step, bytes (GITHUB_STEP_SUMMARY). GitHub refuses a longer one whole, at the end.
 _MOST = 1000 * 1024
 
 
-def tell(how: Conditions, done: Sequence[Done], wall: float) -> None:
+def tell(how: Conditions, done: Sequence[RunResult], wall: float) -> None:
     """Print annotations and add to the job's summary, if this is a job of GitHub's."""
     if not workflow_commands.is_here():
         return

@@ -61,7 +61,7 @@ from halfopen.repro.opening import held
 from halfopen.repro.virtual import VirtualHold
 from halfopen.results import record, story
 from halfopen.run import request
-from halfopen.run.request import DEFAULT_DETECTOR, Call
+from halfopen.run.request import DEFAULT_DETECTOR, RunRequest
 from halfopen.run.runner import Job
 from halfopen.targets.keeping import keeping
 from halfopen.targets.pod import PodTarget
@@ -141,7 +141,7 @@ def repro(
 
     You see counters, stacks and locks, and have keys to go on.
     """
-    call = Call(
+    call = RunRequest(
         seed=seed_or_random(seed),
         grace=float(grace),
         poll=float(poll),
@@ -194,7 +194,7 @@ def repro(
             return isolated(lambda: real.carry_out(hold, console))
 
 
-def _where(call: Call, clock: Clock, kernel: Kernel) -> tuple[Surroundings, Call]:
+def _where(call: RunRequest, clock: Clock, kernel: Kernel) -> tuple[Surroundings, RunRequest]:
     """Return the surroundings, real unless another clock is requested or needed.
 
     Raises InputError, UnsupportedError.
@@ -257,7 +257,7 @@ def _target(job: Job) -> str:
     return told.get("command") or told.get("image") or told["kind"]
 
 
-def _header(call: Call, job: Job, where: Surroundings, hello: HoldUp | None = None) -> str:
+def _header(call: RunRequest, job: Job, where: Surroundings, hello: HoldUp | None = None) -> str:
     how = record.conditions(call, [job], where.clock)
     if hello is not None:
         how = dataclasses.replace(how, kernel=hello.kernel, congestion_control=hello.congestion_control)

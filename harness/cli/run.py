@@ -15,7 +15,7 @@ from rich.markup import escape
 
 from halfopen.cli import ci_options, live, on_github, screen, surroundings
 from halfopen.cli.ci_options import BaselineOption, ShardOption, WriteBaseline
-from halfopen.cli.effort import Effort, Limits
+from halfopen.cli.executor import Executor, Limits
 from halfopen.cli.options import (
     POD,
     SCENARIOS,
@@ -61,8 +61,8 @@ from halfopen.results.baseline import Baseline, read
 from halfopen.results.record import Conditions
 from halfopen.run import request
 from halfopen.run.progress import RunView
-from halfopen.run.request import DEFAULT_DETECTOR, Call
-from halfopen.run.runner import Done
+from halfopen.run.request import DEFAULT_DETECTOR, RunRequest
+from halfopen.run.runner import RunResult
 
 Names = Annotated[
     list[str] | None,
@@ -117,7 +117,7 @@ def run(
     write_baseline: WriteBaseline = None,
 ) -> int:
     """Run scenarios against a server. Exits 0 if all passed, 1 if some failed, 3 if some are inconclusive."""
-    call = Call(
+    call = RunRequest(
         seed=seed_or_random(seed),
         grace=float(grace),
         poll=float(poll),
@@ -158,7 +158,7 @@ def run(
     again = [*where.options, *([] if jobs is None else ["--jobs", str(jobs)])]
     how = record.conditions(call, todo, where.clock, known, again)
     stage = _Stage(out, where.why, request.left_out(call), known, write_baseline)
-    effort = Effort(call, todo, where, how, out, stage)
+    effort = Executor(call, todo, where, how, out, stage)
     return effort.carry_out(Limits(jobs, len(todo), writable, wall_limit))
 
 
@@ -175,10 +175,12 @@ class _Stage:
     def header(self, how: Conditions) -> str:
         return "\n".join([screen.header(how, self.why), *map(escape, self.left_out)])
 
-    def progress(self, console: Console, views: Sequence[RunView]) -> AbstractContextManager[Callable[[Done], None]]:
+    def progress(
+        self, console: Console, views: Sequence[RunView]
+    ) -> AbstractContextManager[Callable[[RunResult], None]]:
         return live.progress(console, views, self.baseline)
 
-    def conclude(self, console: Console, how: Conditions, done: Sequence[Done], wall: float) -> int:
+    def conclude(self, console: Console, how: Conditions, done: Sequence[RunResult], wall: float) -> int:
         table = record.write(self.out, how, done, wall)
         screen.show(console, how, done, self.out, wall)
         on_github.tell(how, done, wall)

@@ -16,7 +16,7 @@ from halfopen.report import anchor
 from halfopen.results.baseline import Baseline, standing
 from halfopen.results.record import REPORT, RESULTS, Conditions
 from halfopen.results.story import story
-from halfopen.run.runner import Done
+from halfopen.run.runner import RunResult
 
 _MARKS = {
     "passed": "[green]✓ passed[/]",
@@ -43,7 +43,7 @@ def header(how: Conditions, why: str | None = None, compared: str | None = None)
     )
 
 
-def table(done: Sequence[Done], baseline: Baseline | None = None) -> Table:
+def table(done: Sequence[RunResult], baseline: Baseline | None = None) -> Table:
     """Build a row for each run; fits 80 columns."""
     shown = Table(box=None, pad_edge=False, header_style="bold")
     # If the table is too wide, fold names and never numbers.
@@ -68,7 +68,7 @@ def table(done: Sequence[Done], baseline: Baseline | None = None) -> Table:
     return shown
 
 
-def remarks(done: Sequence[Done], baseline: Baseline | None) -> list[str]:
+def remarks(done: Sequence[RunResult], baseline: Baseline | None) -> list[str]:
     """Return remarks on all runs together: known failures, a stale baseline, no proof at all."""
     lines = []
     if baseline is not None:
@@ -83,7 +83,7 @@ def remarks(done: Sequence[Done], baseline: Baseline | None) -> list[str]:
     return lines
 
 
-def summary(done: Sequence[Done], wall: float, baseline: Baseline | None = None) -> str:
+def summary(done: Sequence[RunResult], wall: float, baseline: Baseline | None = None) -> str:
     """Format the number of runs by verdict, and the time they took."""
     counts = Counter[str](standing(one, baseline) for one in done)
     words = dict.fromkeys(_MARKS) | {"known": "known failure" if counts["known"] == 1 else "known failures"}
@@ -91,7 +91,7 @@ def summary(done: Sequence[Done], wall: float, baseline: Baseline | None = None)
     return f"{told} in {show_duration(round(wall, 1))}"
 
 
-def show(console: Console, how: Conditions, done: Sequence[Done], out: Path, wall: float) -> None:
+def show(console: Console, how: Conditions, done: Sequence[RunResult], out: Path, wall: float) -> None:
     """Print the results of all runs."""
     console.print(table(done, how.baseline))
     for one in done:

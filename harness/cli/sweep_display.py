@@ -21,9 +21,9 @@ from halfopen.errors import InputError
 from halfopen.grace import files, live_curve, mix, notable, plots, store, tables
 from halfopen.grace.confirmation import disagreements
 from halfopen.grace.estimates import Estimates, estimate
-from halfopen.grace.executor import Executor
+from halfopen.grace.executor import SweepExecutor
 from halfopen.grace.sweep_request import has_own_times
-from halfopen.grace.trials import Batched, Sweep, Tried
+from halfopen.grace.trials import BatchResult, Sweep, Trial
 from halfopen.netns import interrupts
 from halfopen.netns.exit_codes import ExitCode
 from halfopen.netns.guest.cache import GuestKernel
@@ -60,7 +60,7 @@ class Sweeping:
     where: Sequence[str] = ()
     """Options that do not affect the results, for resuming in the same way."""
 
-    def carry_out(self, executor: Executor, *, resume: bool) -> int:
+    def carry_out(self, executor: SweepExecutor, *, resume: bool) -> int:
         """Run the remaining batches and return the exit code; raises InputError, GuestLostError."""
         console = make_console()
         started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
@@ -118,14 +118,14 @@ class Sweeping:
     def _go_on(self, runs: int) -> str:
         return f"{self.command(runs)} {shlex.join([*self.where, '--out', str(self.out), '--resume'])}"
 
-    def _try(self, executor: Executor, kept: store.Store, console: Console) -> int | None:
+    def _try(self, executor: SweepExecutor, kept: store.Store, console: Console) -> int | None:
         """Run and keep the batches; returns the exit code of an interruption, if any."""
         with (
             interrupts.interrupting(),
             live_curve.progress(console, self.sweep, self.most, _in_order(kept.done)) as show,
         ):
 
-            def on_batched(batched: Batched) -> None:
+            def on_batched(batched: BatchResult) -> None:
                 kept.append(batched)
                 show(batched.tried)
 
@@ -143,19 +143,19 @@ class Sweeping:
         """Return the header: the candidates, the conditions, and the number of sessions."""
         sweep = self.sweep
         graces, polls = (
-            ", ".join(map(show_duration, sorted({getattr(one, name) for one in sweep.contenders})))
+            ", ".join(map(show_duration, sorted({getattr(one, name) for one in sweep.candidates})))
             for name in ("grace", "poll")
         )
         who = sweep.target.name
         if sweep.target.is_pod:
-            names = list(dict.fromkeys(one.detector or "" for one in sweep.contenders))
+            names = list(dict.fromkeys(one.detector or "" for one in sweep.candidates))
             who = f"pod, detector{'s' * (len(names) > 1)} {', '.join(names)}"
         kernel = f", Linux {self.kernel.version}" if self.kernel else ""
         first = f"halfopen {__version__}: {who}, grace {graces}, poll {polls}; virtual clock{kernel}; seed {sweep.seed}"
         lines = [first, self._draws()]
         if not sweep.target.is_pod and sweep.grace_argument is None:
             lines.append("one point, not a curve: nothing tells the server its grace (--grace-arg)")
-        detectors = dict.fromkeys(one.detector for one in sweep.contenders if one.detector)
+        detectors = dict.fromkeys(one.detector for one in sweep.candidates if one.detector)
         own = [name for name in detectors if has_own_times(name)]
         lines += [f"{name} is one point, not a curve: its times are its own, whatever the grace" for name in own]
         return [*lines, *self._origin(kept, resume=resume)]
@@ -176,7 +176,7 @@ class Sweeping:
         told = f"{parts.count('mix'):,} live and {parts.count('dead'):,} dead sessions of the mix {self.mix!r}"
         return told + (f", {parts.count('staircase'):,} outages of every length" if "staircase" in parts else "")
 
-    def _conclude(self, console: Console, done: dict[int, Batched], started: str, wall: float) -> _Concluded:
+    def _conclude(self, console: Console, done: dict[int, BatchResult], started: str, wall: float) -> _Concluded:
         """Print and write what is known."""
         if not done:
             console.print("nothing is known: no batch was done")
@@ -199,7 +199,7 @@ class Sweeping:
             console.print(f"\n{escape(line)}", soft_wrap=True)
         return _Concluded(_exit_code(found, tried), table)
 
-    def _to_look_into(self, shown: Sequence[notable.Notable], tried: Iterable[Tried]) -> Iterator[str]:
+    def _to_look_into(self, shown: Sequence[notable.Notable], tried: Iterable[Trial]) -> Iterator[str]:
         why = {one.draw: one.why for one in tried if one.came == "unproved"}
         if why:
             first = next(one.draw for one in shown if one.draw.number in why)
@@ -208,7 +208,7 @@ class Sweeping:
             told = f"{len(shown)} to look into (killed, missed, unproved): {self.out / notable.FOLDER}"
             yield f"{told}; the first line of each file is the command that shows it again"
 
-    def _tell(self, console: Console, made: dict[int, Batched], wall: float) -> None:
+    def _tell(self, console: Console, made: dict[int, BatchResult], wall: float) -> None:
         """Print the amount of new work, its duration, the paths of the results, and the command that repeats it."""
         places = f"results: {self.out / files.JSON}, {self.out / files.CSV}, report: {self.out / record.REPORT}"
         console.print(f"\n{_summary(_in_order(made), wall)}; {escape(places)}", soft_wrap=True)
@@ -220,12 +220,12 @@ class Sweeping:
                 console.print(f"plot: {escape(str(file))}", soft_wrap=True)
 
 
-def _in_order(done: dict[int, Batched]) -> list[Tried]:
+def _in_order(done: dict[int, BatchResult]) -> list[Trial]:
     """Return the results in the order of the plan, whatever order they were finished in."""
     return [one for number in sorted(done) for one in done[number].tried]
 
 
-def _distinct(done: Mapping[int, Batched], name: str) -> list[str]:
+def _distinct(done: Mapping[int, BatchResult], name: str) -> list[str]:
     """Return the distinct values of a field of the batches, in the order of the plan."""
     return list(dict.fromkeys(getattr(done[number], name) for number in sorted(done)))
 
@@ -236,16 +236,16 @@ def _mixed(what: str, found: Sequence[str]) -> Iterator[str]:
         yield f"made on several {what}, of which each need not do what another does: {', '.join(found)}"
 
 
-def _summary(tried: Iterable[Tried], wall: float) -> str:
+def _summary(tried: Iterable[Trial], wall: float) -> str:
     """Format the number of sessions, the time they took, and the lab time of each."""
-    # Replays of all contenders share one recorded session.
-    lasted = {(one.draw, one.contender if one.really else None): one.duration for one in tried}
+    # Replays of all candidates share one recorded session.
+    lasted = {(one.draw, one.candidate if one.really else None): one.duration for one in tried}
     lab = sum(lasted.values())
     per_run = f", {show_duration(round(lab / len(lasted)))} of lab time each" if lasted else ""
     return f"{len(lasted):,} runs in {show_duration(round(wall, 1))}{per_run}"
 
 
-def _exit_code(found: Estimates, tried: list[Tried]) -> int:
+def _exit_code(found: Estimates, tried: list[Trial]) -> int:
     if disagreements(found.confirmations):
         return ExitCode.FAILED
     return ExitCode.PASSED if any(one.came != "unproved" for one in tried) else ExitCode.INCONCLUSIVE

@@ -19,7 +19,7 @@ from halfopen.errors import InputError, reason_of
 from halfopen.grace import plan
 from halfopen.grace.outcomes import outcomes, watched
 from halfopen.grace.sweep_request import told_its_grace
-from halfopen.grace.trials import Batch, Batched, Tried
+from halfopen.grace.trials import Batch, BatchResult, Trial
 from halfopen.netns import _libc
 from halfopen.netns.exit_codes import ExitCode
 from halfopen.netns.guest import booting, cache
@@ -29,20 +29,20 @@ from halfopen.run import guests, request
 from halfopen.run.guest_part import GuestUp
 from halfopen.run.guests import Guests
 from halfopen.run.progress import RunView
-from halfopen.run.recorder import STEADY, Rhythm
-from halfopen.run.request import Call
-from halfopen.run.runner import Done
+from halfopen.run.recorder import STEADY, SamplingRate
+from halfopen.run.request import RunRequest
+from halfopen.run.runner import RunResult
 from halfopen.scenario.target_spec import TargetSpec
 
 #: Without a detector, the kernel's report on the past (tcpi_last_ack_recv) makes up for rarer samples.
-RECORDED = Rhythm(interval=0.1, watchful=False)
+RECORDED = SamplingRate(interval=0.1, watchful=False)
 _NONE = "none"
 
 
 class BatchAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     """The result of a batch. Exactly one field is set."""
 
-    batched: Batched | None = None
+    batched: BatchResult | None = None
     refused: str | None = None
     """The reason why the batch cannot be run, in words for the user."""
     lost: str | None = None
@@ -57,7 +57,7 @@ class BatchOrder(msgspec.Struct, frozen=True):
     """Number of the processor for its guest, modulo the number of processors. None means any."""
 
 
-def carry_out(batch: Batch, place: Path, kernel: GuestKernel, processor: int) -> Batched:
+def carry_out(batch: Batch, place: Path, kernel: GuestKernel, processor: int) -> BatchResult:
     """Run a batch's draws in one guest with its files in ``place`` (halfopen.netns.guest.booting.in_private).
 
     Raises InputError if the batch cannot be run as asked, and GuestLostError.
@@ -69,16 +69,16 @@ def carry_out(batch: Batch, place: Path, kernel: GuestKernel, processor: int) ->
     todo = request.jobs(call)
     draws = {draw.name: draw for draw in batch.draws}
     greetings: list[GuestUp] = []
-    tried: dict[int, list[Tried]] = {}
+    tried: dict[int, list[Trial]] = {}
 
-    def on_done(done: Done) -> None:
+    def on_done(done: RunResult) -> None:
         draw = draws[done.job.scenario.name]
         tried[draw.number] = outcomes(batch, watched(draw, done.verdict, done.timeline))
 
     # One draw after the other in one guest, so that a draw's effects on the guest's kernel are the same each time.
     where = Guests(kernel, virtual=True, count=1, at_once=1, writable=[folder], first_processor=processor)
     guests.run_all(call, todo, [RunView(job.label) for job in todo], where, place, greetings.append, on_done)
-    return Batched(
+    return BatchResult(
         number=batch.number,
         tried=[one for draw in batch.draws for one in tried.get(draw.number) or _left_out(batch, draw.number, call)],
         wall=time.monotonic() - begun,
@@ -93,11 +93,11 @@ def _written(folder: Path, name: str, text: str) -> str:
     return str(path)
 
 
-def _call(batch: Batch, names: list[str]) -> Call:
+def _call(batch: Batch, names: list[str]) -> RunRequest:
     """Return the corresponding call of ``halfopen run``."""
-    whose = [batch.contenders[n] for n in (batch.replayed if batch.acting is None else [batch.acting])]
+    whose = [batch.candidates[n] for n in (batch.replayed if batch.acting is None else [batch.acting])]
     detector = _NONE if batch.acting is None else whose[0].detector
-    return Call(
+    return RunRequest(
         seed=batch.seed,
         # The longest of the replayed values. Durations in a scenario that refer to them are then long enough for all.
         grace=max(one.grace for one in whose),
@@ -105,26 +105,26 @@ def _call(batch: Batch, names: list[str]) -> Call:
         names=names,
         target=_target(batch),
         detectors=[detector] if detector is not None else [],
-        least_hold=0.0 if batch.acting is None else plan.least_hold(batch.contenders, batch.acting),
+        least_hold=0.0 if batch.acting is None else plan.least_hold(batch.candidates, batch.acting),
         rhythm=RECORDED if batch.acting is None else STEADY,
     )
 
 
 def _target(batch: Batch) -> TargetSpec:
-    """The server under test, with the contender's grace if it accepts one."""
+    """The server under test, with the candidate's grace if it accepts one."""
     if batch.acting is None:
         return batch.target
-    return told_its_grace(batch.target, batch.grace_argument, batch.contenders[batch.acting])
+    return told_its_grace(batch.target, batch.grace_argument, batch.candidates[batch.acting])
 
 
-def _left_out(batch: Batch, number: int, call: Call) -> list[Tried]:
+def _left_out(batch: Batch, number: int, call: RunRequest) -> list[Trial]:
     """Results for a draw that cannot be run with this server or on this machine."""
     why = "; ".join(request.left_out(call))
-    contenders = batch.replayed if batch.acting is None else (batch.acting,)
+    candidates = batch.replayed if batch.acting is None else (batch.acting,)
     return [
-        Tried(
+        Trial(
             draw=number,
-            contender=contender,
+            candidate=candidate,
             really=batch.acting is not None,
             came="unproved",
             why=why,
@@ -134,7 +134,7 @@ def _left_out(batch: Batch, number: int, call: Call) -> list[Tried]:
             longest_stall=0.0,
             duration=0.0,
         )
-        for contender in contenders
+        for candidate in candidates
     ]
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from halfopen.errors import InputError
 from halfopen.grace.batch import BatchAnswer, BatchOrder
-from halfopen.grace.trials import Batched
+from halfopen.grace.trials import BatchResult
 from halfopen.netns.lab_errors import GuestLostError
 
 #: Seconds for an interrupted batch to end by itself, before it is killed and the kernel ends its guest.
@@ -51,7 +51,7 @@ def run(order: BatchOrder, is_over: Callable[[], bool]) -> BatchAnswer:
     return msgspec.json.decode(said, type=BatchAnswer)
 
 
-def batched(answer: BatchAnswer) -> Batched:
+def batched(answer: BatchAnswer) -> BatchResult:
     """Return the result of a batch. Raises InputError if it was refused, GuestLostError if its guest was lost."""
     if answer.batched is not None:
         return answer.batched

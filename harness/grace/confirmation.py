@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from halfopen.grace.trials import Sweep, Tried
+from halfopen.grace.trials import Sweep, Trial
 from halfopen.netns.units import show_duration
 from halfopen.run.recorder import INTERVAL
 
@@ -28,7 +28,7 @@ class Confirmation:
     """A session in which a detector acted, and its replay's prediction. Moments are in seconds since its start."""
 
     draw: str
-    contender: str
+    candidate: str
     reaped_at: float | None
     foretold_at: float | None
     """The moment predicted from the session's own samples."""
@@ -54,32 +54,32 @@ class Confirmation:
 
     def __str__(self) -> str:
         """Describe the disagreement."""
-        return f"{self.draw}, {self.contender}: {_at(self.reaped_at)}, but its replay says {_at(self._wrong)}"
+        return f"{self.draw}, {self.candidate}: {_at(self.reaped_at)}, but its replay says {_at(self._wrong)}"
 
     @property
     def _wrong(self) -> float | None:
         return self.recorded[0] if agree(self.foretold_at, self.reaped_at) else self.foretold_at
 
 
-def confirmations(sweep: Sweep, tried: Iterable[Tried]) -> tuple[Confirmation, ...]:
+def confirmations(sweep: Sweep, tried: Iterable[Trial]) -> tuple[Confirmation, ...]:
     """Return all real runs that were also replayed, in the order of draws. Unproved runs confirm nothing."""
     names = {draw.number: draw.name for draw in sweep.draws}
     tried = list(tried)
-    recorded = {(one.draw, one.contender): one for one in tried if not one.really and one.came in {"reaped", "kept"}}
+    recorded = {(one.draw, one.candidate): one for one in tried if not one.really and one.came in {"reaped", "kept"}}
     its = [one for one in tried if one.really and one.foretold and one.came != "unproved"]
     return tuple(
         Confirmation(
             names[one.draw],
-            sweep.contenders[one.contender].label,
+            sweep.candidates[one.candidate].label,
             one.reaped_at,
             one.foretold_at,
-            _recorded(one, recorded.get((one.draw, one.contender))),
+            _recorded(one, recorded.get((one.draw, one.candidate))),
         )
-        for one in sorted(its, key=lambda one: (one.draw, one.contender))
+        for one in sorted(its, key=lambda one: (one.draw, one.candidate))
     )
 
 
-def _recorded(real: Tried, recorded: Tried | None) -> tuple[float | None, ...]:
+def _recorded(real: Trial, recorded: Trial | None) -> tuple[float | None, ...]:
     if recorded is None or (real.reaped_at is not None and real.reaped_at > recorded.duration):
         return ()
     return (recorded.reaped_at, *recorded.brink)

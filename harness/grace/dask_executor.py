@@ -15,7 +15,7 @@ import msgspec
 from halfopen.errors import InputError
 from halfopen.grace import batch_process
 from halfopen.grace.batch import BatchAnswer, BatchOrder
-from halfopen.grace.trials import Batch, Batched
+from halfopen.grace.trials import Batch, BatchResult
 from halfopen.netns.lab_errors import GuestLostError
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ class Dask:
             ) from None
         self._address = address
 
-    def run(self, batches: Iterable[Batch], on_batched: Callable[[Batched], None]) -> None:
-        """Run all batches; see :class:`halfopen.grace.executor.Executor`."""
+    def run(self, batches: Iterable[Batch], on_batched: Callable[[BatchResult], None]) -> None:
+        """Run all batches; see :class:`halfopen.grace.executor.SweepExecutor`."""
         from distributed import as_completed  # noqa: PLC0415 (an extra)
 
         with self._connected() as client, _told_to_end(client) as (name, under_way):

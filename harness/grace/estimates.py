@@ -1,4 +1,4 @@
-"""Estimates for each contender: false reaps, latency, survived outages, and the cost of dead clients.
+"""Estimates for each candidate: false reaps, latency, survived outages, and the cost of dead clients.
 
 Pure. The order of sessions makes no difference.
 """
@@ -14,7 +14,7 @@ from halfopen.grace.confirmation import DATED_WITHIN, Confirmation, confirmation
 from halfopen.grace.latencies import Latencies
 from halfopen.grace.outages import OutageStep, Survival
 from halfopen.grace.rates import Rate
-from halfopen.grace.trials import Came, Contender, Draw, Part, Sweep, Tried
+from halfopen.grace.trials import Came, Candidate, Draw, Part, Sweep, Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +50,9 @@ class DeathCounts:
 
 @dataclass(frozen=True, slots=True)
 class GracePoint:
-    """The estimates for one contender: a point of the curve."""
+    """The estimates for one candidate: a point of the curve."""
 
-    contender: Contender
+    candidate: Candidate
     false_reaps: Rate
     """False reaps among the mix's live sessions, without those that are unproved or ended by themselves."""
     causes: tuple[Cause, ...]
@@ -92,48 +92,48 @@ class Estimates:
     points: tuple[GracePoint, ...]
     confirmations: tuple[Confirmation, ...]
     tried: int
-    """Number of draws that were tried with every contender."""
+    """Number of draws that were tried with every candidate."""
     planned: int
 
 
-def estimate(sweep: Sweep, tried: Sequence[Tried]) -> Estimates:
+def estimate(sweep: Sweep, tried: Sequence[Trial]) -> Estimates:
     """Return the estimates so far. Reading an interval raises InputError if scipy is missing."""
-    replayed = {number for number in range(len(sweep.contenders)) if plan.is_replayed(sweep, number)}
-    # The real run of a replayed contender only confirms the replay.
-    best = _by_contender(one for one in tried if not (one.really and one.contender in replayed))
+    replayed = {number for number in range(len(sweep.candidates)) if plan.is_replayed(sweep, number)}
+    # The real run of a replayed candidate only confirms the replay.
+    best = _by_candidate(one for one in tried if not (one.really and one.candidate in replayed))
     points = tuple(
-        _point(contender, sweep.draws, best.get(number, {})) for number, contender in enumerate(sweep.contenders)
+        _point(candidate, sweep.draws, best.get(number, {})) for number, candidate in enumerate(sweep.candidates)
     )
-    seen = set.intersection(*(set(best.get(number, ())) for number in range(len(sweep.contenders))))
+    seen = set.intersection(*(set(best.get(number, ())) for number in range(len(sweep.candidates))))
     return Estimates(points, confirmations(sweep, tried), tried=len(seen), planned=len(sweep.draws))
 
 
 def frontiers(points: Iterable[GracePoint]) -> dict[curves.Key, tuple[GracePoint, ...]]:
     """Return the points of each detector and poll by grace. Each group is one curve."""
-    return curves.grouped(points, lambda one: (one.contender.detector, one.contender.poll, one.contender.grace))
+    return curves.grouped(points, lambda one: (one.candidate.detector, one.candidate.poll, one.candidate.grace))
 
 
 def longest_stalls(points: Iterable[GracePoint]) -> tuple[OutageStep, ...]:
-    """Return the staircase of the contender with the longest stalls, because a reap cuts a stall short."""
+    """Return the staircase of the candidate with the longest stalls, because a reap cuts a stall short."""
     its = (point.steps for point in points)
     return max(its, key=lambda steps: sum(sum(step.stalls) for step in steps), default=())
 
 
-def _by_contender(tried: Iterable[Tried]) -> dict[int, dict[int, Tried]]:
-    """Group by contender, then by draw."""
-    found: dict[int, dict[int, Tried]] = {}
+def _by_candidate(tried: Iterable[Trial]) -> dict[int, dict[int, Trial]]:
+    """Group by candidate, then by draw."""
+    found: dict[int, dict[int, Trial]] = {}
     for one in tried:
-        found.setdefault(one.contender, {})[one.draw] = one
+        found.setdefault(one.candidate, {})[one.draw] = one
     return found
 
 
-def _point(contender: Contender, draws: Sequence[Draw], tried: Mapping[int, Tried]) -> GracePoint:
+def _point(candidate: Candidate, draws: Sequence[Draw], tried: Mapping[int, Trial]) -> GracePoint:
     alive, dead = _by_cause(draws, tried, "mix"), _by_cause(draws, tried, "dead")
     deaths = tuple(_death(name, its) for name, its in dead.items())
     everybody = [one for its in dead.values() for one in its]
     steps = outages.steps(draws, tried)
     return GracePoint(
-        contender,
+        candidate,
         false_reaps=_share((one for its in alive.values() for one in its), "reaped"),
         causes=tuple(_cause(name, its) for name, its in alive.items()),
         missed=_share(everybody, "kept"),
@@ -141,37 +141,37 @@ def _point(contender: Contender, draws: Sequence[Draw], tried: Mapping[int, Trie
         deaths=deaths,
         from_onset=_latencies(everybody, "onset"),
         from_fault=_latencies(everybody, "fault_at"),
-        outside=sum(_is_outside(one, contender) for one in everybody),
+        outside=sum(_is_outside(one, candidate) for one in everybody),
         cost=_cost(everybody),
         steps=steps,
         survivals=outages.survivals(steps),
     )
 
 
-def _by_cause(draws: Iterable[Draw], tried: Mapping[int, Tried], part: Part) -> dict[str, list[Tried]]:
+def _by_cause(draws: Iterable[Draw], tried: Mapping[int, Trial], part: Part) -> dict[str, list[Trial]]:
     """Group a part's results by cause, in the order of names. Causes without results so far are included."""
     its = [draw for draw in draws if draw.part == part]
-    found: dict[str, list[Tried]] = {cause: [] for cause in sorted({draw.cause for draw in its})}
+    found: dict[str, list[Trial]] = {cause: [] for cause in sorted({draw.cause for draw in its})}
     for draw in its:
         if draw.number in tried:
             found[draw.cause].append(tried[draw.number])
     return found
 
 
-def _share(tried: Iterable[Tried], came: Came) -> Rate:
+def _share(tried: Iterable[Trial], came: Came) -> Rate:
     words: list[Came] = [one.came for one in tried if one.came in {"reaped", "kept"}]
     return Rate(words.count(came), len(words))
 
 
-def _count(tried: Iterable[Tried], came: Came) -> int:
+def _count(tried: Iterable[Trial], came: Came) -> int:
     return sum(one.came == came for one in tried)
 
 
-def _cause(name: str, tried: Sequence[Tried]) -> Cause:
+def _cause(name: str, tried: Sequence[Trial]) -> Cause:
     return Cause(name, _share(tried, "reaped"), _count(tried, "closed"), _count(tried, "unproved"))
 
 
-def _death(name: str, tried: Sequence[Tried]) -> DeathCounts:
+def _death(name: str, tried: Sequence[Trial]) -> DeathCounts:
     return DeathCounts(
         name,
         _share(tried, "kept"),
@@ -182,7 +182,7 @@ def _death(name: str, tried: Sequence[Tried]) -> DeathCounts:
     )
 
 
-def _held(one: Tried) -> Cost | None:
+def _held(one: Trial) -> Cost | None:
     """Return how long a dead client held its seat; None if unknown."""
     if one.fault_at is None or one.came not in {"reaped", "kept"}:
         return None
@@ -190,7 +190,7 @@ def _held(one: Tried) -> Cost | None:
     return Cost(max(0.0, until - one.fault_at), at_least=one.reaped_at is None)
 
 
-def _cost(dead: Iterable[Tried]) -> Cost | None:
+def _cost(dead: Iterable[Trial]) -> Cost | None:
     """Mean of the known costs."""
     costs = [one for one in map(_held, dead) if one is not None]
     if not costs:
@@ -198,16 +198,16 @@ def _cost(dead: Iterable[Tried]) -> Cost | None:
     return Cost(sum(one.seconds for one in costs) / len(costs), any(one.at_least for one in costs))
 
 
-def _is_outside(one: Tried, contender: Contender) -> bool:
+def _is_outside(one: Trial, candidate: Candidate) -> bool:
     """True if a dead client was reaped within the grace of its last sign of life, or later than grace + poll."""
     if one.reaped_at is None or one.onset is None or one.came != "reaped":
         return False
     heard = one.onset if one.heard_at is None else one.heard_at
-    early = one.reaped_at - heard < contender.grace - DATED_WITHIN
-    return early or one.reaped_at - one.onset > contender.grace + contender.poll + DATED_WITHIN
+    early = one.reaped_at - heard < candidate.grace - DATED_WITHIN
+    return early or one.reaped_at - one.onset > candidate.grace + candidate.poll + DATED_WITHIN
 
 
-def _latencies(dead: Iterable[Tried], since: Literal["onset", "fault_at"]) -> Latencies:
+def _latencies(dead: Iterable[Trial], since: Literal["onset", "fault_at"]) -> Latencies:
     """Latencies of the reaped clients for which the starting moment is known."""
     reaps = ((getattr(one, since), one.reaped_at) for one in dead if one.came == "reaped")
     return Latencies.of(at - begun for begun, at in reaps if begun is not None and at is not None)

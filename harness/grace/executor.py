@@ -8,17 +8,17 @@ from typing import Protocol
 from halfopen.errors import InputError
 from halfopen.grace.dask_executor import Dask
 from halfopen.grace.local_executor import LocalExecutor
-from halfopen.grace.trials import Batch, Batched
+from halfopen.grace.trials import Batch, BatchResult
 
 #: Prefix of a Dask scheduler's name: ``dask://HOST:PORT``.
 DASK = "dask://"
 LOCAL = "local"
 
 
-class Executor(Protocol):
+class SweepExecutor(Protocol):
     """Runs batches in any order, several at once."""
 
-    def run(self, batches: Iterable[Batch], on_batched: Callable[[Batched], None]) -> None:
+    def run(self, batches: Iterable[Batch], on_batched: Callable[[BatchResult], None]) -> None:
         """Run all batches; call ``on_batched`` in the caller's thread with each result.
 
         Raises InputError if a batch cannot be run as asked, and GuestLostError. After any exception, KeyboardInterrupt
@@ -27,7 +27,7 @@ class Executor(Protocol):
         ...
 
 
-def executor(name: str, at_once: int | None = None) -> Executor:
+def executor(name: str, at_once: int | None = None) -> SweepExecutor:
     """Return the executor named ``local`` or ``dask://HOST:PORT``; raises InputError for any other name.
 
     ``at_once`` is the number of concurrent batches on this machine. On a cluster its workers decide.

@@ -47,7 +47,7 @@ class SweepConditions:
 def as_table(sweep: Sweep, found: Estimates, how: SweepConditions, most: float = MOST_FALSE_REAPS) -> dict[str, Any]:
     """Return the content of grace.json (``points``, ``recommended_grace_s``, ``recommended_why``)."""
     recommended = recommend(found, most)
-    chosen = recommended.point.contender if recommended.point else None
+    chosen = recommended.point.candidate if recommended.point else None
     return {
         "halfopen": __version__,
         "started_at": how.started_at,
@@ -90,10 +90,10 @@ def _target(spec: TargetSpec) -> dict[str, str]:
 def _point(point: GracePoint) -> dict[str, Any]:
     survived = point.survived
     return {
-        "label": point.contender.label,
-        "detector": point.contender.detector,
-        "grace_s": point.contender.grace,
-        "poll_s": point.contender.poll,
+        "label": point.candidate.label,
+        "detector": point.candidate.detector,
+        "grace_s": point.candidate.grace,
+        "poll_s": point.candidate.poll,
         "detection_s": _latencies(point.from_onset) | {"outside": point.outside},
         "detections_s": [_seconds(one) for one in point.from_onset.seconds],
         "after_fault_s": _latencies(point.from_fault),
@@ -213,7 +213,7 @@ COLUMNS = (
 
 
 def as_csv(table: Mapping[str, Any]) -> str:
-    """Return grace.csv of grace.json's content: rows by contender and cause, and by step of its staircase."""
+    """Return grace.csv of grace.json's content: rows by candidate and cause, and by step of its staircase."""
     written = io.StringIO()
     writer = csv.DictWriter(written, COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()

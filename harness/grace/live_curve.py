@@ -20,18 +20,18 @@ from halfopen.grace.confirmation import told
 from halfopen.grace.curves import title
 from halfopen.grace.estimates import Estimates, estimate, frontiers
 from halfopen.grace.recommendation import MOST_FALSE_REAPS, recommend
-from halfopen.grace.trials import Sweep, Tried
+from halfopen.grace.trials import Sweep, Trial
 
 _REFRESH_PER_SECOND = 4
 #: Number of progress lines if there is no terminal.
 _LINES = 10
 
-OnTried = Callable[[Sequence[Tried]], None]
+OnTried = Callable[[Sequence[Trial]], None]
 
 
 @contextlib.contextmanager
 def progress(
-    console: Console, sweep: Sweep, most: float = MOST_FALSE_REAPS, before: Sequence[Tried] = ()
+    console: Console, sweep: Sweep, most: float = MOST_FALSE_REAPS, before: Sequence[Trial] = ()
 ) -> Iterator[OnTried]:
     """Show the curve until the context is left. Yields a function that takes each batch's results, on any thread.
 
@@ -49,7 +49,7 @@ def progress(
         transient=True,
     )
 
-    def on_tried(tried: Sequence[Tried]) -> None:
+    def on_tried(tried: Sequence[Trial]) -> None:
         curve.add(tried)
         bar.update(bar.task_ids[0], completed=curve.done)
 
@@ -75,7 +75,7 @@ def picture(found: Estimates, most: float, console: Console) -> Iterator[Rendera
 def line(found: Estimates, most: float) -> str:
     """The same in one line: the progress and the current recommendation."""
     recommended = recommend(found, most).point
-    by_now = "nothing recommended yet" if recommended is None else f"recommended by now: {recommended.contender.label}"
+    by_now = "nothing recommended yet" if recommended is None else f"recommended by now: {recommended.candidate.label}"
     agree = f"; {told(found.confirmations)}" if found.confirmations else ""
     return f"{found.tried:,} of {found.planned:,} sessions; {by_now}{agree}"
 
@@ -86,7 +86,7 @@ class _Curve:
 
     sweep: Sweep
     most: float
-    tried: list[Tried]
+    tried: list[Trial]
     _seen: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
     _estimates: Estimates | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -94,16 +94,16 @@ class _Curve:
     def __post_init__(self) -> None:
         self._note(self.tried)
 
-    def _note(self, tried: Sequence[Tried]) -> None:
+    def _note(self, tried: Sequence[Trial]) -> None:
         for one in tried:
-            self._seen[one.draw].add(one.contender)
+            self._seen[one.draw].add(one.candidate)
 
     @property
     def done(self) -> int:
-        """Number of sessions that were tried with every contender."""
-        return sum(len(contenders) == len(self.sweep.contenders) for contenders in self._seen.values())
+        """Number of sessions that were tried with every candidate."""
+        return sum(len(candidates) == len(self.sweep.candidates) for candidates in self._seen.values())
 
-    def add(self, tried: Sequence[Tried]) -> None:
+    def add(self, tried: Sequence[Trial]) -> None:
         """Add results."""
         with self._lock:
             self.tried += tried
@@ -118,7 +118,7 @@ class _Curve:
             return self._estimates
 
 
-def _told(console: Console, curve: _Curve, tried: Sequence[Tried]) -> None:
+def _told(console: Console, curve: _Curve, tried: Sequence[Trial]) -> None:
     """Add results; print a line for each tenth of the sessions."""
     step = max(1, len(curve.sweep.draws) // _LINES)
     before = curve.done // step

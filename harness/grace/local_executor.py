@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 from halfopen.grace import batch_process
 from halfopen.grace.batch import BatchOrder
-from halfopen.grace.trials import Batch, Batched
+from halfopen.grace.trials import Batch, BatchResult
 from halfopen.netns.interrupts import as_completed
 
 
@@ -21,15 +21,15 @@ class LocalExecutor:
         """``at_once`` is the number of concurrent batches. The default is the number of processors available to us."""
         self._at_once = at_once or len(os.sched_getaffinity(0))
 
-    def run(self, batches: Iterable[Batch], on_batched: Callable[[Batched], None]) -> None:
-        """Run all batches; see :class:`halfopen.grace.executor.Executor`."""
+    def run(self, batches: Iterable[Batch], on_batched: Callable[[BatchResult], None]) -> None:
+        """Run all batches; see :class:`halfopen.grace.executor.SweepExecutor`."""
         over = threading.Event()
         processors: queue.SimpleQueue[int] = queue.SimpleQueue()
         # Concurrent calls of the program must not all begin with the same processor.
         for number in range(os.getpid(), os.getpid() + self._at_once):
             processors.put(number)
 
-        def do(batch: Batch) -> Batched:
+        def do(batch: Batch) -> BatchResult:
             processor = processors.get()
             try:
                 return batch_process.batched(batch_process.run(BatchOrder(batch, processor), over.is_set))

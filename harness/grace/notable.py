@@ -12,7 +12,7 @@ from halfopen.errors import InputError, reason_of
 from halfopen.grace import conditions, plan
 from halfopen.grace.confirmation import agree
 from halfopen.grace.sweep_request import told_its_grace
-from halfopen.grace.trials import Came, Draw, Part, Sweep, Tried
+from halfopen.grace.trials import Came, Draw, Part, Sweep, Trial
 from halfopen.results import record
 from halfopen.results.story import exactly
 
@@ -32,17 +32,17 @@ class Notable:
     options: tuple[str, ...]
 
 
-def notable(sweep: Sweep, tried: Iterable[Tried]) -> list[Notable]:
+def notable(sweep: Sweep, tried: Iterable[Trial]) -> list[Notable]:
     """Return reaped live sessions, missed dead clients, unproved sessions, and wrong predictions."""
     parts = {draw.number: draw.part for draw in sweep.draws}
-    first: dict[int, Tried] = {}
-    for one in sorted(tried, key=lambda one: (one.contender, one.really)):
+    first: dict[int, Trial] = {}
+    for one in sorted(tried, key=lambda one: (one.candidate, one.really)):
         if _is_notable(one, parts[one.draw]):
             first.setdefault(one.draw, one)
     return [Notable(draw, _options(sweep, draw, first[draw.number])) for draw in sweep.draws if draw.number in first]
 
 
-def _is_notable(one: Tried, part: Part) -> bool:
+def _is_notable(one: Trial, part: Part) -> bool:
     return (
         one.came == "unproved"
         or one.came == _WRONG.get(part)
@@ -50,18 +50,18 @@ def _is_notable(one: Tried, part: Part) -> bool:
     )
 
 
-def _options(sweep: Sweep, draw: Draw, one: Tried) -> tuple[str, ...]:
+def _options(sweep: Sweep, draw: Draw, one: Trial) -> tuple[str, ...]:
     """The options that it was run with or replayed for."""
-    who = sweep.contenders[one.contender]
+    who = sweep.candidates[one.candidate]
     grace, poll, detector = who.grace, who.poll, who.detector
     if one.came == "unproved" and not one.really:
         # Here the recording itself, made without a detector and for the longest grace and poll, is unproved
         # (halfopen.grace.batch).
-        its = [it for n, it in enumerate(sweep.contenders) if plan.is_replayed(sweep, n)]
+        its = [it for n, it in enumerate(sweep.candidates) if plan.is_replayed(sweep, n)]
         grace, poll, detector = max(it.grace for it in its), max(it.poll for it in its), "none"
     words = ["--clock", "virtual", "--seed", str(sweep.seed), "--grace", exactly(grace), "--poll", exactly(poll)]
     words += [] if detector is None else ["--detector", detector]
-    if least := plan.least_hold(sweep.contenders, one.contender):
+    if least := plan.least_hold(sweep.candidates, one.candidate):
         itself = conditions.parsed(draw.scenario, draw.name, draw.name).expect.hold.seconds(grace=grace, poll=poll)
         words += ["--hold", exactly(max(least, itself))]
     return (*words, *told_its_grace(sweep.target, sweep.grace_argument, who).arguments())

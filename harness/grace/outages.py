@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from halfopen.grace.trials import Draw, Phases, Tried
+from halfopen.grace.trials import Draw, Phases, Trial
 
 #: Keys of a staircase's facts.
 LENGTH, ROUND_TRIP = "outage_s", "rtt_s"
@@ -49,9 +49,9 @@ class Survival:
     """The longest outage tried. If it was survived, longer ones may be too."""
 
 
-def steps(draws: Iterable[Draw], tried: Mapping[int, Tried]) -> tuple[OutageStep, ...]:
+def steps(draws: Iterable[Draw], tried: Mapping[int, Trial]) -> tuple[OutageStep, ...]:
     """Return the results of each length, also of lengths without results. ``tried`` is by the draw's number."""
-    found: dict[tuple[float, float], list[Tried | None]] = defaultdict(list)
+    found: dict[tuple[float, float], list[Trial | None]] = defaultdict(list)
     for draw in draws:
         if draw.part == "staircase" and LENGTH in draw.facts:
             place = draw.facts.get(ROUND_TRIP, 0.0), draw.facts[LENGTH]
@@ -59,7 +59,7 @@ def steps(draws: Iterable[Draw], tried: Mapping[int, Tried]) -> tuple[OutageStep
     return tuple(_step(rtt, length, found[rtt, length]) for rtt, length in sorted(found))
 
 
-def _step(rtt: float, length: float, its: Sequence[Tried | None]) -> OutageStep:
+def _step(rtt: float, length: float, its: Sequence[Trial | None]) -> OutageStep:
     there = [one for one in its if one is not None and one.came in {"kept", "reaped"}]
     phases = [one.phases or Phases(one.came == "reaped", 1, one.came == "reaped") for one in there]
     reaped = sum(one.reaped for one in phases)

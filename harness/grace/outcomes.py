@@ -1,4 +1,4 @@
-"""The results of a draw for each contender, from the real run or from a replay of the recording. Pure."""
+"""The results of a draw for each candidate, from the real run or from a replay of the recording. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import msgspec
 
 from halfopen.grace import replay
 from halfopen.grace.confirmation import DATED_WITHIN, agree
-from halfopen.grace.trials import Batch, Came, Contender, Draw, Tried
+from halfopen.grace.trials import Batch, Came, Candidate, Draw, Trial
 from halfopen.model import evidence
 from halfopen.model.evidence import Stall
 from halfopen.model.timeline import Sample, Timeline
@@ -65,28 +65,28 @@ def _stalls(samples: Sequence[Sample]) -> Iterator[Stall]:
         yield replace(stall, until=replay.held_from(last, after[0])) if after else stall
 
 
-def outcomes(batch: Batch, it: Watched) -> list[Tried]:
-    """Return all results of one run of a batch, in the order of the contenders."""
+def outcomes(batch: Batch, it: Watched) -> list[Trial]:
+    """Return all results of one run of a batch, in the order of the candidates."""
     if batch.acting is not None:
         return [_really(batch, it, batch.acting)]
     return _replayed(batch, it)
 
 
-def _really(batch: Batch, it: Watched, number: int) -> Tried:
-    found, contender = it.verdict.found, batch.contenders[number]
+def _really(batch: Batch, it: Watched, number: int) -> Trial:
+    found, candidate = it.verdict.found, batch.candidates[number]
     came, why = _came(it)
     if came == "kept" and (open_still := _open_still(it)):
         came, why = "unproved", open_still
     reaped_at = found.ended_at if came == "reaped" else None
-    stalled = not _was_told(it, contender)
+    stalled = not _was_told(it, candidate)
     tried = _tried(it, number, came=came, why=why, reaped_at=reaped_at, stalled=stalled, really=True)
     # An end that the client's kernel reported is not the detector's, so a replay cannot predict it.
-    if tried.came not in {"reaped", "kept"} or contender.detector not in replay.RULES or not stalled:
+    if tried.came not in {"reaped", "kept"} or candidate.detector not in replay.RULES or not stalled:
         return tried
-    return _with_foretold(tried, it, contender)
+    return _with_foretold(tried, it, candidate)
 
 
-def _was_told(it: Watched, contender: Contender) -> bool:
+def _was_told(it: Watched, candidate: Candidate) -> bool:
     """True if the client's kernel ended the session, not a detector after a stall."""
     found, samples = it.verdict.found, it.samples
     if found.ended_at is None:
@@ -96,35 +96,35 @@ def _was_told(it: Watched, contender: Contender) -> bool:
     # A reset and an expired kernel timer end it alike. But a reset comes at once, a timer's end after a stall.
     last = _stall_before(it.stalls, found.ended_at)
     lasted = found.ended_at - last.onset if last is not None and last.goes_on else 0.0
-    return found.reason not in _BY_DETECTOR and lasted < min(_WORTH, contender.grace / 2)
+    return found.reason not in _BY_DETECTOR and lasted < min(_WORTH, candidate.grace / 2)
 
 
-def _with_foretold(tried: Tried, it: Watched, contender: Contender) -> Tried:
+def _with_foretold(tried: Trial, it: Watched, candidate: Candidate) -> Trial:
     """Add the prediction of a replay of the same session. In a borderline case either prediction may match."""
     # The replay must not see the effects of the session's own reap. The next sample is due within the poll.
     end = tried.reaped_at
     before = it.timeline if end is None else it.timeline.between(float("-inf"), end - INTERVAL)
-    until = it.verdict.found.looked_until if end is None else end + contender.poll
+    until = it.verdict.found.looked_until if end is None else end + candidate.poll
     session = replay.seen(before, until)
-    moments = [_reap(session, contender, shift) for shift in (0.0, -_BRINK, _BRINK)]
+    moments = [_reap(session, candidate, shift) for shift in (0.0, -_BRINK, _BRINK)]
     foretold = next((moment for moment in moments if agree(moment, end)), moments[0])
     return msgspec.structs.replace(tried, foretold=True, foretold_at=_rounded(foretold))
 
 
-def _replayed(batch: Batch, it: Watched) -> list[Tried]:
+def _replayed(batch: Batch, it: Watched) -> list[Trial]:
     came, why = _came(it)
     if broken_off(it.timeline):
         return [_tried(it, number, came=came, why=why, reaped_at=None) for number in batch.replayed]
     found = it.verdict.found
     session = replay.seen(it.timeline, found.looked_until if found.ended_at is None else found.ended_at)
-    return [_foretold(it, session, number, batch.contenders[number], came, why) for number in batch.replayed]
+    return [_foretold(it, session, number, batch.candidates[number], came, why) for number in batch.replayed]
 
 
 def _foretold(
-    it: Watched, session: replay.RecordedSession, number: int, contender: Contender, came: Came, why: str
-) -> Tried:
-    """Predict the result with this contender. ``came`` and ``why`` are the result with no detector acting."""
-    moment = _reap(session, contender)
+    it: Watched, session: replay.RecordedSession, number: int, candidate: Candidate, came: Came, why: str
+) -> Trial:
+    """Predict the result with this candidate. ``came`` and ``why`` are the result with no detector acting."""
+    moment = _reap(session, candidate)
     # A reaped live session needs no further proof (halfopen.verdict.judge): its later course is not observable.
     if came == "unproved" and (moment is None or it.draw.part == "dead"):
         return _tried(it, number, came=came, why=why, reaped_at=None)
@@ -136,22 +136,22 @@ def _foretold(
         tried = _tried(it, number, came=came, why=why, reaped_at=by_itself, stalled=by_itself is None)
     else:
         stalled = session.at(moment).state == _OPEN
-        said = f"{show_duration(contender.grace)} without an acknowledgement"
+        said = f"{show_duration(candidate.grace)} without an acknowledgement"
         why = f"reaped at {moment:.1f}s, {said if stalled else 'its client had ended the connection'}"
         tried = _tried(it, number, came="reaped", why=why, reaped_at=moment, stalled=stalled)
-    return _with_other_looks(tried, it, session, contender)
+    return _with_other_looks(tried, it, session, candidate)
 
 
-def _with_other_looks(tried: Tried, it: Watched, session: replay.RecordedSession, contender: Contender) -> Tried:
+def _with_other_looks(tried: Trial, it: Watched, session: replay.RecordedSession, candidate: Candidate) -> Trial:
     """Add the results for samples at other moments."""
-    brink = {_rounded(_reap(session, contender, shift)) for shift in (-_BRINK, _BRINK)} - {tried.reaped_at}
+    brink = {_rounded(_reap(session, candidate, shift)) for shift in (-_BRINK, _BRINK)} - {tried.reaped_at}
     others = tuple(sorted(brink, key=lambda moment: (moment is None, moment)))
     if it.draw.part != "staircase":
         return msgspec.structs.replace(tried, brink=others)
-    assert contender.detector is not None
+    assert candidate.detector is not None
     heard = _heard_before(it.samples, it.longest.onset) if it.longest else None
-    rule = replay.RULES[contender.detector]
-    phases = replay.at_all_phases(session, rule, contender.grace, contender.poll, heard)
+    rule = replay.RULES[candidate.detector]
+    phases = replay.at_all_phases(session, rule, candidate.grace, candidate.poll, heard)
     return msgspec.structs.replace(tried, brink=others, phases=phases)
 
 
@@ -166,10 +166,10 @@ def _open_still(it: Watched) -> str | None:
     return f"it had stalled for {lasted} when nobody looked any more: hold it for longer"
 
 
-def _reap(session: replay.RecordedSession, contender: Contender, shift: float = 0.0) -> float | None:
-    assert contender.detector is not None
-    rule = replay.RULES[contender.detector]
-    return replay.reaped_at(session, rule, contender.grace, contender.poll, shift)
+def _reap(session: replay.RecordedSession, candidate: Candidate, shift: float = 0.0) -> float | None:
+    assert candidate.detector is not None
+    rule = replay.RULES[candidate.detector]
+    return replay.reaped_at(session, rule, candidate.grace, candidate.poll, shift)
 
 
 def _came(it: Watched) -> tuple[Came, str]:
@@ -190,15 +190,15 @@ def _tried(
     reaped_at: float | None,
     stalled: bool = True,
     really: bool = False,
-) -> Tried:
+) -> Trial:
     found = it.verdict.found
     if it.draw.part == "dead" and reaped_at is not None and (found.fault_at is None or reaped_at < found.fault_at):
         came, why, reaped_at = "unproved", f"reaped at {reaped_at:.1f}s, before anything was done to its client", None
     longest = it.longest
     lost_in = longest if reaped_at is None else _stall_before(it.stalls, reaped_at) if stalled else None
-    return Tried(
+    return Trial(
         draw=it.draw.number,
-        contender=number,
+        candidate=number,
         really=really,
         came=came,
         why=why,

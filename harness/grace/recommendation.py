@@ -24,7 +24,7 @@ _MILLION = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """The recommended contender, or none and the runs that are still needed."""
+    """The recommended candidate, or none and the runs that are still needed."""
 
     point: GracePoint | None
     why: str
@@ -61,15 +61,15 @@ def _notices(point: GracePoint) -> bool:
 
 def _preference(point: GracePoint) -> tuple[float, float, float, str]:
     cost = math.inf if point.cost is None else point.cost.seconds
-    return point.missed.share or 0.0, cost, point.contender.grace, point.contender.label
+    return point.missed.share or 0.0, cost, point.candidate.grace, point.candidate.label
 
 
 def _reasons(point: GracePoint, points: Sequence[GracePoint], most: float, *, named: bool) -> list[str]:
-    who = point.contender.label if named else f"grace {show_duration(point.contender.grace)}"
-    curve = frontiers(points)[point.contender.detector, point.contender.poll]
-    shorter = [one for one in curve if one.contender.grace < point.contender.grace]
+    who = point.candidate.label if named else f"grace {show_duration(point.candidate.grace)}"
+    curve = frontiers(points)[point.candidate.detector, point.candidate.poll]
+    shorter = [one for one in curve if one.candidate.grace < point.candidate.grace]
     than = (
-        f"; with {show_duration(shorter[-1].contender.grace)} it was {evidence(shorter[-1].false_reaps)}"
+        f"; with {show_duration(shorter[-1].candidate.grace)} it was {evidence(shorter[-1].false_reaps)}"
         if shorter
         else ""
     )
@@ -85,7 +85,7 @@ def _against(point: GracePoint, curve: Sequence[GracePoint]) -> list[str]:
     if point.cost is None:
         return []
     holds = f"a dead session holds its seat for {_seat(point.cost)}"
-    theirs = next((one for one in curve if one.contender.grace == INCIDENTS), None)
+    theirs = next((one for one in curve if one.candidate.grace == INCIDENTS), None)
     if theirs is point:
         return [f"It is the incident's own: {holds}."]
     if theirs is None or theirs.cost is None:
@@ -104,8 +104,8 @@ def _none(points: Sequence[GracePoint], most: float) -> Recommendation:
         return Recommendation(None, _no_detector(points))
     allowed = f"at most {percent(most)} false reaps"
     open_still = [point for point in able if point.false_reaps.low <= most]
-    best = min(open_still or able, key=lambda one: (one.false_reaps.high, one.contender.grace, one.contender.label))
-    rate, label = best.false_reaps, best.contender.label
+    best = min(open_still or able, key=lambda one: (one.false_reaps.high, one.candidate.grace, one.candidate.label))
+    rate, label = best.false_reaps, best.candidate.label
     if not open_still:
         return Recommendation(None, f"none that was tried has {allowed}: even {label} has {evidence(rate)}")
     if rate.high < most:
@@ -120,8 +120,8 @@ def _none(points: Sequence[GracePoint], most: float) -> Recommendation:
 def _no_detector(points: Sequence[GracePoint]) -> str:
     if not any(point.unnoticed.trials for point in points):
         return "no silent dead client was tried (one whose kernel tells nothing): nothing is known to notice any"
-    best = min(points, key=lambda one: (one.unnoticed.low, one.contender.grace, one.contender.label))
-    return f"nothing that was tried notices dead clients well enough: even {best.contender.label} {_unnoticed(best)}"
+    best = min(points, key=lambda one: (one.unnoticed.low, one.candidate.grace, one.candidate.label))
+    return f"nothing that was tried notices dead clients well enough: even {best.candidate.label} {_unnoticed(best)}"
 
 
 def _unnoticed(point: GracePoint) -> str:

@@ -15,7 +15,7 @@ import msgspec
 import halfopen
 from halfopen.errors import InputError, reason_of
 from halfopen.grace import plan
-from halfopen.grace.trials import Batch, Batched, Sweep
+from halfopen.grace.trials import Batch, BatchResult, Sweep
 
 FILE = "grace-batches.jsonl"
 #: The file of an earlier sweep, kept when another begins in its place.
@@ -34,14 +34,14 @@ class Line(msgspec.Struct, frozen=True):
 
     batch: str
     """The fingerprint of the batch. In any sweep the same fingerprint has the same result."""
-    batched: Batched
+    batched: BatchResult
 
 
 class Store:
     """The finished batches of one sweep, on disk and in memory."""
 
     def __init__(
-        self, file: int, path: Path, batches: Sequence[Batch], known: Mapping[str, Batched], before: Path | None
+        self, file: int, path: Path, batches: Sequence[Batch], known: Mapping[str, BatchResult], before: Path | None
     ) -> None:
         self._file = file
         self._path = path
@@ -62,7 +62,7 @@ class Store:
         """The unfinished batches, in the best order to run."""
         return [batch for batch in self.batches if batch.number not in self.done]
 
-    def append(self, batched: Batched) -> None:
+    def append(self, batched: BatchResult) -> None:
         """Keep one more result. If this process is killed meanwhile, a partial line is run again. Raises InputError."""
         if batched.number in self.done:
             return
@@ -164,14 +164,14 @@ def settings(sweep: Sweep) -> dict[str, Any]:
     return {
         "seed": sweep.seed,
         "target": sweep.target.name,
-        "contenders": [contender.label for contender in sweep.contenders],
+        "candidates": [candidate.label for candidate in sweep.candidates],
         "grace argument": sweep.grace_argument,
         "confirm": sweep.confirm,
         "halfopen": halfopen.__version__,
     }
 
 
-def _resumed(file: int, path: Path, sweep: Sweep) -> dict[str, Batched] | None:
+def _resumed(file: int, path: Path, sweep: Sweep) -> dict[str, BatchResult] | None:
     """Return the batches in the file without a partial last line; None if there is nothing to resume."""
     text = _read(file)
     whole = text[: text.rfind(b"\n") + 1]

@@ -1,4 +1,4 @@
-"""A user's options of ``halfopen grace`` as the contenders of a sweep. Pure."""
+"""A user's options of ``halfopen grace`` as the candidates of a sweep. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import msgspec
 
 from halfopen import plugins
 from halfopen.errors import InputError
-from halfopen.grace.trials import Contender
+from halfopen.grace.trials import Candidate
 from halfopen.netns.units import plain, show_duration
 from halfopen.pod import detectors as catalogue
 from halfopen.pod.watchdog import DEFAULT_GRACE
@@ -27,7 +27,7 @@ LONGEST_POLL = 4.0
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SweepRequest:
     """The settings to compare. Durations are in seconds, each tuple in rising order."""
 
     graces: tuple[float, ...]
@@ -37,11 +37,11 @@ class Asked:
     target: TargetSpec = dataclasses.field(default_factory=TargetSpec)
     grace_argument: str | None = None
 
-    def contenders(self) -> tuple[Contender, ...]:
+    def candidates(self) -> tuple[Candidate, ...]:
         """Return each detector, or the server, with each poll and grace. Raises InputError for bad combinations."""
         self._check_target()
         names: Sequence[str | None] = self._detectors() if self.target.is_pod else [None]
-        return tuple(Contender(grace, poll, name) for name in names for poll, grace in self._settings(name))
+        return tuple(Candidate(grace, poll, name) for name in names for poll, grace in self._settings(name))
 
     def _settings(self, detector: str | None) -> list[tuple[float, float]]:
         """Return the polls and graces that make a difference to a detector."""
@@ -101,12 +101,12 @@ class Asked:
             raise InputError("--polls are the pod's; a --server has its own, so give one: what it is judged by")
 
 
-def told_its_grace(target: TargetSpec, argument: str | None, contender: Contender) -> TargetSpec:
-    """Return the server under test as started for this contender. ``argument`` is added to its command."""
+def told_its_grace(target: TargetSpec, argument: str | None, candidate: Candidate) -> TargetSpec:
+    """Return the server under test as started for this candidate. ``argument`` is added to its command."""
     if target.server is None or argument is None:
         return target
     for place, units in PLACES.items():
-        argument = argument.replace(place, plain(contender.grace * units))
+        argument = argument.replace(place, plain(candidate.grace * units))
     return msgspec.structs.replace(target, server=f"{target.server} {argument}")
 
 

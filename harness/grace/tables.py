@@ -78,7 +78,7 @@ def _table(head: str) -> Table:
 
 
 def _grace(point: GracePoint, *, marked: bool) -> str:
-    return f"{show_duration(point.contender.grace)}{' *' if marked else ''}"
+    return f"{show_duration(point.candidate.grace)}{' *' if marked else ''}"
 
 
 def counted(rate: Rate) -> str:
@@ -191,7 +191,7 @@ def _by_grace(
 ) -> Iterator[Table]:
     """Yield tables with graces across, as many in each as fit."""
     name = max(len(head), *(len(row) for row, _ in rows))
-    graces = [show_duration(point.contender.grace) for point in curve]
+    graces = [show_duration(point.candidate.grace) for point in curve]
     column = max(len(cell) for cell in itertools.chain(graces, *(cells for _, cells in rows)))
     most = max(1, (width - name) // (column + 2))
     for first in range(0, len(curve), most):
@@ -206,7 +206,7 @@ def _by_grace(
 def side_by_side(points: Sequence[GracePoint], width: int, most: float) -> Iterator[Table]:
     """Yield tables with graces down and detectors across: the bound on false reaps, and detection times."""
     curves = frontiers(points)
-    graces = sorted({point.contender.grace for point in points})
+    graces = sorted({point.candidate.grace for point in points})
     titles = {key: title(*key) for key in curves}
     fit = max(1, (width - 7) // (max(21, *(len(one) for one in titles.values())) + 2))
     keys = list(curves)
@@ -221,7 +221,7 @@ def side_by_side(points: Sequence[GracePoint], width: int, most: float) -> Itera
 
 
 def _compared(curve: Sequence[GracePoint], grace: float, most: float) -> str:
-    point = next((one for one in curve if one.contender.grace == grace), None)
+    point = next((one for one in curve if one.candidate.grace == grace), None)
     if point is None:
         return ""
     mark = "* " if point is smallest(curve, most) else ""
@@ -254,4 +254,4 @@ def conclusion(recommended: Recommendation) -> list[str]:
     """The recommendation, with its reason."""
     if recommended.point is None:
         return ["[bold yellow]no recommendation[/]", escape(recommended.why)]
-    return [f"[bold green]recommended: {escape(recommended.point.contender.label)}[/]", escape(recommended.why)]
+    return [f"[bold green]recommended: {escape(recommended.point.candidate.label)}[/]", escape(recommended.why)]

@@ -1,4 +1,4 @@
-"""The values that pass between plan, guests, files and estimates: sessions, contenders and results."""
+"""The values that pass between plan, guests, files and estimates: sessions, candidates and results."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Draw(msgspec.Struct, frozen=True):
     """The numbers that were drawn, durations in seconds: ``{"outage_s": 27.0, "rtt_s": 0.3, "phase": 0.25}``."""
 
 
-class Contender(msgspec.Struct, frozen=True):
+class Candidate(msgspec.Struct, frozen=True):
     """A detector with its settings, to be compared with others. Durations are in seconds."""
 
     grace: float
@@ -55,7 +55,7 @@ class Sweep(msgspec.Struct, frozen=True):
 
     seed: int
     draws: tuple[Draw, ...]
-    contenders: tuple[Contender, ...]
+    candidates: tuple[Candidate, ...]
     target: TargetSpec = TargetSpec()
     grace_argument: str | None = None
     """Added to the target's command to set its grace; contains ``{grace}``."""
@@ -75,12 +75,12 @@ class Batch(msgspec.Struct, frozen=True):
     seed: int
     """The sweep's seed, so that a draw has the same random numbers in any batch."""
     draws: tuple[Draw, ...]
-    contenders: tuple[Contender, ...]
-    """All contenders of the sweep, in its order."""
+    candidates: tuple[Candidate, ...]
+    """All candidates of the sweep, in its order."""
     acting: int | None
-    """Number of the contender that acts. None: recorded without a detector, then replayed."""
+    """Number of the candidate that acts. None: recorded without a detector, then replayed."""
     replayed: tuple[int, ...] = ()
-    """Numbers of the contenders to replay the draws for."""
+    """Numbers of the candidates to replay the draws for."""
     target: TargetSpec = TargetSpec()
     grace_argument: str | None = None
 
@@ -99,11 +99,11 @@ class Phases(msgspec.Struct, frozen=True):
     """True if it is reaped when a sample falls on its longest stall's onset. Then none of the stall is missed."""
 
 
-class Tried(msgspec.Struct, frozen=True):
-    """The result of one draw with one contender. Moments are in seconds since its session began."""
+class Trial(msgspec.Struct, frozen=True):
+    """The result of one draw with one candidate. Moments are in seconds since its session began."""
 
     draw: int
-    contender: int
+    candidate: int
     really: bool
     """True if the detector itself acted. False: replayed from the kernel's samples."""
     came: Came
@@ -135,11 +135,11 @@ class Tried(msgspec.Struct, frozen=True):
     """
 
 
-class Batched(msgspec.Struct, frozen=True):
+class BatchResult(msgspec.Struct, frozen=True):
     """The results of a batch."""
 
     number: int
-    tried: list[Tried]
+    tried: list[Trial]
     wall: float
     """Seconds of real time."""
     kernel: str

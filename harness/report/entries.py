@@ -52,7 +52,7 @@ class Entry:
     word: str
     scenario: str
     suite: str
-    contender: str
+    candidate: str
     client: str
     session: str
     reason: str
@@ -77,7 +77,7 @@ def entry(run: Run, grace: float, faults: Sequence[str]) -> Entry:
     found = standing(run)
     mark, word = STANDINGS[found]
     label, reason = str(run["label"]), _reason(run)
-    contender = contender_of(run)
+    candidate = candidate_of(run)
     return Entry(
         label=label,
         anchor=anchor(label),
@@ -86,7 +86,7 @@ def entry(run: Run, grace: float, faults: Sequence[str]) -> Entry:
         word=word,
         scenario=str(run["scenario"]),
         suite=str(run.get("suite") or ""),
-        contender=contender,
+        candidate=candidate,
         client=str(run.get("truth") or ""),
         session=str(run.get("outcome") or "none"),
         reason=reason,
@@ -125,11 +125,11 @@ def is_comparison(table: Mapping[str, Any]) -> bool:
 
 def _label(run: Run, among_others: bool) -> str:
     again = f"-{run['repeat']}" if run.get("repeat", 1) != 1 else ""
-    contender = f"{contender_of(run)}/" if among_others else ""
-    return f"{contender}{run['scenario']}{again}"
+    candidate = f"{candidate_of(run)}/" if among_others else ""
+    return f"{candidate}{run['scenario']}{again}"
 
 
-def contender_of(run: Run) -> str:
+def candidate_of(run: Run) -> str:
     """The detector or the server that is compared with others, if the run names it."""
     target = run.get("target")
     return str((target if isinstance(target, str) else run.get("detector")) or "")

@@ -12,16 +12,16 @@ from halfopen.errors import InputError, reason_of
 from halfopen.model import timeline
 from halfopen.model.timeline import Timeline
 from halfopen.report import shape, sweep
-from halfopen.report.entries import Run, contender_of
+from halfopen.report.entries import Run, candidate_of
 from halfopen.report.page import Lost, render
 from halfopen.results import record
-from halfopen.run.runner import Done
+from halfopen.run.runner import RunResult
 
 _FILES = (record.RESULTS, record.COMPARISON, record.FIELD, record.SWEEP)
 _NAME_ONE = "name a folder that 'halfopen run', 'compare' or 'grace' wrote (--out)"
 
 
-def write(out: Path, table: Mapping[str, Any], done: Sequence[Done]) -> Path:
+def write(out: Path, table: Mapping[str, Any], done: Sequence[RunResult]) -> Path:
     """Write the report of runs that have just been made, from their table; return its path. Raises OSError."""
     timelines = iter([one.timeline for one in done])
     return _write(out, table, lambda _run: next(timelines))
@@ -100,7 +100,7 @@ def _timeline(out: Path, run: Run) -> Timeline | Lost:
 
 def _usual(run: Run) -> Path:
     """Return the path of a run's timeline for results that do not name it."""
-    label, contender = str(run["label"]), contender_of(run)
-    own = label.removeprefix(f"{contender}/")
+    label, candidate = str(run["label"]), candidate_of(run)
+    own = label.removeprefix(f"{candidate}/")
     file = f"{own.replace('/', '-')}.jsonl"
-    return Path(record.TIMELINES, *([contender] if own != label else []), file)
+    return Path(record.TIMELINES, *([candidate] if own != label else []), file)

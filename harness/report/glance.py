@@ -61,7 +61,7 @@ def headline(table: Mapping[str, Any], compared: str = "") -> str:
 
 def compared(entries: Sequence[Entry]) -> str:
     """The numbers of detectors and scenarios."""
-    detectors = len({one.contender for one in entries})
+    detectors = len({one.candidate for one in entries})
     scenarios = len({(one.suite, one.scenario) for one in entries})
     return f"{detectors} detectors against {scenarios} scenarios"
 
@@ -85,11 +85,11 @@ def _block(suite: str, runs: Sequence[tuple[Run, Entry]]) -> Block:
     found: dict[tuple[str, str], Cell] = {}
     for run, entry in runs:
         if entry.suite == suite:
-            found.setdefault((entry.contender, entry.scenario), Cell(cell(run), entry))
+            found.setdefault((entry.candidate, entry.scenario), Cell(cell(run), entry))
     scenarios = tuple(dict.fromkeys(scenario for _, scenario in found))
-    contenders = dict.fromkeys(contender for contender, _ in found)
+    candidates = dict.fromkeys(candidate for candidate, _ in found)
     return Block(
-        suite, scenarios, tuple((who, tuple(found.get((who, name)) for name in scenarios)) for who in contenders)
+        suite, scenarios, tuple((who, tuple(found.get((who, name)) for name in scenarios)) for who in candidates)
     )
 
 

@@ -81,7 +81,7 @@ def headline(table: Mapping[str, Any]) -> str:
 
 
 def recommended(table: Mapping[str, Any]) -> str:
-    """The recommended contender; empty for none. Raises ValueError if it was not tried."""
+    """The recommended candidate; empty for none. Raises ValueError if it was not tried."""
     if table["recommended_grace_s"] is None:
         return ""
     label = next((str(one["label"]) for one in table["points"] if _is_chosen(one, table)), None)

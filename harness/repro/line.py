@@ -12,13 +12,13 @@ from pathlib import Path
 import msgspec
 
 from halfopen.repro.look import SessionView
-from halfopen.run.request import Call
+from halfopen.run.request import RunRequest
 
 
 class HoldPart(msgspec.Struct, frozen=True):
     """Description of the session that the guest holds."""
 
-    call: Call
+    call: RunRequest
     title: str
     ping: float
     """Interval of the pod's keepalive, seconds."""

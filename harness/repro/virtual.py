@@ -26,7 +26,7 @@ from halfopen.repro.line import Account, HoldPart, HoldRefused, HoldUp, Order, P
 from halfopen.repro.look import SessionView
 from halfopen.repro.terminal import Kept
 from halfopen.run.guests import compile_ourselves
-from halfopen.run.request import Call
+from halfopen.run.request import RunRequest
 
 _MEMORY = 2 << 30
 #: Seconds between polls for the guest's next message.
@@ -48,7 +48,7 @@ class VirtualHold:
     """Real seconds within which the guest must answer."""
 
     @property
-    def call(self) -> Call:
+    def call(self) -> RunRequest:
         """The request of this hold."""
         return self.part.call
 

@@ -17,7 +17,7 @@ import msgspec
 
 from halfopen.errors import InputError, reason_of, suggest
 from halfopen.model import schema
-from halfopen.run.runner import Done
+from halfopen.run.runner import RunResult
 from halfopen.scenario import suites
 
 #: The classes of results.json, and ``none`` for a client that got no session, which has no class there.
@@ -59,38 +59,38 @@ class Baseline:
     strays: tuple[str, ...] = ()
     """Remarks on names that are no scenario's."""
 
-    def of(self, one: Done) -> Known | None:
+    def of(self, one: RunResult) -> Known | None:
         """Return the known result of a run's scenario, if any."""
         return self.known.get(named(one))
 
-    def covers(self, one: Done) -> bool:
+    def covers(self, one: RunResult) -> bool:
         """True if the run failed, or was inconclusive, in the known way."""
         known = self.of(one)
         if known is None or known.verdict != one.verdict.word:
             return False
         return known.verdict == "inconclusive" or known.klass == class_of(one)
 
-    def fixed(self, done: Sequence[Done]) -> list[str]:
+    def fixed(self, done: Sequence[RunResult]) -> list[str]:
         """Return the file's scenarios that were run and passed each time."""
         failing = {named(one) for one in done if one.verdict.word != "passed"}
         return [name for name in dict.fromkeys(map(named, done)) if name in self.known and name not in failing]
 
-    def is_stale(self, done: Sequence[Done]) -> bool:
+    def is_stale(self, done: Sequence[RunResult]) -> bool:
         """True if these runs show that a line is no longer true, or a name is no scenario's."""
         return bool(self.strays or self.fixed(done))
 
 
-def named(one: Done) -> str:
+def named(one: RunResult) -> str:
     """Return a baseline's name for the scenario of a run, whatever the call."""
     return f"{one.job.scenario.suite}/{one.job.scenario.name}"
 
 
-def class_of(one: Done) -> Class:
+def class_of(one: RunResult) -> Class:
     """The class of a run as in results.json, or ``none``."""
     return one.verdict.klass if one.verdict.found.was else "none"
 
 
-def standing(one: Done, baseline: Baseline | None) -> Standing:
+def standing(one: RunResult, baseline: Baseline | None) -> Standing:
     """A run's verdict, or ``known``."""
     return "known" if baseline is not None and baseline.covers(one) else one.verdict.word
 
@@ -139,7 +139,7 @@ def _strays(known: dict[str, Known]) -> list[str]:
     ]
 
 
-def renewed(before: Baseline | None, done: Sequence[Done]) -> Baseline:
+def renewed(before: Baseline | None, done: Sequence[RunResult]) -> Baseline:
     """Return a baseline with these failures, earlier reasons, and known failures that these runs did not test.
 
     Inconclusive runs are not added. They must be added by hand.
@@ -152,7 +152,7 @@ def renewed(before: Baseline | None, done: Sequence[Done]) -> Baseline:
     return Baseline(dict(sorted((kept | made).items())), before is not None and before.strict)
 
 
-def render(baseline: Baseline, done: Sequence[Done]) -> str:
+def render(baseline: Baseline, done: Sequence[RunResult]) -> str:
     """The text of a baseline, with evidence from these runs as comments."""
     evidence = {named(one): one.verdict.why for one in reversed(done) if one.verdict.word != "passed"}
     lines = [_HEAD + "strict = true" if baseline.strict else _HEAD.rstrip(), "", "[known]"]

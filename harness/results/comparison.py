@@ -11,7 +11,7 @@ from typing import Any, get_args
 from halfopen.netns.exit_codes import ExitCode
 from halfopen.results import record
 from halfopen.results.record import Conditions
-from halfopen.run.runner import Done
+from halfopen.run.runner import RunResult
 from halfopen.verdict.judge import Class
 
 CLASSES: tuple[Class, ...] = get_args(Class)
@@ -41,7 +41,7 @@ class Tally:
         return max(self.detections, default=None)
 
 
-def latency(done: Done) -> float | None:
+def latency(done: RunResult) -> float | None:
     """Seconds to a true reap, from the stall, or from the fault if the scenario says so or nothing stalled."""
     if done.verdict.klass != "true_reap":
         return None
@@ -49,19 +49,19 @@ def latency(done: Done) -> float | None:
     return verdict.after_fault if counts_from_fault(done) else verdict.detection
 
 
-def counts_from_fault(done: Done) -> bool:
+def counts_from_fault(done: RunResult) -> bool:
     """True if the latency counts from the fault, because no stall began with the death or the scenario says so."""
     return done.job.scenario.expect.since == "fault" or done.verdict.detection is None
 
 
-def latency_as_table(done: Done) -> dict[str, Any]:
+def latency_as_table(done: RunResult) -> dict[str, Any]:
     """The latency of a true reap and its starting point (docs/results.md)."""
     seconds = latency(done)
     since = None if seconds is None else "fault" if counts_from_fault(done) else "stall"
     return {"latency_s": record.rounded(seconds), "latency_from": since}
 
 
-def tally(done: Sequence[Done]) -> Tally:
+def tally(done: Sequence[RunResult]) -> Tally:
     """Count one detector's runs."""
     proved = [one for one in done if one.verdict.word != "inconclusive"]
     took = (latency(one) for one in proved)
@@ -74,17 +74,17 @@ def tally(done: Sequence[Done]) -> Tally:
     )
 
 
-def by_contender(done: Sequence[Done]) -> dict[str, list[Done]]:
+def by_candidate(done: Sequence[RunResult]) -> dict[str, list[RunResult]]:
     """Group runs by the detector or server that is compared, in the order given."""
-    found: dict[str, list[Done]] = {}
+    found: dict[str, list[RunResult]] = {}
     for one in done:
-        found.setdefault(str(one.job.contender), []).append(one)
+        found.setdefault(str(one.job.candidate), []).append(one)
     return found
 
 
-def as_table(how: Conditions, done: Sequence[Done], wall: float) -> dict[str, Any]:
+def as_table(how: Conditions, done: Sequence[RunResult], wall: float) -> dict[str, Any]:
     """The content of compare.json (``runs`` as in results.json, ``detectors``: counts of each class)."""
-    tallies = {detector: tally(runs) for detector, runs in by_contender(done).items()}
+    tallies = {detector: tally(runs) for detector, runs in by_candidate(done).items()}
     common = record.as_table(how, done, wall)
     return common | {
         "runs": [run | latency_as_table(one) for run, one in zip(common["runs"], done, strict=True)],
@@ -102,7 +102,7 @@ def as_table(how: Conditions, done: Sequence[Done], wall: float) -> dict[str, An
     }
 
 
-def exit_code(done: Sequence[Done]) -> int:
+def exit_code(done: Sequence[RunResult]) -> int:
     """0 if every cell is conclusive, whether the detector passed or failed; 3 if some are inconclusive."""
     inconclusive = any(one.verdict.word == "inconclusive" for one in done)
     return ExitCode.INCONCLUSIVE if inconclusive else ExitCode.PASSED

@@ -9,7 +9,7 @@ from halfopen.model import evidence, printed_stacks
 from halfopen.netns.units import show_bytes, show_duration
 from halfopen.results import comparison, record
 from halfopen.results.record import Conditions
-from halfopen.run.runner import Done
+from halfopen.run.runner import RunResult
 from halfopen.scenario.target_spec import TargetSpec
 
 #: Seconds without an acknowledgement that are worth a remark.
@@ -18,7 +18,7 @@ _WORTH_TELLING = 1.0
 
 def as_table(
     how: Conditions,
-    done: Sequence[Done],
+    done: Sequence[RunResult],
     wall: float,
     servers: Mapping[str, tuple[TargetSpec, str]],
     left_out: Sequence[str],
@@ -45,10 +45,10 @@ def _target(name: str, spec: TargetSpec, versions: str) -> dict[str, Any]:
     }
 
 
-def _run(done: Done) -> dict[str, Any]:
+def _run(done: RunResult) -> dict[str, Any]:
     held = done.verdict.klass == "missed"
     return record.run_as_table(done) | {
-        "target": done.job.contender,
+        "target": done.job.candidate,
         **comparison.latency_as_table(done),
         "stacks": printed_stacks.printed(done.timeline) if held else [],
         "complaints": printed_stacks.complaints(done.timeline) if held else [],
@@ -56,7 +56,7 @@ def _run(done: Done) -> dict[str, Any]:
     }
 
 
-def known_at_reap(done: Done) -> str | None:
+def known_at_reap(done: RunResult) -> str | None:
     """Describe the server kernel's evidence on the client at the reap; None if the session was never seen."""
     samples = evidence.established(done.timeline)
     if not samples:

@@ -7,7 +7,7 @@ from itertools import chain
 
 from halfopen.results.baseline import Baseline, standing
 from halfopen.results.workflow_commands import command
-from halfopen.run.runner import Done
+from halfopen.run.runner import RunResult
 
 #: Number of annotations of each level that GitHub shows for a step. It drops the rest.
 MOST = 10
@@ -16,10 +16,10 @@ _MARKS = {"passed": "✅ passed", "failed": "❌ failed", "inconclusive": "⚠�
 #: Characters with a meaning in Markdown, or in HTML within it.
 _SPECIAL = "\\`*_{}[]<>()#+-!|~&@:"
 
-Story = Callable[[Done], Sequence[str]]
+Story = Callable[[RunResult], Sequence[str]]
 
 
-def commands(done: Sequence[Done], baseline: Baseline | None, story: Story) -> list[str]:
+def commands(done: Sequence[RunResult], baseline: Baseline | None, story: Story) -> list[str]:
     """Return a line for each failure, then for each inconclusive run and each stale line of a baseline."""
     errors = [_of(one, "error", story) for one in done if standing(one, baseline) == "failed"]
     warnings = [_of(one, "warning", story) for one in done if standing(one, baseline) == "inconclusive"]
@@ -31,7 +31,12 @@ def commands(done: Sequence[Done], baseline: Baseline | None, story: Story) -> l
 
 
 def summary(
-    headline: str, header: str, done: Sequence[Done], baseline: Baseline | None, remarks: Iterable[str], story: Story
+    headline: str,
+    header: str,
+    done: Sequence[RunResult],
+    baseline: Baseline | None,
+    remarks: Iterable[str],
+    story: Story,
 ) -> str:
     """The job's summary in Markdown: a row for each run, and a story for each failed or inconclusive one."""
     lines = [f"## halfopen: {escaped(headline)}", "", escaped(header), ""]
@@ -51,7 +56,7 @@ def escaped(text: str) -> str:
     return "".join(f"&#{ord(letter)};" if letter in _SPECIAL else letter for letter in line)
 
 
-def _of(one: Done, level: str, story: Story) -> str:
+def _of(one: RunResult, level: str, story: Story) -> str:
     return command(level, f"halfopen: {one.job.label}", "\n".join([one.verdict.why, "", *story(one)]))
 
 
@@ -63,7 +68,7 @@ def _fitting(level: str, lines: Sequence[str]) -> list[str]:
     return [*lines[: MOST - 1], command(level, "halfopen", more)]
 
 
-def _row(one: Done, stands: str) -> str:
+def _row(one: RunResult, stands: str) -> str:
     found, detection = one.verdict.found, one.verdict.detection
     cells = (
         one.job.label,

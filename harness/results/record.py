@@ -19,8 +19,8 @@ from halfopen.netns import capabilities
 from halfopen.netns.exit_codes import ExitCode
 from halfopen.results import story
 from halfopen.results.baseline import Baseline, standing
-from halfopen.run.request import Call
-from halfopen.run.runner import Done, Job
+from halfopen.run.request import RunRequest
+from halfopen.run.runner import Job, RunResult
 from halfopen.run.shards import Shard
 from halfopen.verdict.judge import due
 
@@ -59,7 +59,7 @@ class Conditions:
 
 
 def conditions(
-    call: Call, jobs: Sequence[Job], clock: str, baseline: Baseline | None = None, again: Sequence[str] = ()
+    call: RunRequest, jobs: Sequence[Job], clock: str, baseline: Baseline | None = None, again: Sequence[str] = ()
 ) -> Conditions:
     """The conditions on this machine's kernel, now. The wall clock is only read here, for ``started_at``."""
     detectors = {job.detector for job in jobs}
@@ -79,7 +79,7 @@ def conditions(
     )
 
 
-def as_table(how: Conditions, done: Sequence[Done], wall: float) -> dict[str, Any]:
+def as_table(how: Conditions, done: Sequence[RunResult], wall: float) -> dict[str, Any]:
     """The content of results.json (one object, ``runs`` in the order asked for)."""
     runs = [run_as_table(one) | in_words(one, how.again) | _known(one, how.baseline) for one in done]
     return conditions_as_table(how, wall) | {"runs": runs}
@@ -103,11 +103,11 @@ def conditions_as_table(how: Conditions, wall: float) -> dict[str, Any]:
     }
 
 
-def _known(one: Done, baseline: Baseline | None) -> dict[str, bool]:
+def _known(one: RunResult, baseline: Baseline | None) -> dict[str, bool]:
     return {} if baseline is None else {"known": baseline.covers(one)}
 
 
-def run_as_table(done: Done) -> dict[str, Any]:
+def run_as_table(done: RunResult) -> dict[str, Any]:
     """One entry of ``runs``."""
     job, verdict = done.job, done.verdict
     found = verdict.found
@@ -139,7 +139,7 @@ def run_as_table(done: Done) -> dict[str, Any]:
     }
 
 
-def in_words(done: Done, again: Sequence[str]) -> dict[str, Any]:
+def in_words(done: RunResult, again: Sequence[str]) -> dict[str, Any]:
     """The texts that a report needs for a run (halfopen.results.story), so that it can be made from the files alone."""
     job, found = done.job, done.verdict.found
     return {
@@ -163,7 +163,7 @@ def rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, _DIGITS)
 
 
-def exit_code(done: Sequence[Done], baseline: Baseline | None = None) -> int:
+def exit_code(done: Sequence[RunResult], baseline: Baseline | None = None) -> int:
     """0 all passed or known; 1 some failed, or a strict baseline is stale; 3 none failed, some inconclusive."""
     words = Counter(standing(one, baseline) for one in done)
     if words["failed"] or (baseline is not None and baseline.strict and baseline.is_stale(done)):
@@ -209,7 +209,7 @@ def _unusable(out: Path, error: OSError) -> InputError:
     return InputError(f"--out {str(out)!r} cannot be used: {reason_of(error)}; name a folder that can be written to")
 
 
-def write(out: Path, how: Conditions, done: Sequence[Done], wall: float) -> dict[str, Any]:
+def write(out: Path, how: Conditions, done: Sequence[RunResult], wall: float) -> dict[str, Any]:
     """Write all result files into ``out``, which check_folder has approved; return the content of results.json."""
     write_timelines(out, done)
     table = as_table(how, done, wall)
@@ -218,7 +218,7 @@ def write(out: Path, how: Conditions, done: Sequence[Done], wall: float) -> dict
     return table
 
 
-def write_timelines(out: Path, done: Sequence[Done]) -> None:
+def write_timelines(out: Path, done: Sequence[RunResult]) -> None:
     """Write the timeline of each run."""
     for one in done:
         file = out / TIMELINES / one.job.timeline_file
@@ -231,7 +231,7 @@ def write_table(file: Path, table: Mapping[str, Any]) -> None:
     file.write_bytes(msgspec.json.format(msgspec.json.encode(table), indent=2) + b"\n")
 
 
-def junit(how: Conditions, done: Sequence[Done], wall: float) -> junitparser.JUnitXml:
+def junit(how: Conditions, done: Sequence[RunResult], wall: float) -> junitparser.JUnitXml:
     """Return a test case for each run. A failed run is a failure, an inconclusive one an error, so neither looks green.
 
     A known failure is skipped, with the reason. pytest does the same with expected failures, and every dashboard shows

@@ -18,7 +18,7 @@ from halfopen.model.timeline import Sample, Timeline
 from halfopen.netns import units
 from halfopen.netns.units import show_bytes, show_duration
 from halfopen.results.baseline import Baseline, class_of
-from halfopen.run.runner import Done, Job
+from halfopen.run.runner import Job, RunResult
 from halfopen.scenario.spec import Scenario, Step
 from halfopen.verdict.findings import Findings, Span
 from halfopen.verdict.judge import deadline
@@ -27,7 +27,7 @@ from halfopen.verdict.judge import deadline
 _SHORT_WAIT = 0.5
 
 
-def story(one: Done, where: Sequence[str] = (), baseline: Baseline | None = None) -> list[str]:
+def story(one: RunResult, where: Sequence[str] = (), baseline: Baseline | None = None) -> list[str]:
     """Describe the failure, the faults, the evidence and the expectation; end with the command that repeats the run."""
     job, found = one.job, one.verdict.found
     mark = "✗" if one.verdict.word == "failed" else "?"

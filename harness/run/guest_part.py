@@ -21,8 +21,8 @@ from halfopen.netns import capabilities
 from halfopen.netns.lab_errors import LabError
 from halfopen.run import request
 from halfopen.run.progress import RunView
-from halfopen.run.request import Call
-from halfopen.run.runner import Done, run_all
+from halfopen.run.request import RunRequest
+from halfopen.run.runner import RunResult, run_all
 from halfopen.spawn.forked import forking
 
 PART = "part.json"
@@ -32,7 +32,7 @@ _UNTOLD = ("waiting", "done")
 class GuestPart(msgspec.Struct, frozen=True):
     """The jobs of a call that one guest runs, by number."""
 
-    call: Call
+    call: RunRequest
     numbers: list[int]
     at_once: int
     tell_every: float
@@ -96,7 +96,7 @@ def main(folder: Path) -> int:
             for job, number in zip(todo, part.numbers, strict=True)
         ]
 
-        def on_done(done: Done) -> None:
+        def on_done(done: RunResult) -> None:
             number = numbers[done.job.label]
             timeline.write(done.timeline, timeline_file(folder, number))
             teller.tell(RunFinished(number))

@@ -29,8 +29,8 @@ from halfopen.netns.lab_errors import GuestLostError
 from halfopen.run import guest_part
 from halfopen.run.guest_part import GuestPart, GuestUp, Message, RunFinished, RunProgress, RunsRefused, RunStarted
 from halfopen.run.progress import RunView
-from halfopen.run.request import Call
-from halfopen.run.runner import Done, Job
+from halfopen.run.request import RunRequest
+from halfopen.run.runner import Job, RunResult
 from halfopen.run.shards import spread
 from halfopen.verdict.judge import hold, judge
 
@@ -72,14 +72,14 @@ class _Work:
 
 
 def run_all(
-    call: Call,
+    call: RunRequest,
     jobs: Sequence[Job],
     views: Sequence[RunView],
     guests: Guests,
     place: Path,
     on_hello: Callable[[GuestUp], None],
-    on_done: Callable[[Done], None],
-) -> list[Done]:
+    on_done: Callable[[RunResult], None],
+) -> list[RunResult]:
     """Run the jobs of ``call`` in guests and return the results in the order given.
 
     ``place`` is the folder of halfopen.netns.guest.booting.in_private. ``on_hello`` is called with the first guest's
@@ -114,12 +114,12 @@ class _Effort:
 
     def __init__(
         self,
-        call: Call,
+        call: RunRequest,
         jobs: Sequence[Job],
         views: Sequence[RunView],
         guests: Guests,
         on_hello: Callable[[GuestUp], None],
-        on_done: Callable[[Done], None],
+        on_done: Callable[[RunResult], None],
     ) -> None:
         self._call, self._jobs, self._views, self._guests = call, jobs, views, guests
         self._on_hello, self._on_done = on_hello, on_done
@@ -127,7 +127,7 @@ class _Effort:
         self._machines: list[Machine] = []
         self._greeted = False
         self._given_up = False
-        self.done: dict[int, Done] = {}
+        self.done: dict[int, RunResult] = {}
 
     def give_up(self) -> None:
         """Kill all guests. Their threads notice."""
@@ -236,7 +236,7 @@ class _Effort:
         seen = timeline.read(guest_part.timeline_file(work.folder, number))
         verdict = judge(job.scenario, seen, job.terms)
         view.phase, view.verdict = "done", verdict
-        done = Done(job, verdict, seen, now - work.began[number])
+        done = RunResult(job, verdict, seen, now - work.began[number])
         with self._lock:
             self.done[number] = done
             self._on_done(done)

@@ -18,7 +18,7 @@ from halfopen.targets.proxy import proxy
 
 
 @dataclass(frozen=True, slots=True)
-class Approach:
+class Route:
     """The path to one server: router ──link──▶ server, or router ──link──▶ edge ──link──▶ server."""
 
     site: Site
@@ -58,7 +58,7 @@ class Approach:
 
 def lead_to(
     server: Host, lab: Lab, router: Host, edge: Edge | None, *, port: int, journal: Journal, ready_within: float
-) -> Approach:
+) -> Route:
     """Link the server's host to the router, through a host for the proxy if there is an ``edge``."""
     edge_host = lab.host(server.name.replace("server", "edge")) if edge else None
     # A host's first link is its default route, so the link to the router comes first.
@@ -75,4 +75,4 @@ def lead_to(
         edge_ip=uplink.end(edge_host).ip if edge_host else None,
     )
     edges_own_ip = to_server.end(edge_host).ip if edge_host else ""
-    return Approach(site, router, edge, edge_host, to_server.end(server).interface, edges_own_ip)
+    return Route(site, router, edge, edge_host, to_server.end(server).interface, edges_own_ip)

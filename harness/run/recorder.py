@@ -36,7 +36,7 @@ _WATCHFUL = 0.008
 _STILL, _LONG = 0.5, 120.0
 
 
-class Rhythm(msgspec.Struct, frozen=True):
+class SamplingRate(msgspec.Struct, frozen=True):
     """Sampling rate of a recorder."""
 
     interval: float = INTERVAL
@@ -46,7 +46,7 @@ class Rhythm(msgspec.Struct, frozen=True):
     of the cost of a stalled session, and useless if nobody reaps."""
 
 
-STEADY = Rhythm()
+STEADY = SamplingRate()
 
 
 class Notes(Protocol):
@@ -99,7 +99,7 @@ class Recorder:
         reader: SocketReader,
         ends: EndListener,
         port: int,
-        rhythm: Rhythm = STEADY,
+        rhythm: SamplingRate = STEADY,
         *,
         announced: bool = False,
     ) -> None:
@@ -241,7 +241,7 @@ def _kernel_announces_ends() -> bool:
 
 
 @contextlib.contextmanager
-def recording(notes: Notes, host: Host, port: int, rhythm: Rhythm = STEADY) -> Iterator[Recorder]:
+def recording(notes: Notes, host: Host, port: int, rhythm: SamplingRate = STEADY) -> Iterator[Recorder]:
     """Yield a recorder of the connections to ``port`` of ``host``. It is idle until ``follow`` is called."""
     with (
         contextlib.closing(host.socket_reader()) as reader,

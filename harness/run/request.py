@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from halfopen.errors import InputError
-from halfopen.run.recorder import STEADY, Rhythm
+from halfopen.run.recorder import STEADY, SamplingRate
 from halfopen.run.runner import Job
 from halfopen.run.shards import Shard
 from halfopen.scenario import suites
@@ -22,7 +22,7 @@ from halfopen.verdict.judge import Timing, hold
 DEFAULT_DETECTOR = "bytes-acked"
 
 
-class Call(msgspec.Struct, frozen=True, kw_only=True):
+class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One call of ``halfopen run``. Durations in seconds."""
 
     seed: int
@@ -47,7 +47,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     repeat: int = 1
     shard: Shard | None = None
     """Do only this part of the runs."""
-    rhythm: Rhythm = STEADY
+    rhythm: SamplingRate = STEADY
     """Sampling rate of each session."""
 
     @property
@@ -65,13 +65,13 @@ class _Asked:
     hindrance: str | None
 
 
-def jobs(call: Call) -> list[Job]:
+def jobs(call: RunRequest) -> list[Job]:
     """Return the requested jobs, in order; raises InputError for those that cannot be run as asked."""
     named = suites.find(call.names)
     return [job for each in _one_by_one(call) for job in _jobs(each, _found(each, named))]
 
 
-def _jobs(call: Call, found: list[Scenario]) -> list[Job]:
+def _jobs(call: RunRequest, found: list[Scenario]) -> list[Job]:
     names = _names(call, found)
     possible = [one for one in _asked(call, found) if one.hindrance is None]
     detectors: list[str | None] = [*call.detectors] or [None]
@@ -85,7 +85,7 @@ def _jobs(call: Call, found: list[Scenario]) -> list[Job]:
             ready_within=call.ready,
             detector=target.detector if isinstance(target, PodTarget) else None,
             name=names[one.scenario.called],
-            contender=(detector or call.target.name) if call.comparing else None,
+            candidate=(detector or call.target.name) if call.comparing else None,
             rhythm=call.rhythm,
         )
         for detector in detectors
@@ -98,13 +98,13 @@ def _jobs(call: Call, found: list[Scenario]) -> list[Job]:
     return todo
 
 
-def left_out(call: Call) -> list[str]:
+def left_out(call: RunRequest) -> list[str]:
     """Return a line for each reason to leave scenarios out: their names, the reason and the remedy."""
     named = suites.find(call.names)
     return list(dict.fromkeys(line for each in _one_by_one(call) for line in _left_out(each, _found(each, named))))
 
 
-def _left_out(call: Call, found: list[Scenario]) -> list[str]:
+def _left_out(call: RunRequest, found: list[Scenario]) -> list[str]:
     by_reason: dict[str, list[str]] = {}
     for one in _asked(call, found):
         if one.hindrance is not None:
@@ -112,14 +112,14 @@ def _left_out(call: Call, found: list[Scenario]) -> list[str]:
     return [f"left out: {', '.join(dict.fromkeys(names))} ({why})" for why, names in by_reason.items()]
 
 
-def _one_by_one(call: Call) -> list[Call]:
+def _one_by_one(call: RunRequest) -> list[RunRequest]:
     """Split a call with several servers into one call for each."""
     if not call.targets:
         return [call]
     return [msgspec.structs.replace(call, target=spec, targets=(), comparing=True) for spec in call.targets]
 
 
-def _asked(call: Call, found: list[Scenario]) -> list[_Asked]:
+def _asked(call: RunRequest, found: list[Scenario]) -> list[_Asked]:
     """Return the requested runs, only its own of a shard; raises InputError if none of them is possible here."""
     call.target.check()
     unfit = [_Asked(scenario, 1, why) for scenario in found if (why := _unfitness(call, scenario))]
@@ -134,20 +134,20 @@ def _asked(call: Call, found: list[Scenario]) -> list[_Asked]:
     return unfit + wanted
 
 
-def _names(call: Call, found: list[Scenario]) -> dict[str, str]:
+def _names(call: RunRequest, found: list[Scenario]) -> dict[str, str]:
     """Return a distinct label for each scenario that fits the call, from its ``called``; the same in every shard."""
     fitting = [scenario for scenario in found if not _unfitness(call, scenario)]
     return dict(zip([scenario.called for scenario in fitting], suites.tell_apart(fitting), strict=True))
 
 
-def asked(call: Call) -> list[tuple[Scenario, str | None]]:
+def asked(call: RunRequest) -> list[tuple[Scenario, str | None]]:
     """Return the requested scenarios, each with the reason why it cannot be run here; raises InputError."""
     call.target.check()
     found = _found(call, suites.find(call.names))
     return [(scenario, _unfitness(call, scenario) or _lacking(call, scenario)) for scenario in found]
 
 
-def _found(call: Call, named: list[Scenario]) -> list[Scenario]:
+def _found(call: RunRequest, named: list[Scenario]) -> list[Scenario]:
     """Return the named scenarios, each with the requested proxy in front of its server."""
     if call.target.edge is None:
         return named
@@ -155,7 +155,7 @@ def _found(call: Call, named: list[Scenario]) -> list[Scenario]:
     return [msgspec.structs.replace(scenario, edge=edge) for scenario in named]
 
 
-def _unfitness(call: Call, scenario: Scenario) -> str | None:
+def _unfitness(call: RunRequest, scenario: Scenario) -> str | None:
     """Return the reason why a scenario does not fit the rest of the call, on any machine."""
     server = call.target
     if not server.is_pod and scenario.detector is not None:
@@ -173,7 +173,7 @@ def _unfitness(call: Call, scenario: Scenario) -> str | None:
     return None
 
 
-def _lacking(call: Call, scenario: Scenario) -> str | None:
+def _lacking(call: RunRequest, scenario: Scenario) -> str | None:
     """Return the reason why a scenario cannot be run on this machine."""
     if call.lacks_netem and (fields := scenario.netem_fields):
         return (
@@ -190,12 +190,12 @@ def lacking_proxy(edge: Edge) -> str | None:
     return f"needs {edge.module.PROGRAM}, which is not installed: apt install {edge.module.PACKAGE}"
 
 
-def _pods(call: Call, scenario: Scenario) -> str | None:
+def _pods(call: RunRequest, scenario: Scenario) -> str | None:
     """Return the pod's detector that a scenario is meant for."""
     return scenario.detector if call.target.is_pod else None
 
 
-def target_of(call: Call, detector: str | None, pod: PodSpec) -> PodTarget | CommandTarget | ImageTarget:
+def target_of(call: RunRequest, detector: str | None, pod: PodSpec) -> PodTarget | CommandTarget | ImageTarget:
     """Return the server under test, unchecked. ``detector`` and ``pod`` are for the pod. Raises InputError."""
     spec = call.target
     if spec.is_pod:

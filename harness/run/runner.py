@@ -22,7 +22,7 @@ from halfopen.netns.lab import Lab
 from halfopen.run import fault_steps
 from halfopen.run.observer import Observer, Stop
 from halfopen.run.progress import RunView
-from halfopen.run.recorder import STEADY, Rhythm
+from halfopen.run.recorder import STEADY, SamplingRate
 from halfopen.run.session import Cast, Session, opened
 from halfopen.scenario.spec import Scenario, Step
 from halfopen.targets.base import Running, Target
@@ -43,15 +43,15 @@ class Job:
     """The pod's detector; None for other targets."""
     name: str = ""
     """Name of its scenario among the others, if the scenario's own is not unique (suites.tell_apart)."""
-    contender: str | None = None
+    candidate: str | None = None
     """Name of this candidate, if the same scenarios are also run with other detectors or servers."""
-    rhythm: Rhythm = STEADY
+    rhythm: SamplingRate = STEADY
     """Sampling rate of the server's socket."""
 
     @property
     def label(self) -> str:
         """Name in tables, unique among the jobs of its call."""
-        return f"{self.contender}/{self._name}" if self.contender else self._name
+        return f"{self.candidate}/{self._name}" if self.candidate else self._name
 
     @property
     def drawn(self) -> random.Random:
@@ -62,7 +62,7 @@ class Job:
     def timeline_file(self) -> Path:
         """Path of its timeline in the folder of timelines. Part of the public contract."""
         file = f"{self._name.replace('/', '-')}.jsonl"
-        return Path(self.contender, file) if self.contender else Path(file)
+        return Path(self.candidate, file) if self.candidate else Path(file)
 
     @property
     def _name(self) -> str:
@@ -71,7 +71,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class RunResult:
     """A job with its result."""
 
     job: Job
@@ -81,7 +81,9 @@ class Done:
     """Seconds of wall time from the first process to the last."""
 
 
-def run_all(jobs: Sequence[Job], views: Sequence[RunView], at_once: int, on_done: Callable[[Done], None]) -> list[Done]:
+def run_all(
+    jobs: Sequence[Job], views: Sequence[RunView], at_once: int, on_done: Callable[[RunResult], None]
+) -> list[RunResult]:
     """Run jobs, ``at_once`` of them at a time, and return the results in the order given.
 
     Call it in private namespaces (halfopen.netns.isolation). The first job that raises (TargetError: the server does
@@ -91,7 +93,7 @@ def run_all(jobs: Sequence[Job], views: Sequence[RunView], at_once: int, on_done
     pool = concurrent.futures.ThreadPoolExecutor(max_workers=at_once)
     stop = Stop()
     futures = {pool.submit(run_one, job, view, stop): n for n, (job, view) in enumerate(zip(jobs, views, strict=True))}
-    results: dict[int, Done] = {}
+    results: dict[int, RunResult] = {}
     try:
         for future in as_completed(futures):
             results[futures[future]] = future.result()
@@ -104,7 +106,7 @@ def run_all(jobs: Sequence[Job], views: Sequence[RunView], at_once: int, on_done
     return [results[n] for n in sorted(results)]
 
 
-def run_one(job: Job, view: RunView, stop: Stop) -> Done:
+def run_one(job: Job, view: RunView, stop: Stop) -> RunResult:
     """Run one scenario in a lab of its own and judge it; raises TargetError, halfopen.run.observer.Stopped."""
     begun = time.monotonic()
     view.on_begin()
@@ -114,7 +116,7 @@ def run_one(job: Job, view: RunView, stop: Stop) -> Done:
     timeline = journal.timeline()
     verdict = judge(job.scenario, timeline, job.terms)
     view.phase, view.verdict = "done", verdict
-    return Done(job, verdict, timeline, time.monotonic() - begun)
+    return RunResult(job, verdict, timeline, time.monotonic() - begun)
 
 
 #: Actions to come: a moment of the monotonic clock, the number of its step, and the action, which may return further

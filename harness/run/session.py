@@ -18,8 +18,8 @@ from halfopen.run.client_link import ClientLink
 from halfopen.run.client_process import ClientProcess, client, rival
 from halfopen.run.observer import Observer, Stop
 from halfopen.run.progress import RunView
-from halfopen.run.proxy_path import Approach, lead_to
-from halfopen.run.recorder import STEADY, OfTheServer, Recorder, Rhythm, recording
+from halfopen.run.proxy_path import Route, lead_to
+from halfopen.run.recorder import STEADY, OfTheServer, Recorder, SamplingRate, recording
 from halfopen.scenario.spec import Scenario
 from halfopen.targets.base import Caller, Running, Target
 from halfopen.targets.orders import OrderedServer
@@ -38,7 +38,7 @@ class Cast:
     journal: Journal
     view: RunView
     stop: Stop
-    rhythm: Rhythm = STEADY
+    rhythm: SamplingRate = STEADY
     """Sampling rate of the server's socket."""
 
 
@@ -49,19 +49,19 @@ class Session:
     client: ClientProcess
     client_link: ClientLink
     server: Running
-    way: Approach
+    way: Route
     recorder: Recorder
     watch: Observer
     scene: Scene
 
 
-def _nothing(_way: Approach) -> AbstractContextManager[object]:
+def _nothing(_way: Route) -> AbstractContextManager[object]:
     return contextlib.nullcontext()
 
 
 @contextlib.contextmanager
 def opened(
-    cast: Cast, lab: Lab, around: Callable[[Approach], AbstractContextManager[object]] = _nothing
+    cast: Cast, lab: Lab, around: Callable[[Route], AbstractContextManager[object]] = _nothing
 ) -> Iterator[Session | None]:
     """Start the server, connect the client, begin to sample. Yield None if no session opens (the journal says why).
 
@@ -101,7 +101,7 @@ class _Network:
         self._client_link.impair(cast.scenario.link)
 
     @contextlib.contextmanager
-    def connected(self, client_id: str, server: Running, way: Approach) -> Iterator[Session | None]:
+    def connected(self, client_id: str, server: Running, way: Route) -> Iterator[Session | None]:
         """Connect the client and sample its session."""
         journal = self._cast.journal
         door = server.door(client_id)
@@ -119,9 +119,7 @@ class _Network:
                 in_front.follow(opened)
             yield self._session(its, server, recorder, Caller(client_id, way.seen_from(opened)), way)
 
-    def _session(
-        self, its: ClientProcess, server: Running, recorder: Recorder, caller: Caller, way: Approach
-    ) -> Session:
+    def _session(self, its: ClientProcess, server: Running, recorder: Recorder, caller: Caller, way: Route) -> Session:
         journal = self._cast.journal
         connected = journal.find("client", "opened")
         assert connected is not None
@@ -139,7 +137,7 @@ class _Network:
         )
         return Session(its, self._client_link, server, way, recorder, watch, scene)
 
-    def _rival(self, server: Running, way: Approach, query: str) -> AbstractContextManager[ClientProcess]:
+    def _rival(self, server: Running, way: Route, query: str) -> AbstractContextManager[ClientProcess]:
         """Open a second client from the same host; raises FaultError if it gets no session."""
         door = server.door(f"{self._cast.drawn.getrandbits(32):08x}", query)
         return rival(self._host, self._cast.scenario.client, door, self._cast.journal, way.between)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import msgspec
 
 from halfopen.errors import TargetError
-from halfopen.netns.host_proc import Outside
+from halfopen.netns.host_proc import HostProc
 from halfopen.targets.keeper import KeeperAnswer, MakeContainer, Request, StartContainer
 
 _LONGEST_ANSWER = 1 << 16
@@ -23,7 +23,7 @@ _LONGEST_ANSWER = 1 << 16
 class Keeper:
     """The containers of one call, and access to the machine's processes, theirs included. Thread-safe."""
 
-    def __init__(self, asking: io.BufferedRWPair, outside: Outside) -> None:
+    def __init__(self, asking: io.BufferedRWPair, outside: HostProc) -> None:
         self.outside = outside
         self._stream = asking
         self._lock = threading.Lock()
@@ -67,7 +67,7 @@ def keeping() -> Iterator[None]:
     """
     global _keeper  # noqa: PLW0603
     ours, theirs = socket.socketpair()
-    with ours, Outside() as outside:
+    with ours, HostProc() as outside:
         with theirs:
             # In a session of its own, so that a stop from the terminal does not end it.
             process = subprocess.Popen(

@@ -19,8 +19,8 @@ from halfopen.netns.lab import Lab
 from halfopen.netns.units import ByteRate, Duration
 from halfopen.pod.watchdog import Reap
 from halfopen.run import request
-from halfopen.run.proxy_path import Approach, lead_to
-from halfopen.run.request import Call
+from halfopen.run.proxy_path import Route, lead_to
+from halfopen.run.request import RunRequest
 from halfopen.scenario.spec import Edge, PodSpec
 from halfopen.scenario.target_spec import TargetSpec, load
 from halfopen.targets.base import Running, Target
@@ -60,7 +60,7 @@ class Served:
     """A server that listens."""
 
     running: Running
-    way: Approach
+    way: Route
     journal: ServerJournal
     clients: int = 0
 
@@ -79,7 +79,7 @@ def target_of(asked: Serve, terms: Timing, seed: int) -> tuple[Target, Edge | No
     spec = _spec(asked)
     spec.check()
     knobs = schema.convert(asked.knobs, _Knobs, "pod").read()
-    call = Call(seed=seed, grace=terms.grace, poll=terms.poll, target=spec, knobs=knobs)
+    call = RunRequest(seed=seed, grace=terms.grace, poll=terms.poll, target=spec, knobs=knobs)
     target = request.target_of(call, asked.detector, schema.convert(asked.pod, PodSpec, "pod"))
     target.check()
     edge = None if spec.edge is None else Edge(proxy=spec.edge)

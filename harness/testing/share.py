@@ -28,7 +28,7 @@ from halfopen.results import story
 from halfopen.run import request
 from halfopen.run.observer import Stop, Stopped
 from halfopen.run.progress import RunView
-from halfopen.run.request import Call
+from halfopen.run.request import RunRequest
 from halfopen.run.runner import Job, run_one
 from halfopen.spawn.forked import forking
 
@@ -36,7 +36,7 @@ from halfopen.spawn.forked import forking
 class SuiteShare(msgspec.Struct, frozen=True):
     """Some of the scenarios of a call, by suite and name."""
 
-    call: Call
+    call: RunRequest
     names: list[str]
     clock: str
     at_once: int

@@ -19,7 +19,7 @@ from halfopen.errors import InputError
 from halfopen.netns import units
 from halfopen.netns.lab_errors import UnitError
 from halfopen.run import request
-from halfopen.run.request import Call
+from halfopen.run.request import RunRequest
 from halfopen.scenario.spec import Scenario
 from halfopen.scenario.target_spec import TargetSpec, load
 from halfopen.testing import plugin, server_environment, share
@@ -42,7 +42,7 @@ class ScenarioFailure(Exception):  # noqa: N818 (a scenario failed, nothing of o
 class Suite(pytest.Collector):
     """The scenarios that ``--halfopen-suite`` names."""
 
-    call: Call
+    call: RunRequest
 
     def collect(self) -> list[pytest.Item | pytest.Collector]:
         """Return an item for each scenario; raises UsageError for an unknown name."""
@@ -88,7 +88,7 @@ class ScenarioItem(pytest.Item):
 class Shares:
     """The scenarios of this process and of xdist's other workers: a process each, results in one folder."""
 
-    def __init__(self, config: pytest.Config, call: Call, folder: Path | None) -> None:
+    def __init__(self, config: pytest.Config, call: RunRequest, folder: Path | None) -> None:
         """Without a folder, this is the only process, and makes its own."""
         workerinput: dict[str, Any] = getattr(config, "workerinput", {})
         self._call = call
@@ -226,13 +226,13 @@ def end(config: pytest.Config, folder: str | None) -> None:
         config.stash[SHARES].close()
 
 
-def call_of(config: pytest.Config) -> Call:
+def call_of(config: pytest.Config) -> RunRequest:
     """Return the call of the options and the configuration, as ``halfopen run`` would make it; raises UsageError."""
     server, file, detector = (plugin.setting(config, name) for name in ("server", "target", "detector"))
     here = config.invocation_params.dir
     try:
         target = TargetSpec() if file is None else load(here / file)
-        return Call(
+        return RunRequest(
             seed=plugin.seed(config),
             grace=_seconds(config, "grace"),
             poll=_seconds(config, "poll"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from halfopen.model.timeline import Timeline
-from halfopen.run.runner import Done, Job
+from halfopen.run.runner import Job, RunResult
 from halfopen.scenario import suites
 from halfopen.scenario.target_spec import TargetSpec
 from halfopen.targets.command import CommandTarget
@@ -20,13 +20,13 @@ TERMS = Timing(30, 2)
 
 def done(
     word: Word, name: str = "dead/frozen", klass: Class = "missed", *, repeat: int = 1, was: bool = True, why: str = ""
-) -> Done:
+) -> RunResult:
     """Return a run with this verdict and class. ``was``: there was a session."""
     (scenario,) = suites.find([name])
     job = Job(scenario, SERVER, Timing(30, 2), seed=7, repeat=repeat, ready_within=30)
     timeline = line(flowing(0, 1)) if was else Timeline()
     found = dataclasses.replace(find(timeline, scenario))
-    return Done(job, Verdict(word, why or f"because it {word}", klass, found), timeline, 1.5)
+    return RunResult(job, Verdict(word, why or f"because it {word}", klass, found), timeline, 1.5)
 
 
 def pod_job(name: str = "frozen", **changes: object) -> Job:
@@ -36,7 +36,7 @@ def pod_job(name: str = "frozen", **changes: object) -> Job:
     return dataclasses.replace(made, **changes)  # type: ignore[arg-type]
 
 
-def missed() -> Done:
+def missed() -> RunResult:
     """Return the incident: a client frozen at 5 s that is still held at 83 s."""
     timeline = line(
         flowing(0, 5),
@@ -47,4 +47,4 @@ def missed() -> Done:
         status(83, listed=True),
     )
     job = pod_job()
-    return Done(job, judge(job.scenario, timeline, TERMS), timeline, 84.0)
+    return RunResult(job, judge(job.scenario, timeline, TERMS), timeline, 84.0)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from halfopen.netns import isolation
-from halfopen.netns.host_proc import Outside
+from halfopen.netns.host_proc import HostProc
 from halfopen.netns.lab import Lab
 from halfopen.netns.lab_errors import LabError
 from tests.isolated import isolated
@@ -46,11 +46,11 @@ def server_elsewhere() -> Iterator[int]:
 
 @isolated
 def test_a_network_namespace_outside_becomes_a_host_that_is_reached_by_a_link() -> None:
-    with Outside() as outside, server_elsewhere() as pid:
+    with HostProc() as outside, server_elsewhere() as pid:
         assert isolation.run(lambda: _ask(outside, pid)) == 0
 
 
-def _ask(outside: Outside, pid: int) -> int:
+def _ask(outside: HostProc, pid: int) -> int:
     namespace = outside.network_namespace(pid, ANY)
     with Lab() as lab:
         host, router = lab.adopt("server", namespace), lab.router("router")
@@ -62,13 +62,13 @@ def _ask(outside: Outside, pid: int) -> int:
 
 @isolated
 def test_a_process_of_another_control_group_is_not_taken_for_the_one_that_is_meant() -> None:
-    with Outside() as outside, server_elsewhere() as pid, pytest.raises(LabError, match="is another one"):
+    with HostProc() as outside, server_elsewhere() as pid, pytest.raises(LabError, match="is another one"):
         outside.network_namespace(pid, "no-such-group")
 
 
 @isolated
 def test_a_process_that_is_gone_is_named() -> None:
-    with Outside() as outside:
+    with HostProc() as outside:
         with server_elsewhere() as pid:
             pass
         with pytest.raises(LabError, match=f"there is no process {pid}"):

@@ -14,7 +14,7 @@ from rich.console import Console
 from halfopen.cli import grid
 from halfopen.model.timeline import Timeline
 from halfopen.results import cells
-from halfopen.run.runner import Done, Job
+from halfopen.run.runner import Job, RunResult
 from halfopen.scenario import suites
 from halfopen.targets.pod import PodTarget
 from halfopen.verdict.findings import find
@@ -39,17 +39,17 @@ def done(
     detector: str = "none",
     reaped_at: float = 36.0,
     since: str = "onset",
-) -> Done:
+) -> RunResult:
     base = _ACTIVE if klass == "true_keep" else _FROZEN
     expect = msgspec.structs.replace(base.expect, since=since)
     scenario = msgspec.structs.replace(base, name=name, suite=suite, expect=expect)
     timeline = _reaped(reaped_at) if klass == "true_reap" else line(flowing(0, 5))
     target = PodTarget(detector, 30, 2)
-    job = Job(scenario, target, Timing(30, 2), seed=7, repeat=1, ready_within=30, detector=detector, contender=detector)
-    return Done(job, Verdict(word, "", klass, find(timeline, scenario)), timeline, 1.0)
+    job = Job(scenario, target, Timing(30, 2), seed=7, repeat=1, ready_within=30, detector=detector, candidate=detector)
+    return RunResult(job, Verdict(word, "", klass, find(timeline, scenario)), timeline, 1.0)
 
 
-def printed(runs: Sequence[Done], width: int, *, colour: bool = False) -> str:
+def printed(runs: Sequence[RunResult], width: int, *, colour: bool = False) -> str:
     stream = io.StringIO()
     grid.show(Console(file=stream, width=width, highlight=False, force_terminal=colour, legacy_windows=False), runs)
     return "\n".join(text.rstrip() for text in stream.getvalue().splitlines())
@@ -71,7 +71,7 @@ def printed(runs: Sequence[Done], width: int, *, colour: bool = False) -> str:
         (done("true_reap", "inconclusive"), "?"),
     ],
 )
-def test_a_cell_says_what_was_done_and_whether_that_is_right(one: Done, shown: str) -> None:
+def test_a_cell_says_what_was_done_and_whether_that_is_right(one: RunResult, shown: str) -> None:
     assert grid.cell(one) == shown
 
 
@@ -106,7 +106,7 @@ def test_the_whole_is_readable_without_colour() -> None:
 DETECTORS = ["tcp-user-timeout", *(f"detector-{n}" for n in range(9))]
 
 
-def comparison() -> list[Done]:
+def comparison() -> list[RunResult]:
     """Make a comparison of ten detectors and fifty scenarios, with the widest cells."""
     shape: list[tuple[str, int, Class]] = [
         ("dead", 16, "true_reap"),

@@ -11,24 +11,24 @@ import pytest
 from rich.console import Console
 
 from halfopen.cli import compare, run
-from halfopen.cli.effort import Stage
+from halfopen.cli.executor import Presenter
 from halfopen.report import folder
 from halfopen.results import record
 from tests.harness.done import missed
 from tests.harness.report import made
 
 
-def _run(out: Path) -> Stage:
+def _run(out: Path) -> Presenter:
     return run._Stage(out, None, (), None, None)
 
 
-def _compare(out: Path) -> Stage:
+def _compare(out: Path) -> Presenter:
     return compare._Stage(out, None, "", None, ())
 
 
 @pytest.mark.parametrize(("stage", "file"), [(_run, "results.json"), (_compare, "compare.json")])
 def test_a_report_that_fails_leaves_the_results_and_the_table(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: Callable[[Path], Stage], file: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: Callable[[Path], Presenter], file: str
 ) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("a bug of ours")

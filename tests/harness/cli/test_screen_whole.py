@@ -13,7 +13,7 @@ from halfopen.netns.units import show_bytes
 from halfopen.results import baseline
 from halfopen.results.record import Conditions
 from halfopen.run.progress import RunView
-from halfopen.run.runner import Done
+from halfopen.run.runner import RunResult
 from halfopen.verdict.judge import judge
 from tests import screens
 from tests.harness.done import missed, pod_job
@@ -34,34 +34,34 @@ HOW = Conditions(
 )
 
 
-def done(name: str, timeline: Timeline) -> Done:
+def done(name: str, timeline: Timeline) -> RunResult:
     job = pod_job(name)
-    return Done(job, judge(job.scenario, timeline, job.terms), timeline, 2.0)
+    return RunResult(job, judge(job.scenario, timeline, job.terms), timeline, 2.0)
 
 
-def alive() -> Done:
+def alive() -> RunResult:
     return done("active", line(flowing(0, 83), progress(0, 83, acknowledging=True), status(1, listed=True)))
 
 
-def killed() -> Done:
+def killed() -> RunResult:
     """Make a run in which a live client was reaped, and the kernel still holds data."""
     return done("trickle_4k", line(flowing(0, 20), stuck(20, 50.4, outq=131_072), orphaned(50.5, 60, outq=131_072)))
 
 
-def unproved() -> Done:
+def unproved() -> RunResult:
     return done(
         "vanished", line(flowing(0, 5), event(0.2, "lab", "trouble", what="the client's host could not be cut"))
     )
 
 
-def closed() -> Done:
+def closed() -> RunResult:
     """Make a run with the longest name and reason."""
     closing = event(5, "client", "closing")
     said = event(5.1, "target", "session_closed", reason="client_closed", drops={})
     return done("close_backpressured", line(flowing(0, 5), closing, said, event(5.1, "kernel", "destroyed")))
 
 
-def runs() -> list[Done]:
+def runs() -> list[RunResult]:
     return [missed(), alive(), killed(), unproved()]
 
 

@@ -17,17 +17,17 @@ from halfopen.cli.exits import explained
 from halfopen.cli.sweep_display import Sweeping
 from halfopen.errors import InputError
 from halfopen.grace import store
-from halfopen.grace.executor import Executor
-from halfopen.grace.trials import Batch, Batched, Contender, Sweep, Tried
+from halfopen.grace.executor import SweepExecutor
+from halfopen.grace.trials import Batch, BatchResult, Candidate, Sweep, Trial
 from halfopen.netns.lab_errors import GuestLostError
 from halfopen.scenario.target_spec import TargetSpec
 from tests.harness.grace import sweeps
 
 SWEEP = sweeps.small()
-Changed = Callable[[Tried], Tried]
+Changed = Callable[[Trial], Trial]
 
 
-def unchanged(one: Tried) -> Tried:
+def unchanged(one: Trial) -> Trial:
     return one
 
 
@@ -41,28 +41,28 @@ class MadeUp:
     """Number of batches done before ``stop``."""
     kernels: tuple[str, ...] = ("6.1",)
 
-    def run(self, batches: Iterable[Batch], on_batched: Callable[[Batched], None]) -> None:
+    def run(self, batches: Iterable[Batch], on_batched: Callable[[BatchResult], None]) -> None:
         for nth, batch in enumerate(batches):
             if self.stop is not None and nth == self.after:
                 raise self.stop
             kernel = self.kernels[nth % len(self.kernels)]
-            on_batched(Batched(batch.number, list(map(self.changed, _tried(batch))), 1.5, kernel, "cubic"))
+            on_batched(BatchResult(batch.number, list(map(self.changed, _tried(batch))), 1.5, kernel, "cubic"))
 
 
-def _tried(batch: Batch) -> Iterable[Tried]:
+def _tried(batch: Batch) -> Iterable[Trial]:
     for draw in batch.draws:
-        for contender in batch.replayed if batch.acting is None else (batch.acting,):
-            yield msgspec.structs.replace(sweeps.tried(draw.number, contender), really=batch.acting is not None)
+        for candidate in batch.replayed if batch.acting is None else (batch.acting,):
+            yield msgspec.structs.replace(sweeps.tried(draw.number, candidate), really=batch.acting is not None)
 
 
-def disagreeing(one: Tried) -> Tried:
+def disagreeing(one: Trial) -> Trial:
     """A real run that was reaped, although its replay says otherwise."""
     return msgspec.structs.replace(one, came="reaped", reaped_at=9.0, foretold=True) if one.really else one
 
 
-def noticed(one: Tried) -> Tried:
+def noticed(one: Trial) -> Trial:
     """All dead clients noticed, as they should be."""
-    grace = SWEEP.contenders[one.contender].grace
+    grace = SWEEP.candidates[one.candidate].grace
     dead = {draw.number for draw in SWEEP.draws if draw.part == "dead"}
     return msgspec.structs.replace(one, came="reaped", onset=5.0, reaped_at=6.0 + grace) if one.draw in dead else one
 
@@ -88,7 +88,7 @@ def swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     monkeypatch.chdir(tmp_path)
 
     def sweep(
-        executor: Executor,
+        executor: SweepExecutor,
         what: Sweep = SWEEP,
         *,
         resume: bool = False,
@@ -133,7 +133,7 @@ def test_a_sweep_says_what_it_is_and_where_its_results_are(swept: Swept) -> None
 
 
 def test_a_server_that_is_told_nothing_is_said_to_be_one_point(swept: Swept) -> None:
-    sweep = Sweep(7, SWEEP.draws, (Contender(30.0, 2.0),), TargetSpec(server="serve {port}"))
+    sweep = Sweep(7, SWEEP.draws, (Candidate(30.0, 2.0),), TargetSpec(server="serve {port}"))
     ended = swept(MadeUp(), sweep)
     assert ended.lines[0] == "halfopen 0.1.0: serve {port}, grace 30s, poll 2s; virtual clock; seed 7"
     assert ended.lines[2] == "one point, not a curve: nothing tells the server its grace (--grace-arg)"
@@ -278,8 +278,8 @@ def test_a_call_that_is_refused_costs_no_earlier_sweep(swept: Swept, name: str) 
 
 
 def test_a_real_run_is_one_more_than_the_session_that_is_replayed_for_all() -> None:
-    replayed = [sweeps.tried(0, contender) for contender in range(3)]
-    really = [msgspec.structs.replace(sweeps.tried(0, contender), really=True, duration=24.0) for contender in (0, 1)]
+    replayed = [sweeps.tried(0, candidate) for candidate in range(3)]
+    really = [msgspec.structs.replace(sweeps.tried(0, candidate), really=True, duration=24.0) for candidate in (0, 1)]
     assert sweep_display._summary([*replayed, *really], 9.3) == "3 runs in 9.3s, 31s of lab time each"
 
 
@@ -299,7 +299,7 @@ def test_why_sessions_prove_nothing_is_told_of_one(swept: Swept) -> None:
 _TWO_LIVE = msgspec.structs.replace(SWEEP, draws=(*SWEEP.draws, sweeps.outage(5, 2.0, part="mix")))
 
 
-def _half(one: Tried) -> Tried:
+def _half(one: Trial) -> Trial:
     """Make one of the two live ones prove nothing."""
     return msgspec.structs.replace(one, came="unproved") if one.draw == 5 else one
 

@@ -7,15 +7,15 @@ import random
 from collections.abc import Iterator, Sequence
 
 from halfopen.grace.estimates import Estimates, estimate
-from halfopen.grace.trials import Came, Contender, Draw, Sweep, Tried
+from halfopen.grace.trials import Came, Candidate, Draw, Sweep, Trial
 
 GRACES = (5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0)
 FAULT = 5.0
 LENGTH = 150.0
 
 
-def contenders(*detectors: str | None, graces: Sequence[float] = GRACES, poll: float = 2.0) -> tuple[Contender, ...]:
-    return tuple(Contender(grace, poll, detector) for detector in detectors for grace in graces)
+def candidates(*detectors: str | None, graces: Sequence[float] = GRACES, poll: float = 2.0) -> tuple[Candidate, ...]:
+    return tuple(Candidate(grace, poll, detector) for detector in detectors for grace in graces)
 
 
 def draw(number: int, part: str, cause: str, **facts: float) -> Draw:
@@ -24,7 +24,7 @@ def draw(number: int, part: str, cause: str, **facts: float) -> Draw:
 
 def tried(
     number: int,
-    contender: int,
+    candidate: int,
     came: Came,
     *,
     stall: float = 0.0,
@@ -35,10 +35,10 @@ def tried(
     foretold_at: float | None = None,
     brink: tuple[float | None, ...] = (),
     duration: float = LENGTH,
-) -> Tried:
-    return Tried(
+) -> Trial:
+    return Trial(
         draw=number,
-        contender=contender,
+        candidate=candidate,
         really=really,
         came=came,
         why="",
@@ -61,15 +61,15 @@ def stall_of(outage: float, rtt: float, phase: float) -> float:
     return float(rto * (2**doublings - 1) + rtt)
 
 
-def came_of(one: Draw, number: int, contender: Contender, chance: random.Random) -> Tried:
+def came_of(one: Draw, number: int, candidate: Candidate, chance: random.Random) -> Trial:
     """Reap a dead client some time after the grace, and a live one if its stall lasts longer."""
-    late = chance.random() * contender.poll
+    late = chance.random() * candidate.poll
     if one.part == "dead":
-        return tried(one.number, number, "reaped", stall=contender.grace, reaped_at=FAULT + contender.grace + late)
+        return tried(one.number, number, "reaped", stall=candidate.grace, reaped_at=FAULT + candidate.grace + late)
     stall = stall_of(one.facts["outage_s"], one.facts["rtt_s"], one.facts["phase"])
-    if stall <= contender.grace:
+    if stall <= candidate.grace:
         return tried(one.number, number, "kept", stall=stall)
-    return tried(one.number, number, "reaped", stall=stall, reaped_at=FAULT + contender.grace + late)
+    return tried(one.number, number, "reaped", stall=stall, reaped_at=FAULT + candidate.grace + late)
 
 
 def draws(runs: int, dead: int, *, staircase: bool, seed: int = 7) -> Iterator[Draw]:
@@ -88,16 +88,16 @@ def draws(runs: int, dead: int, *, staircase: bool, seed: int = 7) -> Iterator[D
             yield draw(next(number), "staircase", "staircase", outage_s=float(length), rtt_s=rtt, phase=phase)
 
 
-def sweep(who: tuple[Contender, ...], runs: int = 400, dead: int = 60, *, staircase: bool = True) -> Sweep:
+def sweep(who: tuple[Candidate, ...], runs: int = 400, dead: int = 60, *, staircase: bool = True) -> Sweep:
     return Sweep(7, tuple(draws(runs, dead, staircase=staircase)), who)
 
 
-def outcomes(of: Sweep, seed: int = 7) -> list[Tried]:
+def outcomes(of: Sweep, seed: int = 7) -> list[Trial]:
     chance = random.Random(seed)
-    return [came_of(one, number, who, chance) for one in of.draws for number, who in enumerate(of.contenders)]
+    return [came_of(one, number, who, chance) for one in of.draws for number, who in enumerate(of.candidates)]
 
 
 def estimates(*detectors: str | None, runs: int = 400, dead: int = 60, staircase: bool = True) -> Estimates:
     """Each detector acts as bytes-acked would, on the same draws. The second acts as if it polled later."""
-    made = sweep(contenders(*detectors), runs, dead, staircase=staircase)
+    made = sweep(candidates(*detectors), runs, dead, staircase=staircase)
     return estimate(made, outcomes(made))

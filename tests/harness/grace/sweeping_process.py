@@ -9,18 +9,18 @@ from pathlib import Path
 import msgspec
 
 from halfopen.grace import store
-from halfopen.grace.executor import Executor, executor
-from halfopen.grace.trials import Batched, Sweep
+from halfopen.grace.executor import SweepExecutor, executor
+from halfopen.grace.trials import BatchResult, Sweep
 from tests.harness.grace import sweeps
 
 
 def resumed(
-    out: Path, how: Executor, sweep: Sweep, on_batched: Callable[[Batched], None] = lambda _: None
-) -> dict[int, Batched]:
+    out: Path, how: SweepExecutor, sweep: Sweep, on_batched: Callable[[BatchResult], None] = lambda _: None
+) -> dict[int, BatchResult]:
     """Run the batches that are not yet done. ``on_batched`` is called with each that is kept."""
     with store.opened(out, sweep, resume=True) as kept:
 
-        def keep(batched: Batched) -> None:
+        def keep(batched: BatchResult) -> None:
             kept.append(batched)
             on_batched(batched)
 
@@ -28,7 +28,7 @@ def resumed(
         return dict(kept.done)
 
 
-def told(done: dict[int, Batched]) -> bytes:
+def told(done: dict[int, BatchResult]) -> bytes:
     """Return all inputs of estimates, in order, without sentences: in those a microsecond may flip a digit."""
     mute = {n: [msgspec.structs.replace(one, why="") for one in done[n].tried] for n in sorted(done)}
     return msgspec.json.encode(list(mute.items()))

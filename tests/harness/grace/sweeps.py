@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from halfopen.grace.trials import Batched, Contender, Draw, Part, Sweep, Tried
+from halfopen.grace.trials import BatchResult, Candidate, Draw, Part, Sweep, Trial
 
 _TEMPLATE = """
 title = "{name}"
@@ -72,7 +72,7 @@ def dead(number: int, fault: str, *, hold: float = 40) -> Draw:
 
 def sweep(draws: Sequence[Draw], graces: Sequence[float] = (5.0, 10.0, 20.0), confirm: float = 0.0) -> Sweep:
     """Return a sweep of these draws over these graces of the pod's own detector, polled every 2 seconds."""
-    return Sweep(7, tuple(draws), tuple(Contender(grace, 2.0, "bytes-acked") for grace in graces), confirm=confirm)
+    return Sweep(7, tuple(draws), tuple(Candidate(grace, 2.0, "bytes-acked") for grace in graces), confirm=confirm)
 
 
 def small() -> Sweep:
@@ -81,11 +81,11 @@ def small() -> Sweep:
     return sweep([*alive, dead(3, "freeze"), dead(4, "vanish")], confirm=0.2)
 
 
-def tried(draw: int, contender: int = 0) -> Tried:
+def tried(draw: int, candidate: int = 0) -> Trial:
     """Return a trial with an uneventful result."""
-    return Tried(draw, contender, False, "kept", "kept for 40s", 4.0, None, None, 0.0, 44.0)
+    return Trial(draw, candidate, False, "kept", "kept for 40s", 4.0, None, None, 0.0, 44.0)
 
 
-def batched(number: int, *draws: int) -> Batched:
+def batched(number: int, *draws: int) -> BatchResult:
     """Return the result of a batch, made by hand."""
-    return Batched(number, [tried(draw) for draw in draws], 1.5, "6.1", "cubic")
+    return BatchResult(number, [tried(draw) for draw in draws], 1.5, "6.1", "cubic")

@@ -14,7 +14,7 @@ from halfopen.grace import plan
 from halfopen.grace.batch import BatchAnswer, BatchOrder
 from halfopen.grace.confirmation import AGREES_WITHIN, agree
 from halfopen.grace.replay import RULES
-from halfopen.grace.trials import Batch, Batched, Contender, Sweep
+from halfopen.grace.trials import Batch, BatchResult, Candidate, Sweep
 from halfopen.scenario.target_spec import TargetSpec
 from tests.harness.grace import sweeps
 from tests.machine import WITHOUT_NAMESPACES, needs_guest
@@ -30,7 +30,7 @@ def answer(batch: Batch, *before: str) -> BatchAnswer:
     return msgspec.json.decode(ran.stdout, type=BatchAnswer)
 
 
-def done(batch: Batch) -> Batched:
+def done(batch: Batch) -> BatchResult:
     said = answer(batch)
     assert said.batched is not None, said
     return said.batched
@@ -39,7 +39,7 @@ def done(batch: Batch) -> Batched:
 def one_batch(sweep: Sweep, acting: int | None = None) -> Batch:
     """Put all draws of a sweep into one batch."""
     first = plan.batches(sweep)[0]
-    replayed = tuple(range(len(sweep.contenders))) if acting is None else ()
+    replayed = tuple(range(len(sweep.candidates))) if acting is None else ()
     return msgspec.structs.replace(first, draws=sweep.draws, acting=acting, replayed=replayed)
 
 
@@ -50,7 +50,7 @@ HOLD = 25.0
 
 
 @pytest.fixture(scope="module")
-def once() -> Batched:
+def once() -> BatchResult:
     """Run a batch with a few draws of each kind, once."""
     return done(one_batch(small()))
 
@@ -76,13 +76,13 @@ def test_a_replay_says_what_the_detector_does(detector: str) -> None:
         sweeps.dead(3, "freeze", hold=HOLD),
         sweeps.dead(4, "vanish", hold=HOLD),
     ]
-    contenders = tuple(Contender(grace, poll, detector) for grace, poll in ((5.0, 2.0), (8.0, 3.5), (LONGEST, 0.7)))
-    sweep = msgspec.structs.replace(sweeps.sweep(draws), contenders=contenders)
-    replayed = {(one.draw, one.contender): one for one in done(one_batch(sweep)).tried}
+    candidates = tuple(Candidate(grace, poll, detector) for grace, poll in ((5.0, 2.0), (8.0, 3.5), (LONGEST, 0.7)))
+    sweep = msgspec.structs.replace(sweeps.sweep(draws), candidates=candidates)
+    replayed = {(one.draw, one.candidate): one for one in done(one_batch(sweep)).tried}
     really = [one for acting in range(3) for one in done(one_batch(sweep, acting)).tried]
     assert len(replayed) == len(really) == 15
     for one in really:
-        other = replayed[one.draw, one.contender]
+        other = replayed[one.draw, one.candidate]
         assert one.really
         assert not other.really
         assert one.came == other.came, (one, other)
@@ -95,12 +95,12 @@ def test_a_replay_says_what_the_detector_does(detector: str) -> None:
 
 
 @needs_guest
-def test_a_dead_client_is_noticed_within_the_grace_and_a_poll(once: Batched) -> None:
+def test_a_dead_client_is_noticed_within_the_grace_and_a_poll(once: BatchResult) -> None:
     sweep = small()
     frozen = [one for one in once.tried if sweep.draws[one.draw].cause == "freeze"]
-    assert len(frozen) == len(sweep.contenders)
+    assert len(frozen) == len(sweep.candidates)
     for one in frozen:
-        grace = sweep.contenders[one.contender].grace
+        grace = sweep.candidates[one.candidate].grace
         assert one.came == "reaped"
         assert one.onset is not None
         assert one.reaped_at is not None
@@ -108,14 +108,14 @@ def test_a_dead_client_is_noticed_within_the_grace_and_a_poll(once: Batched) -> 
 
 
 @needs_guest
-def test_the_same_batch_says_the_same(once: Batched) -> None:
+def test_the_same_batch_says_the_same(once: BatchResult) -> None:
     again = done(msgspec.structs.replace(one_batch(small()), number=9))
     assert again.tried == once.tried
     assert again.kernel == once.kernel
 
 
 @needs_guest
-def test_where_namespaces_are_refused_it_says_the_same(once: Batched) -> None:
+def test_where_namespaces_are_refused_it_says_the_same(once: BatchResult) -> None:
     """Equal to within a microsecond or two, for the other folder's longer name."""
     said = answer(one_batch(small()), *WITHOUT_NAMESPACES)
     assert said.batched is not None, said
@@ -146,7 +146,7 @@ def test_a_server_of_somebody_elses_is_told_its_grace() -> None:
     target = TargetSpec(server=f'{sys.executable} -c "{script}" {{port}}')
     draw = sweeps.dead(0, "freeze", hold=20)
     draw = msgspec.structs.replace(draw, scenario=draw.scenario.replace("[pod]", "").replace("slice_", "# slice_"))
-    sweep = Sweep(7, (draw,), (Contender(9.0, 2.0), Contender(12.0, 2.0)), target, "--grace {grace}")
+    sweep = Sweep(7, (draw,), (Candidate(9.0, 2.0), Candidate(12.0, 2.0)), target, "--grace {grace}")
     ended = [done(batch).tried[0] for batch in plan.batches(sweep)]
     assert [round(one.reaped_at or 0.0) for one in ended] == [9, 12], ended
 

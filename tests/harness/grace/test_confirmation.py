@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from halfopen.grace.confirmation import AGREES_WITHIN, confirmations, disagreements, told
-from halfopen.grace.trials import Contender, Sweep, Tried
+from halfopen.grace.trials import Candidate, Sweep, Trial
 from tests.harness.grace.made import draw, tried
 
-SWEEP = Sweep(7, tuple(draw(number, "dead", "frozen") for number in range(3)), (Contender(30.0, 2.0, "bytes-acked"),))
+SWEEP = Sweep(7, tuple(draw(number, "dead", "frozen") for number in range(3)), (Candidate(30.0, 2.0, "bytes-acked"),))
 
 
-def real(number: int, at: float | None, foretold: float | None, came: str = "reaped") -> Tried:
+def real(number: int, at: float | None, foretold: float | None, came: str = "reaped") -> Trial:
     return tried(number, 0, came, reaped_at=at, really=True, foretold=True, foretold_at=foretold)  # type: ignore[arg-type]
 
 
@@ -45,7 +45,7 @@ def test_a_replay_agrees_if_it_reaps_at_the_same_moment_or_not_at_all(
         (tried(0, 0, "unproved"), True),
     ],
 )
-def test_what_the_rates_are_made_of_must_agree_too_if_it_was_seen_for_so_long(recorded: Tried, agrees: bool) -> None:
+def test_what_the_rates_are_made_of_must_agree_too_if_it_was_seen_for_so_long(recorded: Trial, agrees: bool) -> None:
     (one,) = confirmations(SWEEP, [real(0, 36.0, 36.0), recorded])
     assert one.agrees is agrees
     if not agrees:

@@ -12,9 +12,9 @@ import pytest
 
 from halfopen.errors import InputError
 from halfopen.grace import store
-from halfopen.grace.executor import Executor, executor
+from halfopen.grace.executor import SweepExecutor, executor
 from halfopen.grace.local_executor import LocalExecutor
-from halfopen.grace.trials import Batched, Draw
+from halfopen.grace.trials import BatchResult, Draw
 from halfopen.netns.lab_errors import GuestLostError
 from tests import leftovers
 from tests.harness.grace import clusters, sweeps
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.apart
 
 
 @contextlib.contextmanager
-def cluster(folder: Path, workers: int, **environment: str) -> Iterator[tuple[Executor, subprocess.Popen[str]]]:
+def cluster(folder: Path, workers: int, **environment: str) -> Iterator[tuple[SweepExecutor, subprocess.Popen[str]]]:
     """Start a cluster. Yield the executor that uses it, and the process."""
     with clusters.cluster(folder, workers, **environment) as (address, running):
         yield executor(address), running
@@ -39,7 +39,7 @@ def test_left_and_gone_on_with_the_same_comes_of_it_though_a_worker_is_lost(tmp_
     expected = told(resumed(tmp_path / "here", LocalExecutor(2), many()))
     killed: list[int] = []
 
-    def enough(_: Batched) -> None:
+    def enough(_: BatchResult) -> None:
         raise KeyboardInterrupt
 
     with cluster(tmp_path, 2) as (dask, running):
@@ -51,7 +51,7 @@ def test_left_and_gone_on_with_the_same_comes_of_it_though_a_worker_is_lost(tmp_
             resumed(tmp_path / "out", dask, many(), enough)
         assert leftovers.since(before) == {}
 
-        def kill_one(batched: Batched) -> None:
+        def kill_one(batched: BatchResult) -> None:
             if not killed:
                 assert running.stdin is not None
                 killed.append(batched.number)
@@ -69,7 +69,7 @@ def test_a_scheduler_that_ends_is_said_to_be_lost_and_what_was_done_is_kept(
 ) -> None:
     with cluster(tmp_path, 2) as (dask, running):
 
-        def end(_: Batched) -> None:
+        def end(_: BatchResult) -> None:
             running.kill()
 
         with pytest.raises(GuestLostError, match=r"^the Dask cluster was lost: scheduler-connection-lost$"):

@@ -11,21 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from halfopen.grace.estimates import Estimates, GracePoint, estimate, frontiers
-from halfopen.grace.trials import Came, Contender, Sweep, Tried
+from halfopen.grace.trials import Came, Candidate, Sweep, Trial
 from tests.harness.grace import made
 from tests.harness.grace.made import FAULT, LENGTH, draw, tried
 
-GRACE = Contender(30.0, 2.0, "bytes-acked")
+GRACE = Candidate(30.0, 2.0, "bytes-acked")
 ALIVE = tuple(draw(number, "mix", cause) for number, cause in enumerate(["outage", "outage", "slow-reader"]))
 DEAD = tuple(draw(10 + number, "dead", cause) for number, cause in enumerate(["frozen", "frozen", "vanished"]))
 SWEEP = Sweep(7, (*ALIVE, *DEAD), (GRACE,))
 
 
-def point(*outcomes: Tried) -> GracePoint:
+def point(*outcomes: Trial) -> GracePoint:
     return estimate(SWEEP, outcomes).points[0]
 
 
-def reaped(number: int, after: float, *, really: bool = False, onset: float | None = FAULT) -> Tried:
+def reaped(number: int, after: float, *, really: bool = False, onset: float | None = FAULT) -> Trial:
     return tried(number, 0, "reaped", reaped_at=FAULT + after, onset=onset, really=really)
 
 
@@ -102,7 +102,7 @@ def test_a_real_run_of_what_is_replayed_counts_not_even_where_nothing_was_yet() 
 
 
 def test_a_real_run_counts_where_it_is_all_there_is() -> None:
-    sweep = msgspec.structs.replace(SWEEP, contenders=(Contender(30.0, 2.0, "outq"),))
+    sweep = msgspec.structs.replace(SWEEP, candidates=(Candidate(30.0, 2.0, "outq"),))
     assert estimate(sweep, [reaped(0, 30, really=True)]).points[0].false_reaps.times == 1
 
 
@@ -115,9 +115,9 @@ def test_of_nothing_there_are_points_without_numbers() -> None:
 
 
 def test_curves_are_by_detector_and_poll_and_in_order_of_grace() -> None:
-    who = tuple(Contender(grace, poll, "outq") for grace in (30.0, 5.0) for poll in (1.0, 2.0))
+    who = tuple(Candidate(grace, poll, "outq") for grace in (30.0, 5.0) for poll in (1.0, 2.0))
     curves = frontiers(estimate(Sweep(7, (), who), []).points)
-    assert [(key, [one.contender.grace for one in its]) for key, its in curves.items()] == [
+    assert [(key, [one.candidate.grace for one in its]) for key, its in curves.items()] == [
         (("outq", 1.0), [5.0, 30.0]),
         (("outq", 2.0), [5.0, 30.0]),
     ]
@@ -125,7 +125,7 @@ def test_curves_are_by_detector_and_poll_and_in_order_of_grace() -> None:
 
 @given(st.integers(0, 2**32))
 def test_the_order_in_which_sessions_come_in_changes_nothing(seed: int) -> None:
-    sweep = made.sweep(made.contenders("outq", graces=(5.0, 30.0)), runs=20, dead=6, staircase=False)
+    sweep = made.sweep(made.candidates("outq", graces=(5.0, 30.0)), runs=20, dead=6, staircase=False)
     outcomes = made.outcomes(sweep)
     shuffled = random.Random(seed).sample(outcomes, len(outcomes))
     assert estimate(sweep, shuffled) == estimate(sweep, outcomes)

@@ -18,7 +18,7 @@ from halfopen.grace.files import SweepConditions
 from tests.harness.grace import made
 
 HOW = SweepConditions("2026-01-01T00:00:00+00:00", 61.5, "6.12.117", "cubic")
-SWEEP = made.sweep(made.contenders("bytes-acked", graces=(5.0, 30.0)), runs=60, dead=6)
+SWEEP = made.sweep(made.candidates("bytes-acked", graces=(5.0, 30.0)), runs=60, dead=6)
 OUTCOMES = made.outcomes(SWEEP)
 
 

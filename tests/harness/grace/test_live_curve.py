@@ -12,7 +12,7 @@ from halfopen.grace.recommendation import MOST_FALSE_REAPS
 from tests import screens
 from tests.harness.grace import made
 
-SWEEP = made.sweep(made.contenders("bytes-acked"), runs=400, staircase=False)
+SWEEP = made.sweep(made.candidates("bytes-acked"), runs=400, staircase=False)
 OUTCOMES = made.outcomes(SWEEP)
 BATCHES = [[one for one in OUTCOMES if one.draw // 20 == nth] for nth in range(23)]
 
@@ -48,7 +48,7 @@ def test_on_a_terminal_nothing_of_it_stays() -> None:
 @pytest.mark.parametrize("detectors", [["bytes-acked"], ["bytes-acked", "outq", "ack-stall", "none"]])
 def test_it_fits_the_terminal(detectors: list[str], width: int) -> None:
     console, written = screens.console(width, colour=False)
-    sweep = made.sweep(made.contenders(*detectors), runs=40, staircase=False)
+    sweep = made.sweep(made.candidates(*detectors), runs=40, staircase=False)
     for part in live_curve.picture(estimate(sweep, made.outcomes(sweep)), MOST_FALSE_REAPS, console):
         console.print(part)
     lines = written.getvalue().splitlines()

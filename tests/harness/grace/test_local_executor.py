@@ -15,7 +15,7 @@ import pytest
 from halfopen.errors import InputError
 from halfopen.grace import plan, store
 from halfopen.grace.local_executor import LocalExecutor
-from halfopen.grace.trials import Batched
+from halfopen.grace.trials import BatchResult
 from tests import leftovers
 from tests.harness.grace import sweeps
 from tests.harness.grace.sweeping_process import many, resumed, told
@@ -46,7 +46,7 @@ def test_a_sweep_that_is_left_again_and_again_leaves_nothing_and_is_resumed(tmp_
     for after in (1, 2):
         seen: list[int] = []
 
-        def until_enough(batched: Batched, after: int = after, seen: list[int] = seen) -> None:
+        def until_enough(batched: BatchResult, after: int = after, seen: list[int] = seen) -> None:
             seen.append(batched.number)
             if len(seen) == after:
                 raise Enough

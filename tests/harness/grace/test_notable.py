@@ -11,7 +11,7 @@ import pytest
 from halfopen.errors import InputError
 from halfopen.grace import notable
 from halfopen.grace.notable import Notable
-from halfopen.grace.trials import Came, Contender, Draw, Sweep, Tried
+from halfopen.grace.trials import Came, Candidate, Draw, Sweep, Trial
 from halfopen.scenario.target_spec import TargetSpec
 from tests.harness.grace import made, sweeps
 
@@ -20,10 +20,10 @@ DRAWS = (
     Draw(1, "dead", "frozen", "0001-frozen", sweeps.dead(1, "freeze").scenario),
     Draw(2, "staircase", "staircase", "0002-staircase", sweeps.outage(2, 1.0).scenario),
 )
-SWEEP = Sweep(7, DRAWS, made.contenders("bytes-acked"))
+SWEEP = Sweep(7, DRAWS, made.candidates("bytes-acked"))
 
 
-def names(*tried: Tried) -> list[str]:
+def names(*tried: Trial) -> list[str]:
     return [one.draw.cause for one in notable.notable(SWEEP, tried)]
 
 
@@ -52,13 +52,13 @@ def test_so_is_what_was_foretold_wrongly(foretold_at: float | None, found: list[
 SERVER = TargetSpec(server="serve {port}", path="/live")
 
 
-def options(sweep: Sweep, *tried: Tried) -> str:
+def options(sweep: Sweep, *tried: Trial) -> str:
     (one,) = notable.notable(sweep, tried)
     return shlex.join(one.options)
 
 
-def test_it_is_shown_again_by_the_first_contender_that_went_wrong() -> None:
-    wrong = [made.tried(0, contender, "reaped") for contender in (3, 1)]
+def test_it_is_shown_again_by_the_first_candidate_that_went_wrong() -> None:
+    wrong = [made.tried(0, candidate, "reaped") for candidate in (3, 1)]
     assert (
         options(SWEEP, *wrong, made.tried(0, 0, "kept"))
         == "--clock virtual --seed 7 --grace 10s --poll 2s --detector bytes-acked"
@@ -67,18 +67,18 @@ def test_it_is_shown_again_by_the_first_contender_that_went_wrong() -> None:
 
 def test_a_recording_that_proves_nothing_is_made_again_as_it_was() -> None:
     """No detector acted in it, and its durations refer to the longest grace."""
-    unproved = [made.tried(0, contender, "unproved") for contender in (0, 1)]
-    others = Contender(200.0, 3.0, "ping-timeout")
-    sweep = msgspec.structs.replace(SWEEP, contenders=(*SWEEP.contenders, others))
+    unproved = [made.tried(0, candidate, "unproved") for candidate in (0, 1)]
+    others = Candidate(200.0, 3.0, "ping-timeout")
+    sweep = msgspec.structs.replace(SWEEP, candidates=(*SWEEP.candidates, others))
     assert options(sweep, *unproved) == "--clock virtual --seed 7 --grace 90s --poll 2s --detector none"
     # A run with an acting detector is observed as long as the others, and as long as the session needs.
     assert "--grace 10s --poll 2s --detector outq --hold 180s" in options(
-        msgspec.structs.replace(SWEEP, contenders=made.contenders("outq")), made.tried(0, 1, "unproved", really=True)
+        msgspec.structs.replace(SWEEP, candidates=made.candidates("outq")), made.tried(0, 1, "unproved", really=True)
     )
 
 
 def test_a_server_is_told_the_grace_that_it_was_told() -> None:
-    sweep = Sweep(7, DRAWS, made.contenders(None), SERVER, "--ping-timeout {grace} -w {grace_ms}")
+    sweep = Sweep(7, DRAWS, made.candidates(None), SERVER, "--ping-timeout {grace} -w {grace_ms}")
     assert options(sweep, made.tried(1, 2, "kept", really=True)) == (
         "--clock virtual --seed 7 --grace 15s --poll 2s --hold 150s "
         "--server 'serve {port} --ping-timeout 15 -w 15000' --path /live"

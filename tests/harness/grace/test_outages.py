@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from halfopen.grace import outages
 from halfopen.grace.outages import Survival, survivals
-from halfopen.grace.trials import Came, Draw, Phases, Tried
+from halfopen.grace.trials import Came, Draw, Phases, Trial
 from tests.harness.grace.made import draw, tried
 
 
-def staircase(came: Mapping[tuple[float, float, float], Came | None]) -> tuple[list[Draw], dict[int, Tried]]:
+def staircase(came: Mapping[tuple[float, float, float], Came | None]) -> tuple[list[Draw], dict[int, Trial]]:
     """Return draws by round trip, length and phase, and the result of each; None: not tried."""
     draws = [
         draw(number, "staircase", "staircase", rtt_s=rtt, outage_s=length, phase=phase)

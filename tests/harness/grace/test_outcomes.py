@@ -5,7 +5,7 @@ import pytest
 from halfopen.grace.confirmation import agree
 from halfopen.grace.outcomes import Watched, outcomes, watched
 from halfopen.grace.replay import PHASES
-from halfopen.grace.trials import Batch, Contender, Draw, Phases
+from halfopen.grace.trials import Batch, Candidate, Draw, Phases
 from halfopen.model.timeline import Timeline, make
 from halfopen.scenario import spec
 from halfopen.verdict.findings import find
@@ -13,7 +13,7 @@ from halfopen.verdict.judge import Timing, Verdict, judge
 from tests.harness.grace import sweeps
 from tests.harness.lines import event, flowing, stuck
 
-CONTENDERS = (Contender(5.0, 2.0, "bytes-acked"), Contender(20.0, 2.0, "bytes-acked"), Contender(5.0, 2.0, "ack-stall"))
+CONTENDERS = (Candidate(5.0, 2.0, "bytes-acked"), Candidate(20.0, 2.0, "bytes-acked"), Candidate(5.0, 2.0, "ack-stall"))
 
 
 def batch(acting: int | None = None) -> Batch:
@@ -34,7 +34,7 @@ def frozen(until: float = 50.0, *more: object) -> Timeline:
 
 def test_one_recorded_session_serves_every_grace() -> None:
     tried = outcomes(batch(), run(sweeps.dead(0, "freeze"), frozen()))
-    assert [(one.contender, one.came, one.really) for one in tried] == [(0, "reaped", False), (1, "reaped", False)]
+    assert [(one.candidate, one.came, one.really) for one in tried] == [(0, "reaped", False), (1, "reaped", False)]
     # Polls at even seconds. The last progress was there at 6 s.
     assert [one.reaped_at for one in tried] == pytest.approx([11.0, 26.0], abs=0.1)
     assert [one.onset for one in tried] == pytest.approx([6.0, 6.0], abs=0.1)

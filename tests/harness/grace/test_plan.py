@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from halfopen.grace import mix, plan
-from halfopen.grace.trials import Contender, Draw, Part, Sweep
+from halfopen.grace.trials import Candidate, Draw, Part, Sweep
 from halfopen.scenario.target_spec import TargetSpec
 
 PARTS: tuple[Part, ...] = ("mix", "dead", "staircase")
@@ -18,12 +18,12 @@ def draws(**counts: int) -> tuple[Draw, ...]:
     return tuple(Draw(n, part, part, f"{n:04d}-{part}", "") for n, part in enumerate(kinds))
 
 
-def graces(detector: str | None = "bytes-acked") -> tuple[Contender, ...]:
-    return tuple(Contender(grace, 2.0, detector) for grace in (5.0, 30.0))
+def graces(detector: str | None = "bytes-acked") -> tuple[Candidate, ...]:
+    return tuple(Candidate(grace, 2.0, detector) for grace in (5.0, 30.0))
 
 
 @given(mix=st.integers(0, 70), dead=st.integers(0, 50), staircase=st.integers(0, 90), confirm=st.floats(0, 1))
-def test_every_draw_is_tried_once_with_every_contender(mix: int, dead: int, staircase: int, confirm: float) -> None:
+def test_every_draw_is_tried_once_with_every_candidate(mix: int, dead: int, staircase: int, confirm: float) -> None:
     everything = draws(mix=mix, dead=dead, staircase=staircase)
     sweep = Sweep(1, everything, (*graces(), *graces("ack-stall")), confirm=confirm)
     todo = plan.batches(sweep)

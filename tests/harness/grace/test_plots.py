@@ -15,7 +15,7 @@ import pytest
 from halfopen.errors import InputError
 from halfopen.grace import files, plots
 from halfopen.grace.estimates import estimate
-from halfopen.grace.trials import Tried
+from halfopen.grace.trials import Trial
 from tests.harness.grace import made
 from tests.harness.grace.test_files import HOW
 
@@ -31,9 +31,9 @@ def table(
     dead: int = 9,
 ) -> dict[str, Any]:
     """Return a sweep of these detectors with the first ``known`` draws known."""
-    who = [one for poll in polls for one in made.contenders(*detectors, graces=graces, poll=poll)]
+    who = [one for poll in polls for one in made.candidates(*detectors, graces=graces, poll=poll)]
     sweep = made.sweep(tuple(who), runs, dead, staircase=staircase)
-    outcomes: list[Tried] = [one for one in made.outcomes(sweep) if one.draw < known]
+    outcomes: list[Trial] = [one for one in made.outcomes(sweep) if one.draw < known]
     return files.as_table(sweep, estimate(sweep, outcomes), HOW)
 
 

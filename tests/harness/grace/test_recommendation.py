@@ -12,7 +12,7 @@ from halfopen.grace.estimates import Cost, Estimates, GracePoint
 from halfopen.grace.latencies import Latencies
 from halfopen.grace.rates import Rate
 from halfopen.grace.recommendation import Recommendation, recommend
-from halfopen.grace.trials import Contender
+from halfopen.grace.trials import Candidate
 
 
 def point(
@@ -26,7 +26,7 @@ def point(
     detector: str = "bytes-acked",
 ) -> GracePoint:
     return GracePoint(
-        contender=Contender(grace, 2.0, detector),
+        candidate=Candidate(grace, 2.0, detector),
         false_reaps=Rate(times, trials),
         causes=(),
         missed=Rate(missed, dead),
@@ -50,7 +50,7 @@ def recommended(
 def test_the_smallest_that_is_shown_to_be_good_enough() -> None:
     found = recommended([point(20, 40, 8000), point(30, 9, 8000), point(45, 0, 8000), point(60, 0, 8000)])
     assert found.point is not None
-    assert found.point.contender.grace == 45
+    assert found.point.candidate.grace == 45
     assert found.why == (
         "grace 45s is the smallest with at most 0.1 % false reaps: 0 of 8,000 live sessions reaped (at most 0.048 %); "
         "with 30s it was 9 of 8,000 live sessions reaped (0.11 %, at most 0.21 %). "
@@ -79,7 +79,7 @@ def test_more_runs_are_no_help_where_all_are_shown_to_be_too_short() -> None:
 def test_a_detector_that_sees_no_dead_client_is_none_however_kind() -> None:
     found = recommended([point(5, 0, 8000, missed=60, detector="none"), point(60, 0, 8000)])
     assert found.point is not None
-    assert found.point.contender.detector == "bytes-acked"
+    assert found.point.candidate.detector == "bytes-acked"
     found = recommended([point(5, 0, 8000, missed=60)])
     assert (found.point, found.more_runs) == (None, None)
     assert found.why == (

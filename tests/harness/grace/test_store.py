@@ -9,7 +9,7 @@ import pytest
 
 from halfopen.errors import InputError
 from halfopen.grace import plan, store
-from halfopen.grace.trials import Contender
+from halfopen.grace.trials import Candidate
 from halfopen.scenario.target_spec import TargetSpec
 from tests.harness.grace import sweeps
 
@@ -122,7 +122,7 @@ def test_wherever_the_file_is_cut_off_whole_batches_are_kept(tmp_path: Path) -> 
     [
         (msgspec.structs.replace(SWEEP, seed=8), "it has seed 7, not 8"),
         (
-            msgspec.structs.replace(SWEEP, contenders=(Contender(9.0, 2.0, "outq"),)),
+            msgspec.structs.replace(SWEEP, candidates=(Candidate(9.0, 2.0, "outq"),)),
             "bytes-acked grace 20s poll 2s, not outq grace 9s poll 2s",
         ),
         (msgspec.structs.replace(SWEEP, target=TargetSpec(server="serve")), "it has target pod, not serve"),

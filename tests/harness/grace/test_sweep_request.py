@@ -9,8 +9,8 @@ import pytest
 
 from halfopen import plugins
 from halfopen.errors import InputError
-from halfopen.grace.sweep_request import Asked, has_own_times, told_its_grace
-from halfopen.grace.trials import Contender
+from halfopen.grace.sweep_request import SweepRequest, has_own_times, told_its_grace
+from halfopen.grace.trials import Candidate
 from halfopen.pod import detectors as catalogue
 from halfopen.scenario.target_spec import TargetSpec
 
@@ -18,21 +18,21 @@ SERVER = TargetSpec(server="serve {port}")
 
 
 def test_each_detector_meets_each_poll_and_grace_once() -> None:
-    asked = Asked((5.0, 30.0), (1.0, 2.0), ("outq", "bytes-acked", "outq"))
-    found = [(one.detector, one.grace, one.poll) for one in asked.contenders()]
+    asked = SweepRequest((5.0, 30.0), (1.0, 2.0), ("outq", "bytes-acked", "outq"))
+    found = [(one.detector, one.grace, one.poll) for one in asked.candidates()]
     expected = [(d, g, p) for d in ("outq", "bytes-acked") for p in (1.0, 2.0) for g in (5.0, 30.0)]
     assert found == expected
 
 
 def test_by_itself_it_is_the_pods_usual_detector() -> None:
-    assert [one.detector for one in Asked((30.0,), (2.0,)).contenders()] == ["bytes-acked"]
+    assert [one.detector for one in SweepRequest((30.0,), (2.0,)).candidates()] == ["bytes-acked"]
 
 
 def test_a_detector_with_times_of_its_own_is_one_point_whatever_the_graces() -> None:
-    asked = Asked((5.0, 60.0), (1.0, 2.0), ("bytes-acked", "ping-timeout-90"))
-    found = [(one.grace, one.poll) for one in asked.contenders() if one.detector == "ping-timeout-90"]
+    asked = SweepRequest((5.0, 60.0), (1.0, 2.0), ("bytes-acked", "ping-timeout-90"))
+    found = [(one.grace, one.poll) for one in asked.candidates() if one.detector == "ping-timeout-90"]
     assert found == [(30.0, 1.0)]
-    assert len(asked.contenders()) == 5
+    assert len(asked.candidates()) == 5
     assert [name for name in asked.detectors if has_own_times(name)] == ["ping-timeout-90"]
 
 
@@ -50,23 +50,23 @@ def source(folder: Path, name: str) -> str:
 
 
 @pytest.mark.parametrize("argument", ["--ping-timeout {grace}", "-t {grace_ms}"])
-def test_a_server_that_is_told_its_grace_is_a_contender_for_each(argument: str) -> None:
-    found = Asked((5.0, 30.0), (2.0,), target=SERVER, grace_argument=argument).contenders()
+def test_a_server_that_is_told_its_grace_is_a_candidate_for_each(argument: str) -> None:
+    found = SweepRequest((5.0, 30.0), (2.0,), target=SERVER, grace_argument=argument).candidates()
     assert [(one.detector, one.grace) for one in found] == [(None, 5.0), (None, 30.0)]
 
 
 def test_it_is_told_it_in_seconds_and_in_milliseconds() -> None:
-    told = told_its_grace(SERVER, "-t {grace} -w {grace_ms} {grace}", Contender(2.5, 1.0))
+    told = told_its_grace(SERVER, "-t {grace} -w {grace_ms} {grace}", Candidate(2.5, 1.0))
     assert told == TargetSpec(server="serve {port} -t 2.5 -w 2500 2.5")
 
 
 def test_who_takes_no_grace_is_started_as_described() -> None:
-    assert told_its_grace(SERVER, None, Contender(2.5, 1.0)) == SERVER
-    assert told_its_grace(TargetSpec(), None, Contender(2.5, 1.0, "outq")) == TargetSpec()
+    assert told_its_grace(SERVER, None, Candidate(2.5, 1.0)) == SERVER
+    assert told_its_grace(TargetSpec(), None, Candidate(2.5, 1.0, "outq")) == TargetSpec()
 
 
 def test_a_server_that_is_not_told_is_one_point() -> None:
-    assert len(Asked((30.0,), (2.0,), target=SERVER).contenders()) == 1
+    assert len(SweepRequest((30.0,), (2.0,), target=SERVER).candidates()) == 1
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_a_server_that_is_not_told_is_one_point() -> None:
     ],
 )
 def test_what_cannot_be_meant_is_refused(changed: dict[str, Any], words: str) -> None:
-    asked = Asked(**({"graces": (30.0,), "polls": (2.0,)} | changed))
+    asked = SweepRequest(**({"graces": (30.0,), "polls": (2.0,)} | changed))
     with pytest.raises(InputError) as refused:
-        asked.contenders()
+        asked.candidates()
     assert words in str(refused.value)

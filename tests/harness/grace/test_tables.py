@@ -11,7 +11,7 @@ import pytest
 from halfopen.grace import legend, tables
 from halfopen.grace.estimates import Estimates, estimate
 from halfopen.grace.outages import Survival
-from halfopen.grace.trials import Contender, Sweep, Tried
+from halfopen.grace.trials import Candidate, Sweep, Trial
 from tests import screens
 from tests.harness.grace import made
 
@@ -26,22 +26,22 @@ def one() -> Estimates:
 @functools.cache
 def several() -> Estimates:
     """Three detectors on the same draws. The last misses every wedged client, and all have too few results."""
-    sweep = made.sweep(made.contenders("bytes-acked", "outq", "ping-timeout"), runs=400, staircase=False)
+    sweep = made.sweep(made.candidates("bytes-acked", "outq", "ping-timeout"), runs=400, staircase=False)
     causes = {draw.number: draw.cause for draw in sweep.draws}
     outcomes = [_unnoticed(tried) if causes[tried.draw] == "wedged" else tried for tried in made.outcomes(sweep)]
     return estimate(sweep, outcomes)
 
 
-def _unnoticed(tried: Tried) -> Tried:
-    missed = tried.contender >= 2 * len(made.GRACES)
+def _unnoticed(tried: Trial) -> Trial:
+    missed = tried.candidate >= 2 * len(made.GRACES)
     return msgspec.structs.replace(tried, came="kept", reaped_at=None) if missed else tried
 
 
 @functools.cache
 def stopped() -> Estimates:
     """A sweep stopped half way. Some runs prove nothing, and a real run differs from its replay."""
-    sweep = made.sweep(made.contenders("bytes-acked", graces=(10.0, 30.0)), runs=40, dead=6)
-    outcomes = [tried for tried in made.outcomes(sweep) if tried.draw < 60 and (tried.draw, tried.contender) != (44, 1)]
+    sweep = made.sweep(made.candidates("bytes-acked", graces=(10.0, 30.0)), runs=40, dead=6)
+    outcomes = [tried for tried in made.outcomes(sweep) if tried.draw < 60 and (tried.draw, tried.candidate) != (44, 1)]
     outcomes[0] = msgspec.structs.replace(outcomes[0], came="unproved")
     wrong = made.tried(5, 1, "reaped", reaped_at=36.0, really=True, foretold=True)
     right = made.tried(44, 1, "reaped", reaped_at=36.0, really=True, foretold=True, foretold_at=36.01)
@@ -70,7 +70,7 @@ def test_no_table_is_wider_than_the_terminal(width: int) -> None:
 
 
 def test_a_server_with_its_own_knob_has_a_curve_without_a_poll() -> None:
-    sweep = Sweep(7, (), (Contender(30.0, 2.0),))
+    sweep = Sweep(7, (), (Candidate(30.0, 2.0),))
     console, written = screens.console(80, colour=False)
     tables.show(console, estimate(sweep, []))
     assert "the server's own detector\n" in written.getvalue()
@@ -94,7 +94,7 @@ def test_what_is_survived_is_read_at_a_glance(survival: Survival | None, shown: 
 
 
 def test_reaps_out_of_bounds_are_told_at_every_width() -> None:
-    sweep = made.sweep(made.contenders("ping", graces=(30.0,)), runs=0, dead=3, staircase=False)
+    sweep = made.sweep(made.candidates("ping", graces=(30.0,)), runs=0, dead=3, staircase=False)
     outcomes = [made.tried(number, 0, "reaped", reaped_at=made.FAULT + at) for number, at in enumerate((31, 45, 50))]
     told = "ping, poll 2s: 2 of 3 reaps came out of grace .. grace + poll from the onset"
     assert tables.remarks(estimate(sweep, outcomes)) == [told]

@@ -12,7 +12,7 @@ from halfopen.model.timeline import FrontSample, Sample, Timeline, make
 from halfopen.report.page import render
 from halfopen.results import comparison, record
 from halfopen.results.record import Conditions
-from halfopen.run.runner import Done
+from halfopen.run.runner import RunResult
 from halfopen.verdict.judge import judge
 from tests.harness.done import TERMS, missed, pod_job
 from tests.harness.lines import event, flowing, line, orphaned, progress, stuck
@@ -30,13 +30,13 @@ HOW = Conditions(
 )
 
 
-def judged(scenario: str, timeline: Timeline, /, **changes: object) -> Done:
+def judged(scenario: str, timeline: Timeline, /, **changes: object) -> RunResult:
     """Return a run of a shipped scenario, with the verdict on its timeline."""
     job = dataclasses.replace(pod_job(scenario), **changes)  # type: ignore[arg-type]
-    return Done(job, judge(job.scenario, timeline, TERMS), timeline, 1.0)
+    return RunResult(job, judge(job.scenario, timeline, TERMS), timeline, 1.0)
 
 
-def reaped(**changes: object) -> Done:
+def reaped(**changes: object) -> RunResult:
     """Return a run with a client frozen at 5 s, whose session ends at 36 s and leaves an orphan."""
     timeline = line(
         flowing(0, 5),
@@ -49,12 +49,12 @@ def reaped(**changes: object) -> Done:
     return judged("frozen", timeline, **changes)
 
 
-def kept(**changes: object) -> Done:
+def kept(**changes: object) -> RunResult:
     """Return a run with a client that is alive all along."""
     return judged("active", line(flowing(0, 78), progress(0, 78, True)), **changes)
 
 
-def behind_a_proxy() -> Done:
+def behind_a_proxy() -> RunResult:
     """Return a run with a client that vanishes behind a proxy, which holds its connection."""
     served = [*flowing(0, 8), *stuck(8, 125, outq=64_000)]
     facing = [_in_front(sample) for sample in (*flowing(0, 5), *stuck(5, 125, outq=152_000, snd_wnd=65536))]
@@ -66,27 +66,27 @@ def _in_front(sample: Sample) -> FrontSample:
     return FrontSample(**{name: value for name, value in msgspec.structs.asdict(sample).items() if name != "kind"})
 
 
-def table(done: Sequence[Done]) -> dict[str, Any]:
+def table(done: Sequence[RunResult]) -> dict[str, Any]:
     """Return the content of results.json."""
     return record.as_table(HOW, done, 1.0)
 
 
-def page(done: Sequence[Done]) -> str:
+def page(done: Sequence[RunResult]) -> str:
     """Return the report of ``halfopen run``."""
     timelines = iter([one.timeline for one in done])
     return render(table(done), lambda _run: next(timelines))
 
 
-def compared() -> list[Done]:
+def compared() -> list[RunResult]:
     """Return two detectors' runs of two scenarios."""
     return [
-        dataclasses.replace(one, job=dataclasses.replace(one.job, detector=who, contender=who))
+        dataclasses.replace(one, job=dataclasses.replace(one.job, detector=who, candidate=who))
         for who, runs in (("none", [missed(), kept()]), ("bytes-acked", [reaped(), kept()]))
         for one in runs
     ]
 
 
-def comparison_page(done: Sequence[Done]) -> str:
+def comparison_page(done: Sequence[RunResult]) -> str:
     """Return the report of ``halfopen compare``."""
     timelines = iter([one.timeline for one in done])
     how = dataclasses.replace(HOW, detector=None)

@@ -12,7 +12,7 @@ from halfopen.cli import grid, screen
 from halfopen.report import glance
 from halfopen.report.entries import entry, runs_of
 from halfopen.results import comparison
-from halfopen.run.runner import Done
+from halfopen.run.runner import RunResult
 from tests.harness.done import missed
 from tests.harness.report import made
 
@@ -22,7 +22,7 @@ def test_the_headline_is_the_terminals() -> None:
 
 
 @pytest.mark.parametrize("one", [missed(), made.reaped(), made.kept()])
-def test_a_cell_is_the_terminals(one: Done) -> None:
+def test_a_cell_is_the_terminals(one: RunResult) -> None:
     (run,) = comparison.as_table(made.HOW, [one], 1.0)["runs"]
     assert glance.cell(run) == grid.cell(one)
 

@@ -14,8 +14,8 @@ from halfopen.cli import screen
 from halfopen.errors import InputError
 from halfopen.results import baseline, record, story
 from halfopen.results.baseline import Baseline, Known, parse, read, render, renewed, standing
-from halfopen.run.request import Call
-from halfopen.run.runner import Done
+from halfopen.run.request import RunRequest
+from halfopen.run.runner import RunResult
 from halfopen.verdict.judge import Class
 from tests.harness.done import done
 
@@ -24,7 +24,7 @@ STRICT = parse('strict = true\n[known."dead/frozen"]\nverdict = "failed"\nclass 
 
 
 def how(known: Baseline | None) -> record.Conditions:
-    return record.conditions(Call(seed=1, grace=30, poll=2), [done("passed").job], "real", known)
+    return record.conditions(RunRequest(seed=1, grace=30, poll=2), [done("passed").job], "real", known)
 
 
 def test_a_failure_that_is_known_passes() -> None:
@@ -42,7 +42,7 @@ def test_a_failure_that_is_known_passes() -> None:
     ],
     ids=["another scenario", "one of that name in another suite", "another class", "no session"],
 )
-def test_a_failure_that_is_not_known_or_is_another_fails(news: Done) -> None:
+def test_a_failure_that_is_not_known_or_is_another_fails(news: RunResult) -> None:
     assert standing(news, MISSED) == "failed"
     assert record.exit_code([done("failed"), news], MISSED) == 1
 

@@ -10,7 +10,7 @@ import pytest
 from halfopen.model.timeline import Timeline
 from halfopen.results import field_report, field_table
 from halfopen.results.record import Conditions
-from halfopen.run.runner import Done, Job
+from halfopen.run.runner import Job, RunResult
 from halfopen.scenario import suites
 from halfopen.scenario.target_spec import TargetSpec
 from halfopen.targets.command import CommandTarget
@@ -45,10 +45,10 @@ SERVERS = {
 }
 
 
-def done(server: str, scenario: str, timeline: Timeline) -> Done:
+def done(server: str, scenario: str, timeline: Timeline) -> RunResult:
     found = suites.find([scenario])[0]
-    job = Job(found, CommandTarget(SERVERS[server][0]), Timing(30, 2), 7, 1, 30, name=found.name, contender=server)
-    return Done(job, judge(found, timeline, job.terms), timeline, 1.0)
+    job = Job(found, CommandTarget(SERVERS[server][0]), Timing(30, 2), 7, 1, 30, name=found.name, candidate=server)
+    return RunResult(job, judge(found, timeline, job.terms), timeline, 1.0)
 
 
 @pytest.fixture

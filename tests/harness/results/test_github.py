@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from halfopen.results import github
 from halfopen.results.baseline import Baseline, Known
 from halfopen.results.workflow_commands import command
-from halfopen.run.runner import Done
+from halfopen.run.runner import RunResult
 from tests.harness.done import done
 
 KNOWN = Baseline({"dead/frozen": Known("failed", "missed", "#12")}, file="expected.toml", strays=("no such thing",))
 
 
-def story(one: Done) -> list[str]:
+def story(one: RunResult) -> list[str]:
     return [f"{one.job.label} ``` story", "again:   halfopen run | less"]
 
 

@@ -7,24 +7,24 @@ import pytest
 from halfopen.errors import InputError
 from halfopen.model.timeline import Timeline
 from halfopen.results import record
-from halfopen.run.request import Call
-from halfopen.run.runner import Done, Job
+from halfopen.run.request import RunRequest
+from halfopen.run.runner import Job, RunResult
 from halfopen.scenario import suites
 from halfopen.targets.pod import PodTarget
 from halfopen.verdict.findings import find
 from halfopen.verdict.judge import Timing, Verdict, Word
 
 
-def done(word: Word, name: str = "frozen") -> Done:
+def done(word: Word, name: str = "frozen") -> RunResult:
     (scenario,) = suites.find([name])
     target, terms = PodTarget("none", 30, 2), Timing(30, 2)
     job = Job(scenario, target, terms, seed=1, repeat=1, ready_within=30, detector="none")
     verdict = Verdict(word, f"because it {word}", "missed", find(Timeline(), scenario))
-    return Done(job, verdict, Timeline(), 1.5)
+    return RunResult(job, verdict, Timeline(), 1.5)
 
 
 def how() -> record.Conditions:
-    return record.conditions(Call(seed=1, grace=30, poll=2), [done("passed").job], "real")
+    return record.conditions(RunRequest(seed=1, grace=30, poll=2), [done("passed").job], "real")
 
 
 @pytest.mark.parametrize(

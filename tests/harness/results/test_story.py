@@ -8,7 +8,7 @@ import pytest
 
 from halfopen.model.timeline import Timeline
 from halfopen.results import story
-from halfopen.run.runner import Done
+from halfopen.run.runner import RunResult
 from halfopen.scenario import suites
 from halfopen.scenario.target_spec import TargetSpec
 from halfopen.targets.command import CommandTarget
@@ -17,9 +17,9 @@ from tests.harness.done import missed, pod_job
 from tests.harness.lines import event, flowing, line, orphaned, sample, stuck
 
 
-def told(scenario: str, timeline: Timeline) -> Done:
+def told(scenario: str, timeline: Timeline) -> RunResult:
     job = pod_job(scenario)
-    return Done(job, judge(job.scenario, timeline, job.terms), timeline, 1.0)
+    return RunResult(job, judge(job.scenario, timeline, job.terms), timeline, 1.0)
 
 
 def begun(t: float, fault: str) -> object:

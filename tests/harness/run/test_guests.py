@@ -6,7 +6,7 @@ from pathlib import Path
 from halfopen.netns.guest.cache import GuestKernel
 from halfopen.run.guests import Guests, _Effort, _Work
 from halfopen.run.progress import RunView
-from halfopen.run.request import Call
+from halfopen.run.request import RunRequest
 from halfopen.run.runner import Job
 from halfopen.scenario import suites
 from halfopen.targets.pod import PodTarget
@@ -26,7 +26,7 @@ def heard(*lines: bytes) -> tuple[_Work, RunView]:
     todo = jobs(10)
     view = RunView("paused")
     guests = Guests(GuestKernel(Path("linux"), "6.12.1", "a tarball"), virtual=False, count=1, at_once=1)
-    effort = _Effort(Call(seed=1, grace=30, poll=2), todo, [view], guests, lambda _: None, lambda _: None)
+    effort = _Effort(RunRequest(seed=1, grace=30, poll=2), todo, [view], guests, lambda _: None, lambda _: None)
     work = _Work([0], Path("/nowhere"))
     effort._listen(io.BytesIO(b"".join(lines)), work)
     return work, view

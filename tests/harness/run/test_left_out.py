@@ -10,14 +10,14 @@ import pytest
 from halfopen.errors import InputError
 from halfopen.proxies import nginx
 from halfopen.run import request
-from halfopen.run.request import Call
+from halfopen.run.request import RunRequest
 from halfopen.scenario.target_spec import TargetSpec
 
 SERVER = "python server.py {host} {port}"
 
 
-def call(*names: str, server: str | None = None) -> Call:
-    return Call(seed=1, grace=30, poll=2, names=list(names), target=TargetSpec(server=server))
+def call(*names: str, server: str | None = None) -> RunRequest:
+    return RunRequest(seed=1, grace=30, poll=2, names=list(names), target=TargetSpec(server=server))
 
 
 def test_what_only_the_pod_can_do_is_left_out_for_a_server_with_the_reason() -> None:

@@ -11,7 +11,7 @@ from halfopen.model.journal import Journal
 from halfopen.model.timeline import Sample as TimelineSample
 from halfopen.netns import tcp_info
 from halfopen.netns.sockets import Address, Announcement, EndListener, Glance, SocketReader, SocketSample
-from halfopen.run.recorder import OfTheServer, Recorder, Rhythm
+from halfopen.run.recorder import OfTheServer, Recorder, SamplingRate
 from tests.harness.pod.pods import eventually
 
 CLIENT = Address("198.18.0.2", 40000)
@@ -115,7 +115,7 @@ class Announcing(Silent):
 
 
 #: Sampling rate far slower than these tests, so that a second sample has another cause.
-RARELY = Rhythm(interval=600.0)
+RARELY = SamplingRate(interval=600.0)
 
 
 def stalled_until(

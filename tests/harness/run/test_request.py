@@ -8,16 +8,16 @@ import pytest
 
 from halfopen.errors import InputError
 from halfopen.run import request
-from halfopen.run.request import Call
+from halfopen.run.request import RunRequest
 from halfopen.scenario import suites
 
 
-def named(call: Call) -> dict[str, str]:
+def named(call: RunRequest) -> dict[str, str]:
     return {job.label: str(job.timeline_file) for job in request.jobs(call)}
 
 
-def call(*names: str, **more: object) -> Call:
-    return Call(seed=1, grace=30, poll=2, names=list(names), **more)  # type: ignore[arg-type]
+def call(*names: str, **more: object) -> RunRequest:
+    return RunRequest(seed=1, grace=30, poll=2, names=list(names), **more)  # type: ignore[arg-type]
 
 
 @pytest.fixture

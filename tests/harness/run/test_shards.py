@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from halfopen.errors import InputError
 from halfopen.run import request
-from halfopen.run.request import Call
+from halfopen.run.request import RunRequest
 from halfopen.run.shards import Shard, spread
 from halfopen.scenario.target_spec import TargetSpec
 
@@ -61,7 +61,7 @@ def test_more_shards_than_runs_are_refused_in_every_one() -> None:
 
 def labels(shard: Shard | None, repeat: int = 1, server: str | None = None) -> list[str]:
     names, target = ["dead", "alive", "pod_5090"], TargetSpec(server=server)
-    call = Call(seed=1, grace=30, poll=2, names=names, target=target, shard=shard, repeat=repeat)
+    call = RunRequest(seed=1, grace=30, poll=2, names=names, target=target, shard=shard, repeat=repeat)
     return [f"{job.repeat} {job.label}" for job in request.jobs(call)]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from halfopen.run.request import Call
+from halfopen.run.request import RunRequest
 from halfopen.testing.share import SuiteShare
 from tests import leftovers
 from tests.harness.testing.users import COMMAND, GRACE, IN_SHORT, project, ran
@@ -112,7 +112,9 @@ def test_one_that_was_killed_is_known_before_the_kernel_is_done_with_it(tmp_path
     folder = tmp_path / "results"
     folder.mkdir()
     file = folder / "0.json"
-    share = SuiteShare(Call(seed=1, grace=2.0, poll=0.2, names=["dead/frozen"]), names=[], clock="real", at_once=1)
+    share = SuiteShare(
+        RunRequest(seed=1, grace=2.0, poll=0.2, names=["dead/frozen"]), names=[], clock="real", at_once=1
+    )
     file.write_bytes(msgspec.json.encode(share))
     command = [sys.executable, "-P", "-m", "halfopen.testing.share", str(file)]
     subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False)

@@ -26,8 +26,8 @@ from halfopen.run.guest_part import GuestUp
 from halfopen.run.guests import Guests
 from halfopen.run.guests import run_all as run_in_guests
 from halfopen.run.progress import RunView
-from halfopen.run.request import Call
-from halfopen.run.runner import Done, Job, run_all
+from halfopen.run.request import RunRequest
+from halfopen.run.runner import Job, RunResult, run_all
 from halfopen.targets.keeping import keeping
 
 #: Scenarios that share a guest at once. More take memory and gain nothing on its one processor.
@@ -47,32 +47,34 @@ class Limits:
     """Real seconds for each guest."""
 
 
-class Stage(Protocol):
+class Presenter(Protocol):
     """Presentation of an effort: its header, progress and conclusion."""
 
     def header(self, how: Conditions) -> str:
         """Return the text to print at the start."""
         ...
 
-    def progress(self, console: Console, views: Sequence[RunView]) -> AbstractContextManager[Callable[[Done], None]]:
+    def progress(
+        self, console: Console, views: Sequence[RunView]
+    ) -> AbstractContextManager[Callable[[RunResult], None]]:
         """Show the runs until the context is left. It yields a function to call with each finished run."""
         ...
 
-    def conclude(self, console: Console, how: Conditions, done: Sequence[Done], wall: float) -> int:
+    def conclude(self, console: Console, how: Conditions, done: Sequence[RunResult], wall: float) -> int:
         """Write and print the results; returns the exit code."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Effort:
+class Executor:
     """The jobs of one call, and everything needed to run them."""
 
-    call: Call
+    call: RunRequest
     jobs: Sequence[Job]
     where: Surroundings
     how: Conditions
     out: Path
-    stage: Stage
+    stage: Presenter
 
     def carry_out(self, limits: Limits) -> int:
         """Run the jobs and return the exit code; raises InputError for an unusable option, GuestLostError."""
