@@ -167,10 +167,14 @@ class SocketReader:
 
     def listening(self, port: int = 0) -> list[Address]:
         """Return the addresses of listening sockets, at ``port`` or (0) at any port."""
-        found: list[Address] = []
+        return [listener.local for listener in self.listeners(port)]
+
+    def listeners(self, port: int = 0) -> list[SocketSample]:
+        """Return the listening sockets, at ``port`` or (0) at any port."""
+        found: list[SocketSample] = []
         for family in FAMILIES:
             bodies = netlink.dump(self._sock, dump_request(family, port, LISTEN), "sock_diag")
-            found.extend(unpack(body, 0.0).local for body in bodies)
+            found.extend(unpack(body, 0.0) for body in bodies)
         return found
 
     def destroy(self, sample: SocketSample) -> bool:

@@ -34,10 +34,13 @@ _SNAPSHOT = struct.Struct(
     "I"  # 8 rto, us
     "12x I"  # 24 unacked, packets
     "16x I"  # 44 last_data_sent, ms
-    "8x I"  # 56 last_ack_recv, ms
+    "4x I"  # 52 last_data_recv, ms
+    "I"  # 56 last_ack_recv, ms
     "40x I"  # 100 total_retrans
     "16x Q"  # 120 bytes_acked
-    "16x I"  # 144 notsent_bytes
+    "Q"  # 128 bytes_received
+    "4x I"  # 140 segs_in
+    "I"  # 144 notsent_bytes
     "28x Q"  # 176 rwnd_limited, us
     "8x I"  # 192 delivered
     "12x Q"  # 208 bytes_retrans
@@ -47,6 +50,8 @@ _ZEROS = bytes(_SNAPSHOT.size)
 #: End offset of each field that newer kernels added. Shorter structures lack the field.
 _ENDS = {
     "bytes_acked": 128,
+    "bytes_received": 136,
+    "segs_in": 144,
     "notsent": 148,
     "rwnd_limited": 184,
     "delivered": 196,
@@ -68,11 +73,17 @@ class TcpInfo(NamedTuple):
     """Packets sent and not acknowledged."""
     last_data_sent: int
     """Milliseconds since data was last sent or retransmitted."""
+    last_data_recv: int
+    """Milliseconds since data last arrived."""
     last_ack_recv: int
     """Milliseconds since the last acknowledgement of any kind arrived."""
     total_retrans: int
     bytes_acked: int | None
     """Bytes acknowledged by the peer since the connection began (RFC 4898, tcpEStatsAppHCThruOctetsAcked)."""
+    bytes_received: int | None
+    """Bytes of data received in order since the connection began."""
+    segs_in: int | None
+    """Segments received, with or without data."""
     notsent: int | None
     rwnd_limited: int | None
     """Microseconds for which the peer's window limited sending."""

@@ -154,7 +154,8 @@ class ClientMachine:
                 self._reply(event)
             elif isinstance(event, Frame) and event.opcode is Opcode.CLOSE and not self._closing:
                 self._closing = True
-                report("close_received", code=Close.parse(event.data).code)
+                close = Close.parse(event.data)
+                report("close_received", code=close.code, reason=close.reason)
             elif isinstance(event, Response):
                 report("accepted", status=event.status_code)
 

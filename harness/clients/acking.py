@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 from halfopen.clients._behaviour import PLENTY, ClientOptions
-from halfopen.model.evidence import Proof, all_of, allowed_silence, peer_acknowledges
+from halfopen.model.evidence import Proof, all_of, allowed_silence, lives
 from halfopen.model.timeline import Timeline
 from halfopen.netns.units import show_duration
 
@@ -34,23 +32,25 @@ class Behaviour:
 
 
 def signature(seen: Timeline) -> Proof:
-    """Bytes acknowledged by the kernel and by the application."""
-    return all_of(peer_acknowledges(seen), application_acknowledges(seen))
+    """The client is alive, and its application keeps up with the messages it gets."""
+    return all_of(lives(seen), application_acknowledges(seen))
 
 
 def application_acknowledges(seen: Timeline) -> Proof:
-    """Check that the application's acknowledgements continued to the end of the samples.
+    """Check that the application acknowledged the messages that it received.
 
-    If the server wants none, the bytes received count instead.
+    If the server wants no acknowledgements, the bytes received count instead.
     """
     opened = seen.first("client", "opened")
     says = opened is None or opened.data.get("acknowledging", True)
-    did, doing = ("acknowledged", "acknowledging") if says else ("received", "receiving")
-    told = [(e.t, e.data["acknowledged"]) for e in seen.of("client", "progress")]
-    if len(told) < 2 or told[-1][1] == told[0][1]:
-        return Proof(False, f"the client's application {did} nothing")
-    last_risen = max(after[0] for before, after in pairwise(told) if after[1] != before[1])
-    silence = told[-1][0] - last_risen
-    if silence > allowed_silence(told[-1][0] - told[0][0]):
-        return Proof(False, f"the client's application {did} nothing in the last {show_duration(silence)}")
-    return Proof(True, f"application {doing} up to {told[-1][1] / 1e6:.1f} MB")
+    doing = "acknowledging" if says else "receiving"
+    reports = [(e.t, e.data["received"], e.data["acknowledged"]) for e in seen.of("client", "progress")]
+    if not reports:
+        return Proof(False, "the client never reported its progress")
+    end, received, acknowledged = reports[-1]
+    if not received:
+        return Proof(True, "no whole message to acknowledge")
+    behind = next((t for t, count, _ in reports if count > acknowledged), None)
+    if behind is not None and end - behind > allowed_silence(end - reports[0][0]):
+        return Proof(False, f"the client's application acknowledged nothing for {show_duration(end - behind)}")
+    return Proof(True, f"application {doing} up to {acknowledged / 1e6:.1f} MB")

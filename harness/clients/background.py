@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from halfopen.clients._behaviour import PLENTY, ClientOptions
 from halfopen.clients.acking import application_acknowledges
-from halfopen.model.evidence import Proof, all_of, peer_acknowledges
+from halfopen.model.evidence import Proof, all_of, lives
 from halfopen.model.timeline import Timeline
 
 #: Seconds between two awakenings.
@@ -49,8 +49,8 @@ class Behaviour:
 
 
 def signature(seen: Timeline) -> Proof:
-    """Bytes acknowledged by the kernel and by the application, with rests in which none was read."""
-    return all_of(peer_acknowledges(seen), application_acknowledges(seen), _rests(seen))
+    """The client is alive and acknowledges, with rests in which it reads nothing."""
+    return all_of(lives(seen), application_acknowledges(seen), _rests(seen))
 
 
 def _rests(seen: Timeline) -> Proof:

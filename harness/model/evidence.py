@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, takewhile
 
-from halfopen.model.timeline import Sample, Timeline
+from halfopen.model.timeline import Event, Sample, Timeline
 from halfopen.netns.units import show_bytes, show_duration
 
 #: States in which the server still has its side of the connection.
@@ -14,8 +15,6 @@ ALIVE_STATES = frozenset({"ESTABLISHED", "CLOSE_WAIT"})
 #: States after the server's application ended its side.
 ENDED_STATES = frozenset({"FIN_WAIT1", "FIN_WAIT2", "CLOSING", "LAST_ACK", "TIME_WAIT", "CLOSE"})
 
-#: Advice for a server that streams nothing.
-_ASK = "does it want to be asked first (--send)?"
 #: Seconds below which a gap between acknowledgements comes from the sampling.
 _WORTH_TELLING = 0.1
 #: Seconds of silence that any slow stream may have.
@@ -108,15 +107,6 @@ def allowed_silence(seconds: float) -> float:
     return max(_SHORT_SILENCE, seconds / 4)
 
 
-def longest_silence(samples: Sequence[Sample]) -> float:
-    """Return the longest time in which nothing reached the peer's kernel, whether or not any byte was queued.
-
-    Data that arrives past a gap is acknowledged selectively (RFC 2018). tcpi_delivered counts it, but tcpi_bytes_acked
-    stands still until the gap is filled, which takes half a minute on the slowest links.
-    """
-    return _longest_standstill([(s.t, (s.bytes_acked, s.delivered)) for s in samples])
-
-
 def _longest_standstill(told: Sequence[tuple[float, object]]) -> float:
     """Return the longest time between changes of a value, given its readings at these moments."""
     last, longest = told[0][0], 0.0
@@ -126,23 +116,82 @@ def _longest_standstill(told: Sequence[tuple[float, object]]) -> float:
     return longest
 
 
-def peer_acknowledges(seen: Timeline) -> Proof:
-    """Proof that the peer acknowledged bytes all along, with the longest wait for one while bytes were queued."""
+def lives(seen: Timeline) -> Proof:
+    """Proof that the client was alive to the end of the samples.
+
+    If the server streams, its kernel's acknowledgements show it. If the server is quiet, the client's process must have
+    reported, and the path must have carried a packet each way (:func:`path_carries`).
+    """
     samples = established(seen)
-    count = acknowledged(samples)
-    if not count and not any(s.outq for s in samples):
-        return Proof(False, f"the server streamed nothing: {_ASK}")
-    if not count:
-        return Proof(False, "the client's kernel acknowledged nothing")
-    silence = longest_silence(samples)
-    if silence > allowed_silence(samples[-1].t - samples[0].t):
-        if not any(s.outq for s in samples):
-            return Proof(False, f"the server streamed nothing for {show_duration(silence)}: {_ASK}")
-        return Proof(
-            False,
-            f"nothing was acknowledged for {show_duration(silence)}, with {samples[-1].outq} bytes queued",
-        )
-    return Proof(True, f"{show_bytes(count)} acknowledged{_apart(samples)}")
+    if not samples:
+        return Proof(False, "the server's socket was never seen open")
+    span = samples[-1].t - samples[0].t
+    if (wait := _longest_wait(samples)) > allowed_silence(span):
+        return Proof(False, f"nothing was acknowledged for {show_duration(wait)}, with {samples[-1].outq} bytes queued")
+    count, moved_at = acknowledged(samples), _moved_at(samples)
+    if count and samples[-1].t - moved_at <= allowed_silence(span):
+        if (unread := moved_at - _read_at(seen)) > allowed_silence(span):
+            return Proof(False, f"the client's application read nothing in the last {show_duration(unread)}")
+        return Proof(True, f"{show_bytes(count)} acknowledged{_apart(samples)}")
+    return all_of(Proof(True, _received(seen, count)), _process_runs(seen, samples[-1].t), path_carries(seen))
+
+
+def _received(seen: Timeline, acknowledged: int) -> str:
+    """Return the bytes that reached the client, in words. The first may be acknowledged before the first sample."""
+    count = max(acknowledged, *map(_read, seen.of("client", "progress")), 0)
+    return f"{show_bytes(count)} received" if count else "the server sent nothing"
+
+
+def _longest_wait(samples: Sequence[Sample]) -> float:
+    """Return the longest time in which bytes were queued and nothing reached the peer's kernel.
+
+    Data that arrives past a gap is acknowledged selectively (RFC 2018). tcpi_delivered counts it, but tcpi_bytes_acked
+    stands still until the gap is filled, which takes half a minute on the slowest links.
+    """
+    last, longest = samples[0].t, 0.0
+    for before, after in pairwise(samples):
+        if not after.outq or (after.bytes_acked, after.delivered) != (before.bytes_acked, before.delivered):
+            last = after.t
+        longest = max(longest, after.t - last)
+    return longest
+
+
+def _moved_at(samples: Sequence[Sample]) -> float:
+    """Return when something last reached the peer's kernel; the first sample's time if nothing did."""
+    changes = (b.t for a, b in pairwise(samples) if (a.bytes_acked, a.delivered) != (b.bytes_acked, b.delivered))
+    return max(changes, default=samples[0].t)
+
+
+def _read_at(seen: Timeline) -> float:
+    """Return when the client's process last reported that it had read more; infinity if it never reported."""
+    reports = [(event.t, _read(event)) for event in seen.of("client", "progress")]
+    changes = (t for (_, before), (t, after) in pairwise(reports) if after != before)
+    return max(changes, default=reports[0][0]) if reports else math.inf
+
+
+def _read(report: Event) -> int:
+    """Return the bytes of the session that the client had read. They count as they arrive, not as whole messages."""
+    count: int = report.data.get("read", report.data["received"])
+    return count
+
+
+def _process_runs(seen: Timeline, end: float) -> Proof:
+    """Proof that the client's process ran to the end: it reports its progress twice a second."""
+    reports = [event.t for event in seen.of("client", "progress")]
+    if not reports or end - reports[-1] > _SHORT_SILENCE:
+        silent = show_duration(end - reports[-1] if reports else end)
+        return Proof(False, f"the client's process reported nothing for {silent}")
+    return Proof(True, "the client's process ran")
+
+
+def path_carries(seen: Timeline) -> Proof:
+    """Proof that the path carried packets both ways, by the last connection attempt from the client's host."""
+    attempt = seen.last("lab", "path")
+    if attempt is None:
+        return Proof(False, "the path was not tried")
+    if not attempt.data["carries"]:
+        return Proof(False, f"the path carried nothing at {attempt.t:.1f}s")
+    return Proof(True, "its path carried packets both ways")
 
 
 def _apart(samples: Sequence[Sample]) -> str:
@@ -172,14 +221,14 @@ def window_closed(seen: Timeline) -> Proof | None:
 def dark(seen: Timeline) -> Proof:
     """Proof that no more packets came from the peer, and that anything sent to it got no answer.
 
-    tcpi_last_ack_recv grows with every second without a packet. Retransmissions and unanswered probes show that
-    something was sent (net/ipv4/tcp_timer.c). If nothing was sent, the fault must show that no packet could come.
+    The times of the last acknowledgement and the last data grow with every second without a packet. Retransmissions and
+    unanswered probes show that something was sent (net/ipv4/tcp_timer.c). The fault shows that no packet could come.
     """
     samples = established(seen)
     if not samples:
         return Proof(False, "the path was to be dark, but the server's socket was not seen open")
     first, last = samples[0], samples[-1]
-    unheard, lasted = last.last_ack_recv / 1000, last.t - first.t
+    unheard, lasted = last.unheard, last.t - first.t
     if unheard < max(_SHORTEST_DARK, lasted - _UNDER_WAY):
         told = f"the last packet came {show_duration(unheard)} before the end of {show_duration(lasted)}"
         return Proof(False, f"the path was to be dark, but {told}")
@@ -192,7 +241,9 @@ def dark(seen: Timeline) -> Proof:
     recent = [s for s in samples if s.t >= last.t - _ANSWERED_WITHIN]
     if all(s.probes for s in recent) and recent[-1].t - recent[0].t >= _ANSWERED_WITHIN / 2:
         return Proof(True, f"{silence}, {show_bytes(last.outq)} queued, {last.probes} probes without an answer")
-    return Proof(False, f"the path was to be dark, but nothing was sent to try it, with {last.outq} bytes queued")
+    if last.unacked and lasted > _UNDER_WAY + last.rto / 1e6:
+        return Proof(False, f"the path was to be dark, but {last.unacked} unanswered packets were not sent again")
+    return Proof(True, f"{silence}, {show_bytes(last.outq)} queued")
 
 
 def client_reads(seen: Timeline) -> Proof:
@@ -201,9 +252,7 @@ def client_reads(seen: Timeline) -> Proof:
     For a client that reads slower than the server sends. Its kernel acknowledges only after a good part of its buffer
     is read (RFC 9293, section 3.8.6.2.2), which may take as long as the grace for a dead client.
     """
-    told = [(e.t, e.data.get("read", e.data["received"])) for e in seen.of("client", "progress")]
-    if told and not told[-1][1]:
-        return Proof(False, f"the server streamed nothing, or the client read nothing of it: {_ASK}")
+    told = [(e.t, _read(e)) for e in seen.of("client", "progress")]
     if len(told) < 2 or told[-1][1] == told[0][1]:
         return Proof(False, "the client read nothing")
     samples = established(seen)

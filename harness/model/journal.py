@@ -15,6 +15,8 @@ from halfopen.netns.sockets import SocketSample
 
 _MOST_OUTPUT = 1000
 _LONGEST_OUTPUT = 1000
+#: Events that are still recorded once the session's end is observed.
+_AFTER_THE_END = {("target", "output"), ("target", "stacks"), ("target", "stacks_asked")}
 
 
 class Journal:
@@ -26,6 +28,7 @@ class Journal:
         self._samples: list[SocketSample] = []
         self._front: list[SocketSample] = []
         self._ended = False
+        self._is_closed = False
         self._sealed = False
         self._printed = 0
         self.start = time.monotonic()
@@ -37,7 +40,7 @@ class Journal:
             return
         moment = time.monotonic() if at is None else at
         with self._changed:
-            if self._sealed:
+            if self._sealed or (self._is_closed and (kind, name) not in _AFTER_THE_END):
                 return
             self._events.append(Event(t=moment, kind=kind, name=name, data=data))
             self._ended = self._ended or kind == "kernel" or (kind, name) == ("client", "close_received")
@@ -64,6 +67,11 @@ class Journal:
         else:
             data["text"] = str(data["text"])[:_LONGEST_OUTPUT]
         return self._printed <= _MOST_OUTPUT
+
+    def close_session(self) -> None:
+        """Accept only the server's output and stacks from here on: nothing that happens proves anything any more."""
+        with self._changed:
+            self._is_closed = True
 
     def seal(self) -> None:
         """Accept no more events."""

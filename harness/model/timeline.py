@@ -34,7 +34,16 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="s
     total_retrans: int = 0
     last_data_sent: int = 0
     last_ack_recv: int = 0
+    last_data_recv: int | None = None
+    bytes_received: int | None = None
+    segs_in: int | None = None
     rwnd_limited: int | None = None
+
+    @property
+    def unheard(self) -> float:
+        """Seconds since the last packet from the peer that brought data or acknowledged any."""
+        data = self.last_ack_recv if self.last_data_recv is None else self.last_data_recv
+        return min(self.last_ack_recv, data) / 1000
 
 
 class FrontSample(Sample, frozen=True, kw_only=True, tag_field="kind", tag="front_sample"):
@@ -126,6 +135,9 @@ def from_kernel(sample: SocketSample, start: float, kind: type[_S]) -> _S:
         total_retrans=info.total_retrans,
         last_data_sent=info.last_data_sent,
         last_ack_recv=info.last_ack_recv,
+        last_data_recv=info.last_data_recv,
+        bytes_received=info.bytes_received,
+        segs_in=info.segs_in,
         rwnd_limited=info.rwnd_limited,
     )
 

@@ -19,9 +19,10 @@ from halfopen.errors import InputError, reason_of, suggest
 from halfopen.model import schema
 from halfopen.run.runner import RunResult
 from halfopen.scenario import suites
+from halfopen.verdict.judge import Class
 
-#: The classes of results.json, and ``none`` for a client that got no session, which has no class there.
-Class = Literal["true_reap", "missed", "false_reap", "true_keep", "closed", "none"]
+#: The class of a run without a session. It is never known: nothing was tested.
+NOT_OPENED: Class = "not_opened"
 Standing = Literal["passed", "failed", "inconclusive", "known"]
 
 _HEAD = """\
@@ -66,9 +67,9 @@ class Baseline:
     def covers(self, one: RunResult) -> bool:
         """True if the run failed, or was inconclusive, in the known way."""
         known = self.of(one)
-        if known is None or known.verdict != one.verdict.word:
+        if known is None or known.verdict != one.verdict.word or one.verdict.klass == NOT_OPENED:
             return False
-        return known.verdict == "inconclusive" or known.klass == class_of(one)
+        return known.verdict == "inconclusive" or known.klass == one.verdict.klass
 
     def fixed(self, done: Sequence[RunResult]) -> list[str]:
         """Return the file's scenarios that were run and passed each time."""
@@ -83,11 +84,6 @@ class Baseline:
 def named(one: RunResult) -> str:
     """Return a baseline's name for the scenario of a run, whatever the call."""
     return f"{one.job.scenario.suite}/{one.job.scenario.name}"
-
-
-def class_of(one: RunResult) -> Class:
-    """The class of a run as in results.json, or ``none``."""
-    return one.verdict.klass if one.verdict.found.was else "none"
 
 
 def standing(one: RunResult, baseline: Baseline | None) -> Standing:
@@ -125,6 +121,8 @@ def _entry(name: str, value: object, where: str) -> Known:
         raise InputError(f"{at}: a failure is known by its class; add for example class = 'missed'")
     if known.verdict == "inconclusive" and known.klass is not None:
         raise InputError(f"{at}: what is inconclusive has no class, got {known.klass!r}; leave it out")
+    if known.klass == NOT_OPENED:
+        raise InputError(f"{at}: class {NOT_OPENED!r} cannot be known; a server that lets nobody in shows nothing")
     return known
 
 
@@ -145,7 +143,11 @@ def renewed(before: Baseline | None, done: Sequence[RunResult]) -> Baseline:
     Inconclusive runs are not added. They must be added by hand.
     """
     old = {} if before is None else before.known
-    failed = {named(one): class_of(one) for one in reversed(done) if one.verdict.word == "failed"}
+    failed = {
+        named(one): one.verdict.klass
+        for one in reversed(done)
+        if one.verdict.word == "failed" and one.verdict.klass != NOT_OPENED
+    }
     passed = set(before.fixed(done)) if before is not None else set()
     kept = {name: known for name, known in old.items() if name not in failed and name not in passed}
     made = {name: Known("failed", klass, old[name].why if name in old else "") for name, klass in failed.items()}

@@ -10,13 +10,14 @@ LETTERS: dict[Class, str] = {
     "false_reap": "F",
     "true_keep": "k",
     "closed": "c",
+    "not_opened": "N",
 }
-_WRONG_BY_THEMSELVES = ("missed", "false_reap")
+_WRONG_BY_THEMSELVES = ("missed", "false_reap", "not_opened")
 
 LEGEND = (
     "31  true reap, after so many seconds of stall    k  true keep   M  missed",
     "31' the same, counted from the fault             c  closed      F  false reap",
-    "!   and yet wrong: too late, or not all over     ?  inconclusive, proves nothing",
+    "!   and yet wrong: too late, or not all over     N  not opened  ?  inconclusive",
 )
 
 

@@ -120,7 +120,7 @@ def run_as_table(done: RunResult) -> dict[str, Any]:
         "truth": job.scenario.truth,
         "expected": job.scenario.expect.session,
         "outcome": found.outcome if found.was else None,
-        "class": verdict.klass if found.was else None,
+        "class": verdict.klass,
         "verdict": verdict.word,
         "why": verdict.why,
         "reason": found.reason,

@@ -17,7 +17,7 @@ from halfopen.model.link_spec import LinkSpec
 from halfopen.model.timeline import Sample, Timeline
 from halfopen.netns import units
 from halfopen.netns.units import show_bytes, show_duration
-from halfopen.results.baseline import Baseline, class_of
+from halfopen.results.baseline import Baseline
 from halfopen.run.runner import Job, RunResult
 from halfopen.scenario.spec import Scenario, Step
 from halfopen.verdict.findings import Findings, Span
@@ -36,7 +36,7 @@ def story(one: RunResult, where: Sequence[str] = (), baseline: Baseline | None =
     lines += _told("seen:", kernel_saw(one.timeline, found))
     lines += _told("expected:", [expectation(job)])
     if baseline is not None and (known := baseline.of(one)):
-        now = class_of(one) if one.verdict.word == "failed" else one.verdict.word
+        now = one.verdict.klass if one.verdict.word == "failed" else one.verdict.word
         lines.append(f"    known is another failure ({known}), and this is {now}")
     lines.append(f"again:   {again(job, where)}")
     return lines

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from halfopen.model.journal import Journal
 from halfopen.run.client_process import ClientProcess
+from halfopen.run.process_ends import is_gone
 from halfopen.run.progress import RunView
 from halfopen.targets.base import ANSWER_WITHIN, Caller, Running
 
@@ -73,7 +74,7 @@ class Observer:
             self._view.queued = last.outq
         elif self._journal.find("client", "ended") is not None:
             return True  # it ended before its socket was sampled
-        return self._journal.session_ended or self._server.process.exit_code is not None
+        return self._journal.session_ended or is_gone(self._server)
 
     def ask(self) -> dict[str, object]:
         """Poll the target's status now. Return what it reported."""
@@ -97,9 +98,13 @@ class Observer:
         try:
             self._let_books_follow()
         finally:
-            code = self._server.process.exit_code
-            if code is not None:
-                self._journal.note("target", "exited", code=code, said=self._server.process.tail())
+            if is_gone(self._server):
+                code, said = self._server.process.exit_code, self._server.process.tail()
+                self._journal.note("target", "exited", at=self._exited_at(), code=code, said=said)
+
+    def _exited_at(self) -> float | None:
+        ended = self._journal.find("target", "launcher_ended")
+        return None if ended is None else ended.t
 
     def _let_books_follow(self) -> None:
         if not self._ended():

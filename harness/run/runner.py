@@ -13,14 +13,14 @@ from functools import partial
 from pathlib import Path
 
 from halfopen.errors import FaultError
-from halfopen.faults._scene import Scene
 from halfopen.model.expressions import Expression
 from halfopen.model.journal import Journal
 from halfopen.model.timeline import Timeline
 from halfopen.netns.interrupts import as_completed
 from halfopen.netns.lab import Lab
 from halfopen.run import fault_steps
-from halfopen.run.observer import Observer, Stop
+from halfopen.run.observer import Stop
+from halfopen.run.path_check import check_path
 from halfopen.run.progress import RunView
 from halfopen.run.recorder import STEADY, SamplingRate
 from halfopen.run.session import Cast, Session, opened
@@ -145,16 +145,19 @@ class _Run:
         # A fault is over even if undoing it gets no answer from a server that has gone silent.
         with contextlib.suppress(TimeoutError), contextlib.ExitStack() as in_force:
             try:
-                self._play(session.scene, session.watch, in_force)
+                self._play(session, in_force)
             except (TimeoutError, FaultError) as error:
                 self._journal.note("lab", "trouble", what=str(error))
                 return
-            self._ask_what_it_does(session.server)
+            if self._scenario.truth == "alive":
+                self._check_path(session)
             session.watch.settle()
             session.client_link.note_what_it_did()
             # Everything from here on, from undoing the faults to ending the client, is our own doing and proves
             # nothing.
             session.recorder.stop()
+            self._journal.close_session()
+            self._ask_what_it_does(session.server)
             self._journal.seal()
 
     def _ask_what_it_does(self, server: Running) -> None:
@@ -163,11 +166,12 @@ class _Run:
         if last is not None and self._scenario.truth == "dead" and not self._journal.session_ended:
             server.show_stacks(last.inode)
 
-    def _play(self, scene: Scene, watch: Observer, in_force: contextlib.ExitStack) -> None:
+    def _play(self, session: Session, in_force: contextlib.ExitStack) -> None:
         """Do and undo each fault when it is due, and watch until the hold or the session is over."""
+        watch = session.watch
         start, hold_for = self._journal.start, hold(self._scenario, self._job.terms)
         agenda: _Agenda = [
-            (start + self._seconds(step.at), number, partial(self._begin, step, number, scene, in_force))
+            (start + self._seconds(step.at), number, partial(self._begin, step, number, session, in_force))
             for number, step in enumerate(self._scenario.steps)
         ]
         heapq.heapify(agenda)
@@ -181,12 +185,17 @@ class _Run:
                 heapq.heappush(agenda, later)
         fault_steps.look_on(watch, self._journal, self._scenario, self._job.terms, self._view.deadline, self._put_off)
 
+    def _check_path(self, session: Session) -> None:
+        check_path(session.scene, self._journal, session.way.site.public_ip)
+
     def _put_off(self, moment: float) -> None:
         self._view.deadline = moment
 
-    def _begin(self, step: Step, number: int, scene: Scene, in_force: contextlib.ExitStack) -> _Agenda:
+    def _begin(self, step: Step, number: int, session: Session, in_force: contextlib.ExitStack) -> _Agenda:
         """Do a fault. Return the later action that undoes it, if it has a duration."""
-        undo = fault_steps.begin(step, number, scene, self._journal)
+        if not number:
+            self._check_path(session)
+        undo = fault_steps.begin(step, number, session.scene, self._journal)
         in_force.push(undo)
         self._view.phase = step.fault
         if step.lasting is None:

@@ -17,6 +17,7 @@ from halfopen.netns.link import Link
 from halfopen.run.client_link import ClientLink
 from halfopen.run.client_process import ClientProcess, client, rival
 from halfopen.run.observer import Observer, Stop
+from halfopen.run.process_ends import ProcessEnds
 from halfopen.run.progress import RunView
 from halfopen.run.proxy_path import Route, lead_to
 from halfopen.run.recorder import STEADY, OfTheServer, Recorder, SamplingRate, recording
@@ -109,6 +110,7 @@ class _Network:
             recording(OfTheServer(journal), way.site.host, way.site.port, self._cast.rhythm) as recorder,
             way.recording_in_front(journal) as in_front,
             client(self._host, self._cast.scenario.client, door, journal, way.between) as its,
+            contextlib.closing(ProcessEnds(server, journal)) as ends,
         ):
             opened = its.connect()
             if isinstance(opened, str):
@@ -117,7 +119,9 @@ class _Network:
                 return
             if in_front is not None:
                 in_front.follow(opened)
-            yield self._session(its, server, recorder, Caller(client_id, way.seen_from(opened)), way)
+            session = self._session(its, server, recorder, Caller(client_id, way.seen_from(opened)), way)
+            ends.watch(opened)
+            yield session
 
     def _session(self, its: ClientProcess, server: Running, recorder: Recorder, caller: Caller, way: Route) -> Session:
         journal = self._cast.journal

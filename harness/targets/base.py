@@ -125,6 +125,11 @@ class Running(Protocol):
     """A listening target."""
 
     @property
+    def site(self) -> Site:
+        """Its place."""
+        ...
+
+    @property
     def process(self) -> ServerProcess:
         """The server's process."""
         ...

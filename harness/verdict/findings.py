@@ -11,7 +11,7 @@ from halfopen.model.timeline import Sample, Timeline
 from halfopen.scenario.spec import Outcome, Scenario
 
 #: Close code of a server that met an unexpected condition (RFC 6455, section 7.4.1).
-_UNEXPECTED_CONDITION = 1011
+UNEXPECTED_CONDITION = 1011
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Findings:
 def find(timeline: Timeline, scenario: Scenario) -> Findings:
     """Read a timeline that begins when the session is open (t = 0)."""
     ended_at = _ended_at(timeline)
-    moments = [*(s.t for s in timeline.samples), *(e.t for e in timeline.events)]
+    moments = [*(s.t for s in timeline.samples), *(e.t for e in timeline.events if e.kind != "target")]
     looked_until = max(moments, default=0.0)
     spans = _spans(timeline, looked_until if ended_at is None else ended_at)
     judged = tuple(span for span in spans if span.step >= scenario.judged_from)
@@ -143,7 +143,7 @@ def _said_goodbye(timeline: Timeline, scenario: Scenario, spans: tuple[Span, ...
     the session is not the expected end.
     """
     told = timeline.first("client", "close_received")
-    if told is None or told.data.get("code") == _UNEXPECTED_CONDITION:
+    if told is None or told.data.get("code") == UNEXPECTED_CONDITION:
         return False
     return ended_at >= spans[0].begun if spans else not scenario.steps
 

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from halfopen.model import evidence, refusals
 from halfopen.model.evidence import Proof
 from halfopen.model.link_proof import link_proofs
-from halfopen.model.timeline import Timeline
+from halfopen.model.timeline import Event, Timeline
 from halfopen.netns.units import show_bytes, show_duration
 from halfopen.scenario.spec import Scenario
-from halfopen.verdict.findings import Findings, find
+from halfopen.verdict.findings import UNEXPECTED_CONDITION, Findings, find
 
 Word = Literal["passed", "failed", "inconclusive"]
-Class = Literal["true_reap", "missed", "false_reap", "true_keep", "closed"]
+Class = Literal["true_reap", "missed", "false_reap", "true_keep", "closed", "not_opened"]
 
 #: Most seconds from the last sample to the end of the hold.
 _SAMPLING = 1.0
+#: Seconds by which a process's last output may be read after its end.
+_WORDS_AFTER = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,8 @@ def judge(scenario: Scenario, timeline: Timeline, terms: Timing) -> Verdict:
 
 def classify(scenario: Scenario, found: Findings) -> Class:
     """Return the cell of the table: what the server did to a client that is in truth dead, alive, or leaving."""
+    if not found.was:
+        return "not_opened"
     if found.outcome == "closed":
         return "closed"
     if found.outcome == "kept":
@@ -80,7 +85,7 @@ def _decide(scenario: Scenario, timeline: Timeline, terms: Timing, found: Findin
     if why := broken_off(timeline):
         return why
     if klass == "false_reap":
-        return "failed", _false_reap(scenario, timeline, found)
+        return _false_reap(scenario, timeline, found)
     if not evidence.established(timeline):
         return "inconclusive", "the server's socket was never seen open"
     proof = _proof(scenario, timeline, found, terms)
@@ -105,7 +110,11 @@ def broken_off(timeline: Timeline) -> tuple[Word, str] | None:
     if trouble := timeline.first("lab", "trouble"):
         return "inconclusive", str(trouble.data["what"])
     if exited := timeline.first("target", "exited"):
-        return "failed", f"the server ended by itself with exit code {exited.data['code']} at {exited.t:.1f}s"
+        ended = f"the server ended by itself with exit code {exited.data['code']} at {exited.t:.1f}s"
+        return "failed", ended + _last_words(timeline, exited.t)
+    if crashed := timeline.first("target", "serving_process_ended"):
+        ended = f"the process that served the session (pid {crashed.data['pid']}) ended at {crashed.t:.1f}s"
+        return "failed", ended + _last_words(timeline, crashed.t)
     if obstacle := refusals.obstacle(timeline):
         return "failed" if obstacle.shown else "inconclusive", obstacle.what
     if broken := timeline.first("client", "protocol_error"):
@@ -141,6 +150,8 @@ def _proof(scenario: Scenario, timeline: Timeline, found: Findings, terms: Timin
     proofs = [scenario.client.module.signature(shown.between(0.0, until))]
     begun = {span.step: span for span in found.spans}
     for number, step in enumerate(scenario.steps):
+        if number not in begun and _is_dead(scenario, found):
+            break  # the server was right not to wait for it
         if number not in begun:
             when = "the session ended" if found.ended_at is not None else "the hold was over"
             proofs.append(Proof(False, f"{when} before the fault {step.fault!r} was due"))
@@ -153,6 +164,20 @@ def _proof(scenario: Scenario, timeline: Timeline, found: Findings, terms: Timin
             lasts = show_duration(scenario.seconds(step.lasting, terms.grace, terms.poll))
             proofs.append(Proof(False, f"the hold was over before the fault {step.fault!r}, which lasts {lasts}"))
     return evidence.all_of(*proofs, *link_proofs(scenario.link, timeline), *_drops(scenario, timeline))
+
+
+def _is_dead(scenario: Scenario, found: Findings) -> bool:
+    """True if the client was dead, by a fault that is judged, when the server ended its session."""
+    return scenario.truth == "dead" and found.ended_at is not None and not found.before_fault
+
+
+def _last_words(timeline: Timeline, t: float) -> str:
+    """Return the server's last line of output up to ``t``, as the end of a sentence."""
+    lines = [
+        str(event.data["text"]).strip() for event in timeline.of("target", "output") if event.t <= t + _WORDS_AFTER
+    ]
+    last = next((line for line in reversed(lines) if line), None)
+    return "" if last is None else f"; it said: {last}"
 
 
 def _drops(scenario: Scenario, timeline: Timeline) -> list[Proof]:
@@ -175,13 +200,60 @@ def _counting(status: dict[str, object]) -> list[dict[str, dict[str, int]]]:
     return [s for s in sessions if isinstance(s, dict) and isinstance(s.get("drops"), dict)]
 
 
-def _false_reap(scenario: Scenario, timeline: Timeline, found: Findings) -> str:
+def _false_reap(scenario: Scenario, timeline: Timeline, found: Findings) -> tuple[Word, str]:
+    """Blame the server, if its client did what the server asks of its clients."""
+    assert found.ended_at is not None
+    closed = timeline.first("client", "close_received")
+    if closed is not None and (doubt := _not_begun(timeline, closed)):
+        return "inconclusive", doubt
+    if closed is None and (doubt := _not_spoken(timeline, found.ended_at)):
+        return "inconclusive", doubt
     count = evidence.acknowledged(evidence.established(timeline))
     said = f" ({found.reason})" if found.reason else ""
+    how = f", by {_closing(closed)}" if closed is not None else ""
     before = ", before anything was done to it" if scenario.steps and found.before_fault else ""
-    return (
-        f"a live client was reaped at {found.ended_at:.1f}s{said}{before}: "
+    return "failed", (
+        f"a live client was reaped at {found.ended_at:.1f}s{said}{how}{before}: "
         f"it had acknowledged {show_bytes(count)} until then"
+    )
+
+
+def _closing(closed: Event) -> str:
+    """Return a close frame in words: its code, and its reason if it has one (RFC 6455, section 7.1.6)."""
+    reason = closed.data.get("reason")
+    return f"a close frame with {closed.data.get('code')}" + (f" {reason!r}" if reason else "")
+
+
+def _not_begun(timeline: Timeline, closed: Event) -> str | None:
+    """Return a doubt about a server that closed properly before it sent its client anything; None without doubt."""
+    received = any(event.data["received"] for event in timeline.of("client", "progress"))
+    if received or closed.data.get("code") == UNEXPECTED_CONDITION:
+        return None
+    return (
+        f"the server sent nothing but {_closing(closed)} at {closed.t:.1f}s; "
+        "does it want a message (--send), a --header or a --subprotocol?"
+    )
+
+
+def _not_spoken(timeline: Timeline, ended_at: float) -> str | None:
+    """Return a doubt about a server that wants its clients to speak, and whose client did not; None without doubt.
+
+    The lab's client acknowledges what it receives. A server that sends nothing for long hears nothing from it, though a
+    real client may send a heartbeat by itself.
+    """
+    opened = timeline.first("client", "opened")
+    if opened is None or not opened.data.get("acknowledging"):
+        return None
+    reports = [event for event in timeline.of("client", "progress") if event.t <= ended_at]
+    if not reports or not reports[-1].data["acknowledged"]:
+        return None
+    changes = [b.t for a, b in pairwise(evidence.established(timeline)) if a.bytes_received != b.bytes_received]
+    silence = ended_at - max(changes, default=0.0)
+    if silence < evidence.allowed_silence(ended_at):
+        return None
+    return (
+        f"the server ended the session at {ended_at:.1f}s, {show_duration(silence)} after its client last spoke; "
+        "the client acknowledges data only, and the server may want a heartbeat"
     )
 
 

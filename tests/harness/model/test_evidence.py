@@ -64,7 +64,7 @@ def test_a_stall_that_ended_is_not_the_last_one() -> None:
 def test_no_samples_show_nothing() -> None:
     assert evidence.last_stall([]) is None
     assert evidence.acknowledged([]) == 0
-    assert not evidence.peer_acknowledges(Timeline()).shown
+    assert not evidence.lives(Timeline()).shown
 
 
 def test_what_lingers_in_the_kernel_after_the_end_is_not_taken_for_an_open_socket() -> None:
@@ -73,9 +73,9 @@ def test_what_lingers_in_the_kernel_after_the_end_is_not_taken_for_an_open_socke
 
 
 def test_a_peer_that_stopped_acknowledging_halfway_does_not_count_as_acknowledging() -> None:
-    assert evidence.peer_acknowledges(Timeline(tuple(flowing(0, 40)))).shown
-    assert not evidence.peer_acknowledges(Timeline((*flowing(0, 20), *stuck(20, 40)))).shown
-    assert not evidence.peer_acknowledges(Timeline(tuple(stuck(0, 40)))).shown
+    assert evidence.lives(Timeline(tuple(flowing(0, 40)))).shown
+    assert not evidence.lives(Timeline((*flowing(0, 20), *stuck(20, 40)))).shown
+    assert not evidence.lives(Timeline(tuple(stuck(0, 40)))).shown
 
 
 _SAMPLES = st.lists(

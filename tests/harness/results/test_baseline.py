@@ -38,7 +38,7 @@ def test_a_failure_that_is_known_passes() -> None:
         done("failed", "dead/killed"),
         done("failed", "pod_5090/frozen"),
         done("failed", klass="true_reap"),
-        done("failed", was=False),
+        done("failed", klass="not_opened", was=False),
     ],
     ids=["another scenario", "one of that name in another suite", "another class", "no session"],
 )
@@ -57,10 +57,14 @@ def test_what_is_inconclusive_is_covered_if_the_file_says_so_and_then_a_failure_
     assert record.exit_code([done("failed")], known) == 1
 
 
-def test_a_client_that_gets_no_session_is_of_no_class() -> None:
-    known = parse('[known]\n"dead/frozen" = { verdict = "failed", class = "none" }', "expected.toml")
-    assert record.exit_code([done("failed", was=False)], known) == 0
-    assert record.exit_code([done("failed")], known) == 1
+def test_a_server_that_lets_nobody_in_is_never_a_known_failure() -> None:
+    unopened = done("failed", klass="not_opened", was=False)
+    assert renewed(None, [unopened]).known == {}
+    assert standing(unopened, MISSED) == "failed"
+    with pytest.raises(
+        InputError, match=r"expected\.toml: key 'known\.dead/frozen': class 'not_opened' cannot be known"
+    ):
+        parse('[known]\n"dead/frozen" = { verdict = "failed", class = "not_opened" }', "expected.toml")
 
 
 def test_what_is_fixed_is_told_and_fails_only_if_the_file_is_strict() -> None:
@@ -181,7 +185,9 @@ def test_the_end_of_a_call_says_what_is_known_fixed_and_unknown() -> None:
     assert screen.summary(runs, 9.0, known) == "1 passed, 1 failed, 1 known failure in 9s"
 
 
-@pytest.mark.parametrize(("klass", "was", "now"), [("true_reap", True, "true_reap"), ("missed", False, "none")])
+@pytest.mark.parametrize(
+    ("klass", "was", "now"), [("true_reap", True, "true_reap"), ("not_opened", False, "not_opened")]
+)
 def test_a_failure_that_was_known_as_another_says_so(klass: Class, was: bool, now: str) -> None:
     told = story.story(done("failed", klass=klass, was=was), baseline=MISSED)
     assert f"    known is another failure (missed, ticket 123), and this is {now}" in told
