@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -127,6 +128,21 @@ class Host:
         """Return a TCP connection made from inside the host; ``timeout`` in seconds; raises OSError."""
         with self.entered():
             return socket.create_connection(address, timeout)
+
+    @contextlib.contextmanager
+    def connecting(self, address: tuple[str, int]) -> Iterator[Callable[[], bool]]:
+        """Attempt a TCP connection from inside the host until the context is left.
+
+        Yields a function that returns True once the other host has answered, by accepting or refusing. Raises OSError.
+        """
+        with self.entered():
+            attempt = socket.socket()
+        with attempt:
+            attempt.setblocking(False)
+            attempt.connect_ex(address)
+            poll = select.poll()
+            poll.register(attempt, select.POLLOUT)
+            yield lambda: bool(poll.poll(0))
 
     def socket_reader(self) -> SocketReader:
         """Return a reader of this host's TCP sockets."""

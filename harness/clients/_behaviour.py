@@ -20,6 +20,9 @@ class ClientOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     receive_buffer: Size = Size(128 * 1024)
     """SO_RCVBUF, set before connecting, since the kernel's choice depends on the machine (tcp_rmem)."""
 
+    compression: bool = False
+    """Offers permessage-deflate (RFC 7692)."""
+
     autotune_to: Size | None = None
     """Leaves the buffer to the kernel instead, as most programs do.
 

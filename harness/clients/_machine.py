@@ -11,6 +11,7 @@ import sys
 import time
 
 from websockets.client import ClientProtocol
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.frames import Close, Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
@@ -35,10 +36,15 @@ class ClientMachine:
         self._door = door
         self._uri = parse_uri(door.url)
         offered = [Subprotocol(name) for name in door.subprotocols]
-        self._protocol = ClientProtocol(self._uri, subprotocols=offered or None, max_size=None)
+        extensions = [ClientPerMessageDeflateFactory()] if options.compression else None
+        self._protocol = ClientProtocol(self._uri, subprotocols=offered or None, extensions=extensions, max_size=None)
         self._sock = self._connect(options, door.authority)
         self._read = 0
         self._received = 0
+        self._messages = 0
+        self._largest = 0
+        self._message = 0
+        """Bytes of the message that is arriving in fragments."""
         self._acknowledged = 0
         self._reported_at = 0.0
         self._closing = False
@@ -103,7 +109,7 @@ class ClientMachine:
         now = time.monotonic()
         if now >= self._reported_at + _REPORT_INTERVAL:
             self._reported_at = now
-            report("progress", read=self._read, received=self._received, acknowledged=self._acknowledged)
+            self._report_progress()
         # Once closing, read and drop everything before the other side's close frame.
         allowance = _RECV_SIZE if self._closing else self._behaviour.allowance(now)
         self._watch_socket(allowance > 0)
@@ -121,6 +127,16 @@ class ClientMachine:
             self._acknowledge()
         self._flush()
         return True
+
+    def _report_progress(self) -> None:
+        report(
+            "progress",
+            read=self._read,
+            received=self._received,
+            acknowledged=self._acknowledged,
+            messages=self._messages,
+            largest=self._largest,
+        )
 
     def _watch_socket(self, wanted: bool) -> None:
         if wanted == (self._sock in self._selector.get_map()):
@@ -150,14 +166,27 @@ class ClientMachine:
             report("protocol_error", why=str(broken))
         for event in self._protocol.events_received():
             if isinstance(event, Frame) and event.opcode in (Opcode.BINARY, Opcode.TEXT, Opcode.CONT):
-                self._received += len(event.data)
+                self._count(event)
                 self._reply(event)
             elif isinstance(event, Frame) and event.opcode is Opcode.CLOSE and not self._closing:
                 self._closing = True
                 close = Close.parse(event.data)
                 report("close_received", code=close.code, reason=close.reason)
+            elif isinstance(event, Frame) and event.opcode is Opcode.CLOSE:
+                report("close_answered", code=Close.parse(event.data).code)
+            elif isinstance(event, Frame) and event.opcode in (Opcode.PING, Opcode.PONG):
+                report("ping_received" if event.opcode is Opcode.PING else "pong_received")
             elif isinstance(event, Response):
-                report("accepted", status=event.status_code)
+                extensions = event.headers.get_all("Sec-WebSocket-Extensions")
+                report("accepted", status=event.status_code, extensions=extensions)
+
+    def _count(self, frame: Frame) -> None:
+        self._received += len(frame.data)
+        self._message += len(frame.data)
+        if frame.fin:
+            self._messages += 1
+            self._largest = max(self._largest, self._message)
+            self._message = 0
 
     def _reply(self, frame: Frame) -> None:
         """Answer the application's own heartbeat; heartbeats are never fragmented."""
@@ -188,8 +217,11 @@ class ClientMachine:
             self._shut_writing()
             self._is_mute = True
             report("half_closed")
+        elif line == "ping" and not self._closing:
+            self._protocol.send_ping(b"halfopen")
+            report("pinged")
         else:
-            assert line in ("close", "half-close"), line
+            assert line in ("close", "half-close", "ping"), line
 
     def _shut_writing(self) -> None:
         # Not the TLS socket's own shutdown, after which it would take incoming data for plain text.

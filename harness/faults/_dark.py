@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import threading
+import time
 from collections.abc import Iterator
 
 # Imported in advance: Link.cut needs it, and a due fault cannot wait for the import.
@@ -26,13 +28,39 @@ def cut_off(scene: Scene, toward: Host | None = None) -> Iterator[None]:
     It yields once an attempted connection from the client's host has failed.
     """
     own = connection(scene)
-    patience = max(_TRY_FOR, _TIMEOUTS * (own.info.rto / 1e6 if own.info else 0.0))
+    patience = _patience(own)
     with scene.link.cut(toward):
         try:
             scene.client_host.connect(own.remote, patience).close()
         except TimeoutError:
             scene.note("cut_off", tried_for=patience)
         yield
+
+
+@contextlib.contextmanager
+def attempt(scene: Scene) -> Iterator[None]:
+    """Attempt a connection from the client's host while the context lasts, and note that it gets no answer."""
+    own, begun = connection(scene), time.monotonic()
+    with scene.client_host.connecting(own.remote) as answered:
+        over = threading.Event()
+
+        def note() -> None:
+            over.wait(_patience(own))
+            if not answered():
+                # Dated to its beginning, so that it lies within the fault.
+                scene.note("cut_off", at=begun, tried_for=time.monotonic() - begun)
+
+        trying = threading.Thread(target=note, name="attempt", daemon=True)
+        trying.start()
+        try:
+            yield
+        finally:
+            over.set()
+            trying.join()
+
+
+def _patience(own: SocketSample) -> float:
+    return max(_TRY_FOR, _TIMEOUTS * (own.info.rto / 1e6 if own.info else 0.0))
 
 
 def connection(scene: Scene) -> SocketSample:

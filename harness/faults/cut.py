@@ -14,6 +14,7 @@ import msgspec
 
 # Imported in advance: Link.cut needs it, and a due fault cannot wait for the import.
 import halfopen.netns.firewall  # noqa: F401
+from halfopen.faults import _dark
 from halfopen.faults._scene import Scene
 from halfopen.model.evidence import Proof, established
 from halfopen.model.timeline import Timeline
@@ -41,7 +42,8 @@ def fault(scene: Scene, options: Options) -> Iterator[None]:
     toward = {"both": None, "to_client": scene.client_host, "to_server": scene.link.other(scene.client_host)}
     with scene.link.cut(toward[options.direction]) as cut:
         scene.note("cut", direction=options.direction, means=cut.means)
-        yield
+        with _dark.attempt(scene):
+            yield
 
 
 def signature(seen: Timeline) -> Proof:
@@ -51,10 +53,12 @@ def signature(seen: Timeline) -> Proof:
     if cut is None or not samples:
         return Proof(False, "the path was to go dark, but was never cut")
     first, last = samples[0], samples[-1]
-    dark, silence = last.t - cut.t, last.last_ack_recv / 1000
+    dark, silence = last.t - cut.t, last.unheard
     if silence < dark * (1 - _LINGERING):
         return Proof(False, f"the path was to go dark, but the client's kernel answered {show_duration(silence)} ago")
     if not last.unacked or last.total_retrans == first.total_retrans:
-        return Proof(False, "the path was to go dark, but nothing was sent that could have been answered")
+        if seen.first("fault", "cut_off") is None:
+            return Proof(False, "the path was to go dark, but nothing was sent that could have been answered")
+        return Proof(True, f"no answer for {show_duration(silence)}, nor to a connection attempt")
     retransmitted = last.total_retrans - first.total_retrans
     return Proof(True, f"no answer for {show_duration(silence)}, {retransmitted} packets sent again")

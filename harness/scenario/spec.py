@@ -15,10 +15,11 @@ from halfopen.errors import InputError, reason_of
 from halfopen.model import schema
 from halfopen.model.expressions import Expression
 from halfopen.model.link_spec import LinkSpec
-from halfopen.netns.units import Duration, Size
+from halfopen.netns.units import ByteRate, Duration, Size
 
 Truth = Literal["dead", "alive", "ended"]
 Outcome = Literal["reaped", "kept", "closed"]
+Need = Literal["stream", "silence"]
 
 
 def load_client(name: str) -> ModuleType:
@@ -108,8 +109,8 @@ class PodSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     @property
     def is_needed(self) -> bool:
-        """True if the scenario makes no sense on a server without these settings."""
-        return self.required or self.tls or self.quiet_after is not None or self.session_limit is not None
+        """True if the scenario makes no sense on a server without these settings. A silent server is one of its own."""
+        return self.required or self.tls or self.session_limit is not None
 
     def __post_init__(self) -> None:
         """Refuse settings that make no stream; raises ValueError."""
@@ -147,6 +148,12 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     link: LinkSpec = LinkSpec()
     steps: tuple[Step, ...] = ()
     signature: Signature = Signature()
+    needs: tuple[Need, ...] = ()
+    """Habits that a server must have for the scenario to make sense."""
+    least_rate: ByteRate | None = None
+    """Bytes a second that a server must send at least."""
+    largest_message: Size | None = None
+    """Bytes that a server's messages may have at most."""
     pod: PodSpec = PodSpec()
     edge: Edge | None = None
     detector: str | None = None
@@ -157,7 +164,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def needs_pod(self) -> bool:
         """True if only the built-in pod can do what it asks for."""
-        asked = self.pod.is_needed or self.detector is not None
+        quiet = self.pod.quiet_after is not None and "silence" not in self.needs
+        asked = quiet or self.pod.is_needed or self.detector is not None
         return asked or any(getattr(step.module, "NEEDS_POD", False) for step in self.steps)
 
     @property
@@ -185,6 +193,9 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     link: dict[str, Any] = {}
     step: list[dict[str, Any]] = []
     signature: Signature = Signature()
+    needs: tuple[Need, ...] = ()
+    least_rate: ByteRate | None = None
+    largest_message: Size | None = None
     pod: PodSpec = PodSpec()
     edge: Edge | None = None
     detector: str | None = None
@@ -227,6 +238,9 @@ def parse(text: str, *, name: str, suite: str, where: str) -> Scenario:
         steps=tuple(step_of(step, f"{where}: step {n}") for n, step in enumerate(file.step, 1)),
         expect=_expect(file.expect, where),
         signature=file.signature,
+        needs=file.needs,
+        least_rate=file.least_rate,
+        largest_message=file.largest_message,
         pod=file.pod,
         edge=_edge(file, where),
         detector=file.detector,

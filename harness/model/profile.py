@@ -1,0 +1,126 @@
+"""A server's profile: its doings while nothing disturbs it, read off the timeline of one session. Pure."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import msgspec
+
+from halfopen.model.timeline import Event, Timeline
+from halfopen.netns.units import show_bytes, show_duration
+
+#: A server streams if it is never silent for longer, seconds.
+STREAM_PAUSE = 5.0
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    """The habits of one server. Times in seconds, sizes in bytes; None for what was not learned."""
+
+    observed: float
+    """Seconds for which the session was undisturbed."""
+    messages: int
+    rate: float
+    """Bytes of messages a second."""
+    largest: int
+    """Size of the largest message."""
+    longest_pause: float
+    """Longest time without a message, or without a part of one."""
+    pings_every: float | None = None
+    """Seconds between the server's pings; None if it sent fewer than two."""
+    pings: int = 0
+    answers_ping: bool | None = None
+    answers_close: bool | None = None
+    reads: bool | None = None
+    """True if it took in everything that the client sent."""
+    compresses: bool | None = None
+    """True if it accepts permessage-deflate (RFC 7692)."""
+    ended_at: float | None = None
+    """Time at which the server ended the undisturbed session; None if it kept it."""
+    ended_how: str = ""
+
+    @property
+    def streams(self) -> bool:
+        """True if something always comes within a few seconds."""
+        return self.messages > 0 and self.longest_pause <= STREAM_PAUSE
+
+    def __str__(self) -> str:
+        """The profile in one line."""
+        return "; ".join(filter(None, (self._speech(), self._pings(), self._end())))
+
+    def _speech(self) -> str:
+        if not self.messages and not self.rate:
+            return f"sends nothing in {show_duration(self.observed)}"
+        sizes = f"messages of up to {show_bytes(self.largest)}" if self.messages else "no whole message"
+        if self.streams:
+            return f"streams {show_bytes(round(self.rate))}/s in {sizes}"
+        return f"sends rarely: {self.messages} messages in {show_duration(self.observed)}, {sizes}"
+
+    def _pings(self) -> str:
+        if self.pings_every is not None:
+            return f"pings every {show_duration(self.pings_every)}"
+        return "pings once" if self.pings else "sends no pings"
+
+    def _end(self) -> str:
+        if self.ended_at is None:
+            return ""
+        return f"ends an undisturbed session after {show_duration(self.ended_at)}{self.ended_how}"
+
+
+def profile_of(timeline: Timeline) -> Profile | None:
+    """Return the profile that the timeline of an undisturbed session shows; None if no session was open."""
+    if timeline.first("client", "opened") is None:
+        return None
+    disturbed = timeline.first("fault", "begun")
+    ended = _ended_at(timeline) if disturbed is None else None
+    until = disturbed.t if disturbed is not None else (ended if ended is not None else _last_moment(timeline))
+    reports = [event for event in timeline.of("client", "progress") if event.t <= until]
+    last = reports[-1].data if reports else {}
+    pings = [event.t for event in timeline.of("client", "ping_received") if event.t <= until]
+    gaps = [b - a for a, b in pairwise(pings)]
+    accepted = timeline.first("client", "accepted")
+    closed = timeline.first("client", "close_received")
+    return Profile(
+        observed=round(until, 1),
+        messages=last.get("messages", 0),
+        rate=last.get("received", 0) / until if until > 0 else 0.0,
+        largest=last.get("largest", 0),
+        longest_pause=round(_longest_pause(reports, until), 1),
+        pings=len(pings),
+        pings_every=round(sum(gaps) / len(gaps), 1) if gaps else None,
+        answers_ping=_answered(timeline, "pinged", "pong_received"),
+        answers_close=_answered(timeline, "closing", "close_answered"),
+        reads=_reads(timeline, until),
+        compresses=None if accepted is None else bool(accepted.data.get("extensions")),
+        ended_at=None if ended is None else round(ended, 1),
+        ended_how="" if ended is None or closed is None else f" with close code {closed.data.get('code')}",
+    )
+
+
+def _ended_at(timeline: Timeline) -> float | None:
+    ends = [event.t for event in (*timeline.of("kernel"), *timeline.of("client", "close_received", "ended"))]
+    return min(ends, default=None)
+
+
+def _last_moment(timeline: Timeline) -> float:
+    return max((sample.t for sample in timeline.samples), default=0.0)
+
+
+def _longest_pause(reports: list[Event], until: float) -> float:
+    """Return the longest time between two changes of the bytes read, or since the last."""
+    last, longest, before = 0.0, 0.0, 0
+    for report in reports:
+        longest = max(longest, report.t - last)
+        if report.data["read"] != before:
+            last, before = report.t, report.data["read"]
+    return max(longest, until - last)
+
+
+def _answered(timeline: Timeline, asked: str, answer: str) -> bool | None:
+    if timeline.first("client", asked) is None:
+        return None
+    return timeline.first("client", answer) is not None
+
+
+def _reads(timeline: Timeline, until: float) -> bool | None:
+    samples = [sample for sample in timeline.samples if sample.t <= until and sample.state == "ESTABLISHED"]
+    return None if not samples else not samples[-1].rqueue
