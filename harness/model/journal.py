@@ -8,9 +8,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from halfopen.model import timeline
 from halfopen.model.evidence import ENDED_STATES
-from halfopen.model.timeline import Event, FrontSample, Sample, Timeline
+from halfopen.model.timeline import Event, FrontSample, ProcessSample, Sample, Timeline
 from halfopen.netns.sockets import SocketSample
 
 _MOST_OUTPUT = 1000
@@ -27,6 +29,7 @@ class Journal:
         self._events: list[Event] = []
         self._samples: list[SocketSample] = []
         self._front: list[SocketSample] = []
+        self._processes: list[ProcessSample] = []
         self._ended = False
         self._is_closed = False
         self._sealed = False
@@ -58,6 +61,11 @@ class Journal:
     def sampled_in_front(self, sample: SocketSample) -> None:
         """Record a sample of the proxy's socket towards the client."""
         self._front.append(sample)
+
+    def sampled_processes(self, sample: ProcessSample) -> None:
+        """Record what the server's processes hold; its time is the monotonic clock's."""
+        if not self._is_closed:
+            self._processes.append(sample)
 
     def _may_keep(self, data: dict[str, Any]) -> bool:
         """True while a server's output is still kept, since it may print without end."""
@@ -116,16 +124,23 @@ class Journal:
         """Return everything recorded so far."""
         with self._changed:
             events, samples, front = list(self._events), list(self._samples), list(self._front)
-        return self._made(events, samples, front)
+        return self._made(events, samples, front, list(self._processes))
 
     def after(self, samples: int, events: int) -> Timeline:
         """Return the part after the first ``samples`` and ``events``, without the proxy's samples."""
         with self._changed:
-            return self._made(self._events[events:], self._samples[samples:], [])
+            return self._made(self._events[events:], self._samples[samples:], [], [])
 
-    def _made(self, events: list[Event], samples: list[SocketSample], front: list[SocketSample]) -> Timeline:
+    def _made(
+        self,
+        events: list[Event],
+        samples: list[SocketSample],
+        front: list[SocketSample],
+        processes: list[ProcessSample],
+    ) -> Timeline:
         return timeline.make(
             [timeline.from_kernel(sample, self.start, Sample) for sample in samples],
             (Event(t=round(e.t - self.start, 6), kind=e.kind, name=e.name, data=e.data) for e in events),
             [timeline.from_kernel(sample, self.start, FrontSample) for sample in front],
+            [msgspec.structs.replace(sample, t=round(sample.t - self.start, 6)) for sample in processes],
         )

@@ -50,6 +50,18 @@ class FrontSample(Sample, frozen=True, kw_only=True, tag_field="kind", tag="fron
     """One reading of a proxy's socket towards the client, if a proxy stands in front of the server."""
 
 
+class ProcessSample(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="process_sample"):
+    """One reading of what the server's processes hold together (halfopen.netns.process_usage)."""
+
+    t: float
+    processes: int
+    rss: int
+    """Resident memory, bytes."""
+    threads: int
+    files: int
+    """Open descriptors."""
+
+
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """Something that happened: to the client, at the target, by a fault, in the kernel."""
 
@@ -71,14 +83,18 @@ class Timeline(msgspec.Struct, frozen=True):
     events: tuple[Event, ...] = ()
     front: tuple[FrontSample, ...] = ()
     """Samples of the proxy in front of the server, if there is one: the other end of the client's link."""
+    processes: tuple[ProcessSample, ...] = ()
+    """Samples of the server's processes, from before the session on."""
 
     def between(self, start: float, end: float) -> Timeline:
         """Return the part with ``start <= t <= end``."""
-        return Timeline(*(_between(items, start, end) for items in (self.samples, self.events, self.front)))
+        return Timeline(
+            *(_between(items, start, end) for items in (self.samples, self.events, self.front, self.processes))
+        )
 
     def facing_client(self) -> Timeline:
         """Return the timeline as seen from the other end of the client's link, by the proxy in front of the server."""
-        return Timeline(self.front, self.events)
+        return Timeline(self.front, self.events, processes=self.processes)
 
     def of(self, kind: str, *names: str) -> Iterator[Event]:
         """Yield the events of ``kind`` with any of ``names`` (none given: any name)."""
@@ -94,10 +110,15 @@ class Timeline(msgspec.Struct, frozen=True):
 
 
 _S = TypeVar("_S", bound=Sample)
-_KINDS: dict[object, type[Sample | Event]] = {"sample": Sample, "front_sample": FrontSample}
+_Item = Sample | Event | ProcessSample
+_KINDS: dict[object, type[_Item]] = {
+    "sample": Sample,
+    "front_sample": FrontSample,
+    "process_sample": ProcessSample,
+}
 
 
-def _time(item: Sample | Event) -> float:
+def _time(item: _Item) -> float:
     return item.t
 
 
@@ -105,10 +126,17 @@ def _between(items: tuple[Any, ...], start: float, end: float) -> tuple[Any, ...
     return items[bisect.bisect_left(items, start, key=_time) : bisect.bisect_right(items, end, key=_time)]
 
 
-def make(samples: Iterable[Sample], events: Iterable[Event], front: Iterable[FrontSample] = ()) -> Timeline:
+def make(
+    samples: Iterable[Sample],
+    events: Iterable[Event],
+    front: Iterable[FrontSample] = (),
+    processes: Iterable[ProcessSample] = (),
+) -> Timeline:
     """Make a timeline of samples and events given in any order."""
     in_order = partial(sorted, key=_time)
-    return Timeline(tuple(in_order(samples)), tuple(in_order(events)), tuple(in_order(front)))
+    return Timeline(
+        tuple(in_order(samples)), tuple(in_order(events)), tuple(in_order(front)), tuple(in_order(processes))
+    )
 
 
 def from_kernel(sample: SocketSample, start: float, kind: type[_S]) -> _S:
@@ -144,7 +172,7 @@ def from_kernel(sample: SocketSample, start: float, kind: type[_S]) -> _S:
 
 def write(timeline: Timeline, path: Path) -> None:
     """Write one JSON line for each sample or event, in the order of their times."""
-    items: list[Sample | Event] = sorted((*timeline.samples, *timeline.events, *timeline.front), key=_time)
+    items: list[_Item] = sorted((*timeline.samples, *timeline.events, *timeline.front, *timeline.processes), key=_time)
     encode = msgspec.json.Encoder().encode
     path.write_bytes(b"".join(encode(item) + b"\n" for item in items))
 
@@ -154,18 +182,21 @@ def read(path: Path) -> Timeline:
     samples: list[Sample] = []
     front: list[FrontSample] = []
     events: list[Event] = []
+    processes: list[ProcessSample] = []
     for number, line in enumerate(path.read_bytes().splitlines(), 1):
         match _item(line, number):
             case FrontSample() as item:
                 front.append(item)
             case Sample() as item:
                 samples.append(item)
+            case ProcessSample() as item:
+                processes.append(item)
             case item:
                 events.append(item)
-    return make(samples, events, front)
+    return make(samples, events, front, processes)
 
 
-def _item(line: bytes, number: int) -> Sample | Event:
+def _item(line: bytes, number: int) -> _Item:
     try:
         table = msgspec.json.decode(line, type=dict[str, Any])
         return msgspec.convert(table, _KINDS.get(table.get("kind"), Event))

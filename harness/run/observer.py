@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from halfopen.model.journal import Journal
 from halfopen.run.client_process import ClientProcess
-from halfopen.run.process_ends import is_gone
+from halfopen.run.process_ends import accepting, is_gone
 from halfopen.run.progress import RunView
-from halfopen.targets.base import ANSWER_WITHIN, Caller, Running
+from halfopen.targets.base import ANSWER_WITHIN, Caller, Running, Status
 
 #: Seconds between polls of the target's status: until its list shows the session, and after.
 _ASK_UNTIL_LISTED = 1.0
@@ -22,6 +24,11 @@ _SETTLE_INTERVAL = 0.1
 #: the target to release the socket and update its status: websockets waits 10 s for the answer to a close frame.
 _SETTLE_AT_LEAST = 1.0
 _SETTLE_AT_MOST = 12.0
+#: Questions to a server with several workers, for each of them. That one of four answers none of 32 has a chance of
+#: one in ten thousand.
+_QUESTIONS_A_WORKER = 8
+#: Rounds of questions to several workers in which none lists a session that is over.
+_ROUNDS = 3
 
 
 @dataclass
@@ -54,6 +61,7 @@ class Observer:
         self._view = view
         self._stop = stop
         self._ask_at = 0.0
+        self._workers: int | None = None
 
     def until(self, moment: float) -> bool:
         """Watch until ``moment`` of the monotonic clock. Return True at once when the session has ended."""
@@ -78,12 +86,29 @@ class Observer:
 
     def ask(self) -> dict[str, object]:
         """Poll the target's status now. Return what it reported."""
-        status = self._server.status()
-        listed = self._server.session_listed(status, self._caller)
-        data = status.as_data() | ({} if listed is None else {"listed": listed})
+        data = self._merged([self._server.status() for _ in range(self._questions())])
+        listed = data.get("listed")
         if data:
             self._journal.note("registry", "status", **data)
         self._ask_at = time.monotonic() + (_ASK_LATER if listed else _ASK_UNTIL_LISTED)
+        return data
+
+    def _questions(self) -> int:
+        """Return how often to query the list at once. Each worker of a server may keep one of its own."""
+        if self._workers is None:
+            self._workers = len(accepting(self._server.site))
+        return _QUESTIONS_A_WORKER * self._workers if self._workers > 1 else 1
+
+    def _merged(self, answers: Sequence[Status]) -> dict[str, Any]:
+        """Return all answers as one. A session is listed if any answer lists it."""
+        data = answers[-1].as_data()
+        listed = [self._server.session_listed(answer, self._caller) for answer in answers]
+        if (problem := next((answer.problem for answer in answers if answer.problem), None)) is not None:
+            data["problem"] = problem
+        if listed[-1] is not None:
+            data["listed"] = any(listed)
+        if len(answers) > 1 and "listed" in data:
+            data |= {"answers": len(answers), "listing": listed.count(True), "workers": self._workers}
         return data
 
     def settle(self) -> None:
@@ -113,9 +138,13 @@ class Observer:
         self._view.phase = "settling"
         least = time.monotonic() + _SETTLE_AT_LEAST
         most = time.monotonic() + _SETTLE_AT_MOST
+        rounds = 0
         while time.monotonic() < most:
             data = self.ask()
-            followed = not (self._held() or data.get("listed") or data.get("lock_held") or data.get("session_threads"))
+            lingers = self._held() or data.get("listed") or data.get("lock_held") or data.get("session_threads")
+            # A worker that is busy answers less often than the others.
+            rounds = 0 if lingers else rounds + 1
+            followed = rounds >= (_ROUNDS if "answers" in data else 1)
             # Do not poll again once the target has let go, but still watch what the kernel holds.
             self._journal.wait(lambda: False, least if followed else time.monotonic() + _SETTLE_INTERVAL)
             if followed:

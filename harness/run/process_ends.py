@@ -63,10 +63,16 @@ def serving(site: Site, client: Address) -> list[int]:
     Such a process serves other clients too. One that was forked for a single connection may end with it.
     """
     with contextlib.closing(site.host.socket_reader()) as reader:
-        listeners = {listener.inode for listener in reader.listeners(site.port)}
         sessions = [sample.inode for sample in reader.connections(site.port) if sample.remote == client]
-    accepting = {pid for listener in listeners for pid in site.host.holders(listener)}
-    return [pid for session in sessions for pid in site.host.holders(session) if pid in accepting]
+    workers = accepting(site)
+    return [pid for session in sessions for pid in site.host.holders(session) if pid in workers]
+
+
+def accepting(site: Site) -> set[int]:
+    """Return the processes that hold a socket which listens on the site's port."""
+    with contextlib.closing(site.host.socket_reader()) as reader:
+        listeners = {listener.inode for listener in reader.listeners(site.port)}
+    return {pid for listener in listeners for pid in site.host.holders(listener)}
 
 
 def is_gone(server: Running) -> bool:

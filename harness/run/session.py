@@ -18,6 +18,7 @@ from halfopen.run.client_link import ClientLink
 from halfopen.run.client_process import ClientProcess, client, rival
 from halfopen.run.observer import Observer, Stop
 from halfopen.run.process_ends import ProcessEnds
+from halfopen.run.process_sampler import sampling_processes
 from halfopen.run.progress import RunView
 from halfopen.run.proxy_path import Route, lead_to
 from halfopen.run.recorder import STEADY, OfTheServer, Recorder, SamplingRate, recording
@@ -84,7 +85,12 @@ def opened(
             journal=cast.journal,
             ready_within=cast.ready_within,
         )
-        with place.start(way.site) as server, way.proxied(cast.journal), around(way):
+        with (
+            place.start(way.site) as server,
+            sampling_processes(place.host, cast.journal),
+            way.proxied(cast.journal),
+            around(way),
+        ):
             cast.view.phase = "connecting"
             with network.connected(client_id, server, way) as session:
                 yield session

@@ -82,6 +82,12 @@ class Expect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     server nothing is queued until a detector probes on its own account, long after the client died."""
     reason: str | None = None
     """The reason that the target must give, if it gives any."""
+    memory_growth: Size | None = None
+    """Most bytes by which the resident memory of the server's processes may grow; None: any."""
+    files_left: int = 16
+    """Most open files that the server may have more after the session than before it."""
+    threads_left: int = 16
+    """Most threads that the server may have more after the session than before it. Many libraries keep a pool."""
 
 
 class Signature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -35,6 +35,18 @@ class Orphan:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldResources:
+    """Resources of the server's processes, against their level before the session."""
+
+    memory_growth: int
+    """Most bytes of resident memory above the level."""
+    files_left: int
+    """Open files above the level at the end."""
+    threads_left: int
+    """Threads above the level at the end."""
+
+
+@dataclass(frozen=True, slots=True)
 class Findings:
     """Facts about one run, derived from its timeline. Times in seconds since the scenario's start."""
 
@@ -61,6 +73,8 @@ class Findings:
     """The target's last status (halfopen.targets.base.Status)."""
     judged_from: int = 0
     """Copied from the scenario."""
+    held: HeldResources | None = None
+    """None if the server's processes were not sampled."""
 
     @property
     def fault_at(self) -> float | None:
@@ -113,6 +127,7 @@ def find(timeline: Timeline, scenario: Scenario) -> Findings:
         keeps_list=any("listed" in e.data for e in statuses),
         final=statuses[-1].data if statuses else {},
         judged_from=scenario.judged_from,
+        held=_held(timeline),
     )
 
 
@@ -171,6 +186,18 @@ def _stalls(timeline: Timeline, spans: tuple[Span, ...], ended_at: float | None)
     samples = evidence.established(timeline)
     open_still = samples if ended_at is None else tuple(s for s in samples if s.t <= ended_at)
     return [stall for stall in evidence.stalls(open_still) if stall.until > spans[0].begun]
+
+
+def _held(timeline: Timeline) -> HeldResources | None:
+    samples = timeline.processes
+    if not samples:
+        return None
+    level, last = next((s for s in reversed(samples) if s.t <= 0), samples[0]), samples[-1]
+    return HeldResources(
+        memory_growth=max(s.rss for s in samples) - level.rss,
+        files_left=last.files - level.files,
+        threads_left=last.threads - level.threads,
+    )
 
 
 def _orphan(timeline: Timeline, ended_at: float | None) -> Orphan:

@@ -99,6 +99,7 @@ def _decide(scenario: Scenario, timeline: Timeline, terms: Timing, found: Findin
         or _wrong_reason(scenario, found)
         or _half_closed(found)
         or _wrong_books(found)
+        or _kept_resources(scenario, found)
     )
     if complaint:
         return "failed", complaint
@@ -339,11 +340,42 @@ def _wrong_books(found: Findings) -> str | None:
     }
     for key, (lingers, vanished) in checks.items():
         if key in found.final and found.final[key] != open_still:
-            return f"{vanished} though its socket is open" if open_still else f"{lingers} though its socket is gone"
+            by = _answers(found) if key == "listed" else ""
+            return (
+                f"{vanished}{by} though its socket is open"
+                if open_still
+                else f"{lingers}{by} though its socket is gone"
+            )
     threads = found.final.get("session_threads")
     if threads and not open_still:
         return f"threads of the session live on though its socket is gone: {', '.join(threads)}"
     return None
+
+
+def _kept_resources(scenario: Scenario, found: Findings) -> str | None:
+    """Return a complaint about memory, files or threads; None if there is none."""
+    held, expect = found.held, scenario.expect
+    if held is None:
+        return None
+    if expect.memory_growth is not None and held.memory_growth > expect.memory_growth:
+        grown, allowed = show_bytes(held.memory_growth), show_bytes(expect.memory_growth)
+        return f"the server's processes grew by {grown}, expected at most {allowed}"
+    if found.ended_at is None:
+        return None
+    for count, most, what in (
+        (held.files_left, expect.files_left, "open files"),
+        (held.threads_left, expect.threads_left, "threads"),
+    ):
+        if count > most:
+            return f"the server has {count} more {what} after the session than before it, expected at most {most} more"
+    return None
+
+
+def _answers(found: Findings) -> str:
+    """Return how many of the last answers listed the session, if several workers answer."""
+    if "answers" not in found.final:
+        return ""
+    return f" in {found.final['listing']} of {found.final['answers']} answers of {found.final['workers']} processes"
 
 
 def _success(scenario: Scenario, found: Findings, proof: Proof) -> str:
