@@ -51,6 +51,9 @@ _CONNECTIONS = (
 #: sknetlink_groups, include/uapi/linux/sock_diag.h: SKNLGRP_INET_TCP_DESTROY = 1, ..._INET6_... = 3
 _DESTROY_GROUPS = (1 << 0) | (1 << 2)
 
+#: INET_DIAG_SKV6ONLY (linux/inet_diag.h)
+_V6ONLY = 11
+
 FAMILIES = (socket.AF_INET, socket.AF_INET6)
 
 
@@ -168,6 +171,15 @@ class SocketReader:
     def listening(self, port: int = 0) -> list[Address]:
         """Return the addresses of listening sockets, at ``port`` or (0) at any port."""
         return [listener.local for listener in self.listeners(port)]
+
+    def refuses_ipv4(self, port: int) -> bool:
+        """True if every socket that listens on ``port`` is for IPv6 only (IPV6_V6ONLY, ipv6(7))."""
+        flags: list[bool] = []
+        for family in FAMILIES:
+            for body in netlink.dump(self._sock, dump_request(family, port, LISTEN), "sock_diag"):
+                flag = netlink.find_attribute(body, MSG_SIZE, _V6ONLY)
+                flags.append(family == socket.AF_INET6 and flag is not None and bool(flag[0]))
+        return bool(flags) and all(flags)
 
     def listeners(self, port: int = 0) -> list[SocketSample]:
         """Return the listening sockets, at ``port`` or (0) at any port."""

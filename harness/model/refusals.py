@@ -16,9 +16,13 @@ from halfopen.model.timeline import Timeline
 _HINTS = {
     400: "does it want a --subprotocol or a --header?",
     401: "does it want a --header?",
-    403: "does it want a --header?",
-    404: "does it want another --path?",
+    403: "does it serve WebSocket at this --path, and does it want a --header?",
+    404: "does it serve WebSocket at another --path?",
+    426: "does it speak WebSocket there, or another protocol?",
 }
+
+
+_NO_UPGRADE = "does it serve WebSocket at another --path?"
 
 
 def obstacle(timeline: Timeline) -> Proof | None:
@@ -30,7 +34,8 @@ def obstacle(timeline: Timeline) -> Proof | None:
 
 
 def _refused(data: Mapping[str, Any]) -> Proof:
-    hint = _HINTS.get(data.get("status") or 0)
+    status = data.get("status") or 0
+    hint = _HINTS.get(status) or (_NO_UPGRADE if 200 <= status < 300 else None)
     return Proof(True, f"no session could be opened: {data['why']}{f'; {hint}' if hint else ''}")
 
 

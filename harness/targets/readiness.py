@@ -49,6 +49,11 @@ def await_listening(
             if time.monotonic() >= deadline:
                 raise TargetError(_not_ready(site, shown, reader, advice) + _said(process))
             time.sleep(_STEP)
+        if reader.refuses_ipv4(site.port):
+            raise TargetError(
+                f"the server listens on {addresses[0]} for IPv6 only, and the lab's clients come over IPv4: {shown!r}; "
+                "have it listen on {host}"
+            )
     if all(address.ip.startswith("127.") or address.ip == "::1" for address in addresses):
         raise TargetError(
             f"the server listens on {addresses[0]} only, where no client reaches it: {shown!r}; "
