@@ -1,0 +1,42 @@
+"""What a server cannot be asked."""
+
+from __future__ import annotations
+
+import pytest
+
+from halfopen.model.profile import Profile
+from halfopen.scenario import suites
+from halfopen.verdict.needs import unmet
+
+STREAM = Profile(observed=120, messages=2400, rate=640_000, largest=32_768, longest_pause=0.5)
+TRICKLE = Profile(observed=120, messages=120, rate=1_000, largest=1_000, longest_pause=1.0)
+QUIET = Profile(observed=120, messages=1, rate=0.1, largest=16, longest_pause=119)
+
+
+@pytest.mark.parametrize(
+    ("name", "profile", "why"),
+    [
+        ("alive/backpressured", QUIET, "needs a server that streams; this one was silent for 119s of 120s"),
+        ("alive/backpressured", TRICKLE, "needs a server that sends at least 131 kB/s; this one sends 1 kB/s"),
+        ("alive/slowest_link", STREAM, "needs messages of at most 4 kB; this server sends some of 33 kB"),
+        ("dead/frozen_silent", STREAM, "needs a server that is silent at times; this one streams 640 kB/s"),
+    ],
+)
+def test_a_need_that_is_not_met_names_it_and_the_server(name: str, profile: Profile, why: str) -> None:
+    (scenario,) = suites.find([name])
+    assert unmet(scenario, profile) == why
+
+
+@pytest.mark.parametrize(
+    ("name", "profile"),
+    [
+        ("alive/backpressured", STREAM),
+        ("dead/frozen_silent", QUIET),
+        ("dead/frozen", QUIET),
+        ("dead/vanished", TRICKLE),
+        ("alive/active", QUIET),
+    ],
+)
+def test_a_need_that_is_met_is_no_hindrance(name: str, profile: Profile) -> None:
+    (scenario,) = suites.find([name])
+    assert unmet(scenario, profile) is None
