@@ -29,7 +29,7 @@ from halfopen.cli.options import (
     ReapOption,
     Seed,
     WallLimit,
-    knobs,
+    detector_options,
     seed_or_random,
 )
 from halfopen.cli.surroundings import Clock, Kernel
@@ -88,7 +88,7 @@ def compare(
         names=names or list(DEFAULT),
         detectors=chosen(detectors),
         comparing=True,
-        knobs=knobs(reap, min_rate, outage),
+        detector_options=detector_options(reap, min_rate, outage),
         hold=None if hold is None else float(hold),
         ready=float(ready),
     )

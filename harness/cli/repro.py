@@ -26,7 +26,7 @@ from halfopen.cli.options import (
     Ready,
     ReapOption,
     Seed,
-    knobs,
+    detector_options,
     seed_or_random,
 )
 from halfopen.cli.surroundings import Clock, Kernel, Surroundings
@@ -164,7 +164,7 @@ def repro(
             edge=edge,
         ),
         detectors=[] if detector is None else [detector],
-        knobs=knobs(reap, min_rate, outage),
+        detector_options=detector_options(reap, min_rate, outage),
         ready=float(ready),
     )
     if len(call.names) > 1:

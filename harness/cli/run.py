@@ -33,7 +33,7 @@ from halfopen.cli.options import (
     Seed,
     WallLimit,
     Writable,
-    knobs,
+    detector_options,
     seed_or_random,
 )
 from halfopen.cli.surroundings import Clock, Kernel
@@ -140,7 +140,7 @@ def run(
             edge=edge,
         ),
         detectors=[] if detector is None else [detector],
-        knobs=knobs(reap, min_rate, outage),
+        detector_options=detector_options(reap, min_rate, outage),
         hold=None if hold is None else float(hold),
         ready=float(ready),
         repeat=repeat,

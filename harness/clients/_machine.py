@@ -18,8 +18,7 @@ from websockets.uri import parse_uri
 
 from halfopen.clients import _opening
 from halfopen.clients._behaviour import Behaviour, ClientOptions
-from halfopen.clients._door import Door
-from halfopen.clients._reporting import report
+from halfopen.clients._messages import Endpoint, report
 
 #: Seconds between two progress reports of a client.
 _REPORT_INTERVAL = 0.5
@@ -30,13 +29,13 @@ _RECV_SIZE = 65536
 class ClientMachine:
     """Connects, then reads and acknowledges as the behaviour decides, until one side ends it."""
 
-    def __init__(self, behaviour: Behaviour, options: ClientOptions, door: Door) -> None:
+    def __init__(self, behaviour: Behaviour, options: ClientOptions, endpoint: Endpoint) -> None:
         self._behaviour = behaviour
-        self._door = door
-        self._uri = parse_uri(door.url)
-        offered = [Subprotocol(name) for name in door.subprotocols]
+        self._endpoint = endpoint
+        self._uri = parse_uri(endpoint.url)
+        offered = [Subprotocol(name) for name in endpoint.subprotocols]
         self._protocol = ClientProtocol(self._uri, subprotocols=offered or None, max_size=None)
-        self._sock = self._connect(options, door.authority)
+        self._sock = self._connect(options, endpoint.authority)
         self._read = 0
         self._received = 0
         self._acknowledged = 0
@@ -55,7 +54,7 @@ class ClientMachine:
             sock.connect((self._uri.host, self._uri.port))
         except (ConnectionResetError, BrokenPipeError):
             # The connection was made: the server accepted and closed it before this process ran again.
-            with sock, _opening.told(sock):
+            with sock, _opening.reporting_failure(sock):
                 raise
         report("connected", local=sock.getsockname()[:2])
         if not self._uri.secure:
@@ -65,11 +64,11 @@ class ClientMachine:
 
     def run(self) -> None:
         """Run one session, from the handshake to its end; raises NotOpenedError."""
-        with _opening.told(self._sock):
+        with _opening.reporting_failure(self._sock):
             if isinstance(self._sock, ssl.SSLSocket):
                 self._sock.do_handshake()
             self._read = _opening.shake_hands(self._protocol, self._request(), self._sock, self._flush)
-        report("opened", acknowledging=bool(self._door.acknowledge))
+        report("opened", acknowledging=bool(self._endpoint.acknowledge))
         self._sock.setblocking(False)
         os.set_blocking(sys.stdin.fileno(), False)
         self._selector.register(sys.stdin, selectors.EVENT_READ, self._obey)
@@ -86,13 +85,13 @@ class ClientMachine:
     def _begin(self) -> None:
         """Handle data that came with the answer to the handshake, and request the stream."""
         self._handle_events()
-        for text in () if self._closing else self._door.send:
+        for text in () if self._closing else self._endpoint.send:
             self._protocol.send_text(text.encode())
         self._flush()
 
     def _request(self) -> Request:
         request = self._protocol.connect()
-        for name, value in self._door.headers.items():
+        for name, value in self._endpoint.headers.items():
             # A user's header replaces ours: Origin, User-Agent.
             request.headers.pop(name, None)
             request.headers[name] = value
@@ -161,7 +160,7 @@ class ClientMachine:
     def _reply(self, frame: Frame) -> None:
         """Answer the application's own heartbeat; heartbeats are never fragmented."""
         if frame.opcode is Opcode.TEXT and frame.fin and not self._closing:
-            answer = self._door.replies.get(bytes(frame.data).decode(errors="replace"))
+            answer = self._endpoint.replies.get(bytes(frame.data).decode(errors="replace"))
             if answer is not None:
                 self._protocol.send_text(answer.encode())
 
@@ -170,8 +169,8 @@ class ClientMachine:
         if count is None or count == self._acknowledged:
             return
         self._acknowledged = count
-        if self._door.acknowledge:
-            self._protocol.send_text(self._door.acknowledge.replace("{bytes}", str(count)).encode())
+        if self._endpoint.acknowledge:
+            self._protocol.send_text(self._endpoint.acknowledge.replace("{bytes}", str(count)).encode())
 
     def _obey(self) -> None:
         """Carry out the harness's orders on stdin."""

@@ -12,7 +12,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.http11 import Request
 from websockets.protocol import State
 
-from halfopen.clients._reporting import report
+from halfopen.clients._messages import report
 from halfopen.netns import tcp_info
 
 #: Seconds within which a server must answer the handshake: many times the delay of the slowest link.
@@ -28,7 +28,7 @@ class NotOpenedError(Exception):
 
 
 @contextlib.contextmanager
-def told(sock: socket.socket) -> Iterator[None]:
+def reporting_failure(sock: socket.socket) -> Iterator[None]:
     """Report the reason why a connected socket becomes no session; raises NotOpenedError for it."""
     try:
         yield

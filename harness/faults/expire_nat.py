@@ -16,9 +16,7 @@ from halfopen.model.evidence import Proof, all_of, established
 from halfopen.model.timeline import Timeline
 from halfopen.netns.units import show_duration
 
-#: For stories and lists.
 SUMMARY = "the client's NAT forgets the connection while it is idle"
-#: Place of the fault (halfopen.results.story.struck).
 STRIKES = "link"
 Options = NoOptions
 

@@ -15,9 +15,7 @@ from halfopen.faults._scene import NoOptions, Scene
 from halfopen.model.evidence import Proof, established, window_closed
 from halfopen.model.timeline import Timeline
 
-#: For stories and lists.
 SUMMARY = "the client's process stops, its kernel lives on"
-#: It stops the client's process.
 STOPS_CLIENT = True
 Options = NoOptions
 

@@ -24,9 +24,7 @@ from halfopen.model.link_trace import Trace
 from halfopen.model.timeline import Timeline
 from halfopen.netns.lab_errors import LabError
 
-#: For stories and lists.
 SUMMARY = "the link does what a recorded one did"
-#: Place of the fault (halfopen.results.story.struck).
 STRIKES = "link"
 
 #: A change later than this was not made on time, seconds.

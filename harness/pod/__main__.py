@@ -110,7 +110,7 @@ def main() -> int:
     parser = _parser()
     options = parser.parse_args()
     try:
-        module = plugins.load(detectors, options.detector, "detector", ("create",))
+        module = plugins.load(detectors, options.detector)
         grace = grace_from_environment() if options.grace is None else options.grace
         hold = Hold()
         detector = module.create(Settings(grace, options.poll, options.reap, options.min_rate, options.outage, hold))

@@ -194,7 +194,7 @@ class Director:
         return f"{', '.join(undone)} undone, the client's process goes on" if undone else "nothing is frozen"
 
     def _freeze(self) -> str:
-        if self._faults.has("freeze", "sleep"):
+        if self._faults.stop_client:
             return "the client is frozen already"
         if self._session.client.process.exit_code is not None:
             return "the client's process has ended"

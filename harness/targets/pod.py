@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from halfopen import plugins
-from halfopen.clients._door import Door
+from halfopen.clients._messages import Endpoint
 from halfopen.model.journal import Journal
 from halfopen.netns.lab import Lab
 from halfopen.netns.units import plain
@@ -39,11 +39,11 @@ class RunningPod:
     path: str
     authority: str | None = None
 
-    def door(self, client_id: str, query: str = "") -> Door:
-        """Return a door that contains the client's id, so that its session is distinguishable."""
+    def endpoint(self, client_id: str, query: str = "") -> Endpoint:
+        """Return an endpoint that contains the client's id, so that its session is distinguishable."""
         scheme = "ws" if self.authority is None else "wss"
         named = with_query(f"{scheme}://{self.site.public}{self.path}", f"client={client_id}")
-        return Door(url=with_query(named, query), authority=self.authority)
+        return Endpoint(url=with_query(named, query), authority=self.authority)
 
     def status(self) -> Status:
         """Return its session list, seat, health, and the threads that serve sessions."""
@@ -83,7 +83,7 @@ class RunningPod:
         return any(session["client"] == caller.client_id for session in status.sessions)
 
 
-class Knobs(msgspec.Struct, frozen=True):
+class DetectorOptions(msgspec.Struct, frozen=True):
     """Options of a detector besides grace and poll; None: its default."""
 
     reap: Reap | None = None
@@ -99,7 +99,7 @@ class Knobs(msgspec.Struct, frozen=True):
         return words + ([] if self.outage is None else ["--outage", f"{plain(self.outage)}s"])
 
 
-_BY_ITSELF = Knobs()
+_BY_ITSELF = DetectorOptions()
 _AS_IT_IS = TargetSpec()
 
 
@@ -113,7 +113,7 @@ class PodTarget:
     asked: TargetSpec = _AS_IT_IS
     """Options from the command line besides the detector."""
     spec: PodSpec = field(default_factory=PodSpec)
-    knobs: Knobs = _BY_ITSELF
+    detector_options: DetectorOptions = _BY_ITSELF
     held: bool = False
     """True if its watchdog must reap no session until it is released (halfopen.pod.detector_hold)."""
     ping: float | None = None
@@ -122,11 +122,11 @@ class PodTarget:
 
     def check(self) -> None:
         """Raise InputError if there is no such detector."""
-        plugins.load(detectors, self.detector, "detector", ("create",))
+        plugins.load(detectors, self.detector)
 
     def arguments(self) -> list[str]:
         """Return the options except the detector. The pod is the default; its detector is given separately."""
-        return [*self.asked.arguments(), *self.knobs.arguments()]
+        return [*self.asked.arguments(), *self.detector_options.arguments()]
 
     def describe(self) -> dict[str, str]:
         """Return the fields for results.json."""
@@ -149,7 +149,7 @@ class PodTarget:
         command = [sys.executable, "-P", "-m", "halfopen.pod", "--host", site.ip, "--port", str(site.port), "--control"]
         command += ["--detector", self.detector, "--grace", f"{self.grace:.6f}s", "--poll", f"{self.poll:.6f}s"]
         command += self._spec_words()
-        command += self.knobs.arguments()
+        command += self.detector_options.arguments()
 
         def on_line(line: str) -> None:
             note_log_line(site, line)

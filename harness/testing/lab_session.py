@@ -98,11 +98,11 @@ class Stand:
         client_link = ClientLink(link, host, journal, self._random)
         client_link.impair(link_spec)
         client_id = self._client_id()
-        door = served.running.door(client_id)
+        endpoint = served.running.endpoint(client_id)
         with (
             recording(OfTheServer(journal), served.way.site.host, served.way.site.port) as recorder,
             served.way.recording_in_front(journal) as in_front,
-            client(host, spec, door, journal, served.way.between) as its,
+            client(host, spec, endpoint, journal, served.way.between) as its,
         ):
             opened = _opened(its, number)
             if in_front is not None:
@@ -135,7 +135,7 @@ class Stand:
         self, served: Served, host: Host, spec: ClientSpec, journal: Journal, query: str
     ) -> AbstractContextManager[ClientProcess]:
         """Connect a second client from the same host; raises FaultError if it gets no session."""
-        return rival(host, spec, served.running.door(self._client_id(), query), journal, served.way.between)
+        return rival(host, spec, served.running.endpoint(self._client_id(), query), journal, served.way.between)
 
     def _client_id(self) -> str:
         return f"{self._random.getrandbits(32):08x}"

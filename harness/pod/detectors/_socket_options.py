@@ -7,22 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
 
-from halfopen.pod.detectors._seam import Guarded
+from halfopen.pod.detectors._seam import Detector, Guarded
 
 
-class SocketOptions:
+class SocketOptions(Detector):
     """Sets options on every session's socket."""
 
     def __init__(self, apply: Callable[[socket.socket], object]) -> None:
         self._apply = apply
-
-    def serve_options(self) -> Mapping[str, Any]:
-        """Return no options: the pod's own apply."""
-        return {}
 
     def guard(self, session: Guarded) -> AbstractContextManager[object]:
         """Set the options; raises OSError if the kernel does not support them."""

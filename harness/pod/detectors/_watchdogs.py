@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from halfopen.pod.detector_hold import HeldStall
-from halfopen.pod.detectors._seam import Guarded, Settings
+from halfopen.pod.detectors._seam import Detector, Guarded, Settings
 from halfopen.pod.watchdog import Watchdog, WatchdogRule
 
 MakeRule = Callable[[Guarded, float], WatchdogRule]
 """Creates a session's rule at its start, seconds of the monotonic clock."""
 
 
-class Watchdogs:
+class Watchdogs(Detector):
     """A :class:`~halfopen.pod.watchdog.Watchdog` for every session, with one rule."""
 
     def __init__(self, settings: Settings, make_rule: MakeRule) -> None:
@@ -21,10 +20,6 @@ class Watchdogs:
         self._make_rule = make_rule
         if settings.hold is not None:
             settings.hold.take()
-
-    def serve_options(self) -> Mapping[str, Any]:
-        """Return no options: the pod's own apply."""
-        return {}
 
     def guard(self, session: Guarded) -> Watchdog:
         """Watch the session's socket."""

@@ -10,6 +10,8 @@ from halfopen.pod.detectors._seam import Guarded, Settings
 from halfopen.pod.detectors._watchdogs import Watchdogs
 from halfopen.pod.watchdog import Probe, Reason
 
+SUMMARY = "for the grace no acknowledgement by the client's application"
+
 
 class AckRule:
     """Bytes sent but not acknowledged by the application, and no acknowledgement since the last poll."""

@@ -9,6 +9,8 @@ from halfopen.pod.detectors._seam import Settings
 from halfopen.pod.detectors._watchdogs import Watchdogs
 from halfopen.pod.watchdog import Probe, Reason
 
+SUMMARY = "bytes queued, and for the grace never fewer than at the poll before (SIOCOUTQ)"
+
 
 class QueueRule:
     """Bytes queued, and not fewer than at the last poll. Pure."""
@@ -27,6 +29,9 @@ class QueueRule:
         return now - self._since
 
 
+RULE = QueueRule
+
+
 def create(settings: Settings) -> Watchdogs:
     """Return the detector with its settings."""
-    return Watchdogs(settings, lambda _, now: QueueRule(now))
+    return Watchdogs(settings, lambda _, now: RULE(now))

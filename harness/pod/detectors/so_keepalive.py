@@ -11,6 +11,8 @@ import socket
 from halfopen.pod.detectors._seam import Settings
 from halfopen.pod.detectors._socket_options import SocketOptions
 
+SUMMARY = "SO_KEEPALIVE: the client's kernel answers no probe of an idle connection"
+
 _PROBES = 3
 
 

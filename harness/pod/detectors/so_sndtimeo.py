@@ -12,6 +12,8 @@ import struct
 from halfopen.pod.detectors._seam import Settings
 from halfopen.pod.detectors._socket_options import SocketOptions
 
+SUMMARY = "SO_SNDTIMEO: a send blocks for a third of the grace"
+
 
 def create(settings: Settings) -> SocketOptions:
     """Return the detector with its settings."""

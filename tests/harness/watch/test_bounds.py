@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from halfopen.netns.census import RETRANSMIT
 from halfopen.watch import bounds
-from halfopen.watch.bounds import Waits
 from tests.harness.watch.sightings import dark, shut, sighting
 
 
@@ -71,9 +70,3 @@ def test_a_window_that_shrank_below_what_was_sent_is_a_stall_although_everything
 @pytest.mark.parametrize("seen", [sighting(), sighting(outq=5, unacked=1), shut(outq=0), shut(timer=RETRANSMIT)])
 def test_where_the_kernel_waits_for_nothing_there_is_no_stall(seen: object) -> None:
     assert bounds.stalled(seen) == 0  # type: ignore[arg-type]
-
-
-def test_questions_go_out_at_doubling_distances_up_to_the_most() -> None:
-    waits = Waits(1.0, 4.0)
-    assert waits.moments(15.0) == [1, 3, 7, 11, 15]
-    assert [waits.after(count) for count in range(5)] == [0, 1, 3, 7, 11]

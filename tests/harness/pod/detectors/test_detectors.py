@@ -48,7 +48,7 @@ class FakeSession:
 
 
 def made(name: str, settings: Settings = SETTINGS) -> Detector:
-    detector: Detector = plugins.load(detectors, name, "detector").create(settings)
+    detector: Detector = plugins.load(detectors, name).create(settings)
     return detector
 
 
@@ -56,7 +56,7 @@ def test_there_are_ten_and_each_says_in_a_line_what_it_is() -> None:
     names = plugins.names(detectors)
     assert len(names) >= 10
     for name in names:
-        about = plugins.load(detectors, name, "detector", ("create",)).__doc__
+        about = plugins.load(detectors, name).__doc__
         assert about
         assert about.splitlines()[0].endswith(".")
 
