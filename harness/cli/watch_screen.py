@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group
 from rich.text import Text
 
 from halfopen.netns.units import show_bytes, show_duration
@@ -44,32 +44,27 @@ def header(table: PollTable) -> str:
     )
 
 
-def once(table: PollTable, width: int) -> Iterator[RenderableType]:
-    """Yield everything to print of one poll."""
-    yield Text(header(table))
-    if not table.shown:
-        return
-    yield body(table, width)
-    if note := _note(table):
-        yield note
-    yield from details(table)
+def show(console: Console, table: PollTable) -> None:
+    """Print one whole poll."""
+    parts = [Text(header(table))]
+    if table.shown:
+        parts += [body(table, console.width), *_note(table), *details(table)]
+    for part in parts:
+        console.print(part, soft_wrap=True)
 
 
 def live(table: PollTable, width: int, height: int) -> Group:
     """Fit the table to a terminal: the header, and as many rows as there is room for."""
-    room = max(1, height - _AROUND)
-    fitting = dataclasses.replace(table, shown=table.shown[:room])
-    parts: list[RenderableType] = [Text(header(table), no_wrap=True, overflow="ellipsis")]
+    fitting = dataclasses.replace(table, shown=table.shown[: max(1, height - _AROUND)])
+    parts = [Text(header(table), no_wrap=True, overflow="ellipsis")]
     if fitting.shown:
-        parts.append(body(fitting, width))
-    if note := _note(fitting):
-        parts.append(note)
+        parts += [body(fitting, width), *_note(fitting)]
     return Group(*parts)
 
 
-def _note(table: PollTable) -> Text | None:
-    more = table.queued - len(table.shown)
-    return Text(f"and {more:,} more with bytes queued, stuck no longer than these", style="dim") if more > 0 else None
+def _note(table: PollTable) -> Iterator[Text]:
+    if more := table.queued - len(table.shown):
+        yield Text(f"and {more:,} more with bytes queued, stuck no longer than these", style="dim")
 
 
 def body(table: PollTable, width: int) -> Text:
@@ -91,17 +86,14 @@ def _set(row: Sequence[Cell], widths: Sequence[int]) -> Iterator[Cell]:
     """Yield the row's cells padded to these widths, with nothing after the last."""
     last = len(row) - 1
     for column, ((text, style), wide) in enumerate(zip(row, widths, strict=True)):
-        if len(text) > wide:
-            text = f"…{text[len(text) - wide + 1 :]}"  # noqa: PLW2901 (the port is at the end)
-        if column in _LEFT or column == last:
-            padding = "" if column == last else " " * (wide - len(text))
-            yield text, style
+        shown = text if len(text) <= wide else f"…{text[len(text) - wide + 1 :]}"  # the port is at the end
+        padding = " " * (wide - len(shown))
+        is_left = column in _LEFT or column == last
+        if not is_left:
             yield padding, ""
-        else:
-            yield " " * (wide - len(text)), ""
-            yield text, style
+        yield shown, style
         if column != last:
-            yield _GAP, ""
+            yield padding * is_left + _GAP, ""
 
 
 def _row(session: WatchedSession, table: PollTable, broad: bool) -> list[Cell]:
@@ -129,7 +121,7 @@ def _since(session: WatchedSession) -> str:
     return f"{'≥' * session.is_bound}{brief_duration(session.stuck)}" if round(session.stuck, 1) else ""
 
 
-def details(table: PollTable) -> Iterator[RenderableType]:
+def details(table: PollTable) -> Iterator[Text]:
     """Yield the kernel's view and each detector's verdict for the most stuck sessions."""
     stuck = [session for session in table.shown if session.stuck >= table.grace]
     peers = set[str]()
@@ -196,9 +188,3 @@ def _kernel(session: WatchedSession) -> str:
             return f"{session.sample.state}: the client has closed its side"
         case _:
             return f"{info.unacked} packets in flight"
-
-
-def show(console: Console, table: PollTable) -> None:
-    """Print one whole poll."""
-    for part in once(table, console.width):
-        console.print(part, soft_wrap=isinstance(part, Text))

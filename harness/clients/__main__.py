@@ -12,9 +12,8 @@ import sys
 import msgspec
 
 from halfopen import clients, plugins
-from halfopen.clients._machine import ClientMachine
+from halfopen.clients._machine import ClientMachine, NotOpenedError
 from halfopen.clients._messages import Endpoint, report
-from halfopen.clients._opening import NotOpenedError
 from halfopen.model import schema
 
 

@@ -44,7 +44,7 @@ class ServerHandle(Protocol):
         ...
 
     def say(self, word: str) -> None:
-        """Send it an order (halfopen.pod.control); raises FaultError if it takes none, as for all commands."""
+        """Send it an order (halfopen.pod.__main__); raises FaultError if it takes none, as for all commands."""
         ...
 
     def paused(self, by: str) -> AbstractContextManager[None]:

@@ -7,8 +7,7 @@ once.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 from halfopen.faults import _dark
 from halfopen.faults._scene import NoOptions, Scene
@@ -24,11 +23,9 @@ Options = NoOptions
 _SILENCE = 0.5
 
 
-@contextlib.contextmanager
-def fault(scene: Scene, _options: Options) -> Iterator[None]:
+def fault(scene: Scene, _options: Options) -> AbstractContextManager[None]:
     """Silently drop packets of both directions; let them pass again at the end."""
-    with _dark.cut_off(scene):
-        yield
+    return _dark.cut_off(scene)
 
 
 def signature(seen: Timeline) -> Proof:

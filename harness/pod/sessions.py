@@ -15,10 +15,9 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection
 
-from halfopen.pod import asking
-from halfopen.pod.flow import FlowControl
+from halfopen.pod.liveness import ask
 from halfopen.pod.log import log
-from halfopen.pod.stream import Stream
+from halfopen.pod.stream import FlowControl, Stream
 from halfopen.pod.watchdog import Death
 
 #: Shortest time between two log lines about drops, seconds.
@@ -46,6 +45,7 @@ class PodSession:
         """``limit``: seconds after which the server closes it."""
         self.id = session_id
         self.client_id = client_id
+        self.sock: socket.socket = connection.socket
         self._connection = connection
         self._stream = stream
         self._flow = FlowControl()
@@ -56,11 +56,6 @@ class PodSession:
         self._drops_logged: dict[str, int] = {}
         self._why: str | None = None
         self._farewell: tuple[int, str] | None = None
-
-    @property
-    def sock(self) -> socket.socket:
-        """The connection's socket."""
-        return self._connection.socket
 
     @property
     def acknowledged(self) -> int | None:
@@ -74,12 +69,7 @@ class PodSession:
 
     def ask(self) -> bool:
         """Send a ping if that cannot block; see :meth:`halfopen.pod.detectors._seam.Guarded.ask`."""
-        return asking.ask(self._connection)
-
-    @property
-    def running(self) -> bool:
-        """True until the runner must leave."""
-        return not self._stopped.is_set()
+        return ask(self._connection)
 
     def declare_dead(self, death: Death) -> None:
         """Make the runner leave because the client is dead."""
@@ -116,7 +106,7 @@ class PodSession:
                 return
             if self._flow.shed(time.monotonic() - due) is None:
                 self._connection.send(payload)
-                self._flow.count_sent(len(payload))
+                self._flow.sent += len(payload)
             elif time.monotonic() - self._drops_logged_at >= _DROP_LOG_INTERVAL:
                 self._log_drops()
         # Nothing more is sent, and the session goes on.
@@ -135,13 +125,13 @@ class PodSession:
     def _read(self) -> None:
         try:
             for message in self._connection:
-                self._take_in(message)
+                self._receive(message)
         except ConnectionClosed as closed:
             self._stop(_why(closed))
         else:  # iteration ends without an error after a closing handshake
             self._stop("client_closed")
 
-    def _take_in(self, message: str | bytes) -> None:
+    def _receive(self, message: str | bytes) -> None:
         try:
             fields = json.loads(message)
             if fields["type"] == "params" and isinstance(fields["slice_bytes_rx"], int):
@@ -151,13 +141,13 @@ class PodSession:
 
     def _log_drops(self) -> None:
         self._drops_logged_at = time.monotonic()
-        drops = self._flow.drops
+        drops = dict(self._flow.drops)
         if drops != self._drops_logged:
             self._drops_logged = drops
             log("slices_dropped", session=self.id, client=self.client_id, drops=drops)
 
     def _totals(self) -> dict[str, Any]:
-        return {"bytes": self._flow.sent, "acknowledged": self._flow.acknowledged, "drops": self._flow.drops}
+        return {"bytes": self._flow.sent, "acknowledged": self._flow.acknowledged, "drops": dict(self._flow.drops)}
 
     def describe(self) -> dict[str, Any]:
         """Return its entry in ``GET /sessions``; times in seconds of the monotonic clock."""

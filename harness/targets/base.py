@@ -138,7 +138,7 @@ class Running(Protocol):
         ...
 
     def say(self, word: str) -> None:
-        """Send it an order (halfopen.pod.control); raises FaultError if it takes none."""
+        """Send it an order (halfopen.pod.__main__); raises FaultError if it takes none."""
         ...
 
     def paused(self, by: str) -> contextlib.AbstractContextManager[None]:

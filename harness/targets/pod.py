@@ -69,7 +69,7 @@ class RunningPod:
             self.site.journal.note("target", "stacks", threads=self.stacks())
 
     def say(self, word: str) -> None:
-        """Send it an order (halfopen.pod.control)."""
+        """Send it an order (halfopen.pod.__main__)."""
         self.process.write(f"{word}\n")
 
     def paused(self, _by: str) -> contextlib.AbstractContextManager[None]:

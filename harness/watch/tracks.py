@@ -1,16 +1,17 @@
 """Track since when each session has made no progress, over many polls. Pure: sightings in, times out.
 
 The detectors' own rules time what is seen to happen. They are fed only changes, since by their rules a stall grows by
-itself. :mod:`halfopen.watch.bounds` estimates what happened before the first poll.
+itself. The kernel's timers give a bound on what happened before the first poll.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from halfopen.netns.census import Sighting
+from halfopen.netns import tcp_timers
+from halfopen.netns.census import PROBE, Sighting
+from halfopen.netns.tcp_info import TcpInfo
 from halfopen.pod.watchdog import Probe, WatchdogRule
-from halfopen.watch import bounds
 
 Rules = Mapping[str, Callable[[float], WatchdogRule]]
 """The class of a detector's rule, by the detector's name."""
@@ -23,7 +24,7 @@ class Track:
 
     def __init__(self, seen: Sighting, since: float | None, rules: Rules) -> None:
         """``since`` is when its queue was last seen empty, None if it was never polled."""
-        bound = bounds.stalled(seen)
+        bound = least_stall(seen)
         self.is_bound = since is None or seen.t - bound < since
         """True if the stall may have begun earlier than its counted start."""
         self.moved_at = seen.t - bound
@@ -81,3 +82,49 @@ class Tracks:
                 track.follow(seen)
             after[key] = track
         self.queued, self._polled_at = after, now
+
+
+def least_stall(seen: Sighting) -> float:
+    """Return the least age of a stall by a single reading, in seconds; 0 if the session may be moving.
+
+    A first poll that finds a stall did not see it begin, and the kernel does not record that moment. Its timers give a
+    bound: a number of doublings takes a known time at least. An idle time before the stall must not count.
+    ``last_ack_recv`` alone would call a session stuck that was silent for an hour and was sent its first byte a moment
+    ago.
+    """
+    sample = seen.sample
+    info = sample.info
+    if info is None or not sample.outq:
+        return 0.0
+    return _dark(info, seen) if info.unacked else _shut(info, seen)
+
+
+def _shut(info: TcpInfo, seen: Sighting) -> float:
+    """Return the bound for a closed window.
+
+    All that was ever sent is acknowledged, so nothing was since a moment after the last send. The peer's window has
+    limited us for as long as it has been shut. The doublings cannot mean more than either.
+    """
+    if seen.timer != PROBE:
+        return 0.0
+    timer = tcp_timers.probes(info)
+    by_doublings = timer.after(info.backoff) + max(0.0, timer.wait(info.backoff) - seen.expires)
+    limited = by_doublings if info.rwnd_limited is None else info.rwnd_limited / 1e6
+    return max(0.0, min(by_doublings, info.last_data_sent / 1000, limited))
+
+
+def _dark(info: TcpInfo, seen: Sighting) -> float:
+    """Return the bound from retransmissions, the last of them ``last_data_sent`` ago.
+
+    The peer may answer them and accept nothing, behind a window that it shut after they were sent. Bytes that it
+    accepts beyond a gap (SACK) are progress.
+    """
+    heard = info.last_ack_recv / 1000
+    timer, doublings = tcp_timers.retransmissions(seen, info)
+    if not doublings:
+        return 0.0
+    sent = info.last_data_sent / 1000
+    bound = timer.after(doublings) + sent
+    # Once the timer waits its longest, its first wait can no longer be derived from it.
+    usual, _ = tcp_timers.retransmissions(seen, info, tcp_timers.LEAST_RTO)
+    return max(min(bound, heard) if seen.sacked else bound, min(usual.after(doublings) + sent, heard))

@@ -46,7 +46,7 @@ def signature(seen):
     return all_of(acking.signature(seen), Proof(True, "nibbled"))
 """
 DROWSY = """
-from halfopen.pod.detectors._watchdogs import Watchdogs
+from halfopen.pod.detectors._seam import Watchdogs
 from halfopen.pod.watchdog import StallRule
 
 SUMMARY = "as the merged watchdog, for another reason"

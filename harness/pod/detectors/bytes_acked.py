@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from halfopen.pod.detectors._seam import Settings
-from halfopen.pod.detectors._watchdogs import Watchdogs
+from halfopen.pod.detectors._seam import Settings, Watchdogs
 from halfopen.pod.watchdog import StallRule
 
 SUMMARY = "bytes queued, and for the grace none acknowledged (tcpi_bytes_acked)"

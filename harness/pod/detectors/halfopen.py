@@ -13,7 +13,7 @@ from typing import Any
 
 from halfopen.netns import tcp_timers
 from halfopen.netns.units import show_duration
-from halfopen.pod.detector_hold import HeldLooks
+from halfopen.pod.detector_hold import HeldLivenessRule
 from halfopen.pod.detectors import _keepalive
 from halfopen.pod.detectors._seam import Detector, Guarded, Settings
 from halfopen.pod.forecast import Forecast, ObservedSession
@@ -53,7 +53,7 @@ class Halfopen(Detector):
         """Watch the session's socket."""
         watch = self._watcher.watch(session.sock, session.declare_dead, ask=session.ask)
         if self._hold is not None:
-            watch.rule = HeldLooks(self._watcher.terms, time.monotonic(), self._hold, session.id)
+            watch.rule = HeldLivenessRule(self._watcher.terms, time.monotonic(), self._hold, session.id)
         return watch
 
 

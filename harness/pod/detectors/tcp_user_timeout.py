@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import socket
 
-from halfopen.pod.detectors._seam import Settings
-from halfopen.pod.detectors._socket_options import SocketOptions
+from halfopen.pod.detectors._seam import Settings, SocketOptions
 from halfopen.pod.forecast import Forecast, ObservedSession
 
 SUMMARY = "TCP_USER_TIMEOUT: the kernel has bytes that were not acknowledged for the grace"

@@ -17,10 +17,9 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
-from halfopen.clients import _opening, draining
-from halfopen.clients._machine import ClientMachine
+from halfopen.clients import _machine, draining
+from halfopen.clients._machine import ClientMachine, NotOpenedError, reporting_failure, shake_hands
 from halfopen.clients._messages import Endpoint
-from halfopen.clients._opening import NotOpenedError, reporting_failure, shake_hands
 
 
 @pytest.fixture
@@ -45,7 +44,7 @@ def test_what_the_servers_kernel_acknowledged_was_delivered(
     with pytest.raises(NotOpenedError), reporting_failure(ours):
         raise TimeoutError
     said = words(capsys)
-    assert (said["name"], said["delivered"], said["within"]) == ("unanswered", True, _opening.ANSWER_WITHIN)
+    assert (said["name"], said["delivered"], said["within"]) == ("unanswered", True, _machine.ANSWER_WITHIN)
 
 
 def test_what_is_still_queued_was_not_delivered(
