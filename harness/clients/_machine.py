@@ -82,7 +82,11 @@ class ClientMachine:
         os.set_blocking(sys.stdin.fileno(), False)
         self._selector.register(sys.stdin, selectors.EVENT_READ, self._obey)
         try:
-            self._begin()
+            # Handle data that came with the answer to the handshake, and request the stream.
+            self._handle_events()
+            for text in () if self._closing else self._endpoint.send:
+                self._protocol.send_text(text.encode())
+            self._flush()
             while self._turn():
                 pass
         except OSError as error:
@@ -90,13 +94,6 @@ class ClientMachine:
         else:
             close = self._protocol.close_code
             report("ended", how="closed", code=close, received=self._received)
-
-    def _begin(self) -> None:
-        """Handle data that came with the answer to the handshake, and request the stream."""
-        self._handle_events()
-        for text in () if self._closing else self._endpoint.send:
-            self._protocol.send_text(text.encode())
-        self._flush()
 
     def _request(self) -> Request:
         request = self._protocol.connect()
@@ -233,7 +230,8 @@ def reporting_failure(sock: socket.socket) -> Iterator[None]:
         yield
     except TimeoutError:
         # The kernel knows the cause: the server acknowledged the request, or the link lost it.
-        report("unanswered", within=ANSWER_WITHIN, delivered=_delivered(sock))
+        info = tcp_info.parse(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, tcp_info.MAX_SIZE))
+        report("unanswered", within=ANSWER_WITHIN, delivered=not info.unacked and not info.notsent)
         raise NotOpenedError from None
     except ConnectionError:
         # It appears as a reset, a broken pipe or an end, depending on the first packet.
@@ -267,9 +265,3 @@ def shake_hands(protocol: ClientProtocol, request: Request, sock: socket.socket,
         report("refused", why=": ".join(causes), status=status)
         raise NotOpenedError
     return len(came.partition(_END_OF_HEADERS)[2])
-
-
-def _delivered(sock: socket.socket) -> bool:
-    """True if the peer's kernel acknowledged all that was sent (tcp_info, include/uapi/linux/tcp.h)."""
-    info = tcp_info.parse(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, tcp_info.MAX_SIZE))
-    return not info.unacked and not info.notsent

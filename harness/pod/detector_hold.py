@@ -5,8 +5,6 @@ With it a wedged session can be observed for longer than the watchdog would allo
 
 from __future__ import annotations
 
-import threading
-
 from halfopen.pod.liveness.reading import Fields
 from halfopen.pod.liveness.rule import Rule as LivenessRule
 from halfopen.pod.liveness.rule import Terms
@@ -18,29 +16,21 @@ class Hold:
     """Holds back the verdicts of a pod's watchdogs; may be changed at any time, from any thread."""
 
     def __init__(self) -> None:
-        self._held = threading.Event()
-        self._taken = threading.Event()
-
-    @property
-    def is_held(self) -> bool:
-        """True while they are held back."""
-        return self._held.is_set()
-
-    def take(self) -> None:
-        """Called by detectors that respect it: the library's keepalive and the kernel's timers cannot."""
-        self._taken.set()
+        self.is_held = False
+        self.is_respected = False
+        """True if the detector can be held: the library's keepalive and the kernel's timers cannot."""
 
     def hold(self) -> None:
         """Hold them back, if the detector can; the log records which."""
-        if self._taken.is_set():
-            self._held.set()
+        self.is_held = self.is_respected
+        if self.is_held:
             log("watchdog_held")
         else:
             log("watchdog_cannot_be_held")
 
     def release(self) -> None:
         """Release them: the next poll ends clients that are dead then, and no client that has recovered."""
-        self._held.clear()
+        self.is_held = False
         log("watchdog_released")
 
 

@@ -89,14 +89,8 @@ class Pod:
         if route is None:
             return None
         body = json.dumps(route()).encode()
-        headers = Headers(
-            [
-                ("Content-Type", "application/json"),
-                ("Content-Length", str(len(body))),
-                ("Connection", "close"),
-            ]
-        )
-        return Response(http.HTTPStatus.OK, "OK", headers, body)
+        headers = {"Content-Type": "application/json", "Content-Length": str(len(body)), "Connection": "close"}
+        return Response(http.HTTPStatus.OK, "OK", Headers(headers), body)
 
     def _handle(self, connection: ServerConnection) -> None:
         connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -37,7 +37,7 @@ _STEP = 0.02
 
 @dataclass(frozen=True, slots=True)
 class ClientProcess:
-    """A running client. Satisfies halfopen.faults._scene.ClientHandle."""
+    """A running client. Satisfies halfopen.faults._scene.ProcessHandle."""
 
     process: Process
     journal: Journal

@@ -14,6 +14,7 @@ import msgspec
 
 from halfopen import plugins
 from halfopen.clients._messages import Endpoint
+from halfopen.model.expressions import Expression
 from halfopen.model.journal import Journal
 from halfopen.netns.lab import Lab
 from halfopen.netns.units import plain
@@ -25,7 +26,6 @@ from halfopen.spawn.process import Process, Program
 from halfopen.targets import tls
 from halfopen.targets.base import Caller, HttpProbe, Place, Site, Status, not_in_a_container, with_query
 from halfopen.targets.readiness import listening
-from halfopen.targets.tls import Certificate
 
 _SESSION_THREADS = ("runner-", "reader-", "watchdog-")
 
@@ -145,35 +145,34 @@ class PodTarget:
     @contextlib.contextmanager
     def start(self, site: Site) -> Iterator[RunningPod]:
         """Start a pod with one seat and wait until it listens."""
-        # -P: a folder called harness in the user's working directory must not replace ours.
-        command = [sys.executable, "-P", "-m", "halfopen.pod", "--host", site.ip, "--port", str(site.port), "--control"]
-        command += ["--detector", self.detector, "--grace", f"{self.grace:.6f}s", "--poll", f"{self.poll:.6f}s"]
-        command += self._spec_words()
-        command += self.detector_options.arguments()
-
-        def on_line(line: str) -> None:
-            note_log_line(site, line)
-
-        with self._certified(site.ip) as certificate:
+        with tls.certified(site.ip) if self.spec.tls or self.asked.tls else contextlib.nullcontext() as certificate:
+            words = self._words(site)
             if certificate is not None:
-                command += ["--tls-cert", str(certificate.chain), "--tls-key", str(certificate.key)]
-            with listening(site, Program(command), on_line) as process:
+                words += ["--tls-cert", str(certificate.chain), "--tls-key", str(certificate.key)]
+            # -P: a folder called harness in the user's working directory must not replace ours.
+            program = Program([sys.executable, "-P", "-m", "halfopen.pod", *words])
+            with listening(site, program, lambda line: note_log_line(site, line)) as process:
                 yield RunningPod(process, site, self.asked.path, str(certificate.authority) if certificate else None)
 
-    def _certified(self, ip: str) -> contextlib.AbstractContextManager[Certificate | None]:
-        return tls.certified(ip) if self.spec.tls or self.asked.tls else contextlib.nullcontext()
+    def _words(self, site: Site) -> list[str]:
+        """Return the options of ``python -m halfopen.pod``."""
 
-    def _spec_words(self) -> list[str]:
-        """Return the scenario's settings of its pod, as options of ``python -m halfopen.pod``."""
-        words = ["--slice-size", f"{self.spec.slice_size}B", "--slice-interval", f"{self.spec.slice_interval:.6f}s"]
-        for option, value in (
-            ("--quiet-after", self.spec.quiet_after),
-            ("--quiet-for", self.spec.quiet_for),
-            ("--session-limit", self.spec.session_limit),
-        ):
-            if value is not None:
-                words += [option, f"{value.seconds(grace=self.grace, poll=self.poll):.6f}s"]
-        words += [] if self.ping is None else ["--ping-interval", f"{self.ping:.6f}s"]
+        def seconds(value: Expression | None) -> float | None:
+            return None if value is None else value.seconds(grace=self.grace, poll=self.poll)
+
+        words = ["--host", site.ip, "--port", str(site.port), "--control", "--detector", self.detector]
+        words += ["--slice-size", f"{self.spec.slice_size}B", *self.detector_options.arguments()]
+        durations = {
+            "--grace": self.grace,
+            "--poll": self.poll,
+            "--slice-interval": self.spec.slice_interval,
+            "--quiet-after": seconds(self.spec.quiet_after),
+            "--quiet-for": seconds(self.spec.quiet_for),
+            "--session-limit": seconds(self.spec.session_limit),
+            "--ping-interval": self.ping,
+        }
+        for option, value in durations.items():
+            words += [] if value is None else [option, f"{value:.6f}s"]
         return [*words, "--hold-watchdog"] if self.held else words
 
 

@@ -87,7 +87,7 @@ class Watchdogs(Detector):
         self._settings = settings
         self._make_rule = make_rule
         if settings.hold is not None:
-            settings.hold.take()
+            settings.hold.is_respected = True
 
     def guard(self, session: Guarded) -> Watchdog:
         """Watch the session's socket."""

@@ -39,7 +39,7 @@ class Halfopen(Detector):
         )
         self._hold = settings.hold
         if self._hold is not None:
-            self._hold.take()
+            self._hold.is_respected = True
 
     def serve_options(self) -> Mapping[str, Any]:
         """Return options that turn the library's keepalive off.
