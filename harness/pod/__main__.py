@@ -142,13 +142,7 @@ def main() -> int:
     except InputError as error:
         parser.error(str(error))
     stream = Stream(options.slice_size, options.slice_interval, options.quiet_after, options.quiet_for)
-    pod = Pod(
-        detector,
-        stream=stream,
-        seats=options.seats,
-        session_limit=options.session_limit,
-        ping_interval=options.ping_interval,
-    )
+    pod = Pod(detector, stream, options.seats, options.session_limit, options.ping_interval)
     context = _context(parser, options.tls_cert, options.tls_key)
     if options.control:
         _obey_standard_input(hold)
@@ -157,10 +151,8 @@ def main() -> int:
     try:
         pod.run(options.host, options.port, context)
     except OSError as error:
-        where = f"{options.host}:{options.port}"
-        print(
-            f"cannot listen on {where}: {os.strerror(error.errno or 0).lower()}; choose another --port", file=sys.stderr
-        )
+        reason = os.strerror(error.errno or 0).lower()
+        print(f"cannot listen on {options.host}:{options.port}: {reason}; choose another --port", file=sys.stderr)
         return 2
     return 0
 

@@ -6,7 +6,6 @@ import contextlib
 import http
 import json
 import logging
-import math
 import socket
 import ssl
 import sys
@@ -43,13 +42,7 @@ class Pod:
     """
 
     def __init__(
-        self,
-        detector: Detector,
-        *,
-        stream: Stream,
-        seats: int = 1,
-        session_limit: float = math.inf,
-        ping_interval: float | None = None,
+        self, detector: Detector, stream: Stream, seats: int, session_limit: float, ping_interval: float | None
     ) -> None:
         """``session_limit``: seconds after which the pod closes a session; ``ping_interval``: of its keepalive."""
         self._detector = detector
@@ -59,7 +52,7 @@ class Pod:
         self._registry = Registry(seats)
         self._routes: dict[str, Callable[[], Any]] = {
             "/sessions": self._registry.describe,
-            "/pool": lambda: {"lockHeld": self._registry.full},
+            "/pool": lambda: {"lockHeld": not self._registry.has_room()},
             "/healthz": lambda: {"status": "healthy"},
             "/threads": stacks,
             "/status": self._status,
@@ -79,7 +72,7 @@ class Pod:
     def _status(self) -> dict[str, Any]:
         return {
             "sessions": self._registry.describe(),
-            "lockHeld": self._registry.full,
+            "lockHeld": not self._registry.has_room(),
             "status": "healthy",
             "threads": sorted(thread.name for thread in threading.enumerate()),
         }

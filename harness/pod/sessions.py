@@ -35,12 +35,7 @@ class PodSession:
     """One client's seat at the stream: a runner that sends, a reader that receives acknowledgements."""
 
     def __init__(
-        self,
-        session_id: str,
-        client_id: str,
-        connection: ServerConnection,
-        stream: Stream,
-        limit: float = math.inf,
+        self, session_id: str, client_id: str, connection: ServerConnection, stream: Stream, limit: float
     ) -> None:
         """``limit``: seconds after which the server closes it."""
         self.id = session_id
@@ -190,10 +185,10 @@ class Registry:
         With ``preempt`` the oldest session must give way, and this waits for it.
         """
         with self._lock:
-            if preempt and not self._has_room():
+            if preempt and not self.has_room():
                 next(iter(self._sessions.values())).preempt()
-                self._freed.wait_for(self._has_room, _GIVE_WAY_WITHIN)
-            seated = self._has_room()
+                self._freed.wait_for(self.has_room, _GIVE_WAY_WITHIN)
+            seated = self.has_room()
             if seated:
                 self._sessions[session.id] = session
         try:
@@ -204,14 +199,9 @@ class Registry:
                     del self._sessions[session.id]
                     self._freed.notify_all()
 
-    def _has_room(self) -> bool:
+    def has_room(self) -> bool:
+        """True if a seat is free."""
         return len(self._sessions) < self._seats
-
-    @property
-    def full(self) -> bool:
-        """True if every seat is taken."""
-        with self._lock:
-            return not self._has_room()
 
     def describe(self) -> list[dict[str, Any]]:
         """Return all sessions, oldest first."""
