@@ -59,7 +59,7 @@ from halfopen.repro.keys import why_not
 from halfopen.repro.line import HoldPart, HoldUp
 from halfopen.repro.opening import held
 from halfopen.repro.virtual import VirtualHold
-from halfopen.results import record, story
+from halfopen.results import record, story, words
 from halfopen.run import request
 from halfopen.run.request import DEFAULT_DETECTOR, RunRequest
 from halfopen.run.runner import Job
@@ -178,7 +178,7 @@ def repro(
         _require_writable(pcap)
     console = make_console()
     wishes = Wishes(once, None if hold_for is None else float(hold_for), keys)
-    again = _again(job, where, [] if ping == positive_duration(_PING) else ["--ping", story.exactly(float(ping))])
+    again = _again(job, where, [] if ping == positive_duration(_PING) else ["--ping", words.exactly(float(ping))])
     title = f"{job.scenario.called} against {_target(job)}"
     spare = _free(job.scenario.name)
     with terminal.kept(sys.stdin.fileno()) if on_screen else contextlib.nullcontext() as shown_on:
@@ -269,5 +269,5 @@ def _header(call: RunRequest, job: Job, where: Surroundings, hello: HoldUp | Non
 
 
 def _again(job: Job, where: Surroundings, more: list[str]) -> str:
-    words = shlex.split(story.again(job, where.options))
-    return shlex.join([words[0], "repro", *words[2:], *more])
+    run = shlex.split(story.again(job, where.options))
+    return shlex.join([run[0], "repro", *run[2:], *more])

@@ -25,7 +25,7 @@ SUMMARY = "the path goes dark"
 _LINGERING = 0.25
 
 
-#: Place of the fault (halfopen.results.story.struck).
+#: Place of the fault (halfopen.results.words.struck).
 STRIKES = "link"
 
 

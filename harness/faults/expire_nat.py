@@ -18,7 +18,7 @@ from halfopen.netns.units import show_duration
 
 #: For stories and lists.
 SUMMARY = "the client's NAT forgets the connection while it is idle"
-#: Place of the fault (halfopen.results.story.struck).
+#: Place of the fault (halfopen.results.words.struck).
 STRIKES = "link"
 Options = NoOptions
 

@@ -18,7 +18,7 @@ from halfopen.model.timeline import Timeline
 SUMMARY = "the server starves itself"
 Options = NoOptions
 NEEDS_POD = True
-#: Place of the fault (halfopen.results.story.struck).
+#: Place of the fault (halfopen.results.words.struck).
 STRIKES = "server"
 
 #: Seconds within which a server must obey; a slower one is already starved.

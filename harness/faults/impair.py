@@ -17,7 +17,7 @@ from halfopen.netns.host import Host
 
 #: For stories and lists.
 SUMMARY = "the client's link changes"
-#: Place of the fault (halfopen.results.story.struck).
+#: Place of the fault (halfopen.results.words.struck).
 STRIKES = "link"
 Options = LinkSpec
 

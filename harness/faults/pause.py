@@ -20,7 +20,7 @@ from halfopen.model.timeline import Timeline
 #: For stories and lists.
 SUMMARY = "the server's container is paused by its engine, as docker pause and live snapshots do"
 NEEDS_CONTAINER = True
-#: Place of the fault (halfopen.results.story.struck).
+#: Place of the fault (halfopen.results.words.struck).
 STRIKES = "server"
 
 

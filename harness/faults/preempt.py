@@ -18,7 +18,7 @@ SUMMARY = "the same user comes from elsewhere and takes the seat"
 IS_FINAL = True
 Options = NoOptions
 NEEDS_POD = True
-#: Place of the fault (halfopen.results.story.struck).
+#: Place of the fault (halfopen.results.words.struck).
 STRIKES = "server"
 
 #: Close code of the pod (halfopen.pod.server), from those that RFC 6455 (section 7.4.2) leaves to applications.

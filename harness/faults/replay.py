@@ -26,7 +26,7 @@ from halfopen.netns.lab_errors import LabError
 
 #: For stories and lists.
 SUMMARY = "the link does what a recorded one did"
-#: Place of the fault (halfopen.results.story.struck).
+#: Place of the fault (halfopen.results.words.struck).
 STRIKES = "link"
 
 #: A change later than this was not made on time, seconds.

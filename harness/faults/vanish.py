@@ -15,7 +15,7 @@ from halfopen.model.timeline import Timeline
 
 #: For stories and lists.
 SUMMARY = "the client's host is gone"
-#: Place of the fault (halfopen.results.story.struck).
+#: Place of the fault (halfopen.results.words.struck).
 STRIKES = "link"
 Options = NoOptions
 

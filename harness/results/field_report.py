@@ -10,9 +10,8 @@ from typing import Any
 
 from halfopen.model import printed_stacks
 from halfopen.netns.units import show_bytes, show_duration
-from halfopen.results import cells
-
-Run = Mapping[str, Any]
+from halfopen.results import words
+from halfopen.results.words import Run
 
 _WIDTH = 120
 
@@ -37,7 +36,7 @@ loop. The queued bytes still have to leave before the socket closes, and they ne
 
 
 def render(table: Mapping[str, Any]) -> str:
-    """Return the report. ``table`` is the content of field.json (halfopen.results.field_table.as_table)."""
+    """Return the report. ``table`` is the content of field.json (halfopen.results.comparison.field_as_table)."""
     runs: Sequence[Run] = table["runs"]
     sections = [
         _introduction(table),
@@ -83,16 +82,10 @@ def _proved(runs: Sequence[Run]) -> list[Run]:
     return [run for run in runs if run["verdict"] != "inconclusive"]
 
 
-def cell(run: Run) -> str:
-    """One run in at most five characters, as in ``halfopen compare``."""
-    from_fault = run["latency_from"] == "fault"
-    return cells.cell(run["verdict"], run["class"], run["latency_s"], from_fault=from_fault)
-
-
 def _tables(table: Mapping[str, Any]) -> Iterator[str]:
     yield "## Reaps by scenario\n"
     yield "```text"
-    yield from cells.LEGEND
+    yield from words.LEGEND
     yield "```"
     for suite in dict.fromkeys(run["suite"] for run in table["runs"]):
         runs = [run for run in table["runs"] if run["suite"] == suite]
@@ -109,7 +102,7 @@ def _tables(table: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _grid(runs: Sequence[Run], names: Sequence[str], targets: Sequence[str]) -> Iterator[str]:
-    shown = {(run["target"], run["scenario"]): cell(run) for run in runs}
+    shown = {(run["target"], run["scenario"]): words.cell(run) for run in runs}
     first = max(map(len, targets))
     column = max(len(str(len(names))), *map(len, shown.values()))
     yield " " * first + "".join(f" {number:>{column}}" for number in range(1, len(names) + 1))
@@ -126,7 +119,7 @@ def _sums(table: Mapping[str, Any]) -> Iterator[str]:
         its = [run for run in table["runs"] if run["target"] == target["name"]]
         proved = _proved(its)
         took = [run["latency_s"] for run in proved if run["latency_s"] is not None]
-        counts = {klass: sum(run["class"] == klass for run in proved) for klass in cells.LETTERS}
+        counts = {klass: sum(run["class"] == klass for run in proved) for klass in words.LETTERS}
         row = (
             f"`{target['name']}`",
             counts["true_reap"],
@@ -205,8 +198,8 @@ def _quoted(title: str, lines: Sequence[str]) -> Iterator[str]:
 
 
 def _held(run: Run) -> str:
-    since = show_duration(round(run["duration_s"] - run["fault_at_s"], 1))
-    stuck = f"{show_bytes(run['stuck_bytes'])} stuck" if run["stuck_bytes"] else "nothing queued"
+    since = words.ago(run["duration_s"] - run["fault_at_s"])
+    stuck = f"{show_bytes(run['stuck_bytes'])} stuck" if run["stuck_bytes"] else words.queued(0)
     return f"`{run['scenario']}` ({since} after the fault, {stuck})"
 
 

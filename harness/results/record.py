@@ -17,7 +17,7 @@ from halfopen.errors import InputError, reason_of
 from halfopen.model import timeline
 from halfopen.netns import capabilities
 from halfopen.netns.exit_codes import ExitCode
-from halfopen.results import story
+from halfopen.results import story, words
 from halfopen.results.baseline import Baseline, standing
 from halfopen.run.request import RunRequest
 from halfopen.run.runner import Job, RunResult
@@ -140,18 +140,18 @@ def run_as_table(done: RunResult) -> dict[str, Any]:
 
 
 def in_words(done: RunResult, again: Sequence[str]) -> dict[str, Any]:
-    """The texts that a report needs for a run (halfopen.results.story), so that it can be made from the files alone."""
+    """The texts that a report needs for a run, so that it can be made from the files alone."""
     job, found = done.job, done.verdict.found
     return {
         "label": job.label,
         "title": job.scenario.title,
         "story": job.scenario.story,
         "client": job.scenario.client.behaviour,
-        "topology": story.topology(job.scenario),
-        "deeds": story.deeds(job, found),
-        "struck": story.struck(job.scenario),
+        "topology": words.topology(job.scenario),
+        "deeds": story.actions(job, found),
+        "struck": words.struck(job.scenario),
         "kernel_saw": story.kernel_saw(done.timeline, found),
-        "expectation": story.expectation(job),
+        "expectation": words.expectation(job.scenario, job.terms),
         "deadline_s": rounded(due(job.scenario, found, job.terms)),
         "again": story.again(job, again),
         "timeline": str(Path(TIMELINES) / job.timeline_file),
@@ -165,10 +165,10 @@ def rounded(seconds: float | None) -> float | None:
 
 def exit_code(done: Sequence[RunResult], baseline: Baseline | None = None) -> int:
     """0 all passed or known; 1 some failed, or a strict baseline is stale; 3 none failed, some inconclusive."""
-    words = Counter(standing(one, baseline) for one in done)
-    if words["failed"] or (baseline is not None and baseline.strict and baseline.is_stale(done)):
+    standings = Counter(standing(one, baseline) for one in done)
+    if standings["failed"] or (baseline is not None and baseline.strict and baseline.is_stale(done)):
         return ExitCode.FAILED
-    return ExitCode.INCONCLUSIVE if words["inconclusive"] else ExitCode.PASSED
+    return ExitCode.INCONCLUSIVE if standings["inconclusive"] else ExitCode.PASSED
 
 
 def check_folder(out: Path) -> None:

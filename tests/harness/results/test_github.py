@@ -46,7 +46,7 @@ def test_failures_come_first_and_then_what_proved_nothing_and_what_is_stale() ->
     ]
     assert lines[0].endswith("::because it failed%0A%0Aslept ``` story%0Aagain:   halfopen run | less")
     assert lines[2:] == [
-        "::warning title=halfopen%3A known failures::dead/frozen passed; it can go from expected.toml",
+        "::warning title=halfopen%3A known failures::dead/frozen passed; remove it from expected.toml",
         "::warning title=halfopen%3A known failures::no such thing",
     ]
 

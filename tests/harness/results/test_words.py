@@ -1,4 +1,4 @@
-"""Anchors of runs: safe in a URL, and each for one run only."""
+"""Words for a run. Anchors: safe in a URL, and each for one run only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halfopen.report import anchor
+from halfopen.results import words
+from halfopen.results.words import anchor
 
 
 @pytest.mark.parametrize(
@@ -32,3 +33,13 @@ def test_a_fragment_holds_nothing_that_a_url_may_not(label: str) -> None:
 @given(st.text(alphabet="a~2/0- e"), st.text(alphabet="a~2/0- e"))
 def test_two_labels_have_two_anchors(one: str, other: str) -> None:
     assert (anchor(one) == anchor(other)) == (one == other)
+
+
+@pytest.mark.parametrize(("duration", "shown"), [(31.46, "31.5s"), (0.0, "0.0s"), (None, "")])
+def test_seconds_have_a_tenth(duration: float | None, shown: str) -> None:
+    assert words.seconds(duration) == shown
+
+
+def test_a_run_without_a_session_is_a_cell_too() -> None:
+    assert words.cell({"verdict": "failed", "class": None}) == "!"
+    assert words.cell({"verdict": "inconclusive", "class": None}) == "?"
