@@ -50,17 +50,6 @@ COUNTERS = (
     Counter("rqueue", "received, not read by the server"),
 )
 
-STATES = {
-    "ESTABLISHED": "open both ways",
-    "CLOSE_WAIT": "the client closed its side",
-    "FIN_WAIT1": "the server closed; its FIN waits",
-    "FIN_WAIT2": "the server closed, not the client",
-    "LAST_ACK": "both closed; the last FIN waits",
-    "CLOSING": "both closed at once",
-    "TIME_WAIT": "over, and remembered for a minute",
-    "CLOSE": "gone",
-}
-
 
 class History:
     """The history of the counters, by the second."""

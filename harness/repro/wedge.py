@@ -7,7 +7,8 @@ from itertools import pairwise
 
 from halfopen.model.evidence import established, last_stall
 from halfopen.model.timeline import Event, Sample, Timeline
-from halfopen.netns.units import show_bytes, show_duration
+from halfopen.netns.units import show_bytes
+from halfopen.results import words
 from halfopen.scenario.spec import Scenario
 from halfopen.verdict.judge import Timing
 
@@ -22,7 +23,7 @@ _UNTOUCHED = 5.0
 def why_hold(seen: Timeline, scenario: Scenario, terms: Timing, now: float) -> str | None:
     """Return the reason to hold the session now, None if it is too early. ``now`` is seconds since its start."""
     if not scenario.steps:
-        return f"nothing is done to this client; {_state(seen)}" if now >= _UNTOUCHED else None
+        return f"the scenario has no faults; {_state(seen)}" if now >= _UNTOUCHED else None
     begun = seen.last("fault", "begun")
     if begun is None:
         return None
@@ -75,12 +76,9 @@ def _in_vain(seen: Timeline, scenario: Scenario, terms: Timing, begun: Event, no
         patience = min(patience, _MOST_OF_IT * step.lasting.seconds(grace=terms.grace, poll=terms.poll))
     if now - begun.t < patience:
         return None
-    return f"not wedged {show_duration(round(now - begun.t, 1))} after {step.fault} began; {_state(seen)}"
+    return f"not wedged {words.ago(now - begun.t)} after {step.fault} began; {_state(seen)}"
 
 
 def _state(seen: Timeline) -> str:
     samples = established(seen)
-    if not samples:
-        return "its socket is not seen"
-    queued = samples[-1].outq
-    return f"{show_bytes(queued)} queued" if queued else "nothing queued"
+    return words.queued(samples[-1].outq) if samples else "its socket was not seen"

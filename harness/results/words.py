@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from halfopen.model.link_spec import LinkSpec
-from halfopen.model.timeline import Event, Sample
+from halfopen.model.timeline import Event, Sample, Timeline
 from halfopen.netns import units
 from halfopen.netns.units import show_bytes, show_duration
 from halfopen.scenario.spec import Scenario, Step
@@ -287,3 +287,56 @@ def remains(last: Sample | None, ended_at: float, gone_at: float | None) -> str:
 def is_gone(last: Sample | None, gone_at: float | None) -> bool:
     """True if the kernel no longer knows the socket."""
     return last is None or last.state == "CLOSE" or (gone_at is not None and last.t <= gone_at)
+
+
+# A held session.
+
+
+def watchdog(seen: Timeline, detector: str | None, terms: Timing, now: float, over: float | None) -> str:
+    """Describe what the watchdog of a held session does and would do.
+
+    ``detector`` is the pod's, None for another server. ``over`` is when the session ended.
+    """
+    if detector is None:
+        return "the server's own, which cannot be held"
+    if detector == "none":
+        return "the pod has none"
+    if seen.first("target", "watchdog_cannot_be_held"):
+        return f"{detector} is not a thread of the pod, so it cannot be held"
+    reaped = seen.first("target", "dead_client_reaped")
+    if reaped is not None:
+        return f"{detector} reaped the client at {reaped.t:.1f}s ({reaped.data.get('reason')})"
+    state = seen.last("target", "watchdog_held", "watchdog_released")
+    if state is None:
+        return f"{detector}, grace {show_duration(terms.grace)}"
+    if state.name == "watchdog_released":
+        return f"released at {state.t:.1f}s: {detector}, grace {show_duration(terms.grace)}"
+    if over is not None:
+        return f"held: {detector}; the session is over"
+    return f"held: {_held_verdict(seen, detector, terms, now)}; w releases it"
+
+
+def _held_verdict(seen: Timeline, detector: str, terms: Timing, now: float) -> str:
+    verdict = seen.last("target", "verdict_held", "verdict_dropped")
+    if verdict is None:
+        return f"{detector}, grace {show_duration(terms.grace)}, no verdict yet"
+    if verdict.name == "verdict_dropped":
+        return f"{detector} withdrew its verdict at {verdict.t:.1f}s"
+    since = show_duration(round(max(0.0, now - verdict.t)))
+    return f"{detector} would have reaped {since} ago ({verdict.data.get('reason')})"
+
+
+def status(answer: Mapping[str, object], now: float) -> str:
+    """Describe the server's own view of the session when asked; empty if it says nothing."""
+    facts = [str(answer["problem"])] if "problem" in answer else []
+    for key, (yes, no) in _STATUS.items():
+        if key in answer:
+            facts.append(yes if answer[key] else no)
+    return f"asked at {now:.1f}s: {', '.join(facts)}" if facts else ""
+
+
+_STATUS = {
+    "listed": ("session listed", "session not listed"),
+    "lock_held": ("seat taken", "seat free"),
+    "healthy": ("health check passing", "health check failing"),
+}
