@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from halfopen.cli import live
 from halfopen.results import comparison, words
 from halfopen.run.runner import RunResult
 
@@ -90,3 +91,13 @@ def show(console: Console, done: Sequence[RunResult]) -> None:
         console.print(line, soft_wrap=True)
     console.print()
     console.print(summary(done))
+
+
+def conclude(console: Console, done: Sequence[RunResult], wall: float, files: str) -> int:
+    """Print the comparison, its inconclusive runs and the paths of its files; returns the exit code."""
+    show(console, done)
+    for one in done:
+        if one.verdict.word == "inconclusive":
+            console.print(escape(live.line(one)), soft_wrap=True)
+    console.print(f"\n{len(done)} runs in {words.ago(wall)}; {escape(files)}", soft_wrap=True)
+    return comparison.exit_code(done)

@@ -11,14 +11,6 @@ from halfopen.report import timeline_curves
 from halfopen.results import words
 from halfopen.results.words import Run, RunRow, Standing
 
-_MOMENTS = {
-    "fault": "fault began",
-    "onset": "stall began",
-    "grace": "grace over",
-    "deadline": "deadline",
-    "reaped": "reaped",
-    "closed": "closed",
-}
 #: Keys that results of older versions may lack. The page then omits their texts.
 _OPTIONAL = dict.fromkeys(("suite", "title", "story", "client", "deeds", "kernel_saw", "why", "again"), "")
 
@@ -61,9 +53,7 @@ def entry(run: Run, grace: float, faults: Sequence[str]) -> Entry:
         candidate=candidate_of(run),
         row=row,
         hops=tuple(hops(run, faults)),
-        moments=tuple(
-            f"{_MOMENTS[mark.kind]} at {show_duration(mark.at)}" for mark in timeline_curves.moments(run, grace)
-        ),
+        moments=tuple(f"{mark.kind} at {show_duration(mark.at)}" for mark in timeline_curves.moments(run, grace)),
         searched=" ".join([label, shown.words, row.session, row.reason, *faults]).lower(),
     )
 

@@ -79,15 +79,15 @@ def write_again(out: Path) -> Path:
     try:
         page = sweep.render(table) if is_sweep else render(table, lambda run: _timeline(out, run))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        what = f"the key {error} is missing" if isinstance(error, KeyError) else f"not as it is written: {error}"
-        raise InputError(f"{str(file)!r}: {what}; make it anew with: halfopen run, compare or grace") from None
+        what = f"the key {error} is missing" if isinstance(error, KeyError) else f"not valid: {error}"
+        raise InputError(f"{str(file)!r}: {what}; write it again with: halfopen run, compare or grace") from None
     report = out / record.REPORT
     try:
         report.write_text(page, encoding="utf-8")
     except OSError as error:
         raise InputError(
-            f"{str(report)!r} cannot be written: {reason_of(error)}; "
-            f"copy {str(out)!r} to a folder that can be written to, and name that"
+            f"{str(report)!r}: cannot be written: {reason_of(error)}; "
+            f"copy {str(out)!r} to a writable folder, and name that"
         ) from None
     return report
 
@@ -97,19 +97,19 @@ def _read(out: Path) -> tuple[dict[str, Any], Path]:
     try:
         held = {path.name for path in out.iterdir()}
     except (FileNotFoundError, NotADirectoryError):
-        raise InputError(f"{str(out)!r} is no folder; {_NAME_ONE}") from None
+        raise InputError(f"{str(out)!r}: not a folder; {_NAME_ONE}") from None
     except OSError as error:
-        raise InputError(f"{str(out)!r} cannot be read: {reason_of(error)}; {_NAME_ONE}") from None
+        raise InputError(f"{str(out)!r}: cannot be read: {reason_of(error)}; {_NAME_ONE}") from None
     file = next((out / name for name in _FILES if name in held), None)
     if file is None:
-        raise InputError(
-            f"{str(out)!r} holds no {record.RESULTS}, no {record.COMPARISON} and no {record.SWEEP}; {_NAME_ONE}"
-        )
+        raise InputError(f"{str(out)!r}: has no {', '.join(_FILES[:-1])} or {_FILES[-1]}; {_NAME_ONE}")
     try:
         table = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
     except (OSError, msgspec.DecodeError) as error:
         why = reason_of(error) if isinstance(error, OSError) else error
-        raise InputError(f"{str(file)!r}: cannot be read: {why}; make it anew") from None
+        raise InputError(
+            f"{str(file)!r}: cannot be read: {why}; write it again with: halfopen run, compare or grace"
+        ) from None
     return table, file
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import jinja2
 import markupsafe
@@ -20,8 +20,7 @@ def part(name: str) -> markupsafe.Markup:
     return markupsafe.Markup((_HERE / name).read_text(encoding="utf-8"))  # noqa: S704 (nothing of a user's is in it)
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(NamedTuple):
     """A script that may run in a page, and its name in the content security policy."""
 
     text: markupsafe.Markup

@@ -47,7 +47,7 @@ class Mark(NamedTuple):
     """A marked moment, in seconds since the session's start."""
 
     kind: str
-    """``fault``, ``onset``, ``grace``, ``deadline``, ``reaped``, ``closed``."""
+    """``fault``, ``onset``, ``onset + grace``, ``deadline``, ``reaped``, ``closed``: as it is shown."""
     at: float
 
 
@@ -94,7 +94,7 @@ def moments(run: Mapping[str, Any], grace: float, timeline: Timeline | None = No
     found = {
         "fault": run.get("fault_at_s"),
         "onset": onset,
-        "grace": None if onset is None else onset + grace,
+        "onset + grace": None if onset is None else onset + grace,
         "deadline": run.get("deadline_s"),
         "reaped": run.get("reaped_at_s"),
         "closed": _closed_at(run, timeline),
@@ -118,22 +118,13 @@ def _bands(timeline: Timeline, until: float) -> Iterator[Band]:
 
 
 def _curves(samples: Sequence[Sample], front: bool, width: float) -> Iterator[TimelineCurve]:
-    open_still = _while_open(samples)
-    times = [round(sample.t * 1000) for sample in open_still]
+    # Values after the socket was finally closed are stale.
+    seen = [sample for sample in samples if sample.state != _CLOSED or sample.orphan]
+    times = [round(sample.t * 1000) for sample in seen]
     for name in _CURVES:
-        values = _values(open_still, name)
-        if values is not None:
-            places = _places(name, times, values, width)
-            yield TimelineCurve(name, front, tuple(times[n] for n in places), tuple(values[n] for n in places))
-
-
-def _places(name: str, times: Sequence[int], values: Sequence[int], width: float) -> list[int]:
-    return thinning.changes(values) if name in _STEPS else thinning.kept(times, values, width * 1000)
-
-
-def _while_open(samples: Sequence[Sample]) -> Sequence[Sample]:
-    """Return the samples until the socket was finally closed. Later values are stale."""
-    return [sample for sample in samples if sample.state != _CLOSED or sample.orphan]
+        if (values := _values(seen, name)) is not None:
+            kept = thinning.changes(values) if name in _STEPS else thinning.kept(times, values, width * 1000)
+            yield TimelineCurve(name, front, tuple(times[n] for n in kept), tuple(values[n] for n in kept))
 
 
 def _values(samples: Sequence[Sample], name: str) -> list[int] | None:

@@ -8,8 +8,6 @@ import heapq
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from types import TracebackType
-from typing import Self
 
 from halfopen.errors import FaultError, TargetError
 from halfopen.model.evidence import ENDED_STATES
@@ -57,13 +55,17 @@ def with_held_watchdog(job: Job, ping: float) -> Job:
 def directed(job: Job, title: str, capture: SessionCapture) -> Iterator[Director]:
     """Open the session to be held, in a lab of its own. Raises TargetError if the client is not connected."""
     journal = Journal()
-    with Lab() as lab, capture:
-        cast = Cast(job.scenario, job.target, job.ready_within, job.drawn, journal, RunView(job.label), Stop())
-        with opened(cast, lab, lambda way: capture.at(way.site.host, way.interface)) as session:
-            if session is None:
-                raise TargetError(f"there is no session to hold: {_why_none(journal)}")
-            with Director(title, session, job, journal, capture) as director:
-                yield director
+    cast = Cast(job.scenario, job.target, job.ready_within, job.drawn, journal, RunView(job.label), Stop())
+    with Lab() as lab, opened(cast, lab, lambda way: capture.at(way.site.host, way.interface)) as session:
+        if session is None:
+            raise TargetError(f"there is no session to hold: {_why_none(journal)}")
+        with Faults(session.scene, journal, len(job.scenario.steps)) as faults:
+            try:
+                yield Director(title, session, job, journal, capture, faults)
+            finally:
+                # Events from here on are our own doing and prove nothing.
+                session.recorder.stop()
+                journal.seal()
 
 
 def _why_none(journal: Journal) -> str:
@@ -73,10 +75,13 @@ def _why_none(journal: Journal) -> str:
 
 
 class Director:
-    """Director of one session. Use it as a context manager: leaving it undoes the faults that are in force."""
+    """Director of one session, in which all faults are begun and undone."""
 
-    def __init__(self, title: str, session: Session, job: Job, journal: Journal, capture: SessionCapture) -> None:
-        self._title, self._session, self._journal, self._capture = title, session, journal, capture
+    def __init__(
+        self, title: str, session: Session, job: Job, journal: Journal, capture: SessionCapture, faults: Faults
+    ) -> None:
+        self._title, self._session, self._journal = title, session, journal
+        self._capture, self._faults = capture, faults
         self._scenario, self._terms, self._detector = job.scenario, job.terms, job.detector
         self._taken = (0, 0)
         self._samples: list[Sample] = []
@@ -86,7 +91,6 @@ class Director:
         self._history = History()
         ping = job.target.ping if isinstance(job.target, PodTarget) else None
         self._inspector = Inspector(session, journal, self._history, ping)
-        self._faults = Faults(session.scene, journal, len(self._scenario.steps))
         self._agenda: list[_Due] = [
             (journal.start + self._seconds(step.at), number, partial(self._begin, step, number))
             for number, step in enumerate(self._scenario.steps)
@@ -95,18 +99,7 @@ class Director:
         self._actions: list[Action] = []
         self._held: str | None = None
         self._held_at = 0.0
-
-    def __enter__(self) -> Self:
         self._report(f"session open: {self._scenario.title}, client {self._scenario.client.behaviour}")
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        # Events from here on are our own doing and prove nothing.
-        self._session.recorder.stop()
-        self._journal.seal()
-        self._faults.__exit__(kind, error, trace)
 
     @property
     def now(self) -> float:

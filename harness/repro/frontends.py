@@ -60,7 +60,7 @@ class Held(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HoldOptions:
-    """How long to hold, which keys to press meanwhile, and where to show it."""
+    """The length of a hold, the keys to press meanwhile, and the place to show it."""
 
     hold_for: float | None = None
     """Seconds to hold from then on. None holds until the user quits, or ends at once if no user could."""

@@ -70,8 +70,16 @@ class Inspector:
         return self._again_at is None and (is_over or not self._wants_stacks(now))
 
     def take_stacks(self, now: float) -> None:
-        """Take the stacks of the server's threads."""
-        self.stacks = _stacks(self._session, self._journal, now)
+        """Take the stacks of the process that holds the session's socket."""
+        last = self._journal.last_sample()
+        try:
+            # A server may have several processes, and the one that was started may serve nobody.
+            holders = self._session.way.site.host.holders(last.inode) if last is not None and last.inode else []
+            self.stacks = Stacks(now, dump(holders[0] if holders else self._session.server.process.pid))
+        except FaultError:  # the text of a FaultError speaks of a fault
+            self.stacks = Stacks(now, None, "not available: the lab cannot see the processes of a container")
+        except ThreadsError as error:
+            self.stacks = Stacks(now, None, f"not available: {error}")
 
     def ask(self, now: float) -> None:
         """Ask the server for its sessions."""
@@ -92,19 +100,3 @@ class Inspector:
             # The pod's keepalive waits for nothing before its next ping is due.
             again = max(again, math.ceil(self._since / self._ping) * self._ping + _PING_TAKES)
         return now >= again
-
-
-def _stacks(session: Session, journal: Journal, now: float) -> Stacks:
-    """Return the stacks of the process that holds the session's socket.
-
-    ``now`` is seconds since the session's start.
-    """
-    last = journal.last_sample()
-    try:
-        # A server may have several processes, and the one that was started may serve nobody.
-        holders = session.way.site.host.holders(last.inode) if last is not None and last.inode else []
-        return Stacks(now, dump(holders[0] if holders else session.server.process.pid))
-    except FaultError:  # the text of a FaultError speaks of a fault
-        return Stacks(now, None, "not available: the lab cannot see the processes of a container")
-    except ThreadsError as error:
-        return Stacks(now, None, f"not available: {error}")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from halfopen import __version__
 from halfopen.netns.capture import Capture
@@ -14,7 +13,7 @@ from halfopen.netns.lab_errors import LabError
 
 
 class SessionCapture:
-    """The capture, if there is one. Use it as a context manager."""
+    """The capture, if there is one."""
 
     def __init__(self, file: Path | None, spare: Path, written: Path | None = None) -> None:
         """Prepare the capture.
@@ -27,23 +26,14 @@ class SessionCapture:
         self._from_the_start = file is not None
         self._capture: Capture | None = None
         self._used = self._is_over = False
-        self._held = contextlib.ExitStack()
 
-    def at(self, host: Host, interface: str) -> Self:
-        """Set the place of the capture; raises LabError, OSError."""
-        application = f"halfopen {__version__}"
-        self._capture = self._held.enter_context(Capture(host, interface, self._written, application=application))
-        if self._from_the_start:
-            self._start()
-        return self
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._held.__exit__(kind, error, trace)
+    @contextlib.contextmanager
+    def at(self, host: Host, interface: str) -> Iterator[None]:
+        """Capture at this interface, until the context is left; raises LabError, OSError."""
+        with Capture(host, interface, self._written, application=f"halfopen {__version__}") as self._capture:
+            if self._from_the_start:
+                self._start()
+            yield
 
     def toggle(self) -> str:
         """Start or stop the capture; returns what was done, or why not."""

@@ -26,8 +26,12 @@ def run(host: Host, name: str, terminal: int) -> str:
     shell = os.environ.get("SHELL") or "/bin/sh"
     if shutil.which(shell) is None:
         return f"no shell: $SHELL {shell!r} cannot be run"
-    lines = textwrap.wrap(_greeting(host, name, shell), termios.tcgetwinsize(terminal)[1] or 80)
-    _say(terminal, "\x1b[2J\x1b[H" + "".join(f"{line}\r\n" for line in lines))
+    greeting = (
+        f"{shell} in the {name}'s host ({host.name}). Try: ss -tino. "
+        "Exit or Ctrl-D returns to the display. The session goes on meanwhile."
+    )
+    lines = textwrap.wrap(greeting, termios.tcgetwinsize(terminal)[1] or 80)
+    _write(terminal, ("\x1b[2J\x1b[H" + "".join(f"{line}\r\n" for line in lines)).encode())
     with tempfile.TemporaryDirectory() as folder, _raw(terminal):
         near, far = pty.openpty()
         with os.fdopen(near, "rb", buffering=0):
@@ -40,13 +44,6 @@ def run(host: Host, name: str, terminal: int) -> str:
                 os.close(far)
             code = _pass_on(terminal, near, process)
     return f"the shell in the {name}'s host ended (exit code {code})"
-
-
-def _greeting(host: Host, name: str, shell: str) -> str:
-    return (
-        f"{shell} in the {name}'s host ({host.name}). "
-        "Try: ss -tino. Exit or Ctrl-D returns to the display. The session goes on meanwhile."
-    )
 
 
 def _command(shell: str, name: str, folder: Path) -> Sequence[str]:
@@ -91,10 +88,6 @@ def _pass_on(terminal: int, near: int, process: subprocess.Popen[bytes]) -> int:
                 process.kill()
                 return process.wait()
             _write(near, typed)
-
-
-def _say(terminal: int, text: str) -> None:
-    _write(terminal, text.encode())
 
 
 def _write(fd: int, data: bytes) -> None:

@@ -5,6 +5,7 @@ A state is a value that can be sent to another process.
 
 from __future__ import annotations
 
+import itertools
 import textwrap
 from collections.abc import Sequence
 
@@ -18,8 +19,8 @@ from halfopen.results import words
 from halfopen.thread_dump import Dump, told
 
 _NAME, _NOW, _GAP = 14, 12, 1
-#: Fewest lines of each part when space is short. _shares distributes the rest.
-_FEWEST_COUNTERS, _FEWEST_STACKS, _FEWEST_ACTIONS = 6, 4, 2
+#: Order in which counters (0), stacks (1) and actions (2) get lines: the fewest of each first, then in turn.
+_FIRST, _THEN = (*[1] * 4, *[0] * 6, *[2] * 2), (1, 1, 1, 0, 2)
 #: Number of recent actions in plain output.
 _ACTIONS = 20
 
@@ -127,24 +128,14 @@ def _joined(lines: list[Text], foot: list[Text], width: int, height: int | None)
     return Text("\n").join(lines)
 
 
-def _shares(room: int, counters: int, stacks: int, actions: int) -> tuple[int, int, int]:
-    """Distribute ``room`` lines: the minimum of each part first, then stacks, counters and actions in turn."""
-    wanted = [counters, stacks, actions]
-    got = [
-        min(most, least)
-        for most, least in zip(wanted, (_FEWEST_COUNTERS, _FEWEST_STACKS, _FEWEST_ACTIONS), strict=True)
-    ]
-    order = [1, 1, 1, 0, 2]
-    turn = 0
-    while sum(got) < room and got != wanted:
-        part = order[turn % len(order)]
-        got[part] += got[part] < wanted[part]
-        turn += 1
-    while sum(got) > max(0, room):
-        # Not even room for the minimum: the actions go first.
-        part = next(part for part in (2, 0, 1) if got[part])
-        got[part] -= 1
-    return got[0], got[1], got[2]
+def _shares(room: int, *wanted: int) -> list[int]:
+    """Distribute ``room`` lines to counters, stacks and actions. What each part is worth is in _FIRST and _THEN."""
+    shares = [0] * len(wanted)
+    for part in itertools.chain(_FIRST, itertools.cycle(_THEN)):
+        if sum(shares) >= room or sum(shares) == sum(wanted):
+            return shares
+        shares[part] += shares[part] < wanted[part]
+    raise AssertionError("a cycle never ends")
 
 
 def _wrapped(line: Text, room: int | None, indent: int) -> list[Text]:

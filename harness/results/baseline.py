@@ -25,8 +25,8 @@ Class = Literal["true_reap", "missed", "false_reap", "true_keep", "closed", "non
 Standing = Literal["passed", "failed", "inconclusive", "known"]
 
 _HEAD = """\
-# What is known of this server, for: halfopen run --baseline FILE
-# A failure that stands here with its class passes, any other fails. Say why of each: a ticket, a version, a reason.
+# Known failures of this server, for: halfopen run --baseline FILE
+# A failure that is listed here with its class passes, any other fails. Give the reason for each, such as a ticket.
 """
 
 
@@ -57,7 +57,7 @@ class Baseline:
     """True if a line that is no longer true fails too."""
     file: str = ""
     strays: tuple[str, ...] = ()
-    """Remarks on names that are no scenario's."""
+    """Remarks on names that no scenario has."""
 
     def of(self, one: RunResult) -> Known | None:
         """Return the known result of a run's scenario, if any."""
@@ -112,19 +112,19 @@ def read(path: Path) -> Baseline:
         return parse(path.read_text(), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
-            f"baseline {str(path)!r} cannot be read: {reason_of(error)}; name one that --write-baseline wrote"
+            f"--baseline {str(path)!r}: cannot be read: {reason_of(error)}; name one that --write-baseline wrote"
         ) from None
 
 
 def _entry(name: str, value: object, where: str) -> Known:
     at = f"{where}: key {f'known.{name}'!r}"
     if name.count("/") != 1:
-        raise InputError(f"{at}: a scenario is named by suite and name, such as 'dead/frozen'")
+        raise InputError(f"{at}: not a suite and a scenario; write for example 'dead/frozen'")
     known = schema.convert(value, Known, at)
     if known.verdict == "failed" and known.klass is None:
-        raise InputError(f"{at}: a failure is known by its class; add for example class = 'missed'")
+        raise InputError(f"{at}: a failure needs its class; add for example class = 'missed'")
     if known.verdict == "inconclusive" and known.klass is not None:
-        raise InputError(f"{at}: what is inconclusive has no class, got {known.klass!r}; leave it out")
+        raise InputError(f"{at}: an inconclusive run has no class, got {known.klass!r}; leave it out")
     return known
 
 

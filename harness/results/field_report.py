@@ -37,40 +37,25 @@ loop. The queued bytes still have to leave before the socket closes, and they ne
 
 def render(table: Mapping[str, Any]) -> str:
     """Return the report. ``table`` is the content of field.json (halfopen.results.comparison.field_as_table)."""
-    runs: Sequence[Run] = table["runs"]
-    sections = [
-        _introduction(table),
-        "\n".join(_tables(table)),
-        "\n".join(_sums(table)),
-        "\n".join(_servers(table)),
-        "\n".join(_findings(runs)),
-        "\n".join(_misses(table)),
-        "\n".join(_false_reaps(runs)),
-        "\n".join(_unproved(table)),
-        "\n".join(_again(table)),
-    ]
-    return "\n\n".join(section.strip("\n") for section in sections if section) + "\n"
+    parts = (_introduction, _tables, _sums, _servers, _findings, _misses, _false_reaps, _unproved, _again)
+    sections = ("\n".join(part(table)).strip("\n") for part in parts)
+    return "\n\n".join(section for section in sections if section) + "\n"
 
 
-def _introduction(table: Mapping[str, Any]) -> str:
+def _introduction(table: Mapping[str, Any]) -> Iterator[str]:
     dead = [run for run in _proved(table["runs"]) if run["truth"] == "dead"]
     grace, poll = show_duration(table["grace_s"]), show_duration(table["poll_s"])
-    return "\n\n".join(
-        (
-            "# Field report",
-            "<!-- Made by `make field-report` from results; not to be edited. -->",
-            _wrapped(
-                f"{len(table['targets'])} streaming servers, written as their users would write them, each face the "
-                "same clients. Some clients die in the ways that TCP allows. Some are alive and merely slow, far, "
-                f"paused or out of reach for a while. Of {len(dead)} sessions whose client was dead, "
-                f"{len(_missed(dead))} were still held when observation ended."
-            ),
-            _wrapped(
-                f"halfopen {table['halfopen']}, {table['clock']} clock, Linux {table['kernel']}, "
-                f"{table['congestion_control']}, seed {table['seed']}. A reap is expected within a grace of {grace} "
-                f"and a poll of {poll}. None of these servers was configured with either."
-            ),
-        )
+    yield "# Field report\n\n<!-- Made by `make field-report` from results; not to be edited. -->\n"
+    yield _wrapped(
+        f"{len(table['targets'])} streaming servers, written as their users would write them, each face the same "
+        "clients. Some clients die in the ways that TCP allows. Some are alive and merely slow, far, paused or out of "
+        f"reach for a while. Of {len(dead)} sessions whose client was dead, {len(_missed(dead))} were still held when "
+        "observation ended."
+    )
+    yield ""
+    yield _wrapped(
+        f"halfopen {table['halfopen']}, {words.conditions(table).replace(';', ',')}. A reap is expected within a grace "
+        f"of {grace} and a poll of {poll}. None of these servers was configured with either."
     )
 
 
@@ -162,9 +147,9 @@ def _missed(runs: Sequence[Run]) -> list[Run]:
     return [run for run in _proved(runs) if run["class"] == "missed"]
 
 
-def _findings(runs: Sequence[Run]) -> Iterator[str]:
+def _findings(table: Mapping[str, Any]) -> Iterator[str]:
     by_finding: dict[printed_stacks.Finding, dict[str, int]] = {}
-    for run in _missed(runs):
+    for run in _missed(table["runs"]):
         of_it = by_finding.setdefault(printed_stacks.finding(run["stacks"]), {})
         of_it[run["target"]] = of_it.get(run["target"], 0) + 1
     if by_finding:
@@ -203,8 +188,8 @@ def _held(run: Run) -> str:
     return f"`{run['scenario']}` ({since} after the fault, {stuck})"
 
 
-def _false_reaps(runs: Sequence[Run]) -> Iterator[str]:
-    reaped = [run for run in _proved(runs) if run["class"] == "false_reap"]
+def _false_reaps(table: Mapping[str, Any]) -> Iterator[str]:
+    reaped = [run for run in _proved(table["runs"]) if run["class"] == "false_reap"]
     if not reaped:
         return
     yield "## Live clients that were reaped, as the server's kernel saw them\n"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 
 from halfopen.errors import reason_of
 from halfopen.results import record, story, words, workflow_commands
-from halfopen.results.baseline import Baseline, standing
+from halfopen.results.baseline import standing
 from halfopen.results.record import Conditions
 from halfopen.results.workflow_commands import command
 from halfopen.run.runner import RunResult
@@ -22,19 +21,13 @@ _LONGEST = 1000 * 1024
 #: Characters with a meaning in Markdown, or in HTML within it.
 _SPECIAL = "\\`*_{}[]<>()#+-!|~&@:"
 
-Story = Callable[[RunResult], Sequence[str]]
-
 
 def report(how: Conditions, done: Sequence[RunResult], wall: float) -> None:
     """Print annotations and add to the job's summary, if this is a GitHub job. Never changes the exit code."""
     if not workflow_commands.is_here():
         return
-    in_words = partial(story.story, where=how.again, baseline=how.baseline)
-    lines = commands(done, how.baseline, in_words)
-    title = story.summary(done, wall, how.baseline)
-    header = words.headline(record.conditions_as_table(how, wall))
-    text = summary(title, header, done, how.baseline, story.remarks(done, how.baseline), in_words)
-    if (problem := _append(text)) is not None:
+    lines = commands(how, done)
+    if (problem := _append(summary(how, done, wall))) is not None:
         lines.append(command("warning", "halfopen", f"the job's summary could not be written: {problem}"))
     workflow_commands.say(lines)
 
@@ -53,34 +46,28 @@ def _append(text: str) -> str | None:
     return None
 
 
-def commands(done: Sequence[RunResult], baseline: Baseline | None, story: Story) -> list[str]:
+def commands(how: Conditions, done: Sequence[RunResult]) -> list[str]:
     """Return a line for each failure, then for each inconclusive run and each stale line of a baseline."""
-    errors = [_of(one, "error", story) for one in done if standing(one, baseline) == "failed"]
-    warnings = [_of(one, "warning", story) for one in done if standing(one, baseline) == "inconclusive"]
-    if baseline is not None:
-        fixed = (f"{name} passed; remove it from {baseline.file}" for name in baseline.fixed(done))
-        stale = chain(fixed, baseline.strays)
+    errors = [_annotation("error", how, one) for one in done if standing(one, how.baseline) == "failed"]
+    warnings = [_annotation("warning", how, one) for one in done if standing(one, how.baseline) == "inconclusive"]
+    if how.baseline is not None:
+        fixed = (f"{name} passed; remove it from {how.baseline.file}" for name in how.baseline.fixed(done))
+        stale = chain(fixed, how.baseline.strays)
         warnings += [command("warning", "halfopen: known failures", remark) for remark in stale]
     return _fitting("error", errors) + _fitting("warning", warnings)
 
 
-def summary(
-    headline: str,
-    header: str,
-    done: Sequence[RunResult],
-    baseline: Baseline | None,
-    remarks: Iterable[str],
-    story: Story,
-) -> str:
+def summary(how: Conditions, done: Sequence[RunResult], wall: float) -> str:
     """The job's summary in Markdown: a row for each run, and a story for each failed or inconclusive one."""
-    lines = [f"## halfopen: {escaped(headline)}", "", escaped(header), ""]
+    header = words.headline(record.conditions_as_table(how, wall))
+    lines = [f"## halfopen: {escaped(story.summary(done, wall, how.baseline))}", "", escaped(header), ""]
     lines += ["| scenario | client | session | detected | verdict |", "|---|---|---|---|---|"]
-    lines += [_row(one, standing(one, baseline)) for one in done]
+    lines += [_row(one, standing(one, how.baseline)) for one in done]
     for one in done:
-        if standing(one, baseline) in {"failed", "inconclusive"}:
-            lines += ["", f"### {escaped(one.job.label)}", "", *_block(story(one))]
-    if remarked := list(remarks):
-        lines += ["", *_block(remarked)]
+        if standing(one, how.baseline) in {"failed", "inconclusive"}:
+            lines += ["", f"### {escaped(one.job.label)}", "", *_block(story.story(one, how.again, how.baseline))]
+    if remarks := story.remarks(done, how.baseline):
+        lines += ["", *_block(remarks)]
     return "\n".join([*lines, "", ""])
 
 
@@ -90,8 +77,9 @@ def escaped(text: str) -> str:
     return "".join(f"&#{ord(letter)};" if letter in _SPECIAL else letter for letter in line)
 
 
-def _of(one: RunResult, level: str, story: Story) -> str:
-    return command(level, f"halfopen: {one.job.label}", "\n".join([one.verdict.why, "", *story(one)]))
+def _annotation(level: str, how: Conditions, one: RunResult) -> str:
+    text = [one.verdict.why, "", *story.story(one, how.again, how.baseline)]
+    return command(level, f"halfopen: {one.job.label}", "\n".join(text))
 
 
 def _fitting(level: str, lines: Sequence[str]) -> list[str]:

@@ -81,7 +81,9 @@ def conditions(
 
 def as_table(how: Conditions, done: Sequence[RunResult], wall: float) -> dict[str, Any]:
     """The content of results.json (one object, ``runs`` in the order asked for)."""
-    runs = [run_as_table(one) | in_words(one, how.again) | _known(one, how.baseline) for one in done]
+    runs = [run_as_table(one) | in_words(one, how.again) for one in done]
+    if how.baseline is not None:
+        runs = [run | {"known": how.baseline.covers(one)} for run, one in zip(runs, done, strict=True)]
     return conditions_as_table(how, wall) | {"runs": runs}
 
 
@@ -101,10 +103,6 @@ def conditions_as_table(how: Conditions, wall: float) -> dict[str, Any]:
         "wall_s": rounded(wall),
         **({} if how.shard is None else {"shard": str(how.shard)}),
     }
-
-
-def _known(one: RunResult, baseline: Baseline | None) -> dict[str, bool]:
-    return {} if baseline is None else {"known": baseline.covers(one)}
 
 
 def run_as_table(done: RunResult) -> dict[str, Any]:
@@ -206,7 +204,7 @@ def take_away(out: Path) -> None:
 
 
 def _unusable(out: Path, error: OSError) -> InputError:
-    return InputError(f"--out {str(out)!r} cannot be used: {reason_of(error)}; name a folder that can be written to")
+    return InputError(f"--out {str(out)!r}: cannot be used: {reason_of(error)}; name a writable folder")
 
 
 def write(out: Path, how: Conditions, done: Sequence[RunResult], wall: float) -> dict[str, Any]:

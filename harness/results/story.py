@@ -167,7 +167,7 @@ def history(timeline: Timeline, verdicts: Sequence[tuple[float, Verdict, str]]) 
 
     Each verdict comes with its moment, and with what was expected.
     """
-    events = [(at.t, text) for at in timeline.events if (text := words.event(at)) is not None]
+    events = [(max(0.0, at.t), text) for at in timeline.events if (text := words.event(at)) is not None]
     moments = [*events, *_stalls(timeline), *_socket(timeline)]
     for t, verdict, expected in verdicts:
         moments += [(t, f"{words.STANDINGS[verdict.word].mark} {verdict.why}"), (t, f"  expected: {expected}")]

@@ -54,9 +54,9 @@ LETTERS = {
     "closed": "c",
 }
 LEGEND = (
-    "31  true reap, after so many seconds of stall    k  true keep   M  missed",
+    "31  true reap, 31 seconds after the stall began  k  true keep   M  missed",
     "31' the same, counted from the fault             c  closed      F  false reap",
-    "!   and yet wrong: too late, or not all over     ?  inconclusive, proves nothing",
+    "!   failed: too late, or not completely over     ?  inconclusive",
 )
 
 

@@ -130,9 +130,9 @@ def test_what_is_broken_is_named(out: Path, file: str, content: str, said: str) 
 
 
 def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"holds no results\.json, no compare\.json and no grace\.json"):
+    with pytest.raises(InputError, match=r"has no results\.json, compare\.json, field\.json or grace\.json"):
         folder.write_again(tmp_path)
-    with pytest.raises(InputError, match="is no folder"):
+    with pytest.raises(InputError, match="not a folder"):
         folder.write_again(tmp_path / "nowhere")
 
 
@@ -143,7 +143,7 @@ def test_a_folder_whose_name_cannot_be_one_is_refused(tmp_path: Path) -> None:
 
 def test_a_report_that_cannot_be_written_says_what_to_do(out: Path) -> None:
     (out / "report.html").mkdir()
-    with pytest.raises(InputError, match=r"cannot be written: is a directory; copy '.*' to a folder that can be"):
+    with pytest.raises(InputError, match=r"cannot be written: is a directory; copy '.*' to a writable folder"):
         folder.write_again(out)
 
 

@@ -38,7 +38,7 @@ def test_marks_are_those_of_the_results_and_of_the_grace() -> None:
     assert timeline_curves.picture(run, FROZEN, 30, 10).marks == (
         Mark("fault", 5.0),
         Mark("onset", 5.4),
-        Mark("grace", 35.4),
+        Mark("onset + grace", 35.4),
         Mark("reaped", 36.0),
         Mark("deadline", 38.4),
     )
