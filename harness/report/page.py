@@ -12,7 +12,7 @@ from halfopen.report import timeline_curves
 from halfopen.report.entries import Entry, entry, is_comparison, runs_of
 from halfopen.report.parts import part, scripts, template
 from halfopen.results import comparison, words
-from halfopen.results.words import Run, Standing
+from halfopen.results.words import Run
 
 #: Columns of pixels to draw curves for: a screen's, or fewer with many runs, which keeps the file small.
 _FINE, _COARSE, _MANY = 1500, 400, 60
@@ -28,15 +28,6 @@ class Lost:
 
     why: str
     """The end of a sentence: that it is missing, or cannot be read."""
-
-
-class Count(NamedTuple):
-    """Number of runs with one standing."""
-
-    standing: str
-    shown: Standing
-    words: str
-    number: int
 
 
 class Block(NamedTuple):
@@ -88,13 +79,13 @@ def compared(entries: Sequence[Entry]) -> str:
     return f"{detectors} detectors against {scenarios} scenarios"
 
 
-def counts(entries: Sequence[Entry]) -> list[Count]:
-    """Count the runs of each standing, the worst first, without zeros."""
+def counts(entries: Sequence[Entry]) -> list[tuple[str, str, int, str]]:
+    """Return each standing with its mark, the number of its runs and its words, the worst first, without zeros."""
     numbers = Counter(one.standing for one in entries)
     return [
-        Count(standing, words.STANDINGS[standing], words.standing_words(standing, number), number)
+        (standing, words.STANDINGS[standing].mark, numbers[standing], words.standing_words(standing, numbers[standing]))
         for standing in _URGENCY
-        if (number := numbers[standing])
+        if numbers[standing]
     ]
 
 

@@ -48,8 +48,8 @@ def _append(text: str) -> str | None:
 
 def commands(how: Conditions, done: Sequence[RunResult]) -> list[str]:
     """Return a line for each failure, then for each inconclusive run and each stale line of a baseline."""
-    errors = [_annotation("error", how, one) for one in done if standing(one, how.baseline) == "failed"]
-    warnings = [_annotation("warning", how, one) for one in done if standing(one, how.baseline) == "inconclusive"]
+    errors = [_annotation("error", how, run) for run in done if standing(run, how.baseline) == "failed"]
+    warnings = [_annotation("warning", how, run) for run in done if standing(run, how.baseline) == "inconclusive"]
     if how.baseline is not None:
         fixed = (f"{name} passed; remove it from {how.baseline.file}" for name in how.baseline.fixed(done))
         stale = chain(fixed, how.baseline.strays)
@@ -58,14 +58,14 @@ def commands(how: Conditions, done: Sequence[RunResult]) -> list[str]:
 
 
 def summary(how: Conditions, done: Sequence[RunResult], wall: float) -> str:
-    """The job's summary in Markdown: a row for each run, and a story for each failed or inconclusive one."""
+    """The job's summary in Markdown: a row for each run, and a story for each failed or inconclusive run."""
     header = words.headline(record.conditions_as_table(how, wall))
     lines = [f"## halfopen: {escaped(story.summary(done, wall, how.baseline))}", "", escaped(header), ""]
     lines += ["| scenario | client | session | detected | verdict |", "|---|---|---|---|---|"]
-    lines += [_row(one, standing(one, how.baseline)) for one in done]
-    for one in done:
-        if standing(one, how.baseline) in {"failed", "inconclusive"}:
-            lines += ["", f"### {escaped(one.job.label)}", "", *_block(story.story(one, how.again, how.baseline))]
+    lines += [_row(run, standing(run, how.baseline)) for run in done]
+    for run in done:
+        if standing(run, how.baseline) in {"failed", "inconclusive"}:
+            lines += ["", f"### {escaped(run.job.label)}", "", *_block(story.story(run, how.again, how.baseline))]
     if remarks := story.remarks(done, how.baseline):
         lines += ["", *_block(remarks)]
     return "\n".join([*lines, "", ""])
@@ -77,9 +77,9 @@ def escaped(text: str) -> str:
     return "".join(f"&#{ord(letter)};" if letter in _SPECIAL else letter for letter in line)
 
 
-def _annotation(level: str, how: Conditions, one: RunResult) -> str:
-    text = [one.verdict.why, "", *story.story(one, how.again, how.baseline)]
-    return command(level, f"halfopen: {one.job.label}", "\n".join(text))
+def _annotation(level: str, how: Conditions, run: RunResult) -> str:
+    text = [run.verdict.why, "", *story.story(run, how.again, how.baseline)]
+    return command(level, f"halfopen: {run.job.label}", "\n".join(text))
 
 
 def _fitting(level: str, lines: Sequence[str]) -> list[str]:
@@ -90,9 +90,9 @@ def _fitting(level: str, lines: Sequence[str]) -> list[str]:
     return [*lines[: MOST - 1], command(level, "halfopen", more)]
 
 
-def _row(one: RunResult, stands: str) -> str:
-    row = words.row(record.run_as_table(one))
-    cells = (one.job.label, row.client, row.session, row.detected)
+def _row(run: RunResult, stands: str) -> str:
+    row = words.row(record.run_as_table(run))
+    cells = (run.job.label, row.client, row.session, row.detected)
     shown = words.STANDINGS[stands]
     return f"| {' | '.join(map(escaped, cells))} | {shown.emoji} {shown.words} |"
 

@@ -81,9 +81,9 @@ def conditions(
 
 def as_table(how: Conditions, done: Sequence[RunResult], wall: float) -> dict[str, Any]:
     """The content of results.json (one object, ``runs`` in the order asked for)."""
-    runs = [run_as_table(one) | in_words(one, how.again) for one in done]
+    runs = [run_as_table(run) | in_words(run, how.again) for run in done]
     if how.baseline is not None:
-        runs = [run | {"known": how.baseline.covers(one)} for run, one in zip(runs, done, strict=True)]
+        runs = [entry | {"known": how.baseline.covers(run)} for entry, run in zip(runs, done, strict=True)]
     return conditions_as_table(how, wall) | {"runs": runs}
 
 
@@ -163,7 +163,7 @@ def rounded(seconds: float | None) -> float | None:
 
 def exit_code(done: Sequence[RunResult], baseline: Baseline | None = None) -> int:
     """0 all passed or known; 1 some failed, or a strict baseline is stale; 3 none failed, some inconclusive."""
-    standings = Counter(standing(one, baseline) for one in done)
+    standings = Counter(standing(run, baseline) for run in done)
     if standings["failed"] or (baseline is not None and baseline.strict and baseline.is_stale(done)):
         return ExitCode.FAILED
     return ExitCode.INCONCLUSIVE if standings["inconclusive"] else ExitCode.PASSED
@@ -218,10 +218,10 @@ def write(out: Path, how: Conditions, done: Sequence[RunResult], wall: float) ->
 
 def write_timelines(out: Path, done: Sequence[RunResult]) -> None:
     """Write the timeline of each run."""
-    for one in done:
-        file = out / TIMELINES / one.job.timeline_file
+    for run in done:
+        file = out / TIMELINES / run.job.timeline_file
         file.parent.mkdir(parents=True, exist_ok=True)
-        timeline.write(one.timeline, file)
+        timeline.write(run.timeline, file)
 
 
 def write_table(file: Path, table: Mapping[str, Any]) -> None:
@@ -236,21 +236,21 @@ def junit(how: Conditions, done: Sequence[RunResult], wall: float) -> junitparse
     it.
     """
     xml = junitparser.JUnitXml()
-    for suite_name in dict.fromkeys(one.job.scenario.suite for one in done):
+    for suite_name in dict.fromkeys(run.job.scenario.suite for run in done):
         suite = junitparser.TestSuite(f"halfopen.{suite_name}")
         suite.timestamp = how.started_at
         suite.add_property("seed", str(how.seed))
-        for one in (one for one in done if one.job.scenario.suite == suite_name):
-            case = junitparser.TestCase(one.job.label, classname=f"halfopen.{suite_name}", time=round(one.wall, 3))
-            if how.baseline is not None and how.baseline.covers(one):
-                case.result = [junitparser.Skipped(f"known failure ({how.baseline.of(one)})", "known")]
-                case.system_out = one.verdict.why
-            elif one.verdict.word == "failed":
-                case.result = [junitparser.Failure(one.verdict.why, one.verdict.klass)]
-            elif one.verdict.word == "inconclusive":
-                case.result = [junitparser.Error(one.verdict.why, "inconclusive")]
+        for run in (run for run in done if run.job.scenario.suite == suite_name):
+            case = junitparser.TestCase(run.job.label, classname=f"halfopen.{suite_name}", time=round(run.wall, 3))
+            if how.baseline is not None and how.baseline.covers(run):
+                case.result = [junitparser.Skipped(f"known failure ({how.baseline.of(run)})", "known")]
+                case.system_out = run.verdict.why
+            elif run.verdict.word == "failed":
+                case.result = [junitparser.Failure(run.verdict.why, run.verdict.klass)]
+            elif run.verdict.word == "inconclusive":
+                case.result = [junitparser.Error(run.verdict.why, "inconclusive")]
             else:
-                case.system_out = one.verdict.why
+                case.system_out = run.verdict.why
             suite.add_testcase(case)
         xml.add_testsuite(suite)
     xml.update_statistics()  # type: ignore[no-untyped-call]

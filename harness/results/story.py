@@ -25,16 +25,16 @@ _SHORT_STALL = 1.0
 _LAST_LINES = 10
 
 
-def story(one: RunResult, where: Sequence[str] = (), baseline: Baseline | None = None) -> list[str]:
+def story(run: RunResult, where: Sequence[str] = (), baseline: Baseline | None = None) -> list[str]:
     """Describe the failure, the faults, the evidence and the expectation; end with the command that repeats the run."""
-    job, found = one.job, one.verdict.found
-    mark = words.STANDINGS[one.verdict.word].mark
-    lines = [f"{job.label}   {words.drawn(job.scenario)}", f"  {mark} {one.verdict.why}"]
+    job, found = run.job, run.verdict.found
+    mark = words.STANDINGS[run.verdict.word].mark
+    lines = [f"{job.label}   {words.drawn(job.scenario)}", f"  {mark} {run.verdict.why}"]
     lines += _listed("done:", actions(job, found))
-    lines += _listed("seen:", kernel_saw(one.timeline, found))
+    lines += _listed("seen:", kernel_saw(run.timeline, found))
     lines += _listed("expected:", [words.expectation(job.scenario, job.terms)])
-    if baseline is not None and (known := baseline.of(one)):
-        now = class_of(one) if one.verdict.word == "failed" else one.verdict.word
+    if baseline is not None and (known := baseline.of(run)):
+        now = class_of(run) if run.verdict.word == "failed" else run.verdict.word
         lines.append(f"    the known failure is another ({known}); this one is {now}")
     lines.append(f"again:   {again(job, where)}")
     return lines
@@ -124,7 +124,7 @@ def again(job: Job, where: Sequence[str] = ()) -> str:
 
 def summary(done: Sequence[RunResult], wall: float, baseline: Baseline | None = None) -> str:
     """The number of runs by verdict, and the time they took."""
-    counts = Counter[str](standing(one, baseline) for one in done)
+    counts = Counter[str](standing(run, baseline) for run in done)
     verdicts = (
         f"{counts[word]} {words.standing_words(word, counts[word])}" for word in words.STANDINGS if counts[word]
     )
@@ -135,13 +135,13 @@ def remarks(done: Sequence[RunResult], baseline: Baseline | None) -> list[str]:
     """Return remarks on all runs together: known failures, a stale baseline, no proof at all."""
     lines = []
     if baseline is not None:
-        known = [one for one in done if baseline.covers(one)]
-        lines += [f"known:   {one.job.label} ({baseline.of(one)}): {one.verdict.why}" for one in known]
+        known = [run for run in done if baseline.covers(run)]
+        lines += [f"known:   {run.job.label} ({baseline.of(run)}): {run.verdict.why}" for run in known]
         lines += [f"fixed:   {name} ({baseline.known[name]}) passed" for name in baseline.fixed(done)]
         lines += [f"unknown: {problem}" for problem in baseline.strays]
         if baseline.is_stale(done):
             lines.append(f"remove fixed and unknown lines from {baseline.file}")
-    if done and all(one.verdict.word == "inconclusive" for one in done):
+    if done and all(run.verdict.word == "inconclusive" for run in done):
         lines.append("no run was conclusive: nothing is known about this server")
     return lines
 

@@ -113,6 +113,27 @@ def test_a_run_without_a_stall_is_told_in_one_sentence_and_its_end() -> None:
     ]
 
 
+def test_the_history_of_a_client_has_events_stalls_the_socket_and_verdicts_in_order() -> None:
+    opened = event(-0.01, "client", "connected", local=["198.18.1.1", 41178])
+    timeline = line(opened, flowing(0, 5), event(5, "fault", "begun", step=0, fault="freeze"), stuck(5, 9))
+    verdict = judge(pod_job().scenario, timeline, Timing(30, 2))
+    assert story.history(timeline, [(9.5, verdict, "reaped within 33s of the stall")]) == [
+        "    0.0s  session open, from 198.18.1.1:41178",
+        "    5.0s  freeze is in force",
+        "    5.0s  last byte acknowledged: a stall begins",
+        "    8.9s  ESTABLISHED, 1 kB queued, 500 kB acknowledged, peer's window 0 B, "
+        "last packet from the client 0s before",
+        f"    9.5s  ? {verdict.why}",
+        "    9.5s    expected: reaped within 33s of the stall",
+    ]
+
+
+def test_what_a_server_printed_last_is_shown() -> None:
+    lines = [event(n, "target", "output", text=f"line {n}") for n in range(12)]
+    assert story.printed(line(*lines)) == ["server said:", *(f"  line {n}" for n in range(2, 12))]
+    assert story.printed(line()) == []
+
+
 def test_a_server_that_was_never_connected_to_shows_nothing() -> None:
     run = told("active", Timeline())
     assert story.kernel_saw(run.timeline, run.verdict.found) == ["the server's socket was never seen open"]
