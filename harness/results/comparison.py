@@ -30,11 +30,11 @@ def _counts_from_fault(done: RunResult) -> bool:
     return done.job.scenario.expect.since == "fault" or done.verdict.detection is None
 
 
-def run_as_table(done: RunResult) -> dict[str, Any]:
-    """The entry of a run as in results.json, with the latency of a true reap and its starting point."""
+def run_as_table(done: RunResult, **more: Any) -> dict[str, Any]:
+    """The entry of a run as in results.json, then ``more``, then the latency of a true reap and its starting point."""
     counted = latency(done)
     since = None if counted is None else "fault" if _counts_from_fault(done) else "stall"
-    return record.run_as_table(done) | {"latency_s": record.rounded(counted), "latency_from": since}
+    return record.run_as_table(done) | more | {"latency_s": record.rounded(counted), "latency_from": since}
 
 
 def by_candidate(done: Sequence[RunResult]) -> dict[str, list[RunResult]]:
@@ -122,8 +122,7 @@ def field_as_table(
 
 def _field_run(done: RunResult) -> dict[str, Any]:
     held = done.verdict.klass == "missed"
-    return run_as_table(done) | {
-        "target": done.job.candidate,
+    return run_as_table(done, target=done.job.candidate) | {
         "stacks": printed_stacks.printed(done.timeline) if held else [],
         "complaints": printed_stacks.complaints(done.timeline) if held else [],
         "known_at_reap": story.known_at_reap(done) if done.verdict.klass == "false_reap" else None,

@@ -101,8 +101,8 @@ def _sums(table: Mapping[str, Any]) -> Iterator[str]:
     yield "| server | dead: reaped | missed | seconds: median | longest | alive: kept | falsely reaped | not proved |"
     yield "|---|---|---|---|---|---|---|---|"
     for target in table["targets"]:
-        its = [run for run in table["runs"] if run["target"] == target["name"]]
-        proved = _proved(its)
+        tried = [run for run in table["runs"] if run["target"] == target["name"]]
+        proved = _proved(tried)
         took = [run["latency_s"] for run in proved if run["latency_s"] is not None]
         counts = {klass: sum(run["class"] == klass for run in proved) for klass in words.LETTERS}
         row = (
@@ -113,7 +113,7 @@ def _sums(table: Mapping[str, Any]) -> Iterator[str]:
             f"{max(took):.1f}" if took else "",
             counts["true_keep"],
             counts["false_reap"],
-            len(its) - len(proved) or "",
+            len(tried) - len(proved) or "",
         )
         yield _row(row)
     yield from _price(table["runs"])
