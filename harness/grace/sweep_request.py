@@ -15,7 +15,7 @@ from halfopen.grace.trials import Candidate
 from halfopen.netns.units import plain, show_duration
 from halfopen.pod import detectors as catalogue
 from halfopen.pod.watchdog import DEFAULT_GRACE
-from halfopen.results.story import exactly
+from halfopen.results.words import exactly
 from halfopen.run.request import DEFAULT_DETECTOR, require_no_detector
 from halfopen.scenario.target_spec import TargetSpec
 

@@ -9,7 +9,7 @@ from typing import Self
 
 from halfopen.faults._scene import Scene
 from halfopen.model.journal import Journal
-from halfopen.repro.look import InForce
+from halfopen.repro.view import InForce
 from halfopen.run import fault_steps
 from halfopen.scenario.spec import Step, step_of
 
