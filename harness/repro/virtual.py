@@ -16,9 +16,9 @@ from rich.console import Console
 from halfopen.errors import InputError
 from halfopen.netns.exit_codes import ExitCode
 from halfopen.netns.guest import booting
-from halfopen.netns.guest.booting import Boot
 from halfopen.netns.guest.cache import GuestKernel
 from halfopen.netns.guest.machine import Machine
+from halfopen.netns.guest.script import Boot
 from halfopen.netns.lab_errors import GuestLostError
 from halfopen.repro import keys, line
 from halfopen.repro.fronts import Screen, Wishes, on_paper, tell

@@ -7,6 +7,7 @@ import os
 import time
 from pathlib import Path
 
+from halfopen.netns import processes
 from halfopen.thread_dump import locks, proc, pyspy
 from halfopen.thread_dump.frames import Dump, Frame, Thread
 from halfopen.thread_dump.proc import Task
@@ -60,7 +61,7 @@ class _Files:
 
     def __init__(self, pid: int) -> None:
         self._process = Path("/proc", str(pid))
-        self._begun = _begun(self._process)
+        self._begun = _begun(pid)
 
     def read(self, name: str) -> SourceFile | None:
         """Return a file.
@@ -76,11 +77,10 @@ class _Files:
             return None
 
 
-def _begun(process: Path) -> float:
+def _begun(pid: int) -> float:
     """Return when a process began, in seconds of the time of day (proc_pid_stat(5), starttime); now if it is gone."""
-    try:
-        fields = (process / "stat").read_text().rpartition(")")[2].split()
-    except OSError:
+    fields = processes.stat(pid)
+    if fields is None:
         return time.time()
     ago = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
     return time.time() - ago

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import msgspec
 
+from halfopen.netns import processes
+
 #: Timeout, seconds: far more than py-spy takes. It waits for a process that is being traced already.
 _PATIENCE = 20.0
 _FORBIDDEN = re.compile(r"permission denied|EPERM|operation not permitted", re.IGNORECASE)
@@ -102,10 +104,8 @@ def _is_stopped(pid: int) -> bool:
 
     py-spy would wait for that to end.
     """
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] in "Tt"
-    except OSError:
-        return False
+    fields = processes.stat(pid)
+    return fields is not None and fields[0] in "Tt"
 
 
 def _runs_python(pid: int) -> bool:

@@ -13,7 +13,7 @@ import time
 from io import FileIO
 from pathlib import Path
 
-from halfopen.netns.guest.children import stats
+from halfopen.netns.processes import children
 
 #: The guest's memory is an unlinked file, mapped page by page and shared; user memory is mapped executable and
 #: writable.
@@ -43,7 +43,7 @@ def busiest(kernel: int) -> str | None:
 
 def _processor_times(parent: int) -> dict[int, int]:
     """Return clock ticks of processor time, user and system, by child (proc(5), /proc/PID/stat)."""
-    return {pid: int(fields[11]) + int(fields[12]) for pid, fields in stats(parent).items()}
+    return {pid: int(fields[11]) + int(fields[12]) for pid, fields in children(parent).items()}
 
 
 def _top_of_stack(pid: int) -> bytes:

@@ -69,7 +69,7 @@ def folder() -> Path:
     try:
         return Path.home() / ".cache" / "halfopen" / "kernels"
     except RuntimeError:  # a container's user without an entry in /etc/passwd, and no HOME
-        raise GuestError("this user has no home to keep guest kernels in; name a folder with XDG_CACHE_HOME") from None
+        raise GuestError("no folder for guest kernels: this user has no home; name one with XDG_CACHE_HOME") from None
 
 
 def key(source: str) -> str:
@@ -85,12 +85,15 @@ def find(source: str) -> GuestKernel | None:
 
 def installed() -> GuestKernel | None:
     """Return the kernel of an installed halfopen-kernel; None if it is missing or too old."""
-    found = installed_at_all()
-    return found if found and found.recipe >= OLDEST_RECIPE else None
+    kernel = _of_package()
+    return None if kernel is None or _is_too_old(kernel) else kernel
 
 
-def installed_at_all() -> GuestKernel | None:
-    """Return the kernel of an installed halfopen-kernel, even if it is too old."""
+def _is_too_old(kernel: GuestKernel) -> bool:
+    return kernel.recipe < OLDEST_RECIPE
+
+
+def _of_package() -> GuestKernel | None:
     spec = importlib.util.find_spec(PACKAGE)
     places = spec.submodule_search_locations if spec else None
     return _read(Path(places[0])) if places else None
@@ -98,11 +101,11 @@ def installed_at_all() -> GuestKernel | None:
 
 def too_old() -> str | None:
     """Return a notice that the installed kernel is too old, with the remedy; None if it is missing or new enough."""
-    found = installed_at_all()
-    if found is None or found.recipe >= OLDEST_RECIPE:
+    kernel = _of_package()
+    if kernel is None or not _is_too_old(kernel):
         return None
     return (
-        f"halfopen-kernel {wheel_version(found)} is too old for this halfopen; "
+        f"halfopen-kernel {wheel_version(kernel)} is too old for this halfopen; "
         "upgrade it with: pip install --upgrade 'halfopen[kernel]'"
     )
 
@@ -123,12 +126,8 @@ def built() -> GuestKernel | None:
         places = list(folder().glob("*"))
     except GuestError:
         return None
-    kernels = [kernel for kernel in map(_read, places) if kernel and _is_current(kernel)]
+    kernels = [kernel for kernel in map(_read, places) if kernel and kernel.program.parent.name == key(kernel.source)]
     return max(kernels, key=lambda kernel: numbers(kernel.version), default=None)
-
-
-def _is_current(kernel: GuestKernel) -> bool:
-    return kernel.program.parent.name == key(kernel.source)
 
 
 def numbers(version: str) -> list[int]:
@@ -156,14 +155,10 @@ def workplace() -> Iterator[Path]:
     root = folder() / "under-construction"
     root.mkdir(parents=True, exist_ok=True)
     for left in root.iterdir():
-        if not _is_alive(left.name.partition("-")[0]):
+        if not Path("/proc", left.name.partition("-")[0]).exists():
             shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=f"{os.getpid()}-", dir=root) as place:
         yield Path(place)
-
-
-def _is_alive(pid: str) -> bool:
-    return Path("/proc", pid).exists()
 
 
 def keep(program: Path, *, source: str, version: str, seeded: bool = True) -> GuestKernel:

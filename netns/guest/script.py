@@ -1,13 +1,15 @@
-"""The first process of a guest: a shell script, written for each boot. Pure: a job in, a text out."""
+"""The options of a boot, and the guest's first process: a shell script, written for each boot. Pure."""
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from halfopen.netns.exit_codes import ExitCode
+from halfopen.netns.guest.cache import GuestKernel
 
 #: Consoles: the command's output, its errors, and the line to the machine outside.
 OUT, ERR, LINE = "/dev/tty0", "/dev/tty1", "/dev/tty2"
@@ -37,27 +39,43 @@ _KEEP_MEMORY = {
 
 
 @dataclass(frozen=True, slots=True)
-class GuestJob:
-    """A command to run in a guest."""
+class Boot:
+    """The options of one boot."""
 
+    kernel: GuestKernel
     command: Sequence[str]
-    folder: Path
-    """Working directory of the command."""
-    environment: Mapping[str, str]
-    now: int
-    """Initial time of its wall clock, seconds since 1970."""
     writable: Sequence[Path] = ()
-    """Folders of the machine that it may write to."""
-    terminal: tuple[int, int] | None = None
-    """Columns and lines of the terminal that receives its output; None without a terminal."""
+    wall_limit: float = 600.0
+    """Seconds of wall time after which the guest is abandoned."""
+    memory: int = 1 << 30
+    """Bytes of the guest's memory; the machine allocates only the part in use."""
     virtual: bool = True
-    """True if waiting is free."""
-    one_output: bool = False
-    """True if its errors go to its output's destination, so that both must stay in order."""
+    """True for a virtual clock, on which time only passes while processes wait."""
+    seed: int | None = None
+    """Seed of its random numbers; None: seeded by the machine."""
+    processor: int = field(default_factory=os.getpid)
+    """Number of the processor that it runs on, modulo the number available; by default any."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Environment variables of the command in addition to our own."""
 
 
-def render(job: GuestJob) -> str:
-    """Return the script."""
+def render(
+    boot: Boot,
+    *,
+    folder: Path,
+    environment: Mapping[str, str],
+    now: int,
+    terminal: tuple[int, int] | None = None,
+    one_output: bool = False,
+) -> str:
+    """Return the script that runs the boot's command in ``folder``, with this environment.
+
+    ``now`` is the initial time of its wall clock, seconds since 1970. ``terminal`` has the columns and lines of the
+    terminal that receives its output; None without a terminal. ``one_output`` is true if its errors go to its output's
+    destination, so that both must stay in order.
+    """
+    size = {} if terminal is None else {"COLUMNS": str(terminal[0]), "LINES": str(terminal[1])}
+    values = shlex.join(f"{name}={value}" for name, value in {**environment, **_KEEP_MEMORY, **size}.items())
     lines = [
         "#!/bin/sh",
         "# Boots, runs one command, and says how it ended. The machine outside takes the power away.",
@@ -66,20 +84,20 @@ def render(job: GuestJob) -> str:
         *_PRIVATE,
         f"for console in {OUT} {ERR} {LINE}; do stty -F $console -onlcr -echo; done",
         *_FINISH,
-        *(line for folder in job.writable for line in _writable(folder)),
+        *(line for writable in boot.writable for line in _writable(writable)),
         # Keep it open from here on: input to a console that is not open is lost.
         f"exec 7<{LINE}",
         *_LOOPBACK,
-        *([f"date -s @{job.now} >/dev/null", _HEAD_START_FREE] if job.virtual else [_HEAD_START_REAL]),
-        f"cd {shlex.quote(str(job.folder))}",
-        *_outputs(job),
+        *([f"date -s @{now} >/dev/null", _HEAD_START_FREE] if boot.virtual else [_HEAD_START_REAL]),
+        f"cd {shlex.quote(str(folder))}",
+        *_outputs(terminal, one_output),
         f"echo {LISTENING} >{LINE}",
         # Not in the background: there a shell makes its commands ignore SIGINT (POSIX, Shell Command Language, 2.11).
         "(",
         "read -r command rest </proc/self/stat",
         "(while read -r signal; do kill -$signal -$command || kill -$signal $command; done <&7 2>/dev/null &)",
         # Only the command gets its environment, with any names: a shell would act on some (PATH, IFS).
-        f"exec env -i -- {_environment(job)} {_SESSION} {shlex.join(job.command)} {_STREAMS}",
+        f"exec env -i -- {values} {_SESSION} {shlex.join(boot.command)} {_STREAMS}",
         ")",
         "code=$?",
         # A wait without arguments would also wait for the loop above, which does not end.
@@ -138,22 +156,14 @@ def _writable(folder: Path) -> list[str]:
     ]
 
 
-def _environment(job: GuestJob) -> str:
-    values = {**job.environment, **_KEEP_MEMORY}
-    if job.terminal is not None:
-        columns, lines = job.terminal
-        values |= {"COLUMNS": str(columns), "LINES": str(lines)}
-    return shlex.join(f"{name}={value}" for name, value in values.items())
-
-
-def _outputs(job: GuestJob) -> list[str]:
+def _outputs(terminal: tuple[int, int] | None, one_output: bool) -> list[str]:
     """Return the setup of stdout and stderr: the consoles, through pipes if the machine's are no terminals."""
-    err = OUT if job.one_output else ERR
-    if job.terminal is not None:
-        columns, lines = job.terminal
+    err = OUT if one_output else ERR
+    if terminal is not None:
+        columns, lines = terminal
         # Held open, since a terminal forgets its size when it is closed everywhere.
         return [f"exec 8>{OUT}", f"stty -F {OUT} cols {columns} rows {lines}", f"out={OUT} err={err} outputs="]
-    if job.one_output:
+    if one_output:
         return ["mkfifo /run/out", f"cat /run/out >{OUT} & outputs=$!", "out=/run/out err=/run/out"]
     return [
         "mkfifo /run/out /run/err",

@@ -12,7 +12,6 @@ import re
 import shutil
 import stat
 import zipfile
-from collections.abc import Iterable
 from pathlib import Path
 
 from halfopen.netns.guest import cache, recipe
@@ -59,7 +58,8 @@ def write(kernel: GuestKernel, out: Path) -> Path:
     version = cache.wheel_version(kernel)
     package, info = Path(cache.PACKAGE), f"{cache.PACKAGE}-{version}.dist-info"
     folder = kernel.program.parent
-    files = {str(package / file.relative_to(folder)): file.read_bytes() for file in sorted(_files(folder))}
+    content = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = {str(package / file.relative_to(folder)): file.read_bytes() for file in content}
     files[str(package / "__init__.py")] = _INIT.encode()
     licenses = [Path(name).name for name in recipe.LICENSES]
     for name in licenses:
@@ -110,10 +110,6 @@ def _headers(program: Path) -> str:
     if shutil.which("objdump") is None:
         raise GuestError("making a wheel needs objdump; install with: sudo apt-get install binutils")
     return ask("objdump", "-p", str(program))
-
-
-def _files(folder: Path) -> Iterable[Path]:
-    return (path for path in folder.rglob("*") if path.is_file())
 
 
 def _record(files: dict[str, bytes], record: str) -> bytes:

@@ -151,7 +151,7 @@ def test_a_loop_that_never_sleeps_is_given_up_and_said_so() -> None:
     code, out, err = warp("sh", "-c", "while :; do :; done", options=("--wall-limit", "2s"))
     assert (code, out) == (69, "")
     assert err == (
-        "halfopen: the guest was given up after 2s of wall time; busiest in it was sh -c 'while :; do :; done' "
+        "halfopen: the guest was stopped after 2s of wall time; the busiest process was sh -c 'while :; do :; done' "
         "(a loop that never sleeps never ends on the virtual clock)\n"
     )
 

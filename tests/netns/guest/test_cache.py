@@ -120,5 +120,5 @@ def test_a_user_without_a_home_has_no_kernel_and_is_told_what_to_name(monkeypatc
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setattr(Path, "home", homeless)
     assert cache.newest() is None
-    with pytest.raises(GuestError, match="no home to keep guest kernels in; name a folder with XDG_CACHE_HOME"):
+    with pytest.raises(GuestError, match="this user has no home; name one with XDG_CACHE_HOME"):
         cache.folder()
