@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import abc
 import contextlib
+import dataclasses
 import http.client
 import json
 import socket
@@ -46,11 +48,6 @@ class Site:
         """The address that clients connect to."""
         return self.edge_ip or self.ip
 
-    @property
-    def public(self) -> str:
-        """The address and port that clients connect to, as in a URL."""
-        return f"{self.public_ip}:{self.port}"
-
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -74,14 +71,7 @@ class Status:
 
     def as_data(self) -> dict[str, Any]:
         """Return only the reported fields."""
-        fields = (
-            ("sessions", self.sessions),
-            ("lock_held", self.lock_held),
-            ("healthy", self.healthy),
-            ("session_threads", self.session_threads),
-            ("problem", self.problem),
-        )
-        return {name: value for name, value in fields if value is not None}
+        return {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
 
 
 def with_query(url: str, query: str) -> str:
@@ -121,43 +111,103 @@ class ServerProcess(Protocol):
         ...
 
 
-class Running(Protocol):
+@dataclass(frozen=True, slots=True)
+class Running(abc.ABC):
     """A listening target."""
 
-    @property
-    def process(self) -> ServerProcess:
-        """The server's process."""
-        ...
+    process: ServerProcess
+    site: Site
+    authority: str | None
+    """Certificate authority in PEM that clients must trust; None without TLS."""
 
+    @abc.abstractmethod
     def door(self, client_id: str, query: str = "") -> Door:
         """Return the door for a client; ``query`` is added to the URL's query."""
-        ...
 
+    def url(self, path: str, query: str) -> str:
+        """Return the URL that clients connect to."""
+        url = f"{'ws' if self.authority is None else 'wss'}://{self.site.public_ip}:{self.site.port}{path}"
+        return with_query(url, query)
+
+    @abc.abstractmethod
     def status(self) -> Status:
         """Query its status."""
-        ...
 
     def say(self, word: str) -> None:
         """Send it an order (halfopen.pod.control); raises FaultError if it takes none."""
-        ...
+        raise FaultError(f"a fault gives the server the order {word!r}, which only the built-in pod takes")
 
-    def paused(self, by: str) -> contextlib.AbstractContextManager[None]:
+    def paused(self, by: str) -> contextlib.AbstractContextManager[None]:  # noqa: ARG002 (of those in a container)
         """Pause its container until the context is left; raises FaultError if it is in none.
 
         ``by`` is the method (halfopen.faults.pause).
         """
-        ...
+        raise FaultError("a fault pauses the server's container, and this server is in none; name one with --image")
 
+    @abc.abstractmethod
     def show_stacks(self, inode: int) -> None:
         """Make the process that holds the socket with this inode print the stacks of its threads or tasks.
 
         A server without support prints nothing.
         """
-        ...
 
+    @abc.abstractmethod
     def session_listed(self, status: Status, caller: Caller) -> bool | None:
         """True if the status lists this client's session; None if the server keeps no list."""
-        ...
+
+    def get_json(self, path: str) -> Any:
+        """Return the JSON at ``path``, or raise OSError or ValueError with the actual answer, within ANSWER_WITHIN.
+
+        The request is made from inside the server's host.
+        """
+        until = time.monotonic() + ANSWER_WITHIN
+        connection = http.client.HTTPConnection(self.site.ip, self.site.port)
+        with (
+            self.site.host.connect((self.site.ip, self.site.port), ANSWER_WITHIN) as plain,
+            _secured(plain, self.site.ip, self.authority) as sock,
+            contextlib.closing(connection),
+        ):
+            connection.sock = sock
+            connection.request("GET", path)
+            response = connection.getresponse()
+            body = _read(sock, response, until, path)
+        if response.status != http.HTTPStatus.OK:
+            raise ValueError(f"GET {path} answered {response.status}")
+        try:
+            answer = json.loads(body)
+            msgspec.json.encode(answer)
+        except RecursionError:
+            raise ValueError(f"GET {path} answered JSON nested too deeply") from None
+        return answer
+
+
+class ServerControl:
+    """Gives orders to a running target. Satisfies halfopen.faults._scene.ServerHandle."""
+
+    def __init__(self, running: Running, journal: Journal) -> None:
+        self._running = running
+        self._journal = journal
+        self._said_at = time.monotonic()
+        self.paused = running.paused
+
+    @property
+    def pid(self) -> int:
+        """The server's process id."""
+        return self._running.process.pid
+
+    def say(self, word: str) -> None:
+        """Send it an order; raises FaultError if it takes none."""
+        self._said_at = time.monotonic()
+        self._running.say(word)
+
+    def wait_for(self, name: str, timeout: float) -> Mapping[str, Any]:
+        """Wait for its event ``name``, later than the last order; raises TimeoutError after ``timeout`` seconds."""
+        since, until = self._said_at, time.monotonic() + timeout
+        if not self._journal.wait(lambda: self._journal.find("target", name, since=since) is not None, until):
+            raise TimeoutError(f"the server did not say {name!r} within {timeout:g}s")
+        event = self._journal.find("target", name, since=since)
+        assert event is not None
+        return event.data
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +232,7 @@ class Target(Protocol):
         ...
 
     def arguments(self) -> list[str]:
-        """Return the command-line options that select it."""
+        """Return the command-line options that select it, except the pod's detector."""
         ...
 
     def check(self) -> None:
@@ -192,42 +242,6 @@ class Target(Protocol):
     def placed(self, lab: Lab, name: str, port: int, journal: Journal) -> contextlib.AbstractContextManager[Place]:
         """Find or create its host with this name, without links yet, until the context is left; raises TargetError."""
         ...
-
-
-def not_in_a_container() -> contextlib.AbstractContextManager[None]:
-    """Raise FaultError for a server that cannot be paused."""
-    raise FaultError("a fault pauses the server's container, and this server is in none; name one with --image")
-
-
-@dataclass(frozen=True, slots=True)
-class HttpProbe:
-    """Queries a server in a host over HTTP, from inside that host."""
-
-    site: Site
-    authority: str | None = None
-    """As in a :class:`Door`."""
-
-    def get_json(self, path: str) -> Any:
-        """Return the JSON at ``path``, or raise OSError or ValueError with the actual answer, within ANSWER_WITHIN."""
-        until = time.monotonic() + ANSWER_WITHIN
-        connection = http.client.HTTPConnection(self.site.ip, self.site.port)
-        with (
-            self.site.host.connect((self.site.ip, self.site.port), ANSWER_WITHIN) as plain,
-            _secured(plain, self.site.ip, self.authority) as sock,
-            contextlib.closing(connection),
-        ):
-            connection.sock = sock
-            connection.request("GET", path)
-            response = connection.getresponse()
-            body = _read(sock, response, until, path)
-        if response.status != http.HTTPStatus.OK:
-            raise ValueError(f"GET {path} answered {response.status}")
-        try:
-            found = json.loads(body)
-            msgspec.json.encode(found)
-        except RecursionError:
-            raise ValueError(f"GET {path} answered JSON nested too deeply") from None
-        return found
 
 
 def _secured(sock: socket.socket, ip: str, authority: str | None) -> socket.socket:

@@ -10,23 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from halfopen.clients._door import Door
-from halfopen.errors import FaultError
 from halfopen.model.journal import Journal
 from halfopen.netns.lab import Lab
 from halfopen.scenario.target_spec import TargetSpec, split
 from halfopen.spawn.process import Program
 from halfopen.targets import session_list, tls
-from halfopen.targets.base import (
-    Caller,
-    HttpProbe,
-    Place,
-    ServerProcess,
-    Site,
-    Status,
-    door_of,
-    not_in_a_container,
-    with_query,
-)
+from halfopen.targets.base import Caller, Place, Running, Site, Status, door_of
 from halfopen.targets.readiness import listening
 from halfopen.targets.session_list import NoListError
 from halfopen.targets.tls import Certificate
@@ -38,26 +27,21 @@ _ANSWERED_WITHIN = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class RunningCommand:
+class RunningCommand(Running):
     """A listening server."""
 
-    process: ServerProcess
-    site: Site
     spec: TargetSpec
-    authority: str | None = None
 
     def door(self, _client_id: str, query: str = "") -> Door:
         """Return the same door for every client: an unknown server gets no extra information."""
-        scheme = "ws" if self.authority is None else "wss"
-        return door_of(self.spec, with_query(f"{scheme}://{self.site.public}{self.spec.path}", query), self.authority)
+        return door_of(self.spec, self.url(self.spec.path, query), self.authority)
 
     def status(self) -> Status:
         """Return its session list, if there is one."""
         if self.spec.sessions is None:
             return Status()
         try:
-            answer = HttpProbe(self.site, self.authority).get_json(self.spec.sessions)
-            return Status(sessions=session_list.sessions(answer, self.spec))
+            return Status(sessions=session_list.sessions(self.get_json(self.spec.sessions), self.spec))
         except NoListError as error:
             return Status(problem=str(error))
         except (OSError, ValueError, http.client.HTTPException) as error:
@@ -76,14 +60,6 @@ class RunningCommand:
         """Wait until a server that prints its stacks is quiet."""
         self.site.journal.wait_for_quiet("target", "output", _QUIET, _ANSWERED_WITHIN)
 
-    def say(self, word: str) -> None:
-        """Raise FaultError: only the pod takes orders."""
-        raise FaultError(f"a fault gives the server the order {word!r}, which only the built-in pod takes")
-
-    def paused(self, _by: str) -> contextlib.AbstractContextManager[None]:
-        """Raise FaultError: it is in no container."""
-        return not_in_a_container()
-
     def session_listed(self, status: Status, caller: Caller) -> bool | None:
         """True if this client is listed. If no field identifies clients, true if any session is."""
         if status.sessions is None:
@@ -96,7 +72,6 @@ class CommandTarget:
     """A command line with placeholders ``{host}`` and ``{port}``, and with TLS ``{cert}`` and ``{key}``."""
 
     spec: TargetSpec
-    kind: str = "command"
 
     def check(self) -> None:
         """Raise InputError if this is no command line."""
@@ -119,7 +94,7 @@ class CommandTarget:
 
     def describe(self) -> dict[str, str]:
         """Return the fields for results.json."""
-        return {"kind": self.kind, "command": self._command}
+        return {"kind": "command", "command": self._command}
 
     @property
     def fixed_port(self) -> int | None:
@@ -148,7 +123,8 @@ class CommandTarget:
             words = self._words(site.ip, site.port, certificate)
             program = Program(words, self.spec.folder, self.spec.environment)
             process = until_done.enter_context(listening(site, program, on_line, on_error))
-            yield RunningCommand(process, site, self.spec, str(certificate.authority) if certificate else None)
+            authority = str(certificate.authority) if certificate else None
+            yield RunningCommand(process, site, authority, self.spec)
 
 
 def filled_in(word: str, blanks: dict[str, str]) -> str:

@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -23,58 +24,45 @@ from halfopen.scenario.spec import PodSpec
 from halfopen.scenario.target_spec import TargetSpec
 from halfopen.spawn.process import Process, Program
 from halfopen.targets import tls
-from halfopen.targets.base import Caller, HttpProbe, Place, Site, Status, not_in_a_container, with_query
+from halfopen.targets.base import Caller, Place, Running, Site, Status, with_query
 from halfopen.targets.readiness import listening
-from halfopen.targets.tls import Certificate
 
 _SESSION_THREADS = ("runner-", "reader-", "watchdog-")
 
 
 @dataclass(frozen=True, slots=True)
-class RunningPod:
+class RunningPod(Running):
     """A listening pod."""
 
     process: Process
-    site: Site
     path: str
-    authority: str | None = None
 
     def door(self, client_id: str, query: str = "") -> Door:
         """Return a door that contains the client's id, so that its session is distinguishable."""
-        scheme = "ws" if self.authority is None else "wss"
-        named = with_query(f"{scheme}://{self.site.public}{self.path}", f"client={client_id}")
-        return Door(url=with_query(named, query), authority=self.authority)
+        url = self.url(self.path, f"client={client_id}")
+        return Door(url=with_query(url, query), authority=self.authority)
 
     def status(self) -> Status:
         """Return its session list, seat, health, and the threads that serve sessions."""
         try:
-            said = HttpProbe(self.site, self.authority).get_json("/status")
+            answer = self.get_json("/status")
             return Status(
-                sessions=said["sessions"],
-                lock_held=said["lockHeld"],
-                healthy=said["status"] == "healthy",
-                session_threads=[name for name in said["threads"] if name.startswith(_SESSION_THREADS)],
+                sessions=answer["sessions"],
+                lock_held=answer["lockHeld"],
+                healthy=answer["status"] == "healthy",
+                session_threads=[name for name in answer["threads"] if name.startswith(_SESSION_THREADS)],
             )
         except (OSError, ValueError, http.client.HTTPException) as error:
-            return Status(problem=f"the pod could not be asked: {error}")
-
-    def stacks(self) -> dict[str, list[str]]:
-        """Return the stack of each of its threads; raises OSError or ValueError."""
-        found: dict[str, list[str]] = HttpProbe(self.site, self.authority).get_json("/threads")
-        return found
+            return Status(problem=f"the pod did not answer: {error}")
 
     def show_stacks(self, _inode: int) -> None:
         """Note the stacks of its threads as an event ``stacks``; do nothing if it does not answer."""
         with contextlib.suppress(OSError, ValueError, http.client.HTTPException):
-            self.site.journal.note("target", "stacks", threads=self.stacks())
+            self.site.journal.note("target", "stacks", threads=self.get_json("/threads"))
 
     def say(self, word: str) -> None:
         """Send it an order (halfopen.pod.control)."""
         self.process.write(f"{word}\n")
-
-    def paused(self, _by: str) -> contextlib.AbstractContextManager[None]:
-        """Raise FaultError: it is in no container."""
-        return not_in_a_container()
 
     def session_listed(self, status: Status, caller: Caller) -> bool | None:
         """True if a session of this client is in the list."""
@@ -118,7 +106,6 @@ class PodTarget:
     """True if its watchdog must reap no session until it is released (halfopen.pod.detector_hold)."""
     ping: float | None = None
     """Interval of its keepalive, seconds; None: that of the incident."""
-    kind: str = "pod"
 
     def check(self) -> None:
         """Raise InputError if there is no such detector."""
@@ -130,7 +117,7 @@ class PodTarget:
 
     def describe(self) -> dict[str, str]:
         """Return the fields for results.json."""
-        return {"kind": self.kind}
+        return {"kind": "pod"}
 
     @property
     def fixed_port(self) -> int | None:
@@ -151,17 +138,13 @@ class PodTarget:
         command += self._spec_words()
         command += self.knobs.arguments()
 
-        def on_line(line: str) -> None:
-            note_log_line(site, line)
-
-        with self._certified(site.ip) as certificate:
+        encrypted = self.spec.tls or self.asked.tls
+        with tls.certified(site.ip) if encrypted else contextlib.nullcontext() as certificate:
             if certificate is not None:
                 command += ["--tls-cert", str(certificate.chain), "--tls-key", str(certificate.key)]
-            with listening(site, Program(command), on_line) as process:
-                yield RunningPod(process, site, self.asked.path, str(certificate.authority) if certificate else None)
-
-    def _certified(self, ip: str) -> contextlib.AbstractContextManager[Certificate | None]:
-        return tls.certified(ip) if self.spec.tls or self.asked.tls else contextlib.nullcontext()
+            with listening(site, Program(command), partial(note_log_line, site)) as process:
+                authority = str(certificate.authority) if certificate else None
+                yield RunningPod(process, site, authority, self.asked.path)
 
     def _spec_words(self) -> list[str]:
         """Return the scenario's settings of its pod, as options of ``python -m halfopen.pod``."""
