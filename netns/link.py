@@ -114,10 +114,10 @@ class Link:
         from halfopen.netns.firewall import Cut  # noqa: PLC0415
 
         router, far = self._router_and_far()
-        directions = {None: "both", far.host: "to", router.host: "from"}
-        if toward not in directions:
-            self._ends(toward or router.host)
-        cut = Cut(router.host, far.ip, directions[toward])
+        if toward is None:
+            cut = Cut(router.host, far.ip, ("dst", "src"))
+        else:
+            cut = Cut(router.host, far.ip, ["dst" if self.end(toward) is far else "src"])
         try:
             yield cut
         finally:

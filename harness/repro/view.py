@@ -11,7 +11,7 @@ from halfopen.netns.units import show_bytes, show_duration
 from halfopen.repro.counters import COUNTERS, STATES, Counter, sparkline
 from halfopen.repro.keys import KeyStroke
 from halfopen.repro.look import SessionView, Stacks
-from halfopen.thread_dump import told
+from halfopen.thread_dump import render
 
 _NAME, _NOW, _GAP = 14, 12, 1
 #: Fewest lines of each part when space is short. _shares distributes the rest.
@@ -165,7 +165,7 @@ def _stacks(stacks: Stacks | None, width: int) -> list[_Block]:
     if stacks.dump is None:
         return [[head], [Text(stacks.problem)]]
     blocks: list[_Block] = [[head]]
-    for line in told(stacks.dump, width):
+    for line in render(stacks.dump, width):
         if line.startswith(" "):
             blocks[-1].append(Text(line, style="dim"))
         else:

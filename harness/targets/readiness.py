@@ -65,7 +65,7 @@ def _ended(site: Site, process: ServerProcess, shown: str) -> str:
 
 def _not_ready(site: Site, shown: str, advice: str) -> str:
     with contextlib.closing(site.host.socket_reader()) as reader:
-        elsewhere = sorted({address.port for address in reader.listening()})
+        elsewhere = sorted({listener.local.port for listener in reader.listeners()})
     others = f", but on port {', '.join(map(str, elsewhere))}" if elsewhere else ""
     return (
         f"the server does not listen on port {site.port} after {site.ready_within:g}s{others}: "
@@ -79,11 +79,11 @@ def listeners(host: Host, port: int, process: ServerProcess, deadline: float) ->
     Returns none if the process ends before, or the monotonic clock reaches ``deadline``.
     """
     with contextlib.closing(host.socket_reader()) as reader:
-        while not (addresses := reader.listening(port)):
+        while not (found := reader.listeners(port)):
             if process.exit_code is not None or time.monotonic() >= deadline:
                 return []
             time.sleep(_STEP)
-    return addresses
+    return [listener.local for listener in found]
 
 
 def said(process: ServerProcess) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
-from halfopen.netns.census import PROBE, Sighting
+from halfopen.netns.census import PROBE, RawSample
 from halfopen.netns.tcp_info import TcpInfo
 from halfopen.pod.liveness.reading import Reading
 
@@ -51,7 +51,7 @@ def probes(info: TcpInfo) -> Waits:
     return Waits(max(info.rto / 1e6, _LEAST_RTO), _MOST_RTO)
 
 
-def retransmissions(seen: Sighting, info: TcpInfo, least: float = 0.0) -> tuple[Waits, int]:
+def retransmissions(seen: RawSample, info: TcpInfo, least: float = 0.0) -> tuple[Waits, int]:
     """Return the timer of retransmissions (tcp_retransmit_timer, net/ipv4/tcp_timer.c), and its number of doublings.
 
     ``rto`` is its current value. ``backoff`` returns to 0 with the first acknowledgement that measures a round trip.
@@ -63,7 +63,7 @@ def retransmissions(seen: Sighting, info: TcpInfo, least: float = 0.0) -> tuple[
     return Waits(max(rto / 2.0**doublings, min(least, rto)), rto), doublings
 
 
-def stalled(seen: Sighting) -> float:
+def stalled(seen: RawSample) -> float:
     """Return the least seconds without an acknowledgement while bytes were queued; 0 if it may be moving."""
     sample = seen.sample
     info = sample.info
@@ -75,7 +75,7 @@ def stalled(seen: Sighting) -> float:
     return _shut(info, reading, seen)
 
 
-def _shut(info: TcpInfo, reading: Reading, seen: Sighting) -> float:
+def _shut(info: TcpInfo, reading: Reading, seen: RawSample) -> float:
     """Return the bound for a closed window.
 
     All that was ever sent is acknowledged, so nothing was since a moment after the last send. The peer's window has
@@ -90,7 +90,7 @@ def _shut(info: TcpInfo, reading: Reading, seen: Sighting) -> float:
     return max(0.0, min(by_doublings, reading.last_data_sent / 1000, limited))
 
 
-def _dark(info: TcpInfo, reading: Reading, seen: Sighting) -> float:
+def _dark(info: TcpInfo, reading: Reading, seen: RawSample) -> float:
     """Return the bound from retransmissions, the last of them ``last_data_sent`` ago.
 
     The peer may answer them and accept nothing, behind a window that it shut after they were sent. Bytes that it

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from halfopen.netns.census import Sighting
+from halfopen.netns.census import RawSample
 from halfopen.netns.tcp_info import TcpInfo
 from halfopen.netns.units import show_bytes, show_duration
 from halfopen.pod.liveness.reading import Reading
@@ -69,7 +69,7 @@ def _rounded(seconds: float) -> float:
 class OngoingStall:
     """A session with bytes queued."""
 
-    seen: Sighting
+    seen: RawSample
     info: TcpInfo
     reading: Reading
     stuck: float

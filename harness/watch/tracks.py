@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from halfopen.netns.census import Sighting
+from halfopen.netns.census import RawSample
 from halfopen.pod.detectors.outq import QueueRule
 from halfopen.pod.watchdog import Probe, StallRule
 from halfopen.watch import bounds
@@ -19,7 +19,7 @@ class Track:
 
     __slots__ = ("_outq", "_progress", "_queue", "_stall", "is_bound", "last", "moved_at")
 
-    def __init__(self, seen: Sighting, since: float | None) -> None:
+    def __init__(self, seen: RawSample, since: float | None) -> None:
         """``since`` is when its queue was last seen empty, None if it was never polled."""
         proved = bounds.stalled(seen)
         self.is_bound = since is None or seen.t - proved < since
@@ -32,7 +32,7 @@ class Track:
         # Bring the rules to the state they would have had if they had polled when the stall began.
         self._tell(self.moved_at)
 
-    def follow(self, seen: Sighting) -> None:
+    def follow(self, seen: RawSample) -> None:
         """Take in the next sighting."""
         self.last = seen
         outq, progress = seen.outq, seen.progress
@@ -67,7 +67,7 @@ class Tracks:
         self.queued: dict[bytes, Track] = {}
         self._looked_at: float | None = None
 
-    def follow(self, sightings: Iterable[Sighting], now: float) -> None:
+    def follow(self, sightings: Iterable[RawSample], now: float) -> None:
         """Take in a poll that ended at ``now``, including every session with bytes queued."""
         before, after = self.queued, dict[bytes, Track]()
         for seen in sightings:

@@ -6,7 +6,7 @@ import datetime
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from halfopen.netns.census import PROBE, Sighting
+from halfopen.netns.census import PROBE, RawSample
 from halfopen.netns.sockets import SocketSample
 from halfopen.pod.liveness.reading import Reading
 from halfopen.watch import bounds, forecast
@@ -30,7 +30,7 @@ Peer = Literal["reads", "shut, answers", "shut, silent", "dark", "waiting", "gon
 class WatchedSession:
     """One session at one poll."""
 
-    seen: Sighting
+    seen: RawSample
     sample: SocketSample
     reading: Reading
     pid: int | None
@@ -78,7 +78,7 @@ def make(track: Track, pid: int | None, grace: float, poll: float) -> WatchedSes
     return WatchedSession(track.last, sample, reading, pid, track.stuck, track.is_bound, stall, grace, poll)
 
 
-def quiet(seen: Sighting, pid: int | None) -> WatchedSession:
+def quiet(seen: RawSample, pid: int | None) -> WatchedSession:
     """Return a session without bytes queued."""
     return WatchedSession(seen, seen.sample, Reading.of(seen.info), pid, 0.0, False, None, 0.0, 0.0)
 

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from halfopen.cli import watch_screen
 from halfopen.cli.watch_screen import PollTable
-from halfopen.netns.census import Sighting
+from halfopen.netns.census import RawSample
 from halfopen.netns.sockets import Address
 from halfopen.watch import watched_sessions
 from halfopen.watch.tracks import Track
@@ -24,7 +24,7 @@ GRACE, POLL = 30.0, 2.0
 AT = datetime.datetime(2026, 11, 26, 3, 4, 5)
 
 
-def session(seen: Sighting, pid: int | None = None) -> WatchedSession:
+def session(seen: RawSample, pid: int | None = None) -> WatchedSession:
     return watched_sessions.make(Track(seen, None), pid, GRACE, POLL)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from halfopen import plugins
-from halfopen.netns.census import Sighting
+from halfopen.netns.census import RawSample
 from halfopen.pod import detectors
 from halfopen.pod.liveness.reading import Reading
 from halfopen.watch import forecast
@@ -16,13 +16,13 @@ from tests.harness.watch.sightings import dark, shut, sighting
 GRACE, POLL = 30.0, 2.0
 
 
-def stall(seen: Sighting) -> OngoingStall:
+def stall(seen: RawSample) -> OngoingStall:
     track, info = Track(seen, None), seen.sample.info
     assert info is not None
     return OngoingStall(seen, info, Reading.of(seen.info), track.stuck, track.is_bound, track.stalled())
 
 
-def said(name: str, seen: Sighting) -> Forecast:
+def said(name: str, seen: RawSample) -> Forecast:
     return forecast.of(name, stall(seen), GRACE, POLL)
 
 
@@ -32,7 +32,7 @@ def test_every_detector_of_the_pod_has_a_forecast() -> None:
 
 @pytest.mark.parametrize("name", ["bytes-acked", "outq", "tcp-user-timeout"])
 @pytest.mark.parametrize(("seen", "age"), [(shut(backoff=8, waited=1.0), 53.0), (shut(backoff=5, waited=2.0), 8.3)])
-def test_a_stall_is_dead_a_grace_after_its_onset(name: str, seen: Sighting, age: float) -> None:
+def test_a_stall_is_dead_a_grace_after_its_onset(name: str, seen: RawSample, age: float) -> None:
     found = said(name, seen)
     assert (found.word, found.is_bound) == ("dead", True)
     assert found.within == pytest.approx(GRACE - age, abs=0.1)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from halfopen.netns.census import Sighting
+from halfopen.netns.census import RawSample
 from halfopen.watch.tracks import Track, Tracks
 from tests.harness.watch.sightings import shut, sighting
 
@@ -14,11 +14,11 @@ def only(tracks: Tracks) -> Track:
     return track
 
 
-def queued(t: float, outq: int = 500, **fields: Any) -> Sighting:
+def queued(t: float, outq: int = 500, **fields: Any) -> RawSample:
     return sighting(t, outq=outq, unacked=1, **fields)
 
 
-def followed(*sightings: Sighting) -> Tracks:
+def followed(*sightings: RawSample) -> Tracks:
     tracks = Tracks()
     for seen in sightings:
         tracks.follow([seen], seen.t)
