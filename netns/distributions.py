@@ -10,10 +10,9 @@ import array
 import functools
 import math
 from collections.abc import Callable, Iterator
-from typing import Literal, get_args
+from typing import Literal
 
 Distribution = Literal["uniform", "normal", "pareto", "paretonormal"]
-NAMES: tuple[Distribution, ...] = get_args(Distribution)
 
 # include/uapi/linux/pkt_sched.h: the table's unit (NETEM_DIST_SCALE) and the most entries (NETEM_DIST_MAX).
 _SCALE = 8192

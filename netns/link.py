@@ -14,7 +14,7 @@ from halfopen.netns.host import Host
 from halfopen.netns.impairment import Impairment, differences
 from halfopen.netns.lab_errors import LabError
 from halfopen.netns.netlink import NetlinkRequest
-from halfopen.netns.shaping import Effect, Shaper
+from halfopen.netns.shaping import QdiscReport, Shaper
 
 if TYPE_CHECKING:
     from halfopen.netns.firewall import Cut
@@ -81,10 +81,10 @@ class Link:
         """Return the impairment in force for packets that travel towards ``toward``, as requested."""
         return self._toward(toward).asked
 
-    def does(self, toward: Host) -> Effect:
+    def does(self, toward: Host) -> QdiscReport:
         """Return the kernel's own report of its effect on packets that travel towards ``toward``; raises OSError."""
         with self._turn:
-            return self._toward(toward).effect()
+            return self._toward(toward).report()
 
     def differences(self, toward: Host) -> list[str]:
         """List the differences between the requested and the effective impairment; raises OSError.

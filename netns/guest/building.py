@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -53,9 +52,6 @@ _NEEDED = (
 )
 #: Lines printed by make for a kernel of our configuration; only the estimate depends on it.
 _STEPS = 1240
-
-#: CPU time of a build, in units of the loop that measures the machine's speed.
-_EFFORT = 7_200
 #: Share of the build after which the source is unpacked.
 _UNPACKED = 0.15
 
@@ -105,7 +101,9 @@ def require_tools(tarball: Path | None = None) -> None:
 def require_version(version: str) -> None:
     """Raise GuestError for a source that is too old, or none; ``version`` is the output of ``make kernelversion``."""
     if not cache.numbers(version):
-        raise GuestError("the tarball is no Linux source: it does not tell its version (make kernelversion)")
+        raise GuestError(
+            "the tarball is no Linux source: make kernelversion prints no version; name a kernel source tarball"
+        )
     if cache.numbers(version) < cache.numbers(_OLDEST):
         raise GuestError(f"the source is Linux {version}; the guest kernel needs Linux {_OLDEST} or newer")
 
@@ -119,11 +117,6 @@ def require_options(config: str, version: str) -> None:
             f"Linux {version} could not be configured with {', '.join(missing)}; "
             f"the guest kernel needs Linux {_OLDEST} or newer"
         )
-
-
-def expected_seconds() -> float:
-    """Estimate the duration of a build on this machine from the speed of a short loop."""
-    return _EFFORT * min(_loop() for _ in range(3)) / processors()
 
 
 def build(tarball: Fetch, progress: Progress) -> GuestKernel:
@@ -152,7 +145,7 @@ def build(tarball: Fetch, progress: Progress) -> GuestKernel:
         read_without_calls(tree)
         make_room(tree)
         precompile(tree, version)
-        make = [*recipe.MAKE, "-C", str(tree), f"-j{processors()}"]
+        make = [*recipe.MAKE, "-C", str(tree), f"-j{len(os.sched_getaffinity(0))}"]
         run([*make, "allnoconfig", f"KCONFIG_ALLCONFIG={cache.FRAGMENT}"], place, "configuring")
         require_options((tree / ".config").read_text(), version)
         for done, _ in enumerate(_lines([*make, "linux"], place)):
@@ -161,20 +154,6 @@ def build(tarball: Fetch, progress: Progress) -> GuestKernel:
         made = Recipe(source.name, source.tarball, version, cache.FRAGMENT)
         recipe.write(product / recipe.FOLDER, made, tree, before)
         return cache.keep(product / cache.PROGRAM, source=source.name, version=version, seeded=seeded)
-
-
-def processors() -> int:
-    """Return the number of processors that a build uses."""
-    return len(os.sched_getaffinity(0))
-
-
-def _loop() -> float:
-    """Return the CPU seconds of a loop that measures this machine's speed."""
-    begun = time.process_time()
-    total = 0
-    for number in range(1_000_000):
-        total += number
-    return time.process_time() - begun
 
 
 def _lines(command: list[str], place: Path) -> Iterator[str]:

@@ -14,7 +14,7 @@ from halfopen.netns.host import Host
 from halfopen.netns.impairment import NONE, Impairment
 from halfopen.netns.lab import Lab, kernel_has_discipline
 from halfopen.netns.lab_errors import LabError, UnsupportedError
-from halfopen.netns.shaping import Effect
+from halfopen.netns.shaping import QdiscReport
 from halfopen.netns.units import BitRate, Duration
 from tests.isolated import isolated
 from tests.machine import needs_labs
@@ -187,7 +187,7 @@ def test_an_impairment_is_replaced_and_lifted() -> None:
             assert net.near.asked(net.client) == impairment
             assert net.near.does(net.client).impairment.rate == impairment.rate
             assert net.near.asked(net.router) == NONE
-            assert net.near.does(net.router) == Effect()
+            assert net.near.does(net.router) == QdiscReport()
 
 
 @isolated
@@ -253,7 +253,7 @@ def test_an_impairment_is_carried_out_or_refused_and_never_half_done() -> None:
                 near.impair(net.client, late)
             assert near.asked(net.client) == NONE
             assert [qdisc.get("kind") for qdisc in ask(net.router, "get_qdiscs", index)] == ["noqueue"]
-            assert near.does(net.client) == Effect()
+            assert near.does(net.client) == QdiscReport()
         near.impair(net.client, Impairment(rate=units.bit_rate("1Mbit")))
         near.impair(net.client, NONE)
 
