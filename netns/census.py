@@ -22,8 +22,6 @@ _STATE_AT = _HEADER_SIZE + 1
 _QUEUE = struct.Struct("=I4xI")
 _QUEUE_AT = 60
 _TIMER_AT = 2
-_EXPIRES = struct.Struct("=I")
-_EXPIRES_AT = 52
 _COOKIE = slice(44, 52)
 #: In struct tcp_info (halfopen.netns.tcp_info): bytes_acked, delivered.
 _PROGRESS = struct.Struct("=120x Q 64x I")
@@ -74,6 +72,11 @@ class RawSample(NamedTuple):
         return bytes(netlink.find_attribute(memoryview(self.body), sockets.MSG_SIZE, sockets.INFO) or b"")
 
     @property
+    def _tail(self) -> tuple[int, ...]:
+        """Timer's expiry, queues received and sent, user and inode."""
+        return sockets.MSG_TAIL.unpack_from(self.body, sockets.TAIL_AT)
+
+    @property
     def timer(self) -> int:
         """The pending timer: RETRANSMIT, PROBE, or another."""
         return self.body[_TIMER_AT]
@@ -81,7 +84,7 @@ class RawSample(NamedTuple):
     @property
     def expires(self) -> float:
         """Seconds until the timer expires."""
-        return int(_EXPIRES.unpack_from(self.body, _EXPIRES_AT)[0]) / 1000
+        return self._tail[0] / 1000
 
     @property
     def has_timestamps(self) -> bool:
@@ -96,12 +99,12 @@ class RawSample(NamedTuple):
     @property
     def outq(self) -> int:
         """Bytes written and not acknowledged."""
-        return int(_QUEUE.unpack_from(self.body, _QUEUE_AT)[0])
+        return self._tail[2]
 
     @property
     def inode(self) -> int:
         """Inode of the socket; 0 if no process holds it any more."""
-        return int(_QUEUE.unpack_from(self.body, _QUEUE_AT)[1])
+        return self._tail[4]
 
     @property
     def progress(self) -> tuple[int, ...]:

@@ -33,10 +33,10 @@ _ID_REST = struct.Struct("=16s16sIQ")
 # inet_diag_msg: family, state, timer, retrans, ports and addresses (in network order) | interface, cookie |
 # expires, rqueue, wqueue, uid, inode
 _MSG_HEAD = struct.Struct("!BB2xHH16s16s")
-_MSG_TAIL = struct.Struct("=4xII4xI")
+MSG_TAIL = struct.Struct("=5I")
 MSG_SIZE = 72
 _COOKIE_AT = 44
-_TAIL_AT = 52
+TAIL_AT = 52
 
 _WITH_INFO = 1 << (INFO - 1)
 _LISTEN = 1 << tcp_info.STATES.index("LISTEN")
@@ -97,7 +97,7 @@ class Announcement(NamedTuple):
 
 def identity(sample: SocketSample) -> bytes:
     """Return a socket's unique key: its family and the kernel's cookie. It stays valid when the addresses are gone."""
-    return sample.raw[:1] + sample.raw[_COOKIE_AT:_TAIL_AT]
+    return sample.raw[:1] + sample.raw[_COOKIE_AT:TAIL_AT]
 
 
 def torn(sample: SocketSample, before: SocketSample) -> bool:
@@ -151,13 +151,13 @@ class SocketReader:
         body = self._look_up(sample.raw, extensions=0)
         if body is None:
             return None
-        _, outq, _ = _MSG_TAIL.unpack_from(body, _TAIL_AT)
+        _, _, outq, _, _ = MSG_TAIL.unpack_from(body, TAIL_AT)
         return QueueState(tcp_info.state_name(body[1]), outq)
 
     def _look_up(self, raw: bytes, states: int = _CONNECTIONS, extensions: int = _WITH_INFO) -> memoryview | None:
         """Return the message on the one socket of this inet_diag_msg; None if it is gone."""
         head = _REQUEST.pack(raw[0], socket.IPPROTO_TCP, extensions, states)
-        self._sock.send(netlink.message(_SOCK_DIAG_BY_FAMILY, 0, head + raw[4:_TAIL_AT]))
+        self._sock.send(netlink.message(_SOCK_DIAG_BY_FAMILY, 0, head + raw[4:TAIL_AT]))
         kind, body = next(netlink.messages(memoryview(self._sock.recv(1 << 16))))
         if kind != netlink.NLMSG_ERROR:
             return body
@@ -176,7 +176,7 @@ class SocketReader:
         """
         family = sample.raw[0]
         head = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, _CONNECTIONS)
-        body = head + sample.raw[4:_TAIL_AT]
+        body = head + sample.raw[4:TAIL_AT]
         try:
             netlink.call(self._sock, netlink.NetlinkRequest("SOCK_DESTROY", _SOCK_DESTROY, body))
         except OSError as error:
@@ -255,7 +255,7 @@ def dump_request(family: int, port: int, states: int, *, with_info: bool = True)
 def unpack(body: memoryview, now: float) -> SocketSample:
     """Return the sample in an inet_diag_msg with its attributes, read at ``now`` of the monotonic clock."""
     family, state, source_port, destination_port, source, destination = _MSG_HEAD.unpack_from(body)
-    rqueue, wqueue, inode = _MSG_TAIL.unpack_from(body, _TAIL_AT)
+    _, rqueue, wqueue, _, inode = MSG_TAIL.unpack_from(body, TAIL_AT)
     info = netlink.find_attribute(body, MSG_SIZE, INFO)
     return SocketSample(
         now,

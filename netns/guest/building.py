@@ -15,7 +15,6 @@ from halfopen.netns.guest.end_notices import announce_ends
 from halfopen.netns.guest.headers import precompile
 from halfopen.netns.guest.livelocks import end_livelocks
 from halfopen.netns.guest.packages import ask, run
-from halfopen.netns.guest.recipe import Recipe
 from halfopen.netns.guest.registers import make_room
 from halfopen.netns.guest.seeding import make_seedable
 from halfopen.netns.guest.sources import KernelSource
@@ -146,13 +145,12 @@ def build(tarball: Fetch, progress: Progress) -> GuestKernel:
         make_room(tree)
         precompile(tree, version)
         make = [*recipe.MAKE, "-C", str(tree), f"-j{len(os.sched_getaffinity(0))}"]
-        run([*make, "allnoconfig", f"KCONFIG_ALLCONFIG={cache.FRAGMENT}"], place, "configuring")
+        run([*make, "allnoconfig", f"KCONFIG_ALLCONFIG={recipe.FRAGMENT}"], place, "configuring")
         require_options((tree / ".config").read_text(), version)
         for done, _ in enumerate(_lines([*make, "linux"], place)):
             progress(_UNPACKED + (1 - _UNPACKED) * min(done / _STEPS, 1.0))
         run(["strip", "-o", str(product / cache.PROGRAM), str(tree / "linux")], place, "stripping")
-        made = Recipe(source.name, source.tarball, version, cache.FRAGMENT)
-        recipe.write(product / recipe.FOLDER, made, tree, before)
+        recipe.write(product / recipe.FOLDER, tree, before, source.name, source.tarball, version)
         return cache.keep(product / cache.PROGRAM, source=source.name, version=version, seeded=seeded)
 
 

@@ -23,8 +23,6 @@ from pathlib import Path
 from halfopen.netns.guest import recipe
 from halfopen.netns.lab_errors import GuestError
 
-#: The configuration on top of allnoconfig (kernel.config beside this file).
-FRAGMENT = Path(__file__).with_name("kernel.config")
 #: Modules that change the source.
 _CHANGES = tuple(
     Path(__file__).with_name(name)
@@ -74,7 +72,7 @@ def folder() -> Path:
 
 def key(source: str) -> str:
     """Return a kernel's unique key: a hash of its source, our configuration and our changes."""
-    ours = [*(path.read_bytes() for path in (FRAGMENT, *_CHANGES)), shlex.join(recipe.MAKE).encode()]
+    ours = [*(path.read_bytes() for path in (recipe.FRAGMENT, *_CHANGES)), shlex.join(recipe.MAKE).encode()]
     return hashlib.sha256(b"\0".join((source.encode(), *ours))).hexdigest()[:16]
 
 

@@ -76,98 +76,76 @@ def render(
     """
     size = {} if terminal is None else {"COLUMNS": str(terminal[0]), "LINES": str(terminal[1])}
     values = shlex.join(f"{name}={value}" for name, value in {**environment, **_KEEP_MEMORY, **size}.items())
-    lines = [
-        "#!/bin/sh",
-        "# Boots, runs one command, and says how it ended. The machine outside takes the power away.",
-        *_NO_SETUID,
-        *_DEVICES,
-        *_PRIVATE,
-        f"for console in {OUT} {ERR} {LINE}; do stty -F $console -onlcr -echo; done",
-        *_FINISH,
-        *(line for writable in boot.writable for line in _writable(writable)),
-        # Keep it open from here on: input to a console that is not open is lost.
-        f"exec 7<{LINE}",
-        *_LOOPBACK,
-        *([f"date -s @{now} >/dev/null", _HEAD_START_FREE] if boot.virtual else [_HEAD_START_REAL]),
-        f"cd {shlex.quote(str(folder))}",
-        *_outputs(terminal, one_output),
-        f"echo {LISTENING} >{LINE}",
-        # Not in the background: there a shell makes its commands ignore SIGINT (POSIX, Shell Command Language, 2.11).
-        "(",
-        "read -r command rest </proc/self/stat",
-        "(while read -r signal; do kill -$signal -$command || kill -$signal $command; done <&7 2>/dev/null &)",
-        # Only the command gets its environment, with any names: a shell would act on some (PATH, IFS).
-        f"exec env -i -- {values} {_SESSION} {shlex.join(boot.command)} {_STREAMS}",
-        ")",
-        "code=$?",
-        # A wait without arguments would also wait for the loop above, which does not end.
-        f'[ -z "$outputs" ] || {{ {{ sleep {_AFTERLIFE}; kill $outputs; }} & wait $outputs; }}',
-        "finish $code",
-    ]
-    return "\n".join(lines) + "\n"
-
+    start = f"date -s @{now} >/dev/null\n{_HEAD_START_FREE}" if boot.virtual else _HEAD_START_REAL
+    return f"""\
+#!/bin/sh
+# Boots, runs one command, and says how it ended. The machine outside takes the power away.
 
 # To the guest, an ordinary user's files are root's, and root's are nobody's (user_namespaces(7)). A setuid program such
 # as mount would turn root into nobody.
-_NO_SETUID = (
-    'if [ ! -O "$(command -v mount)" ]; then',
-    "setpriv --no-new-privs mount -o remount,bind,ro,nosuid none /",
-    "fi",
-)
-
-_DEVICES = (
-    "mount -t proc proc /proc",
-    "mount -t sysfs sysfs /sys",
-    "mount -t devtmpfs devtmpfs /dev",
-)
-
-_PRIVATE = (
-    "mkdir -p /dev/pts /dev/shm && mount -t devpts devpts /dev/pts && mount -t tmpfs -o mode=1777 tmpfs /dev/shm",
-    "mount -t tmpfs -o mode=755 tmpfs /run && mkdir -p /run/lock /run/tmp/upper /run/tmp/work",
-    # Writes are private, but the machine's files stay visible: the command line may name one.
-    "mount -t overlay -o lowerdir=/tmp,upperdir=/run/tmp/upper,workdir=/run/tmp/work overlay /tmp && chmod 1777 /tmp",
-)
-
+if [ ! -O "$(command -v mount)" ]; then
+setpriv --no-new-privs mount -o remount,bind,ro,nosuid none /
+fi
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+mkdir -p /dev/pts /dev/shm && mount -t devpts devpts /dev/pts && mount -t tmpfs -o mode=1777 tmpfs /dev/shm
+mount -t tmpfs -o mode=755 tmpfs /run && mkdir -p /run/lock /run/tmp/upper /run/tmp/work
+# Writes are private, but the machine's files stay visible: the command line may name one.
+mount -t overlay -o lowerdir=/tmp,upperdir=/run/tmp/upper,workdir=/run/tmp/work overlay /tmp && chmod 1777 /tmp
+for console in {OUT} {ERR} {LINE}; do stty -F $console -onlcr -echo; done
 # The last action of a guest: report the exit code, and wait for the power to go.
-_FINISH = (
-    "finish() {",
-    "sync",
-    # Waits until the console has passed on all its output (TCSADRAIN).
-    f"for console in {OUT} {ERR}; do stty -F $console onlcr; done",
-    f"echo {EXIT} $1 >{LINE}",
-    "while :; do sleep 1000; done",
-    "}",
-)
-
+finish() {{
+sync
+# Waits until the console has passed on all its output (TCSADRAIN).
+for console in {OUT} {ERR}; do stty -F $console onlcr; done
+echo {EXIT} $1 >{LINE}
+while :; do sleep 1000; done
+}}
+{"".join(map(_writable, boot.writable))}# Keep it open from here on: input to a console that is not open is lost.
+exec 7<{LINE}
 # Not every machine has iproute2, but every Debian has perl: SIOCSIFFLAGS, IFF_UP (netdevice(7)).
-_LOOPBACK = (
-    "if command -v ip >/dev/null; then ip link set lo up",
-    """else perl -e 'socket(S, 2, 2, 0); ioctl(S, 0x8914, $_ = pack("a16sx22", "lo", 1))'; fi""",
+if command -v ip >/dev/null; then ip link set lo up
+else perl -e 'socket(S, 2, 2, 0); ioctl(S, 0x8914, $_ = pack("a16sx22", "lo", 1))'; fi
+{start}
+cd {shlex.quote(str(folder))}
+{_outputs(terminal, one_output)}
+echo {LISTENING} >{LINE}
+# Not in the background: there a shell makes its commands ignore SIGINT (POSIX, Shell Command Language, 2.11).
+(
+read -r command rest </proc/self/stat
+(while read -r signal; do kill -$signal -$command || kill -$signal $command; done <&7 2>/dev/null &)
+# Only the command gets its environment, with any names: a shell would act on some (PATH, IFS).
+exec env -i -- {values} {_SESSION} {shlex.join(boot.command)} {_STREAMS}
 )
+code=$?
+# A wait without arguments would also wait for the loop above, which does not end.
+[ -z "$outputs" ] || {{ {{ sleep {_AFTERLIFE}; kill $outputs; }} & wait $outputs; }}
+finish $code
+"""
 
 
-def _writable(folder: Path) -> list[str]:
-    """Mount a writable folder. Without the mount, the command's writes would silently be lost with the guest."""
+def _writable(folder: Path) -> str:
+    """Return the lines that mount a writable folder. Without it, the command's writes would silently be lost."""
     quoted = shlex.quote(str(folder))
     refused = shlex.quote(f"halfopen: the guest cannot mount {str(folder)!r} to write to it:")
-    return [
-        f"why=$({{ mkdir -p {quoted} && mount -t hostfs -o {quoted} none {quoted}; }} 2>&1) ||",
-        f"{{ printf '%s %s\\n' {refused} \"$why\" >{ERR}; finish {ExitCode.GUEST}; }}",
-    ]
+    return f"""\
+why=$({{ mkdir -p {quoted} && mount -t hostfs -o {quoted} none {quoted}; }} 2>&1) ||
+{{ printf '%s %s\\n' {refused} "$why" >{ERR}; finish {ExitCode.GUEST}; }}
+"""
 
 
-def _outputs(terminal: tuple[int, int] | None, one_output: bool) -> list[str]:
+def _outputs(terminal: tuple[int, int] | None, one_output: bool) -> str:
     """Return the setup of stdout and stderr: the consoles, through pipes if the machine's are no terminals."""
     err = OUT if one_output else ERR
     if terminal is not None:
         columns, lines = terminal
         # Held open, since a terminal forgets its size when it is closed everywhere.
-        return [f"exec 8>{OUT}", f"stty -F {OUT} cols {columns} rows {lines}", f"out={OUT} err={err} outputs="]
+        return f"exec 8>{OUT}\nstty -F {OUT} cols {columns} rows {lines}\nout={OUT} err={err} outputs="
     if one_output:
-        return ["mkfifo /run/out", f"cat /run/out >{OUT} & outputs=$!", "out=/run/out err=/run/out"]
-    return [
-        "mkfifo /run/out /run/err",
-        f"cat /run/out >{OUT} & outputs=$!",
-        f'cat /run/err >{ERR} & outputs="$outputs $!"',
-        "out=/run/out err=/run/err",
-    ]
+        return f"mkfifo /run/out\ncat /run/out >{OUT} & outputs=$!\nout=/run/out err=/run/out"
+    return f"""\
+mkfifo /run/out /run/err
+cat /run/out >{OUT} & outputs=$!
+cat /run/err >{ERR} & outputs="$outputs $!"
+out=/run/out err=/run/err"""

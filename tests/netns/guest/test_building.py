@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from halfopen.netns.guest import building, cache
+from halfopen.netns.guest import building, recipe
 from halfopen.netns.lab_errors import GuestError
 
 #: As allnoconfig writes it if all our options can be met.
-CONFIG = cache.FRAGMENT.read_text() + "# CONFIG_SMP is not set\n"
+CONFIG = recipe.FRAGMENT.read_text() + "# CONFIG_SMP is not set\n"
 
 
 def test_all_that_a_guest_needs_is_asked_for() -> None:
