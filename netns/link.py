@@ -71,11 +71,10 @@ class Link:
         for near, far in ((self.a, self.b), (self.b, self.a)):
             if near.host is host:
                 return near, far
-        raise LabError(f"host {host.name!r} is not on the link between {self.a.host.name!r} and {self.b.host.name!r}")
+        raise LabError(f"{self}: host {host.name!r} is not on this link")
 
     def _toward(self, toward: Host) -> Shaper:
-        _, far = self._ends(toward)
-        return self._shapers[far.host.name]
+        return self._shapers[self.other(toward).name]
 
     def asked(self, toward: Host) -> Impairment:
         """Return the impairment in force for packets that travel towards ``toward``, as requested."""
@@ -113,24 +112,15 @@ class Link:
         # Imported here: pyroute2 is most of the cost of importing a lab, and few scenarios need it.
         from halfopen.netns.firewall import Cut  # noqa: PLC0415
 
-        router, far = self._router_and_far()
-        if toward is None:
-            cut = Cut(router.host, far.ip, ("dst", "src"))
-        else:
-            cut = Cut(router.host, far.ip, ["dst" if self.end(toward) is far else "src"])
+        near, far = (self.a, self.b) if self.a.host.is_router else (self.b, self.a)
+        if not near.host.is_router:
+            raise LabError(f"{self}: a cut needs a router at one end, since an end's own TCP would notice a drop there")
+        ends = ["dst", "src"] if toward is None else ["dst" if self.end(toward) is far else "src"]
+        cut = Cut(near.host, far.ip, ends)
         try:
             yield cut
         finally:
             cut.heal()
-
-    def _router_and_far(self) -> tuple[End, End]:
-        for near, far in ((self.a, self.b), (self.b, self.a)):
-            if near.host.is_router:
-                return near, far
-        raise LabError(
-            f"the link between {self.a.host.name!r} and {self.b.host.name!r} ends at no router: "
-            "a cut needs one, since a drop at an end would be seen by that end's own TCP"
-        )
 
 
 def _await_running(*ends: End) -> None:

@@ -22,7 +22,6 @@ from halfopen.model.journal import Journal
 from halfopen.netns.host import Host
 from halfopen.netns.lab import Lab
 from halfopen.netns.sockets import Address
-from halfopen.scenario.target_spec import TargetSpec
 
 ANSWER_WITHIN = 2.0
 """Longest wait for a target's answer over HTTP, seconds."""
@@ -77,20 +76,6 @@ class Status:
 def with_query(url: str, query: str) -> str:
     """Return the URL with an addition to its query."""
     return f"{url}{'&' if '?' in url else '?'}{query}" if query else url
-
-
-def door_of(spec: TargetSpec, url: str, authority: str | None = None) -> Door:
-    """Return the door at ``url`` to the server that a user described."""
-    return Door(
-        url=url,
-        authority=authority,
-        subprotocols=spec.subprotocols,
-        headers=spec.headers,
-        send=spec.send,
-        replies=spec.replies,
-        # Unread messages fill a server's receive queue, and then it receives no pong either.
-        acknowledge=spec.acknowledge or "",
-    )
 
 
 class ServerProcess(Protocol):

@@ -8,14 +8,15 @@ import os
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from halfopen.clients._door import Door
 from halfopen.model.journal import Journal
 from halfopen.netns.lab import Lab
 from halfopen.scenario.target_spec import TargetSpec, split
-from halfopen.spawn.process import Program
+from halfopen.spawn.process import OnLine, Program
 from halfopen.targets import session_list, tls
-from halfopen.targets.base import Caller, Place, Running, Site, Status, door_of
+from halfopen.targets.base import Caller, Place, Running, Site, Status
 from halfopen.targets.readiness import listening
 from halfopen.targets.session_list import NoListError
 from halfopen.targets.tls import Certificate
@@ -109,22 +110,29 @@ class CommandTarget:
     @contextlib.contextmanager
     def start(self, site: Site) -> Iterator[RunningCommand]:
         """Start the command and wait until it listens."""
-
-        def on_line(line: str) -> None:
-            site.journal.note("target", "output", text=line)
-
-        def on_error(line: str) -> None:
-            site.journal.note("target", "output", text=line, stream="stderr")
-
         with contextlib.ExitStack() as until_done:
             # Ends all its descendants too, even those that escaped from it.
             until_done.callback(site.host.kill_all)
             certificate = until_done.enter_context(tls.certified(site.public_ip)) if self.spec.tls else None
             words = self._words(site.ip, site.port, certificate)
             program = Program(words, self.spec.folder, self.spec.environment)
-            process = until_done.enter_context(listening(site, program, on_line, on_error))
+            process = until_done.enter_context(listening(site, program, *output_notes(site.journal)))
             authority = str(certificate.authority) if certificate else None
             yield RunningCommand(process, site, authority, self.spec)
+
+
+def door_of(spec: TargetSpec, url: str, authority: str | None = None) -> Door:
+    """Return the door at ``url`` to the server that a user described."""
+    return Door(
+        url=url,
+        authority=authority,
+        subprotocols=spec.subprotocols,
+        headers=spec.headers,
+        send=spec.send,
+        replies=spec.replies,
+        # Unread messages fill a server's receive queue, and then it receives no pong either.
+        acknowledge=spec.acknowledge or "",
+    )
 
 
 def filled_in(word: str, blanks: dict[str, str]) -> str:
@@ -133,3 +141,9 @@ def filled_in(word: str, blanks: dict[str, str]) -> str:
     for blank, value in blanks.items():
         word = word.replace(blank, value)
     return word
+
+
+def output_notes(journal: Journal) -> tuple[OnLine, OnLine]:
+    """Return functions that note a line of a server's output, and of its standard error."""
+    note = partial(journal.note, "target", "output")
+    return lambda line: note(text=line), lambda line: note(text=line, stream="stderr")

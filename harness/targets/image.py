@@ -16,7 +16,7 @@ from halfopen.netns import capabilities
 from halfopen.netns.lab import Lab
 from halfopen.scenario.target_spec import TargetSpec, split
 from halfopen.targets.base import Place, Site
-from halfopen.targets.command import RunningCommand, filled_in
+from halfopen.targets.command import RunningCommand, filled_in, output_notes
 from halfopen.targets.container import Container, container
 from halfopen.targets.engine import engine
 from halfopen.targets.readiness import await_listening, said
@@ -116,8 +116,7 @@ class ImageTarget:
             self._image,
             None if command is None else [filled_in(word, blanks) for word in split(command, "--command")],
             {key: filled_in(text, blanks) for key, text in self.spec.environment.items()},
-            lambda line: journal.note("target", "output", text=line),
-            lambda line: journal.note("target", "output", text=line, stream="stderr"),
+            *output_notes(journal),
         )
         with running as one:
             namespace = one.network_namespace()

@@ -34,15 +34,14 @@ def proxy(
     edge: Edge, host: Host, listen: Address, upstream: Address, journal: Journal, keep_open: Sequence[Host]
 ) -> Iterator[None]:
     """Run the proxy in ``host`` until the context is left; raises TargetError if it does not listen."""
-
-    def on_line(line: str) -> None:
-        journal.note("edge", "output", text=line)
-
     with tempfile.TemporaryDirectory(prefix="halfopen-edge-") as folder:
         file = Path(folder, "config")
         file.write_text(edge.module.config(listen, upstream, Path(folder)))
         command = edge.module.command(find_program(edge) or edge.module.PROGRAM, file)
-        with running(host, Program(command), on_line, keep_open=keep_open) as process:
+        proxy_process = running(
+            host, Program(command), lambda line: journal.note("edge", "output", text=line), keep_open=keep_open
+        )
+        with proxy_process as process:
             if not listeners(host, listen.port, process, time.monotonic() + _READY_WITHIN):
                 code = process.exit_code
                 problem = f"was silent for {_READY_WITHIN:g}s" if code is None else f"ended with exit code {code}"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from halfopen.netns import isolation
 from halfopen.netns.exit_codes import ExitCode
-from halfopen.netns.guest import machine, memory_dir, script, subreaper
+from halfopen.netns.guest import busy_process, machine, memory_dir, script, subreaper
 from halfopen.netns.guest.machine import Machine
 from halfopen.netns.guest.script import Boot
 from halfopen.netns.lab_errors import GuestError, GuestLostError, IsolationError
@@ -68,13 +68,13 @@ def require_folders(writable: Sequence[Path], read: Sequence[Path] = ()) -> None
     try:
         here = Path.cwd()
     except FileNotFoundError:
-        raise GuestError("the folder this was called from is gone; call it from one that exists") from None
+        raise GuestError("the working directory no longer exists; start halfopen in another") from None
     if _is_below(here, (*_OWN, "/run")) and not _is_below(here, writable):
-        raise GuestError(f"the guest has a /{here.parts[1]} of its own, without {str(here)!r}; start it elsewhere")
+        raise GuestError(f"the guest has its own /{here.parts[1]}, without {str(here)!r}; start it in another folder")
     for path in read:
         if _is_below(path.absolute(), (*_OWN, "/run")):
             own = path.absolute().parts[1]
-            raise GuestError(f"the guest has a /{own} of its own, without {str(path)!r}; put it elsewhere")
+            raise GuestError(f"the guest has its own /{own}, without {str(path)!r}; put it elsewhere")
     for folder in writable:
         if folder == Path("/") or _is_below(folder, _OWN):
             raise GuestError(f"{str(folder)!r} cannot be made writable in a guest; name a folder of files")
@@ -108,7 +108,7 @@ def exit_code(guest: Machine, boot: Boot, until: float) -> int:
         code = guest.exit_code(until)
     except TimeoutError:
         limit = show_duration(boot.wall_limit)
-        busy = guest.busy_process() if boot.virtual else None
+        busy = busy_process.busiest(guest.process.pid) if boot.virtual else None
         loop = f"; the busiest process was {busy} (a loop that never sleeps never ends on the virtual clock)"
         raise GuestLostError(f"the guest was stopped after {limit} of wall time{loop if busy else ''}") from None
     except EOFError:
@@ -121,7 +121,7 @@ def exit_code(guest: Machine, boot: Boot, until: float) -> int:
 
 def _run(boot: Boot, place: Path) -> int:
     try:
-        with start(boot, place, 1, _terminal()) as guest:
+        with start(boot, place, 1, shutil.get_terminal_size() if os.isatty(1) else None) as guest:
             return _until_interrupted(guest, boot)
     except (GuestError, GuestLostError) as error:
         print(f"halfopen: {error}", file=sys.stderr)
@@ -141,10 +141,3 @@ def _until_interrupted(guest: Machine, boot: Boot) -> int:
         return exit_code(guest, boot, time.monotonic() + _PATIENCE)
     except GuestLostError:
         return ExitCode.INTERRUPTED
-
-
-def _terminal() -> tuple[int, int] | None:
-    if not os.isatty(1):
-        return None
-    columns, lines = shutil.get_terminal_size()
-    return columns, lines

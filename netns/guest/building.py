@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from halfopen.netns.guest import cache, packages, recipe
+from halfopen.netns.guest import cache, recipe
 from halfopen.netns.guest.cache import GuestKernel
 from halfopen.netns.guest.clock_reads import read_without_calls
 from halfopen.netns.guest.end_notices import announce_ends
@@ -133,7 +133,7 @@ def build(tarball: Fetch, progress: Progress) -> GuestKernel:
         product.mkdir()
         unpack = ["tar", "-xf", str(source.tarball), "-C", str(tree), "--strip-components=1"]
         unpack += [f"--exclude={pattern}" for pattern in _NOT_NEEDED]
-        run(unpack, place, "unpacking the source", packages.first_line)
+        run(unpack, place, "unpacking the source", line=0)
         progress(_UNPACKED)
         version = ask("make", "-s", "-C", str(tree), "kernelversion").strip()
         require_version(version)

@@ -7,6 +7,7 @@ fs/binfmt_elf.c).
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 import time
@@ -65,25 +66,23 @@ def _page_below(memory: FileIO, end: int) -> bytes:
     return memory.read(_PAGE)
 
 
-def _down_to_arguments(memory: FileIO, start: int, read: bytes) -> bytes:
+def _down_to_arguments(memory: FileIO, start: int, stack: bytes) -> bytes:
     """Prepend the pages below, which a large environment fills, as far as the guest's kernel has mapped them."""
-    while _PLATFORM not in read:
-        try:
-            read = _page_below(memory, start) + read
-        except OSError:
-            break
-        start -= _PAGE
-    return read
+    with contextlib.suppress(OSError):
+        while _PLATFORM not in stack:
+            stack = _page_below(memory, start) + stack
+            start -= _PAGE
+    return stack
 
 
 def command_line(top: bytes) -> str | None:
     """Return the executed command from the last bytes of a stack; without its arguments if the bytes lack them."""
-    _, found, strings_and_name = top.rstrip(b"\0").partition(_PLATFORM)
-    strings = (strings_and_name if found else top.rstrip(b"\0")).split(b"\0")
+    _, platform, above = top.rstrip(b"\0").partition(_PLATFORM)
+    strings = (above if platform else top.rstrip(b"\0")).split(b"\0")
     program = strings.pop()
     if not program or not program.isascii():
         return None
-    if not found:
+    if not platform:
         return program.decode()
     while strings and _ASSIGNMENT.match(strings[-1]):
         strings.pop()

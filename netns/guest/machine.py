@@ -12,9 +12,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from halfopen.netns.guest import busy_process, cache, memory_dir, script, seeding
+from halfopen.netns.guest import cache, memory_dir, script, seeding
 from halfopen.netns.guest.script import Boot
 from halfopen.netns.lab_errors import GuestError
 from halfopen.netns.units import show_bytes
@@ -85,10 +85,6 @@ class Machine:
         # If its memory file cannot grow, it dies by SIGBUS without a message.
         return f"the guest kernel ended before its command did{f': {lines[-1]}' if lines else self.scarce}"
 
-    def busy_process(self) -> str | None:
-        """Return the guest's process that uses the processor now; None if there is none or it is unknown."""
-        return busy_process.busiest(self.process.pid)
-
 
 class Consoles(NamedTuple):
     """File descriptors that a guest's consoles write to and read from."""
@@ -139,7 +135,11 @@ def running(boot: Boot, place: Path, output: int) -> Iterator[Machine]:
     draws the same random numbers each time. Raises GuestError if the kernel's program cannot be executed.
     """
     log = place / "kernel.log"
-    scarce = _scarcity(place, boot.memory)
+    left = memory_dir.free(place)
+    scarce = (
+        f"; its memory of {show_bytes(boot.memory)} is a file on the file system at {memory_dir.mount_point(place)}, "
+        f"where only {show_bytes(left)} were free: free some, or name another folder with TMPDIR"
+    )
     with contextlib.ExitStack() as held:
         from_guest, line_out = os.pipe()
         line_in, to_guest = os.pipe()
@@ -149,40 +149,26 @@ def running(boot: Boot, place: Path, output: int) -> Iterator[Machine]:
         seed = {} if boot.seed is None else {seeding.VARIABLE: str(boot.seed)}
         try:
             with log.open("wb") as kernel_log, _pinned(boot.processor):
-                process = _started(
+                process = subprocess.Popen(
                     arguments(boot, place, consoles),
+                    stdin=subprocess.DEVNULL,
                     stdout=kernel_log,
                     stderr=kernel_log,
                     pass_fds=consoles,
                     env=os.environ | {"TMPDIR": str(place)} | seed,
+                    start_new_session=True,
                 )
+        except OSError as error:
+            why = os.strerror(error.errno or 0).lower()
+            if isinstance(error, PermissionError):
+                why += " (is its file system mounted noexec? XDG_CACHE_HOME names another)"
+            raise GuestError(f"the guest kernel {str(boot.kernel.program)!r} cannot be executed: {why}") from None
         finally:
             # From here on only the guest holds them: the copiers to a terminal end when they are closed.
             for fd in consoles:
                 os.close(fd)
         held.callback(_end, process)
-        yield Machine(process, log, from_guest, to_guest, scarce)
-
-
-def _scarcity(place: Path, memory: int) -> str:
-    """Return the warning about a folder with less space than the memory that it must hold; empty if it has enough."""
-    left = memory_dir.free(place)
-    if left >= memory:
-        return ""
-    return (
-        f"; its memory of {show_bytes(memory)} is a file on the file system at {memory_dir.mount_point(place)}, "
-        f"where only {show_bytes(left)} were free: free some, or name another folder with TMPDIR"
-    )
-
-
-def _started(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
-    try:
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, **options)
-    except OSError as error:
-        why = os.strerror(error.errno or 0).lower()
-        if isinstance(error, PermissionError):
-            why += " (is its file system mounted noexec? XDG_CACHE_HOME names another)"
-        raise GuestError(f"the guest kernel {command[0]!r} cannot be executed: {why}") from None
+        yield Machine(process, log, from_guest, to_guest, scarce if left < boot.memory else "")
 
 
 @contextlib.contextmanager
