@@ -62,14 +62,14 @@ def _by_nftables(undo: contextlib.ExitStack, router: Host, table: str, matches: 
 
 def _by_rules(undo: contextlib.ExitStack, router: Host, priority: int, selectors: list[dict[str, Any]]) -> None:
     """Drop by blackhole rules. They are silent, unlike an unreachable destination (ip_error in net/ipv4/route.c)."""
-    with contextlib.ExitStack() as half_done, router.rtnetlink() as routes:
+
+    def change(command: str, rule: dict[str, Any]) -> None:
+        with router.rtnetlink() as routes:
+            routes.rule(command, **rule)
+
+    with contextlib.ExitStack() as half_done:
         for selector in selectors:
             rule = {"action": "FR_ACT_BLACKHOLE", "priority": priority, **selector}
-            routes.rule("add", **rule)
-            half_done.callback(_delete_rule, router, rule)
+            change("add", rule)
+            half_done.callback(change, "del", rule)
         undo.push(half_done.pop_all())
-
-
-def _delete_rule(router: Host, rule: dict[str, Any]) -> None:
-    with router.rtnetlink() as routes:
-        routes.rule("del", **rule)

@@ -196,10 +196,10 @@ def _values(impairment: Impairment) -> dict[str, _Value]:
     }
 
 
-def _same(one: _Value, other: _Value) -> bool:
-    if isinstance(one, float) and isinstance(other, float):
-        return math.isclose(one, other, rel_tol=1e-6)
-    return one == other
+def _same(asked: _Value, does: _Value) -> bool:
+    if isinstance(asked, float) and isinstance(does, float):
+        return math.isclose(asked, does, rel_tol=1e-6)
+    return asked == does
 
 
 def _show(value: _Value) -> str:

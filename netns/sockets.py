@@ -259,8 +259,8 @@ def unpack(body: memoryview, now: float) -> SocketSample:
     info = netlink.find_attribute(body, MSG_SIZE, INFO)
     return SocketSample(
         now,
-        Address(_ip(family, source), source_port),
-        Address(_ip(family, destination), destination_port),
+        Address(ip_text(family, source), source_port),
+        Address(ip_text(family, destination), destination_port),
         tcp_info.state_name(state),
         wqueue,
         rqueue,
@@ -272,7 +272,8 @@ def unpack(body: memoryview, now: float) -> SocketSample:
 
 # Ten thousand clients seldom have ten thousand addresses.
 @functools.lru_cache(maxsize=1024)
-def _ip(family: int, raw: bytes) -> str:
+def ip_text(family: int, raw: bytes) -> str:
+    """Return an IP address as text."""
     if family == socket.AF_INET:
         return socket.inet_ntop(socket.AF_INET, raw[:4])
     mapped = ipaddress.IPv6Address(raw).ipv4_mapped

@@ -12,7 +12,7 @@ import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -22,6 +22,8 @@ from halfopen.model.journal import Journal
 from halfopen.netns.host import Host
 from halfopen.netns.lab import Lab
 from halfopen.netns.sockets import Address
+from halfopen.spawn.process import Process
+from halfopen.targets.container import Container
 
 ANSWER_WITHIN = 2.0
 """Longest wait for a target's answer over HTTP, seconds."""
@@ -73,27 +75,8 @@ class Status:
         return {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
 
 
-def with_query(url: str, query: str) -> str:
-    """Return the URL with an addition to its query."""
-    return f"{url}{'&' if '?' in url else '?'}{query}" if query else url
-
-
-class ServerProcess(Protocol):
-    """The process that was started."""
-
-    @property
-    def pid(self) -> int:
-        """Its process id; raises FaultError if it has none that is valid in the lab."""
-        ...
-
-    @property
-    def exit_code(self) -> int | None:
-        """The exit code; None while it runs."""
-        ...
-
-    def tail(self) -> str:
-        """Return the last non-blank line of its output."""
-        ...
+ServerProcess = Process | Container
+"""The process that was started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +92,11 @@ class Running(abc.ABC):
     def door(self, client_id: str, query: str = "") -> Door:
         """Return the door for a client; ``query`` is added to the URL's query."""
 
-    def url(self, path: str, query: str) -> str:
-        """Return the URL that clients connect to."""
-        url = f"{'ws' if self.authority is None else 'wss'}://{self.site.public_ip}:{self.site.port}{path}"
-        return with_query(url, query)
+    def url(self, path: str, *queries: str) -> str:
+        """Return the URL that clients connect to, with additions to its query; empty ones are left out."""
+        query = "&".join(filter(None, queries))
+        scheme, mark = "ws" if self.authority is None else "wss", "&" if "?" in path else "?"
+        return f"{scheme}://{self.site.public_ip}:{self.site.port}{path}{mark if query else ''}{query}"
 
     @abc.abstractmethod
     def status(self) -> Status:
@@ -204,29 +188,29 @@ class Place:
     """Starts it and waits until it listens; raises TargetError."""
 
 
-class Target(Protocol):
+class Target(abc.ABC):
     """A server that is started once per scenario, each time in a fresh host."""
 
     @property
     def fixed_port(self) -> int | None:
         """The port on which it always listens; None if it can be told any."""
-        ...
+        return None
 
+    @abc.abstractmethod
     def describe(self) -> Mapping[str, str]:
         """Return ``kind``, and ``command`` or ``image``, for results.json."""
-        ...
 
+    @abc.abstractmethod
     def arguments(self) -> list[str]:
         """Return the command-line options that select it, except the pod's detector."""
-        ...
 
+    @abc.abstractmethod
     def check(self) -> None:
         """Raise InputError if it cannot be started as described."""
-        ...
 
+    @abc.abstractmethod
     def placed(self, lab: Lab, name: str, port: int, journal: Journal) -> contextlib.AbstractContextManager[Place]:
         """Find or create its host with this name, without links yet, until the context is left; raises TargetError."""
-        ...
 
 
 def _secured(sock: socket.socket, ip: str, authority: str | None) -> socket.socket:

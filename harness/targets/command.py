@@ -16,7 +16,7 @@ from halfopen.netns.lab import Lab
 from halfopen.scenario.target_spec import TargetSpec, split
 from halfopen.spawn.process import OnLine, Program
 from halfopen.targets import session_list, tls
-from halfopen.targets.base import Caller, Place, Running, Site, Status
+from halfopen.targets.base import Caller, Place, Running, Site, Status, Target
 from halfopen.targets.readiness import listening
 from halfopen.targets.session_list import NoListError
 from halfopen.targets.tls import Certificate
@@ -69,7 +69,7 @@ class RunningCommand(Running):
 
 
 @dataclass(frozen=True, slots=True)
-class CommandTarget:
+class CommandTarget(Target):
     """A command line with placeholders ``{host}`` and ``{port}``, and with TLS ``{cert}`` and ``{key}``."""
 
     spec: TargetSpec

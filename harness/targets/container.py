@@ -26,7 +26,7 @@ _STEP = 0.02
 
 
 class Container:
-    """A created container, not yet started. Satisfies halfopen.targets.base.ServerProcess."""
+    """A created container, not yet started."""
 
     def __init__(self, client: DockerClient, identity: str, on_line: OnLine, on_error: OnLine) -> None:
         from docker.errors import APIError  # noqa: PLC0415 (an extra)

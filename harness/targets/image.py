@@ -15,7 +15,7 @@ from halfopen.model.journal import Journal
 from halfopen.netns import capabilities
 from halfopen.netns.lab import Lab
 from halfopen.scenario.target_spec import TargetSpec, split
-from halfopen.targets.base import Place, Site
+from halfopen.targets.base import Place, Site, Target
 from halfopen.targets.command import RunningCommand, filled_in, output_notes
 from halfopen.targets.container import Container, container
 from halfopen.targets.engine import engine
@@ -46,7 +46,7 @@ class RunningImage(RunningCommand):
 
 
 @dataclass(frozen=True, slots=True)
-class ImageTarget:
+class ImageTarget(Target):
     """An image of the engine, and the command to run in it."""
 
     spec: TargetSpec

@@ -24,7 +24,7 @@ from halfopen.scenario.spec import PodSpec
 from halfopen.scenario.target_spec import TargetSpec
 from halfopen.spawn.process import Process, Program
 from halfopen.targets import tls
-from halfopen.targets.base import Caller, Place, Running, Site, Status, with_query
+from halfopen.targets.base import Caller, Place, Running, Site, Status, Target
 from halfopen.targets.readiness import listening
 
 _SESSION_THREADS = ("runner-", "reader-", "watchdog-")
@@ -39,8 +39,7 @@ class RunningPod(Running):
 
     def door(self, client_id: str, query: str = "") -> Door:
         """Return a door that contains the client's id, so that its session is distinguishable."""
-        url = self.url(self.path, f"client={client_id}")
-        return Door(url=with_query(url, query), authority=self.authority)
+        return Door(url=self.url(self.path, f"client={client_id}", query), authority=self.authority)
 
     def status(self) -> Status:
         """Return its session list, seat, health, and the threads that serve sessions."""
@@ -87,21 +86,17 @@ class Knobs(msgspec.Struct, frozen=True):
         return words + ([] if self.outage is None else ["--outage", f"{plain(self.outage)}s"])
 
 
-_BY_ITSELF = Knobs()
-_AS_IT_IS = TargetSpec()
-
-
 @dataclass(frozen=True, slots=True)
-class PodTarget:
+class PodTarget(Target):
     """The built-in pod with one of its detectors; grace and poll in seconds."""
 
     detector: str
     grace: float
     poll: float
-    asked: TargetSpec = _AS_IT_IS
+    asked: TargetSpec = field(default_factory=TargetSpec)
     """Options from the command line besides the detector."""
     spec: PodSpec = field(default_factory=PodSpec)
-    knobs: Knobs = _BY_ITSELF
+    knobs: Knobs = field(default_factory=Knobs)
     held: bool = False
     """True if its watchdog must reap no session until it is released (halfopen.pod.detector_hold)."""
     ping: float | None = None
@@ -118,11 +113,6 @@ class PodTarget:
     def describe(self) -> dict[str, str]:
         """Return the fields for results.json."""
         return {"kind": "pod"}
-
-    @property
-    def fixed_port(self) -> int | None:
-        """None: it listens on the port it is given."""
-        return None
 
     @contextlib.contextmanager
     def placed(self, lab: Lab, name: str, _port: int, _journal: Journal) -> Iterator[Place]:

@@ -7,13 +7,14 @@ every kernel has them.
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import platform
 import re
+import socket
 import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from halfopen.netns.sockets import Address, ip_text
 from halfopen.thread_dump.frames import ThreadsError
 
 _FUTEX = "futex"
@@ -169,10 +170,10 @@ def _descriptor(folder: Path, number: int) -> str:
         leads_to = str((folder / "fd" / str(number)).readlink())
     except OSError:
         return f"descriptor {number}"
-    socket = re.fullmatch(r"socket:\[(\d+)\]", leads_to)
-    if not socket:
+    inode = re.fullmatch(r"socket:\[(\d+)\]", leads_to)
+    if not inode:
         return leads_to
-    ends = _ends(folder, socket[1])
+    ends = _ends(folder, inode[1])
     return f"socket {ends}" if ends else f"socket (descriptor {number})"
 
 
@@ -191,7 +192,5 @@ def _address(text: str) -> str:
     """Parse an address of ``/proc/net/tcp``: hexadecimal words in the machine's byte order, and the port."""
     words, _, port = text.partition(":")
     raw = b"".join(struct.pack("=I", int(words[at : at + 8], 16)) for at in range(0, len(words), 8))
-    ip = ipaddress.ip_address(raw)
-    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
-    shown = mapped or ip
-    return f"[{shown}]:{int(port, 16)}" if shown.version == 6 else f"{shown}:{int(port, 16)}"
+    family = socket.AF_INET if len(raw) == 4 else socket.AF_INET6
+    return str(Address(ip_text(family, raw), int(port, 16)))

@@ -64,7 +64,9 @@ def threads(pid: int) -> list[PythonThread]:
     if not _runs_python(pid):
         raise UnavailableError("not a Python process; only the kernel's view is shown")
     command = [executable, "dump", "--pid", str(pid), "--json", "--locals"]
-    command += ["--nonblocking"] if _is_stopped(pid) else []
+    # Of a process that a signal or a debugger has stopped, py-spy would wait for the end of that.
+    fields = processes.stat(pid)
+    command += ["--nonblocking"] if fields and fields[0] in "Tt" else []
     try:
         ran = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False)
     except subprocess.TimeoutExpired:
@@ -97,15 +99,6 @@ def program() -> str | None:
     """Return the path of py-spy, beside this Python or else on the PATH."""
     beside = Path(sys.executable).with_name("py-spy")
     return str(beside) if beside.exists() else shutil.which("py-spy")
-
-
-def _is_stopped(pid: int) -> bool:
-    """True if a signal or a debugger has stopped the process (proc_pid_stat(5)).
-
-    py-spy would wait for that to end.
-    """
-    fields = processes.stat(pid)
-    return fields is not None and fields[0] in "Tt"
 
 
 def _runs_python(pid: int) -> bool:

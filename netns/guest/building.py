@@ -8,15 +8,9 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from halfopen.netns.guest import cache, recipe
+from halfopen.netns.guest import cache, clock_reads, end_notices, headers, livelocks, recipe, registers, seeding
 from halfopen.netns.guest.cache import GuestKernel
-from halfopen.netns.guest.clock_reads import read_without_calls
-from halfopen.netns.guest.end_notices import announce_ends
-from halfopen.netns.guest.headers import precompile
-from halfopen.netns.guest.livelocks import end_livelocks
 from halfopen.netns.guest.packages import ask, run
-from halfopen.netns.guest.registers import make_room
-from halfopen.netns.guest.seeding import make_seedable
 from halfopen.netns.guest.sources import KernelSource
 from halfopen.netns.lab_errors import GuestError
 
@@ -138,12 +132,12 @@ def build(tarball: Fetch, progress: Progress) -> GuestKernel:
         version = ask("make", "-s", "-C", str(tree), "kernelversion").strip()
         require_version(version)
         before = recipe.texts(tree)
-        seeded = make_seedable(tree)
-        end_livelocks(tree)
-        announce_ends(tree)
-        read_without_calls(tree)
-        make_room(tree)
-        precompile(tree, version)
+        seeded = seeding.make_seedable(tree)
+        livelocks.end_livelocks(tree)
+        end_notices.announce_ends(tree)
+        clock_reads.read_without_calls(tree)
+        registers.make_room(tree)
+        headers.precompile(tree, version)
         make = [*recipe.MAKE, "-C", str(tree), f"-j{len(os.sched_getaffinity(0))}"]
         run([*make, "allnoconfig", f"KCONFIG_ALLCONFIG={recipe.FRAGMENT}"], place, "configuring")
         require_options((tree / ".config").read_text(), version)

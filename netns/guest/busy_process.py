@@ -8,10 +8,10 @@ fs/binfmt_elf.c).
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shlex
 import time
-from io import FileIO
 from pathlib import Path
 
 from halfopen.netns.processes import children
@@ -48,30 +48,23 @@ def _processor_times(parent: int) -> dict[int, int]:
 
 
 def _top_of_stack(pid: int) -> bytes:
-    try:
+    with contextlib.suppress(OSError, ValueError):
         ends = [int(m[2], 16) for m in _USER_MEMORY.finditer(Path(f"/proc/{pid}/maps").read_text())]
         with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
             for end in sorted(ends, reverse=True):
-                page = _page_below(memory, end)
+                page = os.pread(memory.fileno(), _PAGE, end - _PAGE)
                 # execve leaves space for a null pointer above the program's name.
                 if page.endswith(bytes(9)) and page.strip(b"\0"):
-                    return _down_to_arguments(memory, end - _PAGE, page)
-    except (OSError, ValueError):
-        pass
+                    return _down_to_arguments(memory.fileno(), end - _PAGE, page)
     return b""
 
 
-def _page_below(memory: FileIO, end: int) -> bytes:
-    memory.seek(end - _PAGE)
-    return memory.read(_PAGE)
-
-
-def _down_to_arguments(memory: FileIO, start: int, stack: bytes) -> bytes:
+def _down_to_arguments(memory: int, start: int, stack: bytes) -> bytes:
     """Prepend the pages below, which a large environment fills, as far as the guest's kernel has mapped them."""
     with contextlib.suppress(OSError):
         while _PLATFORM not in stack:
-            stack = _page_below(memory, start) + stack
             start -= _PAGE
+            stack = os.pread(memory, _PAGE, start) + stack
     return stack
 
 

@@ -35,20 +35,8 @@ MAKE = (
     "KCFLAGS=-O1 -w",
 )
 
-_EDITED = tuple(
-    dict.fromkeys(
-        edit.file
-        for edits in (
-            seeding.EDITS,
-            livelocks.EDITS,
-            registers.EDITS,
-            end_notices.EDITS,
-            clock_reads.EDITS,
-            headers.EDITS,
-        )
-        for edit in edits
-    )
-)
+_PATCHES = (seeding, livelocks, registers, end_notices, clock_reads, headers)
+_EDITED = tuple(dict.fromkeys(edit.file for patch in _PATCHES for edit in patch.EDITS))
 
 _README = """\
 # The source of this kernel
