@@ -24,7 +24,7 @@ _SOCK_DESTROY = 21
 INFO = 2
 _NLMSG_MIN_TYPE = 0x10
 ENDED = 0x60
-"""Message type of our guest kernels only (halfopen.netns.guest.end_notices): the local side ended its session."""
+"""Message type of our guest kernels only (halfopen.netns.guest.patches.end_notices): the local side ended."""
 
 # inet_diag_req_v2: family, protocol, extensions, pad, states | sport, dport | src, dst | interface, cookie
 _REQUEST = struct.Struct("=BBBxI")

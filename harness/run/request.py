@@ -15,7 +15,7 @@ from halfopen.scenario.spec import Edge, PodSpec, Scenario
 from halfopen.scenario.target_spec import TargetSpec
 from halfopen.targets.command import CommandTarget
 from halfopen.targets.image import ImageTarget
-from halfopen.targets.pod import Knobs, PodTarget
+from halfopen.targets.pod import DetectorOptions, PodTarget
 from halfopen.targets.proxy import find_program
 from halfopen.verdict.judge import Timing, hold
 
@@ -36,7 +36,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     detectors: list[str] = []
     """Detectors of the pod. Empty: the scenario's own, or the default. More than one: to be compared."""
     comparing: bool = False
-    knobs: Knobs = Knobs()
+    knobs: DetectorOptions = DetectorOptions()
     hold: float | None = None
     least_hold: float = 0.0
     """Minimum hold of every session, whatever its scenario says."""

@@ -70,7 +70,7 @@ class RunningPod(Running):
         return any(session["client"] == caller.client_id for session in status.sessions)
 
 
-class Knobs(msgspec.Struct, frozen=True):
+class DetectorOptions(msgspec.Struct, frozen=True):
     """Options of a detector besides grace and poll; None: its default."""
 
     reap: Reap | None = None
@@ -96,7 +96,7 @@ class PodTarget(Target):
     asked: TargetSpec = field(default_factory=TargetSpec)
     """Options from the command line besides the detector."""
     spec: PodSpec = field(default_factory=PodSpec)
-    knobs: Knobs = field(default_factory=Knobs)
+    knobs: DetectorOptions = field(default_factory=DetectorOptions)
     held: bool = False
     """True if its watchdog must reap no session until it is released (halfopen.pod.detector_hold)."""
     ping: float | None = None

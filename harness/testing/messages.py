@@ -37,7 +37,7 @@ class Serve(msgspec.Struct, frozen=True, tag="serve"):
     pod: dict[str, Any] = {}
     """Options of the pod, as in a scenario."""
     knobs: dict[str, Any] = {}
-    """Options of its detector besides grace and poll (halfopen.targets.pod.Knobs)."""
+    """Options of its detector besides grace and poll (halfopen.targets.pod.DetectorOptions)."""
 
 
 class Connect(msgspec.Struct, frozen=True, tag="connect"):

@@ -24,7 +24,7 @@ from halfopen.run.request import RunRequest
 from halfopen.scenario.spec import Edge, PodSpec
 from halfopen.scenario.target_spec import TargetSpec, load
 from halfopen.targets.base import Running, Target
-from halfopen.targets.pod import Knobs
+from halfopen.targets.pod import DetectorOptions
 from halfopen.testing.messages import Serve
 from halfopen.verdict.judge import Timing
 
@@ -36,8 +36,8 @@ class _Knobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     min_rate: ByteRate | None = None
     outage: Duration | None = None
 
-    def read(self) -> Knobs:
-        return Knobs(self.reap, self.min_rate and float(self.min_rate), self.outage and float(self.outage))
+    def read(self) -> DetectorOptions:
+        return DetectorOptions(self.reap, self.min_rate and float(self.min_rate), self.outage and float(self.outage))
 
 
 class ServerJournal(Journal):

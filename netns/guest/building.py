@@ -8,9 +8,10 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from halfopen.netns.guest import cache, clock_reads, end_notices, headers, livelocks, recipe, registers, seeding
+from halfopen.netns.guest import cache, recipe
 from halfopen.netns.guest.cache import GuestKernel
 from halfopen.netns.guest.packages import ask, run
+from halfopen.netns.guest.patches import clock_reads, end_notices, headers, livelocks, registers, seeding
 from halfopen.netns.guest.sources import KernelSource
 from halfopen.netns.lab_errors import GuestError
 

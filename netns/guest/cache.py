@@ -23,12 +23,6 @@ from pathlib import Path
 from halfopen.netns.guest import recipe
 from halfopen.netns.lab_errors import GuestError
 
-#: Modules that change the source.
-_CHANGES = tuple(
-    Path(__file__).with_name(name)
-    for name in ("seeding.py", "livelocks.py", "registers.py", "end_notices.py", "clock_reads.py", "headers.py")
-)
-
 #: Number of the current recipe, raised by one with each change of the configuration or the changes. It is the last
 #: number of the version of a kernel's wheel.
 RECIPE = 1
@@ -72,8 +66,9 @@ def folder() -> Path:
 
 def key(source: str) -> str:
     """Return a kernel's unique key: a hash of its source, our configuration and our changes."""
-    ours = [*(path.read_bytes() for path in (recipe.FRAGMENT, *_CHANGES)), shlex.join(recipe.MAKE).encode()]
-    return hashlib.sha256(b"\0".join((source.encode(), *ours))).hexdigest()[:16]
+    patches = [Path(str(patch.__file__)).read_bytes() for patch in recipe.PATCHES]
+    parts = (source.encode(), recipe.FRAGMENT.read_bytes(), *patches, shlex.join(recipe.MAKE).encode())
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
 def find(source: str) -> GuestKernel | None:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from halfopen.netns.guest import cache, memory_dir, script, seeding
+from halfopen.netns.guest import cache, memory_dir, script
+from halfopen.netns.guest.patches import seeding
 from halfopen.netns.guest.script import Boot
 from halfopen.netns.lab_errors import GuestError
 from halfopen.netns.units import show_bytes

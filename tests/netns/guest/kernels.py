@@ -7,8 +7,8 @@ from pathlib import Path
 
 from halfopen.netns.guest import cache, recipe
 from halfopen.netns.guest.cache import GuestKernel
-from halfopen.netns.guest.seeding import make_seedable
-from tests.netns.guest.test_seeding import tree
+from halfopen.netns.guest.patches.seeding import make_seedable
+from tests.netns.guest.patches.test_seeding import tree
 
 
 def keep(place: Path, *, program: str = "/bin/true", version: str = "6.9.7", seeded: bool = True) -> GuestKernel:

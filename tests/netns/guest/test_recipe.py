@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from halfopen.netns.guest import cache, recipe
-from halfopen.netns.guest.seeding import make_seedable
+from halfopen.netns.guest.patches.seeding import make_seedable
 from tests.netns.guest import kernels
-from tests.netns.guest.test_seeding import tree
+from tests.netns.guest.patches.test_seeding import tree
 
 
 @pytest.fixture(autouse=True)
