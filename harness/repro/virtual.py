@@ -15,9 +15,9 @@ from rich.console import Console
 
 from halfopen.errors import InputError
 from halfopen.netns.guest import booting
-from halfopen.netns.guest.booting import Boot
 from halfopen.netns.guest.cache import GuestKernel
 from halfopen.netns.guest.machine import Machine
+from halfopen.netns.guest.script import Boot
 from halfopen.netns.lab_errors import GuestLostError
 from halfopen.repro import keys, line
 from halfopen.repro.frontends import HoldOptions, attend, print_account

@@ -21,9 +21,9 @@ from halfopen import netns
 from halfopen.errors import InputError
 from halfopen.model import timeline
 from halfopen.netns.guest import booting
-from halfopen.netns.guest.booting import Boot
 from halfopen.netns.guest.cache import GuestKernel
 from halfopen.netns.guest.machine import Machine
+from halfopen.netns.guest.script import Boot
 from halfopen.netns.interrupts import as_completed
 from halfopen.netns.lab_errors import GuestLostError
 from halfopen.run import guest_part

@@ -21,8 +21,7 @@ from halfopen.run.progress import RunView
 from halfopen.run.proxy_path import Route, lead_to
 from halfopen.run.recorder import STEADY, OfTheServer, Recorder, SamplingRate, recording
 from halfopen.scenario.spec import Scenario
-from halfopen.targets.base import Caller, Running, Target
-from halfopen.targets.orders import OrderedServer
+from halfopen.targets.base import Caller, Running, ServerControl, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +127,7 @@ class _Network:
         watch = Observer(journal, its, server, caller, self._cast.view, self._cast.stop)
         scene = Scene(
             client=its,
-            server=OrderedServer(server, journal),
+            server=ServerControl(server, journal),
             client_host=self._host,
             link=self._link,
             note=partial(journal.note, "fault"),

@@ -30,8 +30,7 @@ from halfopen.run.observer import Observer, Stop
 from halfopen.run.progress import RunView
 from halfopen.run.recorder import OfTheServer, recording
 from halfopen.scenario.spec import ClientSpec, client_of
-from halfopen.targets.base import Caller
-from halfopen.targets.orders import OrderedServer
+from halfopen.targets.base import Caller, ServerControl
 from halfopen.testing.actions import Party
 from halfopen.testing.durations import seconds
 from halfopen.testing.messages import Answer, Begin, Connect, Opening, Question, Serve, SocketSeen, Undo
@@ -113,7 +112,7 @@ class Stand:
             watch = Observer(journal, its, served.running, caller, RunView(f"client {number}"), Stop())
             scene = Scene(
                 client=its,
-                server=OrderedServer(served.running, journal),
+                server=ServerControl(served.running, journal),
                 client_host=host,
                 link=link,
                 note=partial(journal.note, "fault"),

@@ -25,7 +25,7 @@ from typing import NoReturn
 from halfopen.netns import _libc
 from halfopen.netns.exit_codes import ExitCode
 from halfopen.netns.forking import AWAITED, exit_code, flush, run_worker, wait_forwarding
-from halfopen.netns.guest.children import stats
+from halfopen.netns.processes import children
 
 #: Signal to the guard when its caller dies. It is blocked, like those that the caller forwards to the worker.
 _CALLER_DIED = signal.SIGUSR1
@@ -100,8 +100,3 @@ def _end_children(but: set[int] | None = None) -> None:
             os.kill(pid, signal.SIGKILL)
         for pid in left:
             os.waitpid(pid, 0)
-
-
-def children(parent: int) -> list[int]:
-    """Return the children of a process, zombies included, unordered (proc(5), /proc/PID/stat)."""
-    return list(stats(parent))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from halfopen.netns.guest import recipe, sources
-from halfopen.netns.guest.headers import NEW, SERIES, precompile
+from halfopen.netns.guest.patches.headers import NEW, SERIES, precompile
 from tests.netns.guest.test_recipe import applied
 
 RULES = """\

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from halfopen.netns.guest.seeding import make_seedable
+from halfopen.netns.guest.patches.seeding import make_seedable
 
 UTIL = """#include <stdlib.h>
 

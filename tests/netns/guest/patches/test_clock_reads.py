@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from halfopen.netns.guest.clock_reads import EDITS, read_without_calls
+from halfopen.netns.guest.patches.clock_reads import EDITS, read_without_calls
 from tests.in_guest import in_guest
 from tests.machine import needs_guest
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from halfopen.netns import sockets
-from halfopen.netns.guest import end_notices
-from halfopen.netns.guest.end_notices import announce_ends
+from halfopen.netns.guest.patches import end_notices
+from halfopen.netns.guest.patches.end_notices import announce_ends
 
 TCP = """\
 #include <linux/inet_diag.h>

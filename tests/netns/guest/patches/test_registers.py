@@ -2,8 +2,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from halfopen.netns.guest import cache, registers
-from halfopen.netns.guest.registers import make_room
+from halfopen.netns.guest import recipe
+from halfopen.netns.guest.patches import registers
+from halfopen.netns.guest.patches.registers import make_room
 
 #: From Linux 6.12, whose kernels have room for 2696 bytes.
 REGISTERS = """
@@ -49,4 +50,4 @@ def test_a_newer_source_that_makes_room_by_itself_stays_as_it_is(tmp_path: Path)
 
 
 def test_another_change_makes_another_kernel() -> None:
-    assert Path(registers.__file__).name in {path.name for path in cache._CHANGES}
+    assert registers in recipe.PATCHES

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from halfopen.netns.guest.livelocks import end_livelocks
+from halfopen.netns.guest.patches.livelocks import end_livelocks
 
 VMSCAN = """
 	nr_to_scan >>= sc->priority;
