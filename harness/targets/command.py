@@ -142,12 +142,10 @@ class CommandTarget:
             site.journal.note("target", "output", text=line, stream="stderr")
 
         with contextlib.ExitStack() as until_done:
-            # Ends all its descendants too, even those that escaped from it.
-            until_done.callback(site.host.kill_all)
             certificate = until_done.enter_context(tls.certified(site.public_ip)) if self.spec.tls else None
             words = self._words(site.ip, site.port, certificate)
             program = Program(words, self.spec.folder, self.spec.environment)
-            process = until_done.enter_context(listening(site, program, on_line, on_error))
+            process = until_done.enter_context(listening(site, program, on_line, on_error, alone=True))
             yield RunningCommand(process, site, self.spec, str(certificate.authority) if certificate else None)
 
 
