@@ -1,4 +1,7 @@
-"""One client: ``python -m halfopen.clients BEHAVIOUR OPTIONS DOOR``, JSON all three (DOOR: halfopen.clients._door)."""
+"""One client: ``python -m halfopen.clients BEHAVIOUR OPTIONS``, with OPTIONS as JSON.
+
+The first line of its standard input is the door, as JSON (halfopen.clients._door). Orders follow.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +21,15 @@ from halfopen.model import schema
 
 def main() -> None:
     """Run one client; every failure is an event for the harness to read."""
-    name, options_text, door_text = sys.argv[1:]
+    name, options_text = sys.argv[1:]
     module = plugins.load(clients, name, "client")
     options = schema.convert(json.loads(options_text), module.Options, f"client {name!r}")
+    door = sys.stdin.buffer.readline()
+    if not door.endswith(b"\n"):  # the harness is gone
+        return
     try:
         with contextlib.suppress(NotOpenedError):
-            ClientMachine(module.Behaviour(options), options, msgspec.json.decode(door_text, type=Door)).run()
+            ClientMachine(module.Behaviour(options), options, msgspec.json.decode(door, type=Door)).run()
     except OSError as error:
         report("unreachable", why=(error.strerror or str(error)).lower(), how=type(error).__name__)
 

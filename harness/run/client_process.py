@@ -111,8 +111,9 @@ def client(
         host.sysctl("net.ipv4.tcp_rmem", f"{_LEAST_BUFFER} {AUTOTUNED_FROM} {most}")
     # -P: a folder called harness in the user's current directory must not shadow ours.
     command = [sys.executable, "-P", "-m", "halfopen.clients", spec.behaviour, json.dumps(spec.options)]
-    command.append(msgspec.json.encode(door).decode())
     with running(host, Program(command), on_line, keep_open=keep_open) as process:
+        # Not an argument: execve(2) takes none above 128 KiB (MAX_ARG_STRLEN), and what a client sends may be longer.
+        process.write(f"{msgspec.json.encode(door).decode()}\n")
         yield ClientProcess(process, journal, kind)
 
 
