@@ -12,13 +12,26 @@ import msgspec
 
 from halfopen.errors import InputError
 from halfopen.model.journal import Journal
-from halfopen.netns import capabilities
+from halfopen.netns import bug_report, capabilities
 from halfopen.netns.lab import Lab
 from halfopen.netns.lab_errors import LabError
 from halfopen.repro import line
 from halfopen.repro.account import account
 from halfopen.repro.director import Director
-from halfopen.repro.line import Account, HoldPart, HoldRefused, HoldUp, Order, Pass, Press, Quit, Remark, Said, Shown
+from halfopen.repro.line import (
+    Account,
+    HoldBroken,
+    HoldPart,
+    HoldRefused,
+    HoldUp,
+    Order,
+    Pass,
+    Press,
+    Quit,
+    Remark,
+    Said,
+    Shown,
+)
 from halfopen.repro.opening import held, session_of
 from halfopen.repro.tap import Tap
 from halfopen.run import request
@@ -38,6 +51,9 @@ def main(folder: Path) -> int:
         talk.say(Account(told, _captured(part, folder / line.CAPTURE)))
     except (InputError, LabError) as error:
         talk.say(HoldRefused(str(error)))
+        return 1
+    except Exception as error:  # noqa: BLE001 (raised on the other side)
+        talk.say(HoldBroken(bug_report.summary(error), bug_report.trace(error)))
         return 1
     return 0
 

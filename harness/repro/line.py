@@ -56,6 +56,13 @@ class HoldRefused(msgspec.Struct, frozen=True, tag="refused"):
     why: str
 
 
+class HoldBroken(msgspec.Struct, frozen=True, tag="broken"):
+    """From the guest: an error of ours."""
+
+    summary: str
+    trace: str
+
+
 class Pass(msgspec.Struct, frozen=True, tag="pass"):
     """To the guest: let time pass."""
 
@@ -80,7 +87,7 @@ class Quit(msgspec.Struct, frozen=True, tag="quit"):
     tells_deeds: bool
 
 
-Said = HoldUp | Shown | Account | HoldRefused
+Said = HoldUp | Shown | Account | HoldRefused | HoldBroken
 Order = Pass | Press | Remark | Quit
 
 PART = "part.json"

@@ -14,6 +14,7 @@ import msgspec
 from rich.console import Console
 
 from halfopen.errors import InputError
+from halfopen.netns.bug_report import ForeignError
 from halfopen.netns.exit_codes import ExitCode
 from halfopen.netns.guest import booting
 from halfopen.netns.guest.booting import Boot
@@ -22,7 +23,20 @@ from halfopen.netns.guest.machine import Machine
 from halfopen.netns.lab_errors import GuestLostError
 from halfopen.repro import keys, line
 from halfopen.repro.fronts import Screen, Wishes, on_paper, tell
-from halfopen.repro.line import Account, HoldPart, HoldRefused, HoldUp, Order, Pass, Press, Quit, Remark, Said, Shown
+from halfopen.repro.line import (
+    Account,
+    HoldBroken,
+    HoldPart,
+    HoldRefused,
+    HoldUp,
+    Order,
+    Pass,
+    Press,
+    Quit,
+    Remark,
+    Said,
+    Shown,
+)
 from halfopen.repro.look import SessionView
 from halfopen.repro.terminal import Kept
 from halfopen.run.guests import compile_ourselves
@@ -104,7 +118,7 @@ class _Guest:
         self._number = 0
 
     def hear(self) -> Said:
-        """Return its next message; raises GuestLostError, or InputError for a refusal."""
+        """Return its next message; raises GuestLostError, InputError for a refusal, or ForeignError for a bug."""
         self._number += 1
         file = line.said_file(self._folder, self._number)
         until = time.monotonic() + self._wall_limit
@@ -117,6 +131,8 @@ class _Guest:
         said: Said = msgspec.json.decode(file.read_bytes(), type=Said)
         if isinstance(said, HoldRefused):
             raise InputError(said.why)
+        if isinstance(said, HoldBroken):
+            raise ForeignError(said.summary, said.trace)
         if isinstance(said, Shown):
             # The guest polls for orders without sleeping, which keeps its clock still. Stop it, so that it burns no
             # CPU.
