@@ -7,7 +7,7 @@ from halfopen.model.journal import Journal
 from halfopen.model.timeline import Event, Sample, Timeline
 
 #: Frequent events that are not reported.
-_LITTLE = frozenset({("client", "progress"), ("target", "output"), ("registry", "status")})
+_LITTLE = frozenset({("client", "progress"), ("client", "output"), ("target", "output"), ("registry", "status")})
 
 
 class Record:
