@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from halfopen.netns import _libc, netlink, processes, rtnetlink
+from halfopen.netns import _libc, netlink, process_kill, processes, rtnetlink
 from halfopen.netns.lab_errors import LabError, UnsupportedError
 from halfopen.netns.sockets import EndListener, SocketReader, announces_ends
 
@@ -111,14 +110,11 @@ class Host:
         return owners
 
     def kill_all(self) -> None:
-        """Kill every process in the host (SIGKILL), even those that escaped from their parents.
+        """Kill every process in the host (SIGKILL), even those that escaped from their parents, and wait for the end.
 
-        Repeat until there is none, since the last process killed may have started another.
+        Raises TeardownError if they do not end.
         """
-        while pids := self.processes():
-            for pid in pids:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+        process_kill.kill_all(self.processes, f"host {self.name!r}")
 
     def connect(self, address: tuple[str, int], timeout: float) -> socket.socket:
         """Return a TCP connection made from inside the host; ``timeout`` in seconds; raises OSError."""
@@ -153,11 +149,23 @@ class Host:
 
 
 def _namespace_of(pid: int) -> int | None:
-    """Return the inode of a process's network namespace (namespaces(7)); None if the process is gone or a zombie."""
+    """Return the inode of a process's network namespace (namespaces(7)); None if the process is gone or a zombie.
+
+    If the main thread has ended, the others are still a process. Then it is the first one's.
+    """
     try:
-        return Path(f"/proc/{pid}/ns/net").stat().st_ino
+        return _inode_of_namespace(Path(f"/proc/{pid}"))
     except OSError:
-        return None
+        pass
+    with contextlib.suppress(OSError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(OSError):
+                return _inode_of_namespace(thread)
+    return None
+
+
+def _inode_of_namespace(process: Path) -> int:
+    return (process / "ns/net").stat().st_ino
 
 
 def _move_in(name: str, namespace: int | None) -> None:

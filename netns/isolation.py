@@ -16,12 +16,11 @@ import contextlib
 import os
 import select
 import signal
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from halfopen.netns import _libc, capabilities
+from halfopen.netns import _libc, bug_report, capabilities
 from halfopen.netns.exit_codes import ExitCode
 from halfopen.netns.forking import AWAITED, exit_code, flush, run_worker, wait_forwarding
 from halfopen.netns.lab_errors import IsolationError
@@ -109,8 +108,8 @@ def _exit_with(work: Callable[[], int], report: int) -> NoReturn:
     except OSError as error:
         with contextlib.suppress(OSError):
             os.write(report, capabilities.why_no_isolation(error).encode())
-    except BaseException:  # noqa: BLE001 (there is no caller to raise it to)
-        traceback.print_exc()
+    except BaseException as error:  # noqa: BLE001 (there is no caller to raise it to)
+        bug_report.show(error)
     finally:
         os._exit(code)
 

@@ -157,7 +157,7 @@ def run(
         where = surroundings.choose(clock, kernel, [job.scenario for job in todo])
     again = [*where.options, *([] if jobs is None else ["--jobs", str(jobs)])]
     how = record.conditions(call, todo, where.clock, known, again)
-    stage = _Stage(out, where.why, request.left_out(call), known, write_baseline)
+    stage = _Stage(out, where.why, request.left_out(call), known, write_baseline, len(todo))
     effort = Executor(call, todo, where, how, out, stage)
     return effort.carry_out(Limits(jobs, len(todo), writable, wall_limit))
 
@@ -171,6 +171,8 @@ class _Stage:
     left_out: Sequence[str]
     baseline: Baseline | None
     write_baseline: Path | None
+    count: int
+    """Number of runs asked for. Without all of them there is no baseline to write."""
 
     def header(self, how: Conditions) -> str:
         return "\n".join([screen.header(how, self.why), *map(escape, self.left_out)])
@@ -184,7 +186,7 @@ class _Stage:
         table = record.write(self.out, how, done, wall)
         screen.show(console, how, done, self.out, wall)
         github.report(how, done, wall)
-        if self.write_baseline is not None:
+        if self.write_baseline is not None and len(done) == self.count:
             ci_options.write_baseline(console, self.write_baseline, done)
         # Last, so that the results are kept and reported even if drawing fails.
         folder.write(self.out, table, done)

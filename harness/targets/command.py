@@ -111,12 +111,10 @@ class CommandTarget(Target):
     def start(self, site: Site) -> Iterator[RunningCommand]:
         """Start the command and wait until it listens."""
         with contextlib.ExitStack() as until_done:
-            # Ends all its descendants too, even those that escaped from it.
-            until_done.callback(site.host.kill_all)
             certificate = until_done.enter_context(tls.certified(site.public_ip)) if self.spec.tls else None
             words = self._words(site.ip, site.port, certificate)
             program = Program(words, self.spec.folder, self.spec.environment)
-            process = until_done.enter_context(listening(site, program, *output_notes(site.journal)))
+            process = until_done.enter_context(listening(site, program, *output_notes(site.journal), alone=True))
             authority = str(certificate.authority) if certificate else None
             yield RunningCommand(process, site, authority, self.spec)
 

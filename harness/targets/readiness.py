@@ -17,15 +17,19 @@ _USE_PORT = "use {port} in the command"
 
 
 @contextlib.contextmanager
-def listening(site: Site, program: Program, on_line: OnLine, on_error: OnLine | None = None) -> Iterator[Process]:
+def listening(
+    site: Site, program: Program, on_line: OnLine, on_error: OnLine | None = None, *, alone: bool = False
+) -> Iterator[Process]:
     """Run ``program`` and wait until something listens on the site's port; raises TargetError.
 
-    ``on_line`` is called with each line of its output, ``on_error`` with each of its standard error.
+    The other parameters are those of halfopen.spawn.process.running.
     """
     shown = " ".join(program.words)
     with contextlib.ExitStack() as until_done:
         try:
-            process = until_done.enter_context(running(site.host, program, on_line, on_error, keep_open=site.keep_open))
+            process = until_done.enter_context(
+                running(site.host, program, on_line, on_error, keep_open=site.keep_open, alone=alone)
+            )
         except FileNotFoundError as error:
             raise TargetError(f"cannot start the server: no such program: {error.filename!r}, in {shown!r}") from None
         except OSError as error:
