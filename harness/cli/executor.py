@@ -108,8 +108,13 @@ class Executor:
         console.print(self.stage.header(self.how), soft_wrap=True)
         begun = time.monotonic()
         views = [RunView(job.label) for job in self.jobs]
-        with self.stage.progress(console, views) as on_done:
-            done = run_all(self.jobs, views, at_once, on_done)
+        finished: list[RunResult] = []
+        try:
+            with self.stage.progress(console, views) as on_done:
+                done = run_all(self.jobs, views, at_once, _both(finished.append, on_done))
+        except Exception as error:
+            self._save(console, self.how, finished, time.monotonic() - begun, error)
+            raise
         return self.stage.conclude(console, self.how, done, time.monotonic() - begun)
 
     def _run_in(self, guests: Guests, place: Path) -> int:
@@ -122,12 +127,39 @@ class Executor:
             greetings.append(hello)
             console.print(self.stage.header(self._as_seen(hello)), soft_wrap=True)
 
-        with self.stage.progress(console, views) as on_done:
-            done = run_in_guests(self.call, self.jobs, views, guests, place, on_hello, on_done)
+        finished: list[RunResult] = []
+        try:
+            with self.stage.progress(console, views) as on_done:
+                keep = _both(finished.append, on_done)
+                done = run_in_guests(self.call, self.jobs, views, guests, place, on_hello, keep)
+        except Exception as error:
+            if greetings:
+                self._save(console, self._as_seen(greetings[0]), finished, time.monotonic() - begun, error)
+            raise
         return self.stage.conclude(console, self._as_seen(greetings[0]), done, time.monotonic() - begun)
+
+    def _save(
+        self, console: Console, how: Conditions, finished: Sequence[RunResult], wall: float, error: Exception
+    ) -> None:
+        """Conclude with the results so far, unless the input was wrong."""
+        if not finished or isinstance(error, InputError):
+            return
+        places = {id(job): place for place, job in enumerate(self.jobs)}
+        console.print(f"{len(finished)} of {len(self.jobs)} runs have results; an error ended the others:")
+        self.stage.conclude(console, how, sorted(finished, key=lambda result: places[id(result.job)]), wall)
 
     def _as_seen(self, hello: GuestUp) -> Conditions:
         return dataclasses.replace(self.how, kernel=hello.kernel, congestion_control=hello.congestion_control)
+
+
+def _both(keep: Callable[[RunResult], None], show: Callable[[RunResult], None]) -> Callable[[RunResult], None]:
+    """Return a function that keeps a result before it shows it."""
+
+    def on_done(result: RunResult) -> None:
+        keep(result)
+        show(result)
+
+    return on_done
 
 
 def _refuse_in_vain(limits: Limits) -> None:

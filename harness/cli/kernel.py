@@ -46,10 +46,7 @@ def build(
     if found is not None:
         console.print(f"the guest kernel is there: Linux {found.version}, {found.program}", soft_wrap=True)
         return 0
-    minutes = _minutes(building.expected_seconds())
-    console.print(
-        f"building a guest kernel of {name}; about {minutes} on {building.processors()} processors", soft_wrap=True
-    )
+    console.print(f"building a guest kernel of {name}; this takes some minutes", soft_wrap=True)
     begun = time.monotonic()
     with _progress(console) as tell:
         made = building.build(fetch, tell)

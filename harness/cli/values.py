@@ -57,7 +57,7 @@ class ReapBy(enum.StrEnum):
     RESET = "reset"
 
 
-#: Largest seed of a guest's kernel (halfopen.netns.guest.seeding).
+#: Largest seed of a guest's kernel (halfopen.netns.guest.patches.seeding).
 MOST_SEED = 2**64 - 1
 #: Less cannot hold a Python and its server. No laptop has more.
 _LEAST_MEMORY, _MOST_MEMORY = 128 << 20, 64 << 30

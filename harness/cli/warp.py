@@ -11,6 +11,7 @@ import typer
 from halfopen.cli import values
 from halfopen.errors import InputError
 from halfopen.netns.guest import booting, cache
+from halfopen.netns.guest.script import Boot
 from halfopen.netns.units import Duration, Size
 
 
@@ -52,7 +53,7 @@ def warp(
     in time.
     """
     return booting.run(
-        booting.Boot(
+        Boot(
             kernel=require_kernel(),
             command=command,
             writable=values.writable_folders(writable),

@@ -20,7 +20,7 @@ from halfopen.grace import plan
 from halfopen.grace.outcomes import outcomes, watched
 from halfopen.grace.sweep_request import told_its_grace
 from halfopen.grace.trials import Batch, BatchResult, Trial
-from halfopen.netns import _libc
+from halfopen.netns import _libc, bug_report
 from halfopen.netns.exit_codes import ExitCode
 from halfopen.netns.guest import booting, cache
 from halfopen.netns.guest.cache import GuestKernel
@@ -47,6 +47,8 @@ class BatchAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     """The reason why the batch cannot be run, in words for the user."""
     lost: str | None = None
     """The reason why its guest was lost."""
+    broken: tuple[str, str] | None = None
+    """An error of ours, in one line, and its traceback."""
 
 
 class BatchOrder(msgspec.Struct, frozen=True):
@@ -170,6 +172,8 @@ def _answered(batch: Batch, place: Path, kernel: GuestKernel, processor: int) ->
         return BatchAnswer(refused=str(error))
     except OSError as error:
         return _lost(error)
+    except Exception as error:  # noqa: BLE001 (raised on the other side)
+        return BatchAnswer(broken=(bug_report.summary(error), bug_report.trace(error)))
 
 
 def _lost(error: OSError) -> BatchAnswer:

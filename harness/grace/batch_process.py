@@ -13,6 +13,7 @@ import msgspec
 from halfopen.errors import InputError
 from halfopen.grace.batch import BatchAnswer, BatchOrder
 from halfopen.grace.trials import BatchResult
+from halfopen.netns.bug_report import ForeignError
 from halfopen.netns.lab_errors import GuestLostError
 
 #: Seconds for an interrupted batch to end by itself, before it is killed and the kernel ends its guest.
@@ -52,9 +53,14 @@ def run(order: BatchOrder, is_over: Callable[[], bool]) -> BatchAnswer:
 
 
 def batched(answer: BatchAnswer) -> BatchResult:
-    """Return the result of a batch. Raises InputError if it was refused, GuestLostError if its guest was lost."""
+    """Return the result of a batch.
+
+    Raises InputError if it was refused, GuestLostError if its guest was lost, ForeignError for a bug.
+    """
     if answer.batched is not None:
         return answer.batched
+    if answer.broken is not None:
+        raise ForeignError(*answer.broken)
     if answer.lost is not None:
         raise GuestLostError(answer.lost)
     raise InputError(answer.refused or "a batch was refused")

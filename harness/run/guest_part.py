@@ -17,8 +17,8 @@ import msgspec
 
 from halfopen.errors import InputError
 from halfopen.model import timeline
-from halfopen.netns import capabilities
-from halfopen.netns.lab_errors import LabError
+from halfopen.netns import bug_report, capabilities
+from halfopen.netns.lab_errors import LabError, TeardownError
 from halfopen.run import request
 from halfopen.run.progress import RunView
 from halfopen.run.request import RunRequest
@@ -63,7 +63,7 @@ class RunProgress(msgspec.Struct, frozen=True, tag="seen"):
 
 
 class RunFinished(msgspec.Struct, frozen=True, tag="ended"):
-    """A run is over and its timeline is written."""
+    """A run has a verdict and its timeline is written. Its processes may still be there."""
 
     number: int
 
@@ -74,7 +74,20 @@ class RunsRefused(msgspec.Struct, frozen=True, tag="refused"):
     why: str
 
 
-Message = GuestUp | RunStarted | RunProgress | RunFinished | RunsRefused
+class RunsStuck(msgspec.Struct, frozen=True, tag="stuck"):
+    """The part cannot go on: processes of a run do not end. ``why`` names them."""
+
+    why: str
+
+
+class RunsBroken(msgspec.Struct, frozen=True, tag="broken"):
+    """An error of ours ended the part, or one of its threads."""
+
+    summary: str
+    trace: str
+
+
+Message = GuestUp | RunStarted | RunProgress | RunFinished | RunsRefused | RunsStuck | RunsBroken
 
 
 def timeline_file(folder: Path, number: int) -> Path:
@@ -87,6 +100,11 @@ def main(folder: Path) -> int:
     part = msgspec.json.decode((folder / PART).read_bytes(), type=GuestPart)
     teller = _Teller()
     teller.tell(GuestUp(capabilities.kernel_release(), capabilities.congestion_control()))
+    with bug_report.of_threads(teller.tell_bug):
+        return _run(part, folder, teller)
+
+
+def _run(part: GuestPart, folder: Path, teller: _Teller) -> int:
     try:
         everything = request.jobs(part.call)
         todo = [everything[number] for number in part.numbers]
@@ -104,10 +122,15 @@ def main(folder: Path) -> int:
         # In a guest, importing each pod and client would be most of a run's cost.
         with forking(), teller.telling(views, part):
             run_all(todo, views, part.at_once, on_done)
+    except TeardownError as error:
+        teller.tell(RunsStuck(str(error)))
     except (InputError, LabError) as error:
         teller.tell(RunsRefused(str(error)))
-        return 1
-    return 0
+    except Exception as error:  # noqa: BLE001 (raised on the other side)
+        teller.tell_bug(error)
+    else:
+        return 0
+    return 1
 
 
 class _Teller:
@@ -121,6 +144,9 @@ class _Teller:
         with self._lock:
             sys.stdout.buffer.write(line)
             sys.stdout.buffer.flush()
+
+    def tell_bug(self, error: BaseException) -> None:
+        self.tell(RunsBroken(bug_report.summary(error), bug_report.trace(error)))
 
     @contextlib.contextmanager
     def telling(self, views: Sequence[RunView], part: GuestPart) -> Iterator[None]:

@@ -20,14 +20,25 @@ import halfopen
 from halfopen import netns
 from halfopen.errors import InputError
 from halfopen.model import timeline
+from halfopen.netns.bug_report import ForeignError
 from halfopen.netns.guest import booting
-from halfopen.netns.guest.booting import Boot
 from halfopen.netns.guest.cache import GuestKernel
 from halfopen.netns.guest.machine import Machine
+from halfopen.netns.guest.script import Boot
 from halfopen.netns.interrupts import as_completed
 from halfopen.netns.lab_errors import GuestLostError
 from halfopen.run import guest_part
-from halfopen.run.guest_part import GuestPart, GuestUp, Message, RunFinished, RunProgress, RunsRefused, RunStarted
+from halfopen.run.guest_part import (
+    GuestPart,
+    GuestUp,
+    Message,
+    RunFinished,
+    RunProgress,
+    RunsBroken,
+    RunsRefused,
+    RunsStuck,
+    RunStarted,
+)
 from halfopen.run.progress import RunView
 from halfopen.run.request import RunRequest
 from halfopen.run.runner import Job, RunResult
@@ -66,9 +77,8 @@ class _Work:
     numbers: list[int]
     folder: Path
     began: dict[int, float] = field(default_factory=dict)
-    refused: str | None = None
     failure: BaseException | None = None
-    """Error raised while reading the guest's messages."""
+    """Error that the guest reported, or that was raised while reading its messages."""
 
 
 def run_all(
@@ -83,8 +93,9 @@ def run_all(
     """Run the jobs of ``call`` in guests and return the results in the order given.
 
     ``place`` is the folder of halfopen.netns.guest.booting.in_private. ``on_hello`` is called with the first guest's
-    message about its kernel. Raises InputError if a guest refuses its part (a server does not start), and
-    GuestLostError if a guest is lost. Either ends the other guests.
+    message about its kernel. Raises InputError if a guest refuses its part (a server does not start),
+    GuestLostError if a guest is lost or a run's processes do not end, and ForeignError for a bug. Each ends the other
+    guests.
     """
     compile_ourselves()
     effort = _Effort(call, jobs, views, guests, on_hello, on_done)
@@ -143,19 +154,28 @@ class _Effort:
         part = GuestPart(self._call, numbers, self._guests.at_once, _TELL_EVERY[self._guests.virtual])
         (work.folder / guest_part.PART).write_bytes(msgspec.json.encode(part))
         boot = self._boot(number, work)
-        with self._listening(work) as pipe, booting.start(boot, place, pipe.fileno()) as guest:
-            pipe.close()
-            with self._lock:
-                self._machines.append(guest)
-                if self._given_up:
-                    guest.process.kill()
-            code = booting.exit_code(guest, boot, time.monotonic() + boot.wall_limit)
+        try:
+            with self._listening(work) as pipe, booting.start(boot, place, pipe.fileno()) as guest:
+                pipe.close()
+                with self._lock:
+                    self._machines.append(guest)
+                    if self._given_up:
+                        guest.process.kill()
+                code = booting.exit_code(guest, boot, time.monotonic() + boot.wall_limit)
+        except GuestLostError as error:
+            raise GuestLostError(f"{error}{self._last_run(work)}") from None
         if work.failure is not None:
             raise work.failure
-        if work.refused is not None:
-            raise InputError(work.refused)
         if code or not set(numbers) <= set(self.done):
             raise GuestLostError(f"a guest's part of the runs ended with exit code {code} before it was done")
+
+    def _last_run(self, work: _Work) -> str:
+        """Return what the guest was doing, in words that go on a sentence; empty if it had not begun."""
+        if not work.began:
+            return ""
+        number = list(work.began)[-1]
+        doing = "while it ended the processes of" if number in self.done else "while it ran"
+        return f"; that was {doing} {self._jobs[number].label!r}"
 
     @contextlib.contextmanager
     def _listening(self, work: _Work) -> Iterator[IO[bytes]]:
@@ -214,7 +234,11 @@ class _Effort:
             case RunFinished():
                 self._finish(message, work)
             case RunsRefused():
-                work.refused = message.why
+                work.failure = InputError(message.why)
+            case RunsStuck():
+                work.failure = GuestLostError(message.why)
+            case RunsBroken():
+                work.failure = ForeignError(message.summary, message.trace)
 
     def _greet(self, hello: GuestUp) -> None:
         with self._lock:

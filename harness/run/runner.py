@@ -6,6 +6,7 @@ import concurrent.futures
 import contextlib
 import heapq
 import random
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from halfopen.model.journal import Journal
 from halfopen.model.timeline import Timeline
 from halfopen.netns.interrupts import as_completed
 from halfopen.netns.lab import Lab
+from halfopen.netns.lab_errors import TeardownError
 from halfopen.run import fault_steps
 from halfopen.run.observer import Stop
 from halfopen.run.path_check import check_path
@@ -78,7 +80,7 @@ class RunResult:
     verdict: Verdict
     timeline: Timeline
     wall: float
-    """Seconds of wall time from the first process to the last."""
+    """Seconds of wall time from the first process to the verdict."""
 
 
 def run_all(
@@ -86,18 +88,27 @@ def run_all(
 ) -> list[RunResult]:
     """Run jobs, ``at_once`` of them at a time, and return the results in the order given.
 
+    ``on_done`` is called with each result before the run's processes are ended, in the run's thread.
+
     Call it in private namespaces (halfopen.netns.isolation). The first job that raises (TargetError: the server does
     not start), or an interrupt, ends them all. The others are not awaited, since their labs end with the namespaces
     anyway.
     """
     pool = concurrent.futures.ThreadPoolExecutor(max_workers=at_once)
     stop = Stop()
-    futures = {pool.submit(run_one, job, view, stop): n for n, (job, view) in enumerate(zip(jobs, views, strict=True))}
+    one_by_one = threading.Lock()
+
+    def report(result: RunResult) -> None:
+        with one_by_one:
+            on_done(result)
+
+    futures = {
+        pool.submit(run_one, job, view, stop, report): n for n, (job, view) in enumerate(zip(jobs, views, strict=True))
+    }
     results: dict[int, RunResult] = {}
     try:
         for future in as_completed(futures):
             results[futures[future]] = future.result()
-            on_done(results[futures[future]])
     except BaseException:
         stop.requested = True
         pool.shutdown(wait=False, cancel_futures=True)
@@ -106,17 +117,18 @@ def run_all(
     return [results[n] for n in sorted(results)]
 
 
-def run_one(job: Job, view: RunView, stop: Stop) -> RunResult:
-    """Run one scenario in a lab of its own and judge it; raises TargetError, halfopen.run.observer.Stopped."""
-    begun = time.monotonic()
+def run_one(job: Job, view: RunView, stop: Stop, on_done: Callable[[RunResult], None] = lambda _: None) -> RunResult:
+    """Run one scenario in a lab of its own and judge it.
+
+    ``on_done`` is called with the result before the run's processes are ended, which may fail. Raises TargetError,
+    TeardownError, halfopen.run.observer.Stopped.
+    """
     view.on_begin()
-    journal = Journal()
-    with Lab() as lab:
-        _Run(job, view, stop, journal, lab).run()
-    timeline = journal.timeline()
-    verdict = judge(job.scenario, timeline, job.terms)
-    view.phase, view.verdict = "done", verdict
-    return RunResult(job, verdict, timeline, time.monotonic() - begun)
+    try:
+        with Lab() as lab:
+            return _Run(job, view, stop, lab, on_done).run()
+    except TeardownError as error:
+        raise TeardownError(f"{job.label}: {error}") from None
 
 
 #: Actions to come: a moment of the monotonic clock, the number of its step, and the action, which may return further
@@ -127,19 +139,33 @@ _Agenda = list[tuple[float, int, Callable[[], "_Agenda"]]]
 class _Run:
     """One scenario in progress."""
 
-    def __init__(self, job: Job, view: RunView, stop: Stop, journal: Journal, lab: Lab) -> None:
+    def __init__(self, job: Job, view: RunView, stop: Stop, lab: Lab, on_done: Callable[[RunResult], None]) -> None:
+        self._begun = time.monotonic()
+        self._on_done = on_done
+        self._result: RunResult | None = None
         self._job = job
         self._scenario = job.scenario
         self._view = view
-        self._journal = journal
+        self._journal = journal = Journal()
         self._cast = Cast(job.scenario, job.target, job.ready_within, job.drawn, journal, view, stop, job.rhythm)
         self._lab = lab
 
-    def run(self) -> None:
-        """Run it from an empty lab to a journal that can be judged."""
+    def run(self) -> RunResult:
+        """Run it from an empty lab to its result."""
         with opened(self._cast, self._lab) as session:
             if session is not None:
                 self._observe(session)
+            return self._judged()
+
+    def _judged(self) -> RunResult:
+        """Judge it, once, and report the result."""
+        if self._result is None:
+            timeline = self._journal.timeline()
+            verdict = judge(self._scenario, timeline, self._job.terms)
+            self._view.phase, self._view.verdict = "done", verdict
+            self._result = RunResult(self._job, verdict, timeline, time.monotonic() - self._begun)
+            self._on_done(self._result)
+        return self._result
 
     def _observe(self, session: Session) -> None:
         # A fault is over even if undoing it gets no answer from a server that has gone silent.
@@ -159,6 +185,7 @@ class _Run:
             self._journal.close_session()
             self._ask_what_it_does(session.server)
             self._journal.seal()
+            self._judged()
 
     def _ask_what_it_does(self, server: Running) -> None:
         """Make a server that holds a dead client print its stacks while it does so."""

@@ -23,8 +23,7 @@ from halfopen.run.progress import RunView
 from halfopen.run.proxy_path import Route, lead_to
 from halfopen.run.recorder import STEADY, OfTheServer, Recorder, SamplingRate, recording
 from halfopen.scenario.spec import Scenario
-from halfopen.targets.base import Caller, Running, Target
-from halfopen.targets.orders import OrderedServer
+from halfopen.targets.base import Caller, Running, ServerControl, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +110,11 @@ class _Network:
     def connected(self, client_id: str, server: Running, way: Route) -> Iterator[Session | None]:
         """Connect the client and sample its session."""
         journal = self._cast.journal
-        door = server.door(client_id)
+        endpoint = server.endpoint(client_id)
         with (
             recording(OfTheServer(journal), way.site.host, way.site.port, self._cast.rhythm) as recorder,
             way.recording_in_front(journal) as in_front,
-            client(self._host, self._cast.scenario.client, door, journal, way.between) as its,
+            client(self._host, self._cast.scenario.client, endpoint, journal, way.between) as its,
             contextlib.closing(ProcessEnds(server, journal)) as ends,
         ):
             opened = its.connect()
@@ -138,7 +137,7 @@ class _Network:
         watch = Observer(journal, its, server, caller, self._cast.view, self._cast.stop)
         scene = Scene(
             client=its,
-            server=OrderedServer(server, journal),
+            server=ServerControl(server, journal),
             client_host=self._host,
             link=self._link,
             note=partial(journal.note, "fault"),
@@ -149,5 +148,5 @@ class _Network:
 
     def _rival(self, server: Running, way: Route, query: str) -> AbstractContextManager[ClientProcess]:
         """Open a second client from the same host; raises FaultError if it gets no session."""
-        door = server.door(f"{self._cast.drawn.getrandbits(32):08x}", query)
-        return rival(self._host, self._cast.scenario.client, door, self._cast.journal, way.between)
+        endpoint = server.endpoint(f"{self._cast.drawn.getrandbits(32):08x}", query)
+        return rival(self._host, self._cast.scenario.client, endpoint, self._cast.journal, way.between)

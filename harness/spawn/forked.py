@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import os
 import signal
 import socket
 import sys
 import threading
-import traceback
 from collections.abc import Iterator, Sequence
 from typing import IO, NoReturn
 
 import msgspec
 
+from halfopen.netns import bug_report
+from halfopen.netns.bug_report import ForeignError
 from halfopen.netns.forking import adopting
 from halfopen.netns.host import Host
 from halfopen.netns.lab_errors import LabError
 from halfopen.spawn import process, zygote
 from halfopen.spawn.process import Program, Started
 from halfopen.spawn.zygote import MODULES, ForkAnswer, ForkRequest
-
-_MOST = 1 << 10
 
 
 class ForkedProcess:
@@ -70,7 +70,7 @@ class Forks:
     def start(self, host: Host, program: Program, keep_open: Sequence[Host]) -> Started:
         """Start ``program`` as halfopen.spawn.process.by_exec does, but by fork if it is one of ours.
 
-        Raises OSError if it cannot be started, LabError if the zygote is gone.
+        Raises OSError if it cannot be started, LabError if the zygote is gone, ForeignError for a bug in it.
         """
         module = _module(program.words)
         if module is None:
@@ -87,11 +87,14 @@ class Forks:
         return ForkedProcess(pid, write, read, read_errors)
 
     def _ask(self, request: ForkRequest, descriptors: Sequence[int]) -> int:
+        words = msgspec.json.encode(request)
+        if len(words) > zygote.MOST:  # as execve(2) refuses longer ones
+            raise OSError(errno.E2BIG, os.strerror(errno.E2BIG), request.module)
         # Adopt no longer than needed: init reaps the processes that a server leaves behind.
         with self._lock, adopting():
             try:
-                socket.send_fds(self._asking, [msgspec.json.encode(request)], descriptors)
-                packet = self._asking.recv(_MOST)
+                socket.send_fds(self._asking, [words], descriptors)
+                packet = self._asking.recv(zygote.MOST)
             except (BrokenPipeError, ConnectionResetError):
                 packet = b""
         if not packet:
@@ -99,6 +102,8 @@ class Forks:
                 f"cannot start {request.module}: the process that forks the lab's own (halfopen.spawn.zygote) ended"
             )
         answer = msgspec.json.decode(packet, type=ForkAnswer)
+        if answer.trace:
+            raise ForeignError(answer.summary, answer.trace)
         if answer.error:
             raise OSError(answer.error, os.strerror(answer.error), request.module)
         return answer.pid
@@ -140,8 +145,8 @@ def _be_zygote(theirs: socket.socket) -> NoReturn:
         os.closerange(3, theirs.fileno())
         os.closerange(theirs.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
         code = zygote.main(theirs)
-    except BaseException:  # noqa: BLE001 (there is no caller)
-        traceback.print_exc()
+    except BaseException as error:  # noqa: BLE001 (there is no caller)
+        bug_report.show(error)
     finally:
         os._exit(code)
 

@@ -23,13 +23,16 @@ from typing import NoReturn
 
 import msgspec
 
+from halfopen.netns import bug_report
 from halfopen.netns.forking import exit_code_of, flush, fork_away
 
 MODULES = ("halfopen.pod", "halfopen.clients")
 """Modules that can be started: packages that ``python -m`` runs, whose ``__main__`` has a function ``main``."""
 #: Most descriptors in one request; the kernel takes 253 (SCM_MAX_FD, unix(7)).
 _MOST_DESCRIPTORS = 64
-_MOST = 1 << 16
+MOST = 1 << 16
+"""Most bytes in a request, and in an answer."""
+_LONGEST_TRACE = 1 << 13
 #: Index of the network namespace among the descriptors.
 _NAMESPACE = 3
 
@@ -46,16 +49,30 @@ class ForkRequest(msgspec.Struct, frozen=True):
 
 
 class ForkAnswer(msgspec.Struct, frozen=True):
-    """The process's id, or the errno(3) of the failure."""
+    """The process's id, or the errno(3) of the failure, or an error of ours that ends the zygote."""
 
     pid: int = 0
     error: int = 0
+    summary: str = ""
+    trace: str = ""
 
 
 def main(asked: socket.socket) -> int:
-    """Answer requests until the socket ends, then return 0; in each forked process, run that process."""
+    """Answer requests until the socket ends, then return 0; in each forked process, run that process.
+
+    An error of ours is answered, and returns 1.
+    """
+    try:
+        return _serve(asked)
+    except Exception as error:  # noqa: BLE001 (raised by the requester)
+        answer = ForkAnswer(summary=bug_report.summary(error), trace=bug_report.trace(error)[-_LONGEST_TRACE:])
+        asked.send(msgspec.json.encode(answer))
+        return 1
+
+
+def _serve(asked: socket.socket) -> int:
     while True:
-        packet, descriptors, _, _ = socket.recv_fds(asked, _MOST, _MOST_DESCRIPTORS)
+        packet, descriptors, _, _ = socket.recv_fds(asked, MOST, _MOST_DESCRIPTORS)
         if not packet:
             return 0
         request = msgspec.json.decode(packet, type=ForkRequest)

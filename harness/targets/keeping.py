@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import msgspec
 
 from halfopen.errors import TargetError
-from halfopen.netns.host_proc import HostProc
+from halfopen.netns.processes import HostProc
 from halfopen.targets.keeper import KeeperAnswer, MakeContainer, Request, StartContainer
 
 _LONGEST_ANSWER = 1 << 16

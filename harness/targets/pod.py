@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 
 from halfopen import plugins
-from halfopen.clients._door import Door
+from halfopen.clients._messages import Endpoint
+from halfopen.model.expressions import Expression
 from halfopen.model.journal import Journal
 from halfopen.netns.lab import Lab
 from halfopen.netns.units import plain
@@ -23,58 +24,44 @@ from halfopen.scenario.spec import PodSpec
 from halfopen.scenario.target_spec import TargetSpec
 from halfopen.spawn.process import Process, Program
 from halfopen.targets import tls
-from halfopen.targets.base import Caller, HttpProbe, Place, Site, Status, not_in_a_container, with_query
+from halfopen.targets.base import Caller, Place, Running, Site, Status, Target
 from halfopen.targets.readiness import listening
-from halfopen.targets.tls import Certificate
 
 _SESSION_THREADS = ("runner-", "reader-", "watchdog-")
 
 
 @dataclass(frozen=True, slots=True)
-class RunningPod:
+class RunningPod(Running):
     """A listening pod."""
 
     process: Process
-    site: Site
     path: str
-    authority: str | None = None
 
-    def door(self, client_id: str, query: str = "") -> Door:
-        """Return a door that contains the client's id, so that its session is distinguishable."""
-        scheme = "ws" if self.authority is None else "wss"
-        named = with_query(f"{scheme}://{self.site.public}{self.path}", f"client={client_id}")
-        return Door(url=with_query(named, query), authority=self.authority)
+    def endpoint(self, client_id: str, query: str = "") -> Endpoint:
+        """Return an endpoint that contains the client's id, so that its session is distinguishable."""
+        return Endpoint(url=self.url(self.path, f"client={client_id}", query), authority=self.authority)
 
     def status(self) -> Status:
         """Return its session list, seat, health, and the threads that serve sessions."""
         try:
-            said = HttpProbe(self.site, self.authority).get_json("/status")
+            answer = self.get_json("/status")
             return Status(
-                sessions=said["sessions"],
-                lock_held=said["lockHeld"],
-                healthy=said["status"] == "healthy",
-                session_threads=[name for name in said["threads"] if name.startswith(_SESSION_THREADS)],
+                sessions=answer["sessions"],
+                lock_held=answer["lockHeld"],
+                healthy=answer["status"] == "healthy",
+                session_threads=[name for name in answer["threads"] if name.startswith(_SESSION_THREADS)],
             )
         except (OSError, ValueError, http.client.HTTPException) as error:
-            return Status(problem=f"the pod could not be asked: {error}")
-
-    def stacks(self) -> dict[str, list[str]]:
-        """Return the stack of each of its threads; raises OSError or ValueError."""
-        found: dict[str, list[str]] = HttpProbe(self.site, self.authority).get_json("/threads")
-        return found
+            return Status(problem=f"the pod did not answer: {error}")
 
     def show_stacks(self, _inode: int) -> None:
         """Note the stacks of its threads as an event ``stacks``; do nothing if it does not answer."""
         with contextlib.suppress(OSError, ValueError, http.client.HTTPException):
-            self.site.journal.note("target", "stacks", threads=self.stacks())
+            self.site.journal.note("target", "stacks", threads=self.get_json("/threads"))
 
     def say(self, word: str) -> None:
-        """Send it an order (halfopen.pod.control)."""
+        """Send it an order (halfopen.pod.__main__)."""
         self.process.write(f"{word}\n")
-
-    def paused(self, _by: str) -> contextlib.AbstractContextManager[None]:
-        """Raise FaultError: it is in no container."""
-        return not_in_a_container()
 
     def session_listed(self, status: Status, caller: Caller) -> bool | None:
         """True if a session of this client is in the list."""
@@ -83,7 +70,7 @@ class RunningPod:
         return any(session["client"] == caller.client_id for session in status.sessions)
 
 
-class Knobs(msgspec.Struct, frozen=True):
+class DetectorOptions(msgspec.Struct, frozen=True):
     """Options of a detector besides grace and poll; None: its default."""
 
     reap: Reap | None = None
@@ -99,43 +86,33 @@ class Knobs(msgspec.Struct, frozen=True):
         return words + ([] if self.outage is None else ["--outage", f"{plain(self.outage)}s"])
 
 
-_BY_ITSELF = Knobs()
-_AS_IT_IS = TargetSpec()
-
-
 @dataclass(frozen=True, slots=True)
-class PodTarget:
+class PodTarget(Target):
     """The built-in pod with one of its detectors; grace and poll in seconds."""
 
     detector: str
     grace: float
     poll: float
-    asked: TargetSpec = _AS_IT_IS
+    asked: TargetSpec = field(default_factory=TargetSpec)
     """Options from the command line besides the detector."""
     spec: PodSpec = field(default_factory=PodSpec)
-    knobs: Knobs = _BY_ITSELF
+    detector_options: DetectorOptions = field(default_factory=DetectorOptions)
     held: bool = False
     """True if its watchdog must reap no session until it is released (halfopen.pod.detector_hold)."""
     ping: float | None = None
     """Interval of its keepalive, seconds; None: that of the incident."""
-    kind: str = "pod"
 
     def check(self) -> None:
         """Raise InputError if there is no such detector."""
-        plugins.load(detectors, self.detector, "detector", ("create",))
+        plugins.load(detectors, self.detector)
 
     def arguments(self) -> list[str]:
         """Return the options except the detector. The pod is the default; its detector is given separately."""
-        return [*self.asked.arguments(), *self.knobs.arguments()]
+        return [*self.asked.arguments(), *self.detector_options.arguments()]
 
     def describe(self) -> dict[str, str]:
         """Return the fields for results.json."""
-        return {"kind": self.kind}
-
-    @property
-    def fixed_port(self) -> int | None:
-        """None: it listens on the port it is given."""
-        return None
+        return {"kind": "pod"}
 
     @contextlib.contextmanager
     def placed(self, lab: Lab, name: str, _port: int, _journal: Journal) -> Iterator[Place]:
@@ -145,35 +122,35 @@ class PodTarget:
     @contextlib.contextmanager
     def start(self, site: Site) -> Iterator[RunningPod]:
         """Start a pod with one seat and wait until it listens."""
-        # -P: a folder called harness in the user's working directory must not replace ours.
-        command = [sys.executable, "-P", "-m", "halfopen.pod", "--host", site.ip, "--port", str(site.port), "--control"]
-        command += ["--detector", self.detector, "--grace", f"{self.grace:.6f}s", "--poll", f"{self.poll:.6f}s"]
-        command += self._spec_words()
-        command += self.knobs.arguments()
-
-        def on_line(line: str) -> None:
-            note_log_line(site, line)
-
-        with self._certified(site.ip) as certificate:
+        with tls.certified(site.ip) if self.spec.tls or self.asked.tls else contextlib.nullcontext() as certificate:
+            words = self._words(site)
             if certificate is not None:
-                command += ["--tls-cert", str(certificate.chain), "--tls-key", str(certificate.key)]
-            with listening(site, Program(command), on_line) as process:
-                yield RunningPod(process, site, self.asked.path, str(certificate.authority) if certificate else None)
+                words += ["--tls-cert", str(certificate.chain), "--tls-key", str(certificate.key)]
+            # -P: a folder called harness in the user's working directory must not replace ours.
+            program = Program([sys.executable, "-P", "-m", "halfopen.pod", *words])
+            with listening(site, program, lambda line: note_log_line(site, line)) as process:
+                authority = str(certificate.authority) if certificate else None
+                yield RunningPod(process, site, authority, self.asked.path)
 
-    def _certified(self, ip: str) -> contextlib.AbstractContextManager[Certificate | None]:
-        return tls.certified(ip) if self.spec.tls or self.asked.tls else contextlib.nullcontext()
+    def _words(self, site: Site) -> list[str]:
+        """Return the options of ``python -m halfopen.pod``."""
 
-    def _spec_words(self) -> list[str]:
-        """Return the scenario's settings of its pod, as options of ``python -m halfopen.pod``."""
-        words = ["--slice-size", f"{self.spec.slice_size}B", "--slice-interval", f"{self.spec.slice_interval:.6f}s"]
-        for option, value in (
-            ("--quiet-after", self.spec.quiet_after),
-            ("--quiet-for", self.spec.quiet_for),
-            ("--session-limit", self.spec.session_limit),
-        ):
-            if value is not None:
-                words += [option, f"{value.seconds(grace=self.grace, poll=self.poll):.6f}s"]
-        words += [] if self.ping is None else ["--ping-interval", f"{self.ping:.6f}s"]
+        def seconds(value: Expression | None) -> float | None:
+            return None if value is None else value.seconds(grace=self.grace, poll=self.poll)
+
+        words = ["--host", site.ip, "--port", str(site.port), "--control", "--detector", self.detector]
+        words += ["--slice-size", f"{self.spec.slice_size}B", *self.detector_options.arguments()]
+        durations = {
+            "--grace": self.grace,
+            "--poll": self.poll,
+            "--slice-interval": self.spec.slice_interval,
+            "--quiet-after": seconds(self.spec.quiet_after),
+            "--quiet-for": seconds(self.spec.quiet_for),
+            "--session-limit": seconds(self.spec.session_limit),
+            "--ping-interval": self.ping,
+        }
+        for option, value in durations.items():
+            words += [] if value is None else [option, f"{value:.6f}s"]
         return [*words, "--hold-watchdog"] if self.held else words
 
 

@@ -17,7 +17,7 @@ from typing import IO
 import msgspec
 
 from halfopen.errors import FaultError, InputError
-from halfopen.netns import capabilities, isolation
+from halfopen.netns import bug_report, capabilities, isolation
 from halfopen.netns.lab import Lab
 from halfopen.netns.lab_errors import IsolationError, LabError
 from halfopen.testing import messages
@@ -124,6 +124,8 @@ def _answer(stand: Stand, request: messages.Request) -> Reply:
                 return HistoryLines(stand.tell())
     except (InputError, LabError, FaultError, TimeoutError) as error:
         return RequestRefused(str(error))
+    except Exception as error:  # noqa: BLE001 (a bug of ours, reported by the test that it fails)
+        return RequestRefused(bug_report.sentence(error))
 
 
 if __name__ == "__main__":

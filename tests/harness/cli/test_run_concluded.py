@@ -19,7 +19,7 @@ from tests.harness.report import made
 
 
 def _run(out: Path) -> Presenter:
-    return run._Stage(out, None, (), None, None)
+    return run._Stage(out, None, (), None, None, 1)
 
 
 def _compare(out: Path) -> Presenter:

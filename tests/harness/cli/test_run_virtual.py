@@ -96,7 +96,7 @@ def test_a_server_that_never_sleeps_is_given_up(tmp_path: Path) -> None:
     server = f"{sys.executable} -c 'while True: pass' {{port}}"
     ran = halfopen("run", "frozen", *VIRTUAL, "--server", server, "--wall-limit", "5s", "--out", str(tmp_path))
     assert ran.code == 69
-    assert "the guest was given up after 5s of wall time" in ran.err
+    assert "the guest was stopped after 5s of wall time" in ran.err
     assert "'while True: pass'" in ran.err
 
 

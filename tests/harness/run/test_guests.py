@@ -3,7 +3,10 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+from halfopen.errors import InputError
+from halfopen.netns.bug_report import ForeignError
 from halfopen.netns.guest.cache import GuestKernel
+from halfopen.netns.lab_errors import GuestLostError
 from halfopen.run.guests import Guests, _Effort, _Work
 from halfopen.run.progress import RunView
 from halfopen.run.request import RunRequest
@@ -44,7 +47,19 @@ def test_what_a_guest_says_is_shown() -> None:
 
 def test_a_guest_may_be_cut_off_in_the_middle_of_a_word() -> None:
     work, _ = heard(b'{"type":"refused","why":"no such program"}\n', b'{"type":"seen","number":0,"pha')
-    assert (work.refused, work.failure) == ("no such program", None)
+    assert isinstance(work.failure, InputError)
+    assert str(work.failure) == "no such program"
+
+
+def test_an_error_of_ours_in_a_guest_comes_with_its_traceback() -> None:
+    work, _ = heard(b'{"type":"broken","summary":"KeyError: 1","trace":"Traceback ..."}\n')
+    assert isinstance(work.failure, ForeignError)
+    assert (str(work.failure), work.failure.trace) == ("KeyError: 1", "Traceback ...")
+
+
+def test_processes_that_do_not_end_lose_the_guest() -> None:
+    work, _ = heard(b'{"type":"stuck","why":"host \'server\': process 7 (sleep 9) did not end"}\n')
+    assert isinstance(work.failure, GuestLostError)
 
 
 def test_what_goes_wrong_while_listening_is_kept_and_the_rest_is_still_listened_to() -> None:

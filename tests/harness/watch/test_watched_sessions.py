@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from halfopen.netns.census import Sighting
+from halfopen.netns.census import RawSample
 from halfopen.watch import watched_sessions
 from halfopen.watch.tracks import Track
 from tests.harness.watch.sightings import dark, shut, sighting
 
+JUDGES = watched_sessions.judges(30.0, 2.0, "bytes-acked")
 
-def seen_as(seen: Sighting) -> str:
-    return watched_sessions.make(Track(seen, None), None, 30.0, 2.0).peer
+
+def seen_as(seen: RawSample) -> str:
+    return watched_sessions.make(Track(seen, None, JUDGES.rules), None, JUDGES).peer
 
 
 @pytest.mark.parametrize(
@@ -26,17 +28,17 @@ def seen_as(seen: Sighting) -> str:
         (sighting(outq=1, unacked=1, state="CLOSE_WAIT"), "gone"),
     ],
 )
-def test_what_the_other_end_does_is_told_by_what_it_answers(seen: Sighting, peer: str) -> None:
+def test_what_the_other_end_does_is_told_by_what_it_answers(seen: RawSample, peer: str) -> None:
     assert seen_as(seen) == peer
 
 
 def test_a_session_of_which_nothing_came_back_waits() -> None:
-    track = Track(sighting(1000.0, outq=1, unacked=1), None)
+    track = Track(sighting(1000.0, outq=1, unacked=1), None, JUDGES.rules)
     track.follow(sighting(1003.0, outq=1, unacked=1))
-    assert watched_sessions.make(track, None, 30.0, 2.0).peer == "waiting"
+    assert watched_sessions.make(track, None, JUDGES).peer == "waiting"
 
 
 def test_one_with_nothing_queued_reads_for_all_that_is_known() -> None:
-    quiet = watched_sessions.quiet(sighting(), 7)
+    quiet = watched_sessions.quiet(sighting(), 7, JUDGES)
     assert (quiet.peer, quiet.pid, quiet.stuck) == ("reads", 7, 0.0)
-    assert watched_sessions.quiet(sighting(state="CLOSE_WAIT"), None).peer == "gone"
+    assert watched_sessions.quiet(sighting(state="CLOSE_WAIT"), None, JUDGES).peer == "gone"
