@@ -5,83 +5,95 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
-from halfopen.cli.grace_options import (
-    DEFAULT_GRACES,
-    DEFAULT_MOST,
-    DEFAULT_POLLS,
-    DEFAULT_RUNS,
-    AtOnce,
-    Detectors,
-    ExecutorOption,
-    GraceArgument,
-    Graces,
-    MixFile,
-    MostFalseReaps,
-    PlotOption,
-    Polls,
-    Resume,
-    Runs,
-    Staircase,
-    Traces,
-    durations,
-)
-from halfopen.cli.options import Out, Seed, seed_or_random
+import typer
+
+from halfopen.cli.groups import Without
+from halfopen.cli.options import Out, Seed, ServerOptions, option, seed_or_random
 from halfopen.cli.sweep_display import Sweeping
-from halfopen.cli.target_options import (
-    Environment,
-    Headers,
-    Port,
-    Send,
-    Server,
-    Sessions,
-    SessionsField,
-    SessionsPointer,
-    Subprotocols,
-    TargetFile,
-    Tls,
-    UrlPath,
-    described,
-)
-from halfopen.cli.values import positive_share
+from halfopen.cli.values import positive_duration, positive_share
 from halfopen.cli.warp import require_kernel
+from halfopen.errors import InputError
 from halfopen.grace import mix, plots, rates, recorded_links, store
 from halfopen.grace.executor import LOCAL
 from halfopen.grace.executor import executor as executor_named
-from halfopen.grace.recommendation import INCIDENTS
+from halfopen.grace.recommendation import INCIDENTS, MOST_FALSE_REAPS
 from halfopen.grace.sweep_request import SweepRequest
 from halfopen.grace.trials import Sweep
+from halfopen.netns.units import Share, plain
 from halfopen.results.story import exactly
+
+DEFAULT_GRACES = "5s,10s,15s,20s,30s,45s,60s,90s"
+DEFAULT_POLLS = "2s"
+DEFAULT_RUNS = 1000
+DEFAULT_MOST = f"{plain(MOST_FALSE_REAPS * 100)}%"
 
 
 def grace(
-    graces: Graces = None,
-    polls: Polls = None,
-    detector: Detectors = None,
-    server: Server = None,
-    grace_arg: GraceArgument = None,
-    env: Environment = None,
-    port: Port = None,
-    target: TargetFile = None,
-    path: UrlPath = None,
-    subprotocol: Subprotocols = None,
-    header: Headers = None,
-    send: Send = None,
-    sessions: Sessions = None,
-    sessions_pointer: SessionsPointer = None,
-    sessions_field: SessionsField = None,
-    tls: Tls = None,
-    mix_file: MixFile = None,
-    trace: Traces = None,
-    runs: Runs = DEFAULT_RUNS,
-    staircase: Staircase = True,
-    max_false_reaps: MostFalseReaps = DEFAULT_MOST,  # type: ignore[assignment]
+    *,
+    graces: Annotated[
+        str | None, option(None, "DURATION[,...]", f"The graces to compare (default: {DEFAULT_GRACES}).")
+    ] = None,
+    polls: Annotated[
+        str | None,
+        option(
+            None,
+            "DURATION[,...]",
+            f"The polls to compare, each with every grace (default: {DEFAULT_POLLS}; at most 4s).",
+        ),
+    ] = None,
+    detector: Annotated[
+        list[str] | None, option(None, "NAME", "A detector of the pod. Repeatable (default: bytes-acked).")
+    ] = None,
+    server: Annotated[ServerOptions, Without("image"), Without("command"), Without("edge")],
+    grace_arg: Annotated[
+        str | None,
+        option(
+            None,
+            "TEXT",
+            "Text to add to the --server command, such as '--ws-ping-timeout {grace}' (or {grace_ms}).",
+        ),
+    ] = None,
+    mix_file: Annotated[
+        Path | None,
+        option(
+            None,
+            "FILE",
+            "A TOML file of the conditions that clients meet, with their weights (docs/grace-mix.md).",
+            "--mix",
+        ),
+    ] = None,
+    trace: Annotated[
+        list[Path] | None, option(None, "FILE", "A recorded link, added to the mix as a condition. Repeatable.")
+    ] = None,
+    runs: Annotated[
+        int, option(None, "N", "The number of sessions to draw from the mix.", min=1, max=mix.MOST_RUNS)
+    ] = DEFAULT_RUNS,
+    staircase: Annotated[
+        bool, option(None, None, "Also run 288 outages of every length at every phase of the backoff.")
+    ] = True,
+    max_false_reaps: Annotated[
+        Share,
+        option(
+            None,
+            "SHARE",
+            "The highest share of live sessions that a recommended grace may reap.",
+            parser=positive_share,
+        ),
+    ] = DEFAULT_MOST,  # type: ignore[assignment]
     out: Out = Path("out"),
-    resume: Resume = False,
+    resume: Annotated[
+        bool, option(None, None, "Continue the sweep in --out, with the same or more --runs.", "--resume")
+    ] = False,
     seed: Seed = None,
-    executor: ExecutorOption = LOCAL,
-    jobs: AtOnce = None,
-    plot: PlotOption = None,
+    executor: Annotated[
+        str, option(None, "WHERE", "Where to run: local, or a Dask cluster as dask://HOST:PORT.")
+    ] = LOCAL,
+    jobs: Annotated[
+        int | None, option(None, "N", "The number of guests at once (default: one per processor).", min=1)
+    ] = None,
+    plot: Annotated[Path | None, option(None, "PATH", "Also draw plots, into FILE.svg, FILE.png or a folder.")] = None,
 ) -> int:
     """Measure detection time and false reaps for each grace.
 
@@ -92,31 +104,18 @@ def grace(
     rates.require_scipy()
     if plot is not None:
         plots.check(plot)
-    spec = described(
-        target,
-        header,
-        env,
-        server=server,
-        port=port,
-        path=path,
-        subprotocols=subprotocol,
-        send=send,
-        sessions=sessions,
-        sessions_pointer=sessions_pointer,
-        sessions_field=sessions_field,
-        tls=tls,
-    )
+    spec = server.spec()
     is_one_point = not spec.is_pod and grace_arg is None
-    asked = SweepRequest(
-        graces=durations(
+    request = SweepRequest(
+        graces=_durations(
             "--graces", (exactly(INCIDENTS) if is_one_point else DEFAULT_GRACES) if graces is None else graces
         ),
-        polls=durations("--polls", DEFAULT_POLLS if polls is None else polls),
+        polls=_durations("--polls", DEFAULT_POLLS if polls is None else polls),
         detectors=tuple(detector or ()),
         target=spec,
         grace_argument=grace_arg,
     )
-    candidates = asked.candidates()
+    candidates = request.candidates()
     drawn_from, links = mix.read(mix_file), recorded_links.load_all(trace or [])
     who = executor_named(executor, jobs)
     kernel = require_kernel() if executor == LOCAL else None
@@ -130,7 +129,7 @@ def grace(
     )
 
     def command(runs: int) -> str:
-        words = [*asked.options(), *_drawing(number, runs, mix_file, trace or [], staircase=staircase)]
+        words = [*request.options(), *_drawing(number, runs, mix_file, trace or [], staircase=staircase)]
         if float(max_false_reaps) != positive_share(DEFAULT_MOST):
             words += ["--max-false-reaps", f"{float(max_false_reaps) * 100:g}%"]
         return shlex.join(["halfopen", "grace", *words])
@@ -160,3 +159,14 @@ def _drawing(seed: int, runs: int, mix_file: Path | None, traces: Sequence[Path]
     words += [] if mix_file is None else ["--mix", str(mix_file)]
     words += [word for trace in traces for word in ("--trace", str(trace))]
     return words if staircase else [*words, "--no-staircase"]
+
+
+def _durations(option: str, text: str) -> tuple[float, ...]:
+    """Parse ``"5s,10s"`` into seconds, each once, the shortest first; raises InputError."""
+    seconds = set()
+    for word in text.split(","):
+        try:
+            seconds.add(float(positive_duration(word.strip())))
+        except typer.BadParameter as error:
+            raise InputError(f"{option} {text!r}: {error.message}") from None
+    return tuple(sorted(seconds))

@@ -1,4 +1,4 @@
-"""Output of ``halfopen compare``: detectors down, scenarios across, and a summary for each detector.
+"""Output of ``compare`` and ``field``: detectors or servers down, scenarios across, and a summary for each.
 
 It is readable without colour: right is lower-case or a number, wrong is upper-case or has an exclamation mark.
 """
@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from halfopen.netns.units import show_bytes
+from halfopen.cli import live
+from halfopen.netns.units import show_bytes, show_duration
 from halfopen.results import cells, comparison
 from halfopen.run.runner import RunResult
 
@@ -107,3 +108,10 @@ def show(console: Console, done: Sequence[RunResult]) -> None:
         console.print(line, soft_wrap=True)
     console.print()
     console.print(summary(done))
+
+
+def show_end(console: Console, done: Sequence[RunResult], wall: float, files: str) -> None:
+    """Print each inconclusive run, then the number of runs, their time and the results' files."""
+    lines = [live.line(run) for run in done if run.verdict.word == "inconclusive"]
+    lines.append(f"\n{len(done)} runs in {show_duration(round(wall, 1))}; {files}")
+    console.print(escape("\n".join(lines)), soft_wrap=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from halfopen.cli import app, surroundings
+from halfopen.cli import app, placement
 from tests.harness.cli.tool import HALFOPEN, POWERLESS, called, halfopen
 from tests.machine import needs_labs
 
@@ -152,7 +152,7 @@ def test_a_baseline_that_is_not_there() -> None:
 
 def test_a_baseline_that_cannot_be_written(tmp_path: Path) -> None:
     assert refused("run", "--write-baseline", str(tmp_path / "no" / "x.toml")).endswith(
-        "x.toml' cannot be written: no such file or directory; name a file in a folder that can be written to"
+        "x.toml': cannot be written: no such file or directory; name a file in a writable folder"
     )
     file = tmp_path / "something.toml"
     file.write_text("[tool.else]")
@@ -173,7 +173,7 @@ def test_a_baseline_that_cannot_be_written(tmp_path: Path) -> None:
         (["field", "X"], "cannot read target file X: permission denied; name one that can be read"),
         (
             ["field", "--render", "X"],
-            "--render 'X': no field.json can be read there: permission denied; name one that 'halfopen field' wrote",
+            "--render 'X': cannot be read as field.json: permission denied; name one that 'halfopen field' wrote",
         ),
         (
             ["run", "--baseline", "X"],
@@ -181,9 +181,9 @@ def test_a_baseline_that_cannot_be_written(tmp_path: Path) -> None:
         ),
         (
             ["run", "--write-baseline", "X", "active", "--hold", "1s"],
-            "--write-baseline 'X' cannot be written: permission denied; name a file in a folder that can be written to",
+            "--write-baseline 'X': cannot be written: permission denied; name a file in a writable folder",
         ),
-        (["repro", "frozen", "--pcap", "X"], "--pcap 'X' cannot be written: permission denied; name another file"),
+        (["repro", "frozen", "--pcap", "X"], "--pcap 'X': cannot be written: permission denied; name another file"),
         (
             ["kernel", "build", "--source", "X"],
             "--source 'X' cannot be read: permission denied; name a kernel source tarball (.tar.xz, .tar.gz)",
@@ -315,7 +315,7 @@ def test_a_server_that_listens_elsewhere(tmp_path: Path) -> None:
 def test_a_link_this_kernel_cannot_make(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(surroundings, "kernel_has_discipline", lambda _: False)
+    monkeypatch.setattr(placement, "kernel_has_discipline", lambda _: False)
     file = tmp_path / "far.toml"
     file.write_text(FREEZE.replace("[[step]]", '[link]\ndelay = "20ms"\nloss = "1%"\n[[step]]', 1))
     code = app.call(["run", str(file), "--kernel", "host", "--out", str(tmp_path / "out")])
@@ -328,7 +328,7 @@ def test_a_link_this_kernel_cannot_make(
 def test_a_change_of_link_this_kernel_cannot_make(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(surroundings, "kernel_has_discipline", lambda _: False)
+    monkeypatch.setattr(placement, "kernel_has_discipline", lambda _: False)
     file = tmp_path / "tunnel.toml"
     file.write_text(FREEZE.replace('fault = "freeze"', 'fault = "impair"\nloss_model = { p = "1%" }', 1))
     code = app.call(["run", str(file), "--kernel", "host", "--out", str(tmp_path / "out")])

@@ -1,11 +1,12 @@
-"""Choose the clock and the kernel of a call, and say why."""
+"""Choose the clock and the kernel on which a request runs, and say why."""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import msgspec
 import typer
 
 from halfopen.cli.exits import isolated
@@ -15,6 +16,8 @@ from halfopen.netns.guest import cache
 from halfopen.netns.guest.cache import GuestKernel
 from halfopen.netns.lab import kernel_has_discipline
 from halfopen.netns.lab_errors import IsolationError, UnsupportedError
+from halfopen.run.request import RunRequest, jobs
+from halfopen.run.runner import Job
 from halfopen.scenario.spec import Scenario
 
 
@@ -35,7 +38,7 @@ class Kernel(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class Placement:
     """A clock and a kernel. ``kernel`` is None for the machine's own."""
 
     clock: str
@@ -45,61 +48,75 @@ class Surroundings:
 
     @property
     def options(self) -> list[str]:
-        """Options that choose the same surroundings again."""
+        """Options that choose the same placement again."""
         return ["--clock", self.clock, "--kernel", "host" if self.kernel is None else "guest"]
 
 
 _BUILD = "build it once with: halfopen kernel build"
 #: Exit codes with no other meaning.
-_HAS, _LACKS = 10, 11
+_YES, _NO = 10, 11
 
 
-def beside_the_engine(clock: Clock, kernel: Kernel) -> Surroundings:
-    """Return the only surroundings for a container image; raises InputError if others are requested."""
+def place(request: RunRequest, clock: Clock, kernel: Kernel) -> tuple[RunRequest, list[Job], Placement]:
+    """Return a request as it can be run here, its jobs and their placement; raises InputError, UnsupportedError."""
+    if request.target.image is None:
+        todo = jobs(request)
+        return request, todo, choose(clock, kernel, [job.scenario for job in todo])
+    request, placement = beside_the_engine(request, clock, kernel)
+    return request, jobs(request), placement
+
+
+def beside_the_engine(request: RunRequest, clock: Clock, kernel: Kernel) -> tuple[RunRequest, Placement]:
+    """Return a request for a container image as it can be run here, and its placement.
+
+    Raises InputError if another placement is requested.
+    """
     for option, is_other in (
         (f"--clock {clock}", clock is Clock.VIRTUAL),
         (f"--kernel {kernel}", kernel is Kernel.GUEST),
     ):
         if is_other:
             raise InputError(
-                f"{option} is a guest's, and from there no container engine is in reach: leave it out, or start the "
-                "server itself with --server"
+                f"{option}: cannot be used with --image, because a guest kernel cannot reach the container engine; "
+                "leave it out, or start the server itself with --server"
             )
-    return Surroundings("real", None, "a guest has no container engine")
+    lacks_netem = not _answer(lambda: kernel_has_discipline("netem"))
+    placement = Placement("real", None, "a guest has no container engine")
+    return msgspec.structs.replace(request, lacks_netem=lacks_netem), placement
 
 
-def host_has_netem() -> bool:
-    """True if this machine's kernel can delay and lose packets."""
-    answer = isolated(lambda: _HAS if kernel_has_discipline("netem") else _LACKS, is_brief=True)
-    if answer not in {_HAS, _LACKS}:  # explained already
-        raise typer.Exit(answer)
-    return answer == _HAS
+def _answer(question: Callable[[], bool]) -> bool:
+    """Return the answer to a question that needs namespaces; raises IsolationError."""
+    code = isolated(lambda: _YES if question() else _NO, is_brief=True)
+    if code not in {_YES, _NO}:  # explained already
+        raise typer.Exit(code)
+    return code == _YES
 
 
-def choose(clock: Clock, kernel: Kernel, scenarios: Sequence[Scenario]) -> Surroundings:
-    """Return the surroundings for these scenarios; raises InputError or UnsupportedError if there are none."""
+def choose(clock: Clock, kernel: Kernel, scenarios: Sequence[Scenario]) -> Placement:
+    """Return the placement for these scenarios; raises InputError or UnsupportedError if there are none."""
     if clock is Clock.VIRTUAL and kernel is Kernel.HOST:
-        raise InputError("--clock virtual needs a guest kernel: leave out --kernel host, or take --clock real")
+        raise InputError("--clock virtual: needs a guest kernel, which --kernel host excludes; leave one out")
     guest = None if kernel is Kernel.HOST or clock is Clock.REAL else cache.newest()
     if guest is not None:
         why = None if clock is Clock.VIRTUAL else what_the_host_lacks(scenarios) or "a guest kernel is there"
-        return Surroundings("virtual", guest, why)
+        return Placement("virtual", guest, why)
     if clock is Clock.VIRTUAL:
-        raise InputError(f"--clock virtual needs a guest kernel, and there is none; {_BUILD}")
+        raise InputError(f"--clock virtual: there is no guest kernel; {_BUILD}")
     return _on_a_real_clock(kernel, scenarios)
 
 
-def _on_a_real_clock(kernel: Kernel, scenarios: Sequence[Scenario]) -> Surroundings:
+def _on_a_real_clock(kernel: Kernel, scenarios: Sequence[Scenario]) -> Placement:
     lacking = None if kernel is Kernel.GUEST else what_the_host_lacks(scenarios)
     if kernel is not Kernel.GUEST and lacking is None:
-        return Surroundings("real", None)
+        return Placement("real", None)
     guest = cache.newest()
     if lacking is not None and (kernel is Kernel.HOST or guest is None):
-        way = _BUILD if guest is None else "leave out --kernel host"
-        raise UnsupportedError(f"{lacking}; a guest kernel will do ({way})")
+        remedy = _BUILD if guest is None else "leave out --kernel host"
+        raise UnsupportedError(f"{lacking}; a guest kernel has it, so {remedy}")
     if guest is None:
         raise InputError(f"--kernel guest: there is no guest kernel; {_BUILD}")
-    return Surroundings("real", guest, lacking)
+    return Placement("real", guest, lacking)
 
 
 def what_the_host_lacks(scenarios: Sequence[Scenario]) -> str | None:
@@ -109,13 +126,10 @@ def what_the_host_lacks(scenarios: Sequence[Scenario]) -> str | None:
     """
     wanting = [scenario for scenario in scenarios if scenario.netem_fields]
     try:
-        answer = isolated(lambda: _HAS if not wanting or kernel_has_discipline("netem") else _LACKS, is_brief=True)
+        if _answer(lambda: not wanting or kernel_has_discipline("netem")):
+            return None
     except IsolationError as error:
         return f"this machine allows no labs ({error})"
-    if answer == _HAS:
-        return None
-    if answer != _LACKS:  # explained already
-        raise typer.Exit(answer)
     first = wanting[0]
     return (
         f"scenario {first.name!r} asks for {' and '.join(first.netem_fields)} on its link, which needs "

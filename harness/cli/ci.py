@@ -1,0 +1,118 @@
+"""``halfopen run`` in CI: a part of the runs, a file of known failures, annotations and a summary on GitHub."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.text import Text
+
+from halfopen.cli import screen
+from halfopen.cli.options import CI, option
+from halfopen.errors import InputError, reason_of
+from halfopen.results import baseline as baselines
+from halfopen.results import github, story, workflow_commands
+from halfopen.results.record import Conditions
+from halfopen.run.runner import RunResult
+from halfopen.run.shards import Shard
+
+#: Longest summary of a step, bytes (GITHUB_STEP_SUMMARY). GitHub refuses a longer one whole, at the end.
+_MOST = 1000 * 1024
+
+
+def _shard(text: str) -> Shard:
+    try:
+        return Shard.parse(text)
+    except InputError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+@dataclass(frozen=True, slots=True)
+class CiOptions:
+    """Run a part of the scenarios, and accept known failures."""
+
+    shard: Annotated[Shard | None, option(CI, "I/N", "Run one part of the runs only, such as 1/4.", parser=_shard)] = (
+        None
+    )
+    baseline: Annotated[
+        Path | None, option(CI, "FILE", "A file of known failures. They pass, new ones fail (docs/ci.md).")
+    ] = None
+    write_baseline: Annotated[
+        Path | None, option(CI, "FILE", "Write the failures of this call to a file as known, or update the file.")
+    ] = None
+
+    def known(self) -> baselines.Baseline | None:
+        """Return the known failures, and check that new ones can be written; raises InputError."""
+        known = None if self.baseline is None else baselines.read(self.baseline)
+        if self.write_baseline is not None:
+            _check_writable(self.write_baseline)
+        return known
+
+    def report(self, console: Console, conditions: Conditions, done: Sequence[RunResult], wall: float) -> None:
+        """Report the results to GitHub in its jobs, and write the failures as known if that is requested."""
+        if workflow_commands.is_here():
+            _report_to_github(conditions, done, wall)
+        if self.write_baseline is not None:
+            _write_baseline(console, self.write_baseline, done)
+
+
+def _check_writable(file: Path) -> None:
+    try:
+        existed = _before(file) is not None
+        with file.open("a"):
+            pass
+        if not existed:
+            file.unlink()
+    except OSError as error:
+        raise InputError(
+            f"--write-baseline {str(file)!r}: cannot be written: {reason_of(error)}; name a file in a writable folder"
+        ) from None
+
+
+def _write_baseline(console: Console, file: Path, done: Sequence[RunResult]) -> None:
+    """Write the failures as known, keep the reasons from the old file, and print a line about it."""
+    made = baselines.renewed(_before(file), done)
+    file.write_text(baselines.render(made, done))
+    inconclusive = sum(run.verdict.word == "inconclusive" for run in done)
+    but = f"; inconclusive runs ({inconclusive}) are not written: they prove nothing" if inconclusive else ""
+    count = len(made.known)
+    what = "1 scenario is" if count == 1 else f"{count} scenarios are"
+    console.print(f"baseline: {what} known in {escape(str(file))}{but}", soft_wrap=True)
+
+
+def _before(file: Path) -> baselines.Baseline | None:
+    return baselines.read(file) if file.exists() else None
+
+
+def _report_to_github(conditions: Conditions, done: Sequence[RunResult], wall: float) -> None:
+    """Print annotations and add to the job's summary."""
+    known = conditions.baseline
+    in_words = partial(story.story, where=conditions.again, baseline=known)
+    lines = github.commands(done, known, in_words)
+    headline, header = screen.summary(done, wall, known), Text.from_markup(screen.header(conditions)).plain
+    text = github.summary(headline, header, done, known, screen.remarks(done, known), in_words)
+    if (problem := _append(text)) is not None:
+        lines.append(
+            workflow_commands.command("warning", "halfopen", f"the job's summary could not be written: {problem}")
+        )
+    workflow_commands.say(lines)
+
+
+def _append(text: str) -> str | None:
+    """Add to the summary; returns the reason if that fails."""
+    name = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not name:
+        return None
+    try:
+        with Path(name).open("a", encoding="utf-8", errors="replace") as file:
+            file.write(text if len(text.encode(errors="replace")) <= _MOST else f"{text[: _MOST // 4]}\n\n(cut off)\n")
+    except OSError as error:
+        return reason_of(error)
+    return None
