@@ -44,7 +44,7 @@ def doctor() -> int:
     except IsolationError as error:
         # A guest makes its labs in namespaces of its own.
         refused = Check("namespaces", str(error), ok=False, needed=cache.newest() is None)
-        return _report(console, [refused, _guest(), _virtual_clock()])
+        return _report(console, [refused, _virtual_clock()])
 
 
 def attempt(what: str, probe: Callable[[], Check]) -> Check:
@@ -87,25 +87,16 @@ def _netem() -> Check:
     if kernel_has_discipline("netem"):
         return Check("delay and loss", "sch_netem", needed=False)
     guest = cache.newest()
-    instead = "run in a guest kernel" if guest else "refused (halfopen kernel build makes a guest kernel that has it)"
+    instead = "run in a guest kernel" if guest else "refused; build a guest kernel with: halfopen kernel build"
     says = f"this kernel has no sch_netem: scenarios with delay, jitter or loss are {instead}"
     return Check("delay and loss", says, ok=guest is not None, needed=False)
-
-
-def _guest() -> Check:
-    guest = cache.newest()
-    if guest is None:
-        return Check(
-            "guests", "no guest kernel, which needs no namespaces: halfopen kernel build", ok=False, needed=False
-        )
-    return Check("guests", f"Linux {guest.version}, which needs no namespaces", needed=False)
 
 
 def _virtual_clock() -> Check:
     guest = cache.newest()
     if guest is None:
-        return Check("virtual clock", "no guest kernel: halfopen kernel build", ok=False, needed=False)
-    return Check("virtual clock", f"Linux {guest.version} as a guest", needed=False)
+        return Check("virtual clock", "no guest kernel; build it with: halfopen kernel build", ok=False, needed=False)
+    return Check("virtual clock", f"Linux {guest.version} as a guest, which needs no namespaces", needed=False)
 
 
 def _containers() -> Check:

@@ -37,10 +37,10 @@ def positive_share(text: str) -> Share:
 
 
 def _positive(parse: Callable[[object], _T], text: str) -> _T:
-    found = _read(parse, text)
-    if not found:
+    value = _read(parse, text)
+    if not value:
         raise typer.BadParameter(f"must be more than nothing: got {text!r}")
-    return found
+    return value
 
 
 def _read(parse: Callable[[object], _T], text: str) -> _T:
@@ -65,10 +65,10 @@ _LEAST_MEMORY, _MOST_MEMORY = 128 << 20, 64 << 30
 
 def memory(text: str) -> Size:
     """Parse the size of a guest's memory; raises typer.BadParameter."""
-    found = _read(units.size, text)
-    if not _LEAST_MEMORY <= found <= _MOST_MEMORY:
+    size = _read(units.size, text)
+    if not _LEAST_MEMORY <= size <= _MOST_MEMORY:
         raise typer.BadParameter(f"must be between {_LEAST_MEMORY >> 20}MiB and {_MOST_MEMORY >> 20}MiB: got {text!r}")
-    return found
+    return size
 
 
 def writable_folders(paths: list[Path] | None) -> list[Path]:
@@ -76,5 +76,7 @@ def writable_folders(paths: list[Path] | None) -> list[Path]:
     for path in paths or []:
         # Path.is_dir would raise for a path that it may not read.
         if not os.path.isdir(path):  # noqa: PTH112
-            raise InputError(f"--writable {str(path)!r} is no folder; name one that exists and can be read")
+            raise InputError(
+                f"--writable {str(path)!r}: is not a readable folder; name one that exists and can be read"
+            )
     return [path.absolute() for path in paths or []]

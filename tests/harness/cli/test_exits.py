@@ -25,3 +25,23 @@ def test_every_other_end_has_its_code(error: BaseException, code: int) -> None:
         raise error
 
     assert exits.explained(work) == code
+
+
+@pytest.mark.parametrize(
+    ("message", "line"),
+    [
+        ("No such option: --x", "no such option: --x"),
+        (
+            "Invalid value for '--clock': Value error, 'foo' is not one of 'auto', 'real', 'virtual'.",
+            "invalid value for '--clock': 'foo' is not one of 'auto', 'real', 'virtual'",
+        ),
+        (
+            "Invalid value for '--repeat': Input should be a valid integer, unable to parse string as an integer",
+            "invalid value for '--repeat': it should be a valid integer, unable to parse string as an integer",
+        ),
+        ("two\n  lines", "two lines"),
+        ("", ""),
+    ],
+)
+def test_an_error_is_one_line_in_our_style_whoever_worded_it(message: str, line: str) -> None:
+    assert exits.one_line(message) == line

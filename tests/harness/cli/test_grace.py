@@ -37,7 +37,7 @@ SERVER = ("--server", "touch started {port}")
         (["--grace-arg", "-t {grace}"], "--grace-arg '-t {grace}' goes with --server"),
         ([*SERVER, "--graces", "5s,10s"], "--graces: 2 of them, and nothing tells the --server its grace"),
         ([*SERVER, "--grace-arg", "-t 5"], "--grace-arg '-t 5' has no {grace} in it"),
-        ([*SERVER, "--detector", "outq"], "--detector 'outq' is the pod's"),
+        ([*SERVER, "--detector", "outq"], "--detector 'outq': is the pod's"),
         (["--mix", "nowhere.toml"], "no such mix file: nowhere.toml"),
         (["--mix", "."], "cannot read mix file .: is a directory; name one that can be read"),
         (["--trace", "nowhere.trace"], "no such trace file: nowhere.trace"),

@@ -80,14 +80,14 @@ def test_an_unknown_detector() -> None:
 
 def test_a_detector_for_a_server_that_is_not_the_pod() -> None:
     assert refused("run", "--detector", "none", "--server", "x") == (
-        "--detector 'none' is the pod's; it has no effect on --server, so leave one out"
+        "--detector 'none': is the pod's and has no effect on --server; leave one out"
     )
 
 
 @pytest.mark.parametrize(("option", "value"), [("--reap", "reset"), ("--min-rate", "10240B/s"), ("--outage", "45s")])
 def test_a_detectors_option_for_a_server_that_is_not_the_pod(option: str, value: str) -> None:
     assert refused("run", option, value, "--server", "x") == (
-        f"{option} {value} is for the pod's detector; it has no effect on --server, so leave one out"
+        f"{option} {value}: is for the pod's detector and has no effect on --server; leave one out"
     )
 
 
@@ -223,7 +223,9 @@ def test_two_files_of_one_name_would_write_over_each_other(tmp_path: Path) -> No
     for folder in ("a/suite", "b/suite"):
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / "same.toml").write_text(FREEZE)
-    assert refused("run", str(tmp_path)).startswith("two runs would both be called 'same': ")
+    assert refused("run", str(tmp_path)).endswith(
+        "b/suite/same.toml: both runs would be called 'same'; rename one file, or run them separately"
+    )
 
 
 @pytest.mark.parametrize("client", ["os.path", "..", "no.such.module"])

@@ -75,7 +75,7 @@ def test_a_server_that_is_not_told_is_one_point() -> None:
         ({"detectors": ("bytes-aked",)}, "unknown detector 'bytes-aked'; did you mean 'bytes-acked'?"),
         ({"detectors": ("none",)}, "--detector 'none' reaps nobody"),
         ({"grace_argument": "-t {grace}"}, "--grace-arg '-t {grace}' goes with --server"),
-        ({"target": SERVER, "detectors": ("outq",)}, "--detector 'outq' is the pod's; it has no effect on --server"),
+        ({"target": SERVER, "detectors": ("outq",)}, "--detector 'outq': is the pod's and has no effect on --server"),
         ({"target": SERVER, "graces": (5.0, 10.0)}, "--graces: 2 of them, and nothing tells the --server its grace"),
         ({"target": SERVER, "grace_argument": "-t 5"}, "--grace-arg '-t 5' has no {grace} in it"),
         ({"target": SERVER, "polls": (1.0, 2.0)}, "--polls are the pod's; a --server has its own"),
