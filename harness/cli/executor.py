@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from halfopen.cli import live, screen
+from halfopen.cli import screen
 from halfopen.cli.console import console as make_console
 from halfopen.cli.exits import explained, isolated
 from halfopen.cli.options import ClockOptions
@@ -42,7 +42,7 @@ class Presenter:
 
     conclude: Callable[[Console, Conditions, Sequence[RunResult], float], int]
     """Writes and prints the results after so many seconds; returns the exit code."""
-    progress: Callable[[Console, Sequence[RunView]], AbstractContextManager[Callable[[RunResult], None]]] = live.count
+    progress: Callable[[Console, Sequence[RunView]], AbstractContextManager[Callable[[RunResult], None]]] = screen.count
     """Shows the runs until the context is left. It yields a function to call with each finished run."""
     compared: str | None = None
     """The compared servers or detectors, for the header."""

@@ -11,7 +11,7 @@ import typer
 
 from halfopen.cli.groups import Without
 from halfopen.cli.options import Out, Seed, ServerOptions, option, seed_or_random
-from halfopen.cli.sweep_display import Sweeping
+from halfopen.cli.sweep_display import SweepDisplay
 from halfopen.cli.values import positive_duration, positive_share
 from halfopen.cli.warp import require_kernel
 from halfopen.errors import InputError
@@ -134,7 +134,7 @@ def grace(
             words += ["--max-false-reaps", f"{float(max_false_reaps) * 100:g}%"]
         return shlex.join(["halfopen", "grace", *words])
 
-    return Sweeping(
+    return SweepDisplay(
         sweep=sweep,
         mix=drawn_from.title,
         kernel=kernel,

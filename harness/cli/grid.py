@@ -11,12 +11,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from halfopen.cli import live
+from halfopen.cli import screen
 from halfopen.netns.units import show_bytes, show_duration
 from halfopen.results import cells, comparison
 from halfopen.run.runner import RunResult
-
-_COLOURS = {"passed": "green", "failed": "red", "inconclusive": "yellow"}
 
 
 def cell(done: RunResult) -> str:
@@ -29,10 +27,10 @@ def cell(done: RunResult) -> str:
 def blocks(done: Sequence[RunResult], width: int) -> Iterator[list[str] | Table]:
     """Yield a table for each suite, or several if it is too wide, each after the lines that name its columns."""
     detectors = comparison.by_candidate(done)
-    for suite in dict.fromkeys(one.job.scenario.suite for one in done):
-        its = [one for one in done if one.job.scenario.suite == suite]
-        names = list(dict.fromkeys(one.job.scenario.name for one in its))
-        column = max(len(str(len(names))), *(len(cell(one)) for one in its))
+    for suite in dict.fromkeys(run.job.scenario.suite for run in done):
+        runs = [run for run in done if run.job.scenario.suite == suite]
+        names = list(dict.fromkeys(run.job.scenario.name for run in runs))
+        column = max(len(str(len(names))), *(len(cell(run)) for run in runs))
         most = max(1, (width - max(len(_short(name)) for name in detectors) - 1) // (column + 1))
         for first in range(0, len(names), most):
             part = names[first : first + most]
@@ -56,8 +54,9 @@ def _grid(suite: str, names: Sequence[str], first: int, column: int, detectors: 
     for number, _ in enumerate(names, first + 1):
         shown.add_column(str(number), justify="right", no_wrap=True, min_width=column)
     for detector, runs in detectors.items():
-        found = {one.job.scenario.name: one for one in runs if one.job.scenario.suite == suite}
-        shown.add_row(escape(_short(detector)), *(_coloured(found[name]) if name in found else "" for name in names))
+        by_name = {run.job.scenario.name: run for run in runs if run.job.scenario.suite == suite}
+        cells_of = [_coloured(by_name[name]) if name in by_name else "" for name in names]
+        shown.add_row(escape(_short(detector)), *cells_of)
     return shown
 
 
@@ -67,7 +66,7 @@ def _short(detector: str) -> str:
 
 
 def _coloured(done: RunResult) -> str:
-    return f"[{_COLOURS[done.verdict.word]}]{cell(done)}[/]"
+    return f"[{screen.COLOURS[done.verdict.word]}]{cell(done)}[/]"
 
 
 def summary(done: Sequence[RunResult]) -> Table:
@@ -78,14 +77,14 @@ def summary(done: Sequence[RunResult]) -> Table:
     for head in ("reaped", "missed", "false", "kept", "closed", "wrong", "?", "median", "max", "orphan"):
         shown.add_column(head, justify="right", no_wrap=True, min_width=len(head))
     for detector, runs in comparison.by_candidate(done).items():
-        one = comparison.tally(runs)
-        counts = [one.classes[klass] for klass in ("true_reap", "missed", "false_reap", "true_keep", "closed")]
+        tally = comparison.tally(runs)
+        counts = [tally.classes[klass] for klass in ("true_reap", "missed", "false_reap", "true_keep", "closed")]
         shown.add_row(
             escape(_short(detector)),
-            *(str(count or "") for count in [*counts, one.failed, one.inconclusive]),
-            _seconds(one.median),
-            _seconds(one.longest),
-            show_bytes(one.orphan) if one.orphan else "",
+            *(str(count or "") for count in [*counts, tally.failed, tally.inconclusive]),
+            _seconds(tally.median),
+            _seconds(tally.longest),
+            show_bytes(tally.orphan) if tally.orphan else "",
         )
     return shown
 
@@ -112,6 +111,6 @@ def show(console: Console, done: Sequence[RunResult]) -> None:
 
 def show_end(console: Console, done: Sequence[RunResult], wall: float, files: str) -> None:
     """Print each inconclusive run, then the number of runs, their time and the results' files."""
-    lines = [live.line(run) for run in done if run.verdict.word == "inconclusive"]
+    lines = [screen.line(run) for run in done if run.verdict.word == "inconclusive"]
     lines.append(f"\n{len(done)} runs in {show_duration(round(wall, 1))}; {files}")
     console.print(escape("\n".join(lines)), soft_wrap=True)

@@ -94,28 +94,24 @@ def _answer(question: Callable[[], bool]) -> bool:
 
 
 def choose(clock: Clock, kernel: Kernel, scenarios: Sequence[Scenario]) -> Placement:
-    """Return the placement for these scenarios; raises InputError or UnsupportedError if there are none."""
+    """Return the placement for these scenarios; raises InputError or UnsupportedError if there is none."""
     if clock is Clock.VIRTUAL and kernel is Kernel.HOST:
         raise InputError("--clock virtual: needs a guest kernel, which --kernel host excludes; leave one out")
-    guest = None if kernel is Kernel.HOST or clock is Clock.REAL else cache.newest()
-    if guest is not None:
+    guest = cache.newest()
+    if guest is None and (clock is Clock.VIRTUAL or kernel is Kernel.GUEST):
+        option = "--clock virtual" if clock is Clock.VIRTUAL else "--kernel guest"
+        raise InputError(f"{option}: there is no guest kernel; {_BUILD}")
+    if guest is not None and clock is not Clock.REAL and kernel is not Kernel.HOST:
         why = None if clock is Clock.VIRTUAL else what_the_host_lacks(scenarios) or "a guest kernel is there"
         return Placement("virtual", guest, why)
-    if clock is Clock.VIRTUAL:
-        raise InputError(f"--clock virtual: there is no guest kernel; {_BUILD}")
-    return _on_a_real_clock(kernel, scenarios)
-
-
-def _on_a_real_clock(kernel: Kernel, scenarios: Sequence[Scenario]) -> Placement:
-    lacking = None if kernel is Kernel.GUEST else what_the_host_lacks(scenarios)
-    if kernel is not Kernel.GUEST and lacking is None:
+    if guest is not None and kernel is Kernel.GUEST:
+        return Placement("real", guest)
+    lacking = what_the_host_lacks(scenarios)
+    if lacking is None:
         return Placement("real", None)
-    guest = cache.newest()
-    if lacking is not None and (kernel is Kernel.HOST or guest is None):
+    if guest is None or kernel is Kernel.HOST:
         remedy = _BUILD if guest is None else "leave out --kernel host"
         raise UnsupportedError(f"{lacking}; a guest kernel has it, so {remedy}")
-    if guest is None:
-        raise InputError(f"--kernel guest: there is no guest kernel; {_BUILD}")
     return Placement("real", guest, lacking)
 
 

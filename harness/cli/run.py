@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 from rich.console import Console
 
-from halfopen.cli import live, screen
+from halfopen.cli import screen
 from halfopen.cli.ci import CiOptions
 from halfopen.cli.executor import Executor, Presenter
 from halfopen.cli.options import (
@@ -62,7 +62,7 @@ def run(
     conditions = record.conditions(request, jobs, placement.clock, known, again)
     presenter = Presenter(
         partial(conclude, out=out, ci=ci),
-        partial(live.progress, baseline=known),
+        partial(screen.progress, baseline=known),
         notes=left_out(request),
     )
     return Executor(request, jobs, placement, conditions, out, presenter).carry_out(clock, at_once=len(jobs))

@@ -1,23 +1,33 @@
-"""Output of ``halfopen run``: a header, the table, a story for each failure, the paths of the files."""
+"""Output of runs: a header, their progress, a table, a story for each failure, the paths of the files."""
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.live import Live
 from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from halfopen import __version__
+from halfopen.displays import displayed
+from halfopen.netns import interrupts
 from halfopen.netns.units import show_bytes, show_duration
 from halfopen.report import anchor
 from halfopen.results.baseline import Baseline, standing
 from halfopen.results.record import REPORT, RESULTS, Conditions
 from halfopen.results.story import story
+from halfopen.run.progress import RunView
 from halfopen.run.runner import RunResult
 
+_REFRESH_PER_SECOND = 4
+#: Colours of verdicts.
+COLOURS = {"passed": "green", "failed": "red", "inconclusive": "yellow"}
 _MARKS = {
     "passed": "[green]✓ passed[/]",
     "failed": "[red]✗ failed[/]",
@@ -26,21 +36,97 @@ _MARKS = {
 }
 
 
-def header(how: Conditions, why: str | None = None, compared: str | None = None) -> str:
+def header(conditions: Conditions, why: str | None = None, compared: str | None = None) -> str:
     """Format one line with the subject and the conditions of the measurement.
 
     ``why`` is the reason for a guest kernel. ``compared`` describes a comparison, if it is not of one detector.
     """
-    target = how.target.get("command") or how.target.get("image") or how.target["kind"]
-    detector = f", {compared}" if compared else f", detector {how.detector}" if how.detector else ""
+    target = conditions.target.get("command") or conditions.target.get("image") or conditions.target["kind"]
+    subject = compared or (f"detector {conditions.detector}" if conditions.detector else None)
     reason = f" ({escape(why)})" if why else ""
-    shard = f", shard {how.shard}" if how.shard else ""
+    shard = f", shard {conditions.shard}" if conditions.shard else ""
+    control = conditions.congestion_control or "unknown congestion control"
     return (
-        f"halfopen {__version__}: {escape(target)}{detector}, "
-        f"grace {show_duration(how.grace)}, poll {show_duration(how.poll)}{shard}; "
-        f"{how.clock} clock, Linux {how.kernel}{reason}, {how.congestion_control or 'unknown congestion control'}; "
-        f"seed {how.seed}"
+        f"halfopen {__version__}: {escape(target)}{f', {subject}' if subject else ''}, "
+        f"grace {show_duration(conditions.grace)}, poll {show_duration(conditions.poll)}{shard}; "
+        f"{conditions.clock} clock, Linux {conditions.kernel}{reason}, {control}; seed {conditions.seed}"
     )
+
+
+@contextlib.contextmanager
+def progress(
+    console: Console, views: Sequence[RunView], baseline: Baseline | None = None
+) -> Iterator[Callable[[RunResult], None]]:
+    """Show the runs until the context is left. It yields a function to call with each finished run."""
+    if not console.is_terminal:
+        yield lambda done: console.print(escape(line(done, baseline)), soft_wrap=True)
+        return
+    live = Live(
+        console=console,
+        get_renderable=lambda: live_table(views),
+        refresh_per_second=_REFRESH_PER_SECOND,
+        transient=True,
+    )
+    # A killed process would leave the cursor hidden.
+    with interrupts.interrupting(), displayed(live):
+        yield lambda _: None
+
+
+@contextlib.contextmanager
+def count(console: Console, views: Sequence[RunView]) -> Iterator[Callable[[RunResult], None]]:
+    """Show the number of finished runs until the context is left.
+
+    A terminal shows one line. Elsewhere a line is printed for each tenth. This is for more runs than a user follows one
+    by one.
+    """
+    bar = Progress(
+        TextColumn("{task.completed:.0f} of {task.total:.0f} runs"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+        console=console,
+        transient=True,
+    )
+    task = bar.add_task("", total=len(views))
+    step = max(1, len(views) // 10)
+    finished = itertools.count(1)
+
+    def on_done(_: RunResult) -> None:
+        number = next(finished)
+        running = [view.label for view in views if view.verdict is None and view.phase != "waiting"]
+        bar.update(task, completed=number, description=escape(", ".join(running[:1])))
+        if not console.is_terminal and number % step == 0:
+            console.print(f"{number} of {len(views)} runs")
+
+    if not console.is_terminal:
+        yield on_done
+        return
+    with interrupts.interrupting(), displayed(bar.live), bar:
+        yield on_done
+
+
+def line(done: RunResult, baseline: Baseline | None = None) -> str:
+    """Format one run in one line."""
+    known = f" ({baseline.of(done)})" if baseline is not None and baseline.covers(done) else ""
+    return f"{done.job.label}: {standing(done, baseline)}{known}: {done.verdict.why}"
+
+
+def live_table(views: Sequence[RunView]) -> Table:
+    """Build a row for each run: its state, the bytes queued for its client, the most time until its verdict."""
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    shown.add_column("scenario", no_wrap=True, min_width=14)
+    shown.add_column("state", no_wrap=True, min_width=19)
+    shown.add_column("queued", justify="right", min_width=8)
+    shown.add_column("verdict in", justify="right", min_width=10)
+    for view in views:
+        left = view.seconds_left
+        shown.add_row(
+            escape(view.label),
+            f"[{COLOURS[view.verdict.word]}]{view.verdict.word}[/]" if view.verdict else view.phase,
+            show_bytes(view.queued) if view.queued and view.verdict is None else "",
+            "" if left is None else f"≤ {show_duration(round(left))}",
+        )
+    return shown
 
 
 def table(done: Sequence[RunResult], baseline: Baseline | None = None) -> Table:
@@ -53,17 +139,17 @@ def table(done: Sequence[RunResult], baseline: Baseline | None = None) -> Table:
     shown.add_column("detected", justify="right", no_wrap=True)
     shown.add_column("stuck", justify="right", no_wrap=True)
     shown.add_column("verdict", no_wrap=True)
-    for one in done:
-        found = one.verdict.found
-        detection = one.verdict.detection
+    for run in done:
+        found = run.verdict.found
+        detection = run.verdict.detection
         shown.add_row(
-            escape(one.job.label),
-            one.job.scenario.truth,
+            escape(run.job.label),
+            run.job.scenario.truth,
             found.outcome if found.was else "none",
             found.reason if found.reason and found.outcome != "kept" else "",
             "" if detection is None else f"{detection:.1f}s",
             show_bytes(found.stuck_bytes) if found.stuck_bytes else "",
-            _MARKS[standing(one, baseline)],
+            _MARKS[standing(run, baseline)],
         )
     return shown
 
@@ -72,34 +158,36 @@ def remarks(done: Sequence[RunResult], baseline: Baseline | None) -> list[str]:
     """Return remarks on all runs together: known failures, a stale baseline, no proof at all."""
     lines = []
     if baseline is not None:
-        known = [one for one in done if baseline.covers(one)]
-        lines += [f"known:   {one.job.label} ({baseline.of(one)}): {one.verdict.why}" for one in known]
+        known = [run for run in done if baseline.covers(run)]
+        lines += [f"known:   {run.job.label} ({baseline.of(run)}): {run.verdict.why}" for run in known]
         lines += [f"fixed:   {name} ({baseline.known[name]}) passed" for name in baseline.fixed(done)]
         lines += [f"unknown: {what}" for what in baseline.strays]
         if baseline.is_stale(done):
             lines.append(f"what is fixed or unknown can go from {baseline.file}")
-    if done and all(one.verdict.word == "inconclusive" for one in done):
+    if done and all(run.verdict.word == "inconclusive" for run in done):
         lines.append("nothing is proved of this server: no run was conclusive")
     return lines
 
 
 def summary(done: Sequence[RunResult], wall: float, baseline: Baseline | None = None) -> str:
     """Format the number of runs by verdict, and the time they took."""
-    counts = Counter[str](standing(one, baseline) for one in done)
+    counts = Counter[str](standing(run, baseline) for run in done)
     words = dict.fromkeys(_MARKS) | {"known": "known failure" if counts["known"] == 1 else "known failures"}
-    told = ", ".join(f"{counts[word]} {words[word] or word}" for word in _MARKS if counts[word])
-    return f"{told} in {show_duration(round(wall, 1))}"
+    verdicts = ", ".join(f"{counts[word]} {words[word] or word}" for word in _MARKS if counts[word])
+    return f"{verdicts} in {show_duration(round(wall, 1))}"
 
 
-def show(console: Console, how: Conditions, done: Sequence[RunResult], out: Path, wall: float) -> None:
+def show(console: Console, conditions: Conditions, done: Sequence[RunResult], out: Path, wall: float) -> None:
     """Print the results of all runs."""
-    console.print(table(done, how.baseline))
-    for one in done:
-        if standing(one, how.baseline) in {"failed", "inconclusive"}:
-            where = f"report:  {out / REPORT}#{anchor(one.job.label)}"
-            _paragraph(console, [*story(one, how.again, how.baseline), where])
-    _paragraph(console, remarks(done, how.baseline))
-    _paragraph(console, [f"{summary(done, wall, how.baseline)}; results: {out / RESULTS}, report: {out / REPORT}"])
+    console.print(table(done, conditions.baseline))
+    for run in done:
+        if standing(run, conditions.baseline) in {"failed", "inconclusive"}:
+            where = f"report:  {out / REPORT}#{anchor(run.job.label)}"
+            _paragraph(console, [*story(run, conditions.again, conditions.baseline), where])
+    _paragraph(console, remarks(done, conditions.baseline))
+    _paragraph(
+        console, [f"{summary(done, wall, conditions.baseline)}; results: {out / RESULTS}, report: {out / REPORT}"]
+    )
 
 
 def _paragraph(console: Console, lines: Sequence[str]) -> None:

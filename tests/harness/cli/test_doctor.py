@@ -38,7 +38,7 @@ def test_a_refusal_by_the_kernel_is_an_answer() -> None:
     def refuse() -> Check:
         raise UnsupportedError("no sch_tbf here")
 
-    assert attempt("rate limits", refuse) == Check("rate limits", "the kernel refuses: no sch_tbf here", ok=False)
+    assert attempt(refuse) == Check("the kernel refuses: no sch_tbf here", ok=False)
 
 
 @pytest.mark.parametrize(
@@ -67,5 +67,5 @@ def test_a_machine_that_forbids_namespaces_is_told_what_to_do(
 
 
 def test_what_stands_in_brackets_is_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
-    doctor._report(Console(), [Check("containers", "pip install 'halfopen[docker]'", ok=False, needed=False)])
+    doctor._report(Console(), {"containers": Check("pip install 'halfopen[docker]'", ok=False, needed=False)})
     assert "pip install 'halfopen[docker]'" in capsys.readouterr().out

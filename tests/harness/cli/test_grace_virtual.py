@@ -128,7 +128,7 @@ def test_stopped_and_gone_on_with_it_comes_to_the_same(
             assert tool.returncode == -number
         else:
             assert tool.returncode == 128 + number
-            assert said.splitlines()[-1].startswith("interrupted; go on with: halfopen grace --graces 3s,6s")
+            assert said.splitlines()[-1].startswith("interrupted; continue with: halfopen grace --graces 3s,6s")
             assert said.splitlines()[-1].endswith("--resume")
             assert 0 < written(tmp_path)["draws"]["tried"] < written(tmp_path)["draws"]["planned"]
     ran = halfopen(*SWEEP, "--resume", "--jobs", "2", "--out", str(tmp_path))

@@ -14,7 +14,7 @@ import pytest
 
 from halfopen.cli import sweep_display
 from halfopen.cli.exits import explained
-from halfopen.cli.sweep_display import Sweeping
+from halfopen.cli.sweep_display import SweepDisplay
 from halfopen.errors import InputError
 from halfopen.grace import store
 from halfopen.grace.executor import SweepExecutor
@@ -95,7 +95,7 @@ def swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         where: tuple[str, ...] = (),
         most: float = 0.001,
     ) -> Ended:
-        it = Sweeping(
+        it = SweepDisplay(
             sweep=what,
             mix="made up",
             kernel=None,
@@ -155,14 +155,12 @@ def test_sessions_to_look_into_have_their_command_in_their_first_line(swept: Swe
 
 def test_a_sweep_on_several_kernels_is_not_told_as_one_of_the_first(swept: Swept) -> None:
     ended = swept(MadeUp(kernels=("6.12.117", "6.1.115")))
-    assert ended.line("made on") == (
-        "made on several kernels, of which each need not do what another does: 6.12.117, 6.1.115"
-    )
+    assert ended.line("run on") == ("run on several kernels, which may behave differently: 6.12.117, 6.1.115")
     assert (table()["kernel"], table()["congestion_control"]) == ("6.12.117, 6.1.115", "cubic")
 
 
 def test_a_sweep_on_one_kernel_has_no_such_warning(swept: Swept) -> None:
-    assert not [line for line in swept(MadeUp()).lines if line.startswith("made on")]
+    assert not [line for line in swept(MadeUp()).lines if line.startswith("run on")]
 
 
 def test_a_real_run_that_disagrees_with_its_replay_is_exit_code_1(swept: Swept) -> None:
@@ -178,8 +176,8 @@ def test_interrupted_before_anything_is_known_it_says_so(swept: Swept) -> None:
     ended = swept(MadeUp(stop=KeyboardInterrupt()))
     assert ended.code == 130
     assert ended.lines[-2:] == [
-        "nothing is known: no batch was done",
-        "interrupted; go on with: halfopen grace --runs 3 --out out --resume",
+        "no results: no batch was finished",
+        "interrupted; continue with: halfopen grace --runs 3 --out out --resume",
     ]
 
 
@@ -188,7 +186,7 @@ def test_interrupted_it_says_what_it_knows_and_how_to_go_on_in_the_same_way(swep
     assert ended.code == 130
     assert ended.line("again:") == "again:   halfopen grace --runs 3"
     assert ended.lines[-1] == (
-        "interrupted; go on with: halfopen grace --runs 3 --executor dask://host:1 --jobs 'a b' --out out --resume"
+        "interrupted; continue with: halfopen grace --runs 3 --executor dask://host:1 --jobs 'a b' --out out --resume"
     )
     assert table()["draws"]["tried"] < 5
     assert sum(point["alive_runs"] + point["dead_runs"] for point in table()["points"]) > 0
@@ -204,7 +202,7 @@ def test_interrupted_it_says_what_it_knows_and_how_to_go_on_in_the_same_way(swep
         (
             GuestLostError("guest 1 ended"),
             69,
-            "guest 1 ended; what is done is kept, go on with: halfopen grace --runs 3 --out out --resume",
+            "guest 1 ended; finished batches are kept, continue with: halfopen grace --runs 3 --out out --resume",
         ),
         (InputError("no such server"), 2, "no such server"),
     ],
@@ -233,7 +231,7 @@ def test_why_it_ended_is_told_even_where_nothing_can_be_written_any_more(
 
     monkeypatch.setattr("halfopen.grace.files.write", full)
     ended = swept(MadeUp(stop=GuestLostError("guest 1 ended"), after=2))
-    assert ended.err.startswith("halfopen: guest 1 ended; what is done is kept")
+    assert ended.err.startswith("halfopen: guest 1 ended; finished batches are kept")
 
 
 def test_where_too_little_is_known_it_says_how_to_know_more(swept: Swept) -> None:
@@ -252,14 +250,13 @@ def test_where_enough_is_known_it_says_nothing_of_more(swept: Swept) -> None:
 def test_with_nothing_to_resume_it_begins_and_says_so(swept: Swept) -> None:
     ended = swept(MadeUp(), resume=True)
     assert ended.code == 0
-    assert ended.lines[2] == "nothing to resume in out: begun anew"
+    assert ended.lines[2] == "--resume: there is no sweep in out; this is a new one"
 
 
 def test_begun_anew_it_says_what_became_of_an_earlier_sweep(swept: Swept) -> None:
     swept(MadeUp())
     assert swept(MadeUp()).lines[2] == (
-        "begun anew; what an earlier sweep left is kept as out/grace-batches.jsonl.old: named grace-batches.jsonl "
-        "again, --resume goes on with it"
+        "an earlier sweep is kept as out/grace-batches.jsonl.old; to resume it, rename it to grace-batches.jsonl"
     )
 
 
