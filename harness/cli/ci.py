@@ -9,13 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
 from halfopen.cli import screen
-from halfopen.cli.options import CI, option
+from halfopen.cli.options import CI
+from halfopen.cli.values import option
 from halfopen.errors import InputError, reason_of
 from halfopen.results import baseline as baselines
 from halfopen.results import github, story, workflow_commands
@@ -27,20 +27,14 @@ from halfopen.run.shards import Shard
 _MOST = 1000 * 1024
 
 
-def _shard(text: str) -> Shard:
-    try:
-        return Shard.parse(text)
-    except InputError as error:
-        raise typer.BadParameter(str(error)) from None
-
-
 @dataclass(frozen=True, slots=True)
 class CiOptions:
     """Run a part of the scenarios, and accept known failures."""
 
-    shard: Annotated[Shard | None, option(CI, "I/N", "Run one part of the runs only, such as 1/4.", parser=_shard)] = (
-        None
-    )
+    shard: Annotated[
+        Shard | None,
+        option(CI, "I/N", "Run one part of the runs only, such as 1/4.", parser=Shard.parse),
+    ] = None
     baseline: Annotated[
         Path | None, option(CI, "FILE", "A file of known failures. They pass, new ones fail (docs/ci.md).")
     ] = None
@@ -66,8 +60,7 @@ class CiOptions:
 def _check_writable(file: Path) -> None:
     try:
         existed = _before(file) is not None
-        with file.open("a"):
-            pass
+        file.open("a").close()
         if not existed:
             file.unlink()
     except OSError as error:

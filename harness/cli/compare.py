@@ -14,8 +14,9 @@ from halfopen import plugins
 from halfopen.cli import grid
 from halfopen.cli.executor import Executor, Presenter
 from halfopen.cli.groups import Without
-from halfopen.cli.options import ClockOptions, Out, PodOptions, ScenarioOptions, option, scenario_names
+from halfopen.cli.options import ClockOptions, Out, PodOptions, ScenarioOptions, scenario_names
 from halfopen.cli.placement import place
+from halfopen.cli.values import option
 from halfopen.netns.units import show_duration
 from halfopen.pod import detectors as catalogue
 from halfopen.report import folder
@@ -37,7 +38,7 @@ def compare(
         list[str] | None,
         option(None, "NAME[,NAME]...", "The pod's detectors to compare (default: all of them)."),
     ] = None,
-    pod: PodOptions,
+    pod: Annotated[PodOptions, Without("detector")],
     scenarios: ScenarioOptions,
     out: Out = Path("out"),
     clock: Annotated[ClockOptions, Without("writable")],
@@ -47,8 +48,9 @@ def compare(
     Shows which reap the dead, how soon, and which reap the living. Exits 0 if every cell is proved, even if a detector
     fails, and 3 if some are inconclusive.
     """
-    request = scenarios.request(names or DEFAULT, detectors=chosen(detectors), pod=pod)
-    request, jobs, placement = place(msgspec.structs.replace(request, comparing=True), clock.clock, clock.kernel)
+    request = scenarios.request(names or DEFAULT, pod=pod)
+    request = msgspec.structs.replace(request, detectors=chosen(detectors), comparing=True)
+    request, jobs, placement = place(request, clock.clock, clock.kernel)
     conditions = record.conditions(request, jobs, placement.clock, again=placement.options)
     count = len(request.detectors)
     presenter = Presenter(

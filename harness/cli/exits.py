@@ -45,6 +45,7 @@ def explained(work: Callable[[], int]) -> int:
 def one_line(message: str) -> str:
     """Return an error message in our style: one line that begins in lower case, whatever its source."""
     line = " ".join(message.split())
+    line = re.sub(r"^Invalid value for '([^']+)'", r"\1", line)
     line = _PREFIX.sub(lambda prefix: f"{prefix[1] or ''}{'it should be ' * (prefix[2][0] == 'I')}", line, count=1)
     return f"{line[:1].lower()}{line[1:]}".removesuffix(".")
 

@@ -15,8 +15,9 @@ from rich.console import Console
 from halfopen.cli import grid
 from halfopen.cli.executor import Executor, Presenter
 from halfopen.cli.groups import Without
-from halfopen.cli.options import ClockOptions, Out, ScenarioOptions, option
+from halfopen.cli.options import ClockOptions, Out, ScenarioOptions
 from halfopen.cli.placement import place
+from halfopen.cli.values import option
 from halfopen.errors import InputError, reason_of
 from halfopen.netns.exit_codes import ExitCode
 from halfopen.results import comparison, field_report, field_table, record

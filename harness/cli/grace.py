@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from halfopen.cli.groups import Without
-from halfopen.cli.options import Out, Seed, ServerOptions, option, seed_or_random
+from halfopen.cli.options import Out, Seed, ServerOptions, seed_or_random
 from halfopen.cli.sweep_display import SweepDisplay
-from halfopen.cli.values import positive_duration, positive_share
+from halfopen.cli.values import option, positive_duration, positive_share
 from halfopen.cli.warp import require_kernel
 from halfopen.errors import InputError
 from halfopen.grace import mix, plots, rates, recorded_links, store
@@ -117,7 +116,7 @@ def grace(
     )
     candidates = request.candidates()
     drawn_from, links = mix.read(mix_file), recorded_links.load_all(trace or [])
-    who = executor_named(executor, jobs)
+    sweep_executor = executor_named(executor, jobs)
     kernel = require_kernel() if executor == LOCAL else None
     number = seed_or_random(store.seed(out) if resume and seed is None else seed)
     sweep = Sweep(
@@ -129,7 +128,10 @@ def grace(
     )
 
     def command(runs: int) -> str:
-        words = [*request.options(), *_drawing(number, runs, mix_file, trace or [], staircase=staircase)]
+        words = [*request.options(), "--runs", str(runs), "--seed", str(number)]
+        words += [] if mix_file is None else ["--mix", str(mix_file)]
+        words += [word for file in trace or [] for word in ("--trace", str(file))]
+        words += [] if staircase else ["--no-staircase"]
         if float(max_false_reaps) != positive_share(DEFAULT_MOST):
             words += ["--max-false-reaps", f"{float(max_false_reaps) * 100:g}%"]
         return shlex.join(["halfopen", "grace", *words])
@@ -143,7 +145,7 @@ def grace(
         plot=plot,
         command=command,
         where=_where(executor, jobs, plot),
-    ).carry_out(who, resume=resume)
+    ).carry_out(sweep_executor, resume=resume)
 
 
 def _where(executor: str, jobs: int | None, plot: Path | None) -> list[str]:
@@ -151,14 +153,6 @@ def _where(executor: str, jobs: int | None, plot: Path | None) -> list[str]:
     words = [] if executor == LOCAL else ["--executor", executor]
     words += [] if jobs is None else ["--jobs", str(jobs)]
     return words if plot is None else [*words, "--plot", str(plot)]
-
-
-def _drawing(seed: int, runs: int, mix_file: Path | None, traces: Sequence[Path], *, staircase: bool) -> list[str]:
-    """Return the options that draw the same sessions again."""
-    words = ["--runs", str(runs), "--seed", str(seed)]
-    words += [] if mix_file is None else ["--mix", str(mix_file)]
-    words += [word for trace in traces for word in ("--trace", str(trace))]
-    return words if staircase else [*words, "--no-staircase"]
 
 
 def _durations(option: str, text: str) -> tuple[float, ...]:

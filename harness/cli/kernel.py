@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from halfopen.cli.console import console as make_console
+from halfopen.cli.values import option
 from halfopen.displays import displayed
 from halfopen.errors import InputError
 from halfopen.netns import interrupts
@@ -33,7 +34,7 @@ _REPORT_EVERY = 0.1
 def build(
     source: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="A kernel source tarball, 6.1 or newer (default: downloaded by apt)."),
+        option(None, "FILE", "A kernel source tarball, 6.1 or newer (default: downloaded by apt)."),
     ] = None,
 ) -> int:
     """Build the guest kernel of the virtual clock, if there is none."""
@@ -60,7 +61,7 @@ def build(
 
 @kernel.command()
 def wheel(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder for the wheel.")] = Path(),
+    out: Annotated[Path, option(None, "DIR", "The folder for the wheel.")] = Path(),
 ) -> int:
     """Pack the built guest kernel as a wheel.
 
@@ -93,7 +94,7 @@ class Origin(StrEnum):
 @kernel.command()
 def info(
     require: Annotated[
-        Origin | None, typer.Option(help="Exit with 1 unless this kernel is available (default: any).")
+        Origin | None, option(None, None, "Exit with 1 unless this kernel is available (default: any).")
     ] = None,
 ) -> int:
     """List the guest kernels on this machine."""

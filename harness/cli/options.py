@@ -13,9 +13,9 @@ import typer
 
 from halfopen.cli import values
 from halfopen.cli.placement import Clock, Kernel
-from halfopen.cli.values import MOST_SEED, ReapBy
+from halfopen.cli.values import MOST_SEED, ReapBy, duration, option
 from halfopen.netns.units import ByteRate, Duration
-from halfopen.run.request import RunRequest
+from halfopen.run.request import DEFAULT_DETECTOR, RunRequest
 from halfopen.scenario import target_spec
 from halfopen.scenario.target_spec import TargetSpec
 from halfopen.targets.pod import Knobs
@@ -29,16 +29,6 @@ SERVER, POD, SCENARIOS, CLOCK, OUTPUT, CI = (
     "Output",
     "CI",
 )
-
-
-def option(panel: str | None, metavar: str | None, text: str, *names: str, **more: Any) -> Any:
-    """Return an option of a panel in ``--help``; None: the first panel. ``more`` is for typer."""
-    return typer.Option(*names, metavar=metavar, help=text, rich_help_panel=panel, **more)
-
-
-def duration(panel: str | None, text: str, *names: str) -> Any:
-    """Return an option for a duration."""
-    return option(panel, "DURATION", text, *names, parser=values.positive_duration)
 
 
 def scenario_names(*default: str) -> Any:
@@ -146,8 +136,16 @@ _LENIENT = ("path", "sessions", "sessions_pointer", "sessions_field", "tls", "ed
 
 @dataclass(frozen=True, slots=True)
 class PodOptions:
-    """Options of the pod's detector besides grace and poll."""
+    """The pod's detector, and its options besides grace and poll."""
 
+    detector: Annotated[
+        str | None,
+        option(
+            POD,
+            "NAME",
+            f"How the pod decides that a client is dead (default: {DEFAULT_DETECTOR}; docs/detectors.md).",
+        ),
+    ] = None
     reap: Annotated[
         ReapBy | None,
         option(POD, None, "How the pod ends a dead client's connection (default: the detector's own way)."),
@@ -166,7 +164,7 @@ class PodOptions:
     ] = None
 
     def knobs(self) -> Knobs:
-        """Return them as the pod takes them."""
+        """Return the detector's options."""
         return Knobs(
             None if self.reap is None else self.reap.value,
             None if self.min_rate is None else float(self.min_rate),
@@ -196,12 +194,7 @@ class ScenarioOptions:
     seed: Seed = None
 
     def request(
-        self,
-        names: Sequence[str],
-        *,
-        target: TargetSpec | None = None,
-        detectors: Sequence[str] = (),
-        pod: PodOptions | None = None,
+        self, names: Sequence[str], *, target: TargetSpec | None = None, pod: PodOptions = PodOptions()
     ) -> RunRequest:
         """Return the request to run the named scenarios against a server; None: the pod."""
         return RunRequest(
@@ -210,8 +203,8 @@ class ScenarioOptions:
             poll=float(self.poll),
             names=list(names),
             target=target or TargetSpec(),
-            detectors=list(detectors),
-            knobs=Knobs() if pod is None else pod.knobs(),
+            detectors=[] if pod.detector is None else [pod.detector],
+            knobs=pod.knobs(),
             hold=None if self.hold is None else float(self.hold),
             ready=float(self.ready),
         )

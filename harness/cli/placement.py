@@ -71,15 +71,12 @@ def beside_the_engine(request: RunRequest, clock: Clock, kernel: Kernel) -> tupl
 
     Raises InputError if another placement is requested.
     """
-    for option, is_other in (
-        (f"--clock {clock}", clock is Clock.VIRTUAL),
-        (f"--kernel {kernel}", kernel is Kernel.GUEST),
-    ):
-        if is_other:
-            raise InputError(
-                f"{option}: cannot be used with --image, because a guest kernel cannot reach the container engine; "
-                "leave it out, or start the server itself with --server"
-            )
+    if clock is Clock.VIRTUAL or kernel is Kernel.GUEST:
+        option = "--clock virtual" if clock is Clock.VIRTUAL else "--kernel guest"
+        raise InputError(
+            f"{option}: cannot be used with --image, because a guest kernel cannot reach the container engine; "
+            "leave it out, or start the server itself with --server"
+        )
     lacks_netem = not _answer(lambda: kernel_has_discipline("netem"))
     placement = Placement("real", None, "a guest has no container engine")
     return msgspec.structs.replace(request, lacks_netem=lacks_netem), placement

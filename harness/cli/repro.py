@@ -19,16 +19,9 @@ from halfopen.cli import screen
 from halfopen.cli.console import console as make_console
 from halfopen.cli.exits import explained, isolated
 from halfopen.cli.groups import Without
-from halfopen.cli.options import (
-    KernelOption,
-    PodOptions,
-    ScenarioOptions,
-    ServerOptions,
-    duration,
-    option,
-)
+from halfopen.cli.options import KernelOption, PodOptions, ScenarioOptions, ServerOptions
 from halfopen.cli.placement import Clock, Kernel, Placement
-from halfopen.cli.values import positive_duration
+from halfopen.cli.values import duration, option, positive_duration
 from halfopen.errors import InputError, reason_of
 from halfopen.netns.guest import booting
 from halfopen.netns.lab_errors import UnsupportedError
@@ -62,7 +55,7 @@ def repro(
         str | None,
         option(None, "NAME", f"The pod's detector, disabled while the session is held (default: {DEFAULT_DETECTOR})."),
     ] = None,
-    pod: PodOptions,
+    pod: Annotated[PodOptions, Without("detector")],
     scenarios: Annotated[ScenarioOptions, Without("hold")],
     ping: Annotated[Duration, duration(None, "The time between two keepalive pings of the pod.")] = _PING,  # type: ignore[assignment]
     pcap: Annotated[
@@ -86,16 +79,13 @@ def repro(
 
     You see counters, stacks and locks, and have keys to go on.
     """
-    request = scenarios.request(
-        names or [_NAME], target=server.spec(), detectors=[] if detector is None else [detector], pod=pod
-    )
-    if len(request.names) > 1:
-        raise InputError(f"{', '.join(request.names)}: repro holds one scenario, not {len(request.names)}; name one")
+    pod = dataclasses.replace(pod, detector=detector)
+    request = scenarios.request(names or [_NAME], target=server.spec(), pod=pod)
     request, placement = _place(request, clock, kernel)
     on_screen = not once and sys.stdout.isatty() and sys.stdin.isatty()
     if why := why_not(keys, is_virtual=placement.kernel is not None, at_terminal=on_screen):
         raise InputError(f"--keys {keys!r}: {why}")
-    job = held(_only(jobs(request), request.names[0]), float(ping))
+    job = held(_only(request), float(ping))
     if pcap is not None:
         _require_writable(pcap)
     console = make_console()
@@ -135,11 +125,13 @@ def _place(request: RunRequest, clock: Clock, kernel: Kernel) -> tuple[RunReques
     return request, Placement("real", None)
 
 
-def _only(found: list[Job], name: str) -> Job:
+def _only(request: RunRequest) -> Job:
     """Return the only job; raises InputError if there are several."""
+    found = jobs(request)
     if len(found) > 1:
-        names = ", ".join(job.scenario.called for job in found[:3])
-        raise InputError(f"{name!r}: repro holds one scenario, and this names {len(found)} ({names} ...); name one")
+        called = ", ".join([job.scenario.called for job in found[:3]] + ["..."] * (len(found) > 3))
+        names = ", ".join(request.names)
+        raise InputError(f"{names}: repro holds one scenario, not {len(found)} ({called}); name one of them")
     return found[0]
 
 

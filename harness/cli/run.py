@@ -14,21 +14,20 @@ from halfopen.cli import screen
 from halfopen.cli.ci import CiOptions
 from halfopen.cli.executor import Executor, Presenter
 from halfopen.cli.options import (
-    POD,
     SCENARIOS,
     ClockOptions,
     Out,
     PodOptions,
     ScenarioOptions,
     ServerOptions,
-    option,
     scenario_names,
 )
 from halfopen.cli.placement import place
+from halfopen.cli.values import option
 from halfopen.report import folder
 from halfopen.results import record
 from halfopen.results.record import Conditions
-from halfopen.run.request import DEFAULT_DETECTOR, left_out
+from halfopen.run.request import left_out
 from halfopen.run.runner import RunResult
 
 
@@ -36,14 +35,6 @@ def run(
     names: Annotated[list[str] | None, scenario_names("pod_5090")] = None,
     *,
     server: ServerOptions,
-    detector: Annotated[
-        str | None,
-        option(
-            POD,
-            "NAME",
-            f"How the pod decides that a client is dead (default: {DEFAULT_DETECTOR}; docs/detectors.md).",
-        ),
-    ] = None,
     pod: PodOptions,
     scenarios: ScenarioOptions,
     out: Out = Path("out"),
@@ -52,9 +43,7 @@ def run(
     ci: CiOptions,
 ) -> int:
     """Run scenarios against a server. Exits 0 if all passed, 1 if some failed, 3 if some are inconclusive."""
-    request = scenarios.request(
-        names or [], target=server.spec(), detectors=[] if detector is None else [detector], pod=pod
-    )
+    request = scenarios.request(names or [], target=server.spec(), pod=pod)
     request = msgspec.structs.replace(request, repeat=repeat, shard=ci.shard)
     known = ci.known()
     request, jobs, placement = place(request, clock.clock, clock.kernel)

@@ -1,4 +1,4 @@
-"""Parsers for durations, sizes and folders on the command line."""
+"""Options of the command line, and parsers for their values: durations, sizes, folders."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import enum
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import typer
 
@@ -16,6 +16,16 @@ from halfopen.netns.lab_errors import UnitError
 from halfopen.netns.units import ByteRate, Duration, Share, Size
 
 _T = TypeVar("_T")
+
+
+def option(panel: str | None, metavar: str | None, text: str, *names: str, **more: Any) -> Any:
+    """Return an option of a panel in ``--help``; None: the first panel. ``more`` is for typer."""
+    return typer.Option(*names, metavar=metavar, help=text, rich_help_panel=panel, **more)
+
+
+def duration(panel: str | None, text: str, *names: str) -> Any:
+    """Return an option for a duration."""
+    return option(panel, "DURATION", text, *names, parser=positive_duration)
 
 
 def positive_duration(text: str) -> Duration:
@@ -72,7 +82,7 @@ def memory(text: str) -> Size:
 
 
 def writable_folders(paths: list[Path] | None) -> list[Path]:
-    """Return the folders of ``--writable``; raises InputError if one is no folder."""
+    """Return the folders of ``--writable``; raises InputError if one is not a readable folder."""
     for path in paths or []:
         # Path.is_dir would raise for a path that it may not read.
         if not os.path.isdir(path):  # noqa: PTH112

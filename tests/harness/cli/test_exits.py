@@ -33,11 +33,11 @@ def test_every_other_end_has_its_code(error: BaseException, code: int) -> None:
         ("No such option: --x", "no such option: --x"),
         (
             "Invalid value for '--clock': Value error, 'foo' is not one of 'auto', 'real', 'virtual'.",
-            "invalid value for '--clock': 'foo' is not one of 'auto', 'real', 'virtual'",
+            "--clock: 'foo' is not one of 'auto', 'real', 'virtual'",
         ),
         (
             "Invalid value for '--repeat': Input should be a valid integer, unable to parse string as an integer",
-            "invalid value for '--repeat': it should be a valid integer, unable to parse string as an integer",
+            "--repeat: it should be a valid integer, unable to parse string as an integer",
         ),
         ("two\n  lines", "two lines"),
         ("", ""),

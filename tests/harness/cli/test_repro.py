@@ -222,7 +222,7 @@ def _counters(look: str) -> str:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("dead",), "'dead': repro holds one scenario, and this names "),
+        (("dead",), "dead: repro holds one scenario, not "),
         (("nosuch",), "no scenario, suite, file or folder is called 'nosuch'"),
         (("--pcap", "/nonexistent/x"), "--pcap '/nonexistent/x': cannot be written: no such file or directory"),
         (("--kernel", "guest"), "--kernel guest: repro uses a guest on the virtual clock only"),

@@ -52,7 +52,7 @@ def test_an_unknown_scenario() -> None:
     ],
 )
 def test_a_bad_duration(option: str, value: str, says: str) -> None:
-    assert refused("run", option, value) == f"invalid value for '{option}': {says}"
+    assert refused("run", option, value) == f"{option}: {says}"
 
 
 def test_a_bad_key_in_a_file(tmp_path: Path) -> None:
@@ -100,12 +100,12 @@ def test_a_detectors_option_for_a_server_that_is_not_the_pod(option: str, value:
     ],
 )
 def test_a_bad_value_for_a_detectors_option(option: str, value: str, says: str) -> None:
-    assert refused("run", option, value) == f"invalid value for '{option}': {says}"
+    assert refused("run", option, value) == f"{option}: {says}"
 
 
 def test_a_way_to_reap_that_there_is_not() -> None:
     said = refused("run", "--reap", "politely")
-    assert said.startswith("invalid value for '--reap': ")
+    assert said.startswith("--reap: ")
     assert said.endswith("'politely' is not one of 'shutdown', 'reset'")
 
 
@@ -125,7 +125,7 @@ def test_an_unknown_option_and_an_unknown_command() -> None:
 
 @pytest.mark.parametrize(("option", "value"), [("--repeat", "0"), ("--jobs", "0"), ("--seed", "x")])
 def test_a_bad_number(option: str, value: str) -> None:
-    assert refused("run", option, value).startswith(f"invalid value for '{option}'")
+    assert refused("run", option, value).startswith(f"{option}: ")
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_bad_number(option: str, value: str) -> None:
     ],
 )
 def test_a_bad_shard(value: str, says: str) -> None:
-    assert refused("run", "--shard", value) == f"invalid value for '--shard': {says}"
+    assert refused("run", "--shard", value) == says
 
 
 def test_more_shards_than_runs() -> None:
