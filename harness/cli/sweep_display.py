@@ -142,12 +142,14 @@ class SweepDisplay:
             ", ".join(map(show_duration, sorted({getattr(candidate, name) for candidate in sweep.candidates})))
             for name in ("grace", "poll")
         )
-        who = sweep.target.name
+        name = sweep.target.name
         if sweep.target.is_pod:
             names = list(dict.fromkeys(candidate.detector or "" for candidate in sweep.candidates))
-            who = f"pod, detector{'s' * (len(names) > 1)} {', '.join(names)}"
+            name = f"pod, detector{'s' * (len(names) > 1)} {', '.join(names)}"
         kernel = f", Linux {self.kernel.version}" if self.kernel else ""
-        first = f"halfopen {__version__}: {who}, grace {graces}, poll {polls}; virtual clock{kernel}; seed {sweep.seed}"
+        first = (
+            f"halfopen {__version__}: {name}, grace {graces}, poll {polls}; virtual clock{kernel}; seed {sweep.seed}"
+        )
         lines = [first, self._draws()]
         if not sweep.target.is_pod and sweep.grace_argument is None:
             lines.append("one point, not a curve: nothing tells the server its grace (--grace-arg)")
@@ -202,7 +204,7 @@ class SweepDisplay:
     def _to_look_into(self, shown: Sequence[notable.Notable], tried: Iterable[Trial]) -> Iterator[str]:
         why = {trial.draw: trial.why for trial in tried if trial.came == "unproved"}
         if why:
-            first = next(one.draw for one in shown if one.draw.number in why)
+            first = next(entry.draw for entry in shown if entry.draw.number in why)
             yield f"{len(why)} prove nothing (?), such as {first.name}: {why[first.number]}"
         if shown:
             yield (
