@@ -43,8 +43,7 @@ def build(
         console.print(f"the guest kernel is there: {_wheel(there)}, {there.program}", soft_wrap=True)
         return 0
     name, fetch, newer = _source(source)
-    found = cache.find(name) or newer
-    if found is not None:
+    if (found := cache.find(name) or newer) is not None:
         console.print(f"the guest kernel is there: Linux {found.version}, {found.program}", soft_wrap=True)
         return 0
     minutes = _minutes(building.expected_seconds())
@@ -67,8 +66,7 @@ def wheel(
 
     The wheel is for machines without a compiler.
     """
-    found = cache.built()
-    if found is None:
+    if (found := cache.built()) is None:
         raise InputError("there is no built guest kernel to pack; build it once with: halfopen kernel build")
     make_console().print(f"wrote {wheels.write(found, out)}", soft_wrap=True)
     return 0
