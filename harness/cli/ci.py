@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from rich.console import Console
 from rich.markup import escape
-from rich.text import Text
 
-from halfopen.cli import screen
 from halfopen.cli.options import CI
 from halfopen.cli.values import option
 from halfopen.errors import InputError, reason_of
 from halfopen.results import baseline as baselines
-from halfopen.results import github, story, workflow_commands
+from halfopen.results import github
 from halfopen.results.record import Conditions
 from halfopen.run.runner import RunResult
 from halfopen.run.shards import Shard
-
-#: Longest summary of a step, bytes (GITHUB_STEP_SUMMARY). GitHub refuses a longer one whole, at the end.
-_MOST = 1000 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +44,7 @@ class CiOptions:
 
     def report(self, console: Console, conditions: Conditions, done: Sequence[RunResult], wall: float) -> None:
         """Report the results to GitHub in its jobs, and write the failures as known if that is requested."""
-        if workflow_commands.is_here():
-            _report_to_github(conditions, done, wall)
+        github.report(conditions, done, wall)
         if self.write_baseline is not None:
             _write_baseline(console, self.write_baseline, done)
 
@@ -82,30 +74,3 @@ def _write_baseline(console: Console, file: Path, done: Sequence[RunResult]) -> 
 
 def _before(file: Path) -> baselines.Baseline | None:
     return baselines.read(file) if file.exists() else None
-
-
-def _report_to_github(conditions: Conditions, done: Sequence[RunResult], wall: float) -> None:
-    """Print annotations and add to the job's summary."""
-    known = conditions.baseline
-    in_words = partial(story.story, where=conditions.again, baseline=known)
-    lines = github.commands(done, known, in_words)
-    headline, header = screen.summary(done, wall, known), Text.from_markup(screen.header(conditions)).plain
-    text = github.summary(headline, header, done, known, screen.remarks(done, known), in_words)
-    if (problem := _append(text)) is not None:
-        lines.append(
-            workflow_commands.command("warning", "halfopen", f"the job's summary could not be written: {problem}")
-        )
-    workflow_commands.say(lines)
-
-
-def _append(text: str) -> str | None:
-    """Add to the summary; returns the reason if that fails."""
-    name = os.environ.get("GITHUB_STEP_SUMMARY")
-    if not name:
-        return None
-    try:
-        with Path(name).open("a", encoding="utf-8", errors="replace") as file:
-            file.write(text if len(text.encode(errors="replace")) <= _MOST else f"{text[: _MOST // 4]}\n\n(cut off)\n")
-    except OSError as error:
-        return reason_of(error)
-    return None

@@ -80,8 +80,8 @@ def conclude(console: Console, conditions: Conditions, done: Sequence[RunResult]
     table = comparison.as_table(conditions, done, wall)
     record.write_timelines(out, done)
     record.write_table(out / record.COMPARISON, table)
-    grid.show(console, done)
-    grid.show_end(console, done, wall, f"results: {out / record.COMPARISON}, report: {out / record.REPORT}")
+    files = f"results: {out / record.COMPARISON}, report: {out / record.REPORT}"
+    code = grid.conclude(console, done, wall, files)
     # Last, so that the results are kept and reported even if drawing fails.
     folder.write(out, table, done)
-    return comparison.exit_code(done)
+    return code

@@ -20,7 +20,7 @@ from halfopen.cli.placement import place
 from halfopen.cli.values import option
 from halfopen.errors import InputError, reason_of
 from halfopen.netns.exit_codes import ExitCode
-from halfopen.results import comparison, field_report, field_table, record
+from halfopen.results import comparison, field_report, record
 from halfopen.results.record import Conditions
 from halfopen.run.request import left_out
 from halfopen.run.runner import RunResult
@@ -85,10 +85,8 @@ def conclude(
     """Write and print a table of servers and scenarios, and a summary for each server; returns the exit code."""
     file = out / record.FIELD
     record.write_timelines(out, done)
-    record.write_table(file, field_table.as_table(conditions, done, wall, servers, notes))
-    grid.show(console, done)
-    grid.show_end(console, done, wall, f"results: {file}; the report: halfopen field --render {file}")
-    return comparison.exit_code(done)
+    record.write_table(file, comparison.field_as_table(conditions, done, wall, servers, notes))
+    return grid.conclude(console, done, wall, f"results: {file}; the report: halfopen field --render {file}")
 
 
 def _report(file: Path) -> str:

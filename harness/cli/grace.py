@@ -21,7 +21,7 @@ from halfopen.grace.recommendation import INCIDENTS, MOST_FALSE_REAPS
 from halfopen.grace.sweep_request import SweepRequest
 from halfopen.grace.trials import Sweep
 from halfopen.netns.units import Share, plain
-from halfopen.results.story import exactly
+from halfopen.results.words import exactly
 
 DEFAULT_GRACES = "5s,10s,15s,20s,30s,45s,60s,90s"
 DEFAULT_POLLS = "2s"

@@ -12,16 +12,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from halfopen.cli import screen
-from halfopen.netns.units import show_bytes, show_duration
-from halfopen.results import cells, comparison
+from halfopen.results import comparison, words
 from halfopen.run.runner import RunResult
 
 
 def cell(done: RunResult) -> str:
     """Format one run in at most five characters."""
-    verdict = done.verdict
-    from_fault = comparison.counts_from_fault(done)
-    return cells.cell(verdict.word, verdict.klass, comparison.latency(done), from_fault=from_fault)
+    return words.cell(comparison.run_as_table(done) | {"class": done.verdict.klass})
 
 
 def blocks(done: Sequence[RunResult], width: int) -> Iterator[list[str] | Table]:
@@ -66,7 +63,7 @@ def _short(detector: str) -> str:
 
 
 def _coloured(done: RunResult) -> str:
-    return f"[{screen.COLOURS[done.verdict.word]}]{cell(done)}[/]"
+    return f"[{words.STANDINGS[done.verdict.word].colour}]{cell(done)}[/]"
 
 
 def summary(done: Sequence[RunResult]) -> Table:
@@ -74,23 +71,11 @@ def summary(done: Sequence[RunResult]) -> Table:
     shown = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     # If the table is too wide, fold names and never cut numbers.
     shown.add_column("", overflow="fold")
-    for head in ("reaped", "missed", "false", "kept", "closed", "wrong", "?", "median", "max", "orphan"):
+    for head in comparison.SUMMARY_HEADS:
         shown.add_column(head, justify="right", no_wrap=True, min_width=len(head))
-    for detector, runs in comparison.by_candidate(done).items():
-        tally = comparison.tally(runs)
-        counts = [tally.classes[klass] for klass in ("true_reap", "missed", "false_reap", "true_keep", "closed")]
-        shown.add_row(
-            escape(_short(detector)),
-            *(str(count or "") for count in [*counts, tally.failed, tally.inconclusive]),
-            _seconds(tally.median),
-            _seconds(tally.longest),
-            show_bytes(tally.orphan) if tally.orphan else "",
-        )
+    for detector, cells in comparison.summary_rows(comparison.summary(done)):
+        shown.add_row(escape(_short(detector)), *cells)
     return shown
-
-
-def _seconds(seconds: float | None) -> str:
-    return "" if seconds is None else f"{seconds:.1f}s"
 
 
 def show(console: Console, done: Sequence[RunResult]) -> None:
@@ -103,14 +88,16 @@ def show(console: Console, done: Sequence[RunResult]) -> None:
         else:
             console.print(block)
     console.print()
-    for line in cells.LEGEND:
+    for line in words.LEGEND:
         console.print(line, soft_wrap=True)
     console.print()
     console.print(summary(done))
 
 
-def show_end(console: Console, done: Sequence[RunResult], wall: float, files: str) -> None:
-    """Print each inconclusive run, then the number of runs, their time and the results' files."""
+def conclude(console: Console, done: Sequence[RunResult], wall: float, files: str) -> int:
+    """Print the comparison, its inconclusive runs and the paths of its files; returns the exit code."""
+    show(console, done)
     lines = [screen.line(run) for run in done if run.verdict.word == "inconclusive"]
-    lines.append(f"\n{len(done)} runs in {show_duration(round(wall, 1))}; {files}")
+    lines.append(f"\n{len(done)} runs in {words.ago(wall)}; {files}")
     console.print(escape("\n".join(lines)), soft_wrap=True)
+    return comparison.exit_code(done)

@@ -18,7 +18,7 @@ from halfopen.netns.units import ByteRate, Duration
 from halfopen.run.request import DEFAULT_DETECTOR, RunRequest
 from halfopen.scenario import target_spec
 from halfopen.scenario.target_spec import TargetSpec
-from halfopen.targets.pod import Knobs
+from halfopen.targets.pod import DetectorOptions
 
 #: The panels of options in ``--help``.
 SERVER, POD, SCENARIOS, CLOCK, OUTPUT, CI = (
@@ -163,9 +163,9 @@ class PodOptions:
         Duration | None, duration(POD, "The longest outage that a session survives (detector halfopen: 1.5 graces).")
     ] = None
 
-    def knobs(self) -> Knobs:
+    def detector_options(self) -> DetectorOptions:
         """Return the detector's options."""
-        return Knobs(
+        return DetectorOptions(
             None if self.reap is None else self.reap.value,
             None if self.min_rate is None else float(self.min_rate),
             None if self.outage is None else float(self.outage),
@@ -204,7 +204,7 @@ class ScenarioOptions:
             names=list(names),
             target=target or TargetSpec(),
             detectors=[] if pod.detector is None else [pod.detector],
-            knobs=pod.knobs(),
+            detector_options=pod.detector_options(),
             hold=None if self.hold is None else float(self.hold),
             ready=float(self.ready),
         )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from halfopen.cli import placement as placements
 from halfopen.cli import screen
@@ -26,13 +27,13 @@ from halfopen.errors import InputError, reason_of
 from halfopen.netns.guest import booting
 from halfopen.netns.lab_errors import UnsupportedError
 from halfopen.netns.units import Duration, show_duration
-from halfopen.repro import real, terminal, virtual
-from halfopen.repro.fronts import Wishes
-from halfopen.repro.keys import why_not
+from halfopen.repro import frontends, keys, shell, terminal, virtual
+from halfopen.repro.director import directed, with_held_watchdog
+from halfopen.repro.frontends import HoldOptions
 from halfopen.repro.line import HoldPart, HoldUp
-from halfopen.repro.opening import held
+from halfopen.repro.session_capture import SessionCapture
 from halfopen.repro.virtual import VirtualHold
-from halfopen.results import record, story
+from halfopen.results import record, story, words
 from halfopen.run.request import DEFAULT_DETECTOR, RunRequest, jobs
 from halfopen.run.runner import Job
 from halfopen.targets.keeping import keeping
@@ -63,13 +64,15 @@ def repro(
     ] = None,
     once: Annotated[bool, option(None, None, "Print the session once it is held, then exit.", "--once")] = False,
     hold_for: Annotated[Duration | None, duration(None, "Hold the session for this long, then exit.", "--for")] = None,
-    keys: Annotated[str, option(None, "KEYS", "Press these keys once the session is held, one per second.")] = "",
+    pressed: Annotated[
+        str, option(None, "KEYS", "Press these keys once the session is held, one per second.", "--keys")
+    ] = "",
     clock: Annotated[
         Clock,
         option(
             None,
             None,
-            "On the virtual clock, time stands still while the session is held (auto: real, if possible).",
+            "Clock of the lab. The virtual one stands still during the hold. auto: real if possible.",
             envvar="HALFOPEN_CLOCK",
         ),
     ] = Clock.AUTO,
@@ -77,33 +80,47 @@ def repro(
 ) -> int:
     """Run a scenario until the session wedges, and hold it there.
 
-    You see counters, stacks and locks, and have keys to go on.
+    Shows counters, stacks and locks. Keys let you go on.
     """
     pod = dataclasses.replace(pod, detector=detector)
     request = scenarios.request(names or [_NAME], target=server.spec(), pod=pod)
     request, placement = _place(request, clock, kernel)
     on_screen = not once and sys.stdout.isatty() and sys.stdin.isatty()
-    if why := why_not(keys, is_virtual=placement.kernel is not None, at_terminal=on_screen):
-        raise InputError(f"--keys {keys!r}: {why}")
-    job = held(_only(request), float(ping))
+    if why := keys.why_not(pressed, is_virtual=placement.kernel is not None, at_terminal=on_screen):
+        raise InputError(f"--keys {pressed!r}: {why}")
+    job = with_held_watchdog(_only(request), float(ping))
     if pcap is not None:
         _require_writable(pcap)
     console = make_console()
-    wishes = Wishes(once, None if hold_for is None else float(hold_for), keys)
-    again = _again(job, placement, [] if ping == positive_duration(_PING) else ["--ping", story.exactly(float(ping))])
+    again = _again(job, placement, [] if ping == positive_duration(_PING) else ["--ping", words.exactly(float(ping))])
     title = f"{job.scenario.called} against {_target(job)}"
     spare = _free(job.scenario.name)
     with terminal.kept(sys.stdin.fileno()) if on_screen else contextlib.nullcontext() as shown_on:
+        options = HoldOptions(None if hold_for is None else float(hold_for), pressed, shown_on)
         if placement.kernel is not None:
             limit = _WALL_BEYOND + job.ready_within
             part = HoldPart(request, title, float(ping), again, None if pcap is None else str(pcap), str(spare))
             greet = partial(_header, request, job, placement)
-            in_guest = VirtualHold(part, placement.kernel, greet, wishes, shown_on, limit)
+            in_guest = VirtualHold(part, placement.kernel, greet, options, limit)
             return booting.in_private(lambda place: explained(lambda: virtual.carry_out(in_guest, console, place)))
         console.print(_header(request, job, placement), soft_wrap=True)
-        hold = real.RealHold(job, title, wishes, again, pcap, spare, shown_on)
+        capture = SessionCapture(pcap, spare)
         with keeping() if request.target.image is not None else contextlib.nullcontext():
-            return isolated(lambda: real.carry_out(hold, console))
+            return isolated(lambda: _hold_here(job, title, capture, options, again, console))
+
+
+def _hold_here(
+    job: Job, title: str, capture: SessionCapture, options: HoldOptions, again: str, console: Console
+) -> int:
+    """Hold the session on this machine's own kernel, where time goes on. Raises TargetError. Call it isolated."""
+    with directed(job, title, capture) as director:
+        shells = {
+            "s": partial(shell.run, director.server_host, "server"),
+            "l": partial(shell.run, director.client_host, "client"),
+        }
+        code = frontends.attend(director, console, options, keys.REAL, shells)
+        frontends.print_account(console, director.account(again, lists_actions=options.terminal is not None))
+    return code
 
 
 def _place(request: RunRequest, clock: Clock, kernel: Kernel) -> tuple[RunRequest, Placement]:
@@ -145,7 +162,7 @@ def _require_writable(file: Path) -> None:
         file.open("xb").close()
         file.unlink()
     except FileExistsError:
-        raise InputError(f"--pcap {str(file)!r}: exists already; name another file, or remove it") from None
+        raise InputError(f"--pcap {str(file)!r}: the file exists; name another file, or remove it") from None
     except OSError as error:
         raise InputError(f"--pcap {str(file)!r}: cannot be written: {reason_of(error)}; name another file") from None
 
@@ -158,10 +175,9 @@ def _free(name: str) -> Path:
 
 
 def _target(job: Job) -> str:
-    described = job.target.describe()
     if isinstance(job.target, PodTarget):
         return f"the pod ({job.detector})"
-    return described.get("command") or described.get("image") or described["kind"]
+    return words.target({"target": job.target.describe()})
 
 
 def _header(request: RunRequest, job: Job, placement: Placement, hello: HoldUp | None = None) -> str:
@@ -176,5 +192,5 @@ def _header(request: RunRequest, job: Job, placement: Placement, hello: HoldUp |
 
 
 def _again(job: Job, placement: Placement, more: list[str]) -> str:
-    words = shlex.split(story.again(job, placement.options))
-    return shlex.join([words[0], "repro", *words[2:], *more])
+    run = shlex.split(story.again(job, placement.options))
+    return shlex.join([run[0], "repro", *run[2:], *more])

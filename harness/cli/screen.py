@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -14,26 +13,16 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from halfopen import __version__
 from halfopen.displays import displayed
 from halfopen.netns import interrupts
 from halfopen.netns.units import show_bytes, show_duration
-from halfopen.report import anchor
+from halfopen.results import record, story, words
 from halfopen.results.baseline import Baseline, standing
-from halfopen.results.record import REPORT, RESULTS, Conditions
-from halfopen.results.story import story
+from halfopen.results.record import Conditions
 from halfopen.run.progress import RunView
 from halfopen.run.runner import RunResult
 
 _REFRESH_PER_SECOND = 4
-#: Colours of verdicts.
-COLOURS = {"passed": "green", "failed": "red", "inconclusive": "yellow"}
-_MARKS = {
-    "passed": "[green]✓ passed[/]",
-    "failed": "[red]✗ failed[/]",
-    "inconclusive": "[yellow]? inconclusive[/]",
-    "known": "[dim]✗ known failure[/]",
-}
 
 
 def header(conditions: Conditions, why: str | None = None, compared: str | None = None) -> str:
@@ -41,16 +30,7 @@ def header(conditions: Conditions, why: str | None = None, compared: str | None 
 
     ``why`` is the reason for a guest kernel. ``compared`` describes a comparison, if it is not of one detector.
     """
-    target = conditions.target.get("command") or conditions.target.get("image") or conditions.target["kind"]
-    subject = compared or (f"detector {conditions.detector}" if conditions.detector else None)
-    reason = f" ({escape(why)})" if why else ""
-    shard = f", shard {conditions.shard}" if conditions.shard else ""
-    control = conditions.congestion_control or "unknown congestion control"
-    return (
-        f"halfopen {__version__}: {escape(target)}{f', {subject}' if subject else ''}, "
-        f"grace {show_duration(conditions.grace)}, poll {show_duration(conditions.poll)}{shard}; "
-        f"{conditions.clock} clock, Linux {conditions.kernel}{reason}, {control}; seed {conditions.seed}"
-    )
+    return escape(words.headline(record.conditions_as_table(conditions, 0.0), compared or "", why or ""))
 
 
 @contextlib.contextmanager
@@ -122,7 +102,7 @@ def live_table(views: Sequence[RunView]) -> Table:
         left = view.seconds_left
         shown.add_row(
             escape(view.label),
-            f"[{COLOURS[view.verdict.word]}]{view.verdict.word}[/]" if view.verdict else view.phase,
+            f"[{words.STANDINGS[view.verdict.word].colour}]{view.verdict.word}[/]" if view.verdict else view.phase,
             show_bytes(view.queued) if view.queued and view.verdict is None else "",
             "" if left is None else f"≤ {show_duration(round(left))}",
         )
@@ -140,41 +120,13 @@ def table(done: Sequence[RunResult], baseline: Baseline | None = None) -> Table:
     shown.add_column("stuck", justify="right", no_wrap=True)
     shown.add_column("verdict", no_wrap=True)
     for run in done:
-        found = run.verdict.found
-        detection = run.verdict.detection
+        standing_of = words.STANDINGS[standing(run, baseline)]
         shown.add_row(
             escape(run.job.label),
-            run.job.scenario.truth,
-            found.outcome if found.was else "none",
-            found.reason if found.reason and found.outcome != "kept" else "",
-            "" if detection is None else f"{detection:.1f}s",
-            show_bytes(found.stuck_bytes) if found.stuck_bytes else "",
-            _MARKS[standing(run, baseline)],
+            *map(escape, words.row(record.run_as_table(run))),
+            f"[{standing_of.colour}]{standing_of.mark} {standing_of.words}[/]",
         )
     return shown
-
-
-def remarks(done: Sequence[RunResult], baseline: Baseline | None) -> list[str]:
-    """Return remarks on all runs together: known failures, a stale baseline, no proof at all."""
-    lines = []
-    if baseline is not None:
-        known = [run for run in done if baseline.covers(run)]
-        lines += [f"known:   {run.job.label} ({baseline.of(run)}): {run.verdict.why}" for run in known]
-        lines += [f"fixed:   {name} ({baseline.known[name]}) passed" for name in baseline.fixed(done)]
-        lines += [f"unknown: {what}" for what in baseline.strays]
-        if baseline.is_stale(done):
-            lines.append(f"what is fixed or unknown can go from {baseline.file}")
-    if done and all(run.verdict.word == "inconclusive" for run in done):
-        lines.append("nothing is proved of this server: no run was conclusive")
-    return lines
-
-
-def summary(done: Sequence[RunResult], wall: float, baseline: Baseline | None = None) -> str:
-    """Format the number of runs by verdict, and the time they took."""
-    counts = Counter[str](standing(run, baseline) for run in done)
-    words = dict.fromkeys(_MARKS) | {"known": "known failure" if counts["known"] == 1 else "known failures"}
-    verdicts = ", ".join(f"{counts[word]} {words[word] or word}" for word in _MARKS if counts[word])
-    return f"{verdicts} in {show_duration(round(wall, 1))}"
 
 
 def show(console: Console, conditions: Conditions, done: Sequence[RunResult], out: Path, wall: float) -> None:
@@ -182,12 +134,11 @@ def show(console: Console, conditions: Conditions, done: Sequence[RunResult], ou
     console.print(table(done, conditions.baseline))
     for run in done:
         if standing(run, conditions.baseline) in {"failed", "inconclusive"}:
-            where = f"report:  {out / REPORT}#{anchor(run.job.label)}"
-            _paragraph(console, [*story(run, conditions.again, conditions.baseline), where])
-    _paragraph(console, remarks(done, conditions.baseline))
-    _paragraph(
-        console, [f"{summary(done, wall, conditions.baseline)}; results: {out / RESULTS}, report: {out / REPORT}"]
-    )
+            where = f"report:  {out / record.REPORT}#{words.anchor(run.job.label)}"
+            _paragraph(console, [*story.story(run, conditions.again, conditions.baseline), where])
+    _paragraph(console, story.remarks(done, conditions.baseline))
+    counted = story.summary(done, wall, conditions.baseline)
+    _paragraph(console, [f"{counted}; results: {out / record.RESULTS}, report: {out / record.REPORT}"])
 
 
 def _paragraph(console: Console, lines: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from halfopen.clients._behaviour import AUTOTUNED_FROM
-from halfopen.clients._door import Door
+from halfopen.clients._messages import Endpoint
 from halfopen.errors import FaultError
 from halfopen.model.journal import Journal
 from halfopen.netns.host import Host
@@ -37,7 +37,7 @@ _STEP = 0.02
 
 @dataclass(frozen=True, slots=True)
 class ClientProcess:
-    """A running client. Satisfies halfopen.faults._scene.ClientHandle."""
+    """A running client. Satisfies halfopen.faults._scene.ProcessHandle."""
 
     process: Process
     journal: Journal
@@ -99,7 +99,7 @@ def _ends_soon(server: ServerProcess) -> bool:
 
 @contextlib.contextmanager
 def client(
-    host: Host, spec: ClientSpec, door: Door, journal: Journal, keep_open: Sequence[Host], kind: str = "client"
+    host: Host, spec: ClientSpec, endpoint: Endpoint, journal: Journal, keep_open: Sequence[Host], kind: str = "client"
 ) -> Iterator[ClientProcess]:
     """Run a client in ``host`` until the context is left."""
 
@@ -111,17 +111,17 @@ def client(
         host.sysctl("net.ipv4.tcp_rmem", f"{_LEAST_BUFFER} {AUTOTUNED_FROM} {most}")
     # -P: a folder called harness in the user's current directory must not shadow ours.
     command = [sys.executable, "-P", "-m", "halfopen.clients", spec.behaviour, json.dumps(spec.options)]
-    command.append(msgspec.json.encode(door).decode())
+    command.append(msgspec.json.encode(endpoint).decode())
     with running(host, Program(command), on_line, keep_open=keep_open) as process:
         yield ClientProcess(process, journal, kind)
 
 
 @contextlib.contextmanager
 def rival(
-    host: Host, spec: ClientSpec, door: Door, journal: Journal, keep_open: Sequence[Host]
+    host: Host, spec: ClientSpec, endpoint: Endpoint, journal: Journal, keep_open: Sequence[Host]
 ) -> Iterator[ClientProcess]:
     """Run a second client, with events of kind ``rival``, until the context is left; raises FaultError if it fails."""
-    with client(host, spec, door, journal, keep_open, "rival") as its:
+    with client(host, spec, endpoint, journal, keep_open, "rival") as its:
         opened = its.connect()
         if isinstance(opened, str):
             raise FaultError(opened)

@@ -104,11 +104,11 @@ class _Network:
     def connected(self, client_id: str, server: Running, way: Route) -> Iterator[Session | None]:
         """Connect the client and sample its session."""
         journal = self._cast.journal
-        door = server.door(client_id)
+        endpoint = server.endpoint(client_id)
         with (
             recording(OfTheServer(journal), way.site.host, way.site.port, self._cast.rhythm) as recorder,
             way.recording_in_front(journal) as in_front,
-            client(self._host, self._cast.scenario.client, door, journal, way.between) as its,
+            client(self._host, self._cast.scenario.client, endpoint, journal, way.between) as its,
         ):
             opened = its.connect()
             if isinstance(opened, str):
@@ -139,5 +139,5 @@ class _Network:
 
     def _rival(self, server: Running, way: Route, query: str) -> AbstractContextManager[ClientProcess]:
         """Open a second client from the same host; raises FaultError if it gets no session."""
-        door = server.door(f"{self._cast.drawn.getrandbits(32):08x}", query)
-        return rival(self._host, self._cast.scenario.client, door, self._cast.journal, way.between)
+        endpoint = server.endpoint(f"{self._cast.drawn.getrandbits(32):08x}", query)
+        return rival(self._host, self._cast.scenario.client, endpoint, self._cast.journal, way.between)

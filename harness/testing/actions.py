@@ -14,12 +14,12 @@ from halfopen.model.evidence import ENDED_STATES, Proof
 from halfopen.model.expressions import Expression
 from halfopen.model.journal import Journal
 from halfopen.model.link_spec import LinkSpec
+from halfopen.results import story, words
 from halfopen.run import fault_steps
 from halfopen.run.client_link import ClientLink
 from halfopen.run.observer import Observer
 from halfopen.run.recorder import INTERVAL
 from halfopen.scenario.spec import ClientSpec, Edge, Expect, Outcome, Scenario, Step, Truth, step_of
-from halfopen.testing import history
 from halfopen.testing.durations import expression, seconds
 from halfopen.testing.messages import Answer, Question, SocketSeen
 from halfopen.verdict.findings import find
@@ -118,7 +118,7 @@ class Party:
         self.link.note_what_it_did()
         verdict = judge(scenario, self.journal.timeline(), self.terms)
         found = verdict.found
-        expected = history.expectation(scenario, self.terms)
+        expected = words.expectation(scenario, self.terms)
         self._verdicts.append((time.monotonic() - self.journal.start, verdict, expected))
         return Answer(
             word=verdict.word,
@@ -185,5 +185,5 @@ class Party:
 
     def tell(self) -> list[str]:
         """Return the history as readable lines."""
-        head = f"client {self.number} ({self.spec.behaviour}) {history.topology(self.link_spec)}"
-        return [head, *history.lines(self.journal.timeline(), self._verdicts)]
+        head = f"client {self.number} ({self.spec.behaviour}) {words.arrow(str(self.link_spec))} server"
+        return [head, *story.history(self.journal.timeline(), self._verdicts)]

@@ -108,8 +108,10 @@ class LabFixture:
         detector: ``reap``, ``min_rate``, ``outage``.
         """
         __tracebackhide__ = True
-        knobs: dict[str, Any] = {name: pod.pop(name) for name in ("reap", "min_rate", "outage") if name in pod}
-        asked = Serve({"path": path}, detector=detector, pod=pod, knobs=knobs, ready=ready)
+        detector_options: dict[str, Any] = {
+            name: pod.pop(name) for name in ("reap", "min_rate", "outage") if name in pod
+        }
+        asked = Serve({"path": path}, detector=detector, pod=pod, detector_options=detector_options, ready=ready)
         return self._serve(asked, f"pod, detector {detector}")
 
     def _serve(self, request: Serve, named: str) -> Server:

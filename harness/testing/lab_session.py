@@ -23,6 +23,7 @@ from halfopen.model.link_spec import LinkSpec
 from halfopen.netns.host import Host
 from halfopen.netns.lab import Lab
 from halfopen.netns.sockets import Address
+from halfopen.results import story
 from halfopen.run.client_link import ClientLink
 from halfopen.run.client_process import ClientProcess, client, rival
 from halfopen.run.observer import Observer, Stop
@@ -31,7 +32,6 @@ from halfopen.run.recorder import OfTheServer, recording
 from halfopen.scenario.spec import ClientSpec, client_of
 from halfopen.targets.base import Caller
 from halfopen.targets.orders import OrderedServer
-from halfopen.testing import history
 from halfopen.testing.actions import Party
 from halfopen.testing.durations import seconds
 from halfopen.testing.messages import Answer, Begin, Connect, Opening, Question, Serve, SocketSeen, Undo
@@ -98,11 +98,11 @@ class Stand:
         client_link = ClientLink(link, host, journal, self._random)
         client_link.impair(link_spec)
         client_id = self._client_id()
-        door = served.running.door(client_id)
+        endpoint = served.running.endpoint(client_id)
         with (
             recording(OfTheServer(journal), served.way.site.host, served.way.site.port) as recorder,
             served.way.recording_in_front(journal) as in_front,
-            client(host, spec, door, journal, served.way.between) as its,
+            client(host, spec, endpoint, journal, served.way.between) as its,
         ):
             opened = _opened(its, number)
             if in_front is not None:
@@ -135,7 +135,7 @@ class Stand:
         self, served: Served, host: Host, spec: ClientSpec, journal: Journal, query: str
     ) -> AbstractContextManager[ClientProcess]:
         """Connect a second client from the same host; raises FaultError if it gets no session."""
-        return rival(host, spec, served.running.door(self._client_id(), query), journal, served.way.between)
+        return rival(host, spec, served.running.endpoint(self._client_id(), query), journal, served.way.between)
 
     def _client_id(self) -> str:
         return f"{self._random.getrandbits(32):08x}"
@@ -162,7 +162,7 @@ class Stand:
     def tell(self) -> list[str]:
         """Return the history so far as readable lines."""
         lines = [line for party in self._parties for line in party.tell()]
-        return lines + [line for served in self._servers for line in history.said(served.journal.timeline())]
+        return lines + [line for served in self._servers for line in story.printed(served.journal.timeline())]
 
 
 def _when_opened(journal: Journal) -> float:

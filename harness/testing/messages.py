@@ -36,8 +36,8 @@ class Serve(msgspec.Struct, frozen=True, tag="serve"):
     detector: str | None = None
     pod: dict[str, Any] = {}
     """Options of the pod, as in a scenario."""
-    knobs: dict[str, Any] = {}
-    """Options of its detector besides grace and poll (halfopen.targets.pod.Knobs)."""
+    detector_options: dict[str, Any] = {}
+    """Options of its detector besides grace and poll (halfopen.targets.pod.DetectorOptions)."""
 
 
 class Connect(msgspec.Struct, frozen=True, tag="connect"):

@@ -24,20 +24,20 @@ from halfopen.run.request import RunRequest
 from halfopen.scenario.spec import Edge, PodSpec
 from halfopen.scenario.target_spec import TargetSpec, load
 from halfopen.targets.base import Running, Target
-from halfopen.targets.pod import Knobs
+from halfopen.targets.pod import DetectorOptions
 from halfopen.testing.messages import Serve
 from halfopen.verdict.judge import Timing
 
 
-class _Knobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _DetectorOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Options of the pod's detector besides grace and poll, as written."""
 
     reap: Reap | None = None
     min_rate: ByteRate | None = None
     outage: Duration | None = None
 
-    def read(self) -> Knobs:
-        return Knobs(self.reap, self.min_rate and float(self.min_rate), self.outage and float(self.outage))
+    def read(self) -> DetectorOptions:
+        return DetectorOptions(self.reap, self.min_rate and float(self.min_rate), self.outage and float(self.outage))
 
 
 class ServerJournal(Journal):
@@ -78,8 +78,8 @@ def target_of(asked: Serve, terms: Timing, seed: int) -> tuple[Target, Edge | No
     """Return the checked target that a test describes, and the proxy in front of it; raises InputError."""
     spec = _spec(asked)
     spec.check()
-    knobs = schema.convert(asked.knobs, _Knobs, "pod").read()
-    call = RunRequest(seed=seed, grace=terms.grace, poll=terms.poll, target=spec, knobs=knobs)
+    detector_options = schema.convert(asked.detector_options, _DetectorOptions, "pod").read()
+    call = RunRequest(seed=seed, grace=terms.grace, poll=terms.poll, target=spec, detector_options=detector_options)
     target = request.target_of(call, asked.detector, schema.convert(asked.pod, PodSpec, "pod"))
     target.check()
     edge = None if spec.edge is None else Edge(proxy=spec.edge)

@@ -65,7 +65,7 @@ def session(file: Path) -> Iterator[Session]:
         capture = held.enter_context(Capture(place.host, _interface(place.host.name), file))
         recorder = held.enter_context(recording(OfTheServer(journal), place.host, PORT))
         capture.start()
-        its = held.enter_context(client(here, CLIENT, server.door("me"), journal, way.between))
+        its = held.enter_context(client(here, CLIENT, server.endpoint("me"), journal, way.between))
         opened = its.connect()
         assert isinstance(opened, Address), opened
         recorder.follow(opened)
