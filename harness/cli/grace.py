@@ -18,7 +18,6 @@ from halfopen.cli.grace_options import (
     Graces,
     MixFile,
     MostFalseReaps,
-    PlotOption,
     Polls,
     Resume,
     Runs,
@@ -45,7 +44,7 @@ from halfopen.cli.target_options import (
 )
 from halfopen.cli.values import positive_share
 from halfopen.cli.warp import require_kernel
-from halfopen.grace import mix, plots, rates, recorded_links, store
+from halfopen.grace import mix, rates, recorded_links, store
 from halfopen.grace.executor import LOCAL
 from halfopen.grace.executor import executor as executor_named
 from halfopen.grace.recommendation import INCIDENTS
@@ -81,7 +80,6 @@ def grace(
     seed: Seed = None,
     executor: ExecutorOption = LOCAL,
     jobs: AtOnce = None,
-    plot: PlotOption = None,
 ) -> int:
     """Measure detection time and false reaps for each grace.
 
@@ -90,8 +88,6 @@ def grace(
     with its replay; 3 if nothing is proved. If you interrupt it, it shows what it has, and you can resume it.
     """
     rates.require_scipy()
-    if plot is not None:
-        plots.check(plot)
     spec = described(
         target,
         header,
@@ -141,17 +137,15 @@ def grace(
         kernel=kernel,
         most=float(max_false_reaps),
         out=out,
-        plot=plot,
         command=command,
-        where=_where(executor, jobs, plot),
+        where=_where(executor, jobs),
     ).carry_out(who, resume=resume)
 
 
-def _where(executor: str, jobs: int | None, plot: Path | None) -> list[str]:
+def _where(executor: str, jobs: int | None) -> list[str]:
     """Return the options that do not affect the results."""
     words = [] if executor == LOCAL else ["--executor", executor]
-    words += [] if jobs is None else ["--jobs", str(jobs)]
-    return words if plot is None else [*words, "--plot", str(plot)]
+    return words if jobs is None else [*words, "--jobs", str(jobs)]
 
 
 def _drawing(seed: int, runs: int, mix_file: Path | None, traces: Sequence[Path], *, staircase: bool) -> list[str]:

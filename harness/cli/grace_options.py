@@ -83,9 +83,6 @@ AtOnce = Annotated[
     int | None,
     typer.Option("--jobs", metavar="N", min=1, help="The number of guests at once (default: one per processor)."),
 ]
-PlotOption = Annotated[
-    Path | None, typer.Option("--plot", metavar="PATH", help="Also draw plots, into FILE.svg, FILE.png or a folder.")
-]
 
 
 def durations(option: str, text: str) -> tuple[float, ...]:

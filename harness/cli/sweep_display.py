@@ -18,7 +18,7 @@ from rich.markup import escape
 from halfopen import __version__
 from halfopen.cli.console import console as make_console
 from halfopen.errors import InputError
-from halfopen.grace import files, live_curve, mix, notable, plots, store, tables
+from halfopen.grace import files, live_curve, mix, notable, store, tables
 from halfopen.grace.confirmation import disagreements
 from halfopen.grace.estimates import Estimates, estimate
 from halfopen.grace.executor import SweepExecutor
@@ -54,7 +54,6 @@ class Sweeping:
     most: float
     """Limit on the false-reap rate of a recommended grace."""
     out: Path
-    plot: Path | None
     command: Callable[[int], str]
     """Returns the command that repeats the sweep with a given number of runs."""
     where: Sequence[str] = ()
@@ -90,8 +89,6 @@ class Sweeping:
             console.print(f"interrupted; go on with: {escape(self._go_on(self._runs))}", soft_wrap=True)
         elif (runs := self._runs_with(found.table)) is not None:
             console.print(f"more:    {escape(self._go_on(runs))}", soft_wrap=True)
-        # Last, so that the results are reported even if drawing fails.
-        self._plot(console, found.table)
         return found.code if interrupted is None else interrupted
 
     def _check_folder(self) -> None:
@@ -213,11 +210,6 @@ class Sweeping:
         places = f"results: {self.out / files.JSON}, {self.out / files.CSV}, report: {self.out / record.REPORT}"
         console.print(f"\n{_summary(_in_order(made), wall)}; {escape(places)}", soft_wrap=True)
         console.print(f"again:   {escape(self.command(self._runs))}", soft_wrap=True)
-
-    def _plot(self, console: Console, table: Mapping[str, Any]) -> None:
-        if self.plot is not None and table:
-            for file in plots.write(self.plot, table):
-                console.print(f"plot: {escape(str(file))}", soft_wrap=True)
 
 
 def _in_order(done: dict[int, BatchResult]) -> list[Trial]:

@@ -181,6 +181,7 @@ def _data(table: Mapping[str, Any]) -> markupsafe.Markup:
             for key, points in its.items()
         ],
         "stalls": table["stalls"],
+        "mix": table["mix"],
         "most": table["max_false_reaps"],
     }
     encoded = msgspec.json.encode(drawn, order="sorted").decode().replace("<", "\\u003c")

@@ -101,7 +101,6 @@ def swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
             kernel=None,
             most=most,
             out=Path("out"),
-            plot=None,
             command=lambda runs: f"halfopen grace --runs {runs}",
             where=where,
         )
@@ -237,11 +236,11 @@ def test_why_it_ended_is_told_even_where_nothing_can_be_written_any_more(
 
 
 def test_where_too_little_is_known_it_says_how_to_know_more(swept: Swept) -> None:
-    ended = swept(MadeUp(noticed), where=("--plot", "curve.svg"))
+    ended = swept(MadeUp(noticed), where=("--jobs", "2"))
     more = table()["more_runs"]
     # One session in three is alive.
     runs = -(-(3 + 3 * more) // 100) * 100
-    assert ended.lines[-1] == f"more:    halfopen grace --runs {runs} --plot curve.svg --out out --resume"
+    assert ended.lines[-1] == f"more:    halfopen grace --runs {runs} --jobs 2 --out out --resume"
 
 
 def test_where_enough_is_known_it_says_nothing_of_more(swept: Swept) -> None:

@@ -7,7 +7,7 @@ import pytest
 from halfopen.grace import curves
 from halfopen.grace.estimates import frontiers
 from tests.harness.grace import made
-from tests.harness.grace.test_plots import table
+from tests.harness.grace.made import table
 
 
 def test_a_curve_is_of_one_detector_and_poll_by_grace_and_the_first_tried_comes_first() -> None:

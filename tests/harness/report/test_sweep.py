@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from halfopen.errors import InputError
 from halfopen.grace import files
 from halfopen.report import folder, sweep
 from tests.browser import browser, opened
-from tests.harness.grace.test_plots import table
+from tests.harness.grace.made import HOW, table
 from tests.machine import needs_browser
 
 
@@ -180,3 +181,23 @@ def test_without_scripts_every_number_is_there(chromium: Browser, out: Path) -> 
         expect(one.page.get_by_text("every number is in the tables")).to_be_visible()
         expect(one.page.get_by_role("heading", name="outq, poll 2s")).to_be_visible()
         expect(one.page.locator(".chart").first).to_be_hidden()
+
+
+@needs_browser
+@pytest.mark.parametrize("chart", ["frontier", "stalls", "outages-round-trip-100ms", "latency"])
+def test_a_chart_can_be_saved_as_a_picture(chromium: Browser, out: Path, chart: str) -> None:
+    with opened(chromium, folder.write_again(out)) as one:
+        one.page.get_by_role("button", name="round trip 100ms").click()
+        place = one.page.locator(f'[id=":{chart.partition("-")[0]}"]')
+        with one.page.expect_download() as saved:
+            place.locator("+ .save").click()
+        assert saved.value.suggested_filename == f"grace-{HOW.mix}-{chart}.png"
+        saved.value.save_as(file := out / "chart.png")
+        signature, _, rest = file.read_bytes().partition(b"IHDR")
+        assert signature.startswith(b"\x89PNG")
+        width, height = struct.unpack(">II", rest[:8])
+        canvas = place.locator("canvas")
+        assert width > canvas.evaluate("drawn => drawn.width")
+        assert height > canvas.evaluate("drawn => drawn.height")
+        # An empty picture of this size takes less than 5 kB.
+        assert file.stat().st_size > 10_000
