@@ -44,12 +44,12 @@ from halfopen.cli.target_options import (
 )
 from halfopen.cli.values import positive_share
 from halfopen.cli.warp import require_kernel
-from halfopen.grace import mix, rates, recorded_links, store
+from halfopen.grace import draws, mix, rates, store
 from halfopen.grace.executor import LOCAL
 from halfopen.grace.executor import executor as executor_named
 from halfopen.grace.recommendation import INCIDENTS
+from halfopen.grace.sweep import Sweep
 from halfopen.grace.sweep_request import SweepRequest
-from halfopen.grace.trials import Sweep
 from halfopen.results.story import exactly
 
 
@@ -113,13 +113,13 @@ def grace(
         grace_argument=grace_arg,
     )
     candidates = asked.candidates()
-    drawn_from, links = mix.read(mix_file), recorded_links.load_all(trace or [])
+    drawn_from, links = mix.read(mix_file), draws.load_links(trace or [])
     who = executor_named(executor, jobs)
     kernel = require_kernel() if executor == LOCAL else None
     number = seed_or_random(store.seed(out) if resume and seed is None else seed)
     sweep = Sweep(
         seed=number,
-        draws=mix.draws(drawn_from, number, runs, staircase, links),
+        draws=draws.draw_all(drawn_from, number, runs, staircase, links),
         candidates=candidates,
         target=spec,
         grace_argument=grace_arg,

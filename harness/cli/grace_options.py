@@ -9,7 +9,7 @@ import typer
 
 from halfopen.cli.values import positive_duration, positive_share
 from halfopen.errors import InputError
-from halfopen.grace.mix import MOST_RUNS
+from halfopen.grace.draws import MOST_RUNS
 from halfopen.grace.recommendation import MOST_FALSE_REAPS
 from halfopen.netns.units import Share, plain
 

@@ -12,7 +12,7 @@ import msgspec
 
 from halfopen.errors import InputError
 from halfopen.grace.batch import BatchAnswer, BatchOrder
-from halfopen.grace.trials import BatchResult
+from halfopen.grace.sweep import BatchResult
 from halfopen.netns.lab_errors import GuestLostError
 
 #: Seconds for an interrupted batch to end by itself, before it is killed and the kernel ends its guest.

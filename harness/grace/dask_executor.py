@@ -15,7 +15,7 @@ import msgspec
 from halfopen.errors import InputError
 from halfopen.grace import batch_process
 from halfopen.grace.batch import BatchAnswer, BatchOrder
-from halfopen.grace.trials import Batch, BatchResult
+from halfopen.grace.sweep import Batch, BatchResult
 from halfopen.netns.lab_errors import GuestLostError
 
 if TYPE_CHECKING:
@@ -58,22 +58,31 @@ class Dask:
         self._address = address
 
     def run(self, batches: Iterable[Batch], on_batched: Callable[[BatchResult], None]) -> None:
-        """Run all batches; see :class:`halfopen.grace.executor.SweepExecutor`."""
-        from distributed import as_completed  # noqa: PLC0415 (an extra)
+        """Run all batches; see halfopen.grace.executor.SweepExecutor."""
+        from distributed import Event, as_completed  # noqa: PLC0415 (an extra)
 
-        with self._connected() as client, _told_to_end(client) as (name, under_way):
-            futures = client.map(
-                run_batch,
-                # Batches that run at the same time have consecutive numbers, and so get different processors.
-                [msgspec.json.encode(BatchOrder(batch, batch.number)) for batch in batches],
-                until=name,
-                # Dask must run the batch again even if an earlier sweep had the same one.
-                pure=False,
-            )
-            under_way.extend(futures)
-            for future in as_completed(futures, loop=client.loop):
-                on_batched(batch_process.batched(_answer(future)))
-                future.release()
+        with self._connected() as client:
+            over = Event(f"halfopen-{uuid.uuid4().hex}", client=client)
+            futures: list[Future[Any]] = []
+            try:
+                futures += client.map(
+                    run_batch,
+                    # Batches that run at the same time have consecutive numbers, and so get different processors.
+                    [msgspec.json.encode(BatchOrder(batch, batch.number)) for batch in batches],
+                    until=over.name,
+                    # Dask must run the batch again even if an earlier sweep had the same one.
+                    pure=False,
+                )
+                for future in as_completed(futures, loop=client.loop):
+                    on_batched(batch_process.batched(_answer(future)))
+                    future.release()
+            except BaseException:
+                # If the scheduler is gone, the workers end by themselves, and their batches with them.
+                with contextlib.suppress(OSError):
+                    if client.status == _CONNECTED:
+                        over.set()
+                        _await_end(client, futures)
+                raise
 
     @contextlib.contextmanager
     def _connected(self) -> Iterator[Client]:
@@ -118,30 +127,11 @@ def _answer(future: Future[Any]) -> BatchAnswer:
         raise
 
 
-@contextlib.contextmanager
-def _told_to_end(client: Client) -> Iterator[tuple[str, list[Future[Any]]]]:
-    """Yield an event's name and a list for the futures that end with it. On leaving, none of them runs any more."""
-    from distributed import Event  # noqa: PLC0415 (an extra)
-
-    name = f"halfopen-{uuid.uuid4().hex}"
-    over = Event(name, client=client)
-    futures: list[Future[Any]] = []
-    try:
-        yield name, futures
-    except BaseException:
-        # If the scheduler is gone, the workers end by themselves, and their batches with them.
-        with contextlib.suppress(OSError):
-            if client.status == _CONNECTED:
-                over.set()
-                _await_end(client, futures)
-        raise
-
-
 def _await_end(client: Client, futures: Sequence[Future[Any]]) -> None:
     """Cancel batches that have not begun, and wait for the others."""
-    under_way = {key for keys in client.processing().values() for key in keys}
-    client.cancel([future for future in futures if future.key not in under_way])
+    running = {key for keys in client.processing().values() for key in keys}
+    client.cancel([future for future in futures if future.key not in running])
     until = time.monotonic() + _PATIENCE
-    while time.monotonic() < until and any(not f.done() for f in futures if f.key in under_way):
+    while time.monotonic() < until and any(not f.done() for f in futures if f.key in running):
         time.sleep(_STEP)
     client.cancel(list(futures))

@@ -1,4 +1,4 @@
-"""Frequencies of events with Wilson's confidence interval, from scipy (an extra).
+"""Frequencies of events with Wilson's confidence interval, from scipy (an extra), and the format of a sweep's numbers.
 
 Wilson, Probable inference, the law of succession, and statistical inference, J. Am. Stat. Assoc. 22 (1927).
 """
@@ -72,3 +72,36 @@ def trials_needed(times: int, most: float) -> int:
     spread = 2 * times * most + _Z_SQUARED * most * (1 - most)
     exactly = (spread + math.sqrt(spread**2 - 4 * (most * times) ** 2)) / (2 * most**2)
     return math.floor(exactly) + 1
+
+
+def seconds(value: float | None) -> str:
+    """One decimal: ``"31.5s"``; empty for None."""
+    return "" if value is None else f"{value:.1f}s"
+
+
+def held(value: float, *, at_least: bool) -> str:
+    """Time that a seat was held: ``"31.5s"``, or ``"≥ 120.0s"`` if some were held until observation ended."""
+    return f"{'≥ ' if at_least else ''}{seconds(value)}"
+
+
+def count(rate: Rate) -> str:
+    """``"3 of 4,000"``; empty without a trial."""
+    return f"{rate.times:,} of {rate.trials:,}" if rate.trials else ""
+
+
+def interval(low: float, high: float) -> str:
+    """The range of a share: ``"0.15 - 1.2 %"``."""
+    return f"{percent(low).removesuffix(' %')} - {percent(high)}"
+
+
+def percent(share: float) -> str:
+    """A share with two significant digits: ``"0.096 %"``, ``"12 %"``, ``"0 %"``."""
+    return f"{_two_digits(share * 100)} %"
+
+
+def _two_digits(number: float) -> str:
+    if number == 0:
+        return "0"
+    places = max(0, 1 - math.floor(math.log10(abs(number))))
+    text = f"{number:.{places}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

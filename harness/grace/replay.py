@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from halfopen.grace.trials import Phases
+import msgspec
+
 from halfopen.model.timeline import Sample, Timeline
 from halfopen.pod.watchdog import Probe, StallRule, WatchdogRule
 
@@ -52,6 +53,15 @@ class RecordedSession:
             return Probe("ESTABLISHED", 0, self.readings[0].bytes_acked if self.readings else None)
         reading = self.readings[number]
         return Probe(reading.state, reading.outq, reading.bytes_acked)
+
+
+class Phases(msgspec.Struct, frozen=True):
+    """Outcomes of a recorded session if the detector's samples had come earlier or later, at the same poll."""
+
+    reaped: int
+    tried: int
+    worst: bool
+    """True if it is reaped when a sample falls on its longest stall's onset. Then none of the stall is missed."""
 
 
 def seen(timeline: Timeline, until: float) -> RecordedSession:

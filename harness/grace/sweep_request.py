@@ -11,7 +11,7 @@ import msgspec
 
 from halfopen import plugins
 from halfopen.errors import InputError
-from halfopen.grace.trials import Candidate
+from halfopen.grace.sweep import Candidate
 from halfopen.netns.units import plain, show_duration
 from halfopen.pod import detectors as catalogue
 from halfopen.pod.watchdog import DEFAULT_GRACE
@@ -101,7 +101,7 @@ class SweepRequest:
             raise InputError("--polls are the pod's; a --server has its own, so give one: what it is judged by")
 
 
-def told_its_grace(target: TargetSpec, argument: str | None, candidate: Candidate) -> TargetSpec:
+def with_grace(target: TargetSpec, argument: str | None, candidate: Candidate) -> TargetSpec:
     """Return the server under test as started for this candidate. ``argument`` is added to its command."""
     if target.server is None or argument is None:
         return target

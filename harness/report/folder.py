@@ -11,7 +11,7 @@ import msgspec
 from halfopen.errors import InputError, reason_of
 from halfopen.model import timeline
 from halfopen.model.timeline import Timeline
-from halfopen.report import shape, sweep
+from halfopen.report import shape, sweep_page
 from halfopen.report.entries import Run, candidate_of
 from halfopen.report.page import Lost, render
 from halfopen.results import record
@@ -30,7 +30,7 @@ def write(out: Path, table: Mapping[str, Any], done: Sequence[RunResult]) -> Pat
 def write_sweep(out: Path, table: Mapping[str, Any]) -> Path:
     """Write the report of a sweep from the content of grace.json; return its path. Raises OSError."""
     file = out / record.REPORT
-    file.write_text(sweep.render(table), encoding="utf-8")
+    file.write_text(sweep_page.render(table), encoding="utf-8")
     return file
 
 
@@ -41,7 +41,7 @@ def write_again(out: Path) -> Path:
     if not is_sweep:
         shape.check(table, repr(str(file)))
     try:
-        page = sweep.render(table) if is_sweep else render(table, lambda run: _timeline(out, run))
+        page = sweep_page.render(table) if is_sweep else render(table, lambda run: _timeline(out, run))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         what = f"the key {error} is missing" if isinstance(error, KeyError) else f"not as it is written: {error}"
         raise InputError(f"{str(file)!r}: {what}; make it anew with: halfopen run, compare or grace") from None

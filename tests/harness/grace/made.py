@@ -11,7 +11,7 @@ from typing import Any
 from halfopen.grace import files
 from halfopen.grace.estimates import Estimates, estimate
 from halfopen.grace.files import SweepConditions
-from halfopen.grace.trials import Came, Candidate, Draw, Sweep, Trial
+from halfopen.grace.sweep import Candidate, Draw, Sweep, Trial, TrialOutcome
 
 GRACES = (5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0)
 FAULT = 5.0
@@ -30,31 +30,31 @@ def draw(number: int, part: str, cause: str, **facts: float) -> Draw:
 def tried(
     number: int,
     candidate: int,
-    came: Came,
+    outcome: TrialOutcome,
     *,
     stall: float = 0.0,
     onset: float | None = FAULT,
     reaped_at: float | None = None,
-    really: bool = False,
-    foretold: bool = False,
-    foretold_at: float | None = None,
-    brink: tuple[float | None, ...] = (),
+    real: bool = False,
+    predicted: bool = False,
+    predicted_at: float | None = None,
+    alternatives: tuple[float | None, ...] = (),
     duration: float = LENGTH,
 ) -> Trial:
     return Trial(
         draw=number,
         candidate=candidate,
-        really=really,
-        came=came,
+        real=real,
+        outcome=outcome,
         why="",
         fault_at=FAULT,
         onset=onset,
         reaped_at=reaped_at,
         longest_stall=stall,
         duration=duration,
-        foretold=foretold,
-        foretold_at=foretold_at,
-        brink=brink,
+        predicted=predicted,
+        predicted_at=predicted_at,
+        alternatives=alternatives,
     )
 
 

@@ -3,14 +3,14 @@ from __future__ import annotations
 import pytest
 
 from halfopen.errors import InputError
-from halfopen.grace import batch_process, plan
+from halfopen.grace import batch_process
 from halfopen.grace.batch import BatchAnswer, BatchOrder
 from halfopen.netns.lab_errors import GuestLostError
 from tests import leftovers
 from tests.harness.grace import sweeps
 from tests.machine import needs_guest
 
-BATCH = plan.batches(sweeps.small())[0]
+BATCH = sweeps.small().batches()[0]
 
 
 def test_an_answer_is_a_batch_or_why_there_is_none() -> None:

@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from halfopen.errors import InputError
-from halfopen.grace import batch_process, plan
+from halfopen.grace import batch_process
 from halfopen.grace.batch import BatchAnswer, BatchOrder
-from halfopen.grace.executor import executor
-from halfopen.grace.local_executor import LocalExecutor
-from halfopen.grace.trials import Batch
+from halfopen.grace.executor import LocalExecutor, executor
+from halfopen.grace.sweep import Batch
 from tests.harness.grace import sweeps
 
 
@@ -48,7 +47,7 @@ def test_what_is_left_while_batches_are_still_handed_out_is_ended_too(monkeypatc
         raise batch_process.Interrupted
 
     def batches() -> Iterator[Batch]:
-        yield plan.batches(sweeps.small())[0]
+        yield sweeps.small().batches()[0]
         begun.wait()
         raise KeyboardInterrupt
 

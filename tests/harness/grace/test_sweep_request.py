@@ -9,8 +9,8 @@ import pytest
 
 from halfopen import plugins
 from halfopen.errors import InputError
-from halfopen.grace.sweep_request import SweepRequest, has_own_times, told_its_grace
-from halfopen.grace.trials import Candidate
+from halfopen.grace.sweep import Candidate
+from halfopen.grace.sweep_request import SweepRequest, has_own_times, with_grace
 from halfopen.pod import detectors as catalogue
 from halfopen.scenario.target_spec import TargetSpec
 
@@ -56,13 +56,13 @@ def test_a_server_that_is_told_its_grace_is_a_candidate_for_each(argument: str) 
 
 
 def test_it_is_told_it_in_seconds_and_in_milliseconds() -> None:
-    told = told_its_grace(SERVER, "-t {grace} -w {grace_ms} {grace}", Candidate(2.5, 1.0))
+    told = with_grace(SERVER, "-t {grace} -w {grace_ms} {grace}", Candidate(2.5, 1.0))
     assert told == TargetSpec(server="serve {port} -t 2.5 -w 2500 2.5")
 
 
 def test_who_takes_no_grace_is_started_as_described() -> None:
-    assert told_its_grace(SERVER, None, Candidate(2.5, 1.0)) == SERVER
-    assert told_its_grace(TargetSpec(), None, Candidate(2.5, 1.0, "outq")) == TargetSpec()
+    assert with_grace(SERVER, None, Candidate(2.5, 1.0)) == SERVER
+    assert with_grace(TargetSpec(), None, Candidate(2.5, 1.0, "outq")) == TargetSpec()
 
 
 def test_a_server_that_is_not_told_is_one_point() -> None:

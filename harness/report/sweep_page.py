@@ -5,16 +5,14 @@ Made from the content of grace.json alone (docs/results.md).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import markupsafe
 import msgspec
 
-from halfopen.grace.curves import names, of_table, title
-from halfopen.grace.number_format import count, held, interval, percent, seconds
-from halfopen.grace.rates import Rate
+from halfopen.grace.estimates import CurveKey, curve_title
+from halfopen.grace.rates import Rate, count, held, interval, percent, seconds
 from halfopen.netns.units import show_duration
 from halfopen.report.parts import part, scripts, template
 
@@ -27,28 +25,8 @@ HEADS = (
 _DRAWN = ("grace_s", "false_reaps", "false_reap_rate", "ci95", "detection_s", "detections_s", "outages")
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A line of a table, and True if it is the recommended one."""
-
-    head: str
-    cells: tuple[str, ...]
-    chosen: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class SweepCurve:
-    """The texts and tables for one detector and poll, or for a server."""
-
-    title: str
-    rows: tuple[Row, ...]
-    graces: tuple[str, ...]
-    causes: tuple[Row, ...]
-    """False reaps by condition, graces across."""
-    deaths: tuple[Row, ...]
-    """Missed dead clients by kind, graces across."""
-    outages: tuple[Row, ...]
-    """Survived and lost outages by round trip, graces across."""
+Row = tuple[str, Sequence[str], bool]
+"""A line of a table: its head, its cells, and True if it is the recommended one."""
 
 
 def render(table: Mapping[str, Any]) -> str:
@@ -72,11 +50,10 @@ def render(table: Mapping[str, Any]) -> str:
 def headline(table: Mapping[str, Any]) -> str:
     """The target and the conditions."""
     target = table["target"]
-    what = target.get("command") or target.get("image") or target["kind"]
-    knob = f" {table['grace_argument']}" if table["grace_argument"] else ""
+    words = [target.get("command") or target.get("image") or target["kind"], table["grace_argument"]]
     return (
-        f"halfopen {table['halfopen']} grace: {what}{knob}, mix {table['mix']}; {table['clock']} clock, "
-        f"Linux {table['kernel']}, {table['congestion_control']}; seed {table['seed']}"
+        f"halfopen {table['halfopen']} grace: {' '.join(filter(None, words))}, mix {table['mix']}; {table['clock']} "
+        f"clock, Linux {table['kernel']}, {table['congestion_control']}; seed {table['seed']}"
     )
 
 
@@ -92,32 +69,38 @@ def recommended(table: Mapping[str, Any]) -> str:
 
 def so_far(table: Mapping[str, Any]) -> str:
     """The number of sessions, and of those planned if some are missing."""
-    draws = table["draws"]
-    if draws["tried"] == draws["planned"]:
-        return f"{draws['planned']:,} sessions"
-    return f"{draws['tried']:,} of {draws['planned']:,} sessions so far"
+    tried, planned = table["draws"]["tried"], table["draws"]["planned"]
+    return f"{planned:,} sessions" if tried == planned else f"{tried:,} of {planned:,} sessions so far"
 
 
 def confirmed(table: Mapping[str, Any]) -> str:
     """The agreement of the replay with real runs; empty if nothing was replayed."""
-    its = table["confirmations"]
-    if not its["runs"]:
+    counts = table["confirmations"]
+    if not counts["runs"]:
         return ""
-    apart = "" if its["apart_max_s"] is None else f", reaps at most {show_duration(its['apart_max_s'])} apart"
-    return f"{its['agree']} of {its['runs']} real runs agree with their replay{apart}"
+    apart = "" if counts["apart_max_s"] is None else f", reaps at most {show_duration(counts['apart_max_s'])} apart"
+    return f"{counts['agree']} of {counts['runs']} real runs agree with their replay{apart}"
 
 
-def curves(table: Mapping[str, Any]) -> Iterator[SweepCurve]:
-    """Yield a curve for each detector and poll, in their order."""
-    for key, points in of_table(table).items():
-        yield SweepCurve(
-            title=title(*key),
-            rows=tuple(Row(show_duration(one["grace_s"]), _cells(one), _is_chosen(one, table)) for one in points),
-            graces=tuple(show_duration(one["grace_s"]) for one in points),
-            causes=tuple(_across(points, "causes", "cause", _killed)),
-            deaths=tuple(_across(points, "deaths", "cause", _missed)),
-            outages=tuple(_across(points, "outages", "rtt_s", _outage)),
-        )
+def curves(table: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the title and the tables of each detector and poll, or server, in their order. Graces are across."""
+    for key, points in _grouped(table).items():
+        yield {
+            "title": curve_title(*key),
+            "rows": [(show_duration(one["grace_s"]), _cells(one), _is_chosen(one, table)) for one in points],
+            "graces": [show_duration(one["grace_s"]) for one in points],
+            "causes": list(_across(points, "causes", "cause", _killed)),
+            "deaths": list(_across(points, "deaths", "cause", _missed)),
+            "outages": list(_across(points, "outages", "rtt_s", _outage)),
+        }
+
+
+def _grouped(table: Mapping[str, Any]) -> dict[CurveKey, list[Point]]:
+    """Return the points of each detector and poll. They are in the order of graces."""
+    groups: dict[CurveKey, list[Point]] = {}
+    for point in table["points"]:
+        groups.setdefault((point["detector"], point["poll_s"]), []).append(point)
+    return groups
 
 
 def _is_chosen(point: Point, table: Mapping[str, Any]) -> bool:
@@ -163,22 +146,26 @@ def _outage(one: Point) -> str:
     return limits(one["survived_s"], one["lost_s"], one["longest_s"])
 
 
-def _across(points: Sequence[Point], what: str, named: str, cell: Any) -> Iterator[Row]:
+def _across(points: Sequence[Point], key: str, name: str, cell: Callable[[Point], str]) -> Iterator[Row]:
     """Yield a row for each condition, kind or round trip; graces across."""
-    for name in dict.fromkeys(one[named] for point in points for one in point[what]):
-        found = [next((one for one in point[what] if one[named] == name), None) for point in points]
-        head = name if isinstance(name, str) else f"round trip {show_duration(name)}"
-        yield Row(head, tuple("" if one is None else cell(one) for one in found))
+    groups = [{one[name]: cell(one) for one in point[key]} for point in points]
+    for head in dict.fromkeys(head for group in groups for head in group):
+        shown = head if isinstance(head, str) else f"round trip {show_duration(head)}"
+        yield shown, [group.get(head, "") for group in groups], False
 
 
 def _data(table: Mapping[str, Any]) -> markupsafe.Markup:
     """The data for the page's script. No name in it can end its element."""
-    its = of_table(table)
-    called = names(its)
+    groups = _grouped(table)
+    polls = {poll for _, poll in groups}
     drawn = {
         "curves": [
-            {"name": called[key], "points": [{name: point[name] for name in _DRAWN} for point in points]}
-            for key, points in its.items()
+            {
+                # The poll only if there are several.
+                "name": curve_title(detector, poll) if detector is None or len(polls) > 1 else detector,
+                "points": [{name: point[name] for name in _DRAWN} for point in points],
+            }
+            for (detector, poll), points in groups.items()
         ],
         "stalls": table["stalls"],
         "mix": table["mix"],

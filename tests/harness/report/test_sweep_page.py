@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, ViewportSize, expect
 
 from halfopen.errors import InputError
 from halfopen.grace import files
-from halfopen.report import folder, sweep
+from halfopen.report import folder, sweep_page
 from tests.browser import browser, opened
 from tests.harness.grace.made import HOW, table
 from tests.machine import needs_browser
@@ -31,7 +31,7 @@ def out(tmp_path: Path) -> Path:
 
 
 def test_the_recommendation_comes_first_with_its_reason() -> None:
-    page = sweep.render(table("bytes-acked"))
+    page = sweep_page.render(table("bytes-acked"))
     assert page.index("No recommendation") < page.index("too little is known") < page.index("False reaps against")
 
 
@@ -42,14 +42,14 @@ def test_what_is_recommended_is_marked_in_its_table() -> None:
         "recommended_detector": "bytes-acked",
         "recommended_why": "it is",
     }
-    page = sweep.render(given)
+    page = sweep_page.render(given)
     assert "Recommended: bytes-acked grace 30s poll 2s" in page
     assert len(re.findall(r'<tr class="chosen"><th scope="row">30s', page)) == 1
 
 
 def test_a_replay_that_is_wrong_is_the_first_thing_seen() -> None:
     confirmations = {"runs": 2, "agree": 1, "apart_max_s": 0.01, "disagreements": ["0001-frozen: <reaped>"]}
-    page = sweep.render(table("bytes-acked") | {"confirmations": confirmations})
+    page = sweep_page.render(table("bytes-acked") | {"confirmations": confirmations})
     assert '<section class="advice failed"' in page
     assert "1 of 2 real runs agree with their replay, reaps at most 10ms apart" in page
     assert "0001-frozen: &lt;reaped&gt;" in page
@@ -58,11 +58,11 @@ def test_a_replay_that_is_wrong_is_the_first_thing_seen() -> None:
 def test_no_name_ends_the_data() -> None:
     given = table("bytes-acked")
     evil = [{**point, "detector": "</script><script>alert(1)</script>"} for point in given["points"]]
-    assert "<script>alert" not in sweep.render(given | {"points": evil})
+    assert "<script>alert" not in sweep_page.render(given | {"points": evil})
 
 
 def test_a_sweep_that_was_stopped_says_so() -> None:
-    assert "65 of 1,509 sessions so far" in sweep.render(table("bytes-acked", None, known=65))
+    assert "65 of 1,509 sessions so far" in sweep_page.render(table("bytes-acked", None, known=65))
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_sweep_that_was_stopped_says_so() -> None:
     ],
 )
 def test_what_is_survived(numbers: tuple[float | None, float | None, float | None], shown: str) -> None:
-    assert sweep.limits(*numbers) == shown
+    assert sweep_page.limits(*numbers) == shown
 
 
 def test_it_is_made_again_of_the_file_alone(out: Path) -> None:
