@@ -147,10 +147,7 @@ class Sweeping:
     def _conclude(
         self, console: Console, done: Mapping[int, BatchResult], before: set[int], started: str, wall: float
     ) -> tuple[int, int | None]:
-        """Print and write what is known.
-
-        Return the exit code, and the number of runs needed for a recommendation; None if no number will do.
-        """
+        """Print and write what is known; return the exit code, and the runs needed to recommend a grace, if known."""
         if not done:
             console.print("nothing is known: no batch was done")
             return ExitCode.INCONCLUSIVE, None
@@ -171,8 +168,14 @@ class Sweeping:
             if len(values) > 1:
                 text = f"made on several {what}, which may behave differently: {', '.join(values)}"
                 console.print(f"\n{escape(text)}", soft_wrap=True)
-        for line in self._to_look_into(saved, trials):
+        if why := {trial.draw: trial.why for trial in trials if trial.outcome == "unproved"}:
+            first = next(one.draw for one in saved if one.draw.number in why)
+            line = f"{len(why)} prove nothing (?), such as {first.name}: {why[first.number]}"
             console.print(f"\n{escape(line)}", soft_wrap=True)
+        if saved:
+            line = f"{len(saved)} to look into (killed, missed, unproved): {self.out / saved_draws.FOLDER}"
+            how_to = "the first line of each file is the command that shows it again"
+            console.print(f"\n{escape(line)}; {how_to}", soft_wrap=True)
         places = f"results: {self.out / files.JSON}, {self.out / files.CSV}, report: {self.out / record.REPORT}"
         new = _trials({number: batched for number, batched in done.items() if number not in before})
         console.print(f"\n{_summary(new, wall)}; {escape(places)}", soft_wrap=True)
@@ -181,18 +184,6 @@ class Sweeping:
             return ExitCode.FAILED, self._runs_with(table)
         is_proved = any(trial.outcome != "unproved" for trial in trials)
         return ExitCode.PASSED if is_proved else ExitCode.INCONCLUSIVE, self._runs_with(table)
-
-    def _to_look_into(self, saved: Sequence[saved_draws.SavedDraw], trials: Iterable[Trial]) -> Iterator[str]:
-        why = {trial.draw: trial.why for trial in trials if trial.outcome == "unproved"}
-        if why:
-            first = next(one.draw for one in saved if one.draw.number in why)
-            yield f"{len(why)} prove nothing (?), such as {first.name}: {why[first.number]}"
-        if saved:
-            place = self.out / saved_draws.FOLDER
-            yield (
-                f"{len(saved)} to look into (killed, missed, unproved): {place}; the first line of each file is the "
-                "command that shows it again"
-            )
 
     def _runs_with(self, table: Mapping[str, Any]) -> int | None:
         """Extrapolate the number of runs needed for a recommendation from the share of runs that prove something."""

@@ -1,15 +1,16 @@
-"""Run one batch in a guest of its own: ``python -m halfopen.grace.batch``, JSON on stdin and on stdout.
+"""Run one batch in a guest, in a process of its own: ``python -m halfopen.grace.batch``, JSON on stdin and on stdout.
 
-It runs the same on any machine that has halfopen and a guest kernel. The parent may pass its own process id as an
-argument. The batch then ends with the parent, however that ends.
+It runs the same on any machine that has halfopen and a guest kernel, and leaves nothing behind. The parent may pass its
+own process id as an argument. The batch then ends with the parent, however that ends.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -33,6 +34,14 @@ from halfopen.run.runner import RunResult
 
 #: Without a detector, the kernel's report on the past (tcpi_last_ack_recv) makes up for rarer samples.
 RECORDED = SamplingRate(interval=0.1, watchful=False)
+#: Seconds for an interrupted batch to end by itself, before it is killed and the kernel ends its guest.
+_PATIENCE = 10.0
+#: Seconds between two checks of ``is_over``.
+_INTERVAL = 0.5
+
+
+class Interrupted(Exception):  # noqa: N818 (not an error)
+    """Raised for a batch that was asked to end."""
 
 
 class BatchAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -44,13 +53,68 @@ class BatchAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     lost: str | None = None
     """The reason why its guest was lost."""
 
+    def result(self) -> BatchResult:
+        """Return the result. Raises InputError if the batch was refused, GuestLostError if its guest was lost."""
+        if self.lost is not None:
+            raise GuestLostError(self.lost)
+        if self.batched is None:
+            raise InputError(self.refused or "a batch was refused")
+        return self.batched
+
 
 class BatchOrder(msgspec.Struct, frozen=True):
     """A batch to run, and the processor to run it on."""
 
     batch: Batch
-    processor: int | None = None
-    """Number of the processor for its guest, modulo the number of processors. None means any."""
+    processor: int = 0
+    """Number of the processor for its guest, modulo the number of processors."""
+
+
+def run_in_process(order: BatchOrder, is_over: Callable[[], bool]) -> BatchAnswer:
+    """Run a batch and return its result. Once ``is_over``, end all of its processes and raise Interrupted.
+
+    Raises RuntimeError with the printed errors for a bug. The calling thread must last as long as the call.
+    """
+    process = subprocess.Popen(
+        # -P: a folder called harness in the user's working directory must not stand in for ours.
+        [sys.executable, "-P", "-m", "halfopen.grace.batch", str(os.getpid())],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # Signals from the terminal must not reach it. This process ends it.
+        start_new_session=True,
+    )
+    with process:
+        try:
+            said, errors = _talk(process, msgspec.json.encode(order), is_over)
+        except BaseException:
+            _end(process)
+            raise
+    if process.returncode or not said:
+        story = errors.decode(errors="replace").strip()
+        raise RuntimeError(f"batch {order.batch.number} ended with exit code {process.returncode}: {story}")
+    return msgspec.json.decode(said, type=BatchAnswer)
+
+
+def _talk(process: subprocess.Popen[bytes], text: bytes, is_over: Callable[[], bool]) -> tuple[bytes, bytes]:
+    unsent: bytes | None = text
+    while not is_over():
+        try:
+            return process.communicate(unsent, timeout=_INTERVAL)
+        except subprocess.TimeoutExpired:
+            # The next call continues to send the same input.
+            unsent = None
+    raise Interrupted
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Interrupt the process as Ctrl-C would, and wait until it is gone with all that it started."""
+    process.send_signal(signal.SIGINT)
+    try:
+        process.communicate(timeout=_PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
 
 
 def carry_out(batch: Batch, place: Path, kernel: GuestKernel, processor: int) -> BatchResult:
@@ -124,24 +188,25 @@ def _left_out(batch: Batch, number: int, call: RunRequest) -> list[Trial]:
 def main(arguments: Sequence[str]) -> int:
     """Run the batch from stdin and write its result to stdout; return 0, or 130 if interrupted."""
     if arguments:
-        _end_with(int(arguments[0]))
+        _libc.die_with_parent(signal.SIGKILL)
+        if os.getppid() != int(arguments[0]):
+            return ExitCode.INTERRUPTED
     order = msgspec.json.decode(sys.stdin.buffer.read(), type=BatchOrder)
     kernel = cache.newest()
     if kernel is None:
         reason = "a sweep needs a guest kernel, and there is none; build it once with: halfopen kernel build"
         return _say(BatchAnswer(refused=reason))
-    processor = os.getpid() if order.processor is None else order.processor
     try:
-        return booting.in_private(lambda place: _say(_answer(order.batch, place, kernel, processor)))
+        return booting.in_private(lambda place: _say(_answer(order, place, kernel)))
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except (LabError, OSError) as error:
         return _say(_failure(error))
 
 
-def _answer(batch: Batch, place: Path, kernel: GuestKernel, processor: int) -> BatchAnswer:
+def _answer(order: BatchOrder, place: Path, kernel: GuestKernel) -> BatchAnswer:
     try:
-        return BatchAnswer(batched=carry_out(batch, place, kernel, processor))
+        return BatchAnswer(batched=carry_out(order.batch, place, kernel, order.processor))
     except (InputError, LabError, OSError) as error:
         return _failure(error)
 
@@ -160,12 +225,6 @@ def _say(answer: BatchAnswer) -> int:
     sys.stdout.buffer.write(msgspec.json.encode(answer) + b"\n")
     sys.stdout.buffer.flush()
     return 0
-
-
-def _end_with(parent: int) -> None:
-    _libc.die_with_parent(signal.SIGKILL)
-    if os.getppid() != parent:
-        sys.exit(ExitCode.INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -54,11 +54,9 @@ class Confirmation:
 
     def __str__(self) -> str:
         """Describe the disagreement."""
-        return f"{self.draw}, {self.candidate}: {_at(self.reaped_at)}, but its replay says {_at(self._wrong)}"
-
-    @property
-    def _wrong(self) -> float | None:
-        return self.recorded[0] if agree(self.predicted_at, self.reaped_at) else self.predicted_at
+        wrong = self.recorded[0] if agree(self.predicted_at, self.reaped_at) else self.predicted_at
+        real, replayed = ("not reaped" if at is None else f"reaped at {at:.3f}s" for at in (self.reaped_at, wrong))
+        return f"{self.draw}, {self.candidate}: {real}, but its replay says {replayed}"
 
 
 def confirmations(sweep: Sweep, trials: Sequence[Trial]) -> tuple[Confirmation, ...]:
@@ -101,7 +99,3 @@ def agreement(confirmed: Sequence[Confirmation]) -> str:
     reaps = [one.apart for one in agreeing if one.apart is not None]
     to = f" to {show_duration(round(max(reaps), 3))}" if reaps and max(reaps) >= 0.0005 else ""
     return f"{len(agreeing)} of {len(confirmed)} real runs agree with their replay{to}, {len(reaps)} of them on a reap"
-
-
-def _at(moment: float | None) -> str:
-    return "not reaped" if moment is None else f"reaped at {moment:.3f}s"

@@ -7,14 +7,13 @@ import contextlib
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from halfopen.errors import InputError
-from halfopen.grace import batch_process
-from halfopen.grace.batch import BatchAnswer, BatchOrder
+from halfopen.grace.batch import BatchAnswer, BatchOrder, run_in_process
 from halfopen.grace.sweep import Batch, BatchResult
 from halfopen.netns.lab_errors import GuestLostError
 
@@ -40,7 +39,7 @@ def run_batch(order: bytes, until: str) -> bytes:
     """
     from distributed import Event  # noqa: PLC0415 (an extra)
 
-    answer = batch_process.run(msgspec.json.decode(order, type=BatchOrder), Event(until).is_set)
+    answer = run_in_process(msgspec.json.decode(order, type=BatchOrder), Event(until).is_set)
     return msgspec.json.encode(answer)
 
 
@@ -61,7 +60,7 @@ class Dask:
         """Run all batches; see halfopen.grace.executor.SweepExecutor."""
         from distributed import Event, as_completed  # noqa: PLC0415 (an extra)
 
-        with self._connected() as client:
+        with self._connect() as client:
             over = Event(f"halfopen-{uuid.uuid4().hex}", client=client)
             futures: list[Future[Any]] = []
             try:
@@ -74,7 +73,7 @@ class Dask:
                     pure=False,
                 )
                 for future in as_completed(futures, loop=client.loop):
-                    on_batched(batch_process.batched(_answer(future)))
+                    on_batched(_answer(future).result())
                     future.release()
             except BaseException:
                 # If the scheduler is gone, the workers end by themselves, and their batches with them.
@@ -84,8 +83,7 @@ class Dask:
                         _await_end(client, futures)
                 raise
 
-    @contextlib.contextmanager
-    def _connected(self) -> Iterator[Client]:
+    def _connect(self) -> Client:
         from distributed import Client  # noqa: PLC0415 (an extra)
 
         # Dask prints a traceback for a lost connection. We report it in one line.
@@ -94,13 +92,13 @@ class Dask:
             client = Client(f"tcp://{self._address}", timeout=_ANSWERS_WITHIN, set_as_default=False)
         except (OSError, ValueError) as error:
             raise InputError(f"no Dask scheduler answers at {self._address}: {error}") from None
-        with client:
-            if not client.scheduler_info()["workers"]:
-                raise InputError(
-                    f"the Dask scheduler at {self._address} has no workers; start some with: "
-                    f"dask worker {self._address} --nthreads 1"
-                )
-            yield client
+        if not client.scheduler_info()["workers"]:
+            client.close()
+            raise InputError(
+                f"the Dask scheduler at {self._address} has no workers; start some with: "
+                f"dask worker {self._address} --nthreads 1"
+            )
+        return client
 
 
 def _answer(future: Future[Any]) -> BatchAnswer:

@@ -115,25 +115,16 @@ class RecordedLink:
     trace: Trace
 
 
-def load_link(path: Path) -> RecordedLink:
-    """Load a recording, named after its file; raises InputError that names the file and the line."""
-    return RecordedLink(_cause(path), link_trace.load(path))
-
-
 def load_links(paths: Sequence[Path]) -> list[RecordedLink]:
-    """Load several recordings; raises InputError, also if two would have the same name."""
-    called: dict[str, Path] = {}
+    """Load recordings, named after their files. Raises InputError, also if two would have the same name."""
+    named: dict[str, Path] = {}
     for path in paths:
-        cause = _cause(path)
-        if cause in called:
-            raise InputError(f"--trace {called[cause]} and --trace {path} would both be called {cause!r}; rename one")
-        called[cause] = path
-    return [load_link(path) for path in paths]
-
-
-def _cause(path: Path) -> str:
-    slug = re.sub(r"[^a-z0-9]+", "-", path.stem.lower())[:_LONGEST_NAME].strip("-")
-    return OF_TRACES + (slug or "unnamed")
+        slug = re.sub(r"[^a-z0-9]+", "-", path.stem.lower())[:_LONGEST_NAME].strip("-")
+        cause = OF_TRACES + (slug or "unnamed")
+        if cause in named:
+            raise InputError(f"--trace {named[cause]} and --trace {path} would both be called {cause!r}; rename one")
+        named[cause] = path
+    return [RecordedLink(cause, link_trace.load(path)) for cause, path in named.items()]
 
 
 def over_recorded_link(which: RecordedLink, number: int, rng: random.Random) -> Draw:

@@ -22,7 +22,6 @@ from halfopen.grace.rates import Rate
 from halfopen.grace.recommendation import MOST_FALSE_REAPS, recommend
 from halfopen.grace.sweep import Sweep
 from halfopen.results import record
-from halfopen.scenario.target_spec import TargetSpec
 
 JSON = record.SWEEP
 CSV = record.SWEEP_ROWS
@@ -43,7 +42,6 @@ class SweepConditions:
     kernel: str
     congestion_control: str
     mix: str = "default"
-    clock: str = "virtual"
 
 
 def as_table(
@@ -56,13 +54,13 @@ def as_table(
         "halfopen": __version__,
         "started_at": how.started_at,
         "wall_s": _seconds(how.wall),
-        "clock": how.clock,
+        "clock": "virtual",
         "kernel": how.kernel,
         "congestion_control": how.congestion_control,
         "seed": sweep.seed,
         "fingerprint": sweep.fingerprint,
         "mix": how.mix,
-        "target": _target(sweep.target),
+        "target": {"kind": "pod"} if sweep.target.is_pod else {"kind": "command", "command": sweep.target.server},
         "grace_argument": sweep.grace_argument,
         "draws": {"planned": estimates.planned, "tried": estimates.tried},
         "max_false_reaps": most,
@@ -82,13 +80,6 @@ def write(out: Path, table: Mapping[str, Any]) -> None:
     encoded = msgspec.json.encode(table, order="sorted")
     (out / JSON).write_bytes(msgspec.json.format(encoded, indent=2) + b"\n")
     (out / CSV).write_text(as_csv(table), encoding="utf-8")
-
-
-def _target(spec: TargetSpec) -> dict[str, str]:
-    """The target, as in results.json."""
-    if spec.image:
-        return {"kind": "image", "image": spec.image}
-    return {"kind": "command", "command": spec.server} if spec.server else {"kind": "pod"}
 
 
 def _point(point: GracePoint) -> dict[str, Any]:

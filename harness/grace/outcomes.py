@@ -90,7 +90,7 @@ class DrawRun:
             *others, last = self.stalls
             if last.goes_on and last.seconds >= max(_SHORTEST_STALL, *(stall.seconds for stall in others), 0.0):
                 lasted = show_duration(round(last.seconds, 1))
-                return "unproved", f"it had stalled for {lasted} when nobody looked any more: hold it for longer"
+                return "unproved", f"it was still stalled after {lasted} when observation ended; hold it for longer"
         return outcome, self.verdict.why
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from halfopen.errors import InputError
 
-CONFIDENCE = 0.95
 #: The two-sided 95 % point of the normal distribution, squared.
 _Z_SQUARED = 1.959963984540054**2
 
@@ -59,7 +58,7 @@ def _wilson(times: int, trials: int) -> tuple[float, float]:
     require_scipy()
     from scipy.stats import binomtest  # noqa: PLC0415 (an extra, and half a second to import)
 
-    found = binomtest(times, trials).proportion_ci(confidence_level=CONFIDENCE, method="wilson")
+    found = binomtest(times, trials).proportion_ci(confidence_level=0.95, method="wilson")
     return float(found.low), float(found.high)
 
 

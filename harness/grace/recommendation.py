@@ -18,7 +18,6 @@ MOST_FALSE_REAPS = 0.001
 MOST_UNNOTICED = 0.1
 #: The incident's grace in seconds, as a reference for others.
 INCIDENTS = DEFAULT_GRACE
-_MILLION = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,32 +88,32 @@ def _against(point: GracePoint, curve: Sequence[GracePoint]) -> list[str]:
 
 
 def _none(points: Sequence[GracePoint], most: float) -> Recommendation:
+    if not any(point.unnoticed.trials for point in points):
+        return Recommendation(
+            None,
+            "no silent dead client was tried (one whose kernel sends nothing), so no detector is known to notice any",
+        )
     able = [point for point in points if point.unnoticed.trials and point.unnoticed.low <= MOST_UNNOTICED]
     if not able:
-        return Recommendation(None, _no_detector(points))
+        best = min(points, key=lambda one: (one.unnoticed.low, one.candidate.grace, one.candidate.label))
+        return Recommendation(None, f"nothing that was tried notices dead clients well enough: even {_unnoticed(best)}")
     allowed = f"at most {percent(most)} false reaps"
-    open_still = [point for point in able if point.false_reaps.low <= most]
-    best = min(open_still or able, key=lambda one: (one.false_reaps.high, one.candidate.grace, one.candidate.label))
+    undecided = [point for point in able if point.false_reaps.low <= most]
+    best = min(undecided or able, key=lambda one: (one.false_reaps.high, one.candidate.grace, one.candidate.label))
     rate, label = best.false_reaps, best.candidate.label
-    if not open_still:
+    if not undecided:
         return Recommendation(None, f"none that was tried has {allowed}: even {label} has {evidence(rate)}")
     if rate.high < most:
-        return Recommendation(None, f"too little is known of dead clients: {label} {_unnoticed(best)}")
+        return Recommendation(None, f"too little is known of dead clients: {_unnoticed(best)}")
     more = trials_needed(rate.times, most) - rate.trials
     why = f"too little is known to recommend a grace with {allowed}: {label} has {evidence(rate)}"
     return Recommendation(None, f"{why}; it takes {more:,} more live sessions, if none of them is reaped", more)
 
 
-def _no_detector(points: Sequence[GracePoint]) -> str:
-    if not any(point.unnoticed.trials for point in points):
-        return "no silent dead client was tried (one whose kernel sends nothing), so no detector is known to notice any"
-    best = min(points, key=lambda one: (one.unnoticed.low, one.candidate.grace, one.candidate.label))
-    return f"nothing that was tried notices dead clients well enough: even {best.candidate.label} {_unnoticed(best)}"
-
-
 def _unnoticed(point: GracePoint) -> str:
     rate = point.unnoticed
-    return f"missed {count(rate)} silent ones, whose kernel sends nothing (at most {percent(rate.high)})"
+    missed = f"missed {count(rate)} silent ones, whose kernel sends nothing (at most {percent(rate.high)})"
+    return f"{point.candidate.label} {missed}"
 
 
 def evidence(rate: Rate) -> str:
@@ -128,8 +127,8 @@ def evidence(rate: Rate) -> str:
 def per_million(rate: Rate) -> str:
     """The number in a million such sessions: ``"250"``, or ``"less than 960"`` if none was seen."""
     if not rate.times:
-        return f"less than {math.ceil(rate.high * _MILLION):,}"
-    return f"{round((rate.share or 0.0) * _MILLION):,}"
+        return f"less than {math.ceil(rate.high * 1_000_000):,}"
+    return f"{round((rate.share or 0.0) * 1_000_000):,}"
 
 
 def _seat(cost: Cost) -> str:

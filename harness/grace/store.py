@@ -89,8 +89,7 @@ def opened(out: Path, sweep: Sweep, *, resume: bool, check: Callable[[], None] =
         known = _resumed(file, path, settings) if resume else None
         batches = sweep.batches()
         if known and not any(batch.fingerprint in known for batch in batches):
-            draws = f"no whole batch of {BATCH_SIZE} of these draws (another mix, another target, or too few)"
-            raise _of_another(path, draws)
+            raise _of_another(path, f"no whole batch of {BATCH_SIZE} of these draws (other mix or target, or too few)")
         check()
         before = None
         if known is None:

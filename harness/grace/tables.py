@@ -15,7 +15,7 @@ from rich.table import Table
 
 from halfopen.grace.confirmation import agreement, disagreements
 from halfopen.grace.estimates import Estimates, GracePoint, curve_title, curves, longest_stalls, quantile
-from halfopen.grace.outages import Stair, Survival, stairs
+from halfopen.grace.outages import Survival, stairs
 from halfopen.grace.rates import Rate, held, interval, percent, seconds
 from halfopen.grace.recommendation import MOST_FALSE_REAPS, Recommendation, recommend, smallest
 from halfopen.netns.units import show_duration
@@ -108,55 +108,41 @@ _COLUMNS: tuple[tuple[str, Callable[[GracePoint], str], bool], ...] = (
 
 def _causes(curve: Sequence[GracePoint], width: int) -> Iterator[Table]:
     """Yield tables of the live sessions of each condition that each grace killed; a dot for none."""
-    counts = [{cause.name: cause.wrong for cause in point.causes} for point in curve]
-    rows = [
-        (f"{name}, {max(rates[name].trials for rates in counts):,}", [_false(rates[name]) for rates in counts])
-        for name in counts[0]
-    ]
+    rows = []
+    for causes in zip(*(point.causes for point in curve), strict=True):
+        rates = [cause.wrong for cause in causes]
+        cells = [str(rate.times or "·") if rate.trials else "" for rate in rates]
+        rows.append((f"{causes[0].name}, {max(rate.trials for rate in rates):,}", cells))
     yield from _by_grace("false reaps of", curve, rows, width)
-
-
-def _false(rate: Rate) -> str:
-    return str(rate.times or "·") if rate.trials else ""
 
 
 def _survivals(curve: Sequence[GracePoint], width: int) -> Iterator[Table]:
     """Yield tables by round trip of the longest outage always survived and the shortest that was ever fatal."""
-    trips = zip(*(point.survivals for point in curve), strict=True)
-    rows = [(_trip(trip[0].rtt), [_outages(survival) for survival in trip]) for trip in trips]
+    rows = []
+    for trip in zip(*(point.survivals for point in curve), strict=True):
+        lost = ["" if one.reaped is None else f" ✗{show_duration(one.reaped)}" for one in trip]
+        name = "all of them" if trip[0].rtt is None else f"rtt {show_duration(trip[0].rtt)}"
+        rows.append((name, [survived(one) + limit for one, limit in zip(trip, lost, strict=True)]))
     yield from _by_grace("outages", curve, rows, width)
-
-
-def _trip(rtt: float | None) -> str:
-    return "all of them" if rtt is None else f"rtt {show_duration(rtt)}"
-
-
-def _outages(survival: Survival) -> str:
-    return f"{survived(survival)}{'' if survival.reaped is None else f' ✗{show_duration(survival.reaped)}'}"
 
 
 def _stairs(curve: Sequence[GracePoint], width: int) -> Iterator[Table]:
     """Yield tables of outages and their stalls by round trip: the staircase, a line for each stair."""
     columns: dict[float, list[str]] = {}
     for stair in stairs(longest_stalls(curve)):
-        columns.setdefault(stair.rtt, []).append(_stair(stair))
+        shortest = f"{show_duration(stair.shortest)} - " if stair.shortest != stair.longest else ""
+        cell = f"{shortest}{show_duration(stair.longest)}: {show_duration(round(stair.stall, 1))}"
+        columns.setdefault(stair.rtt, []).append(cell)
     broad = max((len(cell) for cells in columns.values() for cell in cells), default=0)
     fit = max(1, (width - len("stalls")) // (broad + 2))
     for first in range(0, len(columns), fit):
         trips = list(columns)[first : first + fit]
         table = _table("stalls")
         for rtt in trips:
-            table.add_column(_trip(rtt), no_wrap=True)
+            table.add_column(f"rtt {show_duration(rtt)}", no_wrap=True)
         for cells in itertools.zip_longest(*(columns[rtt] for rtt in trips), fillvalue=""):
             table.add_row("", *cells)
         yield table
-
-
-def _stair(stair: Stair) -> str:
-    lengths = show_duration(stair.longest)
-    if stair.shortest != stair.longest:
-        lengths = f"{show_duration(stair.shortest)} - {lengths}"
-    return f"{lengths}: {show_duration(round(stair.stall, 1))}"
 
 
 def _by_grace(

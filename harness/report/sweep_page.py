@@ -25,10 +25,6 @@ HEADS = (
 _DRAWN = ("grace_s", "false_reaps", "false_reap_rate", "ci95", "detection_s", "detections_s", "outages")
 
 
-Row = tuple[str, Sequence[str], bool]
-"""A line of a table: its head, its cells, and True if it is the recommended one."""
-
-
 def render(table: Mapping[str, Any]) -> str:
     """Return the page; raises KeyError or ValueError if it is not the content of grace.json."""
     return template("sweep.html.j2").render(
@@ -50,7 +46,7 @@ def render(table: Mapping[str, Any]) -> str:
 def headline(table: Mapping[str, Any]) -> str:
     """The target and the conditions."""
     target = table["target"]
-    words = [target.get("command") or target.get("image") or target["kind"], table["grace_argument"]]
+    words = [target.get("command") or target["kind"], table["grace_argument"]]
     return (
         f"halfopen {table['halfopen']} grace: {' '.join(filter(None, words))}, mix {table['mix']}; {table['clock']} "
         f"clock, Linux {table['kernel']}, {table['congestion_control']}; seed {table['seed']}"
@@ -89,9 +85,9 @@ def curves(table: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             "title": curve_title(*key),
             "rows": [(show_duration(one["grace_s"]), _cells(one), _is_chosen(one, table)) for one in points],
             "graces": [show_duration(one["grace_s"]) for one in points],
-            "causes": list(_across(points, "causes", "cause", _killed)),
-            "deaths": list(_across(points, "deaths", "cause", _missed)),
-            "outages": list(_across(points, "outages", "rtt_s", _outage)),
+            "causes": _across(points, "causes", "cause", _killed),
+            "deaths": _across(points, "deaths", "cause", _missed),
+            "outages": _across(points, "outages", "rtt_s", _limits),
         }
 
 
@@ -125,33 +121,32 @@ def _cells(point: Point) -> tuple[str, ...]:
     )
 
 
-def _killed(one: Point) -> str:
-    return count(Rate(one["false_reaps"], one["alive_runs"]))
+def _killed(point: Point) -> str:
+    return count(Rate(point["false_reaps"], point["alive_runs"]))
 
 
-def _missed(one: Point) -> str:
-    return count(Rate(one["missed"], one["dead_runs"]))
+def _missed(point: Point) -> str:
+    return count(Rate(point["missed"], point["dead_runs"]))
+
+
+def _limits(trip: Point) -> str:
+    return limits(trip["survived_s"], trip["lost_s"], trip["longest_s"])
 
 
 def limits(longest: float | None, lost: float | None, tried: float | None) -> str:
     """The longest outage that was always survived, and the shortest that was not: ``"13s, not 14s"``."""
-    if tried is None:
+    if tried is None or (longest is None and lost is None):
         return ""
-    if lost is None:
-        return "" if longest is None else f"all to {show_duration(longest)}"
-    return f"{'none' if longest is None else show_duration(longest)}, not {show_duration(lost)}"
+    survived = "none" if longest is None else show_duration(longest)
+    return f"all to {survived}" if lost is None else f"{survived}, not {show_duration(lost)}"
 
 
-def _outage(one: Point) -> str:
-    return limits(one["survived_s"], one["lost_s"], one["longest_s"])
-
-
-def _across(points: Sequence[Point], key: str, name: str, cell: Callable[[Point], str]) -> Iterator[Row]:
-    """Yield a row for each condition, kind or round trip; graces across."""
+def _across(points: Sequence[Point], key: str, name: str, cell: Callable[[Point], str]) -> list[tuple[str, list[str]]]:
+    """Return the head and the cells of a row for each condition, kind or round trip; graces across."""
     groups = [{one[name]: cell(one) for one in point[key]} for point in points]
-    for head in dict.fromkeys(head for group in groups for head in group):
-        shown = head if isinstance(head, str) else f"round trip {show_duration(head)}"
-        yield shown, [group.get(head, "") for group in groups], False
+    names = dict.fromkeys(name for group in groups for name in group)
+    heads = [name if isinstance(name, str) else f"round trip {show_duration(name)}" for name in names]
+    return [(head, [group.get(name, "") for group in groups]) for head, name in zip(heads, names, strict=True)]
 
 
 def _data(table: Mapping[str, Any]) -> markupsafe.Markup:

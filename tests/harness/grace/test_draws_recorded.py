@@ -44,13 +44,13 @@ def test_a_scenario_with_a_recorded_link_needs_what_the_link_does(long: Recorded
 def test_a_recording_is_called_by_its_files_name(tmp_path: Path) -> None:
     file = tmp_path / "ICE 4 Köln.csv"
     file.write_text(LONG)
-    assert draws.load_link(file).cause == "trace-ice-4-k-ln"
+    assert draws.load_links([file])[0].cause == "trace-ice-4-k-ln"
 
 
 def test_a_name_is_no_longer_than_a_files_may_be(tmp_path: Path) -> None:
     file = tmp_path / f"{'long ' * 40}.csv"
     file.write_text(LONG)
-    assert len(draws.load_link(file).cause) < 50
+    assert len(draws.load_links([file])[0].cause) < 50
 
 
 def test_two_of_one_name_are_refused_with_both(tmp_path: Path) -> None:
@@ -68,4 +68,4 @@ def test_two_of_one_name_are_refused_with_both(tmp_path: Path) -> None:
 
 def test_a_recording_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no such trace file: .*nowhere\.csv$"):
-        draws.load_link(tmp_path / "nowhere.csv")
+        draws.load_links([tmp_path / "nowhere.csv"])

@@ -93,7 +93,7 @@ def test_only_the_staircase_is_asked_for_its_phases() -> None:
 def test_a_live_client_that_stalls_to_the_very_end_is_not_known_to_be_kept() -> None:
     short, long = outcomes(batch(), run(sweeps.outage(0, 30.0), dark(18.0)))
     assert (short.outcome, long.outcome) == ("reaped", "unproved")
-    assert long.why == "it had stalled for 12s when nobody looked any more: hold it for longer"
+    assert long.why == "it was still stalled after 12s when observation ended; hold it for longer"
     # A dead client is not yet missed by that: its hold is long enough.
     assert outcomes(batch(), run(sweeps.dead(0, "freeze"), frozen(18.0)))[1].outcome == "kept"
 

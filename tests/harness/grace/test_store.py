@@ -128,7 +128,7 @@ def test_wherever_the_file_is_cut_off_whole_batches_are_kept(tmp_path: Path) -> 
         (msgspec.structs.replace(SWEEP, target=TargetSpec(server="serve")), "it has target pod, not serve"),
         (
             msgspec.structs.replace(SWEEP, target=TargetSpec(path="/other")),
-            "it has no whole batch of 20 of these draws (another mix",
+            "it has no whole batch of 20 of these draws (other mix",
         ),
         (sweeps.sweep([sweeps.outage(0, 9.0)], confirm=0.2), "it has no whole batch of 20 of these draws"),
     ],

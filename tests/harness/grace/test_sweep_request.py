@@ -74,13 +74,13 @@ def test_a_server_that_is_not_told_is_one_point() -> None:
     [
         ({"detectors": ("bytes-aked",)}, "unknown detector 'bytes-aked'; did you mean 'bytes-acked'?"),
         ({"detectors": ("none",)}, "--detector 'none' reaps nobody"),
-        ({"grace_argument": "-t {grace}"}, "--grace-arg '-t {grace}' goes with --server"),
+        ({"grace_argument": "-t {grace}"}, "--grace-arg '-t {grace}': needs --server"),
         ({"target": SERVER, "detectors": ("outq",)}, "--detector 'outq' is the pod's; it has no effect on --server"),
-        ({"target": SERVER, "graces": (5.0, 10.0)}, "--graces: 2 of them, and nothing tells the --server its grace"),
-        ({"target": SERVER, "grace_argument": "-t 5"}, "--grace-arg '-t 5' has no {grace} in it"),
-        ({"target": SERVER, "polls": (1.0, 2.0)}, "--polls are the pod's; a --server has its own"),
+        ({"target": SERVER, "graces": (5.0, 10.0)}, "--graces: 2 of them, but no option sets the grace of --server"),
+        ({"target": SERVER, "grace_argument": "-t 5"}, "--grace-arg '-t 5' has neither {grace} nor {grace_ms}"),
+        ({"target": SERVER, "polls": (1.0, 2.0)}, "--polls: a --server has a poll of its own"),
         ({"polls": (2.0, 5.0)}, "--polls '5s': longer than 4s, "),
-        ({"target": TargetSpec(image="some:image")}, "no container engine is in reach"),
+        ({"target": TargetSpec(image="some:image")}, "cannot reach the container engine"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(changed: dict[str, Any], words: str) -> None:
