@@ -115,12 +115,12 @@ class Sweeping:
     def _header(self, kept: store.Store, *, resume: bool) -> Iterator[str]:
         """Yield the candidates, the conditions, the number of sessions, and the starting point."""
         sweep = self.sweep
-        detectors = [name for name in dict.fromkeys(one.detector for one in sweep.candidates) if name]
+        detectors = [name for name in dict.fromkeys(candidate.detector for candidate in sweep.candidates) if name]
         is_pod = sweep.target.is_pod
         server = f"pod, detector{'s' * (len(detectors) > 1)} {', '.join(detectors)}" if is_pod else sweep.target.name
         graces, polls = (
             ", ".join(map(show_duration, sorted(values)))
-            for values in ({one.grace for one in sweep.candidates}, {one.poll for one in sweep.candidates})
+            for values in ({each.grace for each in sweep.candidates}, {each.poll for each in sweep.candidates})
         )
         kernel = f", Linux {self.kernel.version}" if self.kernel else ""
         yield (
@@ -169,7 +169,7 @@ class Sweeping:
                 text = f"made on several {what}, which may behave differently: {', '.join(values)}"
                 console.print(f"\n{escape(text)}", soft_wrap=True)
         if why := {trial.draw: trial.why for trial in trials if trial.outcome == "unproved"}:
-            first = next(one.draw for one in saved if one.draw.number in why)
+            first = next(failed.draw for failed in saved if failed.draw.number in why)
             line = f"{len(why)} prove nothing (?), such as {first.name}: {why[first.number]}"
             console.print(f"\n{escape(line)}", soft_wrap=True)
         if saved:

@@ -124,10 +124,9 @@ def carry_out(batch: Batch, place: Path, kernel: GuestKernel, processor: int) ->
     """
     folder = place / "draws"
     folder.mkdir()
-    files = {draw.name: folder / f"{draw.name}.toml" for draw in batch.draws}
     for draw in batch.draws:
-        files[draw.name].write_text(draw.scenario)
-    call = _call(batch, [str(file) for file in files.values()])
+        (folder / f"{draw.name}.toml").write_text(draw.scenario)
+    call = _call(batch, [str(folder / f"{draw.name}.toml") for draw in batch.draws])
     todo = request.jobs(call)
     draws = {draw.name: draw for draw in batch.draws}
     greetings: list[GuestUp] = []

@@ -49,7 +49,7 @@ class Confirmation:
     @property
     def agrees(self) -> bool:
         """True if both or neither reaped, and at the same moment."""
-        as_recorded = not self.recorded or any(agree(one, self.reaped_at) for one in self.recorded)
+        as_recorded = not self.recorded or any(agree(moment, self.reaped_at) for moment in self.recorded)
         return agree(self.predicted_at, self.reaped_at) and as_recorded
 
     def __str__(self) -> str:
@@ -88,14 +88,14 @@ def _recorded(real: Trial, replay: Trial | None) -> tuple[float | None, ...]:
 
 def disagreements(confirmed: Sequence[Confirmation]) -> tuple[Confirmation, ...]:
     """Return the confirmations in which the replay is wrong. While there is one, no replayed result can be trusted."""
-    return tuple(one for one in confirmed if not one.agrees)
+    return tuple(real for real in confirmed if not real.agrees)
 
 
 def agreement(confirmed: Sequence[Confirmation]) -> str:
     """Return the number that agree as one line, or an empty string if there was nothing to confirm."""
     if not confirmed:
         return ""
-    agreeing = [one for one in confirmed if one.agrees]
-    reaps = [one.apart for one in agreeing if one.apart is not None]
+    agreeing = [real for real in confirmed if real.agrees]
+    reaps = [real.apart for real in agreeing if real.apart is not None]
     to = f" to {show_duration(round(max(reaps), 3))}" if reaps and max(reaps) >= 0.0005 else ""
     return f"{len(agreeing)} of {len(confirmed)} real runs agree with their replay{to}, {len(reaps)} of them on a reap"

@@ -1,7 +1,4 @@
-"""Estimates for each candidate: false reaps, latency, survived outages, and the cost of dead clients.
-
-Pure. The order of sessions makes no difference.
-"""
+"""Estimates for each candidate: false reaps, latency, survived outages, and the cost of dead clients. Pure."""
 
 from __future__ import annotations
 

@@ -164,12 +164,12 @@ def _stalls(estimates: Estimates) -> list[dict[str, Any]]:
 
 def _confirmations(estimates: Estimates) -> dict[str, Any]:
     wrong = confirmation.disagreements(estimates.confirmations)
-    apart = [one.apart for one in estimates.confirmations if one.apart is not None]
+    apart = [real.apart for real in estimates.confirmations if real.apart is not None]
     return {
         "runs": len(estimates.confirmations),
         "agree": len(estimates.confirmations) - len(wrong),
         "apart_max_s": _seconds(max(apart, default=None)),
-        "disagreements": [str(one) for one in wrong],
+        "disagreements": [str(real) for real in wrong],
     }
 
 

@@ -98,8 +98,8 @@ def outcomes(batch: Batch, run: DrawRun) -> list[Trial]:
     """Return all results of one run of a batch, in the order of the candidates."""
     if batch.acting is not None:
         return [_real(run, batch.acting, batch.candidates[batch.acting])]
-    found = run.verdict.found
-    session = replay.seen(run.timeline, found.looked_until if found.ended_at is None else found.ended_at)
+    findings = run.verdict.found
+    session = replay.seen(run.timeline, findings.looked_until if findings.ended_at is None else findings.ended_at)
     return [_replayed(run, session, number, batch.candidates[number]) for number in batch.replayed]
 
 
@@ -124,15 +124,15 @@ def _real(run: DrawRun, number: int, candidate: Candidate) -> Trial:
 
 def _ended_by_client(run: DrawRun, candidate: Candidate) -> bool:
     """True if the client's kernel ended the session, not a detector after a stall."""
-    found = run.verdict.found
-    if found.ended_at is None:
+    findings = run.verdict.found
+    if findings.ended_at is None:
         return False
-    if found.reason == "peer_closed" or (run.samples and run.samples[-1].state != _OPEN):
+    if findings.reason == "peer_closed" or (run.samples and run.samples[-1].state != _OPEN):
         return True
     # A reset and an expired kernel timer end it alike. But a reset comes at once, a timer's end after a stall.
-    last = run.stall_before(found.ended_at)
-    lasted = found.ended_at - last.onset if last is not None and last.goes_on else 0.0
-    return found.reason not in _BY_DETECTOR and lasted < min(_SHORTEST_STALL, candidate.grace / 2)
+    last = run.stall_before(findings.ended_at)
+    lasted = findings.ended_at - last.onset if last is not None and last.goes_on else 0.0
+    return findings.reason not in _BY_DETECTOR and lasted < min(_SHORTEST_STALL, candidate.grace / 2)
 
 
 def _replayed(run: DrawRun, session: replay.RecordedSession, number: int, candidate: Candidate) -> Trial:
@@ -177,8 +177,9 @@ def _trial(
     stalled: bool = True,
     real: bool = False,
 ) -> Trial:
-    found, longest = run.verdict.found, run.longest_stall
-    if run.draw.part == "dead" and reaped_at is not None and (found.fault_at is None or reaped_at < found.fault_at):
+    findings, longest = run.verdict.found, run.longest_stall
+    fault_at = findings.fault_at
+    if run.draw.part == "dead" and reaped_at is not None and (fault_at is None or reaped_at < fault_at):
         why = f"reaped at {reaped_at:.1f}s, before anything was done to its client"
         outcome, reaped_at = "unproved", None
     lost_in = longest if reaped_at is None else run.stall_before(reaped_at) if stalled else None
@@ -188,11 +189,11 @@ def _trial(
         real=real,
         outcome=outcome,
         why=why,
-        fault_at=_rounded(found.fault_at),
+        fault_at=_rounded(fault_at),
         onset=_rounded(lost_in.onset if lost_in else None),
         reaped_at=_rounded(reaped_at),
         longest_stall=round(longest.seconds if longest else 0.0, _DIGITS),
-        duration=round(found.looked_until, _DIGITS),
+        duration=round(findings.looked_until, _DIGITS),
         heard_at=_rounded(run.heard_before(lost_in.onset) if lost_in else None),
     )
 

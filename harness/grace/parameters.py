@@ -113,11 +113,11 @@ class Distribution(
         self._check_keys()
         texts = (self.least, self.most, self.median, *self.of)
         quantities = [quantity(text) for text in texts if text is not None]
-        if len({one.kind.ending for one in quantities}) > 1:
+        if len({each.kind.ending for each in quantities}) > 1:
             raise ValueError(f"quantities of different kinds: {', '.join(map(str, quantities))}")
         if self.distribution == "choice":
             return
-        least, most, *median = (one.value for one in quantities)
+        least, most, *median = (each.value for each in quantities)
         if least >= most:
             raise ValueError(f"'from' of {self.least!r} is not less than 'to' of {self.most!r}")
         if self.distribution != "uniform" and least <= 0:

@@ -58,8 +58,8 @@ def _wilson(times: int, trials: int) -> tuple[float, float]:
     require_scipy()
     from scipy.stats import binomtest  # noqa: PLC0415 (an extra, and half a second to import)
 
-    found = binomtest(times, trials).proportion_ci(confidence_level=0.95, method="wilson")
-    return float(found.low), float(found.high)
+    bounds = binomtest(times, trials).proportion_ci(confidence_level=0.95, method="wilson")
+    return float(bounds.low), float(bounds.high)
 
 
 def trials_needed(times: int, most: float) -> int:

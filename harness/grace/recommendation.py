@@ -74,7 +74,7 @@ def _against(point: GracePoint, curve: Sequence[GracePoint]) -> list[str]:
     if point.cost is None:
         return []
     holds = f"a dead session holds its seat for {_seat(point.cost)}"
-    theirs = next((one for one in curve if one.candidate.grace == INCIDENTS), None)
+    theirs = next((point for point in curve if point.candidate.grace == INCIDENTS), None)
     if theirs is point:
         return [f"It is the incident's own: {holds}."]
     if theirs is None or theirs.cost is None:
@@ -95,11 +95,13 @@ def _none(points: Sequence[GracePoint], most: float) -> Recommendation:
         )
     able = [point for point in points if point.unnoticed.trials and point.unnoticed.low <= MOST_UNNOTICED]
     if not able:
-        best = min(points, key=lambda one: (one.unnoticed.low, one.candidate.grace, one.candidate.label))
+        best = min(points, key=lambda point: (point.unnoticed.low, point.candidate.grace, point.candidate.label))
         return Recommendation(None, f"nothing that was tried notices dead clients well enough: even {_unnoticed(best)}")
     allowed = f"at most {percent(most)} false reaps"
     undecided = [point for point in able if point.false_reaps.low <= most]
-    best = min(undecided or able, key=lambda one: (one.false_reaps.high, one.candidate.grace, one.candidate.label))
+    best = min(
+        undecided or able, key=lambda point: (point.false_reaps.high, point.candidate.grace, point.candidate.label)
+    )
     rate, label = best.false_reaps, best.candidate.label
     if not undecided:
         return Recommendation(None, f"none that was tried has {allowed}: even {label} has {evidence(rate)}")

@@ -51,7 +51,7 @@ def _options(sweep: Sweep, draw: Draw, trial: Trial) -> tuple[str, ...]:
         # Here the recording itself, made without a detector and for the longest grace and poll, is unproved
         # (halfopen.grace.batch).
         replayed = [sweep.candidates[number] for number in sweep.replayed]
-        grace, poll, detector = max(one.grace for one in replayed), max(one.poll for one in replayed), "none"
+        grace, poll, detector = max(each.grace for each in replayed), max(each.poll for each in replayed), "none"
     words = ["--clock", "virtual", "--seed", str(sweep.seed), "--grace", exactly(grace), "--poll", exactly(poll)]
     words += [] if detector is None else ["--detector", detector]
     if least := least_hold(sweep.candidates, trial.candidate):
@@ -80,10 +80,10 @@ def write(out: Path, saved: Sequence[SavedDraw]) -> None:
     for file in folder.glob("*.toml"):
         if _OURS.match(file.name) and file.is_file() and file.read_bytes().startswith(_MARK.encode()):
             file.unlink()
-    for one in saved:
-        file = folder / f"{one.draw.name}.toml"
+    for failed in saved:
+        file = folder / f"{failed.draw.name}.toml"
         # With a folder of its own for the results, so that the sweep's are not replaced.
-        options = shlex.join([str(file), *one.options, "--out", str(file.with_suffix(""))])
+        options = shlex.join([str(file), *failed.options, "--out", str(file.with_suffix(""))])
         # A server's command may have several lines.
         command = f"{_MARK} {options}".replace("\n", "\n# ")
-        file.write_text(f"{command}\n{one.draw.scenario}", encoding="utf-8")
+        file.write_text(f"{command}\n{failed.draw.scenario}", encoding="utf-8")

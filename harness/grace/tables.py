@@ -120,9 +120,9 @@ def _survivals(curve: Sequence[GracePoint], width: int) -> Iterator[Table]:
     """Yield tables by round trip of the longest outage always survived and the shortest that was ever fatal."""
     rows = []
     for trip in zip(*(point.survivals for point in curve), strict=True):
-        lost = ["" if one.reaped is None else f" ✗{show_duration(one.reaped)}" for one in trip]
+        lost = ["" if end.reaped is None else f" ✗{show_duration(end.reaped)}" for end in trip]
         name = "all of them" if trip[0].rtt is None else f"rtt {show_duration(trip[0].rtt)}"
-        rows.append((name, [survived(one) + limit for one, limit in zip(trip, lost, strict=True)]))
+        rows.append((name, [survived(longest) + limit for longest, limit in zip(trip, lost, strict=True)]))
     yield from _by_grace("outages", curve, rows, width)
 
 
@@ -193,22 +193,21 @@ def legend(points: Sequence[GracePoint], most: float, *, wide: bool) -> list[str
     """Return explanations of the words that occur in the tables, in lines that fit 80 columns."""
     groups = curves(points)
     survivals = [survival for point in points for survival in point.survivals]
+    has_rates = any(point.false_reaps.trials for point in points)
+    has_survivals = any(survival.longest is not None for survival in survivals)
     has_limits = len(groups) == 1 and any(survival.reaped is not None for survival in survivals)
     has_stairs = len(groups) == 1 and any(step.stalls for step in longest_stalls(points))
+    has_cost = any(point.cost for point in points)
     entries = {
-        "false: false reaps of live sessions, with Wilson's interval": any(one.false_reaps.trials for one in points),
-        "survives: the longest outage that was always survived (+: none was too long)": any(
-            survival.longest is not None for survival in survivals
-        ),
-        "p50, p99: from the onset of a dead client's stall to its reap": any(one.from_onset for one in points),
-        "missed: dead clients not reaped while observed": any(one.missed.trials for one in points),
-        "seat: how long the dead hold theirs, including those whose kernel reports the death at once": any(
-            one.cost for one in points
-        ),
+        "false: false reaps of live sessions, with Wilson's interval": has_rates,
+        "survives: the longest outage that was always survived (+: none was too long)": has_survivals,
+        "p50, p99: from the onset of a dead client's stall to its reap": any(point.from_onset for point in points),
+        "missed: dead clients not reaped while observed": any(point.missed.trials for point in points),
+        "seat: how long the dead hold theirs, including those whose kernel reports the death at once": has_cost,
         "13s ✗14s: 13s were always survived, 14s were not": has_limits,
         "stalls: how long at most nothing is acknowledged after an outage of that length": has_stairs,
-        "?: sessions that prove nothing": any(one.unproved for one in points),
-        "out: reaps out of grace .. grace + poll": wide and any(one.outside for one in points),
+        "?: sessions that prove nothing": any(point.unproved for point in points),
+        "out: reaps out of grace .. grace + poll": wide and any(point.outside for point in points),
         "*: the smallest grace that is good enough": any(smallest(curve, most) for curve in groups.values()),
     }
     text = "; ".join(text for text, applies in entries.items() if applies)

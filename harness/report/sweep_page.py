@@ -57,9 +57,9 @@ def recommended(table: Mapping[str, Any]) -> str:
     """The recommended candidate; empty for none. Raises ValueError if it was not tried."""
     if table["recommended_grace_s"] is None:
         return ""
-    label = next((str(one["label"]) for one in table["points"] if _is_chosen(one, table)), None)
+    label = next((str(point["label"]) for point in table["points"] if _is_chosen(point, table)), None)
     if label is None:
-        raise ValueError("what it recommends is none of what was tried ('recommended_grace_s' and the like)")
+        raise ValueError("the recommended candidate is not among the points (keys 'recommended_grace_s' and the like)")
     return label
 
 
@@ -83,8 +83,8 @@ def curves(table: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for key, points in _grouped(table).items():
         yield {
             "title": curve_title(*key),
-            "rows": [(show_duration(one["grace_s"]), _cells(one), _is_chosen(one, table)) for one in points],
-            "graces": [show_duration(one["grace_s"]) for one in points],
+            "rows": [(show_duration(point["grace_s"]), _cells(point), _is_chosen(point, table)) for point in points],
+            "graces": [show_duration(point["grace_s"]) for point in points],
             "causes": _across(points, "causes", "cause", _killed),
             "deaths": _across(points, "deaths", "cause", _missed),
             "outages": _across(points, "outages", "rtt_s", _limits),
@@ -100,8 +100,8 @@ def _grouped(table: Mapping[str, Any]) -> dict[CurveKey, list[Point]]:
 
 
 def _is_chosen(point: Point, table: Mapping[str, Any]) -> bool:
-    knobs = ("detector", "grace_s", "poll_s")
-    return table["recommended_grace_s"] is not None and all(point[one] == table[f"recommended_{one}"] for one in knobs)
+    chosen = [table[f"recommended_{key}"] for key in ("grace_s", "poll_s", "detector")]
+    return chosen == [point["grace_s"], point["poll_s"], point["detector"]]
 
 
 def _cells(point: Point) -> tuple[str, ...]:
@@ -143,7 +143,7 @@ def limits(longest: float | None, lost: float | None, tried: float | None) -> st
 
 def _across(points: Sequence[Point], key: str, name: str, cell: Callable[[Point], str]) -> list[tuple[str, list[str]]]:
     """Return the head and the cells of a row for each condition, kind or round trip; graces across."""
-    groups = [{one[name]: cell(one) for one in point[key]} for point in points]
+    groups = [{row[name]: cell(row) for row in point[key]} for point in points]
     names = dict.fromkeys(name for group in groups for name in group)
     heads = [name if isinstance(name, str) else f"round trip {show_duration(name)}" for name in names]
     return [(head, [group.get(name, "") for group in groups]) for head, name in zip(heads, names, strict=True)]

@@ -92,7 +92,7 @@ def test_a_file_that_is_no_sweeps_is_one_line(out: Path) -> None:
 
 def test_a_recommendation_of_what_was_not_tried_is_one_line(out: Path) -> None:
     files.write(out, table("bytes-acked") | {"recommended_grace_s": 31.0})
-    with pytest.raises(InputError, match=r"grace\.json': not as it is written: what it recommends is none of what was"):
+    with pytest.raises(InputError, match=r"grace\.json': not as it is written: the recommended candidate is not among"):
         folder.write_again(out)
 
 
