@@ -14,12 +14,12 @@ from halfopen.cli.sweep_display import SweepDisplay
 from halfopen.cli.values import option, positive_duration, positive_share
 from halfopen.cli.warp import require_kernel
 from halfopen.errors import InputError
-from halfopen.grace import mix, plots, rates, recorded_links, store
+from halfopen.grace import draws, mix, rates, store
 from halfopen.grace.executor import LOCAL
 from halfopen.grace.executor import executor as executor_named
 from halfopen.grace.recommendation import INCIDENTS, MOST_FALSE_REAPS
+from halfopen.grace.sweep import Sweep
 from halfopen.grace.sweep_request import SweepRequest
-from halfopen.grace.trials import Sweep
 from halfopen.netns.units import Share, plain
 from halfopen.results.words import exactly
 
@@ -67,7 +67,7 @@ def grace(
         list[Path] | None, option(None, "FILE", "A recorded link, added to the mix as a condition. Repeatable.")
     ] = None,
     runs: Annotated[
-        int, option(None, "N", "The number of sessions to draw from the mix.", min=1, max=mix.MOST_RUNS)
+        int, option(None, "N", "The number of sessions to draw from the mix.", min=1, max=draws.MOST_RUNS)
     ] = DEFAULT_RUNS,
     staircase: Annotated[
         bool, option(None, None, "Also run 288 outages of every length at every phase of the backoff.")
@@ -92,7 +92,6 @@ def grace(
     jobs: Annotated[
         int | None, option(None, "N", "The number of guests at once (default: one per processor).", min=1)
     ] = None,
-    plot: Annotated[Path | None, option(None, "PATH", "Also draw plots, into FILE.svg, FILE.png or a folder.")] = None,
 ) -> int:
     """Measure detection time and false reaps for each grace.
 
@@ -101,8 +100,6 @@ def grace(
     with its replay; 3 if nothing is proved. If you interrupt it, it shows what it has, and you can resume it.
     """
     rates.require_scipy()
-    if plot is not None:
-        plots.check(plot)
     spec = server.spec()
     is_one_point = not spec.is_pod and grace_arg is None
     request = SweepRequest(
@@ -115,13 +112,13 @@ def grace(
         grace_argument=grace_arg,
     )
     candidates = request.candidates()
-    drawn_from, links = mix.read(mix_file), recorded_links.load_all(trace or [])
+    drawn_from, links = mix.read(mix_file), draws.load_links(trace or [])
     sweep_executor = executor_named(executor, jobs)
     kernel = require_kernel() if executor == LOCAL else None
     number = seed_or_random(store.seed(out) if resume and seed is None else seed)
     sweep = Sweep(
         seed=number,
-        draws=mix.draws(drawn_from, number, runs, staircase, links),
+        draws=draws.draw_all(drawn_from, number, runs, staircase, links),
         candidates=candidates,
         target=spec,
         grace_argument=grace_arg,
@@ -142,17 +139,15 @@ def grace(
         kernel=kernel,
         most=float(max_false_reaps),
         out=out,
-        plot=plot,
         command=command,
-        where=_where(executor, jobs, plot),
+        where=_where(executor, jobs),
     ).carry_out(sweep_executor, resume=resume)
 
 
-def _where(executor: str, jobs: int | None, plot: Path | None) -> list[str]:
+def _where(executor: str, jobs: int | None) -> list[str]:
     """Return the options that do not affect the results."""
     words = [] if executor == LOCAL else ["--executor", executor]
-    words += [] if jobs is None else ["--jobs", str(jobs)]
-    return words if plot is None else [*words, "--plot", str(plot)]
+    return words if jobs is None else [*words, "--jobs", str(jobs)]
 
 
 def _durations(option: str, text: str) -> tuple[float, ...]:

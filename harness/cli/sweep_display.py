@@ -18,12 +18,12 @@ from rich.markup import escape
 from halfopen import __version__
 from halfopen.cli.console import console as make_console
 from halfopen.errors import InputError
-from halfopen.grace import files, live_curve, mix, notable, plots, store, tables
+from halfopen.grace import draws, files, live_curve, saved_draws, store, tables
 from halfopen.grace.confirmation import disagreements
 from halfopen.grace.estimates import estimate
 from halfopen.grace.executor import SweepExecutor
+from halfopen.grace.sweep import BatchResult, Sweep, Trial
 from halfopen.grace.sweep_request import has_own_times
-from halfopen.grace.trials import BatchResult, Sweep, Trial
 from halfopen.netns import interrupts
 from halfopen.netns.exit_codes import ExitCode
 from halfopen.netns.guest.cache import GuestKernel
@@ -48,7 +48,6 @@ class SweepDisplay:
     most: float
     """Limit on the false-reap rate of a recommended grace."""
     out: Path
-    plot: Path | None
     command: Callable[[int], str]
     """Returns the command that repeats the sweep with a given number of runs."""
     where: Sequence[str] = ()
@@ -57,19 +56,13 @@ class SweepDisplay:
     def carry_out(self, executor: SweepExecutor, *, resume: bool) -> int:
         """Run the remaining batches and return the exit code; raises InputError, GuestLostError."""
         console = make_console()
-        started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        started, begun = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), time.monotonic()
         with store.opened(self.out, self.sweep, resume=resume, check=self._check_folder) as kept:
             before = set(kept.done)
             console.print("\n".join(map(escape, self._header(kept, resume=resume))), soft_wrap=True)
-            begun = time.monotonic()
 
-            def conclude() -> tuple[int, Mapping[str, Any]]:
-                wall = time.monotonic() - begun
-                concluded = self._conclude(console, kept.done, started, wall)
-                if kept.done:
-                    new = {number: batched for number, batched in kept.done.items() if number not in before}
-                    self._print_end(console, new, wall)
-                return concluded
+            def conclude() -> tuple[int, int | None]:
+                return self._conclude(console, kept.done, before, started, time.monotonic() - begun)
 
             try:
                 interrupted = self._try(executor, kept, console)
@@ -80,17 +73,16 @@ class SweepDisplay:
                     if kept.done:
                         conclude()
                 raise
-            code, table = conclude()
+            code, more_runs = conclude()
         if interrupted is not None:
             console.print(f"interrupted; continue with: {escape(self._resumption(self._runs))}", soft_wrap=True)
-        elif (runs := self._runs_needed(table)) is not None:
-            console.print(f"more:    {escape(self._resumption(runs))}", soft_wrap=True)
-        # Last, so that the results are reported even if drawing fails.
-        self._plot(console, table)
-        return code if interrupted is None else interrupted
+            return interrupted
+        if more_runs is not None:
+            console.print(f"more:    {escape(self._resumption(more_runs))}", soft_wrap=True)
+        return code
 
     def _check_folder(self) -> None:
-        notable.check_folder(self.out)
+        saved_draws.check_folder(self.out)
         # A sweep keeps no timelines, since there would be thousands. Earlier results stay until there are better ones.
         record.require_writable(self.out, self.out)
 
@@ -98,31 +90,17 @@ class SweepDisplay:
     def _runs(self) -> int:
         return sum(draw.part != "staircase" for draw in self.sweep.draws)
 
-    def _runs_needed(self, table: Mapping[str, Any]) -> int | None:
-        """Return the number of runs needed for a recommendation; None if no number will do.
-
-        It is extrapolated from the share of runs that prove something.
-        """
-        more = table.get("more_runs")
-        sessions = max((point["alive_runs"] for point in table.get("points", ())), default=0)
-        if more is None or not sessions:
-            return None
-        runs = math.ceil(self._runs * (1 + more / sessions) / _ROUND) * _ROUND
-        return runs if runs <= mix.MOST_RUNS else None
-
     def _resumption(self, runs: int) -> str:
         return f"{self.command(runs)} {shlex.join([*self.where, '--out', str(self.out), '--resume'])}"
 
     def _try(self, executor: SweepExecutor, kept: store.Store, console: Console) -> int | None:
         """Run and keep the batches; returns the exit code of an interruption, if any."""
-        with (
-            interrupts.interrupting(),
-            live_curve.progress(console, self.sweep, self.most, _in_order(kept.done)) as show,
-        ):
+        before = _trials(kept.done)
+        with interrupts.interrupting(), live_curve.progress(console, self.sweep, self.most, before) as show:
 
             def on_batched(batched: BatchResult) -> None:
                 kept.append(batched)
-                show(batched.tried)
+                show(batched.trials)
 
             try:
                 executor.run(kept.todo, on_batched)
@@ -135,115 +113,94 @@ class SweepDisplay:
                 raise GuestLostError(f"{error}; finished batches are kept, continue with: {resumption}") from None
         return None
 
-    def _header(self, kept: store.Store, *, resume: bool) -> list[str]:
-        """Return the header: the candidates, the conditions, and the number of sessions."""
+    def _header(self, kept: store.Store, *, resume: bool) -> Iterator[str]:
+        """Yield the candidates, the conditions, the number of sessions, and the starting point."""
         sweep = self.sweep
+        detectors = [name for name in dict.fromkeys(candidate.detector for candidate in sweep.candidates) if name]
+        is_pod = sweep.target.is_pod
+        server = f"pod, detector{'s' * (len(detectors) > 1)} {', '.join(detectors)}" if is_pod else sweep.target.name
         graces, polls = (
-            ", ".join(map(show_duration, sorted({getattr(candidate, name) for candidate in sweep.candidates})))
-            for name in ("grace", "poll")
+            ", ".join(map(show_duration, sorted(values)))
+            for values in ({each.grace for each in sweep.candidates}, {each.poll for each in sweep.candidates})
         )
-        name = sweep.target.name
-        if sweep.target.is_pod:
-            names = list(dict.fromkeys(candidate.detector or "" for candidate in sweep.candidates))
-            name = f"pod, detector{'s' * (len(names) > 1)} {', '.join(names)}"
         kernel = f", Linux {self.kernel.version}" if self.kernel else ""
-        first = (
-            f"halfopen {__version__}: {name}, grace {graces}, poll {polls}; virtual clock{kernel}; seed {sweep.seed}"
+        yield (
+            f"halfopen {__version__}: {server}, grace {graces}, poll {polls}; virtual clock{kernel}; seed {sweep.seed}"
         )
-        lines = [first, self._draws()]
-        if not sweep.target.is_pod and sweep.grace_argument is None:
-            lines.append("one point, not a curve: nothing tells the server its grace (--grace-arg)")
-        detectors = dict.fromkeys(candidate.detector for candidate in sweep.candidates if candidate.detector)
-        own = [name for name in detectors if has_own_times(name)]
-        lines += [f"{name} is one point, not a curve: its times are its own, whatever the grace" for name in own]
-        return [*lines, *self._origin(kept, resume=resume)]
-
-    def _origin(self, kept: store.Store, *, resume: bool) -> list[str]:
-        """Describe the starting point, unless the sweep starts empty."""
+        parts = [draw.part for draw in sweep.draws]
+        outages = f", {parts.count('staircase'):,} outages of every length" if "staircase" in parts else ""
+        live, dead = parts.count("mix"), parts.count("dead")
+        yield f"{live:,} live and {dead:,} dead sessions of the mix {self.mix!r}{outages}"
+        if not is_pod and sweep.grace_argument is None:
+            yield "one point, not a curve: no option sets the server's grace (--grace-arg)"
+        for name in filter(has_own_times, detectors):
+            yield f"{name} is one point, not a curve: its times are its own, whatever the grace"
         if kept.done:
-            return [f"resumed: {len(kept.done)} of {len(kept.batches)} batches are done"]
-        if resume:
-            return [f"--resume: there is no sweep in {self.out}; this is a new one"]
-        if kept.before:
-            return [f"an earlier sweep is kept as {kept.before}; to resume it, rename it to {store.FILE}"]
-        return []
-
-    def _draws(self) -> str:
-        parts = [draw.part for draw in self.sweep.draws]
-        sessions = f"{parts.count('mix'):,} live and {parts.count('dead'):,} dead sessions of the mix {self.mix!r}"
-        return sessions + (f", {parts.count('staircase'):,} outages of every length" if "staircase" in parts else "")
+            yield f"resumed: {len(kept.done)} of {len(kept.batches)} batches are done"
+        elif resume:
+            yield f"--resume: there is no sweep in {self.out}; this is a new one"
+        elif kept.before:
+            yield f"an earlier sweep is kept as {kept.before}; to resume it, rename it to {store.FILE}"
 
     def _conclude(
-        self, console: Console, done: dict[int, BatchResult], started: str, wall: float
-    ) -> tuple[int, Mapping[str, Any]]:
-        """Print and write the results; returns the exit code, and the content of grace.json if there are results."""
+        self, console: Console, done: Mapping[int, BatchResult], before: set[int], started: str, wall: float
+    ) -> tuple[int, int | None]:
+        """Print and write what is known; return the exit code, and the runs needed to recommend a grace, if known."""
         if not done:
             console.print("no results: no batch was finished")
-            return ExitCode.INCONCLUSIVE, {}
-        tried = _in_order(done)
-        estimates = estimate(self.sweep, tried)
-        kernels, controls = (_distinct(done, name) for name in ("kernel", "congestion_control"))
+            return ExitCode.INCONCLUSIVE, None
+        trials = _trials(done)
+        estimates = estimate(self.sweep, trials)
+        kernels, controls = (
+            list(dict.fromkeys(getattr(done[number], name) for number in sorted(done)))
+            for name in ("kernel", "congestion_control")
+        )
         conditions = files.SweepConditions(started, wall, ", ".join(kernels), ", ".join(controls), self.mix)
         table = files.as_table(self.sweep, estimates, conditions, self.most)
         tables.show(console, estimates, self.most)
         record.take_away(self.out)
         files.write(self.out, table)
-        notable.write(self.out, shown := notable.notable(self.sweep, tried))
+        saved_draws.write(self.out, saved := saved_draws.to_save(self.sweep, trials))
         folder.write_sweep(self.out, table)
-        for line in (
-            *_mixed("kernels", kernels),
-            *_mixed("congestion controls", controls),
-            *self._to_look_into(shown, tried),
-        ):
+        for values, what in (kernels, "kernels"), (controls, "congestion controls"):
+            if len(values) > 1:
+                text = f"run on several {what}, which may behave differently: {', '.join(values)}"
+                console.print(f"\n{escape(text)}", soft_wrap=True)
+        if why := {trial.draw: trial.why for trial in trials if trial.outcome == "unproved"}:
+            first = next(failed.draw for failed in saved if failed.draw.number in why)
+            line = f"{len(why)} prove nothing (?), such as {first.name}: {why[first.number]}"
             console.print(f"\n{escape(line)}", soft_wrap=True)
-        if disagreements(estimates.confirmations):
-            return ExitCode.FAILED, table
-        proved = any(trial.came != "unproved" for trial in tried)
-        return (ExitCode.PASSED if proved else ExitCode.INCONCLUSIVE), table
-
-    def _to_look_into(self, shown: Sequence[notable.Notable], tried: Iterable[Trial]) -> Iterator[str]:
-        why = {trial.draw: trial.why for trial in tried if trial.came == "unproved"}
-        if why:
-            first = next(entry.draw for entry in shown if entry.draw.number in why)
-            yield f"{len(why)} prove nothing (?), such as {first.name}: {why[first.number]}"
-        if shown:
-            yield (
-                f"{len(shown)} to look into (killed, missed, unproved): {self.out / notable.FOLDER}; "
-                "the first line of each file is the command that shows it again"
-            )
-
-    def _print_end(self, console: Console, made: dict[int, BatchResult], wall: float) -> None:
-        """Print the amount of new work, its duration, the paths of the results, and the command that repeats it."""
+        if saved:
+            line = f"{len(saved)} to look into (killed, missed, unproved): {self.out / saved_draws.FOLDER}"
+            how_to = "the first line of each file is the command that shows it again"
+            console.print(f"\n{escape(line)}; {how_to}", soft_wrap=True)
         places = f"results: {self.out / files.JSON}, {self.out / files.CSV}, report: {self.out / record.REPORT}"
-        console.print(f"\n{_summary(_in_order(made), wall)}; {escape(places)}", soft_wrap=True)
+        new = _trials({number: batched for number, batched in done.items() if number not in before})
+        console.print(f"\n{_summary(new, wall)}; {escape(places)}", soft_wrap=True)
         console.print(f"again:   {escape(self.command(self._runs))}", soft_wrap=True)
+        if disagreements(estimates.confirmations):
+            return ExitCode.FAILED, self._runs_needed(table)
+        is_proved = any(trial.outcome != "unproved" for trial in trials)
+        return ExitCode.PASSED if is_proved else ExitCode.INCONCLUSIVE, self._runs_needed(table)
 
-    def _plot(self, console: Console, table: Mapping[str, Any]) -> None:
-        if self.plot is not None and table:
-            for file in plots.write(self.plot, table):
-                console.print(f"plot: {escape(str(file))}", soft_wrap=True)
+    def _runs_needed(self, table: Mapping[str, Any]) -> int | None:
+        """Extrapolate the number of runs needed for a recommendation from the share of runs that prove something."""
+        more, sessions = table["more_runs"], max(point["alive_runs"] for point in table["points"])
+        if more is None or not sessions:
+            return None
+        runs = math.ceil(self._runs * (1 + more / sessions) / _ROUND) * _ROUND
+        return runs if runs <= draws.MOST_RUNS else None
 
 
-def _in_order(done: dict[int, BatchResult]) -> list[Trial]:
+def _trials(done: Mapping[int, BatchResult]) -> list[Trial]:
     """Return the results in the order of the plan, whatever order they were finished in."""
-    return [trial for number in sorted(done) for trial in done[number].tried]
+    return [trial for number in sorted(done) for trial in done[number].trials]
 
 
-def _distinct(done: Mapping[int, BatchResult], name: str) -> list[str]:
-    """Return the distinct values of a field of the batches, in the order of the plan."""
-    return list(dict.fromkeys(getattr(done[number], name) for number in sorted(done)))
-
-
-def _mixed(what: str, values: Sequence[str]) -> Iterator[str]:
-    """Yield a warning if sessions differ in this."""
-    if len(values) > 1:
-        yield f"run on several {what}, which may behave differently: {', '.join(values)}"
-
-
-def _summary(tried: Iterable[Trial], wall: float) -> str:
+def _summary(trials: Iterable[Trial], wall: float) -> str:
     """Format the number of sessions, the time they took, and the lab time of each."""
     # Replays of all candidates share one recorded session.
-    lasted = {(trial.draw, trial.candidate if trial.really else None): trial.duration for trial in tried}
-    lab = sum(lasted.values())
-    per_run = f", {show_duration(round(lab / len(lasted)))} of lab time each" if lasted else ""
-    return f"{len(lasted):,} runs in {show_duration(round(wall, 1))}{per_run}"
+    durations = {(trial.draw, trial.candidate if trial.real else None): trial.duration for trial in trials}
+    mean = sum(durations.values()) / len(durations) if durations else 0.0
+    per_run = f", {show_duration(round(mean))} of lab time each" if durations else ""
+    return f"{len(durations):,} runs in {show_duration(round(wall, 1))}{per_run}"
