@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Callable
 
 import typer
 
-from halfopen.cli.wording import refusal
 from halfopen.errors import InputError, reason_of
 from halfopen.netns import bug_report, isolation
 from halfopen.netns.exit_codes import ExitCode
@@ -16,6 +16,8 @@ from halfopen.results import workflow_commands
 
 #: Errors that are never a bug of ours, wherever they happen.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+#: Prefixes that pydantic (typer's reader of values) puts before its own messages or an enumeration's.
+_PREFIX = re.compile(r"(: )?(Value error, |Input should be )")
 
 
 def explained(work: Callable[[], int]) -> int:
@@ -47,8 +49,16 @@ def _code(work: Callable[[], int]) -> int:
         return _refused(bug_report.sentence(error), ExitCode.BUG)
 
 
-def _refused(said: str, code: int = ExitCode.USAGE) -> int:
-    sentence = refusal(said)
+def one_line(message: str) -> str:
+    """Return an error message in our style: one line that begins in lower case, whatever its source."""
+    line = " ".join(message.split())
+    line = re.sub(r"^Invalid value for '([^']+)'", r"\1", line)
+    line = _PREFIX.sub(lambda prefix: f"{prefix[1] or ''}{'it should be ' * (prefix[2][0] == 'I')}", line, count=1)
+    return f"{line[:1].lower()}{line[1:]}".removesuffix(".")
+
+
+def _refused(message: str, code: int = ExitCode.USAGE) -> int:
+    sentence = one_line(message)
     typer.echo(f"halfopen: {sentence}", err=True)
     if workflow_commands.is_here():
         workflow_commands.say([workflow_commands.command("error", "halfopen", sentence)])

@@ -1,8 +1,9 @@
-"""The request of a ``halfopen run``, as one value that another process can be given, and the jobs that it makes."""
+"""A request to run scenarios, as one value that can be passed to another process, and the jobs that it makes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import msgspec
 
@@ -23,7 +24,7 @@ DEFAULT_DETECTOR = "bytes-acked"
 
 
 class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One call of ``halfopen run``. Durations in seconds."""
+    """One request to run scenarios. Durations in seconds."""
 
     seed: int
     grace: float
@@ -56,41 +57,42 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
         return Timing(self.grace, self.poll, self.hold, self.least_hold)
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """One requested run, which may be impossible here."""
+class _Run(NamedTuple):
+    """One requested run. ``hindrance`` is the reason why it is impossible here."""
 
     scenario: Scenario
     repeat: int
     hindrance: str | None
 
 
-def jobs(call: RunRequest) -> list[Job]:
-    """Return the requested jobs, in order; raises InputError for those that cannot be run as asked."""
-    named = suites.find(call.names)
-    return [job for each in _one_by_one(call) for job in _jobs(each, _found(each, named))]
+def jobs(request: RunRequest) -> list[Job]:
+    """Return the requested jobs, in order; raises InputError for those that cannot be run as requested."""
+    return [job for each, scenarios in _by_server(request) for job in _jobs(each, scenarios)]
 
 
-def _jobs(call: RunRequest, found: list[Scenario]) -> list[Job]:
-    names = _names(call, found)
-    possible = [one for one in _asked(call, found) if one.hindrance is None]
-    detectors: list[str | None] = [*call.detectors] or [None]
+def _jobs(request: RunRequest, scenarios: list[Scenario]) -> list[Job]:
+    # The same labels in every shard.
+    fitting = [scenario for scenario in scenarios if not _unfitness(request, scenario)]
+    labels = dict(zip([scenario.called for scenario in fitting], suites.tell_apart(fitting), strict=True))
+    possible = [run for run in _runs(request, scenarios) if run.hindrance is None]
+    detectors: list[str | None] = [*request.detectors] or [None]
     todo = [
         Job(
-            scenario=one.scenario,
+            scenario=run.scenario,
             target=target,
-            terms=call.terms,
-            seed=call.seed,
-            repeat=one.repeat,
-            ready_within=call.ready,
+            terms=request.terms,
+            seed=request.seed,
+            repeat=run.repeat,
+            ready_within=request.ready,
             detector=target.detector if isinstance(target, PodTarget) else None,
-            name=names[one.scenario.called],
-            candidate=(detector or call.target.name) if call.comparing else None,
-            rhythm=call.rhythm,
+            name=labels[run.scenario.called],
+            candidate=(detector or request.target.name) if request.comparing else None,
+            rhythm=request.rhythm,
         )
         for detector in detectors
-        for one in possible
-        for target in [target_of(call, detector or _pods(call, one.scenario), one.scenario.pod)]
+        for run in possible
+        for own in [run.scenario.detector if request.target.is_pod else None]
+        for target in [target_of(request, detector or own, run.scenario.pod)]
     ]
     for job in todo:
         job.target.check()
@@ -98,112 +100,104 @@ def _jobs(call: RunRequest, found: list[Scenario]) -> list[Job]:
     return todo
 
 
-def left_out(call: RunRequest) -> list[str]:
+def left_out(request: RunRequest) -> list[str]:
     """Return a line for each reason to leave scenarios out: their names, the reason and the remedy."""
-    named = suites.find(call.names)
-    return list(dict.fromkeys(line for each in _one_by_one(call) for line in _left_out(each, _found(each, named))))
+    lines = []
+    for each, scenarios in _by_server(request):
+        by_reason: dict[str, dict[str, None]] = {}
+        for run in _runs(each, scenarios):
+            if run.hindrance is not None:
+                by_reason.setdefault(run.hindrance, {})[run.scenario.called] = None
+        lines += [f"left out: {', '.join(names)} ({why})" for why, names in by_reason.items()]
+    return list(dict.fromkeys(lines))
 
 
-def _left_out(call: RunRequest, found: list[Scenario]) -> list[str]:
-    by_reason: dict[str, list[str]] = {}
-    for one in _asked(call, found):
-        if one.hindrance is not None:
-            by_reason.setdefault(one.hindrance, []).append(one.scenario.called)
-    return [f"left out: {', '.join(dict.fromkeys(names))} ({why})" for why, names in by_reason.items()]
+def asked(request: RunRequest) -> list[tuple[Scenario, str | None]]:
+    """Return the requested scenarios, each with the reason why it cannot be run here; raises InputError."""
+    request.target.check()
+    scenarios = _behind_proxy(request, suites.find(request.names))
+    return [(scenario, _unfitness(request, scenario) or _lacking(request, scenario)) for scenario in scenarios]
 
 
-def _one_by_one(call: RunRequest) -> list[RunRequest]:
-    """Split a call with several servers into one call for each."""
-    if not call.targets:
-        return [call]
-    return [msgspec.structs.replace(call, target=spec, targets=(), comparing=True) for spec in call.targets]
+def _by_server(request: RunRequest) -> Iterator[tuple[RunRequest, list[Scenario]]]:
+    """Yield a request for each server, with its scenarios."""
+    scenarios = suites.find(request.names)
+    each = [msgspec.structs.replace(request, target=spec, targets=(), comparing=True) for spec in request.targets]
+    for one_server in each or [request]:
+        yield one_server, _behind_proxy(one_server, scenarios)
 
 
-def _asked(call: RunRequest, found: list[Scenario]) -> list[_Asked]:
-    """Return the requested runs, only its own of a shard; raises InputError if none of them is possible here."""
-    call.target.check()
-    unfit = [_Asked(scenario, 1, why) for scenario in found if (why := _unfitness(call, scenario))]
-    fitting = [scenario for scenario in found if not _unfitness(call, scenario)]
-    wanted = [_Asked(scenario, n, _lacking(call, scenario)) for n in range(1, call.repeat + 1) for scenario in fitting]
-    if call.shard is not None and wanted:
+def _behind_proxy(request: RunRequest, scenarios: list[Scenario]) -> list[Scenario]:
+    """Return the scenarios, each with the requested proxy in front of its server, if any."""
+    if request.target.edge is None:
+        return scenarios
+    edge = Edge(proxy=request.target.edge)
+    return [msgspec.structs.replace(scenario, edge=edge) for scenario in scenarios]
+
+
+def _runs(request: RunRequest, scenarios: list[Scenario]) -> list[_Run]:
+    """Return the requested runs, of a shard only its own; raises InputError if none of them is possible here."""
+    request.target.check()
+    unfit = [_Run(scenario, 1, why) for scenario in scenarios if (why := _unfitness(request, scenario))]
+    wanted = [
+        _Run(scenario, repeat, _lacking(request, scenario))
+        for repeat in range(1, request.repeat + 1)
+        for scenario in scenarios
+        if not _unfitness(request, scenario)
+    ]
+    if request.shard is not None and wanted:
         # Divided before checking what this machine lacks, which must not change the other shards.
-        wanted = [wanted[number] for number in call.shard.of([hold(one.scenario, call.terms) for one in wanted])]
-    if all(one.hindrance is not None for one in wanted):
+        wanted = [wanted[number] for number in request.shard.of([hold(run.scenario, request.terms) for run in wanted])]
+    if all(run.hindrance is not None for run in wanted):
         first = (unfit or wanted)[0]
         raise InputError(f"scenario {first.scenario.name!r} {first.hindrance}")
     return unfit + wanted
 
 
-def _names(call: RunRequest, found: list[Scenario]) -> dict[str, str]:
-    """Return a distinct label for each scenario that fits the call, from its ``called``; the same in every shard."""
-    fitting = [scenario for scenario in found if not _unfitness(call, scenario)]
-    return dict(zip([scenario.called for scenario in fitting], suites.tell_apart(fitting), strict=True))
-
-
-def asked(call: RunRequest) -> list[tuple[Scenario, str | None]]:
-    """Return the requested scenarios, each with the reason why it cannot be run here; raises InputError."""
-    call.target.check()
-    found = _found(call, suites.find(call.names))
-    return [(scenario, _unfitness(call, scenario) or _lacking(call, scenario)) for scenario in found]
-
-
-def _found(call: RunRequest, named: list[Scenario]) -> list[Scenario]:
-    """Return the named scenarios, each with the requested proxy in front of its server."""
-    if call.target.edge is None:
-        return named
-    edge = Edge(proxy=call.target.edge)
-    return [msgspec.structs.replace(scenario, edge=edge) for scenario in named]
-
-
-def _unfitness(call: RunRequest, scenario: Scenario) -> str | None:
-    """Return the reason why a scenario does not fit the rest of the call, on any machine."""
-    server = call.target
+def _unfitness(request: RunRequest, scenario: Scenario) -> str | None:
+    """Return the reason why a scenario does not fit the rest of the request, on any machine."""
+    server = request.target
     if not server.is_pod and scenario.detector is not None:
         return (
             f"shows the pod's detector {scenario.detector!r}, not a {server.option}; leave it out, or {server.option}"
         )
-    if call.comparing and scenario.detector is not None:
+    if request.comparing and scenario.detector is not None:
         return f"shows the pod's detector {scenario.detector!r} and compares none; run it with: halfopen run"
     if not server.is_pod and scenario.needs_pod:
         return f"needs the built-in server (the pod); leave out the scenario, or {server.option}"
     if server.image is None and scenario.needs_container:
         return "pauses the server's container; give it one with --image"
     if scenario.edge is not None and (scenario.pod.tls or server.tls):
-        return "has a proxy in front of its server, and those here pass plain text on: it goes without TLS"
+        return "has a proxy in front of its server, which passes on plain text only; leave out TLS, or the proxy"
     return None
 
 
-def _lacking(call: RunRequest, scenario: Scenario) -> str | None:
+def _lacking(request: RunRequest, scenario: Scenario) -> str | None:
     """Return the reason why a scenario cannot be run on this machine."""
-    if call.lacks_netem and (fields := scenario.netem_fields):
+    if request.lacks_netem and (fields := scenario.netem_fields):
         return (
-            f"asks for {' and '.join(fields)} on its link, which needs sch_netem: this kernel has none, and what runs "
-            "in a guest that has it is out of the engine's reach"
+            f"asks for {' and '.join(fields)} on its link, which needs sch_netem: this kernel has none, and a guest "
+            "kernel that has it cannot reach the container engine"
         )
     return None if scenario.edge is None else lacking_proxy(scenario.edge)
 
 
 def lacking_proxy(edge: Edge) -> str | None:
-    """Return what to install before this proxy can be used; None if it is there."""
+    """Return what to install before this proxy can be used; None if it is installed."""
     if find_program(edge) is not None:
         return None
     return f"needs {edge.module.PROGRAM}, which is not installed: apt install {edge.module.PACKAGE}"
 
 
-def _pods(call: RunRequest, scenario: Scenario) -> str | None:
-    """Return the pod's detector that a scenario is meant for."""
-    return scenario.detector if call.target.is_pod else None
-
-
-def target_of(call: RunRequest, detector: str | None, pod: PodSpec) -> PodTarget | CommandTarget | ImageTarget:
+def target_of(request: RunRequest, detector: str | None, pod: PodSpec) -> PodTarget | CommandTarget | ImageTarget:
     """Return the server under test, unchecked. ``detector`` and ``pod`` are for the pod. Raises InputError."""
-    spec = call.target
+    spec = request.target
     if spec.is_pod:
-        return PodTarget(detector or DEFAULT_DETECTOR, call.grace, call.poll, spec, pod, call.detector_options)
+        return PodTarget(detector or DEFAULT_DETECTOR, request.grace, request.poll, spec, pod, request.detector_options)
     require_no_detector(spec, detector)
-    if words := call.detector_options.arguments():
+    if words := request.detector_options.arguments():
         raise InputError(
-            f"{words[0]} {words[1]} is for the pod's detector; it has no effect on {spec.option}, so leave one out"
+            f"{words[0]} {words[1]}: is for the pod's detector and has no effect on {spec.option}; leave one out"
         )
     return CommandTarget(spec) if spec.image is None else ImageTarget(spec)
 
@@ -211,7 +205,7 @@ def target_of(call: RunRequest, detector: str | None, pod: PodSpec) -> PodTarget
 def require_no_detector(spec: TargetSpec, detector: str | None) -> None:
     """Refuse a detector of the pod for another server; raises InputError."""
     if detector is not None:
-        raise InputError(f"--detector {detector!r} is the pod's; it has no effect on {spec.option}, so leave one out")
+        raise InputError(f"--detector {detector!r}: is the pod's and has no effect on {spec.option}; leave one out")
 
 
 def _require_own_labels(todo: list[Job]) -> None:
@@ -221,6 +215,6 @@ def _require_own_labels(todo: list[Job]) -> None:
         other = seen.setdefault(str(job.timeline_file), job)
         if other is not job:
             raise InputError(
-                f"two runs would both be called {job.timeline_file.stem!r}: {other.scenario.called} and "
-                f"{job.scenario.called}; rename one file, or run them apart"
+                f"{other.scenario.called}, {job.scenario.called}: both runs would be called "
+                f"{job.timeline_file.stem!r}; rename one file, or run them separately"
             )

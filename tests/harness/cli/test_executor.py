@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from halfopen.cli import executor, run
-from halfopen.cli.executor import Executor
-from halfopen.cli.surroundings import Surroundings
+from halfopen.cli.ci import CiOptions
+from halfopen.cli.executor import Executor, Presenter
+from halfopen.cli.placement import Placement
 from halfopen.errors import TargetError
 from halfopen.netns.lab_errors import GuestLostError
 from halfopen.results import record
@@ -30,11 +32,12 @@ def executed(out: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> No
 
     monkeypatch.setattr(executor, "run_all", run_all)
     record.check_folder(out)
-    stage = run._Stage(out, None, (), None, out / "baseline.toml", 2)
-    call = RunRequest(seed=1, grace=30, poll=2)
-    effort = Executor(call, [result.job, missed().job], Surroundings("real", None), made.HOW, out, stage)
+    ci = CiOptions(write_baseline=out / "baseline.toml")
+    presenter = Presenter(partial(run.conclude, out=out, ci=ci, count=2))
+    request = RunRequest(seed=1, grace=30, poll=2)
+    jobs = [result.job, missed().job]
     with pytest.raises(type(error)):
-        effort._run(1)
+        Executor(request, jobs, Placement("real", None), made.HOW, out, presenter)._run(1)
 
 
 @pytest.mark.parametrize("error", [GuestLostError("gone"), ZeroDivisionError()])

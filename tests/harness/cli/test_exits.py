@@ -59,3 +59,23 @@ def test_an_error_of_ours_is_one_line_that_names_its_traceback(
         f"report it, with the traceback in {file}\n"
     )
     assert "in divide\n" in file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("message", "line"),
+    [
+        ("No such option: --x", "no such option: --x"),
+        (
+            "Invalid value for '--clock': Value error, 'foo' is not one of 'auto', 'real', 'virtual'.",
+            "--clock: 'foo' is not one of 'auto', 'real', 'virtual'",
+        ),
+        (
+            "Invalid value for '--repeat': Input should be a valid integer, unable to parse string as an integer",
+            "--repeat: it should be a valid integer, unable to parse string as an integer",
+        ),
+        ("two\n  lines", "two lines"),
+        ("", ""),
+    ],
+)
+def test_an_error_is_one_line_in_our_style_whoever_worded_it(message: str, line: str) -> None:
+    assert exits.one_line(message) == line

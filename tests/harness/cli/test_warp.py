@@ -205,7 +205,7 @@ def test_a_folder_that_is_none_is_refused() -> None:
     assert (code, out, err) == (
         2,
         "",
-        "halfopen: --writable '/nowhere' is no folder; name one that exists and can be read\n",
+        "halfopen: --writable '/nowhere': is not a readable folder; name one that exists and can be read\n",
     )
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from halfopen.errors import InputError
-from halfopen.grace import conditions
-from halfopen.grace.conditions import Condition
+from halfopen.grace import mix
+from halfopen.grace.mix import Condition
 
 ALIVE = """
 title = "t"
@@ -54,7 +54,7 @@ TABLE: dict[str, Any] = {
 
 
 def read(table: object = TABLE, name: str = "outage") -> Condition:
-    return conditions.read(name, table, "alive", f"m: alive.{name}")
+    return mix.read_condition(name, table, "alive", f"m: alive.{name}")
 
 
 def refused(table: object = TABLE, name: str = "outage") -> str:
@@ -68,8 +68,8 @@ def refused(table: object = TABLE, name: str = "outage") -> str:
 def test_what_was_drawn_is_what_stands_in_the_scenario() -> None:
     condition = read()
     for number in range(40):
-        drawn = condition.drawn(random.Random(number))
-        scenario = conditions.parsed(conditions.fill(condition.template, drawn, "m"), "outage", "m")
+        drawn = condition.draw(random.Random(number))
+        scenario = mix.parsed(mix.fill(condition.template, drawn, "m"), "outage", "m")
         [step] = scenario.steps
         assert step.lasting is not None
         assert step.lasting.seconds(grace=1, poll=1) == pytest.approx(drawn["outage"].value)
@@ -80,7 +80,7 @@ def test_what_was_drawn_is_what_stands_in_the_scenario() -> None:
 def test_every_parameter_takes_one_random_number_in_the_files_order() -> None:
     condition, rng = read(), random.Random(7)
     expected = {name: spread.at(rng.random()) for name, spread in condition.parameters.items()}
-    assert condition.drawn(random.Random(7)) == expected
+    assert condition.draw(random.Random(7)) == expected
     assert list(expected) == ["outage", "rtt", "loss"]
 
 
@@ -103,12 +103,12 @@ def test_what_is_typical_is_the_median() -> None:
     ],
 )
 def test_places_are_filled_with_what_comes_of_them_and_tables_are_left_alone(template: str, filled: str) -> None:
-    assert conditions.fill(template, read().typical(), "m") == filled
+    assert mix.fill(template, read().typical(), "m") == filled
 
 
 def test_a_condition_with_nothing_to_draw_is_one() -> None:
     scenario = ALIVE.replace("{rtt / 2}", "10ms").replace("{loss}", "1%").replace("{outage}", "5s")
-    assert read({"weight": "50%", "source": "guess", "scenario": scenario}).drawn(random.Random(7)) == {}
+    assert read({"weight": "50%", "source": "guess", "scenario": scenario}).draw(random.Random(7)) == {}
 
 
 @pytest.mark.parametrize(

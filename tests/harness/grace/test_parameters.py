@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from halfopen.errors import InputError
-from halfopen.grace.random_quantities import Spread, quantity
+from halfopen.grace.parameters import Distribution, quantity
 from halfopen.model.schema import convert
 from halfopen.netns.lab_errors import UnitError
 
 CHANCES = [n / 1000 for n in range(1001)]
 
 
-def spread(**keys: Any) -> Spread:
-    return convert({"source": "guess"} | keys, Spread, "mix.toml: x")
+def spread(**keys: Any) -> Distribution:
+    return convert({"source": "guess"} | keys, Distribution, "mix.toml: x")
 
 
 @pytest.mark.parametrize(
@@ -115,4 +115,4 @@ def test_a_distribution_that_is_none_is_refused_in_a_sentence(keys: dict[str, An
 
 def test_a_number_without_a_source_is_refused() -> None:
     with pytest.raises(InputError, match="key 'source' is missing"):
-        convert({"distribution": "uniform", "from": "1s", "to": "2s"}, Spread, "mix.toml: x")
+        convert({"distribution": "uniform", "from": "1s", "to": "2s"}, Distribution, "mix.toml: x")

@@ -5,15 +5,14 @@ Made from the content of grace.json alone (docs/results.md).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import markupsafe
 import msgspec
 
-from halfopen.grace.curves import names, of_table, title
-from halfopen.grace.number_format import count, held, interval, percent
-from halfopen.grace.rates import Rate
+from halfopen.grace.estimates import CurveKey, curve_title
+from halfopen.grace.rates import Rate, count, held, interval, percent
 from halfopen.netns.units import show_duration
 from halfopen.report.parts import part, scripts, template
 from halfopen.results import words
@@ -26,14 +25,6 @@ HEADS = (
     *("from the fault", "missed", "seat held", "unproved"),
 )
 _DRAWN = ("grace_s", "false_reaps", "false_reap_rate", "ci95", "detection_s", "detections_s", "outages")
-
-
-class TableRow(NamedTuple):
-    """A line of a table, and True if it is the recommended one."""
-
-    head: str
-    cells: tuple[str, ...]
-    chosen: bool = False
 
 
 def render(table: Mapping[str, Any]) -> str:
@@ -67,7 +58,7 @@ def recommended(table: Mapping[str, Any]) -> str:
     """The recommended candidate; empty for none. Raises ValueError if it was not tried."""
     if table["recommended_grace_s"] is None:
         return ""
-    label = next((str(one["label"]) for one in table["points"] if _is_chosen(one, table)), None)
+    label = next((str(point["label"]) for point in table["points"] if _is_chosen(point, table)), None)
     if label is None:
         raise ValueError("the recommended candidate ('recommended_grace_s' and so on) is not among 'points'")
     return label
@@ -75,42 +66,43 @@ def recommended(table: Mapping[str, Any]) -> str:
 
 def so_far(table: Mapping[str, Any]) -> str:
     """The number of sessions, and of those planned if some are missing."""
-    draws = table["draws"]
-    if draws["tried"] == draws["planned"]:
-        return f"{draws['planned']:,} sessions"
-    return f"{draws['tried']:,} of {draws['planned']:,} sessions so far"
+    tried, planned = table["draws"]["tried"], table["draws"]["planned"]
+    return f"{planned:,} sessions" if tried == planned else f"{tried:,} of {planned:,} sessions so far"
 
 
 def confirmed(table: Mapping[str, Any]) -> str:
     """The agreement of the replay with real runs; empty if nothing was replayed."""
-    confirmed = table["confirmations"]
-    if not confirmed["runs"]:
+    counts = table["confirmations"]
+    if not counts["runs"]:
         return ""
-    apart = confirmed["apart_max_s"]
-    within = "" if apart is None else f", reaps at most {show_duration(apart)} apart"
-    return f"{confirmed['agree']} of {confirmed['runs']} real runs agree with their replay{within}"
+    apart = "" if counts["apart_max_s"] is None else f", reaps at most {show_duration(counts['apart_max_s'])} apart"
+    return f"{counts['agree']} of {counts['runs']} real runs agree with their replay{apart}"
 
 
 def curves(table: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the texts and tables for each detector and poll, or for a server, in their order.
-
-    ``causes`` are false reaps by condition, ``deaths`` missed dead clients by kind, and ``outages`` those survived by
-    round trip. Graces are across.
-    """
-    for key, points in of_table(table).items():
+    """Yield the title and the tables of each detector and poll, or server, in their order. Graces are across."""
+    for key, points in _grouped(table).items():
         yield {
-            "title": title(*key),
-            "rows": [TableRow(show_duration(one["grace_s"]), _cells(one), _is_chosen(one, table)) for one in points],
-            "graces": [show_duration(one["grace_s"]) for one in points],
-            "causes": list(_across(points, "causes", "cause", _killed)),
-            "deaths": list(_across(points, "deaths", "cause", _missed)),
-            "outages": list(_across(points, "outages", "rtt_s", _outage)),
+            "title": curve_title(*key),
+            "rows": [(show_duration(point["grace_s"]), _cells(point), _is_chosen(point, table)) for point in points],
+            "graces": [show_duration(point["grace_s"]) for point in points],
+            "causes": _across(points, "causes", "cause", _killed),
+            "deaths": _across(points, "deaths", "cause", _missed),
+            "outages": _across(points, "outages", "rtt_s", _limits),
         }
 
 
+def _grouped(table: Mapping[str, Any]) -> dict[CurveKey, list[Point]]:
+    """Return the points of each detector and poll. They are in the order of graces."""
+    groups: dict[CurveKey, list[Point]] = {}
+    for point in table["points"]:
+        groups.setdefault((point["detector"], point["poll_s"]), []).append(point)
+    return groups
+
+
 def _is_chosen(point: Point, table: Mapping[str, Any]) -> bool:
-    keys = ("detector", "grace_s", "poll_s")
-    return table["recommended_grace_s"] is not None and all(point[key] == table[f"recommended_{key}"] for key in keys)
+    chosen = [table[f"recommended_{key}"] for key in ("grace_s", "poll_s", "detector")]
+    return chosen == [point["grace_s"], point["poll_s"], point["detector"]]
 
 
 def _cells(point: Point) -> tuple[str, ...]:
@@ -130,45 +122,49 @@ def _cells(point: Point) -> tuple[str, ...]:
     )
 
 
-def _killed(one: Point) -> str:
-    return count(Rate(one["false_reaps"], one["alive_runs"]))
+def _killed(point: Point) -> str:
+    return count(Rate(point["false_reaps"], point["alive_runs"]))
 
 
-def _missed(one: Point) -> str:
-    return count(Rate(one["missed"], one["dead_runs"]))
+def _missed(point: Point) -> str:
+    return count(Rate(point["missed"], point["dead_runs"]))
+
+
+def _limits(trip: Point) -> str:
+    return limits(trip["survived_s"], trip["lost_s"], trip["longest_s"])
 
 
 def limits(longest: float | None, lost: float | None, tried: float | None) -> str:
     """The longest outage that was always survived, and the shortest that was not: ``"13s, not 14s"``."""
-    if tried is None:
+    if tried is None or (longest is None and lost is None):
         return ""
-    if lost is None:
-        return "" if longest is None else f"all to {show_duration(longest)}"
-    return f"{'none' if longest is None else show_duration(longest)}, not {show_duration(lost)}"
+    survived = "none" if longest is None else show_duration(longest)
+    return f"all to {survived}" if lost is None else f"{survived}, not {show_duration(lost)}"
 
 
-def _outage(one: Point) -> str:
-    return limits(one["survived_s"], one["lost_s"], one["longest_s"])
-
-
-def _across(points: Sequence[Point], what: str, named: str, cell: Any) -> Iterator[TableRow]:
-    """Yield a row for each condition, kind or round trip; graces across."""
-    for name in dict.fromkeys(one[named] for point in points for one in point[what]):
-        entries = [next((one for one in point[what] if one[named] == name), None) for point in points]
-        head = name if isinstance(name, str) else f"round trip {show_duration(name)}"
-        yield TableRow(head, tuple("" if one is None else cell(one) for one in entries))
+def _across(points: Sequence[Point], key: str, name: str, cell: Callable[[Point], str]) -> list[tuple[str, list[str]]]:
+    """Return the head and the cells of a row for each condition, kind or round trip; graces across."""
+    groups = [{row[name]: cell(row) for row in point[key]} for point in points]
+    names = dict.fromkeys(name for group in groups for name in group)
+    heads = [name if isinstance(name, str) else f"round trip {show_duration(name)}" for name in names]
+    return [(head, [group.get(name, "") for group in groups]) for head, name in zip(heads, names, strict=True)]
 
 
 def _data(table: Mapping[str, Any]) -> markupsafe.Markup:
     """The data for the page's script. No name in it can end its element."""
-    by_candidate = of_table(table)
-    called = names(by_candidate)
+    groups = _grouped(table)
+    polls = {poll for _, poll in groups}
     drawn = {
         "curves": [
-            {"name": called[key], "points": [{name: point[name] for name in _DRAWN} for point in points]}
-            for key, points in by_candidate.items()
+            {
+                # The poll only if there are several.
+                "name": curve_title(detector, poll) if detector is None or len(polls) > 1 else detector,
+                "points": [{name: point[name] for name in _DRAWN} for point in points],
+            }
+            for (detector, poll), points in groups.items()
         ],
         "stalls": table["stalls"],
+        "mix": table["mix"],
         "most": table["max_false_reaps"],
     }
     encoded = msgspec.json.encode(drawn, order="sorted").decode().replace("<", "\\u003c")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,9 +12,9 @@ from playwright.sync_api import Browser, ViewportSize, expect
 
 from halfopen.errors import InputError
 from halfopen.grace import files
-from halfopen.report import folder, sweep
+from halfopen.report import folder, sweep_page
 from tests.browser import browser, opened
-from tests.harness.grace.test_plots import table
+from tests.harness.grace.made import HOW, table
 from tests.machine import needs_browser
 
 
@@ -30,7 +31,7 @@ def out(tmp_path: Path) -> Path:
 
 
 def test_the_recommendation_comes_first_with_its_reason() -> None:
-    page = sweep.render(table("bytes-acked"))
+    page = sweep_page.render(table("bytes-acked"))
     assert page.index("No recommendation") < page.index("too little is known") < page.index("False reaps against")
 
 
@@ -41,14 +42,14 @@ def test_what_is_recommended_is_marked_in_its_table() -> None:
         "recommended_detector": "bytes-acked",
         "recommended_why": "it is",
     }
-    page = sweep.render(given)
+    page = sweep_page.render(given)
     assert "Recommended: bytes-acked grace 30s poll 2s" in page
     assert len(re.findall(r'<tr class="chosen"><th scope="row">30s', page)) == 1
 
 
 def test_a_replay_that_is_wrong_is_the_first_thing_seen() -> None:
     confirmations = {"runs": 2, "agree": 1, "apart_max_s": 0.01, "disagreements": ["0001-frozen: <reaped>"]}
-    page = sweep.render(table("bytes-acked") | {"confirmations": confirmations})
+    page = sweep_page.render(table("bytes-acked") | {"confirmations": confirmations})
     assert '<section class="advice failed"' in page
     assert "1 of 2 real runs agree with their replay, reaps at most 10ms apart" in page
     assert "0001-frozen: &lt;reaped&gt;" in page
@@ -57,11 +58,11 @@ def test_a_replay_that_is_wrong_is_the_first_thing_seen() -> None:
 def test_no_name_ends_the_data() -> None:
     given = table("bytes-acked")
     evil = [{**point, "detector": "</script><script>alert(1)</script>"} for point in given["points"]]
-    assert "<script>alert" not in sweep.render(given | {"points": evil})
+    assert "<script>alert" not in sweep_page.render(given | {"points": evil})
 
 
 def test_a_sweep_that_was_stopped_says_so() -> None:
-    assert "65 of 1,509 sessions so far" in sweep.render(table("bytes-acked", None, known=65))
+    assert "65 of 1,509 sessions so far" in sweep_page.render(table("bytes-acked", None, known=65))
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,7 @@ def test_a_sweep_that_was_stopped_says_so() -> None:
     ],
 )
 def test_what_is_survived(numbers: tuple[float | None, float | None, float | None], shown: str) -> None:
-    assert sweep.limits(*numbers) == shown
+    assert sweep_page.limits(*numbers) == shown
 
 
 def test_it_is_made_again_of_the_file_alone(out: Path) -> None:
@@ -181,3 +182,23 @@ def test_without_scripts_every_number_is_there(chromium: Browser, out: Path) -> 
         expect(one.page.get_by_text("The tables have all numbers")).to_be_visible()
         expect(one.page.get_by_role("heading", name="outq, poll 2s")).to_be_visible()
         expect(one.page.locator(".chart").first).to_be_hidden()
+
+
+@needs_browser
+@pytest.mark.parametrize("chart", ["frontier", "stalls", "outages-round-trip-100ms", "latency"])
+def test_a_chart_can_be_saved_as_a_picture(chromium: Browser, out: Path, chart: str) -> None:
+    with opened(chromium, folder.write_again(out)) as one:
+        one.page.get_by_role("button", name="round trip 100ms").click()
+        place = one.page.locator(f'[id=":{chart.partition("-")[0]}"]')
+        with one.page.expect_download() as saved:
+            place.locator("+ .save").click()
+        assert saved.value.suggested_filename == f"grace-{HOW.mix}-{chart}.png"
+        saved.value.save_as(file := out / "chart.png")
+        signature, _, rest = file.read_bytes().partition(b"IHDR")
+        assert signature.startswith(b"\x89PNG")
+        width, height = struct.unpack(">II", rest[:8])
+        canvas = place.locator("canvas")
+        assert width > canvas.evaluate("drawn => drawn.width")
+        assert height > canvas.evaluate("drawn => drawn.height")
+        # An empty picture of this size takes less than 5 kB.
+        assert file.stat().st_size > 10_000

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from halfopen.cli import surroundings
-from halfopen.cli.surroundings import Clock, Kernel, choose
+from halfopen.cli import placement
+from halfopen.cli.placement import Clock, Kernel, choose
 from halfopen.errors import InputError
 from halfopen.netns.guest import cache
 from halfopen.netns.guest.cache import GuestKernel
@@ -50,7 +50,7 @@ def far(tmp_path: Path) -> list[Scenario]:
 
 @pytest.fixture
 def without_netem(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(surroundings, "kernel_has_discipline", lambda _: False)
+    monkeypatch.setattr(placement, "kernel_has_discipline", lambda _: False)
 
 
 NEAR = suites.find(["frozen"])
@@ -83,7 +83,7 @@ def test_a_guest_can_keep_real_time() -> None:
 @needs_labs
 @pytest.mark.usefixtures("nowhere")
 def test_without_a_guest_the_clock_is_real() -> None:
-    assert choose(Clock.AUTO, Kernel.AUTO, NEAR) == surroundings.Surroundings("real", None)
+    assert choose(Clock.AUTO, Kernel.AUTO, NEAR) == placement.Placement("real", None)
 
 
 @pytest.mark.usefixtures("nowhere")
@@ -97,7 +97,7 @@ def test_a_guest_that_is_asked_for_and_is_not_there(clock: Clock, kernel: Kernel
 
 
 def test_no_clock_of_this_machine_is_virtual() -> None:
-    with pytest.raises(InputError, match="--clock virtual needs a guest kernel"):
+    with pytest.raises(InputError, match="--clock virtual: needs a guest kernel"):
         choose(Clock.VIRTUAL, Kernel.HOST, NEAR)
 
 
@@ -123,7 +123,7 @@ def forbidden(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **_options: object) -> int:
         raise IsolationError("user.max_user_namespaces is 0")
 
-    monkeypatch.setattr(surroundings, "isolated", refuse)
+    monkeypatch.setattr(placement, "isolated", refuse)
 
 
 @pytest.mark.usefixtures("there", "forbidden")

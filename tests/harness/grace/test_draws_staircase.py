@@ -7,9 +7,9 @@ from itertools import groupby, pairwise
 
 import pytest
 
-from halfopen.grace import conditions
-from halfopen.grace.staircase import LENGTHS, PHASES, ROUND_TRIPS, staircase
-from halfopen.grace.trials import Draw
+from halfopen.grace import mix
+from halfopen.grace.draws import LENGTHS, PHASES, ROUND_TRIPS, staircase_draws
+from halfopen.grace.sweep import Draw
 from halfopen.verdict.judge import Timing, hold
 
 SEED, FIRST = 7, 1000
@@ -17,7 +17,7 @@ SEED, FIRST = 7, 1000
 
 @pytest.fixture(scope="module")
 def steps() -> list[Draw]:
-    return list(staircase(SEED, FIRST))
+    return list(staircase_draws(SEED, FIRST))
 
 
 def test_each_length_meets_each_round_trip_at_each_phase_once(steps: list[Draw]) -> None:
@@ -44,15 +44,15 @@ def test_starts_fall_into_every_quarter_of_slices_and_looks(steps: list[Draw]) -
 
 
 def test_which_length_begins_when_differs_with_the_seed_and_nothing_else_does(steps: list[Draw]) -> None:
-    assert list(staircase(SEED, FIRST)) == steps
-    others = list(staircase(SEED + 1, FIRST))
+    assert list(staircase_draws(SEED, FIRST)) == steps
+    others = list(staircase_draws(SEED + 1, FIRST))
     assert [draw.facts["at_s"] for draw in others] != [draw.facts["at_s"] for draw in steps]
     assert [draw.facts["outage_s"] for draw in others] == [draw.facts["outage_s"] for draw in steps]
 
 
 def test_each_is_a_scenario_that_does_what_its_facts_say(steps: list[Draw]) -> None:
     for draw in steps:
-        scenario = conditions.parsed(draw.scenario, draw.name, draw.name)
+        scenario = mix.parsed(draw.scenario, draw.name, draw.name)
         [step] = scenario.steps
         assert (scenario.truth, step.fault, draw.part, draw.cause) == ("alive", "cut", "staircase", "staircase")
         assert step.lasting is not None
@@ -65,4 +65,4 @@ def test_each_is_looked_at_until_the_kernel_has_tried_again(steps: list[Draw]) -
     for draw in steps:
         # RFC 6298, section 5.5: at most twice the outage and one timeout, which begins at 200 ms and a round trip.
         needed = 2 * draw.facts["outage_s"] + 2 * (0.2 + draw.facts["rtt_s"])
-        assert hold(conditions.parsed(draw.scenario, draw.name, draw.name), Timing(90.0, 2.0)) > needed
+        assert hold(mix.parsed(draw.scenario, draw.name, draw.name), Timing(90.0, 2.0)) > needed

@@ -91,7 +91,7 @@ _NEEDS = {
 }
 
 
-class Spread(
+class Distribution(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"least": "from", "most": "to"}
 ):
     """A distribution with its source."""
@@ -111,39 +111,30 @@ class Spread(
         if not self.source.strip():
             raise ValueError("a source is empty; say where the numbers are from, or that they are a guess")
         self._check_keys()
+        texts = (self.least, self.most, self.median, *self.of)
+        quantities = [quantity(text) for text in texts if text is not None]
+        if len({each.kind.ending for each in quantities}) > 1:
+            raise ValueError(f"quantities of different kinds: {', '.join(map(str, quantities))}")
         if self.distribution == "choice":
-            self._check_kinds([quantity(text) for text in self.of])
             return
-        least, most = self._bounds
-        self._check_kinds([least, most, *([quantity(self.median)] if self.median else [])])
-        if least.value >= most.value:
+        least, most, *median = (each.value for each in quantities)
+        if least >= most:
             raise ValueError(f"'from' of {self.least!r} is not less than 'to' of {self.most!r}")
-        if self.distribution != "uniform" and least.value <= 0:
+        if self.distribution != "uniform" and least <= 0:
             raise ValueError(f"distribution {self.distribution!r} has no zero: got 'from' {self.least!r}")
         if self.sigma is not None and not 0 < self.sigma < math.inf:
             raise ValueError(f"sigma of {self.sigma:g} is out of range: more than 0")
-        if self.median is not None and not least.value <= quantity(self.median).value <= most.value:
+        if median and not least <= median[0] <= most:
             raise ValueError(f"median of {self.median!r} is not between 'from' {self.least!r} and 'to' {self.most!r}")
 
     def _check_keys(self) -> None:
-        given = {"from": self.least, "to": self.most, "median": self.median, "sigma": self.sigma, "of": self.of}
+        given = {"from": self.least, "to": self.most, "median": self.median, "sigma": self.sigma, "of": self.of or None}
         needed = _NEEDS[self.distribution]
         for key, value in given.items():
-            if key in needed and (value is None or value == ()):
+            if key in needed and value is None:
                 raise ValueError(f"distribution {self.distribution!r} needs a {key!r}")
-            if key not in needed and value is not None and value != ():
+            if key not in needed and value is not None:
                 raise ValueError(f"distribution {self.distribution!r} has no use for {key!r}")
-
-    @staticmethod
-    def _check_kinds(given: list[Quantity]) -> None:
-        if len({one.kind.ending for one in given}) > 1:
-            raise ValueError(f"quantities of different kinds: {', '.join(map(str, given))}")
-
-    @property
-    def _bounds(self) -> tuple[Quantity, Quantity]:
-        assert self.least is not None
-        assert self.most is not None
-        return quantity(self.least), quantity(self.most)
 
     @property
     def extremes(self) -> tuple[Quantity, ...]:
@@ -154,8 +145,10 @@ class Spread(
         """Return the value that a share ``chance`` (0 to 1) of draws do not exceed: one random number, one value."""
         if self.distribution == "choice":
             return quantity(self.of[min(int(chance * len(self.of)), len(self.of) - 1)])
-        least, most = self._bounds
-        low, high = least.value, most.value
+        assert self.least is not None
+        assert self.most is not None
+        least = quantity(self.least)
+        low, high = least.value, quantity(self.most).value
         if self.distribution == "uniform":
             return least.at(low + chance * (high - low))
         if self.distribution == "log-uniform":

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from halfopen.errors import InputError
-from halfopen.grace import conditions, recorded_links
-from halfopen.grace.recorded_links import STRETCH, RecordedLink
+from halfopen.grace import draws, mix
+from halfopen.grace.draws import STRETCH, RecordedLink
 from halfopen.model.link_trace import parse
 from halfopen.verdict.judge import Timing, hold
 
@@ -21,8 +21,8 @@ def long() -> RecordedLink:
 
 def test_a_session_goes_over_a_stretch_and_is_looked_at_until_what_an_outage_costs_is_over(long: RecordedLink) -> None:
     for number in range(20):
-        draw = recorded_links.draw(long, number, random.Random(number))
-        scenario = conditions.parsed(draw.scenario, draw.name, draw.name)
+        draw = draws.over_recorded_link(long, number, random.Random(number))
+        scenario = mix.parsed(draw.scenario, draw.name, draw.name)
         [step] = scenario.steps
         assert (scenario.truth, draw.part, draw.cause) == ("alive", "mix", "trace-long")
         assert step.options.trace == long.trace.window(draw.facts["from_s"], STRETCH)
@@ -31,26 +31,26 @@ def test_a_session_goes_over_a_stretch_and_is_looked_at_until_what_an_outage_cos
 
 
 def test_stretches_are_from_anywhere(long: RecordedLink) -> None:
-    starts = [recorded_links.draw(long, n, random.Random(n)).facts["from_s"] for n in range(200)]
+    starts = [draws.over_recorded_link(long, n, random.Random(n)).facts["from_s"] for n in range(200)]
     assert min(starts) < 30
     assert max(starts) > 210
 
 
 def test_a_scenario_with_a_recorded_link_needs_what_the_link_does(long: RecordedLink) -> None:
-    draw = recorded_links.draw(long, 0, random.Random(0))
-    assert conditions.parsed(draw.scenario, draw.name, draw.name).netem_fields == ["delay", "loss"]
+    draw = draws.over_recorded_link(long, 0, random.Random(0))
+    assert mix.parsed(draw.scenario, draw.name, draw.name).netem_fields == ["delay", "loss"]
 
 
 def test_a_recording_is_called_by_its_files_name(tmp_path: Path) -> None:
     file = tmp_path / "ICE 4 Köln.csv"
     file.write_text(LONG)
-    assert recorded_links.load(file).cause == "trace-ice-4-k-ln"
+    assert draws.load_links([file])[0].cause == "trace-ice-4-k-ln"
 
 
 def test_a_name_is_no_longer_than_a_files_may_be(tmp_path: Path) -> None:
     file = tmp_path / f"{'long ' * 40}.csv"
     file.write_text(LONG)
-    assert len(recorded_links.load(file).cause) < 50
+    assert len(draws.load_links([file])[0].cause) < 50
 
 
 def test_two_of_one_name_are_refused_with_both(tmp_path: Path) -> None:
@@ -58,14 +58,14 @@ def test_two_of_one_name_are_refused_with_both(tmp_path: Path) -> None:
     for file in files:
         file.parent.mkdir()
         file.write_text(LONG)
-    assert [one.cause for one in recorded_links.load_all(files[:1])] == ["trace-train"]
+    assert [one.cause for one in draws.load_links(files[:1])] == ["trace-train"]
     for pair in (files, [files[0], Path(str(files[0]))]):
         with pytest.raises(InputError) as refused:
-            recorded_links.load_all(pair)
+            draws.load_links(pair)
         both = f"--trace {pair[0]} and --trace {pair[1]}"
         assert str(refused.value) == f"{both} would both be called 'trace-train'; rename one"
 
 
 def test_a_recording_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no such trace file: .*nowhere\.csv$"):
-        recorded_links.load(tmp_path / "nowhere.csv")
+        draws.load_links([tmp_path / "nowhere.csv"])

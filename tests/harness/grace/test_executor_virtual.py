@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from halfopen.errors import InputError
-from halfopen.grace import plan, store
-from halfopen.grace.local_executor import LocalExecutor
-from halfopen.grace.trials import BatchResult
+from halfopen.grace import store
+from halfopen.grace.executor import LocalExecutor
+from halfopen.grace.sweep import BatchResult
 from tests import leftovers
 from tests.harness.grace import sweeps
 from tests.harness.grace.sweeping_process import many, resumed, told
@@ -104,6 +104,6 @@ def test_a_terminals_interrupt_of_the_whole_group_is_heard_once(tmp_path: Path) 
 def test_what_a_batch_refuses_ends_the_sweep(tmp_path: Path) -> None:
     draws = [sweeps.outage(n, 1.0, hold=5) for n in range(2)]
     broken = sweeps.sweep([type(one)(one.number, one.part, one.cause, one.name, "nonsense") for one in draws])
-    assert plan.batches(broken)
+    assert broken.batches()
     with pytest.raises(InputError, match="0000-outage-1s"):
         resumed(tmp_path, LocalExecutor(2), broken)
