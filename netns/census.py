@@ -34,6 +34,7 @@ _STATES = sum(
     1 << tcp_info.STATES.index(name)
     for name in ("ESTABLISHED", "FIN_WAIT1", "FIN_WAIT2", "CLOSE_WAIT", "LAST_ACK", "CLOSING")
 )
+_CLOSE_WAIT = tcp_info.STATES.index("CLOSE_WAIT")
 #: If more sockets than this had bytes queued at one poll, the next poll is one full dump.
 _FEW = 200
 #: Largest datagram of a dump (net/netlink/af_netlink.c, netlink_dump).
@@ -119,7 +120,7 @@ class CensusResult(NamedTuple):
     states: dict[str, int]
     """Number of sockets in each state."""
     samples: list[RawSample]
-    """Sockets with bytes queued, or all if requested; unordered."""
+    """Sockets with bytes queued or in CLOSE_WAIT, or all if requested; unordered."""
 
 
 class Census(SocketReader):
@@ -132,7 +133,7 @@ class Census(SocketReader):
     def poll(self, ports: Iterable[int], inodes: Collection[int] | None = None, *, whole: bool = False) -> CensusResult:
         """Poll the connections whose local port is in ``ports`` (0: any) and whose socket is in ``inodes``, if given.
 
-        With ``whole``, everything is read of all sockets, not only of those with bytes queued.
+        With ``whole``, everything is read of all sockets, not only of those with bytes queued or in CLOSE_WAIT.
         """
         states = [0] * 256
         bodies: list[bytes] = []
@@ -169,8 +170,9 @@ class Census(SocketReader):
                     return
                 queued, inode = queue(datagram, at + queue_at)
                 if inodes is None or inode in inodes:
-                    states[datagram[at + _STATE_AT]] += 1
-                    if queued or whole:
+                    state = datagram[at + _STATE_AT]
+                    states[state] += 1
+                    if queued or whole or state == _CLOSE_WAIT:
                         bodies.append(datagram[at + head : at + length])
                 at += (length + 3) & ~3
 

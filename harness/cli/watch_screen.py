@@ -15,6 +15,7 @@ from halfopen.netns.units import show_bytes, show_duration
 from halfopen.pod.forecast import brief_duration
 from halfopen.watch import watched_sessions
 from halfopen.watch.poller import PollTable
+from halfopen.watch.tracks import heard
 from halfopen.watch.watched_sessions import WatchedSession
 
 #: Columns from which there is room for the reasons.
@@ -101,7 +102,7 @@ def _row(session: WatchedSession, table: PollTable, broad: bool) -> list[Cell]:
     window = None if info is None else info.snd_wnd
     more: list[Cell] = []
     if broad and info is not None:
-        last = brief_duration(info.last_ack_recv / 1000)
+        last = brief_duration(heard(info))
         probes = info.backoff if session.peer.startswith("shut") else 0
         more = [(last, ""), (str(probes), ""), (str(info.retransmits), ""), (str(session.pid or ""), "")]
     verdict = session.verdict(table.detector)
@@ -136,6 +137,9 @@ def details(table: PollTable) -> Iterator[Text]:
 def _what(session: WatchedSession) -> str:
     owner = f" (pid {session.pid})" if session.pid else ""
     least = "at least " if session.is_bound else ""
+    if session.peer == "gone":
+        since = f"{least}{brief_duration(session.stuck)}"
+        return f"{session.sample.remote}{owner}: its client closed {since} ago, and the server still holds the socket"
     return (
         f"{session.sample.remote}{owner}: nothing acknowledged for {least}{brief_duration(session.stuck)}, "
         f"{show_bytes(session.sample.outq)} queued"
@@ -176,7 +180,7 @@ def _kernel(session: WatchedSession) -> str:
     """Describe the kernel's view of the peer in a clause."""
     info = session.sample.info
     assert info is not None
-    last = brief_duration(info.last_ack_recv / 1000)
+    last = brief_duration(heard(info))
     match session.peer:
         case "shut, answers":
             return "its kernel answers, its application reads nothing"
@@ -184,6 +188,8 @@ def _kernel(session: WatchedSession) -> str:
             return f"its window is shut, its kernel silent for {last}"
         case "dark":
             return f"{info.backoff} retransmissions, no answer for {last}"
+        case "sends":
+            return f"{info.backoff} retransmissions without an answer, but its own data arrives"
         case "gone":
             return f"{session.sample.state}: the client has closed its side"
         case _:

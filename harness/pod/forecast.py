@@ -65,3 +65,8 @@ class ObservedSession:
     def is_answered(self) -> bool:
         """True if the peer's kernel has answered the last segment, or still has time to."""
         return self.reading.last_ack_recv <= self.reading.last_data_sent + _PATIENCE_MS
+
+    @property
+    def is_heard(self) -> bool:
+        """True if the peer's data came after the last segment was sent, or there is still time for an answer."""
+        return self.reading.last_data_recv <= self.reading.last_data_sent + _PATIENCE_MS

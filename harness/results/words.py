@@ -261,7 +261,7 @@ def stalled(outq: int, lasted: float) -> str:
 
 def last_packet(last: Sample) -> str:
     """The time of the client's last packet, relative to this sample."""
-    return f"last packet from the client {ago(last.last_ack_recv / 1000)} before"
+    return f"last packet from the client {ago(last.unheard)} before"
 
 
 def socket(sample: Sample) -> str:

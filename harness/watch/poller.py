@@ -30,7 +30,7 @@ class PollTable:
     stuck: int
     """Number of those stuck for as long as the grace."""
     shown: Sequence[WatchedSession]
-    """Sessions that have a row, most stuck first. All have bytes queued."""
+    """Sessions that have a row, most stuck first. They have bytes queued, or their clients have closed."""
 
 
 class Poller:
@@ -52,6 +52,10 @@ class Poller:
         self.stuck = sum(track.stuck >= self._judges.grace for track in self._by_stall)
 
     @property
+    def _queued(self) -> int:
+        return sum(track.last.outq > 0 for track in self._by_stall)
+
+    @property
     def _wall(self) -> datetime.datetime:
         """Time of day of the poll."""
         return datetime.datetime.now().astimezone() - datetime.timedelta(seconds=time.monotonic() - self._last.t)
@@ -71,7 +75,7 @@ class Poller:
             self._judges.grace,
             detector,
             self._last.sessions,
-            len(self._by_stall),
+            self._queued,
             self.stuck or 0,
             self._sessions(most),
         )
@@ -79,7 +83,7 @@ class Poller:
     def as_data(self) -> dict[str, Any]:
         """Return the last poll as JSON has it (docs/watch.md)."""
         wall = self._wall
-        quiet = [seen for seen in self._last.sightings if not seen.outq]
+        quiet = [seen for seen in self._last.sightings if seen.key not in self._tracks.queued]
         owners = self._server.owners(seen.inode for seen in quiet) if self._server.pid else {}
         shown = self._sessions()
         shown += [watched_sessions.quiet(seen, owners.get(seen.inode), self._judges) for seen in quiet]
@@ -89,7 +93,7 @@ class Poller:
             "grace_s": float(self._judges.grace),
             "poll_s": float(self._judges.poll),
             "sessions_open": self._last.sessions,
-            "sessions_queued": len(self._by_stall),
+            "sessions_queued": self._queued,
             "sessions_stuck": self.stuck,
             "closing": self._last.closing,
             "sessions": [watched_sessions.as_data(session, wall) for session in shown],

@@ -17,8 +17,12 @@ Rules = Mapping[str, Callable[[float], WatchdogRule]]
 """The class of a detector's rule, by the detector's name."""
 
 
+#: State of a session whose client has sent its FIN.
+_CLOSED = "CLOSE_WAIT"
+
+
 class Track:
-    """One session while it has bytes queued."""
+    """One session while it has bytes queued, or after its client has closed."""
 
     __slots__ = ("_outq", "_progress", "_rules", "is_bound", "last", "moved_at")
 
@@ -28,7 +32,10 @@ class Track:
         self.is_bound = since is None or seen.t - bound < since
         """True if the stall may have begun earlier than its counted start."""
         self.moved_at = seen.t - bound
-        """Time of the last acknowledgement, or of the queue's start, as far as is known; the monotonic clock."""
+        """Time of the last acknowledgement, of the queue's start, or of the client's close, as far as is known.
+
+        The monotonic clock.
+        """
         self.last = seen
         self._outq, self._progress = seen.outq, seen.progress
         self._rules = {name: rule(self.moved_at) for name, rule in rules.items()}
@@ -36,8 +43,11 @@ class Track:
         self._apply_rules(self.moved_at)
 
     def follow(self, seen: RawSample) -> None:
-        """Take in the next sighting."""
+        """Take in the next sighting. A session whose client has closed makes no progress, whatever it still takes."""
+        had_closed = self.last.state == _CLOSED
         self.last = seen
+        if had_closed:
+            return
         outq, progress = seen.outq, seen.progress
         if outq == self._outq and progress == self._progress:
             return
@@ -61,7 +71,7 @@ class Track:
 
 
 class Tracks:
-    """All sessions with bytes queued."""
+    """All sessions with bytes queued, or whose client has closed."""
 
     def __init__(self, rules: Rules) -> None:
         self.queued: dict[bytes, Track] = {}
@@ -69,10 +79,10 @@ class Tracks:
         self._polled_at: float | None = None
 
     def follow(self, sightings: Iterable[RawSample], now: float) -> None:
-        """Take in a poll that ended at ``now``, including every session with bytes queued."""
+        """Take in a poll that ended at ``now``, with every session that has bytes queued or whose client has closed."""
         before, after = self.queued, dict[bytes, Track]()
         for seen in sightings:
-            if not seen.outq:
+            if not seen.outq and seen.state != _CLOSED:
                 continue
             key = seen.key
             track = before.get(key)
@@ -94,7 +104,11 @@ def least_stall(seen: RawSample) -> float:
     """
     sample = seen.sample
     info = sample.info
-    if info is None or not sample.outq:
+    if info is None:
+        return 0.0
+    if sample.state == _CLOSED:
+        return heard(info)  # the client's FIN came with its last packet, or before it
+    if not sample.outq:
         return 0.0
     return _dark(info, seen) if info.unacked else _shut(info, seen)
 
@@ -119,7 +133,7 @@ def _dark(info: TcpInfo, seen: RawSample) -> float:
     The peer may answer them and accept nothing, behind a window that it shut after they were sent. Bytes that it
     accepts beyond a gap (SACK) are progress.
     """
-    heard = info.last_ack_recv / 1000
+    unheard = heard(info)
     timer, doublings = tcp_timers.retransmissions(seen, info)
     if not doublings:
         return 0.0
@@ -127,4 +141,9 @@ def _dark(info: TcpInfo, seen: RawSample) -> float:
     bound = timer.after(doublings) + sent
     # Once the timer waits its longest, its first wait can no longer be derived from it.
     usual, _ = tcp_timers.retransmissions(seen, info, tcp_timers.LEAST_RTO)
-    return max(min(bound, heard) if seen.sacked else bound, min(usual.after(doublings) + sent, heard))
+    return max(min(bound, unheard) if seen.sacked else bound, min(usual.after(doublings) + sent, unheard))
+
+
+def heard(info: TcpInfo) -> float:
+    """Return the seconds since the peer's last packet that acknowledged or brought data."""
+    return min(info.last_ack_recv, info.last_data_recv) / 1000

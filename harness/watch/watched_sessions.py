@@ -20,13 +20,14 @@ from halfopen.watch.tracks import Rules, Track
 #: Pauses up to this long are no stall, seconds: a few of the longest round trips.
 _A_MOMENT = 1.0
 #: Fields of tcp_info that the samples of timelines lack, by the kernel's names; times in ms and us.
-_MORE = ("last_data_recv", "rtt", "rttvar", "bytes_sent", "bytes_received")
+_MORE = ("rtt", "rttvar", "bytes_sent")
 
-Peer = Literal["reads", "shut, answers", "shut, silent", "dark", "waiting", "gone"]
+Peer = Literal["reads", "shut, answers", "shut, silent", "dark", "sends", "waiting", "gone"]
 """The peer's behaviour.
 
 ``reads``: it reads what it is sent. ``shut``: its window is shut, and its kernel answers probes of that, or does not.
-``dark``: it answers no retransmission. ``waiting``: no answer has come yet. ``gone``: it has closed its side.
+``dark``: it answers no retransmission. ``sends``: it answers none either, but its own data arrives. ``waiting``: no
+answer has come yet. ``gone``: it has closed its side.
 """
 
 
@@ -96,7 +97,7 @@ class WatchedSession(ObservedSession):
             return "shut, silent" if info.probes > 1 else "shut, answers"
         if info.unacked and tcp_timers.retransmissions(self.seen, info)[1]:
             if info.snd_wnd:
-                return "dark"
+                return "sends" if self.is_heard else "dark"
             return "shut, answers" if self.is_answered else "shut, silent"
         return "waiting" if self.stuck > _A_MOMENT else "reads"
 
@@ -118,6 +119,7 @@ def as_data(session: WatchedSession, wall: datetime.datetime) -> dict[str, Any]:
     ``wall`` is the time of day of the poll, from which the stall's start is computed.
     """
     sample, info = session.sample, session.sample.info
+    is_tracked = session.stuck > 0 or sample.outq > 0
     counters = {} if info is None else {name: value for name, value in info._asdict().items() if name != "state"}
     return {
         "local": str(sample.local),
@@ -131,7 +133,7 @@ def as_data(session: WatchedSession, wall: datetime.datetime) -> dict[str, Any]:
         "peer": session.peer,
         "stuck_s": round(session.stuck, 3),
         "stuck_is_a_bound": session.is_bound,
-        "stuck_since": began(session, wall).isoformat(timespec="milliseconds") if session.sample.outq else None,
+        "stuck_since": began(session, wall).isoformat(timespec="milliseconds") if is_tracked else None,
         "verdicts": {
             name: {
                 "verdict": "spared" if verdict.within is None else "dead",

@@ -40,7 +40,10 @@ def sighting(
     """Return a sighting of an idle connection, changed as given. ``number`` distinguishes connections."""
     code = tcp_info.STATES.index(state)
     info = bytearray(_SIZE)
-    for name, value in {**_IDLE, **fields, "state": code}.items():
+    values = {**_IDLE, **fields, "state": code}
+    # Unless given, its data is older than its last acknowledgement.
+    values["last_data_recv"] = fields.get("last_data_recv", max(values["last_data_recv"], values["last_ack_recv"]))
+    for name, value in values.items():
         at, layout = _FIELDS[name]
         struct.pack_into(f"={layout}", info, at, value)
     addresses = socket.inet_aton("10.0.0.1").ljust(16, b"\0") + socket.inet_aton("10.0.0.2").ljust(16, b"\0")

@@ -83,3 +83,20 @@ def test_sessions_are_told_apart() -> None:
     for t in (1000.0, 1003.0):
         tracks.follow([queued(t, number=1), queued(t, number=2, bytes_acked=round(t))], t)
     assert sorted(track.stuck for track in tracks.queued.values()) == [0.0, 3.0]
+
+
+def test_a_session_whose_client_has_closed_is_tracked_whatever_is_queued_and_never_moves_again() -> None:
+    tracks = Tracks(RULES)
+    tracks.follow([], 999.0)
+    closed = {"state": "CLOSE_WAIT", "last_ack_recv": 500}
+    tracks.follow([sighting(1000.0, **closed)], 1000.0)  # type: ignore[arg-type]
+    track = only(tracks)
+    assert (track.stuck, track.is_bound) == (0.5, False)
+    tracks.follow([sighting(1040.0, outq=100, bytes_acked=5000, delivered=20, **closed)], 1040.0)  # type: ignore[arg-type]
+    assert only(tracks).stuck == 40.5
+
+
+def test_of_a_client_that_had_closed_before_the_first_poll_the_last_packet_gives_a_bound() -> None:
+    tracks = Tracks(RULES)
+    tracks.follow([sighting(1000.0, state="CLOSE_WAIT", last_ack_recv=78_000)], 1000.0)
+    assert (only(tracks).stuck, only(tracks).is_bound) == (78.0, True)

@@ -42,3 +42,8 @@ def test_one_with_nothing_queued_reads_for_all_that_is_known() -> None:
     quiet = watched_sessions.quiet(sighting(), 7, JUDGES)
     assert (quiet.peer, quiet.pid, quiet.stuck) == ("reads", 7, 0.0)
     assert watched_sessions.quiet(sighting(state="CLOSE_WAIT"), None, JUDGES).peer == "gone"
+
+
+def test_a_peer_that_answers_nothing_while_its_own_data_arrives_is_not_dark() -> None:
+    assert seen_as(dark(last_data_recv=700)) == "sends"
+    assert seen_as(dark(last_data_recv=60_000)) == "dark"
