@@ -101,6 +101,11 @@ class Journal:
             found = (e for e in self._events if e.kind == kind and e.name in names and e.t >= since)
             return next(found, None)
 
+    def find_last(self, kind: str, name: str) -> Event | None:
+        """Return the last event of this kind and name."""
+        with self._changed:
+            return next((e for e in reversed(self._events) if (e.kind, e.name) == (kind, name)), None)
+
     def wait(self, condition: Callable[[], bool], until: float) -> bool:
         """Wait until ``condition`` holds, checked after every event, or the clock reaches ``until``."""
         with self._changed:

@@ -116,7 +116,8 @@ class Observer:
         self._settle()
         code = self._client.process.exit_code
         if code is not None and code > 0:  # a signal gives a negative code, and may come from a fault
-            said = self._client.process.tail()
+            output = self._journal.find_last("client", "output")
+            said = output.data["text"] if output is not None else self._client.process.tail()
             self._journal.note("lab", "trouble", what=f"the client failed with exit code {code}: {said}")
 
     def _settle(self) -> None:

@@ -21,6 +21,8 @@ Class = Literal["true_reap", "missed", "false_reap", "true_keep", "closed", "not
 _SAMPLING = 1.0
 #: Seconds by which a process's last output may be read after its end.
 _WORDS_AFTER = 0.5
+#: Close codes that blame nothing on the client: a normal end, or a server that goes away (RFC 6455, section 7.4.1).
+_ORDINARY = frozenset({None, 1000, 1001})
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,9 @@ def _decide(scenario: Scenario, timeline: Timeline, terms: Timing, found: Findin
         return "inconclusive", f"nothing is proved: {proof.what}"
     if found.outcome == "kept" and (short := _looked_too_short(scenario, found, terms)):
         return "inconclusive", f"nothing is proved: {short}"
+    if found.keeps_list and found.first_listed is None and not _received(timeline):
+        ask = "does it want to be asked first (--send)?"
+        return "inconclusive", f"the server sent nothing, and its list never showed the session; {ask}"
     complaint = (
         _wrong_outcome(scenario, found)
         or _too_late(scenario, found, terms)
@@ -207,7 +212,8 @@ def _false_reap(scenario: Scenario, timeline: Timeline, found: Findings) -> tupl
     closed = timeline.first("client", "close_received")
     if closed is not None and (doubt := _not_begun(timeline, closed)):
         return "inconclusive", doubt
-    if closed is None and (doubt := _not_spoken(timeline, found.ended_at)):
+    # A fault that is in force may be what silences the client, or the server.
+    if closed is None and not found.spans and (doubt := _not_spoken(timeline, found.ended_at)):
         return "inconclusive", doubt
     count = evidence.acknowledged(evidence.established(timeline))
     said = f" ({found.reason})" if found.reason else ""
@@ -227,13 +233,19 @@ def _closing(closed: Event) -> str:
 
 def _not_begun(timeline: Timeline, closed: Event) -> str | None:
     """Return a doubt about a server that closed properly before it sent its client anything; None without doubt."""
-    received = any(event.data["received"] for event in timeline.of("client", "progress"))
-    if received or closed.data.get("code") == UNEXPECTED_CONDITION:
+    code = closed.data.get("code")
+    says_why = bool(closed.data.get("reason")) or code not in _ORDINARY
+    if _received(timeline) or code == UNEXPECTED_CONDITION or not says_why:
         return None
     return (
         f"the server sent nothing but {_closing(closed)} at {closed.t:.1f}s; "
         "does it want a message (--send), a --header or a --subprotocol?"
     )
+
+
+def _received(timeline: Timeline) -> bool:
+    """True if the client received any part of a message."""
+    return any(event.data["received"] for event in timeline.of("client", "progress"))
 
 
 def _not_spoken(timeline: Timeline, ended_at: float) -> str | None:

@@ -169,7 +169,7 @@ def test_every_detector_poll_and_grace_is_told_apart(chromium: Browser, tmp_path
 def test_a_name_has_the_room_that_it_takes(chromium: Browser, out: Path) -> None:
     gutter = "document.getElementById(':outages').chart.over.offsetLeft"
     lengths = []
-    for detector in ("outq", "tests.planted.never_reaps"):
+    for detector in ("outq", "tests.planted.reap_always"):
         files.write(out, table(detector, polls=(1.0, 5.0)))
         with opened(chromium, folder.write_again(out)) as one:
             lengths.append(one.page.evaluate(gutter))

@@ -42,7 +42,7 @@ def test_a_server_without_one_fails_and_the_command_to_see_it_again_is_whole(tmp
 
 
 @needs_labs
-def test_a_server_that_streams_nothing_proves_nothing(tmp_path: Path) -> None:
+def test_a_server_that_sends_nothing_is_judged_all_the_same(tmp_path: Path) -> None:
     silent = tmp_path / "silent.py"
     silent.write_text(
         "import sys\n"
@@ -51,10 +51,13 @@ def test_a_server_that_streams_nothing_proves_nothing(tmp_path: Path) -> None:
     )
     command = f"{sys.executable} {silent} {{host}} {{port}}"
     ran = halfopen("run", "frozen", "active", "--server", command, *TERMS, "--out", str(tmp_path / "out"))
-    assert ran.code == 3
-    for run in by_scenario(tmp_path / "out").values():
-        assert run["verdict"] == "inconclusive"
-        assert "the server streamed nothing" in run["why"]
+    assert ran.code == 1
+    runs = by_scenario(tmp_path / "out")
+    assert {name: (run["verdict"], run["class"]) for name, run in runs.items()} == {
+        "frozen": ("failed", "missed"),
+        "active": ("passed", "true_keep"),
+    }
+    assert "the server sent nothing, the client's process ran" in runs["active"]["why"]
 
 
 def test_a_fault_in_which_the_server_would_have_to_help_is_left_out_and_says_so(tmp_path: Path) -> None:

@@ -54,7 +54,10 @@ def test_a_client_that_asks_as_it_is_told_to_gets_its_stream(tmp_path: Path) -> 
         ("path", "404"),
         ("headers", "401"),
         ("subprotocols", "400"),
-        ("send", "the server streamed nothing"),
+        (
+            "send",
+            "the server sent nothing, and its list never showed the session; does it want to be asked first (--send)?",
+        ),
         ("replies", "a live client was reaped"),
     ],
 )
