@@ -16,6 +16,7 @@ from halfopen.cli.groups import expanded
 #: Module and attribute of each command in this package: a function, or a Typer with commands of its own.
 COMMANDS = {
     "run": ("run", "run"),
+    "probe": ("probe", "probe"),
     "compare": ("compare", "compare"),
     "grace": ("grace", "grace"),
     "field": ("field", "field_"),

@@ -21,12 +21,14 @@ from halfopen.cli.options import ClockOptions
 from halfopen.cli.placement import Placement
 from halfopen.cli.values import writable_folders
 from halfopen.errors import InputError
+from halfopen.model.profile import Profile
 from halfopen.netns.guest import booting
 from halfopen.results import record
 from halfopen.results.record import Conditions
 from halfopen.run.guest_part import GuestUp
 from halfopen.run.guests import Guests
 from halfopen.run.guests import run_all as run_in_guests
+from halfopen.run.profiling import Profiling, is_profile
 from halfopen.run.progress import RunView
 from halfopen.run.request import RunRequest
 from halfopen.run.runner import Job, RunResult, run_all
@@ -125,6 +127,18 @@ class Executor:
         """Do the work and conclude. If an error ends it, conclude with the results so far, and raise the error."""
         begun = time.monotonic()
         finished: list[RunResult] = []
+        profiles: dict[str | None, Profile] = {}
+
+        def on_profile(candidate: str | None, profile: Profile) -> None:
+            profiles[candidate] = profile
+            console.print(escape(f"profile: {f'{candidate}: ' if candidate else ''}{profile}"), soft_wrap=True)
+
+        def conclude(seen: Conditions) -> int:
+            places = {id(job): place for place, job in enumerate(self.jobs)}
+            finished.sort(key=lambda result: places[id(result.job)])
+            found = dataclasses.replace(seen, profile=profiles.get(None))
+            return self.presenter.conclude(console, found, finished, time.monotonic() - begun)
+
         try:
             with self.presenter.progress(console, views) as on_done:
 
@@ -132,18 +146,21 @@ class Executor:
                     finished.append(result)
                     on_done(result)
 
-                done = work(keep)
+                judging = Profiling(self.jobs, keep, on_profile)
+                try:
+                    work(judging.add)
+                finally:
+                    judging.flush()
         except Exception as error:
             seen = conditions()
             if finished and seen is not None and not isinstance(error, InputError):
-                places = {id(job): place for place, job in enumerate(self.jobs)}
-                finished.sort(key=lambda result: places[id(result.job)])
-                console.print(f"{len(finished)} of {len(self.jobs)} runs have results; an error ended the others:")
-                self.presenter.conclude(console, seen, finished, time.monotonic() - begun)
+                count = sum(not is_profile(job) for job in self.jobs)
+                console.print(f"{len(finished)} of {count} runs have results; an error ended the others:")
+                conclude(seen)
             raise
         seen = conditions()
         assert seen is not None
-        return self.presenter.conclude(console, seen, done, time.monotonic() - begun)
+        return conclude(seen)
 
     def _print_header(self, console: Console, conditions: Conditions) -> None:
         header = screen.header(conditions, self.placement.why, self.presenter.compared)

@@ -16,7 +16,7 @@ from halfopen.cli import grid
 from halfopen.cli.executor import Executor, Presenter
 from halfopen.cli.groups import Without
 from halfopen.cli.options import ClockOptions, Out, ScenarioOptions
-from halfopen.cli.placement import place
+from halfopen.cli.placement import place, profiled
 from halfopen.cli.values import option
 from halfopen.errors import InputError, reason_of
 from halfopen.netns.exit_codes import ExitCode
@@ -62,7 +62,7 @@ def field_(
     specs = target_files.find(paths or [])
     servers = {spec.name: (spec, target_files.versions(spec)) for spec in specs}
     request = msgspec.structs.replace(scenarios.request(scenario or DEFAULT), targets=tuple(specs))
-    request, jobs, placement = place(request, clock.clock, clock.kernel)
+    request, jobs, placement = profiled(*place(request, clock.clock, clock.kernel))
     conditions = dataclasses.replace(
         record.conditions(request, jobs, placement.clock),
         target={"kind": f"{len(specs)} server{'s' * (len(specs) > 1)}"},

@@ -16,6 +16,7 @@ from halfopen.netns.guest import cache
 from halfopen.netns.guest.cache import GuestKernel
 from halfopen.netns.lab import kernel_has_discipline
 from halfopen.netns.lab_errors import IsolationError, UnsupportedError
+from halfopen.run import profiling
 from halfopen.run.request import RunRequest, jobs
 from halfopen.run.runner import Job
 from halfopen.scenario.spec import Scenario
@@ -63,6 +64,17 @@ def place(request: RunRequest, clock: Clock, kernel: Kernel) -> tuple[RunRequest
         todo = jobs(request)
         return request, todo, choose(clock, kernel, [job.scenario for job in todo])
     request, placement = beside_the_engine(request, clock, kernel)
+    return request, jobs(request), placement
+
+
+def profiled(
+    request: RunRequest, requested: list[Job], placement: Placement
+) -> tuple[RunRequest, list[Job], Placement]:
+    """Return a request with an undisturbed session of each server beside its scenarios, where that is worth it."""
+    seconds = profiling.duration(request, requested, placement.clock)
+    if seconds is None:
+        return request, requested, placement
+    request = msgspec.structs.replace(request, profile_for=seconds)
     return request, jobs(request), placement
 
 

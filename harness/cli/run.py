@@ -22,11 +22,12 @@ from halfopen.cli.options import (
     ServerOptions,
     scenario_names,
 )
-from halfopen.cli.placement import place
+from halfopen.cli.placement import place, profiled
 from halfopen.cli.values import option
 from halfopen.report import folder
 from halfopen.results import record
 from halfopen.results.record import Conditions
+from halfopen.run.profiling import is_profile
 from halfopen.run.request import left_out
 from halfopen.run.runner import RunResult
 
@@ -46,11 +47,11 @@ def run(
     request = scenarios.request(names or [], target=server.spec(), pod=pod)
     request = msgspec.structs.replace(request, repeat=repeat, shard=ci.shard)
     known = ci.known()
-    request, jobs, placement = place(request, clock.clock, clock.kernel)
+    request, jobs, placement = profiled(*place(request, clock.clock, clock.kernel))
     again = [*placement.options, *([] if clock.jobs is None else ["--jobs", str(clock.jobs)])]
     conditions = record.conditions(request, jobs, placement.clock, known, again)
     presenter = Presenter(
-        partial(conclude, out=out, ci=ci, count=len(jobs)),
+        partial(conclude, out=out, ci=ci, count=sum(not is_profile(job) for job in jobs)),
         partial(screen.progress, baseline=known),
         notes=left_out(request),
     )

@@ -88,7 +88,7 @@ def count(console: Console, views: Sequence[RunView]) -> Iterator[Callable[[RunR
 def line(done: RunResult, baseline: Baseline | None = None) -> str:
     """Format one run in one line."""
     known = f" ({baseline.of(done)})" if baseline is not None and baseline.covers(done) else ""
-    return f"{done.job.label}: {standing(done, baseline)}{known}: {done.verdict.why}"
+    return f"{done.job.label}: {standing(done, baseline).replace('_', ' ')}{known}: {done.verdict.why}"
 
 
 def live_table(views: Sequence[RunView]) -> Table:
@@ -102,7 +102,9 @@ def live_table(views: Sequence[RunView]) -> Table:
         left = view.seconds_left
         shown.add_row(
             escape(view.label),
-            f"[{words.STANDINGS[view.verdict.word].colour}]{view.verdict.word}[/]" if view.verdict else view.phase,
+            f"[{words.STANDINGS[view.verdict.word].colour}]{words.STANDINGS[view.verdict.word].words}[/]"
+            if view.verdict
+            else view.phase,
             show_bytes(view.queued) if view.queued and view.verdict is None else "",
             "" if left is None else f"≤ {show_duration(round(left))}",
         )

@@ -11,6 +11,8 @@ from halfopen.netns.units import show_bytes, show_duration
 
 #: A server streams if it is never silent for longer, seconds.
 STREAM_PAUSE = 5.0
+#: Bytes of a ping with its header (RFC 6455, section 5.5).
+_LARGEST_CONTROL_FRAME = 127
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,12 +108,13 @@ def _last_moment(timeline: Timeline) -> float:
 
 
 def _longest_pause(reports: list[Event], until: float) -> float:
-    """Return the longest time between two changes of the bytes read, or since the last."""
-    last, longest, before = 0.0, 0.0, 0
+    """Return the longest time between two parts of messages, or since the last."""
+    last, longest, read, received = 0.0, 0.0, 0, 0
     for report in reports:
         longest = max(longest, report.t - last)
-        if report.data["read"] != before:
-            last, before = report.t, report.data["read"]
+        if report.data["received"] != received or report.data["read"] - read > _LARGEST_CONTROL_FRAME:
+            last = report.t
+        read, received = report.data["read"], report.data["received"]
     return max(longest, until - last)
 
 

@@ -26,7 +26,7 @@ class _ReportedRun(msgspec.Struct, frozen=True, kw_only=True):
     """The keys of a run that a report needs. Those with a default may be missing, as in results of older versions."""
 
     scenario: str
-    verdict: Literal["passed", "failed", "inconclusive"]
+    verdict: Literal["passed", "failed", "inconclusive", "not_applicable"]
     label: str | None = None
     repeat: int = 1
     known: bool = False

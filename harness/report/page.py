@@ -19,7 +19,7 @@ _FINE, _COARSE, _MANY = 1500, 400, 60
 #: With more runs than this that went wrong, a page that opens them all would be no overview.
 _MOST_OPEN = 12
 #: Standings in the order of their urgency.
-_URGENCY = ("failed", "inconclusive", "known", "passed")
+_URGENCY = ("failed", "inconclusive", "known", "not_applicable", "passed")
 
 
 @dataclass(frozen=True, slots=True)

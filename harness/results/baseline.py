@@ -23,7 +23,7 @@ from halfopen.verdict.judge import Class
 
 #: The class of a run without a session. It is never known: nothing was tested.
 NOT_OPENED: Class = "not_opened"
-Standing = Literal["passed", "failed", "inconclusive", "known"]
+Standing = Literal["passed", "failed", "inconclusive", "not_applicable", "known"]
 
 _HEAD = """\
 # Known failures of this server, for: halfopen run --baseline FILE

@@ -48,21 +48,21 @@ def by_candidate(done: Sequence[RunResult]) -> dict[str, list[RunResult]]:
 def summary(done: Sequence[RunResult]) -> dict[str, dict[str, Any]]:
     """The content of ``detectors`` and ``summary``: for each candidate the counts of each class, and its totals."""
     groups = by_candidate(done)
-    proved = {name: [one for one in runs if one.verdict.word != "inconclusive"] for name, runs in groups.items()}
+    proved = {name: [one for one in runs if one.verdict.word in {"passed", "failed"}] for name, runs in groups.items()}
     return {
         "detectors": {
             name: {klass: sum(one.verdict.klass == klass for one in runs) for klass in _CLASSES}
             for name, runs in proved.items()
         },
-        "summary": {name: _totals(runs, len(groups[name]) - len(runs)) for name, runs in proved.items()},
+        "summary": {name: _totals(runs, groups[name]) for name, runs in proved.items()},
     }
 
 
-def _totals(proved: Sequence[RunResult], inconclusive: int) -> dict[str, Any]:
+def _totals(proved: Sequence[RunResult], runs: Sequence[RunResult]) -> dict[str, Any]:
     latencies = [taken for one in proved if (taken := latency(one)) is not None]
     return {
         "failed": sum(one.verdict.word == "failed" for one in proved),
-        "inconclusive": inconclusive,
+        "inconclusive": sum(one.verdict.word == "inconclusive" for one in runs),
         "latency_median_s": record.rounded(statistics.median(latencies) if latencies else None),
         "latency_max_s": record.rounded(max(latencies, default=None)),
         "orphan_bytes_max": max((one.verdict.found.orphan.bytes for one in proved), default=0),

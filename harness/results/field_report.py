@@ -64,7 +64,7 @@ def _wrapped(text: str) -> str:
 
 
 def _proved(runs: Sequence[Run]) -> list[Run]:
-    return [run for run in runs if run["verdict"] != "inconclusive"]
+    return [run for run in runs if run["verdict"] in {"passed", "failed"}]
 
 
 def _tables(table: Mapping[str, Any]) -> Iterator[str]:
@@ -203,7 +203,7 @@ def _false_reaps(table: Mapping[str, Any]) -> Iterator[str]:
 def _unproved(table: Mapping[str, Any]) -> Iterator[str]:
     by_reason: dict[tuple[str, str], list[str]] = {}
     for run in table["runs"]:
-        if run["verdict"] == "inconclusive":
+        if run["verdict"] in {"inconclusive", "not_applicable"}:
             by_reason.setdefault((run["scenario"], run["why"]), []).append(run["target"])
     if not by_reason and not table["left_out"]:
         return

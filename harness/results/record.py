@@ -15,6 +15,7 @@ import msgspec
 from halfopen import __version__
 from halfopen.errors import InputError, reason_of
 from halfopen.model import timeline
+from halfopen.model.profile import Profile
 from halfopen.netns import capabilities
 from halfopen.netns.exit_codes import ExitCode
 from halfopen.results import story, words
@@ -54,6 +55,8 @@ class Conditions:
     shard: Shard | None = None
     baseline: Baseline | None = None
     """The known failures."""
+    profile: Profile | None = None
+    """What the server does undisturbed; None if it was not observed, or if there are several servers."""
     again: tuple[str, ...] = ()
     """The options that select the same clock and kernel again."""
 
@@ -101,6 +104,7 @@ def conditions_as_table(how: Conditions, wall: float) -> dict[str, Any]:
         "target": dict(how.target),
         "detector": how.detector,
         "wall_s": rounded(wall),
+        "profile": how.profile and {"text": str(how.profile)} | msgspec.to_builtins(how.profile),
         **({} if how.shard is None else {"shard": str(how.shard)}),
     }
 
@@ -117,7 +121,7 @@ def run_as_table(done: RunResult) -> dict[str, Any]:
         "detector": job.detector,
         "truth": job.scenario.truth,
         "expected": job.scenario.expect.session,
-        "outcome": found.outcome if found.was else None,
+        "outcome": found.outcome if found.was and verdict.klass else None,
         "class": verdict.klass,
         "verdict": verdict.word,
         "why": verdict.why,
@@ -248,6 +252,8 @@ def junit(how: Conditions, done: Sequence[RunResult], wall: float) -> junitparse
             if how.baseline is not None and how.baseline.covers(run):
                 case.result = [junitparser.Skipped(f"known failure ({how.baseline.of(run)})", "known")]
                 case.system_out = run.verdict.why
+            elif run.verdict.word == "not_applicable":
+                case.result = [junitparser.Skipped(run.verdict.why, "not applicable")]
             elif run.verdict.word == "failed":
                 case.result = [junitparser.Failure(run.verdict.why, run.verdict.klass)]
             elif run.verdict.word == "inconclusive":

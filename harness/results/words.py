@@ -37,6 +37,7 @@ STANDINGS = {
     "passed": Standing("✓", "passed", "green", "✅"),
     "failed": Standing("✗", "failed", "red", "❌"),
     "inconclusive": Standing("?", "inconclusive", "yellow", "⚠️"),
+    "not_applicable": Standing("-", "not applicable", "dim", "⚪"),
     "known": Standing("✗", "known failure", "dim", "☑️"),
 }
 
@@ -57,15 +58,15 @@ LETTERS = {
 LEGEND = (
     "31  true reap, 31 seconds after the stall began  k  true keep   M  missed",
     "31' the same, counted from the fault             c  closed      F  false reap",
-    "!   failed: too late, or not completely over     N  not opened  ?  inconclusive",
+    "!   failed: too late, or not completely over     N  not opened  ?  inconclusive   -  not applicable",
 )
 
 
 def cell(run: Run) -> str:
     """A run as a table cell of at most five characters: right results are lower-case or a number, wrong ones not."""
     klass = run.get("class")
-    if run["verdict"] == "inconclusive":
-        return "?"
+    if run["verdict"] in {"inconclusive", "not_applicable"}:
+        return STANDINGS[run["verdict"]].mark
     if klass not in LETTERS:
         return "!"
     text = LETTERS[klass]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -50,6 +51,8 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Do only this part of the runs."""
     rhythm: SamplingRate = STEADY
     """Sampling rate of each session."""
+    profile_for: float | None = None
+    """Seconds for which to observe an undisturbed session of each server; None: no such session."""
 
     @property
     def terms(self) -> Timing:
@@ -94,10 +97,19 @@ def _jobs(request: RunRequest, scenarios: list[Scenario]) -> list[Job]:
         for own in [run.scenario.detector if request.target.is_pod else None]
         for target in [target_of(request, detector or own, run.scenario.pod)]
     ]
+    if request.profile_for is not None and todo and not request.target.is_pod:
+        todo.insert(0, _profile_job(request, todo[0]))
     for job in todo:
         job.target.check()
     _require_own_labels(todo)
     return todo
+
+
+def _profile_job(request: RunRequest, other: Job) -> Job:
+    """Return the job that observes an undisturbed session of the same server as another job."""
+    assert request.profile_for is not None
+    terms = Timing(request.profile_for, request.poll)
+    return dataclasses.replace(other, scenario=suites.profile(), terms=terms, repeat=1, name=suites.PROFILE)
 
 
 def left_out(request: RunRequest) -> list[str]:

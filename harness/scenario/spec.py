@@ -160,6 +160,11 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         return asked or any(getattr(step.module, "NEEDS_POD", False) for step in self.steps)
 
     @property
+    def has_needs(self) -> bool:
+        """True if it makes sense only on servers with certain habits."""
+        return bool(self.needs or self.least_rate is not None or self.largest_message is not None)
+
+    @property
     def needs_container(self) -> bool:
         """True if one of its faults acts on the server's container."""
         return any(getattr(step.module, "NEEDS_CONTAINER", False) for step in self.steps)

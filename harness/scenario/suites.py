@@ -13,6 +13,8 @@ from halfopen.scenario.spec import Scenario, load
 
 EVERYTHING = "all"
 DEFAULT = "pod_5090"
+PROFILE = "profile"
+"""Suite and label of the undisturbed session."""
 
 _FOLDER = Path(scenarios.__file__).parent
 
@@ -30,6 +32,11 @@ def find(names: list[str]) -> list[Scenario]:
     """
     paths = dict.fromkeys(path.absolute() for name in names or [DEFAULT] for path in _resolve(name))
     return [load(path, called=_called(path)) for path in paths]
+
+
+def profile() -> Scenario:
+    """Return the scenario of an undisturbed session. No name finds it."""
+    return load(_FOLDER / "_profile" / "profile.toml", called=PROFILE)
 
 
 def tell_apart(found: Sequence[Scenario]) -> list[str]:

@@ -45,7 +45,7 @@ class SuiteShare(msgspec.Struct, frozen=True):
 class Result(msgspec.Struct, frozen=True):
     """Result of one scenario."""
 
-    word: Literal["passed", "failed", "inconclusive", "skipped", "error"]
+    word: Literal["passed", "failed", "inconclusive", "not_applicable", "skipped", "error"]
     why: str
     story: list[str] = []
     """Readable lines, if it did not pass."""

@@ -14,7 +14,7 @@ from halfopen.netns.units import show_bytes, show_duration
 from halfopen.scenario.spec import Scenario
 from halfopen.verdict.findings import UNEXPECTED_CONDITION, Findings, find
 
-Word = Literal["passed", "failed", "inconclusive"]
+Word = Literal["passed", "failed", "inconclusive", "not_applicable"]
 Class = Literal["true_reap", "missed", "false_reap", "true_keep", "closed", "not_opened"]
 
 #: Most seconds from the last sample to the end of the hold.
@@ -44,7 +44,8 @@ class Verdict:
     word: Word
     why: str
     """One sentence with the evidence."""
-    klass: Class
+    klass: Class | None
+    """None if the scenario does not apply to the server."""
     found: Findings
 
     @property
