@@ -106,7 +106,7 @@ def _call(batch: Batch, names: list[str]) -> RunRequest:
         target=_target(batch),
         detectors=[detector] if detector is not None else [],
         least_hold=0.0 if batch.acting is None else plan.least_hold(batch.candidates, batch.acting),
-        rhythm=RECORDED if batch.acting is None else STEADY,
+        sampling=RECORDED if batch.acting is None else STEADY,
     )
 
 

@@ -20,7 +20,9 @@ _LONGEST_OUTPUT = 1000
 class Journal:
     """Collects events and samples on the monotonic clock. The times of :meth:`timeline` count from the start."""
 
-    def __init__(self) -> None:
+    def __init__(self, *followers: Journal) -> None:
+        self.followers = list(followers)
+        """Journals that record every event of this one too: a server's events are those of its clients' sessions."""
         self._changed = threading.Condition()
         self._events: list[Event] = []
         self._samples: list[SocketSample] = []
@@ -33,9 +35,11 @@ class Journal:
 
     def note(self, kind: str, name: str, at: float | None = None, **data: Any) -> None:
         """Record an event, by default as of now, and wake the waiters."""
+        moment = time.monotonic() if at is None else at
+        for follower in tuple(self.followers):
+            follower.note(kind, name, moment, **data)
         if name == "output" and not self._may_keep(data):
             return
-        moment = time.monotonic() if at is None else at
         with self._changed:
             if self._sealed:
                 return

@@ -33,7 +33,7 @@ _Due = tuple[float, int, Callable[[], None]]
 
 
 class Director:
-    """Director of one session. Use it as a context manager: leaving it undoes the faults that are in force."""
+    """Director of one session. Use it as a context manager: leaving it ends the record."""
 
     def __init__(self, title: str, session: Session, job: Job, journal: Journal, tap: Tap) -> None:
         self._title, self._session, self._journal, self._tap = title, session, journal, tap
@@ -42,7 +42,7 @@ class Director:
         self._history = History()
         ping = job.target.ping if isinstance(job.target, PodTarget) else None
         self._inquiry = Inquiry(session, journal, self._history, ping)
-        self._faults = Faults(session.scene, journal, len(self._scenario.steps))
+        self._faults = Faults(session, len(self._scenario.steps))
         self._agenda: list[_Due] = [
             (journal.start + self._seconds(step.at), number, partial(self._begin, step, number))
             for number, step in enumerate(self._scenario.steps)
@@ -64,7 +64,6 @@ class Director:
         # Events from here on are our own doing and prove nothing.
         self._session.recorder.stop()
         self._journal.seal()
-        self._faults.__exit__(kind, error, trace)
 
     @property
     def now(self) -> float:
@@ -223,7 +222,7 @@ class Director:
         if events.first("target", "watchdog_cannot_be_held"):
             return f"{self._detector} is none of the pod's own threads, and was never held"
         held = words.is_held(events)
-        self._session.server.say("release-watchdog" if held else "hold-watchdog")
+        self._session.server.running.say("release-watchdog" if held else "hold-watchdog")
         return "the watchdog is let go on" if held else "the watchdog is held again"
 
     def look(self) -> SessionView:

@@ -10,10 +10,11 @@ from halfopen.errors import TargetError
 from halfopen.model.journal import Journal
 from halfopen.netns.lab import Lab
 from halfopen.repro.tap import Tap
+from halfopen.run.client_process import NoSessionError
 from halfopen.run.observer import Stop
 from halfopen.run.progress import RunView
-from halfopen.run.runner import Job
-from halfopen.run.session import Cast, Session, opened
+from halfopen.run.runner import Job, opened
+from halfopen.run.session import Session
 from halfopen.targets.pod import PodTarget
 
 
@@ -27,19 +28,11 @@ def held(job: Job, ping: float) -> Job:
 @contextlib.contextmanager
 def session_of(job: Job, journal: Journal, lab: Lab, tap: Tap) -> Iterator[Session]:
     """Open the session: server and client, connected. Raises TargetError if the client is not connected."""
-    cast = Cast(job.scenario, job.target, job.ready_within, job.drawn, journal, RunView(job.label), Stop())
-    with opened(cast, lab, lambda way: tap.at(way.site.host, way.interface)) as session:
-        if session is None:
-            raise TargetError(f"there is no session to hold: {_why_none(journal)}")
-        yield session
-
-
-def _why_none(journal: Journal) -> str:
-    event = journal.find("target", "exited")
-    if event is not None:
-        return f"the server ended with exit code {event.data.get('code')}: {event.data.get('said')}"
-    event = journal.find("client", "refused", "unanswered", "unreachable")
-    if event is not None:
-        return f"the client was {event.name}: {event.data.get('why') or event.data}"
-    event = journal.find("lab", "trouble")
-    return "the client was not connected" if event is None else str(event.data.get("what"))
+    view = RunView(job.label)
+    try:
+        with opened(
+            job, lab, journal, view, Stop(), lambda server: tap.at(server.site.host, server.interface)
+        ) as session:
+            yield session
+    except NoSessionError as error:
+        raise TargetError(f"there is no session to hold: {error}") from None

@@ -71,7 +71,7 @@ def _front(hold: RealHold, director: Director, session: Session, console: Consol
     if hold.screen is None:
         on_paper(director, console, hold.wishes)
         return
-    hosts = {"s": (session.way.site.host, "server"), "l": (session.scene.client_host, "client")}
+    hosts = {"s": (session.server.site.host, "server"), "l": (session.scene.client_host, "client")}
     shells: dict[str, Callable[[int], str]] = {
         key: partial(shell.run, host, called) for key, (host, called) in hosts.items()
     }

@@ -35,6 +35,10 @@ _ENDS_WITHIN = 0.5
 _STEP = 0.02
 
 
+class NoSessionError(FaultError):
+    """A client gets no session."""
+
+
 @dataclass(frozen=True, slots=True)
 class ClientProcess:
     """A running client. Satisfies halfopen.faults._scene.ClientHandle."""
@@ -61,10 +65,10 @@ class ClientProcess:
         assert event is not None
         return event.data
 
-    def connect(self, timeout: float = _CONNECT_WITHIN) -> Address | str:
-        """Wait until the session is open. Return its local address, or the reason why there is no session."""
+    def connect(self) -> Address:
+        """Wait until the session is open. Return its local address. Raises NoSessionError."""
         words = ("opened", *_FAILURES)
-        until = time.monotonic() + timeout
+        until = time.monotonic() + _CONNECT_WITHIN
         while self.process.exit_code is None and time.monotonic() < until:
             if self.journal.wait(lambda: self.journal.find(self.kind, *words) is not None, time.monotonic() + _LOOK):
                 break
@@ -72,22 +76,25 @@ class ClientProcess:
         if event is None:
             code = self.process.exit_code
             said = f"ended with exit code {code}: {self.process.tail()}" if code is not None else "said nothing"
-            return f"the {self.kind} {said} within {timeout:g}s"
+            raise NoSessionError(f"the {self.kind} {said} within {_CONNECT_WITHIN:g}s")
         if event.name != "opened":
-            return f"the {self.kind} was {event.name}: {event.data.get('why') or event.data}"
+            raise NoSessionError(f"the {self.kind} was {event.name}: {event.data.get('why') or event.data}")
         connected = self.journal.find(self.kind, "connected")
         assert connected is not None
         return Address(*connected.data["local"])
 
-    def note_unopened(self, server: ServerProcess, why: str) -> None:
-        """Note why there is no session, unless the client reported it: the server exited, or the lab had trouble."""
+    def note_unopened(self, server: ServerProcess, why: str) -> str:
+        """Note why there is no session, unless the client reported it, and return that: maybe the server exited."""
         connected = self.journal.find(self.kind, "connected")
         self.journal.start = self.journal.start if connected is None else connected.t
         # A server that died during the handshake is seen to exit a moment after its connections close.
         if _ends_soon(server):
-            self.journal.note("target", "exited", code=server.exit_code, said=server.tail())
-        elif self.journal.find(self.kind, *_FAILURES) is None:
+            code, said = server.exit_code, server.tail()
+            self.journal.note("target", "exited", code=code, said=said)
+            return f"the server ended with exit code {code}: {said}"
+        if self.journal.find(self.kind, *_FAILURES) is None:
             self.journal.note("lab", "trouble", what=why)
+        return why
 
 
 def _ends_soon(server: ServerProcess) -> bool:
@@ -114,15 +121,3 @@ def client(
     command.append(msgspec.json.encode(door).decode())
     with running(host, Program(command), on_line, keep_open=keep_open) as process:
         yield ClientProcess(process, journal, kind)
-
-
-@contextlib.contextmanager
-def rival(
-    host: Host, spec: ClientSpec, door: Door, journal: Journal, keep_open: Sequence[Host]
-) -> Iterator[ClientProcess]:
-    """Run a second client, with events of kind ``rival``, until the context is left; raises FaultError if it fails."""
-    with client(host, spec, door, journal, keep_open, "rival") as its:
-        opened = its.connect()
-        if isinstance(opened, str):
-            raise FaultError(opened)
-        yield its

@@ -40,14 +40,14 @@ class Observer:
     def __init__(
         self,
         journal: Journal,
-        its: ClientProcess,
+        client: ClientProcess,
         server: Running,
         caller: Caller,
         view: RunView,
         stop: Stop,
     ) -> None:
         self._journal = journal
-        self._client = its
+        self._client = client
         self._server = server
         self._caller = caller
         self._view = view

@@ -47,7 +47,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     repeat: int = 1
     shard: Shard | None = None
     """Do only this part of the runs."""
-    rhythm: SamplingRate = STEADY
+    sampling: SamplingRate = STEADY
     """Sampling rate of each session."""
 
     @property
@@ -86,7 +86,7 @@ def _jobs(call: RunRequest, found: list[Scenario]) -> list[Job]:
             detector=target.detector if isinstance(target, PodTarget) else None,
             name=names[one.scenario.called],
             candidate=(detector or call.target.name) if call.comparing else None,
-            rhythm=call.rhythm,
+            sampling=call.sampling,
         )
         for detector in detectors
         for one in possible

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from halfopen.model import evidence
-from halfopen.model.link_spec import LinkSpec
 from halfopen.model.timeline import Event, Timeline
 from halfopen.netns.units import show_bytes, show_duration
 from halfopen.scenario.spec import Scenario
@@ -17,11 +16,6 @@ _WORTH_TELLING = 1.0
 _LAST_LINES = 10
 
 _MARKS = {"passed": "✓", "failed": "✗", "inconclusive": "?"}
-
-
-def topology(link: LinkSpec) -> str:
-    """Draw the client's link."""
-    return "──▶ server" if str(link) == "unimpaired" else f"──{link}──▶ server"
 
 
 def expectation(scenario: Scenario, terms: Timing) -> str:
@@ -37,12 +31,12 @@ def expectation(scenario: Scenario, terms: Timing) -> str:
 
 def lines(timeline: Timeline, verdicts: Sequence[tuple[float, Verdict, str]]) -> list[str]:
     """Return actions, the kernel's observations, questions and answers, in the order of time."""
-    told = [*_deeds(timeline), *_stalls(timeline), *_ends(timeline), *_now(timeline)]
-    told += [(t, text) for t, verdict, expected in verdicts for text in _answer(verdict, expected)]
-    return [f"{t:7.1f}s  {text}" for t, text in sorted(told, key=lambda moment: moment[0])]
+    moments = [*_actions(timeline), *_stalls(timeline), *_ends(timeline), *_now(timeline)]
+    moments += [(t, text) for t, verdict, expected in verdicts for text in _answer(verdict, expected)]
+    return [f"{t:7.1f}s  {text}" for t, text in sorted(moments, key=lambda moment: moment[0])]
 
 
-def _deeds(timeline: Timeline) -> Iterator[tuple[float, str]]:
+def _actions(timeline: Timeline) -> Iterator[tuple[float, str]]:
     connected = timeline.first("client", "connected")
     if connected is not None:
         yield 0.0, f"session open, from {':'.join(map(str, connected.data['local']))}"

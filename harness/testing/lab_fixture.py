@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from halfopen.errors import suggest
+from halfopen.testing import plugin
 from halfopen.testing.channel import Channel
 from halfopen.testing.client import Client
 from halfopen.testing.client_session import ClientSession, Outcome
-from halfopen.testing.messages import (
-    Answer,
-    Connect,
-    HistoryLines,
-    Made,
-    Opening,
-    Question,
-    ReadSocket,
-    Serve,
-    SocketSeen,
-    Tell,
-)
+from halfopen.testing.messages import Connect, Done, HistoryLines, Opening, ReadHistory, Serve
 
 __all__ = ["LabFixture", "Server"]
+
+#: Keywords of the marker.
+_KNOWN = ("grace", "link", "poll", "seed", "server")
 
 
 @dataclass(frozen=True)
@@ -114,7 +108,7 @@ class LabFixture:
 
     def _serve(self, request: Serve, named: str) -> Server:
         __tracebackhide__ = True
-        return Server(self._open().ask(request, Made).number, named)
+        return Server(self._open().ask(request, Done).number, named)
 
     def connect(
         self,
@@ -135,26 +129,11 @@ class LabFixture:
             pytest.fail(f"halfopen: a link is a table, such as {{'delay': '20ms'}}, got {asked!r}")
         request = Connect(server.number, {"behaviour": client, **options}, dict(asked), settle)
         channel = self._open()
-        return Client(channel, channel.ask(request, Made).number, client)
+        return Client(channel, channel.ask(request, Done).number, client)
 
     def session(self, client: Client) -> ClientSession:
         """Return the client's session."""
-        return ClientSession(client, self._outcome, partial(self._seen, client))
-
-    def _outcome(self, question: Question, words: str) -> Outcome:
-        """Return a session's outcome. Fails the test if it proves nothing, whatever the test would have asserted."""
-        __tracebackhide__ = True
-        answer = self._open().ask(question, Answer)
-        if answer.word == "inconclusive":
-            pytest.fail(f"halfopen: {answer.why} (inconclusive; expected: {answer.expected})")
-        found = Outcome(answer, words)
-        self._outcomes.append(found)
-        return found
-
-    def _seen(self, client: Client) -> SocketSeen:
-        """Return the kernel's current view of a client's session."""
-        __tracebackhide__ = True
-        return self._open().ask(ReadSocket(client.number), SocketSeen)
+        return ClientSession(client, self._outcomes)
 
     def story(self) -> str:
         """Return the history with actions, kernel observations and expectations; empty if nothing was begun."""
@@ -165,7 +144,7 @@ class LabFixture:
             f"{settings.clock} clock, Linux {opened.kernel}, {opened.congestion_control}; grace {settings.grace}, "
             f"poll {settings.poll}, seed {settings.seed}"
         )
-        return "\n".join([head, *self._channel.ask(Tell(), HistoryLines).lines])
+        return "\n".join([head, *self._channel.ask(ReadHistory(), HistoryLines).lines])
 
     @property
     def ignored(self) -> list[str]:
@@ -184,3 +163,58 @@ class LabFixture:
             opening = Opening(settings.name, settings.seed, settings.grace, settings.poll)
             self._channel = Channel(opening, settings.called_from)
         return self._channel
+
+
+def lab_of(request: pytest.FixtureRequest, seed: int) -> LabFixture:
+    """Return the lab of the requesting test."""
+    config, marked = request.config, _marked(request.node)
+
+    def setting(name: str) -> str | None:
+        return marked.get(name) or plugin.setting(config, name)
+
+    return LabFixture(
+        LabSettings(
+            name=request.node.nodeid,
+            seed=marked.get("seed", seed),
+            clock=plugin.clock(),
+            grace=str(setting("grace")),
+            poll=str(setting("poll")),
+            marked_server=marked.get("server"),
+            server=plugin.setting(config, "server"),
+            target=plugin.setting(config, "target"),
+            link=marked.get("link", {}),
+            test_file=request.path,
+            called_from=config.invocation_params.dir,
+        )
+    )
+
+
+def _marked(node: pytest.Item) -> dict[str, Any]:
+    """Merge the markers of a test, its class and its module; the nearest wins."""
+    found: dict[str, Any] = {}
+    for marker in node.iter_markers("halfopen"):
+        if marker.args:
+            pytest.fail(f"halfopen: the marker takes keywords only, got {marker.args[0]!r}", pytrace=False)
+        for name in marker.kwargs.keys() - set(_KNOWN):
+            pytest.fail(f"halfopen: the marker knows no {name!r}; {suggest(name, _KNOWN)}", pytrace=False)
+        found = {**marker.kwargs, **found}
+    return found
+
+
+def sections(item: pytest.Item, lab: LabFixture) -> list[tuple[str, str]]:
+    """Return the report sections: the history of a test's lab, and the command that repeats it."""
+    try:
+        story = lab.story()
+    except pytest.fail.Exception as error:
+        story = str(error)
+    return [("halfopen", f"{story}\nagain: {again(item.config, item.nodeid, lab.seed)}")] if story else []
+
+
+def again(config: pytest.Config, test: str, seed: int) -> str:
+    """Return the command that repeats a test exactly."""
+    words = ["pytest", test]
+    for name in ("grace", "poll", "clock", "server", "target", "detector"):
+        given = config.getoption(f"halfopen_{name}")
+        if given is not None:
+            words += [f"--halfopen-{name}", given]
+    return shlex.join([*words, "--halfopen-seed", str(seed)])

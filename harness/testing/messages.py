@@ -24,7 +24,7 @@ class Opening(msgspec.Struct, frozen=True, tag="opening"):
 
 
 class Serve(msgspec.Struct, frozen=True, tag="serve"):
-    """Start a server; answered by :class:`Made`."""
+    """Start a server; answered by :class:`Done`."""
 
     target: dict[str, Any]
     """Keys of a ``[target]`` table (halfopen.scenario.target_spec), or none: the pod."""
@@ -41,7 +41,7 @@ class Serve(msgspec.Struct, frozen=True, tag="serve"):
 
 
 class Connect(msgspec.Struct, frozen=True, tag="connect"):
-    """Connect a client and wait until it is seen to stream; answered by :class:`Made`."""
+    """Connect a client and wait until it is seen to stream; answered by :class:`Done`."""
 
     server: int
     client: dict[str, Any]
@@ -51,43 +51,43 @@ class Connect(msgspec.Struct, frozen=True, tag="connect"):
     """Longest wait."""
 
 
-class Begin(msgspec.Struct, frozen=True, tag="begin"):
-    """Begin a fault; answered by :class:`Made` with the number of its step."""
+class BeginFault(msgspec.Struct, frozen=True, tag="begin"):
+    """Begin a fault; answered by :class:`Done` with the number of its step."""
 
     client: int
     fault: str
     options: dict[str, Any]
 
 
-class Undo(msgspec.Struct, frozen=True, tag="undo"):
-    """Undo a fault; answered by :class:`Made`."""
+class UndoFault(msgspec.Struct, frozen=True, tag="undo"):
+    """Undo a fault; answered by :class:`Done`."""
 
     client: int
     step: int
 
 
-class Question(msgspec.Struct, frozen=True, tag="question"):
-    """Observe until the session's outcome is clear; answered by :class:`Answer`."""
+class JudgeSession(msgspec.Struct, frozen=True, tag="judge"):
+    """Observe until the session's outcome is clear; answered by :class:`Judgement`."""
 
     client: int
     session: Outcome
-    within: Written | None = None
-    hold: Written | None = None
+    duration: Written
+    """Longest time until the end, or shortest time to be kept."""
     since: Literal["onset", "fault"] = "onset"
     reason: str | None = None
 
 
-class ReadSocket(msgspec.Struct, frozen=True, tag="look"):
+class ReadSocket(msgspec.Struct, frozen=True, tag="socket"):
     """Request the kernel's current view of a session; answered by :class:`SocketSeen`."""
 
     client: int
 
 
-class Tell(msgspec.Struct, frozen=True, tag="tell"):
+class ReadHistory(msgspec.Struct, frozen=True, tag="history"):
     """Request the history so far; answered by :class:`HistoryLines`."""
 
 
-Request = Serve | Connect | Begin | Undo | Question | ReadSocket | Tell
+Request = Serve | Connect | BeginFault | UndoFault | JudgeSession | ReadSocket | ReadHistory
 
 
 class Opened(msgspec.Struct, frozen=True, tag="opened"):
@@ -97,7 +97,7 @@ class Opened(msgspec.Struct, frozen=True, tag="opened"):
     congestion_control: str | None
 
 
-class Made(msgspec.Struct, frozen=True, tag="made"):
+class Done(msgspec.Struct, frozen=True, tag="done"):
     """Done. ``number`` is that of the new object."""
 
     number: int = 0
@@ -110,10 +110,9 @@ class SocketSeen(msgspec.Struct, frozen=True, tag="seen"):
     """``CLOSE`` once the socket is gone."""
     queued: int
     acknowledged: int
-    window: int | None
 
 
-class Answer(msgspec.Struct, frozen=True, tag="answer"):
+class Judgement(msgspec.Struct, frozen=True, tag="judgement"):
     """The outcome of a session, and the verdict on it."""
 
     word: Word
@@ -124,10 +123,9 @@ class Answer(msgspec.Struct, frozen=True, tag="answer"):
     ended_at: float | None
     detection: float | None
     stuck_bytes: int
-    seen: SocketSeen
 
 
-class HistoryLines(msgspec.Struct, frozen=True, tag="told"):
+class HistoryLines(msgspec.Struct, frozen=True, tag="lines"):
     """The history in readable lines."""
 
     lines: list[str]
@@ -139,4 +137,4 @@ class RequestRefused(msgspec.Struct, frozen=True, tag="refused"):
     why: str
 
 
-Reply = Opened | Made | SocketSeen | Answer | HistoryLines | RequestRefused
+Reply = Opened | Done | SocketSeen | Judgement | HistoryLines | RequestRefused

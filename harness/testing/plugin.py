@@ -171,7 +171,7 @@ def pytest_report_header(config: pytest.Config) -> str:
 @pytest.fixture
 def lab(request: pytest.FixtureRequest) -> Iterator[LabFixture]:
     """A network for this test alone, with servers, clients, and the outcomes of their sessions (docs/pytest.md)."""
-    found: LabFixture = _bench("marker").lab_of(request, seed(request.config))
+    found: LabFixture = _bench("lab_fixture").lab_of(request, seed(request.config))
     request.node.stash[_LAB] = found
     try:
         yield found
@@ -193,5 +193,5 @@ def pytest_runtest_makereport(
     report = yield
     found = item.stash.get(_LAB, None)
     if found is not None and report.failed and call.when == "call":
-        report.sections += _bench("marker").sections(item, found)
+        report.sections += _bench("lab_fixture").sections(item, found)
     return report

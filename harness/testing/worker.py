@@ -21,21 +21,8 @@ from halfopen.netns import capabilities, isolation
 from halfopen.netns.lab import Lab
 from halfopen.netns.lab_errors import IsolationError, LabError
 from halfopen.testing import messages
-from halfopen.testing.lab_session import Stand
-from halfopen.testing.messages import (
-    Begin,
-    Connect,
-    HistoryLines,
-    Made,
-    Opened,
-    Opening,
-    Question,
-    ReadSocket,
-    Reply,
-    RequestRefused,
-    Serve,
-    Undo,
-)
+from halfopen.testing.messages import Opened, Opening, Reply, RequestRefused
+from halfopen.testing.pytest_lab import PytestLab
 
 
 class _Requests:
@@ -80,9 +67,9 @@ def main() -> int:
     def work() -> int:
         requests = _Requests(sys.stdin.buffer)
         opening = msgspec.json.decode(requests.next(), type=Opening)
-        with Lab() as lab, _stand(lab, opening, tell) as stand:
+        with Lab() as lab, _opened(lab, opening, tell) as pytest_lab:
             while line := requests.next():
-                tell(_answer(stand, msgspec.json.decode(line, type=messages.Request)))
+                tell(_answer(pytest_lab, msgspec.json.decode(line, type=messages.Request)))
         return 0
 
     try:
@@ -94,34 +81,19 @@ def main() -> int:
         return 1
 
 
-def _stand(lab: Lab, opening: Opening, tell: Callable[[Reply], None]) -> Stand:
+def _opened(lab: Lab, opening: Opening, tell: Callable[[Reply], None]) -> PytestLab:
     try:
-        stand = Stand(lab, opening)
+        pytest_lab = PytestLab(lab, opening)
     except (InputError, LabError) as error:
         tell(RequestRefused(str(error)))
         sys.exit(1)
     tell(Opened(capabilities.kernel_release(), capabilities.congestion_control()))
-    return stand
+    return pytest_lab
 
 
-def _answer(stand: Stand, request: messages.Request) -> Reply:
+def _answer(lab: PytestLab, request: messages.Request) -> Reply:
     try:
-        match request:
-            case Serve():
-                return Made(stand.serve(request))
-            case Connect():
-                return Made(stand.connect(request))
-            case Begin():
-                return Made(stand.begin(request))
-            case Undo():
-                stand.undo(request)
-                return Made()
-            case Question():
-                return stand.ask(request)
-            case ReadSocket():
-                return stand.look(request.client)
-            case _:
-                return HistoryLines(stand.tell())
+        return lab.answer(request)
     except (InputError, LabError, FaultError, TimeoutError) as error:
         return RequestRefused(str(error))
 
