@@ -94,6 +94,11 @@ class Journal:
         with self._changed:
             return self._changed.wait_for(condition, max(0.0, until - time.monotonic()))
 
+    def wait_for(self, kind: str, *names: str, until: float, since: float = 0.0) -> Event | None:
+        """Return the first such event, as :meth:`find` does, or None once the clock reaches ``until``."""
+        self.wait(lambda: self.find(kind, *names, since=since) is not None, until)
+        return self.find(kind, *names, since=since)
+
     def wait_for_quiet(self, kind: str, name: str, quiet: float, longest: float) -> None:
         """Wait for such events from now on, until none came for ``quiet`` seconds; at most ``longest`` seconds."""
         until = quiet_at = time.monotonic() + longest

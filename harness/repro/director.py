@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import Self
 
 from halfopen.errors import FaultError
-from halfopen.model.expressions import Expression
 from halfopen.model.journal import Journal
 from halfopen.model.timeline import Timeline
 from halfopen.repro import wedge, words
@@ -44,7 +43,7 @@ class Director:
         self._inquiry = Inquiry(session, journal, self._history, ping)
         self._faults = Faults(session, len(self._scenario.steps))
         self._agenda: list[_Due] = [
-            (journal.start + self._seconds(step.at), number, partial(self._begin, step, number))
+            (journal.start + self._terms.seconds(step.at), number, partial(self._begin, step, number))
             for number, step in enumerate(self._scenario.steps)
         ]
         heapq.heapify(self._agenda)
@@ -136,16 +135,13 @@ class Director:
         at = self._faults.begin(step, number)
         self._tell(f"{step.fault} is in force", at)
         if step.lasting is not None:
-            moment = time.monotonic() + self._seconds(step.lasting)
+            moment = time.monotonic() + self._terms.seconds(step.lasting)
             due: _Due = (moment, number, partial(self._end, step, number))
             heapq.heappush(self._agenda, due)
 
     def _end(self, step: Step, number: int) -> None:
         self._faults.undo(number)
         self._tell(f"{step.fault} is undone")
-
-    def _seconds(self, expression: Expression) -> float:
-        return expression.seconds(grace=self._terms.grace, poll=self._terms.poll)
 
     def _tell(self, text: str, at: float | None = None) -> None:
         self._deeds.append(Deed(self.now if at is None else at, text))
@@ -222,7 +218,7 @@ class Director:
         if events.first("target", "watchdog_cannot_be_held"):
             return f"{self._detector} is none of the pod's own threads, and was never held"
         held = words.is_held(events)
-        self._session.server.running.say("release-watchdog" if held else "hold-watchdog")
+        self._session.server.say("release-watchdog" if held else "hold-watchdog")
         return "the watchdog is let go on" if held else "the watchdog is held again"
 
     def look(self) -> SessionView:

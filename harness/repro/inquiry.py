@@ -103,7 +103,7 @@ def _stacks(session: Session, journal: Journal, now: float) -> Stacks:
     try:
         # A server may have several processes, and the one that was started may serve nobody.
         holders = session.server.site.host.holders(last.inode) if last is not None and last.inode else []
-        return Stacks(now, dump(holders[0] if holders else session.server.running.process.pid))
+        return Stacks(now, dump(holders[0] if holders else session.server.pid))
     except FaultError:  # the text of a FaultError speaks of a fault
         return Stacks(now, None, "not to be had: the server's process is a container's, out of the lab's sight")
     except ThreadsError as error:

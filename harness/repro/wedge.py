@@ -72,7 +72,7 @@ def _in_vain(seen: Timeline, scenario: Scenario, terms: Timing, begun: Event, no
     step = scenario.steps[number]
     patience = _PATIENCE
     if step.lasting is not None:
-        patience = min(patience, _MOST_OF_IT * step.lasting.seconds(grace=terms.grace, poll=terms.poll))
+        patience = min(patience, _MOST_OF_IT * terms.seconds(step.lasting))
     if now - begun.t < patience:
         return None
     return f"not wedged {show_duration(round(now - begun.t, 1))} after {step.fault} began; {_state(seen)}"

@@ -59,20 +59,19 @@ class ClientProcess:
 
     def wait_for(self, name: str, timeout: float) -> Mapping[str, Any]:
         """Wait for its event ``name``; raises TimeoutError after ``timeout`` seconds."""
-        if not self.journal.wait(lambda: self.journal.find(self.kind, name) is not None, time.monotonic() + timeout):
+        event = self.journal.wait_for(self.kind, name, until=time.monotonic() + timeout)
+        if event is None:
             raise TimeoutError(f"the {self.kind} did not say {name!r} within {timeout:g}s")
-        event = self.journal.find(self.kind, name)
-        assert event is not None
         return event.data
 
     def connect(self) -> Address:
         """Wait until the session is open. Return its local address. Raises NoSessionError."""
         words = ("opened", *_FAILURES)
         until = time.monotonic() + _CONNECT_WITHIN
-        while self.process.exit_code is None and time.monotonic() < until:
-            if self.journal.wait(lambda: self.journal.find(self.kind, *words) is not None, time.monotonic() + _LOOK):
-                break
-        event = self.journal.find(self.kind, *words)
+        event = None
+        while event is None and self.process.exit_code is None and time.monotonic() < until:
+            event = self.journal.wait_for(self.kind, *words, until=time.monotonic() + _LOOK)
+        event = event or self.journal.find(self.kind, *words)
         if event is None:
             code = self.process.exit_code
             said = f"ended with exit code {code}: {self.process.tail()}" if code is not None else "said nothing"

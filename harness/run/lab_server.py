@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from halfopen.model.journal import Journal
 from halfopen.netns.host import Host
@@ -26,9 +27,12 @@ class Network:
         self.router = lab.router("router")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LabServer:
-    """A server that listens: router ──link──▶ server, or router ──link──▶ edge ──link──▶ server."""
+    """A server that listens: router ──link──▶ server, or router ──link──▶ edge ──link──▶ server.
+
+    Faults give it orders: it satisfies halfopen.faults._scene.ServerHandle.
+    """
 
     running: Running
     site: Site
@@ -38,6 +42,7 @@ class LabServer:
     edge_host: Host | None
     edges_own_ip: str
     """Address from which the edge connects to the server."""
+    _ordered_at: float = 0.0
 
     @classmethod
     @contextlib.contextmanager
@@ -90,3 +95,25 @@ class LabServer:
             return contextlib.nullcontext()
         # The end of a proxy's socket says nothing about the server, so it is not noted.
         return recording(journal.sampled_in_front, self.edge_host, self.site.port)
+
+    @property
+    def pid(self) -> int:
+        """The server's process id; raises FaultError if it has none that is valid in the lab."""
+        return self.running.process.pid
+
+    def say(self, word: str) -> None:
+        """Send it an order; raises FaultError if it takes none."""
+        self._ordered_at = time.monotonic()
+        self.running.say(word)
+
+    def paused(self, by: str) -> AbstractContextManager[None]:
+        """Pause its container until the context is left; raises FaultError if it is in none."""
+        return self.running.paused(by)
+
+    def wait_for(self, name: str, timeout: float) -> Mapping[str, Any]:
+        """Wait for its event ``name``, later than the last order; raises TimeoutError after ``timeout`` seconds."""
+        until, since = time.monotonic() + timeout, self._ordered_at
+        event = self.site.journal.wait_for("target", name, until=until, since=since)
+        if event is None:
+            raise TimeoutError(f"the server did not say {name!r} within {timeout:g}s")
+        return event.data

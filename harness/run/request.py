@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import msgspec
 
 from halfopen.errors import InputError
@@ -56,41 +54,38 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
         return Timing(self.grace, self.poll, self.hold, self.least_hold)
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """One requested run, which may be impossible here."""
-
-    scenario: Scenario
-    repeat: int
-    hindrance: str | None
+#: A requested run: its scenario, its repeat, and the reason why it is impossible here, if it is.
+_Wanted = tuple[Scenario, int, str | None]
 
 
-def jobs(call: RunRequest) -> list[Job]:
+def jobs(request: RunRequest) -> list[Job]:
     """Return the requested jobs, in order; raises InputError for those that cannot be run as asked."""
-    named = suites.find(call.names)
-    return [job for each in _one_by_one(call) for job in _jobs(each, _found(each, named))]
+    return [job for each, scenarios in _by_server(request) for job in _jobs(each, scenarios)]
 
 
-def _jobs(call: RunRequest, found: list[Scenario]) -> list[Job]:
-    names = _names(call, found)
-    possible = [one for one in _asked(call, found) if one.hindrance is None]
-    detectors: list[str | None] = [*call.detectors] or [None]
+def _jobs(request: RunRequest, scenarios: list[Scenario]) -> list[Job]:
+    # Names of the scenarios that fit the request, which are the same in every shard.
+    fitting = [scenario for scenario in scenarios if not _unfitness(request, scenario)]
+    names = dict(zip([scenario.called for scenario in fitting], suites.tell_apart(fitting), strict=True))
+    possible = [(scenario, repeat) for scenario, repeat, why in _wanted(request, scenarios) if why is None]
+    detectors: list[str | None] = [*request.detectors] or [None]
     todo = [
         Job(
-            scenario=one.scenario,
+            scenario=scenario,
             target=target,
-            terms=call.terms,
-            seed=call.seed,
-            repeat=one.repeat,
-            ready_within=call.ready,
+            terms=request.terms,
+            seed=request.seed,
+            repeat=repeat,
+            ready_within=request.ready,
             detector=target.detector if isinstance(target, PodTarget) else None,
-            name=names[one.scenario.called],
-            candidate=(detector or call.target.name) if call.comparing else None,
-            sampling=call.sampling,
+            name=names[scenario.called],
+            candidate=(detector or request.target.name) if request.comparing else None,
+            sampling=request.sampling,
         )
         for detector in detectors
-        for one in possible
-        for target in [target_of(call, detector or _pods(call, one.scenario), one.scenario.pod)]
+        for scenario, repeat in possible
+        for meant_for in [scenario.detector if request.target.is_pod else None]
+        for target in [target_of(request, detector or meant_for, scenario.pod)]
     ]
     for job in todo:
         job.target.check()
@@ -98,71 +93,63 @@ def _jobs(call: RunRequest, found: list[Scenario]) -> list[Job]:
     return todo
 
 
-def left_out(call: RunRequest) -> list[str]:
+def left_out(request: RunRequest) -> list[str]:
     """Return a line for each reason to leave scenarios out: their names, the reason and the remedy."""
-    named = suites.find(call.names)
-    return list(dict.fromkeys(line for each in _one_by_one(call) for line in _left_out(each, _found(each, named))))
+    lines: dict[str, None] = {}
+    for each, scenarios in _by_server(request):
+        by_reason: dict[str, dict[str, None]] = {}
+        for scenario, _, why in _wanted(each, scenarios):
+            if why is not None:
+                by_reason.setdefault(why, {})[scenario.called] = None
+        lines |= {f"left out: {', '.join(names)} ({why})": None for why, names in by_reason.items()}
+    return list(lines)
 
 
-def _left_out(call: RunRequest, found: list[Scenario]) -> list[str]:
-    by_reason: dict[str, list[str]] = {}
-    for one in _asked(call, found):
-        if one.hindrance is not None:
-            by_reason.setdefault(one.hindrance, []).append(one.scenario.called)
-    return [f"left out: {', '.join(dict.fromkeys(names))} ({why})" for why, names in by_reason.items()]
+def asked(request: RunRequest) -> list[tuple[Scenario, str | None]]:
+    """Return the requested scenarios, each with the reason why it cannot be run here; raises InputError."""
+    request.target.check()
+    [(_, scenarios)] = _by_server(request)
+    return [(scenario, _unfitness(request, scenario) or _lacking(request, scenario)) for scenario in scenarios]
 
 
-def _one_by_one(call: RunRequest) -> list[RunRequest]:
-    """Split a call with several servers into one call for each."""
-    if not call.targets:
-        return [call]
-    return [msgspec.structs.replace(call, target=spec, targets=(), comparing=True) for spec in call.targets]
+def _by_server(request: RunRequest) -> list[tuple[RunRequest, list[Scenario]]]:
+    """Split a request into one for each server, with the scenarios behind the proxy that the server asks for."""
+    named = suites.find(request.names)
+    parts = [msgspec.structs.replace(request, target=spec, targets=(), comparing=True) for spec in request.targets]
+    return [(part, _behind(part.target.edge, named)) for part in parts or [request]]
 
 
-def _asked(call: RunRequest, found: list[Scenario]) -> list[_Asked]:
+def _behind(proxy: str | None, scenarios: list[Scenario]) -> list[Scenario]:
+    if proxy is None:
+        return scenarios
+    return [msgspec.structs.replace(scenario, edge=Edge(proxy=proxy)) for scenario in scenarios]
+
+
+def _wanted(request: RunRequest, scenarios: list[Scenario]) -> list[_Wanted]:
     """Return the requested runs, only its own of a shard; raises InputError if none of them is possible here."""
-    call.target.check()
-    unfit = [_Asked(scenario, 1, why) for scenario in found if (why := _unfitness(call, scenario))]
-    fitting = [scenario for scenario in found if not _unfitness(call, scenario)]
-    wanted = [_Asked(scenario, n, _lacking(call, scenario)) for n in range(1, call.repeat + 1) for scenario in fitting]
-    if call.shard is not None and wanted:
+    request.target.check()
+    unfit: list[_Wanted] = [(scenario, 1, why) for scenario in scenarios if (why := _unfitness(request, scenario))]
+    fitting = [scenario for scenario in scenarios if not _unfitness(request, scenario)]
+    wanted: list[_Wanted] = [
+        (scenario, n, _lacking(request, scenario)) for n in range(1, request.repeat + 1) for scenario in fitting
+    ]
+    if request.shard is not None and wanted:
         # Divided before checking what this machine lacks, which must not change the other shards.
-        wanted = [wanted[number] for number in call.shard.of([hold(one.scenario, call.terms) for one in wanted])]
-    if all(one.hindrance is not None for one in wanted):
-        first = (unfit or wanted)[0]
-        raise InputError(f"scenario {first.scenario.name!r} {first.hindrance}")
+        wanted = [wanted[n] for n in request.shard.of([hold(scenario, request.terms) for scenario, *_ in wanted])]
+    if all(why is not None for *_, why in wanted):
+        scenario, _, why = (unfit or wanted)[0]
+        raise InputError(f"scenario {scenario.name!r} {why}")
     return unfit + wanted
 
 
-def _names(call: RunRequest, found: list[Scenario]) -> dict[str, str]:
-    """Return a distinct label for each scenario that fits the call, from its ``called``; the same in every shard."""
-    fitting = [scenario for scenario in found if not _unfitness(call, scenario)]
-    return dict(zip([scenario.called for scenario in fitting], suites.tell_apart(fitting), strict=True))
-
-
-def asked(call: RunRequest) -> list[tuple[Scenario, str | None]]:
-    """Return the requested scenarios, each with the reason why it cannot be run here; raises InputError."""
-    call.target.check()
-    found = _found(call, suites.find(call.names))
-    return [(scenario, _unfitness(call, scenario) or _lacking(call, scenario)) for scenario in found]
-
-
-def _found(call: RunRequest, named: list[Scenario]) -> list[Scenario]:
-    """Return the named scenarios, each with the requested proxy in front of its server."""
-    if call.target.edge is None:
-        return named
-    edge = Edge(proxy=call.target.edge)
-    return [msgspec.structs.replace(scenario, edge=edge) for scenario in named]
-
-
-def _unfitness(call: RunRequest, scenario: Scenario) -> str | None:
-    """Return the reason why a scenario does not fit the rest of the call, on any machine."""
-    server = call.target
+def _unfitness(request: RunRequest, scenario: Scenario) -> str | None:
+    """Return the reason why a scenario does not fit the rest of the request, on any machine."""
+    server = request.target
     if not server.is_pod and scenario.detector is not None:
         return (
             f"shows the pod's detector {scenario.detector!r}, not a {server.option}; leave it out, or {server.option}"
         )
-    if call.comparing and scenario.detector is not None:
+    if request.comparing and scenario.detector is not None:
         return f"shows the pod's detector {scenario.detector!r} and compares none; run it with: halfopen run"
     if not server.is_pod and scenario.needs_pod:
         return f"needs the built-in server (the pod); leave out the scenario, or {server.option}"
@@ -173,9 +160,9 @@ def _unfitness(call: RunRequest, scenario: Scenario) -> str | None:
     return None
 
 
-def _lacking(call: RunRequest, scenario: Scenario) -> str | None:
+def _lacking(request: RunRequest, scenario: Scenario) -> str | None:
     """Return the reason why a scenario cannot be run on this machine."""
-    if call.lacks_netem and (fields := scenario.netem_fields):
+    if request.lacks_netem and (fields := scenario.netem_fields):
         return (
             f"asks for {' and '.join(fields)} on its link, which needs sch_netem: this kernel has none, and what runs "
             "in a guest that has it is out of the engine's reach"
@@ -190,18 +177,13 @@ def lacking_proxy(edge: Edge) -> str | None:
     return f"needs {edge.module.PROGRAM}, which is not installed: apt install {edge.module.PACKAGE}"
 
 
-def _pods(call: RunRequest, scenario: Scenario) -> str | None:
-    """Return the pod's detector that a scenario is meant for."""
-    return scenario.detector if call.target.is_pod else None
-
-
-def target_of(call: RunRequest, detector: str | None, pod: PodSpec) -> PodTarget | CommandTarget | ImageTarget:
+def target_of(request: RunRequest, detector: str | None, pod: PodSpec) -> PodTarget | CommandTarget | ImageTarget:
     """Return the server under test, unchecked. ``detector`` and ``pod`` are for the pod. Raises InputError."""
-    spec = call.target
+    spec = request.target
     if spec.is_pod:
-        return PodTarget(detector or DEFAULT_DETECTOR, call.grace, call.poll, spec, pod, call.knobs)
+        return PodTarget(detector or DEFAULT_DETECTOR, request.grace, request.poll, spec, pod, request.knobs)
     require_no_detector(spec, detector)
-    if knobs := call.knobs.arguments():
+    if knobs := request.knobs.arguments():
         raise InputError(
             f"{knobs[0]} {knobs[1]} is for the pod's detector; it has no effect on {spec.option}, so leave one out"
         )

@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 
 from halfopen.errors import FaultError
-from halfopen.model.expressions import Expression
 from halfopen.model.journal import Journal
 from halfopen.model.timeline import Timeline
 from halfopen.netns.interrupts import as_completed
@@ -191,7 +190,7 @@ class _Run:
     def _play(self) -> None:
         """Do and undo each fault when it is due, and watch until the hold or the session is over."""
         agenda: _Agenda = [
-            (self._journal.start + self._seconds(step.at), number, partial(self._begin, step, number))
+            (self._journal.start + self._terms.seconds(step.at), number, partial(self._begin, step, number))
             for number, step in enumerate(self._scenario.steps)
         ]
         heapq.heapify(agenda)
@@ -214,12 +213,9 @@ class _Run:
         self._view.phase = step.fault
         if step.lasting is None:
             return []
-        return [(time.monotonic() + self._seconds(step.lasting), number, partial(self._undo, number))]
+        return [(time.monotonic() + self._terms.seconds(step.lasting), number, partial(self._undo, number))]
 
     def _undo(self, number: int) -> _Agenda:
         self._session.undo(number)
         self._view.phase = "streaming"
         return []
-
-    def _seconds(self, expression: Expression) -> float:
-        return expression.seconds(grace=self._terms.grace, poll=self._terms.poll)

@@ -29,7 +29,6 @@ from halfopen.run.progress import RunView
 from halfopen.run.recorder import STEADY, Recorder, SamplingRate, recording
 from halfopen.scenario.spec import ClientSpec, Scenario, Step
 from halfopen.targets.base import Caller
-from halfopen.targets.orders import OrderedServer
 from halfopen.verdict.findings import find
 from halfopen.verdict.judge import Timing, due
 
@@ -135,7 +134,7 @@ class Session:
             watch = Observer(journal, process, server.running, caller, view, stop)
             scene = Scene(
                 client=process,
-                server=OrderedServer(server.running, journal),
+                server=server,
                 client_host=link.host,
                 link=link.link,
                 note=partial(journal.note, "fault"),

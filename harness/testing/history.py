@@ -23,7 +23,7 @@ def expectation(scenario: Scenario, terms: Timing) -> str:
     expect = scenario.expect
     if expect.session == "kept":
         since = f"the {scenario.steps[scenario.judged_from].fault}" if scenario.steps else "the start"
-        return f"kept for {show_duration(scenario.seconds(expect.hold, terms.grace, terms.poll))} from {since} on"
+        return f"kept for {show_duration(terms.seconds(expect.hold))} from {since} on"
     limit = deadline(scenario, terms)
     since = "stall" if scenario.truth == "dead" and expect.since == "onset" else "fault"
     return expect.session + (f" within {show_duration(limit)} of the {since}" if limit else "")

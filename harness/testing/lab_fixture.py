@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,26 +22,6 @@ __all__ = ["LabFixture", "Server"]
 _KNOWN = ("grace", "link", "poll", "seed", "server")
 
 
-@dataclass(frozen=True)
-class LabSettings:
-    """Settings of a test's lab from its marker, the command line and pytest's configuration."""
-
-    name: str
-    seed: int
-    clock: str
-    grace: str
-    poll: str
-    marked_server: str | None
-    """Server command from the test's marker."""
-    server: str | None
-    target: str | None
-    link: Mapping[str, Any]
-    test_file: Path
-    """The test's file. A command written in it runs in its folder."""
-    called_from: Path
-    """Folder in which a command given to pytest runs."""
-
-
 @dataclass(frozen=True, repr=False)
 class Server:
     """A server that listens."""
@@ -57,18 +36,20 @@ class Server:
 class LabFixture:
     """The network of one test, and all that runs in it. It starts with the first server."""
 
-    def __init__(self, settings: LabSettings) -> None:
-        self._settings = settings
+    def __init__(self, request: pytest.FixtureRequest, seed: int) -> None:
+        """Read the settings from the test's marker, the command line and pytest's configuration."""
+        self._config, self._marked = request.config, _marked(request.node)
+        self._test, self._file = request.node.nodeid, request.path
+        self.seed: int = self._marked.get("seed", seed)
+        """Seed of the lab's random numbers."""
+        self._grace, self._poll = (
+            str(self._marked.get(name) or plugin.setting(self._config, name)) for name in ("grace", "poll")
+        )
         self._channel: Channel | None = None
         self._outcomes: list[Outcome] = []
 
     def __repr__(self) -> str:
         return "<lab>"
-
-    @property
-    def seed(self) -> int:
-        """Seed of the lab's random numbers."""
-        return self._settings.seed
 
     def serve(self, command: str | None = None, /, *, ready: str = "30s", **target: Any) -> Server:
         """Start a server, and wait until it listens.
@@ -79,21 +60,22 @@ class LabFixture:
         """
         __tracebackhide__ = True
         if command is None and not target.keys() & {"server", "image"}:
-            command = self._settings.marked_server
+            command = self._marked.get("server")
         if command is not None:
             target["server"] = command
         if target.keys() & {"server", "image"}:
             named = str(target.get("server") or target["image"])
-            return self._serve(Serve(target, written_in=str(self._settings.test_file), ready=ready), named)
-        if self._settings.server is not None:
-            target["server"] = self._settings.server
-        elif self._settings.target is None:
+            # A command written in a test runs in the folder of its file.
+            return self._serve(Serve(target, written_in=str(self._file), ready=ready), named)
+        server, file = plugin.setting(self._config, "server"), plugin.setting(self._config, "target")
+        if server is not None:
+            target["server"] = server
+        elif file is None:
             pytest.fail(
                 "halfopen: there is no server to start; name one: lab.serve('python my_server.py --host {host} "
                 "--port {port}'), --halfopen-server, or halfopen_server in pytest's configuration"
             )
-        named = self._settings.server or str(self._settings.target)
-        return self._serve(Serve(target, file=self._settings.target, ready=ready), named)
+        return self._serve(Serve(target, file=file, ready=ready), server or str(file))
 
     def pod(self, detector: str = "bytes-acked", *, ready: str = "30s", path: str = "/", **pod: Any) -> Server:
         """Start the built-in server with one of its detectors (docs/detectors.md), and wait until it listens.
@@ -124,10 +106,10 @@ class LabFixture:
         ``client`` and its ``options`` are those of a scenario's ``[client]``, ``link`` is its ``[link]``.
         """
         __tracebackhide__ = True
-        asked = self._settings.link if link is None else link
-        if not isinstance(asked, Mapping):
-            pytest.fail(f"halfopen: a link is a table, such as {{'delay': '20ms'}}, got {asked!r}")
-        request = Connect(server.number, {"behaviour": client, **options}, dict(asked), settle)
+        link = self._marked.get("link", {}) if link is None else link
+        if not isinstance(link, Mapping):
+            pytest.fail(f"halfopen: a link is a table, such as {{'delay': '20ms'}}, got {link!r}")
+        request = Connect(server.number, {"behaviour": client, **options}, dict(link), settle)
         channel = self._open()
         return Client(channel, channel.ask(request, Done).number, client)
 
@@ -139,10 +121,10 @@ class LabFixture:
         """Return the history with actions, kernel observations and expectations; empty if nothing was begun."""
         if self._channel is None:
             return ""
-        opened, settings = self._channel.opened, self._settings
+        opened = self._channel.opened
         head = (
-            f"{settings.clock} clock, Linux {opened.kernel}, {opened.congestion_control}; grace {settings.grace}, "
-            f"poll {settings.poll}, seed {settings.seed}"
+            f"{plugin.clock()} clock, Linux {opened.kernel}, {opened.congestion_control}; grace {self._grace}, "
+            f"poll {self._poll}, seed {self.seed}"
         )
         return "\n".join([head, *self._channel.ask(ReadHistory(), HistoryLines).lines])
 
@@ -159,34 +141,9 @@ class LabFixture:
     def _open(self) -> Channel:
         __tracebackhide__ = True
         if self._channel is None:
-            settings = self._settings
-            opening = Opening(settings.name, settings.seed, settings.grace, settings.poll)
-            self._channel = Channel(opening, settings.called_from)
+            opening = Opening(self._test, self.seed, self._grace, self._poll)
+            self._channel = Channel(opening, self._config.invocation_params.dir)
         return self._channel
-
-
-def lab_of(request: pytest.FixtureRequest, seed: int) -> LabFixture:
-    """Return the lab of the requesting test."""
-    config, marked = request.config, _marked(request.node)
-
-    def setting(name: str) -> str | None:
-        return marked.get(name) or plugin.setting(config, name)
-
-    return LabFixture(
-        LabSettings(
-            name=request.node.nodeid,
-            seed=marked.get("seed", seed),
-            clock=plugin.clock(),
-            grace=str(setting("grace")),
-            poll=str(setting("poll")),
-            marked_server=marked.get("server"),
-            server=plugin.setting(config, "server"),
-            target=plugin.setting(config, "target"),
-            link=marked.get("link", {}),
-            test_file=request.path,
-            called_from=config.invocation_params.dir,
-        )
-    )
 
 
 def _marked(node: pytest.Item) -> dict[str, Any]:

@@ -171,7 +171,7 @@ def pytest_report_header(config: pytest.Config) -> str:
 @pytest.fixture
 def lab(request: pytest.FixtureRequest) -> Iterator[LabFixture]:
     """A network for this test alone, with servers, clients, and the outcomes of their sessions (docs/pytest.md)."""
-    found: LabFixture = _bench("lab_fixture").lab_of(request, seed(request.config))
+    found: LabFixture = _bench("lab_fixture").LabFixture(request, seed(request.config))
     request.node.stash[_LAB] = found
     try:
         yield found
@@ -180,7 +180,7 @@ def lab(request: pytest.FixtureRequest) -> Iterator[LabFixture]:
         found.close()
     if found.ignored:
         pytest.fail(
-            f"halfopen: nobody looked at what came of {', '.join(found.ignored)}; write assert in front of it",
+            f"halfopen: never checked: {', '.join(found.ignored)}; write assert in front of it",
             pytrace=False,
         )
 

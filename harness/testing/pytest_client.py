@@ -27,7 +27,7 @@ _NONE = Timing(0.0, 0.0)
 
 def seconds(name: str, text: object, terms: Timing = _NONE) -> float:
     """Return the length of a duration, as a scenario writes it, in seconds; raises InputError that names the option."""
-    return _expression(name, text).seconds(grace=terms.grace, poll=terms.poll)
+    return terms.seconds(_expression(name, text))
 
 
 def _expression(name: str, text: object) -> Expression:
@@ -109,8 +109,7 @@ class PytestClient:
             )
         scenario, journal = self._scenario(request), self.session.journal
         fault_at = find(journal.timeline(), scenario).fault_at or 0.0
-        hold = scenario.seconds(scenario.expect.hold, self.terms.grace, self.terms.poll)
-        self.session.observe(scenario, self.terms, journal.start + fault_at + hold)
+        self.session.observe(scenario, self.terms, journal.start + fault_at + self.terms.seconds(scenario.expect.hold))
         self.session.watch.settle()
         self.session.client_link.note_what_it_did()
         verdict = judge(scenario, journal.timeline(), self.terms)
