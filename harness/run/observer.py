@@ -50,7 +50,7 @@ class Observer:
         self._client = client
         self._server = server
         self._caller = caller
-        self._view = view
+        self.view = view
         self._stop = stop
         self._ask_at = 0.0
 
@@ -70,7 +70,7 @@ class Observer:
     def _ended(self) -> bool:
         last = self._journal.last_sample()
         if last is not None:
-            self._view.queued = last.outq
+            self.view.queued = last.outq
         elif self._journal.find("client", "ended") is not None:
             return True  # it ended before its socket was sampled
         return self._journal.session_ended or self._server.process.exit_code is not None
@@ -87,25 +87,22 @@ class Observer:
 
     def settle(self) -> None:
         """After the end: watch what lingers in the kernel, and wait for the target's own status to follow."""
-        self._settle()
-        code = self._client.process.exit_code
-        if code is not None and code > 0:  # a signal gives a negative code, and may come from a fault
-            said = self._client.process.tail()
-            self._journal.note("lab", "trouble", what=f"the client failed with exit code {code}: {said}")
-
-    def _settle(self) -> None:
         try:
             self._let_books_follow()
         finally:
             code = self._server.process.exit_code
             if code is not None:
                 self._journal.note("target", "exited", code=code, said=self._server.process.tail())
+        code = self._client.process.exit_code
+        if code is not None and code > 0:  # a signal gives a negative code, and may come from a fault
+            said = self._client.process.tail()
+            self._journal.note("lab", "trouble", what=f"the client failed with exit code {code}: {said}")
 
     def _let_books_follow(self) -> None:
         if not self._ended():
             self.ask()
             return
-        self._view.phase = "settling"
+        self.view.phase = "settling"
         least = time.monotonic() + _SETTLE_AT_LEAST
         most = time.monotonic() + _SETTLE_AT_MOST
         while time.monotonic() < most:

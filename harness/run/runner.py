@@ -202,10 +202,7 @@ class _Run:
                 return
             for later in act():
                 heapq.heappush(agenda, later)
-        self._session.observe(self._scenario, self._terms, self._view.deadline, self._put_off)
-
-    def _put_off(self, moment: float) -> None:
-        self._view.deadline = moment
+        self._session.observe(self._scenario, self._terms, self._view.deadline)
 
     def _begin(self, step: Step, number: int) -> _Agenda:
         """Do a fault. Return the later action that undoes it, if it has a duration."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Self
@@ -172,13 +172,8 @@ class Session:
             with contextlib.suppress(TimeoutError):
                 self.undo(number)
 
-    def observe(
-        self, scenario: Scenario, terms: Timing, until: float, on_later: Callable[[float], None] = lambda _: None
-    ) -> None:
-        """Watch until ``until`` (monotonic clock), and longer for an end that must come later.
-
-        Such an end may be due later if a stall began meanwhile. ``on_later`` is called with the new moment.
-        """
+    def observe(self, scenario: Scenario, terms: Timing, until: float) -> None:
+        """Watch until ``until`` (monotonic clock), and longer for an end that is due later, since a stall began."""
         self.watch.until(until)
         if terms.hold is not None:
             return
@@ -186,7 +181,7 @@ class Session:
             moment = due(scenario, find(self.journal.timeline(), scenario), terms)
             if moment is not None and self.journal.start + moment + _BEYOND > until:
                 until = self.journal.start + moment + _BEYOND
-                on_later(until)
+                self.watch.view.deadline = until
                 self.watch.until(until)
 
 

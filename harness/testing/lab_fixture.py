@@ -84,9 +84,8 @@ class LabFixture:
         detector: ``reap``, ``min_rate``, ``outage``.
         """
         __tracebackhide__ = True
-        knobs: dict[str, Any] = {name: pod.pop(name) for name in ("reap", "min_rate", "outage") if name in pod}
-        asked = Serve({"path": path}, detector=detector, pod=pod, knobs=knobs, ready=ready)
-        return self._serve(asked, f"pod, detector {detector}")
+        request = Serve({"path": path}, detector=detector, pod=pod, ready=ready)
+        return self._serve(request, f"pod, detector {detector}")
 
     def _serve(self, request: Serve, named: str) -> Server:
         __tracebackhide__ = True

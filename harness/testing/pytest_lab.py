@@ -11,8 +11,6 @@ from __future__ import annotations
 import contextlib
 import random
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import msgspec
 
@@ -52,26 +50,18 @@ from halfopen.testing.pytest_client import PytestClient, seconds
 from halfopen.verdict.judge import Timing
 
 
-class PytestLab:
-    """Carries out a test's requests. Use it as a context manager."""
+class PytestLab(contextlib.ExitStack):
+    """Carries out a test's requests. Use it as a context manager: leaving it ends the servers and clients."""
 
     def __init__(self, lab: Lab, opening: Opening) -> None:
         """Raises InputError for a grace or a poll that is no duration."""
+        super().__init__()
         self._terms = Timing(seconds("grace", opening.grace), seconds("poll", opening.poll))
         self._seed = opening.seed
         self._random = random.Random(f"{opening.seed}/{opening.name}")
         self._network = Network(lab)
         self._servers: list[LabServer] = []
         self._clients: list[PytestClient] = []
-        self._until_done = contextlib.ExitStack()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._until_done.__exit__(kind, error, trace)
 
     def answer(self, request: Request) -> Reply:
         """Carry out a request; raises InputError, LabError, FaultError, TimeoutError."""
@@ -105,7 +95,7 @@ class PytestLab:
             ready_within=seconds("ready", request.ready, self._terms),
             suffix=f"-{number + 1}" if number else "",
         )
-        self._servers.append(self._until_done.enter_context(server))
+        self._servers.append(self.enter_context(server))
         return number
 
     def _connect(self, request: Connect) -> int:
@@ -124,7 +114,7 @@ class PytestLab:
         link = ClientLink(self._network, name, link_spec, journal, self._random)
         opening = Session.open(server, link, spec, RunView(f"client {number}"), Stop())
         try:
-            session = self._until_done.enter_context(opening)
+            session = self.enter_context(opening)
         except NoSessionError as error:
             raise InputError(f"client {number} has got no session: {error}") from None
         client = PytestClient(number, spec, link_spec, self._terms, session)
@@ -156,9 +146,11 @@ def _target(asked: Serve, terms: Timing, seed: int) -> tuple[Target, Edge | None
     else:
         spec = msgspec.structs.replace(load(Path(asked.file)), **{key: getattr(spec, key) for key in asked.target})
     spec.check()
-    knobs = schema.convert(asked.knobs, _Knobs, "pod").read()
+    written = {name: value for name, value in asked.pod.items() if name in _Knobs.__struct_fields__}
+    pod = {name: value for name, value in asked.pod.items() if name not in written}
+    knobs = schema.convert(written, _Knobs, "pod").read()
     request = RunRequest(seed=seed, grace=terms.grace, poll=terms.poll, target=spec, knobs=knobs)
-    target = run_request.target_of(request, asked.detector, schema.convert(asked.pod, PodSpec, "pod"))
+    target = run_request.target_of(request, asked.detector, schema.convert(pod, PodSpec, "pod"))
     target.check()
     edge = None if spec.edge is None else Edge(proxy=spec.edge)
     if edge is not None and (lacking := run_request.lacking_proxy(edge)):
