@@ -14,13 +14,14 @@ from rich.console import Console
 from benchmarks.measuring import show
 from benchmarks.watchers import connections
 from halfopen.cli import watch_screen
-from halfopen.cli.watch import Eye, WatchSettings
-from halfopen.watch import watched_server
+from halfopen.watch import watched_server, watched_sessions
+from halfopen.watch.poller import Poller
 
 CONNECTIONS = 10_000
 LOOKS = 10
 INTERVAL = 1.0
-_TERMS = WatchSettings(30.0, 2.0, "bytes-acked")
+_DETECTOR = "bytes-acked"
+_JUDGES = watched_sessions.judges(30.0, 2.0, _DETECTOR)
 _LINES = 50
 
 
@@ -57,22 +58,24 @@ def _fill(servers: list[socket.socket]) -> None:
 def _measure(name: str, servers: list[socket.socket], between: Callable[[], None]) -> None:
     """Measure the samples and their display on a terminal of fifty lines. ``between`` runs unmeasured before each."""
     port = servers[0].getsockname()[1]
-    eye = Eye(watched_server.find(None, [port]), _TERMS, whole=False)
+    poller = Poller(watched_server.find(None, [port]), _JUDGES, whole=False)
     console = Console(width=120, height=_LINES, force_terminal=True, file=io.StringIO())
     taken = []
     for _ in range(LOOKS + 1):
         between()
         began = time.process_time()
-        console.print(watch_screen.live(eye.look().picture(_LINES), 120, _LINES))
+        poller.poll()
+        console.print(watch_screen.live(poller.table(_DETECTOR, _LINES), 120, _LINES))
         taken.append(time.process_time() - began)
         time.sleep(INTERVAL / LOOKS)
     _tell(name, taken[1:])
 
 
 def _whole(name: str, servers: list[socket.socket]) -> None:
-    eye = Eye(watched_server.find(None, [servers[0].getsockname()[1]]), _TERMS, whole=True)
+    poller = Poller(watched_server.find(None, [servers[0].getsockname()[1]]), _JUDGES, whole=True)
     began = time.process_time()
-    eye.look().as_data()
+    poller.poll()
+    poller.as_data()
     _tell(name, [time.process_time() - began])
 
 

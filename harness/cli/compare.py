@@ -29,7 +29,7 @@ from halfopen.cli.options import (
     ReapOption,
     Seed,
     WallLimit,
-    knobs,
+    detector_options,
     seed_or_random,
 )
 from halfopen.cli.surroundings import Clock, Kernel
@@ -88,7 +88,7 @@ def compare(
         names=names or list(DEFAULT),
         detectors=chosen(detectors),
         comparing=True,
-        knobs=knobs(reap, min_rate, outage),
+        detector_options=detector_options(reap, min_rate, outage),
         hold=None if hold is None else float(hold),
         ready=float(ready),
     )
@@ -145,15 +145,8 @@ class _Stage:
         record.write_timelines(self.out, done)
         table = comparison.as_table(how, done, wall)
         record.write_table(self.out / record.COMPARISON, table)
-        grid.show(console, done)
-        for one in done:
-            if one.verdict.word == "inconclusive":
-                console.print(escape(live.line(one)), soft_wrap=True)
-        console.print(
-            f"\n{len(done)} runs in {show_duration(round(wall, 1))}; "
-            f"results: {escape(str(self.out / record.COMPARISON))}, report: {escape(str(self.out / record.REPORT))}",
-            soft_wrap=True,
-        )
+        files = f"results: {self.out / record.COMPARISON}, report: {self.out / record.REPORT}"
+        code = grid.conclude(console, done, wall, files)
         # Last, so that the results are kept and reported even if drawing fails.
         folder.write(self.out, table, done)
-        return comparison.exit_code(done)
+        return code

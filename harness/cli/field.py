@@ -32,8 +32,7 @@ from halfopen.cli.options import (
 from halfopen.cli.surroundings import Clock, Kernel
 from halfopen.errors import InputError, reason_of
 from halfopen.netns.exit_codes import ExitCode
-from halfopen.netns.units import show_duration
-from halfopen.results import comparison, field_report, field_table, record
+from halfopen.results import comparison, field_report, record
 from halfopen.results.record import Conditions
 from halfopen.run import request
 from halfopen.run.progress import RunView
@@ -144,14 +143,5 @@ class _Stage:
     def conclude(self, console: Console, how: Conditions, done: Sequence[RunResult], wall: float) -> int:
         record.write_timelines(self.out, done)
         file = self.out / record.FIELD
-        record.write_table(file, field_table.as_table(how, done, wall, self.servers, self.left_out))
-        grid.show(console, done)
-        for one in done:
-            if one.verdict.word == "inconclusive":
-                console.print(escape(live.line(one)), soft_wrap=True)
-        console.print(
-            f"\n{len(done)} runs in {show_duration(round(wall, 1))}; results: {escape(str(file))}; "
-            f"the report: halfopen field --render {escape(str(file))}",
-            soft_wrap=True,
-        )
-        return comparison.exit_code(done)
+        record.write_table(file, comparison.field_as_table(how, done, wall, self.servers, self.left_out))
+        return grid.conclude(console, done, wall, f"results: {file}; the report: halfopen field --render {file}")

@@ -51,7 +51,7 @@ from halfopen.grace.executor import executor as executor_named
 from halfopen.grace.recommendation import INCIDENTS
 from halfopen.grace.sweep_request import SweepRequest
 from halfopen.grace.trials import Sweep
-from halfopen.results.story import exactly
+from halfopen.results.words import exactly
 
 
 def grace(

@@ -11,18 +11,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from halfopen.netns.units import show_bytes
-from halfopen.results import cells, comparison
+from halfopen.cli import live
+from halfopen.results import comparison, words
 from halfopen.run.runner import RunResult
-
-_COLOURS = {"passed": "green", "failed": "red", "inconclusive": "yellow"}
 
 
 def cell(done: RunResult) -> str:
     """Format one run in at most five characters."""
-    verdict = done.verdict
-    from_fault = comparison.counts_from_fault(done)
-    return cells.cell(verdict.word, verdict.klass, comparison.latency(done), from_fault=from_fault)
+    return words.cell(comparison.run_as_table(done) | {"class": done.verdict.klass})
 
 
 def blocks(done: Sequence[RunResult], width: int) -> Iterator[list[str] | Table]:
@@ -66,7 +62,7 @@ def _short(detector: str) -> str:
 
 
 def _coloured(done: RunResult) -> str:
-    return f"[{_COLOURS[done.verdict.word]}]{cell(done)}[/]"
+    return f"[{words.STANDINGS[done.verdict.word].colour}]{cell(done)}[/]"
 
 
 def summary(done: Sequence[RunResult]) -> Table:
@@ -74,23 +70,11 @@ def summary(done: Sequence[RunResult]) -> Table:
     shown = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     # If the table is too wide, fold names and never cut numbers.
     shown.add_column("", overflow="fold")
-    for head in ("reaped", "missed", "false", "kept", "closed", "wrong", "?", "median", "max", "orphan"):
+    for head in comparison.SUMMARY_HEADS:
         shown.add_column(head, justify="right", no_wrap=True, min_width=len(head))
-    for detector, runs in comparison.by_candidate(done).items():
-        one = comparison.tally(runs)
-        counts = [one.classes[klass] for klass in ("true_reap", "missed", "false_reap", "true_keep", "closed")]
-        shown.add_row(
-            escape(_short(detector)),
-            *(str(count or "") for count in [*counts, one.failed, one.inconclusive]),
-            _seconds(one.median),
-            _seconds(one.longest),
-            show_bytes(one.orphan) if one.orphan else "",
-        )
+    for detector, cells in comparison.summary_rows(comparison.summary(done)):
+        shown.add_row(escape(_short(detector)), *cells)
     return shown
-
-
-def _seconds(seconds: float | None) -> str:
-    return "" if seconds is None else f"{seconds:.1f}s"
 
 
 def show(console: Console, done: Sequence[RunResult]) -> None:
@@ -103,7 +87,17 @@ def show(console: Console, done: Sequence[RunResult]) -> None:
         else:
             console.print(block)
     console.print()
-    for line in cells.LEGEND:
+    for line in words.LEGEND:
         console.print(line, soft_wrap=True)
     console.print()
     console.print(summary(done))
+
+
+def conclude(console: Console, done: Sequence[RunResult], wall: float, files: str) -> int:
+    """Print the comparison, its inconclusive runs and the paths of its files; returns the exit code."""
+    show(console, done)
+    for one in done:
+        if one.verdict.word == "inconclusive":
+            console.print(escape(live.line(one)), soft_wrap=True)
+    console.print(f"\n{len(done)} runs in {words.ago(wall)}; {escape(files)}", soft_wrap=True)
+    return comparison.exit_code(done)

@@ -1,4 +1,4 @@
-"""``halfopen list``: the available scenarios."""
+"""``halfopen list``: the available scenarios and plugins."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from halfopen import plugins
+from halfopen import clients, faults, plugins, proxies
 from halfopen.cli.console import console as make_console
 from halfopen.pod import detectors
 from halfopen.scenario import suites
@@ -18,13 +18,23 @@ def list_(
         list[str] | None, typer.Argument(metavar="[NAME]...", help="Scenarios and suites to list (default: all).")
     ] = None,
 ) -> int:
-    """List scenarios by suite, and the pod's detectors."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("suite", "scenario", "truth", "expected", "what"):
-        table.add_column(column, overflow="fold")
+    """List scenarios by suite; without a name also the detectors, faults, clients and proxies."""
+    table = _table("suite", "scenario", "truth", "expected", "what")
     for scenario in suites.find(names or [suites.EVERYTHING]):
         table.add_row(scenario.suite, scenario.name, scenario.truth, scenario.expect.session, scenario.title)
     console = make_console()
     console.print(table)
-    console.print(f"\ndetectors: {', '.join(plugins.names(detectors))}")
+    for package in () if names else (detectors, faults, clients, proxies):
+        table = _table(package.NOUN, "what")
+        for name, summary in plugins.summaries(package).items():
+            table.add_row(name, summary)
+        console.print()
+        console.print(table)
     return 0
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table

@@ -15,12 +15,12 @@ from rich.table import Table
 from halfopen.displays import displayed
 from halfopen.netns import interrupts
 from halfopen.netns.units import show_bytes, show_duration
+from halfopen.results import words
 from halfopen.results.baseline import Baseline, standing
 from halfopen.run.progress import RunView
 from halfopen.run.runner import RunResult
 
 _REFRESH_PER_SECOND = 4
-_COLOURS = {"passed": "green", "failed": "red", "inconclusive": "yellow"}
 
 
 @contextlib.contextmanager
@@ -92,7 +92,7 @@ def table(views: Sequence[RunView]) -> Table:
         left = view.seconds_left
         shown.add_row(
             escape(view.label),
-            f"[{_COLOURS[view.verdict.word]}]{view.verdict.word}[/]" if view.verdict else view.phase,
+            f"[{words.STANDINGS[view.verdict.word].colour}]{view.verdict.word}[/]" if view.verdict else view.phase,
             show_bytes(view.queued) if view.queued and view.verdict is None else "",
             "" if left is None else f"≤ {show_duration(round(left))}",
         )

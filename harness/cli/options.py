@@ -11,7 +11,7 @@ import typer
 from halfopen.cli.surroundings import Clock, Kernel
 from halfopen.cli.values import MOST_SEED, ReapBy, positive_duration, positive_rate
 from halfopen.netns.units import ByteRate, Duration
-from halfopen.targets.pod import Knobs
+from halfopen.targets.pod import DetectorOptions
 
 #: The groups of options in ``--help``.
 SERVER, POD, SCENARIOS, CLOCK, OUTPUT, CI = (
@@ -118,6 +118,6 @@ def seed_or_random(seed: int | None) -> int:
     return random.SystemRandom().randrange(2**31) if seed is None else seed
 
 
-def knobs(reap: ReapBy | None, min_rate: float | None, outage: float | None) -> Knobs:
+def detector_options(reap: ReapBy | None, min_rate: float | None, outage: float | None) -> DetectorOptions:
     """Return the options of the pod's detector."""
-    return Knobs(None if reap is None else reap.value, min_rate and float(min_rate), outage and float(outage))
+    return DetectorOptions(None if reap is None else reap.value, min_rate and float(min_rate), outage and float(outage))

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import msgspec
 import typer
+from rich.console import Console
 
 from halfopen.cli import screen, surroundings
 from halfopen.cli.console import console as make_console
@@ -26,7 +27,7 @@ from halfopen.cli.options import (
     Ready,
     ReapOption,
     Seed,
-    knobs,
+    detector_options,
     seed_or_random,
 )
 from halfopen.cli.surroundings import Clock, Kernel, Surroundings
@@ -53,13 +54,13 @@ from halfopen.errors import InputError, reason_of
 from halfopen.netns.guest import booting
 from halfopen.netns.lab_errors import UnsupportedError
 from halfopen.netns.units import Duration, show_duration
-from halfopen.repro import real, terminal, virtual
-from halfopen.repro.fronts import Wishes
-from halfopen.repro.keys import why_not
+from halfopen.repro import frontends, keys, shell, terminal, virtual
+from halfopen.repro.director import directed, with_held_watchdog
+from halfopen.repro.frontends import HoldOptions
 from halfopen.repro.line import HoldPart, HoldUp
-from halfopen.repro.opening import held
+from halfopen.repro.session_capture import SessionCapture
 from halfopen.repro.virtual import VirtualHold
-from halfopen.results import record, story
+from halfopen.results import record, story, words
 from halfopen.run import request
 from halfopen.run.request import DEFAULT_DETECTOR, RunRequest
 from halfopen.run.runner import Job
@@ -79,7 +80,7 @@ _Clock = Annotated[
     Clock,
     typer.Option(
         envvar="HALFOPEN_CLOCK",
-        help="On the virtual one time stands still while it is held (auto: real, where that is possible).",
+        help="Clock of the lab. The virtual one stands still during the hold. auto: real if possible.",
     ),
 ]
 
@@ -130,8 +131,8 @@ def repro(
             "--for", parser=positive_duration, metavar="DURATION", help="Hold the session for this long, then exit."
         ),
     ] = None,
-    keys: Annotated[
-        str, typer.Option(metavar="KEYS", help="Press these keys once the session is held, one per second.")
+    pressed: Annotated[
+        str, typer.Option("--keys", metavar="KEYS", help="Press these keys once the session is held, one per second.")
     ] = "",
     seed: Seed = None,
     clock: _Clock = Clock.AUTO,
@@ -139,7 +140,7 @@ def repro(
 ) -> int:
     """Run a scenario until the session wedges, and hold it there.
 
-    You see counters, stacks and locks, and have keys to go on.
+    Shows counters, stacks and locks. Keys let you go on.
     """
     call = RunRequest(
         seed=seed_or_random(seed),
@@ -164,34 +165,50 @@ def repro(
             edge=edge,
         ),
         detectors=[] if detector is None else [detector],
-        knobs=knobs(reap, min_rate, outage),
+        detector_options=detector_options(reap, min_rate, outage),
         ready=float(ready),
     )
     if len(call.names) > 1:
-        raise InputError(f"repro holds one scenario, not {len(call.names)} ({', '.join(call.names)}); name one of them")
+        raise InputError(
+            f"repro: holds one scenario, got {len(call.names)} ({', '.join(call.names)}); name one of them"
+        )
     where, call = _where(call, clock, kernel)
     on_screen = not once and sys.stdout.isatty() and sys.stdin.isatty()
-    if why := why_not(keys, is_virtual=where.kernel is not None, at_terminal=on_screen):
-        raise InputError(f"--keys {keys!r}: {why}")
-    job = held(_only(request.jobs(call), call.names[0]), float(ping))
+    if why := keys.why_not(pressed, is_virtual=where.kernel is not None, at_terminal=on_screen):
+        raise InputError(f"--keys {pressed!r}: {why}")
+    job = with_held_watchdog(_only(request.jobs(call), call.names[0]), float(ping))
     if pcap is not None:
         _require_writable(pcap)
     console = make_console()
-    wishes = Wishes(once, None if hold_for is None else float(hold_for), keys)
-    again = _again(job, where, [] if ping == positive_duration(_PING) else ["--ping", story.exactly(float(ping))])
+    again = _again(job, where, [] if ping == positive_duration(_PING) else ["--ping", words.exactly(float(ping))])
     title = f"{job.scenario.called} against {_target(job)}"
     spare = _free(job.scenario.name)
     with terminal.kept(sys.stdin.fileno()) if on_screen else contextlib.nullcontext() as shown_on:
+        options = HoldOptions(None if hold_for is None else float(hold_for), pressed, shown_on)
         if where.kernel is not None:
             limit = _WALL_BEYOND + job.ready_within
             part = HoldPart(call, title, float(ping), again, None if pcap is None else str(pcap), str(spare))
             greet = partial(_header, call, job, where)
-            in_guest = VirtualHold(part, where.kernel, greet, wishes, shown_on, limit)
+            in_guest = VirtualHold(part, where.kernel, greet, options, limit)
             return booting.in_private(lambda place: explained(lambda: virtual.carry_out(in_guest, console, place)))
         console.print(_header(call, job, where), soft_wrap=True)
-        hold = real.RealHold(job, title, wishes, again, pcap, spare, shown_on)
+        capture = SessionCapture(pcap, spare)
         with keeping() if call.target.image is not None else contextlib.nullcontext():
-            return isolated(lambda: real.carry_out(hold, console))
+            return isolated(lambda: _hold_here(job, title, capture, options, again, console))
+
+
+def _hold_here(
+    job: Job, title: str, capture: SessionCapture, options: HoldOptions, again: str, console: Console
+) -> int:
+    """Hold the session on this machine's own kernel, where time goes on. Raises TargetError. Call it isolated."""
+    with directed(job, title, capture) as director:
+        shells = {
+            "s": partial(shell.run, director.server_host, "server"),
+            "l": partial(shell.run, director.client_host, "client"),
+        }
+        code = frontends.attend(director, console, options, keys.REAL, shells)
+        frontends.print_account(console, director.account(again, lists_actions=options.terminal is not None))
+    return code
 
 
 def _where(call: RunRequest, clock: Clock, kernel: Kernel) -> tuple[Surroundings, RunRequest]:
@@ -203,14 +220,14 @@ def _where(call: RunRequest, clock: Clock, kernel: Kernel) -> tuple[Surroundings
         where = surroundings.beside_the_engine(clock, kernel)
         return where, msgspec.structs.replace(call, lacks_netem=not surroundings.host_has_netem())
     if kernel is Kernel.GUEST and clock is not Clock.VIRTUAL:
-        raise InputError("--kernel guest holds a session on the virtual clock only: add --clock virtual")
+        raise InputError("--kernel guest: holds a session on the virtual clock only; add --clock virtual")
     scenarios = [job.scenario for job in request.jobs(call)]
     lacking = None if clock is Clock.VIRTUAL else surroundings.what_the_host_lacks(scenarios)
     if clock is Clock.VIRTUAL or (clock is Clock.AUTO and lacking is not None and kernel is not Kernel.HOST):
         where = surroundings.choose(Clock.VIRTUAL, kernel, scenarios)
         return dataclasses.replace(where, why=lacking), call
     if lacking is not None:
-        raise UnsupportedError(f"{lacking}; a guest kernel will do, on the virtual clock (--clock virtual)")
+        raise UnsupportedError(f"{lacking}; use a guest kernel, on the virtual clock (--clock virtual)")
     return Surroundings("real", None), call
 
 
@@ -218,7 +235,7 @@ def _only(jobs: list[Job], name: str) -> Job:
     """Return the only job; raises InputError if there are several."""
     if len(jobs) > 1:
         names = ", ".join(job.scenario.called for job in jobs[:3])
-        raise InputError(f"repro holds one scenario, and {name!r} names {len(jobs)} ({names} ...); name one of them")
+        raise InputError(f"repro: holds one scenario, and {name!r} names {len(jobs)} ({names} ...); name one of them")
     return jobs[0]
 
 
@@ -228,13 +245,13 @@ def _require_writable(file: Path) -> None:
         if file.is_char_device() or file.is_fifo():
             return
         if file.is_dir():
-            raise InputError(f"--pcap {str(file)!r} is a folder; name a file")
+            raise InputError(f"--pcap {str(file)!r}: is a folder; name a file")
         file.open("xb").close()
         file.unlink()
     except FileExistsError:
-        raise InputError(f"--pcap {str(file)!r} is there already; name another file, or remove it") from None
+        raise InputError(f"--pcap {str(file)!r}: the file exists; name another file, or remove it") from None
     except OSError as error:
-        raise InputError(f"--pcap {str(file)!r} cannot be written: {reason_of(error)}; name another file") from None
+        raise InputError(f"--pcap {str(file)!r}: cannot be written: {reason_of(error)}; name another file") from None
 
 
 def _free(name: str) -> Path:
@@ -251,10 +268,9 @@ def _is_there(file: Path) -> bool:
 
 
 def _target(job: Job) -> str:
-    told = job.target.describe()
     if isinstance(job.target, PodTarget):
         return f"the pod ({job.detector})"
-    return told.get("command") or told.get("image") or told["kind"]
+    return words.target({"target": job.target.describe()})
 
 
 def _header(call: RunRequest, job: Job, where: Surroundings, hello: HoldUp | None = None) -> str:
@@ -269,5 +285,5 @@ def _header(call: RunRequest, job: Job, where: Surroundings, hello: HoldUp | Non
 
 
 def _again(job: Job, where: Surroundings, more: list[str]) -> str:
-    words = shlex.split(story.again(job, where.options))
-    return shlex.join([words[0], "repro", *words[2:], *more])
+    run = shlex.split(story.again(job, where.options))
+    return shlex.join([run[0], "repro", *run[2:], *more])

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from halfopen.cli import ci_options, live, on_github, screen, surroundings
+from halfopen.cli import ci_options, live, screen, surroundings
 from halfopen.cli.ci_options import BaselineOption, ShardOption, WriteBaseline
 from halfopen.cli.executor import Executor, Limits
 from halfopen.cli.options import (
@@ -33,7 +33,7 @@ from halfopen.cli.options import (
     Seed,
     WallLimit,
     Writable,
-    knobs,
+    detector_options,
     seed_or_random,
 )
 from halfopen.cli.surroundings import Clock, Kernel
@@ -56,7 +56,7 @@ from halfopen.cli.target_options import (
     described,
 )
 from halfopen.report import folder
-from halfopen.results import record
+from halfopen.results import github, record
 from halfopen.results.baseline import Baseline, read
 from halfopen.results.record import Conditions
 from halfopen.run import request
@@ -140,7 +140,7 @@ def run(
             edge=edge,
         ),
         detectors=[] if detector is None else [detector],
-        knobs=knobs(reap, min_rate, outage),
+        detector_options=detector_options(reap, min_rate, outage),
         hold=None if hold is None else float(hold),
         ready=float(ready),
         repeat=repeat,
@@ -183,7 +183,7 @@ class _Stage:
     def conclude(self, console: Console, how: Conditions, done: Sequence[RunResult], wall: float) -> int:
         table = record.write(self.out, how, done, wall)
         screen.show(console, how, done, self.out, wall)
-        on_github.tell(how, done, wall)
+        github.report(how, done, wall)
         if self.write_baseline is not None:
             ci_options.write_baseline(console, self.write_baseline, done)
         # Last, so that the results are kept and reported even if drawing fails.

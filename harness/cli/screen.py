@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,20 +9,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from halfopen import __version__
-from halfopen.netns.units import show_bytes, show_duration
-from halfopen.report import anchor
+from halfopen.results import record, story, words
 from halfopen.results.baseline import Baseline, standing
-from halfopen.results.record import REPORT, RESULTS, Conditions
-from halfopen.results.story import story
+from halfopen.results.record import Conditions
 from halfopen.run.runner import RunResult
-
-_MARKS = {
-    "passed": "[green]✓ passed[/]",
-    "failed": "[red]✗ failed[/]",
-    "inconclusive": "[yellow]? inconclusive[/]",
-    "known": "[dim]✗ known failure[/]",
-}
 
 
 def header(how: Conditions, why: str | None = None, compared: str | None = None) -> str:
@@ -31,16 +20,7 @@ def header(how: Conditions, why: str | None = None, compared: str | None = None)
 
     ``why`` is the reason for a guest kernel. ``compared`` describes a comparison, if it is not of one detector.
     """
-    target = how.target.get("command") or how.target.get("image") or how.target["kind"]
-    detector = f", {compared}" if compared else f", detector {how.detector}" if how.detector else ""
-    reason = f" ({escape(why)})" if why else ""
-    shard = f", shard {how.shard}" if how.shard else ""
-    return (
-        f"halfopen {__version__}: {escape(target)}{detector}, "
-        f"grace {show_duration(how.grace)}, poll {show_duration(how.poll)}{shard}; "
-        f"{how.clock} clock, Linux {how.kernel}{reason}, {how.congestion_control or 'unknown congestion control'}; "
-        f"seed {how.seed}"
-    )
+    return escape(words.headline(record.conditions_as_table(how, 0.0), compared or "", why or ""))
 
 
 def table(done: Sequence[RunResult], baseline: Baseline | None = None) -> Table:
@@ -54,41 +34,13 @@ def table(done: Sequence[RunResult], baseline: Baseline | None = None) -> Table:
     shown.add_column("stuck", justify="right", no_wrap=True)
     shown.add_column("verdict", no_wrap=True)
     for one in done:
-        found = one.verdict.found
-        detection = one.verdict.detection
+        standing_of = words.STANDINGS[standing(one, baseline)]
         shown.add_row(
             escape(one.job.label),
-            one.job.scenario.truth,
-            found.outcome if found.was else "none",
-            found.reason if found.reason and found.outcome != "kept" else "",
-            "" if detection is None else f"{detection:.1f}s",
-            show_bytes(found.stuck_bytes) if found.stuck_bytes else "",
-            _MARKS[standing(one, baseline)],
+            *map(escape, words.row(record.run_as_table(one))),
+            f"[{standing_of.colour}]{standing_of.mark} {standing_of.words}[/]",
         )
     return shown
-
-
-def remarks(done: Sequence[RunResult], baseline: Baseline | None) -> list[str]:
-    """Return remarks on all runs together: known failures, a stale baseline, no proof at all."""
-    lines = []
-    if baseline is not None:
-        known = [one for one in done if baseline.covers(one)]
-        lines += [f"known:   {one.job.label} ({baseline.of(one)}): {one.verdict.why}" for one in known]
-        lines += [f"fixed:   {name} ({baseline.known[name]}) passed" for name in baseline.fixed(done)]
-        lines += [f"unknown: {what}" for what in baseline.strays]
-        if baseline.is_stale(done):
-            lines.append(f"what is fixed or unknown can go from {baseline.file}")
-    if done and all(one.verdict.word == "inconclusive" for one in done):
-        lines.append("nothing is proved of this server: no run was conclusive")
-    return lines
-
-
-def summary(done: Sequence[RunResult], wall: float, baseline: Baseline | None = None) -> str:
-    """Format the number of runs by verdict, and the time they took."""
-    counts = Counter[str](standing(one, baseline) for one in done)
-    words = dict.fromkeys(_MARKS) | {"known": "known failure" if counts["known"] == 1 else "known failures"}
-    told = ", ".join(f"{counts[word]} {words[word] or word}" for word in _MARKS if counts[word])
-    return f"{told} in {show_duration(round(wall, 1))}"
 
 
 def show(console: Console, how: Conditions, done: Sequence[RunResult], out: Path, wall: float) -> None:
@@ -96,10 +48,11 @@ def show(console: Console, how: Conditions, done: Sequence[RunResult], out: Path
     console.print(table(done, how.baseline))
     for one in done:
         if standing(one, how.baseline) in {"failed", "inconclusive"}:
-            where = f"report:  {out / REPORT}#{anchor(one.job.label)}"
-            _paragraph(console, [*story(one, how.again, how.baseline), where])
-    _paragraph(console, remarks(done, how.baseline))
-    _paragraph(console, [f"{summary(done, wall, how.baseline)}; results: {out / RESULTS}, report: {out / REPORT}"])
+            where = f"report:  {out / record.REPORT}#{words.anchor(one.job.label)}"
+            _paragraph(console, [*story.story(one, how.again, how.baseline), where])
+    _paragraph(console, story.remarks(done, how.baseline))
+    counted = story.summary(done, wall, how.baseline)
+    _paragraph(console, [f"{counted}; results: {out / record.RESULTS}, report: {out / record.REPORT}"])
 
 
 def _paragraph(console: Console, lines: Sequence[str]) -> None:

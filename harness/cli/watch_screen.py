@@ -6,21 +6,21 @@ It gives the number of sessions, a table of those with bytes queued, and each de
 from __future__ import annotations
 
 import dataclasses
-import datetime
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group
 from rich.text import Text
 
 from halfopen.netns.units import show_bytes, show_duration
+from halfopen.pod.forecast import brief_duration
 from halfopen.watch import watched_sessions
+from halfopen.watch.poller import PollTable
 from halfopen.watch.watched_sessions import WatchedSession
 
 #: Columns from which there is room for the reasons.
 _BROAD = 100
 #: Stuck sessions shown with all verdicts. The others have an ordinary row.
-_TOLD = 3
+_IN_FULL = 3
 _COLOURS = {"dark": "red", "shut, silent": "red", "shut, answers": "yellow", "gone": "yellow"}
 Cell = tuple[str, str]
 """A text and its style."""
@@ -34,72 +34,47 @@ _LEAST_CLIENT = 12
 _AROUND = 4
 
 
-@dataclass(frozen=True, slots=True)
-class PollTable:
-    """One poll, ready to show."""
-
-    what: str
-    """Name of the watched server."""
-    wall: datetime.datetime
-    """Time of day."""
-    grace: float
-    detector: str
-    """Detector whose verdict has a column."""
-    sessions: int
-    queued: int
-    """Number of sessions with bytes queued."""
-    stuck: int
-    """Number of those stuck for as long as the grace."""
-    shown: Sequence[WatchedSession]
-    """Sessions that have a row, most stuck first. All have bytes queued."""
-
-
-def header(picture: PollTable) -> str:
+def header(table: PollTable) -> str:
     """Format one line with the watched server and the counts of this poll."""
-    plural = "" if picture.sessions == 1 else "s"
-    stuck = f"{picture.stuck:,} stuck for {show_duration(picture.grace)}" if picture.stuck else "none stuck"
+    plural = "" if table.sessions == 1 else "s"
+    stuck = f"{table.stuck:,} stuck for {show_duration(table.grace)}" if table.stuck else "none stuck"
     return (
-        f"{picture.what} at {picture.wall:%H:%M:%S}: {picture.sessions:,} session{plural}, "
-        f"{picture.queued:,} with bytes queued, {stuck}"
+        f"{table.server} at {table.wall:%H:%M:%S}: {table.sessions:,} session{plural}, "
+        f"{table.queued:,} with bytes queued, {stuck}"
     )
 
 
-def once(picture: PollTable, width: int) -> Iterator[RenderableType]:
-    """Yield everything to print of one poll."""
-    yield Text(header(picture))
-    if not picture.shown:
-        return
-    yield table(picture, width)
-    if note := _note(picture):
-        yield note
-    yield from details(picture)
+def show(console: Console, table: PollTable) -> None:
+    """Print one whole poll."""
+    parts = [Text(header(table))]
+    if table.shown:
+        parts += [body(table, console.width), *_note(table), *details(table)]
+    for part in parts:
+        console.print(part, soft_wrap=True)
 
 
-def live(picture: PollTable, width: int, height: int) -> Group:
-    """Fit the picture to a terminal: the header, and as many rows as there is room for."""
-    room = max(1, height - _AROUND)
-    fitting = dataclasses.replace(picture, shown=picture.shown[:room])
-    parts: list[RenderableType] = [Text(header(picture), no_wrap=True, overflow="ellipsis")]
+def live(table: PollTable, width: int, height: int) -> Group:
+    """Fit the table to a terminal: the header, and as many rows as there is room for."""
+    fitting = dataclasses.replace(table, shown=table.shown[: max(1, height - _AROUND)])
+    parts = [Text(header(table), no_wrap=True, overflow="ellipsis")]
     if fitting.shown:
-        parts.append(table(fitting, width))
-    if note := _note(fitting):
-        parts.append(note)
+        parts += [body(fitting, width), *_note(fitting)]
     return Group(*parts)
 
 
-def _note(picture: PollTable) -> Text | None:
-    more = picture.queued - len(picture.shown)
-    return Text(f"and {more:,} more with bytes queued, for no longer than these", style="dim") if more > 0 else None
+def _note(table: PollTable) -> Iterator[Text]:
+    if more := table.queued - len(table.shown):
+        yield Text(f"and {more:,} more with bytes queued, stuck no longer than these", style="dim")
 
 
-def table(picture: PollTable, width: int) -> Text:
+def body(table: PollTable, width: int) -> Text:
     """Build a row for each session with bytes queued; fits 80 columns, and shows more in 100.
 
     It is set by hand: for fifty rows, rich's own table takes longer than a poll of ten thousand sockets.
     """
     broad = width >= _BROAD
-    heads = [*_HEADS, *(_MORE_HEADS if broad else ()), picture.detector]
-    rows = [[(head, "bold") for head in heads], *(_row(session, picture, broad) for session in picture.shown)]
+    heads = [*_HEADS, *(_MORE_HEADS if broad else ()), table.detector]
+    rows = [[(head, "bold") for head in heads], *(_row(session, table, broad) for session in table.shown)]
     widths = [max(len(row[column][0]) for row in rows) for column in range(len(heads))]
     # Only the address is cut, however long it is, never the other columns.
     widths[0] = max(min(widths[0], width - sum(widths[1:]) - len(_GAP) * (len(widths) - 1)), _LEAST_CLIENT)
@@ -111,125 +86,105 @@ def _set(row: Sequence[Cell], widths: Sequence[int]) -> Iterator[Cell]:
     """Yield the row's cells padded to these widths, with nothing after the last."""
     last = len(row) - 1
     for column, ((text, style), wide) in enumerate(zip(row, widths, strict=True)):
-        if len(text) > wide:
-            text = f"…{text[len(text) - wide + 1 :]}"  # noqa: PLW2901 (the port is at the end)
-        if column in _LEFT or column == last:
-            padding = "" if column == last else " " * (wide - len(text))
-            yield text, style
+        shown = text if len(text) <= wide else f"…{text[len(text) - wide + 1 :]}"  # the port is at the end
+        padding = " " * (wide - len(shown))
+        is_left = column in _LEFT or column == last
+        if not is_left:
             yield padding, ""
-        else:
-            yield " " * (wide - len(text)), ""
-            yield text, style
+        yield shown, style
         if column != last:
-            yield _GAP, ""
+            yield padding * is_left + _GAP, ""
 
 
-def _row(session: WatchedSession, picture: PollTable, broad: bool) -> list[Cell]:
+def _row(session: WatchedSession, table: PollTable, broad: bool) -> list[Cell]:
     info = session.sample.info
     window = None if info is None else info.snd_wnd
     more: list[Cell] = []
     if broad and info is not None:
-        last = show_duration(_rounded(info.last_ack_recv / 1000))
+        last = brief_duration(info.last_ack_recv / 1000)
         probes = info.backoff if session.peer.startswith("shut") else 0
         more = [(last, ""), (str(probes), ""), (str(info.retransmits), ""), (str(session.pid or ""), "")]
-    verdict = session.verdict(picture.detector)
+    verdict = session.verdict(table.detector)
     return [
         (str(session.sample.remote), ""),
         (show_bytes(session.sample.outq), ""),
-        (_since(session), "red" if session.stuck >= picture.grace else ""),
+        (_since(session), "red" if session.stuck >= table.grace else ""),
         ("" if window is None else show_bytes(window), ""),
         (session.peer, _COLOURS.get(session.peer, "")),
         *more,
-        (
-            "" if session.peer == "reads" else verdict.brief,
-            "red" if verdict.within is not None and verdict.within <= 0 else "",
-        ),
+        ("", "") if verdict is None or session.peer == "reads" else (verdict.brief, "red" * verdict.is_past),
     ]
 
 
 def _since(session: WatchedSession) -> str:
     """Format the time without an acknowledgement; empty if too short to show."""
-    seconds = _rounded(session.stuck)
-    return f"{'≥' * session.is_bound}{show_duration(seconds)}" if seconds else ""
+    return f"{'≥' * session.is_bound}{brief_duration(session.stuck)}" if round(session.stuck, 1) else ""
 
 
-def _rounded(seconds: float) -> float:
-    return round(seconds, 1) if seconds < 10 else float(round(seconds))
-
-
-def details(picture: PollTable) -> Iterator[RenderableType]:
+def details(table: PollTable) -> Iterator[Text]:
     """Yield the kernel's view and each detector's verdict for the most stuck sessions."""
-    stuck = [session for session in picture.shown if session.stuck >= picture.grace]
-    told = set[str]()
-    for session in stuck[:_TOLD]:
+    stuck = [session for session in table.shown if session.stuck >= table.grace]
+    peers = set[str]()
+    for session in stuck[:_IN_FULL]:
         yield Text()
-        yield Text("\n".join(_story(session, picture, whole=session.peer not in told)))
-        told.add(session.peer)
-    if picture.stuck > _TOLD:
-        yield Text(f"\nand {picture.stuck - _TOLD:,} more that are stuck; --json tells all of each")
-
-
-def line(session: WatchedSession, picture: PollTable) -> str:
-    """Describe one stuck session in a sentence."""
-    return f"{_what(session)}, since {_since_when(session, picture)}"
+        yield Text("\n".join(_story(session, table, whole=session.peer not in peers)))
+        peers.add(session.peer)
+    if table.stuck > _IN_FULL:
+        yield Text(f"\nand {table.stuck - _IN_FULL:,} more that are stuck; --json has the verdicts on all")
 
 
 def _what(session: WatchedSession) -> str:
     owner = f" (pid {session.pid})" if session.pid else ""
     least = "at least " if session.is_bound else ""
     return (
-        f"{session.sample.remote}{owner}: nothing acknowledged for {least}{show_duration(_rounded(session.stuck))}, "
+        f"{session.sample.remote}{owner}: nothing acknowledged for {least}{brief_duration(session.stuck)}, "
         f"{show_bytes(session.sample.outq)} queued"
     )
 
 
-def _since_when(session: WatchedSession, picture: PollTable) -> str:
-    return f"{watched_sessions.began(session, picture.wall):%H:%M:%S}{' or before' if session.is_bound else ''}"
+def _since_when(session: WatchedSession, table: PollTable) -> str:
+    return f"{watched_sessions.began(session, table.wall):%H:%M:%S}{' or before' if session.is_bound else ''}"
 
 
 def news(
-    before: Mapping[bytes, WatchedSession], now: Mapping[bytes, WatchedSession], picture: PollTable
+    before: Mapping[bytes, WatchedSession], now: Mapping[bytes, WatchedSession], table: PollTable
 ) -> Iterator[str]:
     """Yield a line for each session that became stuck since the last poll, and for each that no longer is."""
-    at = f"{picture.wall:%H:%M:%S}"
+    at = f"{table.wall:%H:%M:%S}"
     for key in now.keys() - before.keys():
-        yield f"{at} stuck: {line(now[key], picture)}"
+        yield f"{at} stuck: {_what(now[key])}, since {_since_when(now[key], table)}"
     for key in before.keys() - now.keys():
-        yield f"{at} over: {before[key].sample.remote} is no longer stuck: it moves again, or is closed"
+        yield f"{at} no longer stuck: {before[key].sample.remote} moves again, or is closed"
 
 
-def _story(session: WatchedSession, picture: PollTable, *, whole: bool) -> Iterator[str]:
+def _story(session: WatchedSession, table: PollTable, *, whole: bool) -> Iterator[str]:
     """Yield the lines of one session.
 
     ``whole`` includes all verdicts, which are the same for every session whose peer does the same.
     """
     yield _what(session)
-    yield f"  since {_since_when(session, picture)}; {_kernel(session)}"
+    yield f"  since {_since_when(session, table)}; {_kernel(session)}"
     if not whole:
         return
-    for name, verdict in session.verdicts().items():
-        yield f"  {name:<16}  {verdict}"
+    verdicts = session.verdicts()
+    wide = max(map(len, verdicts), default=0)
+    for name, verdict in verdicts.items():
+        yield f"  {name:<{wide}}  {verdict}"
 
 
 def _kernel(session: WatchedSession) -> str:
     """Describe the kernel's view of the peer in a clause."""
     info = session.sample.info
     assert info is not None
-    last = show_duration(_rounded(info.last_ack_recv / 1000))
+    last = brief_duration(info.last_ack_recv / 1000)
     match session.peer:
         case "shut, answers":
-            return "its window is shut, its kernel answers: nobody reads"
+            return "its kernel answers, its application reads nothing"
         case "shut, silent":
             return f"its window is shut, its kernel silent for {last}"
         case "dark":
             return f"{info.backoff} retransmissions, no answer for {last}"
         case "gone":
-            return f"the connection is {session.sample.state}: it has closed it"
+            return f"{session.sample.state}: the client has closed its side"
         case _:
-            return f"{info.unacked} packets are on their way"
-
-
-def show(console: Console, picture: PollTable) -> None:
-    """Print one whole poll."""
-    for part in once(picture, console.width):
-        console.print(part, soft_wrap=isinstance(part, Text))
+            return f"{info.unacked} packets in flight"

@@ -1,4 +1,7 @@
-"""One client: ``python -m halfopen.clients BEHAVIOUR OPTIONS DOOR``, JSON all three (DOOR: halfopen.clients._door)."""
+"""One client: ``python -m halfopen.clients BEHAVIOUR OPTIONS ENDPOINT``.
+
+OPTIONS and ENDPOINT are JSON (halfopen.clients._messages.Endpoint).
+"""
 
 from __future__ import annotations
 
@@ -9,21 +12,19 @@ import sys
 import msgspec
 
 from halfopen import clients, plugins
-from halfopen.clients._door import Door
-from halfopen.clients._machine import ClientMachine
-from halfopen.clients._opening import NotOpenedError
-from halfopen.clients._reporting import report
+from halfopen.clients._machine import ClientMachine, NotOpenedError
+from halfopen.clients._messages import Endpoint, report
 from halfopen.model import schema
 
 
 def main() -> None:
     """Run one client; every failure is an event for the harness to read."""
-    name, options_text, door_text = sys.argv[1:]
-    module = plugins.load(clients, name, "client")
+    name, options_text, endpoint_text = sys.argv[1:]
+    module = plugins.load(clients, name)
     options = schema.convert(json.loads(options_text), module.Options, f"client {name!r}")
     try:
         with contextlib.suppress(NotOpenedError):
-            ClientMachine(module.Behaviour(options), options, msgspec.json.decode(door_text, type=Door)).run()
+            ClientMachine(module.Behaviour(options), options, msgspec.json.decode(endpoint_text, type=Endpoint)).run()
     except OSError as error:
         report("unreachable", why=(error.strerror or str(error)).lower(), how=type(error).__name__)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any
 
 import msgspec
 
@@ -34,20 +34,23 @@ class ClientOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             raise ValueError(f"autotune_to of {self.autotune_to} bytes is out of range: from 128KiB to 1024MiB")
 
 
-class Behaviour(Protocol):
-    """The way in which a client reads and acknowledges."""
+class Behaviour:
+    """The way in which a client reads and acknowledges. This one does both at once, and without a limit."""
 
-    def allowance(self, now: float) -> int:
-        """Return the number of bytes that may be read from the socket at ``now``, seconds of the monotonic clock."""
-        ...
+    def __init__(self, options: Any) -> None:
+        """``options`` is what the module's ``Options`` made of the scenario's."""
+
+    def allowance(self, _now: float) -> int:
+        """Return the number of bytes that may be read from the socket now, a time of the monotonic clock in seconds."""
+        return PLENTY
 
     def next_at(self) -> float:
         """Return the time when bytes may be read again, if none may be read now; seconds of the monotonic clock."""
-        ...
+        return 0.0
 
     def acknowledgement(self, received: int) -> int | None:
         """Return the acknowledgement to the server's application after ``received`` bytes in all.
 
         It is a cumulative count of bytes; None for none.
         """
-        ...
+        return received

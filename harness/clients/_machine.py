@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import selectors
@@ -9,34 +10,41 @@ import socket
 import ssl
 import sys
 import time
+from collections.abc import Callable, Iterator
 
 from websockets.client import ClientProtocol
+from websockets.exceptions import InvalidStatus
 from websockets.frames import Close, Frame, Opcode
 from websockets.http11 import Request, Response
+from websockets.protocol import State
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
-from halfopen.clients import _opening
 from halfopen.clients._behaviour import Behaviour, ClientOptions
-from halfopen.clients._door import Door
-from halfopen.clients._reporting import report
+from halfopen.clients._messages import Endpoint, report
+from halfopen.netns import tcp_info
 
 #: Seconds between two progress reports of a client.
 _REPORT_INTERVAL = 0.5
 _CONNECT_TIMEOUT = 30.0
 _RECV_SIZE = 65536
+#: Seconds within which a server must answer the handshake: many times the delay of the slowest link.
+ANSWER_WITHIN = 30.0
+_LEAST_WAIT = 0.001
+_END_OF_HEADERS = b"\r\n\r\n"
+_HUNG_UP = "the server closed the connection without an answer"
 
 
 class ClientMachine:
     """Connects, then reads and acknowledges as the behaviour decides, until one side ends it."""
 
-    def __init__(self, behaviour: Behaviour, options: ClientOptions, door: Door) -> None:
+    def __init__(self, behaviour: Behaviour, options: ClientOptions, endpoint: Endpoint) -> None:
         self._behaviour = behaviour
-        self._door = door
-        self._uri = parse_uri(door.url)
-        offered = [Subprotocol(name) for name in door.subprotocols]
+        self._endpoint = endpoint
+        self._uri = parse_uri(endpoint.url)
+        offered = [Subprotocol(name) for name in endpoint.subprotocols]
         self._protocol = ClientProtocol(self._uri, subprotocols=offered or None, max_size=None)
-        self._sock = self._connect(options, door.authority)
+        self._sock = self._connect(options, endpoint.authority)
         self._read = 0
         self._received = 0
         self._acknowledged = 0
@@ -55,7 +63,7 @@ class ClientMachine:
             sock.connect((self._uri.host, self._uri.port))
         except (ConnectionResetError, BrokenPipeError):
             # The connection was made: the server accepted and closed it before this process ran again.
-            with sock, _opening.told(sock):
+            with sock, reporting_failure(sock):
                 raise
         report("connected", local=sock.getsockname()[:2])
         if not self._uri.secure:
@@ -65,16 +73,20 @@ class ClientMachine:
 
     def run(self) -> None:
         """Run one session, from the handshake to its end; raises NotOpenedError."""
-        with _opening.told(self._sock):
+        with reporting_failure(self._sock):
             if isinstance(self._sock, ssl.SSLSocket):
                 self._sock.do_handshake()
-            self._read = _opening.shake_hands(self._protocol, self._request(), self._sock, self._flush)
-        report("opened", acknowledging=bool(self._door.acknowledge))
+            self._read = shake_hands(self._protocol, self._request(), self._sock, self._flush)
+        report("opened", acknowledging=bool(self._endpoint.acknowledge))
         self._sock.setblocking(False)
         os.set_blocking(sys.stdin.fileno(), False)
         self._selector.register(sys.stdin, selectors.EVENT_READ, self._obey)
         try:
-            self._begin()
+            # Handle data that came with the answer to the handshake, and request the stream.
+            self._handle_events()
+            for text in () if self._closing else self._endpoint.send:
+                self._protocol.send_text(text.encode())
+            self._flush()
             while self._turn():
                 pass
         except OSError as error:
@@ -83,16 +95,9 @@ class ClientMachine:
             close = self._protocol.close_code
             report("ended", how="closed", code=close, received=self._received)
 
-    def _begin(self) -> None:
-        """Handle data that came with the answer to the handshake, and request the stream."""
-        self._handle_events()
-        for text in () if self._closing else self._door.send:
-            self._protocol.send_text(text.encode())
-        self._flush()
-
     def _request(self) -> Request:
         request = self._protocol.connect()
-        for name, value in self._door.headers.items():
+        for name, value in self._endpoint.headers.items():
             # A user's header replaces ours: Origin, User-Agent.
             request.headers.pop(name, None)
             request.headers[name] = value
@@ -161,7 +166,7 @@ class ClientMachine:
     def _reply(self, frame: Frame) -> None:
         """Answer the application's own heartbeat; heartbeats are never fragmented."""
         if frame.opcode is Opcode.TEXT and frame.fin and not self._closing:
-            answer = self._door.replies.get(bytes(frame.data).decode(errors="replace"))
+            answer = self._endpoint.replies.get(bytes(frame.data).decode(errors="replace"))
             if answer is not None:
                 self._protocol.send_text(answer.encode())
 
@@ -170,8 +175,8 @@ class ClientMachine:
         if count is None or count == self._acknowledged:
             return
         self._acknowledged = count
-        if self._door.acknowledge:
-            self._protocol.send_text(self._door.acknowledge.replace("{bytes}", str(count)).encode())
+        if self._endpoint.acknowledge:
+            self._protocol.send_text(self._endpoint.acknowledge.replace("{bytes}", str(count)).encode())
 
     def _obey(self) -> None:
         """Carry out the harness's orders on stdin."""
@@ -212,3 +217,51 @@ class ClientMachine:
             except (BlockingIOError, ssl.SSLWantWriteError):
                 if not select.select([], [self._sock], [], _CONNECT_TIMEOUT)[1]:
                     raise TimeoutError(f"the server took in nothing for {_CONNECT_TIMEOUT:g}s") from None
+
+
+class NotOpenedError(Exception):
+    """There is no session, and the harness has the reason."""
+
+
+@contextlib.contextmanager
+def reporting_failure(sock: socket.socket) -> Iterator[None]:
+    """Report the reason why a connected socket becomes no session; raises NotOpenedError for it."""
+    try:
+        yield
+    except TimeoutError:
+        # The kernel knows the cause: the server acknowledged the request, or the link lost it.
+        info = tcp_info.parse(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, tcp_info.MAX_SIZE))
+        report("unanswered", within=ANSWER_WITHIN, delivered=not info.unacked and not info.notsent)
+        raise NotOpenedError from None
+    except ConnectionError:
+        # It appears as a reset, a broken pipe or an end, depending on the first packet.
+        report("refused", why=_HUNG_UP, status=None)
+        raise NotOpenedError from None
+    except OSError as error:
+        report("refused", why=(error.strerror or str(error)).lower(), status=None)
+        raise NotOpenedError from None
+
+
+def shake_hands(protocol: ClientProtocol, request: Request, sock: socket.socket, flush: Callable[[], None]) -> int:
+    """Complete the handshake (RFC 6455, section 4.1) within ANSWER_WITHIN; raises NotOpenedError, OSError.
+
+    Returns the number of session bytes that came with the answer.
+    """
+    until = time.monotonic() + ANSWER_WITHIN
+    protocol.send_request(request)
+    flush()
+    came = b""
+    while protocol.state is State.CONNECTING and not protocol.handshake_exc:
+        # The limit is for the whole answer: one that comes a byte at a time is none either.
+        sock.settimeout(max(_LEAST_WAIT, until - time.monotonic()))
+        data = sock.recv(_RECV_SIZE)
+        if not data and not came:
+            raise ConnectionError
+        came += data
+        protocol.receive_data(data) if data else protocol.receive_eof()
+    if refusal := protocol.handshake_exc:
+        causes = [str(error) for error in (refusal, refusal.__cause__) if error]
+        status = refusal.response.status_code if isinstance(refusal, InvalidStatus) else None
+        report("refused", why=": ".join(causes), status=status)
+        raise NotOpenedError
+    return len(came.partition(_END_OF_HEADERS)[2])

@@ -4,33 +4,14 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from halfopen.clients._behaviour import PLENTY, ClientOptions
+from halfopen.clients import _behaviour
 from halfopen.model.evidence import Proof, all_of, allowed_silence, peer_acknowledges
 from halfopen.model.timeline import Timeline
 from halfopen.netns.units import show_duration
 
-
-class Options(ClientOptions, frozen=True):
-    """No options of its own."""
-
-
-class Behaviour:
-    """Reads everything and acknowledges it at once."""
-
-    def __init__(self, _: Options) -> None:
-        pass
-
-    def allowance(self, _: float) -> int:
-        """Return a number that never limits."""
-        return PLENTY
-
-    def next_at(self) -> float:
-        """Never called, since there is no limit."""
-        return 0.0
-
-    def acknowledgement(self, received: int) -> int:
-        """Return all bytes received."""
-        return received
+SUMMARY = "reads all it can and acknowledges it"
+Options = _behaviour.ClientOptions
+Behaviour = _behaviour.Behaviour
 
 
 def signature(seen: Timeline) -> Proof:

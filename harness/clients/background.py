@@ -9,10 +9,14 @@ from __future__ import annotations
 import time
 from itertools import pairwise
 
+from halfopen.clients import _behaviour
 from halfopen.clients._behaviour import PLENTY, ClientOptions
 from halfopen.clients.acking import application_acknowledges
 from halfopen.model.evidence import Proof, all_of, peer_acknowledges
 from halfopen.model.timeline import Timeline
+
+SUMMARY = "reads and acknowledges once a second, as a hidden browser tab does"
+Options = ClientOptions
 
 #: Seconds between two awakenings.
 _EVERY = 1.0
@@ -22,11 +26,7 @@ _AWAKE = 0.05
 _RESTING = 0.25
 
 
-class Options(ClientOptions, frozen=True):
-    """No options of its own."""
-
-
-class Behaviour:
+class Behaviour(_behaviour.Behaviour):
     """Reads everything available, for a moment once a second."""
 
     def __init__(self, _: Options) -> None:
@@ -42,10 +42,6 @@ class Behaviour:
     def next_at(self) -> float:
         """Return the time when it wakes up."""
         return self._wakes_at
-
-    def acknowledgement(self, received: int) -> int:
-        """Return all bytes read."""
-        return received
 
 
 def signature(seen: Timeline) -> Proof:

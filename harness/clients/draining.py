@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from halfopen.clients._behaviour import PLENTY, ClientOptions
+from halfopen.clients import _behaviour
+from halfopen.clients._behaviour import ClientOptions
 from halfopen.model.evidence import Proof, all_of, peer_acknowledges
 from halfopen.model.timeline import Timeline
 
+SUMMARY = "reads all it can and sends nothing"
+Options = ClientOptions
 
-class Options(ClientOptions, frozen=True):
-    """No options of its own."""
 
-
-class Behaviour:
+class Behaviour(_behaviour.Behaviour):
     """Reads everything, acknowledges nothing."""
-
-    def __init__(self, _: Options) -> None:
-        pass
-
-    def allowance(self, _: float) -> int:
-        """Return a number that never limits."""
-        return PLENTY
-
-    def next_at(self) -> float:
-        """Never called, since there is no limit."""
-        return 0.0
 
     def acknowledgement(self, _: int) -> None:
         """Return None: it never acknowledges."""

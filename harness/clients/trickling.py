@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 
+from halfopen.clients import _behaviour
 from halfopen.clients._behaviour import PLENTY, ClientOptions
 from halfopen.clients.acking import application_acknowledges
 from halfopen.model.evidence import Proof, all_of, client_reads, established
 from halfopen.model.timeline import Timeline
 from halfopen.netns.units import ByteRate, Duration, Size
+
+SUMMARY = "reads slowly and acknowledges it"
 
 #: The queue fills at the session's start: samples before this do not count, seconds.
 _FILLING = 3.0
@@ -35,7 +38,7 @@ class Options(ClientOptions, frozen=True):
             raise ValueError("chunk of 0 bytes is out of range: at least 1B")
 
 
-class Behaviour:
+class Behaviour(_behaviour.Behaviour):
     """Reads ``chunk`` bytes whenever ``rate`` has paid for them."""
 
     def __init__(self, options: Options) -> None:
@@ -57,10 +60,6 @@ class Behaviour:
     def next_at(self) -> float:
         """Return the time when the next chunk is paid for."""
         return self._paid_until
-
-    def acknowledgement(self, received: int) -> int | None:
-        """Return all bytes read."""
-        return received
 
 
 def signature(seen: Timeline) -> Proof:

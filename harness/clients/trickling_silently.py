@@ -8,6 +8,7 @@ from halfopen.clients.trickling import queue_stays_filled
 from halfopen.model.evidence import Proof, all_of, client_reads
 from halfopen.model.timeline import Timeline
 
+SUMMARY = "reads slowly and sends nothing"
 Options = trickling.Options
 
 

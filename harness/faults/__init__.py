@@ -1,7 +1,9 @@
 """Faults of a client, its host, its link or its server at a moment of a scenario, one fault a file.
 
-A fault's module has three names:
+A fault's module has these names:
 
+``SUMMARY``
+    its effect in one line, for lists, stories and reports.
 ``Options``
     a frozen msgspec struct with a step's settings, in units; one with ``from_table(table, where)`` reads itself.
 ``fault(scene, options)``
@@ -11,8 +13,6 @@ A fault's module has three names:
 
 It may have more:
 
-``SUMMARY``
-    one line of what it does, for stories and reports (default: its name).
 ``STRIKES``
     the place of the fault, ``"link"`` or ``"server"`` (default: the client).
 ``IS_FINAL = True``
@@ -21,4 +21,9 @@ It may have more:
     it stops the client's process.
 ``NEEDS_POD = True``, ``NEEDS_CONTAINER = True``
     only the pod, or only a server in a container, can take it.
+``ENDS_SESSION = True``
+    it makes the server end the session, whatever its detector.
 """
+
+NOUN = "fault"
+NEEDS = ("Options", "fault", "signature")

@@ -18,8 +18,8 @@ class NoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """For faults without settings."""
 
 
-class ClientHandle(Protocol):
-    """The client's process, as a fault sees it."""
+class ProcessHandle(Protocol):
+    """A process of the lab, as a fault sees it."""
 
     @property
     def pid(self) -> int:
@@ -27,32 +27,22 @@ class ClientHandle(Protocol):
         ...
 
     def say(self, word: str) -> None:
-        """Send it an order, such as ``close``."""
+        """Send it an order, such as ``close``; raises FaultError if it takes none, as a user's server."""
         ...
 
     def wait_for(self, name: str, timeout: float) -> Mapping[str, Any]:
-        """Wait for its event ``name``; raises TimeoutError after ``timeout`` seconds."""
+        """Wait for its event ``name``, of a server after the last order.
+
+        Raises TimeoutError after ``timeout`` seconds.
+        """
         ...
 
 
-class ServerHandle(Protocol):
+class ServerHandle(ProcessHandle, Protocol):
     """The server's process, as a fault sees it."""
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        ...
-
-    def say(self, word: str) -> None:
-        """Send it an order (halfopen.pod.control); raises FaultError if it takes none, as for all commands."""
-        ...
 
     def paused(self, by: str) -> AbstractContextManager[None]:
         """Pause its container (halfopen.faults.pause); raises FaultError if it is in none."""
-        ...
-
-    def wait_for(self, name: str, timeout: float) -> Mapping[str, Any]:
-        """Wait for its event ``name``, later than the last order; raises TimeoutError after ``timeout`` seconds."""
         ...
 
 
@@ -60,7 +50,7 @@ class ServerHandle(Protocol):
 class Scene:
     """One client, its host, the link that leads from it to the network, and the server under test."""
 
-    client: ClientHandle
+    client: ProcessHandle
     server: ServerHandle
     client_host: Host
     link: Link
@@ -68,7 +58,7 @@ class Scene:
     """Writes an event of the fault to the timeline: a name, and its data by keyword."""
     seeded: Callable[[Impairment], Impairment]
     """Gives an impairment that draws random numbers a seed of the run, unless it has one."""
-    rival: Callable[[str], AbstractContextManager[ClientHandle]]
+    rival: Callable[[str], AbstractContextManager[ProcessHandle]]
     """Connects a second client from the same host while the context is entered.
 
     Its argument is a query for the URL (``"preempt=1"``). Raises FaultError if it gets no session.

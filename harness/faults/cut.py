@@ -19,13 +19,11 @@ from halfopen.model.evidence import Proof, established
 from halfopen.model.timeline import Timeline
 from halfopen.netns.units import show_duration
 
-#: For stories and lists.
 SUMMARY = "the path goes dark"
 #: Share of the dark time that may pass before the last earlier answer has arrived.
 _LINGERING = 0.25
 
 
-#: Place of the fault (halfopen.results.story.struck).
 STRIKES = "link"
 
 

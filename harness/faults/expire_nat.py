@@ -7,8 +7,7 @@ once.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 from halfopen.faults import _dark
 from halfopen.faults._scene import NoOptions, Scene
@@ -16,9 +15,7 @@ from halfopen.model.evidence import Proof, all_of, established
 from halfopen.model.timeline import Timeline
 from halfopen.netns.units import show_duration
 
-#: For stories and lists.
 SUMMARY = "the client's NAT forgets the connection while it is idle"
-#: Place of the fault (halfopen.results.story.struck).
 STRIKES = "link"
 Options = NoOptions
 
@@ -26,11 +23,9 @@ Options = NoOptions
 _SILENCE = 0.5
 
 
-@contextlib.contextmanager
-def fault(scene: Scene, _options: Options) -> Iterator[None]:
+def fault(scene: Scene, _options: Options) -> AbstractContextManager[None]:
     """Silently drop packets of both directions; let them pass again at the end."""
-    with _dark.cut_off(scene):
-        yield
+    return _dark.cut_off(scene)
 
 
 def signature(seen: Timeline) -> Proof:

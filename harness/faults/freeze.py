@@ -10,14 +10,13 @@ import contextlib
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 from halfopen.faults._scene import NoOptions, Scene
 from halfopen.model.evidence import Proof, established, window_closed
 from halfopen.model.timeline import Timeline
 
-#: For stories and lists.
 SUMMARY = "the client's process stops, its kernel lives on"
-#: It stops the client's process.
 STOPS_CLIENT = True
 Options = NoOptions
 
@@ -25,11 +24,9 @@ Options = NoOptions
 _TELLING = 1.0
 
 
-@contextlib.contextmanager
-def fault(scene: Scene, _options: Options) -> Iterator[None]:
+def fault(scene: Scene, _options: Options) -> AbstractContextManager[None]:
     """Stop the client's process (SIGSTOP), and continue it at the end."""
-    with stopped(scene):
-        yield
+    return stopped(scene)
 
 
 @contextlib.contextmanager

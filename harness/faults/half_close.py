@@ -9,9 +9,7 @@ from halfopen.faults._scene import NoOptions, Scene
 from halfopen.model.evidence import Proof
 from halfopen.model.timeline import Timeline
 
-#: For stories and lists.
 SUMMARY = "the client shuts down its writing side and stays"
-#: It cannot be undone.
 IS_FINAL = True
 Options = NoOptions
 

@@ -14,11 +14,9 @@ from halfopen.faults._scene import NoOptions, Scene
 from halfopen.model.evidence import Proof
 from halfopen.model.timeline import Timeline
 
-#: For stories and lists.
 SUMMARY = "the server starves itself"
 Options = NoOptions
 NEEDS_POD = True
-#: Place of the fault (halfopen.results.story.struck).
 STRIKES = "server"
 
 #: Seconds within which a server must obey; a slower one is already starved.

@@ -15,9 +15,7 @@ from halfopen.model.link_spec import LinkSpec
 from halfopen.model.timeline import Timeline
 from halfopen.netns.host import Host
 
-#: For stories and lists.
 SUMMARY = "the client's link changes"
-#: Place of the fault (halfopen.results.story.struck).
 STRIKES = "link"
 Options = LinkSpec
 

@@ -14,9 +14,7 @@ from halfopen.faults._scene import NoOptions, Scene
 from halfopen.model.evidence import Proof, established
 from halfopen.model.timeline import Timeline
 
-#: For stories and lists.
 SUMMARY = "the client's process is killed"
-#: It cannot be undone.
 IS_FINAL = True
 Options = NoOptions
 

@@ -9,9 +9,7 @@ from halfopen.faults._scene import NoOptions, Scene
 from halfopen.model.evidence import Proof
 from halfopen.model.timeline import Timeline
 
-#: For stories and lists.
 SUMMARY = "nothing at all"
-#: It cannot be undone.
 IS_FINAL = True
 Options = NoOptions
 

@@ -17,10 +17,8 @@ from halfopen.faults._scene import Scene
 from halfopen.model.evidence import Proof
 from halfopen.model.timeline import Timeline
 
-#: For stories and lists.
 SUMMARY = "the server's container is paused by its engine, as docker pause and live snapshots do"
 NEEDS_CONTAINER = True
-#: Place of the fault (halfopen.results.story.struck).
 STRIKES = "server"
 
 

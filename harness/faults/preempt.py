@@ -12,13 +12,11 @@ from halfopen.faults._scene import NoOptions, Scene
 from halfopen.model.evidence import Proof
 from halfopen.model.timeline import Timeline
 
-#: For stories and lists.
 SUMMARY = "the same user comes from elsewhere and takes the seat"
-#: It cannot be undone.
 IS_FINAL = True
 Options = NoOptions
 NEEDS_POD = True
-#: Place of the fault (halfopen.results.story.struck).
+ENDS_SESSION = True
 STRIKES = "server"
 
 #: Close code of the pod (halfopen.pod.server), from those that RFC 6455 (section 7.4.2) leaves to applications.

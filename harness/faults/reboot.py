@@ -16,9 +16,7 @@ from halfopen.model.evidence import Proof, acknowledged, established
 from halfopen.model.timeline import Timeline
 from halfopen.netns.lab_errors import UnsupportedError
 
-#: For stories and lists.
 SUMMARY = "the client's host loses its state and comes back"
-#: It cannot be undone.
 IS_FINAL = True
 Options = NoOptions
 

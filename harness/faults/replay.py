@@ -14,9 +14,8 @@ from typing import Any, Self
 
 import msgspec
 
-from halfopen.errors import InputError, suggest
 from halfopen.faults._scene import Scene
-from halfopen.model import link_trace
+from halfopen.model import link_trace, schema
 from halfopen.model.evidence import Proof
 from halfopen.model.link_proof import spoils
 from halfopen.model.link_spec import LinkSpec
@@ -24,13 +23,15 @@ from halfopen.model.link_trace import Trace
 from halfopen.model.timeline import Timeline
 from halfopen.netns.lab_errors import LabError
 
-#: For stories and lists.
 SUMMARY = "the link does what a recorded one did"
-#: Place of the fault (halfopen.results.story.struck).
 STRIKES = "link"
 
 #: A change later than this was not made on time, seconds.
 _LATE = 1.0
+
+
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    trace: str
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -41,14 +42,7 @@ class Options(msgspec.Struct, frozen=True):
     @classmethod
     def from_table(cls, table: Mapping[str, Any], where: str) -> Self:
         """Read a step's keys; raises InputError."""
-        for key in table:
-            if key != "trace":
-                raise InputError(f"{where}: unknown key {key!r}; {suggest(key, ['trace'])}")
-        text = table.get("trace")
-        if not isinstance(text, str):
-            got = "key 'trace' is missing" if text is None else f"key 'trace' takes text in quotes, got {text!r}"
-            raise InputError(f"{where}: {got}")
-        return cls(link_trace.parse(text, f"{where}: trace"))
+        return cls(link_trace.parse(schema.convert(table, _Table, where).trace, f"{where}: trace"))
 
     @property
     def netem_fields(self) -> list[str]:

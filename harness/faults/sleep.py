@@ -11,9 +11,7 @@ from halfopen.faults.freeze import stays_stopped, stopped
 from halfopen.model.evidence import Proof, all_of
 from halfopen.model.timeline import Timeline
 
-#: For stories and lists.
 SUMMARY = "the laptop's lid is shut"
-#: It stops the client's process.
 STOPS_CLIENT = True
 Options = NoOptions
 

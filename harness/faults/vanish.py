@@ -5,28 +5,19 @@ Both directions are dark. The server's TCP retransmits, ever more rarely, until 
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 from halfopen.faults import _dark
 from halfopen.faults._scene import NoOptions, Scene
-from halfopen.model.evidence import Proof
-from halfopen.model.timeline import Timeline
 
-#: For stories and lists.
 SUMMARY = "the client's host is gone"
-#: Place of the fault (halfopen.results.story.struck).
 STRIKES = "link"
 Options = NoOptions
 
 
-@contextlib.contextmanager
-def fault(scene: Scene, _options: Options) -> Iterator[None]:
+signature = _dark.proof
+
+
+def fault(scene: Scene, _options: Options) -> AbstractContextManager[None]:
     """Silently drop packets of both directions; let them pass again at the end."""
-    with _dark.cut_off(scene):
-        yield
-
-
-def signature(seen: Timeline) -> Proof:
-    """Nothing gets through, tried from the client's host; no packet comes, retransmissions or probes go unanswered."""
-    return _dark.proof(seen)
+    return _dark.cut_off(scene)

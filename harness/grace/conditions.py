@@ -132,11 +132,12 @@ def _check_possible(found: Scenario, where: str) -> None:
     """Raise InputError if a sweep could never run the scenario as it is written."""
     if found.needs_container:
         raise InputError(f"{where}: it pauses the server's container, and a sweep has none; write it with 'freeze'")
-    if any(step.fault == "preempt" for step in found.steps):
-        raise InputError(
-            f"{where}: fault 'preempt' has the pod itself end the session, whatever the grace; "
-            "write what befalls its client"
-        )
+    for step in found.steps:
+        if getattr(step.module, "ENDS_SESSION", False):
+            raise InputError(
+                f"{where}: fault {step.fault!r} has the pod itself end the session, whatever the grace; "
+                "write what befalls its client"
+            )
     if found.detector is not None:
         raise InputError(
             f"{where}: key 'detector' is {found.detector!r}, but each is tried with all of --detector; leave it out"

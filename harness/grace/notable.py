@@ -14,7 +14,7 @@ from halfopen.grace.confirmation import agree
 from halfopen.grace.sweep_request import told_its_grace
 from halfopen.grace.trials import Came, Draw, Part, Sweep, Trial
 from halfopen.results import record
-from halfopen.results.story import exactly
+from halfopen.results.words import exactly
 
 FOLDER = "draws"
 #: The wrong outcome for each part. In the staircase no outcome is wrong.

@@ -5,11 +5,7 @@ from __future__ import annotations
 import math
 
 from halfopen.grace.rates import Rate
-
-
-def seconds(value: float | None) -> str:
-    """One decimal: ``"31.5s"``; empty for None."""
-    return "" if value is None else f"{value:.1f}s"
+from halfopen.results.words import seconds
 
 
 def held(value: float, *, at_least: bool) -> str:

@@ -81,7 +81,7 @@ def _really(batch: Batch, it: Watched, number: int) -> Trial:
     stalled = not _was_told(it, candidate)
     tried = _tried(it, number, came=came, why=why, reaped_at=reaped_at, stalled=stalled, really=True)
     # An end that the client's kernel reported is not the detector's, so a replay cannot predict it.
-    if tried.came not in {"reaped", "kept"} or candidate.detector not in replay.RULES or not stalled:
+    if tried.came not in {"reaped", "kept"} or replay.rule_of(candidate.detector) is None or not stalled:
         return tried
     return _with_foretold(tried, it, candidate)
 
@@ -148,9 +148,9 @@ def _with_other_looks(tried: Trial, it: Watched, session: replay.RecordedSession
     others = tuple(sorted(brink, key=lambda moment: (moment is None, moment)))
     if it.draw.part != "staircase":
         return msgspec.structs.replace(tried, brink=others)
-    assert candidate.detector is not None
     heard = _heard_before(it.samples, it.longest.onset) if it.longest else None
-    rule = replay.RULES[candidate.detector]
+    rule = replay.rule_of(candidate.detector)
+    assert rule is not None
     phases = replay.at_all_phases(session, rule, candidate.grace, candidate.poll, heard)
     return msgspec.structs.replace(tried, brink=others, phases=phases)
 
@@ -167,8 +167,8 @@ def _open_still(it: Watched) -> str | None:
 
 
 def _reap(session: replay.RecordedSession, candidate: Candidate, shift: float = 0.0) -> float | None:
-    assert candidate.detector is not None
-    rule = replay.RULES[candidate.detector]
+    rule = replay.rule_of(candidate.detector)
+    assert rule is not None
     return replay.reaped_at(session, rule, candidate.grace, candidate.poll, shift)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 
-from halfopen.grace.replay import RULES
+from halfopen.grace.replay import rule_of
 from halfopen.grace.trials import Batch, Candidate, Draw, Part, Sweep
 
 #: Number of draws that share a guest. Its boot then costs each draw less than its traffic does.
@@ -48,7 +48,7 @@ def batches(sweep: Sweep) -> tuple[Batch, ...]:
 
 def is_replayed(sweep: Sweep, number: int) -> bool:
     """True if this candidate's results are read off sessions in which no detector acted."""
-    return sweep.target.is_pod and sweep.candidates[number].detector in RULES
+    return sweep.target.is_pod and rule_of(sweep.candidates[number].detector) is not None
 
 
 def least_hold(candidates: Sequence[Candidate], number: int) -> float:
@@ -57,7 +57,7 @@ def least_hold(candidates: Sequence[Candidate], number: int) -> float:
     Detectors that are not replayed get the same time for every grace. Otherwise their curve would show the observation
     time.
     """
-    if candidates[number].detector in RULES:
+    if rule_of(candidates[number].detector):
         return 0.0
     return max(_PATIENCE, *(one.grace + one.poll + _MARGIN for one in candidates))
 

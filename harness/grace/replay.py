@@ -7,23 +7,20 @@ the same. So one session, recorded without a detector, serves every grace and po
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from halfopen import plugins
 from halfopen.grace.trials import Phases
 from halfopen.model.timeline import Sample, Timeline
-from halfopen.pod.watchdog import Probe, StallRule, WatchdogRule
+from halfopen.pod import detectors
+from halfopen.pod.watchdog import Probe, WatchdogRule
 
 MakeRule = Callable[[float], WatchdogRule]
 """Makes a session's rule at its start, in seconds of the timeline."""
 
-RULES: Mapping[str, MakeRule] = {"bytes-acked": StallRule}
-"""The detectors that can be replayed: those that depend only on the bytes acknowledged until a moment.
-
-The kernel reports that afterwards too. Other detectors act upon the session or ask its client. ``outq`` depends on the
-bytes queued at the very moment of its sample, which no sample of another moment shows.
-"""
 
 #: Seconds from a timer to the wake-up of its thread; measured in guests, on the virtual clock.
 LATE = 15e-6
@@ -31,6 +28,20 @@ LATE = 15e-6
 PHASES = 8
 #: Seconds after an acknowledgement at which a sample includes it.
 _JUST_AFTER = 1e-3
+
+
+@functools.cache
+def rule_of(detector: str | None) -> MakeRule | None:
+    """Return the rule of a detector of the pod that can be replayed; None if it cannot. Raises InputError.
+
+    It must depend only on the bytes acknowledged until a moment, which the kernel reports afterwards too. Other
+    detectors act upon the session or ask its client. ``outq`` depends on the bytes queued at the very moment of its
+    sample, which no sample of another moment shows.
+    """
+    if detector is None:
+        return None
+    module = plugins.load(detectors, detector)
+    return module.RULE if getattr(module, "IS_REPLAYABLE", False) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from halfopen.grace.trials import Candidate
 from halfopen.netns.units import plain, show_duration
 from halfopen.pod import detectors as catalogue
 from halfopen.pod.watchdog import DEFAULT_GRACE
-from halfopen.results.story import exactly
+from halfopen.results.words import exactly
 from halfopen.run.request import DEFAULT_DETECTOR, require_no_detector
 from halfopen.scenario.target_spec import TargetSpec
 
@@ -59,9 +59,8 @@ class SweepRequest:
     def _detectors(self) -> list[str]:
         chosen = list(dict.fromkeys(self.detectors)) or [DEFAULT_DETECTOR]
         for name in chosen:
-            plugins.load(catalogue, name, "detector", ("create",))
-            if name == "none":
-                raise InputError("--detector 'none' reaps nobody, whatever the grace; leave it out")
+            if getattr(plugins.load(catalogue, name), "IS_BASELINE", False):
+                raise InputError(f"--detector {name!r} reaps nobody, whatever the grace; leave it out")
         return chosen
 
     def _check_target(self) -> None:
@@ -112,4 +111,4 @@ def told_its_grace(target: TargetSpec, argument: str | None, candidate: Candidat
 
 def has_own_times(detector: str) -> bool:
     """True if a detector of the pod ignores the grace, so that it is one point and not a curve. Raises InputError."""
-    return bool(getattr(plugins.load(catalogue, detector, "detector"), "OWN_TIMES", False))
+    return bool(getattr(plugins.load(catalogue, detector), "OWN_TIMES", False))

@@ -16,11 +16,12 @@ from halfopen.grace import legend
 from halfopen.grace.confirmation import disagreements, told
 from halfopen.grace.curves import title
 from halfopen.grace.estimates import Estimates, GracePoint, frontiers, longest_stalls
-from halfopen.grace.number_format import held, interval, percent, seconds
+from halfopen.grace.number_format import held, interval, percent
 from halfopen.grace.outages import Flight, Survival, flights
 from halfopen.grace.rates import Rate
 from halfopen.grace.recommendation import MOST_FALSE_REAPS, Recommendation, recommend, smallest
 from halfopen.netns.units import show_duration
+from halfopen.results.words import seconds
 
 #: Width in columns from which there is room for minor details.
 WIDE = 104

@@ -6,7 +6,6 @@ import contextlib
 import http
 import json
 import logging
-import math
 import socket
 import ssl
 import sys
@@ -18,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
-from websockets.sync.server import Server, ServerConnection, serve
+from websockets.sync.server import ServerConnection, serve
 from websockets.version import version as websockets_version
 
 from halfopen.pod.detectors import _keepalive
@@ -43,13 +42,7 @@ class Pod:
     """
 
     def __init__(
-        self,
-        detector: Detector,
-        *,
-        stream: Stream,
-        seats: int = 1,
-        session_limit: float = math.inf,
-        ping_interval: float | None = None,
+        self, detector: Detector, stream: Stream, seats: int, session_limit: float, ping_interval: float | None
     ) -> None:
         """``session_limit``: seconds after which the pod closes a session; ``ping_interval``: of its keepalive."""
         self._detector = detector
@@ -59,25 +52,27 @@ class Pod:
         self._registry = Registry(seats)
         self._routes: dict[str, Callable[[], Any]] = {
             "/sessions": self._registry.describe,
-            "/pool": lambda: {"lockHeld": self._registry.full},
+            "/pool": lambda: {"lockHeld": not self._registry.has_room()},
             "/healthz": lambda: {"status": "healthy"},
             "/threads": stacks,
             "/status": self._status,
         }
 
-    def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> Server:
-        """Bind and return the server, ready for ``serve_forever()``; raises OSError if the port is taken."""
+    def run(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
+        """Serve until interrupted; raises OSError if the port is taken."""
         keepalive = self._keepalive if _keepalive.there_is_one() else {}
         options = {**keepalive, **self._detector.serve_options()}
         # Health checks that hang up without a request are not worth a traceback.
         logging.getLogger("websockets.server").setLevel(logging.CRITICAL)
         options = {"process_request": self._answer, "compression": None, "ssl": tls, **options}
-        return serve(self._handle, host, port, **options)
+        with serve(self._handle, host, port, **options) as server, contextlib.suppress(KeyboardInterrupt):
+            log("listening", host=host, port=server.socket.getsockname()[1], websockets=websockets_version)
+            server.serve_forever()
 
     def _status(self) -> dict[str, Any]:
         return {
             "sessions": self._registry.describe(),
-            "lockHeld": self._registry.full,
+            "lockHeld": not self._registry.has_room(),
             "status": "healthy",
             "threads": sorted(thread.name for thread in threading.enumerate()),
         }
@@ -87,14 +82,8 @@ class Pod:
         if route is None:
             return None
         body = json.dumps(route()).encode()
-        headers = Headers(
-            [
-                ("Content-Type", "application/json"),
-                ("Content-Length", str(len(body))),
-                ("Connection", "close"),
-            ]
-        )
-        return Response(http.HTTPStatus.OK, "OK", headers, body)
+        headers = {"Content-Type": "application/json", "Content-Length": str(len(body)), "Connection": "close"}
+        return Response(http.HTTPStatus.OK, "OK", Headers(headers), body)
 
     def _handle(self, connection: ServerConnection) -> None:
         connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -126,15 +115,10 @@ def _client_id(connection: ServerConnection) -> str:
 def stacks() -> dict[str, list[str]]:
     """Return the stack of every thread of this process: function names with file and line, innermost first."""
     names = {thread.ident: thread.name for thread in threading.enumerate()}
-    found = {}
-    for ident, frame in sys._current_frames().items():  # noqa: SLF001 (documented, and the only way)
-        summary = traceback.extract_stack(frame)
-        found[names.get(ident, str(ident))] = [f"{f.name} ({f.filename}:{f.lineno})" for f in reversed(summary)]
-    return found
-
-
-def run(pod: Pod, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
-    """Serve until interrupted; raises OSError if the port is taken."""
-    with pod.listen(host, port, tls) as server, contextlib.suppress(KeyboardInterrupt):
-        log("listening", host=host, port=server.socket.getsockname()[1], websockets=websockets_version)
-        server.serve_forever()
+    frames = sys._current_frames()  # noqa: SLF001 (documented, and the only way)
+    return {
+        names.get(ident, str(ident)): [
+            f"{call.name} ({call.filename}:{call.lineno})" for call in reversed(traceback.extract_stack(frame))
+        ]
+        for ident, frame in frames.items()
+    }

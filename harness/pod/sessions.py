@@ -15,10 +15,9 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection
 
-from halfopen.pod import asking
-from halfopen.pod.flow import FlowControl
+from halfopen.pod.liveness import ask
 from halfopen.pod.log import log
-from halfopen.pod.stream import Stream
+from halfopen.pod.stream import FlowControl, Stream
 from halfopen.pod.watchdog import Death
 
 #: Shortest time between two log lines about drops, seconds.
@@ -36,16 +35,12 @@ class PodSession:
     """One client's seat at the stream: a runner that sends, a reader that receives acknowledgements."""
 
     def __init__(
-        self,
-        session_id: str,
-        client_id: str,
-        connection: ServerConnection,
-        stream: Stream,
-        limit: float = math.inf,
+        self, session_id: str, client_id: str, connection: ServerConnection, stream: Stream, limit: float
     ) -> None:
         """``limit``: seconds after which the server closes it."""
         self.id = session_id
         self.client_id = client_id
+        self.sock: socket.socket = connection.socket
         self._connection = connection
         self._stream = stream
         self._flow = FlowControl()
@@ -56,11 +51,6 @@ class PodSession:
         self._drops_logged: dict[str, int] = {}
         self._why: str | None = None
         self._farewell: tuple[int, str] | None = None
-
-    @property
-    def sock(self) -> socket.socket:
-        """The connection's socket."""
-        return self._connection.socket
 
     @property
     def acknowledged(self) -> int | None:
@@ -74,12 +64,7 @@ class PodSession:
 
     def ask(self) -> bool:
         """Send a ping if that cannot block; see :meth:`halfopen.pod.detectors._seam.Guarded.ask`."""
-        return asking.ask(self._connection)
-
-    @property
-    def running(self) -> bool:
-        """True until the runner must leave."""
-        return not self._stopped.is_set()
+        return ask(self._connection)
 
     def declare_dead(self, death: Death) -> None:
         """Make the runner leave because the client is dead."""
@@ -116,7 +101,7 @@ class PodSession:
                 return
             if self._flow.shed(time.monotonic() - due) is None:
                 self._connection.send(payload)
-                self._flow.count_sent(len(payload))
+                self._flow.sent += len(payload)
             elif time.monotonic() - self._drops_logged_at >= _DROP_LOG_INTERVAL:
                 self._log_drops()
         # Nothing more is sent, and the session goes on.
@@ -135,13 +120,13 @@ class PodSession:
     def _read(self) -> None:
         try:
             for message in self._connection:
-                self._take_in(message)
+                self._receive(message)
         except ConnectionClosed as closed:
             self._stop(_why(closed))
         else:  # iteration ends without an error after a closing handshake
             self._stop("client_closed")
 
-    def _take_in(self, message: str | bytes) -> None:
+    def _receive(self, message: str | bytes) -> None:
         try:
             fields = json.loads(message)
             if fields["type"] == "params" and isinstance(fields["slice_bytes_rx"], int):
@@ -151,13 +136,13 @@ class PodSession:
 
     def _log_drops(self) -> None:
         self._drops_logged_at = time.monotonic()
-        drops = self._flow.drops
+        drops = dict(self._flow.drops)
         if drops != self._drops_logged:
             self._drops_logged = drops
             log("slices_dropped", session=self.id, client=self.client_id, drops=drops)
 
     def _totals(self) -> dict[str, Any]:
-        return {"bytes": self._flow.sent, "acknowledged": self._flow.acknowledged, "drops": self._flow.drops}
+        return {"bytes": self._flow.sent, "acknowledged": self._flow.acknowledged, "drops": dict(self._flow.drops)}
 
     def describe(self) -> dict[str, Any]:
         """Return its entry in ``GET /sessions``; times in seconds of the monotonic clock."""
@@ -200,10 +185,10 @@ class Registry:
         With ``preempt`` the oldest session must give way, and this waits for it.
         """
         with self._lock:
-            if preempt and not self._has_room():
+            if preempt and not self.has_room():
                 next(iter(self._sessions.values())).preempt()
-                self._freed.wait_for(self._has_room, _GIVE_WAY_WITHIN)
-            seated = self._has_room()
+                self._freed.wait_for(self.has_room, _GIVE_WAY_WITHIN)
+            seated = self.has_room()
             if seated:
                 self._sessions[session.id] = session
         try:
@@ -214,14 +199,9 @@ class Registry:
                     del self._sessions[session.id]
                     self._freed.notify_all()
 
-    def _has_room(self) -> bool:
+    def has_room(self) -> bool:
+        """True if a seat is free."""
         return len(self._sessions) < self._seats
-
-    @property
-    def full(self) -> bool:
-        """True if every seat is taken."""
-        with self._lock:
-            return not self._has_room()
 
     def describe(self) -> list[dict[str, Any]]:
         """Return all sessions, oldest first."""

@@ -116,6 +116,15 @@ def end(sock: socket.socket, reap: Reap) -> None:
         _LOG.debug("ending the connection: %s", error)
 
 
+def end_dead(sock: socket.socket, reap: Reap, on_dead: Callable[[Death], object], death: Death) -> None:
+    """Report a death and end the connection, even if the report fails."""
+    try:
+        on_dead(death)
+    except Exception:  # noqa: BLE001 (after any error the socket must still be ended)
+        _LOG.exception("on_dead failed; the connection is ended all the same")
+    end(sock, reap)
+
+
 class WatchdogRule(Protocol):
     """The rule of a watchdog. Created at the start of a session with the time, seconds of the monotonic clock."""
 
@@ -206,7 +215,7 @@ class Watchdog:
             _LOG.exception("the watchdog failed; this connection is no longer watched")
             return
         if death is not None:
-            self._end(death)
+            end_dead(self._sock, self._reap, self._on_dead, death)
 
     def _watch(self) -> Death | None:
         rule = self._rule(time.monotonic())
@@ -226,10 +235,3 @@ class Watchdog:
             # If the grace ends before the next poll, poll at its end.
             wait = min(self._poll, self._grace - stall)
         return None
-
-    def _end(self, death: Death) -> None:
-        try:
-            self._on_dead(death)
-        except Exception:  # noqa: BLE001 (after any error the socket must still be ended)
-            _LOG.exception("on_dead failed; the connection is ended all the same")
-        end(self._sock, self._reap)

@@ -1,7 +1,9 @@
 """Proxies between the network and a server, one a file, chosen by name.
 
-A proxy's module has four names:
+A proxy's module has these names:
 
+``SUMMARY``
+    its behaviour in one line.
 ``PROGRAM``, ``PACKAGE``
     names of its program in the file system, and of its package in Debian.
 ``config(listen, upstream, folder)``
@@ -10,3 +12,6 @@ A proxy's module has four names:
 ``command(program, file)``
     the command that starts it in the foreground, as one process, with that configuration.
 """
+
+NOUN = "proxy"
+NEEDS = ("PROGRAM", "PACKAGE", "config", "command")

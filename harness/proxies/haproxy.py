@@ -9,6 +9,7 @@ from pathlib import Path
 
 from halfopen.netns.sockets import Address
 
+SUMMARY = "HAProxy upgrades a connection to a tunnel"
 PROGRAM = "haproxy"
 PACKAGE = "haproxy"
 

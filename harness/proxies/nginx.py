@@ -9,6 +9,7 @@ from pathlib import Path
 
 from halfopen.netns.sockets import Address
 
+SUMMARY = "nginx passes WebSocket connections on"
 PROGRAM = "nginx"
 PACKAGE = "nginx-light"
 

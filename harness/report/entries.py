@@ -1,39 +1,21 @@
-"""The words on each run of a report, taken from results.json. Pure.
-
-Any key of a run may be missing, as in results of older versions. The page then omits its text.
-"""
+"""The texts of each run in a report, from its entry in results.json. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from halfopen.netns.units import show_bytes, show_duration
+from halfopen.netns.units import show_duration
 from halfopen.report import timeline_curves
-from halfopen.report.anchors import anchor
+from halfopen.results import words
+from halfopen.results.words import Run, RunRow, Standing
 
-Run = Mapping[str, Any]
-
-#: Verdicts in the order of their urgency, each with its mark and its words, as in the terminal.
-STANDINGS: dict[str, tuple[str, str]] = {
-    "failed": ("✗", "failed"),
-    "inconclusive": ("?", "inconclusive"),
-    "known": ("✗", "known failure"),
-    "passed": ("✓", "passed"),
-}
-_MOMENTS = {
-    "fault": "fault began",
-    "onset": "stall since",
-    "grace": "grace over",
-    "deadline": "deadline",
-    "reaped": "reaped",
-    "closed": "closed",
-}
+#: Keys that results of older versions may lack. The page then omits their texts.
+_OPTIONAL = dict.fromkeys(("suite", "title", "story", "client", "deeds", "kernel_saw", "why", "again"), "")
 
 
-@dataclass(frozen=True, slots=True)
-class Hop:
+class Hop(NamedTuple):
     """A host, or the link between two: its label, and the faults that struck there."""
 
     is_link: bool
@@ -43,30 +25,16 @@ class Hop:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One run, in words."""
+    """One run of runs_of, and the texts that are not in its results as they are shown."""
 
+    run: Run
     label: str
     anchor: str
     standing: str
-    mark: str
-    word: str
-    scenario: str
-    suite: str
+    shown: Standing
     candidate: str
-    client: str
-    session: str
-    reason: str
-    detected: str
-    stuck: str
-    why: str
-    title: str
-    story: str
-    behaviour: str
+    row: RunRow
     hops: tuple[Hop, ...]
-    deeds: tuple[str, ...]
-    kernel_saw: tuple[str, ...]
-    expectation: str
-    again: str
     moments: tuple[str, ...]
     searched: str
     """The text that a filter searches."""
@@ -74,48 +42,29 @@ class Entry:
 
 def entry(run: Run, grace: float, faults: Sequence[str]) -> Entry:
     """Return the texts for a run of runs_of. ``faults`` are the names of its faults."""
-    found = standing(run)
-    mark, word = STANDINGS[found]
-    label, reason = str(run["label"]), _reason(run)
-    candidate = candidate_of(run)
+    standing = "known" if run.get("known") else str(run["verdict"])
+    label, row, shown = str(run["label"]), words.row(run), words.STANDINGS[standing]
     return Entry(
+        run=run,
         label=label,
-        anchor=anchor(label),
-        standing=found,
-        mark=mark,
-        word=word,
-        scenario=str(run["scenario"]),
-        suite=str(run.get("suite") or ""),
-        candidate=candidate,
-        client=str(run.get("truth") or ""),
-        session=str(run.get("outcome") or "none"),
-        reason=reason,
-        detected=_seconds(run.get("detection_s")),
-        stuck=show_bytes(run["stuck_bytes"]) if run.get("stuck_bytes") else "",
-        why=str(run.get("why") or ""),
-        title=str(run.get("title") or ""),
-        story=str(run.get("story") or ""),
-        behaviour=str(run.get("client") or ""),
+        anchor=words.anchor(label),
+        standing=standing,
+        shown=shown,
+        candidate=candidate_of(run),
+        row=row,
         hops=tuple(hops(run, faults)),
-        deeds=_sentences(run.get("deeds")),
-        kernel_saw=_sentences(run.get("kernel_saw")),
-        expectation=str(run.get("expectation") or run.get("expected") or ""),
-        again=str(run.get("again") or ""),
-        moments=tuple(
-            f"{_MOMENTS[one.kind]} at {show_duration(one.at)}" for one in timeline_curves.moments(run, grace)
-        ),
-        searched=" ".join([label, word, str(run.get("outcome") or "none"), reason, *faults]).lower(),
+        moments=tuple(f"{mark.kind} at {show_duration(mark.at)}" for mark in timeline_curves.moments(run, grace)),
+        searched=" ".join([label, shown.words, row.session, row.reason, *faults]).lower(),
     )
-
-
-def standing(run: Run) -> str:
-    """The verdict, or ``known``."""
-    return "known" if run.get("known") else str(run["verdict"])
 
 
 def runs_of(table: Mapping[str, Any]) -> list[Run]:
     """The runs of results.json, compare.json or field.json, each with a label that is unique in its call."""
-    return [run if run.get("label") else {**run, "label": _label(run, is_comparison(table))} for run in table["runs"]]
+    compared = is_comparison(table)
+    return [
+        {**_OPTIONAL, "expectation": run.get("expected", ""), **run, "label": run.get("label") or _label(run, compared)}
+        for run in table["runs"]
+    ]
 
 
 def is_comparison(table: Mapping[str, Any]) -> bool:
@@ -123,9 +72,9 @@ def is_comparison(table: Mapping[str, Any]) -> bool:
     return "detectors" in table or "targets" in table
 
 
-def _label(run: Run, among_others: bool) -> str:
+def _label(run: Run, compared: bool) -> str:
     again = f"-{run['repeat']}" if run.get("repeat", 1) != 1 else ""
-    candidate = f"{candidate_of(run)}/" if among_others else ""
+    candidate = f"{candidate_of(run)}/" if compared else ""
     return f"{candidate}{run['scenario']}{again}"
 
 
@@ -137,38 +86,21 @@ def candidate_of(run: Run) -> str:
 
 def hops(run: Run, faults: Sequence[str]) -> list[Hop]:
     """The path from the client to the server, with the place of each fault."""
-    way = [_hop(one) for one in run.get("topology") or ({"host": "client"}, {"link": ""}, {"host": "server"})]
+    path = [_hop(hop) for hop in run.get("topology") or ({"host": "client"}, {"link": ""}, {"host": "server"})]
     for fault in dict.fromkeys(faults):
-        place = _place((run.get("struck") or {}).get(fault, "client"), way)
-        hop = way[place]
-        way[place] = Hop(hop.is_link, hop.text, (*hop.struck, fault))
-    return way
+        place = _place((run.get("struck") or {}).get(fault, "client"), path)
+        path[place] = path[place]._replace(struck=(*path[place].struck, fault))
+    return path
 
 
-def _hop(one: Mapping[str, Any]) -> Hop:
-    if "host" in one:
-        return Hop(False, str(one["host"]))
-    text = str(one.get("link") or "")
-    return Hop(True, "" if text == "unimpaired" else text)
+def _hop(hop: Mapping[str, Any]) -> Hop:
+    if "host" in hop:
+        return Hop(False, str(hop["host"]))
+    return Hop(True, "" if hop.get("link") == "unimpaired" else str(hop.get("link") or ""))
 
 
-def _place(where: str, way: Sequence[Hop]) -> int:
+def _place(struck: str, path: Sequence[Hop]) -> int:
     """Return the hop's index: the client's host, its link, or the server."""
-    if where == "server":
-        return len(way) - 1
-    return next((place for place, hop in enumerate(way) if hop.is_link), 0) if where == "link" else 0
-
-
-def _reason(run: Run) -> str:
-    return str(run["reason"]) if run.get("reason") and run.get("outcome") != "kept" else ""
-
-
-def _seconds(seconds: float | None) -> str:
-    return "" if seconds is None else f"{seconds:.1f}s"
-
-
-def _sentences(told: object) -> tuple[str, ...]:
-    """Return one sentence or several as a tuple."""
-    if not told:
-        return ()
-    return (told,) if isinstance(told, str) else tuple(map(str, told)) if isinstance(told, Sequence) else (str(told),)
+    if struck == "server":
+        return len(path) - 1
+    return next((place for place, hop in enumerate(path) if hop.is_link), 0) if struck == "link" else 0

@@ -2,36 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from halfopen.errors import InputError, reason_of
-from halfopen.model import timeline
+from halfopen.model import schema, timeline
 from halfopen.model.timeline import Timeline
-from halfopen.report import shape, sweep
-from halfopen.report.entries import Run, candidate_of
+from halfopen.report import sweep
+from halfopen.report.entries import candidate_of
 from halfopen.report.page import Lost, render
 from halfopen.results import record
+from halfopen.results.words import Run
 from halfopen.run.runner import RunResult
 
 _FILES = (record.RESULTS, record.COMPARISON, record.FIELD, record.SWEEP)
 _NAME_ONE = "name a folder that 'halfopen run', 'compare' or 'grace' wrote (--out)"
 
 
-def write(out: Path, table: Mapping[str, Any], done: Sequence[RunResult]) -> Path:
-    """Write the report of runs that have just been made, from their table; return its path. Raises OSError."""
+class _ReportedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """The keys of a run that a report needs. Those with a default may be missing, as in results of older versions."""
+
+    scenario: str
+    verdict: Literal["passed", "failed", "inconclusive"]
+    label: str | None = None
+    repeat: int = 1
+    known: bool = False
+    stuck_bytes: int | None = None
+    fault_at_s: float | None = None
+    onset_s: float | None = None
+    deadline_s: float | None = None
+    reaped_at_s: float | None = None
+    detection_s: float | None = None
+    after_fault_s: float | None = None
+    topology: list[dict[str, Any]] | None = None
+    struck: dict[str, str] | None = None
+    deeds: list[str] | None = None
+    kernel_saw: list[str] | None = None
+    timeline: str | None = None
+
+
+class _ReportedTable(msgspec.Struct, frozen=True, kw_only=True):
+    grace_s: float
+    runs: list[_ReportedRun]
+    poll_s: float | None = None
+    target: dict[str, Any] | None = None
+    detectors: dict[str, dict[str, int]] = {}
+    targets: list[dict[str, Any]] = []
+    summary: dict[str, dict[str, Any]] | None = None
+
+
+def check_types(table: Mapping[str, Any], where: str) -> None:
+    """Check that these are results; raises InputError with ``where``, the key, the value, and the expected type."""
+    schema.convert(table, _ReportedTable, where)
+
+
+def write(out: Path, table: Mapping[str, Any], done: Sequence[RunResult]) -> None:
+    """Write the report of runs that have just been made, from their table. Raises OSError."""
     timelines = iter([one.timeline for one in done])
-    return _write(out, table, lambda _run: next(timelines))
+    (out / record.REPORT).write_text(render(table, lambda _run: next(timelines)), encoding="utf-8")
 
 
-def write_sweep(out: Path, table: Mapping[str, Any]) -> Path:
-    """Write the report of a sweep from the content of grace.json; return its path. Raises OSError."""
-    file = out / record.REPORT
-    file.write_text(sweep.render(table), encoding="utf-8")
-    return file
+def write_sweep(out: Path, table: Mapping[str, Any]) -> None:
+    """Write the report of a sweep from the content of grace.json. Raises OSError."""
+    (out / record.REPORT).write_text(sweep.render(table), encoding="utf-8")
 
 
 def write_again(out: Path) -> Path:
@@ -39,27 +75,21 @@ def write_again(out: Path) -> Path:
     table, file = _read(out)
     is_sweep = file.name == record.SWEEP
     if not is_sweep:
-        shape.check(table, repr(str(file)))
+        check_types(table, repr(str(file)))
     try:
         page = sweep.render(table) if is_sweep else render(table, lambda run: _timeline(out, run))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        what = f"the key {error} is missing" if isinstance(error, KeyError) else f"not as it is written: {error}"
-        raise InputError(f"{str(file)!r}: {what}; make it anew with: halfopen run, compare or grace") from None
+        what = f"the key {error} is missing" if isinstance(error, KeyError) else f"not valid: {error}"
+        raise InputError(f"{str(file)!r}: {what}; write it again with: halfopen run, compare or grace") from None
     report = out / record.REPORT
     try:
         report.write_text(page, encoding="utf-8")
     except OSError as error:
         raise InputError(
-            f"{str(report)!r} cannot be written: {reason_of(error)}; "
-            f"copy {str(out)!r} to a folder that can be written to, and name that"
+            f"{str(report)!r}: cannot be written: {reason_of(error)}; "
+            f"copy {str(out)!r} to a writable folder, and name that"
         ) from None
     return report
-
-
-def _write(out: Path, table: Mapping[str, Any], timeline_of: Callable[[Run], Timeline]) -> Path:
-    file = out / record.REPORT
-    file.write_text(render(table, timeline_of), encoding="utf-8")
-    return file
 
 
 def _read(out: Path) -> tuple[dict[str, Any], Path]:
@@ -67,19 +97,19 @@ def _read(out: Path) -> tuple[dict[str, Any], Path]:
     try:
         held = {path.name for path in out.iterdir()}
     except (FileNotFoundError, NotADirectoryError):
-        raise InputError(f"{str(out)!r} is no folder; {_NAME_ONE}") from None
+        raise InputError(f"{str(out)!r}: not a folder; {_NAME_ONE}") from None
     except OSError as error:
-        raise InputError(f"{str(out)!r} cannot be read: {reason_of(error)}; {_NAME_ONE}") from None
+        raise InputError(f"{str(out)!r}: cannot be read: {reason_of(error)}; {_NAME_ONE}") from None
     file = next((out / name for name in _FILES if name in held), None)
     if file is None:
-        raise InputError(
-            f"{str(out)!r} holds no {record.RESULTS}, no {record.COMPARISON} and no {record.SWEEP}; {_NAME_ONE}"
-        )
+        raise InputError(f"{str(out)!r}: has no {', '.join(_FILES[:-1])} or {_FILES[-1]}; {_NAME_ONE}")
     try:
         table = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
     except (OSError, msgspec.DecodeError) as error:
         why = reason_of(error) if isinstance(error, OSError) else error
-        raise InputError(f"{str(file)!r}: cannot be read: {why}; make it anew") from None
+        raise InputError(
+            f"{str(file)!r}: cannot be read: {why}; write it again with: halfopen run, compare or grace"
+        ) from None
     return table, file
 
 

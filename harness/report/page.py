@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from halfopen.model.timeline import Timeline
-from halfopen.report import glance, packing, timeline_curves
-from halfopen.report.entries import STANDINGS, Entry, Run, entry, is_comparison, runs_of
+from halfopen.report import timeline_curves
+from halfopen.report.entries import Entry, entry, is_comparison, runs_of
 from halfopen.report.parts import part, scripts, template
-from halfopen.results import cells
+from halfopen.results import comparison, words
+from halfopen.results.words import Run
 
 #: Columns of pixels to draw curves for: a screen's, or fewer with many runs, which keeps the file small.
 _FINE, _COARSE, _MANY = 1500, 400, 60
 #: With more runs than this that went wrong, a page that opens them all would be no overview.
 _MOST_OPEN = 12
+#: Standings in the order of their urgency.
+_URGENCY = ("failed", "inconclusive", "known", "passed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +30,12 @@ class Lost:
     """The end of a sentence: that it is missing, or cannot be read."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunSection:
-    """A run with its words and its curves."""
+class Block(NamedTuple):
+    """One suite of a comparison: scenarios across, detectors or servers down. Each cell has a text and a run."""
 
-    run: Run
-    entry: Entry
-    data: str | Lost
-    """The packed picture."""
+    suite: str
+    scenarios: tuple[str, ...]
+    rows: list[tuple[str, list[tuple[str, Entry] | None]]]
 
 
 def render(table: Mapping[str, Any], timeline_of: Callable[[Run], Timeline | Lost]) -> str:
@@ -42,31 +44,61 @@ def render(table: Mapping[str, Any], timeline_of: Callable[[Run], Timeline | Los
     ``timeline_of`` returns the timeline of a run or its substitute. It is called once for each run, in order.
     """
     runs = runs_of(table)
-    grace = float(table["grace_s"])
     columns = _FINE if len(runs) <= _MANY else _COARSE
-    told = [_told(run, grace, timeline_of(run), columns) for run in runs]
-    entries = [one.entry for one in told]
+    sections = [_section(run, float(table["grace_s"]), timeline_of(run), columns) for run in runs]
+    entries = [one for one, _ in sections]
     compares = is_comparison(table)
-    urgency = list(STANDINGS)
     wrong = sum(one.standing in {"failed", "inconclusive"} for one in entries)
     return template("report.html.j2").render(
-        table=table,
-        headline=glance.headline(table, glance.compared(entries) if "detectors" in table else ""),
-        counts=glance.counts(entries),
+        headline=words.headline(table, compared(entries) if "detectors" in table else ""),
+        counts=counts(entries),
         entries=entries,
-        told=sorted(told, key=lambda one: urgency.index(one.entry.standing)),
-        blocks=glance.blocks([(one.run, one.entry) for one in told]) if compares else [],
-        summary=glance.summary(table),
-        summary_heads=glance.SUMMARY_HEADS,
-        legend=cells.LEGEND,
+        sections=sorted(sections, key=lambda section: _URGENCY.index(section[0].standing)),
+        blocks=blocks(entries) if compares else [],
+        summary=comparison.summary_rows(table),
+        summary_heads=comparison.SUMMARY_HEADS,
+        legend=words.LEGEND,
         opens_failed=not compares and wrong <= _MOST_OPEN,
         style=part("vendor/uPlot.min.css") + part("assets/report.css"),
         scripts=scripts("assets/report.js"),
     )
 
 
-def _told(run: Run, grace: float, timeline: Timeline | Lost, columns: int) -> RunSection:
+def _section(run: Run, grace: float, timeline: Timeline | Lost, columns: int) -> tuple[Entry, str | Lost]:
+    """Return the texts of a run, and its packed picture."""
     if isinstance(timeline, Lost):
-        return RunSection(run, entry(run, grace, tuple(run.get("struck") or ())), timeline)
+        return entry(run, grace, tuple(run.get("struck") or ())), timeline
     picture = timeline_curves.picture(run, timeline, grace, columns)
-    return RunSection(run, entry(run, grace, [band.name for band in picture.bands]), packing.packed(picture))
+    return entry(run, grace, [band.name for band in picture.bands]), timeline_curves.packed(picture)
+
+
+def compared(entries: Sequence[Entry]) -> str:
+    """The numbers of detectors and scenarios."""
+    detectors = len({one.candidate for one in entries})
+    scenarios = len({(one.run["suite"], one.run["scenario"]) for one in entries})
+    return f"{detectors} detectors against {scenarios} scenarios"
+
+
+def counts(entries: Sequence[Entry]) -> list[tuple[str, str, int, str]]:
+    """Return each standing with its mark, the number of its runs and its words, the worst first, without zeros."""
+    numbers = Counter(one.standing for one in entries)
+    return [
+        (standing, words.STANDINGS[standing].mark, numbers[standing], words.standing_words(standing, numbers[standing]))
+        for standing in _URGENCY
+        if numbers[standing]
+    ]
+
+
+def blocks(entries: Sequence[Entry]) -> list[Block]:
+    """The comparison, a block for each suite, in the order of the runs."""
+    return [_block(suite, entries) for suite in dict.fromkeys(str(one.run["suite"]) for one in entries)]
+
+
+def _block(suite: str, entries: Sequence[Entry]) -> Block:
+    cells: dict[tuple[str, str], tuple[str, Entry]] = {}
+    for one in entries:
+        if one.run["suite"] == suite:
+            cells.setdefault((one.candidate, str(one.run["scenario"])), (words.cell(one.run), one))
+    scenarios = tuple(dict.fromkeys(scenario for _, scenario in cells))
+    candidates = dict.fromkeys(candidate for candidate, _ in cells)
+    return Block(suite, scenarios, [(who, [cells.get((who, name)) for name in scenarios]) for who in candidates])

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import functools
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import jinja2
-import jinja2.bccache
 import markupsafe
-
-from halfopen.netns.guest import cache
-from halfopen.netns.lab_errors import GuestError
 
 _HERE = Path(__file__).parent
 
@@ -25,8 +20,7 @@ def part(name: str) -> markupsafe.Markup:
     return markupsafe.Markup((_HERE / name).read_text(encoding="utf-8"))  # noqa: S704 (nothing of a user's is in it)
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(NamedTuple):
     """A script that may run in a page, and its name in the content security policy."""
 
     text: markupsafe.Markup
@@ -43,38 +37,14 @@ def digest(script: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
 
 
-class _Compiled(jinja2.FileSystemBytecodeCache):
-    """A cache of compiled templates in the user's cache folder. If that is not usable, they are compiled each time."""
-
-    def load_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
-        """Read from the cache."""
-        with contextlib.suppress(OSError):
-            super().load_bytecode(bucket)
-
-    def dump_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
-        """Write to the cache."""
-        with contextlib.suppress(OSError):
-            Path(self.directory).mkdir(parents=True, exist_ok=True)
-            super().dump_bytecode(bucket)
-
-
-def _compiled() -> _Compiled | None:
-    try:
-        return _Compiled(str(cache.folder().with_name("templates")))
-    except GuestError:  # a user without a home
-        return None
-
-
 @functools.cache
 def template(name: str) -> jinja2.Template:
     """Return a page's template. A missing value is an error."""
-    loader = jinja2.FileSystemLoader(_HERE / "assets")
     environment = jinja2.Environment(
-        loader=loader,
+        loader=jinja2.FileSystemLoader(_HERE / "assets"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        bytecode_cache=_compiled(),
     )
     return environment.get_template(name)

@@ -6,17 +6,18 @@ Made from the content of grace.json alone (docs/results.md).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import markupsafe
 import msgspec
 
 from halfopen.grace.curves import names, of_table, title
-from halfopen.grace.number_format import count, held, interval, percent, seconds
+from halfopen.grace.number_format import count, held, interval, percent
 from halfopen.grace.rates import Rate
 from halfopen.netns.units import show_duration
 from halfopen.report.parts import part, scripts, template
+from halfopen.results import words
+from halfopen.results.words import seconds
 
 Point = Mapping[str, Any]
 
@@ -27,28 +28,12 @@ HEADS = (
 _DRAWN = ("grace_s", "false_reaps", "false_reap_rate", "ci95", "detection_s", "detections_s", "outages")
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class TableRow(NamedTuple):
     """A line of a table, and True if it is the recommended one."""
 
     head: str
     cells: tuple[str, ...]
     chosen: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class SweepCurve:
-    """The texts and tables for one detector and poll, or for a server."""
-
-    title: str
-    rows: tuple[Row, ...]
-    graces: tuple[str, ...]
-    causes: tuple[Row, ...]
-    """False reaps by condition, graces across."""
-    deaths: tuple[Row, ...]
-    """Missed dead clients by kind, graces across."""
-    outages: tuple[Row, ...]
-    """Survived and lost outages by round trip, graces across."""
 
 
 def render(table: Mapping[str, Any]) -> str:
@@ -71,12 +56,10 @@ def render(table: Mapping[str, Any]) -> str:
 
 def headline(table: Mapping[str, Any]) -> str:
     """The target and the conditions."""
-    target = table["target"]
-    what = target.get("command") or target.get("image") or target["kind"]
-    knob = f" {table['grace_argument']}" if table["grace_argument"] else ""
+    argument = f" {table['grace_argument']}" if table["grace_argument"] else ""
     return (
-        f"halfopen {table['halfopen']} grace: {what}{knob}, mix {table['mix']}; {table['clock']} clock, "
-        f"Linux {table['kernel']}, {table['congestion_control']}; seed {table['seed']}"
+        f"halfopen {table['halfopen']} grace: {words.target(table)}{argument}, mix {table['mix']}; "
+        f"{words.conditions(table)}"
     )
 
 
@@ -86,7 +69,7 @@ def recommended(table: Mapping[str, Any]) -> str:
         return ""
     label = next((str(one["label"]) for one in table["points"] if _is_chosen(one, table)), None)
     if label is None:
-        raise ValueError("what it recommends is none of what was tried ('recommended_grace_s' and the like)")
+        raise ValueError("the recommended candidate ('recommended_grace_s' and so on) is not among 'points'")
     return label
 
 
@@ -100,29 +83,34 @@ def so_far(table: Mapping[str, Any]) -> str:
 
 def confirmed(table: Mapping[str, Any]) -> str:
     """The agreement of the replay with real runs; empty if nothing was replayed."""
-    its = table["confirmations"]
-    if not its["runs"]:
+    confirmed = table["confirmations"]
+    if not confirmed["runs"]:
         return ""
-    apart = "" if its["apart_max_s"] is None else f", reaps at most {show_duration(its['apart_max_s'])} apart"
-    return f"{its['agree']} of {its['runs']} real runs agree with their replay{apart}"
+    apart = confirmed["apart_max_s"]
+    within = "" if apart is None else f", reaps at most {show_duration(apart)} apart"
+    return f"{confirmed['agree']} of {confirmed['runs']} real runs agree with their replay{within}"
 
 
-def curves(table: Mapping[str, Any]) -> Iterator[SweepCurve]:
-    """Yield a curve for each detector and poll, in their order."""
+def curves(table: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the texts and tables for each detector and poll, or for a server, in their order.
+
+    ``causes`` are false reaps by condition, ``deaths`` missed dead clients by kind, and ``outages`` those survived by
+    round trip. Graces are across.
+    """
     for key, points in of_table(table).items():
-        yield SweepCurve(
-            title=title(*key),
-            rows=tuple(Row(show_duration(one["grace_s"]), _cells(one), _is_chosen(one, table)) for one in points),
-            graces=tuple(show_duration(one["grace_s"]) for one in points),
-            causes=tuple(_across(points, "causes", "cause", _killed)),
-            deaths=tuple(_across(points, "deaths", "cause", _missed)),
-            outages=tuple(_across(points, "outages", "rtt_s", _outage)),
-        )
+        yield {
+            "title": title(*key),
+            "rows": [TableRow(show_duration(one["grace_s"]), _cells(one), _is_chosen(one, table)) for one in points],
+            "graces": [show_duration(one["grace_s"]) for one in points],
+            "causes": list(_across(points, "causes", "cause", _killed)),
+            "deaths": list(_across(points, "deaths", "cause", _missed)),
+            "outages": list(_across(points, "outages", "rtt_s", _outage)),
+        }
 
 
 def _is_chosen(point: Point, table: Mapping[str, Any]) -> bool:
-    knobs = ("detector", "grace_s", "poll_s")
-    return table["recommended_grace_s"] is not None and all(point[one] == table[f"recommended_{one}"] for one in knobs)
+    keys = ("detector", "grace_s", "poll_s")
+    return table["recommended_grace_s"] is not None and all(point[key] == table[f"recommended_{key}"] for key in keys)
 
 
 def _cells(point: Point) -> tuple[str, ...]:
@@ -163,22 +151,22 @@ def _outage(one: Point) -> str:
     return limits(one["survived_s"], one["lost_s"], one["longest_s"])
 
 
-def _across(points: Sequence[Point], what: str, named: str, cell: Any) -> Iterator[Row]:
+def _across(points: Sequence[Point], what: str, named: str, cell: Any) -> Iterator[TableRow]:
     """Yield a row for each condition, kind or round trip; graces across."""
     for name in dict.fromkeys(one[named] for point in points for one in point[what]):
-        found = [next((one for one in point[what] if one[named] == name), None) for point in points]
+        entries = [next((one for one in point[what] if one[named] == name), None) for point in points]
         head = name if isinstance(name, str) else f"round trip {show_duration(name)}"
-        yield Row(head, tuple("" if one is None else cell(one) for one in found))
+        yield TableRow(head, tuple("" if one is None else cell(one) for one in entries))
 
 
 def _data(table: Mapping[str, Any]) -> markupsafe.Markup:
     """The data for the page's script. No name in it can end its element."""
-    its = of_table(table)
-    called = names(its)
+    by_candidate = of_table(table)
+    called = names(by_candidate)
     drawn = {
         "curves": [
             {"name": called[key], "points": [{name: point[name] for name in _DRAWN} for point in points]}
-            for key, points in its.items()
+            for key, points in by_candidate.items()
         ],
         "stalls": table["stalls"],
         "most": table["max_false_reaps"],

@@ -25,10 +25,6 @@ class Counter:
     """True if the counter only grows. Then the increase per second is shown instead of the total."""
 
 
-def _milliseconds(value: int) -> str:
-    return f"{value} ms"
-
-
 def _from_microseconds(value: int) -> str:
     return f"{value // 1000} ms"
 
@@ -38,7 +34,7 @@ COUNTERS = (
     Counter("outq", "bytes queued, not acknowledged"),
     Counter("bytes_acked", "acknowledged in all; per second", adds_up=True),
     Counter("snd_wnd", "the client's window; 0 is closed"),
-    Counter("last_ack_recv", "since its kernel last answered", _milliseconds),
+    Counter("last_ack_recv", "since its kernel last answered", "{} ms".format),
     Counter("backoff", "doublings of the probe's timer"),
     Counter("probes", "probes without an answer"),
     Counter("notsent", "of the queue, never sent"),
@@ -49,17 +45,6 @@ COUNTERS = (
     Counter("rwnd_limited", "held back by the window; per s", _from_microseconds, adds_up=True),
     Counter("rqueue", "received, not read by the server"),
 )
-
-STATES = {
-    "ESTABLISHED": "open both ways",
-    "CLOSE_WAIT": "the client closed its side",
-    "FIN_WAIT1": "the server closed; its FIN waits",
-    "FIN_WAIT2": "the server closed, not the client",
-    "LAST_ACK": "both closed; the last FIN waits",
-    "CLOSING": "both closed at once",
-    "TIME_WAIT": "over, and remembered for a minute",
-    "CLOSE": "gone",
-}
 
 
 class History:
@@ -76,8 +61,6 @@ class History:
 
         None while bytes move, or none are queued.
         """
-        self.most_queued = 0
-        """The most bytes ever queued."""
 
     def feed(self, samples: Iterable[Sample]) -> None:
         """Add samples, each later than the one before."""
@@ -85,17 +68,13 @@ class History:
             self._judge(sample)
             self.last = sample
             for counter in COUNTERS:
-                value = getattr(sample, counter.name)
+                value, seconds = getattr(sample, counter.name), self._seconds[counter.name]
                 if value is not None:
-                    self._keep(self._seconds[counter.name], int(sample.t), value)
-
-    def _keep(self, kept: deque[tuple[int, int]], second: int, value: int) -> None:
-        if kept and kept[-1][0] == second:
-            kept.pop()
-        kept.append((second, value))
+                    if seconds and seconds[-1][0] == int(sample.t):
+                        seconds.pop()
+                    seconds.append((int(sample.t), value))
 
     def _judge(self, sample: Sample) -> None:
-        self.most_queued = max(self.most_queued, sample.outq)
         if not sample.outq:
             self.still_since = None
         elif self.last is None or sample.bytes_acked != self.last.bytes_acked:
@@ -107,12 +86,12 @@ class History:
 
     def series(self, now: float) -> dict[str, list[int | None]]:
         """Return each counter's values for every second of the last minute, newest last; None without a sample."""
-        return {counter.name: self._one(counter, int(now)) for counter in COUNTERS}
-
-    def _one(self, counter: Counter, now: int) -> list[int | None]:
-        seen = dict(self._seconds[counter.name])
-        values = [seen.get(second) for second in range(now - REMEMBERED, now + 1)]
-        return _grown(values) if counter.adds_up else values[1:]
+        series = {}
+        for counter in COUNTERS:
+            seen = dict(self._seconds[counter.name])
+            values = [seen.get(second) for second in range(int(now) - REMEMBERED, int(now) + 1)]
+            series[counter.name] = _grown(values) if counter.adds_up else values[1:]
+        return series
 
 
 def _grown(values: Sequence[int | None]) -> list[int | None]:

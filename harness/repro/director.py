@@ -2,67 +2,94 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import heapq
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
-from types import TracebackType
-from typing import Self
 
-from halfopen.errors import FaultError
+from halfopen.errors import FaultError, TargetError
+from halfopen.model.evidence import ENDED_STATES
 from halfopen.model.journal import Journal
-from halfopen.model.timeline import Timeline
-from halfopen.repro import wedge, words
+from halfopen.model.timeline import Event, Sample, Timeline
+from halfopen.netns.host import Host
+from halfopen.netns.lab import Lab
+from halfopen.repro import wedge
 from halfopen.repro.counters import History
+from halfopen.repro.frontends import AGAIN
 from halfopen.repro.in_force import Faults
-from halfopen.repro.inquiry import Inquiry
-from halfopen.repro.look import Deed, SessionView
-from halfopen.repro.session_record import Record
-from halfopen.repro.tap import Tap
-from halfopen.run.runner import Job
+from halfopen.repro.inspector import Inspector
+from halfopen.repro.session_capture import SessionCapture
+from halfopen.repro.view import Action, SessionView
+from halfopen.results import words
+from halfopen.run.client_process import NoSessionError
+from halfopen.run.observer import Stop
+from halfopen.run.progress import RunView
+from halfopen.run.runner import Job, opened
 from halfopen.run.session import Session
 from halfopen.scenario.spec import Step
 from halfopen.targets.pod import PodTarget
+from halfopen.verdict.findings import Findings, find
 
 #: Keys after which the server may behave differently.
 _CHANGING = frozenset("tfchw")
+#: Events that change nothing about the server: a verdict that is not carried out does not.
+_UNCHANGING = frozenset({"verdict_held", "verdict_dropped", "trouble"})
+#: Frequent events, which are not kept, since a hold may last for hours.
+_FREQUENT = frozenset({("client", "progress"), ("target", "output"), ("registry", "status")})
 
 #: A scheduled action: its moment on the monotonic clock, its step, and the action.
 _Due = tuple[float, int, Callable[[], None]]
 
 
-class Director:
-    """Director of one session. Use it as a context manager: leaving it ends the record."""
+def with_held_watchdog(job: Job, ping: float) -> Job:
+    """Return the job with the pod's watchdog held, and a keepalive ping every ``ping`` seconds."""
+    if not isinstance(job.target, PodTarget):
+        return job
+    return dataclasses.replace(job, target=dataclasses.replace(job.target, held=True, ping=ping))
 
-    def __init__(self, title: str, session: Session, job: Job, journal: Journal, tap: Tap) -> None:
-        self._title, self._session, self._journal, self._tap = title, session, journal, tap
+
+@contextlib.contextmanager
+def directed(job: Job, title: str, capture: SessionCapture) -> Iterator[Director]:
+    """Open the session to be held, in a lab of its own. Raises TargetError if the client is not connected."""
+    journal = Journal()
+    try:
+        with Lab() as lab, opened(job, lab, journal, RunView(job.label), Stop(), capture.at) as session:
+            try:
+                yield Director(title, session, job, journal, capture)
+            finally:
+                # Events from here on are our own doing and prove nothing.
+                session.recorder.stop()
+                journal.seal()
+    except NoSessionError as error:
+        raise TargetError(f"there is no session to hold: {error}") from None
+
+
+class Director:
+    """Director of one session, in which all faults are begun and undone."""
+
+    def __init__(self, title: str, session: Session, job: Job, journal: Journal, capture: SessionCapture) -> None:
+        self._title, self._session, self._journal, self._capture = title, session, journal, capture
+        self._faults = Faults(session, len(job.scenario.steps))
         self._scenario, self._terms, self._detector = job.scenario, job.terms, job.detector
-        self._record = Record(journal)
+        self._taken = (0, 0)
+        self._samples: list[Sample] = []
+        self._events: list[Event] = []
+        self._over_at: float | None = None
+        self._gone_at: float | None = None
         self._history = History()
         ping = job.target.ping if isinstance(job.target, PodTarget) else None
-        self._inquiry = Inquiry(session, journal, self._history, ping)
-        self._faults = Faults(session, len(self._scenario.steps))
+        self._inspector = Inspector(session, journal, self._history, ping)
         self._agenda: list[_Due] = [
             (journal.start + self._terms.seconds(step.at), number, partial(self._begin, step, number))
             for number, step in enumerate(self._scenario.steps)
         ]
         heapq.heapify(self._agenda)
-        self._deeds: list[Deed] = []
-        self.held: str | None = None
-        """Reason for the hold; None before it begins."""
-        self.held_at = 0.0
-        """Start of the hold, seconds since the session's start."""
-
-    def __enter__(self) -> Self:
-        self._tell(f"session open: {self._scenario.title}, client {self._scenario.client.behaviour}")
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        # Events from here on are our own doing and prove nothing.
-        self._session.recorder.stop()
-        self._journal.seal()
+        self._actions: list[Action] = []
+        self._held: str | None = None
+        self._held_at = 0.0
+        self._report(f"session open: {self._scenario.title}, client {self._scenario.client.behaviour}")
 
     @property
     def now(self) -> float:
@@ -70,70 +97,76 @@ class Director:
         return time.monotonic() - self._journal.start
 
     @property
-    def held_since(self) -> float | None:
-        """Start of the hold, seconds since the session's start; None before it begins."""
-        return self.held_at if self.held else None
-
-    def timeline(self) -> Timeline:
-        """Return everything recorded so far."""
-        return self._journal.timeline()
+    def server_host(self) -> Host:
+        """The host in which the server runs."""
+        return self._session.server.site.host
 
     @property
-    def deeds(self) -> tuple[Deed, ...]:
-        """The actions and events so far, in the order of time."""
-        # An event that happens during a slow action is recorded only after that action.
-        return tuple(sorted(self._deeds, key=lambda deed: deed.t))
+    def client_host(self) -> Host:
+        """The host in which the client runs."""
+        return self._session.scene.client_host
 
     @property
     def is_settled(self) -> bool:
         """True if the session is held and all that will soon be known of the server is known."""
-        return self.held is not None and self._inquiry.has_settled(self.now, is_over=self._record.over_at is not None)
+        return self._held is not None and self._inspector.has_settled(self.now, is_over=self._over_at is not None)
 
     def step(self) -> None:
         """Take in events and do what is due. Call it several times a second."""
         self._take_in()
-        if self.held is None:
+        if self._held is None:
             self._play()
         else:
-            self._inquiry.step(self.now, is_over=self._record.over_at is not None)
+            self._inspector.step(self.now, is_over=self._over_at is not None)
 
     def patience(self, longest: float) -> float:
         """Seconds until something is due, at most ``longest``."""
-        due = self._agenda[0][0] - time.monotonic() if self._agenda and self.held is None else longest
+        due = self._agenda[0][0] - time.monotonic() if self._agenda and self._held is None else longest
         return max(0.0, min(longest, due))
 
     def _take_in(self) -> None:
-        seen = self._record.take()
-        self._history.feed(seen.samples)
-        for event in seen.events:
-            if text := words.told(event):
-                self._tell(text, event.t)
-                if words.changes(event):
-                    self._inquiry.changed(self.now)
+        new = self._journal.after(*self._taken)
+        self._taken = (self._taken[0] + len(new.samples), self._taken[1] + len(new.events))
+        if self._held is None:
+            self._samples += new.samples
+        self._events += [event for event in new.events if (event.kind, event.name) not in _FREQUENT]
+        if self._over_at is None:
+            self._over_at = _ended_at(new)
+        # The newest event counts: a destroyed socket may leave a smaller one behind, which goes later.
+        self._gone_at = max((event.t for event in new.of("kernel")), default=self._gone_at)
+        self._history.feed(new.samples)
+        for event in new.events:
+            # Faults and the beginning are reported when they are carried out.
+            if event.kind != "fault" and event.name != "connected" and (text := words.event(event)):
+                self._report(text, event.t)
+                if event.name not in _UNCHANGING:
+                    self._inspector.changed(self.now)
+
+    def _seen(self) -> Timeline:
+        return Timeline(tuple(self._samples), tuple(self._events))
 
     def _play(self) -> None:
         try:
             while self._agenda and self._agenda[0][0] <= time.monotonic():
                 heapq.heappop(self._agenda)[2]()
         except (TimeoutError, FaultError) as error:
-            self._hold(f"a fault could not be done: {error}")
+            self._hold(f"a fault failed: {error}")
             return
-        if self._record.over_at is not None:
-            self._hold(f"the session is over since {self._record.over_at:.1f}s")
-        elif why := wedge.why_hold(self._record.seen(), self._scenario, self._terms, self.now):
+        if self._over_at is not None:
+            self._hold(f"the session ended at {self._over_at:.1f}s")
+        elif why := wedge.why_hold(self._seen(), self._scenario, self._terms, self.now):
             self._hold(why)
 
     def _hold(self, why: str) -> None:
-        self.held, self.held_at = why, self.now
-        self._record.forget_samples()
+        self._held, self._held_at = why, self.now
+        self._samples.clear()
         # Short enough for a line of 80 characters: the second line of the view has the word.
-        self._tell(f"held: {why.removeprefix('wedged: ')}")
-        self._inquiry.begin(self.now, is_over=self._record.over_at is not None)
+        self._report(f"held: {why.removeprefix('wedged: ')}")
+        self._inspector.begin(self.now, is_over=self._over_at is not None)
 
     def _begin(self, step: Step, number: int) -> None:
         # The moment the fault began, as in the list of faults. Proving that it works may take another second.
-        at = self._faults.begin(step, number)
-        self._tell(f"{step.fault} is in force", at)
+        self._report_fault("begun", step, self._faults.begin(step, number))
         if step.lasting is not None:
             moment = time.monotonic() + self._terms.seconds(step.lasting)
             due: _Due = (moment, number, partial(self._end, step, number))
@@ -141,105 +174,143 @@ class Director:
 
     def _end(self, step: Step, number: int) -> None:
         self._faults.undo(number)
-        self._tell(f"{step.fault} is undone")
+        self._report_fault("undone", step, self.now)
 
-    def _tell(self, text: str, at: float | None = None) -> None:
-        self._deeds.append(Deed(self.now if at is None else at, text))
-        self._tap.comment(text)
+    def _report_fault(self, name: str, step: Step, at: float) -> None:
+        self._report(words.event(Event(t=at, kind="fault", name=name, data={"fault": step.fault})) or "", at)
+
+    def _report(self, text: str, at: float | None = None) -> None:
+        self._actions.append(Action(self.now if at is None else at, text))
+        self._capture.comment(text)
 
     # Keys.
 
     def press(self, key: str) -> bool:
         """Carry out a key; False if the session has no such key."""
-        deeds: dict[str, Callable[[], str]] = {
+        actions: dict[str, Callable[[], str]] = {
             "t": self._thaw,
             "f": self._freeze,
             "c": self._cut,
             "h": self._heal,
             "d": self._dump,
             "w": self._watchdog,
-            "p": self._tap.toggle,
+            "p": self._capture.toggle,
         }
-        deed = deeds.get(key)
-        if deed is None:
+        action = actions.get(key)
+        if action is None:
             return False
-        if self.held is None and key not in "dp":
-            self._tell(f"{key}: not yet, it is still on the way to the wedge")
+        if self._held is None and key not in "dp":
+            self._report(f"{key}: not before the session is held")
             return True
         at = self.now
         try:
-            self._tell(f"{key}: {deed()}", at)
+            self._report(f"{key}: {action()}", at)
             if key in _CHANGING:
-                self._inquiry.changed(self.now)
+                self._inspector.changed(self.now)
         except (FaultError, TimeoutError) as error:
-            self._tell(f"{key}: cannot be done: {error}")
+            self._report(f"{key}: failed: {error}")
         return True
-
-    def finish(self) -> None:
-        """Take in the last events. What follows is our own doing and proves nothing."""
-        self._take_in()
-        self._tap.finish()
 
     def remark(self, text: str) -> None:
         """Add a remark to the list of actions."""
-        self._tell(text)
+        self._report(text)
 
     def _thaw(self) -> str:
         undone = self._faults.undo_all(stopping=True)
-        return f"{', '.join(undone)} undone, the client's process goes on" if undone else "nothing is frozen"
+        return f"{', '.join(undone)} undone, the client runs again" if undone else "the client is not frozen"
 
     def _freeze(self) -> str:
-        if self._faults.has("freeze", "sleep"):
-            return "the client is frozen already"
+        if self._faults.stop_client:
+            return "the client is already frozen"
         if self._session.client.process.exit_code is not None:
             return "the client's process has ended"
         self._faults.begin_by_hand("freeze")
-        return "the client's process is stopped"
+        return "the client is frozen"
 
     def _cut(self) -> str:
         if self._faults.has("cut"):
-            return "the path is cut already"
+            return "the path is already cut"
         self._faults.begin_by_hand("cut")
-        return "the path is cut, both ways"
+        return "the path is cut in both directions"
 
     def _heal(self) -> str:
         undone = self._faults.undo_all(stopping=False)
-        return f"{', '.join(undone)} undone" if undone else "nothing is in force that can be healed"
+        return f"{', '.join(undone)} undone" if undone else "no fault in force can be healed"
 
     def _dump(self) -> str:
-        self._inquiry.take_stacks(self.now)
-        self._inquiry.ask(self.now)
-        return "looked at the server's threads and asked it for its sessions"
+        self._inspector.take_stacks(self.now)
+        self._inspector.ask(self.now)
+        return "read the server's threads and its list of sessions"
 
     def _watchdog(self) -> str:
         if self._detector is None:
-            return "this server's watchdog is its own, and was never held"
-        events = self._record.seen()
-        if events.first("target", "watchdog_cannot_be_held"):
-            return f"{self._detector} is none of the pod's own threads, and was never held"
-        held = words.is_held(events)
-        self._session.server.say("release-watchdog" if held else "hold-watchdog")
-        return "the watchdog is let go on" if held else "the watchdog is held again"
+            return "this server's own watchdog cannot be held"
+        if self._seen().first("target", "watchdog_cannot_be_held"):
+            return f"{self._detector} is not a thread of the pod, so it was never held"
+        last = self._seen().last("target", "watchdog_held", "watchdog_released")
+        is_held = last is not None and last.name == "watchdog_held"
+        self._session.server.say("release-watchdog" if is_held else "hold-watchdog")
+        return "the watchdog is released" if is_held else "the watchdog is held again"
 
-    def look(self) -> SessionView:
+    # For display.
+
+    def view(self) -> SessionView:
         """Return the current state of the session for display."""
-        now, events, over = self.now, self._record.seen(), self._record.over_at
+        now, over, last = self.now, self._over_at, self._history.last
         return SessionView(
             t=now,
             title=self._title,
             phase="streaming" if not self._faults.now else ", ".join(one.fault for one in self._faults.now),
-            held=self.held,
-            held_at=self.held_at,
+            held=self._held,
+            held_at=self._held_at,
             over_at=over,
-            over=None if over is None else words.over(self._history.last, over, self._record.gone_at),
+            over=None if over is None else words.remains(last, over, self._gone_at),
             still_since=self._history.still_since,
-            sample=self._history.last,
-            is_last=over is not None and words.is_gone(self._history.last, self._record.gone_at),
+            sample=last,
+            is_last=over is not None and words.is_gone(last, self._gone_at),
             series=self._history.series(now),
             in_force=self._faults.now,
-            watchdog=words.watchdog(events, self._detector, self._terms, now, over),
-            books=self._inquiry.books,
-            capture=self._tap.told(),
-            stacks=self._inquiry.stacks,
-            deeds=self.deeds,
+            watchdog=words.watchdog(self._seen(), self._detector, self._terms, now, over),
+            server=self._inspector.status,
+            capture=self._capture.state(),
+            stacks=self._inspector.stacks,
+            # An event that happens during a slow action is recorded only after that action.
+            actions=tuple(sorted(self._actions, key=lambda action: action.t)),
         )
+
+    def account(self, again: str, *, lists_actions: bool) -> list[str]:
+        """End the capture and return the closing account. Later events are our own doing and prove nothing.
+
+        ``again`` is the command that repeats the hold.
+        """
+        self._take_in()
+        self._capture.finish()
+        return account(self.view(), find(self._journal.timeline(), self._scenario), again, lists_actions=lists_actions)
+
+
+def _ended_at(new: Timeline) -> float | None:
+    """Return when the server's side of the session was seen to have ended."""
+    samples = [sample.t for sample in new.samples if sample.state in ENDED_STATES][:1]
+    events = (*new.of("kernel"), *new.of("client", "close_received"), *new.of("target", "exited"))
+    return min([*samples, *(event.t for event in events)], default=None)
+
+
+def account(last: SessionView, found: Findings, again: str, *, lists_actions: bool) -> list[str]:
+    """Return the lines of the closing account: the hold, the actions, and how the session ended."""
+    held = "never held" if last.held is None else f"held for {words.ago(last.t - last.held_at)}"
+    lines = [f"{held}; the session was {_ending(last, found)}"]
+    if lists_actions:
+        lines += [f"  {action.t:7.1f}s  {action.text}" for action in last.actions]
+    if last.capture:
+        lines.append(f"capture: {last.capture}")
+    return [*lines, f"{AGAIN}   {again}"]
+
+
+def _ending(last: SessionView, found: Findings) -> str:
+    if found.ended_at is not None:
+        reason = f" ({found.reason})" if found.reason else ""
+        return f"{found.outcome} at {found.ended_at:.1f}s{reason}"
+    if last.still_since is None:
+        return "still open, with nothing stuck"
+    queued = last.sample.outq if last.sample else 0
+    return f"still held by the server: {words.stalled(queued, last.t - last.still_since)}"

@@ -11,18 +11,13 @@ from pathlib import Path
 import msgspec
 
 from halfopen.errors import InputError
-from halfopen.model.journal import Journal
 from halfopen.netns import capabilities
-from halfopen.netns.lab import Lab
 from halfopen.netns.lab_errors import LabError
 from halfopen.repro import line
-from halfopen.repro.account import account
-from halfopen.repro.director import Director
+from halfopen.repro.director import Director, directed, with_held_watchdog
 from halfopen.repro.line import Account, HoldPart, HoldRefused, HoldUp, Order, Pass, Press, Quit, Remark, Said, Shown
-from halfopen.repro.opening import held, session_of
-from halfopen.repro.tap import Tap
+from halfopen.repro.session_capture import SessionCapture
 from halfopen.run import request
-from halfopen.verdict.findings import find
 
 #: Seconds of the guest's clock between two steps.
 _TICK = 0.05
@@ -74,26 +69,18 @@ def _captured(part: HoldPart, file: Path) -> str | None:
 
 def _hold(part: HoldPart, talk: _Talk, capture: Path) -> list[str]:
     (job,) = request.jobs(part.call)
-    job = held(job, part.ping)
-    journal = Journal()
-    with (
-        Lab() as lab,
-        Tap(None if part.pcap is None else Path(part.pcap), Path(part.spare_pcap), capture) as tap,
-        session_of(job, journal, lab, tap) as session,
-        Director(part.title, session, job, journal, tap) as director,
-    ):
+    session_capture = SessionCapture(None if part.pcap is None else Path(part.pcap), Path(part.spare_pcap), capture)
+    with directed(with_held_watchdog(job, part.ping), part.title, session_capture) as director:
         while not director.is_settled:
             _tick(director)
-        tells_deeds = _obey(director, talk)
-        director.finish()
-        found = find(director.timeline(), job.scenario)
-        return [*account(director.look(), found, director.held_since, part.again, tells_deeds=tells_deeds)]
+        lists_actions = _obey(director, talk)
+        return director.account(part.again, lists_actions=lists_actions)
 
 
 def _obey(director: Director, talk: _Talk) -> bool:
     """Show the session and obey orders until Quit. Returns whether the account lists the actions."""
     for _ in itertools.count():
-        talk.say(Shown(director.look()))
+        talk.say(Shown(director.view()))
         match talk.order():
             case Pass(seconds=seconds):
                 _pass(director, seconds)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 
-from halfopen.repro.look import InForce
+from halfopen.repro.view import InForce
 from halfopen.run.session import Session
 from halfopen.scenario.spec import Step, step_of
 
@@ -40,9 +40,14 @@ class Faults:
         number, self._next = self._next, self._next + 1
         self.begin(step_of({"at": f"{at:.6f}s", "fault": fault}, fault), number)
 
-    def has(self, *names: str) -> bool:
-        """True if one of these faults is in force."""
-        return any(fault.fault in names for fault in self.now)
+    def has(self, name: str) -> bool:
+        """True if a fault of this name is in force."""
+        return any(fault.fault == name for fault in self.now)
+
+    @property
+    def stop_client(self) -> bool:
+        """True if a fault that stops the client is in force."""
+        return any(getattr(step.module, "STOPS_CLIENT", False) for step, _ in self._in_force.values())
 
     def undo_all(self, *, stopping: bool) -> list[str]:
         """Undo the faults that stop the client, or else all others that can be undone; returns their names."""

@@ -19,22 +19,22 @@ class KeyStroke:
 
 
 REAL = (
-    KeyStroke("t", "thaw", "let the client's process go on"),
-    KeyStroke("f", "freeze", "stop the client's process (again)"),
+    KeyStroke("t", "thaw", "thaw the client's process"),
+    KeyStroke("f", "freeze", "freeze the client's process"),
     KeyStroke("c", "cut", "drop all packets between client and server"),
-    KeyStroke("h", "heal", "let them pass again; undo what else the scenario did to the path"),
-    KeyStroke("d", "dump", "look at the server's threads, and ask the server for its sessions"),
-    KeyStroke("w", "watchdog", "let the pod's watchdog go on, or hold it again"),
-    KeyStroke("p", "pcap", "start a packet capture at the server, or stop it"),
+    KeyStroke("h", "heal", "undo the cut, and everything else done to the path or the server"),
+    KeyStroke("d", "dump", "read the server's threads, and ask for its sessions"),
+    KeyStroke("w", "watchdog", "release the pod's watchdog, or hold it again"),
+    KeyStroke("p", "pcap", "start or stop a packet capture at the server"),
     KeyStroke("s", "shell", "open a shell in the server's host"),
     KeyStroke("l", "", "open a shell in the client's host"),
-    KeyStroke(HELP, "help", "show or hide this"),
-    KeyStroke(QUIT, "quit", "end it all and leave nothing behind"),
+    KeyStroke(HELP, "help", "show or hide this help"),
+    KeyStroke(QUIT, "quit", "quit, and leave nothing behind"),
 )
 
 #: Keys that open a shell. A shell needs the terminal, and a host on this machine's kernel.
 SHELLS = frozenset({"s", "l"})
-NO_SHELLS = "a guest kernel has no shells; they are to be had on the real clock (--clock real)"
+NO_SHELLS = "a guest kernel has no shells; use the real clock (--clock real)"
 
 #: Keys that let time pass on the virtual clock, which otherwise stands still. Values are seconds.
 PASSING = {"+": 1.0, ">": 10.0}
@@ -63,8 +63,8 @@ def why_not(keys: str, *, is_virtual: bool, at_terminal: bool) -> str | None:
         if is_virtual and key in SHELLS:
             return f"{key!r}: {NO_SHELLS}"
         if not at_terminal and key in (*SHELLS, HELP):
-            return f"{key!r} needs somebody at a terminal"
+            return f"{key!r} needs a user at a terminal"
         if key not in known:
-            there_are = " ".join(one for one in known if at_terminal or one not in (*SHELLS, HELP))
-            return f"{named(key)!r} is no key; there are {there_are}"
+            usable = " ".join(one for one in known if at_terminal or one not in (*SHELLS, HELP))
+            return f"{named(key)!r} is not a key; the keys are {usable}"
     return None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from halfopen.repro.look import SessionView
+from halfopen.repro.view import SessionView
 from halfopen.run.request import RunRequest
 
 

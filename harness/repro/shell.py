@@ -18,43 +18,40 @@ from pathlib import Path
 from halfopen.netns.host import Host
 
 #: Seconds between checks of the terminal's size. Only its own session is signalled a change.
-_LOOK = 0.25
+_CHECK = 0.25
 
 
-def run(host: Host, called: str, terminal: int) -> str:
+def run(host: Host, name: str, terminal: int) -> str:
     """Give the terminal to a shell in ``host`` until it ends; returns how it ended. Raises OSError."""
     shell = os.environ.get("SHELL") or "/bin/sh"
     if shutil.which(shell) is None:
-        return f"no shell: $SHELL is {shell!r}, which is no program that can be run"
-    lines = textwrap.wrap(_greeting(host, called, shell), termios.tcgetwinsize(terminal)[1] or 80)
-    _say(terminal, "\x1b[2J\x1b[H" + "".join(f"{line}\r\n" for line in lines))
+        return f"no shell: $SHELL {shell!r} cannot be run"
+    greeting = (
+        f"{shell} in the {name}'s host ({host.name}). Try: ss -tino. "
+        "Exit or Ctrl-D returns to the display. The session goes on meanwhile."
+    )
+    lines = textwrap.wrap(greeting, termios.tcgetwinsize(terminal)[1] or 80)
+    _write(terminal, ("\x1b[2J\x1b[H" + "".join(f"{line}\r\n" for line in lines)).encode())
     with tempfile.TemporaryDirectory() as folder, _raw(terminal):
         near, far = pty.openpty()
         with os.fdopen(near, "rb", buffering=0):
             try:
                 # Job control and Ctrl-C need a terminal of the shell's own: the display's belongs to another session.
-                words = ["setsid", "--ctty", "--wait", *_command(shell, called, Path(folder))]
-                environment = os.environ | {"PS1": f"({called}) $ ", "HALFOPEN_HOST": called}
-                process = host.spawn(words, stdin=far, stdout=far, stderr=far, env=environment)
+                command = ["setsid", "--ctty", "--wait", *_command(shell, name, Path(folder))]
+                environment = os.environ | {"PS1": f"({name}) $ ", "HALFOPEN_HOST": name}
+                process = host.spawn(command, stdin=far, stdout=far, stderr=far, env=environment)
             finally:
                 os.close(far)
             code = _pass_on(terminal, near, process)
-    return f"the shell in the {called}'s host ended (exit code {code})"
+    return f"the shell in the {name}'s host ended (exit code {code})"
 
 
-def _greeting(host: Host, called: str, shell: str) -> str:
-    return (
-        f"{shell} in the {called}'s host ({host.name}). "
-        "Try: ss -tino. Exit, or Ctrl-D, leads back; the session goes on meanwhile."
-    )
-
-
-def _command(shell: str, called: str, folder: Path) -> Sequence[str]:
+def _command(shell: str, name: str, folder: Path) -> Sequence[str]:
     """Return a shell command with a prompt that names the host. bash's own startup files would set another prompt."""
     if Path(shell).name != "bash":
         return [shell, "-i"]
     start = folder / "bashrc"
-    start.write_text(f'[ -r ~/.bashrc ] && . ~/.bashrc\nPS1="({called}) $PS1"\n')
+    start.write_text(f'[ -r ~/.bashrc ] && . ~/.bashrc\nPS1="({name}) $PS1"\n')
     return [shell, "--rcfile", str(start), "-i"]
 
 
@@ -76,7 +73,7 @@ def _pass_on(terminal: int, near: int, process: subprocess.Popen[bytes]) -> int:
         if (now := termios.tcgetwinsize(terminal)) != size:
             size = now
             termios.tcsetwinsize(near, size)
-        ready = select.select([terminal, near], [], [], _LOOK)[0]
+        ready = select.select([terminal, near], [], [], _CHECK)[0]
         if near in ready:
             try:
                 said = os.read(near, 1 << 16)
@@ -91,10 +88,6 @@ def _pass_on(terminal: int, near: int, process: subprocess.Popen[bytes]) -> int:
                 process.kill()
                 return process.wait()
             _write(near, typed)
-
-
-def _say(terminal: int, text: str) -> None:
-    _write(terminal, text.encode())
 
 
 def _write(fd: int, data: bytes) -> None:

@@ -26,16 +26,16 @@ class Kept:
     """A terminal that is restored even if the process is killed."""
 
     fd: int
-    _tell: int
+    _to_guard: int
 
     @contextlib.contextmanager
     def drawn_on(self) -> Iterator[None]:
         """Enter this around everything drawn on the alternate screen."""
-        os.write(self._tell, _AWAY)
+        os.write(self._to_guard, _AWAY)
         try:
             yield
         finally:
-            os.write(self._tell, _BACK)
+            os.write(self._to_guard, _BACK)
 
 
 @contextlib.contextmanager
@@ -45,25 +45,25 @@ def kept(fd: int) -> Iterator[Kept]:
     A separate process does so, since even this one may be killed. Enter it while there is only one thread.
     """
     before = termios.tcgetattr(fd)
-    (hear, tell), (ready, stands) = os.pipe(), os.pipe()
+    (heard, to_guard), (ready, stands) = os.pipe(), os.pipe()
     flush()
     guard = os.fork()
     if guard == 0:
-        os.close(tell)
-        _guard(fd, before, hear, stands)
-    os.close(hear)
+        os.close(to_guard)
+        _guard(fd, before, heard, stands)
+    os.close(heard)
     os.close(stands)
     # The guard protects whoever is in this context. Until it is ready, Ctrl-C or a hang-up ends it too.
     with os.fdopen(ready, "rb") as standing:
         standing.read()
     try:
-        yield Kept(fd, tell)
+        yield Kept(fd, to_guard)
     finally:
-        os.close(tell)
+        os.close(to_guard)
         os.waitpid(guard, 0)
 
 
-def _guard(fd: int, before: list[Any], hear: int, stands: int) -> NoReturn:
+def _guard(fd: int, before: list[Any], heard: int, stands: int) -> NoReturn:
     """Wait until no process is left that could report, then restore what was not restored."""
     try:
         # Out of reach of Ctrl-C, of the hang-up at the end of the terminal's first process, and of pkill by name.
@@ -71,7 +71,7 @@ def _guard(fd: int, before: list[Any], hear: int, stands: int) -> NoReturn:
         Path("/proc/self/comm").write_text("terminal-guard")
         os.close(stands)
         said = b""
-        while more := os.read(hear, 64):
+        while more := os.read(heard, 64):
             said = (said + more)[-1:]
         _put_back(fd, before, is_away=said == _AWAY)
     finally:

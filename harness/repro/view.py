@@ -1,43 +1,121 @@
-"""Draw the state of a held session, for a terminal of any size or for plain output. Pure: a Look in, lines out."""
+"""The state of a held session, and its drawing for a terminal of any size or for plain output. Pure.
+
+A state is a value that can be sent to another process.
+"""
 
 from __future__ import annotations
 
+import itertools
 import textwrap
 from collections.abc import Sequence
 
+import msgspec
 from rich.text import Text
 
-from halfopen.netns.units import show_bytes, show_duration
-from halfopen.repro.counters import COUNTERS, STATES, Counter, sparkline
+from halfopen.model.timeline import Sample
+from halfopen.repro.counters import COUNTERS, Counter, sparkline
 from halfopen.repro.keys import KeyStroke
-from halfopen.repro.look import SessionView, Stacks
-from halfopen.thread_dump import told
+from halfopen.results import words
+from halfopen.thread_dump import Dump, told
 
 _NAME, _NOW, _GAP = 14, 12, 1
-#: Fewest lines of each part when space is short. _shares distributes the rest.
-_FEWEST_COUNTERS, _FEWEST_STACKS, _FEWEST_DEEDS = 6, 4, 2
+#: Order in which counters (0), stacks (1) and actions (2) get lines: the fewest of each first, then in turn.
+_FIRST, _THEN = (*[1] * 4, *[0] * 6, *[2] * 2), (1, 1, 1, 0, 2)
 #: Number of recent actions in plain output.
-_DEEDS = 20
+_ACTIONS = 20
+
+
+class InForce(msgspec.Struct, frozen=True):
+    """A fault that was begun and not undone."""
+
+    fault: str
+    since: float
+
+
+class Stacks(msgspec.Struct, frozen=True):
+    """The stacks of the server's threads."""
+
+    at: float
+    dump: Dump | None
+    problem: str = ""
+    """Reason why the stacks are not known."""
+
+    @property
+    def shows_frames(self) -> bool:
+        """True if any thread's place in its program is known."""
+        return self.dump is not None and any(thread.frames for thread in self.dump.threads)
+
+    @property
+    def shows_waiting(self) -> bool:
+        """True if a thread waits for a lock that another is seen to hold."""
+        if self.dump is None:
+            return False
+        held = {lock for thread in self.dump.threads for lock in thread.holds}
+        return any(thread.waits_for in held for thread in self.dump.threads if thread.waits_for)
+
+
+class Action(msgspec.Struct, frozen=True):
+    """An action or event worth reporting."""
+
+    t: float
+    text: str
+
+
+class SessionView(msgspec.Struct, frozen=True, kw_only=True):
+    """The state at one moment. Times in seconds since the session's start."""
+
+    t: float
+    title: str
+    """The scenario and server that were started."""
+    phase: str
+    """The current phase before the hold."""
+    held: str | None = None
+    """Reason for the hold; None before it begins."""
+    held_at: float = 0.0
+    over_at: float | None = None
+    """Time at which the server's side of the session ended; None if it has not."""
+    over: str | None = None
+    """Description of that end; None if it has not ended."""
+    still_since: float | None = None
+    """Start of the stall: bytes are queued and none acknowledged since."""
+    sample: Sample | None = None
+    is_last: bool = False
+    """True if the socket is gone, so that no other sample will come."""
+    series: dict[str, list[int | None]] = {}
+    """Each counter's values in the last minute (halfopen.repro.counters)."""
+    in_force: tuple[InForce, ...] = ()
+    watchdog: str = ""
+    server: str = ""
+    """The server's own view of the session."""
+    capture: str = ""
+    """Progress and destination of the packet capture."""
+    stacks: Stacks | None = None
+    actions: tuple[Action, ...] = ()
 
 
 def draw(
-    look: SessionView, width: int, height: int | None = None, keys: Sequence[KeyStroke] = (), *, helped: bool = False
+    shown: SessionView,
+    width: int,
+    height: int | None = None,
+    keys: Sequence[KeyStroke] = (),
+    *,
+    shows_help: bool = False,
 ) -> Text:
-    """Draw a Look in lines of ``width`` characters, and at most ``height`` of them (None: no limit).
+    """Draw a state in lines of ``width`` characters, and at most ``height`` of them (None: no limit).
 
-    ``helped`` replaces the stacks by what each key does.
+    ``shows_help`` replaces the stacks by what each key does.
     """
     foot = [_hint(keys)] if keys else []
     room = None if height is None else width
-    head, below = _head(look, room), _below(look, room)
-    if helped:
+    head, below = _head(shown, room), _below(shown, room)
+    if shows_help:
         return _joined([*head, Text(), *_help(keys)], foot, width, height)
-    counters, stacks, deeds = _counters(look, width), _stacks(look.stacks, width), _deeds(look, room)[-_DEEDS:]
+    counters, stacks, actions = _counters(shown, width), _stacks(shown.stacks, width), _actions(shown, room)[-_ACTIONS:]
     if height is not None:
         rest = height - len(head) - len(below) - len(foot) - 1
-        shares = _shares(rest, len(counters) - 1, _length(stacks), _length(deeds))
-        counters, stacks, deeds = counters[: shares[0] + 1], _fitted(stacks, shares[1]), _latest(deeds, shares[2])
-    lines = [*head, *counters, *below, *(line for block in (*stacks, *deeds) for line in block)]
+        shares = _shares(rest, len(counters) - 1, _length(stacks), _length(actions))
+        counters, stacks, actions = counters[: shares[0] + 1], _fitted(stacks, shares[1]), _latest(actions, shares[2])
+    lines = [*head, *counters, *below, *(line for block in (*stacks, *actions) for line in block)]
     return _joined(lines, foot, width, height)
 
 
@@ -50,23 +128,14 @@ def _joined(lines: list[Text], foot: list[Text], width: int, height: int | None)
     return Text("\n").join(lines)
 
 
-def _shares(room: int, counters: int, stacks: int, deeds: int) -> tuple[int, int, int]:
-    """Distribute ``room`` lines: the minimum of each part first, then stacks, counters and deeds in turn."""
-    wanted = [counters, stacks, deeds]
-    got = [
-        min(most, least) for most, least in zip(wanted, (_FEWEST_COUNTERS, _FEWEST_STACKS, _FEWEST_DEEDS), strict=True)
-    ]
-    order = [1, 1, 1, 0, 2]
-    turn = 0
-    while sum(got) < room and got != wanted:
-        part = order[turn % len(order)]
-        got[part] += got[part] < wanted[part]
-        turn += 1
-    while sum(got) > max(0, room):
-        # Not even room for the minimum: the deeds go first.
-        part = next(part for part in (2, 0, 1) if got[part])
-        got[part] -= 1
-    return got[0], got[1], got[2]
+def _shares(room: int, *wanted: int) -> list[int]:
+    """Distribute ``room`` lines to counters, stacks and actions. What each part is worth is in _FIRST and _THEN."""
+    shares = [0] * len(wanted)
+    for part in itertools.chain(_FIRST, itertools.cycle(_THEN)):
+        if sum(shares) >= room or sum(shares) == sum(wanted):
+            return shares
+        shares[part] += shares[part] < wanted[part]
+    raise AssertionError("a cycle never ends")
 
 
 def _wrapped(line: Text, room: int | None, indent: int) -> list[Text]:
@@ -77,64 +146,63 @@ def _wrapped(line: Text, room: int | None, indent: int) -> list[Text]:
     return [line[: len(first)], *(Text(more, style=line.style) for more in rest)]
 
 
-def _title(look: SessionView, room: int | None) -> str:
+def _title(shown: SessionView, room: int | None) -> str:
     """Return the title, shortened if it must be, and the time, which never is."""
-    moment, title = f"   t = {look.t:.1f}s", look.title
+    moment, title = f"   t = {shown.t:.1f}s", shown.title
     if room is not None and len(title) + len(moment) > room:
         title = f"{title[: max(0, room - len(moment) - 1)]}…"
     return title + moment
 
 
-def _head(look: SessionView, room: int | None) -> list[Text]:
-    title = Text(_title(look, room), style="bold")
-    if look.held is not None:
-        held = Text(f"held at {look.held_at:.1f}s: {look.held}", style="bold yellow")
-        if _is_past(look):
-            held = Text(f"was held at {look.held_at:.1f}s: {look.held.removeprefix('wedged: ')}")
+def _head(shown: SessionView, room: int | None) -> list[Text]:
+    title = Text(_title(shown, room), style="bold")
+    if shown.held is not None:
+        held = Text(f"held at {shown.held_at:.1f}s: {shown.held}", style="bold yellow")
+        if _is_past(shown):
+            held = Text(f"was held at {shown.held_at:.1f}s: {shown.held.removeprefix('wedged: ')}")
     else:
-        held = Text(f"on the way there: {look.phase}")
-    return [title, *_wrapped(held, room, 2), *_wrapped(_standing(look), room, 2)]
+        held = Text(f"not held yet: {shown.phase}")
+    return [title, *_wrapped(held, room, 2), *_wrapped(_standing(shown), room, 2)]
 
 
-def _is_past(look: SessionView) -> bool:
+def _is_past(shown: SessionView) -> bool:
     """True if the reason for the hold no longer applies: the session ended, or the stuck bytes moved."""
-    if look.over_at is not None:
-        return look.over_at > look.held_at
-    was_stuck = look.held is not None and look.held.startswith("wedged")
-    return was_stuck and (look.still_since is None or look.still_since > look.held_at)
+    if shown.over_at is not None:
+        return shown.over_at > shown.held_at
+    was_stuck = shown.held is not None and shown.held.startswith("wedged")
+    return was_stuck and (shown.still_since is None or shown.still_since > shown.held_at)
 
 
-def _standing(look: SessionView) -> Text:
+def _standing(shown: SessionView) -> Text:
     """Describe the stall and its length."""
-    if look.over is not None:
-        return Text(look.over, style="bold green")
-    if look.still_since is None:
+    if shown.over is not None:
+        return Text(shown.over, style="bold green")
+    if shown.still_since is None:
         return Text("bytes are acknowledged, or none are queued", style="green")
-    queued = look.sample.outq if look.sample else 0
-    lasted = show_duration(round(max(0.0, look.t - look.still_since), 1))
-    return Text(f"{show_bytes(queued)} queued, nothing acknowledged for {lasted}", style="bold red")
+    queued = shown.sample.outq if shown.sample else 0
+    return Text(words.stalled(queued, shown.t - shown.still_since), style="bold red")
 
 
-def _counters(look: SessionView, width: int) -> list[Text]:
+def _counters(shown: SessionView, width: int) -> list[Text]:
     spark = 18 if width < 100 else 42
-    when = f"at {look.sample.t:.1f}s" if look.is_last and look.sample else "now"
-    lines = [Text(f"{'counter':<{_NAME}} {when:>{_NOW}} {'last minute':<{spark}} what it is", style="bold")]
-    if look.sample is None:
-        return [*lines, Text("the server's socket is not seen yet")]
-    state = look.sample.state
-    if look.is_last:
-        meaning = f"last seen {show_duration(round(max(0.0, look.t - look.sample.t), 1))} ago: it is gone"
+    when = f"at {shown.sample.t:.1f}s" if shown.is_last and shown.sample else "now"
+    lines = [Text(f"{'counter':<{_NAME}} {when:>{_NOW}} {'last minute':<{spark}} meaning", style="bold")]
+    if shown.sample is None:
+        return [*lines, Text("the server's socket has not been seen yet")]
+    state = shown.sample.state
+    if shown.is_last:
+        meaning = f"last seen {words.ago(shown.t - shown.sample.t)} ago: it is gone"
     else:
-        meaning = STATES.get(state, "")
+        meaning = words.STATES.get(state, "")
     lines.append(_row("state", state, "", meaning, spark))
     for counter in COUNTERS:
-        values = look.series.get(counter.name, [])
-        lines.append(_row(counter.name, _now(look, counter), sparkline(values, spark), counter.meaning, spark))
+        values = shown.series.get(counter.name, [])
+        lines.append(_row(counter.name, _now(shown, counter), sparkline(values, spark), counter.meaning, spark))
     return lines
 
 
-def _now(look: SessionView, counter: Counter) -> str:
-    value = getattr(look.sample, counter.name)
+def _now(shown: SessionView, counter: Counter) -> str:
+    value = getattr(shown.sample, counter.name)
     return "?" if value is None else counter.show(value)
 
 
@@ -147,10 +215,10 @@ def _row(name: str, now: str, line: str, meaning: str, spark: int) -> Text:
     )
 
 
-def _below(look: SessionView, room: int | None) -> list[Text]:
-    faults = ", ".join(f"{one.fault} since {one.since:.1f}s" for one in look.in_force) or "nothing"
-    lines = [("in force", faults), ("watchdog", look.watchdog), ("server", look.books), ("capture", look.capture)]
-    named = [Text.assemble((f"{name + ':':<10}", "bold"), what) for name, what in lines if what]
+def _below(shown: SessionView, room: int | None) -> list[Text]:
+    faults = ", ".join(f"{one.fault} since {one.since:.1f}s" for one in shown.in_force) or "nothing"
+    lines = [("in force", faults), ("watchdog", shown.watchdog), ("server", shown.server), ("capture", shown.capture)]
+    named = [Text.assemble((f"{name + ':':<10}", "bold"), text) for name, text in lines if text]
     return [part for line in named for part in _wrapped(line, room, 10)]
 
 
@@ -196,8 +264,8 @@ def _fitted(blocks: list[_Block], room: int) -> list[_Block]:
     return [[block[0], *block[len(block) - more :]] for more, block in zip(extra, shown, strict=True)]
 
 
-def _deeds(look: SessionView, room: int | None) -> list[_Block]:
-    lines = [Text.assemble((f"{deed.t:7.1f}s  ", "dim"), deed.text) for deed in look.deeds]
+def _actions(shown: SessionView, room: int | None) -> list[_Block]:
+    lines = [Text.assemble((f"{deed.t:7.1f}s  ", "dim"), deed.text) for deed in shown.actions]
     return [_wrapped(line, room, 10) for line in lines]
 
 

@@ -14,17 +14,15 @@ import msgspec
 from rich.console import Console
 
 from halfopen.errors import InputError
-from halfopen.netns.exit_codes import ExitCode
 from halfopen.netns.guest import booting
 from halfopen.netns.guest.booting import Boot
 from halfopen.netns.guest.cache import GuestKernel
 from halfopen.netns.guest.machine import Machine
 from halfopen.netns.lab_errors import GuestLostError
 from halfopen.repro import keys, line
-from halfopen.repro.fronts import Screen, Wishes, on_paper, tell
+from halfopen.repro.frontends import HoldOptions, attend, print_account
 from halfopen.repro.line import Account, HoldPart, HoldRefused, HoldUp, Order, Pass, Press, Quit, Remark, Said, Shown
-from halfopen.repro.look import SessionView
-from halfopen.repro.terminal import Kept
+from halfopen.repro.view import SessionView
 from halfopen.run.guests import compile_ourselves
 from halfopen.run.request import RunRequest
 
@@ -41,9 +39,7 @@ class VirtualHold:
     kernel: GuestKernel
     header: Callable[[HoldUp], str]
     """Text to print once the guest is up."""
-    wishes: Wishes
-    screen: Kept | None
-    """Terminal for the display; None prints instead."""
+    options: HoldOptions
     wall_limit: float
     """Real seconds within which the guest must answer."""
 
@@ -77,22 +73,14 @@ def carry_out(hold: VirtualHold, console: Console, place: Path) -> int:
 
 
 def _attend(hold: VirtualHold, guest: _Guest, console: Console) -> int:
-    code = ExitCode.PASSED
     hello = guest.hear()
     assert isinstance(hello, HoldUp), hello
     console.print(hold.header(hello), soft_wrap=True)
-    still = _StandingStill(guest)
-    try:
-        if hold.screen is not None:
-            Screen(console, hold.screen, keys.VIRTUAL, {}).attend(still, hold.wishes)
-        else:
-            on_paper(still, console, hold.wishes)
-    except KeyboardInterrupt:
-        code = ExitCode.INTERRUPTED
-    end = guest.account(tells_deeds=hold.screen is not None)
+    code = attend(_StandingStill(guest), console, hold.options, keys.VIRTUAL, {})
+    end = guest.account(tells_deeds=hold.options.terminal is not None)
     if end.captured is not None:
         guest.fetch(line.CAPTURE, Path(end.captured))
-    tell(console, end.lines)
+    print_account(console, end.lines)
     return code
 
 
@@ -144,7 +132,7 @@ class _Guest:
 
 
 class _StandingStill:
-    """A session in which nothing happens without an order. Satisfies halfopen.repro.fronts.Held."""
+    """A session in which nothing happens without an order. Satisfies halfopen.repro.frontends.Held."""
 
     def __init__(self, guest: _Guest) -> None:
         self._guest = guest
@@ -162,7 +150,7 @@ class _StandingStill:
         """Return ``longest``, since nothing is ever due."""
         return longest
 
-    def look(self) -> SessionView:
+    def view(self) -> SessionView:
         """Return the state after the last order."""
         return self._look
 

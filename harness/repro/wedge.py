@@ -7,26 +7,27 @@ from itertools import pairwise
 
 from halfopen.model.evidence import established, last_stall
 from halfopen.model.timeline import Event, Sample, Timeline
-from halfopen.netns.units import show_bytes, show_duration
+from halfopen.netns.units import show_bytes
+from halfopen.results import words
 from halfopen.scenario.spec import Scenario
 from halfopen.verdict.judge import Timing
 
 #: A writer counts as blocked after so many seconds without a write, or so many of its longest pauses if that is longer.
 _BLOCKED, _SELDOM = 1.0, 2
 #: Longest wait for a wedge after the last fault, seconds, and as a share of the fault's duration.
-_PATIENCE, _MOST_OF_IT = 10.0, 0.8
+_PATIENCE, _SHARE = 10.0, 0.8
 #: Seconds until a client without any fault is held.
-_UNTOUCHED = 5.0
+_WITHOUT_FAULTS = 5.0
 
 
 def why_hold(seen: Timeline, scenario: Scenario, terms: Timing, now: float) -> str | None:
     """Return the reason to hold the session now, None if it is too early. ``now`` is seconds since its start."""
     if not scenario.steps:
-        return f"nothing is done to this client; {_state(seen)}" if now >= _UNTOUCHED else None
+        return f"the scenario has no faults; {_state(seen)}" if now >= _WITHOUT_FAULTS else None
     begun = seen.last("fault", "begun")
     if begun is None:
         return None
-    return _wedge(seen) or _in_vain(seen, scenario, terms, begun, now)
+    return _wedge(seen) or _no_wedge(seen, scenario, terms, begun, now)
 
 
 def _wedge(seen: Timeline) -> str | None:
@@ -64,7 +65,7 @@ def _pause(samples: Sequence[Sample]) -> float:
     return max((after - before for before, after in pairwise(_writes(samples))), default=0.0)
 
 
-def _in_vain(seen: Timeline, scenario: Scenario, terms: Timing, begun: Event, now: float) -> str | None:
+def _no_wedge(seen: Timeline, scenario: Scenario, terms: Timing, begun: Event, now: float) -> str | None:
     """Return a reason if the last fault will have no further effect, or is about to be undone."""
     number = int(begun.data["step"])
     if number + 1 < len(scenario.steps):
@@ -72,15 +73,12 @@ def _in_vain(seen: Timeline, scenario: Scenario, terms: Timing, begun: Event, no
     step = scenario.steps[number]
     patience = _PATIENCE
     if step.lasting is not None:
-        patience = min(patience, _MOST_OF_IT * terms.seconds(step.lasting))
+        patience = min(patience, _SHARE * terms.seconds(step.lasting))
     if now - begun.t < patience:
         return None
-    return f"not wedged {show_duration(round(now - begun.t, 1))} after {step.fault} began; {_state(seen)}"
+    return f"not wedged {words.ago(now - begun.t)} after {step.fault} began; {_state(seen)}"
 
 
 def _state(seen: Timeline) -> str:
     samples = established(seen)
-    if not samples:
-        return "its socket is not seen"
-    queued = samples[-1].outq
-    return f"{show_bytes(queued)} queued" if queued else "nothing queued"
+    return words.queued(samples[-1].outq) if samples else "its socket was not seen"

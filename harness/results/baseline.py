@@ -25,8 +25,8 @@ Class = Literal["true_reap", "missed", "false_reap", "true_keep", "closed", "non
 Standing = Literal["passed", "failed", "inconclusive", "known"]
 
 _HEAD = """\
-# What is known of this server, for: halfopen run --baseline FILE
-# A failure that stands here with its class passes, any other fails. Say why of each: a ticket, a version, a reason.
+# Known failures of this server, for: halfopen run --baseline FILE
+# A failure that is listed here with its class passes, any other fails. Give the reason for each, such as a ticket.
 """
 
 
@@ -57,22 +57,22 @@ class Baseline:
     """True if a line that is no longer true fails too."""
     file: str = ""
     strays: tuple[str, ...] = ()
-    """Remarks on names that are no scenario's."""
+    """Remarks on names that no scenario has."""
 
-    def of(self, one: RunResult) -> Known | None:
+    def of(self, run: RunResult) -> Known | None:
         """Return the known result of a run's scenario, if any."""
-        return self.known.get(named(one))
+        return self.known.get(named(run))
 
-    def covers(self, one: RunResult) -> bool:
+    def covers(self, run: RunResult) -> bool:
         """True if the run failed, or was inconclusive, in the known way."""
-        known = self.of(one)
-        if known is None or known.verdict != one.verdict.word:
+        known = self.of(run)
+        if known is None or known.verdict != run.verdict.word:
             return False
-        return known.verdict == "inconclusive" or known.klass == class_of(one)
+        return known.verdict == "inconclusive" or known.klass == class_of(run)
 
     def fixed(self, done: Sequence[RunResult]) -> list[str]:
         """Return the file's scenarios that were run and passed each time."""
-        failing = {named(one) for one in done if one.verdict.word != "passed"}
+        failing = {named(run) for run in done if run.verdict.word != "passed"}
         return [name for name in dict.fromkeys(map(named, done)) if name in self.known and name not in failing]
 
     def is_stale(self, done: Sequence[RunResult]) -> bool:
@@ -80,19 +80,19 @@ class Baseline:
         return bool(self.strays or self.fixed(done))
 
 
-def named(one: RunResult) -> str:
+def named(run: RunResult) -> str:
     """Return a baseline's name for the scenario of a run, whatever the call."""
-    return f"{one.job.scenario.suite}/{one.job.scenario.name}"
+    return f"{run.job.scenario.suite}/{run.job.scenario.name}"
 
 
-def class_of(one: RunResult) -> Class:
+def class_of(run: RunResult) -> Class:
     """The class of a run as in results.json, or ``none``."""
-    return one.verdict.klass if one.verdict.found.was else "none"
+    return run.verdict.klass if run.verdict.found.was else "none"
 
 
-def standing(one: RunResult, baseline: Baseline | None) -> Standing:
+def standing(run: RunResult, baseline: Baseline | None) -> Standing:
     """A run's verdict, or ``known``."""
-    return "known" if baseline is not None and baseline.covers(one) else one.verdict.word
+    return "known" if baseline is not None and baseline.covers(run) else run.verdict.word
 
 
 def parse(text: str, where: str) -> Baseline:
@@ -112,19 +112,19 @@ def read(path: Path) -> Baseline:
         return parse(path.read_text(), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
-            f"baseline {str(path)!r} cannot be read: {reason_of(error)}; name one that --write-baseline wrote"
+            f"--baseline {str(path)!r}: cannot be read: {reason_of(error)}; name one that --write-baseline wrote"
         ) from None
 
 
 def _entry(name: str, value: object, where: str) -> Known:
     at = f"{where}: key {f'known.{name}'!r}"
     if name.count("/") != 1:
-        raise InputError(f"{at}: a scenario is named by suite and name, such as 'dead/frozen'")
+        raise InputError(f"{at}: not a suite and a scenario; write for example 'dead/frozen'")
     known = schema.convert(value, Known, at)
     if known.verdict == "failed" and known.klass is None:
-        raise InputError(f"{at}: a failure is known by its class; add for example class = 'missed'")
+        raise InputError(f"{at}: a failure needs its class; add for example class = 'missed'")
     if known.verdict == "inconclusive" and known.klass is not None:
-        raise InputError(f"{at}: what is inconclusive has no class, got {known.klass!r}; leave it out")
+        raise InputError(f"{at}: an inconclusive run has no class, got {known.klass!r}; leave it out")
     return known
 
 
@@ -145,7 +145,7 @@ def renewed(before: Baseline | None, done: Sequence[RunResult]) -> Baseline:
     Inconclusive runs are not added. They must be added by hand.
     """
     old = {} if before is None else before.known
-    failed = {named(one): class_of(one) for one in reversed(done) if one.verdict.word == "failed"}
+    failed = {named(run): class_of(run) for run in reversed(done) if run.verdict.word == "failed"}
     passed = set(before.fixed(done)) if before is not None else set()
     kept = {name: known for name, known in old.items() if name not in failed and name not in passed}
     made = {name: Known("failed", klass, old[name].why if name in old else "") for name, klass in failed.items()}
@@ -154,7 +154,7 @@ def renewed(before: Baseline | None, done: Sequence[RunResult]) -> Baseline:
 
 def render(baseline: Baseline, done: Sequence[RunResult]) -> str:
     """The text of a baseline, with evidence from these runs as comments."""
-    evidence = {named(one): one.verdict.why for one in reversed(done) if one.verdict.word != "passed"}
+    evidence = {named(run): run.verdict.why for run in reversed(done) if run.verdict.word != "passed"}
     lines = [_HEAD + "strict = true" if baseline.strict else _HEAD.rstrip(), "", "[known]"]
     for name, known in baseline.known.items():
         if name in evidence:

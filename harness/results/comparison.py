@@ -1,104 +1,131 @@
-"""compare.json: each detector's result in each scenario (field by field in docs/results.md). Pure but for writing."""
+"""compare.json and field.json: each detector's or server's result in each scenario (docs/results.md). Pure."""
 
 from __future__ import annotations
 
 import statistics
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, get_args
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from halfopen.model import printed_stacks
 from halfopen.netns.exit_codes import ExitCode
-from halfopen.results import record
+from halfopen.netns.units import show_bytes
+from halfopen.results import record, story, words
 from halfopen.results.record import Conditions
 from halfopen.run.runner import RunResult
-from halfopen.verdict.judge import Class
+from halfopen.scenario.target_spec import TargetSpec
 
-CLASSES: tuple[Class, ...] = get_args(Class)
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """One detector's results over all scenarios. Inconclusive runs count only as such."""
-
-    classes: Counter[str]
-    failed: int
-    """Number of runs that failed."""
-    inconclusive: int
-    detections: tuple[float, ...]
-    """Seconds to each true reap."""
-    orphan: int
-    """The most bytes that the kernel still held after a reap."""
-
-    @property
-    def median(self) -> float | None:
-        """Median of the detections; None if there are none."""
-        return statistics.median(self.detections) if self.detections else None
-
-    @property
-    def longest(self) -> float | None:
-        """Longest of the detections; None if there are none."""
-        return max(self.detections, default=None)
+#: For summaries: keys in compare.json, and column heads. A class counts only runs that are not inconclusive.
+_CLASSES = ("true_reap", "missed", "false_reap", "true_keep", "closed")
+SUMMARY_HEADS = ("reaped", "missed", "false", "kept", "closed", "wrong", "?", "median", "max", "orphan")
 
 
 def latency(done: RunResult) -> float | None:
     """Seconds to a true reap, from the stall, or from the fault if the scenario says so or nothing stalled."""
     if done.verdict.klass != "true_reap":
         return None
-    verdict = done.verdict
-    return verdict.after_fault if counts_from_fault(done) else verdict.detection
+    return done.verdict.after_fault if _counts_from_fault(done) else done.verdict.detection
 
 
-def counts_from_fault(done: RunResult) -> bool:
-    """True if the latency counts from the fault, because no stall began with the death or the scenario says so."""
+def _counts_from_fault(done: RunResult) -> bool:
     return done.job.scenario.expect.since == "fault" or done.verdict.detection is None
 
 
-def latency_as_table(done: RunResult) -> dict[str, Any]:
-    """The latency of a true reap and its starting point (docs/results.md)."""
-    seconds = latency(done)
-    since = None if seconds is None else "fault" if counts_from_fault(done) else "stall"
-    return {"latency_s": record.rounded(seconds), "latency_from": since}
-
-
-def tally(done: Sequence[RunResult]) -> Tally:
-    """Count one detector's runs."""
-    proved = [one for one in done if one.verdict.word != "inconclusive"]
-    took = (latency(one) for one in proved)
-    return Tally(
-        classes=Counter(one.verdict.klass for one in proved),
-        failed=sum(one.verdict.word == "failed" for one in proved),
-        inconclusive=len(done) - len(proved),
-        detections=tuple(seconds for seconds in took if seconds is not None),
-        orphan=max((one.verdict.found.orphan.bytes for one in proved), default=0),
-    )
+def run_as_table(done: RunResult, **more: Any) -> dict[str, Any]:
+    """The entry of a run as in results.json, then ``more``, then the latency of a true reap and its starting point."""
+    counted = latency(done)
+    since = None if counted is None else "fault" if _counts_from_fault(done) else "stall"
+    return record.run_as_table(done) | more | {"latency_s": record.rounded(counted), "latency_from": since}
 
 
 def by_candidate(done: Sequence[RunResult]) -> dict[str, list[RunResult]]:
     """Group runs by the detector or server that is compared, in the order given."""
-    found: dict[str, list[RunResult]] = {}
+    groups: dict[str, list[RunResult]] = {}
     for one in done:
-        found.setdefault(str(one.job.candidate), []).append(one)
-    return found
+        groups.setdefault(str(one.job.candidate), []).append(one)
+    return groups
+
+
+def summary(done: Sequence[RunResult]) -> dict[str, dict[str, Any]]:
+    """The content of ``detectors`` and ``summary``: for each candidate the counts of each class, and its totals."""
+    groups = by_candidate(done)
+    proved = {name: [one for one in runs if one.verdict.word != "inconclusive"] for name, runs in groups.items()}
+    return {
+        "detectors": {
+            name: {klass: sum(one.verdict.klass == klass for one in runs) for klass in _CLASSES}
+            for name, runs in proved.items()
+        },
+        "summary": {name: _totals(runs, len(groups[name]) - len(runs)) for name, runs in proved.items()},
+    }
+
+
+def _totals(proved: Sequence[RunResult], inconclusive: int) -> dict[str, Any]:
+    latencies = [taken for one in proved if (taken := latency(one)) is not None]
+    return {
+        "failed": sum(one.verdict.word == "failed" for one in proved),
+        "inconclusive": inconclusive,
+        "latency_median_s": record.rounded(statistics.median(latencies) if latencies else None),
+        "latency_max_s": record.rounded(max(latencies, default=None)),
+        "orphan_bytes_max": max((one.verdict.found.orphan.bytes for one in proved), default=0),
+    }
+
+
+def summary_rows(table: Mapping[str, Any]) -> list[tuple[str, tuple[str, ...]]]:
+    """Each candidate with its cells under SUMMARY_HEADS, from compare.json; empty if none are compared."""
+    return [
+        (name, _summary_row(table.get("detectors", {}).get(name, {}), totals))
+        for name, totals in (table.get("summary") or {}).items()
+    ]
+
+
+def _summary_row(classes: Mapping[str, int], totals: Mapping[str, Any]) -> tuple[str, ...]:
+    numbers = [*(classes.get(klass) for klass in _CLASSES), totals.get("failed"), totals.get("inconclusive")]
+    orphan = totals.get("orphan_bytes_max")
+    return (
+        *(str(number or "") for number in numbers),
+        *(words.seconds(totals.get(key)) for key in ("latency_median_s", "latency_max_s")),
+        show_bytes(orphan) if orphan else "",
+    )
 
 
 def as_table(how: Conditions, done: Sequence[RunResult], wall: float) -> dict[str, Any]:
-    """The content of compare.json (``runs`` as in results.json, ``detectors``: counts of each class)."""
-    tallies = {detector: tally(runs) for detector, runs in by_candidate(done).items()}
+    """The content of compare.json."""
     common = record.as_table(how, done, wall)
-    return common | {
-        "runs": [run | latency_as_table(one) for run, one in zip(common["runs"], done, strict=True)],
-        "detectors": {name: {klass: one.classes[klass] for klass in CLASSES} for name, one in tallies.items()},
-        "summary": {
-            name: {
-                "failed": one.failed,
-                "inconclusive": one.inconclusive,
-                "latency_median_s": record.rounded(one.median),
-                "latency_max_s": record.rounded(one.longest),
-                "orphan_bytes_max": one.orphan,
+    runs = [run | run_as_table(one) for run, one in zip(common["runs"], done, strict=True)]
+    return common | {"runs": runs} | summary(done)
+
+
+def field_as_table(
+    how: Conditions,
+    done: Sequence[RunResult],
+    wall: float,
+    servers: Mapping[str, tuple[TargetSpec, str]],
+    left_out: Sequence[str],
+) -> dict[str, Any]:
+    """The content of field.json. ``servers`` maps each name to its description and its report of versions."""
+    common = record.conditions_as_table(how, wall)
+    return {key: value for key, value in common.items() if key not in ("target", "detector")} | {
+        "left_out": list(left_out),
+        "targets": [
+            {
+                "name": name,
+                "title": spec.title or name,
+                "file": spec.file,
+                "command": spec.server,
+                "edge": spec.edge,
+                "versions": versions,
             }
-            for name, one in tallies.items()
-        },
+            for name, (spec, versions) in servers.items()
+        ],
+        "runs": [_field_run(one) for one in done],
+    }
+
+
+def _field_run(done: RunResult) -> dict[str, Any]:
+    held = done.verdict.klass == "missed"
+    return run_as_table(done, target=done.job.candidate) | {
+        "stacks": printed_stacks.printed(done.timeline) if held else [],
+        "complaints": printed_stacks.complaints(done.timeline) if held else [],
+        "known_at_reap": story.known_at_reap(done) if done.verdict.klass == "false_reap" else None,
     }
 
 

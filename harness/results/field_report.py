@@ -10,9 +10,8 @@ from typing import Any
 
 from halfopen.model import printed_stacks
 from halfopen.netns.units import show_bytes, show_duration
-from halfopen.results import cells
-
-Run = Mapping[str, Any]
+from halfopen.results import words
+from halfopen.results.words import Run
 
 _WIDTH = 120
 
@@ -37,41 +36,26 @@ loop. The queued bytes still have to leave before the socket closes, and they ne
 
 
 def render(table: Mapping[str, Any]) -> str:
-    """Return the report. ``table`` is the content of field.json (halfopen.results.field_table.as_table)."""
-    runs: Sequence[Run] = table["runs"]
-    sections = [
-        _introduction(table),
-        "\n".join(_tables(table)),
-        "\n".join(_sums(table)),
-        "\n".join(_servers(table)),
-        "\n".join(_findings(runs)),
-        "\n".join(_misses(table)),
-        "\n".join(_false_reaps(runs)),
-        "\n".join(_unproved(table)),
-        "\n".join(_again(table)),
-    ]
-    return "\n\n".join(section.strip("\n") for section in sections if section) + "\n"
+    """Return the report. ``table`` is the content of field.json (halfopen.results.comparison.field_as_table)."""
+    parts = (_introduction, _tables, _sums, _servers, _findings, _misses, _false_reaps, _unproved, _again)
+    sections = ("\n".join(part(table)).strip("\n") for part in parts)
+    return "\n\n".join(section for section in sections if section) + "\n"
 
 
-def _introduction(table: Mapping[str, Any]) -> str:
+def _introduction(table: Mapping[str, Any]) -> Iterator[str]:
     dead = [run for run in _proved(table["runs"]) if run["truth"] == "dead"]
     grace, poll = show_duration(table["grace_s"]), show_duration(table["poll_s"])
-    return "\n\n".join(
-        (
-            "# Field report",
-            "<!-- Made by `make field-report` from results; not to be edited. -->",
-            _wrapped(
-                f"{len(table['targets'])} streaming servers, written as their users would write them, each face the "
-                "same clients. Some clients die in the ways that TCP allows. Some are alive and merely slow, far, "
-                f"paused or out of reach for a while. Of {len(dead)} sessions whose client was dead, "
-                f"{len(_missed(dead))} were still held when observation ended."
-            ),
-            _wrapped(
-                f"halfopen {table['halfopen']}, {table['clock']} clock, Linux {table['kernel']}, "
-                f"{table['congestion_control']}, seed {table['seed']}. A reap is expected within a grace of {grace} "
-                f"and a poll of {poll}. None of these servers was configured with either."
-            ),
-        )
+    yield "# Field report\n\n<!-- Made by `make field-report` from results; not to be edited. -->\n"
+    yield _wrapped(
+        f"{len(table['targets'])} streaming servers, written as their users would write them, each face the same "
+        "clients. Some clients die in the ways that TCP allows. Some are alive and merely slow, far, paused or out of "
+        f"reach for a while. Of {len(dead)} sessions whose client was dead, {len(_missed(dead))} were still held when "
+        "observation ended."
+    )
+    yield ""
+    yield _wrapped(
+        f"halfopen {table['halfopen']}, {words.conditions(table).replace(';', ',')}. A reap is expected within a grace "
+        f"of {grace} and a poll of {poll}. None of these servers was configured with either."
     )
 
 
@@ -83,16 +67,10 @@ def _proved(runs: Sequence[Run]) -> list[Run]:
     return [run for run in runs if run["verdict"] != "inconclusive"]
 
 
-def cell(run: Run) -> str:
-    """One run in at most five characters, as in ``halfopen compare``."""
-    from_fault = run["latency_from"] == "fault"
-    return cells.cell(run["verdict"], run["class"], run["latency_s"], from_fault=from_fault)
-
-
 def _tables(table: Mapping[str, Any]) -> Iterator[str]:
     yield "## Reaps by scenario\n"
     yield "```text"
-    yield from cells.LEGEND
+    yield from words.LEGEND
     yield "```"
     for suite in dict.fromkeys(run["suite"] for run in table["runs"]):
         runs = [run for run in table["runs"] if run["suite"] == suite]
@@ -109,7 +87,7 @@ def _tables(table: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _grid(runs: Sequence[Run], names: Sequence[str], targets: Sequence[str]) -> Iterator[str]:
-    shown = {(run["target"], run["scenario"]): cell(run) for run in runs}
+    shown = {(run["target"], run["scenario"]): words.cell(run) for run in runs}
     first = max(map(len, targets))
     column = max(len(str(len(names))), *map(len, shown.values()))
     yield " " * first + "".join(f" {number:>{column}}" for number in range(1, len(names) + 1))
@@ -123,10 +101,10 @@ def _sums(table: Mapping[str, Any]) -> Iterator[str]:
     yield "| server | dead: reaped | missed | seconds: median | longest | alive: kept | falsely reaped | not proved |"
     yield "|---|---|---|---|---|---|---|---|"
     for target in table["targets"]:
-        its = [run for run in table["runs"] if run["target"] == target["name"]]
-        proved = _proved(its)
+        tried = [run for run in table["runs"] if run["target"] == target["name"]]
+        proved = _proved(tried)
         took = [run["latency_s"] for run in proved if run["latency_s"] is not None]
-        counts = {klass: sum(run["class"] == klass for run in proved) for klass in cells.LETTERS}
+        counts = {klass: sum(run["class"] == klass for run in proved) for klass in words.LETTERS}
         row = (
             f"`{target['name']}`",
             counts["true_reap"],
@@ -135,7 +113,7 @@ def _sums(table: Mapping[str, Any]) -> Iterator[str]:
             f"{max(took):.1f}" if took else "",
             counts["true_keep"],
             counts["false_reap"],
-            len(its) - len(proved) or "",
+            len(tried) - len(proved) or "",
         )
         yield _row(row)
     yield from _price(table["runs"])
@@ -169,9 +147,9 @@ def _missed(runs: Sequence[Run]) -> list[Run]:
     return [run for run in _proved(runs) if run["class"] == "missed"]
 
 
-def _findings(runs: Sequence[Run]) -> Iterator[str]:
+def _findings(table: Mapping[str, Any]) -> Iterator[str]:
     by_finding: dict[printed_stacks.Finding, dict[str, int]] = {}
-    for run in _missed(runs):
+    for run in _missed(table["runs"]):
         of_it = by_finding.setdefault(printed_stacks.finding(run["stacks"]), {})
         of_it[run["target"]] = of_it.get(run["target"], 0) + 1
     if by_finding:
@@ -205,13 +183,13 @@ def _quoted(title: str, lines: Sequence[str]) -> Iterator[str]:
 
 
 def _held(run: Run) -> str:
-    since = show_duration(round(run["duration_s"] - run["fault_at_s"], 1))
-    stuck = f"{show_bytes(run['stuck_bytes'])} stuck" if run["stuck_bytes"] else "nothing queued"
+    since = words.ago(run["duration_s"] - run["fault_at_s"])
+    stuck = f"{show_bytes(run['stuck_bytes'])} stuck" if run["stuck_bytes"] else words.queued(0)
     return f"`{run['scenario']}` ({since} after the fault, {stuck})"
 
 
-def _false_reaps(runs: Sequence[Run]) -> Iterator[str]:
-    reaped = [run for run in _proved(runs) if run["class"] == "false_reap"]
+def _false_reaps(table: Mapping[str, Any]) -> Iterator[str]:
+    reaped = [run for run in _proved(table["runs"]) if run["class"] == "false_reap"]
     if not reaped:
         return
     yield "## Live clients that were reaped, as the server's kernel saw them\n"

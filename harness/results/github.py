@@ -1,52 +1,73 @@
-"""GitHub's view of a call: annotations on the run's page, and a job summary in Markdown. Pure."""
+"""The results of a call in a GitHub job: annotations on the run's page, and a job summary in Markdown."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Sequence
 from itertools import chain
+from pathlib import Path
 
-from halfopen.results.baseline import Baseline, standing
+from halfopen.errors import reason_of
+from halfopen.results import record, story, words, workflow_commands
+from halfopen.results.baseline import standing
+from halfopen.results.record import Conditions
 from halfopen.results.workflow_commands import command
 from halfopen.run.runner import RunResult
 
 #: Number of annotations of each level that GitHub shows for a step. It drops the rest.
 MOST = 10
-
-_MARKS = {"passed": "✅ passed", "failed": "❌ failed", "inconclusive": "⚠️ inconclusive", "known": "☑️ known failure"}
+#: Longest summary of a step, bytes (GITHUB_STEP_SUMMARY). GitHub refuses a longer one whole, at the end.
+_LONGEST = 1000 * 1024
 #: Characters with a meaning in Markdown, or in HTML within it.
 _SPECIAL = "\\`*_{}[]<>()#+-!|~&@:"
 
-Story = Callable[[RunResult], Sequence[str]]
+
+def report(how: Conditions, done: Sequence[RunResult], wall: float) -> None:
+    """Print annotations and add to the job's summary, if this is a GitHub job. Never changes the exit code."""
+    if not workflow_commands.is_here():
+        return
+    lines = commands(how, done)
+    if (problem := _append(summary(how, done, wall))) is not None:
+        lines.append(command("warning", "halfopen", f"the job's summary could not be written: {problem}"))
+    workflow_commands.say(lines)
 
 
-def commands(done: Sequence[RunResult], baseline: Baseline | None, story: Story) -> list[str]:
+def _append(text: str) -> str | None:
+    """Add to the summary; returns the reason if that fails."""
+    name = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not name:
+        return None
+    try:
+        with Path(name).open("a", encoding="utf-8", errors="replace") as file:
+            is_short = len(text.encode(errors="replace")) <= _LONGEST
+            file.write(text if is_short else f"{text[: _LONGEST // 4]}\n\n(cut off)\n")
+    except OSError as error:
+        return reason_of(error)
+    return None
+
+
+def commands(how: Conditions, done: Sequence[RunResult]) -> list[str]:
     """Return a line for each failure, then for each inconclusive run and each stale line of a baseline."""
-    errors = [_of(one, "error", story) for one in done if standing(one, baseline) == "failed"]
-    warnings = [_of(one, "warning", story) for one in done if standing(one, baseline) == "inconclusive"]
-    if baseline is not None:
-        fixed = (f"{name} passed; it can go from {baseline.file}" for name in baseline.fixed(done))
-        stale = chain(fixed, baseline.strays)
-        warnings += [command("warning", "halfopen: known failures", told) for told in stale]
+    errors = [_annotation("error", how, run) for run in done if standing(run, how.baseline) == "failed"]
+    warnings = [_annotation("warning", how, run) for run in done if standing(run, how.baseline) == "inconclusive"]
+    if how.baseline is not None:
+        fixed = (f"{name} passed; remove it from {how.baseline.file}" for name in how.baseline.fixed(done))
+        stale = chain(fixed, how.baseline.strays)
+        warnings += [command("warning", "halfopen: known failures", remark) for remark in stale]
     return _fitting("error", errors) + _fitting("warning", warnings)
 
 
-def summary(
-    headline: str,
-    header: str,
-    done: Sequence[RunResult],
-    baseline: Baseline | None,
-    remarks: Iterable[str],
-    story: Story,
-) -> str:
-    """The job's summary in Markdown: a row for each run, and a story for each failed or inconclusive one."""
-    lines = [f"## halfopen: {escaped(headline)}", "", escaped(header), ""]
+def summary(how: Conditions, done: Sequence[RunResult], wall: float) -> str:
+    """The job's summary in Markdown: a row for each run, and a story for each failed or inconclusive run."""
+    header = words.headline(record.conditions_as_table(how, wall))
+    lines = [f"## halfopen: {escaped(story.summary(done, wall, how.baseline))}", "", escaped(header), ""]
     lines += ["| scenario | client | session | detected | verdict |", "|---|---|---|---|---|"]
-    lines += [_row(one, standing(one, baseline)) for one in done]
-    for one in done:
-        if standing(one, baseline) in {"failed", "inconclusive"}:
-            lines += ["", f"### {escaped(one.job.label)}", "", *_block(story(one))]
-    if told := list(remarks):
-        lines += ["", *_block(told)]
+    lines += [_row(run, standing(run, how.baseline)) for run in done]
+    for run in done:
+        if standing(run, how.baseline) in {"failed", "inconclusive"}:
+            lines += ["", f"### {escaped(run.job.label)}", "", *_block(story.story(run, how.again, how.baseline))]
+    if remarks := story.remarks(done, how.baseline):
+        lines += ["", *_block(remarks)]
     return "\n".join([*lines, "", ""])
 
 
@@ -56,8 +77,9 @@ def escaped(text: str) -> str:
     return "".join(f"&#{ord(letter)};" if letter in _SPECIAL else letter for letter in line)
 
 
-def _of(one: RunResult, level: str, story: Story) -> str:
-    return command(level, f"halfopen: {one.job.label}", "\n".join([one.verdict.why, "", *story(one)]))
+def _annotation(level: str, how: Conditions, run: RunResult) -> str:
+    text = [run.verdict.why, "", *story.story(run, how.again, how.baseline)]
+    return command(level, f"halfopen: {run.job.label}", "\n".join(text))
 
 
 def _fitting(level: str, lines: Sequence[str]) -> list[str]:
@@ -68,15 +90,11 @@ def _fitting(level: str, lines: Sequence[str]) -> list[str]:
     return [*lines[: MOST - 1], command(level, "halfopen", more)]
 
 
-def _row(one: RunResult, stands: str) -> str:
-    found, detection = one.verdict.found, one.verdict.detection
-    cells = (
-        one.job.label,
-        one.job.scenario.truth,
-        found.outcome if found.was else "none",
-        "" if detection is None else f"{detection:.1f}s",
-    )
-    return f"| {' | '.join(map(escaped, cells))} | {_MARKS[stands]} |"
+def _row(run: RunResult, stands: str) -> str:
+    row = words.row(record.run_as_table(run))
+    cells = (run.job.label, row.client, row.session, row.detected)
+    shown = words.STANDINGS[stands]
+    return f"| {' | '.join(map(escaped, cells))} | {shown.emoji} {shown.words} |"
 
 
 def _block(lines: Sequence[str]) -> list[str]:

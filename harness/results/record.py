@@ -17,7 +17,7 @@ from halfopen.errors import InputError, reason_of
 from halfopen.model import timeline
 from halfopen.netns import capabilities
 from halfopen.netns.exit_codes import ExitCode
-from halfopen.results import story
+from halfopen.results import story, words
 from halfopen.results.baseline import Baseline, standing
 from halfopen.run.request import RunRequest
 from halfopen.run.runner import Job, RunResult
@@ -81,7 +81,9 @@ def conditions(
 
 def as_table(how: Conditions, done: Sequence[RunResult], wall: float) -> dict[str, Any]:
     """The content of results.json (one object, ``runs`` in the order asked for)."""
-    runs = [run_as_table(one) | in_words(one, how.again) | _known(one, how.baseline) for one in done]
+    runs = [run_as_table(run) | in_words(run, how.again) for run in done]
+    if how.baseline is not None:
+        runs = [entry | {"known": how.baseline.covers(run)} for entry, run in zip(runs, done, strict=True)]
     return conditions_as_table(how, wall) | {"runs": runs}
 
 
@@ -101,10 +103,6 @@ def conditions_as_table(how: Conditions, wall: float) -> dict[str, Any]:
         "wall_s": rounded(wall),
         **({} if how.shard is None else {"shard": str(how.shard)}),
     }
-
-
-def _known(one: RunResult, baseline: Baseline | None) -> dict[str, bool]:
-    return {} if baseline is None else {"known": baseline.covers(one)}
 
 
 def run_as_table(done: RunResult) -> dict[str, Any]:
@@ -140,18 +138,18 @@ def run_as_table(done: RunResult) -> dict[str, Any]:
 
 
 def in_words(done: RunResult, again: Sequence[str]) -> dict[str, Any]:
-    """The texts that a report needs for a run (halfopen.results.story), so that it can be made from the files alone."""
+    """The texts that a report needs for a run, so that it can be made from the files alone."""
     job, found = done.job, done.verdict.found
     return {
         "label": job.label,
         "title": job.scenario.title,
         "story": job.scenario.story,
         "client": job.scenario.client.behaviour,
-        "topology": story.topology(job.scenario),
-        "deeds": story.deeds(job, found),
-        "struck": story.struck(job.scenario),
+        "topology": words.topology(job.scenario),
+        "deeds": story.actions(job, found),
+        "struck": words.struck(job.scenario),
         "kernel_saw": story.kernel_saw(done.timeline, found),
-        "expectation": story.expectation(job),
+        "expectation": words.expectation(job.scenario, job.terms),
         "deadline_s": rounded(due(job.scenario, found, job.terms)),
         "again": story.again(job, again),
         "timeline": str(Path(TIMELINES) / job.timeline_file),
@@ -165,10 +163,10 @@ def rounded(seconds: float | None) -> float | None:
 
 def exit_code(done: Sequence[RunResult], baseline: Baseline | None = None) -> int:
     """0 all passed or known; 1 some failed, or a strict baseline is stale; 3 none failed, some inconclusive."""
-    words = Counter(standing(one, baseline) for one in done)
-    if words["failed"] or (baseline is not None and baseline.strict and baseline.is_stale(done)):
+    standings = Counter(standing(run, baseline) for run in done)
+    if standings["failed"] or (baseline is not None and baseline.strict and baseline.is_stale(done)):
         return ExitCode.FAILED
-    return ExitCode.INCONCLUSIVE if words["inconclusive"] else ExitCode.PASSED
+    return ExitCode.INCONCLUSIVE if standings["inconclusive"] else ExitCode.PASSED
 
 
 def check_folder(out: Path) -> None:
@@ -206,7 +204,7 @@ def take_away(out: Path) -> None:
 
 
 def _unusable(out: Path, error: OSError) -> InputError:
-    return InputError(f"--out {str(out)!r} cannot be used: {reason_of(error)}; name a folder that can be written to")
+    return InputError(f"--out {str(out)!r}: cannot be used: {reason_of(error)}; name a writable folder")
 
 
 def write(out: Path, how: Conditions, done: Sequence[RunResult], wall: float) -> dict[str, Any]:
@@ -220,10 +218,10 @@ def write(out: Path, how: Conditions, done: Sequence[RunResult], wall: float) ->
 
 def write_timelines(out: Path, done: Sequence[RunResult]) -> None:
     """Write the timeline of each run."""
-    for one in done:
-        file = out / TIMELINES / one.job.timeline_file
+    for run in done:
+        file = out / TIMELINES / run.job.timeline_file
         file.parent.mkdir(parents=True, exist_ok=True)
-        timeline.write(one.timeline, file)
+        timeline.write(run.timeline, file)
 
 
 def write_table(file: Path, table: Mapping[str, Any]) -> None:
@@ -238,21 +236,21 @@ def junit(how: Conditions, done: Sequence[RunResult], wall: float) -> junitparse
     it.
     """
     xml = junitparser.JUnitXml()
-    for suite_name in dict.fromkeys(one.job.scenario.suite for one in done):
+    for suite_name in dict.fromkeys(run.job.scenario.suite for run in done):
         suite = junitparser.TestSuite(f"halfopen.{suite_name}")
         suite.timestamp = how.started_at
         suite.add_property("seed", str(how.seed))
-        for one in (one for one in done if one.job.scenario.suite == suite_name):
-            case = junitparser.TestCase(one.job.label, classname=f"halfopen.{suite_name}", time=round(one.wall, 3))
-            if how.baseline is not None and how.baseline.covers(one):
-                case.result = [junitparser.Skipped(f"known failure ({how.baseline.of(one)})", "known")]
-                case.system_out = one.verdict.why
-            elif one.verdict.word == "failed":
-                case.result = [junitparser.Failure(one.verdict.why, one.verdict.klass)]
-            elif one.verdict.word == "inconclusive":
-                case.result = [junitparser.Error(one.verdict.why, "inconclusive")]
+        for run in (run for run in done if run.job.scenario.suite == suite_name):
+            case = junitparser.TestCase(run.job.label, classname=f"halfopen.{suite_name}", time=round(run.wall, 3))
+            if how.baseline is not None and how.baseline.covers(run):
+                case.result = [junitparser.Skipped(f"known failure ({how.baseline.of(run)})", "known")]
+                case.system_out = run.verdict.why
+            elif run.verdict.word == "failed":
+                case.result = [junitparser.Failure(run.verdict.why, run.verdict.klass)]
+            elif run.verdict.word == "inconclusive":
+                case.result = [junitparser.Error(run.verdict.why, "inconclusive")]
             else:
-                case.system_out = one.verdict.why
+                case.system_out = run.verdict.why
             suite.add_testcase(case)
         xml.add_testsuite(suite)
     xml.update_statistics()  # type: ignore[no-untyped-call]

@@ -1,100 +1,61 @@
-"""One run in words, the same at the terminal, in reports and in a test's failure. Pure.
-
-Describes faults, the kernel's evidence, expectation and result, and gives the command that repeats the run.
-"""
+"""The story of a run, remarks on all runs of a call, and the history of a test's client. Pure."""
 
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
-
-import msgspec
 
 from halfopen.model import evidence
 from halfopen.model.evidence import Stall
-from halfopen.model.link_spec import LinkSpec
 from halfopen.model.timeline import Sample, Timeline
-from halfopen.netns import units
 from halfopen.netns.units import show_bytes, show_duration
-from halfopen.results.baseline import Baseline, class_of
+from halfopen.results import words
+from halfopen.results.baseline import Baseline, class_of, standing
 from halfopen.run.runner import Job, RunResult
-from halfopen.scenario.spec import Scenario, Step
+from halfopen.scenario.spec import Step
 from halfopen.verdict.findings import Findings, Span
-from halfopen.verdict.judge import deadline
+from halfopen.verdict.judge import Verdict
 
 #: Seconds. Shorter waits between acknowledgements need no sentence.
 _SHORT_WAIT = 0.5
+#: Seconds. Shorter stalls are left out of a client's history, and of a reap's circumstances.
+_SHORT_STALL = 1.0
+#: Number of last lines shown of a server's output.
+_LAST_LINES = 10
 
 
-def story(one: RunResult, where: Sequence[str] = (), baseline: Baseline | None = None) -> list[str]:
+def story(run: RunResult, where: Sequence[str] = (), baseline: Baseline | None = None) -> list[str]:
     """Describe the failure, the faults, the evidence and the expectation; end with the command that repeats the run."""
-    job, found = one.job, one.verdict.found
-    mark = "✗" if one.verdict.word == "failed" else "?"
-    lines = [f"{job.label}   {drawn(job.scenario)}", f"  {mark} {one.verdict.why}"]
-    lines += _told("done:", deeds(job, found))
-    lines += _told("seen:", kernel_saw(one.timeline, found))
-    lines += _told("expected:", [expectation(job)])
-    if baseline is not None and (known := baseline.of(one)):
-        now = class_of(one) if one.verdict.word == "failed" else one.verdict.word
-        lines.append(f"    known is another failure ({known}), and this is {now}")
+    job, found = run.job, run.verdict.found
+    mark = words.STANDINGS[run.verdict.word].mark
+    lines = [f"{job.label}   {words.drawn(job.scenario)}", f"  {mark} {run.verdict.why}"]
+    lines += _listed("done:", actions(job, found))
+    lines += _listed("seen:", kernel_saw(run.timeline, found))
+    lines += _listed("expected:", [words.expectation(job.scenario, job.terms)])
+    if baseline is not None and (known := baseline.of(run)):
+        now = class_of(run) if run.verdict.word == "failed" else run.verdict.word
+        lines.append(f"    the known failure is another ({known}); this one is {now}")
     lines.append(f"again:   {again(job, where)}")
     return lines
 
 
-def _told(head: str, sentences: Sequence[str]) -> list[str]:
+def _listed(head: str, sentences: Sequence[str]) -> list[str]:
     return [f"    {head if not n else '':9} {sentence}" for n, sentence in enumerate(sentences)]
 
 
-def topology(scenario: Scenario) -> list[dict[str, str]]:
-    """The path from the client to the server: hosts, and the impairments of the links between them."""
-    hops = [{"host": "client"}, {"link": str(scenario.link)}]
-    if scenario.edge is not None:
-        hops += [{"host": scenario.edge.proxy}, {"link": "unimpaired"}]
-    return [*hops, {"host": "server"}]
-
-
-def drawn(scenario: Scenario) -> str:
-    """The same on one line."""
-    return " ".join(hop.get("host") or _arrow(hop["link"]) for hop in topology(scenario))
-
-
-def _arrow(link: str) -> str:
-    return "──▶" if link == "unimpaired" else f"──{link}──▶"
-
-
-def deeds(job: Job, found: Findings) -> list[str]:
+def actions(job: Job, found: Findings) -> list[str]:
     """One sentence for each fault: its time, and its effect on the client, the link or the server."""
     begun = {span.step: span for span in found.spans}
-    return [_deed(step, begun.get(number), found) for number, step in enumerate(job.scenario.steps)]
+    return [_action(step, begun.get(number), found) for number, step in enumerate(job.scenario.steps)]
 
 
-def _deed(step: Step, span: Span | None, found: Findings) -> str:
-    what = ", ".join([f"{step.fault}: {_gist(step)}", *_options(step.options)])
+def _action(step: Step, span: Span | None, found: Findings) -> str:
     if span is None:
-        return f"never came to {what}"
+        return f"the run ended before {words.fault(step)}"
     over = found.looked_until if found.ended_at is None else found.ended_at
     until = "to the end" if span.until >= over else f"until {span.until:.1f}s"
-    return f"at {span.begun:.1f}s {what} ({until})"
-
-
-def _gist(step: Step) -> str:
-    """Return the summary that the fault's module declares, or else the fault's name."""
-    return getattr(step.module, "SUMMARY", step.fault)
-
-
-def _options(options: Any) -> Iterator[str]:
-    if isinstance(options, LinkSpec):
-        yield str(options)
-        return
-    for field in msgspec.structs.fields(options):
-        if (value := getattr(options, field.name)) != field.default:
-            yield f"{field.name.replace('_', ' ')} {value}"
-
-
-def struck(scenario: Scenario) -> dict[str, str]:
-    """The place of each fault: the client, unless its module says otherwise (STRIKES: ``link`` or ``server``)."""
-    return {step.fault: getattr(step.module, "STRIKES", "client") for step in scenario.steps}
+    return f"at {span.begun:.1f}s {words.fault(step)} ({until})"
 
 
 def kernel_saw(timeline: Timeline, found: Findings) -> list[str]:
@@ -105,10 +66,10 @@ def kernel_saw(timeline: Timeline, found: Findings) -> list[str]:
     stall = found.stall or evidence.longest_stall([s for s in samples if s.t >= (found.fault_at or 0.0)])
     if stall is not None and stall.seconds > _SHORT_WAIT:
         before = [] if found.fault_at is None else [_before(samples, found.fault_at)]
-        told = [*before, _stalled(stall, found), _dying(stall)]
+        sentences = [*before, _stalled(stall, found), _dying(stall)]
     else:
-        told = [f"{show_bytes(evidence.acknowledged(samples))} acknowledged in all, without a wait"]
-    return [*told, _end(timeline, samples[-1], found)]
+        sentences = [f"{show_bytes(evidence.acknowledged(samples))} acknowledged in all, without a wait"]
+    return [*sentences, _end(timeline, samples[-1], found)]
 
 
 def _before(samples: Sequence[Sample], fault_at: float) -> str:
@@ -130,54 +91,109 @@ def _dying(stall: Stall) -> str:
     """Describe the signs that distinguish a closed window before a live kernel from a dark path."""
     first, last = stall.samples[0], stall.samples[-1]
     shut = next((s.t for s in stall.samples if s.snd_wnd == 0), None)
-    window = f"the peer's window at 0 from {shut:.1f}s" if shut is not None else "the peer's window open"
+    signs = [f"the peer's window at 0 from {shut:.1f}s" if shut is not None else "the peer's window open"]
+    if repeated := last.total_retrans - first.total_retrans:
+        signs.append(f"{repeated} retransmission{'' if repeated == 1 else 's'}")
     # A single unanswered probe may just be in flight, even to a peer that answers all.
-    probed = max(s.probes for s in stall.samples)
-    again = last.total_retrans - first.total_retrans
-    counted = [_count(again, "retransmission"), f"{_count(probed, 'probe')} unanswered"]
-    heard = f"its last packet {show_duration(round(last.last_ack_recv / 1000, 1))} before the end"
-    return ", ".join([window, *(text for text, many in zip(counted, (again, probed > 1), strict=True) if many), heard])
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+    if (probes := max(s.probes for s in stall.samples)) > 1:
+        signs.append(f"{probes} probes unanswered")
+    return ", ".join([*signs, f"{words.last_packet(last)} the end"])
 
 
 def _end(timeline: Timeline, last: Sample, found: Findings) -> str:
     if found.ended_at is None:
-        queued = f"{show_bytes(last.outq)} queued" if last.outq else "nothing queued"
-        return f"still {last.state} at {last.t:.1f}s, {queued}"
+        return f"still {last.state} at {last.t:.1f}s, {words.queued(last.outq)}"
     state = next((s.state for s in timeline.samples if s.t >= found.ended_at and s.state != last.state), None)
     ended = f"the server's side ended at {found.ended_at:.1f}s" + (f" ({state})" if state else "")
     if not found.orphan.bytes:
         return ended
-    later = show_duration(round(found.orphan.seconds, 1))
-    return f"{ended}; {show_bytes(found.orphan.bytes)} were still the kernel's {later} later"
-
-
-def expectation(job: Job) -> str:
-    """The expected outcome of the session."""
-    scenario = job.scenario
-    if scenario.expect.session == "kept":
-        return "kept"
-    limit = deadline(scenario, job.terms)
-    since = "stall" if scenario.truth == "dead" and scenario.expect.since == "onset" else "fault"
-    return scenario.expect.session + (f" within {show_duration(limit)} of the {since}" if limit else "")
+    return f"{ended}; the kernel still held {show_bytes(found.orphan.bytes)} {words.ago(found.orphan.seconds)} later"
 
 
 def again(job: Job, where: Sequence[str] = ()) -> str:
     """The command that repeats this run exactly. ``where`` has the options for clock and kernel."""
     scenario = job.scenario
-    words = ["halfopen", "run", scenario.called, "--seed", str(job.seed)]
-    words += ["--grace", exactly(job.terms.grace), "--poll", exactly(job.terms.poll)]
+    command = ["halfopen", "run", scenario.called, "--seed", str(job.seed)]
+    command += ["--grace", words.exactly(job.terms.grace), "--poll", words.exactly(job.terms.poll)]
     if job.detector:
-        words += ["--detector", job.detector]
+        command += ["--detector", job.detector]
     if job.terms.hold is not None:
-        words += ["--hold", exactly(job.terms.hold)]
-    return shlex.join([*words, *job.target.arguments(), *where])
+        command += ["--hold", words.exactly(job.terms.hold)]
+    return shlex.join([*command, *job.target.arguments(), *where])
 
 
-def exactly(seconds: float) -> str:
-    """A duration as an option's value, without rounding."""
-    shown = show_duration(seconds)
-    return shown if units.duration(shown) == seconds else units.plain(seconds) + "s"
+def summary(done: Sequence[RunResult], wall: float, baseline: Baseline | None = None) -> str:
+    """The number of runs by verdict, and the time they took."""
+    counts = Counter[str](standing(run, baseline) for run in done)
+    verdicts = (
+        f"{counts[word]} {words.standing_words(word, counts[word])}" for word in words.STANDINGS if counts[word]
+    )
+    return f"{', '.join(verdicts)} in {words.ago(wall)}"
+
+
+def remarks(done: Sequence[RunResult], baseline: Baseline | None) -> list[str]:
+    """Return remarks on all runs together: known failures, a stale baseline, no proof at all."""
+    lines = []
+    if baseline is not None:
+        known = [run for run in done if baseline.covers(run)]
+        lines += [f"known:   {run.job.label} ({baseline.of(run)}): {run.verdict.why}" for run in known]
+        lines += [f"fixed:   {name} ({baseline.known[name]}) passed" for name in baseline.fixed(done)]
+        lines += [f"unknown: {problem}" for problem in baseline.strays]
+        if baseline.is_stale(done):
+            lines.append(f"remove fixed and unknown lines from {baseline.file}")
+    if done and all(run.verdict.word == "inconclusive" for run in done):
+        lines.append("no run was conclusive: nothing is known about this server")
+    return lines
+
+
+def known_at_reap(done: RunResult) -> str | None:
+    """Describe the kernel's evidence on the client at the reap; None if the session was never seen."""
+    samples = evidence.established(done.timeline)
+    if not samples:
+        return None
+    last, longest, stall = samples[-1], evidence.longest_stall(samples), evidence.last_stall(samples)
+    parts = [f"{show_bytes(evidence.acknowledged(samples))} acknowledged"]
+    if longest is not None:
+        parts.append(f"at most {words.ago(longest.seconds)} apart")
+    if stall is not None and stall.seconds >= _SHORT_STALL:
+        parts.append(f"none in the last {words.ago(stall.seconds)}")
+    if last.outq:
+        parts.append(words.queued(last.outq))
+    return ", ".join([*parts, words.last_packet(last)])
+
+
+def history(timeline: Timeline, verdicts: Sequence[tuple[float, Verdict, str]]) -> list[str]:
+    """Return the history of a test's client in the order of time: events, stalls, the last sample, verdicts.
+
+    Each verdict comes with its moment, and with what was expected.
+    """
+    events = [(max(0.0, at.t), text) for at in timeline.events if (text := words.event(at)) is not None]
+    moments = [*events, *_stalls(timeline), *_socket(timeline)]
+    for t, verdict, expected in verdicts:
+        moments += [(t, f"{words.STANDINGS[verdict.word].mark} {verdict.why}"), (t, f"  expected: {expected}")]
+    return [f"{t:7.1f}s  {text}" for t, text in sorted(moments, key=lambda moment: moment[0])]
+
+
+def _stalls(timeline: Timeline) -> Iterator[tuple[float, str]]:
+    for stall in evidence.stalls(evidence.established(timeline)):
+        if stall.seconds < _SHORT_STALL:
+            continue
+        yield stall.onset, "last byte acknowledged: a stall begins"
+        if not stall.goes_on:
+            yield stall.until, f"bytes are acknowledged again, after {show_duration(stall.seconds)}"
+
+
+def _socket(timeline: Timeline) -> Iterator[tuple[float, str]]:
+    if not timeline.samples:
+        yield 0.0, "the server's socket was never seen"
+        return
+    ended = next((sample for sample in timeline.samples if sample.state in evidence.ENDED_STATES), None)
+    if ended is not None:
+        yield ended.t, f"the server ended its side: {ended.state}, {words.queued(ended.outq)}"
+    yield timeline.samples[-1].t, words.socket(timeline.samples[-1])
+
+
+def printed(timeline: Timeline) -> list[str]:
+    """Return the last lines that a server printed, if any."""
+    lines = [str(event.data["text"]) for event in timeline.of("target", "output")]
+    return ["server said:", *(f"  {text}" for text in lines[-_LAST_LINES:])] if lines else []

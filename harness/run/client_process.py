@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from halfopen.clients._behaviour import AUTOTUNED_FROM
-from halfopen.clients._door import Door
+from halfopen.clients._messages import Endpoint
 from halfopen.errors import FaultError
 from halfopen.model.journal import Journal
 from halfopen.netns.host import Host
@@ -41,7 +41,7 @@ class NoSessionError(FaultError):
 
 @dataclass(frozen=True, slots=True)
 class ClientProcess:
-    """A running client. Satisfies halfopen.faults._scene.ClientHandle."""
+    """A running client. Satisfies halfopen.faults._scene.ProcessHandle."""
 
     process: Process
     journal: Journal
@@ -105,7 +105,7 @@ def _ends_soon(server: ServerProcess) -> bool:
 
 @contextlib.contextmanager
 def client(
-    host: Host, spec: ClientSpec, door: Door, journal: Journal, keep_open: Sequence[Host], kind: str = "client"
+    host: Host, spec: ClientSpec, endpoint: Endpoint, journal: Journal, keep_open: Sequence[Host], kind: str = "client"
 ) -> Iterator[ClientProcess]:
     """Run a client in ``host`` until the context is left."""
 
@@ -117,6 +117,6 @@ def client(
         host.sysctl("net.ipv4.tcp_rmem", f"{_LEAST_BUFFER} {AUTOTUNED_FROM} {most}")
     # -P: a folder called harness in the user's current directory must not shadow ours.
     command = [sys.executable, "-P", "-m", "halfopen.clients", spec.behaviour, json.dumps(spec.options)]
-    command.append(msgspec.json.encode(door).decode())
+    command.append(msgspec.json.encode(endpoint).decode())
     with running(host, Program(command), on_line, keep_open=keep_open) as process:
         yield ClientProcess(process, journal, kind)

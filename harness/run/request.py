@@ -13,7 +13,7 @@ from halfopen.scenario.spec import Edge, PodSpec, Scenario
 from halfopen.scenario.target_spec import TargetSpec
 from halfopen.targets.command import CommandTarget
 from halfopen.targets.image import ImageTarget
-from halfopen.targets.pod import Knobs, PodTarget
+from halfopen.targets.pod import DetectorOptions, PodTarget
 from halfopen.targets.proxy import find_program
 from halfopen.verdict.judge import Timing, hold
 
@@ -34,7 +34,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     detectors: list[str] = []
     """Detectors of the pod. Empty: the scenario's own, or the default. More than one: to be compared."""
     comparing: bool = False
-    knobs: Knobs = Knobs()
+    detector_options: DetectorOptions = DetectorOptions()
     hold: float | None = None
     least_hold: float = 0.0
     """Minimum hold of every session, whatever its scenario says."""
@@ -181,11 +181,11 @@ def target_of(request: RunRequest, detector: str | None, pod: PodSpec) -> PodTar
     """Return the server under test, unchecked. ``detector`` and ``pod`` are for the pod. Raises InputError."""
     spec = request.target
     if spec.is_pod:
-        return PodTarget(detector or DEFAULT_DETECTOR, request.grace, request.poll, spec, pod, request.knobs)
+        return PodTarget(detector or DEFAULT_DETECTOR, request.grace, request.poll, spec, pod, request.detector_options)
     require_no_detector(spec, detector)
-    if knobs := request.knobs.arguments():
+    if words := request.detector_options.arguments():
         raise InputError(
-            f"{knobs[0]} {knobs[1]} is for the pod's detector; it has no effect on {spec.option}, so leave one out"
+            f"{words[0]} {words[1]} is for the pod's detector; it has no effect on {spec.option}, so leave one out"
         )
     return CommandTarget(spec) if spec.image is None else ImageTarget(spec)
 

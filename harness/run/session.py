@@ -112,13 +112,13 @@ class Session:
         """
         journal, site = link.journal, server.site
         client_id = link.draw_id()
-        door = server.running.door(client_id)
+        endpoint = server.running.endpoint(client_id)
         with (
             recording(
                 journal.sampled, site.host, site.port, sampling, on_end=partial(journal.note, "kernel")
             ) as recorder,
             server.recording_in_front(journal) as in_front,
-            client(link.host, spec, door, journal, site.keep_open) as process,
+            client(link.host, spec, endpoint, journal, site.keep_open) as process,
         ):
             try:
                 address = process.connect()
@@ -188,7 +188,7 @@ class Session:
 @contextlib.contextmanager
 def _rival(server: LabServer, link: ClientLink, spec: ClientSpec, query: str) -> Iterator[ClientProcess]:
     """Connect a second client from the same host, with events of kind ``rival``; raises NoSessionError."""
-    door = server.running.door(link.draw_id(), query)
-    with client(link.host, spec, door, link.journal, server.site.keep_open, "rival") as process:
+    endpoint = server.running.endpoint(link.draw_id(), query)
+    with client(link.host, spec, endpoint, link.journal, server.site.keep_open, "rival") as process:
         process.connect()
         yield process

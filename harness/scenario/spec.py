@@ -21,21 +21,6 @@ Truth = Literal["dead", "alive", "ended"]
 Outcome = Literal["reaped", "kept", "closed"]
 
 
-def load_client(name: str) -> ModuleType:
-    """Return a behaviour's module; raises InputError if no such module exists or it is not a behaviour."""
-    return plugins.load(clients, name, "client", ("Options", "Behaviour", "signature"))
-
-
-def load_fault(name: str) -> ModuleType:
-    """Return a fault's module; raises InputError if no such module exists or it is not a fault."""
-    return plugins.load(faults, name, "fault", ("Options", "fault", "signature"))
-
-
-def load_edge(name: str) -> ModuleType:
-    """Return a proxy's module; raises InputError if no such module exists or it is not a proxy."""
-    return plugins.load(proxies, name, "proxy", ("PROGRAM", "PACKAGE", "config", "command"))
-
-
 class ClientSpec(msgspec.Struct, frozen=True):
     """The client: a behaviour and its options, as written."""
 
@@ -45,7 +30,7 @@ class ClientSpec(msgspec.Struct, frozen=True):
     @property
     def module(self) -> ModuleType:
         """The behaviour's module."""
-        return load_client(self.behaviour)
+        return plugins.load(clients, self.behaviour)
 
     @property
     def parsed(self) -> ClientOptions:
@@ -65,7 +50,7 @@ class Step(msgspec.Struct, frozen=True):
     @property
     def module(self) -> ModuleType:
         """The fault's module."""
-        return load_fault(self.fault)
+        return plugins.load(faults, self.fault)
 
 
 class Expect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -129,7 +114,7 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     @property
     def module(self) -> ModuleType:
         """The proxy's module."""
-        return load_edge(self.proxy)
+        return plugins.load(proxies, self.proxy)
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
@@ -245,7 +230,7 @@ def step_of(table: dict[str, Any], where: str) -> Step:
     head = schema.convert(table, _StepHead, where)
     rest = {key: value for key, value in table.items() if key not in {"at", "fault", "for"}}
     try:
-        options_type = load_fault(head.fault).Options
+        options_type = plugins.load(faults, head.fault).Options
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
     read = getattr(options_type, "from_table", None)
@@ -257,7 +242,7 @@ def _edge(file: _File, where: str) -> Edge | None:
     if file.edge is None:
         return None
     try:
-        load_edge(file.edge.proxy)
+        plugins.load(proxies, file.edge.proxy)
     except InputError as error:
         raise InputError(f"{where}: key 'edge.proxy': {error}") from None
     if file.pod.tls:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import msgspec
 
+from halfopen import plugins, proxies
 from halfopen.errors import InputError
 from halfopen.model import schema, text_files
-from halfopen.scenario.spec import load_edge
 
 
 class TargetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -108,7 +108,7 @@ class TargetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         for problem in self._problems():
             raise InputError(problem)
         if self.edge is not None:
-            load_edge(self.edge)
+            plugins.load(proxies, self.edge)
 
     def _problems(self) -> Iterator[str]:
         yield from self._wrong_for_the_pod() if self.is_pod else self._wrong_for_a_container()

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from halfopen.clients._door import Door
+from halfopen.clients._messages import Endpoint
 from halfopen.errors import FaultError
 from halfopen.model.journal import Journal
 from halfopen.netns.host import Host
@@ -89,9 +89,9 @@ def with_query(url: str, query: str) -> str:
     return f"{url}{'&' if '?' in url else '?'}{query}" if query else url
 
 
-def door_of(spec: TargetSpec, url: str, authority: str | None = None) -> Door:
-    """Return the door at ``url`` to the server that a user described."""
-    return Door(
+def endpoint_of(spec: TargetSpec, url: str, authority: str | None = None) -> Endpoint:
+    """Return the endpoint at ``url`` to the server that a user described."""
+    return Endpoint(
         url=url,
         authority=authority,
         subprotocols=spec.subprotocols,
@@ -129,8 +129,8 @@ class Running(Protocol):
         """The server's process."""
         ...
 
-    def door(self, client_id: str, query: str = "") -> Door:
-        """Return the door for a client; ``query`` is added to the URL's query."""
+    def endpoint(self, client_id: str, query: str = "") -> Endpoint:
+        """Return the endpoint for a client; ``query`` is added to the URL's query."""
         ...
 
     def status(self) -> Status:
@@ -138,7 +138,7 @@ class Running(Protocol):
         ...
 
     def say(self, word: str) -> None:
-        """Send it an order (halfopen.pod.control); raises FaultError if it takes none."""
+        """Send it an order (halfopen.pod.__main__); raises FaultError if it takes none."""
         ...
 
     def paused(self, by: str) -> contextlib.AbstractContextManager[None]:
@@ -205,7 +205,7 @@ class HttpProbe:
 
     site: Site
     authority: str | None = None
-    """As in a :class:`Door`."""
+    """As in an :class:`Endpoint`."""
 
     def get_json(self, path: str) -> Any:
         """Return the JSON at ``path``, or raise OSError or ValueError with the actual answer, within ANSWER_WITHIN."""

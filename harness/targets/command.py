@@ -9,7 +9,7 @@ import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from halfopen.clients._door import Door
+from halfopen.clients._messages import Endpoint
 from halfopen.errors import FaultError
 from halfopen.model.journal import Journal
 from halfopen.netns.lab import Lab
@@ -23,7 +23,7 @@ from halfopen.targets.base import (
     ServerProcess,
     Site,
     Status,
-    door_of,
+    endpoint_of,
     not_in_a_container,
     with_query,
 )
@@ -46,10 +46,11 @@ class RunningCommand:
     spec: TargetSpec
     authority: str | None = None
 
-    def door(self, _client_id: str, query: str = "") -> Door:
-        """Return the same door for every client: an unknown server gets no extra information."""
+    def endpoint(self, _client_id: str, query: str = "") -> Endpoint:
+        """Return the same endpoint for every client: an unknown server gets no extra information."""
         scheme = "ws" if self.authority is None else "wss"
-        return door_of(self.spec, with_query(f"{scheme}://{self.site.public}{self.spec.path}", query), self.authority)
+        url = with_query(f"{scheme}://{self.site.public}{self.spec.path}", query)
+        return endpoint_of(self.spec, url, self.authority)
 
     def status(self) -> Status:
         """Return its session list, if there is one."""

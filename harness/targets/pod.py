@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 
 from halfopen import plugins
-from halfopen.clients._door import Door
+from halfopen.clients._messages import Endpoint
+from halfopen.model.expressions import Expression
 from halfopen.model.journal import Journal
 from halfopen.netns.lab import Lab
 from halfopen.netns.units import plain
@@ -25,7 +26,6 @@ from halfopen.spawn.process import Process, Program
 from halfopen.targets import tls
 from halfopen.targets.base import Caller, HttpProbe, Place, Site, Status, not_in_a_container, with_query
 from halfopen.targets.readiness import listening
-from halfopen.targets.tls import Certificate
 
 _SESSION_THREADS = ("runner-", "reader-", "watchdog-")
 
@@ -39,11 +39,11 @@ class RunningPod:
     path: str
     authority: str | None = None
 
-    def door(self, client_id: str, query: str = "") -> Door:
-        """Return a door that contains the client's id, so that its session is distinguishable."""
+    def endpoint(self, client_id: str, query: str = "") -> Endpoint:
+        """Return an endpoint that contains the client's id, so that its session is distinguishable."""
         scheme = "ws" if self.authority is None else "wss"
         named = with_query(f"{scheme}://{self.site.public}{self.path}", f"client={client_id}")
-        return Door(url=with_query(named, query), authority=self.authority)
+        return Endpoint(url=with_query(named, query), authority=self.authority)
 
     def status(self) -> Status:
         """Return its session list, seat, health, and the threads that serve sessions."""
@@ -69,7 +69,7 @@ class RunningPod:
             self.site.journal.note("target", "stacks", threads=self.stacks())
 
     def say(self, word: str) -> None:
-        """Send it an order (halfopen.pod.control)."""
+        """Send it an order (halfopen.pod.__main__)."""
         self.process.write(f"{word}\n")
 
     def paused(self, _by: str) -> contextlib.AbstractContextManager[None]:
@@ -83,7 +83,7 @@ class RunningPod:
         return any(session["client"] == caller.client_id for session in status.sessions)
 
 
-class Knobs(msgspec.Struct, frozen=True):
+class DetectorOptions(msgspec.Struct, frozen=True):
     """Options of a detector besides grace and poll; None: its default."""
 
     reap: Reap | None = None
@@ -99,7 +99,7 @@ class Knobs(msgspec.Struct, frozen=True):
         return words + ([] if self.outage is None else ["--outage", f"{plain(self.outage)}s"])
 
 
-_BY_ITSELF = Knobs()
+_BY_ITSELF = DetectorOptions()
 _AS_IT_IS = TargetSpec()
 
 
@@ -113,7 +113,7 @@ class PodTarget:
     asked: TargetSpec = _AS_IT_IS
     """Options from the command line besides the detector."""
     spec: PodSpec = field(default_factory=PodSpec)
-    knobs: Knobs = _BY_ITSELF
+    detector_options: DetectorOptions = _BY_ITSELF
     held: bool = False
     """True if its watchdog must reap no session until it is released (halfopen.pod.detector_hold)."""
     ping: float | None = None
@@ -122,11 +122,11 @@ class PodTarget:
 
     def check(self) -> None:
         """Raise InputError if there is no such detector."""
-        plugins.load(detectors, self.detector, "detector", ("create",))
+        plugins.load(detectors, self.detector)
 
     def arguments(self) -> list[str]:
         """Return the options except the detector. The pod is the default; its detector is given separately."""
-        return [*self.asked.arguments(), *self.knobs.arguments()]
+        return [*self.asked.arguments(), *self.detector_options.arguments()]
 
     def describe(self) -> dict[str, str]:
         """Return the fields for results.json."""
@@ -145,35 +145,34 @@ class PodTarget:
     @contextlib.contextmanager
     def start(self, site: Site) -> Iterator[RunningPod]:
         """Start a pod with one seat and wait until it listens."""
-        # -P: a folder called harness in the user's working directory must not replace ours.
-        command = [sys.executable, "-P", "-m", "halfopen.pod", "--host", site.ip, "--port", str(site.port), "--control"]
-        command += ["--detector", self.detector, "--grace", f"{self.grace:.6f}s", "--poll", f"{self.poll:.6f}s"]
-        command += self._spec_words()
-        command += self.knobs.arguments()
-
-        def on_line(line: str) -> None:
-            note_log_line(site, line)
-
-        with self._certified(site.ip) as certificate:
+        with tls.certified(site.ip) if self.spec.tls or self.asked.tls else contextlib.nullcontext() as certificate:
+            words = self._words(site)
             if certificate is not None:
-                command += ["--tls-cert", str(certificate.chain), "--tls-key", str(certificate.key)]
-            with listening(site, Program(command), on_line) as process:
+                words += ["--tls-cert", str(certificate.chain), "--tls-key", str(certificate.key)]
+            # -P: a folder called harness in the user's working directory must not replace ours.
+            program = Program([sys.executable, "-P", "-m", "halfopen.pod", *words])
+            with listening(site, program, lambda line: note_log_line(site, line)) as process:
                 yield RunningPod(process, site, self.asked.path, str(certificate.authority) if certificate else None)
 
-    def _certified(self, ip: str) -> contextlib.AbstractContextManager[Certificate | None]:
-        return tls.certified(ip) if self.spec.tls or self.asked.tls else contextlib.nullcontext()
+    def _words(self, site: Site) -> list[str]:
+        """Return the options of ``python -m halfopen.pod``."""
 
-    def _spec_words(self) -> list[str]:
-        """Return the scenario's settings of its pod, as options of ``python -m halfopen.pod``."""
-        words = ["--slice-size", f"{self.spec.slice_size}B", "--slice-interval", f"{self.spec.slice_interval:.6f}s"]
-        for option, value in (
-            ("--quiet-after", self.spec.quiet_after),
-            ("--quiet-for", self.spec.quiet_for),
-            ("--session-limit", self.spec.session_limit),
-        ):
-            if value is not None:
-                words += [option, f"{value.seconds(grace=self.grace, poll=self.poll):.6f}s"]
-        words += [] if self.ping is None else ["--ping-interval", f"{self.ping:.6f}s"]
+        def seconds(value: Expression | None) -> float | None:
+            return None if value is None else value.seconds(grace=self.grace, poll=self.poll)
+
+        words = ["--host", site.ip, "--port", str(site.port), "--control", "--detector", self.detector]
+        words += ["--slice-size", f"{self.spec.slice_size}B", *self.detector_options.arguments()]
+        durations = {
+            "--grace": self.grace,
+            "--poll": self.poll,
+            "--slice-interval": self.spec.slice_interval,
+            "--quiet-after": seconds(self.spec.quiet_after),
+            "--quiet-for": seconds(self.spec.quiet_for),
+            "--session-limit": seconds(self.spec.session_limit),
+            "--ping-interval": self.ping,
+        }
+        for option, value in durations.items():
+            words += [] if value is None else [option, f"{value:.6f}s"]
         return [*words, "--hold-watchdog"] if self.held else words
 
 

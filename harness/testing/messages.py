@@ -35,7 +35,7 @@ class Serve(msgspec.Struct, frozen=True, tag="serve"):
     """The file that ``target`` was written in. Its command runs beside it."""
     detector: str | None = None
     pod: dict[str, Any] = {}
-    """Options of the pod, as in a scenario, and of its detector (halfopen.targets.pod.Knobs)."""
+    """Options of the pod, as in a scenario, and of its detector (halfopen.targets.pod.DetectorOptions)."""
 
 
 class Connect(msgspec.Struct, frozen=True, tag="connect"):

@@ -11,10 +11,10 @@ from halfopen.errors import FaultError, InputError
 from halfopen.model.evidence import ENDED_STATES, Proof
 from halfopen.model.expressions import Expression
 from halfopen.model.link_spec import LinkSpec
+from halfopen.results import story, words
 from halfopen.run.recorder import INTERVAL
 from halfopen.run.session import Session
 from halfopen.scenario.spec import ClientSpec, Expect, Outcome, Scenario, Step, Truth, step_of
-from halfopen.testing import history
 from halfopen.testing.messages import Judgement, JudgeSession, SocketSeen
 from halfopen.verdict.findings import find
 from halfopen.verdict.judge import Timing, Verdict, judge
@@ -113,7 +113,7 @@ class PytestClient:
         self.session.watch.settle()
         self.session.client_link.note_what_it_did()
         verdict = judge(scenario, journal.timeline(), self.terms)
-        expected = history.expectation(scenario, self.terms)
+        expected = words.expectation(scenario, self.terms)
         self._verdicts.append((self._now, verdict, expected))
         return Judgement(
             word=verdict.word,
@@ -171,6 +171,5 @@ class PytestClient:
 
     def history(self) -> list[str]:
         """Return the history as readable lines."""
-        link = "" if str(self.link_spec) == "unimpaired" else f"──{self.link_spec}"
-        head = f"client {self.number} ({self.spec.behaviour}) {link}──▶ server"
-        return [head, *history.lines(self.session.journal.timeline(), self._verdicts)]
+        head = f"client {self.number} ({self.spec.behaviour}) {words.arrow(str(self.link_spec))} server"
+        return [head, *story.history(self.session.journal.timeline(), self._verdicts)]

@@ -21,6 +21,7 @@ from halfopen.model.link_spec import LinkSpec
 from halfopen.netns.lab import Lab
 from halfopen.netns.units import ByteRate, Duration
 from halfopen.pod.watchdog import Reap
+from halfopen.results import story
 from halfopen.run import request as run_request
 from halfopen.run.client_process import NoSessionError
 from halfopen.run.lab_server import LabServer, Network
@@ -31,8 +32,7 @@ from halfopen.run.session import ClientLink, Session
 from halfopen.scenario.spec import Edge, PodSpec, client_of
 from halfopen.scenario.target_spec import TargetSpec, load
 from halfopen.targets.base import Target
-from halfopen.targets.pod import Knobs
-from halfopen.testing import history
+from halfopen.targets.pod import DetectorOptions
 from halfopen.testing.messages import (
     BeginFault,
     Connect,
@@ -124,18 +124,18 @@ class PytestLab(contextlib.ExitStack):
 
     def _history(self) -> list[str]:
         lines = [line for client in self._clients for line in client.history()]
-        return lines + [line for server in self._servers for line in history.said(server.site.journal.timeline())]
+        return lines + [line for server in self._servers for line in story.printed(server.site.journal.timeline())]
 
 
-class _Knobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _DetectorOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Options of the pod's detector besides grace and poll, as written."""
 
     reap: Reap | None = None
     min_rate: ByteRate | None = None
     outage: Duration | None = None
 
-    def read(self) -> Knobs:
-        return Knobs(self.reap, self.min_rate and float(self.min_rate), self.outage and float(self.outage))
+    def read(self) -> DetectorOptions:
+        return DetectorOptions(self.reap, self.min_rate and float(self.min_rate), self.outage and float(self.outage))
 
 
 def _target(asked: Serve, terms: Timing, seed: int) -> tuple[Target, Edge | None]:
@@ -146,10 +146,10 @@ def _target(asked: Serve, terms: Timing, seed: int) -> tuple[Target, Edge | None
     else:
         spec = msgspec.structs.replace(load(Path(asked.file)), **{key: getattr(spec, key) for key in asked.target})
     spec.check()
-    written = {name: value for name, value in asked.pod.items() if name in _Knobs.__struct_fields__}
+    written = {name: value for name, value in asked.pod.items() if name in _DetectorOptions.__struct_fields__}
     pod = {name: value for name, value in asked.pod.items() if name not in written}
-    knobs = schema.convert(written, _Knobs, "pod").read()
-    request = RunRequest(seed=seed, grace=terms.grace, poll=terms.poll, target=spec, knobs=knobs)
+    detector_options = schema.convert(written, _DetectorOptions, "pod").read()
+    request = RunRequest(seed=seed, grace=terms.grace, poll=terms.poll, target=spec, detector_options=detector_options)
     target = run_request.target_of(request, asked.detector, schema.convert(pod, PodSpec, "pod"))
     target.check()
     edge = None if spec.edge is None else Edge(proxy=spec.edge)

@@ -1,36 +1,39 @@
 """Track since when each session has made no progress, over many polls. Pure: sightings in, times out.
 
 The detectors' own rules time what is seen to happen. They are fed only changes, since by their rules a stall grows by
-itself. :mod:`halfopen.watch.bounds` estimates what happened before the first poll.
+itself. The kernel's timers give a bound on what happened before the first poll.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
-from halfopen.netns.census import Sighting
-from halfopen.pod.detectors.outq import QueueRule
-from halfopen.pod.watchdog import Probe, StallRule
-from halfopen.watch import bounds
+from halfopen.netns import tcp_timers
+from halfopen.netns.census import PROBE, Sighting
+from halfopen.netns.tcp_info import TcpInfo
+from halfopen.pod.watchdog import Probe, WatchdogRule
+
+Rules = Mapping[str, Callable[[float], WatchdogRule]]
+"""The class of a detector's rule, by the detector's name."""
 
 
 class Track:
     """One session while it has bytes queued."""
 
-    __slots__ = ("_outq", "_progress", "_queue", "_stall", "is_bound", "last", "moved_at")
+    __slots__ = ("_outq", "_progress", "_rules", "is_bound", "last", "moved_at")
 
-    def __init__(self, seen: Sighting, since: float | None) -> None:
+    def __init__(self, seen: Sighting, since: float | None, rules: Rules) -> None:
         """``since`` is when its queue was last seen empty, None if it was never polled."""
-        proved = bounds.stalled(seen)
-        self.is_bound = since is None or seen.t - proved < since
+        bound = least_stall(seen)
+        self.is_bound = since is None or seen.t - bound < since
         """True if the stall may have begun earlier than its counted start."""
-        self.moved_at = seen.t - proved
+        self.moved_at = seen.t - bound
         """Time of the last acknowledgement, or of the queue's start, as far as is known; the monotonic clock."""
         self.last = seen
         self._outq, self._progress = seen.outq, seen.progress
-        self._stall, self._queue = StallRule(self.moved_at), QueueRule(self.moved_at)
+        self._rules = {name: rule(self.moved_at) for name, rule in rules.items()}
         # Bring the rules to the state they would have had if they had polled when the stall began.
-        self._tell(self.moved_at)
+        self._apply_rules(self.moved_at)
 
     def follow(self, seen: Sighting) -> None:
         """Take in the next sighting."""
@@ -41,12 +44,11 @@ class Track:
         if progress != self._progress or outq < self._outq:
             self.moved_at, self.is_bound = seen.t, False
         self._outq, self._progress = outq, progress
-        self._tell(seen.t)
+        self._apply_rules(seen.t)
 
-    def _tell(self, now: float) -> None:
-        told = Probe(self.last.state, self._outq, self._progress[0])
-        self._stall.stalled_for(told, now)
-        self._queue.stalled_for(told, now)
+    def _apply_rules(self, now: float) -> dict[str, float]:
+        probe = Probe(self.last.state, self._outq, self._progress[0])
+        return {name: rule.stalled_for(probe, now) for name, rule in self._rules.items()}
 
     @property
     def stuck(self) -> float:
@@ -54,18 +56,17 @@ class Track:
         return self.last.t - self.moved_at
 
     def stalled(self) -> dict[str, float]:
-        """Return the seconds of stall by each detector that has a rule of the watchdog's."""
-        told = Probe(self.last.state, self._outq, self._progress[0])
-        now = self.last.t
-        return {"bytes-acked": self._stall.stalled_for(told, now), "outq": self._queue.stalled_for(told, now)}
+        """Return the seconds of stall by each rule."""
+        return self._apply_rules(self.last.t)
 
 
 class Tracks:
     """All sessions with bytes queued."""
 
-    def __init__(self) -> None:
+    def __init__(self, rules: Rules) -> None:
         self.queued: dict[bytes, Track] = {}
-        self._looked_at: float | None = None
+        self._rules = rules
+        self._polled_at: float | None = None
 
     def follow(self, sightings: Iterable[Sighting], now: float) -> None:
         """Take in a poll that ended at ``now``, including every session with bytes queued."""
@@ -76,8 +77,54 @@ class Tracks:
             key = seen.key
             track = before.get(key)
             if track is None:
-                track = Track(seen, self._looked_at)
+                track = Track(seen, self._polled_at, self._rules)
             else:
                 track.follow(seen)
             after[key] = track
-        self.queued, self._looked_at = after, now
+        self.queued, self._polled_at = after, now
+
+
+def least_stall(seen: Sighting) -> float:
+    """Return the least age of a stall by a single reading, in seconds; 0 if the session may be moving.
+
+    A first poll that finds a stall did not see it begin, and the kernel does not record that moment. Its timers give a
+    bound: a number of doublings takes a known time at least. An idle time before the stall must not count.
+    ``last_ack_recv`` alone would call a session stuck that was silent for an hour and was sent its first byte a moment
+    ago.
+    """
+    sample = seen.sample
+    info = sample.info
+    if info is None or not sample.outq:
+        return 0.0
+    return _dark(info, seen) if info.unacked else _shut(info, seen)
+
+
+def _shut(info: TcpInfo, seen: Sighting) -> float:
+    """Return the bound for a closed window.
+
+    All that was ever sent is acknowledged, so nothing was since a moment after the last send. The peer's window has
+    limited us for as long as it has been shut. The doublings cannot mean more than either.
+    """
+    if seen.timer != PROBE:
+        return 0.0
+    timer = tcp_timers.probes(info)
+    by_doublings = timer.after(info.backoff) + max(0.0, timer.wait(info.backoff) - seen.expires)
+    limited = by_doublings if info.rwnd_limited is None else info.rwnd_limited / 1e6
+    return max(0.0, min(by_doublings, info.last_data_sent / 1000, limited))
+
+
+def _dark(info: TcpInfo, seen: Sighting) -> float:
+    """Return the bound from retransmissions, the last of them ``last_data_sent`` ago.
+
+    The peer may answer them and accept nothing, behind a window that it shut after they were sent. Bytes that it
+    accepts beyond a gap (SACK) are progress.
+    """
+    heard = info.last_ack_recv / 1000
+    timer, doublings = tcp_timers.retransmissions(seen, info)
+    if not doublings:
+        return 0.0
+    sent = info.last_data_sent / 1000
+    bound = timer.after(doublings) + sent
+    # Once the timer waits its longest, its first wait can no longer be derived from it.
+    usual, _ = tcp_timers.retransmissions(seen, info, tcp_timers.LEAST_RTO)
+    return max(min(bound, heard) if seen.sacked else bound, min(usual.after(doublings) + sent, heard))

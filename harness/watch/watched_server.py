@@ -12,8 +12,6 @@ from halfopen.netns.census import Census, Listener, Sighting
 from halfopen.netns.lab_errors import LabError
 
 _ANY_PORT = 0
-#: The inode of a socket that no process holds any more.
-_ORPHAN = 0
 
 
 class EndedError(Exception):
@@ -49,12 +47,12 @@ class WatchedServer:
         where = f"port{'s' * (len(self.ports) > 1)} {ports}" if self.ports != (_ANY_PORT,) else "all connections"
         return where if self.pid is None else f"{where} of process {self.pid}"
 
-    def look(self, *, whole: bool = False) -> ServerPoll:
+    def poll(self, *, whole: bool = False) -> ServerPoll:
         """Poll once. ``whole`` includes sessions with nothing queued. Raises EndedError."""
         if self.pid is not None and not processes.is_alive(self.pid):
             raise EndedError(f"process {self.pid} has ended")
         taken = self._census.take(self.ports, self._inodes() if self._shared else None, whole=whole)
-        held = [seen for seen in taken.sightings if _is_held(seen)]
+        held = [seen for seen in taken.sightings if seen.state in {"ESTABLISHED", "CLOSE_WAIT"}]
         sessions = taken.states.get("ESTABLISHED", 0) + taken.states.get("CLOSE_WAIT", 0)
         return ServerPoll(time.monotonic(), sessions, sum(taken.states.values()) - sessions, held)
 
@@ -75,13 +73,9 @@ class WatchedServer:
         return {inode: self._owners[inode] for inode in wanted if self._owners[inode]}
 
 
-def _is_held(seen: Sighting) -> bool:
-    return seen.state in {"ESTABLISHED", "CLOSE_WAIT"}
-
-
 def _owners(pid: int) -> dict[int, int]:
     """Map the sockets of a process and its descendants to the lowest process that holds each."""
-    return {inode: one for one in processes.family(pid) for inode in processes.sockets_of(one)}
+    return {inode: member for member in processes.family(pid) for inode in processes.sockets_of(member)}
 
 
 def find(pid: int | None, ports: Sequence[int], *, all_connections: bool = False) -> WatchedServer:
@@ -91,7 +85,7 @@ def find(pid: int | None, ports: Sequence[int], *, all_connections: bool = False
     """
     if pid is None:
         if not ports:
-            raise InputError("nothing to watch: name a server by --pid PID, or by --listen PORT")
+            raise InputError("no server is named; add --pid PID or --listen PORT")
         if all_connections:
             raise InputError("--all: needs a process; add --pid PID")
         census = Census()
@@ -106,13 +100,13 @@ def _require_listeners(ports: Sequence[int], census: Census) -> None:
     for port in ports:
         if port not in listening and not census.take([port]).states:
             raise InputError(
-                f"nobody listens on port {port} here, nor has a connection there: {_known(listening)}; "
-                "of a container name the process, by --pid"
+                f"--listen {port}: no server listens on this port, and it has no connections; "
+                f"{_ports_in_use(listening)}; for a server in a container use --pid"
             )
 
 
-def _known(ports: Collection[int]) -> str:
-    return f"there are {', '.join(map(str, sorted(ports)))}" if ports else "nobody listens at all"
+def _ports_in_use(ports: Collection[int]) -> str:
+    return f"servers listen on {', '.join(map(str, sorted(ports)))}" if ports else "no server listens here"
 
 
 def _of_process(pid: int, ports: Sequence[int], census: Census, all_connections: bool) -> WatchedServer:
@@ -121,23 +115,20 @@ def _of_process(pid: int, ports: Sequence[int], census: Census, all_connections:
         return WatchedServer(census, ports or (_ANY_PORT,), pid, shared=True)
     listeners = census.listeners()
     above = _sockets_above(pid)
-    its = [listener for listener in listeners if listener.inode in own]
+    ours = [listener for listener in listeners if listener.inode in own]
     # A worker may have inherited only its connections.
-    its = its or [listener for listener in listeners if listener.inode in (above or set())]
-    found = sorted({listener.address.port for listener in its})
-    if not found:
+    ours = ours or [listener for listener in listeners if listener.inode in (above or set())]
+    open_ports = sorted({listener.address.port for listener in ours})
+    if not open_ports:
         raise InputError(
-            f"process {pid} ({processes.name(pid)}) listens on no TCP port, nor does any below it; "
-            "to see the connections that it made: --all"
+            f"--pid {pid}: {processes.name(pid)} and the processes below it listen on no TCP port; "
+            "add --all to watch the connections that they opened"
         )
-    if strange := set(ports) - set(found):
-        raise InputError(f"process {pid} does not listen on port {min(strange)}; it does on {_listed(found)}")
-    asked = [port for port in found if not ports or port in ports]
-    return WatchedServer(census, asked, pid, shared=above is None or _is_shared(asked, listeners, own, above))
-
-
-def _listed(ports: Sequence[int]) -> str:
-    return ", ".join(map(str, ports))
+    if strange := set(ports) - set(open_ports):
+        listed = ", ".join(map(str, open_ports))
+        raise InputError(f"--listen {min(strange)}: process {pid} does not listen on this port; it listens on {listed}")
+    chosen = [port for port in open_ports if not ports or port in ports]
+    return WatchedServer(census, chosen, pid, shared=above is None or _is_shared(chosen, listeners, own, above))
 
 
 def _sockets_above(pid: int) -> set[int] | None:

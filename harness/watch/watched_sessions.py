@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any, Literal
 
+from halfopen import plugins
+from halfopen.errors import InputError
+from halfopen.netns import tcp_timers
 from halfopen.netns.census import PROBE, Sighting
-from halfopen.netns.sockets import SocketSample
+from halfopen.pod import detectors
+from halfopen.pod.forecast import Forecast, ObservedSession
 from halfopen.pod.liveness.reading import Reading
-from halfopen.watch import bounds, forecast
-from halfopen.watch.forecast import Forecast, OngoingStall
-from halfopen.watch.tracks import Track
+from halfopen.watch.tracks import Rules, Track
 
 #: Pauses up to this long are no stall, seconds: a few of the longest round trips.
 _A_MOMENT = 1.0
 #: Fields of tcp_info that the samples of timelines lack, by the kernel's names; times in ms and us.
-_MORE = ("last_data_sent", "last_data_recv", "rtt", "rttvar", "bytes_sent", "bytes_received")
+_MORE = ("last_data_recv", "rtt", "rttvar", "bytes_sent", "bytes_received")
 
 Peer = Literal["reads", "shut, answers", "shut, silent", "dark", "waiting", "gone"]
 """The peer's behaviour.
@@ -27,31 +31,58 @@ Peer = Literal["reads", "shut, answers", "shut, silent", "dark", "waiting", "gon
 
 
 @dataclass(frozen=True, slots=True)
-class WatchedSession:
-    """One session at one poll."""
+class Judges:
+    """The detectors that judge sessions, and their settings in seconds."""
 
-    seen: Sighting
-    sample: SocketSample
-    reading: Reading
-    pid: int | None
-    stuck: float
-    """Seconds without an acknowledgement, with bytes queued."""
-    is_bound: bool
-    """True if ``stuck`` is a lower bound."""
-    stall: OngoingStall | None
-    """Input of the detectors; None if nothing is queued."""
     grace: float
     poll: float
+    detectors: Mapping[str, ModuleType]
 
-    def verdict(self, detector: str) -> Forecast:
-        """Return the verdict of a detector with this grace and poll, computed on demand."""
-        if self.stall is None:
-            return forecast.quiet(detector, self.sample.state)
-        return forecast.of(detector, self.stall, self.grace, self.poll)
+    @property
+    def rules(self) -> Rules:
+        """The rules of those that have one."""
+        return {name: module.RULE for name, module in self.detectors.items() if hasattr(module, "RULE")}
+
+
+def judges(grace: float, poll: float, chosen: str) -> Judges:
+    """Return the detectors whose verdicts the kernel's counters show; raises InputError if ``chosen`` is none of them.
+
+    ``chosen`` may also be the import path of one's own.
+    """
+    by_name = {name: plugins.load(detectors, name) for name in [*plugins.names(detectors), chosen]}
+    visible = {name: it for name, it in by_name.items() if hasattr(it, "RULE") or hasattr(it, "forecast")}
+    if chosen not in visible:
+        raise InputError(
+            f"--detector {chosen!r}: its verdicts cannot be seen from outside; choose from {', '.join(visible)}"
+        )
+    return Judges(grace, poll, visible)
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedSession(ObservedSession):
+    """One session at one poll."""
+
+    pid: int | None
+    judges: Judges
+    stalled: Mapping[str, float]
+    """Seconds of stall by each detector's rule."""
+
+    def verdict(self, detector: str) -> Forecast | None:
+        """Return the verdict of a detector, computed on demand; None if the kernel does not show it."""
+        module, grace = self.judges.detectors[detector], self.judges.grace
+        if not hasattr(module, "RULE"):
+            forecast: Forecast | None = module.forecast(self, grace, self.judges.poll)
+            return forecast
+        if self.sample.state != "ESTABLISHED":
+            return Forecast(f"the connection is {self.sample.state}", 0.0)
+        if not self.sample.outq:
+            return Forecast("nothing is queued")
+        return Forecast(module.RULE.reason.replace("_", " "), grace - self.stalled[detector], self.is_bound)
 
     def verdicts(self) -> dict[str, Forecast]:
-        """Return the verdict of each detector."""
-        return {name: self.verdict(name) for name in forecast.DETECTORS}
+        """Return the verdicts that the kernel shows."""
+        verdicts = {name: self.verdict(name) for name in self.judges.detectors}
+        return {name: verdict for name, verdict in verdicts.items() if verdict is not None}
 
     @property
     def peer(self) -> Peer:
@@ -63,24 +94,22 @@ class WatchedSession:
             return "reads"
         if not info.unacked and self.seen.timer == PROBE:
             return "shut, silent" if info.probes > 1 else "shut, answers"
-        if self.stall is not None and info.unacked and bounds.retransmissions(self.seen, info)[1]:
+        if info.unacked and tcp_timers.retransmissions(self.seen, info)[1]:
             if info.snd_wnd:
                 return "dark"
-            return "shut, answers" if self.stall.is_answered else "shut, silent"
+            return "shut, answers" if self.is_answered else "shut, silent"
         return "waiting" if self.stuck > _A_MOMENT else "reads"
 
 
-def make(track: Track, pid: int | None, grace: float, poll: float) -> WatchedSession:
-    """Return a session with bytes queued, for detectors with this grace and poll."""
+def make(track: Track, pid: int | None, judges: Judges) -> WatchedSession:
+    """Return a session with bytes queued."""
     sample, reading = track.last.sample, Reading.of(track.last.info)
-    assert sample.info is not None
-    stall = OngoingStall(track.last, sample.info, reading, track.stuck, track.is_bound, track.stalled())
-    return WatchedSession(track.last, sample, reading, pid, track.stuck, track.is_bound, stall, grace, poll)
+    return WatchedSession(track.last, sample, reading, track.stuck, track.is_bound, pid, judges, track.stalled())
 
 
-def quiet(seen: Sighting, pid: int | None) -> WatchedSession:
+def quiet(seen: Sighting, pid: int | None, judges: Judges) -> WatchedSession:
     """Return a session without bytes queued."""
-    return WatchedSession(seen, seen.sample, Reading.of(seen.info), pid, 0.0, False, None, 0.0, 0.0)
+    return WatchedSession(seen, seen.sample, Reading.of(seen.info), 0.0, False, pid, judges, {})
 
 
 def as_data(session: WatchedSession, wall: datetime.datetime) -> dict[str, Any]:
@@ -105,7 +134,7 @@ def as_data(session: WatchedSession, wall: datetime.datetime) -> dict[str, Any]:
         "stuck_since": began(session, wall).isoformat(timespec="milliseconds") if session.sample.outq else None,
         "verdicts": {
             name: {
-                "verdict": verdict.word,
+                "verdict": "spared" if verdict.within is None else "dead",
                 "within_s": None if verdict.within is None else round(verdict.within, 3),
                 "is_a_bound": verdict.is_bound,
                 "why": verdict.why,

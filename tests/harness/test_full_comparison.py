@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from halfopen.report import anchor
+from halfopen.results.words import anchor
 from tests.browser import browser, opened
 from tests.harness.cli.tool import halfopen
 from tests.machine import needs_browser, needs_guest, needs_haproxy, needs_nginx

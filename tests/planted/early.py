@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from halfopen.pod.detectors import bytes_acked
-from halfopen.pod.detectors._seam import Settings
-from halfopen.pod.detectors._watchdogs import Watchdogs
+from halfopen.pod.detectors._seam import Settings, Watchdogs
 
 
 def create(settings: Settings) -> Watchdogs:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from halfopen.pod.detectors._seam import Settings
-from halfopen.pod.detectors.none import NoDetector
+from halfopen.pod.detectors._seam import Detector, Settings
 
 
-class ImpatientPing(NoDetector):
+class ImpatientPing(Detector):
     def serve_options(self) -> Mapping[str, Any]:
         return {"ping_interval": 1, "ping_timeout": 90}
 

@@ -6,8 +6,7 @@ import dataclasses
 import math
 
 from halfopen.pod.detectors import bytes_acked
-from halfopen.pod.detectors._seam import Settings
-from halfopen.pod.detectors._watchdogs import Watchdogs
+from halfopen.pod.detectors._seam import Settings, Watchdogs
 
 
 def create(settings: Settings) -> Watchdogs:

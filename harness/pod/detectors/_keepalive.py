@@ -8,7 +8,7 @@ from typing import Any
 from websockets.version import version
 
 from halfopen.errors import InputError
-from halfopen.pod.detectors.none import NoDetector
+from halfopen.pod.detectors._seam import Detector
 
 #: First version of websockets whose threading implementation has a keepalive.
 FIRST_MAJOR = 15
@@ -19,7 +19,7 @@ def there_is_one() -> bool:
     return int(version.split(".")[0]) >= FIRST_MAJOR
 
 
-class Keepalive(NoDetector):
+class Keepalive(Detector):
     """The library pings every ``interval`` seconds and closes when a pong takes longer than ``timeout``."""
 
     def __init__(self, interval: float, timeout: float) -> None:

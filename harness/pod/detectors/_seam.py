@@ -1,16 +1,17 @@
-"""The interface between the pod and its detectors."""
+"""The interface between the pod and its detectors, and the two kinds that most of them are of."""
 
 from __future__ import annotations
 
+import contextlib
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from halfopen.pod.detector_hold import Hold
+from halfopen.pod.detector_hold import HeldStall, Hold
 from halfopen.pod.liveness.rule import DEFAULT_MIN_RATE
-from halfopen.pod.watchdog import Death, Reap
+from halfopen.pod.watchdog import Death, Reap, Watchdog, WatchdogRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +67,55 @@ class Guarded(Protocol):
         ...
 
 
-class Detector(Protocol):
-    """One way to find dead clients."""
+class Detector:
+    """One way to find dead clients. This one finds none."""
 
     def serve_options(self) -> Mapping[str, Any]:
         """Return keyword arguments for ``websockets.sync.server.serve``, which override the pod's own."""
-        ...
+        return {}
+
+    def guard(self, _session: Guarded) -> AbstractContextManager[object]:
+        """Watch one session while the context is entered."""
+        return contextlib.nullcontext()
+
+
+class Watchdogs(Detector):
+    """A :class:`~halfopen.pod.watchdog.Watchdog` for every session, with one rule."""
+
+    def __init__(self, settings: Settings, make_rule: Callable[[Guarded, float], WatchdogRule]) -> None:
+        """``make_rule`` creates a session's rule at its start, seconds of the monotonic clock."""
+        self._settings = settings
+        self._make_rule = make_rule
+        if settings.hold is not None:
+            settings.hold.is_respected = True
+
+    def guard(self, session: Guarded) -> Watchdog:
+        """Watch the session's socket."""
+        return Watchdog(
+            session.sock,
+            session.declare_dead,
+            grace=self._settings.grace,
+            poll=self._settings.poll,
+            reap=self._settings.reap or "shutdown",
+            rule=lambda now: self._rule(session, now),
+            name=f"watchdog-{session.id}",
+        )
+
+    def _rule(self, session: Guarded, now: float) -> WatchdogRule:
+        rule, hold = self._make_rule(session, now), self._settings.hold
+        return rule if hold is None else HeldStall(rule, self._settings.grace, hold, session.id)
+
+
+class SocketOptions(Detector):
+    """Options on every session's socket, for detectors that rely on the kernel.
+
+    It ends the connection, the library's next call on it fails, and the runner leaves.
+    """
+
+    def __init__(self, apply: Callable[[socket.socket], object]) -> None:
+        self._apply = apply
 
     def guard(self, session: Guarded) -> AbstractContextManager[object]:
-        """Watch one session while the context is entered."""
-        ...
+        """Set the options; raises OSError if the kernel does not support them."""
+        self._apply(session.sock)
+        return contextlib.nullcontext()

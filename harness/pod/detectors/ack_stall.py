@@ -6,9 +6,10 @@ starved server has not read yet. Its watchdog also checks the socket's state, as
 
 from __future__ import annotations
 
-from halfopen.pod.detectors._seam import Guarded, Settings
-from halfopen.pod.detectors._watchdogs import Watchdogs
+from halfopen.pod.detectors._seam import Guarded, Settings, Watchdogs
 from halfopen.pod.watchdog import Probe, Reason
+
+SUMMARY = "for the grace no acknowledgement by the client's application"
 
 
 class AckRule:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from halfopen.pod.detectors._seam import Settings
-from halfopen.pod.detectors._watchdogs import Watchdogs
+from halfopen.pod.detectors._seam import Settings, Watchdogs
 from halfopen.pod.watchdog import StallRule
+
+SUMMARY = "bytes queued, and for the grace none acknowledged (tcpi_bytes_acked)"
+RULE = StallRule
+IS_REPLAYABLE = True
 
 
 def create(settings: Settings) -> Watchdogs:
     """Return the detector with its settings."""
-    return Watchdogs(settings, lambda _, now: StallRule(now))
+    return Watchdogs(settings, lambda _, now: RULE(now))

@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
-from typing import Any
+from halfopen.pod.detectors._seam import Detector, Settings
 
-from halfopen.pod.detectors._seam import Guarded, Settings
+SUMMARY = "no detector: a dead client keeps its seat for as long as TCP does"
+IS_BASELINE = True
 
 
-class NoDetector:
-    """Watches no session."""
-
-    def serve_options(self) -> Mapping[str, Any]:
-        """Return no options: the pod's own apply."""
-        return {}
-
-    def guard(self, _session: Guarded) -> AbstractContextManager[object]:
-        """Do nothing."""
-        return contextlib.nullcontext()
-
-
-def create(_settings: Settings) -> NoDetector:
+def create(_settings: Settings) -> Detector:
     """Return a detector without settings."""
-    return NoDetector()
+    return Detector()

@@ -5,9 +5,10 @@ A slow but live client's queue can stay at one level while data flows through it
 
 from __future__ import annotations
 
-from halfopen.pod.detectors._seam import Settings
-from halfopen.pod.detectors._watchdogs import Watchdogs
+from halfopen.pod.detectors._seam import Settings, Watchdogs
 from halfopen.pod.watchdog import Probe, Reason
+
+SUMMARY = "bytes queued, and for the grace never fewer than at the poll before (SIOCOUTQ)"
 
 
 class QueueRule:
@@ -27,6 +28,9 @@ class QueueRule:
         return now - self._since
 
 
+RULE = QueueRule
+
+
 def create(settings: Settings) -> Watchdogs:
     """Return the detector with its settings."""
-    return Watchdogs(settings, lambda _, now: QueueRule(now))
+    return Watchdogs(settings, lambda _, now: RULE(now))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from halfopen.pod.detectors._keepalive import Keepalive
 from halfopen.pod.detectors._seam import Settings
 
+SUMMARY = "the library's keepalive as in the incident: a ping every 20 s, and 90 s for the pong"
 OWN_TIMES = True
 
 

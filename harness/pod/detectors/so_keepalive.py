@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import socket
 
-from halfopen.pod.detectors._seam import Settings
-from halfopen.pod.detectors._socket_options import SocketOptions
+from halfopen.pod.detectors._seam import Settings, SocketOptions
+
+SUMMARY = "SO_KEEPALIVE: the client's kernel answers no probe of an idle connection"
 
 _PROBES = 3
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import socket
 import struct
 
-from halfopen.pod.detectors._seam import Settings
-from halfopen.pod.detectors._socket_options import SocketOptions
+from halfopen.pod.detectors._seam import Settings, SocketOptions
+
+SUMMARY = "SO_SNDTIMEO: a send blocks for a third of the grace"
 
 
 def create(settings: Settings) -> SocketOptions:

@@ -15,9 +15,8 @@ To use it in a sync server of your own::
 :mod:`halfopen.pod.liveness.rule` describes its rule, docs/detectors.md the limits of that.
 """
 
-from halfopen.pod.asking import ask
 from halfopen.pod.liveness.rule import Rule, Terms
-from halfopen.pod.liveness.watcher import Watch, Watcher
+from halfopen.pod.liveness.watcher import Watch, Watcher, ask
 from halfopen.pod.watchdog import Death
 
 __all__ = ["Death", "Rule", "Terms", "Watch", "Watcher", "ask"]

@@ -7,17 +7,18 @@ import heapq
 import itertools
 import logging
 import math
+import select
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from halfopen.pod.liveness.reading import read
 from halfopen.pod.liveness.rule import DEFAULT_MIN_RATE, Rule, Terms
-from halfopen.pod.watchdog import Death, Reap, end
+from halfopen.pod.watchdog import Death, Reap, end_dead
 
 _LOG = logging.getLogger("halfopen.liveness")
 
@@ -31,9 +32,8 @@ _MOST_RTO = 120.0
 _FIRST_RTO = 0.2
 _RETRIES = Path("/proc/sys/net/ipv4/tcp_retries2")
 
-
-def _never() -> bool:
-    return False
+#: Payload of a ping. The library ignores pongs to pings that it does not know.
+_PAYLOAD = b"alive?"
 
 
 class Watch:
@@ -79,16 +79,9 @@ class Watch:
                 _LOG.debug("reading TCP_INFO failed: %s", error)
                 death = Death("socket_error", 0, 0.0, "UNKNOWN")
             if death is not None:
-                self._end(death)
-
-    def _end(self, death: Death) -> None:
-        self.over = True
-        self._watcher.remove(self)
-        try:
-            self.on_dead(death)
-        except Exception:  # noqa: BLE001 (after any error the socket must still be ended)
-            _LOG.exception("on_dead failed; the connection is ended all the same")
-        end(self.sock, self._watcher.reap)
+                self.over = True
+                self._watcher.remove(self)
+                end_dead(self.sock, self._watcher.reap, self.on_dead, death)
 
 
 class Watcher:
@@ -128,7 +121,7 @@ class Watcher:
         message that it must answer, and returns False if it could not. Neither may block: all other connections wait
         for it.
         """
-        return Watch(self, sock, on_dead, ask or _never)
+        return Watch(self, sock, on_dead, ask or (lambda: False))
 
     def add(self, watch: Watch) -> None:
         """Start watching. Off Linux, log that this is impossible, and do nothing."""
@@ -220,3 +213,33 @@ def bounded_rto(outage: float) -> float | None:
     # tcp_model_timeout, net/ipv4/tcp_timer.c
     life = (2 ** (doublings + 1) - 1) * _FIRST_RTO + (retries - doublings) * bound
     return bound if life >= 2 * outage else None
+
+
+def ask(connection: Any) -> bool:
+    """Send a WebSocket ping over a connection of ``websockets.sync``; False if that cannot be done at once.
+
+    The library's own ``ping()`` would wait for the lock of the sending thread, for ever if that one is wedged. While we
+    hold the lock no other thread sends. A socket that poll(2) reports as writable has a third of its buffer free
+    (sk_stream_is_writeable, include/net/sock.h), enough for a few bytes. So neither call here can block. Tested with
+    versions 13 to 17.
+    """
+    mutex = connection.protocol_mutex
+    if not mutex.acquire(blocking=False):
+        return False
+    try:
+        if connection.protocol.state.name != "OPEN" or not _writable(connection.socket):
+            return False
+        connection.protocol.send_ping(_PAYLOAD)
+        connection.send_data()
+    except (OSError, ValueError):  # the connection has just ended, which other code will notice
+        return False
+    finally:
+        mutex.release()
+    return True
+
+
+def _writable(sock: Any) -> bool:
+    """True if the kernel has buffer space; raises OSError or ValueError if the socket is closed."""
+    poller = select.poll()
+    poller.register(sock.fileno(), select.POLLOUT)
+    return bool(poller.poll(0))

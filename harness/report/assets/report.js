@@ -95,8 +95,7 @@ function options(panel, series, width, is_last, sync, hooks) {
 
 // ---- what is marked -------------------------------------------------------------------------------------------------
 
-const TITLES = { fault: "fault", onset: "onset", grace: "onset + grace", deadline: "deadline", reaped: "reaped", closed: "closed" };
-const CLASSES = { fault: "fault-at" };
+const CLASSES = { fault: "fault-at", "onset + grace": "grace" };
 
 function element(tag, classes, text = "") {
   const made = document.createElement(tag);
@@ -108,7 +107,7 @@ function element(tag, classes, text = "") {
 function tags(picture) {
   const of_marks = picture.marks.map(([kind, at]) => {
     const name = kind === "fault" ? picture.bands.find((band) => Math.abs(band[1] - at) < 0.01)?.[0] : null;
-    return { at, classes: CLASSES[kind] || kind, text: `${TITLES[kind]}${name ? ` ${name}` : ""} ${seconds(at)}` };
+    return { at, classes: CLASSES[kind] || kind, text: `${kind}${name ? ` ${name}` : ""} ${seconds(at)}` };
   });
   const marked = (t) => picture.marks.some(([, at]) => Math.abs(at - t) < 0.01);
   const of_bands = picture.bands.filter((band) => !marked(band[1]))
@@ -213,7 +212,7 @@ async function draw(run) {
   const whole = () => charts[0].setScale("x", { min: 0, max: picture.until });
   const one = { charts, panels, picture, lane, whole, at: null };
   const shown = PANELS.filter((panel) => series_of(panel, picture).length);
-  if (!shown.length) { place.replaceChildren(element("p", "missing", "The server's socket was never seen: there is nothing to draw.")); place.dataset.drawn = "true"; return; }
+  if (!shown.length) { place.replaceChildren(element("p", "missing", "The server's socket was never seen, so there are no curves.")); place.dataset.drawn = "true"; return; }
   const follow = (moved) => {
     const { min, max } = moved.scales.x;
     for (const chart of charts)
@@ -254,12 +253,12 @@ function zoom_buttons(place, run) {
     button.addEventListener("click", act);
     place.append(button);
   };
-  add("all", "the whole run (0)", whole);
-  add("+", "closer (+)", () => zoom(run, 0.5));
-  add("−", "further away (−)", () => zoom(run, 2));
+  add("all", "show the whole run (0)", whole);
+  add("+", "zoom in (+)", () => zoom(run, 0.5));
+  add("−", "zoom out (−)", () => zoom(run, 2));
   for (const [kind, at] of picture.marks)
-    if (["fault", "reaped", "closed"].includes(kind)) add(kind, `around this moment`, () => look_at(run, at, Math.min(4, picture.until)));
-  place.append(element("span", "", "seconds since the session was open; drag to zoom, double click for all"));
+    if (["fault", "reaped", "closed"].includes(kind)) add(kind, "zoom to this moment", () => look_at(run, at, Math.min(4, picture.until)));
+  place.append(element("span", "", "seconds since the session opened; drag to zoom, double-click to show everything"));
 }
 
 function look_at(run, middle, breadth) {

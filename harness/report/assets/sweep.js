@@ -94,7 +94,7 @@ function frontier() {
   const place = byId(":frontier");
   const shown = curves.map((curve) => ({ ...curve, points: curve.points.filter((one) => one.ci95 && one.detection_s.p50 != null)
     .sort((a, b) => a.detection_s.p50 - b.detection_s.p50) })).filter((curve) => curve.points.length);
-  if (!shown.length) return nothing(place, "Too little is known yet: a point needs dead clients that were reaped, and live ones.");
+  if (!shown.length) return nothing(place, "Not enough sessions yet. A point needs dead clients that were reaped, and live clients.");
   const all = shown.flatMap((curve) => curve.points);
   const floor = Math.min(data.most, ...all.flatMap((one) => (one.false_reaps ? [one.ci95[0], one.ci95[1]] : [one.ci95[1]])).filter((share) => share > 0)) / 3;
   const at = (one) => Math.max(one.false_reap_rate, floor);
@@ -222,7 +222,7 @@ function trip_buttons() {
 function latency() {
   const place = byId(":latency");
   const shown = curves.flatMap((curve) => curve.points.filter((one) => one.detections_s.length).map((one) => ({ ...curve, one })));
-  if (!shown.length) return nothing(place, "No dead client was reaped so far.");
+  if (!shown.length) return nothing(place, "No dead client has been reaped yet.");
   const tables = shown.map(({ one }) => {
     const its = one.detections_s, last = new Map(its.map((t, nth) => [t, (nth + 1) / its.length]));
     return [[its[0] - 1e-4, ...last.keys()], [0, ...last.values()]];

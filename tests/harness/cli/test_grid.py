@@ -13,7 +13,7 @@ from rich.console import Console
 
 from halfopen.cli import grid
 from halfopen.model.timeline import Timeline
-from halfopen.results import cells
+from halfopen.results import words
 from halfopen.run.runner import Job, RunResult
 from halfopen.scenario import suites
 from halfopen.targets.pod import PodTarget
@@ -96,7 +96,7 @@ def test_the_whole_is_readable_without_colour() -> None:
         "  1 active\n"
         "            1\n"
         "bytes-acked k\n"
-        "none        F\n" + "\n" + "\n".join(cells.LEGEND) + "\n\n"
+        "none        F\n" + "\n" + "\n".join(words.LEGEND) + "\n\n"
         "            reaped missed false kept closed wrong ? median   max orphan\n"
         "bytes-acked      2                 1            1    63.0s 95.0s   1 kB\n"
         "none                    1     1                 2 1"

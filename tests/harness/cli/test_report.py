@@ -30,6 +30,6 @@ def test_a_folder_behind_a_closed_door_is_one_line_and_exit_code_2(tmp_path: Pat
     ran = halfopen("report", str(tmp_path / "closed" / "x"), under=POWERLESS)
     assert (ran.code, ran.out) == (2, "")
     assert ran.err == (
-        f"halfopen: '{tmp_path}/closed/x' cannot be read: permission denied; "
+        f"halfopen: '{tmp_path}/closed/x': cannot be read: permission denied; "
         "name a folder that 'halfopen run', 'compare' or 'grace' wrote (--out)\n"
     )

@@ -52,8 +52,8 @@ def test_it_shows_the_two_stacks_of_the_incident_and_who_holds_the_lock(tmp_path
     assert re.search(rf"^held at [\d.]+s: wedged: window closed, \d+ kB stuck, {HELD} [\d.]+s$", look, re.MULTILINE)
     assert row(look, "snd_wnd") == "0"
     assert int(row(look, "outq")) > 100_000
-    assert "watchdog: held: bytes-acked, grace 30s, has no verdict yet; w lets go\n" in look
-    assert "session listed, seat taken, health check content\n" in look
+    assert "watchdog: held: bytes-acked, grace 30s, no verdict yet; w releases it\n" in look
+    assert "session listed, seat taken, health check passing\n" in look
     assert "again:   halfopen repro pod_5090/frozen --seed " in ran.out
     # The first block is a section header (draft-ietf-opsawg-pcapng) that describes the run.
     content = file.read_bytes()
@@ -75,7 +75,7 @@ def test_at_a_terminal_keys_thaw_it_freeze_it_and_let_the_watchdog_reap_it(tmp_p
         terminal.resize(50, 120)
         terminal.see("retransmission timeout")
         terminal.press("d")
-        terminal.see("d: looked at the server's threads")
+        terminal.see("d: read the server's threads")
         terminal.press("t")
         terminal.see("bytes are acknowledged, or none are queued")
         terminal.see("in force: nothing")
@@ -102,7 +102,7 @@ def test_at_a_terminal_keys_thaw_it_freeze_it_and_let_the_watchdog_reap_it(tmp_p
 def test_a_shell_is_in_the_servers_host_and_ctrl_c_is_its_own_there_and_the_end_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "active.pcapng").write_bytes(b"an earlier one")
     with at_a_terminal.running([*HALFOPEN, "repro", "active"], 30, 120, cwd=tmp_path) as terminal:
-        terminal.see("nothing is done to this client")
+        terminal.see("the scenario has no faults")
         terminal.press("s")
         terminal.see("(server) $")
         # The echo only shows that the keys were typed. A shell that is just handing over the terminal (tcsetpgrp) takes
@@ -116,7 +116,7 @@ def test_a_shell_is_in_the_servers_host_and_ctrl_c_is_its_own_there_and_the_end_
         terminal.see("30 120")
         terminal.see("s: the shell in the server's host ended (exit code 7)")
         terminal.press("p")
-        terminal.see("p: captured from now on: active-2.pcapng")
+        terminal.see("p: capturing into active-2.pcapng")
         terminal.press("c")
         terminal.see("in force: cut since")
         terminal.press("h")
@@ -132,7 +132,7 @@ def test_a_shell_is_in_the_servers_host_and_ctrl_c_is_its_own_there_and_the_end_
 @needs_labs
 def test_a_killed_hold_leaves_nothing_and_the_terminal_as_it_was(tmp_path: Path) -> None:
     with at_a_terminal.running([*HALFOPEN, "repro", "active"], cwd=tmp_path) as terminal:
-        terminal.see("nothing is done to this client")
+        terminal.see("the scenario has no faults")
         below = leftovers.processes_below(terminal.process.pid)
         (worker,) = [pid for pid in below if any(map(_is_the_pod, leftovers.processes_below(pid)[:1]))]
         os.kill(worker, signal.SIGKILL)
@@ -145,7 +145,7 @@ def test_when_all_of_it_is_killed_the_terminal_is_put_back_all_the_same(tmp_path
     # Run it below a shell, since a terminal hangs up when its first process ends.
     command = ["sh", "-c", '"$@"; read answer', "sh", *HALFOPEN, "repro", "active"]
     with at_a_terminal.running(command, cwd=tmp_path) as terminal:
-        terminal.see("nothing is done to this client")
+        terminal.see("the scenario has no faults")
         assert not terminal.shows_cursor
         below = leftovers.processes_below(terminal.process.pid)
         (tool,) = [pid for pid in below if os.getsid(pid) == terminal.process.pid]
@@ -167,10 +167,10 @@ def test_another_servers_watchdog_is_not_held_and_what_it_leaves_is_shown() -> N
     server = f"{sys.executable} -m halfopen.pod --host {{host}} --port {{port}} --grace 1s --poll 200ms"
     ran = halfopen("repro", "frozen", "--server", server, "--sessions", "/sessions", "--once", "--keys", "wqt")
     look = looks(ran)[-2]
-    assert "watchdog: the server's own goes on; only the pod's can be held\n" in look
+    assert "watchdog: the server's own, which cannot be held\n" in look
     assert re.search(r"the kernel keeps \d+ kB queued in FIN_WAIT1, held by no process\n", look)
     assert "session not listed" in look
-    assert look.endswith("w: this server's watchdog is its own, and was never held")
+    assert look.endswith("w: this server's own watchdog cannot be held")
     assert "s  t: " not in look
     assert "the session was reaped at" in ran.out
 
@@ -191,7 +191,7 @@ def test_of_a_session_that_is_over_the_counters_are_the_last_that_were_seen() ->
     assert "; nothing is left of it in the kernel\n" in look
     assert re.search(r"^counter +at [\d.]+s last minute", look, re.MULTILINE)
     assert re.search(r"^state .* last seen \S+ ago: it is gone$", look, re.MULTILINE)
-    assert "has no verdict yet" not in look
+    assert "no verdict yet" not in look
 
 
 @needs_guest
@@ -207,7 +207,7 @@ def test_on_the_virtual_clock_time_stands_still_until_a_key_lets_it_pass(tmp_pat
     # A second may pass for the viewer, and a key that does nothing. The guest was asked again, and no time passed in
     # there.
     before, after, *_ = looks(halfopen("repro", *options, "--keys", "h"))
-    assert "h: nothing is in force that can be healed" in after
+    assert "h: no fault in force can be healed" in after
     assert _counters(before) == _counters(after)
     # The same seed leads to the same moment.
     assert moment(before) == moment(first)
@@ -222,19 +222,19 @@ def _counters(look: str) -> str:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("dead",), "repro holds one scenario, and 'dead' names "),
+        (("dead",), "repro: holds one scenario, and 'dead' names "),
         (("nosuch",), "no scenario, suite, file or folder is called 'nosuch'"),
-        (("--pcap", "/nonexistent/x"), "--pcap '/nonexistent/x' cannot be written: no such file or directory"),
-        (("--kernel", "guest"), "--kernel guest holds a session on the virtual clock only"),
+        (("--pcap", "/nonexistent/x"), "--pcap '/nonexistent/x': cannot be written: no such file or directory"),
+        (("--kernel", "guest"), "--kernel guest: holds a session on the virtual clock only"),
         (("--ping", "5"), "5"),
-        (("frozen", "paused"), "repro holds one scenario, not 2 (frozen, paused)"),
+        (("frozen", "paused"), "repro: holds one scenario, got 2 (frozen, paused)"),
         (("--pcap", "x" * 300), "cannot be written: file name too long"),
         (("--pcap", ""), "is a folder; name a file"),
-        (("--pcap", "/etc/passwd"), "--pcap '/etc/passwd' is there already; name another file"),
-        (("--keys", "txt"), "--keys 'txt': 'x' is no key; there are t f c h d w p q"),
-        (("--keys", "+"), "--keys '+': '+' is no key; there are "),
-        (("--keys", "\x1a"), "'Ctrl-Z' is no key"),
-        (("--keys", "ds"), "--keys 'ds': 's' needs somebody at a terminal"),
+        (("--pcap", "/etc/passwd"), "--pcap '/etc/passwd': the file exists; name another file"),
+        (("--keys", "txt"), "--keys 'txt': 'x' is not a key; the keys are t f c h d w p q"),
+        (("--keys", "+"), "--keys '+': '+' is not a key; the keys are "),
+        (("--keys", "\x1a"), "'Ctrl-Z' is not a key"),
+        (("--keys", "ds"), "--keys 'ds': 's' needs a user at a terminal"),
     ],
 )
 def test_what_cannot_be_held_is_refused_in_one_line(arguments: tuple[str, ...], said: str) -> None:

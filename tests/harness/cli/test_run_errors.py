@@ -70,7 +70,7 @@ def test_a_file_in_place_of_the_out_folder(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("keep me")
     said = refused("run", "clean_close", "--out", str(file))
-    assert said == f"--out '{file}' cannot be used: not a directory; name a folder that can be written to"
+    assert said == f"--out '{file}': cannot be used: not a directory; name a writable folder"
     assert file.read_text() == "keep me"
 
 
@@ -146,7 +146,7 @@ def test_more_shards_than_runs() -> None:
 
 def test_a_baseline_that_is_not_there() -> None:
     assert refused("run", "--baseline", "nowhere.toml") == (
-        "baseline 'nowhere.toml' cannot be read: no such file or directory; name one that --write-baseline wrote"
+        "--baseline 'nowhere.toml': cannot be read: no such file or directory; name one that --write-baseline wrote"
     )
 
 
@@ -177,13 +177,13 @@ def test_a_baseline_that_cannot_be_written(tmp_path: Path) -> None:
         ),
         (
             ["run", "--baseline", "X"],
-            "baseline 'X' cannot be read: permission denied; name one that --write-baseline wrote",
+            "--baseline 'X': cannot be read: permission denied; name one that --write-baseline wrote",
         ),
         (
             ["run", "--write-baseline", "X", "active", "--hold", "1s"],
             "--write-baseline 'X' cannot be written: permission denied; name a file in a folder that can be written to",
         ),
-        (["repro", "frozen", "--pcap", "X"], "--pcap 'X' cannot be written: permission denied; name another file"),
+        (["repro", "frozen", "--pcap", "X"], "--pcap 'X': cannot be written: permission denied; name another file"),
         (
             ["kernel", "build", "--source", "X"],
             "--source 'X' cannot be read: permission denied; name a kernel source tarball (.tar.xz, .tar.gz)",

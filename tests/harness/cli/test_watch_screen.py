@@ -12,20 +12,21 @@ from rich.color import ColorSystem
 from rich.console import Console
 
 from halfopen.cli import watch_screen
-from halfopen.cli.watch_screen import PollTable
 from halfopen.netns.census import Sighting
 from halfopen.netns.sockets import Address
 from halfopen.watch import watched_sessions
+from halfopen.watch.poller import PollTable
 from halfopen.watch.tracks import Track
 from halfopen.watch.watched_sessions import WatchedSession
 from tests.harness.watch.sightings import dark, shut, sighting
 
 GRACE, POLL = 30.0, 2.0
+JUDGES = watched_sessions.judges(GRACE, POLL, "bytes-acked")
 AT = datetime.datetime(2026, 11, 26, 3, 4, 5)
 
 
 def session(seen: Sighting, pid: int | None = None) -> WatchedSession:
-    return watched_sessions.make(Track(seen, None), pid, GRACE, POLL)
+    return watched_sessions.make(Track(seen, None, JUDGES.rules), pid, JUDGES)
 
 
 FROZEN = session(shut(backoff=8, waited=1.0, number=1), pid=4242)
@@ -77,7 +78,7 @@ def test_a_terminal_is_shown_as_many_rows_as_it_has_room_for_and_how_many_more_t
     assert shown.splitlines()[2:] == [
         "10.0.0.2:40001  2.6 MB    ≥53s     0 B  shut, answers  dead since ≥23s",
         "10.0.0.2:40002   88 kB    ≥32s   66 kB  dark           dead since ≥2.4s",
-        "and 898 more with bytes queued, for no longer than these",
+        "and 898 more with bytes queued, stuck no longer than these",
     ]
 
 
@@ -92,8 +93,8 @@ def test_a_long_address_is_cut_at_its_beginning_and_nothing_else_is() -> None:
 def test_verdicts_are_told_once_for_those_whose_other_end_does_the_same() -> None:
     shown = printed(picture(*[FROZEN] * 5), 80)
     assert shown.count("since 03:03:11 or before") == 3
-    assert shown.count("so-keepalive") == 1
-    assert shown.endswith("and 2 more that are stuck; --json tells all of each")
+    assert shown.count("tcp-user-timeout") == 1
+    assert shown.endswith("and 2 more that are stuck; --json has the verdicts on all")
 
 
 def test_what_changed_is_a_line_each() -> None:
@@ -106,7 +107,7 @@ def test_what_changed_is_a_line_each() -> None:
         )
     ]
     assert list(watch_screen.news({key: FROZEN}, {}, seen)) == [
-        "03:04:05 over: 10.0.0.2:40001 is no longer stuck: it moves again, or is closed"
+        "03:04:05 no longer stuck: 10.0.0.2:40001 moves again, or is closed"
     ]
     assert not list(watch_screen.news({key: FROZEN}, {key: FROZEN}, seen))
 
@@ -116,9 +117,10 @@ def test_json_has_what_the_table_has_and_when() -> None:
     assert (told["remote"], told["pid"], told["peer"]) == ("10.0.0.2:40001", 4242, "shut, answers")
     assert (told["stuck_s"], told["stuck_is_a_bound"]) == (pytest.approx(53.0, abs=0.1), True)
     assert told["stuck_since"].startswith("2026-11-26T03:03:11.")
-    assert told["verdicts"]["so-keepalive"] == {
-        "verdict": "spared",
-        "within_s": None,
-        "is_a_bound": False,
-        "why": "the kernel sends none while bytes are queued",
+    assert list(told["verdicts"]) == ["bytes-acked", "halfopen", "outq", "tcp-user-timeout"]
+    assert told["verdicts"]["bytes-acked"] == {
+        "verdict": "dead",
+        "within_s": pytest.approx(-23.0, abs=0.1),
+        "is_a_bound": True,
+        "why": "send stall",
     }

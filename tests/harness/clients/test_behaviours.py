@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from halfopen.clients._door import Door
+from halfopen.clients._messages import Endpoint
 from tests.harness.pod.pods import PATIENCE, eventually, pod
 
 
@@ -50,13 +50,13 @@ class ClientUnderTest:
         self.popen.stdin.flush()
 
 
-def door(url: str, authority: str | None = None) -> str:
-    return msgspec.json.encode(Door(url=url, authority=authority)).decode()
+def endpoint(url: str, authority: str | None = None) -> str:
+    return msgspec.json.encode(Endpoint(url=url, authority=authority)).decode()
 
 
 @contextlib.contextmanager
 def client(behaviour: str, url: str, *authority: str, **options: str) -> Iterator[ClientUnderTest]:
-    command = [sys.executable, "-m", "halfopen.clients", behaviour, json.dumps(options), door(url, *authority)]
+    command = [sys.executable, "-m", "halfopen.clients", behaviour, json.dumps(options), endpoint(url, *authority)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as popen:
         running = ClientUnderTest(popen)
         try:
@@ -186,7 +186,7 @@ def test_the_receive_buffer_is_set_before_connecting() -> None:
 @pytest.mark.parametrize("options", [{"rate": "fast"}, {"sped": "1B/s"}])
 def test_bad_options_end_it_at_once(options: dict[str, str]) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "halfopen.clients", "trickling", json.dumps(options), door("ws://127.0.0.1:1/")],
+        [sys.executable, "-m", "halfopen.clients", "trickling", json.dumps(options), endpoint("ws://127.0.0.1:1/")],
         capture_output=True,
         text=True,
         check=False,

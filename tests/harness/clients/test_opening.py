@@ -17,10 +17,9 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
-from halfopen.clients import _opening, draining
-from halfopen.clients._door import Door
-from halfopen.clients._machine import ClientMachine
-from halfopen.clients._opening import NotOpenedError, shake_hands, told
+from halfopen.clients import _machine, draining
+from halfopen.clients._machine import ClientMachine, NotOpenedError, reporting_failure, shake_hands
+from halfopen.clients._messages import Endpoint
 
 
 @pytest.fixture
@@ -42,10 +41,10 @@ def test_what_the_servers_kernel_acknowledged_was_delivered(
     ours, theirs = pair
     ours.sendall(b"GET / HTTP/1.1\r\n\r\n")
     theirs.recv(1)
-    with pytest.raises(NotOpenedError), told(ours):
+    with pytest.raises(NotOpenedError), reporting_failure(ours):
         raise TimeoutError
     said = words(capsys)
-    assert (said["name"], said["delivered"], said["within"]) == ("unanswered", True, _opening.ANSWER_WITHIN)
+    assert (said["name"], said["delivered"], said["within"]) == ("unanswered", True, _machine.ANSWER_WITHIN)
 
 
 def test_what_is_still_queued_was_not_delivered(
@@ -56,7 +55,7 @@ def test_what_is_still_queued_was_not_delivered(
     with contextlib.suppress(BlockingIOError):
         while True:
             ours.send(bytes(1 << 20))
-    with pytest.raises(NotOpenedError), told(ours):
+    with pytest.raises(NotOpenedError), reporting_failure(ours):
         raise TimeoutError
     assert words(capsys)["delivered"] is False
 
@@ -90,7 +89,7 @@ def test_what_came_with_the_answer_to_a_handshake_is_told(pair: tuple[socket.soc
 def test_any_other_end_is_a_refusal_and_a_closed_connection_is_called_so_however_it_shows(
     error: OSError, why: str, pair: tuple[socket.socket, socket.socket], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(NotOpenedError), told(pair[0]):
+    with pytest.raises(NotOpenedError), reporting_failure(pair[0]):
         raise error
     said = words(capsys)
     assert said["name"] == "refused"
@@ -118,8 +117,8 @@ def test_a_server_that_closes_before_its_client_wakes_up_has_closed_the_connecti
             raise OSError(error, os.strerror(error))
 
         monkeypatch.setattr(socket.socket, "connect", connect)
-        door = Door(url=f"ws://127.0.0.1:{listener.getsockname()[1]}/")
+        endpoint = Endpoint(url=f"ws://127.0.0.1:{listener.getsockname()[1]}/")
         with pytest.raises(NotOpenedError):
-            ClientMachine(draining.Behaviour(options), options, door)
+            ClientMachine(draining.Behaviour(options), options, endpoint)
     said = words(capsys)
     assert (said["name"], said["why"]) == ("refused", "the server closed the connection without an answer")

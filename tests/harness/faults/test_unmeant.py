@@ -13,7 +13,7 @@ from halfopen import faults, plugins
 from halfopen.cli import app
 from halfopen.faults import noop
 from halfopen.scenario import suites
-from halfopen.scenario.spec import Scenario, load, load_fault
+from halfopen.scenario.spec import Scenario, load
 from tests.harness.cli.tool import by_scenario
 from tests.in_guest import in_guest
 from tests.machine import needs_guest, needs_haproxy, needs_nginx
@@ -40,7 +40,7 @@ def _needs(scenario: Scenario) -> list[pytest.MarkDecorator]:
 def without_faults(names: list[str]) -> dict[str, tuple[str, str]]:
     """Return the verdict on each scenario with its faults left out, and the reason."""
     for name in plugins.names(faults):
-        load_fault(name).fault = noop.fault  # type: ignore[attr-defined]
+        plugins.load(faults, name).fault = noop.fault  # type: ignore[attr-defined]
     folder = Path("/tmp/unmeant")
     # The guest is the host here, and its virtual clock the real one.
     surroundings = ("--kernel", "host", "--clock", "real")

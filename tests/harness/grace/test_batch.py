@@ -10,11 +10,13 @@ import sys
 import msgspec
 import pytest
 
+from halfopen import plugins
 from halfopen.grace import plan
 from halfopen.grace.batch import BatchAnswer, BatchOrder
 from halfopen.grace.confirmation import AGREES_WITHIN, agree
-from halfopen.grace.replay import RULES
+from halfopen.grace.replay import rule_of
 from halfopen.grace.trials import Batch, BatchResult, Candidate, Sweep
+from halfopen.pod import detectors
 from halfopen.scenario.target_spec import TargetSpec
 from tests.harness.grace import sweeps
 from tests.machine import WITHOUT_NAMESPACES, needs_guest
@@ -66,7 +68,7 @@ def small() -> Sweep:
 
 
 @needs_guest
-@pytest.mark.parametrize("detector", sorted(RULES))
+@pytest.mark.parametrize("detector", [name for name in plugins.names(detectors) if rule_of(name)])
 def test_a_replay_says_what_the_detector_does(detector: str) -> None:
     """Record and replay each draw once, and run it once for each grace with the detector acting."""
     draws = [

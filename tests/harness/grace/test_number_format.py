@@ -24,11 +24,6 @@ def test_counts_say_of_how_many(rate: Rate, shown: str) -> None:
     assert number_format.count(rate) == shown
 
 
-@pytest.mark.parametrize(("seconds", "shown"), [(31.46, "31.5s"), (0.0, "0.0s"), (None, "")])
-def test_seconds_have_a_tenth(seconds: float | None, shown: str) -> None:
-    assert number_format.seconds(seconds) == shown
-
-
 @pytest.mark.parametrize(("at_least", "shown"), [(False, "120.0s"), (True, "≥ 120.0s")])
 def test_a_seat_that_is_still_held_is_held_at_least_so_long(at_least: bool, shown: str) -> None:
     assert number_format.held(120.0, at_least=at_least) == shown

@@ -18,6 +18,7 @@ from halfopen.grace.trials import Draw
 from halfopen.model import timeline
 from halfopen.model.evidence import established, longest_stall
 from halfopen.model.timeline import Timeline
+from halfopen.pod.watchdog import StallRule
 from tests.harness.cli.tool import halfopen
 from tests.harness.grace import schedule
 from tests.machine import needs_guest
@@ -41,7 +42,7 @@ class Outage(NamedTuple):
 
     def is_ever_reaped(self, grace: float) -> bool:
         session = replay.seen(self.seen, self.seen.samples[-1].t)
-        return replay.at_all_phases(session, replay.RULES["bytes-acked"], grace, POLL, self.onset).worst
+        return replay.at_all_phases(session, StallRule, grace, POLL, self.onset).worst
 
 
 def _outage(draw: Draw, seen: Timeline) -> Outage:

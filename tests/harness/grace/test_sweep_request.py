@@ -40,9 +40,7 @@ def test_each_of_the_pods_detectors_says_whether_it_is_told_its_grace() -> None:
     """Find the detectors that ignore the settings' grace by their source."""
     folder = Path(next(iter(catalogue.__path__)))
     untold = {name for name in plugins.names(catalogue) if "_settings: Settings" in source(folder, name)}
-    assert {
-        name for name in untold if plugins.load(catalogue, name, "detector").__dict__.get("OWN_TIMES")
-    } == untold - {"none"}
+    assert {name for name in untold if plugins.load(catalogue, name).__dict__.get("OWN_TIMES")} == untold - {"none"}
 
 
 def source(folder: Path, name: str) -> str:

@@ -94,7 +94,7 @@ def test_what_is_survived_is_read_at_a_glance(survival: Survival | None, shown: 
 
 
 def test_reaps_out_of_bounds_are_told_at_every_width() -> None:
-    sweep = made.sweep(made.candidates("ping", graces=(30.0,)), runs=0, dead=3, staircase=False)
+    sweep = made.sweep(made.candidates("outq", graces=(30.0,)), runs=0, dead=3, staircase=False)
     outcomes = [made.tried(number, 0, "reaped", reaped_at=made.FAULT + at) for number, at in enumerate((31, 45, 50))]
-    told = "ping, poll 2s: 2 of 3 reaps came out of grace .. grace + poll from the onset"
+    told = "outq, poll 2s: 2 of 3 reaps came out of grace .. grace + poll from the onset"
     assert tables.remarks(estimate(sweep, outcomes)) == [told]

@@ -28,7 +28,7 @@ def rule(hold: Hold) -> HeldStall:
 
 def held() -> Hold:
     hold = Hold()
-    hold.take()
+    hold.is_respected = True
     hold.hold()
     return hold
 

@@ -12,7 +12,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from halfopen.pod.flow import WINDOW
+from halfopen.pod.stream import WINDOW
 from halfopen.targets import tls
 from tests.harness.pod.pods import eventually, pod
 

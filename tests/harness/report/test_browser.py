@@ -78,7 +78,7 @@ def test_a_link_to_a_run_opens_it_and_shows_it(chromium: Browser, report: Path) 
         drawn(one.page, "frozen_reaped")
 
 
-@pytest.mark.parametrize(("kind", "at"), [("fault", 5.0), ("onset", 5.0), ("grace", 35.0), ("reaped", 36.0)])
+@pytest.mark.parametrize(("kind", "at"), [("fault", 5.0), ("onset", 5.0), ("onset + grace", 35.0), ("reaped", 36.0)])
 def test_a_moment_is_marked_where_it_was_in_every_panel(chromium: Browser, report: Path, kind: str, at: float) -> None:
     with opened(chromium, report, "frozen_reaped") as one:
         plots = drawn(one.page, "frozen_reaped")

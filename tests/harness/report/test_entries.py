@@ -18,19 +18,18 @@ def shown(**changes: object) -> Entry:
 
 def test_it_says_what_results_json_says() -> None:
     one, run = shown(), made.table([missed()])["runs"][0]
-    assert (one.label, one.title, one.story, one.why) == (run["label"], run["title"], run["story"], run["why"])
-    assert (list(one.deeds), list(one.kernel_saw)) == (run["deeds"], run["kernel_saw"])
-    assert (one.expectation, one.again) == (run["expectation"], run["again"])
-    assert (one.session, one.stuck, one.mark, one.word) == ("kept", "456 kB", "✗", "failed")
+    assert one.run == run
+    assert (one.label, one.row.session, one.row.stuck) == (run["label"], "kept", "456 kB")
+    assert one.shown[:2] == ("✗", "failed")
 
 
 def test_the_reason_is_told_of_sessions_that_ended() -> None:
-    assert shown(outcome="reaped", reason="send_stall").reason == "send_stall"
-    assert shown(outcome="kept", reason="send_stall").reason == ""
+    assert shown(outcome="reaped", reason="send_stall").row.reason == "send_stall"
+    assert shown(outcome="kept", reason="send_stall").row.reason == ""
 
 
 def test_a_known_failure_is_no_failure() -> None:
-    assert (shown(known=True).standing, shown(known=True).word) == ("known", "known failure")
+    assert (shown(known=True).standing, shown(known=True).shown.words) == ("known", "known failure")
     assert shown(known=False).standing == "failed"
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from halfopen.errors import InputError
 from halfopen.report import folder
-from halfopen.results import comparison, field_table, record
+from halfopen.results import comparison, record
 from halfopen.scenario.target_spec import TargetSpec
 from tests.harness.done import missed
 from tests.harness.report import made
@@ -25,7 +26,8 @@ def out(tmp_path: Path) -> Path:
 
 def test_what_is_made_again_is_what_was_made_at_first(out: Path) -> None:
     done = [missed(), made.kept()]
-    first = folder.write(out, made.table(done), done).read_bytes()
+    folder.write(out, made.table(done), done)
+    first = (out / "report.html").read_bytes()
     (out / "report.html").unlink()
     assert folder.write_again(out).read_bytes() == first
 
@@ -36,7 +38,8 @@ def test_a_comparison_is_made_again_too(tmp_path: Path) -> None:
     record.write_timelines(tmp_path, done)
     table = comparison.as_table(made.HOW, done, 1.0)
     record.write_table(tmp_path / "compare.json", table)
-    first = folder.write(tmp_path, table, done).read_bytes()
+    folder.write(tmp_path, table, done)
+    first = (tmp_path / "report.html").read_bytes()
     assert folder.write_again(tmp_path).read_bytes() == first
 
 
@@ -44,7 +47,7 @@ def test_a_field_of_servers_is_shown_as_a_comparison_of_them(tmp_path: Path) -> 
     done = made.compared()
     record.write_timelines(tmp_path, done)
     servers = {name: (TargetSpec(server="serve {port}"), "1.0") for name in ("none", "bytes-acked")}
-    record.write_table(tmp_path / "field.json", field_table.as_table(made.HOW, done, 1.0, servers, ()))
+    record.write_table(tmp_path / "field.json", comparison.field_as_table(made.HOW, done, 1.0, servers, ()))
     page = folder.write_again(tmp_path).read_text()
     assert "2 servers, grace 30s" in page
     assert 'href="#bytes-acked/frozen"' in page
@@ -90,7 +93,7 @@ def test_a_broken_timeline_costs_its_own_drawing_alone(out: Path, left: str) -> 
 def test_a_timeline_that_may_not_be_read_is_said_too(out: Path) -> None:
     (out / "timelines" / "frozen.jsonl").unlink()
     (out / "timelines" / "frozen.jsonl").mkdir()
-    said = "timeline of this run cannot be read (timelines/frozen.jsonl: is a directory): nothing can be drawn."
+    said = "timeline of this run cannot be read (timelines/frozen.jsonl: is a directory), so there are no curves."
     assert said in folder.write_again(out).read_text()
 
 
@@ -127,9 +130,9 @@ def test_what_is_broken_is_named(out: Path, file: str, content: str, said: str) 
 
 
 def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"holds no results\.json, no compare\.json and no grace\.json"):
+    with pytest.raises(InputError, match=r"has no results\.json, compare\.json, field\.json or grace\.json"):
         folder.write_again(tmp_path)
-    with pytest.raises(InputError, match="is no folder"):
+    with pytest.raises(InputError, match="not a folder"):
         folder.write_again(tmp_path / "nowhere")
 
 
@@ -140,7 +143,7 @@ def test_a_folder_whose_name_cannot_be_one_is_refused(tmp_path: Path) -> None:
 
 def test_a_report_that_cannot_be_written_says_what_to_do(out: Path) -> None:
     (out / "report.html").mkdir()
-    with pytest.raises(InputError, match=r"cannot be written: is a directory; copy '.*' to a folder that can be"):
+    with pytest.raises(InputError, match=r"cannot be written: is a directory; copy '.*' to a writable folder"):
         folder.write_again(out)
 
 
@@ -148,3 +151,29 @@ def test_an_old_report_goes_with_the_results_it_is_of(out: Path) -> None:
     (out / "report.html").touch()
     record.check_folder(out)
     assert not (out / "report.html").exists()
+
+
+def test_what_is_written_is_what_a_report_needs() -> None:
+    folder.check_types(made.table([missed(), made.kept(), made.reaped(), made.behind_a_proxy()]), "results.json")
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"grace_s": None}, "x: key 'grace_s' takes a number, got None"),
+        ({"runs": None}, "x: key 'runs' takes a list, got None"),
+        ({"runs": [{"verdict": "passed"}]}, "x: key 'runs[0].scenario' is missing"),
+        (
+            {"runs": [{"scenario": "a", "verdict": "pass"}]},
+            "x: key 'runs[0].verdict' does not know 'pass'; did you mean",
+        ),
+        (
+            {"runs": [{"scenario": "a", "verdict": "passed", "onset_s": "1"}]},
+            "x: key 'runs[0].onset_s' takes a number, got '1'",
+        ),
+    ],
+)
+def test_what_is_of_the_wrong_type_is_named(changed: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError) as error:
+        folder.check_types(made.table([made.kept()]) | changed, "x")
+    assert str(error.value).startswith(said)

@@ -5,11 +5,16 @@ from __future__ import annotations
 import html
 import re
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 
+from halfopen.cli import screen
+from halfopen.report import page as pages
+from halfopen.report.entries import Entry, entry, runs_of
 from halfopen.report.page import Lost, render
 from halfopen.report.parts import scripts
+from halfopen.results import comparison, words
 from tests.harness.done import missed
 from tests.harness.report import made
 
@@ -37,8 +42,8 @@ def labels(page: str) -> list[str]:
 def test_every_word_of_a_run_is_in_the_page_itself() -> None:
     page = html.unescape(made.page([missed()]))
     (run,) = made.table([missed()])["runs"]
-    for words in (*run["deeds"], *run["kernel_saw"], run["story"], run["expectation"], run["why"], run["again"]):
-        assert words in page
+    for text in (*run["deeds"], *run["kernel_saw"], run["story"], run["expectation"], run["why"], run["again"]):
+        assert text in page
 
 
 def test_what_went_wrong_comes_first_and_is_open() -> None:
@@ -91,7 +96,7 @@ def test_a_scenario_may_be_called_like_a_part_of_the_page() -> None:
         assert len(ids) == len(set(ids))
 
 
-def test_a_run_whose_timeline_is_missing_is_told_all_the_same() -> None:
+def test_a_run_whose_timeline_is_missing_is_shown_all_the_same() -> None:
     page = render(made.table([missed()]), lambda _run: LOST)
     assert "timeline of this run is missing" in page
     assert "session still held" in page
@@ -118,3 +123,31 @@ def test_a_run_more_costs_a_few_kilobytes() -> None:
     few, many = ([made.reaped(candidate=f"d{n}", detector=f"d{n}") for n in range(count)] for count in (70, 90))
     each = (len(made.comparison_page(many)) - len(made.comparison_page(few))) / 20
     assert each < 3e6 / 500
+
+
+def entries(table: dict[str, Any]) -> list[Entry]:
+    return [entry(run, 30, ()) for run in runs_of(table)]
+
+
+def test_the_headline_is_the_terminals() -> None:
+    assert words.headline(made.table([missed()])) == screen.header(made.HOW)
+
+
+def test_the_headline_of_a_comparison_is_the_terminals() -> None:
+    table = comparison.as_table(made.HOW, made.compared(), 1.0)
+    against = pages.compared(entries(table))
+    assert words.headline(table, against) == screen.header(made.HOW, compared="2 detectors against 2 scenarios")
+
+
+def test_the_grid_has_a_row_for_each_and_a_column_for_each_scenario() -> None:
+    (block,) = pages.blocks(entries(comparison.as_table(made.HOW, made.compared(), 1.0)))
+    assert block.scenarios == ("frozen", "active")
+    assert [(who, [cell and cell[0] for cell in row]) for who, row in block.rows] == [
+        ("none", ["M", "k"]),
+        ("bytes-acked", ["31", "k"]),
+    ]
+
+
+def test_counts_are_of_what_there_is_the_worst_first() -> None:
+    counted = pages.counts(entries(made.table([made.kept(), missed(), made.kept()])))
+    assert [number_and_words for _, _, *number_and_words in counted] == [[1, "failed"], [2, "passed"]]

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import jinja2
 import pytest
 
@@ -27,22 +22,3 @@ def test_every_page_has_the_theme_before_its_own_script(name: str) -> None:
     its = scripts(name)
     assert [one.text for one in its[1:]] == [part("assets/theme.js"), part(name)]
     assert [one.digest for one in its] == [digest(one.text) for one in its]
-
-
-def rendered(cache: Path) -> list[str]:
-    """Make a page in a fresh process. Return the compiled templates in a user's ``cache``."""
-    code = "from halfopen.report import parts; parts.template('report.html.j2')"
-    subprocess.run([sys.executable, "-c", code], env=os.environ | {"XDG_CACHE_HOME": str(cache)}, check=True)
-    return sorted(path.name for path in cache.glob("halfopen/templates/*"))
-
-
-def test_a_template_is_compiled_once_and_kept_for_the_next_process(tmp_path: Path) -> None:
-    kept = rendered(tmp_path)
-    assert len(kept) == 1
-    assert rendered(tmp_path) == kept
-
-
-def test_a_cache_that_takes_no_templates_costs_no_page(tmp_path: Path) -> None:
-    taken = tmp_path / "taken"
-    taken.write_text("")
-    assert rendered(taken) == []

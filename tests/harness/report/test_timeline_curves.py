@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import itertools
+import json
+import zlib
 
 import msgspec
 
@@ -34,7 +38,7 @@ def test_marks_are_those_of_the_results_and_of_the_grace() -> None:
     assert timeline_curves.picture(run, FROZEN, 30, 10).marks == (
         Mark("fault", 5.0),
         Mark("onset", 5.4),
-        Mark("grace", 35.4),
+        Mark("onset + grace", 35.4),
         Mark("reaped", 36.0),
         Mark("deadline", 38.4),
     )
@@ -85,3 +89,16 @@ def test_nothing_seen_is_nothing_drawn() -> None:
         "marks": (),
         "until": 0.0,
     }
+
+
+def test_the_browser_unpacks_exactly_the_picture_that_was_packed() -> None:
+    curve = TimelineCurve("outq", True, (0, 50, 101), (5, 0, 900))
+    picture = Picture((curve,), (Band("freeze", 5.0, 9.5),), (Mark("onset", 5.4),), 12.0)
+    table = json.loads(zlib.decompress(base64.b64decode(timeline_curves.packed(picture))))
+    assert table["until"] == 12.0
+    assert table["bands"] == [["freeze", 5.0, 9.5]]
+    assert table["marks"] == [["onset", 5.4]]
+    ((name, front, times, values),) = table["curves"]
+    assert (name, front) == ("outq", True)
+    assert tuple(itertools.accumulate(times)) == curve.times
+    assert tuple(itertools.accumulate(values)) == curve.values

@@ -12,4 +12,4 @@ from halfopen.repro import shell
 def test_a_shell_that_is_none_is_named_and_nothing_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHELL", "/nonexistent/fish")
     said = shell.run(cast(Any, None), "server", -1)
-    assert said == "no shell: $SHELL is '/nonexistent/fish', which is no program that can be run"
+    assert said == "no shell: $SHELL '/nonexistent/fish' cannot be run"

@@ -80,4 +80,4 @@ def test_a_client_to_which_nothing_is_done_is_held_when_it_streams() -> None:
     active = scenario("active")
     assert active.steps == ()
     assert held(line(flowing(0, 4)), 4, active) is None
-    assert held(line(flowing(0, 5)), 5, active) == "nothing is done to this client; nothing queued"
+    assert held(line(flowing(0, 5)), 5, active) == "the scenario has no faults; nothing queued"

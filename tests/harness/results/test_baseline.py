@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halfopen.cli import screen
 from halfopen.errors import InputError
 from halfopen.results import baseline, record, story
 from halfopen.results.baseline import Baseline, Known, parse, read, render, renewed, standing
@@ -92,12 +91,12 @@ def test_a_scenario_that_there_is_not_is_pointed_out_unless_its_suite_is_not_our
         ("known = ", "not valid TOML"),
         ("[knwon]", "unknown key 'knwon'; did you mean 'known'?"),
         ('strict = "yes"', "key 'strict' takes true or false, got 'yes'"),
-        ('[known]\nfrozen = { verdict = "failed", class = "missed" }', "key 'known.frozen': a scenario is named"),
+        ('[known]\nfrozen = { verdict = "failed", class = "missed" }', "key 'known.frozen': not a suite and"),
         ('[known]\n"a/b" = { class = "missed" }', "key 'known.a/b': key 'verdict' is missing"),
         ('[known]\n"a/b" = { verdict = "passed" }', "key 'verdict' does not know 'passed'"),
-        ('[known]\n"a/b" = { verdict = "failed" }', "key 'known.a/b': a failure is known by its class"),
+        ('[known]\n"a/b" = { verdict = "failed" }', "key 'known.a/b': a failure needs its class"),
         ('[known]\n"a/b" = { verdict = "failed", class = "mist" }', "does not know 'mist'; did you mean 'missed'"),
-        ('[known]\n"a/b" = { verdict = "inconclusive", class = "missed" }', "what is inconclusive has no class"),
+        ('[known]\n"a/b" = { verdict = "inconclusive", class = "missed" }', "an inconclusive run has no class"),
         ('[known]\n"a/b" = { verdict = "failed", class = "missed", reason = "" }', "unknown key 'reason'"),
         ('[known]\n"a/b" = 3', "key 'known.a/b': "),
     ],
@@ -172,16 +171,16 @@ def test_the_end_of_a_call_says_what_is_known_fixed_and_unknown() -> None:
         MISSED.known | {"dead/killed": Known("failed", "missed")}, file="expected.toml", strays=("no such thing",)
     )
     runs = [done("failed"), done("passed", "dead/killed"), done("failed", "dead/slept")]
-    assert screen.remarks(runs, known) == [
+    assert story.remarks(runs, known) == [
         "known:   frozen (missed, ticket 123): because it failed",
         "fixed:   dead/killed (missed) passed",
         "unknown: no such thing",
-        "what is fixed or unknown can go from expected.toml",
+        "remove fixed and unknown lines from expected.toml",
     ]
-    assert screen.summary(runs, 9.0, known) == "1 passed, 1 failed, 1 known failure in 9s"
+    assert story.summary(runs, 9.0, known) == "1 passed, 1 failed, 1 known failure in 9s"
 
 
 @pytest.mark.parametrize(("klass", "was", "now"), [("true_reap", True, "true_reap"), ("missed", False, "none")])
 def test_a_failure_that_was_known_as_another_says_so(klass: Class, was: bool, now: str) -> None:
     told = story.story(done("failed", klass=klass, was=was), baseline=MISSED)
-    assert f"    known is another failure (missed, ticket 123), and this is {now}" in told
+    assert f"    the known failure is another (missed, ticket 123); this one is {now}" in told

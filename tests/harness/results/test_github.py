@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halfopen.results import github
+from halfopen.results import github, record
 from halfopen.results.baseline import Baseline, Known
 from halfopen.results.workflow_commands import command
-from halfopen.run.runner import RunResult
+from halfopen.run.request import RunRequest
 from tests.harness.done import done
 
 KNOWN = Baseline({"dead/frozen": Known("failed", "missed", "#12")}, file="expected.toml", strays=("no such thing",))
 
 
-def story(one: RunResult) -> list[str]:
-    return [f"{one.job.label} ``` story", "again:   halfopen run | less"]
+def how(known: Baseline | None) -> record.Conditions:
+    return record.conditions(RunRequest(seed=7, grace=30, poll=2), [done("passed").job], "real", known)
 
 
 def undone(text: str) -> str:
@@ -39,36 +39,36 @@ def test_a_command_is_one_line_whose_parts_can_be_read_again(title: str, message
 
 def test_failures_come_first_and_then_what_proved_nothing_and_what_is_stale() -> None:
     runs = [done("inconclusive", "dead/killed"), done("passed"), done("failed", "dead/slept"), done("passed", "wedge")]
-    lines = github.commands(runs, KNOWN, story)
+    lines = github.commands(how(KNOWN), runs)
     assert [line.partition("::because")[0].partition("::no")[0] for line in lines[:2]] == [
         "::error title=halfopen%3A slept",
         "::warning title=halfopen%3A killed",
     ]
-    assert lines[0].endswith("::because it failed%0A%0Aslept ``` story%0Aagain:   halfopen run | less")
+    assert "::because it failed%0A%0Aslept   client ──▶ server%0A" in lines[0]
     assert lines[2:] == [
-        "::warning title=halfopen%3A known failures::dead/frozen passed; it can go from expected.toml",
+        "::warning title=halfopen%3A known failures::dead/frozen passed; remove it from expected.toml",
         "::warning title=halfopen%3A known failures::no such thing",
     ]
 
 
 def test_what_is_known_is_not_annotated() -> None:
-    assert github.commands([done("failed")], Baseline(KNOWN.known), story) == []
+    assert github.commands(how(Baseline(KNOWN.known)), [done("failed")]) == []
 
 
 @pytest.mark.parametrize(("count", "shown"), [(10, 10), (11, 10), (40, 10)])
 def test_of_more_than_are_shown_the_last_says_how_many_there_are(count: int, shown: int) -> None:
-    lines = github.commands([done("failed", repeat=n) for n in range(1, count + 1)], None, story)
+    lines = github.commands(how(None), [done("failed", repeat=n) for n in range(1, count + 1)])
     assert len(lines) == shown
     more = f"::error title=halfopen::{count - 9} more are in the job's summary and in its log"
     assert (lines[-1] == more) == (count > shown)
 
 
 def test_the_summary_has_a_row_a_run_and_a_story_for_what_is_not_green() -> None:
-    runs = [done("failed"), done("failed", "dead/killed", was=False), done("passed", "dead/slept")]
-    lines = github.summary("2 <failed>", "grace 30s; seed 7", runs, KNOWN, ["known: frozen"], story).splitlines()
-    assert unescape(lines[0]) == "## halfopen: 2 <failed>"
-    assert "<failed>" not in lines[0]
-    assert lines[2] == "grace 30s; seed 7"
+    why = "``` <failed>"
+    runs = [done("failed"), done("failed", "dead/killed", was=False, why=why), done("passed", "dead/slept")]
+    lines = github.summary(how(Baseline(KNOWN.known)), runs, 9.0).splitlines()
+    assert unescape(lines[0]) == "## halfopen: 1 passed, 1 failed, 1 known failure in 9s"
+    assert lines[2].endswith("seed 7")
     assert lines[4:9] == [
         "| scenario | client | session | detected | verdict |",
         "|---|---|---|---|---|",
@@ -79,7 +79,8 @@ def test_the_summary_has_a_row_a_run_and_a_story_for_what_is_not_green() -> None
     assert [line for line in lines if line.startswith("###")] == ["### killed"]
     # Three backticks within the text do not end the block.
     assert "````text" in lines
-    assert lines[-4:] == ["```text", "known: frozen", "```", ""]
+    assert f"  ✗ {why}" in lines
+    assert lines[-4:] == ["```text", "known:   frozen (missed, #12): because it failed", "```", ""]
 
 
 @given(st.text(st.characters(categories=["L", "N", "P", "S", "Zs"])))

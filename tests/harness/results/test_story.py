@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from halfopen.model.timeline import Timeline
-from halfopen.results import story
+from halfopen.results import story, words
 from halfopen.run.runner import RunResult
 from halfopen.scenario import suites
 from halfopen.scenario.target_spec import TargetSpec
@@ -33,7 +33,7 @@ def test_a_failure_is_told_with_its_story_and_the_command_that_shows_it_again() 
         "    done:     at 5.0s freeze: the client's process stops, its kernel lives on (to the end)",
         "    seen:     500 kB acknowledged until 5.0s",
         "              nothing acknowledged from 5.0s on, for 78s, with up to 456 kB queued",
-        "              the peer's window at 0 from 5.0s, its last packet 0s before the end",
+        "              the peer's window at 0 from 5.0s, last packet from the client 0s before the end",
         "              still ESTABLISHED at 83.0s, 456 kB queued",
         "    expected: reaped within 33s of the stall",
         "again:   halfopen run pod_5090/frozen --seed 7 --grace 30s --poll 2s --detector none",
@@ -64,7 +64,7 @@ def test_the_command_that_shows_it_again_is_whole() -> None:
 )
 def test_the_way_to_the_server_is_drawn_with_what_its_links_do(scenario: str, drawn: str) -> None:
     (found,) = suites.find([scenario if scenario != "frozen" else "pod_5090/frozen"])
-    assert story.drawn(found) == drawn
+    assert words.drawn(found) == drawn
 
 
 def test_a_link_of_ones_own_is_drawn_too(tmp_path: Path) -> None:
@@ -72,8 +72,8 @@ def test_a_link_of_ones_own_is_drawn_too(tmp_path: Path) -> None:
     frozen = next(path for path in suites.shipped()["pod_5090"] if path.stem == "frozen")
     file.write_text(frozen.read_text() + '\n[link]\nrate = "64kbit"\n')
     (found,) = suites.find([str(file)])
-    assert story.drawn(found) == "client ──64kbit──▶ server"
-    assert story.topology(found) == [{"host": "client"}, {"link": "64kbit"}, {"host": "server"}]
+    assert words.drawn(found) == "client ──64kbit──▶ server"
+    assert words.topology(found) == [{"host": "client"}, {"link": "64kbit"}, {"host": "server"}]
 
 
 def test_a_fault_that_was_undone_says_when_and_one_that_never_came_says_so() -> None:
@@ -85,9 +85,9 @@ def test_a_fault_that_was_undone_says_when_and_one_that_never_came_says_so() -> 
         flowing(25, 90),
     )
     run = told("outage_20s_rtt20", timeline)
-    assert story.deeds(run.job, run.verdict.found) == ["at 5.0s cut: the path goes dark (until 25.0s)"]
+    assert story.actions(run.job, run.verdict.found) == ["at 5.0s cut: the path goes dark (until 25.0s)"]
     early = told("outage_20s_rtt20", line(flowing(0, 2), event(2, "kernel", "destroyed")))
-    assert story.deeds(early.job, early.verdict.found) == ["never came to cut: the path goes dark"]
+    assert story.actions(early.job, early.verdict.found) == ["the run ended before cut: the path goes dark"]
 
 
 def test_of_a_dark_path_the_kernel_tells_retransmissions_and_when_it_last_heard_of_the_peer() -> None:
@@ -100,8 +100,8 @@ def test_of_a_dark_path_the_kernel_tells_retransmissions_and_when_it_last_heard_
     assert story.kernel_saw(timeline, run.verdict.found) == [
         "500 kB acknowledged until 5.0s",
         "nothing acknowledged from 5.0s on, for 34s, with up to 9 kB queued",
-        "the peer's window open, 34 retransmissions, its last packet 34s before the end",
-        "the server's side ended at 40.0s (FIN_WAIT1); 1 kB were still the kernel's 20s later",
+        "the peer's window open, 34 retransmissions, last packet from the client 34s before the end",
+        "the server's side ended at 40.0s (FIN_WAIT1); the kernel still held 1 kB 20s later",
     ]
 
 
@@ -113,6 +113,27 @@ def test_a_run_without_a_stall_is_told_in_one_sentence_and_its_end() -> None:
     ]
 
 
+def test_the_history_of_a_client_has_events_stalls_the_socket_and_verdicts_in_order() -> None:
+    opened = event(-0.01, "client", "connected", local=["198.18.1.1", 41178])
+    timeline = line(opened, flowing(0, 5), event(5, "fault", "begun", step=0, fault="freeze"), stuck(5, 9))
+    verdict = judge(pod_job().scenario, timeline, Timing(30, 2))
+    socket = "ESTABLISHED, 1 kB queued, 500 kB acknowledged, peer's window 0 B, last packet from the client 0s before"
+    assert story.history(timeline, [(9.5, verdict, "reaped within 33s of the stall")]) == [
+        "    0.0s  session open, from 198.18.1.1:41178",
+        "    5.0s  freeze is in force",
+        "    5.0s  last byte acknowledged: a stall begins",
+        f"    8.9s  {socket}",
+        f"    9.5s  ? {verdict.why}",
+        "    9.5s    expected: reaped within 33s of the stall",
+    ]
+
+
+def test_what_a_server_printed_last_is_shown() -> None:
+    lines = [event(n, "target", "output", text=f"line {n}") for n in range(12)]
+    assert story.printed(line(*lines)) == ["server said:", *(f"  line {n}" for n in range(2, 12))]
+    assert story.printed(line()) == []
+
+
 def test_a_server_that_was_never_connected_to_shows_nothing() -> None:
     run = told("active", Timeline())
     assert story.kernel_saw(run.timeline, run.verdict.found) == ["the server's socket was never seen open"]
@@ -122,15 +143,15 @@ def test_a_server_that_was_never_connected_to_shows_nothing() -> None:
 def test_whatever_is_done_is_told_by_what_the_fault_says_of_itself(scenario: str) -> None:
     job = pod_job(scenario)
     run = told(scenario, Timeline())
-    for sentence, step in zip(story.deeds(job, run.verdict.found), job.scenario.steps, strict=True):
-        name, _, gist = sentence.removeprefix("never came to ").partition(": ")
+    for sentence, step in zip(story.actions(job, run.verdict.found), job.scenario.steps, strict=True):
+        name, _, gist = sentence.removeprefix("the run ended before ").partition(": ")
         assert name == step.fault
         assert gist
         assert "(" not in gist
 
 
 def test_where_a_fault_strikes_is_what_its_file_says() -> None:
-    struck = {name: story.struck(suites.find([name])[0]) for name in ("dead/frozen", "dead/vanished", "gil_starved")}
+    struck = {name: words.struck(suites.find([name])[0]) for name in ("dead/frozen", "dead/vanished", "gil_starved")}
     assert struck == {
         "dead/frozen": {"freeze": "client"},
         "dead/vanished": {"vanish": "link"},

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from halfopen.clients._door import Door
+from halfopen.clients._messages import Endpoint
 from halfopen.netns.host import Host
 from halfopen.netns.lab import Lab
 from halfopen.netns.lab_errors import LabError
@@ -27,12 +27,12 @@ from tests.isolated import isolated
 from tests.leftovers import processes_below
 
 
-def door(port: int) -> str:
-    return msgspec.json.encode(Door(url=f"ws://127.0.0.1:{port}/")).decode()
+def endpoint(port: int) -> str:
+    return msgspec.json.encode(Endpoint(url=f"ws://127.0.0.1:{port}/")).decode()
 
 
 #: With no server there, a client says so and ends.
-CLIENT = [sys.executable, "-P", "-m", "halfopen.clients", "acking", "{}", door(1)]
+CLIENT = [sys.executable, "-P", "-m", "halfopen.clients", "acking", "{}", endpoint(1)]
 POD = [sys.executable, "-P", "-m", "halfopen.pod", "--port", "0", "--control"]
 
 
@@ -167,7 +167,7 @@ def test_it_reads_what_is_written_to_it() -> None:
 @isolated
 def test_it_holds_what_a_started_one_holds() -> None:
     def held() -> list[str]:
-        with running(host, Program([*CLIENT[:-1], door(port)]), Lines().add, keep_open=(router,)) as its:
+        with running(host, Program([*CLIENT[:-1], endpoint(port)]), Lines().add, keep_open=(router,)) as its:
             session, _ = server.accept()
             # The client has sent its handshake, waits for an answer that does not come, and opens no files meanwhile.
             with session:

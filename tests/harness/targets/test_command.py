@@ -9,7 +9,7 @@ import pytest
 
 from halfopen.errors import InputError
 from halfopen.scenario.target_spec import TargetSpec
-from halfopen.targets.base import door_of
+from halfopen.targets.base import endpoint_of
 from halfopen.targets.command import CommandTarget
 from tests.harness.cli.tool import by_scenario, halfopen, results
 from tests.machine import needs_labs
@@ -97,5 +97,5 @@ def test_an_empty_command_is_refused() -> None:
 
 def test_a_server_is_told_what_a_client_has_received_only_if_it_wants_to_know() -> None:
     told = "got {bytes}"
-    assert door_of(TargetSpec(server="x"), "ws://x/").acknowledge == ""
-    assert door_of(TargetSpec(server="x", acknowledge=told), "ws://x/").acknowledge == told
+    assert endpoint_of(TargetSpec(server="x"), "ws://x/").acknowledge == ""
+    assert endpoint_of(TargetSpec(server="x", acknowledge=told), "ws://x/").acknowledge == told

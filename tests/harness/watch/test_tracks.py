@@ -5,8 +5,12 @@ from typing import Any
 import pytest
 
 from halfopen.netns.census import Sighting
-from halfopen.watch.tracks import Track, Tracks
+from halfopen.pod.detectors.outq import QueueRule
+from halfopen.pod.watchdog import StallRule
+from halfopen.watch.tracks import Rules, Track, Tracks
 from tests.harness.watch.sightings import shut, sighting
+
+RULES: Rules = {"bytes-acked": StallRule, "outq": QueueRule}
 
 
 def only(tracks: Tracks) -> Track:
@@ -19,7 +23,7 @@ def queued(t: float, outq: int = 500, **fields: Any) -> Sighting:
 
 
 def followed(*sightings: Sighting) -> Tracks:
-    tracks = Tracks()
+    tracks = Tracks(RULES)
     for seen in sightings:
         tracks.follow([seen], seen.t)
     return tracks
@@ -40,7 +44,7 @@ def test_it_grows_while_nothing_changes_and_stays_a_bound() -> None:
 
 
 def test_what_is_seen_to_begin_is_no_bound() -> None:
-    tracks = Tracks()
+    tracks = Tracks(RULES)
     tracks.follow([], 999.0)
     tracks.follow([queued(1000.0)], 1000.0)
     tracks.follow([queued(1005.0)], 1005.0)
@@ -75,7 +79,7 @@ def test_a_queue_that_emptied_is_forgotten_and_one_that_comes_again_is_new() -> 
 
 
 def test_sessions_are_told_apart() -> None:
-    tracks = Tracks()
+    tracks = Tracks(RULES)
     for t in (1000.0, 1003.0):
         tracks.follow([queued(t, number=1), queued(t, number=2, bytes_acked=round(t))], t)
     assert sorted(track.stuck for track in tracks.queued.values()) == [0.0, 3.0]

@@ -7,9 +7,11 @@ from halfopen.watch import watched_sessions
 from halfopen.watch.tracks import Track
 from tests.harness.watch.sightings import dark, shut, sighting
 
+JUDGES = watched_sessions.judges(30.0, 2.0, "bytes-acked")
+
 
 def seen_as(seen: Sighting) -> str:
-    return watched_sessions.make(Track(seen, None), None, 30.0, 2.0).peer
+    return watched_sessions.make(Track(seen, None, JUDGES.rules), None, JUDGES).peer
 
 
 @pytest.mark.parametrize(
@@ -31,12 +33,12 @@ def test_what_the_other_end_does_is_told_by_what_it_answers(seen: Sighting, peer
 
 
 def test_a_session_of_which_nothing_came_back_waits() -> None:
-    track = Track(sighting(1000.0, outq=1, unacked=1), None)
+    track = Track(sighting(1000.0, outq=1, unacked=1), None, JUDGES.rules)
     track.follow(sighting(1003.0, outq=1, unacked=1))
-    assert watched_sessions.make(track, None, 30.0, 2.0).peer == "waiting"
+    assert watched_sessions.make(track, None, JUDGES).peer == "waiting"
 
 
 def test_one_with_nothing_queued_reads_for_all_that_is_known() -> None:
-    quiet = watched_sessions.quiet(sighting(), 7)
+    quiet = watched_sessions.quiet(sighting(), 7, JUDGES)
     assert (quiet.peer, quiet.pid, quiet.stuck) == ("reads", 7, 0.0)
-    assert watched_sessions.quiet(sighting(state="CLOSE_WAIT"), None).peer == "gone"
+    assert watched_sessions.quiet(sighting(state="CLOSE_WAIT"), None, JUDGES).peer == "gone"

@@ -17,9 +17,9 @@ from websockets.sync.server import ServerConnection, serve
 from halfopen import plugins
 from halfopen.errors import InputError
 from halfopen.pod import detectors
-from halfopen.pod.asking import ask
 from halfopen.pod.detectors import _keepalive, ack_stall, halfopen, outq, ping_timeout, ping_timeout_90
 from halfopen.pod.detectors._seam import Detector, Guarded, Settings
+from halfopen.pod.liveness import ask
 from halfopen.pod.watchdog import Death, Probe, probe
 from tests.harness.pod.pods import eventually, pod
 from tests.harness.pod.test_watchdog import PATIENCE, connection, fill
@@ -48,7 +48,7 @@ class FakeSession:
 
 
 def made(name: str, settings: Settings = SETTINGS) -> Detector:
-    detector: Detector = plugins.load(detectors, name, "detector").create(settings)
+    detector: Detector = plugins.load(detectors, name).create(settings)
     return detector
 
 
@@ -56,7 +56,7 @@ def test_there_are_ten_and_each_says_in_a_line_what_it_is() -> None:
     names = plugins.names(detectors)
     assert len(names) >= 10
     for name in names:
-        about = plugins.load(detectors, name, "detector", ("create",)).__doc__
+        about = plugins.load(detectors, name).__doc__
         assert about
         assert about.splitlines()[0].endswith(".")
 

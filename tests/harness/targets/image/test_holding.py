@@ -19,6 +19,6 @@ def test_it_is_held_and_captured_and_its_stacks_are_said_to_be_out_of_sight(tmp_
     assert ran.code == 0, ran
     assert ": wedged: window closed, " in ran.out
     assert "session listed\n" in ran.out
-    assert "watchdog: the server's own goes on; only the pod's can be held\n" in ran.out
+    assert "watchdog: the server's own, which cannot be held\n" in ran.out
     assert b"freeze is in force" in file.read_bytes()
-    assert "s:\nnot to be had: the server's process is a container's, out of the lab's sight\n" in ran.out
+    assert "s:\nnot available: the lab cannot see the processes of a container\n" in ran.out

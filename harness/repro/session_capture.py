@@ -3,47 +3,38 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from halfopen import __version__
 from halfopen.netns.capture import Capture
-from halfopen.netns.host import Host
 from halfopen.netns.lab_errors import LabError
+from halfopen.run.lab_server import LabServer
 
 
-class Tap:
-    """The capture, if there is one. Use it as a context manager."""
+class SessionCapture:
+    """The capture, if there is one."""
 
-    def __init__(self, file: Path | None, spare: Path, by_way_of: Path | None = None) -> None:
+    def __init__(self, file: Path | None, spare: Path, written: Path | None = None) -> None:
         """Prepare the capture.
 
         If ``file`` is given, it is captured into from the start. None captures nothing until asked, and then into
-        ``spare``. ``by_way_of`` is the path that is actually written, if the caller moves the file to its place.
+        ``spare``. ``written`` is the path that is actually written, if the caller moves the file to its place.
         """
         self._file = file or spare
-        self._written = by_way_of or self._file
-        self._from_the_first = file is not None
+        self._written = written or self._file
+        self._from_the_start = file is not None
         self._capture: Capture | None = None
         self._used = self._is_over = False
-        self._held = contextlib.ExitStack()
 
-    def at(self, host: Host, interface: str) -> Self:
-        """Set the place of the capture; raises LabError, OSError."""
+    @contextlib.contextmanager
+    def at(self, server: LabServer) -> Iterator[None]:
+        """Capture at the server's interface, until the context is left; raises LabError, OSError."""
         application = f"halfopen {__version__}"
-        self._capture = self._held.enter_context(Capture(host, interface, self._written, application=application))
-        if self._from_the_first:
-            self._start()
-        return self
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._held.__exit__(kind, error, trace)
+        with Capture(server.site.host, server.interface, self._written, application=application) as self._capture:
+            if self._from_the_start:
+                self._start()
+            yield
 
     def toggle(self) -> str:
         """Start or stop the capture; returns what was done, or why not."""
@@ -52,12 +43,12 @@ class Tap:
             if self._capture.running:
                 self._capture.stop()
                 return f"the capture is stopped: {self._capture.packets} packets in {self._file}"
-            if not self._used and not self._from_the_first and self._file.exists():
-                return f"{self._file} is there already; name another with --pcap FILE"
+            if not self._used and not self._from_the_start and self._file.exists():
+                return f"{self._file} exists; name another file with --pcap FILE"
             self._start()
         except (LabError, OSError) as error:
             return f"no capture: {error}"
-        return f"captured from now on: {self._file}"
+        return f"capturing into {self._file}"
 
     def _start(self) -> None:
         assert self._capture is not None
@@ -76,10 +67,10 @@ class Tap:
         if self._capture is not None and self._used:
             self._capture.comment(text)
 
-    def told(self) -> str:
+    def state(self) -> str:
         """Return the destination and the packet count; empty if nothing was ever captured."""
         if self._capture is None or not self._used:
             return ""
-        doing = "" if self._capture.running or self._is_over else " (stopped)"
+        stopped = "" if self._capture.running or self._is_over else " (stopped)"
         lost = f", {self._capture.dropped} lost" if self._capture.dropped else ""
-        return f"{self._file}, {self._capture.packets} packets{lost}{doing}"
+        return f"{self._file}, {self._capture.packets} packets{lost}{stopped}"

@@ -1,4 +1,4 @@
-"""The server's threads and its own view of the session. Asked when the hold begins, and again after each change."""
+"""Reads the server's threads and asks for its sessions, when the hold begins and again after each change."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import math
 
 from halfopen.errors import FaultError
 from halfopen.model.journal import Journal
-from halfopen.repro import words
 from halfopen.repro.counters import History
-from halfopen.repro.look import Stacks
+from halfopen.repro.view import Stacks
+from halfopen.results import words
 from halfopen.run.session import Session
 from halfopen.thread_dump import ThreadsError, dump
 
@@ -18,21 +18,21 @@ _STACKS_AGAIN, _STACKS_UNTIL = 1.0, 30.0
 #: Shorter standstills are no stall, seconds.
 _STILL = 0.5
 #: Seconds from a keepalive's due ping until it waits.
-_UNDER_WAY = 0.2
+_PING_TAKES = 0.2
 #: Seconds for an event or action to settle. After that, the server is asked again.
 _SETTLED = 0.5
 
 
-class Inquiry:
-    """Ask a server, from within and from without. Times are seconds since the session's start."""
+class Inspector:
+    """Inspects a server. Times are seconds since the session's start."""
 
     def __init__(self, session: Session, journal: Journal, history: History, ping: float | None) -> None:
         """``ping`` is the interval of the pod's keepalive, None if it is not known."""
         self._session, self._journal, self._history, self._ping = session, journal, history, ping
         self._since: float | None = None
-        self._anew_at: float | None = None
+        self._again_at: float | None = None
         self.stacks: Stacks | None = None
-        self.books = ""
+        self.status = ""
 
     def begin(self, now: float, *, is_over: bool) -> None:
         """Ask for the first time.
@@ -50,13 +50,13 @@ class Inquiry:
         """Ask again once the change has settled, since the earlier answers may be out of date."""
         if self._since is not None:
             self._since = now
-            self._anew_at = now + _SETTLED
+            self._again_at = now + _SETTLED
 
     def step(self, now: float, *, is_over: bool) -> None:
         """Ask what is due."""
-        if self._anew_at is not None:
-            if now >= self._anew_at:
-                self._anew_at = None
+        if self._again_at is not None:
+            if now >= self._again_at:
+                self._again_at = None
                 self.take_stacks(now)
                 self.ask(now)
         elif not is_over and self._stacks_due(now):
@@ -67,15 +67,23 @@ class Inquiry:
 
         The stacks then show a waiting thread and its lock's holder, or were taken for long enough.
         """
-        return self._anew_at is None and (is_over or not self._wants_stacks(now))
+        return self._again_at is None and (is_over or not self._wants_stacks(now))
 
     def take_stacks(self, now: float) -> None:
-        """Take the stacks of the server's threads."""
-        self.stacks = _stacks(self._session, self._journal, now)
+        """Take the stacks of the process that holds the session's socket."""
+        last = self._journal.last_sample()
+        try:
+            # A server may have several processes, and the one that was started may serve nobody.
+            holders = self._session.server.site.host.holders(last.inode) if last is not None and last.inode else []
+            self.stacks = Stacks(now, dump(holders[0] if holders else self._session.server.pid))
+        except FaultError:  # the text of a FaultError speaks of a fault
+            self.stacks = Stacks(now, None, "not available: the lab cannot see the processes of a container")
+        except ThreadsError as error:
+            self.stacks = Stacks(now, None, f"not available: {error}")
 
     def ask(self, now: float) -> None:
         """Ask the server for its sessions."""
-        self.books = words.books(self._session.watch.ask(), now)
+        self.status = words.status(self._session.watch.ask(), now)
 
     def _wants_stacks(self, now: float) -> bool:
         # If bytes move, there is nothing to wait for.
@@ -90,21 +98,5 @@ class Inquiry:
         again = self.stacks.at + _STACKS_AGAIN
         if self._ping is not None:
             # The pod's keepalive waits for nothing before its next ping is due.
-            again = max(again, math.ceil(self._since / self._ping) * self._ping + _UNDER_WAY)
+            again = max(again, math.ceil(self._since / self._ping) * self._ping + _PING_TAKES)
         return now >= again
-
-
-def _stacks(session: Session, journal: Journal, now: float) -> Stacks:
-    """Return the stacks of the process that holds the session's socket.
-
-    ``now`` is seconds since the session's start.
-    """
-    last = journal.last_sample()
-    try:
-        # A server may have several processes, and the one that was started may serve nobody.
-        holders = session.server.site.host.holders(last.inode) if last is not None and last.inode else []
-        return Stacks(now, dump(holders[0] if holders else session.server.pid))
-    except FaultError:  # the text of a FaultError speaks of a fault
-        return Stacks(now, None, "not to be had: the server's process is a container's, out of the lab's sight")
-    except ThreadsError as error:
-        return Stacks(now, None, f"not to be had: {error}")

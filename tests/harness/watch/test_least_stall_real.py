@@ -11,7 +11,7 @@ import time
 import pytest
 
 from halfopen.netns.census import Census, Sighting
-from halfopen.watch import bounds
+from halfopen.watch.tracks import least_stall
 from tests.isolated import isolated
 from tests.machine import needs_labs
 from tests.netns.network import PORT, Network, connection, eventually, fill, network, stall
@@ -57,8 +57,8 @@ def test_a_reading_proves_most_of_a_stall_and_never_more_than_it(kind: str) -> N
             stall(server)
         found = watched(net)
         for seen, moved_after in found:
-            assert bounds.stalled(seen) <= seen.t - moved_after + TICK
-        assert bounds.stalled(found[-1][0]) >= LEAST
+            assert least_stall(seen) <= seen.t - moved_after + TICK
+        assert least_stall(found[-1][0]) >= LEAST
 
 
 @isolated
@@ -75,4 +75,4 @@ def test_a_packet_after_a_silence_is_no_stall() -> None:
             sent_at = time.monotonic()
             server.send(b"x")
             for seen, _ in watched(net):
-                assert bounds.stalled(seen) <= seen.t - sent_at + TICK
+                assert least_stall(seen) <= seen.t - sent_at + TICK

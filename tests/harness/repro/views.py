@@ -1,11 +1,11 @@
-"""Samples of held sessions, made by hand."""
+"""States of held sessions, made by hand."""
 
 from __future__ import annotations
 
 from halfopen.model.timeline import Timeline
-from halfopen.repro import words
 from halfopen.repro.counters import History
-from halfopen.repro.look import Deed, InForce, SessionView, Stacks
+from halfopen.repro.view import Action, InForce, SessionView, Stacks
+from halfopen.results import words
 from halfopen.thread_dump import Dump, Frame, Lock, Thread
 from halfopen.verdict.judge import Timing
 from tests.harness.lines import event, flowing, line, sample, stuck, times
@@ -57,7 +57,7 @@ def history() -> History:
     return made
 
 
-def look(now: float = 42.0) -> SessionView:
+def view(now: float = 42.0) -> SessionView:
     seen: Timeline = line(HELD, VERDICT)
     made = history()
     return SessionView(
@@ -71,13 +71,13 @@ def look(now: float = 42.0) -> SessionView:
         series=made.series(now),
         in_force=(InForce("freeze", 5.0),),
         watchdog=words.watchdog(seen, "bytes-acked", Timing(30, 2), now, None),
-        books=words.books({"listed": True, "lock_held": True, "healthy": True}, 8.3),
+        server=words.status({"listed": True, "lock_held": True, "healthy": True}, 8.3),
         capture="frozen.pcapng, 1234 packets",
         stacks=Stacks(10.2, DUMP),
-        deeds=(
-            Deed(0.0, "session open: Frozen client, client draining"),
-            Deed(5.0, "freeze is in force"),
-            Deed(8.2, "held: window closed, 600 kB stuck, none acknowledged since 5.0s"),
-            Deed(35.0, "the watchdog would reap now (send_stall for 30.0s), but is held"),
+        actions=(
+            Action(0.0, "session open: Frozen client, client draining"),
+            Action(5.0, "freeze is in force"),
+            Action(8.2, "held: window closed, 600 kB stuck, none acknowledged since 5.0s"),
+            Action(35.0, "the watchdog would reap now (send_stall for 30.0s), but is held"),
         ),
     )

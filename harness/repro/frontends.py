@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from rich.console import Console
@@ -12,12 +12,12 @@ from rich.live import Live
 from rich.text import Text
 
 from halfopen.displays import displayed
+from halfopen.netns.exit_codes import ExitCode
 from halfopen.repro import keys as keyboard
 from halfopen.repro import view
-from halfopen.repro.account import AGAIN
 from halfopen.repro.keys import KeyStroke
-from halfopen.repro.look import SessionView
 from halfopen.repro.terminal import Kept, Keys
+from halfopen.repro.view import SessionView
 
 #: Seconds between two redraws: often enough to follow, rarely enough to cost nothing.
 _REFRESH = 0.25
@@ -25,6 +25,8 @@ _REFRESH = 0.25
 _TICK = 0.05
 #: Seconds between two keys that were given in advance.
 _APART = 1.0
+#: Prefix of the line that repeats the command.
+AGAIN = "again:"
 
 
 class Held(Protocol):
@@ -43,7 +45,7 @@ class Held(Protocol):
         """Seconds until something is due."""
         ...
 
-    def look(self) -> SessionView:
+    def view(self) -> SessionView:
         """Return the current state for display."""
         ...
 
@@ -57,76 +59,104 @@ class Held(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
-    """The user's wishes: how long to hold, and which keys to press meanwhile."""
+class HoldOptions:
+    """The length of a hold, the keys to press meanwhile, and the place to show it."""
 
-    once: bool
-    """True to print once, as soon as the session has settled."""
-    hold_for: float | None
+    hold_for: float | None = None
     """Seconds to hold from then on. None holds until the user quits, or ends at once if no user could."""
     keys: str = ""
-    """Keys to press from then on, one a second."""
+    """Keys to press once the session has settled, one a second."""
+    terminal: Kept | None = None
+    """Terminal for the display; None prints instead."""
 
 
-@dataclass(slots=True)
-class _Plan:
-    """Schedule of the keys given in advance, and of the end."""
+class _Schedule:
+    """When the keys given in advance are due, and when the hold is over."""
 
-    wishes: Wishes
-    is_endless: bool
-    settled_at: float | None = None
-    _pressed: int = field(default=0)
+    def __init__(self, options: HoldOptions) -> None:
+        self._options = options
+        self._settled_at: float | None = None
+        self._pressed = 0
 
-    def due(self, settled: bool) -> Iterator[str]:
+    def due(self, *, is_settled: bool) -> Iterator[str]:
         """Yield the keys that are due."""
-        if not settled and self.settled_at is None:
-            return
-        self.settled_at = time.monotonic() if self.settled_at is None else self.settled_at
-        while self._pressed < len(self.wishes.keys) and self._elapsed() >= _APART * (self._pressed + 1):
+        if self._settled_at is None:
+            if not is_settled:
+                return
+            self._settled_at = time.monotonic()
+        keys = self._options.keys
+        while self._pressed < len(keys) and self._elapsed >= _APART * (self._pressed + 1):
             self._pressed += 1
-            yield self.wishes.keys[self._pressed - 1]
+            yield keys[self._pressed - 1]
 
+    @property
+    def has_begun(self) -> bool:
+        """True once the session has settled."""
+        return self._settled_at is not None
+
+    @property
     def _elapsed(self) -> float:
-        return 0.0 if self.settled_at is None else time.monotonic() - self.settled_at
+        return 0.0 if self._settled_at is None else time.monotonic() - self._settled_at
 
     @property
     def is_over(self) -> bool:
         """True if there is nothing left to wait for."""
-        if self.settled_at is None or self._pressed < len(self.wishes.keys):
+        keys, hold_for = len(self._options.keys), self._options.hold_for
+        if not self.has_begun or self._pressed < keys:
             return False
-        if self.wishes.hold_for is not None:
-            return self._elapsed() >= self.wishes.hold_for
-        return not self.is_endless and self._elapsed() >= _APART * len(self.wishes.keys) + (
-            _APART if self._pressed else 0
-        )
+        if hold_for is not None:
+            return self._elapsed >= hold_for
+        # The last key has a second to take effect.
+        return self._options.terminal is None and self._elapsed >= _APART * (keys + 1 if keys else 0)
 
 
-def on_paper(held: Held, console: Console, wishes: Wishes) -> None:
+def attend(
+    held: Held,
+    console: Console,
+    options: HoldOptions,
+    keys: Sequence[KeyStroke],
+    shells: Mapping[str, Callable[[int], str]],
+) -> ExitCode:
+    """Show the session until the user quits or the hold is over; returns the exit code.
+
+    ``shells`` maps a key to the function that takes over the terminal for a while.
+    """
+    try:
+        if options.terminal is None:
+            _print_states(held, console, options)
+        else:
+            _Screen(console, options.terminal, keys, shells).attend(held, options)
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    return ExitCode.PASSED
+
+
+def _print_states(held: Held, console: Console, options: HoldOptions) -> None:
     """Print the state once it has settled, and again at the end if anything was to happen meanwhile."""
-    plan = _Plan(wishes, is_endless=False)
-    shown = quits = False
+    schedule = _Schedule(options)
+    is_shown = quits = False
     while True:
         time.sleep(held.patience(_TICK))
         held.step()
-        for key in plan.due(held.is_settled):
+        for key in schedule.due(is_settled=held.is_settled):
             quits = quits or key == keyboard.QUIT
             if not quits:
                 held.press(key)
-        if plan.settled_at is not None and not shown:
-            shown = True
-            _print(console, held.look())
-        if plan.is_over or quits:
-            if wishes.keys or wishes.hold_for is not None:
-                _print(console, held.look())
+        if schedule.has_begun and not is_shown:
+            is_shown = True
+            _print(console, held.view())
+        if schedule.is_over or quits:
+            if options.keys or options.hold_for is not None:
+                _print(console, held.view())
             return
 
 
-def _print(console: Console, look: SessionView) -> None:
-    console.print(view.draw(look, console.width), soft_wrap=True)
+def _print(console: Console, shown: SessionView) -> None:
+    console.print(view.draw(shown, console.width), soft_wrap=True)
     console.print()
 
 
-def tell(console: Console, account: Iterable[str]) -> None:
+def print_account(console: Console, account: Iterable[str]) -> None:
     """Print the closing account.
 
     A terminal breaks lines between words, but the command to be copied stays whole.
@@ -135,20 +165,19 @@ def tell(console: Console, account: Iterable[str]) -> None:
         console.print(Text(line), soft_wrap=not console.is_terminal or line.startswith(AGAIN))
 
 
-class Screen:
+class _Screen:
     """A full-screen display, until ``q``."""
 
     def __init__(
-        self, console: Console, terminal: Kept, keys: Sequence[KeyStroke], shells: dict[str, Callable[[int], str]]
+        self, console: Console, terminal: Kept, keys: Sequence[KeyStroke], shells: Mapping[str, Callable[[int], str]]
     ) -> None:
-        """``shells`` maps a key to the function that takes over the terminal for a while."""
         self._console, self._terminal, self._keys, self._shells = console, terminal, keys, shells
-        self._helped = False
+        self._shows_help = False
 
-    def attend(self, held: Held, wishes: Wishes) -> None:
+    def attend(self, held: Held, options: HoldOptions) -> None:
         """Show the session until the user quits. KeyboardInterrupt passes through."""
         keys = Keys(self._terminal.fd)
-        plan = _Plan(wishes, is_endless=True)
+        schedule = _Schedule(options)
         left: str | None = keyboard.HELP
         while left is not None:
             # Set up again after each shell, which has drawn on the same terminal.
@@ -157,38 +186,38 @@ class Screen:
                 self._terminal.drawn_on(),
                 displayed(Live(console=self._console, screen=True, auto_refresh=False)) as live,
             ):
-                left = self._show(held, keys, live, plan)
+                left = self._show(held, keys, live, schedule)
             if left is not None:
                 self._shell(held, left)
 
-    def _show(self, held: Held, keys: Keys, live: Live, plan: _Plan) -> str | None:
+    def _show(self, held: Held, keys: Keys, live: Live, schedule: _Schedule) -> str | None:
         """Show the session until the user quits (None), or presses a key that needs the terminal."""
         drawn_at = 0.0
         while True:
             typed = keys.read(held.patience(_TICK))
             held.step()
-            pressed: list[str] = [*typed, *plan.due(held.is_settled)]
+            pressed: list[str] = [*typed, *schedule.due(is_settled=held.is_settled)]
             for key in pressed:
                 if key == keyboard.QUIT:
                     return None
                 if key in self._shells:
                     return key
                 self._press(held, key)
-            if plan.is_over:
+            if schedule.is_over:
                 return None
             if typed or time.monotonic() - drawn_at >= _REFRESH:
-                live.update(self._drawn(held.look()), refresh=True)
+                live.update(self._drawn(held.view()), refresh=True)
                 drawn_at = time.monotonic()
 
     def _press(self, held: Held, key: str) -> None:
         if key == keyboard.HELP:
-            self._helped = not self._helped
+            self._shows_help = not self._shows_help
         elif not held.press(key):
-            held.remark(f"{keyboard.named(key)}: no such key; {keyboard.HELP} shows which there are")
+            held.remark(f"{keyboard.named(key)}: no such key; press {keyboard.HELP} to see all keys")
 
-    def _drawn(self, look: SessionView) -> Text:
+    def _drawn(self, shown: SessionView) -> Text:
         width, height = self._console.size
-        return view.draw(look, width, height, self._keys, helped=self._helped)
+        return view.draw(shown, width, height, self._keys, shows_help=self._shows_help)
 
     def _shell(self, held: Held, key: str) -> None:
         try:

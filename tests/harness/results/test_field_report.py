@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from halfopen.model.timeline import Timeline
-from halfopen.results import field_report, field_table
+from halfopen.results import comparison, field_report
 from halfopen.results.record import Conditions
 from halfopen.run.runner import Job, RunResult
 from halfopen.scenario import suites
@@ -59,7 +59,7 @@ def table() -> dict[str, Any]:
         done("mine/ping", "dead/frozen", REAPED),
         done("mine/ping", "alive/active", KILLED),
     ]
-    found = field_table.as_table(HOW, runs, 4.0, SERVERS, ["left out: dead/x (why)"])
+    found = comparison.field_as_table(HOW, runs, 4.0, SERVERS, ["left out: dead/x (why)"])
     again: dict[str, Any] = json.loads(json.dumps(found))
     return again
 

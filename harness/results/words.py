@@ -1,0 +1,342 @@
+"""The words for a run: verdicts, faults, events, sockets, expectations and durations. Pure.
+
+The terminal, pytest, GitHub, results.json, the report and ``halfopen repro`` take their words from here. Only the
+sentence of a verdict is made together with the verdict (halfopen.verdict.judge).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from halfopen.model.link_spec import LinkSpec
+from halfopen.model.timeline import Event, Sample, Timeline
+from halfopen.netns import units
+from halfopen.netns.units import show_bytes, show_duration
+from halfopen.scenario.spec import Scenario, Step
+from halfopen.verdict import judge
+from halfopen.verdict.judge import Timing
+
+#: An entry of ``runs`` in results.json. In files of older versions any key may be missing.
+Run = Mapping[str, Any]
+
+
+class Standing(NamedTuple):
+    """The mark, the words, and the colour of a verdict, or of a known failure."""
+
+    mark: str
+    words: str
+    colour: str
+    emoji: str
+
+
+STANDINGS = {
+    "passed": Standing("✓", "passed", "green", "✅"),
+    "failed": Standing("✗", "failed", "red", "❌"),
+    "inconclusive": Standing("?", "inconclusive", "yellow", "⚠️"),
+    "known": Standing("✗", "known failure", "dim", "☑️"),
+}
+
+
+def standing_words(standing: str, number: int) -> str:
+    """The words for this number of runs: ``known failures``."""
+    return STANDINGS[standing].words + ("s" if standing == "known" and number != 1 else "")
+
+
+LETTERS = {
+    "true_reap": "r",  # replaced by the number of seconds if there is one
+    "missed": "M",
+    "false_reap": "F",
+    "true_keep": "k",
+    "closed": "c",
+}
+LEGEND = (
+    "31  true reap, 31 seconds after the stall began  k  true keep   M  missed",
+    "31' the same, counted from the fault             c  closed      F  false reap",
+    "!   failed: too late, or not completely over     ?  inconclusive",
+)
+
+
+def cell(run: Run) -> str:
+    """A run as a table cell of at most five characters: right results are lower-case or a number, wrong ones not."""
+    klass = run.get("class")
+    if run["verdict"] == "inconclusive":
+        return "?"
+    if klass not in LETTERS:
+        return "!"
+    text = LETTERS[klass]
+    if klass == "true_reap":
+        from_fault = run["latency_from"] == "fault" if run.get("latency_from") else run.get("detection_s") is None
+        latency = run.get("after_fault_s" if from_fault else "detection_s")
+        text = text if latency is None else f"{latency:.0f}{chr(39) if from_fault else ''}"
+    return text + ("!" if run["verdict"] == "failed" and klass not in ("missed", "false_reap") else "")
+
+
+class RunRow(NamedTuple):
+    """The cells of a run in a table."""
+
+    client: str
+    session: str
+    reason: str
+    detected: str
+    stuck: str
+
+
+def row(run: Run) -> RunRow:
+    """Return the cells of a run in a table."""
+    outcome, stuck = run.get("outcome"), run.get("stuck_bytes")
+    return RunRow(
+        client=str(run.get("truth") or ""),
+        session=str(outcome or "none"),
+        reason=str(run.get("reason") or "") if outcome != "kept" else "",
+        detected=seconds(run.get("detection_s")),
+        stuck=show_bytes(stuck) if stuck else "",
+    )
+
+
+def headline(table: Mapping[str, Any], compared: str = "", kernel: str = "") -> str:
+    """One line with the target and the conditions, from the content of results.json.
+
+    ``compared`` describes a comparison, if it is not of one detector. ``kernel`` is the reason for a guest kernel.
+    """
+    detector = f", {compared}" if compared else f", detector {table['detector']}" if table.get("detector") else ""
+    shard = f", shard {table['shard']}" if table.get("shard") else ""
+    return (
+        f"halfopen {table.get('halfopen', '')}: {target(table)}{detector}, grace {show_duration(table['grace_s'])}, "
+        f"poll {show_duration(table.get('poll_s') or 0)}{shard}; {conditions(table, kernel)}"
+    )
+
+
+def target(table: Mapping[str, Any]) -> str:
+    """The server under test."""
+    given = table.get("target") or {}
+    return str(given.get("command") or given.get("image") or given.get("kind") or f"{len(table['targets'])} servers")
+
+
+def conditions(table: Mapping[str, Any], kernel: str = "") -> str:
+    """The clock, the kernel with the reason for it, the congestion control and the seed."""
+    reason = f" ({kernel})" if kernel else ""
+    control = table.get("congestion_control") or "unknown congestion control"
+    return f"{table.get('clock')} clock, Linux {table.get('kernel')}{reason}, {control}; seed {table.get('seed')}"
+
+
+def anchor(label: str) -> str:
+    """Return the part after ``#`` in the address of a run in a report. It is unique to the run's label.
+
+    Letters, digits, dots, dashes, underscores and slashes stay. Anything else becomes its code point, such as ``~20~``,
+    since a URL's fragment may not hold it (RFC 3986, section 3.5).
+    """
+    return re.sub(r"[^A-Za-z0-9._/-]", lambda other: f"~{ord(other[0]):x}~", label)
+
+
+# Durations.
+
+
+def seconds(value: float | None) -> str:
+    """A measured duration, ``"31.5s"``; empty for None."""
+    return "" if value is None else f"{value:.1f}s"
+
+
+def exactly(value: float) -> str:
+    """A duration as an option's value, without rounding."""
+    shown = show_duration(value)
+    return shown if units.duration(shown) == value else units.plain(value) + "s"
+
+
+def ago(value: float) -> str:
+    """A measured duration within a sentence, to a tenth of a second and never negative."""
+    return show_duration(round(max(0.0, value), 1))
+
+
+# Scenarios.
+
+
+def topology(scenario: Scenario) -> list[dict[str, str]]:
+    """The path from the client to the server: hosts, and the impairments of the links between them."""
+    hops = [{"host": "client"}, {"link": str(scenario.link)}]
+    if scenario.edge is not None:
+        hops += [{"host": scenario.edge.proxy}, {"link": "unimpaired"}]
+    return [*hops, {"host": "server"}]
+
+
+def drawn(scenario: Scenario) -> str:
+    """The path from the client to the server on one line."""
+    return " ".join(hop.get("host") or arrow(hop["link"]) for hop in topology(scenario))
+
+
+def arrow(link: str) -> str:
+    """A link, with its impairments."""
+    return "──▶" if link == "unimpaired" else f"──{link}──▶"
+
+
+def fault(step: Step) -> str:
+    """A fault, its effect, and its options."""
+    return ", ".join([f"{step.fault}: {getattr(step.module, 'SUMMARY', step.fault)}", *_options(step.options)])
+
+
+def _options(options: Any) -> Iterator[str]:
+    if isinstance(options, LinkSpec):
+        yield str(options)
+        return
+    for field in msgspec.structs.fields(options):
+        if (value := getattr(options, field.name)) != field.default:
+            yield f"{field.name.replace('_', ' ')} {value}"
+
+
+def struck(scenario: Scenario) -> dict[str, str]:
+    """The place of each fault: the client, unless its module says otherwise (STRIKES: ``link`` or ``server``)."""
+    return {step.fault: getattr(step.module, "STRIKES", "client") for step in scenario.steps}
+
+
+def expectation(scenario: Scenario, terms: Timing) -> str:
+    """The expected outcome of the session."""
+    expect = scenario.expect
+    if expect.session == "kept":
+        since = scenario.steps[scenario.judged_from].fault if scenario.steps else "start"
+        return f"kept for {show_duration(judge.hold(scenario, terms))} after the {since}"
+    limit = judge.deadline(scenario, terms)
+    since = "stall" if scenario.truth == "dead" and expect.since == "onset" else "fault"
+    return expect.session + (f" within {show_duration(limit)} of the {since}" if limit else "")
+
+
+# Events and sockets.
+
+_EVENTS = {
+    ("client", "connected"): "session open, from {local[0]}:{local[1]}",
+    ("client", "closing"): "the client begins to close the session ({code})",
+    ("client", "half_closed"): "the client closed its side",
+    ("client", "close_received"): "the client received a close frame ({code})",
+    ("client", "protocol_error"): "the server broke the WebSocket protocol ({why})",
+    ("client", "ended"): "the client's connection ended ({how})",
+    ("fault", "begun"): "{fault} is in force",
+    ("fault", "undone"): "{fault} is undone",
+    ("kernel", "destroyed"): "the kernel destroyed the server's socket ({state}, {outq} bytes queued)",
+    ("kernel", "gone"): "the server's socket is gone",
+    ("lab", "trouble"): "{what}",
+    ("target", "dead_client_reaped"): "the watchdog reaped the client ({reason}, {backlog_bytes} bytes queued)",
+    ("target", "exited"): "the server ended by itself (exit code {code})",
+    ("target", "session_closed"): "the server ended the session ({reason})",
+    ("target", "verdict_held"): "the watchdog would reap now ({reason} for {stall_s:.1f}s), but is held",
+    ("target", "verdict_dropped"): "the client shows life: the watchdog would no longer reap it",
+}
+
+
+def event(happened: Event) -> str | None:
+    """Return the text of an event; None if it is not worth reporting."""
+    text = _EVENTS.get((happened.kind, happened.name))
+    if text is None:
+        return None
+    try:
+        return text.format_map(happened.data)
+    except (KeyError, ValueError, TypeError):  # the event has other fields than ours
+        return text.partition(" (")[0]
+
+
+#: Meanings of the states of the server's socket.
+STATES = {
+    "ESTABLISHED": "open both ways",
+    "CLOSE_WAIT": "the client closed its side",
+    "FIN_WAIT1": "the server closed; its FIN waits",
+    "FIN_WAIT2": "the server closed, not the client",
+    "LAST_ACK": "both closed; the last FIN waits",
+    "CLOSING": "both closed at once",
+    "TIME_WAIT": "over, and remembered for a minute",
+    "CLOSE": "gone",
+}
+
+
+def queued(outq: int) -> str:
+    """The bytes queued in a socket."""
+    return f"{show_bytes(outq)} queued" if outq else "nothing queued"
+
+
+def stalled(outq: int, lasted: float) -> str:
+    """A stall that goes on, with the bytes queued and its length in seconds."""
+    return f"{queued(outq)}, nothing acknowledged for {ago(lasted)}"
+
+
+def last_packet(last: Sample) -> str:
+    """The time of the client's last packet, relative to this sample."""
+    return f"last packet from the client {ago(last.last_ack_recv / 1000)} before"
+
+
+def socket(sample: Sample) -> str:
+    """The state of the server's socket at one moment."""
+    window = "" if sample.snd_wnd is None else f", peer's window {show_bytes(sample.snd_wnd)}"
+    acknowledged = f"{show_bytes(sample.bytes_acked or 0)} acknowledged"
+    return f"{sample.state}, {queued(sample.outq)}, {acknowledged}{window}, {last_packet(sample)}"
+
+
+def remains(last: Sample | None, ended_at: float, gone_at: float | None) -> str:
+    """Describe the rest of a session that is over.
+
+    ``gone_at`` is when the kernel forgot its socket, None if it has not.
+    """
+    ended = f"over at {ended_at:.1f}s"
+    if last is None or is_gone(last, gone_at):
+        return f"{ended}; nothing is left of it in the kernel"
+    if not last.outq:
+        return f"{ended}; the kernel keeps it in {last.state}, with nothing queued"
+    owner = "no process" if last.orphan else "the server"
+    return f"{ended}; the kernel keeps {show_bytes(last.outq)} queued in {last.state}, held by {owner}"
+
+
+def is_gone(last: Sample | None, gone_at: float | None) -> bool:
+    """True if the kernel no longer knows the socket."""
+    return last is None or last.state == "CLOSE" or (gone_at is not None and last.t <= gone_at)
+
+
+# A held session.
+
+
+def watchdog(seen: Timeline, detector: str | None, terms: Timing, now: float, over: float | None) -> str:
+    """Describe what the watchdog of a held session does and would do.
+
+    ``detector`` is the pod's, None for another server. ``over`` is when the session ended.
+    """
+    if detector is None:
+        return "the server's own, which cannot be held"
+    if detector == "none":
+        return "the pod has none"
+    if seen.first("target", "watchdog_cannot_be_held"):
+        return f"{detector} is not a thread of the pod, so it cannot be held"
+    reaped = seen.first("target", "dead_client_reaped")
+    if reaped is not None:
+        return f"{detector} reaped the client at {reaped.t:.1f}s ({reaped.data.get('reason')})"
+    state = seen.last("target", "watchdog_held", "watchdog_released")
+    if state is None:
+        return f"{detector}, grace {show_duration(terms.grace)}"
+    if state.name == "watchdog_released":
+        return f"released at {state.t:.1f}s: {detector}, grace {show_duration(terms.grace)}"
+    if over is not None:
+        return f"held: {detector}; the session is over"
+    return f"held: {_held_verdict(seen, detector, terms, now)}; w releases it"
+
+
+def _held_verdict(seen: Timeline, detector: str, terms: Timing, now: float) -> str:
+    verdict = seen.last("target", "verdict_held", "verdict_dropped")
+    if verdict is None:
+        return f"{detector}, grace {show_duration(terms.grace)}, no verdict yet"
+    if verdict.name == "verdict_dropped":
+        return f"{detector} withdrew its verdict at {verdict.t:.1f}s"
+    since = show_duration(round(max(0.0, now - verdict.t)))
+    return f"{detector} would have reaped {since} ago ({verdict.data.get('reason')})"
+
+
+def status(answer: Mapping[str, object], now: float) -> str:
+    """Describe the server's own view of the session when asked; empty if it says nothing."""
+    facts = [str(answer["problem"])] if "problem" in answer else []
+    for key, (yes, no) in _STATUS.items():
+        if key in answer:
+            facts.append(yes if answer[key] else no)
+    return f"asked at {now:.1f}s: {', '.join(facts)}" if facts else ""
+
+
+_STATUS = {
+    "listed": ("session listed", "session not listed"),
+    "lock_held": ("seat taken", "seat free"),
+    "healthy": ("health check passing", "health check failing"),
+}
