@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from halfopen.scenario.spec import Outcome
+from halfopen.spawn.peers import PeerUp, Refused
 from halfopen.verdict.judge import Word
 
 Written = str | int | float
@@ -14,7 +15,7 @@ Written = str | int | float
 
 
 class Opening(msgspec.Struct, frozen=True, tag="opening"):
-    """Make a lab; answered by :class:`Opened`."""
+    """Make a lab; answered by :class:`PeerUp`."""
 
     name: str
     """Name of the test."""
@@ -87,14 +88,7 @@ class Tell(msgspec.Struct, frozen=True, tag="tell"):
     """Request the history so far; answered by :class:`HistoryLines`."""
 
 
-Request = Serve | Connect | Begin | Undo | Question | ReadSocket | Tell
-
-
-class Opened(msgspec.Struct, frozen=True, tag="opened"):
-    """The lab is ready."""
-
-    kernel: str
-    congestion_control: str | None
+Request = Opening | Serve | Connect | Begin | Undo | Question | ReadSocket | Tell
 
 
 class Made(msgspec.Struct, frozen=True, tag="made"):
@@ -133,10 +127,4 @@ class HistoryLines(msgspec.Struct, frozen=True, tag="told"):
     lines: list[str]
 
 
-class RequestRefused(msgspec.Struct, frozen=True, tag="refused"):
-    """Request refused, with the reason in words for the user."""
-
-    why: str
-
-
-Reply = Opened | Made | SocketSeen | Answer | HistoryLines | RequestRefused
+Reply = PeerUp | Made | SocketSeen | Answer | HistoryLines | Refused

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -22,9 +20,10 @@ from halfopen.run import request
 from halfopen.run.request import RunRequest
 from halfopen.scenario.spec import Scenario
 from halfopen.scenario.target_spec import TargetSpec, load
-from halfopen.testing import plugin, server_environment, share
-from halfopen.testing.process_end import dismiss
-from halfopen.testing.share import Result, SuiteShare
+from halfopen.spawn.peers import Child, PeerLostError
+from halfopen.testing import plugin, share
+from halfopen.testing.channel import environment
+from halfopen.testing.share import Dismissed, Result, SuiteShare
 
 NAME = "halfopen"
 #: Seconds between polls for a result.
@@ -96,11 +95,10 @@ class Shares:
         self._is_ours = folder is None
         self._config = config
         self._number = int(workerinput.get("workerid", "gw0").removeprefix("gw"))
-        self._share_file = self._folder / f"{self._number}.json"
         self._count = int(workerinput.get("workercount", 1))
         self._parent = os.getppid()
         self._names: list[str] = []
-        self._process: subprocess.Popen[bytes] | None = None
+        self._child: Child | None = None
 
     def start(self, names: Sequence[str]) -> None:
         """Start our share of the selected scenarios, which are the same in every worker."""
@@ -111,19 +109,16 @@ class Shares:
             return
         clock = plugin.clock()
         # If waiting is free, they take turns on their guest's one processor.
-        part = SuiteShare(self._call, mine, clock, at_once=1 if clock == "virtual" else len(mine))
-        self._share_file.write_bytes(msgspec.json.encode(part))
-        self._process = subprocess.Popen(
-            # -P: a folder called harness in the user's current directory must not stand in for ours.
-            [sys.executable, "-P", "-m", "halfopen.testing.share", str(self._share_file)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd=self._config.invocation_params.dir,
-            env=server_environment.environment(),
-            # Ctrl-C goes to pytest, which then ends us.
-            start_new_session=True,
+        at_once = 1 if clock == "virtual" else len(mine)
+        self._child = Child(
+            "halfopen.testing.share",
+            str,
+            folder=self._config.invocation_params.dir,
+            environment=environment(),
+            keeps_errors=False,
         )
-        self._tell("share", self._process.pid)
+        self._child.send(SuiteShare(self._call, str(self._folder), mine, clock, at_once))
+        self._tell("share", self._child.pid)
 
     def _tell(self, what: str, pid: int) -> None:
         """Announce a process of ours to xdist's other workers."""
@@ -142,10 +137,13 @@ class Shares:
     def _goes_on(self, owner: int) -> bool:
         """Wait a while; False once no result can come any more."""
         if self._is_ours:
-            # The process prints a line for each result. On the virtual clock every poll would cost more than the wait.
-            assert self._process is not None
-            assert self._process.stdout is not None
-            return bool(self._process.stdout.readline())
+            # The process sends a message for each result. On the virtual clock polls would cost more than the wait.
+            assert self._child is not None
+            try:
+                self._child.receive()
+            except PeerLostError:
+                return False
+            return True
         time.sleep(_STEP)
         return not self._is_over() and self._is_alive(owner)
 
@@ -155,24 +153,23 @@ class Shares:
 
     def _is_alive(self, owner: int) -> bool:
         if owner == self._number:
-            return self._process is not None and self._process.poll() is None
+            return self._child is not None and self._child.is_alive
         return _runs(self._folder / f"share-{owner}")
 
     def close(self) -> None:
         """End what is still in progress, once none of xdist's other workers can wait for it."""
         (self._folder / f"worker-{self._number}").unlink(missing_ok=True)
-        if self._process is not None:
+        if self._child is not None:
             if not self._is_ours:
-                self._until_nobody_waits(self._process)
-            # Its absence shows the process that we were not killed.
-            self._share_file.unlink(missing_ok=True)
-            dismiss(self._process)
+                self._until_nobody_waits(self._child)
+            self._child.send(Dismissed())
+            self._child.close()
         if self._is_ours:
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _until_nobody_waits(self, process: subprocess.Popen[bytes]) -> None:
+    def _until_nobody_waits(self, child: Child) -> None:
         others = [self._folder / f"worker-{n}" for n in range(self._count) if n != self._number]
-        while process.poll() is None and not self._is_over() and any(_runs(other) for other in others):
+        while child.is_alive and not self._is_over() and any(_runs(other) for other in others):
             time.sleep(_STEP)
 
 
