@@ -3,56 +3,43 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import secrets
-import socket
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
-
-import msgspec
 
 from halfopen.errors import TargetError
 from halfopen.netns.host_proc import HostProc
-from halfopen.targets.keeper import KeeperAnswer, MakeContainer, Request, StartContainer
-
-_LONGEST_ANSWER = 1 << 16
+from halfopen.spawn.peers import Child, PeerLostError, Refused
+from halfopen.targets.keeper import ContainerId, MakeContainer, Request, StartContainer
 
 
 class Keeper:
     """The containers of one call, and access to the machine's processes, theirs included. Thread-safe."""
 
-    def __init__(self, asking: io.BufferedRWPair, outside: HostProc) -> None:
+    def __init__(self, child: Child, outside: HostProc) -> None:
         self.outside = outside
-        self._stream = asking
-        self._lock = threading.Lock()
+        self._child = child
         self._run = secrets.token_hex(8)
 
     def make(self, image: str, command: list[str] | None, environment: dict[str, str]) -> str:
         """Return the id of a new container without a network, not yet started; raises TargetError."""
-        answer = self._ask(MakeContainer(image, self._run, command, environment))
-        if answer.error:
-            raise TargetError(f"cannot make a container of image {image!r}: {answer.error}")
-        return answer.id
+        return self._ask(
+            MakeContainer(image, self._run, command, environment), f"cannot make a container of image {image!r}"
+        )
 
     def start(self, container: str) -> None:
         """Start a container; raises TargetError if it has no such command, or it may not be run."""
-        answer = self._ask(StartContainer(container))
-        if answer.error:
-            raise TargetError(f"cannot start the container: {answer.error}")
+        self._ask(StartContainer(container), "cannot start the container")
 
-    def _ask(self, request: Request) -> KeeperAnswer:
+    def _ask(self, request: Request, problem: str) -> str:
         try:
-            with self._lock:
-                self._stream.write(msgspec.json.encode(request) + b"\n")
-                self._stream.flush()
-                line = self._stream.readline(_LONGEST_ANSWER)
-        except (BrokenPipeError, ConnectionResetError):
-            line = b""
-        if not line:
-            raise TargetError("the process that keeps the containers (halfopen.targets.keeper) ended before its time")
-        return msgspec.json.decode(line, type=KeeperAnswer)
+            answer: ContainerId | Refused = self._child.ask(request)
+        except PeerLostError:
+            raise TargetError(
+                "the process that keeps the containers (halfopen.targets.keeper) ended before its time"
+            ) from None
+        if isinstance(answer, Refused):
+            raise TargetError(f"{problem}: {answer.why}")
+        return answer.id
 
 
 #: Global, as is the starter of processes (halfopen.spawn.process).
@@ -66,26 +53,15 @@ def keeping() -> Iterator[None]:
     Enter this outside of the run's namespaces. The keeper must outlive them.
     """
     global _keeper  # noqa: PLW0603
-    ours, theirs = socket.socketpair()
-    with ours, HostProc() as outside:
-        with theirs:
-            # In a session of its own, so that a stop from the terminal does not end it.
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "halfopen.targets.keeper", str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
-        # Left last: waits until the keeper has finished.
-        with process, ours.makefile("rwb") as stream:
-            try:
-                _keeper = Keeper(stream, outside)
-                yield
-            finally:
-                _keeper = None
-                # Closing would not end the stream while a process forked meanwhile lives on.
-                ours.shutdown(socket.SHUT_RDWR)
+    with HostProc() as outside:
+        child = Child("halfopen.targets.keeper", ContainerId | Refused, keeps_errors=False)
+        try:
+            _keeper = Keeper(child, outside)
+            yield
+        finally:
+            _keeper = None
+            # However long the keeper takes to remove the containers.
+            child.close(patience=None)
 
 
 def keeper() -> Keeper:
