@@ -177,7 +177,10 @@ class Parent(Sender):
     def receive(self) -> Any:
         """Return the next message; None if the parent is gone, or wants this process to end."""
         self._is_busy = False
-        line = sys.stdin.buffer.readline()
+        line = b""
+        # A parent that was killed before it read all messages resets the connection.
+        with contextlib.suppress(ConnectionError):
+            line = sys.stdin.buffer.readline()
         with self._state:
             self._is_busy = line.endswith(b"\n")
             if not self._is_busy:

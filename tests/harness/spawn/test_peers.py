@@ -97,6 +97,14 @@ def test_a_child_that_waits_for_a_request_just_ends(start: Start) -> None:
     assert child.last_words().splitlines()[-1] == "done"
 
 
+def test_a_parent_that_goes_with_messages_unread_is_just_gone(start: Start) -> None:
+    child = start("parent.send(PeerUp()); print('heard', parent.receive())")
+    assert child.says(60.0)
+    child._stream.close()
+    child._socket.close()
+    assert child.last_words() == "heard None"
+
+
 def test_a_child_that_does_not_end_is_killed(start: Start) -> None:
     child = start("parent.receive(); time.sleep(600)")
     begun = time.monotonic()
