@@ -55,14 +55,15 @@ from halfopen.netns.lab_errors import UnsupportedError
 from halfopen.netns.units import Duration, show_duration
 from halfopen.repro import real, terminal, virtual
 from halfopen.repro.fronts import Wishes
+from halfopen.repro.hold_messages import HoldPart
 from halfopen.repro.keys import why_not
-from halfopen.repro.line import HoldPart, HoldUp
 from halfopen.repro.opening import held
 from halfopen.repro.virtual import VirtualHold
 from halfopen.results import record, story
 from halfopen.run import request
 from halfopen.run.request import DEFAULT_DETECTOR, RunRequest
 from halfopen.run.runner import Job
+from halfopen.spawn.peers import PeerUp
 from halfopen.targets.keeping import keeping
 from halfopen.targets.pod import PodTarget
 
@@ -257,10 +258,10 @@ def _target(job: Job) -> str:
     return told.get("command") or told.get("image") or told["kind"]
 
 
-def _header(call: RunRequest, job: Job, where: Surroundings, hello: HoldUp | None = None) -> str:
+def _header(call: RunRequest, job: Job, where: Surroundings, up: PeerUp | None = None) -> str:
     how = record.conditions(call, [job], where.clock)
-    if hello is not None:
-        how = dataclasses.replace(how, kernel=hello.kernel, congestion_control=hello.congestion_control)
+    if up is not None:
+        how = dataclasses.replace(how, kernel=up.kernel, congestion_control=up.congestion_control)
     lines = [screen.header(how, where.why)]
     if isinstance(job.target, PodTarget) and job.target.ping is not None:
         watchdog = "has no watchdog" if job.detector == "none" else "has its watchdog held"

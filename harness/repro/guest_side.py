@@ -6,22 +6,24 @@ import itertools
 import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from halfopen.errors import InputError
 from halfopen.model.journal import Journal
-from halfopen.netns import capabilities
+from halfopen.netns.guest import script
 from halfopen.netns.lab import Lab
 from halfopen.netns.lab_errors import LabError
-from halfopen.repro import line
 from halfopen.repro.account import account
 from halfopen.repro.director import Director
-from halfopen.repro.line import Account, HoldPart, HoldRefused, HoldUp, Order, Pass, Press, Quit, Remark, Said, Shown
+from halfopen.repro.hold_messages import CAPTURE, Account, HoldPart, Order, Pass, Press, Quit, Remark, Shown, order_file
 from halfopen.repro.opening import held, session_of
 from halfopen.repro.tap import Tap
 from halfopen.run import request
+from halfopen.spawn.guest_peer import task_in
+from halfopen.spawn.peers import PeerUp, Refused, Sender
 from halfopen.verdict.findings import find
 
 #: Seconds of the guest's clock between two steps.
@@ -30,36 +32,18 @@ _TICK = 0.05
 
 def main(folder: Path) -> int:
     """Hold the session described by the part in ``folder``; returns 0 on success."""
-    part = msgspec.json.decode((folder / line.PART).read_bytes(), type=HoldPart)
-    talk = _Talk(folder)
-    talk.say(HoldUp(capabilities.kernel_release(), capabilities.congestion_control()))
-    try:
-        told = _hold(part, talk, folder / line.CAPTURE)
-        talk.say(Account(told, _captured(part, folder / line.CAPTURE)))
-    except (InputError, LabError) as error:
-        talk.say(HoldRefused(str(error)))
-        return 1
+    part: HoldPart = task_in(folder, HoldPart)
+    # Not standard output: a process of the guest passes that on, and none runs while this one polls for orders.
+    with open(script.OUT, "wb") as console:  # noqa: PTH123 (a device)
+        sender = Sender(console)
+        sender.send(PeerUp())
+        try:
+            lines = _hold(part, sender, folder)
+            sender.send(Account(lines, _captured(part, folder / CAPTURE)))
+        except (InputError, LabError) as error:
+            sender.send(Refused(str(error)))
+            return 1
     return 0
-
-
-class _Talk:
-    """The guest's end of the line."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._number = 0
-
-    def say(self, message: Said) -> None:
-        self._number += 1
-        line.put(line.said_file(self._folder, self._number), message)
-
-    def order(self) -> Order:
-        """Return the answer to the last message. It is polled without sleeping, so that no guest time passes."""
-        file = line.order_file(self._folder, self._number)
-        while not file.exists():
-            pass
-        order: Order = msgspec.json.decode(file.read_bytes(), type=Order)
-        return order
 
 
 def _captured(part: HoldPart, file: Path) -> str | None:
@@ -72,49 +56,55 @@ def _captured(part: HoldPart, file: Path) -> str | None:
     return part.pcap or part.spare_pcap
 
 
-def _hold(part: HoldPart, talk: _Talk, capture: Path) -> list[str]:
+def _hold(part: HoldPart, sender: Sender, folder: Path) -> list[str]:
     (job,) = request.jobs(part.call)
     job = held(job, part.ping)
     journal = Journal()
     with (
         Lab() as lab,
-        Tap(None if part.pcap is None else Path(part.pcap), Path(part.spare_pcap), capture) as tap,
+        Tap(None if part.pcap is None else Path(part.pcap), Path(part.spare_pcap), folder / CAPTURE) as tap,
         session_of(job, journal, lab, tap) as session,
         Director(part.title, session, job, journal, tap) as director,
     ):
         while not director.is_settled:
-            _tick(director)
-        tells_deeds = _obey(director, talk)
+            _step(director, _TICK)
+        tells_deeds = _obey(director, sender, folder)
         director.finish()
         found = find(director.timeline(), job.scenario)
         return [*account(director.look(), found, director.held_since, part.again, tells_deeds=tells_deeds)]
 
 
-def _obey(director: Director, talk: _Talk) -> bool:
+def _obey(director: Director, sender: Sender, folder: Path) -> bool:
     """Show the session and obey orders until Quit. Returns whether the account lists the actions."""
-    for _ in itertools.count():
-        talk.say(Shown(director.look()))
-        match talk.order():
-            case Pass(seconds=seconds):
-                _pass(director, seconds)
-            case Press(key=key):
+    sender.send(Shown(director.look()))
+    for order in _orders(folder):
+        match order:
+            case Pass(seconds):
+                until = director.now + seconds
+                while director.now < until:
+                    _step(director, min(_TICK, until - director.now))
+            case Press(key):
                 director.press(key)
-            case Remark(text=text):
+            case Remark(text):
                 director.remark(text)
-            case Quit(tells_deeds=tells_deeds):
+            case Quit(tells_deeds):
                 return tells_deeds
-    raise AssertionError("it counts for ever")
+        sender.send(Shown(director.look()))
+    raise AssertionError("there is always another order")
 
 
-def _pass(director: Director, seconds: float) -> None:
-    until = director.now + seconds
-    while director.now < until:
-        time.sleep(director.patience(min(_TICK, until - director.now)))
-        director.step()
+def _orders(folder: Path) -> Iterator[Order]:
+    """Yield orders as they come. They are polled for without sleeping, so that no guest time passes."""
+    for number in itertools.count():
+        file = order_file(folder, number)
+        while not file.exists():
+            pass
+        order: Order = msgspec.json.decode(file.read_bytes(), type=Order)
+        yield order
 
 
-def _tick(director: Director) -> None:
-    time.sleep(director.patience(_TICK))
+def _step(director: Director, longest: float) -> None:
+    time.sleep(director.patience(longest))
     director.step()
 
 

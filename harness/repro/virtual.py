@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,22 +14,29 @@ from rich.console import Console
 
 from halfopen.errors import InputError
 from halfopen.netns.exit_codes import ExitCode
-from halfopen.netns.guest import booting
 from halfopen.netns.guest.booting import Boot
 from halfopen.netns.guest.cache import GuestKernel
-from halfopen.netns.guest.machine import Machine
 from halfopen.netns.lab_errors import GuestLostError
-from halfopen.repro import keys, line
+from halfopen.repro import keys
 from halfopen.repro.fronts import Screen, Wishes, on_paper, tell
-from halfopen.repro.line import Account, HoldPart, HoldRefused, HoldUp, Order, Pass, Press, Quit, Remark, Said, Shown
+from halfopen.repro.hold_messages import (
+    CAPTURE,
+    Account,
+    HoldPart,
+    Order,
+    Pass,
+    Press,
+    Quit,
+    Remark,
+    Said,
+    Shown,
+    order_file,
+)
 from halfopen.repro.look import SessionView
 from halfopen.repro.terminal import Kept
 from halfopen.run.guests import compile_ourselves
-from halfopen.run.request import RunRequest
-
-_MEMORY = 2 << 30
-#: Seconds between polls for the guest's next message.
-_LISTEN = 0.01
+from halfopen.spawn.guest_peer import GuestPeer, guest_peer
+from halfopen.spawn.peers import PeerUp, Refused, command
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +45,13 @@ class VirtualHold:
 
     part: HoldPart
     kernel: GuestKernel
-    header: Callable[[HoldUp], str]
+    header: Callable[[PeerUp], str]
     """Text to print once the guest is up."""
     wishes: Wishes
     screen: Kept | None
     """Terminal for the display; None prints instead."""
     wall_limit: float
     """Real seconds within which the guest must answer."""
-
-    @property
-    def call(self) -> RunRequest:
-        """The request of this hold."""
-        return self.part.call
 
 
 def carry_out(hold: VirtualHold, console: Console, place: Path) -> int:
@@ -60,95 +61,51 @@ def carry_out(hold: VirtualHold, console: Console, place: Path) -> int:
     GuestLostError if it is lost.
     """
     compile_ourselves()
-    folder = place / "part"
-    folder.mkdir(parents=True)
-    (folder / line.PART).write_bytes(msgspec.json.encode(hold.part))
-    boot = Boot(
-        kernel=hold.kernel,
-        # -P: a folder called harness in the user's current directory must not stand in for ours.
-        command=[sys.executable, "-P", "-m", "halfopen.repro.guest_side", str(folder)],
-        writable=[folder],
-        memory=_MEMORY,
-        seed=hold.call.seed,
-        environment={"PYTHONHASHSEED": str(hold.call.seed % 2**32)},
-    )
-    with booting.start(boot, place / "guest", 2) as guest:
-        return _attend(hold, _Guest(guest, folder, hold.wall_limit), console)
-
-
-def _attend(hold: VirtualHold, guest: _Guest, console: Console) -> int:
-    code = ExitCode.PASSED
-    hello = guest.hear()
-    assert isinstance(hello, HoldUp), hello
-    console.print(hold.header(hello), soft_wrap=True)
-    still = _StandingStill(guest)
-    try:
-        if hold.screen is not None:
-            Screen(console, hold.screen, keys.VIRTUAL, {}).attend(still, hold.wishes)
-        else:
-            on_paper(still, console, hold.wishes)
-    except KeyboardInterrupt:
-        code = ExitCode.INTERRUPTED
-    end = guest.account(tells_deeds=hold.screen is not None)
-    if end.captured is not None:
-        guest.fetch(line.CAPTURE, Path(end.captured))
-    tell(console, end.lines)
-    return code
-
-
-class _Guest:
-    """A guest that waits for orders. It is stopped while it waits."""
-
-    def __init__(self, machine: Machine, folder: Path, wall_limit: float) -> None:
-        self._machine, self._folder, self._wall_limit = machine, folder, wall_limit
-        self._number = 0
-
-    def hear(self) -> Said:
-        """Return its next message; raises GuestLostError, or InputError for a refusal."""
-        self._number += 1
-        file = line.said_file(self._folder, self._number)
-        until = time.monotonic() + self._wall_limit
-        while not file.exists():
-            if self._machine.process.poll() is not None:
-                raise GuestLostError(self._machine.last_words())
-            if time.monotonic() > until:
-                raise GuestLostError(f"the guest said nothing for {self._wall_limit:g}s of wall time")
-            time.sleep(_LISTEN)
-        said: Said = msgspec.json.decode(file.read_bytes(), type=Said)
-        if isinstance(said, HoldRefused):
-            raise InputError(said.why)
-        if isinstance(said, Shown):
-            # The guest polls for orders without sleeping, which keeps its clock still. Stop it, so that it burns no
-            # CPU.
-            self._machine.process.send_signal(signal.SIGSTOP)
-        return said
-
-    def order(self, order: Order) -> Said:
-        """Send an order and return the guest's answer."""
-        line.put(line.order_file(self._folder, self._number), order)
-        self._machine.process.send_signal(signal.SIGCONT)
-        return self.hear()
-
-    def account(self, *, tells_deeds: bool) -> Account:
-        """End the guest's hold and return its account."""
-        said = self.order(Quit(tells_deeds))
-        assert isinstance(said, Account), said
-        return said
-
-    def fetch(self, name: str, to: Path) -> None:
-        """Copy a file out of the guest's folder; raises InputError if it cannot be written here."""
+    boot = Boot(hold.kernel, command("halfopen.repro.guest_side"), wall_limit=hold.wall_limit, seed=hold.part.call.seed)
+    with guest_peer(boot, hold.part, Said, place) as peer:
+        up = _hear(peer, hold.wall_limit)
+        assert isinstance(up, PeerUp), up
+        console.print(hold.header(up), soft_wrap=True)
+        held = _HeldInGuest(peer, hold.wall_limit)
+        code = ExitCode.PASSED
         try:
-            shutil.copyfile(self._folder / name, to)
-        except OSError as error:
-            raise InputError(f"the capture {str(to)!r} cannot be written: {error.strerror}") from None
+            if hold.screen is not None:
+                Screen(console, hold.screen, keys.VIRTUAL, {}).attend(held, hold.wishes)
+            else:
+                on_paper(held, console, hold.wishes)
+        except KeyboardInterrupt:
+            code = ExitCode.INTERRUPTED
+        account = held.quit(Quit(tells_deeds=hold.screen is not None))
+        if account.captured is not None:
+            _copy(peer.folder / CAPTURE, account.captured)
+        tell(console, account.lines)
+        return code
 
 
-class _StandingStill:
+def _hear(peer: GuestPeer, wall_limit: float) -> Said:
+    """Return the guest's next message; raises GuestLostError, or InputError for a refusal."""
+    said: Said | None = peer.receive(time.monotonic() + wall_limit)
+    if said is None:
+        raise GuestLostError(f"the guest's command ended with exit code {peer.exit_code} before the hold was over")
+    if isinstance(said, Refused):
+        raise InputError(said.why)
+    return said
+
+
+def _copy(capture: Path, to: str) -> None:
+    try:
+        shutil.copyfile(capture, to)
+    except OSError as error:
+        raise InputError(f"the capture {to!r} cannot be written: {error.strerror}") from None
+
+
+class _HeldInGuest:
     """A session in which nothing happens without an order. Satisfies halfopen.repro.fronts.Held."""
 
-    def __init__(self, guest: _Guest) -> None:
-        self._guest = guest
-        self._look = self._shown(guest.hear())
+    def __init__(self, peer: GuestPeer, wall_limit: float) -> None:
+        self._peer, self._wall_limit = peer, wall_limit
+        self._ordered = 0
+        self._show(_hear(peer, wall_limit))
 
     @property
     def is_settled(self) -> bool:
@@ -169,9 +126,9 @@ class _StandingStill:
     def press(self, key: str) -> bool:
         """Let time pass, or have the guest carry out a key."""
         if key in keys.PASSING:
-            self._do(Pass(keys.PASSING[key]))
-        elif any(key == one.key for one in keys.VIRTUAL):
-            self._do(Press(key))
+            self._order(Pass(keys.PASSING[key]))
+        elif any(key == stroke.key for stroke in keys.VIRTUAL):
+            self._order(Press(key))
         elif key in keys.SHELLS:
             self.remark(f"{key}: {keys.NO_SHELLS}")
         else:
@@ -180,11 +137,30 @@ class _StandingStill:
 
     def remark(self, text: str) -> None:
         """Have the guest add a remark to the list of actions."""
-        self._do(Remark(text))
+        self._order(Remark(text))
 
-    def _do(self, order: Order) -> None:
-        self._look = self._shown(self._guest.order(order))
+    def quit(self, order: Quit) -> Account:
+        """End the guest's hold and return its account."""
+        self._send(order)
+        # An answer to an order whose wait was interrupted comes first.
+        while not isinstance(said := _hear(self._peer, self._wall_limit), Account):
+            pass
+        return said
 
-    def _shown(self, said: Said) -> SessionView:
+    def _order(self, order: Order) -> None:
+        self._send(order)
+        self._show(_hear(self._peer, self._wall_limit))
+
+    def _send(self, order: Order) -> None:
+        file = order_file(self._peer.folder, self._ordered)
+        half = file.with_suffix(".half")
+        half.write_bytes(msgspec.json.encode(order))
+        half.rename(file)
+        self._ordered += 1
+        self._peer.machine.process.send_signal(signal.SIGCONT)
+
+    def _show(self, said: Said) -> None:
         assert isinstance(said, Shown), said
-        return said.look
+        self._look = said.look
+        # The guest polls for orders without sleeping, which keeps its clock still. Stop it, so that it burns no CPU.
+        self._peer.machine.process.send_signal(signal.SIGSTOP)

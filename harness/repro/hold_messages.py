@@ -1,18 +1,22 @@
-"""Messages to and from a guest whose clock stands still: one file each, in a folder that both sides see.
+"""Messages to and from a guest whose clock stands still.
 
 The guest polls for its next order without ever sleeping. Computing takes no time on the virtual clock, so no guest time
-passes. Meanwhile the other side stops the guest's processor, which would otherwise burn real CPU.
+passes. For the same reason orders are files in the shared folder: input from a console would reach the guest's process
+only through other processes of the guest, which never run while that one computes. Meanwhile the other side stops the
+guest's processor, which would otherwise burn real CPU.
 """
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
 
 from halfopen.repro.look import SessionView
 from halfopen.run.request import RunRequest
+from halfopen.spawn.peers import PeerUp, Refused
+
+CAPTURE = "capture.pcapng"
 
 
 class HoldPart(msgspec.Struct, frozen=True):
@@ -29,13 +33,6 @@ class HoldPart(msgspec.Struct, frozen=True):
     """Capture file for a capture started by hand."""
 
 
-class HoldUp(msgspec.Struct, frozen=True, tag="hello"):
-    """From the guest: it is up. Waits for no order."""
-
-    kernel: str
-    congestion_control: str | None
-
-
 class Shown(msgspec.Struct, frozen=True, tag="shown"):
     """From the guest: the session is held, and this is its state. Waits for an order."""
 
@@ -48,12 +45,6 @@ class Account(msgspec.Struct, frozen=True, tag="account"):
     lines: list[str]
     captured: str | None = None
     """Destination of the file CAPTURE."""
-
-
-class HoldRefused(msgspec.Struct, frozen=True, tag="refused"):
-    """From the guest: it cannot be done, in words for the user."""
-
-    why: str
 
 
 class Pass(msgspec.Struct, frozen=True, tag="pass"):
@@ -80,29 +71,10 @@ class Quit(msgspec.Struct, frozen=True, tag="quit"):
     tells_deeds: bool
 
 
-Said = HoldUp | Shown | Account | HoldRefused
+Said = PeerUp | Shown | Account | Refused
 Order = Pass | Press | Remark | Quit
-
-PART = "part.json"
-CAPTURE = "capture.pcapng"
-
-
-def said_file(folder: Path, number: int) -> Path:
-    """Path of the guest's nth message."""
-    return folder / f"said-{number}.json"
 
 
 def order_file(folder: Path, number: int) -> Path:
-    """Path of the answer to the guest's nth message."""
+    """Path of the nth order. The file appears only once it is complete."""
     return folder / f"order-{number}.json"
-
-
-def put(file: Path, message: Said | Order) -> None:
-    """Write a message. The file appears only once it is complete, on either side."""
-    half = file.with_suffix(".half")
-    with half.open("wb") as stream:
-        stream.write(msgspec.json.encode(message))
-        stream.flush()
-        # The guest's own cache is not visible outside.
-        os.fsync(stream.fileno())
-    half.rename(file)
