@@ -133,7 +133,9 @@ class Child:
 
     def says(self, within: float) -> bool:
         """True if a message, or the child's end, comes within some seconds."""
-        return bool(select.select([self._socket], [], [], within)[0])
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(within * 1000))
 
     def last_words(self) -> str:
         """Wait for the end of the process; return its errors or its exit code."""
