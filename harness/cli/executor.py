@@ -28,7 +28,7 @@ from halfopen.run.progress import RunView
 from halfopen.run.request import RunRequest
 from halfopen.run.runner import Job, RunResult, run_all
 from halfopen.spawn.peers import PeerUp
-from halfopen.targets.keeping import keeping
+from halfopen.targets.keeper import keeping
 
 #: Scenarios that share a guest at once. More take memory and gain nothing on its one processor.
 _AT_ONCE = 1

@@ -55,23 +55,20 @@ from halfopen.netns.lab_errors import UnsupportedError
 from halfopen.netns.units import Duration, show_duration
 from halfopen.repro import real, terminal, virtual
 from halfopen.repro.fronts import Wishes
-from halfopen.repro.hold_messages import HoldPart
+from halfopen.repro.guest_side import HoldPart
 from halfopen.repro.keys import why_not
 from halfopen.repro.opening import held
-from halfopen.repro.virtual import VirtualHold
 from halfopen.results import record, story
 from halfopen.run import request
 from halfopen.run.request import DEFAULT_DETECTOR, RunRequest
 from halfopen.run.runner import Job
 from halfopen.spawn.peers import PeerUp
-from halfopen.targets.keeping import keeping
+from halfopen.targets.keeper import keeping
 from halfopen.targets.pod import PodTarget
 
 #: Later than the first stall of any scenario that ships, so that the ping waits for the lock, and not for its pong.
 _PING = "10s"
 _NAME = "frozen"
-#: Real seconds without a message, on top of the server's start time, after which a guest is given up.
-_WALL_BEYOND = 60.0
 
 Names = Annotated[
     list[str] | None, typer.Argument(metavar="NAME", help="A scenario or a .toml file.", show_default=_NAME)
@@ -184,11 +181,10 @@ def repro(
     spare = _free(job.scenario.name)
     with terminal.kept(sys.stdin.fileno()) if on_screen else contextlib.nullcontext() as shown_on:
         if where.kernel is not None:
-            limit = _WALL_BEYOND + job.ready_within
             part = HoldPart(call, title, float(ping), again, None if pcap is None else str(pcap), str(spare))
             greet = partial(_header, call, job, where)
-            in_guest = VirtualHold(part, where.kernel, greet, wishes, shown_on, limit)
-            return booting.in_private(lambda place: explained(lambda: virtual.carry_out(in_guest, console, place)))
+            hold_it = partial(virtual.carry_out, part, where.kernel, greet, wishes, shown_on, console)
+            return booting.in_private(lambda place: explained(lambda: hold_it(place)))
         console.print(_header(call, job, where), soft_wrap=True)
         hold = real.RealHold(job, title, wishes, again, pcap, spare, shown_on)
         with keeping() if call.target.image is not None else contextlib.nullcontext():

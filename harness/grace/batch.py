@@ -1,6 +1,7 @@
-"""Run one batch in a guest of its own: ``python -m halfopen.grace.batch``, started by halfopen.grace.batch_process.
+"""Run one batch in a process and a guest of its own, here or on a cluster's worker: ``python -m halfopen.grace.batch``.
 
-It runs the same on any machine that has halfopen and a guest kernel. It ends with its parent, however that ends.
+It runs the same on any machine that has halfopen and a guest kernel. However it or its parent ends, it leaves nothing
+behind.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -28,11 +30,15 @@ from halfopen.run.recorder import STEADY, SamplingRate
 from halfopen.run.request import RunRequest
 from halfopen.run.runner import RunResult
 from halfopen.scenario.target_spec import TargetSpec
-from halfopen.spawn.peers import Parent, PeerUp, Refused
+from halfopen.spawn.peers import Child, Parent, PeerLostError, PeerUp, Refused
 
 #: Without a detector, the kernel's report on the past (tcpi_last_ack_recv) makes up for rarer samples.
 RECORDED = SamplingRate(interval=0.1, watchful=False)
 _NONE = "none"
+#: Seconds for an interrupted batch to end by itself, before it is killed and the kernel ends its guest.
+_PATIENCE = 10.0
+#: Seconds between two checks of ``is_over``.
+_INTERVAL = 0.5
 
 
 class BatchDone(msgspec.Struct, frozen=True, tag="done"):
@@ -137,6 +143,40 @@ def _left_out(batch: Batch, number: int, call: RunRequest) -> list[Trial]:
         )
         for candidate in candidates
     ]
+
+
+class Interrupted(Exception):  # noqa: N818 (not an error)
+    """Raised for a batch that was asked to end."""
+
+
+def run_in_process(order: BatchOrder, is_over: Callable[[], bool]) -> BatchAnswer:
+    """Run a batch and return its result. Once ``is_over``, end all of its processes and raise Interrupted.
+
+    Raises RuntimeError with the printed errors for a bug.
+    """
+    child = Child("halfopen.grace.batch", BatchAnswer)
+    try:
+        child.send(order)
+        while not is_over():
+            if child.says(within=_INTERVAL):
+                answer: BatchAnswer = child.receive()
+                return answer
+        raise Interrupted
+    except PeerLostError:
+        raise RuntimeError(f"batch {order.batch.number} ended: {child.last_words()}") from None
+    finally:
+        child.close(_PATIENCE)
+
+
+def batched(answer: BatchAnswer) -> BatchResult:
+    """Return the result of a batch. Raises InputError if it was refused, GuestLostError if its guest was lost."""
+    match answer:
+        case BatchDone():
+            return answer.batched
+        case BatchLost():
+            raise GuestLostError(answer.why)
+        case _:
+            raise InputError(answer.why)
 
 
 def main() -> int:

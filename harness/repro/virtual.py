@@ -6,7 +6,6 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -19,7 +18,7 @@ from halfopen.netns.guest.cache import GuestKernel
 from halfopen.netns.lab_errors import GuestLostError
 from halfopen.repro import keys
 from halfopen.repro.fronts import Screen, Wishes, on_paper, tell
-from halfopen.repro.hold_messages import (
+from halfopen.repro.guest_side import (
     CAPTURE,
     Account,
     HoldPart,
@@ -38,44 +37,42 @@ from halfopen.run.guests import compile_ourselves
 from halfopen.spawn.guest_peer import GuestPeer, guest_peer
 from halfopen.spawn.peers import PeerUp, Refused, command
 
-
-@dataclass(frozen=True, slots=True)
-class VirtualHold:
-    """The session to hold, its guest, and how to show it."""
-
-    part: HoldPart
-    kernel: GuestKernel
-    header: Callable[[PeerUp], str]
-    """Text to print once the guest is up."""
-    wishes: Wishes
-    screen: Kept | None
-    """Terminal for the display; None prints instead."""
-    wall_limit: float
-    """Real seconds within which the guest must answer."""
+#: Real seconds without a message, on top of the server's start time, after which a guest is given up.
+_WALL_BEYOND = 60.0
 
 
-def carry_out(hold: VirtualHold, console: Console, place: Path) -> int:
+def carry_out(
+    part: HoldPart,
+    kernel: GuestKernel,
+    header: Callable[[PeerUp], str],
+    wishes: Wishes,
+    screen: Kept | None,
+    console: Console,
+    place: Path,
+) -> int:
     """Run to the wedge in a guest, hold, and print the closing account; returns the exit code.
 
-    ``place`` is the folder of halfopen.netns.guest.booting.in_private. Raises InputError if the guest refuses,
+    ``header`` makes the text to print once the guest is up. ``screen`` is the terminal for the display; None prints
+    instead. ``place`` is the folder of halfopen.netns.guest.booting.in_private. Raises InputError if the guest refuses,
     GuestLostError if it is lost.
     """
     compile_ourselves()
-    boot = Boot(hold.kernel, command("halfopen.repro.guest_side"), wall_limit=hold.wall_limit, seed=hold.part.call.seed)
-    with guest_peer(boot, hold.part, Said, place) as peer:
-        up = _hear(peer, hold.wall_limit)
+    limit = _WALL_BEYOND + part.call.ready
+    boot = Boot(kernel, command("halfopen.repro.guest_side"), wall_limit=limit, seed=part.call.seed)
+    with guest_peer(boot, part, Said, place) as peer:
+        up = _hear(peer, limit)
         assert isinstance(up, PeerUp), up
-        console.print(hold.header(up), soft_wrap=True)
-        held = _HeldInGuest(peer, hold.wall_limit)
+        console.print(header(up), soft_wrap=True)
+        held = _HeldInGuest(peer, limit)
         code = ExitCode.PASSED
         try:
-            if hold.screen is not None:
-                Screen(console, hold.screen, keys.VIRTUAL, {}).attend(held, hold.wishes)
+            if screen is not None:
+                Screen(console, screen, keys.VIRTUAL, {}).attend(held, wishes)
             else:
-                on_paper(held, console, hold.wishes)
+                on_paper(held, console, wishes)
         except KeyboardInterrupt:
             code = ExitCode.INTERRUPTED
-        account = held.quit(Quit(tells_deeds=hold.screen is not None))
+        account = held.quit(Quit(tells_deeds=screen is not None))
         if account.captured is not None:
             _copy(peer.folder / CAPTURE, account.captured)
         tell(console, account.lines)

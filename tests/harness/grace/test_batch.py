@@ -9,27 +9,30 @@ import sys
 import msgspec
 import pytest
 
-from halfopen.grace import batch_process, plan
+from halfopen.errors import InputError
+from halfopen.grace import batch, plan
 from halfopen.grace.batch import BatchAnswer, BatchDone, BatchLost, BatchOrder
 from halfopen.grace.confirmation import AGREES_WITHIN, agree
 from halfopen.grace.replay import RULES
 from halfopen.grace.trials import Batch, BatchResult, Candidate, Sweep
+from halfopen.netns.lab_errors import GuestLostError
 from halfopen.scenario.target_spec import TargetSpec
 from halfopen.spawn import peers
 from halfopen.spawn.peers import Refused
+from tests import leftovers
 from tests.harness.grace import sweeps
 from tests.machine import WITHOUT_NAMESPACES, needs_guest
 
 
-def answer(batch: Batch, *before: str) -> BatchAnswer:
+def answer(order: Batch, *before: str) -> BatchAnswer:
     """Run a batch in a process whose command is prefixed by these words."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(peers, "command", lambda module: [*before, sys.executable, "-P", "-m", module])
-        return batch_process.run(BatchOrder(batch), lambda: False)
+        return batch.run_in_process(BatchOrder(order), lambda: False)
 
 
-def done(batch: Batch) -> BatchResult:
-    said = answer(batch)
+def done(order: Batch) -> BatchResult:
+    said = answer(order)
     assert isinstance(said, BatchDone), said
     return said.batched
 
@@ -145,7 +148,7 @@ def test_a_server_of_somebody_elses_is_told_its_grace() -> None:
     draw = sweeps.dead(0, "freeze", hold=20)
     draw = msgspec.structs.replace(draw, scenario=draw.scenario.replace("[pod]", "").replace("slice_", "# slice_"))
     sweep = Sweep(7, (draw,), (Candidate(9.0, 2.0), Candidate(12.0, 2.0)), target, "--grace {grace}")
-    ended = [done(batch).tried[0] for batch in plan.batches(sweep)]
+    ended = [done(one).tried[0] for one in plan.batches(sweep)]
     assert [round(one.reaped_at or 0.0) for one in ended] == [9, 12], ended
 
 
@@ -177,3 +180,31 @@ def test_without_a_guest_kernel_it_is_said_how_to_get_one(tmp_path: object, monk
 def test_a_batch_whose_starter_is_gone_does_nothing() -> None:
     ran = subprocess.run([sys.executable, "-P", "-m", "halfopen.grace.batch"], stdin=subprocess.DEVNULL, check=False)
     assert ran.returncode == 130
+
+
+BATCH = plan.batches(sweeps.small())[0]
+
+
+def test_an_answer_is_a_batch_or_why_there_is_none() -> None:
+    assert batch.batched(BatchDone(sweeps.batched(3))).number == 3
+    with pytest.raises(InputError, match="no such"):
+        batch.batched(Refused("no such server"))
+    with pytest.raises(GuestLostError, match="out of memory"):
+        batch.batched(BatchLost("out of memory"))
+
+
+@needs_guest
+@pytest.mark.parametrize("processes", [1, 3, 5])
+def test_a_batch_that_is_over_is_gone(monkeypatch: pytest.MonkeyPatch, processes: int) -> None:
+    """It is ended at so many processes: as it begins, as its guest boots, as a session runs."""
+    monkeypatch.setattr(batch, "_INTERVAL", 0.01)
+    before = leftovers.take_stock()
+    with pytest.raises(batch.Interrupted):
+        batch.run_in_process(BatchOrder(BATCH), lambda: leftovers.count_since(before) >= processes)
+    assert leftovers.since(before) == {}
+
+
+def test_a_bug_is_not_taken_for_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peers, "command", lambda _: ["/bin/false"])
+    with pytest.raises(RuntimeError, match="exit code 1"):
+        batch.run_in_process(BatchOrder(BATCH), lambda: False)
