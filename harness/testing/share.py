@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import os
 import shutil
 import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -139,7 +137,7 @@ def _result(job: Job, share: SuiteShare, stop: Stop, lacking: str | None) -> Res
 def _write(folder: Path, name: str, result: Result, parent: Parent) -> None:
     file = result_file(folder, name)
     # Write under another name first, so that the result appears only once complete.
-    half = file.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
+    half = file.with_suffix(".half")
     half.write_bytes(msgspec.json.encode(result))
     half.rename(file)
     parent.send(name)
