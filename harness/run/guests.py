@@ -92,26 +92,22 @@ def compile_ourselves() -> None:
             compileall.compile_dir(folder, quiet=2)
 
 
+@dataclass
 class _Runs:
     """The runs of one call in progress."""
 
-    def __init__(
-        self,
-        call: RunRequest,
-        jobs: Sequence[Job],
-        views: Sequence[RunView],
-        guests: Guests,
-        on_up: Callable[[PeerUp], None],
-        on_done: Callable[[RunResult], None],
-    ) -> None:
-        self._call, self._jobs, self._views, self._guests = call, jobs, views, guests
-        self._on_up, self._on_done = on_up, on_done
-        self._lock = threading.Lock()
-        self._machines: list[Machine] = []
-        self._is_up = False
-        self._given_up = False
-        self._began: dict[int, float] = {}
-        self.done: dict[int, RunResult] = {}
+    _call: RunRequest
+    _jobs: Sequence[Job]
+    _views: Sequence[RunView]
+    _guests: Guests
+    _on_up: Callable[[PeerUp], None]
+    _on_done: Callable[[RunResult], None]
+    done: dict[int, RunResult] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _machines: list[Machine] = field(default_factory=list)
+    _began: dict[int, float] = field(default_factory=dict)
+    _is_up: bool = False
+    _given_up: bool = False
 
     def give_up(self) -> None:
         """Kill all guests. Their threads notice."""

@@ -7,7 +7,6 @@ which is the process's standard input and output. halfopen.spawn.guest_peer does
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import select
 import signal
@@ -48,22 +47,28 @@ def command(module: str) -> list[str]:
     return [sys.executable, "-P", "-m", module]
 
 
+def _line(message: Any) -> bytes:
+    return msgspec.json.encode(message) + b"\n"
+
+
 class Sender:
     """Sends messages over a stream. Thread-safe."""
 
-    def __init__(self, stream: IO[bytes] | io.BufferedRWPair) -> None:
+    def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
         self._lock = threading.Lock()
 
     def send(self, message: Any) -> None:
-        """Send a message; do nothing if nobody is there any more."""
-        line = msgspec.json.encode(message) + b"\n"
+        """Send a message; do nothing if nobody is there any more. Raises TypeError for what JSON lacks."""
+        self._write(_line(message))
+
+    def _write(self, line: bytes) -> None:
         with self._lock, contextlib.suppress(ConnectionError):
             self._stream.write(line)
             self._stream.flush()
 
 
-class Child:
+class Child(Sender):
     """A running module, and the connection to it. Thread-safe."""
 
     def __init__(
@@ -75,14 +80,14 @@ class Child:
         environment: Mapping[str, str] | None = None,
         keeps_errors: bool = True,
     ) -> None:
-        """Start a module whose messages are of this ``kind``. ``keeps_errors`` keeps its stderr for PeerLostError."""
+        """Start a module whose messages are of this ``kind``. ``keeps_errors`` keeps its stderr for ``last_words``."""
         self._kind = kind
         self._errors = tempfile.TemporaryFile() if keeps_errors else None  # noqa: SIM115 (closed with the child)
-        self._lock = threading.Lock()
+        self._asking = threading.Lock()
         self._awaits = False
         self._socket, theirs = socket.socketpair()
-        self._stream = self._socket.makefile("rwb")
-        self._sender = Sender(self._stream)
+        self._reader = self._socket.makefile("rb")
+        super().__init__(self._socket.makefile("wb"))
         with theirs:
             self._process: subprocess.Popen[bytes] = subprocess.Popen(
                 command(module),
@@ -100,20 +105,11 @@ class Child:
         """Its process id."""
         return self._process.pid
 
-    @property
-    def is_alive(self) -> bool:
-        """True while the process runs."""
-        return self._process.poll() is None
-
-    def send(self, message: Any) -> None:
-        """Send a message. If the child is gone, the next ``receive`` says so. Raises TypeError for what JSON lacks."""
-        self._sender.send(message)
-
     def receive(self) -> Any:
         """Return the next message; raises PeerLostError."""
         line = b""
         with contextlib.suppress(ConnectionError):
-            line = self._stream.readline()
+            line = self._reader.readline()
         # A line is cut off if the child is killed.
         if not line.endswith(b"\n"):
             raise PeerLostError
@@ -121,12 +117,13 @@ class Child:
 
     def ask(self, request: Any) -> Any:
         """Send a request and return the answer. Raises PeerLostError, also for all after an interrupted one."""
-        with self._lock:
+        with self._asking:
             if self._awaits:
                 raise PeerLostError("a wait for its answer was interrupted")
-            self.send(request)
+            line = _line(request)
             # An interrupted wait would leave its answer to the next request.
             self._awaits = True
+            self._write(line)
             answer = self.receive()
             self._awaits = False
         return answer
@@ -156,9 +153,9 @@ class Child:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        with contextlib.suppress(ConnectionError):
-            self._stream.close()
-        self._socket.close()
+        for stream in (self._reader, self._stream, self._socket):
+            with contextlib.suppress(ConnectionError):
+                stream.close()
         if self._errors is not None:
             self._errors.close()
 
