@@ -2,7 +2,7 @@
 
 The guest polls for its next order without ever sleeping. Computing takes no time on the virtual clock, so no guest time
 passes. For the same reason orders are files in the shared folder: input from a console would reach the guest's process
-only through other processes of the guest, which never run while that one computes. Meanwhile the other side
+only through other processes of the guest, and none need run while that one computes. Meanwhile the other side
 (halfopen.repro.virtual) stops the guest's processor, which would otherwise burn real CPU.
 """
 
@@ -103,7 +103,7 @@ def order_file(folder: Path, number: int) -> Path:
 def main(folder: Path) -> int:
     """Hold the session described by the part in ``folder``; returns 0 on success."""
     part: HoldPart = task_in(folder, HoldPart)
-    # Not standard output: a process of the guest passes that on, and none runs while this one polls for orders.
+    # Not standard output: a process of the guest passes that on, and none need run while this one polls for orders.
     with open(script.OUT, "wb") as console:  # noqa: PTH123 (a device)
         sender = Sender(console)
         sender.send(PeerUp())

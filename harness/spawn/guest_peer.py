@@ -82,7 +82,7 @@ def guest_peer(boot: Boot, task: msgspec.Struct, kind: Any, place: Path) -> Iter
         # The order of sets and dicts is drawn from the seed too.
         environment={"PYTHONHASHSEED": str((boot.seed or 0) % 2**32)},
     )
-    read, write = os.pipe()
+    read, write = booting.output_pipe()
     with (
         os.fdopen(read, "rb") as output,
         os.fdopen(write, "wb") as pipe,

@@ -33,7 +33,7 @@ from halfopen.spawn.peers import Parent
 
 
 class SuiteShare(msgspec.Struct, frozen=True, tag="share"):
-    """Some of the scenarios of a call, by suite and name."""
+    """The selected scenarios of a call, by suite and name."""
 
     call: RunRequest
     folder: str
