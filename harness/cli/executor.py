@@ -22,13 +22,13 @@ from halfopen.errors import InputError
 from halfopen.netns.guest import booting
 from halfopen.results import record
 from halfopen.results.record import Conditions
-from halfopen.run.guest_part import GuestUp
 from halfopen.run.guests import Guests
 from halfopen.run.guests import run_all as run_in_guests
 from halfopen.run.progress import RunView
 from halfopen.run.request import RunRequest
 from halfopen.run.runner import Job, RunResult, run_all
-from halfopen.targets.keeping import keeping
+from halfopen.spawn.peers import PeerUp
+from halfopen.targets.keeper import keeping
 
 #: Scenarios that share a guest at once. More take memory and gain nothing on its one processor.
 _AT_ONCE = 1
@@ -116,18 +116,18 @@ class Executor:
         console = make_console()
         begun = time.monotonic()
         views = [RunView(job.label) for job in self.jobs]
-        greetings: list[GuestUp] = []
+        greetings: list[PeerUp] = []
 
-        def on_hello(hello: GuestUp) -> None:
-            greetings.append(hello)
-            console.print(self.stage.header(self._as_seen(hello)), soft_wrap=True)
+        def on_up(up: PeerUp) -> None:
+            greetings.append(up)
+            console.print(self.stage.header(self._as_seen(up)), soft_wrap=True)
 
         with self.stage.progress(console, views) as on_done:
-            done = run_in_guests(self.call, self.jobs, views, guests, place, on_hello, on_done)
+            done = run_in_guests(self.call, self.jobs, views, guests, place, on_up, on_done)
         return self.stage.conclude(console, self._as_seen(greetings[0]), done, time.monotonic() - begun)
 
-    def _as_seen(self, hello: GuestUp) -> Conditions:
-        return dataclasses.replace(self.how, kernel=hello.kernel, congestion_control=hello.congestion_control)
+    def _as_seen(self, up: PeerUp) -> Conditions:
+        return dataclasses.replace(self.how, kernel=up.kernel, congestion_control=up.congestion_control)
 
 
 def _refuse_in_vain(limits: Limits) -> None:

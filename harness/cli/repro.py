@@ -57,21 +57,19 @@ from halfopen.netns.units import Duration, show_duration
 from halfopen.repro import frontends, keys, shell, terminal, virtual
 from halfopen.repro.director import directed, with_held_watchdog
 from halfopen.repro.frontends import HoldOptions
-from halfopen.repro.line import HoldPart, HoldUp
+from halfopen.repro.guest_side import HoldPart
 from halfopen.repro.session_capture import SessionCapture
-from halfopen.repro.virtual import VirtualHold
 from halfopen.results import record, story, words
 from halfopen.run import request
 from halfopen.run.request import DEFAULT_DETECTOR, RunRequest
 from halfopen.run.runner import Job
-from halfopen.targets.keeping import keeping
+from halfopen.spawn.peers import PeerUp
+from halfopen.targets.keeper import keeping
 from halfopen.targets.pod import PodTarget
 
 #: Later than the first stall of any scenario that ships, so that the ping waits for the lock, and not for its pong.
 _PING = "10s"
 _NAME = "frozen"
-#: Real seconds without a message, on top of the server's start time, after which a guest is given up.
-_WALL_BEYOND = 60.0
 
 Names = Annotated[
     list[str] | None, typer.Argument(metavar="NAME", help="A scenario or a .toml file.", show_default=_NAME)
@@ -186,11 +184,10 @@ def repro(
     with terminal.kept(sys.stdin.fileno()) if on_screen else contextlib.nullcontext() as shown_on:
         options = HoldOptions(None if hold_for is None else float(hold_for), pressed, shown_on)
         if where.kernel is not None:
-            limit = _WALL_BEYOND + job.ready_within
             part = HoldPart(call, title, float(ping), again, None if pcap is None else str(pcap), str(spare))
             greet = partial(_header, call, job, where)
-            in_guest = VirtualHold(part, where.kernel, greet, options, limit)
-            return booting.in_private(lambda place: explained(lambda: virtual.carry_out(in_guest, console, place)))
+            hold_it = partial(virtual.carry_out, part, where.kernel, greet, options, console)
+            return booting.in_private(lambda place: explained(lambda: hold_it(place)))
         console.print(_header(call, job, where), soft_wrap=True)
         capture = SessionCapture(pcap, spare)
         with keeping() if call.target.image is not None else contextlib.nullcontext():
@@ -273,10 +270,10 @@ def _target(job: Job) -> str:
     return words.target({"target": job.target.describe()})
 
 
-def _header(call: RunRequest, job: Job, where: Surroundings, hello: HoldUp | None = None) -> str:
+def _header(call: RunRequest, job: Job, where: Surroundings, up: PeerUp | None = None) -> str:
     how = record.conditions(call, [job], where.clock)
-    if hello is not None:
-        how = dataclasses.replace(how, kernel=hello.kernel, congestion_control=hello.congestion_control)
+    if up is not None:
+        how = dataclasses.replace(how, kernel=up.kernel, congestion_control=up.congestion_control)
     lines = [screen.header(how, where.why)]
     if isinstance(job.target, PodTarget) and job.target.ping is not None:
         watchdog = "has no watchdog" if job.detector == "none" else "has its watchdog held"

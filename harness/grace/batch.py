@@ -1,16 +1,15 @@
-"""Run one batch in a guest of its own: ``python -m halfopen.grace.batch``, JSON on stdin and on stdout.
+"""Run one batch in a process and a guest of its own, here or on a cluster's worker: ``python -m halfopen.grace.batch``.
 
-It runs the same on any machine that has halfopen and a guest kernel. The parent may pass its own process id as an
-argument. The batch then ends with the parent, however that ends.
+It runs the same on any machine that has halfopen and a guest kernel. However it or its parent ends, it leaves nothing
+behind.
 """
 
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -20,33 +19,41 @@ from halfopen.grace import plan
 from halfopen.grace.outcomes import outcomes, watched
 from halfopen.grace.sweep_request import told_its_grace
 from halfopen.grace.trials import Batch, BatchResult, Trial
-from halfopen.netns import _libc
 from halfopen.netns.exit_codes import ExitCode
 from halfopen.netns.guest import booting, cache
 from halfopen.netns.guest.cache import GuestKernel
 from halfopen.netns.lab_errors import GuestLostError, LabError
 from halfopen.run import guests, request
-from halfopen.run.guest_part import GuestUp
 from halfopen.run.guests import Guests
 from halfopen.run.progress import RunView
 from halfopen.run.recorder import STEADY, SamplingRate
 from halfopen.run.request import RunRequest
 from halfopen.run.runner import RunResult
 from halfopen.scenario.target_spec import TargetSpec
+from halfopen.spawn.peers import Child, Parent, PeerLostError, PeerUp, Refused
 
 #: Without a detector, the kernel's report on the past (tcpi_last_ack_recv) makes up for rarer samples.
 RECORDED = SamplingRate(interval=0.1, watchful=False)
 _NONE = "none"
+#: Seconds for an interrupted batch to end by itself, before it is killed and the kernel ends its guest.
+_PATIENCE = 10.0
+#: Seconds between two checks of ``is_over``.
+_INTERVAL = 0.5
 
 
-class BatchAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The result of a batch. Exactly one field is set."""
+class BatchDone(msgspec.Struct, frozen=True, tag="done"):
+    """The batch was run."""
 
-    batched: BatchResult | None = None
-    refused: str | None = None
-    """The reason why the batch cannot be run, in words for the user."""
-    lost: str | None = None
-    """The reason why its guest was lost."""
+    batched: BatchResult
+
+
+class BatchLost(msgspec.Struct, frozen=True, tag="lost"):
+    """The batch's guest was lost, or this machine is short of something, which may pass."""
+
+    why: str
+
+
+BatchAnswer = BatchDone | BatchLost | Refused
 
 
 class BatchOrder(msgspec.Struct, frozen=True):
@@ -68,7 +75,7 @@ def carry_out(batch: Batch, place: Path, kernel: GuestKernel, processor: int) ->
     call = _call(batch, [_written(folder, draw.name, draw.scenario) for draw in batch.draws])
     todo = request.jobs(call)
     draws = {draw.name: draw for draw in batch.draws}
-    greetings: list[GuestUp] = []
+    greetings: list[PeerUp] = []
     tried: dict[int, list[Trial]] = {}
 
     def on_done(done: RunResult) -> None:
@@ -138,57 +145,75 @@ def _left_out(batch: Batch, number: int, call: RunRequest) -> list[Trial]:
     ]
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Run the batch from stdin and write its result to stdout; return 0, or 130 if interrupted."""
-    if arguments:
-        _end_with(int(arguments[0]))
-    order = msgspec.json.decode(sys.stdin.buffer.read(), type=BatchOrder)
+class Interrupted(Exception):  # noqa: N818 (not an error)
+    """Raised for a batch that was asked to end."""
+
+
+def run_in_process(order: BatchOrder, is_over: Callable[[], bool]) -> BatchAnswer:
+    """Run a batch and return its result. Once ``is_over``, end all of its processes and raise Interrupted.
+
+    Raises RuntimeError with the printed errors for a bug.
+    """
+    child = Child("halfopen.grace.batch", BatchAnswer)
+    try:
+        child.send(order)
+        while not is_over():
+            if child.says(within=_INTERVAL):
+                answer: BatchAnswer = child.receive()
+                return answer
+        raise Interrupted
+    except PeerLostError:
+        raise RuntimeError(f"batch {order.batch.number} ended: {child.last_words()}") from None
+    finally:
+        child.close(_PATIENCE)
+
+
+def batched(answer: BatchAnswer) -> BatchResult:
+    """Return the result of a batch. Raises InputError if it was refused, GuestLostError if its guest was lost."""
+    match answer:
+        case BatchDone():
+            return answer.batched
+        case BatchLost():
+            raise GuestLostError(answer.why)
+        case _:
+            raise InputError(answer.why)
+
+
+def main() -> int:
+    """Run the batch that the parent sends, and send its result; return 0, or 130 if interrupted."""
+    parent = Parent(BatchOrder)
+    order: BatchOrder | None = parent.receive()
+    if order is None:
+        return ExitCode.INTERRUPTED
     kernel = cache.newest()
     if kernel is None:
-        return _say(
-            BatchAnswer(
-                refused="a sweep needs a guest kernel, and there is none; build it once with: halfopen kernel build"
-            )
+        parent.send(
+            Refused("a sweep needs a guest kernel, and there is none; build it once with: halfopen kernel build")
         )
+        return 0
     processor = os.getpid() if order.processor is None else order.processor
+
+    def work(place: Path) -> int:
+        parent.interrupt_when_gone()
+        try:
+            parent.send(BatchDone(carry_out(order.batch, place, kernel, processor)))
+        except (InputError, LabError, OSError) as error:
+            parent.send(_failure(error))
+        return 0
+
     try:
-        return booting.in_private(lambda place: _say(_answered(order.batch, place, kernel, processor)))
-    except KeyboardInterrupt:
-        return ExitCode.INTERRUPTED
-    except LabError as error:
-        return _say(BatchAnswer(refused=str(error)))
-    except OSError as error:
-        return _say(_lost(error))
+        return booting.in_private(work)
+    except (LabError, OSError) as error:
+        parent.send(_failure(error))
+        return 0
 
 
-def _answered(batch: Batch, place: Path, kernel: GuestKernel, processor: int) -> BatchAnswer:
-    try:
-        return BatchAnswer(batched=carry_out(batch, place, kernel, processor))
-    except GuestLostError as error:
-        return BatchAnswer(lost=str(error))
-    except (InputError, LabError) as error:
-        return BatchAnswer(refused=str(error))
-    except OSError as error:
-        return _lost(error)
-
-
-def _lost(error: OSError) -> BatchAnswer:
-    """Report a shortage on this machine (disk, memory, files) as lost, not as refused: it may pass."""
-    place = "" if error.filename is None else f" ({error.filename})"
-    return BatchAnswer(lost=f"a batch could not be carried out: {reason_of(error)}{place}")
-
-
-def _say(answer: BatchAnswer) -> int:
-    sys.stdout.buffer.write(msgspec.json.encode(answer) + b"\n")
-    sys.stdout.buffer.flush()
-    return 0
-
-
-def _end_with(parent: int) -> None:
-    _libc.die_with_parent(signal.SIGKILL)
-    if os.getppid() != parent:
-        sys.exit(ExitCode.INTERRUPTED)
+def _failure(error: Exception) -> BatchLost | Refused:
+    if isinstance(error, OSError):
+        place = "" if error.filename is None else f" ({error.filename})"
+        return BatchLost(f"a batch could not be carried out: {reason_of(error)}{place}")
+    return BatchLost(str(error)) if isinstance(error, GuestLostError) else Refused(str(error))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

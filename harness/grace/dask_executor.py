@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from halfopen.errors import InputError
-from halfopen.grace import batch_process
-from halfopen.grace.batch import BatchAnswer, BatchOrder
+from halfopen.grace.batch import BatchAnswer, BatchOrder, batched, run_in_process
 from halfopen.grace.trials import Batch, BatchResult
 from halfopen.netns.lab_errors import GuestLostError
 
@@ -40,7 +39,7 @@ def run_batch(order: bytes, until: str) -> bytes:
     """
     from distributed import Event  # noqa: PLC0415 (an extra)
 
-    answer = batch_process.run(msgspec.json.decode(order, type=BatchOrder), Event(until).is_set)
+    answer = run_in_process(msgspec.json.decode(order, type=BatchOrder), Event(until).is_set)
     return msgspec.json.encode(answer)
 
 
@@ -72,7 +71,7 @@ class Dask:
             )
             under_way.extend(futures)
             for future in as_completed(futures, loop=client.loop):
-                on_batched(batch_process.batched(_answer(future)))
+                on_batched(batched(_answer(future)))
                 future.release()
 
     @contextlib.contextmanager

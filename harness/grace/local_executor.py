@@ -8,8 +8,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterable
 
-from halfopen.grace import batch_process
-from halfopen.grace.batch import BatchOrder
+from halfopen.grace.batch import BatchOrder, batched, run_in_process
 from halfopen.grace.trials import Batch, BatchResult
 from halfopen.netns.interrupts import as_completed
 
@@ -32,7 +31,7 @@ class LocalExecutor:
         def do(batch: Batch) -> BatchResult:
             processor = processors.get()
             try:
-                return batch_process.batched(batch_process.run(BatchOrder(batch, processor), over.is_set))
+                return batched(run_in_process(BatchOrder(batch, processor), over.is_set))
             finally:
                 processors.put(processor)
 

@@ -1,7 +1,6 @@
 """Run one guest's part of a call, inside the guest: ``python -m halfopen.run.guest_part FOLDER``.
 
-FOLDER holds the part as JSON and receives the timelines. Progress and results are written to stdout as JSON lines. The
-other side reads the timelines and judges them.
+FOLDER holds the part and receives the timelines. The other side (halfopen.run.guests) reads these and judges them.
 """
 
 from __future__ import annotations
@@ -17,15 +16,15 @@ import msgspec
 
 from halfopen.errors import InputError
 from halfopen.model import timeline
-from halfopen.netns import capabilities
 from halfopen.netns.lab_errors import LabError
 from halfopen.run import request
 from halfopen.run.progress import RunView
 from halfopen.run.request import RunRequest
 from halfopen.run.runner import RunResult, run_all
 from halfopen.spawn.forked import forking
+from halfopen.spawn.guest_peer import task_in
+from halfopen.spawn.peers import PeerUp, Refused, Sender
 
-PART = "part.json"
 _UNTOLD = ("waiting", "done")
 
 
@@ -37,13 +36,6 @@ class GuestPart(msgspec.Struct, frozen=True):
     at_once: int
     tell_every: float
     """Seconds between progress messages, on the guest's clock."""
-
-
-class GuestUp(msgspec.Struct, frozen=True, tag="hello"):
-    """The guest is up."""
-
-    kernel: str
-    congestion_control: str | None
 
 
 class RunStarted(msgspec.Struct, frozen=True, tag="begun"):
@@ -68,13 +60,7 @@ class RunFinished(msgspec.Struct, frozen=True, tag="ended"):
     number: int
 
 
-class RunsRefused(msgspec.Struct, frozen=True, tag="refused"):
-    """The part cannot be run. ``why`` is written for the user."""
-
-    why: str
-
-
-Message = GuestUp | RunStarted | RunProgress | RunFinished | RunsRefused
+Message = PeerUp | RunStarted | RunProgress | RunFinished | Refused
 
 
 def timeline_file(folder: Path, number: int) -> Path:
@@ -84,65 +70,50 @@ def timeline_file(folder: Path, number: int) -> Path:
 
 def main(folder: Path) -> int:
     """Run the part in ``folder``. Return 0 if all of it was done."""
-    part = msgspec.json.decode((folder / PART).read_bytes(), type=GuestPart)
-    teller = _Teller()
-    teller.tell(GuestUp(capabilities.kernel_release(), capabilities.congestion_control()))
+    part: GuestPart = task_in(folder, GuestPart)
+    sender = Sender(sys.stdout.buffer)
+    sender.send(PeerUp())
     try:
         everything = request.jobs(part.call)
-        todo = [everything[number] for number in part.numbers]
-        numbers = {job.label: number for job, number in zip(todo, part.numbers, strict=True)}
-        views = [
-            RunView(job.label, on_begin=partial(teller.tell, RunStarted(number)))
-            for job, number in zip(todo, part.numbers, strict=True)
-        ]
+        todo = {number: everything[number] for number in part.numbers}
+        numbers = {job.label: number for number, job in todo.items()}
+        views = [RunView(job.label, on_begin=partial(sender.send, RunStarted(number))) for number, job in todo.items()]
 
         def on_done(done: RunResult) -> None:
             number = numbers[done.job.label]
             timeline.write(done.timeline, timeline_file(folder, number))
-            teller.tell(RunFinished(number))
+            sender.send(RunFinished(number))
 
         # In a guest, importing each pod and client would be most of a run's cost.
-        with forking(), teller.telling(views, part):
-            run_all(todo, views, part.at_once, on_done)
+        with forking(), _reporting(sender, views, part):
+            run_all(list(todo.values()), views, part.at_once, on_done)
     except (InputError, LabError) as error:
-        teller.tell(RunsRefused(str(error)))
+        sender.send(Refused(str(error)))
         return 1
     return 0
 
 
-class _Teller:
-    """Writes messages to the other side on stdout."""
+@contextlib.contextmanager
+def _reporting(sender: Sender, views: Sequence[RunView], part: GuestPart) -> Iterator[None]:
+    """Report the progress of the runs until the context is left."""
+    over = threading.Event()
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
+    def report() -> None:
+        last: dict[int, RunProgress] = {}
+        while not over.wait(part.tell_every):
+            for number, view in zip(part.numbers, views, strict=True):
+                seen = RunProgress(number, view.phase, view.queued, view.seconds_left)
+                if view.phase not in _UNTOLD and last.get(number) != seen:
+                    last[number] = seen
+                    sender.send(seen)
 
-    def tell(self, message: Message) -> None:
-        line = msgspec.json.encode(message) + b"\n"
-        with self._lock:
-            sys.stdout.buffer.write(line)
-            sys.stdout.buffer.flush()
-
-    @contextlib.contextmanager
-    def telling(self, views: Sequence[RunView], part: GuestPart) -> Iterator[None]:
-        """Report the progress of the runs until the context is left."""
-        over = threading.Event()
-
-        def tell() -> None:
-            last: dict[int, RunProgress] = {}
-            while not over.wait(part.tell_every):
-                for number, view in zip(part.numbers, views, strict=True):
-                    seen = RunProgress(number, view.phase, view.queued, view.seconds_left)
-                    if view.phase not in _UNTOLD and last.get(number) != seen:
-                        last[number] = seen
-                        self.tell(seen)
-
-        thread = threading.Thread(target=tell, name="teller", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
+    thread = threading.Thread(target=report, name="teller", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from halfopen.scenario.spec import Outcome
+from halfopen.spawn.peers import PeerUp, Refused
 from halfopen.verdict.judge import Word
 
 Written = str | int | float
@@ -14,7 +15,7 @@ Written = str | int | float
 
 
 class Opening(msgspec.Struct, frozen=True, tag="opening"):
-    """Make a lab; answered by :class:`Opened`."""
+    """Make a lab; answered by :class:`PeerUp`."""
 
     name: str
     """Name of the test."""
@@ -85,14 +86,7 @@ class ReadHistory(msgspec.Struct, frozen=True, tag="history"):
     """Request the history so far; answered by :class:`HistoryLines`."""
 
 
-Request = Serve | Connect | BeginFault | UndoFault | JudgeSession | ReadSocket | ReadHistory
-
-
-class Opened(msgspec.Struct, frozen=True, tag="opened"):
-    """The lab is ready."""
-
-    kernel: str
-    congestion_control: str | None
+Request = Opening | Serve | Connect | BeginFault | UndoFault | JudgeSession | ReadSocket | ReadHistory
 
 
 class Done(msgspec.Struct, frozen=True, tag="done"):
@@ -129,10 +123,4 @@ class HistoryLines(msgspec.Struct, frozen=True, tag="lines"):
     lines: list[str]
 
 
-class RequestRefused(msgspec.Struct, frozen=True, tag="refused"):
-    """Request refused, with the reason in words for the user."""
-
-    why: str
-
-
-Reply = Opened | Done | SocketSeen | Judgement | HistoryLines | RequestRefused
+Reply = PeerUp | Done | SocketSeen | Judgement | HistoryLines | Refused

@@ -124,13 +124,23 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Give each of xdist's workers our seed, and a common folder for the results of scenarios."""
-    config: pytest.Config = node.config
-    node.workerinput["halfopen_seed"] = seed(config)
-    if listed(config, "suite"):
-        if _FOLDER not in config.stash:
-            config.stash[_FOLDER] = tempfile.mkdtemp(prefix="halfopen-")
-        node.workerinput["halfopen_folder"] = config.stash[_FOLDER]
+    """Give each of xdist's workers our seed, and the folder for the results of scenarios."""
+    node.workerinput["halfopen_seed"] = seed(node.config)
+    if listed(node.config, "suite"):
+        node.workerinput["halfopen_folder"] = _folder(node.config)
+
+
+def _folder(config: pytest.Config) -> str:
+    if _FOLDER not in config.stash:
+        config.stash[_FOLDER] = tempfile.mkdtemp(prefix="halfopen-")
+    return config.stash[_FOLDER]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
+    """Start all selected scenarios, once for all of xdist's workers."""
+    if listed(node.config, "suite"):
+        _bench("suite").start(node.config, ids, _folder(node.config))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -142,20 +152,25 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Start all selected scenarios."""
-    if listed(session.config, "suite"):
-        _bench("suite").start(session)
+    """Start all selected scenarios, or expect the results of those that xdist's controller starts."""
+    config = session.config
+    if not listed(config, "suite"):
+        return
+    if hasattr(config, "workerinput"):
+        _bench("suite").attend(config, config.workerinput["halfopen_folder"])
+    else:
+        _bench("suite").start(config, [item.nodeid for item in session.items], _folder(config))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """End the scenarios that no test waits for any more."""
     if listed(session.config, "suite"):
-        _bench("suite").end(session.config, session.config.stash.get(_FOLDER, None))
+        _bench("suite").end(session.config)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Delete the common folder of xdist's workers."""
+    """Delete the folder for the results of scenarios."""
     if _FOLDER in config.stash:
         shutil.rmtree(config.stash[_FOLDER], ignore_errors=True)
 

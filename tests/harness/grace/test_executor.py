@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from halfopen.errors import InputError
-from halfopen.grace import batch_process, plan
-from halfopen.grace.batch import BatchAnswer, BatchOrder
+from halfopen.grace import local_executor, plan
+from halfopen.grace.batch import BatchAnswer, BatchOrder, Interrupted
 from halfopen.grace.executor import executor
 from halfopen.grace.local_executor import LocalExecutor
 from halfopen.grace.trials import Batch
@@ -45,14 +45,14 @@ def test_what_is_left_while_batches_are_still_handed_out_is_ended_too(monkeypatc
         while not is_over():
             time.sleep(0.01)
         ended.set()
-        raise batch_process.Interrupted
+        raise Interrupted
 
     def batches() -> Iterator[Batch]:
         yield plan.batches(sweeps.small())[0]
         begun.wait()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(batch_process, "run", run)
+    monkeypatch.setattr(local_executor, "run_in_process", run)
     with pytest.raises(KeyboardInterrupt):
         LocalExecutor(2).run(batches(), lambda _: None)
     assert ended.is_set()

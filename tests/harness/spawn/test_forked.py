@@ -1,4 +1,4 @@
-"""halfopen.spawn.zygote and halfopen.spawn.forked: a forked process behaves like a started one."""
+"""A forked process behaves like a started one."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ from halfopen.clients._messages import Endpoint
 from halfopen.netns.host import Host
 from halfopen.netns.lab import Lab
 from halfopen.netns.lab_errors import LabError
-from halfopen.spawn import process
-from halfopen.spawn.forked import Forks, forks
+from halfopen.spawn.forked import forking
 from halfopen.spawn.process import Process, Program, running
 from tests.harness.pod.pods import eventually
 from tests.isolated import isolated
@@ -61,13 +60,6 @@ def pod(host: Host) -> Iterator[tuple[Process, Lines]]:
     with running(host, Program(POD), lines.add) as its:
         lines.wait_for("listening")
         yield its, lines
-
-
-@contextlib.contextmanager
-def forking() -> Iterator[Forks]:
-    """Make ``running`` fork."""
-    with forks() as forked_, process.started_by(forked_.start):
-        yield forked_
 
 
 def parent_and_session(pid: int) -> list[int]:
