@@ -12,9 +12,9 @@ from benchmarks import document
 
 SECTION = "curve"
 DOCUMENT = document.DOCUMENT.with_name("grace.md")
-#: Progress, and the locations of plots and results, are of no use to a reader.
+#: Progress, and the locations of results, are of no use to a reader.
 _LEFT_OUT = re.compile(
-    r"^(?:[\d,]+ of [\d,]+ sessions; .*|plot: .*|resumed: .*|interrupted; .*|more: .*|0 runs in .*"
+    r"^(?:[\d,]+ of [\d,]+ sessions; .*|resumed: .*|interrupted; .*|more: .*|0 runs in .*"
     r"|\d+ to look into .*)\n",
     re.MULTILINE,
 )

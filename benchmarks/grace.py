@@ -10,9 +10,8 @@ from pathlib import Path
 
 from benchmarks.measuring import show
 from halfopen import scenarios
-from halfopen.grace import plan
-from halfopen.grace.local_executor import LocalExecutor
-from halfopen.grace.trials import Batch, BatchResult, Candidate, Draw, Sweep
+from halfopen.grace.executor import LocalExecutor
+from halfopen.grace.sweep import Batch, BatchResult, Candidate, Draw, Sweep
 
 RUNS = 1000
 _GRACES = (5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0)
@@ -36,9 +35,9 @@ def run(runs: int = RUNS) -> None:
     sweep = Sweep(7, _draws(runs), tuple(Candidate(grace, 2.0, "bytes-acked") for grace in _GRACES), confirm=0.0)
     print(f"{runs} sessions of a minute, each replayed for {len(_GRACES)} graces")
     boots = _Cost([_batch(sweep, 1)], 1)
-    whole = _Cost(plan.batches(sweep))
-    lab = sum(one.duration for batched in whole.done for one in batched.tried if one.candidate == 0)
-    unproved = sum(one.came == "unproved" for batched in whole.done for one in batched.tried if one.candidate == 0)
+    whole = _Cost(sweep.batches())
+    lab = sum(one.duration for batched in whole.done for one in batched.trials if one.candidate == 0)
+    unproved = sum(one.outcome == "unproved" for batched in whole.done for one in batched.trials if one.candidate == 0)
     print(f"  {'in all':<44} {show(whole.wall):>10}")
     print(f"  {'lab seconds a second':<44} {lab / whole.wall:>10.0f}")
     print(f"  {'processor time of a session':<44} {show(whole.used / runs):>10}")
@@ -58,7 +57,7 @@ class _Cost:
 
 def _batch(sweep: Sweep, size: int) -> Batch:
     """Return the first ``size`` draws of a sweep as a batch."""
-    first = plan.batches(sweep)[0]
+    first = sweep.batches()[0]
     return Batch(first.number, first.seed, first.draws[:size], first.candidates, first.acting, first.replayed)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 # include/uapi/linux/capability.h
@@ -25,71 +24,54 @@ def read_file(path: str) -> str | None:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Obstacle:
-    """A setting that forbids user namespaces, and the command that allows them."""
+#: Settings that forbid user namespaces to ordinary users, in the order of the kernel's checks: a file, the value that
+#: forbids them, the problem and its remedy.
+_SETTINGS = (
+    (
+        "/proc/sys/user/max_user_namespaces",
+        "0",
+        "user.max_user_namespaces is 0; allow them with: sudo sysctl -w user.max_user_namespaces=15000",
+    ),
+    (
+        "/proc/sys/kernel/unprivileged_userns_clone",
+        "0",
+        "kernel.unprivileged_userns_clone is 0; allow them with: sudo sysctl -w kernel.unprivileged_userns_clone=1",
+    ),
+    (
+        "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+        "1",
+        (
+            "AppArmor restricts them (kernel.apparmor_restrict_unprivileged_userns is 1); allow them with: sudo sysctl "
+            "-w kernel.apparmor_restrict_unprivileged_userns=0, or give this Python an AppArmor profile with 'userns,'"
+        ),
+    ),
+)
 
-    what: str
-    remedy: str
 
-    def __str__(self) -> str:
-        return f"{self.what}; {self.remedy}"
-
-
-def obstacles(read: Read = read_file) -> list[Obstacle]:
-    """Return all settings known to forbid user namespaces to ordinary users, in the order of the kernel's checks."""
-    found = []
-    if read("/proc/sys/user/max_user_namespaces") == "0":
-        found.append(
-            Obstacle(
-                "user.max_user_namespaces is 0",
-                "allow them with: sudo sysctl -w user.max_user_namespaces=15000",
-            )
+def obstacles(read: Read = read_file) -> list[str]:
+    """Return all settings known to forbid user namespaces, with the remedy of each."""
+    problems = [problem for file, value, problem in _SETTINGS if read(file) == value]
+    if _status(read, "Seccomp") == ["2"]:
+        problems.append(
+            "a seccomp filter is in force (a container's default profile forbids unshare); "
+            "start the container with: --security-opt seccomp=unconfined"
         )
-    if read("/proc/sys/kernel/unprivileged_userns_clone") == "0":
-        found.append(
-            Obstacle(
-                "kernel.unprivileged_userns_clone is 0",
-                "allow them with: sudo sysctl -w kernel.unprivileged_userns_clone=1",
-            )
-        )
-    if read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1":
-        found.append(
-            Obstacle(
-                "AppArmor restricts them (kernel.apparmor_restrict_unprivileged_userns is 1)",
-                "allow them with: sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, "
-                "or give this Python an AppArmor profile with 'userns,'",
-            )
-        )
-    if _seccomp_filtered(read):
-        found.append(
-            Obstacle(
-                "a seccomp filter is in force (a container's default profile forbids unshare)",
-                "start the container with: --security-opt seccomp=unconfined",
-            )
-        )
-    return found
+    return problems
 
 
-def _obstacles_to(call: str, read: Read) -> list[Obstacle]:
-    """Return the obstacles to this one call. They apply even if namespaces themselves are allowed."""
+def _obstacle_to(call: str, read: Read) -> str | None:
+    """Return the obstacle to this one call, if any. It applies even if namespaces themselves are allowed."""
     if "uid_map" in call and _status(read, "Uid")[:1] == ["0"] and not _holds(read, _CAP_SETFCAP):
         # user_namespaces(7), since Linux 5.12
-        return [
-            Obstacle(
-                "root without CAP_SETFCAP may not map itself into a user namespace",
-                "start the container with: --cap-add SETFCAP, or as an ordinary user (--user)",
-            )
-        ]
+        return (
+            "root without CAP_SETFCAP may not map itself into a user namespace; "
+            "start the container with: --cap-add SETFCAP, or as an ordinary user (--user)"
+        )
     profile = (read("/proc/self/attr/current") or "unconfined").split()[0]
     if call.startswith("mount") and profile != "unconfined":
-        return [
-            Obstacle(
-                f"the AppArmor profile {profile} forbids mount",
-                "start the container with: --security-opt apparmor=unconfined",
-            )
-        ]
-    return []
+        remedy = "start the container with: --security-opt apparmor=unconfined"
+        return f"the AppArmor profile {profile} forbids mount; {remedy}"
+    return None
 
 
 def may_administer(read: Read = read_file) -> bool:
@@ -108,17 +90,12 @@ def _status(read: Read, field: str) -> list[str]:
     return next((rest.split() for name, _, rest in lines if name == field), [])
 
 
-def _seccomp_filtered(read: Read) -> bool:
-    return _status(read, "Seccomp") == ["2"]
-
-
 def why_no_isolation(error: OSError, read: Read = read_file) -> str:
     """Return one sentence on a refused unshare or mount: the refused call, the setting that forbids it, the remedy."""
     call = error.filename or "a system call"
     head = f"cannot enter namespaces of our own: {call} failed with {os.strerror(error.errno or 0).lower()}"
-    found = [*_obstacles_to(call, read), *obstacles(read)]
-    if found:
-        return f"{head}: {found[0]}"
+    if problem := _obstacle_to(call, read) or next(iter(obstacles(read)), None):
+        return f"{head}: {problem}"
     if error.errno == errno.ENOSPC:
         return f"{head}: the limits in /proc/sys/user are used up or too low; raise them, or end other labs"
     if error.errno == errno.EINVAL:

@@ -40,15 +40,27 @@ class Capture:
     """
 
     def __init__(self, host: Host, interface: str, file: Path, *, application: str = "halfopen") -> None:
+        self.packets = 0
+        """Packets in the file."""
+        self.dropped = 0
+        """Packets that passed while the capture ran but did not fit in the ring."""
         self._host, self._interface, self._path = host, interface, file
         self._application = application
         self._file: BinaryIO | None = None
-        self._reader: _Reader | None = None
+        self._began = 0
         self._comments: collections.deque[tuple[int, str]] = collections.deque()
+        self._woken = os.eventfd(0)
         #: Protects comment() against start() and stop().
         self._lock = threading.Lock()
-        self._began = 0
-        self._counts = _Counts()
+        # Of one stretch, from start() to stop().
+        self._ring: PacketRing | None = None
+        self._thread = threading.Thread()
+        self._is_ending = False
+        self._error: OSError | None = None
+        self._to_attach: list[str] = []
+        self._lost = 0
+        #: Packets that the kernel has put into the ring, as far as we know, and packets that we have read from it.
+        self._came = self._had = 0
 
     def __enter__(self) -> Self:
         return self
@@ -59,27 +71,18 @@ class Capture:
         try:
             self.stop()
         finally:
+            os.close(self._woken)
             if self._file is not None:
                 self._file.close()
 
     @property
     def running(self) -> bool:
         """True while packets are recorded."""
-        return self._reader is not None
-
-    @property
-    def packets(self) -> int:
-        """Number of packets in the file."""
-        return self._counts.packets
-
-    @property
-    def dropped(self) -> int:
-        """Number of packets that passed while the capture ran but did not fit in the ring."""
-        return self._counts.dropped
+        return self._ring is not None
 
     def start(self) -> None:
         """Start recording; do nothing if already started. The first call creates or replaces the file."""
-        if self._reader is not None:
+        if self._ring is not None:
             return
         with self._host.entered():
             try:
@@ -89,23 +92,31 @@ class Capture:
                     f"cannot capture at interface {self._interface!r} of host {self._host.name!r}: {error.strerror}"
                 ) from error
         try:
-            file = self._file = self._file or self._begun()
+            self._file = self._file or self._created()
         except OSError:
             ring.close()
             raise
+        self._is_ending, self._error = False, None
+        self._to_attach, self._lost, self._came, self._had = [], 0, 0, 0
+        self._thread = threading.Thread(target=self._run, args=(ring,), name="capture", daemon=True)
         with self._lock:
-            self._reader = _Reader(ring, file, self._comments, self._counts)
+            self._ring = ring
+            self._thread.start()
 
     def stop(self) -> None:
         """Write all packets that have passed until now, and stop recording; do nothing if already stopped."""
-        if self._reader is None or self._file is None:
+        if self._ring is None or self._file is None:
             return
         with self._lock:
-            reader, self._reader = self._reader, None
-        reader.end()
-        counts = self._counts
-        seen = counts.packets + counts.dropped
-        block = pcapng.statistics(_INTERFACE, self._began, time.time_ns(), received=seen, dropped=counts.dropped)
+            ring, self._ring = self._ring, None
+        self._is_ending = True
+        os.eventfd_write(self._woken, 1)
+        self._thread.join()
+        ring.close()
+        if self._error is not None:
+            raise self._error
+        seen = self.packets + self.dropped
+        block = pcapng.statistics(_INTERFACE, self._began, time.time_ns(), received=seen, dropped=self.dropped)
         self._file.write(block)
 
     def comment(self, text: str) -> None:
@@ -115,10 +126,10 @@ class Capture:
         """
         with self._lock:
             self._comments.append((time.time_ns(), text))
-            if self._reader is not None:
-                self._reader.wake()
+            if self._ring is not None:
+                os.eventfd_write(self._woken, 1)
 
-    def _begun(self) -> BinaryIO:
+    def _created(self) -> BinaryIO:
         """Create the file and write its header. It is unbuffered, so that nothing is lost with this process."""
         file = self._path.open("wb", buffering=0)
         self._began = time.time_ns()
@@ -127,57 +138,15 @@ class Capture:
         file.write(pcapng.interface_description(self._interface, f"of host {self._host.name}"))
         return file
 
-
-class _Counts:
-    """Packet counts of a capture."""
-
-    def __init__(self) -> None:
-        self.packets = 0
-        self.dropped = 0
-
-
-class _Reader:
-    """One stretch of a capture: a thread that writes the packets of a ring until it is ended."""
-
-    def __init__(
-        self, ring: PacketRing, file: BinaryIO, comments: collections.deque[tuple[int, str]], counts: _Counts
-    ) -> None:
-        self._ring, self._file = ring, file
-        self._comments, self._counts = comments, counts
-        self._to_attach: list[str] = []
-        self._lost = 0
-        #: Number of packets that the kernel has put into the ring, as far as we know, and number that we have read from
-        #: it.
-        self._came = self._had = 0
-        self._error: OSError | None = None
-        self._woken = os.eventfd(0)
-        self._is_ending = False
-        self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
-        self._thread.start()
-
-    def wake(self) -> None:
-        """Make the thread check for new comments."""
-        os.eventfd_write(self._woken, 1)
-
-    def end(self) -> None:
-        """Write the packets that have passed until now, and end; raises OSError if a write failed."""
-        self._is_ending = True
-        self.wake()
-        self._thread.join()
-        os.close(self._woken)
-        self._ring.close()
-        if self._error is not None:
-            raise self._error
-
-    def _run(self) -> None:
+    def _run(self, ring: PacketRing) -> None:
         try:
-            self._record()
+            self._record(ring)
         except OSError as error:
             self._error = error
 
-    def _record(self) -> None:
+    def _record(self, ring: PacketRing) -> None:
         waiting = select.poll()
-        for what in (self._ring.fileno(), self._woken):
+        for what in (ring.fileno(), self._woken):
             waiting.register(what, select.POLLIN)
         wanted: int | None = None
         while wanted is None or self._had < wanted:
@@ -185,22 +154,22 @@ class _Reader:
             if any(what == self._woken for what, _ in waiting.poll()):
                 os.eventfd_read(self._woken)
             is_ending = self._is_ending
-            self._drain()
+            self._drain(ring)
             if is_ending and wanted is None:
                 wanted = self._came
         self._write([*self._noted(time.time_ns())])
 
-    def _drain(self) -> None:
+    def _drain(self, ring: PacketRing) -> None:
         """Write all packets that the kernel has released by now."""
         # Take the time before the count, so that the count includes every packet before this time.
         now = time.time_ns()
-        came, lost = self._ring.count()
+        came, lost = ring.count()
         self._came += came
         self._lost += lost
-        self._counts.dropped += lost
+        self.dropped += lost
         batch: list[bytes] = []
         size = 0
-        for packet in self._ring.packets():
+        for packet in ring.packets():
             batch += self._noted(packet.at)
             batch.append(self._block(packet))
             size += len(packet.data)
@@ -223,18 +192,13 @@ class _Reader:
         comments, self._to_attach = self._to_attach, []
         lost, self._lost = self._lost, 0
         self._had += 1
-        self._counts.packets += 1
+        self.packets += 1
         return pcapng.packet(
-            _INTERFACE,
-            packet.at,
-            packet.data,
-            packet.length,
-            outgoing=packet.outgoing,
-            comments=comments,
-            lost=lost,
+            _INTERFACE, packet.at, packet.data, packet.length, outgoing=packet.outgoing, comments=comments, lost=lost
         )
 
     def _write(self, batch: list[bytes]) -> None:
+        assert self._file is not None
         left = memoryview(b"".join(batch))
         while left:
             left = left[self._file.write(left) :]

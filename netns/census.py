@@ -7,15 +7,13 @@ are many, one full dump replaces the lookups. Fields are only unpacked when they
 
 from __future__ import annotations
 
-import errno
-import socket
 import struct
 import time
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from halfopen.netns import netlink, sockets, tcp_info
-from halfopen.netns.sockets import FAMILIES, Address, SocketSample
+from halfopen.netns.sockets import FAMILIES, SocketReader, SocketSample
 
 _HEADER = struct.Struct("=IH")
 _HEADER_SIZE = 16
@@ -24,13 +22,9 @@ _STATE_AT = _HEADER_SIZE + 1
 _QUEUE = struct.Struct("=I4xI")
 _QUEUE_AT = 60
 _TIMER_AT = 2
-_EXPIRES = struct.Struct("=I")
-_EXPIRES_AT = 52
 _COOKIE = slice(44, 52)
-_INFO = struct.Struct("=HH")
 #: In struct tcp_info (halfopen.netns.tcp_info): bytes_acked, delivered.
-_PROGRESS = struct.Struct("=Q 64x I")
-_PROGRESS_AT = 120
+_PROGRESS = struct.Struct("=120x Q 64x I")
 #: In struct tcp_info: options at offset 5, sacked at 28.
 _OPTIONS = struct.Struct("=5x B 22x I")
 _TIMESTAMPS = 1
@@ -49,7 +43,7 @@ _DATAGRAM = 1 << 15
 RETRANSMIT, PROBE = 1, 4
 
 
-class Sighting(NamedTuple):
+class RawSample(NamedTuple):
     """One socket from a dump with tcp_info, not yet unpacked."""
 
     t: float
@@ -75,7 +69,12 @@ class Sighting(NamedTuple):
     @property
     def info(self) -> bytes:
         """The struct tcp_info."""
-        return self.body[_info_at(self.body) :]
+        return bytes(netlink.find_attribute(memoryview(self.body), sockets.MSG_SIZE, sockets.INFO) or b"")
+
+    @property
+    def _tail(self) -> tuple[int, ...]:
+        """Timer's expiry, queues received and sent, user and inode."""
+        return sockets.MSG_TAIL.unpack_from(self.body, sockets.TAIL_AT)
 
     @property
     def timer(self) -> int:
@@ -85,7 +84,7 @@ class Sighting(NamedTuple):
     @property
     def expires(self) -> float:
         """Seconds until the timer expires."""
-        return int(_EXPIRES.unpack_from(self.body, _EXPIRES_AT)[0]) / 1000
+        return self._tail[0] / 1000
 
     @property
     def has_timestamps(self) -> bool:
@@ -100,60 +99,37 @@ class Sighting(NamedTuple):
     @property
     def outq(self) -> int:
         """Bytes written and not acknowledged."""
-        return int(_QUEUE.unpack_from(self.body, _QUEUE_AT)[0])
+        return self._tail[2]
 
     @property
     def inode(self) -> int:
         """Inode of the socket; 0 if no process holds it any more."""
-        return int(_QUEUE.unpack_from(self.body, _QUEUE_AT)[1])
+        return self._tail[4]
 
     @property
     def progress(self) -> tuple[int, ...]:
         """``bytes_acked`` and ``delivered``, which grow when the peer acknowledges; both 0 if the kernel is too old."""
-        at = _info_at(self.body) + _PROGRESS_AT
-        if len(self.body) < at + _PROGRESS.size:
-            return 0, 0
-        return _PROGRESS.unpack_from(self.body, at)
+        info = self.info
+        return _PROGRESS.unpack_from(info) if len(info) >= _PROGRESS.size else (0, 0)
 
 
-class Listener(NamedTuple):
-    """A listening socket."""
-
-    address: Address
-    inode: int
-
-
-class Taken(NamedTuple):
+class CensusResult(NamedTuple):
     """Result of one poll."""
 
     states: dict[str, int]
     """Number of sockets in each state."""
-    sightings: list[Sighting]
+    samples: list[RawSample]
     """Sockets with bytes queued, or all if requested; unordered."""
 
 
-class Census:
+class Census(SocketReader):
     """Counts the TCP sockets of the network namespace of the thread that creates it."""
 
     def __init__(self) -> None:
-        self._sock = netlink.open_socket(netlink.NETLINK_SOCK_DIAG)
+        super().__init__()
         self._many = False
 
-    def close(self) -> None:
-        """Close the netlink socket."""
-        self._sock.close()
-
-    def listeners(self) -> list[Listener]:
-        """Return all listening sockets."""
-        found = []
-        for family in FAMILIES:
-            request = sockets.dump_request(family, 0, sockets.LISTEN)
-            for body in netlink.dump(self._sock, request, "sock_diag"):
-                sample = sockets.unpack(body, 0.0)
-                found.append(Listener(sample.local, sample.inode))
-        return found
-
-    def take(self, ports: Iterable[int], inodes: Collection[int] | None = None, *, whole: bool = False) -> Taken:
+    def poll(self, ports: Iterable[int], inodes: Collection[int] | None = None, *, whole: bool = False) -> CensusResult:
         """Poll the connections whose local port is in ``ports`` (0: any) and whose socket is in ``inodes``, if given.
 
         With ``whole``, everything is read of all sockets, not only of those with bytes queued.
@@ -168,12 +144,12 @@ class Census:
         now = time.monotonic()
         self._many = len(bodies) > _FEW
         if everything:
-            found = [Sighting(now, body) for body in bodies]
+            samples = [RawSample(now, body) for body in bodies]
         elif self._many:
-            return self.take(ports, inodes)
+            return self.poll(ports, inodes)
         else:
-            found = list(self._look_up(bodies))
-        return Taken({tcp_info.state_name(n): count for n, count in enumerate(states) if count}, found)
+            samples = list(self._in_full(bodies))
+        return CensusResult({tcp_info.state_name(n): count for n, count in enumerate(states) if count}, samples)
 
     def _collect(
         self, request: bytes, states: list[int], bodies: list[bytes], inodes: Collection[int] | None, whole: bool
@@ -198,41 +174,9 @@ class Census:
                         bodies.append(datagram[at + head : at + length])
                 at += (length + 3) & ~3
 
-    def _look_up(self, bodies: Iterable[bytes]) -> Iterator[Sighting]:
+    def _in_full(self, bodies: Iterable[bytes]) -> Iterator[RawSample]:
         """Look up each socket in full; skip those that have ended meanwhile."""
         for body in bodies:
-            self._sock.send(sockets.lookup_request(body, _STATES))
-            datagram = memoryview(self._sock.recv(_DATAGRAM))
-            kind, answer = next(netlink.messages(datagram))
-            if kind == netlink.NLMSG_ERROR:
-                _raise_unless_gone(answer)
-            elif netlink.find_attribute(answer, sockets.MSG_SIZE, sockets.INFO) is not None:
-                yield Sighting(time.monotonic(), bytes(answer))
-
-
-def _raise_unless_gone(body: memoryview) -> None:
-    try:
-        netlink.raise_for_error(body, "sock_diag")
-    except OSError as error:
-        if error.errno not in {errno.ENOENT, errno.ESTALE}:
-            raise
-
-
-#: Offset of tcp_info in the last message of each family. Nearly all messages of a family share it.
-_USUAL: dict[int, int] = {socket.AF_INET: 0, socket.AF_INET6: 0}
-
-
-def _info_at(body: bytes) -> int:
-    """Return the offset of tcp_info in a message."""
-    family = body[0]
-    at = _USUAL[family]
-    if at and len(body) >= at and _INFO.unpack_from(body, at - _INFO.size)[1] == sockets.INFO:
-        return at
-    at = sockets.MSG_SIZE
-    while at + _INFO.size <= len(body):
-        length, kind = _INFO.unpack_from(body, at)
-        if kind == sockets.INFO:
-            _USUAL[family] = at + _INFO.size
-            return at + _INFO.size
-        at += (length + 3) & ~3
-    return len(body)
+            answer = self._look_up(body, _STATES)
+            if answer is not None and netlink.find_attribute(answer, sockets.MSG_SIZE, sockets.INFO) is not None:
+                yield RawSample(time.monotonic(), bytes(answer))

@@ -9,11 +9,10 @@ from __future__ import annotations
 import array
 import functools
 import math
-from collections.abc import Callable, Iterator
-from typing import Literal, get_args
+from collections.abc import Iterable
+from typing import Literal
 
 Distribution = Literal["uniform", "normal", "pareto", "paretonormal"]
-NAMES: tuple[Distribution, ...] = get_args(Distribution)
 
 # include/uapi/linux/pkt_sched.h: the table's unit (NETEM_DIST_SCALE) and the most entries (NETEM_DIST_MAX).
 _SCALE = 8192
@@ -30,48 +29,31 @@ _SHAPE = 3.0
 @functools.cache
 def table(name: Distribution) -> bytes:
     """Return the payload of TCA_NETEM_DELAY_DIST: signed 16-bit numbers in this machine's byte order."""
-    return array.array("h", _TABLES[name]()).tobytes()
+    return array.array("h", _values(name)).tobytes()
 
 
-def _uniform() -> Iterator[int]:
-    """Yield values evenly from one end of the jitter to the other.
+def _values(name: Distribution) -> Iterable[int]:
+    if name == "uniform":
+        # The kernel spreads evenly without a table, but a change to none would not remove an earlier table.
+        return range(-_SCALE, _SCALE)
+    entries = range(0, _FINEST, _STEP)
+    if name == "normal":
+        return (max(_LOWEST, _normal(entry)) for entry in entries)
+    if name == "pareto":
+        return map(_pareto, entries)
+    # A quarter normal and three quarters Pareto, truncated towards zero as C's division does.
+    return (max(_LOWEST, int((_normal(entry) + 3 * _pareto(entry)) / 4)) for entry in entries)
 
-    The kernel spreads evenly without a table. This one is sent anyway, because a change cannot remove an earlier table.
-    """
-    return iter(range(-_SCALE, _SCALE))
 
-
-def _normal() -> Iterator[int]:
-    return (max(_LOWEST, round(_normal_at(entry) * _SCALE)) for entry in range(0, _FINEST, _STEP))
-
-
-def _normal_at(entry: int) -> float:
+def _normal(entry: int) -> int:
     """Return the last step of the grid whose share of the distribution still rounds to ``entry``."""
     # Imported here: no link without jitter needs it.
     from statistics import NormalDist  # noqa: PLC0415
 
     exact = NormalDist().inv_cdf((entry + 0.5) / _FINEST)
-    return math.floor((exact + 10) / _GRID) * _GRID - 10
+    return round((math.floor((exact + 10) / _GRID) * _GRID - 10) * _SCALE)
 
 
-def _pareto() -> Iterator[int]:
-    return (_pareto_at(entry) for entry in range(0, _FINEST, _STEP))
-
-
-def _pareto_at(entry: int) -> int:
+def _pareto(entry: int) -> int:
     value = math.pow(1 - entry / _FINEST, -1 / _SHAPE)
     return round(min((value - 1.5) * 4 / 3 * _SCALE, _HIGHEST))
-
-
-def _paretonormal() -> Iterator[int]:
-    """Yield a quarter normal and three quarters Pareto, truncated towards zero as C's division does."""
-    for entry in range(0, _FINEST, _STEP):
-        yield max(_LOWEST, int((round(_normal_at(entry) * _SCALE) + 3 * _pareto_at(entry)) / 4))
-
-
-_TABLES: dict[Distribution, Callable[[], Iterator[int]]] = {
-    "uniform": _uniform,
-    "normal": _normal,
-    "pareto": _pareto,
-    "paretonormal": _paretonormal,
-}

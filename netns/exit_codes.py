@@ -17,7 +17,7 @@ class ExitCode(IntEnum):
     INCONCLUSIVE = 3
     """Nothing failed, but something proves nothing."""
     GUEST = 69
-    """The guest kernel was lost (EX_UNAVAILABLE, sysexits.h)."""
+    """The guest kernel was lost, or processes do not end although killed (EX_UNAVAILABLE, sysexits.h)."""
     BUG = 70
     """An error of ours (EX_SOFTWARE, sysexits.h)."""
     INTERRUPTED = 130

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 from pyroute2.netlink.exceptions import NetlinkError
@@ -27,17 +28,17 @@ class Cut:
     means: str
     """Mechanism that drops the packets: ``"nftables"`` or ``"routing rules"``."""
 
-    def __init__(self, router: Host, ip: str, direction: str) -> None:
-        assert direction in {"to", "from", "both"}, direction
+    def __init__(self, router: Host, ip: str, ends: Sequence[str]) -> None:
+        """Drop the packets that have ``ip`` at one of these ends: ``"dst"`` is to it, ``"src"`` from it."""
         number = next(_numbers)
         self._undo = contextlib.ExitStack()
         try:
-            _by_nftables(self._undo, router, f"cut{number}", _matches(ip, direction))
+            _by_nftables(self._undo, router, f"cut{number}", [ipv4addr(**{end: ip}) for end in ends])
             self.means = "nftables"
         except NetlinkError as error:
             if error.code not in _NO_NFTABLES:
                 raise
-            _by_rules(self._undo, router, number, _selectors(ip, direction))
+            _by_rules(self._undo, router, number, [{end: ip, f"{end}_len": 32} for end in ends])
             self.means = "routing rules"
 
     def heal(self) -> None:
@@ -61,24 +62,14 @@ def _by_nftables(undo: contextlib.ExitStack, router: Host, table: str, matches: 
 
 def _by_rules(undo: contextlib.ExitStack, router: Host, priority: int, selectors: list[dict[str, Any]]) -> None:
     """Drop by blackhole rules. They are silent, unlike an unreachable destination (ip_error in net/ipv4/route.c)."""
-    with contextlib.ExitStack() as half_done, router.rtnetlink() as routes:
+
+    def change(command: str, rule: dict[str, Any]) -> None:
+        with router.rtnetlink() as routes:
+            routes.rule(command, **rule)
+
+    with contextlib.ExitStack() as half_done:
         for selector in selectors:
             rule = {"action": "FR_ACT_BLACKHOLE", "priority": priority, **selector}
-            routes.rule("add", **rule)
-            half_done.callback(_delete_rule, router, rule)
+            change("add", rule)
+            half_done.callback(change, "del", rule)
         undo.push(half_done.pop_all())
-
-
-def _delete_rule(router: Host, rule: dict[str, Any]) -> None:
-    with router.rtnetlink() as routes:
-        routes.rule("del", **rule)
-
-
-def _matches(ip: str, direction: str) -> list[Any]:
-    matches = {"to": [ipv4addr(dst=ip)], "from": [ipv4addr(src=ip)]}
-    return matches.get(direction) or matches["to"] + matches["from"]
-
-
-def _selectors(ip: str, direction: str) -> list[dict[str, Any]]:
-    selectors = {"to": [{"dst": ip, "dst_len": 32}], "from": [{"src": ip, "src_len": 32}]}
-    return selectors.get(direction) or selectors["to"] + selectors["from"]

@@ -6,11 +6,10 @@ import contextlib
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
-from halfopen.netns import _libc
+from halfopen.netns import _libc, bug_report
 from halfopen.netns.exit_codes import ExitCode
 
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
@@ -67,8 +66,8 @@ def run_worker(work: Callable[[], int]) -> NoReturn:
         code = ExitCode.INTERRUPTED
     except SystemExit as leaving:
         code = exit_code_of(leaving)
-    except BaseException:  # noqa: BLE001 (there is no caller to raise it to)
-        traceback.print_exc()
+    except BaseException as error:  # noqa: BLE001 (there is no caller to raise it to)
+        bug_report.show(error)
     finally:
         flush()
         os._exit(code)

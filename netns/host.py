@@ -5,21 +5,18 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from halfopen.netns import _libc, netlink, rtnetlink
+from halfopen.netns import _libc, netlink, process_kill, processes, rtnetlink
 from halfopen.netns.lab_errors import LabError, UnsupportedError
 from halfopen.netns.sockets import EndListener, SocketReader, announces_ends
 
 if TYPE_CHECKING:
     from pyroute2 import IPRoute
-
-_T = TypeVar("_T")
 
 #: Returns a socket's network namespace (linux/sockios.h).
 _SIOCGSKNS = 0x894C
@@ -87,10 +84,6 @@ class Host:
         with self.entered():
             Path("/proc/sys", *name.split(".")).write_text(value)
 
-    def _inside(self, make: Callable[[], _T]) -> _T:
-        with self.entered():
-            return make()
-
     def spawn(self, command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
         """Start a process in the host, in a session of its own; ``options`` are those of subprocess.Popen.
 
@@ -104,24 +97,24 @@ class Host:
         """Return the ids of the host's processes except this one; none if /proc shows another pid namespace."""
         if Path("/proc/self").readlink() != Path(str(os.getpid())):
             return []
-        its = os.fstat(self._fd).st_ino
-        numbers = (int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit())
-        return [pid for pid in numbers if pid != os.getpid() and _namespace_of(pid) == its]
+        namespace = os.fstat(self._fd).st_ino
+        return [pid for pid in processes.pids() if pid != os.getpid() and _namespace_of(pid) == namespace]
 
     def holders(self, inode: int) -> list[int]:
         """Return the ids of the host's visible processes that hold the socket with this inode (of a sample)."""
-        wanted = f"socket:[{inode}]"
-        return [pid for pid in self.processes() if wanted in _open_files(pid)]
+        owners = []
+        for pid in self.processes():
+            with contextlib.suppress(OSError):
+                if inode in processes.open_sockets(pid):
+                    owners.append(pid)
+        return owners
 
     def kill_all(self) -> None:
-        """Kill every process in the host (SIGKILL), even those that escaped from their parents.
+        """Kill every process in the host (SIGKILL), even those that escaped from their parents, and wait for the end.
 
-        Repeat until there is none, since the last process killed may have started another.
+        Raises TeardownError if they do not end.
         """
-        while pids := self.processes():
-            for pid in pids:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+        process_kill.kill_all(self.processes, f"host {self.name!r}")
 
     def connect(self, address: tuple[str, int], timeout: float) -> socket.socket:
         """Return a TCP connection made from inside the host; ``timeout`` in seconds; raises OSError."""
@@ -130,15 +123,18 @@ class Host:
 
     def socket_reader(self) -> SocketReader:
         """Return a reader of this host's TCP sockets."""
-        return self._inside(SocketReader)
+        with self.entered():
+            return SocketReader()
 
     def end_listener(self) -> EndListener:
         """Return a listener for the ends of this host's TCP sockets."""
-        return self._inside(EndListener)
+        with self.entered():
+            return EndListener()
 
     def announces_ends(self) -> bool:
         """True if the kernel announces the end of each session (halfopen.netns.sockets.announces_ends)."""
-        return self._inside(announces_ends)
+        with self.entered():
+            return announces_ends()
 
     def close(self) -> None:
         """End every TCP connection of the host and release the namespace.
@@ -153,45 +149,39 @@ class Host:
 
 
 def _namespace_of(pid: int) -> int | None:
-    """Return the inode of a process's network namespace (namespaces(7)); None if the process is gone or a zombie."""
+    """Return the inode of a process's network namespace (namespaces(7)); None if the process is gone or a zombie.
+
+    If the main thread has ended, the others are still a process. Then it is the first one's.
+    """
     try:
-        return Path(f"/proc/{pid}/ns/net").stat().st_ino
+        return _inode_of_namespace(Path(f"/proc/{pid}"))
     except OSError:
-        return None
-
-
-def _open_files(pid: int) -> set[str]:
-    """Return the targets of a process's descriptors (proc_pid_fd(5)); empty if the process is gone."""
-    found = set()
+        pass
     with contextlib.suppress(OSError):
-        for entry in Path(f"/proc/{pid}/fd").iterdir():
+        for thread in Path(f"/proc/{pid}/task").iterdir():
             with contextlib.suppress(OSError):
-                found.add(str(entry.readlink()))
-    return found
+                return _inode_of_namespace(thread)
+    return None
+
+
+def _inode_of_namespace(process: Path) -> int:
+    return (process / "ns/net").stat().st_ino
 
 
 def _move_in(name: str, namespace: int | None) -> None:
     """Move the calling thread into an existing namespace, or a new one."""
-    if namespace is None:
-        _unshare(name)
-        return
     try:
-        _libc.setns(namespace, _libc.CLONE_NEWNET)
+        if namespace is None:
+            _libc.unshare(_libc.CLONE_NEWNET)
+        else:
+            _libc.setns(namespace, _libc.CLONE_NEWNET)
     except PermissionError as error:
-        raise LabError(
-            f"cannot make a host {name!r} of a network namespace that is there already: this process may not "
-            "enter it, since it is not root in the user namespace which it belongs to (user_namespaces(7))"
-        ) from error
-
-
-def _unshare(name: str) -> None:
-    try:
-        _libc.unshare(_libc.CLONE_NEWNET)
-    except PermissionError as error:
-        raise LabError(
-            f"cannot make host {name!r}: this process may not make network namespaces; "
-            "build the lab inside halfopen.netns.isolation.run, which needs no root"
-        ) from error
+        why = (
+            "may not create network namespaces; build the lab inside halfopen.netns.isolation.run, which needs no root"
+            if namespace is None
+            else "may not enter this network namespace; it must be root in the namespace's user namespace"
+        )
+        raise LabError(f"cannot create host {name!r}: this process {why}") from error
 
 
 def _here() -> int:

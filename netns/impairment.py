@@ -128,13 +128,8 @@ class Impairment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             raise ValueError(f"a gap of {self.gap} packets is out of range: from 1 to {_MOST_PACKETS}")
 
     @property
-    def needs_netem(self) -> bool:
-        """True if the kernel needs sch_netem for this; a rate alone does not need it."""
-        return bool(self.netem_fields)
-
-    @property
     def netem_fields(self) -> list[str]:
-        """Names of the fields in force that only sch_netem can carry out."""
+        """Names of the fields in force that only sch_netem can carry out; a rate alone needs none."""
         return [name for name in _NETEM_FIELDS if getattr(self, name)]
 
     @property
@@ -201,10 +196,10 @@ def _values(impairment: Impairment) -> dict[str, _Value]:
     }
 
 
-def _same(one: _Value, other: _Value) -> bool:
-    if isinstance(one, float) and isinstance(other, float):
-        return math.isclose(one, other, rel_tol=1e-6)
-    return one == other
+def _same(asked: _Value, does: _Value) -> bool:
+    if isinstance(asked, float) and isinstance(does, float):
+        return math.isclose(asked, does, rel_tol=1e-6)
+    return asked == does
 
 
 def _show(value: _Value) -> str:

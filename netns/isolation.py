@@ -16,12 +16,11 @@ import contextlib
 import os
 import select
 import signal
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from halfopen.netns import _libc, capabilities
+from halfopen.netns import _libc, bug_report, capabilities
 from halfopen.netns.exit_codes import ExitCode
 from halfopen.netns.forking import AWAITED, exit_code, flush, run_worker, wait_forwarding
 from halfopen.netns.lab_errors import IsolationError
@@ -52,7 +51,8 @@ def run(work: Callable[[], int], private: Path | None = None, *, is_brief: bool 
         gate = os.fork()
         if gate == 0:
             os.close(report_read)
-            _run_gate(work, private, launcher, (alive_read, alive_write), report_write)
+            alive = alive_read, alive_write
+            _exit_with(lambda: _run_gate(work, private, launcher, alive, report_write), report_write)
         for fd in (alive_read, alive_write, report_write):
             os.close(fd)
         with os.fdopen(report_read, "rb") as report:
@@ -65,56 +65,51 @@ def run(work: Callable[[], int], private: Path | None = None, *, is_brief: bool 
     return exit_code(status)
 
 
-def _run_gate(
-    work: Callable[[], int], private: Path | None, launcher: int, alive: tuple[int, int], report: int
-) -> NoReturn:
+def _run_gate(work: Callable[[], int], private: Path | None, launcher: int, alive: tuple[int, int], report: int) -> int:
     alive_read, alive_write = alive
-    code: int = ExitCode.BUG
-    try:
-        os.setsid()
-        in_new_user_namespace = _unshare(os.geteuid(), os.getegid())
-        # After the change of credentials, which clears it (prctl(2)).
-        _libc.die_with_parent(signal.SIGKILL)
-        if os.getppid() != launcher:
-            os._exit(code)
-        init = os.fork()
-        if init == 0:
-            os.close(alive_write)
-            _run_init(work, private, alive_read, report, in_new_user_namespace)
-        os.close(report)
-        _, status = os.waitpid(init, 0)
-        code = exit_code(status)
-    except OSError as error:
-        _refuse(report, error)
-    except BaseException:  # noqa: BLE001 (there is no caller to raise it to)
-        traceback.print_exc()
-    finally:
-        os._exit(code)
+    os.setsid()
+    in_new_user_namespace = _unshare(os.geteuid(), os.getegid())
+    # After the change of credentials, which clears it (prctl(2)).
+    _libc.die_with_parent(signal.SIGKILL)
+    if os.getppid() != launcher:
+        return ExitCode.BUG
+    init = os.fork()
+    if init == 0:
+        os.close(alive_write)
+        _exit_with(lambda: _run_init(work, private, alive_read, report, in_new_user_namespace), report)
+    os.close(report)
+    return exit_code(os.waitpid(init, 0)[1])
 
 
 def _run_init(
     work: Callable[[], int], private: Path | None, alive: int, report: int, in_new_user_namespace: bool
-) -> NoReturn:
+) -> int:
+    _libc.die_with_parent(signal.SIGKILL)
+    # The gate holds the other end. If it is gone already, no signal will come.
+    if select.select([alive], [], [], 0)[0]:
+        return ExitCode.BUG
+    _mount(in_new_user_namespace)
+    if private is not None:
+        _libc.mount("tmpfs", str(private), "tmpfs", 0)
+    worker = os.fork()
+    if worker == 0:
+        os.close(alive)
+        os.close(report)
+        run_worker(work)
+    os.close(report)
+    return _reap_until(worker)
+
+
+def _exit_with(work: Callable[[], int], report: int) -> NoReturn:
+    """Exit with the exit code of ``work``; report a refusal of the kernel."""
     code: int = ExitCode.BUG
     try:
-        _libc.die_with_parent(signal.SIGKILL)
-        # The gate holds the other end. If it is gone already, no signal will come.
-        if select.select([alive], [], [], 0)[0]:
-            os._exit(code)
-        _mount(in_new_user_namespace)
-        if private is not None:
-            _libc.mount("tmpfs", str(private), "tmpfs", 0)
-        worker = os.fork()
-        if worker == 0:
-            os.close(alive)
-            os.close(report)
-            run_worker(work)
-        os.close(report)
-        code = _reap_until(worker)
+        code = work()
     except OSError as error:
-        _refuse(report, error)
-    except BaseException:  # noqa: BLE001 (there is no caller to raise it to)
-        traceback.print_exc()
+        with contextlib.suppress(OSError):
+            os.write(report, capabilities.why_no_isolation(error).encode())
+    except BaseException as error:  # noqa: BLE001 (there is no caller to raise it to)
+        bug_report.show(error)
     finally:
         os._exit(code)
 
@@ -124,11 +119,6 @@ def _reap_until(worker: int) -> int:
         pid, status = os.wait()
         if pid == worker:
             return exit_code(status)
-
-
-def _refuse(report: int, error: OSError) -> None:
-    with contextlib.suppress(OSError):
-        os.write(report, capabilities.why_no_isolation(error).encode())
 
 
 def _unshare(uid: int, gid: int) -> bool:

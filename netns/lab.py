@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from types import TracebackType
 from typing import Self
 
 from halfopen.netns import shaping
@@ -37,37 +36,29 @@ class Lab:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stack.__exit__(kind, error, trace)
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
 
     def host(self, name: str) -> Host:
         """Create a host; raises LabError if the lab has one of that name."""
-        return self._add(Host(self._fresh(name)))
+        return self._add(name)
 
     def adopt(self, name: str, namespace: int) -> Host:
         """Create a host from an existing network namespace's descriptor; raises LabError if it may not be entered.
 
         It is treated as the lab's own: when the lab ends, so does every connection in it.
         """
-        return self._add(Host(self._fresh(name), namespace=namespace))
+        return self._add(name, namespace=namespace)
 
     def router(self, name: str) -> Host:
         """Create a host that forwards packets arriving on its links."""
-        return self._add(Host(self._fresh(name), is_router=True))
+        return self._add(name, is_router=True)
 
-    def _fresh(self, name: str) -> str:
+    def _add(self, name: str, *, is_router: bool = False, namespace: int | None = None) -> Host:
         if name in self._hosts:
-            raise LabError(f"the lab has a host {name!r} already; give every host a name of its own")
-        return name
-
-    def _add(self, host: Host) -> Host:
+            raise LabError(f"the lab already has a host {name!r}; give every host a name of its own")
+        host = self._hosts[name] = Host(name, is_router=is_router, namespace=namespace)
         self._stack.callback(host.close)
-        self._hosts[host.name] = host
         return host
 
     def link(self, a: Host, b: Host) -> Link:
@@ -77,7 +68,7 @@ class Lab:
         """
         number = next(self._networks)
         if number >= _NETWORKS:
-            raise LabError(f"a lab has room for {_NETWORKS} links in 198.18.0.0/15; this would be one more")
+            raise LabError(f"a lab has at most {_NETWORKS} links (198.18.0.0/15); use fewer")
         return Link(self._end(a, number, 1), self._end(b, number, 2))
 
     def _end(self, host: Host, network: int, position: int) -> End:

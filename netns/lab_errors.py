@@ -23,3 +23,7 @@ class GuestError(LabError):
 
 class GuestLostError(LabError):
     """A running guest ended, or had to be ended, before its command did."""
+
+
+class TeardownError(LabError):
+    """Processes of a lab do not end although they were killed."""

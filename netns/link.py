@@ -14,7 +14,7 @@ from halfopen.netns.host import Host
 from halfopen.netns.impairment import Impairment, differences
 from halfopen.netns.lab_errors import LabError
 from halfopen.netns.netlink import NetlinkRequest
-from halfopen.netns.shaping import Effect, Shaper
+from halfopen.netns.shaping import QdiscReport, Shaper
 
 if TYPE_CHECKING:
     from halfopen.netns.firewall import Cut
@@ -71,20 +71,19 @@ class Link:
         for near, far in ((self.a, self.b), (self.b, self.a)):
             if near.host is host:
                 return near, far
-        raise LabError(f"host {host.name!r} is not on the link between {self.a.host.name!r} and {self.b.host.name!r}")
+        raise LabError(f"{self}: host {host.name!r} is not on this link")
 
     def _toward(self, toward: Host) -> Shaper:
-        _, far = self._ends(toward)
-        return self._shapers[far.host.name]
+        return self._shapers[self.other(toward).name]
 
     def asked(self, toward: Host) -> Impairment:
         """Return the impairment in force for packets that travel towards ``toward``, as requested."""
         return self._toward(toward).asked
 
-    def does(self, toward: Host) -> Effect:
+    def does(self, toward: Host) -> QdiscReport:
         """Return the kernel's own report of its effect on packets that travel towards ``toward``; raises OSError."""
         with self._turn:
-            return self._toward(toward).effect()
+            return self._toward(toward).report()
 
     def differences(self, toward: Host) -> list[str]:
         """List the differences between the requested and the effective impairment; raises OSError.
@@ -113,24 +112,15 @@ class Link:
         # Imported here: pyroute2 is most of the cost of importing a lab, and few scenarios need it.
         from halfopen.netns.firewall import Cut  # noqa: PLC0415
 
-        router, far = self._router_and_far()
-        directions = {None: "both", far.host: "to", router.host: "from"}
-        if toward not in directions:
-            self._ends(toward or router.host)
-        cut = Cut(router.host, far.ip, directions[toward])
+        near, far = (self.a, self.b) if self.a.host.is_router else (self.b, self.a)
+        if not near.host.is_router:
+            raise LabError(f"{self}: a cut needs a router at one end, since an end's own TCP would notice a drop there")
+        ends = ["dst", "src"] if toward is None else ["dst" if self.end(toward) is far else "src"]
+        cut = Cut(near.host, far.ip, ends)
         try:
             yield cut
         finally:
             cut.heal()
-
-    def _router_and_far(self) -> tuple[End, End]:
-        for near, far in ((self.a, self.b), (self.b, self.a)):
-            if near.host.is_router:
-                return near, far
-        raise LabError(
-            f"the link between {self.a.host.name!r} and {self.b.host.name!r} ends at no router: "
-            "a cut needs one, since a drop at an end would be seen by that end's own TCP"
-        )
 
 
 def _await_running(*ends: End) -> None:

@@ -64,7 +64,8 @@ def pack(impairment: Impairment) -> bytes:
     if jitter:
         parts.append(attribute(_DELAY_DIST, distributions.table(impairment.distribution)))
     if model := impairment.loss_model:
-        parts.append(nest(_LOSS, attribute(_LOSS_GE, _gemodel(model))))
+        shares = (model.p, model.recovery, 1 - model.lost_in_bad, model.lost_in_good)
+        parts.append(nest(_LOSS, attribute(_LOSS_GE, _GEMODEL.pack(*map(_probability, shares)))))
     if impairment.seed is not None:
         parts.append(attribute(_PRNG_SEED, _U64.pack(impairment.seed)))
     return head + b"".join(parts)
@@ -76,11 +77,6 @@ def _probability(share: float) -> int:
 
 def _pair(share: Share, correlation: Share) -> bytes:
     return _PAIR.pack(_probability(share), _probability(correlation))
-
-
-def _gemodel(model: GilbertElliott) -> bytes:
-    kept_in_bad = 1 - model.lost_in_bad
-    return _GEMODEL.pack(*map(_probability, (model.p, model.recovery, kept_in_bad, model.lost_in_good)))
 
 
 def unpack(options: memoryview) -> Impairment:
@@ -117,8 +113,8 @@ def _share(number: int) -> Share:
     return Share(number / _ALL)
 
 
-def _nanoseconds(found: Mapping[int, memoryview], kind: int, ticks: int) -> Duration:
-    return Duration((_S64.unpack(found[kind])[0] if kind in found else ticks * _TICK) / 1e9)
+def _nanoseconds(options: Mapping[int, memoryview], kind: int, ticks: int) -> Duration:
+    return Duration((_S64.unpack(options[kind])[0] if kind in options else ticks * _TICK) / 1e9)
 
 
 def _loss_model(payload: memoryview | None) -> GilbertElliott | None:

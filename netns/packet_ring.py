@@ -100,6 +100,6 @@ class PacketRing:
         """
         # If the interface was taken down, poll(2) reports an error until it is read.
         self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        told = self._sock.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, _STATISTICS.size)
-        came, dropped, _ = _STATISTICS.unpack(told)
+        statistics = self._sock.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, _STATISTICS.size)
+        came, dropped, _ = _STATISTICS.unpack(statistics)
         return came - dropped, dropped

@@ -60,25 +60,25 @@ def veth(here: tuple[str, int, str], there: tuple[str, int, str], namespace: int
     Packets leave no bigger than on a wire. By default up to 64 kB of a TCP stream travel as one packet (segmentation
     offload). Losing, delaying or counting that one would affect forty at once.
     """
-    peer = nest(_VETH_INFO_PEER, _interface(*there), attribute(_IFLA_NET_NS_FD, _u32(namespace)))
+    peer = nest(_VETH_INFO_PEER, _end(*there), attribute(_IFLA_NET_NS_FD, _u32(namespace)))
     kind = attribute(_IFLA_INFO_KIND, b"veth")
-    body = _interface(*here) + nest(_IFLA_LINKINFO, kind, nest(_IFLA_INFO_DATA, peer))
+    body = _end(*here) + nest(_IFLA_LINKINFO, kind, nest(_IFLA_INFO_DATA, peer))
     return NetlinkRequest(f"a veth pair {here[0]}, {there[0]}", _RTM_NEWLINK, body, _NEW)
 
 
 def delete(index: int) -> NetlinkRequest:
     """Delete an interface; for a veth pair both ends."""
-    return NetlinkRequest(f"deleting interface {index}", _RTM_DELLINK, _IFINFOMSG.pack(0, 0, index, 0, 0))
+    return NetlinkRequest(f"deleting interface {index}", _RTM_DELLINK, _interface(index))
 
 
 def up(index: int) -> NetlinkRequest:
     """Set an interface up."""
-    return NetlinkRequest(f"setting interface {index} up", _RTM_SETLINK, _IFINFOMSG.pack(0, 0, index, _IFF_UP, _IFF_UP))
+    return NetlinkRequest(f"setting interface {index} up", _RTM_SETLINK, _interface(index, _IFF_UP))
 
 
 def state(index: int) -> NetlinkRequest:
     """Read an interface's state."""
-    return NetlinkRequest(f"the state of interface {index}", _RTM_GETLINK, _IFINFOMSG.pack(0, 0, index, 0, 0))
+    return NetlinkRequest(f"the state of interface {index}", _RTM_GETLINK, _interface(index))
 
 
 def is_running(answer: memoryview) -> bool:
@@ -94,16 +94,15 @@ def forwarding(index: int, on: bool) -> NetlinkRequest:
     engine runs. This uses netlink because containers mount /proc/sys read-only (net/ipv4/devinet.c, inet_set_link_af).
     """
     conf = nest(_IFLA_INET_CONF, attribute(_IPV4_DEVCONF_FORWARDING, _u32(on)))
-    body = _IFINFOMSG.pack(0, 0, index, 0, 0) + nest(_IFLA_AF_SPEC, nest(socket.AF_INET, conf))
+    body = _interface(index) + nest(_IFLA_AF_SPEC, nest(socket.AF_INET, conf))
     return NetlinkRequest(f"forwarding on interface {index}", _RTM_SETLINK, body)
 
 
 def address(index: int, ip: str, prefix: int) -> NetlinkRequest:
     """Give an interface an IPv4 address and the route to its network."""
     raw = socket.inet_aton(ip)
-    body = (
-        _IFADDRMSG.pack(socket.AF_INET, prefix, 0, 0, index) + attribute(_IFA_LOCAL, raw) + attribute(_IFA_ADDRESS, raw)
-    )
+    head = _IFADDRMSG.pack(socket.AF_INET, prefix, 0, 0, index)
+    body = head + attribute(_IFA_LOCAL, raw) + attribute(_IFA_ADDRESS, raw)
     return NetlinkRequest(f"address {ip}/{prefix} on interface {index}", _RTM_NEWADDR, body, _NEW)
 
 
@@ -121,14 +120,13 @@ def neighbour(index: int, ip: str, mac: str) -> NetlinkRequest:
     return NetlinkRequest(f"neighbour {ip} of interface {index}", _RTM_NEWNEIGH, body, _NEW)
 
 
-def _interface(name: str, index: int, mac: str) -> bytes:
-    head = _IFINFOMSG.pack(0, 0, index, 0, 0)
-    return (
-        head
-        + attribute(_IFLA_IFNAME, name.encode() + b"\0")
-        + attribute(_IFLA_ADDRESS, _mac(mac))
-        + attribute(_IFLA_GSO_MAX_SEGS, _u32(1))
-    )
+def _interface(index: int, flags: int = 0) -> bytes:
+    return _IFINFOMSG.pack(0, 0, index, flags, flags)
+
+
+def _end(name: str, index: int, mac: str) -> bytes:
+    named = attribute(_IFLA_IFNAME, name.encode() + b"\0") + attribute(_IFLA_ADDRESS, _mac(mac))
+    return _interface(index) + named + attribute(_IFLA_GSO_MAX_SEGS, _u32(1))
 
 
 def _mac(text: str) -> bytes:

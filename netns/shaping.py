@@ -43,23 +43,29 @@ _HANDLES = {"netem": 0x10000, "tbf": 0x20000}
 _CHANGE_OR_CREATE = netlink.NLM_F_CREATE | netlink.NLM_F_REPLACE
 
 
-class Effect(msgspec.Struct, frozen=True, kw_only=True):
+class QdiscReport(msgspec.Struct, frozen=True, kw_only=True):
     """The effect of one direction of a link, as the kernel reports it. Counts start when it was first impaired."""
 
     impairment: Impairment = NONE
     """The options in force. The kernel does not report a distribution, so this is the one that it accepted."""
     queued: int = 0
     """Packets in flight."""
-    queued_bytes: int = 0
     sent: int = 0
     """Packets passed on, duplicates included."""
-    sent_bytes: int = 0
     dropped: int = 0
     """Packets lost: at random, by the limit, or because the rate's queue was full."""
-    overlimits: int = 0
-    """Number of times that the rate delayed a packet."""
     overtaken: int = 0
     """Packets sent at once, before others (``reorder``)."""
+
+
+class _Discipline(NamedTuple):
+    """One of an interface's disciplines, as the kernel dumps it."""
+
+    options: memoryview
+    sent: int
+    queued: int
+    dropped: int
+    requeued: int
 
 
 class Shaper:
@@ -85,7 +91,7 @@ class Shaper:
                 parent = _HANDLES["netem"] | 1 if "netem" in self._standing else _ROOT
                 self._put("tbf", parent, token_bucket.pack(impairment.rate, impairment.queue))
         except BaseException:
-            self._clear()
+            self.clear()
             raise
         self.asked = impairment
 
@@ -94,38 +100,45 @@ class Shaper:
         try:
             self._put("netem", _ROOT, netem.pack(impairment))
         except UnsupportedError:
-            if impairment.needs_netem:
+            if impairment.netem_fields:
                 raise
 
     def _put(self, kind: str, parent: int, options: bytes) -> None:
-        _put(self._host, self._index, kind, parent, options)
+        body = _TCMSG.pack(0, self._index, _HANDLES[kind], parent, 0)
+        body += attribute(_TCA_KIND, kind.encode() + b"\0") + attribute(_TCA_OPTIONS, options)
+        request = NetlinkRequest(f"{kind} on interface {self._index}", _RTM_NEWQDISC, body, _CHANGE_OR_CREATE)
+        try:
+            self._host.configure(request)
+        except OSError as error:
+            if error.errno == errno.ENOENT:
+                raise UnsupportedError(f"this kernel has no sch_{kind}") from None
+            raise
         self._standing.add(kind)
 
-    def _clear(self) -> None:
+    def clear(self) -> None:
+        """Remove the disciplines, with the packets queued in them."""
         if self._standing:
-            self._host.configure(_delete(self._index))
+            body = _TCMSG.pack(0, self._index, 0, _ROOT, 0)
+            self._host.configure(NetlinkRequest(f"the qdiscs of interface {self._index}", _RTM_DELQDISC, body))
         self._standing.clear()
 
-    def effect(self) -> Effect:
+    def report(self) -> QdiscReport:
         """Return the kernel's current report; raises OSError."""
-        found = {kind: read for kind, read in _read(self._host, self._index).items() if kind in self._standing}
-        if not found:
-            return Effect()
-        first, bucket = found.get("netem") or found["tbf"], found.get("tbf")
-        return Effect(
-            impairment=self._in_force(found),
+        disciplines = self._read()
+        first = disciplines.get("netem") or disciplines.get("tbf")
+        if first is None:
+            return QdiscReport()
+        return QdiscReport(
+            impairment=self._in_force(disciplines),
             queued=first.queued,
-            queued_bytes=first.queued_bytes,
             sent=first.sent,
-            sent_bytes=first.sent_bytes,
             dropped=first.dropped,
-            overlimits=bucket.overlimits if bucket else 0,
             overtaken=first.requeued,
         )
 
-    def _in_force(self, found: dict[str, _Discipline]) -> Impairment:
-        impairment = netem.unpack(found["netem"].options) if "netem" in found else NONE
-        bucket = found["tbf"].options if "tbf" in found else None
+    def _in_force(self, disciplines: dict[str, _Discipline]) -> Impairment:
+        impairment = netem.unpack(disciplines["netem"].options) if "netem" in disciplines else NONE
+        bucket = disciplines["tbf"].options if "tbf" in disciplines else None
         rate = token_bucket.unpack(bucket) if bucket else BitRate(0)
         return msgspec.structs.replace(
             impairment,
@@ -134,64 +147,32 @@ class Shaper:
             distribution=self.asked.distribution if impairment.jitter else "uniform",
         )
 
-
-class _Discipline(NamedTuple):
-    """One of an interface's disciplines, as the kernel dumps it."""
-
-    options: memoryview
-    sent: int
-    sent_bytes: int
-    queued: int
-    queued_bytes: int
-    dropped: int
-    requeued: int
-    overlimits: int
-
-
-def _read(host: Host, index: int) -> dict[str, _Discipline]:
-    """Return the disciplines that we added to an interface, by kind."""
-    request = NetlinkRequest("reading qdiscs", _RTM_GETQDISC, _TCMSG.pack(0, index, 0, 0, 0))
-    found = {}
-    for body in host.dump(request):
-        _, interface, handle, _, _ = _TCMSG.unpack_from(body)
-        # The kernel dumps those of all interfaces. Its own disciplines (noqueue) have no handle.
-        if interface == index and handle in _HANDLES.values():
-            kind, discipline = _discipline(attributes(body, _TCMSG.size))
-            found[kind] = discipline
-    return found
-
-
-def _discipline(told: dict[int, memoryview]) -> tuple[str, _Discipline]:
-    stats = attributes(told[_TCA_STATS2])
-    sent_bytes, sent = _BASIC.unpack_from(stats[_STATS_BASIC])
-    if _STATS_PKT64 in stats:
-        [sent] = _U64.unpack(stats[_STATS_PKT64])
-    return bytes(told[_TCA_KIND]).rstrip(b"\0").decode(), _Discipline(
-        told[_TCA_OPTIONS], sent, sent_bytes, *_QUEUE.unpack(stats[_STATS_QUEUE])
-    )
-
-
-def _put(host: Host, index: int, kind: str, parent: int, options: bytes) -> None:
-    body = _TCMSG.pack(0, index, _HANDLES[kind], parent, 0)
-    body += attribute(_TCA_KIND, kind.encode() + b"\0") + attribute(_TCA_OPTIONS, options)
-    try:
-        host.configure(NetlinkRequest(f"{kind} on interface {index}", _RTM_NEWQDISC, body, _CHANGE_OR_CREATE))
-    except OSError as error:
-        if error.errno == errno.ENOENT:
-            raise UnsupportedError(f"this kernel has no sch_{kind}") from None
-        raise
-
-
-def _delete(index: int) -> NetlinkRequest:
-    return NetlinkRequest(f"the qdiscs of interface {index}", _RTM_DELQDISC, _TCMSG.pack(0, index, 0, _ROOT, 0))
+    def _read(self) -> dict[str, _Discipline]:
+        """Return the disciplines that we added, by kind."""
+        request = NetlinkRequest("reading qdiscs", _RTM_GETQDISC, _TCMSG.pack(0, self._index, 0, 0, 0))
+        disciplines = {}
+        for body in self._host.dump(request):
+            _, interface, handle, _, _ = _TCMSG.unpack_from(body)
+            # The kernel dumps those of all interfaces. Its own disciplines (noqueue) have no handle.
+            if interface == self._index and handle in _HANDLES.values():
+                dumped = attributes(body, _TCMSG.size)
+                stats = attributes(dumped[_TCA_STATS2])
+                _, sent = _BASIC.unpack_from(stats[_STATS_BASIC])
+                if _STATS_PKT64 in stats:
+                    [sent] = _U64.unpack(stats[_STATS_PKT64])
+                kind = bytes(dumped[_TCA_KIND]).rstrip(b"\0").decode()
+                queued, _, dropped, requeued, _ = _QUEUE.unpack(stats[_STATS_QUEUE])
+                disciplines[kind] = _Discipline(dumped[_TCA_OPTIONS], sent, queued, dropped, requeued)
+        return disciplines
 
 
 def has_discipline(host: Host, index: int, kind: str) -> bool:
     """True if the kernel offers a queueing discipline; tested by adding it to interface ``index``."""
-    options = {"netem": netem.pack(Impairment(delay=Duration(0.001))), "tbf": token_bucket.pack(BitRate(1e6))}[kind]
+    needing = {"netem": Impairment(delay=Duration(0.001)), "tbf": Impairment(rate=BitRate(1e6))}
+    shaper = Shaper(host, index)
     try:
-        _put(host, index, kind, _ROOT, options)
+        shaper.shape(needing[kind])
     except UnsupportedError:
         return False
-    host.configure(_delete(index))
+    shaper.clear()
     return True

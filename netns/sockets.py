@@ -24,7 +24,7 @@ _SOCK_DESTROY = 21
 INFO = 2
 _NLMSG_MIN_TYPE = 0x10
 ENDED = 0x60
-"""Message type of our guest kernels only (halfopen.netns.guest.end_notices): the local side ended its session."""
+"""Message type of our guest kernels only (halfopen.netns.guest.patches.end_notices): the local side ended."""
 
 # inet_diag_req_v2: family, protocol, extensions, pad, states | sport, dport | src, dst | interface, cookie
 _REQUEST = struct.Struct("=BBBxI")
@@ -33,20 +33,16 @@ _ID_REST = struct.Struct("=16s16sIQ")
 # inet_diag_msg: family, state, timer, retrans, ports and addresses (in network order) | interface, cookie |
 # expires, rqueue, wqueue, uid, inode
 _MSG_HEAD = struct.Struct("!BB2xHH16s16s")
-_MSG_TAIL = struct.Struct("=4xII4xI")
+MSG_TAIL = struct.Struct("=5I")
 MSG_SIZE = 72
 _COOKIE_AT = 44
-_TAIL_AT = 52
+TAIL_AT = 52
 
 _WITH_INFO = 1 << (INFO - 1)
-LISTEN = 1 << tcp_info.STATES.index("LISTEN")
+_LISTEN = 1 << tcp_info.STATES.index("LISTEN")
 # Sockets in TIME_WAIT and NEW_SYN_RECV are minisockets without a tcp_info.
-_CONNECTIONS = (
-    (1 << len(tcp_info.STATES))
-    - 1
-    - LISTEN
-    - (1 << tcp_info.STATES.index("TIME_WAIT"))
-    - (1 << tcp_info.STATES.index("NEW_SYN_RECV"))
+_CONNECTIONS = sum(
+    1 << number for number, name in enumerate(tcp_info.STATES) if name not in {"LISTEN", "TIME_WAIT", "NEW_SYN_RECV"}
 )
 #: sknetlink_groups, include/uapi/linux/sock_diag.h: SKNLGRP_INET_TCP_DESTROY = 1, ..._INET6_... = 3
 _DESTROY_GROUPS = (1 << 0) | (1 << 2)
@@ -83,7 +79,7 @@ class SocketSample(NamedTuple):
     """The kernel's identification of the socket, for :meth:`SocketReader.destroy`."""
 
 
-class Glance(NamedTuple):
+class QueueState(NamedTuple):
     """The minimum that shows a change of a socket."""
 
     state: str
@@ -101,7 +97,7 @@ class Announcement(NamedTuple):
 
 def identity(sample: SocketSample) -> bytes:
     """Return a socket's unique key: its family and the kernel's cookie. It stays valid when the addresses are gone."""
-    return sample.raw[:1] + sample.raw[_COOKIE_AT:_TAIL_AT]
+    return sample.raw[:1] + sample.raw[_COOKIE_AT:TAIL_AT]
 
 
 def torn(sample: SocketSample, before: SocketSample) -> bool:
@@ -128,32 +124,40 @@ class SocketReader:
 
     def connections(self, port: int = 0) -> list[SocketSample]:
         """Return a sample of every connection whose local port is ``port`` (0: of every connection)."""
-        found: list[SocketSample] = []
-        for family in FAMILIES:
-            request = dump_request(family, port, _CONNECTIONS)
-            bodies = netlink.dump(self._sock, request, "sock_diag")
-            found.extend(unpack(body, time.monotonic()) for body in bodies)
-        return found
+        return self._samples(port, _CONNECTIONS)
+
+    def listeners(self, port: int = 0) -> list[SocketSample]:
+        """Return a sample of every listening socket, at ``port`` or (0) at any port."""
+        return self._samples(port, _LISTEN)
+
+    def _samples(self, port: int, states: int) -> list[SocketSample]:
+        return [
+            unpack(body, time.monotonic())
+            for family in FAMILIES
+            for body in netlink.dump(self._sock, dump_request(family, port, states), "sock_diag")
+        ]
 
     def again(self, sample: SocketSample) -> SocketSample | None:
         """Read the same socket again by one lookup instead of a dump; None if it is gone or in TIME_WAIT.
 
         The lookup uses its addresses and cookie (net/ipv4/inet_diag.c, inet_diag_find_one_icsk).
         """
-        body = self._look_up(sample, _WITH_INFO)
-        found = None if body is None else unpack(body, time.monotonic())
-        return found if found is not None and found.info is not None else None
+        body = self._look_up(sample.raw)
+        fresh = None if body is None else unpack(body, time.monotonic())
+        return None if fresh is None or fresh.info is None else fresh
 
-    def glance(self, sample: SocketSample) -> Glance | None:
+    def queue_state(self, sample: SocketSample) -> QueueState | None:
         """Read only state and queue of the same socket, at a tenth of the cost of a full reading; None if gone."""
-        body = self._look_up(sample, 0)
+        body = self._look_up(sample.raw, extensions=0)
         if body is None:
             return None
-        _, outq, _ = _MSG_TAIL.unpack_from(body, _TAIL_AT)
-        return Glance(tcp_info.state_name(body[1]), outq)
+        _, _, outq, _, _ = MSG_TAIL.unpack_from(body, TAIL_AT)
+        return QueueState(tcp_info.state_name(body[1]), outq)
 
-    def _look_up(self, sample: SocketSample, extensions: int) -> memoryview | None:
-        self._sock.send(lookup_request(sample.raw, _CONNECTIONS, extensions))
+    def _look_up(self, raw: bytes, states: int = _CONNECTIONS, extensions: int = _WITH_INFO) -> memoryview | None:
+        """Return the message on the one socket of this inet_diag_msg; None if it is gone."""
+        head = _REQUEST.pack(raw[0], socket.IPPROTO_TCP, extensions, states)
+        self._sock.send(netlink.message(_SOCK_DIAG_BY_FAMILY, 0, head + raw[4:TAIL_AT]))
         kind, body = next(netlink.messages(memoryview(self._sock.recv(1 << 16))))
         if kind != netlink.NLMSG_ERROR:
             return body
@@ -165,14 +169,6 @@ class SocketReader:
                 raise
         return None
 
-    def listening(self, port: int = 0) -> list[Address]:
-        """Return the addresses of listening sockets, at ``port`` or (0) at any port."""
-        found: list[Address] = []
-        for family in FAMILIES:
-            bodies = netlink.dump(self._sock, dump_request(family, port, LISTEN), "sock_diag")
-            found.extend(unpack(body, 0.0).local for body in bodies)
-        return found
-
     def destroy(self, sample: SocketSample) -> bool:
         """Abort a connection with a reset (SOCK_DESTROY, as ``ss -K`` does); False if it was already gone.
 
@@ -180,7 +176,7 @@ class SocketReader:
         """
         family = sample.raw[0]
         head = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, _CONNECTIONS)
-        body = head + sample.raw[4:_TAIL_AT]
+        body = head + sample.raw[4:TAIL_AT]
         try:
             netlink.call(self._sock, netlink.NetlinkRequest("SOCK_DESTROY", _SOCK_DESTROY, body))
         except OSError as error:
@@ -213,19 +209,19 @@ class EndListener:
 
     def read(self) -> list[Announcement]:
         """Return all announcements since the last call; never blocks."""
-        found: list[Announcement] = []
+        announcements: list[Announcement] = []
         while True:
             try:
                 datagram = memoryview(self._sock.recv(1 << 16))
             except BlockingIOError:
-                return found
+                return announcements
             except OSError as error:
                 # ENOBUFS: more sockets ended at once than the buffer holds. The dumps still show which are left.
                 if error.errno != errno.ENOBUFS:
                     raise
                 continue
             now = time.monotonic()
-            found.extend(
+            announcements.extend(
                 Announcement(unpack(body, now), kind != ENDED)
                 for kind, body in netlink.messages(datagram)
                 if kind >= _NLMSG_MIN_TYPE
@@ -246,12 +242,6 @@ def announces_ends() -> bool:
         return any(not announced.is_destroyed for announced in listener.read())
 
 
-def lookup_request(raw: bytes, states: int, extensions: int = _WITH_INFO) -> bytes:
-    """Return the request for one socket, by its inet_diag_msg ``raw``."""
-    head = _REQUEST.pack(raw[0], socket.IPPROTO_TCP, extensions, states)
-    return netlink.message(_SOCK_DIAG_BY_FAMILY, 0, head + raw[4:_TAIL_AT])
-
-
 def dump_request(family: int, port: int, states: int, *, with_info: bool = True) -> bytes:
     """Return the request for all sockets in ``states`` (a bit each) whose local port is ``port`` (0: any)."""
     body = (
@@ -265,28 +255,25 @@ def dump_request(family: int, port: int, states: int, *, with_info: bool = True)
 def unpack(body: memoryview, now: float) -> SocketSample:
     """Return the sample in an inet_diag_msg with its attributes, read at ``now`` of the monotonic clock."""
     family, state, source_port, destination_port, source, destination = _MSG_HEAD.unpack_from(body)
-    rqueue, wqueue, inode = _MSG_TAIL.unpack_from(body, _TAIL_AT)
+    _, rqueue, wqueue, _, inode = MSG_TAIL.unpack_from(body, TAIL_AT)
+    info = netlink.find_attribute(body, MSG_SIZE, INFO)
     return SocketSample(
         now,
-        Address(_ip(family, source), source_port),
-        Address(_ip(family, destination), destination_port),
+        Address(ip_text(family, source), source_port),
+        Address(ip_text(family, destination), destination_port),
         tcp_info.state_name(state),
         wqueue,
         rqueue,
         inode,
-        _info(body),
+        None if info is None else tcp_info.parse(info),
         bytes(body[:MSG_SIZE]),
     )
 
 
-def _info(body: memoryview) -> TcpInfo | None:
-    payload = netlink.find_attribute(body, MSG_SIZE, INFO)
-    return None if payload is None else tcp_info.parse(payload)
-
-
 # Ten thousand clients seldom have ten thousand addresses.
 @functools.lru_cache(maxsize=1024)
-def _ip(family: int, raw: bytes) -> str:
+def ip_text(family: int, raw: bytes) -> str:
+    """Return an IP address as text."""
     if family == socket.AF_INET:
         return socket.inet_ntop(socket.AF_INET, raw[:4])
     mapped = ipaddress.IPv6Address(raw).ipv4_mapped

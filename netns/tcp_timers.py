@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
-from halfopen.netns.census import Sighting
+from halfopen.netns.census import RawSample
 from halfopen.netns.tcp_info import TcpInfo
 
 #: TCP_RTO_MIN and TCP_RTO_MAX, include/net/tcp.h; seconds. A sysctl or route may change the first, an option
@@ -47,7 +47,7 @@ def probes(info: TcpInfo) -> DoublingTimer:
     return DoublingTimer(max(info.rto / 1e6, LEAST_RTO), _MOST_RTO)
 
 
-def retransmissions(seen: Sighting, info: TcpInfo, least: float = 0.0) -> tuple[DoublingTimer, int]:
+def retransmissions(seen: RawSample, info: TcpInfo, least: float = 0.0) -> tuple[DoublingTimer, int]:
     """Return the timer of retransmissions (tcp_retransmit_timer, net/ipv4/tcp_timer.c), and its number of doublings.
 
     ``rto`` is its current value. ``backoff`` returns to 0 with the first acknowledgement that measures a round trip.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections.abc import Callable
@@ -54,23 +55,17 @@ def _parse(text: object, units: dict[str, float] | dict[str, int], noun: str, ex
         raise UnitError(f"unknown unit {unit!r} in {text!r}: {noun} is written in {', '.join(units)}")
     value = float(number) * units[unit]
     if math.isinf(value):
-        raise UnitError(f"{noun} is a number that can be counted with: got {len(number)} digits")
+        raise UnitError(f"{noun} is too large: got {len(number)} digits")
     return value
 
 
 def _suggest(value: object, example: str) -> str:
     unit = re.sub(r"[0-9.]", "", example)
     # A share without a unit and below 1 is meant as a fraction.
-    if unit == "%" and 0 < (number := _number(value)) < 1:
-        value = plain(number * 100)
+    with contextlib.suppress(ValueError):
+        if unit == "%" and 0 < (number := float(str(value))) < 1:
+            value = plain(number * 100)
     return f'"{value}{unit}"'
-
-
-def _number(value: object) -> float:
-    try:
-        return float(value) if isinstance(value, int | float | str) else 0.0
-    except (ValueError, OverflowError):
-        return 0.0
 
 
 def duration(text: object) -> Duration:

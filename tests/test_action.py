@@ -13,6 +13,7 @@ import pytest
 import typer
 import yaml
 
+from halfopen.errors import InputError
 from halfopen.results.baseline import parse
 from tests.harness.cli.tool import results
 from tests.harness.cli.understood import calls, understand
@@ -183,5 +184,5 @@ def test_the_documented_baseline_is_one(repository: Path) -> None:
 def test_a_call_that_is_not_understood_is_told_from_one_that_is() -> None:
     understand(["run", "--shard", "1/2"])
     for words in (["run", "--shard", "3/2"], ["run", "--shrd", "1/2"], ["walk"], ["kernel", "bild"]):
-        with pytest.raises(typer.TyperException):
+        with pytest.raises((typer.TyperException, InputError)):
             understand(words)

@@ -10,6 +10,7 @@ import msgspec
 
 from benchmarks.fidelity.readings import Report
 from halfopen.netns.guest import booting, cache
+from halfopen.netns.guest.script import Boot
 
 _MEASURE = [sys.executable, "-m", "benchmarks.fidelity.within"]
 #: Seconds of wall time. On a real clock the waits alone take a minute.
@@ -40,7 +41,7 @@ def _main(kernel: Kernel, parts: list[str]) -> int:
         print("there is no guest kernel yet; build it once with: make kernel", file=sys.stderr)
         return 2
     virtual = kernel is Kernel.VIRTUAL
-    return booting.run(booting.Boot(kernel=guest, command=command, virtual=virtual, wall_limit=_LIMIT))
+    return booting.run(Boot(kernel=guest, command=command, virtual=virtual, wall_limit=_LIMIT))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import typer
 
 import halfopen
 from halfopen.cli.exits import explained
+from halfopen.cli.groups import expanded
 
 #: Module and attribute of each command in this package: a function, or a Typer with commands of its own.
 COMMANDS = {
@@ -45,7 +46,7 @@ def application(name: str | None = None) -> typer.Typer:
         if isinstance(command, typer.Typer):
             made.add_typer(command)
         else:
-            made.command(each)(command)
+            made.command(each)(expanded(command))
     return made
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pyroute2.netlink.exceptions import NetlinkError
@@ -14,19 +14,17 @@ from halfopen.cli.console import console as make_console
 from halfopen.cli.exits import isolated
 from halfopen.errors import InputError
 from halfopen.netns import capabilities
+from halfopen.netns.exit_codes import ExitCode
 from halfopen.netns.guest import cache
 from halfopen.netns.lab import Lab, kernel_has_discipline
 from halfopen.netns.lab_errors import IsolationError, LabError
 from halfopen.targets.engine import engine
 
-_OK, _LACKING = 0, 1
-
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check. A missing feature does not always prevent a run."""
+    """The result of one check. A missing feature does not always prevent a run."""
 
-    what: str
     says: str
     ok: bool = True
     needed: bool = True
@@ -40,72 +38,63 @@ def doctor() -> int:
     console = make_console()
     console.print(f"kernel {capabilities.kernel_release()}")
     try:
-        return isolated(lambda: _report(console, [attempt(*probe) for probe in _PROBES]))
+        return isolated(lambda: _report(console, {what: attempt(probe) for what, probe in _PROBES.items()}))
     except IsolationError as error:
         # A guest makes its labs in namespaces of its own.
-        refused = Check("namespaces", str(error), ok=False, needed=cache.newest() is None)
-        return _report(console, [refused, _guest(), _virtual_clock()])
+        refused = Check(str(error), ok=False, needed=cache.newest() is None)
+        return _report(console, {"namespaces": refused, "virtual clock": _virtual_clock()})
 
 
-def attempt(what: str, probe: Callable[[], Check]) -> Check:
+def attempt(probe: Callable[[], Check]) -> Check:
     """Return the probe's result, also if the kernel refuses it."""
     try:
         return probe()
     except (LabError, NetlinkError, OSError) as error:
-        return Check(what, f"the kernel refuses: {error}", ok=False)
+        return Check(f"the kernel refuses: {error}", ok=False)
 
 
 def _namespaces() -> Check:
     how = "user too, so no root is needed" if capabilities.in_new_user_namespace() else "as root"
-    return Check("namespaces", f"pid, mount and network, {how}")
+    return Check(f"pid, mount and network, {how}")
 
 
 def _links() -> Check:
     with Lab() as lab:
         lab.link(lab.host("host"), lab.router("router"))
-    return Check("links", "veth")
+    return Check("veth")
 
 
 def _cuts() -> Check:
     with Lab() as lab, lab.link(lab.host("host"), lab.router("router")).cut() as cut:
-        return Check("cuts", cut.means)
+        return Check(cut.means)
 
 
 def _samples() -> Check:
     with Lab() as lab, contextlib.closing(lab.host("host").socket_reader()) as reader:
         reader.connections()
-    return Check("samples", "sock_diag")
+    return Check("sock_diag")
 
 
 def _rates() -> Check:
     if kernel_has_discipline("tbf"):
-        return Check("rate limits", "sch_tbf")
-    return Check("rate limits", "this kernel has no sch_tbf", ok=False)
+        return Check("sch_tbf")
+    return Check("this kernel has no sch_tbf", ok=False)
 
 
 def _netem() -> Check:
     if kernel_has_discipline("netem"):
-        return Check("delay and loss", "sch_netem", needed=False)
+        return Check("sch_netem", needed=False)
     guest = cache.newest()
-    instead = "run in a guest kernel" if guest else "refused (halfopen kernel build makes a guest kernel that has it)"
+    instead = "run in a guest kernel" if guest else "refused; build a guest kernel with: halfopen kernel build"
     says = f"this kernel has no sch_netem: scenarios with delay, jitter or loss are {instead}"
-    return Check("delay and loss", says, ok=guest is not None, needed=False)
-
-
-def _guest() -> Check:
-    guest = cache.newest()
-    if guest is None:
-        return Check(
-            "guests", "no guest kernel, which needs no namespaces: halfopen kernel build", ok=False, needed=False
-        )
-    return Check("guests", f"Linux {guest.version}, which needs no namespaces", needed=False)
+    return Check(says, ok=guest is not None, needed=False)
 
 
 def _virtual_clock() -> Check:
     guest = cache.newest()
     if guest is None:
-        return Check("virtual clock", "no guest kernel: halfopen kernel build", ok=False, needed=False)
-    return Check("virtual clock", f"Linux {guest.version} as a guest", needed=False)
+        return Check("no guest kernel; build it with: halfopen kernel build", ok=False, needed=False)
+    return Check(f"Linux {guest.version} as a guest, which needs no namespaces", needed=False)
 
 
 def _containers() -> Check:
@@ -113,28 +102,28 @@ def _containers() -> Check:
         with engine() as client:
             version = client.version()["Version"]
     except InputError as error:
-        return Check("containers", str(error), ok=False, needed=False)
+        return Check(str(error), ok=False, needed=False)
     if capabilities.in_new_user_namespace():
-        return Check("containers", f"engine {version}, but --image needs root", ok=False, needed=False)
-    return Check("containers", f"engine {version}", needed=False)
+        return Check(f"engine {version}, but --image needs root", ok=False, needed=False)
+    return Check(f"engine {version}", needed=False)
 
 
-_PROBES: tuple[tuple[str, Callable[[], Check]], ...] = (
-    ("namespaces", _namespaces),
-    ("links", _links),
-    ("rate limits", _rates),
-    ("cuts", _cuts),
-    ("samples", _samples),
-    ("delay and loss", _netem),
-    ("virtual clock", _virtual_clock),
-    ("containers", _containers),
-)
+_PROBES: dict[str, Callable[[], Check]] = {
+    "namespaces": _namespaces,
+    "links": _links,
+    "rate limits": _rates,
+    "cuts": _cuts,
+    "samples": _samples,
+    "delay and loss": _netem,
+    "virtual clock": _virtual_clock,
+    "containers": _containers,
+}
 
 
-def _report(console: Console, checks: list[Check]) -> int:
-    for check in checks:
+def _report(console: Console, checks: Mapping[str, Check]) -> int:
+    for what, check in checks.items():
         mark = "[green]ok[/]" if check.ok else ("[red]no[/]" if check.needed else "[yellow]no[/]")
-        console.print(f"  {mark}  {check.what}: {escape(check.says)}", soft_wrap=True)
-    unmet = [check for check in checks if check.needed and not check.ok]
+        console.print(f"  {mark}  {what}: {escape(check.says)}", soft_wrap=True)
+    unmet = any(check.needed and not check.ok for check in checks.values())
     console.print("this machine cannot run labs" if unmet else "this machine can run labs")
-    return _LACKING if unmet else _OK
+    return ExitCode.FAILED if unmet else ExitCode.PASSED

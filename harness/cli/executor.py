@@ -1,4 +1,4 @@
-"""Run the jobs of a call on the machine's own kernel or in guests, and show their progress."""
+"""Run the jobs of a request on the machine's own kernel or in guests, and show their progress."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from rich.console import Console
+from rich.markup import escape
 
+from halfopen.cli import screen
 from halfopen.cli.console import console as make_console
 from halfopen.cli.exits import explained, isolated
-from halfopen.cli.surroundings import Surroundings
+from halfopen.cli.options import ClockOptions
+from halfopen.cli.placement import Placement
 from halfopen.cli.values import writable_folders
 from halfopen.errors import InputError
 from halfopen.netns.guest import booting
@@ -35,103 +37,122 @@ _AT_ONCE = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Resource limits for one command."""
+class Presenter:
+    """Output of a command about its runs."""
 
-    jobs: int | None
-    """Scenarios at once on a real clock; guests on a virtual one."""
-    at_once: int
-    """Scenarios at once on a real clock if ``jobs`` is None."""
-    writable: list[Path] | None
-    wall_limit: float | None
-    """Real seconds for each guest."""
-
-
-class Presenter(Protocol):
-    """Presentation of an effort: its header, progress and conclusion."""
-
-    def header(self, how: Conditions) -> str:
-        """Return the text to print at the start."""
-        ...
-
-    def progress(
-        self, console: Console, views: Sequence[RunView]
-    ) -> AbstractContextManager[Callable[[RunResult], None]]:
-        """Show the runs until the context is left. It yields a function to call with each finished run."""
-        ...
-
-    def conclude(self, console: Console, how: Conditions, done: Sequence[RunResult], wall: float) -> int:
-        """Write and print the results; returns the exit code."""
-        ...
+    conclude: Callable[[Console, Conditions, Sequence[RunResult], float], int]
+    """Writes and prints the results after so many seconds; returns the exit code."""
+    progress: Callable[[Console, Sequence[RunView]], AbstractContextManager[Callable[[RunResult], None]]] = screen.count
+    """Shows the runs until the context is left. It yields a function to call with each finished run."""
+    compared: str | None = None
+    """The compared servers or detectors, for the header."""
+    notes: Sequence[str] = ()
+    """Lines below the header."""
 
 
 @dataclass(frozen=True, slots=True)
 class Executor:
-    """The jobs of one call, and everything needed to run them."""
+    """The jobs of one request, and everything needed to run them."""
 
-    call: RunRequest
+    request: RunRequest
     jobs: Sequence[Job]
-    where: Surroundings
-    how: Conditions
+    placement: Placement
+    conditions: Conditions
     out: Path
-    stage: Presenter
+    presenter: Presenter
 
-    def carry_out(self, limits: Limits) -> int:
-        """Run the jobs and return the exit code; raises InputError for an unusable option, GuestLostError."""
-        if self.where.kernel is None:
-            _refuse_in_vain(limits)
+    def carry_out(self, clock: ClockOptions, at_once: int) -> int:
+        """Run the jobs and return the exit code; raises InputError for an unusable option, GuestLostError.
+
+        ``at_once`` is the number of scenarios at once on a real clock, unless ``--jobs`` gives it.
+        """
+        kernel, virtual = self.placement.kernel, self.placement.clock == "virtual"
+        if kernel is None:
+            _refuse_guest_options(clock)
             record.check_folder(self.out)
-            with self._engine():
-                return isolated(lambda: self._run(limits.jobs or limits.at_once))
-        folders = writable_folders(limits.writable)
-        named = [Path(name) for name in self.call.names if Path(name).exists()]
+            # Containers are kept from outside the namespaces of the runs.
+            with contextlib.nullcontext() if self.request.target.image is None else keeping():
+                return isolated(lambda: self._run(clock.jobs or at_once))
+        folders = writable_folders(clock.writable)
+        named = [Path(name) for name in self.request.names if Path(name).exists()]
         booting.require_folders(folders, [self.out, *named])
         record.check_folder(self.out)
-        virtual = self.where.clock == "virtual"
         guests = Guests(
-            self.where.kernel,
+            kernel,
             virtual=virtual,
             # In real time runs wait side by side. On the virtual clock they take turns on their guest's one processor.
-            count=(limits.jobs or os.cpu_count() or 1) if virtual else 1,
-            at_once=_AT_ONCE if virtual else limits.jobs or limits.at_once,
+            count=(clock.jobs or os.cpu_count() or 1) if virtual else 1,
+            at_once=_AT_ONCE if virtual else clock.jobs or at_once,
             writable=folders,
-            wall_limit=limits.wall_limit,
+            wall_limit=clock.wall_limit,
         )
         return booting.in_private(lambda place: explained(lambda: self._run_in(guests, place)))
 
-    def _engine(self) -> AbstractContextManager[None]:
-        """Return the context that keeps the runs' containers, if any, from outside their namespaces."""
-        return contextlib.nullcontext() if self.call.target.image is None else keeping()
-
     def _run(self, at_once: int) -> int:
         console = make_console()
-        console.print(self.stage.header(self.how), soft_wrap=True)
-        begun = time.monotonic()
+        self._print_header(console, self.conditions)
         views = [RunView(job.label) for job in self.jobs]
-        with self.stage.progress(console, views) as on_done:
-            done = run_all(self.jobs, views, at_once, on_done)
-        return self.stage.conclude(console, self.how, done, time.monotonic() - begun)
+        return self._finish(
+            console, views, lambda on_done: run_all(self.jobs, views, at_once, on_done), lambda: self.conditions
+        )
 
     def _run_in(self, guests: Guests, place: Path) -> int:
         console = make_console()
-        begun = time.monotonic()
         views = [RunView(job.label) for job in self.jobs]
-        greetings: list[PeerUp] = []
+        seen: list[Conditions] = []
 
         def on_up(up: PeerUp) -> None:
-            greetings.append(up)
-            console.print(self.stage.header(self._as_seen(up)), soft_wrap=True)
+            seen.append(
+                dataclasses.replace(self.conditions, kernel=up.kernel, congestion_control=up.congestion_control)
+            )
+            self._print_header(console, seen[-1])
 
-        with self.stage.progress(console, views) as on_done:
-            done = run_in_guests(self.call, self.jobs, views, guests, place, on_up, on_done)
-        return self.stage.conclude(console, self._as_seen(greetings[0]), done, time.monotonic() - begun)
+        def conditions() -> Conditions | None:
+            return seen[0] if seen else None
 
-    def _as_seen(self, up: PeerUp) -> Conditions:
-        return dataclasses.replace(self.how, kernel=up.kernel, congestion_control=up.congestion_control)
+        def work(on_done: Callable[[RunResult], None]) -> list[RunResult]:
+            return run_in_guests(self.request, self.jobs, views, guests, place, on_up, on_done)
+
+        return self._finish(console, views, work, conditions)
+
+    def _finish(
+        self,
+        console: Console,
+        views: Sequence[RunView],
+        work: Callable[[Callable[[RunResult], None]], list[RunResult]],
+        conditions: Callable[[], Conditions | None],
+    ) -> int:
+        """Do the work and conclude. If an error ends it, conclude with the results so far, and raise the error."""
+        begun = time.monotonic()
+        finished: list[RunResult] = []
+        try:
+            with self.presenter.progress(console, views) as on_done:
+
+                def keep(result: RunResult) -> None:
+                    finished.append(result)
+                    on_done(result)
+
+                done = work(keep)
+        except Exception as error:
+            seen = conditions()
+            if finished and seen is not None and not isinstance(error, InputError):
+                places = {id(job): place for place, job in enumerate(self.jobs)}
+                finished.sort(key=lambda result: places[id(result.job)])
+                console.print(f"{len(finished)} of {len(self.jobs)} runs have results; an error ended the others:")
+                self.presenter.conclude(console, seen, finished, time.monotonic() - begun)
+            raise
+        seen = conditions()
+        assert seen is not None
+        return self.presenter.conclude(console, seen, done, time.monotonic() - begun)
+
+    def _print_header(self, console: Console, conditions: Conditions) -> None:
+        header = screen.header(conditions, self.placement.why, self.presenter.compared)
+        console.print("\n".join([header, *map(escape, self.presenter.notes)]), soft_wrap=True)
 
 
-def _refuse_in_vain(limits: Limits) -> None:
-    """Refuse options that only guests have; raises InputError."""
-    for option, value in (("--writable", limits.writable), ("--wall-limit", limits.wall_limit)):
+def _refuse_guest_options(clock: ClockOptions) -> None:
+    for option, value in (("--writable", clock.writable), ("--wall-limit", clock.wall_limit)):
         if value:
-            raise InputError(f"{option} is for guests, and this runs on the machine's own kernel; leave it out")
+            raise InputError(
+                f"{option}: applies only to a guest, and this runs on the machine's own kernel; leave it out"
+            )

@@ -3,85 +3,95 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
-from halfopen.cli.grace_options import (
-    DEFAULT_GRACES,
-    DEFAULT_MOST,
-    DEFAULT_POLLS,
-    DEFAULT_RUNS,
-    AtOnce,
-    Detectors,
-    ExecutorOption,
-    GraceArgument,
-    Graces,
-    MixFile,
-    MostFalseReaps,
-    PlotOption,
-    Polls,
-    Resume,
-    Runs,
-    Staircase,
-    Traces,
-    durations,
-)
-from halfopen.cli.options import Out, Seed, seed_or_random
-from halfopen.cli.sweep_display import Sweeping
-from halfopen.cli.target_options import (
-    Environment,
-    Headers,
-    Port,
-    Send,
-    Server,
-    Sessions,
-    SessionsField,
-    SessionsPointer,
-    Subprotocols,
-    TargetFile,
-    Tls,
-    UrlPath,
-    described,
-)
-from halfopen.cli.values import positive_share
+import typer
+
+from halfopen.cli.groups import Without
+from halfopen.cli.options import Out, Seed, ServerOptions, seed_or_random
+from halfopen.cli.sweep_display import SweepDisplay
+from halfopen.cli.values import option, positive_duration, positive_share
 from halfopen.cli.warp import require_kernel
-from halfopen.grace import mix, plots, rates, recorded_links, store
+from halfopen.errors import InputError
+from halfopen.grace import draws, mix, rates, store
 from halfopen.grace.executor import LOCAL
 from halfopen.grace.executor import executor as executor_named
-from halfopen.grace.recommendation import INCIDENTS
+from halfopen.grace.recommendation import INCIDENTS, MOST_FALSE_REAPS
+from halfopen.grace.sweep import Sweep
 from halfopen.grace.sweep_request import SweepRequest
-from halfopen.grace.trials import Sweep
+from halfopen.netns.units import Share, plain
 from halfopen.results.words import exactly
+
+DEFAULT_GRACES = "5s,10s,15s,20s,30s,45s,60s,90s"
+DEFAULT_POLLS = "2s"
+DEFAULT_RUNS = 1000
+DEFAULT_MOST = f"{plain(MOST_FALSE_REAPS * 100)}%"
 
 
 def grace(
-    graces: Graces = None,
-    polls: Polls = None,
-    detector: Detectors = None,
-    server: Server = None,
-    grace_arg: GraceArgument = None,
-    env: Environment = None,
-    port: Port = None,
-    target: TargetFile = None,
-    path: UrlPath = None,
-    subprotocol: Subprotocols = None,
-    header: Headers = None,
-    send: Send = None,
-    sessions: Sessions = None,
-    sessions_pointer: SessionsPointer = None,
-    sessions_field: SessionsField = None,
-    tls: Tls = None,
-    mix_file: MixFile = None,
-    trace: Traces = None,
-    runs: Runs = DEFAULT_RUNS,
-    staircase: Staircase = True,
-    max_false_reaps: MostFalseReaps = DEFAULT_MOST,  # type: ignore[assignment]
+    *,
+    graces: Annotated[
+        str | None, option(None, "DURATION[,...]", f"The graces to compare (default: {DEFAULT_GRACES}).")
+    ] = None,
+    polls: Annotated[
+        str | None,
+        option(
+            None,
+            "DURATION[,...]",
+            f"The polls to compare, each with every grace (default: {DEFAULT_POLLS}; at most 4s).",
+        ),
+    ] = None,
+    detector: Annotated[
+        list[str] | None, option(None, "NAME", "A detector of the pod. Repeatable (default: bytes-acked).")
+    ] = None,
+    server: Annotated[ServerOptions, Without("image"), Without("command"), Without("edge")],
+    grace_arg: Annotated[
+        str | None,
+        option(
+            None,
+            "TEXT",
+            "Text to add to the --server command, such as '--ws-ping-timeout {grace}' (or {grace_ms}).",
+        ),
+    ] = None,
+    mix_file: Annotated[
+        Path | None,
+        option(
+            None,
+            "FILE",
+            "A TOML file of the conditions that clients meet, with their weights (docs/grace-mix.md).",
+            "--mix",
+        ),
+    ] = None,
+    trace: Annotated[
+        list[Path] | None, option(None, "FILE", "A recorded link, added to the mix as a condition. Repeatable.")
+    ] = None,
+    runs: Annotated[
+        int, option(None, "N", "The number of sessions to draw from the mix.", min=1, max=draws.MOST_RUNS)
+    ] = DEFAULT_RUNS,
+    staircase: Annotated[
+        bool, option(None, None, "Also run 288 outages of every length at every phase of the backoff.")
+    ] = True,
+    max_false_reaps: Annotated[
+        Share,
+        option(
+            None,
+            "SHARE",
+            "The highest share of live sessions that a recommended grace may reap.",
+            parser=positive_share,
+        ),
+    ] = DEFAULT_MOST,  # type: ignore[assignment]
     out: Out = Path("out"),
-    resume: Resume = False,
+    resume: Annotated[
+        bool, option(None, None, "Continue the sweep in --out, with the same or more --runs.", "--resume")
+    ] = False,
     seed: Seed = None,
-    executor: ExecutorOption = LOCAL,
-    jobs: AtOnce = None,
-    plot: PlotOption = None,
+    executor: Annotated[
+        str, option(None, "WHERE", "Where to run: local, or a Dask cluster as dask://HOST:PORT.")
+    ] = LOCAL,
+    jobs: Annotated[
+        int | None, option(None, "N", "The number of guests at once (default: one per processor).", min=1)
+    ] = None,
 ) -> int:
     """Measure detection time and false reaps for each grace.
 
@@ -90,73 +100,62 @@ def grace(
     with its replay; 3 if nothing is proved. If you interrupt it, it shows what it has, and you can resume it.
     """
     rates.require_scipy()
-    if plot is not None:
-        plots.check(plot)
-    spec = described(
-        target,
-        header,
-        env,
-        server=server,
-        port=port,
-        path=path,
-        subprotocols=subprotocol,
-        send=send,
-        sessions=sessions,
-        sessions_pointer=sessions_pointer,
-        sessions_field=sessions_field,
-        tls=tls,
-    )
+    spec = server.spec()
     is_one_point = not spec.is_pod and grace_arg is None
-    asked = SweepRequest(
-        graces=durations(
+    request = SweepRequest(
+        graces=_durations(
             "--graces", (exactly(INCIDENTS) if is_one_point else DEFAULT_GRACES) if graces is None else graces
         ),
-        polls=durations("--polls", DEFAULT_POLLS if polls is None else polls),
+        polls=_durations("--polls", DEFAULT_POLLS if polls is None else polls),
         detectors=tuple(detector or ()),
         target=spec,
         grace_argument=grace_arg,
     )
-    candidates = asked.candidates()
-    drawn_from, links = mix.read(mix_file), recorded_links.load_all(trace or [])
-    who = executor_named(executor, jobs)
+    candidates = request.candidates()
+    drawn_from, links = mix.read(mix_file), draws.load_links(trace or [])
+    sweep_executor = executor_named(executor, jobs)
     kernel = require_kernel() if executor == LOCAL else None
     number = seed_or_random(store.seed(out) if resume and seed is None else seed)
     sweep = Sweep(
         seed=number,
-        draws=mix.draws(drawn_from, number, runs, staircase, links),
+        draws=draws.draw_all(drawn_from, number, runs, staircase, links),
         candidates=candidates,
         target=spec,
         grace_argument=grace_arg,
     )
 
     def command(runs: int) -> str:
-        words = [*asked.options(), *_drawing(number, runs, mix_file, trace or [], staircase=staircase)]
+        words = [*request.options(), "--runs", str(runs), "--seed", str(number)]
+        words += [] if mix_file is None else ["--mix", str(mix_file)]
+        words += [word for file in trace or [] for word in ("--trace", str(file))]
+        words += [] if staircase else ["--no-staircase"]
         if float(max_false_reaps) != positive_share(DEFAULT_MOST):
             words += ["--max-false-reaps", f"{float(max_false_reaps) * 100:g}%"]
         return shlex.join(["halfopen", "grace", *words])
 
-    return Sweeping(
+    return SweepDisplay(
         sweep=sweep,
         mix=drawn_from.title,
         kernel=kernel,
         most=float(max_false_reaps),
         out=out,
-        plot=plot,
         command=command,
-        where=_where(executor, jobs, plot),
-    ).carry_out(who, resume=resume)
+        where=_where(executor, jobs),
+    ).carry_out(sweep_executor, resume=resume)
 
 
-def _where(executor: str, jobs: int | None, plot: Path | None) -> list[str]:
+def _where(executor: str, jobs: int | None) -> list[str]:
     """Return the options that do not affect the results."""
     words = [] if executor == LOCAL else ["--executor", executor]
-    words += [] if jobs is None else ["--jobs", str(jobs)]
-    return words if plot is None else [*words, "--plot", str(plot)]
+    return words if jobs is None else [*words, "--jobs", str(jobs)]
 
 
-def _drawing(seed: int, runs: int, mix_file: Path | None, traces: Sequence[Path], *, staircase: bool) -> list[str]:
-    """Return the options that draw the same sessions again."""
-    words = ["--runs", str(runs), "--seed", str(seed)]
-    words += [] if mix_file is None else ["--mix", str(mix_file)]
-    words += [word for trace in traces for word in ("--trace", str(trace))]
-    return words if staircase else [*words, "--no-staircase"]
+def _durations(option: str, text: str) -> tuple[float, ...]:
+    """Parse ``"5s,10s"`` into seconds, each once, the shortest first; raises InputError."""
+    seconds = set()
+    for word in text.split(","):
+        try:
+            seconds.add(float(positive_duration(word.strip())))
+        except typer.BadParameter as error:
+            raise InputError(f"{option} {text!r}: {error.message}") from None
+    return tuple(sorted(seconds))

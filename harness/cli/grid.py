@@ -1,4 +1,4 @@
-"""Output of ``halfopen compare``: detectors down, scenarios across, and a summary for each detector.
+"""Output of ``compare`` and ``field``: detectors or servers down, scenarios across, and a summary for each.
 
 It is readable without colour: right is lower-case or a number, wrong is upper-case or has an exclamation mark.
 """
@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from halfopen.cli import live
+from halfopen.cli import screen
 from halfopen.results import comparison, words
 from halfopen.run.runner import RunResult
 
@@ -24,10 +24,10 @@ def cell(done: RunResult) -> str:
 def blocks(done: Sequence[RunResult], width: int) -> Iterator[list[str] | Table]:
     """Yield a table for each suite, or several if it is too wide, each after the lines that name its columns."""
     detectors = comparison.by_candidate(done)
-    for suite in dict.fromkeys(one.job.scenario.suite for one in done):
-        its = [one for one in done if one.job.scenario.suite == suite]
-        names = list(dict.fromkeys(one.job.scenario.name for one in its))
-        column = max(len(str(len(names))), *(len(cell(one)) for one in its))
+    for suite in dict.fromkeys(run.job.scenario.suite for run in done):
+        runs = [run for run in done if run.job.scenario.suite == suite]
+        names = list(dict.fromkeys(run.job.scenario.name for run in runs))
+        column = max(len(str(len(names))), *(len(cell(run)) for run in runs))
         most = max(1, (width - max(len(_short(name)) for name in detectors) - 1) // (column + 1))
         for first in range(0, len(names), most):
             part = names[first : first + most]
@@ -51,8 +51,9 @@ def _grid(suite: str, names: Sequence[str], first: int, column: int, detectors: 
     for number, _ in enumerate(names, first + 1):
         shown.add_column(str(number), justify="right", no_wrap=True, min_width=column)
     for detector, runs in detectors.items():
-        found = {one.job.scenario.name: one for one in runs if one.job.scenario.suite == suite}
-        shown.add_row(escape(_short(detector)), *(_coloured(found[name]) if name in found else "" for name in names))
+        by_name = {run.job.scenario.name: run for run in runs if run.job.scenario.suite == suite}
+        cells_of = [_coloured(by_name[name]) if name in by_name else "" for name in names]
+        shown.add_row(escape(_short(detector)), *cells_of)
     return shown
 
 
@@ -96,8 +97,7 @@ def show(console: Console, done: Sequence[RunResult]) -> None:
 def conclude(console: Console, done: Sequence[RunResult], wall: float, files: str) -> int:
     """Print the comparison, its inconclusive runs and the paths of its files; returns the exit code."""
     show(console, done)
-    for one in done:
-        if one.verdict.word == "inconclusive":
-            console.print(escape(live.line(one)), soft_wrap=True)
-    console.print(f"\n{len(done)} runs in {words.ago(wall)}; {escape(files)}", soft_wrap=True)
+    lines = [screen.line(run) for run in done if run.verdict.word == "inconclusive"]
+    lines.append(f"\n{len(done)} runs in {words.ago(wall)}; {files}")
+    console.print(escape("\n".join(lines)), soft_wrap=True)
     return comparison.exit_code(done)

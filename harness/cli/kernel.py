@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from halfopen.cli.console import console as make_console
+from halfopen.cli.values import option
 from halfopen.displays import displayed
 from halfopen.errors import InputError
 from halfopen.netns import interrupts
@@ -23,17 +24,17 @@ from halfopen.netns.guest import wheel as wheels
 from halfopen.netns.guest.cache import GuestKernel
 from halfopen.netns.units import show_duration
 
-kernel = typer.Typer(name="kernel", help="Build a guest kernel, or say what is there.", no_args_is_help=True)
+kernel = typer.Typer(name="kernel", help="Build a guest kernel, or list those on this machine.", no_args_is_help=True)
 
 #: Share of the whole between two lines of progress off a terminal.
-_TELL_EVERY = 0.1
+_REPORT_EVERY = 0.1
 
 
 @kernel.command()
 def build(
     source: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="A kernel source tarball, 6.1 or newer (default: downloaded by apt)."),
+        option(None, "FILE", "A kernel source tarball, 6.1 or newer (default: downloaded by apt)."),
     ] = None,
 ) -> int:
     """Build the guest kernel of the virtual clock, if there is none."""
@@ -42,17 +43,13 @@ def build(
         console.print(f"the guest kernel is there: {_wheel(there)}, {there.program}", soft_wrap=True)
         return 0
     name, fetch, newer = _source(source)
-    found = cache.find(name) or newer
-    if found is not None:
+    if (found := cache.find(name) or newer) is not None:
         console.print(f"the guest kernel is there: Linux {found.version}, {found.program}", soft_wrap=True)
         return 0
-    minutes = _minutes(building.expected_seconds())
-    console.print(
-        f"building a guest kernel of {name}; about {minutes} on {building.processors()} processors", soft_wrap=True
-    )
+    console.print(f"building a guest kernel of {name}; this takes some minutes", soft_wrap=True)
     begun = time.monotonic()
-    with _progress(console) as tell:
-        made = building.build(fetch, tell)
+    with _progress(console) as report:
+        made = building.build(fetch, report)
     took = show_duration(round(time.monotonic() - begun))
     console.print(f"built Linux {made.version} in {took}: {made.program}", soft_wrap=True)
     return 0
@@ -60,14 +57,13 @@ def build(
 
 @kernel.command()
 def wheel(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder for the wheel.")] = Path(),
+    out: Annotated[Path, option(None, "DIR", "The folder for the wheel.")] = Path(),
 ) -> int:
     """Pack the built guest kernel as a wheel.
 
     The wheel is for machines without a compiler.
     """
-    found = cache.built()
-    if found is None:
+    if (found := cache.built()) is None:
         raise InputError("there is no built guest kernel to pack; build it once with: halfopen kernel build")
     make_console().print(f"wrote {wheels.write(found, out)}", soft_wrap=True)
     return 0
@@ -83,7 +79,7 @@ def key() -> int:
     return 0
 
 
-class Which(StrEnum):
+class Origin(StrEnum):
     """Origin of a guest kernel."""
 
     INSTALLED = "installed"
@@ -93,17 +89,18 @@ class Which(StrEnum):
 @kernel.command()
 def info(
     require: Annotated[
-        Which | None, typer.Option(help="Exit with 1 unless this kernel is available (default: any).")
+        Origin | None, option(None, None, "Exit with 1 unless this kernel is available (default: any).")
     ] = None,
 ) -> int:
     """List the guest kernels on this machine."""
     console = make_console()
-    there = {Which.INSTALLED: cache.installed(), Which.BUILT: cache.built()}
-    for which, found in there.items():
-        says = _described(found) if found else _how_to_get(which)
-        if says:
-            console.print(f"{which}: {says}", markup=False, soft_wrap=True)
-    return 0 if (there[require] if require else any(there.values())) else 1
+    kernels = {Origin.INSTALLED: cache.installed(), Origin.BUILT: cache.built()}
+    remedies = {Origin.INSTALLED: cache.too_old(), Origin.BUILT: _how_to_build()}
+    for origin, found in kernels.items():
+        text = remedies[origin] if found is None else _described(found)
+        if text:
+            console.print(f"{origin}: {text}", markup=False, soft_wrap=True)
+    return 0 if (kernels[require] if require else any(kernels.values())) else 1
 
 
 def _described(found: GuestKernel) -> str:
@@ -116,9 +113,7 @@ def _wheel(found: GuestKernel) -> str:
     return f"Linux {found.version} of {wheels.DISTRIBUTION} {cache.wheel_version(found)}"
 
 
-def _how_to_get(which: Which) -> str | None:
-    if which is Which.INSTALLED:
-        return cache.too_old()
+def _how_to_build() -> str:
     missing = building.missing_tools()
     needs = f" (needs {', '.join(missing)}: {building.how_to_install(missing)})" if missing else ""
     return f"none; build one, for either clock, with: halfopen kernel build{needs}"
@@ -131,17 +126,13 @@ def _newest_package() -> sources.Package:
 
 def _source(path: Path | None) -> tuple[str, building.Fetch, GuestKernel | None]:
     """Return the source's name, the function that fetches it, and a built kernel as new as apt's, if any."""
-    if path is None:
-        package = _newest_package()
-        built = cache.built()
-        newer = built if built and cache.numbers(built.version) >= package.numbers else None
-        return package.name, sources.package_source, newer
-    source = sources.file_source(path)
-
-    def given(_: Path) -> sources.KernelSource:
-        return source
-
-    return source.name, given, None
+    if path is not None:
+        source = sources.file_source(path)
+        return source.name, lambda _: source, None
+    package = _newest_package()
+    built = cache.built()
+    newer = built if built and cache.numbers(built.version) >= package.numbers else None
+    return package.name, sources.package_source, newer
 
 
 def _minutes(seconds: float) -> str:
@@ -151,7 +142,7 @@ def _minutes(seconds: float) -> str:
 @contextmanager
 def _progress(console: Console) -> Iterator[building.Progress]:
     if not console.is_terminal:
-        yield _teller(console)
+        yield _in_lines(console)
         return
     columns = (TextColumn("building"), BarColumn(), TextColumn("{task.percentage:.0f}%"), TimeRemainingColumn())
     bar = Progress(*columns, console=console, transient=True)
@@ -160,17 +151,17 @@ def _progress(console: Console) -> Iterator[building.Progress]:
         yield lambda share: bar.update(task, completed=share)
 
 
-def _teller(console: Console) -> building.Progress:
+def _in_lines(console: Console) -> building.Progress:
     """Return a function that prints the finished share and the estimated time left, off a terminal."""
-    begun, next_share = time.monotonic(), _TELL_EVERY
+    begun, next_share = time.monotonic(), _REPORT_EVERY
 
-    def tell(share: float) -> None:
+    def report(share: float) -> None:
         nonlocal begun, next_share
         if share == 0:  # The download before it says nothing of this machine's speed.
             begun = time.monotonic()
         if share >= next_share:
-            next_share = share + _TELL_EVERY
+            next_share = share + _REPORT_EVERY
             left = (time.monotonic() - begun) * (1 - share) / share
             console.print(f"{share:.0%}, about {_minutes(left)} left" if share < 1 else "100%")
 
-    return tell
+    return report

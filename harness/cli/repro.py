@@ -5,51 +5,24 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
+import os
 import shlex
 import sys
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 from rich.console import Console
 
-from halfopen.cli import screen, surroundings
+from halfopen.cli import placement as placements
+from halfopen.cli import screen
 from halfopen.cli.console import console as make_console
 from halfopen.cli.exits import explained, isolated
-from halfopen.cli.options import (
-    Grace,
-    KernelOption,
-    MinRate,
-    Outage,
-    Poll,
-    Ready,
-    ReapOption,
-    Seed,
-    detector_options,
-    seed_or_random,
-)
-from halfopen.cli.surroundings import Clock, Kernel, Surroundings
-from halfopen.cli.target_options import (
-    EdgeOption,
-    Environment,
-    Headers,
-    Image,
-    ImageCommand,
-    Port,
-    Send,
-    Server,
-    Sessions,
-    SessionsField,
-    SessionsPointer,
-    Subprotocols,
-    TargetFile,
-    Tls,
-    UrlPath,
-    described,
-)
-from halfopen.cli.values import positive_duration
+from halfopen.cli.groups import Without
+from halfopen.cli.options import KernelOption, PodOptions, ScenarioOptions, ServerOptions
+from halfopen.cli.placement import Clock, Kernel, Placement
+from halfopen.cli.values import duration, option, positive_duration
 from halfopen.errors import InputError, reason_of
 from halfopen.netns.guest import booting
 from halfopen.netns.lab_errors import UnsupportedError
@@ -60,8 +33,7 @@ from halfopen.repro.frontends import HoldOptions
 from halfopen.repro.guest_side import HoldPart
 from halfopen.repro.session_capture import SessionCapture
 from halfopen.results import record, story, words
-from halfopen.run import request
-from halfopen.run.request import DEFAULT_DETECTOR, RunRequest
+from halfopen.run.request import DEFAULT_DETECTOR, RunRequest, jobs
 from halfopen.run.runner import Job
 from halfopen.spawn.peers import PeerUp
 from halfopen.targets.keeper import keeping
@@ -71,126 +43,66 @@ from halfopen.targets.pod import PodTarget
 _PING = "10s"
 _NAME = "frozen"
 
-Names = Annotated[
-    list[str] | None, typer.Argument(metavar="NAME", help="A scenario or a .toml file.", show_default=_NAME)
-]
-_Clock = Annotated[
-    Clock,
-    typer.Option(
-        envvar="HALFOPEN_CLOCK",
-        help="Clock of the lab. The virtual one stands still during the hold. auto: real if possible.",
-    ),
-]
-
 
 def repro(
-    names: Names = None,
-    server: Server = None,
-    image: Image = None,
-    command: ImageCommand = None,
-    env: Environment = None,
-    port: Port = None,
-    target: TargetFile = None,
-    path: UrlPath = None,
-    subprotocol: Subprotocols = None,
-    header: Headers = None,
-    send: Send = None,
-    sessions: Sessions = None,
-    sessions_pointer: SessionsPointer = None,
-    sessions_field: SessionsField = None,
-    tls: Tls = None,
-    edge: EdgeOption = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME", help="A scenario or a .toml file.", show_default=_NAME)
+    ] = None,
+    *,
+    server: ServerOptions,
     detector: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME",
-            help=f"The pod's detector, disabled while the session is held (default: {DEFAULT_DETECTOR}).",
-        ),
+        option(None, "NAME", f"The pod's detector, disabled while the session is held (default: {DEFAULT_DETECTOR})."),
     ] = None,
-    reap: ReapOption = None,
-    min_rate: MinRate = None,
-    outage: Outage = None,
-    grace: Grace = "30s",  # type: ignore[assignment]
-    poll: Poll = "2s",  # type: ignore[assignment]
-    ping: Annotated[
-        Duration,
-        typer.Option(
-            parser=positive_duration, metavar="DURATION", help="The time between two keepalive pings of the pod."
-        ),
-    ] = _PING,  # type: ignore[assignment]
-    ready: Ready = "30s",  # type: ignore[assignment]
+    pod: Annotated[PodOptions, Without("detector")],
+    scenarios: Annotated[ScenarioOptions, Without("hold")],
+    ping: Annotated[Duration, duration(None, "The time between two keepalive pings of the pod.")] = _PING,  # type: ignore[assignment]
     pcap: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Capture all packets of the server into this file (pcapng).")
+        Path | None, option(None, "FILE", "Capture all packets of the server into this file (pcapng).")
     ] = None,
-    once: Annotated[bool, typer.Option("--once", help="Print the session once it is held, then exit.")] = False,
-    hold_for: Annotated[
-        Duration | None,
-        typer.Option(
-            "--for", parser=positive_duration, metavar="DURATION", help="Hold the session for this long, then exit."
-        ),
-    ] = None,
+    once: Annotated[bool, option(None, None, "Print the session once it is held, then exit.", "--once")] = False,
+    hold_for: Annotated[Duration | None, duration(None, "Hold the session for this long, then exit.", "--for")] = None,
     pressed: Annotated[
-        str, typer.Option("--keys", metavar="KEYS", help="Press these keys once the session is held, one per second.")
+        str, option(None, "KEYS", "Press these keys once the session is held, one per second.", "--keys")
     ] = "",
-    seed: Seed = None,
-    clock: _Clock = Clock.AUTO,
+    clock: Annotated[
+        Clock,
+        option(
+            None,
+            None,
+            "Clock of the lab. The virtual one stands still during the hold. auto: real if possible.",
+            envvar="HALFOPEN_CLOCK",
+        ),
+    ] = Clock.AUTO,
     kernel: KernelOption = Kernel.AUTO,
 ) -> int:
     """Run a scenario until the session wedges, and hold it there.
 
     Shows counters, stacks and locks. Keys let you go on.
     """
-    call = RunRequest(
-        seed=seed_or_random(seed),
-        grace=float(grace),
-        poll=float(poll),
-        names=names or [_NAME],
-        target=described(
-            target,
-            header,
-            env,
-            server=server,
-            image=image,
-            command=command,
-            port=port,
-            path=path,
-            subprotocols=subprotocol,
-            send=send,
-            sessions=sessions,
-            sessions_pointer=sessions_pointer,
-            sessions_field=sessions_field,
-            tls=tls,
-            edge=edge,
-        ),
-        detectors=[] if detector is None else [detector],
-        detector_options=detector_options(reap, min_rate, outage),
-        ready=float(ready),
-    )
-    if len(call.names) > 1:
-        raise InputError(
-            f"repro: holds one scenario, got {len(call.names)} ({', '.join(call.names)}); name one of them"
-        )
-    where, call = _where(call, clock, kernel)
+    pod = dataclasses.replace(pod, detector=detector)
+    request = scenarios.request(names or [_NAME], target=server.spec(), pod=pod)
+    request, placement = _place(request, clock, kernel)
     on_screen = not once and sys.stdout.isatty() and sys.stdin.isatty()
-    if why := keys.why_not(pressed, is_virtual=where.kernel is not None, at_terminal=on_screen):
+    if why := keys.why_not(pressed, is_virtual=placement.kernel is not None, at_terminal=on_screen):
         raise InputError(f"--keys {pressed!r}: {why}")
-    job = with_held_watchdog(_only(request.jobs(call), call.names[0]), float(ping))
+    job = with_held_watchdog(_only(request), float(ping))
     if pcap is not None:
         _require_writable(pcap)
     console = make_console()
-    again = _again(job, where, [] if ping == positive_duration(_PING) else ["--ping", words.exactly(float(ping))])
+    again = _again(job, placement, [] if ping == positive_duration(_PING) else ["--ping", words.exactly(float(ping))])
     title = f"{job.scenario.called} against {_target(job)}"
     spare = _free(job.scenario.name)
     with terminal.kept(sys.stdin.fileno()) if on_screen else contextlib.nullcontext() as shown_on:
         options = HoldOptions(None if hold_for is None else float(hold_for), pressed, shown_on)
-        if where.kernel is not None:
-            part = HoldPart(call, title, float(ping), again, None if pcap is None else str(pcap), str(spare))
-            greet = partial(_header, call, job, where)
-            hold_it = partial(virtual.carry_out, part, where.kernel, greet, options, console)
+        if placement.kernel is not None:
+            part = HoldPart(request, title, float(ping), again, None if pcap is None else str(pcap), str(spare))
+            header = partial(_header, request, job, placement)
+            hold_it = partial(virtual.carry_out, part, placement.kernel, header, options, console)
             return booting.in_private(lambda place: explained(lambda: hold_it(place)))
-        console.print(_header(call, job, where), soft_wrap=True)
+        console.print(_header(request, job, placement), soft_wrap=True)
         capture = SessionCapture(pcap, spare)
-        with keeping() if call.target.image is not None else contextlib.nullcontext():
+        with keeping() if request.target.image is not None else contextlib.nullcontext():
             return isolated(lambda: _hold_here(job, title, capture, options, again, console))
 
 
@@ -208,32 +120,33 @@ def _hold_here(
     return code
 
 
-def _where(call: RunRequest, clock: Clock, kernel: Kernel) -> tuple[Surroundings, RunRequest]:
-    """Return the surroundings, real unless another clock is requested or needed.
+def _place(request: RunRequest, clock: Clock, kernel: Kernel) -> tuple[RunRequest, Placement]:
+    """Return the request and its placement: a real clock, unless another one is requested or needed.
 
     Raises InputError, UnsupportedError.
     """
-    if call.target.image is not None:
-        where = surroundings.beside_the_engine(clock, kernel)
-        return where, msgspec.structs.replace(call, lacks_netem=not surroundings.host_has_netem())
+    if request.target.image is not None:
+        return placements.beside_the_engine(request, clock, kernel)
     if kernel is Kernel.GUEST and clock is not Clock.VIRTUAL:
-        raise InputError("--kernel guest: holds a session on the virtual clock only; add --clock virtual")
-    scenarios = [job.scenario for job in request.jobs(call)]
-    lacking = None if clock is Clock.VIRTUAL else surroundings.what_the_host_lacks(scenarios)
+        raise InputError("--kernel guest: repro uses a guest on the virtual clock only; add --clock virtual")
+    scenarios = [job.scenario for job in jobs(request)]
+    lacking = None if clock is Clock.VIRTUAL else placements.what_the_host_lacks(scenarios)
     if clock is Clock.VIRTUAL or (clock is Clock.AUTO and lacking is not None and kernel is not Kernel.HOST):
-        where = surroundings.choose(Clock.VIRTUAL, kernel, scenarios)
-        return dataclasses.replace(where, why=lacking), call
+        placement = placements.choose(Clock.VIRTUAL, kernel, scenarios)
+        return request, dataclasses.replace(placement, why=lacking)
     if lacking is not None:
-        raise UnsupportedError(f"{lacking}; use a guest kernel, on the virtual clock (--clock virtual)")
-    return Surroundings("real", None), call
+        raise UnsupportedError(f"{lacking}; use a guest kernel, on the virtual clock: --clock virtual")
+    return request, Placement("real", None)
 
 
-def _only(jobs: list[Job], name: str) -> Job:
+def _only(request: RunRequest) -> Job:
     """Return the only job; raises InputError if there are several."""
-    if len(jobs) > 1:
-        names = ", ".join(job.scenario.called for job in jobs[:3])
-        raise InputError(f"repro: holds one scenario, and {name!r} names {len(jobs)} ({names} ...); name one of them")
-    return jobs[0]
+    found = jobs(request)
+    if len(found) > 1:
+        called = ", ".join([job.scenario.called for job in found[:3]] + ["..."] * (len(found) > 3))
+        names = ", ".join(request.names)
+        raise InputError(f"{names}: repro holds one scenario, not {len(found)} ({called}); name one of them")
+    return found[0]
 
 
 def _require_writable(file: Path) -> None:
@@ -254,14 +167,8 @@ def _require_writable(file: Path) -> None:
 def _free(name: str) -> Path:
     """Return a path for a capture started by a key, that no file has yet."""
     numbered = (Path(f"{name}-{number}.pcapng") for number in itertools.count(2))
-    return next(file for file in itertools.chain([Path(f"{name}.pcapng")], numbered) if not _is_there(file))
-
-
-def _is_there(file: Path) -> bool:
-    try:
-        return file.exists()
-    except OSError:  # nothing can be written there either, as the attempt will report
-        return False
+    # os.path.exists is False for a path that may not be read. Nothing can be written there, as the attempt will report.
+    return next(file for file in itertools.chain([Path(f"{name}.pcapng")], numbered) if not os.path.exists(file))  # noqa: PTH110
 
 
 def _target(job: Job) -> str:
@@ -270,17 +177,17 @@ def _target(job: Job) -> str:
     return words.target({"target": job.target.describe()})
 
 
-def _header(call: RunRequest, job: Job, where: Surroundings, up: PeerUp | None = None) -> str:
-    how = record.conditions(call, [job], where.clock)
+def _header(request: RunRequest, job: Job, placement: Placement, up: PeerUp | None = None) -> str:
+    conditions = record.conditions(request, [job], placement.clock)
     if up is not None:
-        how = dataclasses.replace(how, kernel=up.kernel, congestion_control=up.congestion_control)
-    lines = [screen.header(how, where.why)]
+        conditions = dataclasses.replace(conditions, kernel=up.kernel, congestion_control=up.congestion_control)
+    lines = [screen.header(conditions, placement.why)]
     if isinstance(job.target, PodTarget) and job.target.ping is not None:
         watchdog = "has no watchdog" if job.detector == "none" else "has its watchdog held"
         lines.append(f"the pod {watchdog}, and its keepalive pings every {show_duration(job.target.ping)}")
     return "\n".join(lines)
 
 
-def _again(job: Job, where: Surroundings, more: list[str]) -> str:
-    run = shlex.split(story.again(job, where.options))
+def _again(job: Job, placement: Placement, more: list[str]) -> str:
+    run = shlex.split(story.again(job, placement.options))
     return shlex.join([run[0], "repro", *run[2:], *more])

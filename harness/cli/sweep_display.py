@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -18,12 +18,12 @@ from rich.markup import escape
 from halfopen import __version__
 from halfopen.cli.console import console as make_console
 from halfopen.errors import InputError
-from halfopen.grace import files, live_curve, mix, notable, plots, store, tables
+from halfopen.grace import draws, files, live_curve, saved_draws, store, tables
 from halfopen.grace.confirmation import disagreements
-from halfopen.grace.estimates import Estimates, estimate
+from halfopen.grace.estimates import estimate
 from halfopen.grace.executor import SweepExecutor
+from halfopen.grace.sweep import BatchResult, Sweep, Trial
 from halfopen.grace.sweep_request import has_own_times
-from halfopen.grace.trials import BatchResult, Sweep, Trial
 from halfopen.netns import interrupts
 from halfopen.netns.exit_codes import ExitCode
 from halfopen.netns.guest.cache import GuestKernel
@@ -36,14 +36,8 @@ from halfopen.results import record
 _ROUND = 100
 
 
-class _Concluded(NamedTuple):
-    code: int
-    table: Mapping[str, Any] = {}
-    """Content of grace.json; empty if nothing is known."""
-
-
 @dataclass(frozen=True, slots=True)
-class Sweeping:
+class SweepDisplay:
     """A sweep and its presentation."""
 
     sweep: Sweep
@@ -54,7 +48,6 @@ class Sweeping:
     most: float
     """Limit on the false-reap rate of a recommended grace."""
     out: Path
-    plot: Path | None
     command: Callable[[int], str]
     """Returns the command that repeats the sweep with a given number of runs."""
     where: Sequence[str] = ()
@@ -63,18 +56,13 @@ class Sweeping:
     def carry_out(self, executor: SweepExecutor, *, resume: bool) -> int:
         """Run the remaining batches and return the exit code; raises InputError, GuestLostError."""
         console = make_console()
-        started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        started, begun = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), time.monotonic()
         with store.opened(self.out, self.sweep, resume=resume, check=self._check_folder) as kept:
             before = set(kept.done)
             console.print("\n".join(map(escape, self._header(kept, resume=resume))), soft_wrap=True)
-            begun = time.monotonic()
 
-            def conclude() -> _Concluded:
-                wall = time.monotonic() - begun
-                found = self._conclude(console, kept.done, started, wall)
-                if kept.done:
-                    self._tell(console, {n: batched for n, batched in kept.done.items() if n not in before}, wall)
-                return found
+            def conclude() -> tuple[int, int | None]:
+                return self._conclude(console, kept.done, before, started, time.monotonic() - begun)
 
             try:
                 interrupted = self._try(executor, kept, console)
@@ -85,17 +73,16 @@ class Sweeping:
                     if kept.done:
                         conclude()
                 raise
-            found = conclude()
+            code, more_runs = conclude()
         if interrupted is not None:
-            console.print(f"interrupted; go on with: {escape(self._go_on(self._runs))}", soft_wrap=True)
-        elif (runs := self._runs_with(found.table)) is not None:
-            console.print(f"more:    {escape(self._go_on(runs))}", soft_wrap=True)
-        # Last, so that the results are reported even if drawing fails.
-        self._plot(console, found.table)
-        return found.code if interrupted is None else interrupted
+            console.print(f"interrupted; continue with: {escape(self._resumption(self._runs))}", soft_wrap=True)
+            return interrupted
+        if more_runs is not None:
+            console.print(f"more:    {escape(self._resumption(more_runs))}", soft_wrap=True)
+        return code
 
     def _check_folder(self) -> None:
-        notable.check_folder(self.out)
+        saved_draws.check_folder(self.out)
         # A sweep keeps no timelines, since there would be thousands. Earlier results stay until there are better ones.
         record.require_writable(self.out, self.out)
 
@@ -103,31 +90,17 @@ class Sweeping:
     def _runs(self) -> int:
         return sum(draw.part != "staircase" for draw in self.sweep.draws)
 
-    def _runs_with(self, table: Mapping[str, Any]) -> int | None:
-        """Return the number of runs needed for a recommendation; None if no number will do.
-
-        It is extrapolated from the share of runs that prove something.
-        """
-        more = table.get("more_runs")
-        sessions = max((point["alive_runs"] for point in table.get("points", ())), default=0)
-        if more is None or not sessions:
-            return None
-        runs = math.ceil(self._runs * (1 + more / sessions) / _ROUND) * _ROUND
-        return runs if runs <= mix.MOST_RUNS else None
-
-    def _go_on(self, runs: int) -> str:
+    def _resumption(self, runs: int) -> str:
         return f"{self.command(runs)} {shlex.join([*self.where, '--out', str(self.out), '--resume'])}"
 
     def _try(self, executor: SweepExecutor, kept: store.Store, console: Console) -> int | None:
         """Run and keep the batches; returns the exit code of an interruption, if any."""
-        with (
-            interrupts.interrupting(),
-            live_curve.progress(console, self.sweep, self.most, _in_order(kept.done)) as show,
-        ):
+        before = _trials(kept.done)
+        with interrupts.interrupting(), live_curve.progress(console, self.sweep, self.most, before) as show:
 
             def on_batched(batched: BatchResult) -> None:
                 kept.append(batched)
-                show(batched.tried)
+                show(batched.trials)
 
             try:
                 executor.run(kept.todo, on_batched)
@@ -136,116 +109,98 @@ class Sweeping:
             except interrupts.Terminated as terminated:
                 return terminated.CODE
             except GuestLostError as error:
-                raise GuestLostError(f"{error}; what is done is kept, go on with: {self._go_on(self._runs)}") from None
+                resumption = self._resumption(self._runs)
+                raise GuestLostError(f"{error}; finished batches are kept, continue with: {resumption}") from None
         return None
 
-    def _header(self, kept: store.Store, *, resume: bool) -> list[str]:
-        """Return the header: the candidates, the conditions, and the number of sessions."""
+    def _header(self, kept: store.Store, *, resume: bool) -> Iterator[str]:
+        """Yield the candidates, the conditions, the number of sessions, and the starting point."""
         sweep = self.sweep
+        detectors = [name for name in dict.fromkeys(candidate.detector for candidate in sweep.candidates) if name]
+        is_pod = sweep.target.is_pod
+        server = f"pod, detector{'s' * (len(detectors) > 1)} {', '.join(detectors)}" if is_pod else sweep.target.name
         graces, polls = (
-            ", ".join(map(show_duration, sorted({getattr(one, name) for one in sweep.candidates})))
-            for name in ("grace", "poll")
+            ", ".join(map(show_duration, sorted(values)))
+            for values in ({each.grace for each in sweep.candidates}, {each.poll for each in sweep.candidates})
         )
-        who = sweep.target.name
-        if sweep.target.is_pod:
-            names = list(dict.fromkeys(one.detector or "" for one in sweep.candidates))
-            who = f"pod, detector{'s' * (len(names) > 1)} {', '.join(names)}"
         kernel = f", Linux {self.kernel.version}" if self.kernel else ""
-        first = f"halfopen {__version__}: {who}, grace {graces}, poll {polls}; virtual clock{kernel}; seed {sweep.seed}"
-        lines = [first, self._draws()]
-        if not sweep.target.is_pod and sweep.grace_argument is None:
-            lines.append("one point, not a curve: nothing tells the server its grace (--grace-arg)")
-        detectors = dict.fromkeys(one.detector for one in sweep.candidates if one.detector)
-        own = [name for name in detectors if has_own_times(name)]
-        lines += [f"{name} is one point, not a curve: its times are its own, whatever the grace" for name in own]
-        return [*lines, *self._origin(kept, resume=resume)]
-
-    def _origin(self, kept: store.Store, *, resume: bool) -> list[str]:
-        """Describe the starting point, unless the sweep starts empty."""
+        yield (
+            f"halfopen {__version__}: {server}, grace {graces}, poll {polls}; virtual clock{kernel}; seed {sweep.seed}"
+        )
+        parts = [draw.part for draw in sweep.draws]
+        outages = f", {parts.count('staircase'):,} outages of every length" if "staircase" in parts else ""
+        live, dead = parts.count("mix"), parts.count("dead")
+        yield f"{live:,} live and {dead:,} dead sessions of the mix {self.mix!r}{outages}"
+        if not is_pod and sweep.grace_argument is None:
+            yield "one point, not a curve: no option sets the server's grace (--grace-arg)"
+        for name in filter(has_own_times, detectors):
+            yield f"{name} is one point, not a curve: its times are its own, whatever the grace"
         if kept.done:
-            return [f"resumed: {len(kept.done)} of {len(kept.batches)} batches are done"]
-        if resume:
-            return [f"nothing to resume in {self.out}: begun anew"]
-        if kept.before:
-            told = "begun anew; what an earlier sweep left is kept"
-            return [f"{told} as {kept.before}: named {store.FILE} again, --resume goes on with it"]
-        return []
+            yield f"resumed: {len(kept.done)} of {len(kept.batches)} batches are done"
+        elif resume:
+            yield f"--resume: there is no sweep in {self.out}; this is a new one"
+        elif kept.before:
+            yield f"an earlier sweep is kept as {kept.before}; to resume it, rename it to {store.FILE}"
 
-    def _draws(self) -> str:
-        parts = [draw.part for draw in self.sweep.draws]
-        told = f"{parts.count('mix'):,} live and {parts.count('dead'):,} dead sessions of the mix {self.mix!r}"
-        return told + (f", {parts.count('staircase'):,} outages of every length" if "staircase" in parts else "")
-
-    def _conclude(self, console: Console, done: dict[int, BatchResult], started: str, wall: float) -> _Concluded:
-        """Print and write what is known."""
+    def _conclude(
+        self, console: Console, done: Mapping[int, BatchResult], before: set[int], started: str, wall: float
+    ) -> tuple[int, int | None]:
+        """Print and write what is known; return the exit code, and the runs needed to recommend a grace, if known."""
         if not done:
-            console.print("nothing is known: no batch was done")
-            return _Concluded(ExitCode.INCONCLUSIVE)
-        tried = _in_order(done)
-        found = estimate(self.sweep, tried)
-        kernels, controls = (_distinct(done, name) for name in ("kernel", "congestion_control"))
-        how = files.SweepConditions(started, wall, ", ".join(kernels), ", ".join(controls), self.mix)
-        table = files.as_table(self.sweep, found, how, self.most)
-        tables.show(console, found, self.most)
+            console.print("no results: no batch was finished")
+            return ExitCode.INCONCLUSIVE, None
+        trials = _trials(done)
+        estimates = estimate(self.sweep, trials)
+        kernels, controls = (
+            list(dict.fromkeys(getattr(done[number], name) for number in sorted(done)))
+            for name in ("kernel", "congestion_control")
+        )
+        conditions = files.SweepConditions(started, wall, ", ".join(kernels), ", ".join(controls), self.mix)
+        table = files.as_table(self.sweep, estimates, conditions, self.most)
+        tables.show(console, estimates, self.most)
         record.take_away(self.out)
         files.write(self.out, table)
-        notable.write(self.out, shown := notable.notable(self.sweep, tried))
+        saved_draws.write(self.out, saved := saved_draws.to_save(self.sweep, trials))
         folder.write_sweep(self.out, table)
-        for line in (
-            *_mixed("kernels", kernels),
-            *_mixed("congestion controls", controls),
-            *self._to_look_into(shown, tried),
-        ):
+        for values, what in (kernels, "kernels"), (controls, "congestion controls"):
+            if len(values) > 1:
+                text = f"run on several {what}, which may behave differently: {', '.join(values)}"
+                console.print(f"\n{escape(text)}", soft_wrap=True)
+        if why := {trial.draw: trial.why for trial in trials if trial.outcome == "unproved"}:
+            first = next(failed.draw for failed in saved if failed.draw.number in why)
+            line = f"{len(why)} prove nothing (?), such as {first.name}: {why[first.number]}"
             console.print(f"\n{escape(line)}", soft_wrap=True)
-        return _Concluded(_exit_code(found, tried), table)
-
-    def _to_look_into(self, shown: Sequence[notable.Notable], tried: Iterable[Trial]) -> Iterator[str]:
-        why = {one.draw: one.why for one in tried if one.came == "unproved"}
-        if why:
-            first = next(one.draw for one in shown if one.draw.number in why)
-            yield f"{len(why)} prove nothing (?), such as {first.name}: {why[first.number]}"
-        if shown:
-            told = f"{len(shown)} to look into (killed, missed, unproved): {self.out / notable.FOLDER}"
-            yield f"{told}; the first line of each file is the command that shows it again"
-
-    def _tell(self, console: Console, made: dict[int, BatchResult], wall: float) -> None:
-        """Print the amount of new work, its duration, the paths of the results, and the command that repeats it."""
+        if saved:
+            line = f"{len(saved)} to look into (killed, missed, unproved): {self.out / saved_draws.FOLDER}"
+            how_to = "the first line of each file is the command that shows it again"
+            console.print(f"\n{escape(line)}; {how_to}", soft_wrap=True)
         places = f"results: {self.out / files.JSON}, {self.out / files.CSV}, report: {self.out / record.REPORT}"
-        console.print(f"\n{_summary(_in_order(made), wall)}; {escape(places)}", soft_wrap=True)
+        new = _trials({number: batched for number, batched in done.items() if number not in before})
+        console.print(f"\n{_summary(new, wall)}; {escape(places)}", soft_wrap=True)
         console.print(f"again:   {escape(self.command(self._runs))}", soft_wrap=True)
+        if disagreements(estimates.confirmations):
+            return ExitCode.FAILED, self._runs_needed(table)
+        is_proved = any(trial.outcome != "unproved" for trial in trials)
+        return ExitCode.PASSED if is_proved else ExitCode.INCONCLUSIVE, self._runs_needed(table)
 
-    def _plot(self, console: Console, table: Mapping[str, Any]) -> None:
-        if self.plot is not None and table:
-            for file in plots.write(self.plot, table):
-                console.print(f"plot: {escape(str(file))}", soft_wrap=True)
+    def _runs_needed(self, table: Mapping[str, Any]) -> int | None:
+        """Extrapolate the number of runs needed for a recommendation from the share of runs that prove something."""
+        more, sessions = table["more_runs"], max(point["alive_runs"] for point in table["points"])
+        if more is None or not sessions:
+            return None
+        runs = math.ceil(self._runs * (1 + more / sessions) / _ROUND) * _ROUND
+        return runs if runs <= draws.MOST_RUNS else None
 
 
-def _in_order(done: dict[int, BatchResult]) -> list[Trial]:
+def _trials(done: Mapping[int, BatchResult]) -> list[Trial]:
     """Return the results in the order of the plan, whatever order they were finished in."""
-    return [one for number in sorted(done) for one in done[number].tried]
+    return [trial for number in sorted(done) for trial in done[number].trials]
 
 
-def _distinct(done: Mapping[int, BatchResult], name: str) -> list[str]:
-    """Return the distinct values of a field of the batches, in the order of the plan."""
-    return list(dict.fromkeys(getattr(done[number], name) for number in sorted(done)))
-
-
-def _mixed(what: str, found: Sequence[str]) -> Iterator[str]:
-    """Yield a warning if sessions differ in this."""
-    if len(found) > 1:
-        yield f"made on several {what}, of which each need not do what another does: {', '.join(found)}"
-
-
-def _summary(tried: Iterable[Trial], wall: float) -> str:
+def _summary(trials: Iterable[Trial], wall: float) -> str:
     """Format the number of sessions, the time they took, and the lab time of each."""
     # Replays of all candidates share one recorded session.
-    lasted = {(one.draw, one.candidate if one.really else None): one.duration for one in tried}
-    lab = sum(lasted.values())
-    per_run = f", {show_duration(round(lab / len(lasted)))} of lab time each" if lasted else ""
-    return f"{len(lasted):,} runs in {show_duration(round(wall, 1))}{per_run}"
-
-
-def _exit_code(found: Estimates, tried: list[Trial]) -> int:
-    if disagreements(found.confirmations):
-        return ExitCode.FAILED
-    return ExitCode.PASSED if any(one.came != "unproved" for one in tried) else ExitCode.INCONCLUSIVE
+    durations = {(trial.draw, trial.candidate if trial.real else None): trial.duration for trial in trials}
+    mean = sum(durations.values()) / len(durations) if durations else 0.0
+    per_run = f", {show_duration(round(mean))} of lab time each" if durations else ""
+    return f"{len(durations):,} runs in {show_duration(round(wall, 1))}{per_run}"

@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 
 from halfopen.cli import values
+from halfopen.cli.values import duration, option
 from halfopen.errors import InputError
 from halfopen.netns.guest import booting, cache
+from halfopen.netns.guest.script import Boot
 from halfopen.netns.units import Duration, Size
 
 
@@ -23,28 +25,17 @@ class WarpClock(StrEnum):
 
 def warp(
     command: Annotated[list[str], typer.Argument(metavar="-- CMD...", help="The command and its arguments.")],
-    writable: Annotated[
-        list[Path] | None, typer.Option(metavar="DIR", help="A folder that the command may write to.")
-    ] = None,
+    writable: Annotated[list[Path] | None, option(None, "DIR", "A folder that the command may write to.")] = None,
     seed: Annotated[
         int | None,
-        typer.Option(
-            metavar="N",
-            min=0,
-            max=values.MOST_SEED,
-            help="Draw all random numbers from this (default: this machine's).",
-        ),
+        option(None, "N", "Draw all random numbers from this (default: this machine's).", min=0, max=values.MOST_SEED),
     ] = None,
     clock: Annotated[
-        WarpClock, typer.Option(help="virtual skips idle time. real keeps time, for netem on a machine that lacks it.")
+        WarpClock,
+        option(None, None, "virtual skips idle time. real keeps time, for netem on a machine that lacks it."),
     ] = WarpClock.VIRTUAL,
-    wall_limit: Annotated[
-        Duration,
-        typer.Option(
-            parser=values.positive_duration, metavar="DURATION", help="End the guest after this much real time."
-        ),
-    ] = "10min",  # type: ignore[assignment]
-    memory: Annotated[Size, typer.Option(parser=values.memory, metavar="SIZE", help="The guest's memory.")] = "1024MiB",  # type: ignore[assignment]
+    wall_limit: Annotated[Duration, duration(None, "End the guest after this much real time.")] = "10min",  # type: ignore[assignment]
+    memory: Annotated[Size, option(None, "SIZE", "The guest's memory.", parser=values.memory)] = "1024MiB",  # type: ignore[assignment]
 ) -> int:
     """Run a command in a guest kernel, on a virtual or real clock.
 
@@ -52,7 +43,7 @@ def warp(
     in time.
     """
     return booting.run(
-        booting.Boot(
+        Boot(
             kernel=require_kernel(),
             command=command,
             writable=values.writable_folders(writable),

@@ -14,7 +14,7 @@ from rich.live import Live
 
 from halfopen.cli import watch_screen
 from halfopen.cli.console import console as make_console
-from halfopen.cli.values import positive_duration
+from halfopen.cli.values import duration
 from halfopen.displays import displayed
 from halfopen.errors import InputError
 from halfopen.netns import interrupts
@@ -29,11 +29,6 @@ from halfopen.watch.watched_sessions import WatchedSession
 _ROWS = 200
 
 
-def _duration(words: str, *names: str) -> typer.models.OptionInfo:
-    option: typer.models.OptionInfo = typer.Option(*names, parser=positive_duration, metavar="DURATION", help=words)
-    return option
-
-
 def watch(
     pid: Annotated[
         int | None, typer.Option(metavar="PID", min=1, help="Watch the server with this process ID, and its children.")
@@ -45,13 +40,15 @@ def watch(
     all_connections: Annotated[
         bool, typer.Option("--all", help="With --pid: also connections that the server opened itself.")
     ] = False,
-    grace: Annotated[Duration, _duration("A session is stuck after this long. Also the detectors' grace.")] = "30s",  # type: ignore[assignment]
-    poll: Annotated[Duration, _duration("The detectors' poll.")] = "2s",  # type: ignore[assignment]
+    grace: Annotated[
+        Duration, duration(None, "A session is stuck after this long. Also the detectors' grace.")
+    ] = "30s",  # type: ignore[assignment]
+    poll: Annotated[Duration, duration(None, "The detectors' poll.")] = "2s",  # type: ignore[assignment]
     detector: Annotated[
         str, typer.Option(metavar="NAME", help="The detector that predicts a verdict for each session.")
     ] = "bytes-acked",
-    interval: Annotated[Duration, _duration("The time between two polls.")] = "1s",  # type: ignore[assignment]
-    lasting: Annotated[Duration | None, _duration("Stop after this long (default: at Ctrl-C).", "--for")] = None,
+    interval: Annotated[Duration, duration(None, "The time between two polls.")] = "1s",  # type: ignore[assignment]
+    lasting: Annotated[Duration | None, duration(None, "Stop after this long (default: at Ctrl-C).", "--for")] = None,
     once: Annotated[bool, typer.Option("--once", help="Poll once, then exit.")] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print each poll as one JSON object with every session.")

@@ -1,6 +1,6 @@
-"""One client: ``python -m halfopen.clients BEHAVIOUR OPTIONS ENDPOINT``.
+"""One client: ``python -m halfopen.clients BEHAVIOUR OPTIONS``, with OPTIONS as JSON.
 
-OPTIONS and ENDPOINT are JSON (halfopen.clients._messages.Endpoint).
+The first line of its standard input is the endpoint, as JSON (halfopen.clients._messages.Endpoint). Orders follow.
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ from halfopen.model import schema
 
 def main() -> None:
     """Run one client; every failure is an event for the harness to read."""
-    name, options_text, endpoint_text = sys.argv[1:]
+    name, options_text = sys.argv[1:]
     module = plugins.load(clients, name)
     options = schema.convert(json.loads(options_text), module.Options, f"client {name!r}")
+    endpoint_text = sys.stdin.buffer.readline()
+    if not endpoint_text.endswith(b"\n"):  # the harness is gone
+        return
     try:
         with contextlib.suppress(NotOpenedError):
             ClientMachine(module.Behaviour(options), options, msgspec.json.decode(endpoint_text, type=Endpoint)).run()

@@ -1,11 +1,11 @@
-"""Compare detectors that really acted with the replays of their sessions. Pure."""
+"""Compare detectors that acted with the replays of their sessions. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from halfopen.grace.trials import Sweep, Trial
+from halfopen.grace.sweep import Sweep, Trial
 from halfopen.netns.units import show_duration
 from halfopen.run.recorder import INTERVAL
 
@@ -16,11 +16,11 @@ DATED_WITHIN = 0.012
 AGREES_WITHIN = INTERVAL + DATED_WITHIN
 
 
-def agree(foretold: float | None, reaped_at: float | None) -> bool:
+def agree(predicted: float | None, reaped_at: float | None) -> bool:
     """True if a replay and the real run of a session agree. Moments are in seconds."""
-    if foretold is None or reaped_at is None:
-        return foretold is reaped_at
-    return abs(foretold - reaped_at) <= AGREES_WITHIN
+    if predicted is None or reaped_at is None:
+        return predicted is reaped_at
+    return abs(predicted - reaped_at) <= AGREES_WITHIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Confirmation:
     draw: str
     candidate: str
     reaped_at: float | None
-    foretold_at: float | None
+    predicted_at: float | None
     """The moment predicted from the session's own samples."""
     recorded: tuple[float | None, ...] = ()
     """The moments predicted from the recording without a detector. The rates are based on it.
@@ -42,63 +42,60 @@ class Confirmation:
     @property
     def apart(self) -> float | None:
         """Seconds between the two reaps; None unless there are both."""
-        if self.reaped_at is None or self.foretold_at is None:
+        if self.reaped_at is None or self.predicted_at is None:
             return None
-        return abs(self.reaped_at - self.foretold_at)
+        return abs(self.reaped_at - self.predicted_at)
 
     @property
     def agrees(self) -> bool:
         """True if both or neither reaped, and at the same moment."""
-        as_recorded = not self.recorded or any(agree(one, self.reaped_at) for one in self.recorded)
-        return agree(self.foretold_at, self.reaped_at) and as_recorded
+        as_recorded = not self.recorded or any(agree(moment, self.reaped_at) for moment in self.recorded)
+        return agree(self.predicted_at, self.reaped_at) and as_recorded
 
     def __str__(self) -> str:
         """Describe the disagreement."""
-        return f"{self.draw}, {self.candidate}: {_at(self.reaped_at)}, but its replay says {_at(self._wrong)}"
-
-    @property
-    def _wrong(self) -> float | None:
-        return self.recorded[0] if agree(self.foretold_at, self.reaped_at) else self.foretold_at
+        wrong = self.recorded[0] if agree(self.predicted_at, self.reaped_at) else self.predicted_at
+        real, replayed = ("not reaped" if at is None else f"reaped at {at:.3f}s" for at in (self.reaped_at, wrong))
+        return f"{self.draw}, {self.candidate}: {real}, but its replay says {replayed}"
 
 
-def confirmations(sweep: Sweep, tried: Iterable[Trial]) -> tuple[Confirmation, ...]:
+def confirmations(sweep: Sweep, trials: Sequence[Trial]) -> tuple[Confirmation, ...]:
     """Return all real runs that were also replayed, in the order of draws. Unproved runs confirm nothing."""
     names = {draw.number: draw.name for draw in sweep.draws}
-    tried = list(tried)
-    recorded = {(one.draw, one.candidate): one for one in tried if not one.really and one.came in {"reaped", "kept"}}
-    its = [one for one in tried if one.really and one.foretold and one.came != "unproved"]
+    replays = {
+        (trial.draw, trial.candidate): trial
+        for trial in trials
+        if not trial.real and trial.outcome in {"reaped", "kept"}
+    }
+    real = [trial for trial in trials if trial.real and trial.predicted and trial.outcome != "unproved"]
     return tuple(
         Confirmation(
-            names[one.draw],
-            sweep.candidates[one.candidate].label,
-            one.reaped_at,
-            one.foretold_at,
-            _recorded(one, recorded.get((one.draw, one.candidate))),
+            names[trial.draw],
+            sweep.candidates[trial.candidate].label,
+            trial.reaped_at,
+            trial.predicted_at,
+            _recorded(trial, replays.get((trial.draw, trial.candidate))),
         )
-        for one in sorted(its, key=lambda one: (one.draw, one.candidate))
+        for trial in sorted(real, key=lambda trial: (trial.draw, trial.candidate))
     )
 
 
-def _recorded(real: Trial, recorded: Trial | None) -> tuple[float | None, ...]:
-    if recorded is None or (real.reaped_at is not None and real.reaped_at > recorded.duration):
+def _recorded(real: Trial, replay: Trial | None) -> tuple[float | None, ...]:
+    if replay is None or (real.reaped_at is not None and real.reaped_at > replay.duration):
         return ()
-    return (recorded.reaped_at, *recorded.brink)
+    return (replay.reaped_at, *replay.alternatives)
 
 
-def disagreements(found: Sequence[Confirmation]) -> tuple[Confirmation, ...]:
+def disagreements(confirmed: Sequence[Confirmation]) -> tuple[Confirmation, ...]:
     """Return the confirmations in which the replay is wrong. While there is one, no replayed result can be trusted."""
-    return tuple(one for one in found if not one.agrees)
+    return tuple(real for real in confirmed if not real.agrees)
 
 
-def told(found: Sequence[Confirmation]) -> str:
+def agreement(confirmed: Sequence[Confirmation]) -> str:
     """Return the number that agree as one line, or an empty string if there was nothing to confirm."""
-    if not found:
+    if not confirmed:
         return ""
-    agreeing = [one for one in found if one.agrees]
-    reaps = [one.apart for one in agreeing if one.apart is not None]
+    agreeing = [real for real in confirmed if real.agrees]
+    reaps = [real.apart for real in agreeing if real.apart is not None]
     to = f" to {show_duration(round(max(reaps), 3))}" if reaps and max(reaps) >= 0.0005 else ""
-    return f"{len(agreeing)} of {len(found)} real runs agree with their replay{to}, {len(reaps)} of them on a reap"
-
-
-def _at(moment: float | None) -> str:
-    return "not reaped" if moment is None else f"reaped at {moment:.3f}s"
+    return f"{len(agreeing)} of {len(confirmed)} real runs agree with their replay{to}, {len(reaps)} of them on a reap"

@@ -7,14 +7,14 @@ import contextlib
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from halfopen.errors import InputError
 from halfopen.grace.batch import BatchAnswer, BatchOrder, batched, run_in_process
-from halfopen.grace.trials import Batch, BatchResult
+from halfopen.grace.sweep import Batch, BatchResult
 from halfopen.netns.lab_errors import GuestLostError
 
 if TYPE_CHECKING:
@@ -57,25 +57,33 @@ class Dask:
         self._address = address
 
     def run(self, batches: Iterable[Batch], on_batched: Callable[[BatchResult], None]) -> None:
-        """Run all batches; see :class:`halfopen.grace.executor.SweepExecutor`."""
-        from distributed import as_completed  # noqa: PLC0415 (an extra)
+        """Run all batches; see halfopen.grace.executor.SweepExecutor."""
+        from distributed import Event, as_completed  # noqa: PLC0415 (an extra)
 
-        with self._connected() as client, _told_to_end(client) as (name, under_way):
-            futures = client.map(
-                run_batch,
-                # Batches that run at the same time have consecutive numbers, and so get different processors.
-                [msgspec.json.encode(BatchOrder(batch, batch.number)) for batch in batches],
-                until=name,
-                # Dask must run the batch again even if an earlier sweep had the same one.
-                pure=False,
-            )
-            under_way.extend(futures)
-            for future in as_completed(futures, loop=client.loop):
-                on_batched(batched(_answer(future)))
-                future.release()
+        with self._connect() as client:
+            over = Event(f"halfopen-{uuid.uuid4().hex}", client=client)
+            futures: list[Future[Any]] = []
+            try:
+                futures += client.map(
+                    run_batch,
+                    # Batches that run at the same time have consecutive numbers, and so get different processors.
+                    [msgspec.json.encode(BatchOrder(batch, batch.number)) for batch in batches],
+                    until=over.name,
+                    # Dask must run the batch again even if an earlier sweep had the same one.
+                    pure=False,
+                )
+                for future in as_completed(futures, loop=client.loop):
+                    on_batched(batched(_answer(future)))
+                    future.release()
+            except BaseException:
+                # If the scheduler is gone, the workers end by themselves, and their batches with them.
+                with contextlib.suppress(OSError):
+                    if client.status == _CONNECTED:
+                        over.set()
+                        _await_end(client, futures)
+                raise
 
-    @contextlib.contextmanager
-    def _connected(self) -> Iterator[Client]:
+    def _connect(self) -> Client:
         from distributed import Client  # noqa: PLC0415 (an extra)
 
         # Dask prints a traceback for a lost connection. We report it in one line.
@@ -84,13 +92,13 @@ class Dask:
             client = Client(f"tcp://{self._address}", timeout=_ANSWERS_WITHIN, set_as_default=False)
         except (OSError, ValueError) as error:
             raise InputError(f"no Dask scheduler answers at {self._address}: {error}") from None
-        with client:
-            if not client.scheduler_info()["workers"]:
-                raise InputError(
-                    f"the Dask scheduler at {self._address} has no workers; start some with: "
-                    f"dask worker {self._address} --nthreads 1"
-                )
-            yield client
+        if not client.scheduler_info()["workers"]:
+            client.close()
+            raise InputError(
+                f"the Dask scheduler at {self._address} has no workers; start some with: "
+                f"dask worker {self._address} --nthreads 1"
+            )
+        return client
 
 
 def _answer(future: Future[Any]) -> BatchAnswer:
@@ -117,30 +125,11 @@ def _answer(future: Future[Any]) -> BatchAnswer:
         raise
 
 
-@contextlib.contextmanager
-def _told_to_end(client: Client) -> Iterator[tuple[str, list[Future[Any]]]]:
-    """Yield an event's name and a list for the futures that end with it. On leaving, none of them runs any more."""
-    from distributed import Event  # noqa: PLC0415 (an extra)
-
-    name = f"halfopen-{uuid.uuid4().hex}"
-    over = Event(name, client=client)
-    futures: list[Future[Any]] = []
-    try:
-        yield name, futures
-    except BaseException:
-        # If the scheduler is gone, the workers end by themselves, and their batches with them.
-        with contextlib.suppress(OSError):
-            if client.status == _CONNECTED:
-                over.set()
-                _await_end(client, futures)
-        raise
-
-
 def _await_end(client: Client, futures: Sequence[Future[Any]]) -> None:
     """Cancel batches that have not begun, and wait for the others."""
-    under_way = {key for keys in client.processing().values() for key in keys}
-    client.cancel([future for future in futures if future.key not in under_way])
+    running = {key for keys in client.processing().values() for key in keys}
+    client.cancel([future for future in futures if future.key not in running])
     until = time.monotonic() + _PATIENCE
-    while time.monotonic() < until and any(not f.done() for f in futures if f.key in under_way):
+    while time.monotonic() < until and any(not f.done() for f in futures if f.key in running):
         time.sleep(_STEP)
     client.cancel(list(futures))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,18 +16,19 @@ import msgspec
 
 from halfopen import __version__
 from halfopen.grace import confirmation
-from halfopen.grace.estimates import Cause, DeathCounts, Estimates, GracePoint, longest_stalls
-from halfopen.grace.latencies import Latencies
-from halfopen.grace.outages import OutageStep, Survival
+from halfopen.grace.estimates import CauseCounts, Cost, Estimates, GracePoint, longest_stalls, quantile
+from halfopen.grace.outages import Survival
 from halfopen.grace.rates import Rate
 from halfopen.grace.recommendation import MOST_FALSE_REAPS, recommend
-from halfopen.grace.trials import Sweep
+from halfopen.grace.sweep import Sweep
 from halfopen.results import record
-from halfopen.scenario.target_spec import TargetSpec
 
 JSON = record.SWEEP
 CSV = record.SWEEP_ROWS
 
+#: Keys of a rate: trials, events, share, interval. The events are false reaps of live sessions, or missed dead clients.
+_ALIVE = ("alive_runs", "false_reaps", "false_reap_rate", "ci95")
+_DEAD = ("dead_runs", "missed", "missed_rate", "missed_ci95")
 #: Decimals: a tenth of a millisecond for seconds, 1e-12 for shares.
 _SECONDS, _SHARES = 4, 12
 
@@ -41,30 +42,31 @@ class SweepConditions:
     kernel: str
     congestion_control: str
     mix: str = "default"
-    clock: str = "virtual"
 
 
-def as_table(sweep: Sweep, found: Estimates, how: SweepConditions, most: float = MOST_FALSE_REAPS) -> dict[str, Any]:
+def as_table(
+    sweep: Sweep, estimates: Estimates, how: SweepConditions, most: float = MOST_FALSE_REAPS
+) -> dict[str, Any]:
     """Return the content of grace.json (``points``, ``recommended_grace_s``, ``recommended_why``)."""
-    recommended = recommend(found, most)
+    recommended = recommend(estimates, most)
     chosen = recommended.point.candidate if recommended.point else None
     return {
         "halfopen": __version__,
         "started_at": how.started_at,
         "wall_s": _seconds(how.wall),
-        "clock": how.clock,
+        "clock": "virtual",
         "kernel": how.kernel,
         "congestion_control": how.congestion_control,
         "seed": sweep.seed,
         "fingerprint": sweep.fingerprint,
         "mix": how.mix,
-        "target": _target(sweep.target),
+        "target": {"kind": "pod"} if sweep.target.is_pod else {"kind": "command", "command": sweep.target.server},
         "grace_argument": sweep.grace_argument,
-        "draws": {"planned": found.planned, "tried": found.tried},
+        "draws": {"planned": estimates.planned, "tried": estimates.tried},
         "max_false_reaps": most,
-        "points": [_point(point) for point in found.points],
-        "stalls": _stalls(found),
-        "confirmations": _confirmations(found),
+        "points": [_point(point) for point in estimates.points],
+        "stalls": _stalls(estimates),
+        "confirmations": _confirmations(estimates),
         "recommended_grace_s": None if chosen is None else chosen.grace,
         "recommended_poll_s": None if chosen is None else chosen.poll,
         "recommended_detector": None if chosen is None else chosen.detector,
@@ -80,13 +82,6 @@ def write(out: Path, table: Mapping[str, Any]) -> None:
     (out / CSV).write_text(as_csv(table), encoding="utf-8")
 
 
-def _target(spec: TargetSpec) -> dict[str, str]:
-    """The target, as in results.json."""
-    if spec.image:
-        return {"kind": "image", "image": spec.image}
-    return {"kind": "command", "command": spec.server} if spec.server else {"kind": "pod"}
-
-
 def _point(point: GracePoint) -> dict[str, Any]:
     survived = point.survived
     return {
@@ -95,113 +90,91 @@ def _point(point: GracePoint) -> dict[str, Any]:
         "grace_s": point.candidate.grace,
         "poll_s": point.candidate.poll,
         "detection_s": _latencies(point.from_onset) | {"outside": point.outside},
-        "detections_s": [_seconds(one) for one in point.from_onset.seconds],
+        "detections_s": [_seconds(latency) for latency in point.from_onset],
         "after_fault_s": _latencies(point.from_fault),
-        "alive_runs": point.false_reaps.trials,
-        "false_reaps": point.false_reaps.times,
-        "false_reap_rate": _share(point.false_reaps.share),
-        "ci95": _interval(point.false_reaps),
-        "dead_runs": point.missed.trials,
-        "missed": point.missed.times,
-        "missed_rate": _share(point.missed.share),
-        "missed_ci95": _interval(point.missed),
+        **_rate(point.false_reaps, _ALIVE),
+        **_rate(point.missed, _DEAD),
         "silent_dead_runs": point.unnoticed.trials,
         "silent_missed": point.unnoticed.times,
-        "seat_s": None if point.cost is None else _seconds(point.cost.seconds),
-        "seat_s_at_least": point.cost is not None and point.cost.at_least,
+        **_seat(point.cost),
         "survived_outage_s": None if survived is None else survived.survived,
         "lost_outage_s": None if survived is None else survived.reaped,
         "longest_outage_s": None if survived is None else survived.longest,
         "unproved": point.unproved,
-        "causes": [_cause(one) for one in point.causes],
-        "deaths": [_death(one) for one in point.deaths],
-        "outages": [_outages(point, one) for one in point.survivals if one.rtt is not None],
+        "causes": [_counts(cause, _ALIVE) for cause in point.causes],
+        "deaths": [
+            _counts(cause, _DEAD) | {"detection_s": _latencies(cause.from_onset)} | _seat(cause.cost)
+            for cause in point.deaths
+        ],
+        "outages": [_outages(point, survival) for survival in point.survivals if survival.rtt is not None],
     }
 
 
-def _latencies(found: Latencies) -> dict[str, Any]:
-    quantiles = {"min": found.least, "p50": found.median, "p99": found.p99, "max": found.most}
-    return {"runs": len(found.seconds)} | {name: _seconds(value) for name, value in quantiles.items()}
-
-
-def _cause(one: Cause) -> dict[str, Any]:
-    rate = one.false_reaps
+def _latencies(ascending: tuple[float, ...]) -> dict[str, Any]:
     return {
-        "cause": one.name,
-        "alive_runs": rate.trials,
-        "false_reaps": rate.times,
-        "false_reap_rate": _share(rate.share),
-        "ci95": _interval(rate),
-        "closed": one.closed,
-        "unproved": one.unproved,
+        "runs": len(ascending),
+        "min": _seconds(min(ascending, default=None)),
+        "p50": _seconds(quantile(ascending, 50)),
+        "p99": _seconds(quantile(ascending, 99)),
+        "max": _seconds(max(ascending, default=None)),
     }
 
 
-def _death(one: DeathCounts) -> dict[str, Any]:
+def _rate(rate: Rate, names: tuple[str, ...]) -> dict[str, Any]:
+    share = None if rate.share is None else round(rate.share, _SHARES)
+    interval = [round(end, _SHARES) for end in rate.interval] if rate.trials else None
+    return dict(zip(names, (rate.trials, rate.times, share, interval), strict=True))
+
+
+def _seat(cost: Cost | None) -> dict[str, Any]:
+    if cost is None:
+        return {"seat_s": None, "seat_s_at_least": False}
+    return {"seat_s": _seconds(cost.seconds), "seat_s_at_least": cost.at_least}
+
+
+def _counts(cause: CauseCounts, names: tuple[str, ...]) -> dict[str, Any]:
+    return _rate(cause.wrong, names) | {"cause": cause.name, "closed": cause.closed, "unproved": cause.unproved}
+
+
+def _outages(point: GracePoint, survival: Survival) -> dict[str, Any]:
+    steps = [step for step in point.steps if step.rtt == survival.rtt]
     return {
-        "cause": one.name,
-        "dead_runs": one.missed.trials,
-        "missed": one.missed.times,
-        "missed_rate": _share(one.missed.share),
-        "missed_ci95": _interval(one.missed),
-        "closed": one.closed,
-        "unproved": one.unproved,
-        "detection_s": _latencies(one.from_onset),
-        "seat_s": None if one.cost is None else _seconds(one.cost.seconds),
-        "seat_s_at_least": one.cost is not None and one.cost.at_least,
+        "rtt_s": survival.rtt,
+        "survived_s": survival.survived,
+        "lost_s": survival.reaped,
+        "longest_s": survival.longest,
+        "outage_s": [step.length for step in steps],
+        "kept": [step.kept for step in steps],
+        "reaped": [step.reaped for step in steps],
     }
 
 
-def _outages(point: GracePoint, one: Survival) -> dict[str, Any]:
-    its = [step for step in point.steps if step.rtt == one.rtt]
+def _stalls(estimates: Estimates) -> list[dict[str, Any]]:
+    trips: dict[float, dict[str, Any]] = {}
+    for step in longest_stalls(estimates.points):
+        keys = ("outage_s", "least_s", "most_s")
+        trip = trips.setdefault(step.rtt, {"rtt_s": step.rtt} | {key: [] for key in keys})
+        if step.stalls:
+            for key, value in zip(
+                keys, (step.length, _seconds(step.stalls[0]), _seconds(step.stalls[-1])), strict=True
+            ):
+                trip[key].append(value)
+    return list(trips.values())
+
+
+def _confirmations(estimates: Estimates) -> dict[str, Any]:
+    wrong = confirmation.disagreements(estimates.confirmations)
+    apart = [real.apart for real in estimates.confirmations if real.apart is not None]
     return {
-        "rtt_s": one.rtt,
-        "survived_s": one.survived,
-        "lost_s": one.reaped,
-        "longest_s": one.longest,
-        "outage_s": [step.length for step in its],
-        "kept": [step.kept for step in its],
-        "reaped": [step.reaped for step in its],
-    }
-
-
-def _stalls(found: Estimates) -> list[dict[str, Any]]:
-    steps = longest_stalls(found.points)
-    return [_stall(rtt, [step for step in steps if step.rtt == rtt]) for rtt in sorted({step.rtt for step in steps})]
-
-
-def _stall(rtt: float, its: Sequence[OutageStep]) -> dict[str, Any]:
-    seen = [step for step in its if step.stalls]
-    return {
-        "rtt_s": rtt,
-        "outage_s": [step.length for step in seen],
-        "least_s": [_seconds(step.stalls[0]) for step in seen],
-        "most_s": [_seconds(step.stalls[-1]) for step in seen],
-    }
-
-
-def _confirmations(found: Estimates) -> dict[str, Any]:
-    its = found.confirmations
-    wrong = confirmation.disagreements(its)
-    apart = [one.apart for one in its if one.apart is not None]
-    return {
-        "runs": len(its),
-        "agree": len(its) - len(wrong),
+        "runs": len(estimates.confirmations),
+        "agree": len(estimates.confirmations) - len(wrong),
         "apart_max_s": _seconds(max(apart, default=None)),
-        "disagreements": [str(one) for one in wrong],
+        "disagreements": [str(real) for real in wrong],
     }
 
 
 def _seconds(value: float | None) -> float | None:
     return None if value is None else round(float(value), _SECONDS)
-
-
-def _share(value: float | None) -> float | None:
-    return None if value is None else round(value, _SHARES)
-
-
-def _interval(rate: Rate) -> list[float] | None:
-    return [round(rate.low, _SHARES), round(rate.high, _SHARES)] if rate.trials else None
 
 
 # ---- grace.csv: rows of grace.json ----------------------------------------------------------------------------------
@@ -219,53 +192,29 @@ def as_csv(table: Mapping[str, Any]) -> str:
     writer.writeheader()
     for point in table["points"]:
         who = {"detector": point["detector"] or "", "grace_s": point["grace_s"], "poll_s": point["poll_s"]}
-        writer.writerows(who | row for row in (*_alive_rows(point), *_dead_rows(point), *_outage_rows(point)))
+        writer.writerows(who | row for row in (*_cause_rows(point), *_outage_rows(point)))
     return written.getvalue()
 
 
-def _alive_rows(point: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Rows of live sessions. ``rate`` is that of false reaps."""
-    everybody = {
-        "cause": "all",
-        "closed": _sum(point["causes"], "closed"),
-        "unproved": _sum(point["causes"], "unproved"),
-    }
-    for one in ({**point, **everybody}, *point["causes"]):
-        runs, reaped = one["alive_runs"], one["false_reaps"]
-        yield {"part": "mix", "runs": runs, "reaped": reaped, "kept": runs - reaped} | _rate(
-            one, "false_reap_rate", "ci95"
-        )
-
-
-def _dead_rows(point: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Rows of dead clients. ``rate`` is that of missed clients."""
-    everybody = {
-        "cause": "all",
-        "closed": _sum(point["deaths"], "closed"),
-        "unproved": _sum(point["deaths"], "unproved"),
-    }
-    for one in ({**point, **everybody}, *point["deaths"]):
-        runs, missed, took = one["dead_runs"], one["missed"], one["detection_s"]
-        yield (
-            {"part": "dead", "runs": runs, "reaped": runs - missed, "kept": missed}
-            | _rate(one, "missed_rate", "missed_ci95")
-            | {f"detection_{name}_s": took[name] for name in ("p50", "p99", "max")}
-            | {"seat_s": one["seat_s"]}
-        )
+def _cause_rows(point: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Rows of live sessions, then of dead clients. ``rate`` is that of false reaps, or of missed clients."""
+    for part, names, causes in (("mix", _ALIVE, point["causes"]), ("dead", _DEAD, point["deaths"])):
+        sums = {key: sum(cause[key] for cause in causes) for key in ("closed", "unproved")}
+        for counts in ({**point, "cause": "all", **sums}, *causes):
+            runs, wrong, rate, interval = (counts[name] for name in names)
+            reaped = wrong if part == "mix" else runs - wrong
+            low, high = interval or (None, None)
+            row = {"part": part, "runs": runs, "reaped": reaped, "kept": runs - reaped}
+            row |= {key: counts[key] for key in ("cause", "closed", "unproved")}
+            row |= {"rate": rate, "ci95_low": low, "ci95_high": high}
+            if part == "dead":
+                row |= {f"detection_{name}_s": counts["detection_s"][name] for name in ("p50", "p99", "max")}
+                row["seat_s"] = counts["seat_s"]
+            yield row
 
 
 def _outage_rows(point: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    for one in point["outages"]:
-        for outage, kept, reaped in zip(one["outage_s"], one["kept"], one["reaped"], strict=True):
-            which = {"part": "staircase", "cause": "staircase", "rtt_s": one["rtt_s"], "outage_s": outage}
-            yield which | {"runs": kept + reaped, "reaped": reaped, "kept": kept}
-
-
-def _rate(one: Mapping[str, Any], rate: str, interval: str) -> dict[str, Any]:
-    low, high = one[interval] or (None, None)
-    shares = {"rate": one[rate], "ci95_low": low, "ci95_high": high}
-    return {name: one[name] for name in ("cause", "closed", "unproved")} | shares
-
-
-def _sum(its: Sequence[Mapping[str, Any]], key: str) -> int:
-    return sum(int(one[key]) for one in its)
+    for trip in point["outages"]:
+        for outage, kept, reaped in zip(trip["outage_s"], trip["kept"], trip["reaped"], strict=True):
+            step = {"part": "staircase", "cause": "staircase", "rtt_s": trip["rtt_s"], "outage_s": outage}
+            yield step | {"runs": kept + reaped, "reaped": reaped, "kept": kept}

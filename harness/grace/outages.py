@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from halfopen.grace.trials import Draw, Phases, Trial
+from halfopen.grace.replay import Phases
+from halfopen.grace.sweep import Draw, Trial
 
-#: Keys of a staircase's facts.
-LENGTH, ROUND_TRIP = "outage_s", "rtt_s"
 #: Stalls that differ by a smaller share end with the same retransmission. The next comes after twice the time
 #: (RFC 6298, section 5.5).
 _SAME = 0.2
@@ -49,52 +47,53 @@ class Survival:
     """The longest outage tried. If it was survived, longer ones may be too."""
 
 
-def steps(draws: Iterable[Draw], tried: Mapping[int, Trial]) -> tuple[OutageStep, ...]:
-    """Return the results of each length, also of lengths without results. ``tried`` is by the draw's number."""
-    found: dict[tuple[float, float], list[Trial | None]] = defaultdict(list)
+def steps(draws: Iterable[Draw], trials: Mapping[int, Trial]) -> tuple[OutageStep, ...]:
+    """Return the results of each length, also of lengths without results. ``trials`` is by the draw's number."""
+    grouped: dict[tuple[float, float], list[Trial]] = {}
     for draw in draws:
-        if draw.part == "staircase" and LENGTH in draw.facts:
-            place = draw.facts.get(ROUND_TRIP, 0.0), draw.facts[LENGTH]
-            found[place].append(tried.get(draw.number))
-    return tuple(_step(rtt, length, found[rtt, length]) for rtt, length in sorted(found))
+        if draw.part == "staircase":
+            group = grouped.setdefault((draw.facts.get("rtt_s", 0.0), draw.facts["outage_s"]), [])
+            trial = trials.get(draw.number)
+            if trial is not None and trial.outcome in {"kept", "reaped"}:
+                group.append(trial)
+    return tuple(_step(rtt, length, group) for (rtt, length), group in sorted(grouped.items()))
 
 
-def _step(rtt: float, length: float, its: Sequence[Trial | None]) -> OutageStep:
-    there = [one for one in its if one is not None and one.came in {"kept", "reaped"}]
-    phases = [one.phases or Phases(one.came == "reaped", 1, one.came == "reaped") for one in there]
-    reaped = sum(one.reaped for one in phases)
+def _step(rtt: float, length: float, trials: Sequence[Trial]) -> OutageStep:
+    phases = [trial.phases or Phases(trial.outcome == "reaped", 1, trial.outcome == "reaped") for trial in trials]
+    reaped = sum(phase.reaped for phase in phases)
     return OutageStep(
         rtt,
         length,
-        kept=sum(one.tried for one in phases) - reaped,
+        kept=sum(phase.tried for phase in phases) - reaped,
         reaped=reaped,
-        worst=any(one.worst for one in phases),
-        stalls=tuple(sorted(one.longest_stall for one in there)),
+        worst=any(phase.worst for phase in phases),
+        stalls=tuple(sorted(trial.longest_stall for trial in trials)),
     )
 
 
-def survivals(found: Sequence[OutageStep]) -> tuple[Survival, ...]:
+def survivals(steps: Sequence[OutageStep]) -> tuple[Survival, ...]:
     """Return the survival for each round trip, then over all; empty without a staircase."""
-    if not found:
+    if not steps:
         return ()
-    trips = sorted({step.rtt for step in found})
-    return (*(_survival(rtt, [one for one in found if one.rtt == rtt]) for rtt in trips), _survival(None, found))
+    trips = sorted({step.rtt for step in steps})
+    return (*(_survival(rtt, [step for step in steps if step.rtt == rtt]) for rtt in trips), _survival(None, steps))
 
 
-def _survival(rtt: float | None, its: Sequence[OutageStep]) -> Survival:
+def _survival(rtt: float | None, steps: Sequence[OutageStep]) -> Survival:
     """The survival at one round trip. A length without results limits ``survived``, just as a lost session does."""
     survived = None
-    for length in sorted({step.length for step in its}):
-        if any(step.worst or not step.tried for step in its if step.length == length):
+    for length in sorted({step.length for step in steps}):
+        if any(step.worst or not step.tried for step in steps if step.length == length):
             break
         survived = length
-    reaped = min((step.length for step in its if step.worst), default=None)
-    longest = max((step.length for step in its if step.tried), default=None)
+    reaped = min((step.length for step in steps if step.worst), default=None)
+    longest = max((step.length for step in steps if step.tried), default=None)
     return Survival(rtt, survived, reaped, longest)
 
 
 @dataclass(frozen=True, slots=True)
-class Flight:
+class Stair:
     """Outages of consecutive lengths that all end with the same retransmission. In seconds."""
 
     rtt: float
@@ -104,13 +103,13 @@ class Flight:
     """The longest stall among them."""
 
 
-def flights(found: Sequence[OutageStep]) -> tuple[Flight, ...]:
-    """Group steps into flights by the longest stall of each length, which depends on its phase."""
-    made: list[Flight] = []
-    for step in sorted((one for one in found if one.stalls), key=lambda one: (one.rtt, one.length)):
-        stall = step.stalls[-1]
-        if made and made[-1].rtt == step.rtt and abs(stall - made[-1].stall) <= _SAME * made[-1].stall:
-            made[-1] = replace(made[-1], longest=step.length, stall=max(stall, made[-1].stall))
+def stairs(steps: Sequence[OutageStep]) -> tuple[Stair, ...]:
+    """Group steps into stairs by the longest stall of each length, which depends on its phase."""
+    stairs: list[Stair] = []
+    for step in sorted((step for step in steps if step.stalls), key=lambda step: (step.rtt, step.length)):
+        stall, last = step.stalls[-1], stairs[-1] if stairs else None
+        if last and last.rtt == step.rtt and abs(stall - last.stall) <= _SAME * last.stall:
+            stairs[-1] = replace(last, longest=step.length, stall=max(stall, last.stall))
         else:
-            made.append(Flight(step.rtt, step.length, step.length, stall))
-    return tuple(made)
+            stairs.append(Stair(step.rtt, step.length, step.length, stall))
+    return tuple(stairs)

@@ -1,4 +1,4 @@
-"""Frequencies of events with Wilson's confidence interval, from scipy (an extra).
+"""Frequencies of events with Wilson's confidence interval, from scipy (an extra), and the format of a sweep's numbers.
 
 Wilson, Probable inference, the law of succession, and statistical inference, J. Am. Stat. Assoc. 22 (1927).
 """
@@ -10,8 +10,8 @@ import math
 from dataclasses import dataclass
 
 from halfopen.errors import InputError
+from halfopen.results.words import seconds
 
-CONFIDENCE = 0.95
 #: The two-sided 95 % point of the normal distribution, squared.
 _Z_SQUARED = 1.959963984540054**2
 
@@ -59,8 +59,8 @@ def _wilson(times: int, trials: int) -> tuple[float, float]:
     require_scipy()
     from scipy.stats import binomtest  # noqa: PLC0415 (an extra, and half a second to import)
 
-    found = binomtest(times, trials).proportion_ci(confidence_level=CONFIDENCE, method="wilson")
-    return float(found.low), float(found.high)
+    bounds = binomtest(times, trials).proportion_ci(confidence_level=0.95, method="wilson")
+    return float(bounds.low), float(bounds.high)
 
 
 def trials_needed(times: int, most: float) -> int:
@@ -72,3 +72,31 @@ def trials_needed(times: int, most: float) -> int:
     spread = 2 * times * most + _Z_SQUARED * most * (1 - most)
     exactly = (spread + math.sqrt(spread**2 - 4 * (most * times) ** 2)) / (2 * most**2)
     return math.floor(exactly) + 1
+
+
+def held(value: float, *, at_least: bool) -> str:
+    """Time that a seat was held: ``"31.5s"``, or ``"≥ 120.0s"`` if some were held until observation ended."""
+    return f"{'≥ ' if at_least else ''}{seconds(value)}"
+
+
+def count(rate: Rate) -> str:
+    """``"3 of 4,000"``; empty without a trial."""
+    return f"{rate.times:,} of {rate.trials:,}" if rate.trials else ""
+
+
+def interval(low: float, high: float) -> str:
+    """The range of a share: ``"0.15 - 1.2 %"``."""
+    return f"{percent(low).removesuffix(' %')} - {percent(high)}"
+
+
+def percent(share: float) -> str:
+    """A share with two significant digits: ``"0.096 %"``, ``"12 %"``, ``"0 %"``."""
+    return f"{_two_digits(share * 100)} %"
+
+
+def _two_digits(number: float) -> str:
+    if number == 0:
+        return "0"
+    places = max(0, 1 - math.floor(math.log10(abs(number))))
+    text = f"{number:.{places}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

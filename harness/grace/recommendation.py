@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from halfopen.grace.confirmation import disagreements
-from halfopen.grace.estimates import Cost, Estimates, GracePoint, frontiers
-from halfopen.grace.number_format import count, percent
-from halfopen.grace.rates import Rate, trials_needed
+from halfopen.grace.estimates import Cost, Estimates, GracePoint, curves
+from halfopen.grace.rates import Rate, count, percent, trials_needed
 from halfopen.netns.units import show_duration
 from halfopen.pod.watchdog import DEFAULT_GRACE
 
@@ -19,7 +18,6 @@ MOST_FALSE_REAPS = 0.001
 MOST_UNNOTICED = 0.1
 #: The incident's grace in seconds, as a reference for others.
 INCIDENTS = DEFAULT_GRACE
-_MILLION = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,30 +31,26 @@ class Recommendation:
     """Without a point: live sessions still needed, if none of them is reaped. None if more do not help."""
 
 
-def recommend(found: Estimates, most: float = MOST_FALSE_REAPS) -> Recommendation:
+def recommend(estimates: Estimates, most: float = MOST_FALSE_REAPS) -> Recommendation:
     """Recommend the smallest grace whose upper bound on false reaps is below ``most``, of the best detector."""
-    if wrong := disagreements(found.confirmations):
+    if wrong := disagreements(estimates.confirmations):
         runs = "a real run disagrees" if len(wrong) == 1 else f"{len(wrong)} real runs disagree"
-        return Recommendation(
-            None, f"{runs} with what its replay foretold: nothing is recommended of what was replayed"
-        )
-    curves = frontiers(found.points).values()
-    able = [point for curve in curves if (point := smallest(curve, most)) is not None]
+        return Recommendation(None, f"{runs} with the replay's prediction, so no replayed result can be recommended")
+    groups = curves(estimates.points).values()
+    able = [point for curve in groups if (point := smallest(curve, most)) is not None]
     if not able:
-        return _none(found.points, most)
+        return _none(estimates.points, most)
     best = min(able, key=_preference)
-    several = len(curves) > 1
-    return Recommendation(best, " ".join(_reasons(best, found.points, most, named=several)))
+    return Recommendation(best, " ".join(_reasons(best, estimates.points, most, named=len(groups) > 1)))
 
 
 def smallest(curve: Sequence[GracePoint], most: float = MOST_FALSE_REAPS) -> GracePoint | None:
-    """Return the smallest grace of a curve whose upper bound on false reaps is below ``most``; None without any."""
-    return next((point for point in curve if _notices(point) and point.false_reaps.high < most), None)
+    """Return the smallest grace of a curve whose upper bound on false reaps is below ``most``; None without any.
 
-
-def _notices(point: GracePoint) -> bool:
-    """True if it is proved to detect dead clients at all. A detector that never reaps has no false reaps either."""
-    return point.unnoticed.trials > 0 and point.unnoticed.high <= MOST_UNNOTICED
+    It must be proved to notice dead clients at all. A detector that never reaps has no false reaps either.
+    """
+    able = (point for point in curve if point.unnoticed.trials and point.unnoticed.high <= MOST_UNNOTICED)
+    return next((point for point in able if point.false_reaps.high < most), None)
 
 
 def _preference(point: GracePoint) -> tuple[float, float, float, str]:
@@ -66,18 +60,13 @@ def _preference(point: GracePoint) -> tuple[float, float, float, str]:
 
 def _reasons(point: GracePoint, points: Sequence[GracePoint], most: float, *, named: bool) -> list[str]:
     who = point.candidate.label if named else f"grace {show_duration(point.candidate.grace)}"
-    curve = frontiers(points)[point.candidate.detector, point.candidate.poll]
-    shorter = [one for one in curve if one.candidate.grace < point.candidate.grace]
-    than = (
-        f"; with {show_duration(shorter[-1].candidate.grace)} it was {evidence(shorter[-1].false_reaps)}"
-        if shorter
-        else ""
-    )
-    reasons = [f"{who} is the smallest with at most {percent(most)} false reaps: {evidence(point.false_reaps)}{than}."]
-    if point.missed.times:
-        reasons.append(f"It missed {count(point.missed)} dead clients.")
-    reasons += _against(point, curve)
-    return reasons
+    curve = curves(points)[point.candidate.detector, point.candidate.poll]
+    reason = f"{who} is the smallest with at most {percent(most)} false reaps: {evidence(point.false_reaps)}"
+    if number := curve.index(point):
+        shorter = curve[number - 1]
+        reason += f"; with {show_duration(shorter.candidate.grace)} it was {evidence(shorter.false_reaps)}"
+    missed = [f"It missed {count(point.missed)} dead clients."] if point.missed.times else []
+    return [f"{reason}.", *missed, *_against(point, curve)]
 
 
 def _against(point: GracePoint, curve: Sequence[GracePoint]) -> list[str]:
@@ -85,7 +74,7 @@ def _against(point: GracePoint, curve: Sequence[GracePoint]) -> list[str]:
     if point.cost is None:
         return []
     holds = f"a dead session holds its seat for {_seat(point.cost)}"
-    theirs = next((one for one in curve if one.candidate.grace == INCIDENTS), None)
+    theirs = next((point for point in curve if point.candidate.grace == INCIDENTS), None)
     if theirs is point:
         return [f"It is the incident's own: {holds}."]
     if theirs is None or theirs.cost is None:
@@ -99,34 +88,34 @@ def _against(point: GracePoint, curve: Sequence[GracePoint]) -> list[str]:
 
 
 def _none(points: Sequence[GracePoint], most: float) -> Recommendation:
+    if not any(point.unnoticed.trials for point in points):
+        return Recommendation(
+            None,
+            "no silent dead client was tried (one whose kernel sends nothing), so no detector is known to notice any",
+        )
     able = [point for point in points if point.unnoticed.trials and point.unnoticed.low <= MOST_UNNOTICED]
     if not able:
-        return Recommendation(None, _no_detector(points))
+        best = min(points, key=lambda point: (point.unnoticed.low, point.candidate.grace, point.candidate.label))
+        return Recommendation(None, f"nothing that was tried notices dead clients well enough: even {_unnoticed(best)}")
     allowed = f"at most {percent(most)} false reaps"
-    open_still = [point for point in able if point.false_reaps.low <= most]
-    best = min(open_still or able, key=lambda one: (one.false_reaps.high, one.candidate.grace, one.candidate.label))
+    undecided = [point for point in able if point.false_reaps.low <= most]
+    best = min(
+        undecided or able, key=lambda point: (point.false_reaps.high, point.candidate.grace, point.candidate.label)
+    )
     rate, label = best.false_reaps, best.candidate.label
-    if not open_still:
+    if not undecided:
         return Recommendation(None, f"none that was tried has {allowed}: even {label} has {evidence(rate)}")
     if rate.high < most:
-        return Recommendation(None, f"too little is known of dead clients: {label} {_unnoticed(best)}")
+        return Recommendation(None, f"too little is known of dead clients: {_unnoticed(best)}")
     more = trials_needed(rate.times, most) - rate.trials
-    clean = "no more of all are" if rate.times else "none of them is"
-    takes = f"it takes {more:,} more live sessions, if {clean} reaped"
-    why = f"too little is known to recommend a grace with {allowed}: {label} has {evidence(rate)}; {takes}"
-    return Recommendation(None, why, more)
-
-
-def _no_detector(points: Sequence[GracePoint]) -> str:
-    if not any(point.unnoticed.trials for point in points):
-        return "no silent dead client was tried (one whose kernel tells nothing): nothing is known to notice any"
-    best = min(points, key=lambda one: (one.unnoticed.low, one.candidate.grace, one.candidate.label))
-    return f"nothing that was tried notices dead clients well enough: even {best.candidate.label} {_unnoticed(best)}"
+    why = f"too little is known to recommend a grace with {allowed}: {label} has {evidence(rate)}"
+    return Recommendation(None, f"{why}; it takes {more:,} more live sessions, if none of them is reaped", more)
 
 
 def _unnoticed(point: GracePoint) -> str:
     rate = point.unnoticed
-    return f"missed {count(rate)} silent ones, whose kernel tells nothing (at most {percent(rate.high)})"
+    missed = f"missed {count(rate)} silent ones, whose kernel sends nothing (at most {percent(rate.high)})"
+    return f"{point.candidate.label} {missed}"
 
 
 def evidence(rate: Rate) -> str:
@@ -140,8 +129,8 @@ def evidence(rate: Rate) -> str:
 def per_million(rate: Rate) -> str:
     """The number in a million such sessions: ``"250"``, or ``"less than 960"`` if none was seen."""
     if not rate.times:
-        return f"less than {math.ceil(rate.high * _MILLION):,}"
-    return f"{round((rate.share or 0.0) * _MILLION):,}"
+        return f"less than {math.ceil(rate.high * 1_000_000):,}"
+    return f"{round((rate.share or 0.0) * 1_000_000):,}"
 
 
 def _seat(cost: Cost) -> str:

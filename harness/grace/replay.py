@@ -12,15 +12,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import msgspec
+
 from halfopen import plugins
-from halfopen.grace.trials import Phases
 from halfopen.model.timeline import Sample, Timeline
 from halfopen.pod import detectors
 from halfopen.pod.watchdog import Probe, WatchdogRule
 
 MakeRule = Callable[[float], WatchdogRule]
 """Makes a session's rule at its start, in seconds of the timeline."""
-
 
 #: Seconds from a timer to the wake-up of its thread; measured in guests, on the virtual clock.
 LATE = 15e-6
@@ -63,6 +63,15 @@ class RecordedSession:
             return Probe("ESTABLISHED", 0, self.readings[0].bytes_acked if self.readings else None)
         reading = self.readings[number]
         return Probe(reading.state, reading.outq, reading.bytes_acked)
+
+
+class Phases(msgspec.Struct, frozen=True):
+    """Outcomes of a recorded session if the detector's samples had come earlier or later, at the same poll."""
+
+    reaped: int
+    tried: int
+    worst: bool
+    """True if it is reaped when a sample falls on its longest stall's onset. Then none of the stall is missed."""
 
 
 def seen(timeline: Timeline, until: float) -> RecordedSession:

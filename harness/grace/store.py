@@ -14,22 +14,21 @@ import msgspec
 
 import halfopen
 from halfopen.errors import InputError, reason_of
-from halfopen.grace import plan
-from halfopen.grace.trials import Batch, BatchResult, Sweep
+from halfopen.grace.sweep import BATCH_SIZE, Batch, BatchResult, Sweep
 
 FILE = "grace-batches.jsonl"
 #: The file of an earlier sweep, kept when another begins in its place.
 OLD = f"{FILE}.old"
 
 
-class Head(msgspec.Struct, frozen=True):
+class SweepHeader(msgspec.Struct, frozen=True):
     """The first line: the sweep that these batches were begun for."""
 
     settings: dict[str, Any]
-    """The settings that all batches share. An error names those that differ in another sweep."""
+    """The settings that all batches share, in the words of the command line. Errors name those that differ."""
 
 
-class Line(msgspec.Struct, frozen=True):
+class StoredBatch(msgspec.Struct, frozen=True):
     """Each further line."""
 
     batch: str
@@ -47,11 +46,10 @@ class Store:
         self._path = path
         self.batches = batches
         """All batches of the sweep."""
-        self._fingerprints = {batch.number: batch.fingerprint for batch in batches}
         self.done = {
-            number: msgspec.structs.replace(known[fingerprint], number=number)
-            for number, fingerprint in self._fingerprints.items()
-            if fingerprint in known
+            batch.number: msgspec.structs.replace(known[fingerprint], number=batch.number)
+            for batch in batches
+            if (fingerprint := batch.fingerprint) in known
         }
         """The finished batches by their numbers."""
         self.before = before
@@ -64,10 +62,9 @@ class Store:
 
     def append(self, batched: BatchResult) -> None:
         """Keep one more result. If this process is killed meanwhile, a partial line is run again. Raises InputError."""
-        if batched.number in self.done:
-            return
-        _write(self._file, self._path, Line(self._fingerprints[batched.number], batched))
-        self.done[batched.number] = batched
+        if batched.number not in self.done:
+            _write(self._file, self._path, StoredBatch(self.batches[batched.number].fingerprint, batched))
+            self.done[batched.number] = batched
 
 
 @contextlib.contextmanager
@@ -79,33 +76,49 @@ def opened(out: Path, sweep: Sweep, *, resume: bool, check: Callable[[], None] =
     called before any existing file is changed, so that a refusal costs nothing.
     """
     path = out / FILE
-    with contextlib.ExitStack() as held:
-        file = _locked(path, held)
-        known = _resumed(file, path, sweep) if resume else None
-        batches = plan.batches(sweep)
+    settings = {
+        "seed": sweep.seed,
+        "target": sweep.target.name,
+        "candidates": [candidate.label for candidate in sweep.candidates],
+        "grace argument": sweep.grace_argument,
+        "confirm": sweep.confirm,
+        "halfopen": halfopen.__version__,
+    }
+    with contextlib.ExitStack() as locks:
+        file = _locked(path, locks)
+        known = _resumed(file, path, settings) if resume else None
+        batches = sweep.batches()
         if known and not any(batch.fingerprint in known for batch in batches):
-            raise _of_another(
-                path, f"no whole batch of {plan.SIZE} of these draws (another mix, another target, or too few)"
-            )
+            raise _of_another(path, f"no whole batch of {BATCH_SIZE} of these draws (other mix or target, or too few)")
         check()
         before = None
         if known is None:
             before = _put_aside(file, path)
             # The file that was put aside stays locked too, so that nobody who opened it earlier continues with it.
-            file = file if before is None else _locked(path, held)
+            file = file if before is None else _locked(path, locks)
             os.ftruncate(file, 0)
-            _write(file, path, Head(settings(sweep)))
+            _write(file, path, SweepHeader(settings))
         yield Store(file, path, batches, known or {}, before)
 
 
-def _locked(path: Path, held: contextlib.ExitStack) -> int:
-    """Open the file, or create it, and lock it while ``held``; raises InputError."""
+def seed(out: Path) -> int | None:
+    """Return the seed of the sweep in the folder ``out``; None if there is none."""
+    try:
+        with (out / FILE).open("rb") as file:
+            number = msgspec.json.decode(file.readline(), type=SweepHeader).settings.get("seed")
+    except (OSError, msgspec.DecodeError):
+        return None
+    return number if isinstance(number, int) else None
+
+
+def _locked(path: Path, locks: contextlib.ExitStack) -> int:
+    """Open the file, or create it, and lock it until ``locks`` is left; raises InputError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
     except OSError as error:
         raise InputError(f"cannot write {path}: {reason_of(error)}") from None
-    held.callback(os.close, file)
+    locks.callback(os.close, file)
     try:
         os.lockf(file, os.F_TLOCK, 0)
     except OSError:
@@ -137,17 +150,7 @@ def _put_aside(file: int, path: Path) -> Path | None:
         ) from None
 
 
-def seed(out: Path) -> int | None:
-    """Return the seed of the sweep in the folder ``out``; None if there is none."""
-    try:
-        with (out / FILE).open("rb") as file:
-            found = msgspec.json.decode(file.readline(), type=Head).settings.get("seed")
-    except (OSError, msgspec.DecodeError):
-        return None
-    return found if isinstance(found, int) else None
-
-
-def _write(file: int, path: Path, line: Head | Line) -> None:
+def _write(file: int, path: Path, line: SweepHeader | StoredBatch) -> None:
     """Append a whole line or nothing. If the disk is full, write(2) may write a part and still succeed."""
     text = msgspec.json.encode(line) + b"\n"
     try:
@@ -159,19 +162,7 @@ def _write(file: int, path: Path, line: Head | Line) -> None:
         raise InputError(f"cannot write {path}: {reason_of(error)}; make room, then go on with --resume") from None
 
 
-def settings(sweep: Sweep) -> dict[str, Any]:
-    """Return a sweep's settings except for its draws, in the words of the command line."""
-    return {
-        "seed": sweep.seed,
-        "target": sweep.target.name,
-        "candidates": [candidate.label for candidate in sweep.candidates],
-        "grace argument": sweep.grace_argument,
-        "confirm": sweep.confirm,
-        "halfopen": halfopen.__version__,
-    }
-
-
-def _resumed(file: int, path: Path, sweep: Sweep) -> dict[str, BatchResult] | None:
+def _resumed(file: int, path: Path, settings: Mapping[str, Any]) -> dict[str, BatchResult] | None:
     """Return the batches in the file without a partial last line; None if there is nothing to resume."""
     text = _read(file)
     whole = text[: text.rfind(b"\n") + 1]
@@ -179,25 +170,20 @@ def _resumed(file: int, path: Path, sweep: Sweep) -> dict[str, BatchResult] | No
         return None
     head, *lines = whole.splitlines()
     try:
-        _require_same(msgspec.json.decode(head, type=Head), path, sweep)
-        known = {line.batch: line.batched for line in (msgspec.json.decode(line, type=Line) for line in lines)}
+        stored = msgspec.json.decode(head, type=SweepHeader).settings
+        for name, value in settings.items():
+            if stored.get(name) != value:
+                raise _of_another(path, f"{name} {_shown(stored.get(name))}, not {_shown(value)}")
+        batches = [msgspec.json.decode(line, type=StoredBatch) for line in lines]
     except msgspec.DecodeError as error:
-        raise InputError(f"{path} is no file of this tool's: {error}; leave out --resume to begin anew") from None
+        raise InputError(f"{path} is not a file of halfopen: {error}; leave out --resume to start again") from None
     os.ftruncate(file, len(whole))
-    return known
-
-
-def _require_same(head: Head, path: Path, sweep: Sweep) -> None:
-    mine = settings(sweep)
-    differing = [name for name, value in mine.items() if head.settings.get(name) != value]
-    if differing:
-        name = differing[0]
-        raise _of_another(path, f"{name} {_said(head.settings.get(name))}, not {_said(mine[name])}")
+    return {line.batch: line.batched for line in batches}
 
 
 def _of_another(path: Path, what: str) -> InputError:
     return InputError(f"{path} is of another sweep: it has {what}; ask for the same again, or leave out --resume")
 
 
-def _said(value: object) -> str:
+def _shown(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

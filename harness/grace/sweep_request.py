@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from halfopen import plugins
 from halfopen.errors import InputError
-from halfopen.grace.trials import Candidate
+from halfopen.grace.sweep import Candidate
 from halfopen.netns.units import plain, show_duration
 from halfopen.pod import detectors as catalogue
 from halfopen.pod.watchdog import DEFAULT_GRACE
@@ -39,15 +38,22 @@ class SweepRequest:
 
     def candidates(self) -> tuple[Candidate, ...]:
         """Return each detector, or the server, with each poll and grace. Raises InputError for bad combinations."""
-        self._check_target()
-        names: Sequence[str | None] = self._detectors() if self.target.is_pod else [None]
-        return tuple(Candidate(grace, poll, name) for name in names for poll, grace in self._settings(name))
-
-    def _settings(self, detector: str | None) -> list[tuple[float, float]]:
-        """Return the polls and graces that make a difference to a detector."""
-        if detector is not None and has_own_times(detector):
-            return [(self.polls[0], DEFAULT_GRACE)]
-        return list(itertools.product(self.polls, self.graces))
+        if self.target.image is not None:
+            raise InputError(
+                "a container image cannot be swept: a guest kernel cannot reach the container engine; start the server "
+                "itself with --server"
+            )
+        if self.target.is_pod:
+            self._check_pod()
+        else:
+            self._check_server()
+        candidates = []
+        for name in self._detectors() if self.target.is_pod else [None]:
+            # Only the polls and graces that make a difference.
+            own = name is not None and has_own_times(name)
+            settings = [(self.polls[0], DEFAULT_GRACE)] if own else itertools.product(self.polls, self.graces)
+            candidates += [Candidate(grace, poll, name) for poll, grace in settings]
+        return tuple(candidates)
 
     def options(self) -> list[str]:
         """Return the command-line options that ask for the same."""
@@ -63,44 +69,34 @@ class SweepRequest:
                 raise InputError(f"--detector {name!r} reaps nobody, whatever the grace; leave it out")
         return chosen
 
-    def _check_target(self) -> None:
-        if self.target.image is not None:
+    def _check_pod(self) -> None:
+        if (longest := self.polls[-1]) > LONGEST_POLL:
             raise InputError(
-                "a sweep runs on the virtual clock, and from there no container engine is in reach: "
-                "start the server itself with --server"
+                f"--polls {show_duration(longest)!r}: longer than {show_duration(LONGEST_POLL)}, the longest poll that "
+                "a sweep samples at all its phases; use a shorter one"
             )
-        if self.target.is_pod:
-            if (longest := self.polls[-1]) > LONGEST_POLL:
-                raise InputError(
-                    f"--polls {show_duration(longest)!r}: longer than {show_duration(LONGEST_POLL)}, the longest poll "
-                    "that a sweep samples at all its phases; use a shorter one"
-                )
-            if self.grace_argument is not None:
-                raise InputError(
-                    f"--grace-arg {self.grace_argument!r} goes with --server; the pod is told its grace anyway"
-                )
-            return
-        require_no_detector(self.target, next(iter(self.detectors), None))
-        self._check_knob()
+        if self.grace_argument is not None:
+            raise InputError(f"--grace-arg {self.grace_argument!r}: needs --server; the pod gets its grace anyway")
 
-    def _check_knob(self) -> None:
+    def _check_server(self) -> None:
         """Raise InputError if a server would be compared with itself under several names."""
+        require_no_detector(self.target, next(iter(self.detectors), None))
         if self.grace_argument is not None:
             if not any(place in self.grace_argument for place in PLACES):
                 raise InputError(
-                    f"--grace-arg {self.grace_argument!r} has no {{grace}} in it, nor {{grace_ms}}: write it as "
+                    f"--grace-arg {self.grace_argument!r} has neither {{grace}} nor {{grace_ms}}; write it as "
                     "'--ws-ping-timeout {grace}'"
                 )
         elif len(self.graces) > 1:
             raise InputError(
-                f"--graces: {len(self.graces)} of them, and nothing tells the --server its grace: add "
-                "--grace-arg '--its-option {grace}', or give the one that it has"
+                f"--graces: {len(self.graces)} of them, but no option sets the grace of --server; add "
+                "--grace-arg '--its-option {grace}', or give the one grace that it has"
             )
         if len(self.polls) > 1:
-            raise InputError("--polls are the pod's; a --server has its own, so give one: what it is judged by")
+            raise InputError("--polls: a --server has a poll of its own; give the one that it is judged by")
 
 
-def told_its_grace(target: TargetSpec, argument: str | None, candidate: Candidate) -> TargetSpec:
+def with_grace(target: TargetSpec, argument: str | None, candidate: Candidate) -> TargetSpec:
     """Return the server under test as started for this candidate. ``argument`` is added to its command."""
     if target.server is None or argument is None:
         return target

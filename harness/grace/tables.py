@@ -6,80 +6,72 @@ Every table fits 80 columns. With more graces or detectors than fit, it continue
 from __future__ import annotations
 
 import itertools
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from halfopen.grace import legend
-from halfopen.grace.confirmation import disagreements, told
-from halfopen.grace.curves import title
-from halfopen.grace.estimates import Estimates, GracePoint, frontiers, longest_stalls
-from halfopen.grace.number_format import held, interval, percent
-from halfopen.grace.outages import Flight, Survival, flights
-from halfopen.grace.rates import Rate
+from halfopen.grace.confirmation import agreement, disagreements
+from halfopen.grace.estimates import Estimates, GracePoint, curve_title, curves, longest_stalls, quantile
+from halfopen.grace.outages import Survival, stairs
+from halfopen.grace.rates import Rate, held, interval, percent
 from halfopen.grace.recommendation import MOST_FALSE_REAPS, Recommendation, recommend, smallest
 from halfopen.netns.units import show_duration
 from halfopen.results.words import seconds
 
 #: Width in columns from which there is room for minor details.
 WIDE = 104
+_LEGEND_WIDTH = 79
 
 
-def show(console: Console, found: Estimates, most: float = MOST_FALSE_REAPS) -> None:
+def show(console: Console, estimates: Estimates, most: float = MOST_FALSE_REAPS) -> None:
     """Print all results for the console's width."""
-    curves = frontiers(found.points)
-    for key, curve in curves.items():
-        console.print(f"[bold]{escape(title(*key))}[/]", soft_wrap=True)
-        console.print(curve_table(curve, most, wide=console.width >= WIDE))
+    points, wide = estimates.points, console.width >= WIDE
+    for key, curve in curves(points).items():
+        console.print(f"[bold]{escape(curve_title(*key))}[/]", soft_wrap=True)
+        console.print(curve_table(curve, most, wide=wide))
         console.print()
-    for block in _details(found.points, console.width, most):
+    for block in _details(points, console.width, most):
         console.print(block)
         console.print()
-    for line in (words := legend.lines(found, most, wide=console.width >= WIDE)):
-        console.print(line, style="dim", soft_wrap=True)
-    if words:
+    if words := legend(points, most, wide=wide):
+        console.print("\n".join(words), style="dim", soft_wrap=True)
         console.print()
-    for line in remarks(found):
-        console.print(line, soft_wrap=True)
-    for line in conclusion(recommend(found, most)):
+    for line in (*remarks(estimates), *conclusion(recommend(estimates, most))):
         console.print(line, soft_wrap=True)
 
 
 def _details(points: Sequence[GracePoint], width: int, most: float) -> Iterator[Table]:
     """Yield the details of a single curve, or a comparison of several. Their details are in the report."""
-    curves = list(frontiers(points).values())
-    if len(curves) > 1:
+    if len(curves(points)) > 1:
         yield from side_by_side(points, width, most)
-    for curve in curves if len(curves) == 1 else ():
-        yield from causes(curve, width)
-        yield from survivals(curve, width)
-        yield from stairs(curve, width)
+        return
+    for curve in curves(points).values():
+        yield from _causes(curve, width)
+        yield from _survivals(curve, width)
+        yield from _stairs(curve, width)
 
 
 def curve_table(curve: Sequence[GracePoint], most: float, *, wide: bool) -> Table:
     """Return a row for each grace: false reaps, the outage survived, detection times, and cost."""
     chosen = smallest(curve, most)
-    shown = _table("grace")
-    columns = [(head, [cell(point) for point in curve]) for head, cell, broad in _COLUMNS if wide or not broad]
-    there = [(head, cells) for head, cells in columns if any(cells)]
-    for head, _ in there:
-        shown.add_column(head, justify="right", no_wrap=True)
+    columns = [(head, [cell(point) for point in curve]) for head, cell, minor in _COLUMNS if wide or not minor]
+    columns = [(head, cells) for head, cells in columns if any(cells)]
+    table = _table("grace")
+    for head, _ in columns:
+        table.add_column(head, justify="right", no_wrap=True)
     for nth, point in enumerate(curve):
-        style = "bold" if point is chosen else None
-        shown.add_row(_grace(point, marked=point is chosen), *(cells[nth] for _, cells in there), style=style)
-    return shown
+        grace = f"{show_duration(point.candidate.grace)}{' *' if point is chosen else ''}"
+        table.add_row(grace, *(cells[nth] for _, cells in columns), style="bold" if point is chosen else None)
+    return table
 
 
 def _table(head: str) -> Table:
-    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    shown.add_column(head, no_wrap=True, min_width=5)
-    return shown
-
-
-def _grace(point: GracePoint, *, marked: bool) -> str:
-    return f"{show_duration(point.candidate.grace)}{' *' if marked else ''}"
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column(head, no_wrap=True, min_width=5)
+    return table
 
 
 def counted(rate: Rate) -> str:
@@ -87,168 +79,156 @@ def counted(rate: Rate) -> str:
     return f"{rate.times}/{rate.trials}" if rate.trials else ""
 
 
-def survived(one: Survival | None) -> str:
+def survived(survival: Survival | None) -> str:
     """The longest outage that was always survived: ``"13s"``; ``"120s+"`` if none was too long, ``"-"`` for none.
 
     Empty if unknown.
     """
-    if one is None or one.longest is None:
+    if survival is None or survival.longest is None:
         return ""
-    if one.survived is None:
-        return "" if one.reaped is None else "-"
-    return f"{show_duration(one.survived)}{'+' if one.reaped is None else ''}"
-
-
-def _share(point: GracePoint) -> str:
-    share = point.false_reaps.share
-    return "" if share is None else percent(share)
-
-
-def _interval(point: GracePoint) -> str:
-    its = point.false_reaps
-    return interval(*its.interval) if its.trials else ""
-
-
-def _cost(point: GracePoint) -> str:
-    return "" if point.cost is None else held(point.cost.seconds, at_least=point.cost.at_least)
+    if survival.survived is None:
+        return "" if survival.reaped is None else "-"
+    return f"{show_duration(survival.survived)}{'+' if survival.reaped is None else ''}"
 
 
 #: Heading, cell, and True for a column only for wide consoles.
 _COLUMNS: tuple[tuple[str, Callable[[GracePoint], str], bool], ...] = (
     ("false", lambda point: counted(point.false_reaps), False),
-    ("rate", _share, True),
-    ("95 %", _interval, False),
+    ("rate", lambda point: "" if point.false_reaps.share is None else percent(point.false_reaps.share), True),
+    ("95 %", lambda point: interval(*point.false_reaps.interval) if point.false_reaps.trials else "", False),
     ("survives", lambda point: survived(point.survived), False),
-    ("p50", lambda point: seconds(point.from_onset.median), False),
-    ("p99", lambda point: seconds(point.from_onset.p99), False),
-    ("max", lambda point: seconds(point.from_onset.most), True),
+    ("p50", lambda point: seconds(quantile(point.from_onset, 50)), False),
+    ("p99", lambda point: seconds(quantile(point.from_onset, 99)), False),
+    ("max", lambda point: seconds(max(point.from_onset, default=None)), True),
     ("out", lambda point: str(point.outside or ""), True),
     ("missed", lambda point: counted(point.missed), False),
-    ("seat", _cost, False),
+    ("seat", lambda point: held(point.cost.seconds, at_least=point.cost.at_least) if point.cost else "", False),
     ("?", lambda point: str(point.unproved or ""), False),
 )
 
 
-def causes(curve: Sequence[GracePoint], width: int) -> Iterator[Table]:
+def _causes(curve: Sequence[GracePoint], width: int) -> Iterator[Table]:
     """Yield tables of the live sessions of each condition that each grace killed; a dot for none."""
-    names = list(dict.fromkeys(one.name for point in curve for one in point.causes))
-    if not names:
-        return
-    rates = [{one.name: one.false_reaps for one in point.causes} for point in curve]
-    trials = {name: max(rate[name].trials for rate in rates if name in rate) for name in names}
-    rows = [(f"{name}, {trials[name]:,}", [_false(rate.get(name)) for rate in rates]) for name in names]
+    rows = []
+    for causes in zip(*(point.causes for point in curve), strict=True):
+        rates = [cause.wrong for cause in causes]
+        cells = [str(rate.times or "·") if rate.trials else "" for rate in rates]
+        rows.append((f"{causes[0].name}, {max(rate.trials for rate in rates):,}", cells))
     yield from _by_grace("false reaps of", curve, rows, width)
 
 
-def _false(rate: Rate | None) -> str:
-    return "" if rate is None or not rate.trials else str(rate.times or "·")
-
-
-def survivals(curve: Sequence[GracePoint], width: int) -> Iterator[Table]:
+def _survivals(curve: Sequence[GracePoint], width: int) -> Iterator[Table]:
     """Yield tables by round trip of the longest outage always survived and the shortest that was ever fatal."""
-    trips = list(dict.fromkeys(one.rtt for point in curve for one in point.survivals))
-    rows = [
-        (_trip(rtt), [_outages(next((one for one in point.survivals if one.rtt == rtt), None)) for point in curve])
-        for rtt in trips
-    ]
-    if rows:
-        yield from _by_grace("outages", curve, rows, width)
+    rows = []
+    for trip in zip(*(point.survivals for point in curve), strict=True):
+        lost = ["" if end.reaped is None else f" ✗{show_duration(end.reaped)}" for end in trip]
+        name = "all of them" if trip[0].rtt is None else f"rtt {show_duration(trip[0].rtt)}"
+        rows.append((name, [survived(longest) + limit for longest, limit in zip(trip, lost, strict=True)]))
+    yield from _by_grace("outages", curve, rows, width)
 
 
-def _trip(rtt: float | None) -> str:
-    return "all of them" if rtt is None else f"rtt {show_duration(rtt)}"
-
-
-def _outages(one: Survival | None) -> str:
-    reaped = None if one is None else one.reaped
-    return f"{survived(one)}{'' if reaped is None else f' ✗{show_duration(reaped)}'}"
-
-
-def stairs(curve: Sequence[GracePoint], width: int) -> Iterator[Table]:
-    """Yield tables of outages and their stalls by round trip: the staircase, a line for each flight."""
-    found = flights(longest_stalls(curve))
-    columns = {rtt: [_flight(one) for one in found if one.rtt == rtt] for rtt in sorted({one.rtt for one in found})}
+def _stairs(curve: Sequence[GracePoint], width: int) -> Iterator[Table]:
+    """Yield tables of outages and their stalls by round trip: the staircase, a line for each stair."""
+    columns: dict[float, list[str]] = {}
+    for stair in stairs(longest_stalls(curve)):
+        shortest = f"{show_duration(stair.shortest)} - " if stair.shortest != stair.longest else ""
+        cell = f"{shortest}{show_duration(stair.longest)}: {show_duration(round(stair.stall, 1))}"
+        columns.setdefault(stair.rtt, []).append(cell)
     broad = max((len(cell) for cells in columns.values() for cell in cells), default=0)
-    most = max(1, (width - len("stalls")) // (broad + 2))
-    for first in range(0, len(columns), most):
-        trips = list(columns)[first : first + most]
-        shown = _table("stalls")
+    fit = max(1, (width - len("stalls")) // (broad + 2))
+    for first in range(0, len(columns), fit):
+        trips = list(columns)[first : first + fit]
+        table = _table("stalls")
         for rtt in trips:
-            shown.add_column(_trip(rtt), no_wrap=True)
+            table.add_column(f"rtt {show_duration(rtt)}", no_wrap=True)
         for cells in itertools.zip_longest(*(columns[rtt] for rtt in trips), fillvalue=""):
-            shown.add_row("", *cells)
-        yield shown
-
-
-def _flight(one: Flight) -> str:
-    lengths = show_duration(one.longest)
-    if one.shortest != one.longest:
-        lengths = f"{show_duration(one.shortest)} - {lengths}"
-    return f"{lengths}: {show_duration(round(one.stall, 1))}"
+            table.add_row("", *cells)
+        yield table
 
 
 def _by_grace(
     head: str, curve: Sequence[GracePoint], rows: Sequence[tuple[str, Sequence[str]]], width: int
 ) -> Iterator[Table]:
-    """Yield tables with graces across, as many in each as fit."""
+    """Yield tables with graces across, as many in each as fit; none without rows."""
+    if not rows:
+        return
     name = max(len(head), *(len(row) for row, _ in rows))
     graces = [show_duration(point.candidate.grace) for point in curve]
     column = max(len(cell) for cell in itertools.chain(graces, *(cells for _, cells in rows)))
-    most = max(1, (width - name) // (column + 2))
-    for first in range(0, len(curve), most):
-        shown = _table(head)
-        for grace in graces[first : first + most]:
-            shown.add_column(grace, justify="right", no_wrap=True, min_width=column)
+    fit = max(1, (width - name) // (column + 2))
+    for first in range(0, len(curve), fit):
+        table = _table(head)
+        for grace in graces[first : first + fit]:
+            table.add_column(grace, justify="right", no_wrap=True, min_width=column)
         for row, cells in rows:
-            shown.add_row(escape(row), *cells[first : first + most])
-        yield shown
+            table.add_row(escape(row), *cells[first : first + fit])
+        yield table
 
 
 def side_by_side(points: Sequence[GracePoint], width: int, most: float) -> Iterator[Table]:
     """Yield tables with graces down and detectors across: the bound on false reaps, and detection times."""
-    curves = frontiers(points)
     graces = sorted({point.candidate.grace for point in points})
-    titles = {key: title(*key) for key in curves}
-    fit = max(1, (width - 7) // (max(21, *(len(one) for one in titles.values())) + 2))
-    keys = list(curves)
-    for first in range(0, len(keys), fit):
-        part = keys[first : first + fit]
-        shown = _table("grace")
-        for key in part:
-            shown.add_column(escape(titles[key]), justify="right", no_wrap=True)
-        for grace in graces:
-            shown.add_row(show_duration(grace), *(_compared(curves[key], grace, most) for key in part))
-        yield shown
+    columns = []
+    for key, curve in curves(points).items():
+        cells = {point.candidate.grace: _compared(point, chosen=point is smallest(curve, most)) for point in curve}
+        columns.append((curve_title(*key), [cells.get(grace, "") for grace in graces]))
+    fit = max(1, (width - 7) // (max(21, *(len(title) for title, _ in columns)) + 2))
+    for first in range(0, len(columns), fit):
+        table = _table("grace")
+        for title, _ in columns[first : first + fit]:
+            table.add_column(escape(title), justify="right", no_wrap=True)
+        for nth, grace in enumerate(graces):
+            table.add_row(show_duration(grace), *(cells[nth] for _, cells in columns[first : first + fit]))
+        yield table
 
 
-def _compared(curve: Sequence[GracePoint], grace: float, most: float) -> str:
-    point = next((one for one in curve if one.candidate.grace == grace), None)
-    if point is None:
-        return ""
-    mark = "* " if point is smallest(curve, most) else ""
+def _compared(point: GracePoint, *, chosen: bool) -> str:
+    mark = "* " if chosen else ""
     killed = f"≤ {percent(point.false_reaps.high)}" if point.false_reaps.trials else ""
+    took = f", p50 {seconds(quantile(point.from_onset, 50))}" if point.from_onset else ""
     missed = f", {point.missed.times} missed" if point.missed.times else ""
-    took = f", p50 {seconds(point.from_onset.median)}" if point.from_onset.seconds else ""
     return f"{mark}{killed}{took}{missed}"
 
 
-def remarks(found: Estimates) -> list[str]:
-    """Return remarks on how far results can be trusted: missing sessions, and disagreements of the replay."""
-    lines = [] if found.tried == found.planned else [f"{found.tried:,} of {found.planned:,} sessions tried so far"]
-    wrong = disagreements(found.confirmations)
-    if line := told(found.confirmations):
-        lines.append(f"[bold red]✗ {escape(line)}:[/]" if wrong else escape(line))
-    lines += [f"  [red]{escape(str(one))}[/]" for one in wrong]
-    return [*lines, *map(escape, _outside(found))]
+def legend(points: Sequence[GracePoint], most: float, *, wide: bool) -> list[str]:
+    """Return explanations of the words that occur in the tables, in lines that fit 80 columns."""
+    groups = curves(points)
+    survivals = [survival for point in points for survival in point.survivals]
+    has_rates = any(point.false_reaps.trials for point in points)
+    has_survivals = any(survival.longest is not None for survival in survivals)
+    has_limits = len(groups) == 1 and any(survival.reaped is not None for survival in survivals)
+    has_stairs = len(groups) == 1 and any(step.stalls for step in longest_stalls(points))
+    has_cost = any(point.cost for point in points)
+    entries = {
+        "false: false reaps of live sessions, with Wilson's interval": has_rates,
+        "survives: the longest outage that was always survived (+: none was too long)": has_survivals,
+        "p50, p99: from the onset of a dead client's stall to its reap": any(point.from_onset for point in points),
+        "missed: dead clients not reaped while observed": any(point.missed.trials for point in points),
+        "seat: how long the dead hold theirs, including those whose kernel reports the death at once": has_cost,
+        "13s ✗14s: 13s were always survived, 14s were not": has_limits,
+        "stalls: how long at most nothing is acknowledged after an outage of that length": has_stairs,
+        "?: sessions that prove nothing": any(point.unproved for point in points),
+        "out: reaps out of grace .. grace + poll": wide and any(point.outside for point in points),
+        "*: the smallest grace that is good enough": any(smallest(curve, most) for curve in groups.values()),
+    }
+    text = "; ".join(text for text, applies in entries.items() if applies)
+    return textwrap.wrap(text, _LEGEND_WIDTH, break_on_hyphens=False, break_long_words=False)
 
 
-def _outside(found: Estimates) -> Iterator[str]:
-    """Yield the number of reaps out of bounds for each curve that has any."""
-    for key, curve in frontiers(found.points).items():
-        reaps = sum(len(point.from_onset.seconds) for point in curve)
-        outside = sum(point.outside for point in curve)
-        if outside:
-            yield f"{title(*key)}: {outside:,} of {reaps:,} reaps came out of grace .. grace + poll from the onset"
+def remarks(estimates: Estimates) -> Iterator[str]:
+    """Yield remarks on how far results can be trusted: missing sessions, and disagreements of the replay."""
+    if estimates.tried != estimates.planned:
+        yield f"{estimates.tried:,} of {estimates.planned:,} sessions tried so far"
+    wrong = disagreements(estimates.confirmations)
+    if line := agreement(estimates.confirmations):
+        yield f"[bold red]✗ {escape(line)}:[/]" if wrong else escape(line)
+    for confirmation in wrong:
+        yield f"  [red]{escape(str(confirmation))}[/]"
+    for key, curve in curves(estimates.points).items():
+        if outside := sum(point.outside for point in curve):
+            reaps = sum(len(point.from_onset) for point in curve)
+            text = f"{outside:,} of {reaps:,} reaps came out of grace .. grace + poll from the onset"
+            yield escape(f"{curve_title(*key)}: {text}")
 
 
 def conclusion(recommended: Recommendation) -> list[str]:

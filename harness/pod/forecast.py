@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from halfopen.netns.census import Sighting
+from halfopen.netns.census import RawSample
 from halfopen.netns.sockets import SocketSample
 from halfopen.netns.units import show_duration
 from halfopen.pod.liveness.reading import Reading
@@ -53,7 +53,7 @@ def brief_duration(seconds: float) -> str:
 class ObservedSession:
     """The kernel's data on a session, and since when it makes no progress."""
 
-    seen: Sighting
+    seen: RawSample
     sample: SocketSample
     reading: Reading
     stuck: float

@@ -11,7 +11,7 @@ import msgspec
 from halfopen.errors import InputError, reason_of
 from halfopen.model import schema, timeline
 from halfopen.model.timeline import Timeline
-from halfopen.report import sweep
+from halfopen.report import sweep_page
 from halfopen.report.entries import candidate_of
 from halfopen.report.page import Lost, render
 from halfopen.results import record
@@ -67,7 +67,7 @@ def write(out: Path, table: Mapping[str, Any], done: Sequence[RunResult]) -> Non
 
 def write_sweep(out: Path, table: Mapping[str, Any]) -> None:
     """Write the report of a sweep from the content of grace.json. Raises OSError."""
-    (out / record.REPORT).write_text(sweep.render(table), encoding="utf-8")
+    (out / record.REPORT).write_text(sweep_page.render(table), encoding="utf-8")
 
 
 def write_again(out: Path) -> Path:
@@ -77,7 +77,7 @@ def write_again(out: Path) -> Path:
     if not is_sweep:
         check_types(table, repr(str(file)))
     try:
-        page = sweep.render(table) if is_sweep else render(table, lambda run: _timeline(out, run))
+        page = sweep_page.render(table) if is_sweep else render(table, lambda run: _timeline(out, run))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         what = f"the key {error} is missing" if isinstance(error, KeyError) else f"not valid: {error}"
         raise InputError(f"{str(file)!r}: {what}; write it again with: halfopen run, compare or grace") from None

@@ -37,7 +37,7 @@ _CHANGING = frozenset("tfchw")
 #: Events that change nothing about the server: a verdict that is not carried out does not.
 _UNCHANGING = frozenset({"verdict_held", "verdict_dropped", "trouble"})
 #: Frequent events, which are not kept, since a hold may last for hours.
-_FREQUENT = frozenset({("client", "progress"), ("target", "output"), ("registry", "status")})
+_FREQUENT = frozenset({("client", "progress"), ("client", "output"), ("target", "output"), ("registry", "status")})
 
 #: A scheduled action: its moment on the monotonic clock, its step, and the action.
 _Due = tuple[float, int, Callable[[], None]]

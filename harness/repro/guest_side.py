@@ -102,12 +102,13 @@ def main(folder: Path) -> int:
     with open(script.OUT, "wb") as console:  # noqa: PTH123 (a device)
         sender = Sender(console)
         sender.send(PeerUp())
-        try:
-            lines = _hold(part, sender, folder)
-            sender.send(Account(lines, _captured(part, folder / CAPTURE)))
-        except (InputError, LabError) as error:
-            sender.send(Refused(str(error)))
-            return 1
+        with sender.sending_bugs():
+            try:
+                lines = _hold(part, sender, folder)
+                sender.send(Account(lines, _captured(part, folder / CAPTURE)))
+            except (InputError, LabError) as error:
+                sender.send(Refused(str(error)))
+                return 1
     return 0
 
 

@@ -16,7 +16,7 @@ from halfopen.model.timeline import Sample
 from halfopen.repro.counters import COUNTERS, Counter, sparkline
 from halfopen.repro.keys import KeyStroke
 from halfopen.results import words
-from halfopen.thread_dump import Dump, told
+from halfopen.thread_dump import Dump, render
 
 _NAME, _NOW, _GAP = 14, 12, 1
 #: Order in which counters (0), stacks (1) and actions (2) get lines: the fewest of each first, then in turn.
@@ -233,7 +233,7 @@ def _stacks(stacks: Stacks | None, width: int) -> list[_Block]:
     if stacks.dump is None:
         return [[head], [Text(stacks.problem)]]
     blocks: list[_Block] = [[head]]
-    for line in told(stacks.dump, width):
+    for line in render(stacks.dump, width):
         if line.startswith(" "):
             blocks[-1].append(Text(line, style="dim"))
         else:

@@ -12,8 +12,8 @@ import msgspec
 from rich.console import Console
 
 from halfopen.errors import InputError
-from halfopen.netns.guest.booting import Boot
 from halfopen.netns.guest.cache import GuestKernel
+from halfopen.netns.guest.script import Boot
 from halfopen.netns.lab_errors import GuestLostError
 from halfopen.repro import keys
 from halfopen.repro.frontends import HoldOptions, attend, print_account
@@ -50,7 +50,8 @@ def carry_out(
     """Run to the wedge in a guest, hold, and print the closing account; returns the exit code.
 
     ``header`` makes the text to print once the guest is up. ``place`` is the folder of
-    halfopen.netns.guest.booting.in_private. Raises InputError if the guest refuses, GuestLostError if it is lost.
+    halfopen.netns.guest.booting.in_private. Raises InputError if the guest refuses, GuestLostError if it is lost,
+    ForeignError for a bug in it.
     """
     compile_ourselves()
     limit = _WALL_BEYOND + part.call.ready
@@ -69,7 +70,7 @@ def carry_out(
 
 
 def _hear(peer: GuestPeer, wall_limit: float) -> Said:
-    """Return the guest's next message; raises GuestLostError, or InputError for a refusal."""
+    """Return the guest's next message; raises GuestLostError, InputError for a refusal, or ForeignError for a bug."""
     said: Said | None = peer.receive(time.monotonic() + wall_limit)
     if said is None:
         raise GuestLostError(f"the guest's command ended with exit code {peer.exit_code} before the hold was over")

@@ -113,10 +113,14 @@ def client(
         fields = json.loads(line)
         journal.note(kind, fields.pop("name"), at=fields.pop("t"), **fields)
 
+    def on_error(line: str) -> None:
+        journal.note(kind, "output", text=line, stream="stderr")
+
     if (most := spec.parsed.autotune_to) is not None:
         host.sysctl("net.ipv4.tcp_rmem", f"{_LEAST_BUFFER} {AUTOTUNED_FROM} {most}")
     # -P: a folder called harness in the user's current directory must not shadow ours.
     command = [sys.executable, "-P", "-m", "halfopen.clients", spec.behaviour, json.dumps(spec.options)]
-    command.append(msgspec.json.encode(endpoint).decode())
-    with running(host, Program(command), on_line, keep_open=keep_open) as process:
+    with running(host, Program(command), on_line, on_error, keep_open=keep_open) as process:
+        # Not an argument: execve(2) takes none above 128 KiB (MAX_ARG_STRLEN), and what a client sends may be longer.
+        process.write(f"{msgspec.json.encode(endpoint).decode()}\n")
         yield ClientProcess(process, journal, kind)

@@ -16,14 +16,15 @@ import msgspec
 
 from halfopen.errors import InputError
 from halfopen.model import timeline
-from halfopen.netns.lab_errors import LabError
+from halfopen.netns import bug_report
+from halfopen.netns.lab_errors import LabError, TeardownError
 from halfopen.run import request
 from halfopen.run.progress import RunView
 from halfopen.run.request import RunRequest
 from halfopen.run.runner import RunResult, run_all
 from halfopen.spawn.forked import forking
 from halfopen.spawn.guest_peer import task_in
-from halfopen.spawn.peers import PeerUp, Refused, Sender
+from halfopen.spawn.peers import Broken, PeerUp, Refused, Sender
 
 _UNTOLD = ("waiting", "done")
 
@@ -55,12 +56,18 @@ class RunProgress(msgspec.Struct, frozen=True, tag="seen"):
 
 
 class RunFinished(msgspec.Struct, frozen=True, tag="ended"):
-    """A run is over and its timeline is written."""
+    """A run has a verdict and its timeline is written. Its processes may still be there."""
 
     number: int
 
 
-Message = PeerUp | RunStarted | RunProgress | RunFinished | Refused
+class RunsStuck(msgspec.Struct, frozen=True, tag="stuck"):
+    """The part cannot go on: processes of a run do not end. ``why`` names them."""
+
+    why: str
+
+
+Message = PeerUp | RunStarted | RunProgress | RunFinished | Refused | RunsStuck
 
 
 def timeline_file(folder: Path, number: int) -> Path:
@@ -73,6 +80,11 @@ def main(folder: Path) -> int:
     part: GuestPart = task_in(folder, GuestPart)
     sender = Sender(sys.stdout.buffer)
     sender.send(PeerUp())
+    with bug_report.of_threads(lambda error: sender.send(Broken.by(error))), sender.sending_bugs():
+        return _run(part, folder, sender)
+
+
+def _run(part: GuestPart, folder: Path, sender: Sender) -> int:
     try:
         everything = request.jobs(part.call)
         todo = {number: everything[number] for number in part.numbers}
@@ -87,6 +99,9 @@ def main(folder: Path) -> int:
         # In a guest, importing each pod and client would be most of a run's cost.
         with forking(), _reporting(sender, views, part):
             run_all(list(todo.values()), views, part.at_once, on_done)
+    except TeardownError as error:
+        sender.send(RunsStuck(str(error)))
+        return 1
     except (InputError, LabError) as error:
         sender.send(Refused(str(error)))
         return 1

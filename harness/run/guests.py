@@ -15,18 +15,18 @@ import halfopen
 from halfopen import netns
 from halfopen.errors import InputError
 from halfopen.model import timeline
-from halfopen.netns.guest.booting import Boot
 from halfopen.netns.guest.cache import GuestKernel
 from halfopen.netns.guest.machine import Machine
+from halfopen.netns.guest.script import Boot
 from halfopen.netns.interrupts import as_completed
 from halfopen.netns.lab_errors import GuestLostError
 from halfopen.run import guest_part
-from halfopen.run.guest_part import GuestPart, Message, RunFinished, RunProgress, RunStarted
+from halfopen.run.guest_part import GuestPart, Message, RunFinished, RunProgress, RunsStuck, RunStarted
 from halfopen.run.progress import RunView
 from halfopen.run.request import RunRequest
 from halfopen.run.runner import Job, RunResult
 from halfopen.run.shards import spread
-from halfopen.spawn.guest_peer import guest_peer
+from halfopen.spawn.guest_peer import GuestPeer, guest_peer
 from halfopen.spawn.peers import PeerUp, Refused, command
 from halfopen.verdict.judge import hold, judge
 
@@ -66,8 +66,9 @@ def run_all(
     """Run the jobs of ``call`` in guests and return the results in the order given.
 
     ``place`` is the folder of halfopen.netns.guest.booting.in_private. ``on_up`` is called with the first guest's
-    message about its kernel. Raises InputError if a guest refuses its part (a server does not start), and
-    GuestLostError if a guest is lost. Either ends the other guests.
+    message about its kernel. Raises InputError if a guest refuses its part (a server does not start),
+    GuestLostError if a guest is lost or a run's processes do not end, and ForeignError for a bug. Each ends the other
+    guests.
     """
     compile_ourselves()
     runs = _Runs(call, jobs, views, guests, on_up, on_done)
@@ -126,12 +127,24 @@ class _Runs:
                 if self._given_up:
                     guest.machine.process.kill()
             until = time.monotonic() + boot.wall_limit
-            while (message := guest.receive(until)) is not None:
+            while (message := self._receive(guest, until, numbers)) is not None:
                 self.take_in(message, guest.folder)
         if guest.exit_code or not set(numbers) <= set(self.done):
             raise GuestLostError(
                 f"a guest's part of the runs ended with exit code {guest.exit_code} before it was done"
             )
+
+    def _receive(self, guest: GuestPeer, until: float, numbers: list[int]) -> Message | None:
+        """Return the next message of the guest that does these jobs; its loss names the job that it was doing."""
+        try:
+            message: Message | None = guest.receive(until)
+        except GuestLostError as error:
+            began = [number for number in list(self._began) if number in numbers]
+            if not began:
+                raise
+            doing = "while it ended the processes of" if began[-1] in self.done else "while it ran"
+            raise GuestLostError(f"{error}; that was {doing} {self._jobs[began[-1]].label!r}") from None
+        return message
 
     def _boot(self, number: int, numbers: list[int]) -> Boot:
         real_time = sum(_longest(self._jobs[n]) for n in numbers)
@@ -146,7 +159,7 @@ class _Runs:
         )
 
     def take_in(self, message: Message, folder: Path) -> None:
-        """Act on a guest's message; raises InputError if it refuses its part."""
+        """Act on a guest's message; raises InputError if it refuses its part, GuestLostError if it cannot go on."""
         match message:
             case PeerUp():
                 with self._lock:
@@ -159,6 +172,8 @@ class _Runs:
                 self._show(message)
             case RunFinished(number):
                 self._finish(number, folder)
+            case RunsStuck(why):
+                raise GuestLostError(why)
             case Refused(why):
                 raise InputError(why)
 

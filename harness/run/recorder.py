@@ -155,9 +155,9 @@ class Recorder:
         return max(_STILL - stalled_for, _WATCHFUL)
 
     def _has_moved(self) -> bool:
-        """Glance at the socket. True if the server's side has just ended, or something was acknowledged."""
+        """Read the queue. True if the server's side has just ended, or something was acknowledged."""
         assert self._last is not None
-        seen = self._reader.glance(self._last)
+        seen = self._reader.queue_state(self._last)
         return seen is None or seen.state not in ALIVE_STATES or seen.outq < self._last.outq
 
     def _await_ends(self, until: float, now: float) -> None:

@@ -1,6 +1,9 @@
-"""The request of a ``halfopen run``, as one value that another process can be given, and the jobs that it makes."""
+"""A request to run scenarios, as one value that can be passed to another process, and the jobs that it makes."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import msgspec
 
@@ -21,7 +24,7 @@ DEFAULT_DETECTOR = "bytes-acked"
 
 
 class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One call of ``halfopen run``. Durations in seconds."""
+    """One request to run scenarios. Durations in seconds."""
 
     seed: int
     grace: float
@@ -54,38 +57,42 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
         return Timing(self.grace, self.poll, self.hold, self.least_hold)
 
 
-#: A requested run: its scenario, its repeat, and the reason why it is impossible here, if it is.
-_Wanted = tuple[Scenario, int, str | None]
+class _Run(NamedTuple):
+    """One requested run. ``hindrance`` is the reason why it is impossible here."""
+
+    scenario: Scenario
+    repeat: int
+    hindrance: str | None
 
 
 def jobs(request: RunRequest) -> list[Job]:
-    """Return the requested jobs, in order; raises InputError for those that cannot be run as asked."""
+    """Return the requested jobs, in order; raises InputError for those that cannot be run as requested."""
     return [job for each, scenarios in _by_server(request) for job in _jobs(each, scenarios)]
 
 
 def _jobs(request: RunRequest, scenarios: list[Scenario]) -> list[Job]:
-    # Names of the scenarios that fit the request, which are the same in every shard.
+    # The same labels in every shard.
     fitting = [scenario for scenario in scenarios if not _unfitness(request, scenario)]
-    names = dict(zip([scenario.called for scenario in fitting], suites.tell_apart(fitting), strict=True))
-    possible = [(scenario, repeat) for scenario, repeat, why in _wanted(request, scenarios) if why is None]
+    labels = dict(zip([scenario.called for scenario in fitting], suites.tell_apart(fitting), strict=True))
+    possible = [run for run in _runs(request, scenarios) if run.hindrance is None]
     detectors: list[str | None] = [*request.detectors] or [None]
     todo = [
         Job(
-            scenario=scenario,
+            scenario=run.scenario,
             target=target,
             terms=request.terms,
             seed=request.seed,
-            repeat=repeat,
+            repeat=run.repeat,
             ready_within=request.ready,
             detector=target.detector if isinstance(target, PodTarget) else None,
-            name=names[scenario.called],
+            name=labels[run.scenario.called],
             candidate=(detector or request.target.name) if request.comparing else None,
             sampling=request.sampling,
         )
         for detector in detectors
-        for scenario, repeat in possible
-        for meant_for in [scenario.detector if request.target.is_pod else None]
-        for target in [target_of(request, detector or meant_for, scenario.pod)]
+        for run in possible
+        for own in [run.scenario.detector if request.target.is_pod else None]
+        for target in [target_of(request, detector or own, run.scenario.pod)]
     ]
     for job in todo:
         job.target.check()
@@ -95,50 +102,55 @@ def _jobs(request: RunRequest, scenarios: list[Scenario]) -> list[Job]:
 
 def left_out(request: RunRequest) -> list[str]:
     """Return a line for each reason to leave scenarios out: their names, the reason and the remedy."""
-    lines: dict[str, None] = {}
+    lines = []
     for each, scenarios in _by_server(request):
         by_reason: dict[str, dict[str, None]] = {}
-        for scenario, _, why in _wanted(each, scenarios):
-            if why is not None:
-                by_reason.setdefault(why, {})[scenario.called] = None
-        lines |= {f"left out: {', '.join(names)} ({why})": None for why, names in by_reason.items()}
-    return list(lines)
+        for run in _runs(each, scenarios):
+            if run.hindrance is not None:
+                by_reason.setdefault(run.hindrance, {})[run.scenario.called] = None
+        lines += [f"left out: {', '.join(names)} ({why})" for why, names in by_reason.items()]
+    return list(dict.fromkeys(lines))
 
 
 def asked(request: RunRequest) -> list[tuple[Scenario, str | None]]:
     """Return the requested scenarios, each with the reason why it cannot be run here; raises InputError."""
     request.target.check()
-    [(_, scenarios)] = _by_server(request)
+    scenarios = _behind_proxy(request, suites.find(request.names))
     return [(scenario, _unfitness(request, scenario) or _lacking(request, scenario)) for scenario in scenarios]
 
 
-def _by_server(request: RunRequest) -> list[tuple[RunRequest, list[Scenario]]]:
-    """Split a request into one for each server, with the scenarios behind the proxy that the server asks for."""
-    named = suites.find(request.names)
-    parts = [msgspec.structs.replace(request, target=spec, targets=(), comparing=True) for spec in request.targets]
-    return [(part, _behind(part.target.edge, named)) for part in parts or [request]]
+def _by_server(request: RunRequest) -> Iterator[tuple[RunRequest, list[Scenario]]]:
+    """Yield a request for each server, with its scenarios."""
+    scenarios = suites.find(request.names)
+    each = [msgspec.structs.replace(request, target=spec, targets=(), comparing=True) for spec in request.targets]
+    for one_server in each or [request]:
+        yield one_server, _behind_proxy(one_server, scenarios)
 
 
-def _behind(proxy: str | None, scenarios: list[Scenario]) -> list[Scenario]:
-    if proxy is None:
+def _behind_proxy(request: RunRequest, scenarios: list[Scenario]) -> list[Scenario]:
+    """Return the scenarios, each with the requested proxy in front of its server, if any."""
+    if request.target.edge is None:
         return scenarios
-    return [msgspec.structs.replace(scenario, edge=Edge(proxy=proxy)) for scenario in scenarios]
+    edge = Edge(proxy=request.target.edge)
+    return [msgspec.structs.replace(scenario, edge=edge) for scenario in scenarios]
 
 
-def _wanted(request: RunRequest, scenarios: list[Scenario]) -> list[_Wanted]:
-    """Return the requested runs, only its own of a shard; raises InputError if none of them is possible here."""
+def _runs(request: RunRequest, scenarios: list[Scenario]) -> list[_Run]:
+    """Return the requested runs, of a shard only its own; raises InputError if none of them is possible here."""
     request.target.check()
-    unfit: list[_Wanted] = [(scenario, 1, why) for scenario in scenarios if (why := _unfitness(request, scenario))]
-    fitting = [scenario for scenario in scenarios if not _unfitness(request, scenario)]
-    wanted: list[_Wanted] = [
-        (scenario, n, _lacking(request, scenario)) for n in range(1, request.repeat + 1) for scenario in fitting
+    unfit = [_Run(scenario, 1, why) for scenario in scenarios if (why := _unfitness(request, scenario))]
+    wanted = [
+        _Run(scenario, repeat, _lacking(request, scenario))
+        for repeat in range(1, request.repeat + 1)
+        for scenario in scenarios
+        if not _unfitness(request, scenario)
     ]
     if request.shard is not None and wanted:
         # Divided before checking what this machine lacks, which must not change the other shards.
-        wanted = [wanted[n] for n in request.shard.of([hold(scenario, request.terms) for scenario, *_ in wanted])]
-    if all(why is not None for *_, why in wanted):
-        scenario, _, why = (unfit or wanted)[0]
-        raise InputError(f"scenario {scenario.name!r} {why}")
+        wanted = [wanted[number] for number in request.shard.of([hold(run.scenario, request.terms) for run in wanted])]
+    if all(run.hindrance is not None for run in wanted):
+        first = (unfit or wanted)[0]
+        raise InputError(f"scenario {first.scenario.name!r} {first.hindrance}")
     return unfit + wanted
 
 
@@ -156,7 +168,7 @@ def _unfitness(request: RunRequest, scenario: Scenario) -> str | None:
     if server.image is None and scenario.needs_container:
         return "pauses the server's container; give it one with --image"
     if scenario.edge is not None and (scenario.pod.tls or server.tls):
-        return "has a proxy in front of its server, and those here pass plain text on: it goes without TLS"
+        return "has a proxy in front of its server, which passes on plain text only; leave out TLS, or the proxy"
     return None
 
 
@@ -164,14 +176,14 @@ def _lacking(request: RunRequest, scenario: Scenario) -> str | None:
     """Return the reason why a scenario cannot be run on this machine."""
     if request.lacks_netem and (fields := scenario.netem_fields):
         return (
-            f"asks for {' and '.join(fields)} on its link, which needs sch_netem: this kernel has none, and what runs "
-            "in a guest that has it is out of the engine's reach"
+            f"asks for {' and '.join(fields)} on its link, which needs sch_netem: this kernel has none, and a guest "
+            "kernel that has it cannot reach the container engine"
         )
     return None if scenario.edge is None else lacking_proxy(scenario.edge)
 
 
 def lacking_proxy(edge: Edge) -> str | None:
-    """Return what to install before this proxy can be used; None if it is there."""
+    """Return what to install before this proxy can be used; None if it is installed."""
     if find_program(edge) is not None:
         return None
     return f"needs {edge.module.PROGRAM}, which is not installed: apt install {edge.module.PACKAGE}"
@@ -185,7 +197,7 @@ def target_of(request: RunRequest, detector: str | None, pod: PodSpec) -> PodTar
     require_no_detector(spec, detector)
     if words := request.detector_options.arguments():
         raise InputError(
-            f"{words[0]} {words[1]} is for the pod's detector; it has no effect on {spec.option}, so leave one out"
+            f"{words[0]} {words[1]}: is for the pod's detector and has no effect on {spec.option}; leave one out"
         )
     return CommandTarget(spec) if spec.image is None else ImageTarget(spec)
 
@@ -193,7 +205,7 @@ def target_of(request: RunRequest, detector: str | None, pod: PodSpec) -> PodTar
 def require_no_detector(spec: TargetSpec, detector: str | None) -> None:
     """Refuse a detector of the pod for another server; raises InputError."""
     if detector is not None:
-        raise InputError(f"--detector {detector!r} is the pod's; it has no effect on {spec.option}, so leave one out")
+        raise InputError(f"--detector {detector!r}: is the pod's and has no effect on {spec.option}; leave one out")
 
 
 def _require_own_labels(todo: list[Job]) -> None:
@@ -203,6 +215,6 @@ def _require_own_labels(todo: list[Job]) -> None:
         other = seen.setdefault(str(job.timeline_file), job)
         if other is not job:
             raise InputError(
-                f"two runs would both be called {job.timeline_file.stem!r}: {other.scenario.called} and "
-                f"{job.scenario.called}; rename one file, or run them apart"
+                f"{other.scenario.called}, {job.scenario.called}: both runs would be called "
+                f"{job.timeline_file.stem!r}; rename one file, or run them separately"
             )

@@ -6,6 +6,7 @@ import concurrent.futures
 import contextlib
 import heapq
 import random
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -18,6 +19,7 @@ from halfopen.model.journal import Journal
 from halfopen.model.timeline import Timeline
 from halfopen.netns.interrupts import as_completed
 from halfopen.netns.lab import Lab
+from halfopen.netns.lab_errors import TeardownError
 from halfopen.run.client_process import NoSessionError
 from halfopen.run.lab_server import LabServer, Network
 from halfopen.run.observer import Stop
@@ -78,7 +80,7 @@ class RunResult:
     verdict: Verdict
     timeline: Timeline
     wall: float
-    """Seconds of wall time from the first process to the last."""
+    """Seconds of wall time from the first process to the verdict."""
 
 
 def run_all(
@@ -86,18 +88,27 @@ def run_all(
 ) -> list[RunResult]:
     """Run jobs, ``at_once`` of them at a time, and return the results in the order given.
 
+    ``on_done`` is called with each result before the run's processes are ended, in the run's thread.
+
     Call it in private namespaces (halfopen.netns.isolation). The first job that raises (TargetError: the server does
     not start), or an interrupt, ends them all. The others are not awaited, since their labs end with the namespaces
     anyway.
     """
     pool = concurrent.futures.ThreadPoolExecutor(max_workers=at_once)
     stop = Stop()
-    futures = {pool.submit(run_one, job, view, stop): n for n, (job, view) in enumerate(zip(jobs, views, strict=True))}
+    one_by_one = threading.Lock()
+
+    def report(result: RunResult) -> None:
+        with one_by_one:
+            on_done(result)
+
+    futures = {
+        pool.submit(run_one, job, view, stop, report): n for n, (job, view) in enumerate(zip(jobs, views, strict=True))
+    }
     results: dict[int, RunResult] = {}
     try:
         for future in as_completed(futures):
             results[futures[future]] = future.result()
-            on_done(results[futures[future]])
     except BaseException:
         stop.requested = True
         pool.shutdown(wait=False, cancel_futures=True)
@@ -106,17 +117,44 @@ def run_all(
     return [results[n] for n in sorted(results)]
 
 
-def run_one(job: Job, view: RunView, stop: Stop) -> RunResult:
-    """Run one scenario in a lab of its own and judge it; raises TargetError, halfopen.run.observer.Stopped."""
+def run_one(job: Job, view: RunView, stop: Stop, on_done: Callable[[RunResult], None] = lambda _: None) -> RunResult:
+    """Run one scenario in a lab of its own and judge it.
+
+    ``on_done`` is called with the result before the run's processes are ended, which may fail. Raises TargetError,
+    TeardownError, halfopen.run.observer.Stopped.
+    """
+    view.on_begin()
     begun = time.monotonic()
     view.on_begin()
     journal = Journal()
-    with contextlib.suppress(NoSessionError), Lab() as lab, opened(job, lab, journal, view, stop) as session:
-        _Run(job, view, session).run()
-    timeline = journal.timeline()
-    verdict = judge(job.scenario, timeline, job.terms)
-    view.phase, view.verdict = "done", verdict
-    return RunResult(job, verdict, timeline, time.monotonic() - begun)
+    results: list[RunResult] = []
+
+    def report() -> None:
+        timeline = journal.timeline()
+        verdict = judge(job.scenario, timeline, job.terms)
+        view.phase, view.verdict = "done", verdict
+        results.append(RunResult(job, verdict, timeline, time.monotonic() - begun))
+        on_done(results[0])
+
+    @contextlib.contextmanager
+    def reporting_no_session(_: LabServer) -> Iterator[None]:
+        try:
+            yield
+        except NoSessionError:
+            report()
+            raise
+
+    try:
+        with (
+            Lab() as lab,
+            contextlib.suppress(NoSessionError),
+            opened(job, lab, journal, view, stop, reporting_no_session) as session,
+        ):
+            _Run(job, view, session).run()
+            report()
+    except TeardownError as error:
+        raise TeardownError(f"{job.label}: {error}") from None
+    return results[0]
 
 
 @contextlib.contextmanager
@@ -173,6 +211,7 @@ class _Run:
             self._play()
         except (TimeoutError, FaultError) as error:
             self._journal.note("lab", "trouble", what=str(error))
+            self._session.undo_all()
             return
         self._ask_what_it_does()
         self._session.watch.settle()

@@ -2,7 +2,8 @@
 
 Starting Python and importing a pod or a client takes longer than many runs. In a guest, where waiting is free, it is
 most of the cost. A zygote, forked from this process, forks them. Each packet on its socket is a ForkRequest, with its
-descriptors, and gets a ForkAnswer. The zygote ends with the socket.
+descriptors, and gets a ForkAnswer. An error of ours is answered too (halfopen.spawn.peers.Broken), and ends the zygote,
+as the end of the socket does.
 
 The new process is not a child of the zygote but of the requester, which adopts it (halfopen.netns.forking). So the
 requester can wait for it, and learns of its stops, as for its own children.
@@ -11,6 +12,7 @@ requester can wait for it, and learns of its stops, as for its own children.
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import gc
 import importlib
@@ -25,18 +27,21 @@ from typing import IO, NoReturn
 
 import msgspec
 
+from halfopen.netns import bug_report
 from halfopen.netns.forking import adopting, exit_code_of, flush, fork_away
 from halfopen.netns.host import Host
 from halfopen.netns.lab_errors import LabError
-from halfopen.spawn import process
-from halfopen.spawn.peers import command
+from halfopen.spawn import peers, process
+from halfopen.spawn.peers import Broken, command
 from halfopen.spawn.process import ForkedProcess, Program, Started
 
 #: Modules that can be started: packages that ``python -m`` runs, whose ``__main__`` has a function ``main``.
 _MODULES = ("halfopen.pod", "halfopen.clients")
 #: Most descriptors in one request; the kernel takes 253 (SCM_MAX_FD, unix(7)).
 _MOST_DESCRIPTORS = 64
+#: Most bytes in a request, and in an answer.
 _MOST = 1 << 16
+_LONGEST_TRACE = 1 << 13
 #: Index of the network namespace among the descriptors.
 _NAMESPACE = 3
 
@@ -52,7 +57,7 @@ class ForkRequest(msgspec.Struct, frozen=True):
     arguments: list[str]
 
 
-class ForkAnswer(msgspec.Struct, frozen=True):
+class ForkAnswer(msgspec.Struct, frozen=True, tag="answer"):
     """The process's id, or the errno(3) of the failure."""
 
     pid: int = 0
@@ -69,7 +74,7 @@ class Forks:
     def start(self, host: Host, program: Program, keep_open: Sequence[Host]) -> Started:
         """Start ``program`` as halfopen.spawn.process.by_exec does, but by fork if it is one of ours.
 
-        Raises OSError if it cannot be started, LabError if the zygote is gone.
+        Raises OSError if it cannot be started, LabError if the zygote is gone, ForeignError for a bug in it.
         """
         words = list(program.words)
         module = next((module for module in _MODULES if words[: len(command(module))] == command(module)), None)
@@ -87,10 +92,13 @@ class Forks:
         return ForkedProcess(pid, write, read, read_errors)
 
     def _ask(self, request: ForkRequest, descriptors: Sequence[int]) -> int:
+        words = msgspec.json.encode(request)
+        if len(words) > _MOST:  # as execve(2) refuses longer ones
+            raise OSError(errno.E2BIG, os.strerror(errno.E2BIG), request.module)
         # Adopt no longer than needed: init reaps the processes that a server leaves behind.
         with self._lock, adopting():
             try:
-                socket.send_fds(self._asking, [msgspec.json.encode(request)], descriptors)
+                socket.send_fds(self._asking, [words], descriptors)
                 packet = self._asking.recv(_MOST)
             except (BrokenPipeError, ConnectionResetError):
                 packet = b""
@@ -98,7 +106,7 @@ class Forks:
             raise LabError(
                 f"cannot start {request.module}: the process that forks the lab's own (halfopen.spawn.forked) ended"
             )
-        answer = msgspec.json.decode(packet, type=ForkAnswer)
+        answer: ForkAnswer = peers.decode(packet, ForkAnswer)
         if answer.error:
             raise OSError(answer.error, os.strerror(answer.error), request.module)
         return answer.pid
@@ -142,20 +150,31 @@ def _be_zygote(theirs: socket.socket) -> NoReturn:
         # The zygote's processes must not inherit the open descriptors of this one.
         os.closerange(3, theirs.fileno())
         os.closerange(theirs.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
-        _serve(theirs)
-        code = 0
-    except BaseException:  # noqa: BLE001 (there is no caller)
-        traceback.print_exc()
+        code = _answer_requests(theirs)
+    except BaseException as error:  # noqa: BLE001 (there is no caller)
+        bug_report.show(error)
     finally:
         os._exit(code)
 
 
-def _serve(asked: socket.socket) -> None:
-    """Answer requests until the socket ends; in each forked process, run that process."""
+def _answer_requests(asked: socket.socket) -> int:
+    """Answer requests until the socket ends, then return 0; in each forked process, run that process.
+
+    An error of ours is answered, and returns 1.
+    """
+    try:
+        return _serve(asked)
+    except Exception as error:  # noqa: BLE001 (raised by the requester)
+        broken = Broken.by(error)
+        asked.send(msgspec.json.encode(Broken(broken.summary, broken.trace[-_LONGEST_TRACE:])))
+        return 1
+
+
+def _serve(asked: socket.socket) -> int:
     while True:
         packet, descriptors, _, _ = socket.recv_fds(asked, _MOST, _MOST_DESCRIPTORS)
         if not packet:
-            return
+            return 0
         request = msgspec.json.decode(packet, type=ForkRequest)
         main_of_it = _main_of(request.module)
         try:

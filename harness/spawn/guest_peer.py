@@ -14,8 +14,9 @@ from typing import Any
 import msgspec
 
 from halfopen.netns.guest import booting
-from halfopen.netns.guest.booting import Boot
 from halfopen.netns.guest.machine import Machine
+from halfopen.netns.guest.script import Boot
+from halfopen.spawn import peers
 
 _TASK = "part.json"
 _MEMORY = 2 << 30
@@ -41,7 +42,7 @@ class GuestPeer:
     def receive(self, until: float) -> Any:
         """Return the next message; None once the module has exited.
 
-        Raises GuestLostError, also when the monotonic clock reaches ``until``.
+        Raises GuestLostError, also when the monotonic clock reaches ``until``, and ForeignError for a bug in it.
         """
         while b"\n" not in self._unread:
             if not (piece := self._read(until)):
@@ -50,12 +51,14 @@ class GuestPeer:
                 return None
             self._unread += piece
         line, _, self._unread = self._unread.partition(b"\n")
-        return msgspec.json.decode(line, type=self._kind)
+        return peers.decode(line, self._kind)
 
     def _read(self, until: float) -> bytes:
         """Return more of its output; nothing once the module or the guest has ended, or the time is over."""
         while True:
-            ready = select.select([self._output, self.machine.heard], [], [], max(0.0, until - time.monotonic()))[0]
+            ready = select.select([self._output, self.machine.from_guest], [], [], max(0.0, until - time.monotonic()))[
+                0
+            ]
             if self._output in ready and (piece := os.read(self._output, _PIECE)):
                 return piece
             if not ready:

@@ -15,13 +15,15 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 import msgspec
 
-from halfopen.netns import capabilities
+from halfopen.netns import bug_report, capabilities
+from halfopen.netns.bug_report import ForeignError
+from halfopen.netns.exit_codes import ExitCode
 
 
 class PeerUp(msgspec.Struct, frozen=True, tag="up"):
@@ -37,6 +39,18 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
     why: str
 
 
+class Broken(msgspec.Struct, frozen=True, tag="broken"):
+    """An error of ours, in one line, and its traceback. It is raised where it is received, as ForeignError."""
+
+    summary: str
+    trace: str
+
+    @classmethod
+    def by(cls, error: BaseException) -> Self:
+        """Describe an error."""
+        return cls(bug_report.summary(error), bug_report.trace(error))
+
+
 class PeerLostError(Exception):
     """The peer is gone."""
 
@@ -45,6 +59,14 @@ def command(module: str) -> list[str]:
     """Return the command that runs a module of ours."""
     # -P: a folder called harness in the user's current directory must not stand in for ours.
     return [sys.executable, "-P", "-m", module]
+
+
+def decode(line: bytes, kind: Any) -> Any:
+    """Return the message of this ``kind`` in a line; raises ForeignError for an error of ours in the peer."""
+    message = msgspec.json.decode(line, type=kind | Broken)
+    if isinstance(message, Broken):
+        raise ForeignError(message.summary, message.trace)
+    return message
 
 
 def _line(message: Any) -> bytes:
@@ -61,6 +83,15 @@ class Sender:
     def send(self, message: Any) -> None:
         """Send a message; do nothing if nobody is there any more. Raises TypeError for what JSON lacks."""
         self._write(_line(message))
+
+    @contextlib.contextmanager
+    def sending_bugs(self) -> Iterator[None]:
+        """Send an unexpected error in the context, and exit with ExitCode.BUG."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 (raised on the other side)
+            self.send(Broken.by(error))
+            sys.exit(ExitCode.BUG)
 
     def _write(self, line: bytes) -> None:
         with self._lock, contextlib.suppress(ConnectionError):
@@ -106,17 +137,20 @@ class Child(Sender):
         return self._process.pid
 
     def receive(self) -> Any:
-        """Return the next message; raises PeerLostError."""
+        """Return the next message; raises PeerLostError, ForeignError."""
         line = b""
         with contextlib.suppress(ConnectionError):
             line = self._reader.readline()
         # A line is cut off if the child is killed.
         if not line.endswith(b"\n"):
             raise PeerLostError
-        return msgspec.json.decode(line, type=self._kind)
+        return decode(line, self._kind)
 
     def ask(self, request: Any) -> Any:
-        """Send a request and return the answer. Raises PeerLostError, also for all after an interrupted one."""
+        """Send a request and return the answer.
+
+        Raises PeerLostError, also for all after an interrupted one, and ForeignError.
+        """
         with self._asking:
             if self._awaits:
                 raise PeerLostError("a wait for its answer was interrupted")
@@ -124,7 +158,11 @@ class Child(Sender):
             # An interrupted wait would leave its answer to the next request.
             self._awaits = True
             self._write(line)
-            answer = self.receive()
+            try:
+                answer = self.receive()
+            except ForeignError:
+                self._awaits = False
+                raise
             self._awaits = False
         return answer
 

@@ -196,18 +196,22 @@ class Process:
             self._started.stdin.write(text.encode())
             self._started.stdin.flush()
 
-    def stop(self) -> None:
+    def stop(self, end_others: Callable[[], None] = lambda: None) -> None:
         """End the whole session (SIGKILL) and wait until its output is read.
 
-        Children that left the session die with the lab's pid namespace.
+        ``end_others`` ends children that left the session, which may hold the output open. Without it they die with the
+        lab's pid namespace.
         """
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._started.pid, signal.SIGKILL)
         self._started.wait()
-        self._output.finish()
-        if self._started.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):
-                self._started.stdin.close()
+        try:
+            end_others()
+        finally:
+            self._output.finish()
+            if self._started.stdin is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    self._started.stdin.close()
 
 
 def by_exec(host: Host, program: Program, keep_open: Sequence[Host]) -> Started:
@@ -240,7 +244,13 @@ def started_by(start: Start) -> Iterator[None]:
 
 @contextlib.contextmanager
 def running(
-    host: Host, program: Program, on_line: OnLine, on_error: OnLine | None = None, *, keep_open: Sequence[Host] = ()
+    host: Host,
+    program: Program,
+    on_line: OnLine,
+    on_error: OnLine | None = None,
+    *,
+    keep_open: Sequence[Host] = (),
+    alone: bool = False,
 ) -> Iterator[Process]:
     """Run ``program`` in ``host`` until the context is left; raises OSError if it cannot be started.
 
@@ -249,9 +259,12 @@ def running(
     ``keep_open`` are hosts that must not vanish before the process does; it inherits them. Otherwise, if everything is
     killed at once, their namespaces would go first. The resets that end the connections on the other side could then
     not travel.
+
+    If the program is ``alone`` in the host, everything else there is its descendant, and ends with it. Raises
+    TeardownError for what does not.
     """
     process = Process(_start(host, program, keep_open), on_line, on_error)
     try:
         yield process
     finally:
-        process.stop()
+        process.stop(host.kill_all if alone else lambda: None)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import abc
 import contextlib
+import dataclasses
 import http.client
 import json
 import socket
@@ -10,7 +12,7 @@ import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -20,7 +22,8 @@ from halfopen.model.journal import Journal
 from halfopen.netns.host import Host
 from halfopen.netns.lab import Lab
 from halfopen.netns.sockets import Address
-from halfopen.scenario.target_spec import TargetSpec
+from halfopen.spawn.process import Process
+from halfopen.targets.container import Container
 
 ANSWER_WITHIN = 2.0
 """Longest wait for a target's answer over HTTP, seconds."""
@@ -46,11 +49,6 @@ class Site:
         """The address that clients connect to."""
         return self.edge_ip or self.ip
 
-    @property
-    def public(self) -> str:
-        """The address and port that clients connect to, as in a URL."""
-        return f"{self.public_ip}:{self.port}"
-
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -74,141 +72,63 @@ class Status:
 
     def as_data(self) -> dict[str, Any]:
         """Return only the reported fields."""
-        fields = (
-            ("sessions", self.sessions),
-            ("lock_held", self.lock_held),
-            ("healthy", self.healthy),
-            ("session_threads", self.session_threads),
-            ("problem", self.problem),
-        )
-        return {name: value for name, value in fields if value is not None}
+        return {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
 
 
-def with_query(url: str, query: str) -> str:
-    """Return the URL with an addition to its query."""
-    return f"{url}{'&' if '?' in url else '?'}{query}" if query else url
+ServerProcess = Process | Container
+"""The process that was started."""
 
 
-def endpoint_of(spec: TargetSpec, url: str, authority: str | None = None) -> Endpoint:
-    """Return the endpoint at ``url`` to the server that a user described."""
-    return Endpoint(
-        url=url,
-        authority=authority,
-        subprotocols=spec.subprotocols,
-        headers=spec.headers,
-        send=spec.send,
-        replies=spec.replies,
-        # Unread messages fill a server's receive queue, and then it receives no pong either.
-        acknowledge=spec.acknowledge or "",
-    )
-
-
-class ServerProcess(Protocol):
-    """The process that was started."""
-
-    @property
-    def pid(self) -> int:
-        """Its process id; raises FaultError if it has none that is valid in the lab."""
-        ...
-
-    @property
-    def exit_code(self) -> int | None:
-        """The exit code; None while it runs."""
-        ...
-
-    def tail(self) -> str:
-        """Return the last non-blank line of its output."""
-        ...
-
-
-class Running(Protocol):
+@dataclass(frozen=True, slots=True)
+class Running(abc.ABC):
     """A listening target."""
 
-    @property
-    def process(self) -> ServerProcess:
-        """The server's process."""
-        ...
+    process: ServerProcess
+    site: Site
+    authority: str | None
+    """Certificate authority in PEM that clients must trust; None without TLS."""
 
+    @abc.abstractmethod
     def endpoint(self, client_id: str, query: str = "") -> Endpoint:
         """Return the endpoint for a client; ``query`` is added to the URL's query."""
-        ...
 
+    def url(self, path: str, *queries: str) -> str:
+        """Return the URL that clients connect to, with additions to its query; empty ones are left out."""
+        query = "&".join(filter(None, queries))
+        scheme, mark = "ws" if self.authority is None else "wss", "&" if "?" in path else "?"
+        return f"{scheme}://{self.site.public_ip}:{self.site.port}{path}{mark if query else ''}{query}"
+
+    @abc.abstractmethod
     def status(self) -> Status:
         """Query its status."""
-        ...
 
     def say(self, word: str) -> None:
         """Send it an order (halfopen.pod.__main__); raises FaultError if it takes none."""
-        ...
+        raise FaultError(f"a fault gives the server the order {word!r}, which only the built-in pod takes")
 
-    def paused(self, by: str) -> contextlib.AbstractContextManager[None]:
+    def paused(self, by: str) -> contextlib.AbstractContextManager[None]:  # noqa: ARG002 (of those in a container)
         """Pause its container until the context is left; raises FaultError if it is in none.
 
         ``by`` is the method (halfopen.faults.pause).
         """
-        ...
+        raise FaultError("a fault pauses the server's container, and this server is in none; name one with --image")
 
+    @abc.abstractmethod
     def show_stacks(self, inode: int) -> None:
         """Make the process that holds the socket with this inode print the stacks of its threads or tasks.
 
         A server without support prints nothing.
         """
-        ...
 
+    @abc.abstractmethod
     def session_listed(self, status: Status, caller: Caller) -> bool | None:
         """True if the status lists this client's session; None if the server keeps no list."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A host for a target, and the function to start it there once the host's links work."""
-
-    host: Host
-    start: Callable[[Site], contextlib.AbstractContextManager[Running]]
-    """Starts it and waits until it listens; raises TargetError."""
-
-
-class Target(Protocol):
-    """A server that is started once per scenario, each time in a fresh host."""
-
-    @property
-    def fixed_port(self) -> int | None:
-        """The port on which it always listens; None if it can be told any."""
-        ...
-
-    def describe(self) -> Mapping[str, str]:
-        """Return ``kind``, and ``command`` or ``image``, for results.json."""
-        ...
-
-    def arguments(self) -> list[str]:
-        """Return the command-line options that select it."""
-        ...
-
-    def check(self) -> None:
-        """Raise InputError if it cannot be started as described."""
-        ...
-
-    def placed(self, lab: Lab, name: str, port: int, journal: Journal) -> contextlib.AbstractContextManager[Place]:
-        """Find or create its host with this name, without links yet, until the context is left; raises TargetError."""
-        ...
-
-
-def not_in_a_container() -> contextlib.AbstractContextManager[None]:
-    """Raise FaultError for a server that cannot be paused."""
-    raise FaultError("a fault pauses the server's container, and this server is in none; name one with --image")
-
-
-@dataclass(frozen=True, slots=True)
-class HttpProbe:
-    """Queries a server in a host over HTTP, from inside that host."""
-
-    site: Site
-    authority: str | None = None
-    """As in an :class:`Endpoint`."""
 
     def get_json(self, path: str) -> Any:
-        """Return the JSON at ``path``, or raise OSError or ValueError with the actual answer, within ANSWER_WITHIN."""
+        """Return the JSON at ``path``, or raise OSError or ValueError with the actual answer, within ANSWER_WITHIN.
+
+        The request is made from inside the server's host.
+        """
         until = time.monotonic() + ANSWER_WITHIN
         connection = http.client.HTTPConnection(self.site.ip, self.site.port)
         with (
@@ -223,11 +143,45 @@ class HttpProbe:
         if response.status != http.HTTPStatus.OK:
             raise ValueError(f"GET {path} answered {response.status}")
         try:
-            found = json.loads(body)
-            msgspec.json.encode(found)
+            answer = json.loads(body)
+            msgspec.json.encode(answer)
         except RecursionError:
             raise ValueError(f"GET {path} answered JSON nested too deeply") from None
-        return found
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A host for a target, and the function to start it there once the host's links work."""
+
+    host: Host
+    start: Callable[[Site], contextlib.AbstractContextManager[Running]]
+    """Starts it and waits until it listens; raises TargetError."""
+
+
+class Target(abc.ABC):
+    """A server that is started once per scenario, each time in a fresh host."""
+
+    @property
+    def fixed_port(self) -> int | None:
+        """The port on which it always listens; None if it can be told any."""
+        return None
+
+    @abc.abstractmethod
+    def describe(self) -> Mapping[str, str]:
+        """Return ``kind``, and ``command`` or ``image``, for results.json."""
+
+    @abc.abstractmethod
+    def arguments(self) -> list[str]:
+        """Return the command-line options that select it, except the pod's detector."""
+
+    @abc.abstractmethod
+    def check(self) -> None:
+        """Raise InputError if it cannot be started as described."""
+
+    @abc.abstractmethod
+    def placed(self, lab: Lab, name: str, port: int, journal: Journal) -> contextlib.AbstractContextManager[Place]:
+        """Find or create its host with this name, without links yet, until the context is left; raises TargetError."""
 
 
 def _secured(sock: socket.socket, ip: str, authority: str | None) -> socket.socket:

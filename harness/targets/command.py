@@ -8,25 +8,15 @@ import os
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from halfopen.clients._messages import Endpoint
-from halfopen.errors import FaultError
 from halfopen.model.journal import Journal
 from halfopen.netns.lab import Lab
 from halfopen.scenario.target_spec import TargetSpec, split
-from halfopen.spawn.process import Program
+from halfopen.spawn.process import OnLine, Program
 from halfopen.targets import session_list, tls
-from halfopen.targets.base import (
-    Caller,
-    HttpProbe,
-    Place,
-    ServerProcess,
-    Site,
-    Status,
-    endpoint_of,
-    not_in_a_container,
-    with_query,
-)
+from halfopen.targets.base import Caller, Place, Running, Site, Status, Target
 from halfopen.targets.readiness import listening
 from halfopen.targets.session_list import NoListError
 from halfopen.targets.tls import Certificate
@@ -38,27 +28,21 @@ _ANSWERED_WITHIN = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class RunningCommand:
+class RunningCommand(Running):
     """A listening server."""
 
-    process: ServerProcess
-    site: Site
     spec: TargetSpec
-    authority: str | None = None
 
     def endpoint(self, _client_id: str, query: str = "") -> Endpoint:
         """Return the same endpoint for every client: an unknown server gets no extra information."""
-        scheme = "ws" if self.authority is None else "wss"
-        url = with_query(f"{scheme}://{self.site.public}{self.spec.path}", query)
-        return endpoint_of(self.spec, url, self.authority)
+        return endpoint_of(self.spec, self.url(self.spec.path, query), self.authority)
 
     def status(self) -> Status:
         """Return its session list, if there is one."""
         if self.spec.sessions is None:
             return Status()
         try:
-            answer = HttpProbe(self.site, self.authority).get_json(self.spec.sessions)
-            return Status(sessions=session_list.sessions(answer, self.spec))
+            return Status(sessions=session_list.sessions(self.get_json(self.spec.sessions), self.spec))
         except NoListError as error:
             return Status(problem=str(error))
         except (OSError, ValueError, http.client.HTTPException) as error:
@@ -77,14 +61,6 @@ class RunningCommand:
         """Wait until a server that prints its stacks is quiet."""
         self.site.journal.wait_for_quiet("target", "output", _QUIET, _ANSWERED_WITHIN)
 
-    def say(self, word: str) -> None:
-        """Raise FaultError: only the pod takes orders."""
-        raise FaultError(f"a fault gives the server the order {word!r}, which only the built-in pod takes")
-
-    def paused(self, _by: str) -> contextlib.AbstractContextManager[None]:
-        """Raise FaultError: it is in no container."""
-        return not_in_a_container()
-
     def session_listed(self, status: Status, caller: Caller) -> bool | None:
         """True if this client is listed. If no field identifies clients, true if any session is."""
         if status.sessions is None:
@@ -93,11 +69,10 @@ class RunningCommand:
 
 
 @dataclass(frozen=True, slots=True)
-class CommandTarget:
+class CommandTarget(Target):
     """A command line with placeholders ``{host}`` and ``{port}``, and with TLS ``{cert}`` and ``{key}``."""
 
     spec: TargetSpec
-    kind: str = "command"
 
     def check(self) -> None:
         """Raise InputError if this is no command line."""
@@ -120,7 +95,7 @@ class CommandTarget:
 
     def describe(self) -> dict[str, str]:
         """Return the fields for results.json."""
-        return {"kind": self.kind, "command": self._command}
+        return {"kind": "command", "command": self._command}
 
     @property
     def fixed_port(self) -> int | None:
@@ -135,21 +110,27 @@ class CommandTarget:
     @contextlib.contextmanager
     def start(self, site: Site) -> Iterator[RunningCommand]:
         """Start the command and wait until it listens."""
-
-        def on_line(line: str) -> None:
-            site.journal.note("target", "output", text=line)
-
-        def on_error(line: str) -> None:
-            site.journal.note("target", "output", text=line, stream="stderr")
-
         with contextlib.ExitStack() as until_done:
-            # Ends all its descendants too, even those that escaped from it.
-            until_done.callback(site.host.kill_all)
             certificate = until_done.enter_context(tls.certified(site.public_ip)) if self.spec.tls else None
             words = self._words(site.ip, site.port, certificate)
             program = Program(words, self.spec.folder, self.spec.environment)
-            process = until_done.enter_context(listening(site, program, on_line, on_error))
-            yield RunningCommand(process, site, self.spec, str(certificate.authority) if certificate else None)
+            process = until_done.enter_context(listening(site, program, *output_notes(site.journal), alone=True))
+            authority = str(certificate.authority) if certificate else None
+            yield RunningCommand(process, site, authority, self.spec)
+
+
+def endpoint_of(spec: TargetSpec, url: str, authority: str | None = None) -> Endpoint:
+    """Return the endpoint at ``url`` to the server that a user described."""
+    return Endpoint(
+        url=url,
+        authority=authority,
+        subprotocols=spec.subprotocols,
+        headers=spec.headers,
+        send=spec.send,
+        replies=spec.replies,
+        # Unread messages fill a server's receive queue, and then it receives no pong either.
+        acknowledge=spec.acknowledge or "",
+    )
 
 
 def filled_in(word: str, blanks: dict[str, str]) -> str:
@@ -158,3 +139,9 @@ def filled_in(word: str, blanks: dict[str, str]) -> str:
     for blank, value in blanks.items():
         word = word.replace(blank, value)
     return word
+
+
+def output_notes(journal: Journal) -> tuple[OnLine, OnLine]:
+    """Return functions that note a line of a server's output, and of its standard error."""
+    note = partial(journal.note, "target", "output")
+    return lambda line: note(text=line), lambda line: note(text=line, stream="stderr")

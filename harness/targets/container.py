@@ -25,9 +25,12 @@ _STEP = 0.02
 
 
 class Container:
-    """A created container, not yet started. Satisfies halfopen.targets.base.ServerProcess."""
+    """A created container, not yet started."""
 
     def __init__(self, client: DockerClient, identity: str, on_line: OnLine, on_error: OnLine) -> None:
+        from docker.errors import APIError  # noqa: PLC0415 (an extra)
+
+        self._api_error = APIError
         self._handle: Handle = client.containers.get(identity)
         self._exit_code: int | None = None
         (out, self._out), (err, self._err) = os.pipe(), os.pipe()
@@ -37,7 +40,7 @@ class Container:
     @property
     def pid(self) -> int:
         """Always raises FaultError: a container has no process id that is valid in the lab."""
-        raise FaultError("a fault acts on the server's process, and that is a container's, out of the lab's sight")
+        raise FaultError("a fault acts on the server's process, which is in a container that the lab cannot reach")
 
     @property
     def exit_code(self) -> int | None:
@@ -85,26 +88,22 @@ class Container:
 
     def signal(self, name: str) -> None:
         """Send a signal to its first process; do nothing if that is gone."""
-        from docker.errors import APIError  # noqa: PLC0415 (an extra)
-
-        with contextlib.suppress(APIError):
+        with contextlib.suppress(self._api_error):
             self._handle.kill(signal=name)
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
         """Have the engine freeze all its processes (cgroups(7), freezer); raises FaultError if it cannot."""
-        from docker.errors import APIError  # noqa: PLC0415 (an extra)
-
         try:
             self._handle.pause()
-        except APIError as error:
-            raise FaultError(f"the engine does not pause the container: {told(error)}") from None
+        except self._api_error as error:
+            raise FaultError(f"the engine cannot pause the container: {told(error)}") from None
         try:
             if not self._state()["Paused"]:
-                raise FaultError("the engine was to pause the container, and says that it is not paused")
+                raise FaultError("the engine reports that the container is not paused")
             yield
         finally:
-            with contextlib.suppress(APIError):
+            with contextlib.suppress(self._api_error):
                 self._handle.unpause()
 
     @contextlib.contextmanager
@@ -115,7 +114,7 @@ class Container:
         try:
             while not keeper().outside.is_stopped(pid, str(self._handle.id)):
                 if time.monotonic() >= deadline:
-                    raise FaultError("the container's first process was to stop, but the kernel says that it runs")
+                    raise FaultError("the container's first process did not stop")
                 time.sleep(_STEP)
             yield
         finally:
@@ -130,10 +129,8 @@ class Container:
 
     def remove(self) -> None:
         """Remove it, running or not, and wait until its output is read."""
-        from docker.errors import APIError  # noqa: PLC0415 (an extra)
-
         # If the engine is too busy now, the keeper removes it in the end.
-        with contextlib.suppress(APIError):
+        with contextlib.suppress(self._api_error):
             self._handle.remove(force=True, v=True)
         for watcher in self._watchers:
             watcher.join(_PATIENCE)

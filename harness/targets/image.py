@@ -15,11 +15,11 @@ from halfopen.model.journal import Journal
 from halfopen.netns import capabilities
 from halfopen.netns.lab import Lab
 from halfopen.scenario.target_spec import TargetSpec, split
-from halfopen.targets.base import Place, Site
-from halfopen.targets.command import RunningCommand, filled_in
+from halfopen.targets.base import Place, Site, Target
+from halfopen.targets.command import RunningCommand, filled_in, output_notes
 from halfopen.targets.container import Container, container
 from halfopen.targets.engine import engine
-from halfopen.targets.readiness import await_listening
+from halfopen.targets.readiness import await_listening, said
 
 #: All of the container's addresses: it starts before the lab's link gives it one.
 _ANY = "0.0.0.0"
@@ -31,28 +31,25 @@ _HOW_TO_TELL = "name the port that it listens on with --port, or tell it {port} 
 class RunningImage(RunningCommand):
     """A listening server in a container."""
 
-    container: Container | None = None
+    process: Container
 
     def paused(self, by: str) -> contextlib.AbstractContextManager[None]:
         """Suspend the container's processes until the context is left (halfopen.faults.pause)."""
-        assert self.container is not None
-        return self.container.stopped() if by == "sigstop" else self.container.paused()
+        return self.process.stopped() if by == "sigstop" else self.process.paused()
 
     def show_stacks(self, _inode: int) -> None:
         """Send the container's first process the signal that makes it print its stacks."""
-        assert self.container is not None
         if self.spec.stacks is not None:
             self.site.journal.note("target", "stacks_asked")
-            self.container.signal(self.spec.stacks)
+            self.process.signal(self.spec.stacks)
             self.await_stacks()
 
 
 @dataclass(frozen=True, slots=True)
-class ImageTarget:
+class ImageTarget(Target):
     """An image of the engine, and the command to run in it."""
 
     spec: TargetSpec
-    kind: str = "image"
 
     @property
     def _image(self) -> str:
@@ -108,7 +105,7 @@ class ImageTarget:
 
     def describe(self) -> dict[str, str]:
         """Return the fields for results.json."""
-        return {"kind": self.kind, "image": self._image}
+        return {"kind": "image", "image": self._image}
 
     @contextlib.contextmanager
     def placed(self, lab: Lab, name: str, port: int, journal: Journal) -> Iterator[Place]:
@@ -119,8 +116,7 @@ class ImageTarget:
             self._image,
             None if command is None else [filled_in(word, blanks) for word in split(command, "--command")],
             {key: filled_in(text, blanks) for key, text in self.spec.environment.items()},
-            lambda line: journal.note("target", "output", text=line),
-            lambda line: journal.note("target", "output", text=line, stream="stderr"),
+            *output_notes(journal),
         )
         with running as one:
             namespace = one.network_namespace()
@@ -136,23 +132,19 @@ class ImageTarget:
         begun = time.monotonic()
         self._await_healthy(one, begun + site.ready_within, site.ready_within)
         await_listening(site, one, self._image, _HOW_TO_TELL, since=begun)
-        yield RunningImage(one, site, self.spec, container=one)
+        yield RunningImage(one, site, None, self.spec)
 
     def _await_healthy(self, one: Container, deadline: float, ready_within: float) -> None:
         while True:
-            status, said = one.health()
+            status, output = one.health()
             if one.exit_code is not None or status in {None, "healthy", "none"}:
                 return
-            why = f"; its health check said: {said}" if said else ""
+            why = f"; its health check said: {output}" if output else ""
             if status == "unhealthy":
-                raise TargetError(f"the container of {self._image!r} is unhealthy{why}{_printed(one)}")
+                raise TargetError(f"the container of {self._image!r} is unhealthy{why}{said(one)}")
             if time.monotonic() >= deadline:
                 raise TargetError(
                     f"the container of {self._image!r} is not healthy after {ready_within:g}s; "
-                    f"give it more time with --ready{why}{_printed(one)}"
+                    f"give it more time with --ready{why}{said(one)}"
                 )
             time.sleep(_STEP)
-
-
-def _printed(one: Container) -> str:
-    return f"; it printed: {one.tail()}" if one.tail() else ""

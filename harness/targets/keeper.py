@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from halfopen.errors import InputError, TargetError
-from halfopen.netns.host_proc import HostProc
-from halfopen.spawn.peers import Child, Parent, PeerLostError, Refused
+from halfopen.netns.processes import HostProc
+from halfopen.spawn.peers import Broken, Child, Parent, PeerLostError, Refused
 from halfopen.targets.engine import engine
 
 if TYPE_CHECKING:
@@ -132,12 +132,15 @@ def main() -> int:
     return 0
 
 
-def _answer(request: Request) -> ContainerId | Refused:
+def _answer(request: Request) -> ContainerId | Refused | Broken:
     try:
         with engine() as client:
             return _carried_out(request, client)
     except InputError as error:
         return Refused(str(error))
+    except Exception as error:  # noqa: BLE001 (raised on the other side)
+        # Containers made before are still to be removed.
+        return Broken.by(error)
 
 
 def _carried_out(request: Request, client: DockerClient) -> ContainerId | Refused:

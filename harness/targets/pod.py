@@ -24,57 +24,44 @@ from halfopen.scenario.spec import PodSpec
 from halfopen.scenario.target_spec import TargetSpec
 from halfopen.spawn.process import Process, Program
 from halfopen.targets import tls
-from halfopen.targets.base import Caller, HttpProbe, Place, Site, Status, not_in_a_container, with_query
+from halfopen.targets.base import Caller, Place, Running, Site, Status, Target
 from halfopen.targets.readiness import listening
 
 _SESSION_THREADS = ("runner-", "reader-", "watchdog-")
 
 
 @dataclass(frozen=True, slots=True)
-class RunningPod:
+class RunningPod(Running):
     """A listening pod."""
 
     process: Process
-    site: Site
     path: str
-    authority: str | None = None
 
     def endpoint(self, client_id: str, query: str = "") -> Endpoint:
         """Return an endpoint that contains the client's id, so that its session is distinguishable."""
-        scheme = "ws" if self.authority is None else "wss"
-        named = with_query(f"{scheme}://{self.site.public}{self.path}", f"client={client_id}")
-        return Endpoint(url=with_query(named, query), authority=self.authority)
+        return Endpoint(url=self.url(self.path, f"client={client_id}", query), authority=self.authority)
 
     def status(self) -> Status:
         """Return its session list, seat, health, and the threads that serve sessions."""
         try:
-            said = HttpProbe(self.site, self.authority).get_json("/status")
+            answer = self.get_json("/status")
             return Status(
-                sessions=said["sessions"],
-                lock_held=said["lockHeld"],
-                healthy=said["status"] == "healthy",
-                session_threads=[name for name in said["threads"] if name.startswith(_SESSION_THREADS)],
+                sessions=answer["sessions"],
+                lock_held=answer["lockHeld"],
+                healthy=answer["status"] == "healthy",
+                session_threads=[name for name in answer["threads"] if name.startswith(_SESSION_THREADS)],
             )
         except (OSError, ValueError, http.client.HTTPException) as error:
-            return Status(problem=f"the pod could not be asked: {error}")
-
-    def stacks(self) -> dict[str, list[str]]:
-        """Return the stack of each of its threads; raises OSError or ValueError."""
-        found: dict[str, list[str]] = HttpProbe(self.site, self.authority).get_json("/threads")
-        return found
+            return Status(problem=f"the pod did not answer: {error}")
 
     def show_stacks(self, _inode: int) -> None:
         """Note the stacks of its threads as an event ``stacks``; do nothing if it does not answer."""
         with contextlib.suppress(OSError, ValueError, http.client.HTTPException):
-            self.site.journal.note("target", "stacks", threads=self.stacks())
+            self.site.journal.note("target", "stacks", threads=self.get_json("/threads"))
 
     def say(self, word: str) -> None:
         """Send it an order (halfopen.pod.__main__)."""
         self.process.write(f"{word}\n")
-
-    def paused(self, _by: str) -> contextlib.AbstractContextManager[None]:
-        """Raise FaultError: it is in no container."""
-        return not_in_a_container()
 
     def session_listed(self, status: Status, caller: Caller) -> bool | None:
         """True if a session of this client is in the list."""
@@ -99,26 +86,21 @@ class DetectorOptions(msgspec.Struct, frozen=True):
         return words + ([] if self.outage is None else ["--outage", f"{plain(self.outage)}s"])
 
 
-_BY_ITSELF = DetectorOptions()
-_AS_IT_IS = TargetSpec()
-
-
 @dataclass(frozen=True, slots=True)
-class PodTarget:
+class PodTarget(Target):
     """The built-in pod with one of its detectors; grace and poll in seconds."""
 
     detector: str
     grace: float
     poll: float
-    asked: TargetSpec = _AS_IT_IS
+    asked: TargetSpec = field(default_factory=TargetSpec)
     """Options from the command line besides the detector."""
     spec: PodSpec = field(default_factory=PodSpec)
-    detector_options: DetectorOptions = _BY_ITSELF
+    detector_options: DetectorOptions = field(default_factory=DetectorOptions)
     held: bool = False
     """True if its watchdog must reap no session until it is released (halfopen.pod.detector_hold)."""
     ping: float | None = None
     """Interval of its keepalive, seconds; None: that of the incident."""
-    kind: str = "pod"
 
     def check(self) -> None:
         """Raise InputError if there is no such detector."""
@@ -130,12 +112,7 @@ class PodTarget:
 
     def describe(self) -> dict[str, str]:
         """Return the fields for results.json."""
-        return {"kind": self.kind}
-
-    @property
-    def fixed_port(self) -> int | None:
-        """None: it listens on the port it is given."""
-        return None
+        return {"kind": "pod"}
 
     @contextlib.contextmanager
     def placed(self, lab: Lab, name: str, _port: int, _journal: Journal) -> Iterator[Place]:
@@ -152,7 +129,8 @@ class PodTarget:
             # -P: a folder called harness in the user's working directory must not replace ours.
             program = Program([sys.executable, "-P", "-m", "halfopen.pod", *words])
             with listening(site, program, lambda line: note_log_line(site, line)) as process:
-                yield RunningPod(process, site, self.asked.path, str(certificate.authority) if certificate else None)
+                authority = str(certificate.authority) if certificate else None
+                yield RunningPod(process, site, authority, self.asked.path)
 
     def _words(self, site: Site) -> list[str]:
         """Return the options of ``python -m halfopen.pod``."""

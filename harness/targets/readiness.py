@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterator
 
 from halfopen.errors import TargetError
-from halfopen.netns.sockets import SocketReader
+from halfopen.netns.host import Host
+from halfopen.netns.sockets import Address
 from halfopen.spawn.process import OnLine, Process, Program, running
 from halfopen.targets.base import ServerProcess, Site
 
@@ -16,15 +17,19 @@ _USE_PORT = "use {port} in the command"
 
 
 @contextlib.contextmanager
-def listening(site: Site, program: Program, on_line: OnLine, on_error: OnLine | None = None) -> Iterator[Process]:
+def listening(
+    site: Site, program: Program, on_line: OnLine, on_error: OnLine | None = None, *, alone: bool = False
+) -> Iterator[Process]:
     """Run ``program`` and wait until something listens on the site's port; raises TargetError.
 
-    ``on_line`` is called with each line of its output, ``on_error`` with each of its standard error.
+    The other parameters are those of halfopen.spawn.process.running.
     """
     shown = " ".join(program.words)
     with contextlib.ExitStack() as until_done:
         try:
-            process = until_done.enter_context(running(site.host, program, on_line, on_error, keep_open=site.keep_open))
+            process = until_done.enter_context(
+                running(site.host, program, on_line, on_error, keep_open=site.keep_open, alone=alone)
+            )
         except FileNotFoundError as error:
             raise TargetError(f"cannot start the server: no such program: {error.filename!r}, in {shown!r}") from None
         except OSError as error:
@@ -42,13 +47,10 @@ def await_listening(
     ``shown`` is the started program and ``advice`` the way to set its port. Its time counts from ``since``.
     """
     deadline = (time.monotonic() if since is None else since) + site.ready_within
-    with contextlib.closing(site.host.socket_reader()) as reader:
-        while not (addresses := reader.listening(site.port)):
-            if process.exit_code is not None:
-                raise TargetError(_ended(site, process, shown))
-            if time.monotonic() >= deadline:
-                raise TargetError(_not_ready(site, shown, reader, advice) + _said(process))
-            time.sleep(_STEP)
+    addresses = listeners(site.host, site.port, process, deadline)
+    if not addresses:
+        problem = _not_ready(site, shown, advice) if process.exit_code is None else _ended(site, process, shown)
+        raise TargetError(problem + said(process))
     if all(address.ip.startswith("127.") or address.ip == "::1" for address in addresses):
         raise TargetError(
             f"the server listens on {addresses[0]} only, where no client reaches it: {shown!r}; "
@@ -60,19 +62,34 @@ def _ended(site: Site, process: ServerProcess, shown: str) -> str:
     if not process.exit_code and (left := site.host.processes()):
         return (
             f"the server's command ended and left {len(left)} process{'es' * (len(left) > 1)} behind before anything "
-            f"listened: {shown!r}; give it the option that keeps it in the foreground{_said(process)}"
+            f"listened: {shown!r}; give it the option that keeps it in the foreground"
         )
-    return f"the server ended with exit code {process.exit_code} before it listened: {shown!r}{_said(process)}"
+    return f"the server ended with exit code {process.exit_code} before it listened: {shown!r}"
 
 
-def _not_ready(site: Site, shown: str, reader: SocketReader, advice: str) -> str:
-    elsewhere = sorted({address.port for address in reader.listening()})
-    found = f", but on port {', '.join(map(str, elsewhere))}" if elsewhere else ""
+def _not_ready(site: Site, shown: str, advice: str) -> str:
+    with contextlib.closing(site.host.socket_reader()) as reader:
+        elsewhere = sorted({listener.local.port for listener in reader.listeners()})
+    others = f", but on port {', '.join(map(str, elsewhere))}" if elsewhere else ""
     return (
-        f"the server does not listen on port {site.port} after {site.ready_within:g}s{found}: "
+        f"the server does not listen on port {site.port} after {site.ready_within:g}s{others}: "
         f"{shown!r}; {advice}, or give it more time with --ready"
     )
 
 
-def _said(process: ServerProcess) -> str:
+def listeners(host: Host, port: int, process: ServerProcess, deadline: float) -> list[Address]:
+    """Wait until something listens on a port of the host, and return its addresses.
+
+    Returns none if the process ends before, or the monotonic clock reaches ``deadline``.
+    """
+    with contextlib.closing(host.socket_reader()) as reader:
+        while not (found := reader.listeners(port)):
+            if process.exit_code is not None or time.monotonic() >= deadline:
+                return []
+            time.sleep(_STEP)
+    return [listener.local for listener in found]
+
+
+def said(process: ServerProcess) -> str:
+    """Return the last line of a process's output, as the end of an error."""
     return f"; it said: {process.tail()}" if process.tail() else ""

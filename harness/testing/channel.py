@@ -9,6 +9,8 @@ from typing import TypeVar
 
 import pytest
 
+from halfopen.netns import bug_report
+from halfopen.netns.bug_report import ForeignError
 from halfopen.spawn.peers import Child, PeerLostError, PeerUp, Refused
 from halfopen.testing.messages import Opening, Reply, Request
 
@@ -41,6 +43,8 @@ class Channel:
             reply = self._child.ask(request)
         except TypeError as error:
             pytest.fail(f"halfopen: options are texts, numbers, lists and tables, as in a scenario: {error}")
+        except ForeignError as error:
+            pytest.fail(f"halfopen: {bug_report.sentence(error)}")
         except PeerLostError as error:
             pytest.fail(f"halfopen: this test's lab is gone: {str(error) or self._child.last_words()}")
         if isinstance(reply, Refused):

@@ -12,7 +12,7 @@ from halfopen.errors import FaultError, InputError
 from halfopen.netns import isolation
 from halfopen.netns.lab import Lab
 from halfopen.netns.lab_errors import IsolationError, LabError
-from halfopen.spawn.peers import Parent, PeerUp, Refused
+from halfopen.spawn.peers import Broken, Parent, PeerUp, Refused
 from halfopen.testing import messages
 from halfopen.testing.messages import Reply
 from halfopen.testing.pytest_lab import PytestLab
@@ -31,22 +31,25 @@ def main() -> int:
 def _work(parent: Parent) -> int:
     parent.interrupt_when_gone()
     opening = parent.receive()
-    try:
-        with Lab() as lab, PytestLab(lab, opening) as pytest_lab:
-            parent.send(PeerUp())
-            while request := parent.receive():
-                parent.send(_answer(pytest_lab, request))
-    except (InputError, LabError) as error:
-        parent.send(Refused(str(error)))
-        return 1
+    with parent.sending_bugs():
+        try:
+            with Lab() as lab, PytestLab(lab, opening) as pytest_lab:
+                parent.send(PeerUp())
+                while request := parent.receive():
+                    parent.send(_answer(pytest_lab, request))
+        except (InputError, LabError) as error:
+            parent.send(Refused(str(error)))
+            return 1
     return 0
 
 
-def _answer(lab: PytestLab, request: messages.Request) -> Reply:
+def _answer(lab: PytestLab, request: messages.Request) -> Reply | Broken:
     try:
         return lab.answer(request)
     except (InputError, LabError, FaultError, TimeoutError) as error:
         return Refused(str(error))
+    except Exception as error:  # noqa: BLE001 (a bug of ours, reported by the test that it fails)
+        return Broken.by(error)
 
 
 if __name__ == "__main__":

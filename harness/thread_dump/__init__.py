@@ -2,6 +2,6 @@
 
 from halfopen.thread_dump.dumping import dump
 from halfopen.thread_dump.frames import Dump, Frame, Lock, Thread, ThreadsError
-from halfopen.thread_dump.text import told
+from halfopen.thread_dump.text import render
 
-__all__ = ["Dump", "Frame", "Lock", "Thread", "ThreadsError", "dump", "told"]
+__all__ = ["Dump", "Frame", "Lock", "Thread", "ThreadsError", "dump", "render"]

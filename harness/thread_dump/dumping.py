@@ -7,6 +7,7 @@ import os
 import time
 from pathlib import Path
 
+from halfopen.netns import processes
 from halfopen.thread_dump import locks, proc, pyspy
 from halfopen.thread_dump.frames import Dump, Frame, Thread
 from halfopen.thread_dump.proc import Task
@@ -27,8 +28,9 @@ def dump(pid: int) -> Dump:
         known = pyspy.threads(pid)
     except pyspy.UnavailableError as why:
         return Dump(pid, "proc", str(why), tuple(Thread(task.tid, task.name, task.doing) for task in seen))
+    sources = functools.cache(functools.partial(_source, pid, _begun(pid)))
     # Read the tasks again: the call that a thread waits in now is closer in time to its frames.
-    return Dump(pid, "py-spy", None, joined(known, proc.tasks(pid), functools.cache(_Files(pid).read)))
+    return Dump(pid, "py-spy", None, joined(known, proc.tasks(pid), sources))
 
 
 def joined(known: list[PythonThread], seen: list[Task], sources: locks.Sources) -> tuple[Thread, ...]:
@@ -43,10 +45,10 @@ def joined(known: list[PythonThread], seen: list[Task], sources: locks.Sources) 
             name=(thread and thread.thread_name) or task.name,
             doing=task.doing,
             frames=tuple(_frame(frame, sources) for frame in reversed(thread.frames)) if thread else (),
-            holds=its.holds,
-            waits_for=its.waits_for,
+            holds=held.holds,
+            waits_for=held.waits_for,
         )
-        for (task, thread), its in zip(pairs, inferred, strict=True)
+        for (task, thread), held in zip(pairs, inferred, strict=True)
     )
 
 
@@ -55,32 +57,24 @@ def _frame(frame: PythonFrame, sources: locks.Sources) -> Frame:
     return Frame(frame.name, frame.filename, frame.line, source.line(frame.line) if source else "")
 
 
-class _Files:
-    """Source files as a process sees them. A container has other files under the same names."""
+def _source(pid: int, begun: float, name: str) -> SourceFile | None:
+    """Return a source file as a process sees it. A container has other files under the same names.
 
-    def __init__(self, pid: int) -> None:
-        self._process = Path("/proc", str(pid))
-        self._begun = _begun(self._process)
-
-    def read(self, name: str) -> SourceFile | None:
-        """Return a file.
-
-        None if it cannot be read, or has changed since the process began and so is not the code that runs.
-        """
-        path = self._process / "root" / name.lstrip("/") if name.startswith("/") else self._process / "cwd" / name
-        try:
-            if self._begun + _TOLERANCE < path.stat().st_mtime <= time.time():
-                return None
-            return SourceFile(path.read_text(errors="replace"))
-        except (OSError, ValueError):
-            return None
-
-
-def _begun(process: Path) -> float:
-    """Return when a process began, in seconds of the time of day (proc_pid_stat(5), starttime); now if it is gone."""
+    None if it cannot be read, or has changed since the process began and so is not the code that runs.
+    """
+    path = Path(f"/proc/{pid}/root", name.lstrip("/")) if name.startswith("/") else Path(f"/proc/{pid}/cwd", name)
     try:
-        fields = (process / "stat").read_text().rpartition(")")[2].split()
-    except OSError:
+        if begun + _TOLERANCE < path.stat().st_mtime <= time.time():
+            return None
+        return SourceFile(path.read_text(errors="replace"))
+    except (OSError, ValueError):
+        return None
+
+
+def _begun(pid: int) -> float:
+    """Return when a process began, in seconds of the time of day (proc_pid_stat(5), starttime); now if it is gone."""
+    fields = processes.stat(pid)
+    if fields is None:
         return time.time()
     ago = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
     return time.time() - ago

@@ -7,86 +7,59 @@ every kernel has them.
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import platform
 import re
+import socket
 import struct
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from halfopen.netns.sockets import Address, ip_text
 from halfopen.thread_dump.frames import ThreadsError
 
 _FUTEX = "futex"
 #: Index of the futex argument that points to a timeout.
 _TIMEOUT = 3
+#: Column of each machine in the table below.
+_COLUMNS = {"x86_64": 0, "aarch64": 1, "riscv64": 1}
 #: Numbers of the calls in which threads wait: arch/x86/entry/syscalls/syscall_64.tbl, and
 #: include/uapi/asm-generic/unistd.h, which newer architectures share.
-_X86_64 = {
-    0: "read",
-    1: "write",
-    7: "poll",
-    19: "readv",
-    20: "writev",
-    23: "select",
-    35: "nanosleep",
-    42: "connect",
-    43: "accept",
-    44: "sendto",
-    45: "recvfrom",
-    46: "sendmsg",
-    47: "recvmsg",
-    61: "wait4",
-    73: "flock",
-    128: "rt_sigtimedwait",
-    202: _FUTEX,
-    219: "restart_syscall",
-    230: "clock_nanosleep",
-    232: "epoll_wait",
-    247: "waitid",
-    270: "pselect6",
-    271: "ppoll",
-    281: "epoll_pwait",
-    288: "accept4",
-    426: "io_uring_enter",
-    441: "epoll_pwait2",
+_NUMBERS: dict[str, tuple[int | None, int | None]] = {
+    "read": (0, 63),
+    "write": (1, 64),
+    "poll": (7, None),
+    "readv": (19, 65),
+    "writev": (20, 66),
+    "select": (23, None),
+    "nanosleep": (35, 101),
+    "connect": (42, 203),
+    "accept": (43, 202),
+    "sendto": (44, 206),
+    "recvfrom": (45, 207),
+    "sendmsg": (46, 211),
+    "recvmsg": (47, 212),
+    "wait4": (61, 260),
+    "flock": (73, 32),
+    "rt_sigtimedwait": (128, 137),
+    _FUTEX: (202, 98),
+    "restart_syscall": (219, 128),
+    "clock_nanosleep": (230, 115),
+    "epoll_wait": (232, None),
+    "waitid": (247, 95),
+    "pselect6": (270, 72),
+    "ppoll": (271, 73),
+    "epoll_pwait": (281, 22),
+    "accept4": (288, 242),
+    "io_uring_enter": (426, 426),
+    "epoll_pwait2": (441, 441),
 }
-_GENERIC = {
-    22: "epoll_pwait",
-    32: "flock",
-    63: "read",
-    64: "write",
-    65: "readv",
-    66: "writev",
-    72: "pselect6",
-    73: "ppoll",
-    95: "waitid",
-    98: _FUTEX,
-    101: "nanosleep",
-    115: "clock_nanosleep",
-    128: "restart_syscall",
-    137: "rt_sigtimedwait",
-    202: "accept",
-    203: "connect",
-    206: "sendto",
-    207: "recvfrom",
-    211: "sendmsg",
-    212: "recvmsg",
-    242: "accept4",
-    260: "wait4",
-    426: "io_uring_enter",
-    441: "epoll_pwait2",
-}
-_CALLS: Mapping[str, Mapping[int, str]] = {"x86_64": _X86_64, "aarch64": _GENERIC, "riscv64": _GENERIC}
 #: Calls whose first argument is the descriptor they wait at.
 _AT_A_DESCRIPTOR = re.compile(r"(read|write|send|recv|accept|connect)")
 #: Purpose of the other calls.
 _FOR = {
     _FUTEX: "for a lock or a condition",
-    "nanosleep": "for a time",
-    "clock_nanosleep": "for a time",
-    "wait4": "for a process",
-    "waitid": "for a process",
+    **dict.fromkeys(("nanosleep", "clock_nanosleep"), "for a time"),
+    **dict.fromkeys(("wait4", "waitid"), "for a process"),
     **dict.fromkeys(("poll", "ppoll", "select", "pselect6"), "for something to happen"),
     **dict.fromkeys(("epoll_wait", "epoll_pwait", "epoll_pwait2"), "for something to happen"),
 }
@@ -126,13 +99,13 @@ def tasks(pid: int) -> list[Task]:
     except FileNotFoundError:
         raise ThreadsError(f"there is no process {pid} here") from None
     except PermissionError:
-        raise ThreadsError(f"process {pid} is not ours to look into; try as its user, or as root") from None
+        raise ThreadsError(f"this user may not read process {pid}; run halfopen as its user, or as root") from None
     except OSError as error:
         raise ThreadsError(f"the threads of process {pid} cannot be read: {error.strerror}") from None
-    found = [task for tid in numbers if (task := _task(folder / str(tid))) is not None]
-    if not found:
+    threads = [task for tid in numbers if (task := _task(folder / str(tid))) is not None]
+    if not threads:
         raise ThreadsError(f"process {pid} ended")
-    return found
+    return threads
 
 
 def _task(folder: Path) -> Task | None:
@@ -141,7 +114,7 @@ def _task(folder: Path) -> Task | None:
         fields = dict(re.findall(r"^(\w+):\t(.*)$", (folder / "status").read_text(errors="replace"), re.MULTILINE))
     except OSError:
         return None
-    call, arguments = _call(_told(folder / "syscall"), platform.machine())
+    call, arguments = _call(_read(folder / "syscall"), platform.machine())
     # In no call now, although it was and will be: it is stopped, or py-spy has just resumed it and it has not run yet.
     is_between = fields["State"][:1] in "TtR"
     return Task(
@@ -153,24 +126,26 @@ def _task(folder: Path) -> Task | None:
     )
 
 
-def _told(file: Path) -> str:
+def _read(file: Path) -> str:
     """Return the text of a file in /proc; empty if it cannot be read."""
     with contextlib.suppress(OSError):
         return file.read_text(errors="replace").strip()
     return ""
 
 
-def _call(told: str, machine: str) -> tuple[str | None, tuple[int, ...]]:
+def _call(text: str, machine: str) -> tuple[str | None, tuple[int, ...]]:
     """Return the name of a call and its arguments, from ``/proc/PID/task/TID/syscall``.
 
     The name is empty if the thread is in no call, or in one without a name here. It is None if nothing is known.
     """
-    if not told:
+    if not text:
         return None, ()
-    number, *arguments = told.split()
+    number, *arguments = text.split()
     if not arguments or number == "-1":  # it runs, or waits outside a call
         return "", ()
-    return _CALLS.get(machine, {}).get(int(number), ""), tuple(int(argument, 16) for argument in arguments)
+    column = _COLUMNS.get(machine)
+    names = (name for name, numbers in _NUMBERS.items() if column is not None and numbers[column] == int(number))
+    return next(names, ""), tuple(int(argument, 16) for argument in arguments)
 
 
 def _doing(folder: Path, call: str | None, arguments: tuple[int, ...], state: str) -> str:
@@ -183,7 +158,7 @@ def _doing(folder: Path, call: str | None, arguments: tuple[int, ...], state: st
     if call:
         return f"{call}, {_FOR[call]}" if call in _FOR else call
     # A guest shows no calls, and its wchan is not a real place.
-    where = _told(folder / "wchan") if (folder / "syscall").exists() else ""
+    where = _read(folder / "wchan") if (folder / "syscall").exists() else ""
     asleep = where not in ("", "0") and letter != "R"
     words = _STATES.get(letter, state)
     return f"{words} in the kernel's {where}" if asleep else words
@@ -195,17 +170,17 @@ def _descriptor(folder: Path, number: int) -> str:
         leads_to = str((folder / "fd" / str(number)).readlink())
     except OSError:
         return f"descriptor {number}"
-    found = re.fullmatch(r"socket:\[(\d+)\]", leads_to)
-    if not found:
+    inode = re.fullmatch(r"socket:\[(\d+)\]", leads_to)
+    if not inode:
         return leads_to
-    ends = _ends(folder, found[1])
+    ends = _ends(folder, inode[1])
     return f"socket {ends}" if ends else f"socket (descriptor {number})"
 
 
 def _ends(folder: Path, inode: str) -> str:
     """Return the addresses of a TCP socket in the thread's network namespace; empty if it is no TCP socket."""
     for table in ("tcp", "tcp6"):
-        for line in _told(folder / "net" / table).splitlines()[1:]:
+        for line in _read(folder / "net" / table).splitlines()[1:]:
             fields = line.split()
             if len(fields) > 9 and fields[9] == inode:
                 local, remote = _address(fields[1]), _address(fields[2])
@@ -217,7 +192,5 @@ def _address(text: str) -> str:
     """Parse an address of ``/proc/net/tcp``: hexadecimal words in the machine's byte order, and the port."""
     words, _, port = text.partition(":")
     raw = b"".join(struct.pack("=I", int(words[at : at + 8], 16)) for at in range(0, len(words), 8))
-    ip = ipaddress.ip_address(raw)
-    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
-    shown = mapped or ip
-    return f"[{shown}]:{int(port, 16)}" if shown.version == 6 else f"{shown}:{int(port, 16)}"
+    family = socket.AF_INET if len(raw) == 4 else socket.AF_INET6
+    return str(Address(ip_text(family, raw), int(port, 16)))

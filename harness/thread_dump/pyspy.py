@@ -14,6 +14,8 @@ from pathlib import Path
 
 import msgspec
 
+from halfopen.netns import processes
+
 #: Timeout, seconds: far more than py-spy takes. It waits for a process that is being traced already.
 _PATIENCE = 20.0
 _FORBIDDEN = re.compile(r"permission denied|EPERM|operation not permitted", re.IGNORECASE)
@@ -54,15 +56,17 @@ class PythonThread(msgspec.Struct, frozen=True):
 
 def threads(pid: int) -> list[PythonThread]:
     """Return a Python process's threads; raises UnavailableError."""
-    found = program()
-    if found is None:
+    executable = program()
+    if executable is None:
         raise UnavailableError(
             "py-spy is not installed; pip install 'halfopen[stacks]' shows the frames of Python servers"
         )
     if not _runs_python(pid):
-        raise UnavailableError("not a Python process, so that only the kernel tells of it")
-    command = [found, "dump", "--pid", str(pid), "--json", "--locals"]
-    command += ["--nonblocking"] if _is_stopped(pid) else []
+        raise UnavailableError("not a Python process; only the kernel's view is shown")
+    command = [executable, "dump", "--pid", str(pid), "--json", "--locals"]
+    # Of a process that a signal or a debugger has stopped, py-spy would wait for the end of that.
+    fields = processes.stat(pid)
+    command += ["--nonblocking"] if fields and fields[0] in "Tt" else []
     try:
         ran = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False)
     except subprocess.TimeoutExpired:
@@ -74,20 +78,20 @@ def threads(pid: int) -> list[PythonThread]:
     return parse(ran.stdout)
 
 
-def parse(told: str) -> list[PythonThread]:
+def parse(output: str) -> list[PythonThread]:
     """Parse the output of ``py-spy dump --json``; raises UnavailableError."""
     try:
-        return msgspec.json.decode(told, type=list[PythonThread])
+        return msgspec.json.decode(output, type=list[PythonThread])
     except msgspec.DecodeError as error:
-        raise UnavailableError(f"what py-spy says is not understood: {error}") from None
+        raise UnavailableError(f"py-spy printed unexpected output: {error}") from None
 
 
-def complaint(said: str) -> str:
+def complaint(output: str) -> str:
     """Reduce py-spy's error output to one line."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
     if any(_FORBIDDEN.search(line) for line in lines):
-        return "py-spy may not look into it; try as its user, or as root"
-    reasons = [found["why"] for line in lines if (found := _REASON.match(line))]
+        return "py-spy may not read it; run halfopen as its user, or as root"
+    reasons = [reason["why"] for line in lines if (reason := _REASON.match(line))]
     return f"py-spy says: {(reasons or lines or ['nothing, but it failed'])[-1]}"
 
 
@@ -95,17 +99,6 @@ def program() -> str | None:
     """Return the path of py-spy, beside this Python or else on the PATH."""
     beside = Path(sys.executable).with_name("py-spy")
     return str(beside) if beside.exists() else shutil.which("py-spy")
-
-
-def _is_stopped(pid: int) -> bool:
-    """True if a signal or a debugger has stopped the process (proc_pid_stat(5)).
-
-    py-spy would wait for that to end.
-    """
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] in "Tt"
-    except OSError:
-        return False
 
 
 def _runs_python(pid: int) -> bool:

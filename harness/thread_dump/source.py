@@ -115,10 +115,11 @@ def _regions(scope: ast.Module | _Scope) -> Iterator[Region]:
     for node in _own(scope):
         if isinstance(node, ast.With):
             yield from _of_with(node)
-        elif isinstance(node, ast.Call):
-            yield from _of_acquire(node)
-        for block in _blocks(node):
-            yield from _of_try(block)
+        elif isinstance(node, ast.Call) and (lock := _called(node, "acquire")) is not None:
+            yield Region(lock, _lines(node), range(0))
+        if not isinstance(node, _SCOPES):
+            for field in ("body", "orelse", "finalbody"):
+                yield from _of_try(getattr(node, field, None))
     yield from _of_try(scope.body)
 
 
@@ -132,31 +133,16 @@ def _of_with(node: ast.With) -> Iterator[Region]:
         yield Region(lock, taken if alone else range(0), body)
 
 
-def _of_acquire(call: ast.Call) -> Iterator[Region]:
-    lock = _called(call, "acquire")
-    if lock is not None:
-        yield Region(lock, _lines(call), range(0))
-
-
-def _of_try(block: list[ast.stmt]) -> Iterator[Region]:
+def _of_try(block: object) -> Iterator[Region]:
     """Find ``lock.acquire()`` followed by a ``try`` that releases the lock in ``finally``, and only there."""
-    for before, after in itertools.pairwise(block):
+    # The body of a lambda or of a conditional expression is no list of statements.
+    for before, after in itertools.pairwise(block if isinstance(block, list) else ()):
         if not (isinstance(before, ast.Expr) and isinstance(after, ast.Try) and after.finalbody):
             continue
         lock = _called(before.value, "acquire")
         within = [*after.body, *after.handlers, *after.orelse]
         if lock is not None and _releases(after.finalbody, lock) and not _releases(within, lock):
             yield Region(lock, range(0), range(after.body[0].lineno, after.finalbody[0].lineno))
-
-
-def _blocks(node: ast.AST) -> Iterator[list[ast.stmt]]:
-    """Yield the lists of statements of a node that is not a scope."""
-    if isinstance(node, _SCOPES):
-        return
-    for field in ("body", "orelse", "finalbody"):
-        block = getattr(node, field, None)
-        if isinstance(block, list):
-            yield block
 
 
 def _releases(block: Sequence[ast.AST], lock: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from halfopen.netns import tcp_timers
-from halfopen.netns.census import PROBE, Sighting
+from halfopen.netns.census import PROBE, RawSample
 from halfopen.netns.tcp_info import TcpInfo
 from halfopen.pod.watchdog import Probe, WatchdogRule
 
@@ -22,7 +22,7 @@ class Track:
 
     __slots__ = ("_outq", "_progress", "_rules", "is_bound", "last", "moved_at")
 
-    def __init__(self, seen: Sighting, since: float | None, rules: Rules) -> None:
+    def __init__(self, seen: RawSample, since: float | None, rules: Rules) -> None:
         """``since`` is when its queue was last seen empty, None if it was never polled."""
         bound = least_stall(seen)
         self.is_bound = since is None or seen.t - bound < since
@@ -35,7 +35,7 @@ class Track:
         # Bring the rules to the state they would have had if they had polled when the stall began.
         self._apply_rules(self.moved_at)
 
-    def follow(self, seen: Sighting) -> None:
+    def follow(self, seen: RawSample) -> None:
         """Take in the next sighting."""
         self.last = seen
         outq, progress = seen.outq, seen.progress
@@ -68,7 +68,7 @@ class Tracks:
         self._rules = rules
         self._polled_at: float | None = None
 
-    def follow(self, sightings: Iterable[Sighting], now: float) -> None:
+    def follow(self, sightings: Iterable[RawSample], now: float) -> None:
         """Take in a poll that ended at ``now``, including every session with bytes queued."""
         before, after = self.queued, dict[bytes, Track]()
         for seen in sightings:
@@ -84,7 +84,7 @@ class Tracks:
         self.queued, self._polled_at = after, now
 
 
-def least_stall(seen: Sighting) -> float:
+def least_stall(seen: RawSample) -> float:
     """Return the least age of a stall by a single reading, in seconds; 0 if the session may be moving.
 
     A first poll that finds a stall did not see it begin, and the kernel does not record that moment. Its timers give a
@@ -99,7 +99,7 @@ def least_stall(seen: Sighting) -> float:
     return _dark(info, seen) if info.unacked else _shut(info, seen)
 
 
-def _shut(info: TcpInfo, seen: Sighting) -> float:
+def _shut(info: TcpInfo, seen: RawSample) -> float:
     """Return the bound for a closed window.
 
     All that was ever sent is acknowledged, so nothing was since a moment after the last send. The peer's window has
@@ -113,7 +113,7 @@ def _shut(info: TcpInfo, seen: Sighting) -> float:
     return max(0.0, min(by_doublings, info.last_data_sent / 1000, limited))
 
 
-def _dark(info: TcpInfo, seen: Sighting) -> float:
+def _dark(info: TcpInfo, seen: RawSample) -> float:
     """Return the bound from retransmissions, the last of them ``last_data_sent`` ago.
 
     The peer may answer them and accept nothing, behind a window that it shut after they were sent. Bytes that it

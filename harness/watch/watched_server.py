@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from halfopen.errors import InputError
 from halfopen.netns import processes
-from halfopen.netns.census import Census, Listener, Sighting
+from halfopen.netns.census import Census, RawSample
 from halfopen.netns.lab_errors import LabError
+from halfopen.netns.sockets import SocketSample
 
 _ANY_PORT = 0
 
@@ -28,7 +29,7 @@ class ServerPoll:
     """Number of sessions that the server has not closed itself, with or without bytes queued."""
     closing: int
     """Number of sessions that the server has closed, as far as the kernel still has them."""
-    sightings: Sequence[Sighting]
+    sightings: Sequence[RawSample]
     """The sessions with bytes queued, or all sessions."""
 
 
@@ -51,10 +52,10 @@ class WatchedServer:
         """Poll once. ``whole`` includes sessions with nothing queued. Raises EndedError."""
         if self.pid is not None and not processes.is_alive(self.pid):
             raise EndedError(f"process {self.pid} has ended")
-        taken = self._census.take(self.ports, self._inodes() if self._shared else None, whole=whole)
-        held = [seen for seen in taken.sightings if seen.state in {"ESTABLISHED", "CLOSE_WAIT"}]
-        sessions = taken.states.get("ESTABLISHED", 0) + taken.states.get("CLOSE_WAIT", 0)
-        return ServerPoll(time.monotonic(), sessions, sum(taken.states.values()) - sessions, held)
+        polled = self._census.poll(self.ports, self._inodes() if self._shared else None, whole=whole)
+        held = [seen for seen in polled.samples if seen.state in {"ESTABLISHED", "CLOSE_WAIT"}]
+        sessions = polled.states.get("ESTABLISHED", 0) + polled.states.get("CLOSE_WAIT", 0)
+        return ServerPoll(time.monotonic(), sessions, sum(polled.states.values()) - sessions, held)
 
     def _inodes(self) -> Collection[int]:
         assert self.pid is not None
@@ -96,9 +97,9 @@ def find(pid: int | None, ports: Sequence[int], *, all_connections: bool = False
 
 
 def _require_listeners(ports: Sequence[int], census: Census) -> None:
-    listening = {listener.address.port for listener in census.listeners()}
+    listening = {listener.local.port for listener in census.listeners()}
     for port in ports:
-        if port not in listening and not census.take([port]).states:
+        if port not in listening and not census.poll([port]).states:
             raise InputError(
                 f"--listen {port}: no server listens on this port, and it has no connections; "
                 f"{_ports_in_use(listening)}; for a server in a container use --pid"
@@ -118,7 +119,7 @@ def _of_process(pid: int, ports: Sequence[int], census: Census, all_connections:
     ours = [listener for listener in listeners if listener.inode in own]
     # A worker may have inherited only its connections.
     ours = ours or [listener for listener in listeners if listener.inode in (above or set())]
-    open_ports = sorted({listener.address.port for listener in ours})
+    open_ports = sorted({listener.local.port for listener in ours})
     if not open_ports:
         raise InputError(
             f"--pid {pid}: {processes.name(pid)} and the processes below it listen on no TCP port; "
@@ -142,7 +143,7 @@ def _sockets_above(pid: int) -> set[int] | None:
         return None
 
 
-def _is_shared(ports: Sequence[int], listeners: Sequence[Listener], own: set[int], above: set[int]) -> bool:
+def _is_shared(ports: Sequence[int], listeners: Sequence[SocketSample], own: set[int], above: set[int]) -> bool:
     """True if other processes also accept connections on these ports, so that each owner must be checked."""
-    inodes = {listener.inode for listener in listeners if listener.address.port in ports}
+    inodes = {listener.inode for listener in listeners if listener.local.port in ports}
     return bool(inodes - own or inodes & above)

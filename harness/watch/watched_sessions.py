@@ -11,7 +11,7 @@ from typing import Any, Literal
 from halfopen import plugins
 from halfopen.errors import InputError
 from halfopen.netns import tcp_timers
-from halfopen.netns.census import PROBE, Sighting
+from halfopen.netns.census import PROBE, RawSample
 from halfopen.pod import detectors
 from halfopen.pod.forecast import Forecast, ObservedSession
 from halfopen.pod.liveness.reading import Reading
@@ -107,7 +107,7 @@ def make(track: Track, pid: int | None, judges: Judges) -> WatchedSession:
     return WatchedSession(track.last, sample, reading, track.stuck, track.is_bound, pid, judges, track.stalled())
 
 
-def quiet(seen: Sighting, pid: int | None, judges: Judges) -> WatchedSession:
+def quiet(seen: RawSample, pid: int | None, judges: Judges) -> WatchedSession:
     """Return a session without bytes queued."""
     return WatchedSession(seen, seen.sample, Reading.of(seen.info), 0.0, False, pid, judges, {})
 

@@ -8,20 +8,18 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from halfopen.netns import isolation
 from halfopen.netns.exit_codes import ExitCode
-from halfopen.netns.guest import machine, memory_dir, script, subreaper
-from halfopen.netns.guest.cache import GuestKernel
+from halfopen.netns.guest import busy_process, machine, memory_dir, script, subreaper
 from halfopen.netns.guest.machine import Machine
+from halfopen.netns.guest.script import Boot
 from halfopen.netns.lab_errors import GuestError, GuestLostError, IsolationError
 from halfopen.netns.units import show_bytes, show_duration
 
-_INTERRUPTED = 130
 #: Seconds of wall time within which an interrupted command should end by itself.
 _PATIENCE = 10.0
 #: Bytes that a pipe takes without waiting (pipe(7), pipe-max-size).
@@ -30,27 +28,6 @@ _PIPE = 1 << 20
 _OWN = ("/dev", "/proc", "/sys")
 #: Covered, in a mount namespace of our own, by a private tmpfs.
 _PRIVATE = Path("/dev/shm")  # noqa: S108
-
-
-@dataclass(frozen=True, slots=True)
-class Boot:
-    """The options of one boot."""
-
-    kernel: GuestKernel
-    command: Sequence[str]
-    writable: Sequence[Path] = ()
-    wall_limit: float = 600.0
-    """Seconds of wall time after which the guest is abandoned."""
-    memory: int = 1 << 30
-    """Bytes of the guest's memory; the machine allocates only the part in use."""
-    virtual: bool = True
-    """True for a virtual clock, on which time only passes while processes wait."""
-    seed: int | None = None
-    """Seed of its random numbers; None: seeded by the machine."""
-    processor: int = field(default_factory=os.getpid)
-    """Number of the processor that it runs on, modulo the number available; by default any."""
-    environment: Mapping[str, str] = field(default_factory=dict)
-    """Environment variables of the command in addition to our own."""
 
 
 def run(boot: Boot) -> int:
@@ -68,9 +45,8 @@ def in_private(work: Callable[[Path], int]) -> int:
     """Run ``work``, which may start guests, with a folder for their memory and files; return its exit code.
 
     The folder is a private tmpfs, and the kernel ends all guests with the work. A guest's processes outlive their
-    tracer unless a pid namespace ends them. If the machine refuses namespaces or the mount, a process that waits for
-    our end kills the guests (guard), and deletes the folder, which is then on disk or in memory. Raises GuestError if
-    no folder fits.
+    tracer unless a pid namespace ends them. If the machine refuses namespaces or the mount, a guard process kills the
+    guests when we end, and deletes the folder, which is then on disk or in memory. Raises GuestError if no folder fits.
     """
     try:
         return isolation.run(lambda: work(_PRIVATE), private=_PRIVATE)
@@ -96,13 +72,13 @@ def require_folders(writable: Sequence[Path], read: Sequence[Path] = ()) -> None
     try:
         here = Path.cwd()
     except FileNotFoundError:
-        raise GuestError("the folder this was called from is gone; call it from one that exists") from None
+        raise GuestError("the working directory no longer exists; start halfopen in another") from None
     if _is_below(here, (*_OWN, "/run")) and not _is_below(here, writable):
-        raise GuestError(f"the guest has a /{here.parts[1]} of its own, without {str(here)!r}; start it elsewhere")
+        raise GuestError(f"the guest has its own /{here.parts[1]}, without {str(here)!r}; start it in another folder")
     for path in read:
         if _is_below(path.absolute(), (*_OWN, "/run")):
             own = path.absolute().parts[1]
-            raise GuestError(f"the guest has a /{own} of its own, without {str(path)!r}; put it elsewhere")
+            raise GuestError(f"the guest has its own /{own}, without {str(path)!r}; put it elsewhere")
     for folder in writable:
         if folder == Path("/") or _is_below(folder, _OWN):
             raise GuestError(f"{str(folder)!r} cannot be made writable in a guest; name a folder of files")
@@ -117,27 +93,17 @@ def start(
 ) -> AbstractContextManager[Machine]:
     """Boot a guest with its files in ``place``; its command's output goes to the descriptor ``output``."""
     place.mkdir(exist_ok=True)
-    job = script.GuestJob(
-        command=boot.command,
+    init = script.render(
+        boot,
         folder=Path.cwd(),
         environment=os.environ | boot.environment,
-        writable=boot.writable,
-        terminal=terminal,
-        one_output=os.path.sameopenfile(output, 2),
         # The only use of this machine's wall clock: the guest's starts at the same time.
         now=int(time.time()),
-        virtual=boot.virtual,
+        terminal=terminal,
+        one_output=os.path.sameopenfile(output, 2),
     )
-    (place / "init").write_bytes(os.fsencode(script.render(job)))
-    return machine.running(
-        boot.kernel,
-        place,
-        output,
-        virtual=boot.virtual,
-        memory=boot.memory,
-        seed=boot.seed,
-        processor=boot.processor,
-    )
+    (place / "init").write_bytes(os.fsencode(init))
+    return machine.running(boot, place, output)
 
 
 def output_pipe() -> tuple[int, int]:
@@ -155,8 +121,9 @@ def exit_code(guest: Machine, boot: Boot, until: float) -> int:
         code = guest.exit_code(until)
     except TimeoutError:
         limit = show_duration(boot.wall_limit)
-        spinning = _spinning(guest) if boot.virtual else ""
-        raise GuestLostError(f"the guest was given up after {limit} of wall time{spinning}") from None
+        busy = busy_process.busiest(guest.process.pid) if boot.virtual else None
+        loop = f"; the busiest process was {busy} (a loop that never sleeps never ends on the virtual clock)"
+        raise GuestLostError(f"the guest was stopped after {limit} of wall time{loop if busy else ''}") from None
     except EOFError:
         raise GuestLostError(guest.last_words()) from None
     victim = guest.killed_for_memory()
@@ -167,13 +134,13 @@ def exit_code(guest: Machine, boot: Boot, until: float) -> int:
 
 def _run(boot: Boot, place: Path) -> int:
     try:
-        with start(boot, place, 1, _terminal()) as guest:
+        with start(boot, place, 1, shutil.get_terminal_size() if os.isatty(1) else None) as guest:
             return _until_interrupted(guest, boot)
     except (GuestError, GuestLostError) as error:
         print(f"halfopen: {error}", file=sys.stderr)
         return ExitCode.GUEST
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        return ExitCode.INTERRUPTED
 
 
 def _until_interrupted(guest: Machine, boot: Boot) -> int:
@@ -181,23 +148,9 @@ def _until_interrupted(guest: Machine, boot: Boot) -> int:
         return exit_code(guest, boot, time.monotonic() + boot.wall_limit)
     except KeyboardInterrupt:
         if not guest.listens():
-            return _INTERRUPTED
+            return ExitCode.INTERRUPTED
         guest.signal("INT")
     try:
         return exit_code(guest, boot, time.monotonic() + _PATIENCE)
     except GuestLostError:
-        return _INTERRUPTED
-
-
-def _terminal() -> tuple[int, int] | None:
-    if not os.isatty(1):
-        return None
-    columns, lines = shutil.get_terminal_size()
-    return columns, lines
-
-
-def _spinning(guest: Machine) -> str:
-    busy = guest.busy_process()
-    if busy is None:
-        return ""
-    return f"; busiest in it was {busy} (a loop that never sleeps never ends on the virtual clock)"
+        return ExitCode.INTERRUPTED

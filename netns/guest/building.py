@@ -5,20 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from halfopen.netns.guest import cache, packages, recipe
+from halfopen.netns.guest import cache, recipe
 from halfopen.netns.guest.cache import GuestKernel
-from halfopen.netns.guest.clock_reads import read_without_calls
-from halfopen.netns.guest.end_notices import announce_ends
-from halfopen.netns.guest.headers import precompile
-from halfopen.netns.guest.livelocks import end_livelocks
 from halfopen.netns.guest.packages import ask, run
-from halfopen.netns.guest.recipe import Recipe
-from halfopen.netns.guest.registers import make_room
-from halfopen.netns.guest.seeding import make_seedable
+from halfopen.netns.guest.patches import clock_reads, end_notices, headers, livelocks, registers, seeding
 from halfopen.netns.guest.sources import KernelSource
 from halfopen.netns.lab_errors import GuestError
 
@@ -53,9 +46,6 @@ _NEEDED = (
 )
 #: Lines printed by make for a kernel of our configuration; only the estimate depends on it.
 _STEPS = 1240
-
-#: CPU time of a build, in units of the loop that measures the machine's speed.
-_EFFORT = 7_200
 #: Share of the build after which the source is unpacked.
 _UNPACKED = 0.15
 
@@ -105,7 +95,9 @@ def require_tools(tarball: Path | None = None) -> None:
 def require_version(version: str) -> None:
     """Raise GuestError for a source that is too old, or none; ``version`` is the output of ``make kernelversion``."""
     if not cache.numbers(version):
-        raise GuestError("the tarball is no Linux source: it does not tell its version (make kernelversion)")
+        raise GuestError(
+            "the tarball is no Linux source: make kernelversion prints no version; name a kernel source tarball"
+        )
     if cache.numbers(version) < cache.numbers(_OLDEST):
         raise GuestError(f"the source is Linux {version}; the guest kernel needs Linux {_OLDEST} or newer")
 
@@ -119,11 +111,6 @@ def require_options(config: str, version: str) -> None:
             f"Linux {version} could not be configured with {', '.join(missing)}; "
             f"the guest kernel needs Linux {_OLDEST} or newer"
         )
-
-
-def expected_seconds() -> float:
-    """Estimate the duration of a build on this machine from the speed of a short loop."""
-    return _EFFORT * min(_loop() for _ in range(3)) / processors()
 
 
 def build(tarball: Fetch, progress: Progress) -> GuestKernel:
@@ -141,40 +128,25 @@ def build(tarball: Fetch, progress: Progress) -> GuestKernel:
         product.mkdir()
         unpack = ["tar", "-xf", str(source.tarball), "-C", str(tree), "--strip-components=1"]
         unpack += [f"--exclude={pattern}" for pattern in _NOT_NEEDED]
-        run(unpack, place, "unpacking the source", packages.first_line)
+        run(unpack, place, "unpacking the source", line=0)
         progress(_UNPACKED)
         version = ask("make", "-s", "-C", str(tree), "kernelversion").strip()
         require_version(version)
         before = recipe.texts(tree)
-        seeded = make_seedable(tree)
-        end_livelocks(tree)
-        announce_ends(tree)
-        read_without_calls(tree)
-        make_room(tree)
-        precompile(tree, version)
-        make = [*recipe.MAKE, "-C", str(tree), f"-j{processors()}"]
-        run([*make, "allnoconfig", f"KCONFIG_ALLCONFIG={cache.FRAGMENT}"], place, "configuring")
+        seeded = seeding.make_seedable(tree)
+        livelocks.end_livelocks(tree)
+        end_notices.announce_ends(tree)
+        clock_reads.read_without_calls(tree)
+        registers.make_room(tree)
+        headers.precompile(tree, version)
+        make = [*recipe.MAKE, "-C", str(tree), f"-j{len(os.sched_getaffinity(0))}"]
+        run([*make, "allnoconfig", f"KCONFIG_ALLCONFIG={recipe.FRAGMENT}"], place, "configuring")
         require_options((tree / ".config").read_text(), version)
         for done, _ in enumerate(_lines([*make, "linux"], place)):
             progress(_UNPACKED + (1 - _UNPACKED) * min(done / _STEPS, 1.0))
         run(["strip", "-o", str(product / cache.PROGRAM), str(tree / "linux")], place, "stripping")
-        made = Recipe(source.name, source.tarball, version, cache.FRAGMENT)
-        recipe.write(product / recipe.FOLDER, made, tree, before)
+        recipe.write(product / recipe.FOLDER, tree, before, source.name, source.tarball, version)
         return cache.keep(product / cache.PROGRAM, source=source.name, version=version, seeded=seeded)
-
-
-def processors() -> int:
-    """Return the number of processors that a build uses."""
-    return len(os.sched_getaffinity(0))
-
-
-def _loop() -> float:
-    """Return the CPU seconds of a loop that measures this machine's speed."""
-    begun = time.process_time()
-    total = 0
-    for number in range(1_000_000):
-        total += number
-    return time.process_time() - begun
 
 
 def _lines(command: list[str], place: Path) -> Iterator[str]:

@@ -7,13 +7,14 @@ fs/binfmt_elf.c).
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import shlex
 import time
-from io import FileIO
 from pathlib import Path
 
-from halfopen.netns.guest.children import stats
+from halfopen.netns.processes import children
 
 #: The guest's memory is an unlinked file, mapped page by page and shared; user memory is mapped executable and
 #: writable.
@@ -43,47 +44,38 @@ def busiest(kernel: int) -> str | None:
 
 def _processor_times(parent: int) -> dict[int, int]:
     """Return clock ticks of processor time, user and system, by child (proc(5), /proc/PID/stat)."""
-    return {pid: int(fields[11]) + int(fields[12]) for pid, fields in stats(parent).items()}
+    return {pid: int(fields[11]) + int(fields[12]) for pid, fields in children(parent).items()}
 
 
 def _top_of_stack(pid: int) -> bytes:
-    try:
+    with contextlib.suppress(OSError, ValueError):
         ends = [int(m[2], 16) for m in _USER_MEMORY.finditer(Path(f"/proc/{pid}/maps").read_text())]
         with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
             for end in sorted(ends, reverse=True):
-                page = _page_below(memory, end)
+                page = os.pread(memory.fileno(), _PAGE, end - _PAGE)
                 # execve leaves space for a null pointer above the program's name.
                 if page.endswith(bytes(9)) and page.strip(b"\0"):
-                    return _down_to_arguments(memory, end - _PAGE, page)
-    except (OSError, ValueError):
-        pass
+                    return _down_to_arguments(memory.fileno(), end - _PAGE, page)
     return b""
 
 
-def _page_below(memory: FileIO, end: int) -> bytes:
-    memory.seek(end - _PAGE)
-    return memory.read(_PAGE)
-
-
-def _down_to_arguments(memory: FileIO, start: int, read: bytes) -> bytes:
+def _down_to_arguments(memory: int, start: int, stack: bytes) -> bytes:
     """Prepend the pages below, which a large environment fills, as far as the guest's kernel has mapped them."""
-    while _PLATFORM not in read:
-        try:
-            read = _page_below(memory, start) + read
-        except OSError:
-            break
-        start -= _PAGE
-    return read
+    with contextlib.suppress(OSError):
+        while _PLATFORM not in stack:
+            start -= _PAGE
+            stack = os.pread(memory, _PAGE, start) + stack
+    return stack
 
 
 def command_line(top: bytes) -> str | None:
     """Return the executed command from the last bytes of a stack; without its arguments if the bytes lack them."""
-    _, found, strings_and_name = top.rstrip(b"\0").partition(_PLATFORM)
-    strings = (strings_and_name if found else top.rstrip(b"\0")).split(b"\0")
+    _, platform, above = top.rstrip(b"\0").partition(_PLATFORM)
+    strings = (above if platform else top.rstrip(b"\0")).split(b"\0")
     program = strings.pop()
     if not program or not program.isascii():
         return None
-    if not found:
+    if not platform:
         return program.decode()
     while strings and _ASSIGNMENT.match(strings[-1]):
         strings.pop()

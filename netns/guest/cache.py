@@ -23,14 +23,6 @@ from pathlib import Path
 from halfopen.netns.guest import recipe
 from halfopen.netns.lab_errors import GuestError
 
-#: The configuration on top of allnoconfig (kernel.config beside this file).
-FRAGMENT = Path(__file__).with_name("kernel.config")
-#: Modules that change the source.
-_CHANGES = tuple(
-    Path(__file__).with_name(name)
-    for name in ("seeding.py", "livelocks.py", "registers.py", "end_notices.py", "clock_reads.py", "headers.py")
-)
-
 #: Number of the current recipe, raised by one with each change of the configuration or the changes. It is the last
 #: number of the version of a kernel's wheel.
 RECIPE = 1
@@ -69,13 +61,14 @@ def folder() -> Path:
     try:
         return Path.home() / ".cache" / "halfopen" / "kernels"
     except RuntimeError:  # a container's user without an entry in /etc/passwd, and no HOME
-        raise GuestError("this user has no home to keep guest kernels in; name a folder with XDG_CACHE_HOME") from None
+        raise GuestError("no folder for guest kernels: this user has no home; name one with XDG_CACHE_HOME") from None
 
 
 def key(source: str) -> str:
     """Return a kernel's unique key: a hash of its source, our configuration and our changes."""
-    ours = [*(path.read_bytes() for path in (FRAGMENT, *_CHANGES)), shlex.join(recipe.MAKE).encode()]
-    return hashlib.sha256(b"\0".join((source.encode(), *ours))).hexdigest()[:16]
+    patches = [Path(str(patch.__file__)).read_bytes() for patch in recipe.PATCHES]
+    parts = (source.encode(), recipe.FRAGMENT.read_bytes(), *patches, shlex.join(recipe.MAKE).encode())
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
 def find(source: str) -> GuestKernel | None:
@@ -85,12 +78,15 @@ def find(source: str) -> GuestKernel | None:
 
 def installed() -> GuestKernel | None:
     """Return the kernel of an installed halfopen-kernel; None if it is missing or too old."""
-    found = installed_at_all()
-    return found if found and found.recipe >= OLDEST_RECIPE else None
+    kernel = _of_package()
+    return None if kernel is None or _is_too_old(kernel) else kernel
 
 
-def installed_at_all() -> GuestKernel | None:
-    """Return the kernel of an installed halfopen-kernel, even if it is too old."""
+def _is_too_old(kernel: GuestKernel) -> bool:
+    return kernel.recipe < OLDEST_RECIPE
+
+
+def _of_package() -> GuestKernel | None:
     spec = importlib.util.find_spec(PACKAGE)
     places = spec.submodule_search_locations if spec else None
     return _read(Path(places[0])) if places else None
@@ -98,11 +94,11 @@ def installed_at_all() -> GuestKernel | None:
 
 def too_old() -> str | None:
     """Return a notice that the installed kernel is too old, with the remedy; None if it is missing or new enough."""
-    found = installed_at_all()
-    if found is None or found.recipe >= OLDEST_RECIPE:
+    kernel = _of_package()
+    if kernel is None or not _is_too_old(kernel):
         return None
     return (
-        f"halfopen-kernel {wheel_version(found)} is too old for this halfopen; "
+        f"halfopen-kernel {wheel_version(kernel)} is too old for this halfopen; "
         "upgrade it with: pip install --upgrade 'halfopen[kernel]'"
     )
 
@@ -123,12 +119,8 @@ def built() -> GuestKernel | None:
         places = list(folder().glob("*"))
     except GuestError:
         return None
-    kernels = [kernel for kernel in map(_read, places) if kernel and _is_current(kernel)]
+    kernels = [kernel for kernel in map(_read, places) if kernel and kernel.program.parent.name == key(kernel.source)]
     return max(kernels, key=lambda kernel: numbers(kernel.version), default=None)
-
-
-def _is_current(kernel: GuestKernel) -> bool:
-    return kernel.program.parent.name == key(kernel.source)
 
 
 def numbers(version: str) -> list[int]:
@@ -156,14 +148,10 @@ def workplace() -> Iterator[Path]:
     root = folder() / "under-construction"
     root.mkdir(parents=True, exist_ok=True)
     for left in root.iterdir():
-        if not _is_alive(left.name.partition("-")[0]):
+        if not Path("/proc", left.name.partition("-")[0]).exists():
             shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=f"{os.getpid()}-", dir=root) as place:
         yield Path(place)
-
-
-def _is_alive(pid: str) -> bool:
-    return Path("/proc", pid).exists()
 
 
 def keep(program: Path, *, source: str, version: str, seeded: bool = True) -> GuestKernel:

@@ -10,12 +10,13 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-from halfopen.netns.guest import busy_process, cache, memory_dir, script, seeding
-from halfopen.netns.guest.cache import GuestKernel
+from halfopen.netns.guest import cache, memory_dir, script
+from halfopen.netns.guest.patches import seeding
+from halfopen.netns.guest.script import Boot
 from halfopen.netns.lab_errors import GuestError
 from halfopen.netns.units import show_bytes
 
@@ -33,52 +34,52 @@ class Machine:
     process: subprocess.Popen[bytes]
     log: Path
     """Messages of the kernel itself."""
-    heard: int
-    """File descriptor of the line from the guest."""
-    told: int
-    """File descriptor of the line to the guest."""
+    from_guest: int
+    """Descriptor of the line that the guest writes to."""
+    to_guest: int
+    """Descriptor of the line that the guest reads."""
     scarce: str = ""
     """Likely reason of its end, if its folder had too little space for its memory."""
-    _said: bytes = b""
+    _received: bytes = b""
 
     def exit_code(self, until: float) -> int:
         """Wait for the command's exit code.
 
         Raises TimeoutError when the monotonic clock shows ``until``, EOFError if the guest ends without one.
         """
-        while not (found := _EXITED.search(self._said)):
+        while not (exited := _EXITED.search(self._received)):
             left = until - time.monotonic()
-            if left <= 0 or not select.select([self.heard], [], [], left)[0]:
+            if left <= 0 or not select.select([self.from_guest], [], [], left)[0]:
                 raise TimeoutError
             # At the end of the other side, a terminal reports EIO, and a pipe returns an empty read.
-            if not self._hear():
+            if not self._receive():
                 raise EOFError
-        return int(found[1])
+        return int(exited[1])
 
     def has_ended(self) -> bool:
         """True once the command has exited or the guest has ended; waits until the guest says anything."""
-        return not self._hear() or _EXITED.search(self._said) is not None
+        return not self._receive() or _EXITED.search(self._received) is not None
 
     def listens(self) -> bool:
         """True once the guest has booted far enough to forward signals to its command."""
-        if select.select([self.heard], [], [], 0)[0]:
-            self._hear()
-        return script.LISTENING.encode() in self._said
+        if select.select([self.from_guest], [], [], 0)[0]:
+            self._receive()
+        return script.LISTENING.encode() in self._received
 
-    def _hear(self) -> bytes:
-        piece = os.read(self.heard, 100)
-        self._said += piece
+    def _receive(self) -> bytes:
+        piece = os.read(self.from_guest, 100)
+        self._received += piece
         return piece
 
     def signal(self, name: str) -> None:
         """Send the command a signal: ``"INT"``. A guest that does not listen yet may miss it."""
         with contextlib.suppress(BrokenPipeError):
-            os.write(self.told, f"{name}\n".encode())
+            os.write(self.to_guest, f"{name}\n".encode())
 
     def killed_for_memory(self) -> str | None:
         """Return the name of the process that the guest's kernel killed when memory ran out; None if it killed none."""
-        found = _OUT_OF_MEMORY.search(self.log.read_text(errors="replace"))
-        return found and found[1]
+        killed = _OUT_OF_MEMORY.search(self.log.read_text(errors="replace"))
+        return killed and killed[1]
 
     def last_words(self) -> str:
         """Return the reason why the kernel ended by itself."""
@@ -89,37 +90,32 @@ class Machine:
         # If its memory file cannot grow, it dies by SIGBUS without a message.
         return f"the guest kernel ended before its command did{f': {lines[-1]}' if lines else self.scarce}"
 
-    def busy_process(self) -> str | None:
-        """Return the guest's process that uses the processor now; None if there is none or it is unknown."""
-        return busy_process.busiest(self.process.pid)
 
-
-@dataclass(frozen=True, slots=True)
-class Wires:
-    """File descriptors of a guest's consoles."""
+class Consoles(NamedTuple):
+    """File descriptors that a guest's consoles write to and read from."""
 
     out: int
     err: int
-    listens: int
-    says: int
+    line_in: int
+    line_out: int
 
 
-def arguments(kernel: GuestKernel, place: Path, wires: Wires, *, virtual: bool, memory: int) -> list[str]:
+def arguments(boot: Boot, place: Path, consoles: Consoles) -> list[str]:
     """Return the command that boots ``place``/init (Documentation/admin-guide/kernel-parameters.txt and arch/um)."""
     return [
-        str(kernel.program),
-        f"mem={memory >> 20}M",
+        str(boot.kernel.program),
+        f"mem={boot.memory >> 20}M",
         "root=/dev/root",
         "rootfstype=hostfs",
         "rootflags=/",
         "ro",
-        *(["time-travel=inf-cpu", f"time-travel-start={seeding.EPOCH_NS}"] if virtual else []),
+        *(["time-travel=inf-cpu", f"time-travel-start={seeding.EPOCH_NS}"] if boot.virtual else []),
         # Faster than ptrace, if the machine allows it (arch/um/os-Linux/start_up.c).
-        *(["seccomp=auto"] if cache.numbers(kernel.version) >= _HAS_SECCOMP else []),
+        *(["seccomp=auto"] if cache.numbers(boot.kernel.version) >= _HAS_SECCOMP else []),
         "con=null",
-        f"con0=null,fd:{wires.out}",
-        f"con1=null,fd:{wires.err}",
-        f"con2=fd:{wires.listens},fd:{wires.says}",
+        f"con0=null,fd:{consoles.out}",
+        f"con1=null,fd:{consoles.err}",
+        f"con2=fd:{consoles.line_in},fd:{consoles.line_out}",
         # Keeps the kernel's messages out of the command's output.
         "con3=null,fd:1",
         "console=tty3",
@@ -137,58 +133,47 @@ def arguments(kernel: GuestKernel, place: Path, wires: Wires, *, virtual: bool, 
 
 
 @contextlib.contextmanager
-def running(
-    kernel: GuestKernel, place: Path, output: int, *, virtual: bool, memory: int, seed: int | None, processor: int
-) -> Iterator[Machine]:
-    """Boot ``place``/init until the context is left, on processor number ``processor`` modulo those available.
+def running(boot: Boot, place: Path, output: int) -> Iterator[Machine]:
+    """Boot ``place``/init until the context is left.
 
     Its command's output goes to the descriptor ``output``, its errors to our stderr. With a ``seed`` a seeded kernel
     draws the same random numbers each time. Raises GuestError if the kernel's program cannot be executed.
     """
     log = place / "kernel.log"
-    scarce = _scarcity(place, memory)
-    with contextlib.ExitStack() as held:
-        heard, says = os.pipe()
-        listens, told = os.pipe()
-        held.callback(os.close, heard)
-        held.callback(os.close, told)
-        wires = Wires(_console(output, held), _console(2, held), listens, says)
-        try:
-            with log.open("wb") as kernel_log, _pinned(processor):
-                process = _started(
-                    arguments(kernel, place, wires, virtual=virtual, memory=memory),
-                    stdout=kernel_log,
-                    stderr=kernel_log,
-                    pass_fds=astuple(wires),
-                    env=os.environ | {"TMPDIR": str(place)} | ({} if seed is None else {seeding.VARIABLE: str(seed)}),
-                )
-        finally:
-            # From here on only the guest holds them: the copiers to a terminal end when they are closed.
-            for fd in astuple(wires):
-                os.close(fd)
-        held.callback(_end, process)
-        yield Machine(process, log, heard, told, scarce)
-
-
-def _scarcity(place: Path, memory: int) -> str:
-    """Return the warning about a folder with less space than the memory that it must hold; empty if it has enough."""
     left = memory_dir.free(place)
-    if left >= memory:
-        return ""
-    return (
-        f"; its memory of {show_bytes(memory)} is a file on the file system at {memory_dir.mount_point(place)}, "
+    scarce = (
+        f"; its memory of {show_bytes(boot.memory)} is a file on the file system at {memory_dir.mount_point(place)}, "
         f"where only {show_bytes(left)} were free: free some, or name another folder with TMPDIR"
     )
-
-
-def _started(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
-    try:
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, **options)
-    except OSError as error:
-        why = f"{os.strerror(error.errno or 0).lower()}"
-        if isinstance(error, PermissionError):
-            why += " (is its file system mounted noexec? XDG_CACHE_HOME names another)"
-        raise GuestError(f"the guest kernel {command[0]!r} cannot be executed: {why}") from None
+    with contextlib.ExitStack() as held:
+        from_guest, line_out = os.pipe()
+        line_in, to_guest = os.pipe()
+        held.callback(os.close, from_guest)
+        held.callback(os.close, to_guest)
+        consoles = Consoles(_console(output, held), _console(2, held), line_in, line_out)
+        seed = {} if boot.seed is None else {seeding.VARIABLE: str(boot.seed)}
+        try:
+            with log.open("wb") as kernel_log, _pinned(boot.processor):
+                process = subprocess.Popen(
+                    arguments(boot, place, consoles),
+                    stdin=subprocess.DEVNULL,
+                    stdout=kernel_log,
+                    stderr=kernel_log,
+                    pass_fds=consoles,
+                    env=os.environ | {"TMPDIR": str(place)} | seed,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            why = os.strerror(error.errno or 0).lower()
+            if isinstance(error, PermissionError):
+                why += " (is its file system mounted noexec? XDG_CACHE_HOME names another)"
+            raise GuestError(f"the guest kernel {str(boot.kernel.program)!r} cannot be executed: {why}") from None
+        finally:
+            # From here on only the guest holds them: the copiers to a terminal end when they are closed.
+            for fd in consoles:
+                os.close(fd)
+        held.callback(_end, process)
+        yield Machine(process, log, from_guest, to_guest, scarce if left < boot.memory else "")
 
 
 @contextlib.contextmanager

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -21,27 +23,18 @@ def choose() -> Path:
     Raises GuestError, with the problem of each, if none is suitable. A kernel maps its memory for programs to run from
     (check_tmpexec in arch/um/os-Linux/mem.c), which a file system mounted noexec refuses.
     """
-    refusals, fitting = {}, {}
-    for folder in _candidates():
-        refusal = why_not(folder)
-        if refusal is None:
-            fitting[folder] = free(folder)
-        else:
-            refusals[folder] = refusal
+    named = os.environ.get("TMPDIR")
+    # As an absolute path: the guest's command may start elsewhere.
+    refusals = {folder: why_not(folder) for folder in ([Path(named).absolute()] if named else []) + USUAL}
+    fitting = {folder: free(folder) for folder, refusal in refusals.items() if refusal is None}
     if not fitting:
         reasons = ", ".join(f"{folder} ({refusal})" for folder, refusal in refusals.items())
         raise GuestError(
-            f"there is no folder that a guest's memory could be in: {reasons}; "
-            "name one with TMPDIR, or give the container one with: --tmpfs /tmp:exec"
+            f"no folder is suitable for a guest's memory: {reasons}; "
+            "name one with TMPDIR, or start the container with: --tmpfs /tmp:exec"
         )
     ample = [folder for folder, room in fitting.items() if room >= _AMPLE]
     return ample[0] if ample else max(fitting, key=lambda folder: fitting[folder])
-
-
-def _candidates() -> list[Path]:
-    named = os.environ.get("TMPDIR")
-    # As an absolute path: the guest's command may start elsewhere.
-    return [*([Path(named).absolute()] if named else []), *USUAL]
 
 
 def why_not(folder: Path) -> str | None:
@@ -49,23 +42,18 @@ def why_not(folder: Path) -> str | None:
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.truncate(mmap.PAGESIZE)
-            return _why_not_executable(file.fileno())
+            rwx = mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC
+            with contextlib.suppress(PermissionError):
+                mmap.mmap(file.fileno(), mmap.PAGESIZE, mmap.MAP_SHARED, rwx).close()
+                return None
+            return "mounted noexec"
     except OSError as error:
         return os.strerror(error.errno or 0).lower()
 
 
-def _why_not_executable(fd: int) -> str | None:
-    try:
-        mmap.mmap(fd, mmap.PAGESIZE, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC).close()
-    except PermissionError:
-        return "mounted noexec"
-    return None
-
-
 def free(folder: Path) -> int:
     """Return the bytes that may still be written to files in this folder (statvfs(3), f_bavail)."""
-    found = os.statvfs(folder)
-    return found.f_bavail * found.f_frsize
+    return shutil.disk_usage(folder).free
 
 
 def mount_point(folder: Path) -> Path:

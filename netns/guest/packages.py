@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from halfopen.netns.lab_errors import GuestError
@@ -17,16 +17,10 @@ def candidate(package: str, instead: str, options: Sequence[str]) -> str:
 
     ``options``, here and below, are apt's: for an apt that uses other suites than the machine's own.
     """
-    found = re.search(r"Candidate: (\d\S*)", ask("apt-cache", *options, "policy", package))
-    if found is None:
+    offered = re.search(r"Candidate: (\d\S*)", ask("apt-cache", *options, "policy", package))
+    if offered is None:
         raise GuestError(f"apt has no candidate for {package}; run: sudo apt-get update, or {instead}")
-    return found[1]
-
-
-def require_apt(instead: str) -> None:
-    """Raise GuestError on a machine without apt."""
-    if shutil.which("apt-cache") is None:
-        raise GuestError(f"this is no Debian or Ubuntu (no apt-cache); {instead}")
+    return offered[1]
 
 
 def download(package: str, version: str, place: Path, options: Sequence[str]) -> Path:
@@ -34,8 +28,10 @@ def download(package: str, version: str, place: Path, options: Sequence[str]) ->
     command = ["apt-get", *options, "download", f"{package}={version}"]
     done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
     if done.returncode:
+        # Apt's last lines are warnings, or advice that does not fit.
+        errors = re.findall(r"^E: (.*\S)", done.stderr, re.MULTILINE)
         raise GuestError(
-            f"downloading {package} {version} failed: {_apts_reason(done.stderr)}; "
+            f"downloading {package} {version} failed: {errors[0] if errors else _line(done.stderr, -1)}; "
             "is there a network? if the lists of packages are old, run: sudo apt-get update"
         )
     return next(place.glob("*.deb"))
@@ -54,24 +50,13 @@ def ask(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment).stdout
 
 
-def last_line(text: str) -> str:
-    """Return the last line that is not empty."""
-    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no output")
-
-
-def first_line(text: str) -> str:
-    """Return the first line that is not empty: the cause, if later lines are only its consequences."""
-    return next((line.strip() for line in text.splitlines() if line.strip()), "no output")
-
-
-def run(command: list[str], place: Path, what: str, reason: Callable[[str], str] = last_line) -> None:
-    """Run a command in the folder ``place``; raises GuestError with the ``reason`` taken from its output."""
+def run(command: list[str], place: Path, what: str, line: int = -1) -> None:
+    """Run a command in the folder ``place``; raises GuestError with one ``line`` of its output, by default the last."""
     done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise GuestError(f"{what} failed with exit code {done.returncode}: {reason(done.stderr or done.stdout)}")
+        raise GuestError(f"{what} failed with exit code {done.returncode}: {_line(done.stderr or done.stdout, line)}")
 
 
-def _apts_reason(text: str) -> str:
-    """Return apt's first error; its last lines are warnings, or advice that does not fit."""
-    errors = re.findall(r"^E: (.*\S)", text, re.MULTILINE)
-    return errors[0] if errors else last_line(text)
+def _line(text: str, number: int) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[number] if lines else "no output"

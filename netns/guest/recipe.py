@@ -11,11 +11,12 @@ import hashlib
 import shlex
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-from halfopen.netns.guest import clock_reads, end_notices, headers, livelocks, registers, seeding
+from halfopen.netns.guest.patches import clock_reads, end_notices, headers, livelocks, registers, seeding
 
+#: The configuration on top of allnoconfig.
+FRAGMENT = Path(__file__).with_name("kernel.config")
 #: In a kernel's folder, beside the program.
 FOLDER = "source"
 #: License files of a source tree.
@@ -34,20 +35,8 @@ MAKE = (
     "KCFLAGS=-O1 -w",
 )
 
-_EDITED = tuple(
-    dict.fromkeys(
-        edit.file
-        for edits in (
-            seeding.EDITS,
-            livelocks.EDITS,
-            registers.EDITS,
-            end_notices.EDITS,
-            clock_reads.EDITS,
-            headers.EDITS,
-        )
-        for edit in edits
-    )
-)
+PATCHES = (seeding, livelocks, registers, end_notices, clock_reads, headers)
+_EDITED = tuple(dict.fromkeys(edit.file for patch in PATCHES for edit in patch.EDITS))
 
 _README = """\
 # The source of this kernel
@@ -70,16 +59,6 @@ To build it again, in this folder and with the tarball in it:
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """The parts of a recipe that only the build knows."""
-
-    source: str
-    tarball: Path
-    version: str
-    fragment: Path
-
-
 def texts(tree: Path) -> dict[str, str]:
     """Return the current files in ``tree`` that are edited; those that are added are empty before the edits."""
     there = {file: (tree / file).read_text() for file in (*_EDITED, *headers.NEW) if (tree / file).is_file()}
@@ -97,22 +76,22 @@ def patch(before: Mapping[str, str], after: Mapping[str, str]) -> str:
     )
 
 
-def write(folder: Path, recipe: Recipe, tree: Path, before: Mapping[str, str]) -> None:
+def write(folder: Path, tree: Path, before: Mapping[str, str], source: str, tarball: Path, version: str) -> None:
     """Write a recipe into a new ``folder``; ``before`` are the texts in ``tree`` before the edits."""
     folder.mkdir()
     for name in LICENSES:
         shutil.copy(tree / name, folder)
     shutil.copy(tree / ".config", folder / "config")
-    shutil.copy(recipe.fragment, folder / "kernel.config")
+    shutil.copy(FRAGMENT, folder)
     (folder / "halfopen.patch").write_text(patch(before, texts(tree)))
-    with recipe.tarball.open("rb") as stream:
+    with tarball.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     make = shlex.join([*MAKE, "-C", "linux"])
     (folder / "README.md").write_text(
         _README.format(
-            version=recipe.version,
-            tarball=recipe.tarball.name,
-            source=recipe.source,
+            version=version,
+            tarball=tarball.name,
+            source=source,
             digest=digest,
             configure=f'{make} allnoconfig KCONFIG_ALLCONFIG="$PWD/kernel.config"',
             compile=f"{make} linux",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,7 +69,8 @@ def newest_package(place: Path) -> Package:
     ``place``. Newer is faster: a program starts three times as fast in a guest of 6.12 as in one of 6.1, and from 6.16
     on system calls cost half.
     """
-    packages.require_apt(_INSTEAD)
+    if shutil.which("apt-cache") is None:
+        raise GuestError(f"this machine is not a Debian or Ubuntu (no apt-cache); {_INSTEAD}")
     series = _newest_series(())
     options: tuple[str, ...] = ()
     if series != NEWEST:
@@ -98,17 +100,16 @@ def file_source(path: Path) -> KernelSource:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         why = os.strerror(error.errno or 0).lower()
-        instead = "name a kernel source tarball (.tar.xz, .tar.gz)"
-        raise GuestError(f"--source {str(path)!r} cannot be read: {why}; {instead}") from None
+        raise GuestError(f"--source {str(path)!r}: {why}; name a kernel source tarball (.tar.xz, .tar.gz)") from None
     return KernelSource(f"{path.name} sha256:{digest[:16]}", path.absolute())
 
 
 def _newest_series(options: tuple[str, ...]) -> str | None:
     """Return the newest series up to ``NEWEST`` that apt with these options offers, such as ``"6.12"``; else None."""
     listed = ask("apt-cache", *options, "search", "--names-only", _NAMES)
-    found: list[str] = re.findall(r"^linux-source-([\d.]+) ", listed, re.MULTILINE)
-    tried = [series for series in found if cache.numbers(series)[:2] <= cache.numbers(NEWEST)]
-    return max(tried, key=cache.numbers, default=None)
+    offered: list[str] = re.findall(r"^linux-source-([\d.]+) ", listed, re.MULTILINE)
+    tested = [series for series in offered if cache.numbers(series)[:2] <= cache.numbers(NEWEST)]
+    return max(tested, key=cache.numbers, default=None)
 
 
 def _backports(place: Path) -> tuple[str, ...] | None:

@@ -17,15 +17,14 @@ import os
 import shutil
 import signal
 import tempfile
-import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
-from halfopen.netns import _libc
+from halfopen.netns import _libc, bug_report
 from halfopen.netns.exit_codes import ExitCode
 from halfopen.netns.forking import AWAITED, exit_code, flush, run_worker, wait_forwarding
-from halfopen.netns.guest.children import stats
+from halfopen.netns.processes import children
 
 #: Signal to the guard when its caller dies. It is blocked, like those that the caller forwards to the worker.
 _CALLER_DIED = signal.SIGUSR1
@@ -71,8 +70,8 @@ def _run_guard(work: Callable[[], int], caller: int, place: Path) -> NoReturn:
             code = _reap_until(worker)
         _end_children()
         shutil.rmtree(place, ignore_errors=True)
-    except BaseException:  # noqa: BLE001 (there is no caller to raise it to)
-        traceback.print_exc()
+    except BaseException as error:  # noqa: BLE001 (there is no caller to raise it to)
+        bug_report.show(error)
     finally:
         os._exit(code)
 
@@ -100,8 +99,3 @@ def _end_children(but: set[int] | None = None) -> None:
             os.kill(pid, signal.SIGKILL)
         for pid in left:
             os.waitpid(pid, 0)
-
-
-def children(parent: int) -> list[int]:
-    """Return the children of a process, zombies included, unordered (proc(5), /proc/PID/stat)."""
-    return list(stats(parent))

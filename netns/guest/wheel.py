@@ -12,7 +12,6 @@ import re
 import shutil
 import stat
 import zipfile
-from collections.abc import Iterable
 from pathlib import Path
 
 from halfopen.netns.guest import cache, recipe
@@ -55,11 +54,14 @@ The guest kernel that halfopen runs labs in, ready to boot. Install it with `pip
 def write(kernel: GuestKernel, out: Path) -> Path:
     """Write the wheel of a built ``kernel`` into the folder ``out``; raises GuestError."""
     _require_fit(kernel)
-    tag = f"py3-none-{platform(_headers(kernel.program))}"
+    if shutil.which("objdump") is None:
+        raise GuestError("making a wheel needs objdump; install with: sudo apt-get install binutils")
+    tag = f"py3-none-{platform(ask('objdump', '-p', str(kernel.program)))}"
     version = cache.wheel_version(kernel)
     package, info = Path(cache.PACKAGE), f"{cache.PACKAGE}-{version}.dist-info"
     folder = kernel.program.parent
-    files = {str(package / file.relative_to(folder)): file.read_bytes() for file in sorted(_files(folder))}
+    content = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = {str(package / file.relative_to(folder)): file.read_bytes() for file in content}
     files[str(package / "__init__.py")] = _INIT.encode()
     licenses = [Path(name).name for name in recipe.LICENSES]
     for name in licenses:
@@ -84,12 +86,10 @@ def platform(headers: str) -> str:
     versions = [int(minor) for minor in re.findall(r"\bGLIBC_2\.(\d+)", headers)]
     libraries = set(re.findall(r"^\s+NEEDED\s+(\S+)", headers, re.MULTILINE))
     if machine is None or machine[1] not in _MACHINES or not versions:
-        raise GuestError(
-            "no wheel can hold this kernel: it is no program for x86_64 and glibc; build it on such a machine"
-        )
+        raise GuestError("this kernel fits no wheel: it is not for x86_64 and glibc; build it on such a machine")
     if libraries - _LIBRARIES:
         raise GuestError(
-            f"no wheel can hold this kernel: it needs {', '.join(sorted(libraries - _LIBRARIES))}, which not every "
+            f"this kernel fits no wheel: it needs {', '.join(sorted(libraries - _LIBRARIES))}, which not every "
             "machine has; build it with: halfopen kernel build"
         )
     return f"manylinux_2_{max(versions)}_{_MACHINES[machine[1]]}"
@@ -97,7 +97,9 @@ def platform(headers: str) -> str:
 
 def _require_fit(kernel: GuestKernel) -> None:
     if not re.fullmatch(r"\d+(\.\d+)+", kernel.version):
-        raise GuestError(f"Linux {kernel.version} is no release, so no wheel can be called by it; build another source")
+        raise GuestError(
+            f"Linux {kernel.version} is no release, so a wheel cannot have its version; build another source"
+        )
     if not (kernel.program.parent / recipe.FOLDER / "README.md").is_file():
         raise GuestError(
             f"the kernel {str(kernel.program)!r} has no source beside it; remove its folder and build it again"
@@ -106,23 +108,12 @@ def _require_fit(kernel: GuestKernel) -> None:
         raise GuestError(f"Linux {kernel.version} could not be seeded; build a wheel's kernel of another source")
 
 
-def _headers(program: Path) -> str:
-    if shutil.which("objdump") is None:
-        raise GuestError("making a wheel needs objdump; install with: sudo apt-get install binutils")
-    return ask("objdump", "-p", str(program))
-
-
-def _files(folder: Path) -> Iterable[Path]:
-    return (path for path in folder.rglob("*") if path.is_file())
-
-
 def _record(files: dict[str, bytes], record: str) -> bytes:
-    lines = [f"{name},sha256={_digest(content)},{len(content)}\n" for name, content in files.items()]
+    lines = []
+    for name, content in files.items():
+        digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+        lines.append(f"{name},sha256={digest},{len(content)}\n")
     return "".join([*lines, f"{record},,\n"]).encode()
-
-
-def _digest(content: bytes) -> str:
-    return base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
 
 
 def _zip(wheel: Path, files: dict[str, bytes], *, executable: str) -> None:

@@ -12,7 +12,6 @@ resumed: 3 of 9 batches are done
 128 of 1,288 sessions; nothing recommended yet
 grace  false   \n5s      1/24   \n
 128 of 1,288 sessions tried so far
-plot: out/grace-frontier.svg
 
 3 to look into (killed, missed, unproved): halfopen run out/draws/NAME.toml --clock virtual
 

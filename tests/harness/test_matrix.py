@@ -7,6 +7,7 @@ longest hold, 2.6 times 5 s.
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from halfopen.cli import app
 from halfopen.faults import freeze, noop
 from halfopen.model import timeline
 from tests.harness.cli.tool import by_scenario, halfopen, results
-from tests.machine import UNPRIVILEGED, needs_labs, needs_unshare
+from tests.machine import UNPRIVILEGED, needs_guest, needs_labs, needs_unshare
 
 pytestmark = needs_labs
 
@@ -141,6 +142,23 @@ def test_a_watchdog_that_always_reaps_fails_every_scenario_but_the_close(tmp_pat
     assert "before the fault at" not in runs["active"]["why"]
 
 
+@pytest.mark.parametrize("clock", ["real", pytest.param("virtual", marks=needs_guest)])
+def test_a_bug_in_a_run_is_one_line_that_names_its_traceback(tmp_path: Path, clock: str) -> None:
+    file = tmp_path / "buggy.toml"
+    file.write_text(
+        'title = "x"\nstory = "x"\ntruth = "alive"\nclient = "acking"\n'
+        '[[step]]\nat = "1s"\nfault = "tests.planted.raising_fault"\n[expect]\nsession = "kept"\n'
+    )
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    ran = halfopen("run", str(file), "--clock", clock, *TERMS, "--out", str(tmp_path / "out"), env=environment)
+    said, _, trace = ran.err.rstrip("\n").rpartition(" ")
+    assert (ran.code, said) == (
+        70,
+        "halfopen: internal error: ZeroDivisionError: planted; report it, with the traceback in",
+    )
+    assert "in fault\n" in Path(trace).read_text()
+
+
 def test_a_client_with_a_bug_proves_nothing_about_the_server(tmp_path: Path) -> None:
     file = tmp_path / "buggy.toml"
     file.write_text(
@@ -151,6 +169,7 @@ def test_a_client_with_a_bug_proves_nothing_about_the_server(tmp_path: Path) -> 
     run = by_scenario(tmp_path / "out")["buggy"]
     assert (ran.code, run["verdict"]) == (3, "inconclusive")
     assert run["why"] == "the client failed with exit code 1: AssertionError: planted"
+    assert "Traceback (most recent call last):" in (tmp_path / "out" / run["timeline"]).read_text()
 
 
 def test_the_wedge_is_kept_and_says_what_it_costs(tmp_path: Path) -> None:

@@ -54,8 +54,8 @@ def test_a_setting_that_allows_is_no_obstacle(file: str, value: str) -> None:
 
 def test_a_containers_seccomp_filter_is_named_with_its_remedy() -> None:
     [obstacle] = obstacles(machine({"/proc/self/status": "Name:\tpython\nSeccomp:\t2\nSeccomp_filters:\t1"}))
-    assert "seccomp" in obstacle.what
-    assert "--security-opt seccomp=unconfined" in obstacle.remedy
+    assert "seccomp" in obstacle
+    assert "--security-opt seccomp=unconfined" in obstacle
 
 
 def test_no_filter_is_no_obstacle() -> None:

@@ -155,10 +155,9 @@ def test_what_finds_no_room_is_counted(tmp_path: Path, monkeypatch: pytest.Monke
     said = 200
     with network() as net, connection(net) as (client, server), at_the_server(net, file) as capture:
         capture.start()
-        reader = capture._reader
-        assert reader is not None
-        held = Held(reader._file)
-        reader._file = held  # type: ignore[assignment]
+        assert capture._file is not None
+        held = Held(capture._file)
+        capture._file = held  # type: ignore[assignment]
         say(client, server, b"first")
         eventually(lambda: held.asked, "something is to be written")
         for _ in range(said):
@@ -180,6 +179,9 @@ class Held:
 
     def let_go(self) -> None:
         self._held = False
+
+    def close(self) -> None:
+        self._file.close()
 
     def write(self, data: memoryview) -> int:
         self.asked = True
@@ -203,9 +205,9 @@ def test_an_interface_that_goes_down_and_up_is_captured_on(tmp_path: Path) -> No
 
 
 def _complains(capture: Capture) -> bool:
-    assert capture._reader is not None
+    assert capture._ring is not None
     polled = select.poll()
-    polled.register(capture._reader._ring.fileno(), 0)
+    polled.register(capture._ring.fileno(), 0)
     return bool(polled.poll(0))
 
 
@@ -230,10 +232,11 @@ def test_a_full_disk_is_told_when_it_stops(tmp_path: Path) -> None:
         capture = at_the_server(net, tmp_path / "a.pcapng")
         capture.start()
         with Path("/dev/full").open("wb", buffering=0) as full:
-            capture._reader._file = full  # type: ignore[union-attr]
+            file, capture._file = capture._file, full
             say(client, server, b"x")
             with pytest.raises(OSError, match="No space left on device"):
                 capture.stop()
+        capture._file = file
         capture.__exit__(None, None, None)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from halfopen.netns import census, tcp_info
-from halfopen.netns.census import Census, Taken
+from halfopen.netns.census import Census, CensusResult
 from halfopen.netns.host import Host
 from halfopen.netns.lab import Lab
 from tests.isolated import isolated
@@ -48,20 +48,20 @@ def test_those_with_bytes_queued_are_found_among_all(few: int) -> None:
         patch.setattr(census, "_FEW", few)
         host = lab.host("host")
         with pairs(host, 5) as made, censored(host) as counting:
-            assert counting.take([PORT]) == Taken({"ESTABLISHED": 5}, [])
+            assert counting.poll([PORT]) == CensusResult({"ESTABLISHED": 5}, [])
             for _, server in made[:2]:
                 stall(server)
             for _ in range(2):  # the first reading chooses how the second is taken
-                taken = counting.take([PORT])
+                taken = counting.poll([PORT])
                 assert taken.states == {"ESTABLISHED": 5}
-                assert {seen.sample.remote for seen in taken.sightings} == {address_of(pair[0]) for pair in made[:2]}
+                assert {seen.sample.remote for seen in taken.samples} == {address_of(pair[0]) for pair in made[:2]}
 
 
 @isolated
 def test_a_sighting_is_what_a_sample_is() -> None:
     with network() as net, connection(net) as (_, server), censored(net.server) as counting:
         stall(server)
-        (seen,) = counting.take([PORT]).sightings
+        (seen,) = counting.poll([PORT]).samples
         with contextlib.closing(net.server.socket_reader()) as reader:
             (sample,) = reader.connections(PORT)
         assert seen.sample.remote == sample.remote
@@ -79,11 +79,11 @@ def test_a_whole_look_has_all_with_everything(at: str, to: str) -> None:
     with Lab() as lab:
         host = lab.host("host")
         with loopback(host, at, to) as (client, server), censored(host) as counting:
-            (seen,) = counting.take([PORT], whole=True).sightings
+            (seen,) = counting.poll([PORT], whole=True).samples
             assert seen.sample.local == address_of(server)
             assert seen.sample.remote == address_of(client)
             assert seen.sample.info is not None
-            assert len(counting.take([0], whole=True).sightings) == 2
+            assert len(counting.poll([0], whole=True).samples) == 2
 
 
 @isolated
@@ -93,9 +93,9 @@ def test_only_the_sockets_asked_for_count() -> None:
         with pairs(host, 3) as made, censored(host) as counting:
             stall(made[0][1])
             wanted = {os.fstat(made[0][1].fileno()).st_ino}
-            taken = counting.take([PORT], wanted)
-            assert (taken.states, len(taken.sightings)) == ({"ESTABLISHED": 1}, 1)
-            assert counting.take([PORT + 1]).states == {}
+            taken = counting.poll([PORT], wanted)
+            assert (taken.states, len(taken.samples)) == ({"ESTABLISHED": 1}, 1)
+            assert counting.poll([PORT + 1]).states == {}
 
 
 @isolated
@@ -104,7 +104,7 @@ def test_who_listens_is_told_by_port_and_socket() -> None:
         host = lab.host("host")
         with listen(host) as listener, censored(host) as counting:
             (found,) = counting.listeners()
-            assert found.address.port == PORT
+            assert found.local.port == PORT
             assert found.inode == os.fstat(listener.fileno()).st_ino
 
 
@@ -116,6 +116,6 @@ def test_a_stalled_session_of_a_listener_for_both_families_is_found_by_a_lookup(
         with loopback(host, "::", "127.0.0.1") as (client, server), censored(host) as counting:
             server.setblocking(False)
             stall(server)
-            (seen,) = counting.take([PORT]).sightings
+            (seen,) = counting.poll([PORT]).samples
             assert (seen.sample.remote, seen.body[0]) == (address_of(client), socket.AF_INET6)
             assert seen.outq > 0

@@ -191,7 +191,8 @@ def test_a_lab_without_namespaces_of_its_own_is_refused_with_the_way_to_have_the
     done = subprocess.run([*UNPRIVILEGED, sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
-        "halfopen.netns.lab_errors.LabError: cannot make host 'client': this process may not make network namespaces; "
+        "halfopen.netns.lab_errors.LabError: cannot create host 'client': this process may not create "
+        "network namespaces; "
         "build the lab inside halfopen.netns.isolation.run, which needs no root"
     )
 

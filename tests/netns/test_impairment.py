@@ -15,7 +15,7 @@ BURSTS = GilbertElliott(p=Share(0.01), r=Share(0.25), lost_in_bad=Share(0.5), lo
 
 def test_nothing_asked_for_is_nothing_done() -> None:
     assert Impairment() == NONE
-    assert not NONE.needs_netem
+    assert not NONE.netem_fields
     assert not NONE.is_random
     assert str(NONE) == "unimpaired"
 
@@ -74,7 +74,7 @@ def test_an_unknown_field_is_refused_when_decoded() -> None:
 
 
 def test_a_rate_alone_needs_no_netem() -> None:
-    assert not Impairment(rate=BitRate(64_000)).needs_netem
+    assert not Impairment(rate=BitRate(64_000)).netem_fields
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_rate_alone_needs_no_netem() -> None:
     ],
 )
 def test_it_names_the_fields_that_need_netem(impairment: Impairment, fields: list[str]) -> None:
-    assert impairment.needs_netem
+    assert impairment.netem_fields
     assert impairment.netem_fields == fields
 
 

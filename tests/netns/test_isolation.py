@@ -108,14 +108,18 @@ def test_an_interruption_is_130() -> None:
     assert isolation.run(interrupted) == 130
 
 
-def test_a_bug_is_70_with_its_traceback(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_bug_is_70_and_one_line_that_names_its_traceback(capfd: pytest.CaptureFixture[str]) -> None:
     def buggy() -> NoReturn:
         raise RuntimeError("a bug of ours")
 
     assert isolation.run(buggy) == 70
     said = capfd.readouterr().err
-    assert said.startswith("Traceback")
-    assert said.endswith("RuntimeError: a bug of ours\n")
+    line, _, file = said.rstrip("\n").rpartition(" ")
+    assert line == "halfopen: internal error: RuntimeError: a bug of ours; report it, with the traceback in"
+    trace = Path(file).read_text()
+    assert trace.startswith("Traceback")
+    assert trace.endswith("RuntimeError: a bug of ours\n")
+    Path(file).unlink()
 
 
 def test_what_was_printed_comes_out_once(capfd: pytest.CaptureFixture[str]) -> None:

@@ -71,7 +71,7 @@ def test_every_host_has_a_name_of_its_own() -> None:
     with Lab() as lab:
         lab.host("server")
         for again in (lab.host, lab.router):
-            with pytest.raises(LabError, match="the lab has a host 'server' already; give every host a name"):
+            with pytest.raises(LabError, match="the lab already has a host 'server'; give every host a name"):
                 again("server")
 
 
@@ -105,7 +105,7 @@ def test_more_links_than_the_network_has_room_for_are_refused() -> None:
         a, b = lab.host("a"), lab.host("b")
         for _ in range(512):
             lab.link(a, b)
-        with pytest.raises(LabError, match="a lab has room for 512 links"):
+        with pytest.raises(LabError, match="a lab has at most 512 links"):
             lab.link(a, b)
 
 

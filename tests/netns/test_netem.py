@@ -10,14 +10,13 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby, pairwise
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import pytest
 
-from halfopen.netns import distributions
 from halfopen.netns.distributions import Distribution
 from halfopen.netns.impairment import NONE, GilbertElliott, Impairment
-from halfopen.netns.shaping import Effect
+from halfopen.netns.shaping import QdiscReport
 from halfopen.netns.units import BitRate, Duration, Share
 from tests import chance
 from tests.in_guest import in_guest
@@ -60,7 +59,7 @@ class Slow(NamedTuple):
     """More packets than a rate lets through."""
 
     arrivals: list[Arrival]
-    effect: Effect
+    effect: QdiscReport
 
 
 class Measured(NamedTuple):
@@ -93,7 +92,7 @@ class Measured(NamedTuple):
 def measure() -> Measured:
     with wire() as w:
         delayed = w.through(Impairment(delay=Duration(0.02)), 50, every=0.003)
-        spread = {name: _delays(w, name) for name in distributions.NAMES}
+        spread = {name: _delays(w, name) for name in get_args(Distribution)}
         return Measured(
             delayed=delayed,
             spread=spread,
@@ -318,11 +317,9 @@ def test_a_rate_is_exact_once_its_bucket_is_empty(measured: Measured) -> None:
     assert spacing == pytest.approx(1250 * 8 / 1e6, abs=EXACT)
 
 
-def test_packets_are_held_back_dropped_and_counted_by_the_rate(measured: Measured) -> None:
+def test_packets_are_dropped_and_counted_by_the_rate(measured: Measured) -> None:
     arrivals, effect = measured.slow
-    assert effect.overlimits > 0
     assert effect.sent == len(arrivals)
-    assert effect.sent_bytes == 1250 * effect.sent
     assert effect.sent + effect.dropped == 200
 
 

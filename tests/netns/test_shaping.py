@@ -15,7 +15,7 @@ from halfopen.netns.impairment import NONE, Impairment
 from halfopen.netns.lab import Lab, kernel_has_discipline
 from halfopen.netns.lab_errors import UnsupportedError
 from halfopen.netns.netlink import NetlinkRequest, attributes
-from halfopen.netns.shaping import Effect, Shaper
+from halfopen.netns.shaping import QdiscReport, Shaper
 from halfopen.netns.units import Duration
 from tests.isolated import isolated
 from tests.machine import needs_labs
@@ -121,4 +121,4 @@ def test_this_kernel_has_token_buckets() -> None:
 @isolated
 def test_an_interface_that_was_never_impaired_does_nothing() -> None:
     with Lab() as lab:
-        assert Shaper(lab.host("host"), LOOPBACK).effect() == Effect()
+        assert Shaper(lab.host("host"), LOOPBACK).report() == QdiscReport()

@@ -144,8 +144,11 @@ def test_who_listens_is_no_connection_and_is_listed_by_itself() -> None:
         host = lab.host("host")
         with listen(host), listen(host, "::1", PORT + 1), contextlib.closing(host.socket_reader()) as reader:
             assert reader.connections() == []
-            assert set(reader.listening()) == {Address("0.0.0.0", PORT), Address("::1", PORT + 1)}
-            assert reader.listening(PORT) == [Address("0.0.0.0", PORT)]
+            assert {sample.local for sample in reader.listeners()} == {
+                Address("0.0.0.0", PORT),
+                Address("::1", PORT + 1),
+            }
+            assert [sample.local for sample in reader.listeners(PORT)] == [Address("0.0.0.0", PORT)]
 
 
 @isolated

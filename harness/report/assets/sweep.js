@@ -9,7 +9,7 @@ document.documentElement.classList.add("js");
 for (const one of document.querySelectorAll(".tools")) one.hidden = false;
 
 const { colour } = theme;
-// The hues of the plots (harness/grace/drawing.py), in their order.
+// In an order in which neighbours are easy to tell apart.
 const COLOURS = ["one", "two", "four", "six", "five", "three"];
 
 // ---- what all charts have in common ---------------------------------------------------------------------------------
@@ -46,7 +46,7 @@ function make(place, options, columns) {
   charts.push(chart);
   place.chart = chart;
   sized.observe(place);
-  return chart;
+  if (!place.nextElementSibling?.matches(".save")) place.after(save_button(place));
 }
 
 const sized = new ResizeObserver((changes) => {
@@ -55,6 +55,60 @@ const sized = new ResizeObserver((changes) => {
     if (chart && contentRect.width > 0 && chart.width !== contentRect.width) chart.setSize({ width: contentRect.width, height: chart.height });
   }
 });
+
+function save_button(place) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "save";
+  button.textContent = "save as PNG";
+  const slug = (text) => text.toLowerCase().replace(/[^a-z0-9]+/g, "-");
+  const [title] = place.getAttribute("aria-label").split(";");
+  button.setAttribute("aria-label", `save as PNG: ${title}`);
+  button.addEventListener("click", () => picture(place.chart, title + (place.dataset.trip || "")).toBlob((png) => {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(png);
+    link.download = `grace-${slug(data.mix)}-${place.id.slice(1)}${slug(place.dataset.trip || "")}.png`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href));
+  }));
+  return button;
+}
+
+// A copy of the chart with its title and its legend, which are not on the chart's own canvas.
+function picture(chart, title) {
+  const from = chart.ctx.canvas, scale = devicePixelRatio, edge = 8 * scale, line = 18 * scale;
+  const canvas = document.createElement("canvas"), ctx = canvas.getContext("2d");
+  const shown = chart.series.slice(1).filter((series) => series.show).map(({ label, stroke }) => ({ label, colour: stroke(chart) }));
+  const one_colour = shown.length > 1 && new Set(shown.map((series) => series.colour)).size === 1;  // labels in place say more
+  const font = FONT.replace("11", String(11 * scale));
+  ctx.font = font;
+  const entries = [];
+  let x = edge, row = 1;
+  for (const series of one_colour ? [] : shown) {
+    const width = ctx.measureText(series.label).width + 24 * scale;
+    if (x > edge && x + width > from.width) { x = edge; row += 1; }
+    entries.push({ ...series, x, row });
+    x += width;
+  }
+  const head = edge + (entries.length ? row + 1 : 1) * line;
+  canvas.width = from.width + edge;
+  canvas.height = from.height + head;
+  ctx.fillStyle = colour("ground");
+  ctx.fillRect(0, 0, canvas.width, canvas.height);
+  ctx.fillStyle = colour("ink");
+  ctx.font = `600 ${font}`;
+  ctx.fillText(title, edge, edge + 0.6 * line);
+  ctx.font = font;
+  for (const entry of entries) {
+    const y = edge + (entry.row + 0.6) * line;
+    ctx.fillStyle = entry.colour;
+    ctx.fillRect(entry.x, y - 8 * scale, 8 * scale, 8 * scale);
+    ctx.fillStyle = colour("ink");
+    ctx.fillText(entry.label, entry.x + 12 * scale, y);
+  }
+  ctx.drawImage(from, 0, head);
+  return canvas;
+}
 
 function on_canvas(chart, draw) {
   const { ctx } = chart, { left, top, width, height } = chart.bbox;
@@ -189,6 +243,7 @@ function outages(rtt) {
   const place = byId(":outages");
   if (place.chart) { charts.splice(charts.indexOf(place.chart), 1); place.chart.destroy(); }
   const lanes = lanes_of(rtt);
+  place.dataset.trip = `, round trip ${(rtt * 1000).toFixed(0)}ms`;
   const tables = lanes.map(({ its }, lane) => [its.outage_s, its.outage_s.map((_, nth) => {
     const known = its.kept[nth] + its.reaped[nth];
     return known ? lane + (0.85 * its.reaped[nth]) / known : null;

@@ -16,10 +16,16 @@ from tests.servers import EXAMPLES
         ([], "no target file given; name target files, or folders of them, such as examples/"),
         (["nowhere.toml"], "no such target file: nowhere.toml"),
         (["."], ".: no file in this folder has a [target] table; see docs/targets.md"),
-        (["--render", "nowhere.json"], "--render 'nowhere.json': no field.json can be read there"),
-        (["--render", "x.json", "."], "--render runs nothing: leave it out, or the target files"),
-        (["--render", "x.json"], "--render 'x.json': has no targets and runs; take a field.json of 'halfopen field'"),
-        (["--render", "y.json"], "--render 'y.json': the key 'verdict' is missing; make it anew: halfopen field"),
+        (["--render", "nowhere.json"], "--render 'nowhere.json': cannot be read as field.json"),
+        (["--render", "x.json", "."], "--render: runs nothing, so it takes no target files; leave one of them out"),
+        (
+            ["--render", "x.json"],
+            "--render 'x.json': has no targets and runs; name a field.json that 'halfopen field' wrote",
+        ),
+        (
+            ["--render", "y.json"],
+            "--render 'y.json': the key 'verdict' is missing; write it again with 'halfopen field'",
+        ),
         (["server.toml", "--scenario", "nope"], "nope"),
     ],
 )

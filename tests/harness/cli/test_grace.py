@@ -34,17 +34,16 @@ SERVER = ("--server", "touch started {port}")
         (["--max-false-reaps", "0.1"], "--max-false-reaps"),
         (["--max-false-reaps", "0%"], "must be more than nothing: got '0%'"),
         (["--detector", "bytes-aked"], "unknown detector 'bytes-aked'; did you mean 'bytes-acked'?"),
-        (["--grace-arg", "-t {grace}"], "--grace-arg '-t {grace}' goes with --server"),
-        ([*SERVER, "--graces", "5s,10s"], "--graces: 2 of them, and nothing tells the --server its grace"),
-        ([*SERVER, "--grace-arg", "-t 5"], "--grace-arg '-t 5' has no {grace} in it"),
-        ([*SERVER, "--detector", "outq"], "--detector 'outq' is the pod's"),
+        (["--grace-arg", "-t {grace}"], "--grace-arg '-t {grace}': needs --server"),
+        ([*SERVER, "--graces", "5s,10s"], "--graces: 2 of them, but no option sets the grace of --server"),
+        ([*SERVER, "--grace-arg", "-t 5"], "--grace-arg '-t 5' has neither {grace} nor {grace_ms}"),
+        ([*SERVER, "--detector", "outq"], "--detector 'outq': is the pod's"),
         (["--mix", "nowhere.toml"], "no such mix file: nowhere.toml"),
         (["--mix", "."], "cannot read mix file .: is a directory; name one that can be read"),
         (["--trace", "nowhere.trace"], "no such trace file: nowhere.trace"),
         (["--trace", "nowhere/train.csv", "--trace", "train.csv"], "would both be called 'trace-train'; rename one"),
         (["--trace", "/dev/zero"], "trace file /dev/zero is larger than 4 MiB; name one that is smaller"),
         (["--executor", "slurm"], "--executor 'slurm' is none"),
-        (["--plot", "curve.gif"], "curve.gif"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_in_one_line_and_nothing_is_started(
@@ -68,15 +67,15 @@ def test_without_a_guest_kernel_it_says_how_to_get_one(
 
 
 @pytest.mark.parametrize(
-    ("executor", "jobs", "plot", "words"),
+    ("executor", "jobs", "words"),
     [
-        ("local", None, None, ""),
-        ("local", 2, Path("plots"), "--jobs 2 --plot plots"),
-        ("dask://host:8786", None, None, "--executor dask://host:8786"),
+        ("local", None, ""),
+        ("local", 2, "--jobs 2"),
+        ("dask://host:8786", None, "--executor dask://host:8786"),
     ],
 )
-def test_it_is_gone_on_with_where_it_was_begun(executor: str, jobs: int | None, plot: Path | None, words: str) -> None:
-    assert shlex.join(grace._where(executor, jobs, plot)) == words
+def test_it_is_gone_on_with_where_it_was_begun(executor: str, jobs: int | None, words: str) -> None:
+    assert shlex.join(grace._where(executor, jobs)) == words
 
 
 @needs_guest

@@ -173,7 +173,7 @@ def test_a_build_that_is_interrupted_leaves_nothing_that_the_next_one_minds(
 def test_a_source_that_is_none_is_refused(tmp_path: Path) -> None:
     ran = halfopen("kernel", "build", "--source", str(tmp_path / "no.tar.xz"))
     assert ran.code == 2
-    assert "cannot be read: no such file or directory; name a kernel source tarball" in ran.err
+    assert ": no such file or directory; name a kernel source tarball" in ran.err
 
 
 def test_a_source_that_does_not_unpack_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

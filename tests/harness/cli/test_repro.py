@@ -222,12 +222,12 @@ def _counters(look: str) -> str:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("dead",), "repro: holds one scenario, and 'dead' names "),
+        (("dead",), "dead: repro holds one scenario, not "),
         (("nosuch",), "no scenario, suite, file or folder is called 'nosuch'"),
         (("--pcap", "/nonexistent/x"), "--pcap '/nonexistent/x': cannot be written: no such file or directory"),
-        (("--kernel", "guest"), "--kernel guest: holds a session on the virtual clock only"),
+        (("--kernel", "guest"), "--kernel guest: repro uses a guest on the virtual clock only"),
         (("--ping", "5"), "5"),
-        (("frozen", "paused"), "repro: holds one scenario, got 2 (frozen, paused)"),
+        (("frozen", "paused"), "frozen, paused: repro holds one scenario, not 2"),
         (("--pcap", "x" * 300), "cannot be written: file name too long"),
         (("--pcap", ""), "is a folder; name a file"),
         (("--pcap", "/etc/passwd"), "--pcap '/etc/passwd': the file exists; name another file"),

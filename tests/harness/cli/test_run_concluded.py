@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +12,18 @@ import pytest
 from rich.console import Console
 
 from halfopen.cli import compare, run
-from halfopen.cli.executor import Presenter
+from halfopen.cli.ci import CiOptions
 from halfopen.report import folder
 from halfopen.results import record
 from tests.harness.done import missed
 from tests.harness.report import made
 
-
-def _run(out: Path) -> Presenter:
-    return run._Stage(out, None, (), None, None)
+conclude_run = partial(run.conclude, ci=CiOptions(), count=1)
 
 
-def _compare(out: Path) -> Presenter:
-    return compare._Stage(out, None, "", None, ())
-
-
-@pytest.mark.parametrize(("stage", "file"), [(_run, "results.json"), (_compare, "compare.json")])
+@pytest.mark.parametrize(("conclude", "file"), [(conclude_run, "results.json"), (compare.conclude, "compare.json")])
 def test_a_report_that_fails_leaves_the_results_and_the_table(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: Callable[[Path], Presenter], file: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, conclude: Callable[..., int], file: str
 ) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("a bug of ours")
@@ -37,7 +32,7 @@ def test_a_report_that_fails_leaves_the_results_and_the_table(
     record.check_folder(tmp_path)
     console = Console(file=io.StringIO(), width=120)
     with console.capture() as said, pytest.raises(RuntimeError, match="a bug of ours"):
-        stage(tmp_path).conclude(console, made.HOW, [missed()], 1.0)
+        conclude(console, made.HOW, [missed()], 1.0, out=tmp_path)
     assert "frozen" in said.get()
     assert str(tmp_path / file) in said.get()
     assert (tmp_path / file).exists()
@@ -52,6 +47,6 @@ def test_the_table_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(record, "as_table", counted)
     record.check_folder(tmp_path)
-    _run(tmp_path).conclude(Console(file=io.StringIO()), made.HOW, [missed()], 1.0)
+    conclude_run(Console(file=io.StringIO()), made.HOW, [missed()], 1.0, out=tmp_path)
     assert len(calls) == 1
     assert (tmp_path / "report.html").exists()

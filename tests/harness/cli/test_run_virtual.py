@@ -96,7 +96,7 @@ def test_a_server_that_never_sleeps_is_given_up(tmp_path: Path) -> None:
     server = f"{sys.executable} -c 'while True: pass' {{port}}"
     ran = halfopen("run", "frozen", *VIRTUAL, "--server", server, "--wall-limit", "5s", "--out", str(tmp_path))
     assert ran.code == 69
-    assert "the guest was given up after 5s of wall time" in ran.err
+    assert "the guest was stopped after 5s of wall time" in ran.err
     assert "'while True: pass'" in ran.err
 
 
@@ -111,7 +111,10 @@ def test_what_the_guest_would_not_see_is_refused(option: tuple[str, str], tmp_pa
 def test_what_only_guests_have_is_refused_without_one(tmp_path: Path) -> None:
     ran = halfopen("run", "frozen", "--kernel", "host", "--wall-limit", "1s", "--out", str(tmp_path))
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err == "halfopen: --wall-limit is for guests, and this runs on the machine's own kernel; leave it out\n"
+    assert (
+        ran.err
+        == "halfopen: --wall-limit: applies only to a guest, and this runs on the machine's own kernel; leave it out\n"
+    )
 
 
 @pytest.mark.parametrize("jobs", ["1", "3"])

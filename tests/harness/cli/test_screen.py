@@ -8,7 +8,7 @@ import pytest
 from rich.color import ColorSystem
 from rich.console import Console
 
-from halfopen.cli import live, screen
+from halfopen.cli import screen
 from halfopen.model.timeline import Timeline
 from halfopen.results.record import Conditions
 from halfopen.run.progress import RunView
@@ -51,7 +51,7 @@ def test_progress_shows_state_queue_and_the_time_to_the_verdict() -> None:
         "paused", verdict=Verdict("passed", "", "true_keep", find(Timeline(), pod_job().scenario)), deadline=1.0
     )
     views = [RunView("frozen", phase="freeze", queued=456_000), RunView("active"), done]
-    assert printed(80, live.table(views)) == (
+    assert printed(80, screen.live_table(views)) == (
         "scenario        state                  queued  verdict in\n"
         "frozen          freeze                 456 kB\n"
         "active          waiting\n"
@@ -62,7 +62,7 @@ def test_progress_shows_state_queue_and_the_time_to_the_verdict() -> None:
 def test_off_a_terminal_each_verdict_is_a_line() -> None:
     stream = io.StringIO()
     console = Console(file=stream, width=40, highlight=False)
-    with live.progress(console, []) as on_done:
+    with screen.progress(console, []) as on_done:
         on_done(missed())
     assert stream.getvalue() == (
         "frozen: failed: session still held 78s after the freeze began: 456 kB queued, "

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from halfopen.cli import live, screen
+from halfopen.cli import screen
 from halfopen.model.timeline import Timeline
 from halfopen.netns.units import show_bytes
 from halfopen.results import baseline
@@ -95,7 +95,7 @@ def test_while_it_runs(width: int, colour: bool) -> None:
         RunView("vanished", phase="done", verdict=unproved().verdict),
     ]
     console, written = screens.console(width, colour=colour)
-    console.print(live.table(views))
+    console.print(screen.live_table(views))
     screens.compare(SCREENS, "live", width, written.getvalue(), colour=colour)
 
 

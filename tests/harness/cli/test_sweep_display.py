@@ -14,11 +14,11 @@ import pytest
 
 from halfopen.cli import sweep_display
 from halfopen.cli.exits import explained
-from halfopen.cli.sweep_display import Sweeping
+from halfopen.cli.sweep_display import SweepDisplay
 from halfopen.errors import InputError
 from halfopen.grace import store
 from halfopen.grace.executor import SweepExecutor
-from halfopen.grace.trials import Batch, BatchResult, Candidate, Sweep, Trial
+from halfopen.grace.sweep import Batch, BatchResult, Candidate, Sweep, Trial
 from halfopen.netns.lab_errors import GuestLostError
 from halfopen.scenario.target_spec import TargetSpec
 from tests.harness.grace import sweeps
@@ -46,25 +46,25 @@ class MadeUp:
             if self.stop is not None and nth == self.after:
                 raise self.stop
             kernel = self.kernels[nth % len(self.kernels)]
-            on_batched(BatchResult(batch.number, list(map(self.changed, _tried(batch))), 1.5, kernel, "cubic"))
+            on_batched(BatchResult(batch.number, list(map(self.changed, _tried(batch))), kernel, "cubic"))
 
 
 def _tried(batch: Batch) -> Iterable[Trial]:
     for draw in batch.draws:
         for candidate in batch.replayed if batch.acting is None else (batch.acting,):
-            yield msgspec.structs.replace(sweeps.tried(draw.number, candidate), really=batch.acting is not None)
+            yield msgspec.structs.replace(sweeps.tried(draw.number, candidate), real=batch.acting is not None)
 
 
 def disagreeing(one: Trial) -> Trial:
     """A real run that was reaped, although its replay says otherwise."""
-    return msgspec.structs.replace(one, came="reaped", reaped_at=9.0, foretold=True) if one.really else one
+    return msgspec.structs.replace(one, outcome="reaped", reaped_at=9.0, predicted=True) if one.real else one
 
 
 def noticed(one: Trial) -> Trial:
     """All dead clients noticed, as they should be."""
     grace = SWEEP.candidates[one.candidate].grace
     dead = {draw.number for draw in SWEEP.draws if draw.part == "dead"}
-    return msgspec.structs.replace(one, came="reaped", onset=5.0, reaped_at=6.0 + grace) if one.draw in dead else one
+    return msgspec.structs.replace(one, outcome="reaped", onset=5.0, reaped_at=6.0 + grace) if one.draw in dead else one
 
 
 @dataclass(frozen=True)
@@ -95,13 +95,12 @@ def swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         where: tuple[str, ...] = (),
         most: float = 0.001,
     ) -> Ended:
-        it = Sweeping(
+        it = SweepDisplay(
             sweep=what,
             mix="made up",
             kernel=None,
             most=most,
             out=Path("out"),
-            plot=None,
             command=lambda runs: f"halfopen grace --runs {runs}",
             where=where,
         )
@@ -136,7 +135,7 @@ def test_a_server_that_is_told_nothing_is_said_to_be_one_point(swept: Swept) -> 
     sweep = Sweep(7, SWEEP.draws, (Candidate(30.0, 2.0),), TargetSpec(server="serve {port}"))
     ended = swept(MadeUp(), sweep)
     assert ended.lines[0] == "halfopen 0.1.0: serve {port}, grace 30s, poll 2s; virtual clock; seed 7"
-    assert ended.lines[2] == "one point, not a curve: nothing tells the server its grace (--grace-arg)"
+    assert ended.lines[2] == "one point, not a curve: no option sets the server's grace (--grace-arg)"
 
 
 def test_sessions_to_look_into_have_their_command_in_their_first_line(swept: Swept) -> None:
@@ -155,14 +154,12 @@ def test_sessions_to_look_into_have_their_command_in_their_first_line(swept: Swe
 
 def test_a_sweep_on_several_kernels_is_not_told_as_one_of_the_first(swept: Swept) -> None:
     ended = swept(MadeUp(kernels=("6.12.117", "6.1.115")))
-    assert ended.line("made on") == (
-        "made on several kernels, of which each need not do what another does: 6.12.117, 6.1.115"
-    )
+    assert ended.line("run on") == ("run on several kernels, which may behave differently: 6.12.117, 6.1.115")
     assert (table()["kernel"], table()["congestion_control"]) == ("6.12.117, 6.1.115", "cubic")
 
 
 def test_a_sweep_on_one_kernel_has_no_such_warning(swept: Swept) -> None:
-    assert not [line for line in swept(MadeUp()).lines if line.startswith("made on")]
+    assert not [line for line in swept(MadeUp()).lines if line.startswith("run on")]
 
 
 def test_a_real_run_that_disagrees_with_its_replay_is_exit_code_1(swept: Swept) -> None:
@@ -171,15 +168,15 @@ def test_a_real_run_that_disagrees_with_its_replay_is_exit_code_1(swept: Swept) 
 
 
 def test_a_sweep_that_proves_nothing_is_exit_code_3(swept: Swept) -> None:
-    assert swept(MadeUp(lambda one: msgspec.structs.replace(one, came="unproved"))).code == 3
+    assert swept(MadeUp(lambda one: msgspec.structs.replace(one, outcome="unproved"))).code == 3
 
 
 def test_interrupted_before_anything_is_known_it_says_so(swept: Swept) -> None:
     ended = swept(MadeUp(stop=KeyboardInterrupt()))
     assert ended.code == 130
     assert ended.lines[-2:] == [
-        "nothing is known: no batch was done",
-        "interrupted; go on with: halfopen grace --runs 3 --out out --resume",
+        "no results: no batch was finished",
+        "interrupted; continue with: halfopen grace --runs 3 --out out --resume",
     ]
 
 
@@ -188,7 +185,7 @@ def test_interrupted_it_says_what_it_knows_and_how_to_go_on_in_the_same_way(swep
     assert ended.code == 130
     assert ended.line("again:") == "again:   halfopen grace --runs 3"
     assert ended.lines[-1] == (
-        "interrupted; go on with: halfopen grace --runs 3 --executor dask://host:1 --jobs 'a b' --out out --resume"
+        "interrupted; continue with: halfopen grace --runs 3 --executor dask://host:1 --jobs 'a b' --out out --resume"
     )
     assert table()["draws"]["tried"] < 5
     assert sum(point["alive_runs"] + point["dead_runs"] for point in table()["points"]) > 0
@@ -204,7 +201,7 @@ def test_interrupted_it_says_what_it_knows_and_how_to_go_on_in_the_same_way(swep
         (
             GuestLostError("guest 1 ended"),
             69,
-            "guest 1 ended; what is done is kept, go on with: halfopen grace --runs 3 --out out --resume",
+            "guest 1 ended; finished batches are kept, continue with: halfopen grace --runs 3 --out out --resume",
         ),
         (InputError("no such server"), 2, "no such server"),
     ],
@@ -233,15 +230,15 @@ def test_why_it_ended_is_told_even_where_nothing_can_be_written_any_more(
 
     monkeypatch.setattr("halfopen.grace.files.write", full)
     ended = swept(MadeUp(stop=GuestLostError("guest 1 ended"), after=2))
-    assert ended.err.startswith("halfopen: guest 1 ended; what is done is kept")
+    assert ended.err.startswith("halfopen: guest 1 ended; finished batches are kept")
 
 
 def test_where_too_little_is_known_it_says_how_to_know_more(swept: Swept) -> None:
-    ended = swept(MadeUp(noticed), where=("--plot", "curve.svg"))
+    ended = swept(MadeUp(noticed), where=("--jobs", "2"))
     more = table()["more_runs"]
     # One session in three is alive.
     runs = -(-(3 + 3 * more) // 100) * 100
-    assert ended.lines[-1] == f"more:    halfopen grace --runs {runs} --plot curve.svg --out out --resume"
+    assert ended.lines[-1] == f"more:    halfopen grace --runs {runs} --jobs 2 --out out --resume"
 
 
 def test_where_enough_is_known_it_says_nothing_of_more(swept: Swept) -> None:
@@ -252,14 +249,13 @@ def test_where_enough_is_known_it_says_nothing_of_more(swept: Swept) -> None:
 def test_with_nothing_to_resume_it_begins_and_says_so(swept: Swept) -> None:
     ended = swept(MadeUp(), resume=True)
     assert ended.code == 0
-    assert ended.lines[2] == "nothing to resume in out: begun anew"
+    assert ended.lines[2] == "--resume: there is no sweep in out; this is a new one"
 
 
 def test_begun_anew_it_says_what_became_of_an_earlier_sweep(swept: Swept) -> None:
     swept(MadeUp())
     assert swept(MadeUp()).lines[2] == (
-        "begun anew; what an earlier sweep left is kept as out/grace-batches.jsonl.old: named grace-batches.jsonl "
-        "again, --resume goes on with it"
+        "an earlier sweep is kept as out/grace-batches.jsonl.old; to resume it, rename it to grace-batches.jsonl"
     )
 
 
@@ -279,8 +275,8 @@ def test_a_call_that_is_refused_costs_no_earlier_sweep(swept: Swept, name: str) 
 
 def test_a_real_run_is_one_more_than_the_session_that_is_replayed_for_all() -> None:
     replayed = [sweeps.tried(0, candidate) for candidate in range(3)]
-    really = [msgspec.structs.replace(sweeps.tried(0, candidate), really=True, duration=24.0) for candidate in (0, 1)]
-    assert sweep_display._summary([*replayed, *really], 9.3) == "3 runs in 9.3s, 31s of lab time each"
+    real = [msgspec.structs.replace(sweeps.tried(0, candidate), real=True, duration=24.0) for candidate in (0, 1)]
+    assert sweep_display._summary([*replayed, *real], 9.3) == "3 runs in 9.3s, 31s of lab time each"
 
 
 def test_how_many_runs_would_do_is_reckoned_by_those_that_prove_something(swept: Swept) -> None:
@@ -301,7 +297,7 @@ _TWO_LIVE = msgspec.structs.replace(SWEEP, draws=(*SWEEP.draws, sweeps.outage(5,
 
 def _half(one: Trial) -> Trial:
     """Make one of the two live ones prove nothing."""
-    return msgspec.structs.replace(one, came="unproved") if one.draw == 5 else one
+    return msgspec.structs.replace(one, outcome="unproved") if one.draw == 5 else one
 
 
 def _runs_of(ended: Ended) -> int:

@@ -87,7 +87,7 @@ def test_a_program_left_running_may_finish_what_it_writes() -> None:
 def test_a_folder_that_is_gone_is_refused(tmp_path: Path) -> None:
     call = 'rmdir "$PWD"; exec "$@"'
     ran = halfopen("warp", "--", "true", cwd=tmp_path, under=("sh", "-c", call, "sh"))
-    why = "the folder this was called from is gone; call it from one that exists"
+    why = "the working directory no longer exists; start halfopen in another"
     assert (ran.code, ran.out, ran.err) == (2, "", f"halfopen: {why}\n")
 
 
@@ -151,7 +151,7 @@ def test_a_loop_that_never_sleeps_is_given_up_and_said_so() -> None:
     code, out, err = warp("sh", "-c", "while :; do :; done", options=("--wall-limit", "2s"))
     assert (code, out) == (69, "")
     assert err == (
-        "halfopen: the guest was given up after 2s of wall time; busiest in it was sh -c 'while :; do :; done' "
+        "halfopen: the guest was stopped after 2s of wall time; the busiest process was sh -c 'while :; do :; done' "
         "(a loop that never sleeps never ends on the virtual clock)\n"
     )
 
@@ -205,7 +205,7 @@ def test_a_folder_that_is_none_is_refused() -> None:
     assert (code, out, err) == (
         2,
         "",
-        "halfopen: --writable '/nowhere' is no folder; name one that exists and can be read\n",
+        "halfopen: --writable '/nowhere': is not a readable folder; name one that exists and can be read\n",
     )
 
 
@@ -264,5 +264,5 @@ def test_a_folder_that_the_guest_has_of_its_own_is_refused(folder: str) -> None:
 
 def test_so_is_starting_in_one() -> None:
     ran = halfopen("warp", "--", "true", cwd="/dev")
-    why = "the guest has a /dev of its own, without '/dev'; start it elsewhere"
+    why = "the guest has its own /dev, without '/dev'; start it in another folder"
     assert (ran.code, ran.out, ran.err) == (2, "", f"halfopen: {why}\n")

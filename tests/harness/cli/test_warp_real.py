@@ -164,7 +164,7 @@ def test_ctrl_c_reaches_the_command_which_may_end_in_its_own_way() -> None:
 
 def test_one_that_never_ends_is_given_up() -> None:
     ran = warp("sh", "-c", "while :; do :; done", options=("--wall-limit", "3s"))
-    assert ran == Ran(69, "", "halfopen: the guest was given up after 3s of wall time\n")
+    assert ran == Ran(69, "", "halfopen: the guest was stopped after 3s of wall time\n")
 
 
 def test_a_command_killed_for_memory_is_told_from_one_that_failed() -> None:

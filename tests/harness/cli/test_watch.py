@@ -343,7 +343,7 @@ def test_a_connection_that_a_process_made_is_no_session_unless_asked_for() -> No
         ),
         (
             ["--listen", "1", "--grace", "30"],
-            "halfopen: invalid value for '--grace': a duration needs a unit: got '30', write \"30s\"\n",
+            "halfopen: --grace: a duration needs a unit: got '30', write \"30s\"\n",
         ),
     ],
 )  # fmt: skip

@@ -12,7 +12,7 @@ from rich.color import ColorSystem
 from rich.console import Console
 
 from halfopen.cli import watch_screen
-from halfopen.netns.census import Sighting
+from halfopen.netns.census import RawSample
 from halfopen.netns.sockets import Address
 from halfopen.watch import watched_sessions
 from halfopen.watch.poller import PollTable
@@ -25,7 +25,7 @@ JUDGES = watched_sessions.judges(GRACE, POLL, "bytes-acked")
 AT = datetime.datetime(2026, 11, 26, 3, 4, 5)
 
 
-def session(seen: Sighting, pid: int | None = None) -> WatchedSession:
+def session(seen: RawSample, pid: int | None = None) -> WatchedSession:
     return watched_sessions.make(Track(seen, None, JUDGES.rules), pid, JUDGES)
 
 

@@ -102,10 +102,10 @@ def test_a_kernel_without_room_for_its_memory_is_told_what_to_do() -> None:
 import sys, time
 from pathlib import Path
 from halfopen.netns.lab_errors import GuestLostError
-from halfopen.netns.guest import booting, cache
+from halfopen.netns.guest import booting, cache, script
 
 greedy = "x = []\\nwhile True: x.append(bytearray(10_000_000))"
-boot = booting.Boot(cache.newest(), [sys.executable, "-c", greedy])
+boot = script.Boot(cache.newest(), [sys.executable, "-c", greedy])
 with booting.start(boot, Path("/dev/shm/place"), 1) as guest:
     try:
         booting.exit_code(guest, boot, time.monotonic() + 60)
@@ -128,12 +128,12 @@ def test_a_kernel_where_no_program_may_be_run_is_told_so(tmp_path: Path) -> None
     boot = f"""
 import sys
 from pathlib import Path
-from halfopen.netns.guest import booting, cache
+from halfopen.netns.guest import booting, cache, script
 
 program = Path({str(tmp_path)!r}) / "linux"
 program.write_bytes(b"#!/bin/true\\n")
 program.chmod(0o755)
-sys.exit(booting.run(booting.Boot(cache.GuestKernel(program, "6.1", "none"), ["true"])))
+sys.exit(booting.run(script.Boot(cache.GuestKernel(program, "6.1", "none"), ["true"])))
 """
     done = subprocess.run([*private, sys.executable, "-c", boot], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (69, "")
@@ -146,7 +146,7 @@ sys.exit(booting.run(booting.Boot(cache.GuestKernel(program, "6.1", "none"), ["t
 @needs_unshare
 def test_a_user_without_a_home_is_told_so() -> None:
     homeless = ["unshare", "--user", "--map-user=4321", "env", "-u", "HOME", "-u", "XDG_CACHE_HOME"]
-    why = "this user has no home to keep guest kernels in; name a folder with XDG_CACHE_HOME"
+    why = "no folder for guest kernels: this user has no home; name one with XDG_CACHE_HOME"
     assert halfopen("kernel", "build", under=homeless) == Ran(2, "", f"halfopen: {why}\n")
     ran = halfopen("warp", "--", "true", under=homeless)
     assert ran == Ran(2, "", "halfopen: there is no guest kernel yet; build it once with: halfopen kernel build\n")

@@ -15,7 +15,7 @@ _FILLED_IN = {"${{ matrix.shard }}": "1", "$CI_NODE_INDEX": "1", "$CI_NODE_TOTAL
 
 
 def understand(words: list[str]) -> None:
-    """Parse a call of halfopen with its options and values; raises typer.TyperException."""
+    """Parse a call of halfopen with its options and values; raises typer.TyperException or InputError."""
     command = typer.main.get_command(application())
     context = command.make_context("halfopen", list(words))
     while isinstance(command, typer.core.TyperGroup):

@@ -56,9 +56,10 @@ def endpoint(url: str, authority: str | None = None) -> str:
 
 @contextlib.contextmanager
 def client(behaviour: str, url: str, *authority: str, **options: str) -> Iterator[ClientUnderTest]:
-    command = [sys.executable, "-m", "halfopen.clients", behaviour, json.dumps(options), endpoint(url, *authority)]
+    command = [sys.executable, "-m", "halfopen.clients", behaviour, json.dumps(options)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as popen:
         running = ClientUnderTest(popen)
+        running.say(endpoint(url, *authority))
         try:
             yield running
         finally:
@@ -186,7 +187,8 @@ def test_the_receive_buffer_is_set_before_connecting() -> None:
 @pytest.mark.parametrize("options", [{"rate": "fast"}, {"sped": "1B/s"}])
 def test_bad_options_end_it_at_once(options: dict[str, str]) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "halfopen.clients", "trickling", json.dumps(options), endpoint("ws://127.0.0.1:1/")],
+        [sys.executable, "-m", "halfopen.clients", "trickling", json.dumps(options)],
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,

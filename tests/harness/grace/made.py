@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import random
 from collections.abc import Iterator, Sequence
+from typing import Any
 
+from halfopen.grace import files
 from halfopen.grace.estimates import Estimates, estimate
-from halfopen.grace.trials import Came, Candidate, Draw, Sweep, Trial
+from halfopen.grace.files import SweepConditions
+from halfopen.grace.sweep import Candidate, Draw, Sweep, Trial, TrialOutcome
 
 GRACES = (5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0)
 FAULT = 5.0
 LENGTH = 150.0
+HOW = SweepConditions("2026-01-01T00:00:00+00:00", 61.5, "6.12.117", "cubic")
 
 
 def candidates(*detectors: str | None, graces: Sequence[float] = GRACES, poll: float = 2.0) -> tuple[Candidate, ...]:
@@ -25,31 +30,31 @@ def draw(number: int, part: str, cause: str, **facts: float) -> Draw:
 def tried(
     number: int,
     candidate: int,
-    came: Came,
+    outcome: TrialOutcome,
     *,
     stall: float = 0.0,
     onset: float | None = FAULT,
     reaped_at: float | None = None,
-    really: bool = False,
-    foretold: bool = False,
-    foretold_at: float | None = None,
-    brink: tuple[float | None, ...] = (),
+    real: bool = False,
+    predicted: bool = False,
+    predicted_at: float | None = None,
+    alternatives: tuple[float | None, ...] = (),
     duration: float = LENGTH,
 ) -> Trial:
     return Trial(
         draw=number,
         candidate=candidate,
-        really=really,
-        came=came,
+        real=real,
+        outcome=outcome,
         why="",
         fault_at=FAULT,
         onset=onset,
         reaped_at=reaped_at,
         longest_stall=stall,
         duration=duration,
-        foretold=foretold,
-        foretold_at=foretold_at,
-        brink=brink,
+        predicted=predicted,
+        predicted_at=predicted_at,
+        alternatives=alternatives,
     )
 
 
@@ -101,3 +106,15 @@ def estimates(*detectors: str | None, runs: int = 400, dead: int = 60, staircase
     """Each detector acts as bytes-acked would, on the same draws. The second acts as if it polled later."""
     made = sweep(candidates(*detectors), runs, dead, staircase=staircase)
     return estimate(made, outcomes(made))
+
+
+@functools.cache
+def table(
+    *detectors: str | None,
+    known: int = 10_000,
+    polls: Sequence[float] = (2.0,),
+) -> dict[str, Any]:
+    """Return grace.json of a sweep of these detectors with the first ``known`` draws known."""
+    who = [one for poll in polls for one in candidates(*detectors, graces=(5.0, 30.0), poll=poll)]
+    of = sweep(tuple(who), runs=60, dead=9)
+    return files.as_table(of, estimate(of, [one for one in outcomes(of) if one.draw < known]), HOW)

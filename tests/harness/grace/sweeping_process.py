@@ -10,7 +10,7 @@ import msgspec
 
 from halfopen.grace import store
 from halfopen.grace.executor import SweepExecutor, executor
-from halfopen.grace.trials import BatchResult, Sweep
+from halfopen.grace.sweep import BatchResult, Sweep
 from tests.harness.grace import sweeps
 
 
@@ -30,7 +30,7 @@ def resumed(
 
 def told(done: dict[int, BatchResult]) -> bytes:
     """Return all inputs of estimates, in order, without sentences: in those a microsecond may flip a digit."""
-    mute = {n: [msgspec.structs.replace(one, why="") for one in done[n].tried] for n in sorted(done)}
+    mute = {n: [msgspec.structs.replace(one, why="") for one in done[n].trials] for n in sorted(done)}
     return msgspec.json.encode(list(mute.items()))
 
 

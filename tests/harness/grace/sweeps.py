@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from halfopen.grace.trials import BatchResult, Candidate, Draw, Part, Sweep, Trial
+from halfopen.grace.sweep import BatchResult, Candidate, Draw, Part, Sweep, Trial
 
 _TEMPLATE = """
 title = "{name}"
@@ -88,4 +88,4 @@ def tried(draw: int, candidate: int = 0) -> Trial:
 
 def batched(number: int, *draws: int) -> BatchResult:
     """Return the result of a batch, made by hand."""
-    return BatchResult(number, [tried(draw) for draw in draws], 1.5, "6.1", "cubic")
+    return BatchResult(number, [tried(draw) for draw in draws], "6.1", "cubic")

@@ -11,11 +11,11 @@ import pytest
 
 from halfopen import plugins
 from halfopen.errors import InputError
-from halfopen.grace import batch, plan
+from halfopen.grace import batch
 from halfopen.grace.batch import BatchAnswer, BatchDone, BatchLost, BatchOrder
 from halfopen.grace.confirmation import AGREES_WITHIN, agree
 from halfopen.grace.replay import rule_of
-from halfopen.grace.trials import Batch, BatchResult, Candidate, Sweep
+from halfopen.grace.sweep import Batch, BatchResult, Candidate, Sweep
 from halfopen.netns.lab_errors import GuestLostError
 from halfopen.pod import detectors
 from halfopen.scenario.target_spec import TargetSpec
@@ -41,7 +41,7 @@ def done(order: Batch) -> BatchResult:
 
 def one_batch(sweep: Sweep, acting: int | None = None) -> Batch:
     """Put all draws of a sweep into one batch."""
-    first = plan.batches(sweep)[0]
+    first = sweep.batches()[0]
     replayed = tuple(range(len(sweep.candidates))) if acting is None else ()
     return msgspec.structs.replace(first, draws=sweep.draws, acting=acting, replayed=replayed)
 
@@ -81,30 +81,30 @@ def test_a_replay_says_what_the_detector_does(detector: str) -> None:
     ]
     candidates = tuple(Candidate(grace, poll, detector) for grace, poll in ((5.0, 2.0), (8.0, 3.5), (LONGEST, 0.7)))
     sweep = msgspec.structs.replace(sweeps.sweep(draws), candidates=candidates)
-    replayed = {(one.draw, one.candidate): one for one in done(one_batch(sweep)).tried}
-    really = [one for acting in range(3) for one in done(one_batch(sweep, acting)).tried]
-    assert len(replayed) == len(really) == 15
-    for one in really:
+    replayed = {(one.draw, one.candidate): one for one in done(one_batch(sweep)).trials}
+    real = [one for acting in range(3) for one in done(one_batch(sweep, acting)).trials]
+    assert len(replayed) == len(real) == 15
+    for one in real:
         other = replayed[one.draw, one.candidate]
-        assert one.really
-        assert not other.really
-        assert one.came == other.came, (one, other)
+        assert one.real
+        assert not other.real
+        assert one.outcome == other.outcome, (one, other)
         assert agree(other.reaped_at, one.reaped_at), (one, other)
         # The session's own samples agree.
-        assert one.foretold
-        assert agree(one.foretold_at, one.reaped_at), one
-    came = {one.came for one in really}
-    assert came == {"reaped", "kept"}
+        assert one.predicted
+        assert agree(one.predicted_at, one.reaped_at), one
+    outcome = {one.outcome for one in real}
+    assert outcome == {"reaped", "kept"}
 
 
 @needs_guest
 def test_a_dead_client_is_noticed_within_the_grace_and_a_poll(once: BatchResult) -> None:
     sweep = small()
-    frozen = [one for one in once.tried if sweep.draws[one.draw].cause == "freeze"]
+    frozen = [one for one in once.trials if sweep.draws[one.draw].cause == "freeze"]
     assert len(frozen) == len(sweep.candidates)
     for one in frozen:
         grace = sweep.candidates[one.candidate].grace
-        assert one.came == "reaped"
+        assert one.outcome == "reaped"
         assert one.onset is not None
         assert one.reaped_at is not None
         assert grace <= one.reaped_at - one.onset <= grace + 2.0 + AGREES_WITHIN
@@ -113,7 +113,7 @@ def test_a_dead_client_is_noticed_within_the_grace_and_a_poll(once: BatchResult)
 @needs_guest
 def test_the_same_batch_says_the_same(once: BatchResult) -> None:
     again = done(msgspec.structs.replace(one_batch(small()), number=9))
-    assert again.tried == once.tried
+    assert again.trials == once.trials
     assert again.kernel == once.kernel
 
 
@@ -122,16 +122,16 @@ def test_where_namespaces_are_refused_it_says_the_same(once: BatchResult) -> Non
     """Equal to within a microsecond or two, for the other folder's longer name."""
     said = answer(one_batch(small()), *WITHOUT_NAMESPACES)
     assert isinstance(said, BatchDone), said
-    assert [one.came for one in said.batched.tried] == [one.came for one in once.tried]
-    for one, other in zip(said.batched.tried, once.tried, strict=True):
+    assert [one.outcome for one in said.batched.trials] == [one.outcome for one in once.trials]
+    for one, other in zip(said.batched.trials, once.trials, strict=True):
         assert one.reaped_at == pytest.approx(other.reaped_at, abs=0.001)
 
 
 @needs_guest
 def test_what_does_not_happen_is_unproved() -> None:
     """An outage too short to lose anything would be survived by any detector."""
-    tried = done(one_batch(sweeps.sweep([sweeps.outage(0, 0.02, hold=5)]))).tried
-    assert [one.came for one in tried] == ["unproved"] * 3, tried
+    tried = done(one_batch(sweeps.sweep([sweeps.outage(0, 0.02, hold=5)]))).trials
+    assert [one.outcome for one in tried] == ["unproved"] * 3, tried
 
 
 @needs_guest
@@ -150,7 +150,7 @@ def test_a_server_of_somebody_elses_is_told_its_grace() -> None:
     draw = sweeps.dead(0, "freeze", hold=20)
     draw = msgspec.structs.replace(draw, scenario=draw.scenario.replace("[pod]", "").replace("slice_", "# slice_"))
     sweep = Sweep(7, (draw,), (Candidate(9.0, 2.0), Candidate(12.0, 2.0)), target, "--grace {grace}")
-    ended = [done(one).tried[0] for one in plan.batches(sweep)]
+    ended = [done(each).trials[0] for each in sweep.batches()]
     assert [round(one.reaped_at or 0.0) for one in ended] == [9, 12], ended
 
 
@@ -184,7 +184,7 @@ def test_a_batch_whose_starter_is_gone_does_nothing() -> None:
     assert ran.returncode == 130
 
 
-BATCH = plan.batches(sweeps.small())[0]
+BATCH = sweeps.small().batches()[0]
 
 
 def test_an_answer_is_a_batch_or_why_there_is_none() -> None:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from halfopen.grace.confirmation import AGREES_WITHIN, confirmations, disagreements, told
-from halfopen.grace.trials import Candidate, Sweep, Trial
+from halfopen.grace.confirmation import AGREES_WITHIN, agreement, confirmations, disagreements
+from halfopen.grace.sweep import Candidate, Sweep, Trial
 from tests.harness.grace.made import draw, tried
 
 SWEEP = Sweep(7, tuple(draw(number, "dead", "frozen") for number in range(3)), (Candidate(30.0, 2.0, "bytes-acked"),))
 
 
-def real(number: int, at: float | None, foretold: float | None, came: str = "reaped") -> Trial:
-    return tried(number, 0, came, reaped_at=at, really=True, foretold=True, foretold_at=foretold)  # type: ignore[arg-type]
+def real(number: int, at: float | None, predicted: float | None, outcome: str = "reaped") -> Trial:
+    return tried(number, 0, outcome, reaped_at=at, real=True, predicted=True, predicted_at=predicted)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    ("at", "foretold", "agrees"),
+    ("at", "predicted", "agrees"),
     [
         (36.0, 36.0, True),
         (36.0, 36.0 + AGREES_WITHIN / 2, True),
@@ -27,9 +27,9 @@ def real(number: int, at: float | None, foretold: float | None, came: str = "rea
     ],
 )
 def test_a_replay_agrees_if_it_reaps_at_the_same_moment_or_not_at_all(
-    at: float | None, foretold: float | None, agrees: bool
+    at: float | None, predicted: float | None, agrees: bool
 ) -> None:
-    found = confirmations(SWEEP, [real(0, at, foretold)])
+    found = confirmations(SWEEP, [real(0, at, predicted)])
     assert [one.agrees for one in found] == [agrees]
     assert len(disagreements(found)) == (not agrees)
 
@@ -39,7 +39,7 @@ def test_a_replay_agrees_if_it_reaps_at_the_same_moment_or_not_at_all(
     [
         (tried(0, 0, "reaped", reaped_at=36.02), True),
         (tried(0, 0, "reaped", reaped_at=38.0), False),
-        (tried(0, 0, "reaped", reaped_at=38.0, brink=(36.01, None)), True),
+        (tried(0, 0, "reaped", reaped_at=38.0, alternatives=(36.01, None)), True),
         (tried(0, 0, "kept"), False),
         (tried(0, 0, "kept", duration=35.0), True),
         (tried(0, 0, "unproved"), True),
@@ -53,13 +53,13 @@ def test_what_the_rates_are_made_of_must_agree_too_if_it_was_seen_for_so_long(re
 
 
 def test_what_is_unproved_or_was_not_replayed_confirms_nothing() -> None:
-    assert confirmations(SWEEP, [real(0, None, None, "unproved"), tried(1, 0, "reaped", really=True)]) == ()
-    assert told(()) == ""
+    assert confirmations(SWEEP, [real(0, None, None, "unproved"), tried(1, 0, "reaped", real=True)]) == ()
+    assert agreement(()) == ""
 
 
 def test_how_many_agree_and_how_well_is_said_in_a_line() -> None:
     found = confirmations(SWEEP, [real(1, 36.0, 36.008), real(0, 36.0, 36.012), real(2, 36.0, None)])
-    assert told(found) == "2 of 3 real runs agree with their replay to 12ms, 2 of them on a reap"
+    assert agreement(found) == "2 of 3 real runs agree with their replay to 12ms, 2 of them on a reap"
     assert str(found[2]) == (
         "0002-frozen, bytes-acked grace 30s poll 2s: reaped at 36.000s, but its replay says not reaped"
     )

@@ -12,9 +12,8 @@ import pytest
 
 from halfopen.errors import InputError
 from halfopen.grace import store
-from halfopen.grace.executor import SweepExecutor, executor
-from halfopen.grace.local_executor import LocalExecutor
-from halfopen.grace.trials import BatchResult, Draw
+from halfopen.grace.executor import LocalExecutor, SweepExecutor, executor
+from halfopen.grace.sweep import BatchResult, Draw
 from halfopen.netns.lab_errors import GuestLostError
 from tests import leftovers
 from tests.harness.grace import clusters, sweeps

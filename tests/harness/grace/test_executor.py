@@ -8,11 +8,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from halfopen.errors import InputError
-from halfopen.grace import local_executor, plan
 from halfopen.grace.batch import BatchAnswer, BatchOrder, Interrupted
-from halfopen.grace.executor import executor
-from halfopen.grace.local_executor import LocalExecutor
-from halfopen.grace.trials import Batch
+from halfopen.grace.executor import LocalExecutor, executor
+from halfopen.grace.sweep import Batch
 from tests.harness.grace import sweeps
 
 
@@ -48,11 +46,11 @@ def test_what_is_left_while_batches_are_still_handed_out_is_ended_too(monkeypatc
         raise Interrupted
 
     def batches() -> Iterator[Batch]:
-        yield plan.batches(sweeps.small())[0]
+        yield sweeps.small().batches()[0]
         begun.wait()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(local_executor, "run_in_process", run)
+    monkeypatch.setattr("halfopen.grace.executor.run_in_process", run)
     with pytest.raises(KeyboardInterrupt):
         LocalExecutor(2).run(batches(), lambda _: None)
     assert ended.is_set()

@@ -14,10 +14,9 @@ import pytest
 
 from halfopen.grace import files
 from halfopen.grace.estimates import estimate
-from halfopen.grace.files import SweepConditions
 from tests.harness.grace import made
+from tests.harness.grace.made import HOW
 
-HOW = SweepConditions("2026-01-01T00:00:00+00:00", 61.5, "6.12.117", "cubic")
 SWEEP = made.sweep(made.candidates("bytes-acked", graces=(5.0, 30.0)), runs=60, dead=6)
 OUTCOMES = made.outcomes(SWEEP)
 

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from halfopen.errors import InputError
-from halfopen.grace import conditions, mix
-from halfopen.grace.mix import Mix, draws
-from halfopen.grace.recorded_links import RecordedLink
-from halfopen.grace.trials import Draw
+from halfopen.grace import mix
+from halfopen.grace.draws import MOST_RUNS, RecordedLink, draw_all
+from halfopen.grace.mix import Mix
+from halfopen.grace.sweep import Draw
 from halfopen.model.link_trace import parse as parse_trace
 from halfopen.netns.units import LONGEST
 from halfopen.scenario.spec import Scenario
 from halfopen.verdict.judge import Timing, hold
 from tests import chance
-from tests.harness.grace.test_conditions import ALIVE, DEAD
+from tests.harness.grace.test_mix_conditions import ALIVE, DEAD
 
 SEED = 7
 #: Enough to draw every condition of the default mix.
@@ -57,12 +57,12 @@ def default() -> Mix:
 
 @pytest.fixture(scope="module")
 def drawn(default: Mix) -> tuple[Draw, ...]:
-    return draws(default, SEED, RUNS)
+    return draw_all(default, SEED, RUNS)
 
 
 @pytest.fixture(scope="module")
 def scenarios(drawn: tuple[Draw, ...]) -> dict[int, Scenario]:
-    return {draw.number: conditions.parsed(draw.scenario, draw.name, draw.name) for draw in drawn}
+    return {draw.number: mix.parsed(draw.scenario, draw.name, draw.name) for draw in drawn}
 
 
 def test_the_default_mix_adds_up(default: Mix) -> None:
@@ -129,31 +129,31 @@ def test_the_runs_take_no_more_lab_time_on_average_than_was_set(scenarios: dict[
 
 
 def test_the_same_seed_draws_the_same_and_another_something_else(default: Mix, drawn: tuple[Draw, ...]) -> None:
-    assert draws(default, SEED, RUNS) == drawn
-    assert draws(default, SEED + 1, RUNS) != drawn
+    assert draw_all(default, SEED, RUNS) == drawn
+    assert draw_all(default, SEED + 1, RUNS) != drawn
 
 
 def test_a_draw_does_not_depend_on_how_many_there_are(default: Mix, drawn: tuple[Draw, ...]) -> None:
-    assert draws(default, SEED, 100, staircase=False) == drawn[:100]
+    assert draw_all(default, SEED, 100, staircase=False) == drawn[:100]
 
 
 def test_numbers_and_names_are_unlike_each_other(drawn: tuple[Draw, ...]) -> None:
     steps = [draw.number for draw in drawn if draw.part == "staircase"]
     assert [draw.number for draw in drawn] == [*range(len(drawn) - len(steps)), *steps]
-    assert steps == list(range(mix.MOST_RUNS, mix.MOST_RUNS + len(steps)))
+    assert steps == list(range(MOST_RUNS, MOST_RUNS + len(steps)))
     assert len({draw.name for draw in drawn}) == len(drawn)
     assert all(re.fullmatch(r"(\d{4,}|staircase-\d{3})-[a-z0-9.-]+", draw.name) for draw in drawn)
 
 
 def test_dead_clients_come_evenly_among_the_others(tmp_path: Path) -> None:
-    parts = [draw.part for draw in draws(read(SMALL, tmp_path), SEED, 12, staircase=False)]
+    parts = [draw.part for draw in draw_all(read(SMALL, tmp_path), SEED, 12, staircase=False)]
     assert parts == ["mix", "mix", "mix", "dead"] * 3
 
 
-def test_recorded_links_take_their_share_of_the_alive_sessions_and_leave_the_dead_as_they_were(tmp_path: Path) -> None:
+def test_draws_recorded_take_their_share_of_the_alive_sessions_and_leave_the_dead_as_they_were(tmp_path: Path) -> None:
     found = read(SMALL, tmp_path)
-    with_traces = draws(found, SEED, 400, False, [RecordedLink("trace-a", parse_trace("time,loss\n0,0\n90,0", "a"))])
-    without = draws(found, SEED, 400, staircase=False)
+    with_traces = draw_all(found, SEED, 400, False, [RecordedLink("trace-a", parse_trace("time,loss\n0,0\n90,0", "a"))])
+    without = draw_all(found, SEED, 400, staircase=False)
     assert sum(draw.cause == "trace-a" for draw in with_traces) in chance.binomial(300, 0.5)
     assert [d for d in with_traces if d.cause != "trace-a"] == [
         d for d, other in zip(without, with_traces, strict=True) if other.cause != "trace-a"

@@ -10,22 +10,23 @@ from hypothesis import strategies as st
 
 from halfopen.grace import outages
 from halfopen.grace.outages import Survival, survivals
-from halfopen.grace.trials import Came, Draw, Phases, Trial
+from halfopen.grace.replay import Phases
+from halfopen.grace.sweep import Draw, Trial, TrialOutcome
 from tests.harness.grace.made import draw, tried
 
 
-def staircase(came: Mapping[tuple[float, float, float], Came | None]) -> tuple[list[Draw], dict[int, Trial]]:
+def staircase(outcome: Mapping[tuple[float, float, float], TrialOutcome | None]) -> tuple[list[Draw], dict[int, Trial]]:
     """Return draws by round trip, length and phase, and the result of each; None: not tried."""
     draws = [
         draw(number, "staircase", "staircase", rtt_s=rtt, outage_s=length, phase=phase)
-        for number, (rtt, length, phase) in enumerate(came)
+        for number, (rtt, length, phase) in enumerate(outcome)
     ]
-    outcomes = {number: tried(number, 0, word) for number, word in enumerate(came.values()) if word is not None}
+    outcomes = {number: tried(number, 0, word) for number, word in enumerate(outcome.values()) if word is not None}
     return draws, outcomes
 
 
-def survival(came: Mapping[tuple[float, float, float], Came | None]) -> Survival:
-    return survivals(outages.steps(*staircase(came)))[-1]
+def survival(outcome: Mapping[tuple[float, float, float], TrialOutcome | None]) -> Survival:
+    return survivals(outages.steps(*staircase(outcome)))[-1]
 
 
 def test_one_lost_at_any_phase_ends_it() -> None:
@@ -72,14 +73,14 @@ def test_outages_that_end_with_the_same_retransmission_are_one_flight() -> None:
     draws = [draw(n, "staircase", "staircase", rtt_s=0.1, outage_s=float(n + 1)) for n in range(6)]
     stalls = (1.5, 3.1, 3.2, 6.3, 6.3, 6.4)
     outcomes = {n: tried(n, 0, "kept", stall=stall) for n, stall in enumerate(stalls)}
-    found = outages.flights(outages.steps(draws, outcomes))
+    found = outages.stairs(outages.steps(draws, outcomes))
     assert [(one.shortest, one.longest, one.stall) for one in found] == [(1, 1, 1.5), (2, 3, 3.2), (4, 6, 6.4)]
 
 
 @given(st.dictionaries(st.integers(1, 30), st.sampled_from(["kept", "reaped", "unproved", None]), min_size=1))
-def test_what_is_survived_is_shorter_than_what_ever_killed(came: dict[int, Came | None]) -> None:
-    found = survival({(0.1, float(length), 0.0): word for length, word in came.items()})
+def test_what_is_survived_is_shorter_than_what_ever_killed(outcome: dict[int, TrialOutcome | None]) -> None:
+    found = survival({(0.1, float(length), 0.0): word for length, word in outcome.items()})
     if found.survived is not None and found.reaped is not None:
         assert found.survived < found.reaped
     if found.survived is not None:
-        assert all(came[length] == "kept" for length in came if length <= found.survived)
+        assert all(outcome[length] == "kept" for length in outcome if length <= found.survived)

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from halfopen.grace.confirmation import agree
-from halfopen.grace.outcomes import Watched, outcomes, watched
-from halfopen.grace.replay import PHASES
-from halfopen.grace.trials import Batch, Candidate, Draw, Phases
+from halfopen.grace.outcomes import DrawRun, outcomes
+from halfopen.grace.replay import PHASES, Phases
+from halfopen.grace.sweep import Batch, Candidate, Draw
 from halfopen.model.timeline import Timeline, make
 from halfopen.scenario import spec
 from halfopen.verdict.findings import find
@@ -20,10 +20,10 @@ def batch(acting: int | None = None) -> Batch:
     return Batch(0, 1, (), CONTENDERS, acting, (0, 1) if acting is None else ())
 
 
-def run(draw: Draw, timeline: Timeline) -> Watched:
+def run(draw: Draw, timeline: Timeline) -> DrawRun:
     """Return a proved run, with the evidence that hand-written samples lack."""
     found = find(timeline, spec.parse(draw.scenario, name=draw.name, suite="", where=draw.name))
-    return watched(draw, Verdict("passed", "as expected", "true_keep", found), timeline)
+    return DrawRun(draw, Verdict("passed", "as expected", "true_keep", found), timeline)
 
 
 def frozen(until: float = 50.0, *more: object) -> Timeline:
@@ -34,7 +34,7 @@ def frozen(until: float = 50.0, *more: object) -> Timeline:
 
 def test_one_recorded_session_serves_every_grace() -> None:
     tried = outcomes(batch(), run(sweeps.dead(0, "freeze"), frozen()))
-    assert [(one.candidate, one.came, one.really) for one in tried] == [(0, "reaped", False), (1, "reaped", False)]
+    assert [(one.candidate, one.outcome, one.real) for one in tried] == [(0, "reaped", False), (1, "reaped", False)]
     # Polls at even seconds. The last progress was there at 6 s.
     assert [one.reaped_at for one in tried] == pytest.approx([11.0, 26.0], abs=0.1)
     assert [one.onset for one in tried] == pytest.approx([6.0, 6.0], abs=0.1)
@@ -54,7 +54,7 @@ def test_an_end_that_the_clients_kernel_told_of_is_no_stalls() -> None:
         [event(0.0, "target", "session_opened"), event(5.03, "fault", "begun", step=0, fault="half-close")],
     )
     for one in outcomes(batch(), run(sweeps.dead(0, "freeze"), told)):
-        assert (one.came, one.onset, one.heard_at) == ("reaped", None, None)
+        assert (one.outcome, one.onset, one.heard_at) == ("reaped", None, None)
         assert one.reaped_at == pytest.approx(6.0, abs=0.1)
         assert one.why == "reaped at 6.0s, its client had ended the connection"
 
@@ -62,7 +62,7 @@ def test_an_end_that_the_clients_kernel_told_of_is_no_stalls() -> None:
 def test_what_proves_nothing_counts_for_no_grace() -> None:
     trouble = frozen(50.0, event(3.0, "lab", "trouble", what="the client failed"))
     assert {
-        (one.came, one.reaped_at, one.why) for one in outcomes(batch(), run(sweeps.dead(0, "freeze"), trouble))
+        (one.outcome, one.reaped_at, one.why) for one in outcomes(batch(), run(sweeps.dead(0, "freeze"), trouble))
     } == {("unproved", None, "the client failed")}
 
 
@@ -92,16 +92,16 @@ def test_only_the_staircase_is_asked_for_its_phases() -> None:
 
 def test_a_live_client_that_stalls_to_the_very_end_is_not_known_to_be_kept() -> None:
     short, long = outcomes(batch(), run(sweeps.outage(0, 30.0), dark(18.0)))
-    assert (short.came, long.came) == ("reaped", "unproved")
-    assert long.why == "it had stalled for 12s when nobody looked any more: hold it for longer"
+    assert (short.outcome, long.outcome) == ("reaped", "unproved")
+    assert long.why == "it was still stalled after 12s when observation ended; hold it for longer"
     # A dead client is not yet missed by that: its hold is long enough.
-    assert outcomes(batch(), run(sweeps.dead(0, "freeze"), frozen(18.0)))[1].came == "kept"
+    assert outcomes(batch(), run(sweeps.dead(0, "freeze"), frozen(18.0)))[1].outcome == "kept"
 
 
 def test_a_live_client_that_stalls_as_it_did_before_is_kept() -> None:
     samples = [*flowing(0.0, 6.0, outq=500), *stuck(6.0, 9.5), *flowing(9.5, 12.0, outq=500), *stuck(12.0, 15.0)]
     again = make(samples, [event(0.0, "target", "session_opened")])
-    assert {one.came for one in outcomes(batch(), run(sweeps.outage(0, 3.0), again))} == {"kept"}
+    assert {one.outcome for one in outcomes(batch(), run(sweeps.outage(0, 3.0), again))} == {"kept"}
 
 
 def test_a_live_client_that_a_grace_ends_is_reaped_whatever_it_was_to_show_later() -> None:
@@ -111,16 +111,16 @@ def test_a_live_client_that_a_grace_ends_is_reaped_whatever_it_was_to_show_later
     seen = dark(60.0, healed=16.0)
     verdict = judge(played, seen, Timing(20.0, 2.0))
     assert verdict.word == "inconclusive"
-    assert [one.came for one in outcomes(batch(), watched(draw, verdict, seen))] == ["reaped", "unproved"]
+    assert [one.outcome for one in outcomes(batch(), DrawRun(draw, verdict, seen))] == ["reaped", "unproved"]
 
 
 def test_a_client_that_is_reaped_before_its_death_says_nothing_of_the_dead() -> None:
     samples = [*flowing(0.0, 1.0, outq=500), *stuck(1.0, 12.0), *flowing(12.0, 13.0, outq=500), *stuck(13.0, 60.0)]
     events = [event(0.0, "target", "session_opened"), event(12.5, "fault", "begun", step=0, fault="freeze")]
     early, late = outcomes(batch(), run(sweeps.dead(0, "freeze"), make(samples, events)))
-    assert (early.came, early.reaped_at) == ("unproved", None)
+    assert (early.outcome, early.reaped_at) == ("unproved", None)
     assert "before anything was done to its client" in early.why
-    assert late.came == "reaped"
+    assert late.outcome == "reaped"
 
 
 @pytest.mark.parametrize(("stalled_from", "has_onset"), [(6.0, True), (10.9, False)])
@@ -130,7 +130,7 @@ def test_an_end_without_a_reason_is_a_stalls_if_there_was_one(stalled_from: floa
     events = [event(0.0, "target", "session_opened"), event(5.03, "fault", "begun", step=0, fault="freeze")]
     ended = make(samples, [*events, event(11.0, "kernel", "destroyed")])
     (one,) = outcomes(batch(acting=2), run(sweeps.dead(0, "freeze"), ended))
-    assert (one.came, one.onset is not None) == ("reaped", has_onset)
+    assert (one.outcome, one.onset is not None) == ("reaped", has_onset)
 
 
 @pytest.mark.parametrize("reason", ["connection_lost", "socket_error", "peer_closed"])
@@ -141,36 +141,36 @@ def test_a_client_that_was_killed_is_nothing_to_foretell(reason: str) -> None:
     (one,) = outcomes(
         batch(acting=0), run(sweeps.dead(0, "freeze"), make(flowing(0.0, 5.1, outq=500), [*events, *closed]))
     )
-    assert (one.came, one.onset, one.foretold) == ("reaped", None, False)
+    assert (one.outcome, one.onset, one.predicted) == ("reaped", None, False)
 
 
 def test_what_the_judge_finds_inconclusive_is_unproved() -> None:
     draw = sweeps.dead(0, "freeze")
     played = spec.parse(draw.scenario, name=draw.name, suite="", where=draw.name)
-    nothing_shown = watched(draw, judge(played, frozen(), Timing(20.0, 2.0)), frozen())
-    assert {(one.came, one.reaped_at) for one in outcomes(batch(), nothing_shown)} == {("unproved", None)}
+    nothing_shown = DrawRun(draw, judge(played, frozen(), Timing(20.0, 2.0)), frozen())
+    assert {(one.outcome, one.reaped_at) for one in outcomes(batch(), nothing_shown)} == {("unproved", None)}
 
 
 def test_a_server_that_ends_by_itself_has_reaped_nobody() -> None:
     gone = frozen(50.0, event(50.0, "target", "exited", code=1, said=""))
-    assert {one.came for one in outcomes(batch(), run(sweeps.dead(0, "freeze"), gone))} == {"unproved"}
+    assert {one.outcome for one in outcomes(batch(), run(sweeps.dead(0, "freeze"), gone))} == {"unproved"}
 
 
 def test_a_real_reap_is_compared_with_a_replay_of_the_same_session() -> None:
     reaped = frozen(11.0, event(11.004, "kernel", "destroyed"))
     (one,) = outcomes(batch(acting=0), run(sweeps.dead(0, "freeze"), reaped))
-    assert (one.came, one.really, one.reaped_at, one.foretold) == ("reaped", True, 11.004, True)
-    assert agree(one.foretold_at, one.reaped_at)
+    assert (one.outcome, one.real, one.reaped_at, one.predicted) == ("reaped", True, 11.004, True)
+    assert agree(one.predicted_at, one.reaped_at)
     late = frozen(14.0, event(14.004, "kernel", "destroyed"))
     (one,) = outcomes(batch(acting=0), run(sweeps.dead(0, "freeze"), late))
-    assert one.foretold
-    assert not agree(one.foretold_at, one.reaped_at)
+    assert one.predicted
+    assert not agree(one.predicted_at, one.reaped_at)
 
 
-def test_what_cannot_be_replayed_is_not_foretold() -> None:
+def test_what_cannot_be_replayed_is_not_predicted() -> None:
     reaped = frozen(11.0, event(11.004, "kernel", "destroyed"))
     (one,) = outcomes(batch(acting=2), run(sweeps.dead(0, "freeze"), reaped))
-    assert (one.came, one.foretold, one.foretold_at) == ("reaped", False, None)
+    assert (one.outcome, one.predicted, one.predicted_at) == ("reaped", False, None)
 
 
 def test_a_stall_lasts_until_the_acknowledgement_that_ends_it() -> None:

@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 
 from halfopen.grace.confirmation import Confirmation
 from halfopen.grace.estimates import Cost, Estimates, GracePoint
-from halfopen.grace.latencies import Latencies
 from halfopen.grace.rates import Rate
 from halfopen.grace.recommendation import Recommendation, recommend
-from halfopen.grace.trials import Candidate
+from halfopen.grace.sweep import Candidate
 
 
 def point(
@@ -32,8 +31,8 @@ def point(
         missed=Rate(missed, dead),
         unnoticed=Rate(missed, dead - told),
         deaths=(),
-        from_onset=Latencies(),
-        from_fault=Latencies(),
+        from_onset=(),
+        from_fault=(),
         outside=0,
         cost=Cost(grace + 1, at_least=bool(missed)) if dead else None,
         steps=(),
@@ -84,7 +83,7 @@ def test_a_detector_that_sees_no_dead_client_is_none_however_kind() -> None:
     assert (found.point, found.more_runs) == (None, None)
     assert found.why == (
         "nothing that was tried notices dead clients well enough: even bytes-acked grace 5s poll 2s missed 60 of 60 "
-        "silent ones, whose kernel tells nothing (at most 100 %)"
+        "silent ones, whose kernel sends nothing (at most 100 %)"
     )
 
 
@@ -103,7 +102,7 @@ def test_too_few_dead_clients_are_too_few() -> None:
     assert found.point is None
     assert found.why == (
         "too little is known of dead clients: bytes-acked grace 30s poll 2s missed 0 of 9 silent ones, whose "
-        "kernel tells nothing (at most 30 %)"
+        "kernel sends nothing (at most 30 %)"
     )
 
 

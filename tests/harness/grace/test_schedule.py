@@ -13,8 +13,8 @@ from typing import NamedTuple
 import pytest
 
 from halfopen.grace import replay
-from halfopen.grace.staircase import LENGTHS, ROUND_TRIPS, staircase
-from halfopen.grace.trials import Draw
+from halfopen.grace.draws import LENGTHS, ROUND_TRIPS, staircase_draws
+from halfopen.grace.sweep import Draw
 from halfopen.model import timeline
 from halfopen.model.evidence import established, longest_stall
 from halfopen.model.timeline import Timeline
@@ -52,7 +52,7 @@ def _outage(draw: Draw, seen: Timeline) -> Outage:
 
 
 def measured(folder: Path, rtt: float) -> list[Outage]:
-    of_phase = [draw for draw in staircase(SEED, 0) if (draw.facts["phase"], draw.facts["rtt_s"]) == (PHASE, rtt)]
+    of_phase = [draw for draw in staircase_draws(SEED, 0) if (draw.facts["phase"], draw.facts["rtt_s"]) == (PHASE, rtt)]
     draws = [draw for draw in of_phase if draw.facts["outage_s"] <= UP_TO]
     for draw in draws:
         (folder / f"{draw.name}.toml").write_text(draw.scenario)

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from halfopen.errors import InputError
-from halfopen.grace import plan, store
-from halfopen.grace.trials import Candidate
+from halfopen.grace import store
+from halfopen.grace.sweep import BATCH_SIZE, Candidate
 from halfopen.scenario.target_spec import TargetSpec
 from tests.harness.grace import sweeps
 
@@ -32,10 +32,10 @@ def test_what_is_done_is_found_again(tmp_path: Path) -> None:
 
 def test_what_a_sweep_of_fewer_draws_has_done_is_done_for_one_of_more(tmp_path: Path) -> None:
     filled(tmp_path)
-    more = sweeps.sweep([*SWEEP.draws, *(sweeps.outage(n, 3.0, part="mix") for n in range(10, 10 + 2 * plan.SIZE))])
+    more = sweeps.sweep([*SWEEP.draws, *(sweeps.outage(n, 3.0, part="mix") for n in range(10, 10 + 2 * BATCH_SIZE))])
     more = msgspec.structs.replace(more, confirm=SWEEP.confirm)
-    were = {batch.fingerprint: batch for batch in plan.batches(SWEEP)}
-    the_same = {batch.number: were[batch.fingerprint] for batch in plan.batches(more) if batch.fingerprint in were}
+    were = {batch.fingerprint: batch for batch in SWEEP.batches()}
+    the_same = {batch.number: were[batch.fingerprint] for batch in more.batches() if batch.fingerprint in were}
     with store.opened(tmp_path, more, resume=True) as kept:
         (number,) = kept.done
         assert the_same[number].number == 2
@@ -128,7 +128,7 @@ def test_wherever_the_file_is_cut_off_whole_batches_are_kept(tmp_path: Path) -> 
         (msgspec.structs.replace(SWEEP, target=TargetSpec(server="serve")), "it has target pod, not serve"),
         (
             msgspec.structs.replace(SWEEP, target=TargetSpec(path="/other")),
-            "it has no whole batch of 20 of these draws (another mix",
+            "it has no whole batch of 20 of these draws (other mix",
         ),
         (sweeps.sweep([sweeps.outage(0, 9.0)], confirm=0.2), "it has no whole batch of 20 of these draws"),
     ],
@@ -159,7 +159,7 @@ def test_what_the_disk_has_no_room_for_is_said_and_no_part_of_it_is_kept(tmp_pat
 
 def test_something_elses_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / store.FILE).write_text("a diary\n")
-    with pytest.raises(InputError, match="is no file of this tool's"), store.opened(tmp_path, SWEEP, resume=True):
+    with pytest.raises(InputError, match="is not a file of halfopen"), store.opened(tmp_path, SWEEP, resume=True):
         pass
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from halfopen import plugins
 from halfopen.errors import InputError
-from halfopen.grace.sweep_request import SweepRequest, has_own_times, told_its_grace
-from halfopen.grace.trials import Candidate
+from halfopen.grace.sweep import Candidate
+from halfopen.grace.sweep_request import SweepRequest, has_own_times, with_grace
 from halfopen.pod import detectors as catalogue
 from halfopen.scenario.target_spec import TargetSpec
 
@@ -54,13 +54,13 @@ def test_a_server_that_is_told_its_grace_is_a_candidate_for_each(argument: str) 
 
 
 def test_it_is_told_it_in_seconds_and_in_milliseconds() -> None:
-    told = told_its_grace(SERVER, "-t {grace} -w {grace_ms} {grace}", Candidate(2.5, 1.0))
+    told = with_grace(SERVER, "-t {grace} -w {grace_ms} {grace}", Candidate(2.5, 1.0))
     assert told == TargetSpec(server="serve {port} -t 2.5 -w 2500 2.5")
 
 
 def test_who_takes_no_grace_is_started_as_described() -> None:
-    assert told_its_grace(SERVER, None, Candidate(2.5, 1.0)) == SERVER
-    assert told_its_grace(TargetSpec(), None, Candidate(2.5, 1.0, "outq")) == TargetSpec()
+    assert with_grace(SERVER, None, Candidate(2.5, 1.0)) == SERVER
+    assert with_grace(TargetSpec(), None, Candidate(2.5, 1.0, "outq")) == TargetSpec()
 
 
 def test_a_server_that_is_not_told_is_one_point() -> None:
@@ -72,13 +72,13 @@ def test_a_server_that_is_not_told_is_one_point() -> None:
     [
         ({"detectors": ("bytes-aked",)}, "unknown detector 'bytes-aked'; did you mean 'bytes-acked'?"),
         ({"detectors": ("none",)}, "--detector 'none' reaps nobody"),
-        ({"grace_argument": "-t {grace}"}, "--grace-arg '-t {grace}' goes with --server"),
-        ({"target": SERVER, "detectors": ("outq",)}, "--detector 'outq' is the pod's; it has no effect on --server"),
-        ({"target": SERVER, "graces": (5.0, 10.0)}, "--graces: 2 of them, and nothing tells the --server its grace"),
-        ({"target": SERVER, "grace_argument": "-t 5"}, "--grace-arg '-t 5' has no {grace} in it"),
-        ({"target": SERVER, "polls": (1.0, 2.0)}, "--polls are the pod's; a --server has its own"),
+        ({"grace_argument": "-t {grace}"}, "--grace-arg '-t {grace}': needs --server"),
+        ({"target": SERVER, "detectors": ("outq",)}, "--detector 'outq': is the pod's and has no effect on --server"),
+        ({"target": SERVER, "graces": (5.0, 10.0)}, "--graces: 2 of them, but no option sets the grace of --server"),
+        ({"target": SERVER, "grace_argument": "-t 5"}, "--grace-arg '-t 5' has neither {grace} nor {grace_ms}"),
+        ({"target": SERVER, "polls": (1.0, 2.0)}, "--polls: a --server has a poll of its own"),
         ({"polls": (2.0, 5.0)}, "--polls '5s': longer than 4s, "),
-        ({"target": TargetSpec(image="some:image")}, "no container engine is in reach"),
+        ({"target": TargetSpec(image="some:image")}, "cannot reach the container engine"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(changed: dict[str, Any], words: str) -> None:

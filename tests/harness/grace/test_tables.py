@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from halfopen.grace import legend, tables
+from halfopen.grace import tables
 from halfopen.grace.estimates import Estimates, estimate
 from halfopen.grace.outages import Survival
-from halfopen.grace.trials import Candidate, Sweep, Trial
+from halfopen.grace.sweep import Candidate, Sweep, Trial
 from tests import screens
 from tests.harness.grace import made
 
@@ -34,7 +34,7 @@ def several() -> Estimates:
 
 def _unnoticed(tried: Trial) -> Trial:
     missed = tried.candidate >= 2 * len(made.GRACES)
-    return msgspec.structs.replace(tried, came="kept", reaped_at=None) if missed else tried
+    return msgspec.structs.replace(tried, outcome="kept", reaped_at=None) if missed else tried
 
 
 @functools.cache
@@ -42,9 +42,9 @@ def stopped() -> Estimates:
     """A sweep stopped half way. Some runs prove nothing, and a real run differs from its replay."""
     sweep = made.sweep(made.candidates("bytes-acked", graces=(10.0, 30.0)), runs=40, dead=6)
     outcomes = [tried for tried in made.outcomes(sweep) if tried.draw < 60 and (tried.draw, tried.candidate) != (44, 1)]
-    outcomes[0] = msgspec.structs.replace(outcomes[0], came="unproved")
-    wrong = made.tried(5, 1, "reaped", reaped_at=36.0, really=True, foretold=True)
-    right = made.tried(44, 1, "reaped", reaped_at=36.0, really=True, foretold=True, foretold_at=36.01)
+    outcomes[0] = msgspec.structs.replace(outcomes[0], outcome="unproved")
+    wrong = made.tried(5, 1, "reaped", reaped_at=36.0, real=True, predicted=True)
+    right = made.tried(44, 1, "reaped", reaped_at=36.0, real=True, predicted=True, predicted_at=36.01)
     return estimate(sweep, [*outcomes, wrong, right])
 
 
@@ -62,7 +62,7 @@ def test_no_table_is_wider_than_the_terminal(width: int) -> None:
     for found in (one(), several(), stopped()):
         console, written = screens.console(width, colour=False)
         tables.show(console, found)
-        words = legend.lines(found, 0.001, wide=width >= tables.WIDE)
+        words = tables.legend(found.points, 0.001, wide=width >= tables.WIDE)
         shown, first, _ = written.getvalue().partition(words[0])
         assert first
         assert max(map(len, (*shown.splitlines(), *words))) <= width
@@ -97,4 +97,16 @@ def test_reaps_out_of_bounds_are_told_at_every_width() -> None:
     sweep = made.sweep(made.candidates("outq", graces=(30.0,)), runs=0, dead=3, staircase=False)
     outcomes = [made.tried(number, 0, "reaped", reaped_at=made.FAULT + at) for number, at in enumerate((31, 45, 50))]
     told = "outq, poll 2s: 2 of 3 reaps came out of grace .. grace + poll from the onset"
-    assert tables.remarks(estimate(sweep, outcomes)) == [told]
+    assert list(tables.remarks(estimate(sweep, outcomes))) == [told]
+
+
+def test_only_what_stands_in_the_tables_is_explained() -> None:
+    def words(estimates: Estimates) -> str:
+        return " ".join(tables.legend(estimates.points, 0.001, wide=True))
+
+    assert words(estimate(made.sweep(made.candidates("bytes-acked")), [])) == ""
+    everything = ("false:", "survives:", "p50, p99:", "missed:", "seat:", "stalls:", "*:", "✗")
+    assert all(word in words(one()) for word in everything)
+    assert not any(word in words(one()) for word in ("?:", "out:"))
+    assert "?:" in words(stopped())
+    assert "*:" not in words(stopped())

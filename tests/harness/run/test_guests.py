@@ -6,7 +6,8 @@ import pytest
 
 from halfopen.errors import InputError
 from halfopen.netns.guest.cache import GuestKernel
-from halfopen.run.guest_part import Message, RunProgress, RunStarted
+from halfopen.netns.lab_errors import GuestLostError
+from halfopen.run.guest_part import Message, RunProgress, RunsStuck, RunStarted
 from halfopen.run.guests import Guests, _Runs
 from halfopen.run.progress import RunView
 from halfopen.run.request import RunRequest
@@ -39,3 +40,8 @@ def test_what_a_guest_says_is_shown() -> None:
 def test_a_refusal_is_an_error_in_the_guests_words() -> None:
     with pytest.raises(InputError, match="no such program"):
         taken_in(Refused("no such program"))
+
+
+def test_processes_that_do_not_end_lose_the_guest() -> None:
+    with pytest.raises(GuestLostError, match="process 7"):
+        taken_in(RunsStuck("host 'server': process 7 (sleep 9) did not end"))

@@ -11,7 +11,7 @@ from functools import partial
 from halfopen.model.journal import Journal
 from halfopen.model.timeline import Sample as TimelineSample
 from halfopen.netns import tcp_info
-from halfopen.netns.sockets import Address, Announcement, EndListener, Glance, SocketReader, SocketSample
+from halfopen.netns.sockets import Address, Announcement, EndListener, QueueState, SocketReader, SocketSample
 from halfopen.run.recorder import Recorder, SamplingRate
 from tests.harness.pod.pods import eventually
 
@@ -38,9 +38,9 @@ class Told(SocketReader):
     def again(self, sample: SocketSample) -> SocketSample | None:  # noqa: ARG002 (there is but one)
         return next(self._answers, None)
 
-    def glance(self, sample: SocketSample) -> Glance | None:
+    def queue_state(self, sample: SocketSample) -> QueueState | None:
         """Report no change, in case the recorder is so late that it glances before it reads."""
-        return Glance(sample.state, sample.outq)
+        return QueueState(sample.state, sample.outq)
 
 
 class Silent(EndListener):
@@ -97,9 +97,9 @@ class Ending(Told):
     def again(self, sample: SocketSample) -> SocketSample | None:  # noqa: ARG002 (there is but one)
         return self._now()
 
-    def glance(self, sample: SocketSample) -> Glance | None:  # noqa: ARG002 (there is but one)
+    def queue_state(self, sample: SocketSample) -> QueueState | None:  # noqa: ARG002 (there is but one)
         self.glanced.append(time.monotonic())
-        return Glance(self.state, self.outq)
+        return QueueState(self.state, self.outq)
 
     def _now(self) -> SocketSample:
         self.read.append(time.monotonic())

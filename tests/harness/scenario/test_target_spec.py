@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from halfopen.cli.target_options import described
+from halfopen.cli.options import ServerOptions
 from halfopen.errors import InputError
 from halfopen.scenario import target_spec
 from halfopen.scenario.target_spec import TargetSpec
@@ -42,15 +42,15 @@ def test_its_command_runs_beside_it_and_it_is_called_by_its_folder_and_name(file
 
 
 def test_an_option_wins_over_the_file_and_headers_are_added_to(file: Path) -> None:
-    spec = described(file, ["Cookie: a=b: c"], path="/other", send=["bye"], tls=None)
+    spec = ServerOptions(target=file, header=["Cookie: a=b: c"], path="/other", send=["bye"]).spec()
     assert (spec.path, spec.send, spec.tls) == ("/other", ("bye",), False)
     assert spec.headers == {"Origin": "https://example.org", "Cookie": "a=b: c"}
 
 
 def test_what_is_said_again_describes_the_same(file: Path) -> None:
-    spec = described(file, None, path="/other", subprotocols=["a", "b"])
+    spec = ServerOptions(target=file, path="/other", subprotocol=["a", "b"]).spec()
     assert spec.arguments() == ["--target", str(file), "--path", "/other", "--subprotocol", "a", "--subprotocol", "b"]
-    again = described(file, None, path="/other", subprotocols=["a", "b"])
+    again = ServerOptions(target=file, path="/other", subprotocol=["a", "b"]).spec()
     assert again == spec
 
 
@@ -74,7 +74,7 @@ def test_without_a_file_every_option_is_said_again() -> None:
 
 
 def test_it_survives_the_way_into_a_guest(file: Path) -> None:
-    spec = described(file, ["A: b"], server="x {port}")
+    spec = ServerOptions(target=file, header=["A: b"], server="x {port}").spec()
     assert msgspec.json.decode(msgspec.json.encode(spec), type=TargetSpec) == spec
 
 

@@ -27,11 +27,10 @@ from tests.leftovers import processes_below
 
 
 def endpoint(port: int) -> str:
-    return msgspec.json.encode(Endpoint(url=f"ws://127.0.0.1:{port}/")).decode()
+    return msgspec.json.encode(Endpoint(url=f"ws://127.0.0.1:{port}/")).decode() + "\n"
 
 
-#: With no server there, a client says so and ends.
-CLIENT = [sys.executable, "-P", "-m", "halfopen.clients", "acking", "{}", endpoint(1)]
+CLIENT = [sys.executable, "-P", "-m", "halfopen.clients", "acking", "{}"]
 POD = [sys.executable, "-P", "-m", "halfopen.pod", "--port", "0", "--control"]
 
 
@@ -118,13 +117,14 @@ def test_its_exit_code_and_last_words_come_through() -> None:
 def test_a_client_that_has_nothing_more_to_do_ends_by_itself() -> None:
     lines = Lines()
     with Lab() as lab, forking(), running(lab.host("host"), Program(CLIENT), lines.add) as its:
+        its.write(endpoint(1))  # with no server there, it says so and ends
         lines.wait_for("unreachable")
         assert wait_for_end(its) == 0
 
 
 @isolated
 def test_what_nobody_catches_is_told_as_python_tells_it() -> None:
-    command = [*CLIENT[:5], "{", CLIENT[-1]]
+    command = [*CLIENT[:-1], "{"]
     with Lab() as lab, forking():
         with running(lab.host("host"), Program(command), print) as its:
             assert wait_for_end(its) == 1
@@ -159,7 +159,8 @@ def test_it_reads_what_is_written_to_it() -> None:
 @isolated
 def test_it_holds_what_a_started_one_holds() -> None:
     def held() -> list[str]:
-        with running(host, Program([*CLIENT[:-1], endpoint(port)]), Lines().add, keep_open=(router,)) as its:
+        with running(host, Program(CLIENT), Lines().add, keep_open=(router,)) as its:
+            its.write(endpoint(port))
             session, _ = server.accept()
             # The client has sent its handshake, waits for an answer that does not come, and opens no files meanwhile.
             with session:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from halfopen.netns.bug_report import ForeignError
 from halfopen.netns.guest import script
-from halfopen.netns.guest.booting import Boot
 from halfopen.netns.guest.cache import GuestKernel
 from halfopen.netns.guest.machine import Machine
+from halfopen.netns.guest.script import Boot
 from halfopen.netns.lab_errors import GuestLostError
 from halfopen.spawn.guest_peer import GuestPeer
 from halfopen.spawn.peers import PeerUp, Refused
@@ -45,7 +46,7 @@ class Guest:
 def guest(tmp_path: Path) -> Iterator[Guest]:
     guest = Guest(tmp_path)
     yield guest
-    for fd in (guest.peer.machine.heard, guest.peer._output):
+    for fd in (guest.peer.machine.from_guest, guest.peer._output):
         os.close(fd)
 
 
@@ -66,6 +67,13 @@ def test_a_guest_may_be_cut_off_in_the_middle_of_a_word(guest: Guest) -> None:
         guest.receive()
 
 
+def test_an_error_of_ours_in_a_guest_comes_with_its_traceback(guest: Guest) -> None:
+    os.write(guest.output, b'{"type":"broken","summary":"KeyError: 1","trace":"Traceback ..."}\n')
+    with pytest.raises(ForeignError, match=r"^KeyError: 1$") as raised:
+        guest.receive()
+    assert raised.value.trace == "Traceback ..."
+
+
 def test_a_module_that_was_killed_leaves_half_a_message(guest: Guest) -> None:
     os.write(guest.output, REFUSED[:9])
     guest.exit(137)
@@ -74,5 +82,5 @@ def test_a_module_that_was_killed_leaves_half_a_message(guest: Guest) -> None:
 
 
 def test_a_guest_that_says_nothing_is_given_up(guest: Guest) -> None:
-    with pytest.raises(GuestLostError, match="given up after 5s of wall time"):
+    with pytest.raises(GuestLostError, match="stopped after 5s of wall time"):
         guest.receive(within=0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import signal
 import sys
 import time
@@ -10,12 +11,23 @@ from collections.abc import Callable, Iterator
 import msgspec
 import pytest
 
+from halfopen.netns.bug_report import ForeignError
+from halfopen.netns.exit_codes import ExitCode
 from halfopen.spawn import peers
 from halfopen.spawn.peers import Child, PeerLostError, PeerUp, Refused
 from tests.harness.pod.pods import eventually
 
 ECHO = "while (message := parent.receive()): print('noise'); parent.send(message)"
 WAITS = "parent.interrupt_when_gone(); parent.receive(); parent.send(PeerUp('6.12', None)); time.sleep(600)"
+#: Until it waits for a message it is at work, and is interrupted.
+SAYS_THAT_IT_WAITS = """
+import threading
+def say():
+    while parent._is_busy:
+        time.sleep(0.01)
+    parent.send(PeerUp())
+threading.Thread(target=say).start()
+"""
 
 Start = Callable[[str], Child]
 
@@ -77,6 +89,23 @@ def test_after_an_interrupted_wait_no_answer_is_taken_for_another(
         child.ask(Refused("the second"))
 
 
+def test_an_error_of_ours_is_raised_where_it_is_awaited_with_its_traceback(start: Start) -> None:
+    child = start("with parent.sending_bugs():\n    parent.receive()\n    {}['a key']")
+    with pytest.raises(ForeignError, match=r"^KeyError: 'a key'$") as raised:
+        child.ask(Refused("go"))
+    assert "Traceback" in raised.value.trace
+    assert child.last_words() == f"exit code {ExitCode.BUG:d}, without a word"
+    passed_on = pickle.loads(pickle.dumps(raised.value))
+    assert (str(passed_on), passed_on.trace) == (str(raised.value), raised.value.trace)
+
+
+def test_an_answer_that_reports_an_error_of_ours_is_not_the_last(start: Start) -> None:
+    child = start(f"from halfopen.spawn.peers import Broken\nparent.receive(); parent.send(Broken('a', 'b'))\n{ECHO}")
+    with pytest.raises(ForeignError):
+        child.ask(Refused("the first"))
+    assert child.ask(Refused("the second")) == Refused("the second")
+
+
 def test_a_child_at_work_is_interrupted_when_its_parent_is_gone(start: Start) -> None:
     child = start(WAITS)
     child.ask(Refused("go"))
@@ -90,8 +119,8 @@ def test_it_is_interrupted_too_if_the_parent_goes_before_its_request_is_read(sta
 
 
 def test_a_child_that_waits_for_a_request_just_ends(start: Start) -> None:
-    child = start(f"parent.interrupt_when_gone()\n{ECHO}\nprint('done')")
-    child.ask(Refused("go"))
+    child = start(f"{SAYS_THAT_IT_WAITS}\nparent.interrupt_when_gone()\n{ECHO}\nprint('done')")
+    child.receive()
     child._socket.shutdown(2)
     assert child.last_words().splitlines()[-1] == "done"
 

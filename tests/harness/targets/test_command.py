@@ -9,8 +9,7 @@ import pytest
 
 from halfopen.errors import InputError
 from halfopen.scenario.target_spec import TargetSpec
-from halfopen.targets.base import endpoint_of
-from halfopen.targets.command import CommandTarget
+from halfopen.targets.command import CommandTarget, endpoint_of
 from tests.harness.cli.tool import by_scenario, halfopen, results
 from tests.machine import needs_labs
 

@@ -67,7 +67,7 @@ def test_the_two_stacks_of_the_incident() -> None:
             assert waits.waits_for in sends.holds
             assert innermost(waits) == "with self.protocol_mutex:"
             assert any(frame.function.endswith("keepalive") for frame in waits.frames)
-            heads = [line for line in thread_dump.told(dump, 120) if line.startswith("thread ")]
+            heads = [line for line in thread_dump.render(dump, 120) if line.startswith("thread ")]
             assert heads[0].endswith(": in sendall, holds protocol_mutex")
             assert heads[1].endswith(f": waits for protocol_mutex, held by thread {sends.tid}")
 
@@ -142,7 +142,7 @@ def _heads_in_a_guest() -> list[str]:
         process.stdout.readline()
         dump: Dump = eventually(lambda: _in_which_one_waits(process.pid))
         process.kill()
-    lines = thread_dump.told(dump, 120)
+    lines = thread_dump.render(dump, 120)
     return [re.sub(r"^thread \d+ | by thread.*|\.mutex", "", line) for line in lines if line.startswith("thread")]
 
 
@@ -162,7 +162,7 @@ def test_what_is_not_python_is_told_by_the_kernel() -> None:
     with subprocess.Popen(["sleep", "600"]) as process:
         try:
             told = eventually(lambda: [t for t in thread_dump.dump(process.pid).threads if t.name == "sleep"])
-            assert thread_dump.dump(process.pid).why_not == "not a Python process, so that only the kernel tells of it"
+            assert thread_dump.dump(process.pid).why_not == "not a Python process; only the kernel's view is shown"
         finally:
             process.kill()
     assert [(thread.tid, thread.frames) for thread in told] == [(process.pid, ())]

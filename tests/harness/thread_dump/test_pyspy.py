@@ -18,7 +18,7 @@ Reason: Couldn't determine python version
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        (FORBIDDEN, "py-spy may not look into it; try as its user, or as root"),
+        (FORBIDDEN, "py-spy may not read it; run halfopen as its user, or as root"),
         (UNKNOWN, "py-spy says: Couldn't determine python version"),
         ("Error: no such thing\n", "py-spy says: no such thing"),
         ("something else\n", "py-spy says: something else"),
@@ -31,5 +31,5 @@ def test_a_complaint_is_one_line(said: str, told: str) -> None:
 
 @pytest.mark.parametrize("said", ["", "{}", '[{"frames": 1}]'])
 def test_what_is_not_understood_is_unavailable(said: str) -> None:
-    with pytest.raises(pyspy.UnavailableError, match="what py-spy says is not understood: "):
+    with pytest.raises(pyspy.UnavailableError, match="py-spy printed unexpected output: "):
         pyspy.parse(said)

@@ -7,7 +7,7 @@ import struct
 from typing import Any
 
 from halfopen.netns import sockets, tcp_info
-from halfopen.netns.census import PROBE, RETRANSMIT, Sighting
+from halfopen.netns.census import PROBE, RETRANSMIT, RawSample
 
 #: Offsets and formats in struct tcp_info (include/uapi/linux/tcp.h).
 _FIELDS = {
@@ -36,7 +36,7 @@ def sighting(
     number: int = 1,
     inode: int = 77,
     **fields: int,
-) -> Sighting:
+) -> RawSample:
     """Return a sighting of an idle connection, changed as given. ``number`` distinguishes connections."""
     code = tcp_info.STATES.index(state)
     info = bytearray(_SIZE)
@@ -48,10 +48,10 @@ def sighting(
     middle = struct.pack("=IQ", 0, number)
     tail = struct.pack("=IIIII", round(expires * 1000), 0, outq, 0, inode)
     attribute = struct.pack("=HH", 4 + _SIZE, sockets.INFO)
-    return Sighting(t, head + middle + tail + attribute + bytes(info))
+    return RawSample(t, head + middle + tail + attribute + bytes(info))
 
 
-def shut(t: float = 1000.0, *, backoff: int = 8, waited: float = 1.0, **fields: Any) -> Sighting:
+def shut(t: float = 1000.0, *, backoff: int = 8, waited: float = 1.0, **fields: Any) -> RawSample:
     """Return a closed window, ``waited`` seconds after the last of ``backoff`` probes, all of them answered."""
     stall = 0.204 * (2**backoff - 1) + waited
     usual = {
@@ -63,7 +63,7 @@ def shut(t: float = 1000.0, *, backoff: int = 8, waited: float = 1.0, **fields: 
     )
 
 
-def dark(t: float = 1000.0, *, retransmits: int = 7, waited: float = 6.0, **fields: Any) -> Sighting:
+def dark(t: float = 1000.0, *, retransmits: int = 7, waited: float = 6.0, **fields: Any) -> RawSample:
     """Return a path that drops everything, ``waited`` seconds after the last of ``retransmits`` retransmissions."""
     rto = 204_000 * 2**retransmits
     stall = 0.204 * (2**retransmits - 1) + waited

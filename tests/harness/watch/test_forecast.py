@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from halfopen.netns.census import Sighting
+from halfopen.netns.census import RawSample
 from halfopen.pod.forecast import Forecast
 from halfopen.watch import watched_sessions
 from halfopen.watch.tracks import Track
@@ -14,7 +14,7 @@ GRACE, POLL = 30.0, 2.0
 JUDGES = watched_sessions.judges(GRACE, POLL, "bytes-acked")
 
 
-def verdicts(seen: Sighting) -> dict[str, Forecast]:
+def verdicts(seen: RawSample) -> dict[str, Forecast]:
     if not seen.outq:
         return watched_sessions.quiet(seen, None, JUDGES).verdicts()
     return watched_sessions.make(Track(seen, None, JUDGES.rules), None, JUDGES).verdicts()
@@ -26,7 +26,7 @@ def test_only_detectors_whose_verdicts_the_kernel_shows_are_forecast() -> None:
 
 @pytest.mark.parametrize("name", ["bytes-acked", "outq", "tcp-user-timeout"])
 @pytest.mark.parametrize(("seen", "age"), [(shut(backoff=8, waited=1.0), 53.0), (shut(backoff=5, waited=2.0), 8.3)])
-def test_a_stall_is_dead_a_grace_after_its_onset(name: str, seen: Sighting, age: float) -> None:
+def test_a_stall_is_dead_a_grace_after_its_onset(name: str, seen: RawSample, age: float) -> None:
     verdict = verdicts(seen)[name]
     assert verdict.is_bound
     assert verdict.within == pytest.approx(GRACE - age, abs=0.1)

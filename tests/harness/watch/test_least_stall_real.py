@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from halfopen.netns.census import Census, Sighting
+from halfopen.netns.census import Census, RawSample
 from halfopen.watch.tracks import least_stall
 from tests.isolated import isolated
 from tests.machine import needs_labs
@@ -24,17 +24,17 @@ DOUBLINGS, LEAST = 4, 3.0
 TICK = 0.01
 
 
-def watched(net: Network) -> list[tuple[Sighting, float]]:
+def watched(net: Network) -> list[tuple[RawSample, float]]:
     """Return sightings until the timer has doubled so often, each with the last moment at which it may have moved."""
     with net.server.entered():
         census = Census()
-    found: list[tuple[Sighting, float]] = []
+    found: list[tuple[RawSample, float]] = []
     looked_at = moved_after = time.monotonic()
 
     def doubled() -> bool:
         nonlocal looked_at, moved_after
         before, looked_at = looked_at, time.monotonic()
-        (seen,) = census.take([PORT]).sightings
+        (seen,) = census.poll([PORT]).samples
         if not found or seen.progress != found[-1][0].progress:
             moved_after = before
         found.append((seen, moved_after))

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from halfopen.netns.census import Sighting
+from halfopen.netns.census import RawSample
 from halfopen.pod.detectors.outq import QueueRule
 from halfopen.pod.watchdog import StallRule
 from halfopen.watch.tracks import Rules, Track, Tracks
@@ -18,11 +18,11 @@ def only(tracks: Tracks) -> Track:
     return track
 
 
-def queued(t: float, outq: int = 500, **fields: Any) -> Sighting:
+def queued(t: float, outq: int = 500, **fields: Any) -> RawSample:
     return sighting(t, outq=outq, unacked=1, **fields)
 
 
-def followed(*sightings: Sighting) -> Tracks:
+def followed(*sightings: RawSample) -> Tracks:
     tracks = Tracks(RULES)
     for seen in sightings:
         tracks.follow([seen], seen.t)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from halfopen.netns.census import Sighting
+from halfopen.netns.census import RawSample
 from halfopen.watch import watched_sessions
 from halfopen.watch.tracks import Track
 from tests.harness.watch.sightings import dark, shut, sighting
@@ -10,7 +10,7 @@ from tests.harness.watch.sightings import dark, shut, sighting
 JUDGES = watched_sessions.judges(30.0, 2.0, "bytes-acked")
 
 
-def seen_as(seen: Sighting) -> str:
+def seen_as(seen: RawSample) -> str:
     return watched_sessions.make(Track(seen, None, JUDGES.rules), None, JUDGES).peer
 
 
@@ -28,7 +28,7 @@ def seen_as(seen: Sighting) -> str:
         (sighting(outq=1, unacked=1, state="CLOSE_WAIT"), "gone"),
     ],
 )
-def test_what_the_other_end_does_is_told_by_what_it_answers(seen: Sighting, peer: str) -> None:
+def test_what_the_other_end_does_is_told_by_what_it_answers(seen: RawSample, peer: str) -> None:
     assert seen_as(seen) == peer
 
 

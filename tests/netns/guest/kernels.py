@@ -7,9 +7,8 @@ from pathlib import Path
 
 from halfopen.netns.guest import cache, recipe
 from halfopen.netns.guest.cache import GuestKernel
-from halfopen.netns.guest.recipe import Recipe
-from halfopen.netns.guest.seeding import make_seedable
-from tests.netns.guest.test_seeding import tree
+from halfopen.netns.guest.patches.seeding import make_seedable
+from tests.netns.guest.patches.test_seeding import tree
 
 
 def keep(place: Path, *, program: str = "/bin/true", version: str = "6.9.7", seeded: bool = True) -> GuestKernel:
@@ -26,6 +25,6 @@ def keep(place: Path, *, program: str = "/bin/true", version: str = "6.9.7", see
     product = place / "product"
     product.mkdir()
     shutil.copy(program, product / cache.PROGRAM)
-    made = Recipe("linux-source-6.9 6.9.7-1", tarball, version, cache.FRAGMENT)
-    recipe.write(product / recipe.FOLDER, made, source, before)
-    return cache.keep(product / cache.PROGRAM, source=made.source, version=version, seeded=seeded)
+    name = "linux-source-6.9 6.9.7-1"
+    recipe.write(product / recipe.FOLDER, source, before, name, tarball, version)
+    return cache.keep(product / cache.PROGRAM, source=name, version=version, seeded=seeded)

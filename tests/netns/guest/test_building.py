@@ -1,17 +1,15 @@
 from __future__ import annotations
 
-import itertools
 import re
-import time
 from pathlib import Path
 
 import pytest
 
-from halfopen.netns.guest import building, cache
+from halfopen.netns.guest import building, recipe
 from halfopen.netns.lab_errors import GuestError
 
 #: As allnoconfig writes it if all our options can be met.
-CONFIG = cache.FRAGMENT.read_text() + "# CONFIG_SMP is not set\n"
+CONFIG = recipe.FRAGMENT.read_text() + "# CONFIG_SMP is not set\n"
 
 
 def test_all_that_a_guest_needs_is_asked_for() -> None:
@@ -60,21 +58,3 @@ def test_what_unpacks_the_tarball_is_needed_too(
     building.require_tools(Path("linux.tar.xz"))
     with pytest.raises(GuestError, match=f" {re.escape(needs)}$"):
         building.require_tools(Path(name))
-
-
-def test_the_estimate_goes_by_the_machines_speed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the loop takes twice as long on a machine, so does a build."""
-    estimates = []
-    for speed in (1.0, 2.0):
-        clock = itertools.count(step=speed)
-        monkeypatch.setattr(time, "process_time", lambda clock=clock: next(clock))
-        estimates.append(building.expected_seconds())
-    assert estimates[1] == 2 * estimates[0] > 0
-
-
-def test_the_estimate_is_shared_among_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(building, "_loop", lambda: 1.0)
-    monkeypatch.setattr(building, "processors", lambda: 1)
-    alone = building.expected_seconds()
-    monkeypatch.setattr(building, "processors", lambda: 4)
-    assert building.expected_seconds() == alone / 4

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from halfopen.netns.guest import cache
+from halfopen.netns.guest import cache, recipe
 from halfopen.netns.lab_errors import GuestError
 
 
@@ -41,7 +41,7 @@ def test_another_configuration_makes_another_kernel(tmp_path: Path, monkeypatch:
     keep("a", "6.1.1")
     other = tmp_path / "other.config"
     other.write_text("CONFIG_64BIT=y\n")
-    monkeypatch.setattr(cache, "FRAGMENT", other)
+    monkeypatch.setattr(recipe, "FRAGMENT", other)
     assert cache.find("a") is None
     assert cache.newest() is None
 
@@ -120,5 +120,5 @@ def test_a_user_without_a_home_has_no_kernel_and_is_told_what_to_name(monkeypatc
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setattr(Path, "home", homeless)
     assert cache.newest() is None
-    with pytest.raises(GuestError, match="no home to keep guest kernels in; name a folder with XDG_CACHE_HOME"):
+    with pytest.raises(GuestError, match="this user has no home; name one with XDG_CACHE_HOME"):
         cache.folder()

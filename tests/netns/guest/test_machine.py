@@ -5,12 +5,14 @@ from pathlib import Path
 import pytest
 
 from halfopen.netns.guest.cache import GuestKernel
-from halfopen.netns.guest.machine import Wires, arguments
+from halfopen.netns.guest.machine import Consoles, arguments
+from halfopen.netns.guest.script import Boot
 
 
 def booted(version: str = "6.1.176", *, virtual: bool = True) -> list[str]:
     kernel = GuestKernel(Path("/cache/linux"), version, "a source")
-    return arguments(kernel, Path("/place"), Wires(3, 4, 5, 6), virtual=virtual, memory=256 << 20)
+    boot = Boot(kernel, ["true"], virtual=virtual, memory=256 << 20)
+    return arguments(boot, Path("/place"), Consoles(3, 4, 5, 6))
 
 
 def test_the_init_is_the_one_in_its_place() -> None:

@@ -77,8 +77,8 @@ def test_where_none_will_do_each_is_told(folders: list[Path]) -> None:
     with pytest.raises(GuestError) as caught:
         memory_dir.choose()
     assert str(caught.value) == (
-        f"there is no folder that a guest's memory could be in: {folders[0]} (mounted noexec), "
-        f"{folders[1]} (no such file or directory); name one with TMPDIR, or give the container one with: "
+        f"no folder is suitable for a guest's memory: {folders[0]} (mounted noexec), "
+        f"{folders[1]} (no such file or directory); name one with TMPDIR, or start the container with: "
         "--tmpfs /tmp:exec"
     )
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from halfopen.netns.guest import cache, recipe
-from halfopen.netns.guest.seeding import make_seedable
+from halfopen.netns.guest.patches.seeding import make_seedable
 from tests.netns.guest import kernels
-from tests.netns.guest.test_seeding import tree
+from tests.netns.guest.patches.test_seeding import tree
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +47,7 @@ def test_the_source_is_named_with_its_version_and_its_content(tmp_path: Path) ->
     assert "the tarball `linux-source-6.9.tar.xz` of `linux-source-6.9 6.9.7-1`" in readme
     assert hashlib.sha256(b"a tarball").hexdigest() in readme
     assert "-C linux linux\n" in readme
-    assert (folder / "kernel.config").read_text() == cache.FRAGMENT.read_text()
+    assert (folder / "kernel.config").read_text() == recipe.FRAGMENT.read_text()
     assert (folder / "config").read_text().startswith("CONFIG_64BIT=y\n")
     assert "+static ssize_t seeded_random(" in (folder / "halfopen.patch").read_text()
     assert {file.name for file in folder.iterdir()} >= {"COPYING", "GPL-2.0"}

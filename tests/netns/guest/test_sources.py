@@ -128,7 +128,7 @@ def test_a_file_that_is_no_package_is_refused(tmp_path: Path, monkeypatch: pytes
 
 def test_a_machine_without_apt_is_told_to_give_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(GuestError, match=r"no Debian or Ubuntu .*; give a kernel source tarball with --source FILE"):
+    with pytest.raises(GuestError, match=r"not a Debian or Ubuntu .*; give a kernel source tarball with --source FILE"):
         newest_package(tmp_path)
 
 

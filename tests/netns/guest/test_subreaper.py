@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from halfopen.netns import processes
 from halfopen.netns.guest import subreaper
 from tests import leftovers
 from tests.netns.network import eventually
@@ -130,12 +131,12 @@ def test_the_caller_is_afterwards_what_it_was(tmp_path: Path) -> None:
     # Its orphans go back to the machine, or to their earlier parent.
     orphan = "import subprocess; print(subprocess.Popen(['sleep', '1000'], stdout=subprocess.DEVNULL).pid)"
     pid = int(subprocess.run([sys.executable, "-c", orphan], stdout=subprocess.PIPE, check=True).stdout)
-    assert pid not in subreaper.children(os.getpid())
+    assert pid not in processes.children(os.getpid())
     os.kill(pid, signal.SIGKILL)
 
 
 def test_the_children_of_a_process_are_found() -> None:
     with subprocess.Popen(["sleep", "1000"]) as child:
-        assert child.pid in subreaper.children(os.getpid())
+        assert child.pid in processes.children(os.getpid())
         child.kill()
-    assert child.pid not in subreaper.children(os.getpid())
+    assert child.pid not in processes.children(os.getpid())

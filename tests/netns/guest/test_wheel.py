@@ -45,8 +45,8 @@ def test_the_platform_is_the_newest_c_library_that_the_program_asks_for() -> Non
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (("elf64-x86-64", "elf64-littleriscv"), "no program for x86_64 and glibc"),
-        (("GLIBC_", "MUSL_"), "no program for x86_64 and glibc"),
+        (("elf64-x86-64", "elf64-littleriscv"), "not for x86_64 and glibc"),
+        (("GLIBC_", "MUSL_"), "not for x86_64 and glibc"),
         (("libutil.so.1", "libcap.so.2"), r"it needs libcap\.so\.2, which not every machine has"),
     ],
 )
@@ -133,7 +133,7 @@ class TestWheel:
     [
         ({"seeded": False}, "Linux 6.9.7 could not be seeded"),
         ({"version": "6.9.0-rc1"}, "is no release"),
-        ({"program": __file__}, "no program for x86_64 and glibc"),
+        ({"program": __file__}, "not for x86_64 and glibc"),
     ],
 )
 def test_a_kernel_that_nobody_should_be_given_is_not_packed(tmp_path: Path, options: dict[str, str], why: str) -> None:

@@ -77,7 +77,7 @@ def test_what_a_fault_of_somebody_elses_does_to_its_process_proves_nothing(
     )
     ran = run(scenario_file(tmp_path, "planted.fault"), "--out", str(tmp_path / "out"))
     assert ran.code == 3, ran
-    assert "is a container's, out of the lab's sight" in by_scenario(tmp_path / "out")["x"]["why"]
+    assert "which is in a container that the lab cannot reach" in by_scenario(tmp_path / "out")["x"]["why"]
 
 
 def test_a_pause_that_is_not_undone_is_seen_to_the_end_and_its_container_goes_all_the_same(tmp_path: Path) -> None:

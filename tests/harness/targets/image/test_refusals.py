@@ -92,4 +92,6 @@ def test_it_needs_root() -> None:
 
 @pytest.mark.parametrize("other", [("--clock", "virtual"), ("--kernel", "guest")])
 def test_a_guest_is_no_place_for_it(other: tuple[str, str]) -> None:
-    assert refused(*other).startswith(f"{' '.join(other)} is a guest's, and from there no container engine is in reach")
+    assert refused(*other).startswith(
+        f"{' '.join(other)}: cannot be used with --image, because a guest kernel cannot reach"
+    )
