@@ -16,9 +16,11 @@ import msgspec
 import pytest
 
 from halfopen.clients._messages import Endpoint
+from halfopen.netns.bug_report import ForeignError
 from halfopen.netns.host import Host
 from halfopen.netns.lab import Lab
 from halfopen.netns.lab_errors import LabError
+from halfopen.spawn import forked
 from halfopen.spawn.forked import forking
 from halfopen.spawn.process import Process, Program, running
 from tests.harness.pod.pods import eventually
@@ -120,6 +122,16 @@ def test_a_client_that_has_nothing_more_to_do_ends_by_itself() -> None:
         its.write(endpoint(1))  # with no server there, it says so and ends
         lines.wait_for("unreachable")
         assert wait_for_end(its) == 0
+
+
+@isolated
+def test_an_error_of_ours_in_the_zygote_comes_with_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forked, "_main_of", {}.__getitem__)
+    with Lab() as lab, forking():
+        command = running(lab.host("host"), Program(POD), print)
+        with pytest.raises(ForeignError, match=r"^KeyError: 'halfopen\.pod'$") as raised:
+            command.__enter__()
+    assert "in _serve" in raised.value.trace
 
 
 @isolated

@@ -77,7 +77,7 @@ def test_a_server_that_does_not_start_fails_each_in_one_line(pytester: pytest.Py
         (asked("frozn"), "*no scenario, suite, file or folder is called 'frozn'; did you mean 'frozen'?"),
         ([*asked("dead"), "--halfopen-grace", "5"], "*--halfopen-grace: a duration needs a unit*"),
         ([*asked("dead"), "--halfopen-target", "no.toml"], "*no such target file: *no.toml"),
-        ([*asked("dead"), *SERVER, "--halfopen-detector", "outq"], "*--detector 'outq' is the pod's*"),
+        ([*asked("dead"), *SERVER, "--halfopen-detector", "outq"], "*--detector 'outq': is the pod's*"),
     ],
     ids=["suite", "grace", "target", "detector"],
 )
