@@ -59,7 +59,7 @@ def test_of_what_nobody_looked_at_nothing_is_said(
     interrupt: type[BaseException], code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Unseen:
-        def look(self, *, whole: bool) -> NoReturn:
+        def poll(self, *, whole: bool) -> NoReturn:
             assert not whole
             raise interrupt
 
