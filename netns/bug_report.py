@@ -21,8 +21,12 @@ class ForeignError(Exception):
     """An error of ours in another process, with its traceback as text."""
 
     def __init__(self, summary: str, trace: str) -> None:
-        super().__init__(summary)
+        # Both, so that it can be pickled.
+        super().__init__(summary, trace)
         self.trace = trace
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 def summary(error: BaseException) -> str:

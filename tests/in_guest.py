@@ -49,7 +49,7 @@ def in_guest(body: Callable[P, T]) -> Callable[P, T]:
                     folder,
                 ],
                 cwd=_ROOT,
-                env=os.environ | {"PYTHONPATH": str(_ROOT)},
+                env=os.environ | {"PYTHONPATH": f"{_ROOT / 'src'}{os.pathsep}{_ROOT}"},
                 capture_output=True,
                 text=True,
                 check=False,

@@ -41,7 +41,7 @@ def guide(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     (tmp_path / "guide").mkdir()
     for name, text in zip(("fault", "client", "detector"), blocks, strict=True):
         (tmp_path / "guide" / f"{name}.py").write_text(text)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(repository)]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(repository / "src")]))
     return tmp_path
 
 

@@ -25,14 +25,14 @@ from halfopen.model.profile import Profile
 from halfopen.netns.guest import booting
 from halfopen.results import record
 from halfopen.results.record import Conditions
-from halfopen.run.guest_part import GuestUp
 from halfopen.run.guests import Guests
 from halfopen.run.guests import run_all as run_in_guests
 from halfopen.run.profiling import Profiling, is_profile
 from halfopen.run.progress import RunView
 from halfopen.run.request import RunRequest
 from halfopen.run.runner import Job, RunResult, run_all
-from halfopen.targets.keeping import keeping
+from halfopen.spawn.peers import PeerUp
+from halfopen.targets.keeper import keeping
 
 #: Scenarios that share a guest at once. More take memory and gain nothing on its one processor.
 _AT_ONCE = 1
@@ -103,9 +103,9 @@ class Executor:
         views = [RunView(job.label) for job in self.jobs]
         seen: list[Conditions] = []
 
-        def on_hello(hello: GuestUp) -> None:
+        def on_up(up: PeerUp) -> None:
             seen.append(
-                dataclasses.replace(self.conditions, kernel=hello.kernel, congestion_control=hello.congestion_control)
+                dataclasses.replace(self.conditions, kernel=up.kernel, congestion_control=up.congestion_control)
             )
             self._print_header(console, seen[-1])
 
@@ -113,7 +113,7 @@ class Executor:
             return seen[0] if seen else None
 
         def work(on_done: Callable[[RunResult], None]) -> list[RunResult]:
-            return run_in_guests(self.request, self.jobs, views, guests, place, on_hello, on_done)
+            return run_in_guests(self.request, self.jobs, views, guests, place, on_up, on_done)
 
         return self._finish(console, views, work, conditions)
 

@@ -30,20 +30,18 @@ from halfopen.netns.units import Duration, show_duration
 from halfopen.repro import frontends, keys, shell, terminal, virtual
 from halfopen.repro.director import directed, with_held_watchdog
 from halfopen.repro.frontends import HoldOptions
-from halfopen.repro.line import HoldPart, HoldUp
+from halfopen.repro.guest_side import HoldPart
 from halfopen.repro.session_capture import SessionCapture
-from halfopen.repro.virtual import VirtualHold
 from halfopen.results import record, story, words
 from halfopen.run.request import DEFAULT_DETECTOR, RunRequest, jobs
 from halfopen.run.runner import Job
-from halfopen.targets.keeping import keeping
+from halfopen.spawn.peers import PeerUp
+from halfopen.targets.keeper import keeping
 from halfopen.targets.pod import PodTarget
 
 #: Later than the first stall of any scenario that ships, so that the ping waits for the lock, and not for its pong.
 _PING = "10s"
 _NAME = "frozen"
-#: Real seconds without a message, on top of the server's start time, after which a guest is given up.
-_WALL_BEYOND = 60.0
 
 
 def repro(
@@ -98,11 +96,10 @@ def repro(
     with terminal.kept(sys.stdin.fileno()) if on_screen else contextlib.nullcontext() as shown_on:
         options = HoldOptions(None if hold_for is None else float(hold_for), pressed, shown_on)
         if placement.kernel is not None:
-            limit = _WALL_BEYOND + job.ready_within
             part = HoldPart(request, title, float(ping), again, None if pcap is None else str(pcap), str(spare))
-            greet = partial(_header, request, job, placement)
-            in_guest = VirtualHold(part, placement.kernel, greet, options, limit)
-            return booting.in_private(lambda place: explained(lambda: virtual.carry_out(in_guest, console, place)))
+            header = partial(_header, request, job, placement)
+            hold_it = partial(virtual.carry_out, part, placement.kernel, header, options, console)
+            return booting.in_private(lambda place: explained(lambda: hold_it(place)))
         console.print(_header(request, job, placement), soft_wrap=True)
         capture = SessionCapture(pcap, spare)
         with keeping() if request.target.image is not None else contextlib.nullcontext():
@@ -180,10 +177,10 @@ def _target(job: Job) -> str:
     return words.target({"target": job.target.describe()})
 
 
-def _header(request: RunRequest, job: Job, placement: Placement, hello: HoldUp | None = None) -> str:
+def _header(request: RunRequest, job: Job, placement: Placement, up: PeerUp | None = None) -> str:
     conditions = record.conditions(request, [job], placement.clock)
-    if hello is not None:
-        conditions = dataclasses.replace(conditions, kernel=hello.kernel, congestion_control=hello.congestion_control)
+    if up is not None:
+        conditions = dataclasses.replace(conditions, kernel=up.kernel, congestion_control=up.congestion_control)
     lines = [screen.header(conditions, placement.why)]
     if isinstance(job.target, PodTarget) and job.target.ping is not None:
         watchdog = "has no watchdog" if job.detector == "none" else "has its watchdog held"

@@ -1,16 +1,13 @@
-"""Run one batch in a guest, in a process of its own: ``python -m halfopen.grace.batch``, JSON on stdin and on stdout.
+"""Run one batch in a process and a guest of its own, here or on a cluster's worker: ``python -m halfopen.grace.batch``.
 
-It runs the same on any machine that has halfopen and a guest kernel, and leaves nothing behind. The parent may pass its
-own process id as an argument. The batch then ends with the parent, however that ends.
+It runs the same on any machine that has halfopen and a guest kernel. However it or its parent ends, it leaves nothing
+behind.
 """
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -19,19 +16,17 @@ from halfopen.errors import InputError, reason_of
 from halfopen.grace.outcomes import DrawRun, outcomes
 from halfopen.grace.sweep import Batch, BatchResult, Trial, least_hold
 from halfopen.grace.sweep_request import with_grace
-from halfopen.netns import _libc, bug_report
-from halfopen.netns.bug_report import ForeignError
 from halfopen.netns.exit_codes import ExitCode
 from halfopen.netns.guest import booting, cache
 from halfopen.netns.guest.cache import GuestKernel
 from halfopen.netns.lab_errors import GuestLostError, LabError
 from halfopen.run import guests, request
-from halfopen.run.guest_part import GuestUp
 from halfopen.run.guests import Guests
 from halfopen.run.progress import RunView
 from halfopen.run.recorder import STEADY, SamplingRate
 from halfopen.run.request import RunRequest
 from halfopen.run.runner import RunResult
+from halfopen.spawn.peers import Child, Parent, PeerLostError, PeerUp, Refused
 
 #: Without a detector, the kernel's report on the past (tcpi_last_ack_recv) makes up for rarer samples.
 RECORDED = SamplingRate(interval=0.1, watchful=False)
@@ -45,29 +40,19 @@ class Interrupted(Exception):  # noqa: N818 (not an error)
     """Raised for a batch that was asked to end."""
 
 
-class BatchAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The result of a batch. Exactly one field is set."""
+class BatchDone(msgspec.Struct, frozen=True, tag="done"):
+    """The batch was run."""
 
-    batched: BatchResult | None = None
-    refused: str | None = None
-    """The reason why the batch cannot be run, in words for the user."""
-    lost: str | None = None
-    """The reason why its guest was lost."""
-    broken: tuple[str, str] | None = None
-    """An error of ours, in one line, and its traceback."""
+    batched: BatchResult
 
-    def result(self) -> BatchResult:
-        """Return the result of the batch.
 
-        Raises InputError if it was refused, GuestLostError if its guest was lost, ForeignError for a bug.
-        """
-        if self.broken is not None:
-            raise ForeignError(*self.broken)
-        if self.lost is not None:
-            raise GuestLostError(self.lost)
-        if self.batched is None:
-            raise InputError(self.refused or "a batch was refused")
-        return self.batched
+class BatchLost(msgspec.Struct, frozen=True, tag="lost"):
+    """The batch's guest was lost, or this machine is short of something, which may pass."""
+
+    why: str
+
+
+BatchAnswer = BatchDone | BatchLost | Refused
 
 
 class BatchOrder(msgspec.Struct, frozen=True):
@@ -81,48 +66,31 @@ class BatchOrder(msgspec.Struct, frozen=True):
 def run_in_process(order: BatchOrder, is_over: Callable[[], bool]) -> BatchAnswer:
     """Run a batch and return its result. Once ``is_over``, end all of its processes and raise Interrupted.
 
-    Raises RuntimeError with the printed errors for a bug. The calling thread must last as long as the call.
+    Raises ForeignError for a bug in it, or RuntimeError with the printed errors for one that ends it at once.
     """
-    process = subprocess.Popen(
-        # -P: a folder called harness in the user's working directory must not stand in for ours.
-        [sys.executable, "-P", "-m", "halfopen.grace.batch", str(os.getpid())],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        # Signals from the terminal must not reach it. This process ends it.
-        start_new_session=True,
-    )
-    with process:
-        try:
-            said, errors = _talk(process, msgspec.json.encode(order), is_over)
-        except BaseException:
-            _end(process)
-            raise
-    if process.returncode or not said:
-        story = errors.decode(errors="replace").strip()
-        raise RuntimeError(f"batch {order.batch.number} ended with exit code {process.returncode}: {story}")
-    return msgspec.json.decode(said, type=BatchAnswer)
-
-
-def _talk(process: subprocess.Popen[bytes], text: bytes, is_over: Callable[[], bool]) -> tuple[bytes, bytes]:
-    unsent: bytes | None = text
-    while not is_over():
-        try:
-            return process.communicate(unsent, timeout=_INTERVAL)
-        except subprocess.TimeoutExpired:
-            # The next call continues to send the same input.
-            unsent = None
-    raise Interrupted
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Interrupt the process as Ctrl-C would, and wait until it is gone with all that it started."""
-    process.send_signal(signal.SIGINT)
+    child = Child("halfopen.grace.batch", BatchAnswer)
     try:
-        process.communicate(timeout=_PATIENCE)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
+        child.send(order)
+        while not is_over():
+            if child.says(within=_INTERVAL):
+                answer: BatchAnswer = child.receive()
+                return answer
+        raise Interrupted
+    except PeerLostError:
+        raise RuntimeError(f"batch {order.batch.number} ended: {child.last_words()}") from None
+    finally:
+        child.close(_PATIENCE)
+
+
+def batched(answer: BatchAnswer) -> BatchResult:
+    """Return the result of a batch. Raises InputError if it was refused, GuestLostError if its guest was lost."""
+    match answer:
+        case BatchDone():
+            return answer.batched
+        case BatchLost():
+            raise GuestLostError(answer.why)
+        case _:
+            raise InputError(answer.why)
 
 
 def carry_out(batch: Batch, place: Path, kernel: GuestKernel, processor: int) -> BatchResult:
@@ -137,7 +105,7 @@ def carry_out(batch: Batch, place: Path, kernel: GuestKernel, processor: int) ->
     call = _call(batch, [str(folder / f"{draw.name}.toml") for draw in batch.draws])
     todo = request.jobs(call)
     draws = {draw.name: draw for draw in batch.draws}
-    greetings: list[GuestUp] = []
+    greetings: list[PeerUp] = []
     trials: dict[str, list[Trial]] = {}
 
     def on_done(done: RunResult) -> None:
@@ -169,7 +137,7 @@ def _call(batch: Batch, names: list[str]) -> RunRequest:
             names=names,
             target=batch.target,
             detectors=["none"],
-            rhythm=RECORDED,
+            sampling=RECORDED,
         )
     candidate = batch.candidates[batch.acting]
     return RunRequest(
@@ -180,7 +148,7 @@ def _call(batch: Batch, names: list[str]) -> RunRequest:
         target=with_grace(batch.target, batch.grace_argument, candidate),
         detectors=[] if candidate.detector is None else [candidate.detector],
         least_hold=least_hold(batch.candidates, batch.acting),
-        rhythm=STEADY,
+        sampling=STEADY,
     )
 
 
@@ -192,49 +160,48 @@ def _left_out(batch: Batch, number: int, call: RunRequest) -> list[Trial]:
     return [Trial(number, candidate, is_real, "unproved", why) for candidate in candidates]
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Run the batch from stdin and write its result to stdout; return 0, or 130 if interrupted."""
-    if arguments:
-        _libc.die_with_parent(signal.SIGKILL)
-        if os.getppid() != int(arguments[0]):
-            return ExitCode.INTERRUPTED
-    order = msgspec.json.decode(sys.stdin.buffer.read(), type=BatchOrder)
+def main() -> int:
+    """Run the batch that the parent sends, and send its result; return 0, or 130 if interrupted."""
+    parent = Parent(BatchOrder)
+    order: BatchOrder | None = parent.receive()
+    if order is None:
+        return ExitCode.INTERRUPTED
+    with parent.sending_bugs():
+        return _run(order, parent)
+
+
+def _run(order: BatchOrder, parent: Parent) -> int:
     kernel = cache.newest()
     if kernel is None:
         reason = "a sweep needs a guest kernel, and there is none; build it once with: halfopen kernel build"
-        return _say(BatchAnswer(refused=reason))
+        parent.send(Refused(reason))
+        return 0
+
+    def work(place: Path) -> int:
+        parent.interrupt_when_gone()
+        with parent.sending_bugs():
+            try:
+                parent.send(BatchDone(carry_out(order.batch, place, kernel, order.processor)))
+            except (InputError, LabError, OSError) as error:
+                parent.send(_failure(error))
+        return 0
+
     try:
-        return booting.in_private(lambda place: _say(_answer(order, place, kernel)))
-    except KeyboardInterrupt:
-        return ExitCode.INTERRUPTED
+        return booting.in_private(work)
     except (LabError, OSError) as error:
-        return _say(_failure(error))
+        parent.send(_failure(error))
+        return 0
 
 
-def _answer(order: BatchOrder, place: Path, kernel: GuestKernel) -> BatchAnswer:
-    try:
-        return BatchAnswer(batched=carry_out(order.batch, place, kernel, order.processor))
-    except (InputError, LabError, OSError) as error:
-        return _failure(error)
-    except Exception as error:  # noqa: BLE001 (raised on the other side)
-        return BatchAnswer(broken=(bug_report.summary(error), bug_report.trace(error)))
-
-
-def _failure(error: InputError | LabError | OSError) -> BatchAnswer:
+def _failure(error: InputError | LabError | OSError) -> BatchLost | Refused:
     if isinstance(error, GuestLostError):
-        return BatchAnswer(lost=str(error))
+        return BatchLost(str(error))
     if not isinstance(error, OSError):
-        return BatchAnswer(refused=str(error))
+        return Refused(str(error))
     # A shortage on this machine (disk, memory, files) may pass.
     place = "" if error.filename is None else f" ({error.filename})"
-    return BatchAnswer(lost=f"a batch could not be carried out: {reason_of(error)}{place}")
-
-
-def _say(answer: BatchAnswer) -> int:
-    sys.stdout.buffer.write(msgspec.json.encode(answer) + b"\n")
-    sys.stdout.buffer.flush()
-    return 0
+    return BatchLost(f"a batch could not be carried out: {reason_of(error)}{place}")
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from halfopen.errors import InputError
-from halfopen.grace.batch import BatchAnswer, BatchOrder, run_in_process
+from halfopen.grace.batch import BatchAnswer, BatchOrder, batched, run_in_process
 from halfopen.grace.sweep import Batch, BatchResult
 from halfopen.netns.lab_errors import GuestLostError
 
@@ -73,7 +73,7 @@ class Dask:
                     pure=False,
                 )
                 for future in as_completed(futures, loop=client.loop):
-                    on_batched(_answer(future).result())
+                    on_batched(batched(_answer(future)))
                     future.release()
             except BaseException:
                 # If the scheduler is gone, the workers end by themselves, and their batches with them.

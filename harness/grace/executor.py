@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from halfopen.errors import InputError
-from halfopen.grace.batch import BatchOrder, run_in_process
+from halfopen.grace.batch import BatchOrder, batched, run_in_process
 from halfopen.grace.dask_executor import Dask
 from halfopen.grace.sweep import Batch, BatchResult
 from halfopen.netns.interrupts import as_completed
@@ -50,7 +50,7 @@ class LocalExecutor:
         def do(batch: Batch) -> BatchResult:
             processor = processors.get()
             try:
-                return run_in_process(BatchOrder(batch, processor), over.is_set).result()
+                return batched(run_in_process(BatchOrder(batch, processor), over.is_set))
             finally:
                 processors.put(processor)
 

@@ -24,7 +24,9 @@ _AFTER_THE_END = {("target", "output"), ("target", "stacks"), ("target", "stacks
 class Journal:
     """Collects events and samples on the monotonic clock. The times of :meth:`timeline` count from the start."""
 
-    def __init__(self) -> None:
+    def __init__(self, *followers: Journal) -> None:
+        self.followers = list(followers)
+        """Journals that record every event of this one too: a server's events are those of its clients' sessions."""
         self._changed = threading.Condition()
         self._events: list[Event] = []
         self._samples: list[SocketSample] = []
@@ -39,9 +41,11 @@ class Journal:
 
     def note(self, kind: str, name: str, at: float | None = None, **data: Any) -> None:
         """Record an event, by default as of now, and wake the waiters."""
+        moment = time.monotonic() if at is None else at
+        for follower in tuple(self.followers):
+            follower.note(kind, name, moment, **data)
         if name == "output" and not self._may_keep(data):
             return
-        moment = time.monotonic() if at is None else at
         with self._changed:
             if self._sealed or (self._is_closed and (kind, name) not in _AFTER_THE_END):
                 return
@@ -64,6 +68,8 @@ class Journal:
 
     def sampled_processes(self, sample: ProcessSample) -> None:
         """Record what the server's processes hold; its time is the monotonic clock's."""
+        for follower in tuple(self.followers):
+            follower.sampled_processes(sample)
         if not self._is_closed:
             self._processes.append(sample)
 
@@ -110,6 +116,11 @@ class Journal:
         """Wait until ``condition`` holds, checked after every event, or the clock reaches ``until``."""
         with self._changed:
             return self._changed.wait_for(condition, max(0.0, until - time.monotonic()))
+
+    def wait_for(self, kind: str, *names: str, until: float, since: float = 0.0) -> Event | None:
+        """Return the first such event, as :meth:`find` does, or None once the clock reaches ``until``."""
+        self.wait(lambda: self.find(kind, *names, since=since) is not None, until)
+        return self.find(kind, *names, since=since)
 
     def wait_for_quiet(self, kind: str, name: str, quiet: float, longest: float) -> None:
         """Wait for such events from now on, until none came for ``quiet`` seconds; at most ``longest`` seconds."""

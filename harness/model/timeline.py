@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from halfopen.netns.sockets import SocketSample
+from halfopen.netns.tcp_info import TcpInfo
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="sample"):
@@ -139,35 +140,17 @@ def make(
     )
 
 
+#: Fields of a sample that the kernel reports in its struct tcp_info, by the same names.
+_FROM_INFO = sorted({*Sample.__struct_fields__} & {*TcpInfo._fields} - {"state"})
+
+
 def from_kernel(sample: SocketSample, start: float, kind: type[_S]) -> _S:
     """Convert a kernel sample for a timeline that began at ``start`` of the monotonic clock."""
-    t = round(sample.t - start, 6)
-    info = sample.info
+    t, info = round(sample.t - start, 6), sample.info
     if info is None:
         return kind(t=t, state=sample.state, outq=sample.outq, rqueue=sample.rqueue)
-    return kind(
-        t=t,
-        state=sample.state,
-        outq=sample.outq,
-        rqueue=sample.rqueue,
-        orphan=sample.inode == 0,
-        bytes_acked=info.bytes_acked,
-        delivered=info.delivered,
-        unacked=info.unacked,
-        notsent=info.notsent,
-        snd_wnd=info.snd_wnd,
-        probes=info.probes,
-        backoff=info.backoff,
-        rto=info.rto,
-        retransmits=info.retransmits,
-        total_retrans=info.total_retrans,
-        last_data_sent=info.last_data_sent,
-        last_ack_recv=info.last_ack_recv,
-        last_data_recv=info.last_data_recv,
-        bytes_received=info.bytes_received,
-        segs_in=info.segs_in,
-        rwnd_limited=info.rwnd_limited,
-    )
+    values = {name: getattr(info, name) for name in _FROM_INFO}
+    return kind(t=t, state=sample.state, outq=sample.outq, rqueue=sample.rqueue, orphan=sample.inode == 0, **values)
 
 
 def write(timeline: Timeline, path: Path) -> None:

@@ -11,7 +11,6 @@ from functools import partial
 
 from halfopen.errors import FaultError, TargetError
 from halfopen.model.evidence import ENDED_STATES
-from halfopen.model.expressions import Expression
 from halfopen.model.journal import Journal
 from halfopen.model.timeline import Event, Sample, Timeline
 from halfopen.netns.host import Host
@@ -24,14 +23,14 @@ from halfopen.repro.inspector import Inspector
 from halfopen.repro.session_capture import SessionCapture
 from halfopen.repro.view import Action, SessionView
 from halfopen.results import words
+from halfopen.run.client_process import NoSessionError
 from halfopen.run.observer import Stop
 from halfopen.run.progress import RunView
-from halfopen.run.runner import Job
-from halfopen.run.session import Cast, Session, opened
+from halfopen.run.runner import Job, opened
+from halfopen.run.session import Session
 from halfopen.scenario.spec import Step
 from halfopen.targets.pod import PodTarget
 from halfopen.verdict.findings import Findings, find
-from halfopen.verdict.judge import broken_off
 
 #: Keys after which the server may behave differently.
 _CHANGING = frozenset("tfchw")
@@ -55,33 +54,24 @@ def with_held_watchdog(job: Job, ping: float) -> Job:
 def directed(job: Job, title: str, capture: SessionCapture) -> Iterator[Director]:
     """Open the session to be held, in a lab of its own. Raises TargetError if the client is not connected."""
     journal = Journal()
-    cast = Cast(job.scenario, job.target, job.ready_within, job.drawn, journal, RunView(job.label), Stop())
-    with Lab() as lab, opened(cast, lab, lambda way: capture.at(way.site.host, way.interface)) as session:
-        if session is None:
-            raise TargetError(f"there is no session to hold: {_why_none(journal)}")
-        with Faults(session.scene, journal, len(job.scenario.steps)) as faults:
+    try:
+        with Lab() as lab, opened(job, lab, journal, RunView(job.label), Stop(), capture.at) as session:
             try:
-                yield Director(title, session, job, journal, capture, faults)
+                yield Director(title, session, job, journal, capture)
             finally:
                 # Events from here on are our own doing and prove nothing.
                 session.recorder.stop()
                 journal.seal()
-
-
-def _why_none(journal: Journal) -> str:
-    broken, exited = broken_off(journal.timeline()), journal.find("target", "exited")
-    why = "the client was not connected" if broken is None else broken[1]
-    return why if exited is None else f"{why}: {exited.data.get('said')}"
+    except NoSessionError as error:
+        raise TargetError(f"there is no session to hold: {error}") from None
 
 
 class Director:
     """Director of one session, in which all faults are begun and undone."""
 
-    def __init__(
-        self, title: str, session: Session, job: Job, journal: Journal, capture: SessionCapture, faults: Faults
-    ) -> None:
-        self._title, self._session, self._journal = title, session, journal
-        self._capture, self._faults = capture, faults
+    def __init__(self, title: str, session: Session, job: Job, journal: Journal, capture: SessionCapture) -> None:
+        self._title, self._session, self._journal, self._capture = title, session, journal, capture
+        self._faults = Faults(session, len(job.scenario.steps))
         self._scenario, self._terms, self._detector = job.scenario, job.terms, job.detector
         self._taken = (0, 0)
         self._samples: list[Sample] = []
@@ -92,7 +82,7 @@ class Director:
         ping = job.target.ping if isinstance(job.target, PodTarget) else None
         self._inspector = Inspector(session, journal, self._history, ping)
         self._agenda: list[_Due] = [
-            (journal.start + self._seconds(step.at), number, partial(self._begin, step, number))
+            (journal.start + self._terms.seconds(step.at), number, partial(self._begin, step, number))
             for number, step in enumerate(self._scenario.steps)
         ]
         heapq.heapify(self._agenda)
@@ -109,7 +99,7 @@ class Director:
     @property
     def server_host(self) -> Host:
         """The host in which the server runs."""
-        return self._session.way.site.host
+        return self._session.server.site.host
 
     @property
     def client_host(self) -> Host:
@@ -178,16 +168,13 @@ class Director:
         # The moment the fault began, as in the list of faults. Proving that it works may take another second.
         self._report_fault("begun", step, self._faults.begin(step, number))
         if step.lasting is not None:
-            moment = time.monotonic() + self._seconds(step.lasting)
+            moment = time.monotonic() + self._terms.seconds(step.lasting)
             due: _Due = (moment, number, partial(self._end, step, number))
             heapq.heappush(self._agenda, due)
 
     def _end(self, step: Step, number: int) -> None:
         self._faults.undo(number)
         self._report_fault("undone", step, self.now)
-
-    def _seconds(self, expression: Expression) -> float:
-        return expression.seconds(grace=self._terms.grace, poll=self._terms.poll)
 
     def _report_fault(self, name: str, step: Step, at: float) -> None:
         self._report(words.event(Event(t=at, kind="fault", name=name, data={"fault": step.fault})) or "", at)

@@ -74,8 +74,8 @@ class Inspector:
         last = self._journal.last_sample()
         try:
             # A server may have several processes, and the one that was started may serve nobody.
-            holders = self._session.way.site.host.holders(last.inode) if last is not None and last.inode else []
-            self.stacks = Stacks(now, dump(holders[0] if holders else self._session.server.process.pid))
+            holders = self._session.server.site.host.holders(last.inode) if last is not None and last.inode else []
+            self.stacks = Stacks(now, dump(holders[0] if holders else self._session.server.pid))
         except FaultError:  # the text of a FaultError speaks of a fault
             self.stacks = Stacks(now, None, "not available: the lab cannot see the processes of a container")
         except ThreadsError as error:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from halfopen import __version__
 from halfopen.netns.capture import Capture
-from halfopen.netns.host import Host
 from halfopen.netns.lab_errors import LabError
+from halfopen.run.lab_server import LabServer
 
 
 class SessionCapture:
@@ -28,9 +28,10 @@ class SessionCapture:
         self._used = self._is_over = False
 
     @contextlib.contextmanager
-    def at(self, host: Host, interface: str) -> Iterator[None]:
-        """Capture at this interface, until the context is left; raises LabError, OSError."""
-        with Capture(host, interface, self._written, application=f"halfopen {__version__}") as self._capture:
+    def at(self, server: LabServer) -> Iterator[None]:
+        """Capture at the server's interface, until the context is left; raises LabError, OSError."""
+        application = f"halfopen {__version__}"
+        with Capture(server.site.host, server.interface, self._written, application=application) as self._capture:
             if self._from_the_start:
                 self._start()
             yield

@@ -4,139 +4,95 @@ from __future__ import annotations
 
 import shutil
 import signal
-import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 from rich.console import Console
 
 from halfopen.errors import InputError
-from halfopen.netns.guest import booting
 from halfopen.netns.guest.cache import GuestKernel
-from halfopen.netns.guest.machine import Machine
 from halfopen.netns.guest.script import Boot
 from halfopen.netns.lab_errors import GuestLostError
-from halfopen.repro import keys, line
+from halfopen.repro import keys
 from halfopen.repro.frontends import HoldOptions, attend, print_account
-from halfopen.repro.line import Account, HoldPart, HoldRefused, HoldUp, Order, Pass, Press, Quit, Remark, Said, Shown
+from halfopen.repro.guest_side import (
+    CAPTURE,
+    Account,
+    HoldPart,
+    Order,
+    Pass,
+    Press,
+    Quit,
+    Remark,
+    Said,
+    Shown,
+    order_file,
+)
 from halfopen.repro.view import SessionView
 from halfopen.run.guests import compile_ourselves
-from halfopen.run.request import RunRequest
+from halfopen.spawn.guest_peer import GuestPeer, guest_peer
+from halfopen.spawn.peers import PeerUp, Refused, command
 
-_MEMORY = 2 << 30
-#: Seconds between polls for the guest's next message.
-_LISTEN = 0.01
-
-
-@dataclass(frozen=True, slots=True)
-class VirtualHold:
-    """The session to hold, its guest, and how to show it."""
-
-    part: HoldPart
-    kernel: GuestKernel
-    header: Callable[[HoldUp], str]
-    """Text to print once the guest is up."""
-    options: HoldOptions
-    wall_limit: float
-    """Real seconds within which the guest must answer."""
-
-    @property
-    def call(self) -> RunRequest:
-        """The request of this hold."""
-        return self.part.call
+#: Real seconds without a message, on top of the server's start time, after which a guest is given up.
+_WALL_BEYOND = 60.0
 
 
-def carry_out(hold: VirtualHold, console: Console, place: Path) -> int:
+def carry_out(
+    part: HoldPart,
+    kernel: GuestKernel,
+    header: Callable[[PeerUp], str],
+    options: HoldOptions,
+    console: Console,
+    place: Path,
+) -> int:
     """Run to the wedge in a guest, hold, and print the closing account; returns the exit code.
 
-    ``place`` is the folder of halfopen.netns.guest.booting.in_private. Raises InputError if the guest refuses,
-    GuestLostError if it is lost.
+    ``header`` makes the text to print once the guest is up. ``place`` is the folder of
+    halfopen.netns.guest.booting.in_private. Raises InputError if the guest refuses, GuestLostError if it is lost,
+    ForeignError for a bug in it.
     """
     compile_ourselves()
-    folder = place / "part"
-    folder.mkdir(parents=True)
-    (folder / line.PART).write_bytes(msgspec.json.encode(hold.part))
-    boot = Boot(
-        kernel=hold.kernel,
-        # -P: a folder called harness in the user's current directory must not stand in for ours.
-        command=[sys.executable, "-P", "-m", "halfopen.repro.guest_side", str(folder)],
-        writable=[folder],
-        memory=_MEMORY,
-        seed=hold.call.seed,
-        environment={"PYTHONHASHSEED": str(hold.call.seed % 2**32)},
-    )
-    with booting.start(boot, place / "guest", 2) as guest:
-        return _attend(hold, _Guest(guest, folder, hold.wall_limit), console)
+    limit = _WALL_BEYOND + part.call.ready
+    boot = Boot(kernel, command("halfopen.repro.guest_side"), wall_limit=limit, seed=part.call.seed)
+    with guest_peer(boot, part, Said, place) as peer:
+        up = _hear(peer, limit)
+        assert isinstance(up, PeerUp), up
+        console.print(header(up), soft_wrap=True)
+        held = _HeldInGuest(peer, limit)
+        code = attend(held, console, options, keys.VIRTUAL, {})
+        account = held.quit(Quit(lists_actions=options.terminal is not None))
+        if account.captured is not None:
+            _copy(peer.folder / CAPTURE, account.captured)
+        print_account(console, account.lines)
+        return code
 
 
-def _attend(hold: VirtualHold, guest: _Guest, console: Console) -> int:
-    hello = guest.hear()
-    assert isinstance(hello, HoldUp), hello
-    console.print(hold.header(hello), soft_wrap=True)
-    code = attend(_StandingStill(guest), console, hold.options, keys.VIRTUAL, {})
-    end = guest.account(tells_deeds=hold.options.terminal is not None)
-    if end.captured is not None:
-        guest.fetch(line.CAPTURE, Path(end.captured))
-    print_account(console, end.lines)
-    return code
+def _hear(peer: GuestPeer, wall_limit: float) -> Said:
+    """Return the guest's next message; raises GuestLostError, InputError for a refusal, or ForeignError for a bug."""
+    said: Said | None = peer.receive(time.monotonic() + wall_limit)
+    if said is None:
+        raise GuestLostError(f"the guest's command ended with exit code {peer.exit_code} before the hold was over")
+    if isinstance(said, Refused):
+        raise InputError(said.why)
+    return said
 
 
-class _Guest:
-    """A guest that waits for orders. It is stopped while it waits."""
-
-    def __init__(self, machine: Machine, folder: Path, wall_limit: float) -> None:
-        self._machine, self._folder, self._wall_limit = machine, folder, wall_limit
-        self._number = 0
-
-    def hear(self) -> Said:
-        """Return its next message; raises GuestLostError, or InputError for a refusal."""
-        self._number += 1
-        file = line.said_file(self._folder, self._number)
-        until = time.monotonic() + self._wall_limit
-        while not file.exists():
-            if self._machine.process.poll() is not None:
-                raise GuestLostError(self._machine.last_words())
-            if time.monotonic() > until:
-                raise GuestLostError(f"the guest said nothing for {self._wall_limit:g}s of wall time")
-            time.sleep(_LISTEN)
-        said: Said = msgspec.json.decode(file.read_bytes(), type=Said)
-        if isinstance(said, HoldRefused):
-            raise InputError(said.why)
-        if isinstance(said, Shown):
-            # The guest polls for orders without sleeping, which keeps its clock still. Stop it, so that it burns no
-            # CPU.
-            self._machine.process.send_signal(signal.SIGSTOP)
-        return said
-
-    def order(self, order: Order) -> Said:
-        """Send an order and return the guest's answer."""
-        line.put(line.order_file(self._folder, self._number), order)
-        self._machine.process.send_signal(signal.SIGCONT)
-        return self.hear()
-
-    def account(self, *, tells_deeds: bool) -> Account:
-        """End the guest's hold and return its account."""
-        said = self.order(Quit(tells_deeds))
-        assert isinstance(said, Account), said
-        return said
-
-    def fetch(self, name: str, to: Path) -> None:
-        """Copy a file out of the guest's folder; raises InputError if it cannot be written here."""
-        try:
-            shutil.copyfile(self._folder / name, to)
-        except OSError as error:
-            raise InputError(f"the capture {str(to)!r} cannot be written: {error.strerror}") from None
+def _copy(capture: Path, to: str) -> None:
+    try:
+        shutil.copyfile(capture, to)
+    except OSError as error:
+        raise InputError(f"the capture {to!r} cannot be written: {error.strerror}") from None
 
 
-class _StandingStill:
+class _HeldInGuest:
     """A session in which nothing happens without an order. Satisfies halfopen.repro.frontends.Held."""
 
-    def __init__(self, guest: _Guest) -> None:
-        self._guest = guest
-        self._look = self._shown(guest.hear())
+    def __init__(self, peer: GuestPeer, wall_limit: float) -> None:
+        self._peer, self._wall_limit = peer, wall_limit
+        self._ordered = 0
+        self._show(_hear(peer, wall_limit))
 
     @property
     def is_settled(self) -> bool:
@@ -152,14 +108,14 @@ class _StandingStill:
 
     def view(self) -> SessionView:
         """Return the state after the last order."""
-        return self._look
+        return self._view
 
     def press(self, key: str) -> bool:
         """Let time pass, or have the guest carry out a key."""
         if key in keys.PASSING:
-            self._do(Pass(keys.PASSING[key]))
-        elif any(key == one.key for one in keys.VIRTUAL):
-            self._do(Press(key))
+            self._order(Pass(keys.PASSING[key]))
+        elif any(key == stroke.key for stroke in keys.VIRTUAL):
+            self._order(Press(key))
         elif key in keys.SHELLS:
             self.remark(f"{key}: {keys.NO_SHELLS}")
         else:
@@ -168,11 +124,30 @@ class _StandingStill:
 
     def remark(self, text: str) -> None:
         """Have the guest add a remark to the list of actions."""
-        self._do(Remark(text))
+        self._order(Remark(text))
 
-    def _do(self, order: Order) -> None:
-        self._look = self._shown(self._guest.order(order))
+    def quit(self, order: Quit) -> Account:
+        """End the guest's hold and return its account."""
+        self._send(order)
+        # An answer to an order whose wait was interrupted comes first.
+        while not isinstance(said := _hear(self._peer, self._wall_limit), Account):
+            pass
+        return said
 
-    def _shown(self, said: Said) -> SessionView:
+    def _order(self, order: Order) -> None:
+        self._send(order)
+        self._show(_hear(self._peer, self._wall_limit))
+
+    def _send(self, order: Order) -> None:
+        file = order_file(self._peer.folder, self._ordered)
+        half = file.with_suffix(".half")
+        half.write_bytes(msgspec.json.encode(order))
+        half.rename(file)
+        self._ordered += 1
+        self._peer.machine.process.send_signal(signal.SIGCONT)
+
+    def _show(self, said: Said) -> None:
         assert isinstance(said, Shown), said
-        return said.look
+        self._view = said.view
+        # The guest polls for orders without sleeping, which keeps its clock still. Stop it, so that it burns no CPU.
+        self._peer.machine.process.send_signal(signal.SIGSTOP)

@@ -73,7 +73,7 @@ def _no_wedge(seen: Timeline, scenario: Scenario, terms: Timing, begun: Event, n
     step = scenario.steps[number]
     patience = _PATIENCE
     if step.lasting is not None:
-        patience = min(patience, _SHARE * step.lasting.seconds(grace=terms.grace, poll=terms.poll))
+        patience = min(patience, _SHARE * terms.seconds(step.lasting))
     if now - begun.t < patience:
         return None
     return f"not wedged {words.ago(now - begun.t)} after {step.fault} began; {_state(seen)}"

@@ -35,6 +35,10 @@ _ENDS_WITHIN = 0.5
 _STEP = 0.02
 
 
+class NoSessionError(FaultError):
+    """A client gets no session."""
+
+
 @dataclass(frozen=True, slots=True)
 class ClientProcess:
     """A running client. Satisfies halfopen.faults._scene.ProcessHandle."""
@@ -55,39 +59,41 @@ class ClientProcess:
 
     def wait_for(self, name: str, timeout: float) -> Mapping[str, Any]:
         """Wait for its event ``name``; raises TimeoutError after ``timeout`` seconds."""
-        if not self.journal.wait(lambda: self.journal.find(self.kind, name) is not None, time.monotonic() + timeout):
+        event = self.journal.wait_for(self.kind, name, until=time.monotonic() + timeout)
+        if event is None:
             raise TimeoutError(f"the {self.kind} did not say {name!r} within {timeout:g}s")
-        event = self.journal.find(self.kind, name)
-        assert event is not None
         return event.data
 
-    def connect(self, timeout: float = _CONNECT_WITHIN) -> Address | str:
-        """Wait until the session is open. Return its local address, or the reason why there is no session."""
+    def connect(self) -> Address:
+        """Wait until the session is open. Return its local address. Raises NoSessionError."""
         words = ("opened", *_FAILURES)
-        until = time.monotonic() + timeout
-        while self.process.exit_code is None and time.monotonic() < until:
-            if self.journal.wait(lambda: self.journal.find(self.kind, *words) is not None, time.monotonic() + _LOOK):
-                break
-        event = self.journal.find(self.kind, *words)
+        until = time.monotonic() + _CONNECT_WITHIN
+        event = None
+        while event is None and self.process.exit_code is None and time.monotonic() < until:
+            event = self.journal.wait_for(self.kind, *words, until=time.monotonic() + _LOOK)
+        event = event or self.journal.find(self.kind, *words)
         if event is None:
             code = self.process.exit_code
             said = f"ended with exit code {code}: {self.process.tail()}" if code is not None else "said nothing"
-            return f"the {self.kind} {said} within {timeout:g}s"
+            raise NoSessionError(f"the {self.kind} {said} within {_CONNECT_WITHIN:g}s")
         if event.name != "opened":
-            return f"the {self.kind} was {event.name}: {event.data.get('why') or event.data}"
+            raise NoSessionError(f"the {self.kind} was {event.name}: {event.data.get('why') or event.data}")
         connected = self.journal.find(self.kind, "connected")
         assert connected is not None
         return Address(*connected.data["local"])
 
-    def note_unopened(self, server: ServerProcess, why: str) -> None:
-        """Note why there is no session, unless the client reported it: the server exited, or the lab had trouble."""
+    def note_unopened(self, server: ServerProcess, why: str) -> str:
+        """Note why there is no session, unless the client reported it, and return that: maybe the server exited."""
         connected = self.journal.find(self.kind, "connected")
         self.journal.start = self.journal.start if connected is None else connected.t
         # A server that died during the handshake is seen to exit a moment after its connections close.
         if _ends_soon(server):
-            self.journal.note("target", "exited", code=server.exit_code, said=server.tail())
-        elif self.journal.find(self.kind, *_FAILURES) is None:
+            code, said = server.exit_code, server.tail()
+            self.journal.note("target", "exited", code=code, said=said)
+            return f"the server ended with exit code {code}: {said}"
+        if self.journal.find(self.kind, *_FAILURES) is None:
             self.journal.note("lab", "trouble", what=why)
+        return why
 
 
 def _ends_soon(server: ServerProcess) -> bool:
@@ -118,15 +124,3 @@ def client(
         # Not an argument: execve(2) takes none above 128 KiB (MAX_ARG_STRLEN), and what a client sends may be longer.
         process.write(f"{msgspec.json.encode(endpoint).decode()}\n")
         yield ClientProcess(process, journal, kind)
-
-
-@contextlib.contextmanager
-def rival(
-    host: Host, spec: ClientSpec, endpoint: Endpoint, journal: Journal, keep_open: Sequence[Host]
-) -> Iterator[ClientProcess]:
-    """Run a second client, with events of kind ``rival``, until the context is left; raises FaultError if it fails."""
-    with client(host, spec, endpoint, journal, keep_open, "rival") as its:
-        opened = its.connect()
-        if isinstance(opened, str):
-            raise FaultError(opened)
-        yield its

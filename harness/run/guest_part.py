@@ -1,7 +1,6 @@
 """Run one guest's part of a call, inside the guest: ``python -m halfopen.run.guest_part FOLDER``.
 
-FOLDER holds the part as JSON and receives the timelines. Progress and results are written to stdout as JSON lines. The
-other side reads the timelines and judges them.
+FOLDER holds the part and receives the timelines. The other side (halfopen.run.guests) reads these and judges them.
 """
 
 from __future__ import annotations
@@ -17,15 +16,16 @@ import msgspec
 
 from halfopen.errors import InputError
 from halfopen.model import timeline
-from halfopen.netns import bug_report, capabilities
+from halfopen.netns import bug_report
 from halfopen.netns.lab_errors import LabError, TeardownError
 from halfopen.run import request
 from halfopen.run.progress import RunView
 from halfopen.run.request import RunRequest
 from halfopen.run.runner import RunResult, run_all
 from halfopen.spawn.forked import forking
+from halfopen.spawn.guest_peer import task_in
+from halfopen.spawn.peers import Broken, PeerUp, Refused, Sender
 
-PART = "part.json"
 _UNTOLD = ("waiting", "done")
 
 
@@ -37,13 +37,6 @@ class GuestPart(msgspec.Struct, frozen=True):
     at_once: int
     tell_every: float
     """Seconds between progress messages, on the guest's clock."""
-
-
-class GuestUp(msgspec.Struct, frozen=True, tag="hello"):
-    """The guest is up."""
-
-    kernel: str
-    congestion_control: str | None
 
 
 class RunStarted(msgspec.Struct, frozen=True, tag="begun"):
@@ -68,26 +61,13 @@ class RunFinished(msgspec.Struct, frozen=True, tag="ended"):
     number: int
 
 
-class RunsRefused(msgspec.Struct, frozen=True, tag="refused"):
-    """The part cannot be run. ``why`` is written for the user."""
-
-    why: str
-
-
 class RunsStuck(msgspec.Struct, frozen=True, tag="stuck"):
     """The part cannot go on: processes of a run do not end. ``why`` names them."""
 
     why: str
 
 
-class RunsBroken(msgspec.Struct, frozen=True, tag="broken"):
-    """An error of ours ended the part, or one of its threads."""
-
-    summary: str
-    trace: str
-
-
-Message = GuestUp | RunStarted | RunProgress | RunFinished | RunsRefused | RunsStuck | RunsBroken
+Message = PeerUp | RunStarted | RunProgress | RunFinished | Refused | RunsStuck
 
 
 def timeline_file(folder: Path, number: int) -> Path:
@@ -97,78 +77,58 @@ def timeline_file(folder: Path, number: int) -> Path:
 
 def main(folder: Path) -> int:
     """Run the part in ``folder``. Return 0 if all of it was done."""
-    part = msgspec.json.decode((folder / PART).read_bytes(), type=GuestPart)
-    teller = _Teller()
-    teller.tell(GuestUp(capabilities.kernel_release(), capabilities.congestion_control()))
-    with bug_report.of_threads(teller.tell_bug):
-        return _run(part, folder, teller)
+    part: GuestPart = task_in(folder, GuestPart)
+    sender = Sender(sys.stdout.buffer)
+    sender.send(PeerUp())
+    with bug_report.of_threads(lambda error: sender.send(Broken.by(error))), sender.sending_bugs():
+        return _run(part, folder, sender)
 
 
-def _run(part: GuestPart, folder: Path, teller: _Teller) -> int:
+def _run(part: GuestPart, folder: Path, sender: Sender) -> int:
     try:
         everything = request.jobs(part.call)
-        todo = [everything[number] for number in part.numbers]
-        numbers = {job.label: number for job, number in zip(todo, part.numbers, strict=True)}
-        views = [
-            RunView(job.label, on_begin=partial(teller.tell, RunStarted(number)))
-            for job, number in zip(todo, part.numbers, strict=True)
-        ]
+        todo = {number: everything[number] for number in part.numbers}
+        numbers = {job.label: number for number, job in todo.items()}
+        views = [RunView(job.label, on_begin=partial(sender.send, RunStarted(number))) for number, job in todo.items()]
 
         def on_done(done: RunResult) -> None:
             number = numbers[done.job.label]
             timeline.write(done.timeline, timeline_file(folder, number))
-            teller.tell(RunFinished(number))
+            sender.send(RunFinished(number))
 
         # In a guest, importing each pod and client would be most of a run's cost.
-        with forking(), teller.telling(views, part):
-            run_all(todo, views, part.at_once, on_done)
+        with forking(), _reporting(sender, views, part):
+            run_all(list(todo.values()), views, part.at_once, on_done)
     except TeardownError as error:
-        teller.tell(RunsStuck(str(error)))
+        sender.send(RunsStuck(str(error)))
+        return 1
     except (InputError, LabError) as error:
-        teller.tell(RunsRefused(str(error)))
-    except Exception as error:  # noqa: BLE001 (raised on the other side)
-        teller.tell_bug(error)
-    else:
-        return 0
-    return 1
+        sender.send(Refused(str(error)))
+        return 1
+    return 0
 
 
-class _Teller:
-    """Writes messages to the other side on stdout."""
+@contextlib.contextmanager
+def _reporting(sender: Sender, views: Sequence[RunView], part: GuestPart) -> Iterator[None]:
+    """Report the progress of the runs until the context is left."""
+    over = threading.Event()
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
+    def report() -> None:
+        last: dict[int, RunProgress] = {}
+        while not over.wait(part.tell_every):
+            for number, view in zip(part.numbers, views, strict=True):
+                seen = RunProgress(number, view.phase, view.queued, view.seconds_left)
+                if view.phase not in _UNTOLD and last.get(number) != seen:
+                    last[number] = seen
+                    sender.send(seen)
 
-    def tell(self, message: Message) -> None:
-        line = msgspec.json.encode(message) + b"\n"
-        with self._lock:
-            sys.stdout.buffer.write(line)
-            sys.stdout.buffer.flush()
-
-    def tell_bug(self, error: BaseException) -> None:
-        self.tell(RunsBroken(bug_report.summary(error), bug_report.trace(error)))
-
-    @contextlib.contextmanager
-    def telling(self, views: Sequence[RunView], part: GuestPart) -> Iterator[None]:
-        """Report the progress of the runs until the context is left."""
-        over = threading.Event()
-
-        def tell() -> None:
-            last: dict[int, RunProgress] = {}
-            while not over.wait(part.tell_every):
-                for number, view in zip(part.numbers, views, strict=True):
-                    seen = RunProgress(number, view.phase, view.queued, view.seconds_left)
-                    if view.phase not in _UNTOLD and last.get(number) != seen:
-                        last[number] = seen
-                        self.tell(seen)
-
-        thread = threading.Thread(target=tell, name="teller", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
+    thread = threading.Thread(target=report, name="teller", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 if __name__ == "__main__":

@@ -48,17 +48,17 @@ class Observer:
     def __init__(
         self,
         journal: Journal,
-        its: ClientProcess,
+        client: ClientProcess,
         server: Running,
         caller: Caller,
         view: RunView,
         stop: Stop,
     ) -> None:
         self._journal = journal
-        self._client = its
+        self._client = client
         self._server = server
         self._caller = caller
-        self._view = view
+        self.view = view
         self._stop = stop
         self._ask_at = 0.0
         self._workers: int | None = None
@@ -79,7 +79,7 @@ class Observer:
     def _ended(self) -> bool:
         last = self._journal.last_sample()
         if last is not None:
-            self._view.queued = last.outq
+            self.view.queued = last.outq
         elif self._journal.find("client", "ended") is not None:
             return True  # it ended before its socket was sampled
         return self._journal.session_ended or is_gone(self._server)
@@ -113,20 +113,17 @@ class Observer:
 
     def settle(self) -> None:
         """After the end: watch what lingers in the kernel, and wait for the target's own status to follow."""
-        self._settle()
-        code = self._client.process.exit_code
-        if code is not None and code > 0:  # a signal gives a negative code, and may come from a fault
-            output = self._journal.find_last("client", "output")
-            said = output.data["text"] if output is not None else self._client.process.tail()
-            self._journal.note("lab", "trouble", what=f"the client failed with exit code {code}: {said}")
-
-    def _settle(self) -> None:
         try:
             self._let_books_follow()
         finally:
             if is_gone(self._server):
                 code, said = self._server.process.exit_code, self._server.process.tail()
                 self._journal.note("target", "exited", at=self._exited_at(), code=code, said=said)
+        code = self._client.process.exit_code
+        if code is not None and code > 0:  # a signal gives a negative code, and may come from a fault
+            output = self._journal.find_last("client", "output")
+            said = output.data["text"] if output is not None else self._client.process.tail()
+            self._journal.note("lab", "trouble", what=f"the client failed with exit code {code}: {said}")
 
     def _exited_at(self) -> float | None:
         ended = self._journal.find("target", "launcher_ended")
@@ -136,7 +133,7 @@ class Observer:
         if not self._ended():
             self.ask()
             return
-        self._view.phase = "settling"
+        self.view.phase = "settling"
         least = time.monotonic() + _SETTLE_AT_LEAST
         most = time.monotonic() + _SETTLE_AT_MOST
         rounds = 0

@@ -11,14 +11,11 @@ import math
 import select
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator
 
 import msgspec
 
 from halfopen.model.evidence import ALIVE_STATES
-from halfopen.model.journal import Journal
 from halfopen.netns.host import Host
 from halfopen.netns.sockets import Address, EndListener, SocketReader, SocketSample, identity, torn
 
@@ -49,68 +46,28 @@ class SamplingRate(msgspec.Struct, frozen=True):
 STEADY = SamplingRate()
 
 
-class Notes(Protocol):
-    """Receiver of a recorder's observations."""
-
-    def sampled(self, sample: SocketSample) -> None:
-        """Take one sample."""
-        ...
-
-    def ended(self, how: str, **data: Any) -> None:
-        """Note that the kernel released the socket."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class OfTheServer:
-    """Notes for the server's socket. When it ends, the session ends."""
-
-    journal: Journal
-
-    def sampled(self, sample: SocketSample) -> None:
-        """Take one sample."""
-        self.journal.sampled(sample)
-
-    def ended(self, how: str, **data: Any) -> None:
-        """Note that the session is over."""
-        self.journal.note("kernel", how, **data)
-
-
-@dataclass(frozen=True, slots=True)
-class OfTheProxy:
-    """Notes for the proxy's socket at the end of the client's link. Its end says nothing about the server."""
-
-    journal: Journal
-
-    def sampled(self, sample: SocketSample) -> None:
-        """Take one sample."""
-        self.journal.sampled_in_front(sample)
-
-    def ended(self, how: str, **data: Any) -> None:
-        """Ignore the end of the proxy's socket."""
-
-
 class Recorder:
     """Samples the server's end of the connection from one client address, in its own thread."""
 
     def __init__(
         self,
-        notes: Notes,
+        on_sample: Callable[[SocketSample], None],
+        on_end: Callable[..., None],
         reader: SocketReader,
         ends: EndListener,
         port: int,
-        rhythm: SamplingRate = STEADY,
+        sampling: SamplingRate = STEADY,
         *,
         announced: bool = False,
     ) -> None:
         """``announced``: the kernel announces when a session ends, so the recorder need not poll for it."""
-        self._notes = notes
+        self._on_sample, self._on_end = on_sample, on_end
         self._reader = reader
         self._ends = ends
         self._port = port
-        self._rhythm = rhythm
-        self._is_watchful = rhythm.watchful and not announced
-        self._flowing = max(_FLOWING, rhythm.interval) if announced else rhythm.interval
+        self._sampling = sampling
+        self._is_watchful = sampling.watchful and not announced
+        self._flowing = max(_FLOWING, sampling.interval) if announced else sampling.interval
         self._client: Address | None = None
         self._socket: bytes | None = None
         self._last: SocketSample | None = None
@@ -154,27 +111,27 @@ class Recorder:
                 if not _stands_still(sample, self._last):
                     self._moved_at = sample.t
                 self._last = sample
-                self._notes.sampled(sample)
+                self._on_sample(sample)
             return sample.t
         if self._socket is not None and not self._gone:
             # Not every end is announced. A socket in TIME_WAIT, or one that its owner still holds, just disappears.
             self._gone = True
-            self._notes.ended("gone")
+            self._on_end("gone")
         return time.monotonic()
 
     def _read(self) -> SocketSample | None:
         if self._last is not None:
             return None if self._gone else self._reader.again(self._last)
-        return next((one for one in self._reader.connections(self._port) if self._is_its(one.remote)), None)
+        return next((s for s in self._reader.connections(self._port) if self._is_client(s.remote)), None)
 
-    def _is_its(self, remote: Address) -> bool:
+    def _is_client(self, remote: Address) -> bool:
         return self._client is not None and remote == (self._client.ip, self._client.port or remote.port)
 
     def _is_the_session(self, ended: SocketSample) -> bool:
         """Match by identity, since a reset wipes the address, or by address if the socket was never sampled."""
         if self._socket is not None:
             return identity(ended) == self._socket
-        return self._is_its(ended.remote)
+        return self._is_client(ended.remote)
 
     def _stalled_for(self, now: float) -> float:
         """Seconds since anything queued was acknowledged; 0 if something just was, or the session is over."""
@@ -185,7 +142,7 @@ class Recorder:
     def _apart(self, now: float) -> float:
         """Seconds until the next sample, if nothing happens before."""
         stalled_for = self._stalled_for(now)
-        least = self._rhythm.interval if stalled_for else self._flowing
+        least = self._sampling.interval if stalled_for else self._flowing
         return max(least, min(stalled_for * _SHARE, _FARTHEST))
 
     def _glance_in(self, now: float) -> float:
@@ -194,7 +151,7 @@ class Recorder:
             return math.inf
         stalled_for = self._stalled_for(now)
         if stalled_for >= _LONG:
-            return self._rhythm.interval
+            return self._sampling.interval
         return max(_STILL - stalled_for, _WATCHFUL)
 
     def _has_moved(self) -> bool:
@@ -221,7 +178,7 @@ class Recorder:
             if not self._is_the_session(last):
                 continue
             if is_destroyed:
-                self._notes.ended("destroyed", at=last.t, state=last.state, outq=last.outq)
+                self._on_end("destroyed", at=last.t, state=last.state, outq=last.outq)
             else:
                 is_over = True
         return is_over
@@ -241,13 +198,23 @@ def _kernel_announces_ends() -> bool:
 
 
 @contextlib.contextmanager
-def recording(notes: Notes, host: Host, port: int, rhythm: SamplingRate = STEADY) -> Iterator[Recorder]:
-    """Yield a recorder of the connections to ``port`` of ``host``. It is idle until ``follow`` is called."""
+def recording(
+    on_sample: Callable[[SocketSample], None],
+    host: Host,
+    port: int,
+    sampling: SamplingRate = STEADY,
+    on_end: Callable[..., None] = lambda *_, **__: None,
+) -> Iterator[Recorder]:
+    """Yield a recorder of the connections to ``port`` of ``host``. It is idle until ``follow`` is called.
+
+    ``on_end`` is called when the kernel releases the socket: with ``"gone"``, or with ``"destroyed"`` and, by keyword,
+    its moment (``at``), ``state`` and ``outq``.
+    """
     with (
         contextlib.closing(host.socket_reader()) as reader,
         contextlib.closing(host.end_listener()) as ends,
     ):
-        recorder = Recorder(notes, reader, ends, port, rhythm, announced=_kernel_announces_ends())
+        recorder = Recorder(on_sample, on_end, reader, ends, port, sampling, announced=_kernel_announces_ends())
         try:
             yield recorder
         finally:

@@ -49,7 +49,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     repeat: int = 1
     shard: Shard | None = None
     """Do only this part of the runs."""
-    rhythm: SamplingRate = STEADY
+    sampling: SamplingRate = STEADY
     """Sampling rate of each session."""
     profile_for: float | None = None
     """Seconds for which to observe an undisturbed session of each server; None: no such session."""
@@ -90,7 +90,7 @@ def _jobs(request: RunRequest, scenarios: list[Scenario]) -> list[Job]:
             detector=target.detector if isinstance(target, PodTarget) else None,
             name=labels[run.scenario.called],
             candidate=(detector or request.target.name) if request.comparing else None,
-            rhythm=request.rhythm,
+            sampling=request.sampling,
         )
         for detector in detectors
         for run in possible

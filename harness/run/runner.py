@@ -8,26 +8,27 @@ import heapq
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from halfopen.errors import FaultError
-from halfopen.model.expressions import Expression
 from halfopen.model.journal import Journal
 from halfopen.model.timeline import Timeline
 from halfopen.netns.interrupts import as_completed
 from halfopen.netns.lab import Lab
 from halfopen.netns.lab_errors import TeardownError
-from halfopen.run import fault_steps
+from halfopen.run.client_process import NoSessionError
+from halfopen.run.lab_server import LabServer, Network
 from halfopen.run.observer import Stop
 from halfopen.run.path_check import check_path
 from halfopen.run.progress import RunView
 from halfopen.run.recorder import STEADY, SamplingRate
-from halfopen.run.session import Cast, Session, opened
+from halfopen.run.session import ClientLink, Session
 from halfopen.scenario.spec import Scenario, Step
-from halfopen.targets.base import Running, Target
+from halfopen.targets.base import Target
 from halfopen.verdict.judge import Timing, Verdict, hold, judge
 
 
@@ -47,7 +48,7 @@ class Job:
     """Name of its scenario among the others, if the scenario's own is not unique (suites.tell_apart)."""
     candidate: str | None = None
     """Name of this candidate, if the same scenarios are also run with other detectors or servers."""
-    rhythm: SamplingRate = STEADY
+    sampling: SamplingRate = STEADY
     """Sampling rate of the server's socket."""
 
     @property
@@ -123,12 +124,71 @@ def run_one(job: Job, view: RunView, stop: Stop, on_done: Callable[[RunResult], 
     ``on_done`` is called with the result before the run's processes are ended, which may fail. Raises TargetError,
     TeardownError, halfopen.run.observer.Stopped.
     """
+    begun = time.monotonic()
     view.on_begin()
+    journal = Journal()
+    results: list[RunResult] = []
+
+    def report() -> None:
+        timeline = journal.timeline()
+        verdict = judge(job.scenario, timeline, job.terms)
+        view.phase, view.verdict = "done", verdict
+        results.append(RunResult(job, verdict, timeline, time.monotonic() - begun))
+        on_done(results[0])
+
+    @contextlib.contextmanager
+    def reporting_no_session(_: LabServer) -> Iterator[None]:
+        try:
+            yield
+        except NoSessionError:
+            report()
+            raise
+
     try:
-        with Lab() as lab:
-            return _Run(job, view, stop, lab, on_done).run()
+        with (
+            Lab() as lab,
+            contextlib.suppress(NoSessionError),
+            opened(job, lab, journal, view, stop, reporting_no_session) as session,
+        ):
+            _Run(job, view, session).run()
+            report()
     except TeardownError as error:
         raise TeardownError(f"{job.label}: {error}") from None
+    return results[0]
+
+
+@contextlib.contextmanager
+def opened(
+    job: Job,
+    lab: Lab,
+    journal: Journal,
+    view: RunView,
+    stop: Stop,
+    around: Callable[[LabServer], AbstractContextManager[object]] = lambda _: contextlib.nullcontext(),
+) -> Iterator[Session]:
+    """Start the scenario's server and open the session of its client; raises TargetError, NoSessionError.
+
+    ``around`` makes a context that is entered after the server listens and before its client connects.
+    """
+    scenario, drawn, network = job.scenario, job.drawn, Network(lab)
+    client_link = ClientLink(network, "client", scenario.link, journal, drawn)
+    # Drawn even if the target has a port of its own, so that later draws do not depend on the target.
+    port = drawn.randrange(20000, 30000)
+    view.phase = "starting the server"
+    with (
+        LabServer.start(
+            job.target,
+            network,
+            scenario.edge,
+            port=port,
+            journal=Journal(journal),
+            ready_within=job.ready_within,
+        ) as server,
+        around(server),
+    ):
+        view.phase = "connecting"
+        with Session.open(server, client_link, scenario.client, view, stop, job.sampling) as session:
+            yield session
 
 
 #: Actions to come: a moment of the monotonic clock, the number of its step, and the action, which may return further
@@ -139,100 +199,67 @@ _Agenda = list[tuple[float, int, Callable[[], "_Agenda"]]]
 class _Run:
     """One scenario in progress."""
 
-    def __init__(self, job: Job, view: RunView, stop: Stop, lab: Lab, on_done: Callable[[RunResult], None]) -> None:
-        self._begun = time.monotonic()
-        self._on_done = on_done
-        self._result: RunResult | None = None
-        self._job = job
-        self._scenario = job.scenario
+    def __init__(self, job: Job, view: RunView, session: Session) -> None:
+        self._scenario, self._terms = job.scenario, job.terms
         self._view = view
-        self._journal = journal = Journal()
-        self._cast = Cast(job.scenario, job.target, job.ready_within, job.drawn, journal, view, stop, job.rhythm)
-        self._lab = lab
+        self._session = session
+        self._journal = session.journal
 
-    def run(self) -> RunResult:
-        """Run it from an empty lab to its result."""
-        with opened(self._cast, self._lab) as session:
-            if session is not None:
-                self._observe(session)
-            return self._judged()
+    def run(self) -> None:
+        """Run it to a journal that can be judged."""
+        try:
+            self._play()
+        except (TimeoutError, FaultError) as error:
+            self._journal.note("lab", "trouble", what=str(error))
+            self._session.undo_all()
+            return
+        if self._scenario.truth == "alive":
+            self._check_path()
+        self._session.watch.settle()
+        self._session.client_link.note_what_it_did()
+        # Everything from here on, from undoing the faults to ending the client, is our own doing and proves nothing.
+        self._session.recorder.stop()
+        self._journal.close_session()
+        self._ask_what_it_does()
+        self._journal.seal()
 
-    def _judged(self) -> RunResult:
-        """Judge it, once, and report the result."""
-        if self._result is None:
-            timeline = self._journal.timeline()
-            verdict = judge(self._scenario, timeline, self._job.terms)
-            self._view.phase, self._view.verdict = "done", verdict
-            self._result = RunResult(self._job, verdict, timeline, time.monotonic() - self._begun)
-            self._on_done(self._result)
-        return self._result
-
-    def _observe(self, session: Session) -> None:
-        # A fault is over even if undoing it gets no answer from a server that has gone silent.
-        with contextlib.suppress(TimeoutError), contextlib.ExitStack() as in_force:
-            try:
-                self._play(session, in_force)
-            except (TimeoutError, FaultError) as error:
-                self._journal.note("lab", "trouble", what=str(error))
-                return
-            if self._scenario.truth == "alive":
-                self._check_path(session)
-            session.watch.settle()
-            session.client_link.note_what_it_did()
-            # Everything from here on, from undoing the faults to ending the client, is our own doing and proves
-            # nothing.
-            session.recorder.stop()
-            self._journal.close_session()
-            self._ask_what_it_does(session.server)
-            self._journal.seal()
-            self._judged()
-
-    def _ask_what_it_does(self, server: Running) -> None:
+    def _ask_what_it_does(self) -> None:
         """Make a server that holds a dead client print its stacks while it does so."""
         last = self._journal.last_sample()
         if last is not None and self._scenario.truth == "dead" and not self._journal.session_ended:
-            server.show_stacks(last.inode)
+            self._session.server.running.show_stacks(last.inode)
 
-    def _play(self, session: Session, in_force: contextlib.ExitStack) -> None:
+    def _play(self) -> None:
         """Do and undo each fault when it is due, and watch until the hold or the session is over."""
-        watch = session.watch
-        start, hold_for = self._journal.start, hold(self._scenario, self._job.terms)
         agenda: _Agenda = [
-            (start + self._seconds(step.at), number, partial(self._begin, step, number, session, in_force))
+            (self._journal.start + self._terms.seconds(step.at), number, partial(self._begin, step, number))
             for number, step in enumerate(self._scenario.steps)
         ]
         heapq.heapify(agenda)
         self._view.phase = "streaming"
-        self._view.deadline = (agenda[0][0] if agenda else start) + hold_for
+        self._view.deadline = (agenda[0][0] if agenda else self._journal.start) + hold(self._scenario, self._terms)
         while agenda and agenda[0][0] < self._view.deadline:
             moment, _, act = heapq.heappop(agenda)
-            if watch.until(moment):
+            if self._session.watch.until(moment):
                 return
             for later in act():
                 heapq.heappush(agenda, later)
-        fault_steps.look_on(watch, self._journal, self._scenario, self._job.terms, self._view.deadline, self._put_off)
+        self._session.observe(self._scenario, self._terms, self._view.deadline)
 
-    def _check_path(self, session: Session) -> None:
-        check_path(session.scene, self._journal, session.way.site.public_ip)
-
-    def _put_off(self, moment: float) -> None:
-        self._view.deadline = moment
-
-    def _begin(self, step: Step, number: int, session: Session, in_force: contextlib.ExitStack) -> _Agenda:
+    def _begin(self, step: Step, number: int) -> _Agenda:
         """Do a fault. Return the later action that undoes it, if it has a duration."""
         if not number:
-            self._check_path(session)
-        undo = fault_steps.begin(step, number, session.scene, self._journal)
-        in_force.push(undo)
+            self._check_path()
+        self._session.begin(step, number)
         self._view.phase = step.fault
         if step.lasting is None:
             return []
-        return [(time.monotonic() + self._seconds(step.lasting), number, partial(self._undo, undo))]
+        return [(time.monotonic() + self._terms.seconds(step.lasting), number, partial(self._undo, number))]
 
-    def _undo(self, fault: contextlib.ExitStack) -> _Agenda:
-        fault.close()
+    def _check_path(self) -> None:
+        check_path(self._session.scene, self._journal, self._session.server.site.public_ip)
+
+    def _undo(self, number: int) -> _Agenda:
+        self._session.undo(number)
         self._view.phase = "streaming"
         return []
-
-    def _seconds(self, expression: Expression) -> float:
-        return expression.seconds(grace=self._job.terms.grace, poll=self._job.terms.poll)

@@ -1,46 +1,87 @@
-"""Open a client's session with the server under test: from an empty lab to a connection that is watched."""
+"""The session of one client with a server: from a host in a lab to a connection that is watched.
+
+::
+
+    client   ──link──┐
+    client-2 ──link──┴─▶ router ──▶ server
+"""
 
 from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import partial
+from typing import Self
+
+import msgspec
 
 from halfopen.faults._scene import Scene
 from halfopen.model.journal import Journal
+from halfopen.model.link_spec import LinkSpec
 from halfopen.netns.host import Host
-from halfopen.netns.lab import Lab
-from halfopen.netns.link import Link
-from halfopen.run.client_link import ClientLink
-from halfopen.run.client_process import ClientProcess, client, rival
+from halfopen.netns.impairment import Impairment
+from halfopen.run.client_process import ClientProcess, NoSessionError, client
+from halfopen.run.lab_server import LabServer, Network
 from halfopen.run.observer import Observer, Stop
 from halfopen.run.process_ends import ProcessEnds
-from halfopen.run.process_sampler import sampling_processes
 from halfopen.run.progress import RunView
-from halfopen.run.proxy_path import Route, lead_to
-from halfopen.run.recorder import STEADY, OfTheServer, Recorder, SamplingRate, recording
-from halfopen.scenario.spec import Scenario
-from halfopen.targets.base import Caller, Running, ServerControl, Target
+from halfopen.run.recorder import STEADY, Recorder, SamplingRate, recording
+from halfopen.scenario.spec import ClientSpec, Scenario, Step
+from halfopen.targets.base import Caller
+from halfopen.verdict.findings import find
+from halfopen.verdict.judge import Timing, due
+
+#: Seconds to keep watching past the deadline of an end that must come.
+_BEYOND = 0.5
+#: Most times the wait is extended, since one stall may follow another forever.
+_EXTENSIONS = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Cast:
-    """Everything needed to open one client session."""
+class ClientLink:
+    """A client's host and its link to the router. Notes the link's effect (read by halfopen.model.link_proof)."""
 
-    scenario: Scenario
-    target: Target
-    ready_within: float
-    """Seconds that a server may take until it listens."""
-    drawn: random.Random
-    """Source of random ports, names and seeds."""
-    journal: Journal
-    view: RunView
-    stop: Stop
-    rhythm: SamplingRate = STEADY
-    """Sampling rate of the server's socket."""
+    def __init__(self, network: Network, name: str, spec: LinkSpec, journal: Journal, drawn: random.Random) -> None:
+        """Link a new host, the client's, and impair both directions; raises UnsupportedError if the kernel cannot.
+
+        ``drawn`` is the source of the client's random numbers.
+        """
+        self.journal, self._random = journal, drawn
+        self.host = network.lab.host(name)
+        self.link = network.lab.link(self.host, network.router)
+        for toward, impairment in ((self.host, spec.to_client), (network.router, spec.to_server)):
+            self.link.impair(toward, self.seeded(impairment))
+            self._note("link", toward)
+            if differences := self.link.differences(toward):
+                journal.note("lab", "not_as_asked", toward=toward.name, differences=differences)
+
+    def note_what_it_did(self) -> None:
+        """Note how many packets were lost and passed on so far."""
+        for toward in (self.host, self.link.other(self.host)):
+            self._note("link_did", toward)
+
+    def seeded(self, impairment: Impairment) -> Impairment:
+        """Return the impairment with a seed drawn from the run's, if it draws random numbers and has no seed."""
+        if impairment.seed is not None or not impairment.is_random:
+            return impairment
+        return msgspec.structs.replace(impairment, seed=self._random.getrandbits(63))
+
+    def draw_id(self) -> str:
+        """Return a random name for a client."""
+        return f"{self._random.getrandbits(32):08x}"
+
+    def _note(self, name: str, toward: Host) -> None:
+        effect = self.link.does(toward)
+        self.journal.note(
+            "lab",
+            name,
+            toward="client" if toward is self.host else "router",
+            does=str(effect.impairment),
+            differences=self.link.differences(toward),
+            sent=effect.sent,
+            dropped=effect.dropped,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,104 +90,108 @@ class Session:
 
     client: ClientProcess
     client_link: ClientLink
-    server: Running
-    way: Route
+    server: LabServer
     recorder: Recorder
     watch: Observer
     scene: Scene
+    _in_force: dict[int, contextlib.ExitStack] = field(default_factory=dict)
 
+    @classmethod
+    @contextlib.contextmanager
+    def open(
+        cls,
+        server: LabServer,
+        link: ClientLink,
+        spec: ClientSpec,
+        view: RunView,
+        stop: Stop,
+        sampling: SamplingRate = STEADY,
+    ) -> Iterator[Self]:
+        """Connect a client and begin to sample its session. Leaving undoes all faults and ends the client.
 
-def _nothing(_way: Route) -> AbstractContextManager[object]:
-    return contextlib.nullcontext()
+        The link's journal must follow the server's. Raises NoSessionError, with the reason in the journal too.
+        """
+        journal, site = link.journal, server.site
+        client_id = link.draw_id()
+        endpoint = server.running.endpoint(client_id)
+        with (
+            recording(
+                journal.sampled, site.host, site.port, sampling, on_end=partial(journal.note, "kernel")
+            ) as recorder,
+            server.recording_in_front(journal) as in_front,
+            client(link.host, spec, endpoint, journal, site.keep_open) as process,
+            contextlib.closing(ProcessEnds(server.running, journal)) as ends,
+        ):
+            try:
+                address = process.connect()
+            except NoSessionError as error:
+                raise NoSessionError(process.note_unopened(server.running.process, str(error))) from None
+            if in_front is not None:
+                in_front.follow(address)
+            opened = journal.find("client", "opened")
+            assert opened is not None
+            journal.start = opened.t
+            caller = Caller(client_id, server.seen_from(address))
+            recorder.follow(caller.addresses[0])
+            ends.watch(address)
+            watch = Observer(journal, process, server.running, caller, view, stop)
+            scene = Scene(
+                client=process,
+                server=server,
+                client_host=link.host,
+                link=link.link,
+                note=partial(journal.note, "fault"),
+                seeded=link.seeded,
+                rival=partial(_rival, server, link, spec),
+            )
+            session = cls(process, link, server, recorder, watch, scene)
+            try:
+                yield session
+            finally:
+                session.undo_all()
+
+    @property
+    def journal(self) -> Journal:
+        """Its events and samples."""
+        return self.client_link.journal
+
+    def begin(self, step: Step, number: int) -> None:
+        """Do a fault; raises FaultError, TimeoutError."""
+        with contextlib.ExitStack() as undo:
+            # Noted before entering and before leaving, so that the fault's effects come after it in the timeline.
+            self.journal.note("fault", "begun", step=number, fault=step.fault)
+            undo.enter_context(step.module.fault(self.scene, step.options))
+            undo.callback(self.journal.note, "fault", "undone", step=number, fault=step.fault)
+            self._in_force[number] = undo.pop_all()
+
+    def undo(self, number: int) -> None:
+        """Undo a fault, if it is still in force; raises TimeoutError if the server no longer answers to that."""
+        if (fault := self._in_force.pop(number, None)) is not None:
+            fault.close()
+
+    def undo_all(self) -> None:
+        """Undo the faults in force, the last first. They are over even if the server no longer answers to that."""
+        for number in reversed(list(self._in_force)):
+            with contextlib.suppress(TimeoutError):
+                self.undo(number)
+
+    def observe(self, scenario: Scenario, terms: Timing, until: float) -> None:
+        """Watch until ``until`` (monotonic clock), and longer for an end that is due later, since a stall began."""
+        self.watch.until(until)
+        if terms.hold is not None:
+            return
+        for _ in range(_EXTENSIONS):
+            moment = due(scenario, find(self.journal.timeline(), scenario), terms)
+            if moment is not None and self.journal.start + moment + _BEYOND > until:
+                until = self.journal.start + moment + _BEYOND
+                self.watch.view.deadline = until
+                self.watch.until(until)
 
 
 @contextlib.contextmanager
-def opened(
-    cast: Cast, lab: Lab, around: Callable[[Route], AbstractContextManager[object]] = _nothing
-) -> Iterator[Session | None]:
-    """Start the server, connect the client, begin to sample. Yield None if no session opens (the journal says why).
-
-    ``around`` makes a context that is entered after the server listens and before its client connects. Raises
-    TargetError.
-    """
-    network = _Network(cast, lab)
-    # Always drawn, so that later draws do not depend on the target.
-    port, client_id = cast.drawn.randrange(20000, 30000), f"{cast.drawn.getrandbits(32):08x}"
-    port = cast.target.fixed_port or port
-    cast.view.phase = "starting the server"
-    with cast.target.placed(lab, "server", port, cast.journal) as place:
-        way = lead_to(
-            place.host,
-            lab,
-            network.router,
-            cast.scenario.edge,
-            port=port,
-            journal=cast.journal,
-            ready_within=cast.ready_within,
-        )
-        with (
-            place.start(way.site) as server,
-            sampling_processes(place.host, cast.journal),
-            way.proxied(cast.journal),
-            around(way),
-        ):
-            cast.view.phase = "connecting"
-            with network.connected(client_id, server, way) as session:
-                yield session
-
-
-class _Network:
-    """The client's side of the lab."""
-
-    def __init__(self, cast: Cast, lab: Lab) -> None:
-        self._cast = cast
-        self._host: Host = lab.host("client")
-        self.router = lab.router("router")
-        self._link: Link = lab.link(self._host, self.router)
-        self._client_link = ClientLink(self._link, self._host, cast.journal, cast.drawn)
-        self._client_link.impair(cast.scenario.link)
-
-    @contextlib.contextmanager
-    def connected(self, client_id: str, server: Running, way: Route) -> Iterator[Session | None]:
-        """Connect the client and sample its session."""
-        journal = self._cast.journal
-        endpoint = server.endpoint(client_id)
-        with (
-            recording(OfTheServer(journal), way.site.host, way.site.port, self._cast.rhythm) as recorder,
-            way.recording_in_front(journal) as in_front,
-            client(self._host, self._cast.scenario.client, endpoint, journal, way.between) as its,
-            contextlib.closing(ProcessEnds(server, journal)) as ends,
-        ):
-            opened = its.connect()
-            if isinstance(opened, str):
-                its.note_unopened(server.process, opened)
-                yield None
-                return
-            if in_front is not None:
-                in_front.follow(opened)
-            session = self._session(its, server, recorder, Caller(client_id, way.seen_from(opened)), way)
-            ends.watch(opened)
-            yield session
-
-    def _session(self, its: ClientProcess, server: Running, recorder: Recorder, caller: Caller, way: Route) -> Session:
-        journal = self._cast.journal
-        connected = journal.find("client", "opened")
-        assert connected is not None
-        journal.start = connected.t
-        recorder.follow(caller.addresses[0])
-        watch = Observer(journal, its, server, caller, self._cast.view, self._cast.stop)
-        scene = Scene(
-            client=its,
-            server=ServerControl(server, journal),
-            client_host=self._host,
-            link=self._link,
-            note=partial(journal.note, "fault"),
-            seeded=self._client_link.seeded,
-            rival=partial(self._rival, server, way),
-        )
-        return Session(its, self._client_link, server, way, recorder, watch, scene)
-
-    def _rival(self, server: Running, way: Route, query: str) -> AbstractContextManager[ClientProcess]:
-        """Open a second client from the same host; raises FaultError if it gets no session."""
-        endpoint = server.endpoint(f"{self._cast.drawn.getrandbits(32):08x}", query)
-        return rival(self._host, self._cast.scenario.client, endpoint, self._cast.journal, way.between)
+def _rival(server: LabServer, link: ClientLink, spec: ClientSpec, query: str) -> Iterator[ClientProcess]:
+    """Connect a second client from the same host, with events of kind ``rival``; raises NoSessionError."""
+    endpoint = server.running.endpoint(link.draw_id(), query)
+    with client(link.host, spec, endpoint, link.journal, server.site.keep_open, "rival") as process:
+        process.connect()
+        yield process

@@ -11,8 +11,8 @@ import msgspec
 
 from halfopen import clients, faults, plugins, proxies
 from halfopen.clients._behaviour import ClientOptions
-from halfopen.errors import InputError, reason_of
-from halfopen.model import schema
+from halfopen.errors import InputError
+from halfopen.model import schema, text_files
 from halfopen.model.expressions import Expression
 from halfopen.model.link_spec import LinkSpec
 from halfopen.netns.units import ByteRate, Duration, Size
@@ -175,10 +175,6 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         asked = [self.link.netem_fields, *(getattr(step.options, "netem_fields", []) for step in self.steps)]
         return list(dict.fromkeys(name for fields in asked for name in fields))
 
-    def seconds(self, expression: Expression, grace: float, poll: float) -> float:
-        """Return a duration of this scenario in seconds, for a grace and a poll in seconds."""
-        return expression.seconds(grace=grace, poll=poll)
-
 
 class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     title: str
@@ -206,12 +202,7 @@ class _StepHead(msgspec.Struct, frozen=True, rename={"lasting": "for"}):
 def load(path: Path, called: str | None = None) -> Scenario:
     """Read and check a scenario's file; raises InputError that names the file, the key and the value."""
     where = called or str(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(f"no such scenario file: {where}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read scenario file {where}: {reason_of(error)}; name one that can be read") from None
+    text = text_files.text_of(path, "scenario file", where)
     return parse(text, name=path.stem, suite=path.parent.name, where=where)
 
 

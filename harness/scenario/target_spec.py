@@ -13,8 +13,8 @@ from pathlib import Path
 import msgspec
 
 from halfopen import plugins, proxies
-from halfopen.errors import InputError, reason_of
-from halfopen.model import schema
+from halfopen.errors import InputError
+from halfopen.model import schema, text_files
 
 
 class TargetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -196,11 +196,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def load(path: Path) -> TargetSpec:
     """Read the ``[target]`` table of a file; raises InputError that names the file, the key and the value."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"no such target file: {path}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read target file {path}: {reason_of(error)}; name one that can be read") from None
+        table = tomllib.loads(text_files.text_of(path, "target file"))
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path}: not TOML: {error}") from None
     spec = schema.convert(table, _File, str(path)).target

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import IO, Protocol
+from typing import IO
 
 from halfopen.netns.host import Host
 
@@ -38,38 +38,43 @@ class Program:
     """Environment variables in addition to our own."""
 
 
-class Started(Protocol):
-    """A started process, in a session of its own, with pipes; the interface of subprocess.Popen."""
+class ForkedProcess:
+    """A child of this process, forked by another, with the interface of subprocess.Popen."""
 
-    @property
-    def pid(self) -> int:
-        """Its process id; it is a child of this process."""
-        ...
-
-    @property
-    def stdin(self) -> IO[bytes] | None:
-        """Standard input."""
-        ...
-
-    @property
-    def stdout(self) -> IO[bytes] | None:
-        """Standard output."""
-        ...
-
-    @property
-    def stderr(self) -> IO[bytes] | None:
-        """Standard error."""
-        ...
+    def __init__(self, pid: int, stdin: IO[bytes], stdout: IO[bytes], stderr: IO[bytes]) -> None:
+        self.pid = pid
+        self.stdin = stdin
+        self.stdout = stdout
+        self.stderr = stderr
+        self._exit_code: int | None = None
+        self._waiting = threading.Lock()
 
     def poll(self) -> int | None:
         """Return the exit code (negative: the signal that killed it); None while it runs."""
-        ...
+        # A thread that waits for its end meanwhile soon has the code.
+        if self._exit_code is None and self._waiting.acquire(blocking=False):
+            try:
+                self._reap(os.WNOHANG)
+            finally:
+                self._waiting.release()
+        return self._exit_code
 
     def wait(self) -> int:
         """Wait for its end; return the exit code."""
-        ...
+        with self._waiting:
+            self._reap(0)
+        assert self._exit_code is not None
+        return self._exit_code
+
+    def _reap(self, options: int) -> None:
+        if self._exit_code is None:
+            pid, status = os.waitpid(self.pid, options)
+            if pid:
+                self._exit_code = os.waitstatus_to_exitcode(status)
 
 
+#: A started process, in a session of its own, with pipes.
+Started = subprocess.Popen[bytes] | ForkedProcess
 #: Starts a program in a host and keeps other hosts open for it; raises OSError.
 Start = Callable[[Host, Program, Sequence[Host]], Started]
 

@@ -150,35 +150,6 @@ class Running(abc.ABC):
         return answer
 
 
-class ServerControl:
-    """Gives orders to a running target. Satisfies halfopen.faults._scene.ServerHandle."""
-
-    def __init__(self, running: Running, journal: Journal) -> None:
-        self._running = running
-        self._journal = journal
-        self._said_at = time.monotonic()
-        self.paused = running.paused
-
-    @property
-    def pid(self) -> int:
-        """The server's process id."""
-        return self._running.process.pid
-
-    def say(self, word: str) -> None:
-        """Send it an order; raises FaultError if it takes none."""
-        self._said_at = time.monotonic()
-        self._running.say(word)
-
-    def wait_for(self, name: str, timeout: float) -> Mapping[str, Any]:
-        """Wait for its event ``name``, later than the last order; raises TimeoutError after ``timeout`` seconds."""
-        since, until = self._said_at, time.monotonic() + timeout
-        if not self._journal.wait(lambda: self._journal.find("target", name, since=since) is not None, until):
-            raise TimeoutError(f"the server did not say {name!r} within {timeout:g}s")
-        event = self._journal.find("target", name, since=since)
-        assert event is not None
-        return event.data
-
-
 @dataclass(frozen=True, slots=True)
 class Place:
     """A host for a target, and the function to start it there once the host's links work."""

@@ -13,8 +13,7 @@ from halfopen.errors import FaultError, TargetError
 from halfopen.netns.lab_errors import LabError
 from halfopen.spawn.process import OnLine, Output
 from halfopen.targets.engine import engine
-from halfopen.targets.keeper import told
-from halfopen.targets.keeping import keeper
+from halfopen.targets.keeper import keeper, told
 
 if TYPE_CHECKING:
     from docker.client import DockerClient

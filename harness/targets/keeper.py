@@ -1,22 +1,28 @@
-"""Create a run's containers and remove them when it is over: ``python -P -m halfopen.targets.keeper SOCKET``.
+"""Create a run's containers and remove them when it is over: ``python -P -m halfopen.targets.keeper``.
 
 Containers are the engine's children, not ours. The kernel does not end them with the namespaces of a run. So a process
-outside of those creates and starts them, and waits. SOCKET is the number of a descriptor; the tool and all its forks
-hold the other end. Each line is a Request and gets an Answer. The stream ends however the tool ends, and then every
-container is removed. See halfopen.targets.keeping for the other side.
+outside of those creates and starts them, and waits. The tool and all its forks hold the other end of the connection. It
+ends however the tool ends, and then every container is removed.
 """
 
 from __future__ import annotations
 
 import contextlib
-import socket
+import secrets
 import sys
 import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from halfopen.errors import InputError
+from halfopen.errors import InputError, TargetError
+from halfopen.netns.processes import HostProc
+from halfopen.spawn.peers import Broken, Child, Parent, PeerLostError, Refused
 from halfopen.targets.engine import engine
+
+if TYPE_CHECKING:
+    from docker.client import DockerClient
 
 LABEL = "halfopen.run"
 """Label of each container; its value identifies the run."""
@@ -46,18 +52,79 @@ class StartContainer(msgspec.Struct, frozen=True, tag=True):
 Request = MakeContainer | StartContainer
 
 
-class KeeperAnswer(msgspec.Struct, frozen=True):
-    """The container's id, or the reason of a failure."""
+class ContainerId(msgspec.Struct, frozen=True, tag=True):
+    """The container of a request that was carried out."""
 
-    id: str = ""
-    error: str = ""
+    id: str
 
 
-def main(asked: socket.socket) -> int:
-    """Answer requests until the stream ends, then remove the containers."""
+class Keeper:
+    """The tool's side: one call's containers, and the machine's processes, theirs included. Thread-safe."""
+
+    def __init__(self, child: Child, outside: HostProc) -> None:
+        self.outside = outside
+        self._child = child
+        self._run = secrets.token_hex(8)
+
+    def make(self, image: str, command: list[str] | None, environment: dict[str, str]) -> str:
+        """Return the id of a new container without a network, not yet started; raises TargetError."""
+        return self._ask(
+            MakeContainer(image, self._run, command, environment), f"cannot make a container of image {image!r}"
+        )
+
+    def start(self, container: str) -> None:
+        """Start a container; raises TargetError if it has no such command, or it may not be run."""
+        self._ask(StartContainer(container), "cannot start the container")
+
+    def _ask(self, request: Request, problem: str) -> str:
+        try:
+            answer: ContainerId | Refused = self._child.ask(request)
+        except PeerLostError:
+            raise TargetError(
+                "the process that keeps the containers (halfopen.targets.keeper) ended before its time"
+            ) from None
+        if isinstance(answer, Refused):
+            raise TargetError(f"{problem}: {answer.why}")
+        return answer.id
+
+
+#: Global, as is the starter of processes (halfopen.spawn.process).
+_keeper: Keeper | None = None
+
+
+@contextlib.contextmanager
+def keeping() -> Iterator[None]:
+    """Run a keeper until the context is left; it then removes every container created.
+
+    Enter this outside of the run's namespaces. The keeper must outlive them.
+    """
+    global _keeper  # noqa: PLW0603
+    with HostProc() as outside:
+        child = Child("halfopen.targets.keeper", ContainerId | Refused, keeps_errors=False)
+        try:
+            _keeper = Keeper(child, outside)
+            yield
+        finally:
+            _keeper = None
+            # However long the keeper takes to remove the containers.
+            child.close(patience=None)
+
+
+def keeper() -> Keeper:
+    """Return the active keeper."""
+    assert _keeper is not None, "containers are made within halfopen.targets.keeper.keeping"
+    return _keeper
+
+
+def main() -> int:
+    """Answer requests until the connection ends, then remove the containers."""
     made: list[str] = []
+    parent = Parent(Request)
+    while request := parent.receive():
+        answer = _answer(request)
+        made += [answer.id] if isinstance(answer, ContainerId) and isinstance(request, MakeContainer) else []
+        parent.send(answer)
     try:
-        _serve(asked, made)
         _remove(made)
     except InputError as error:
         print(f"halfopen: containers are left behind (docker ps -a --filter label={LABEL}): {error}", file=sys.stderr)
@@ -65,50 +132,39 @@ def main(asked: socket.socket) -> int:
     return 0
 
 
-def _serve(asked: socket.socket, made: list[str]) -> None:
-    # A tool that is killed between its request and our answer no longer reads it.
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError), asked.makefile("rwb") as stream:
-        for line in stream:
-            request = msgspec.json.decode(line, type=Request)
-            answer = _make(request) if isinstance(request, MakeContainer) else _start(request)
-            made += [answer.id] if answer.id and isinstance(request, MakeContainer) else []
-            stream.write(msgspec.json.encode(answer) + b"\n")
-            stream.flush()
+def _answer(request: Request) -> ContainerId | Refused | Broken:
+    try:
+        with engine() as client:
+            return _carried_out(request, client)
+    except InputError as error:
+        return Refused(str(error))
+    except Exception as error:  # noqa: BLE001 (raised on the other side)
+        # Containers made before are still to be removed.
+        return Broken.by(error)
 
 
-def _make(request: MakeContainer) -> KeeperAnswer:
+def _carried_out(request: Request, client: DockerClient) -> ContainerId | Refused:
     from docker.errors import DockerException, ImageNotFound  # noqa: PLC0415 (an extra)
     from docker.types import LogConfig  # noqa: PLC0415
 
     try:
-        with engine() as client:
-            container = client.containers.create(
-                request.image,
-                command=request.command,
-                environment=request.environment,
-                labels={LABEL: request.run},
-                network_mode="none",
-                # Its output is read as it comes; the engine need not keep it in a file.
-                log_config=LogConfig(type="none"),
-            )
-            return KeeperAnswer(id=str(container.id))
-    except ImageNotFound:
-        return KeeperAnswer(
-            error=f"the engine has no image {request.image!r}; get it first: docker pull {request.image}"
-        )
-    except (InputError, DockerException) as error:
-        return KeeperAnswer(error=told(error))
-
-
-def _start(request: StartContainer) -> KeeperAnswer:
-    from docker.errors import DockerException  # noqa: PLC0415 (an extra)
-
-    try:
-        with engine() as client:
+        if isinstance(request, StartContainer):
             client.api.start(request.id)
-            return KeeperAnswer(id=request.id)
-    except (InputError, DockerException) as error:
-        return KeeperAnswer(error=told(error))
+            return ContainerId(request.id)
+        container = client.containers.create(
+            request.image,
+            command=request.command,
+            environment=request.environment,
+            labels={LABEL: request.run},
+            network_mode="none",
+            # Its output is read as it comes; the engine need not keep it in a file.
+            log_config=LogConfig(type="none"),
+        )
+        return ContainerId(str(container.id))
+    except DockerException as error:
+        if isinstance(request, MakeContainer) and isinstance(error, ImageNotFound):
+            return Refused(f"the engine has no image {request.image!r}; get it first: docker pull {request.image}")
+        return Refused(told(error))
 
 
 def told(error: Exception) -> str:
@@ -139,4 +195,4 @@ def _remove(made: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(socket.socket(fileno=int(sys.argv[1]))))
+    sys.exit(main())

@@ -1,31 +1,26 @@
-"""The test's end of the connection to its lab (halfopen.testing.worker): requests out, replies in, over pipes."""
+"""The test's end of the connection to its lab (halfopen.testing.worker)."""
 
 from __future__ import annotations
 
-import contextlib
-import subprocess
+import os
 import sys
-import tempfile
-import threading
 from pathlib import Path
 from typing import TypeVar
 
-import msgspec
 import pytest
 
-from halfopen.testing import server_environment
-from halfopen.testing.messages import Opened, Opening, Reply, Request, RequestRefused
-from halfopen.testing.process_end import dismiss
+from halfopen.netns import bug_report
+from halfopen.netns.bug_report import ForeignError
+from halfopen.spawn.peers import Child, PeerLostError, PeerUp, Refused
+from halfopen.testing.messages import Opening, Reply, Request
 
 _T = TypeVar("_T", bound=Reply)
 
 
-def _encoded(request: Request | Opening) -> bytes:
-    __tracebackhide__ = True
-    try:
-        return msgspec.json.encode(request) + b"\n"
-    except TypeError as error:
-        pytest.fail(f"halfopen: options are texts, numbers, lists and tables, as in a scenario: {error}")
+def environment() -> dict[str, str]:
+    """Return our environment, with the Python that runs pytest first on the PATH, whether activated or not."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    return {**os.environ, "PATH": path}
 
 
 class Channel:
@@ -34,59 +29,29 @@ class Channel:
     def __init__(self, opening: Opening, folder: Path) -> None:
         """Start the lab. Servers' commands run in ``folder``."""
         __tracebackhide__ = True
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the channel)
-        self._lock = threading.Lock()
-        self._is_lost = False
-        self._process = subprocess.Popen(
-            # -P: a folder called harness in the user's current directory must not stand in for ours.
-            [sys.executable, "-P", "-m", "halfopen.testing.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            cwd=folder,
-            env=server_environment.environment(),
-            # Ctrl-C goes to pytest, which then ends us.
-            start_new_session=True,
-        )
+        self._child = Child("halfopen.testing.worker", Reply, folder=folder, environment=environment())
         try:
-            self.opened = self.ask(opening, Opened)
+            self.opened = self.ask(opening, PeerUp)
         except BaseException:
             self.close()
             raise
 
-    def ask(self, request: Request | Opening, kind: type[_T]) -> _T:
+    def ask(self, request: Request, kind: type[_T]) -> _T:
         """Return the reply to a request. Fails the test if it is refused, or the lab is gone."""
         __tracebackhide__ = True
-        line = _encoded(request)
-        with self._lock:
-            if self._is_lost:
-                pytest.fail("halfopen: this test's lab is gone, since a wait for it was interrupted")
-            # An interrupted wait would leave its reply to the next request.
-            self._is_lost = True
-            line = self._exchange(line)
-            if not line.endswith(b"\n"):
-                pytest.fail(f"halfopen: this test's lab ended: {self._last_words()}")
-            self._is_lost = False
-        reply = msgspec.json.decode(line, type=Reply)
-        if isinstance(reply, RequestRefused):
+        try:
+            reply = self._child.ask(request)
+        except TypeError as error:
+            pytest.fail(f"halfopen: options are texts, numbers, lists and tables, as in a scenario: {error}")
+        except ForeignError as error:
+            pytest.fail(f"halfopen: {bug_report.sentence(error)}")
+        except PeerLostError as error:
+            pytest.fail(f"halfopen: this test's lab is gone: {str(error) or self._child.last_words()}")
+        if isinstance(reply, Refused):
             pytest.fail(f"halfopen: {reply.why}")
         assert isinstance(reply, kind), reply
         return reply
 
-    def _exchange(self, line: bytes) -> bytes:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(line)
-            self._process.stdin.flush()
-        return self._process.stdout.readline()
-
-    def _last_words(self) -> str:
-        code = self._process.wait()
-        self._errors.seek(0)
-        return self._errors.read().decode(errors="replace").strip() or f"exit code {code}, without a word"
-
     def close(self) -> None:
         """End the lab and wait until nothing of it is left."""
-        dismiss(self._process)
-        self._errors.close()
+        self._child.close()

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 import pytest
 
 from halfopen.testing.channel import Channel
-from halfopen.testing.messages import Begin, Made, Undo
+from halfopen.testing.messages import BeginFault, Done, UndoFault
 
 __all__ = ["Client", "Fault"]
 
@@ -45,7 +45,7 @@ class Fault:
     def undo(self) -> None:
         """Undo the fault; a second call does nothing."""
         __tracebackhide__ = True
-        self._channel.ask(Undo(self._client, self._step), Made)
+        self._channel.ask(UndoFault(self._client, self._step), Done)
 
 
 @dataclass(repr=False)
@@ -64,7 +64,7 @@ class Client:
     def fault(self, name: str, /, **options: Any) -> Fault:
         """Inject any fault of the catalogue (docs/scenarios.md), with its options as a scenario writes them."""
         __tracebackhide__ = True
-        step = self.channel.ask(Begin(self.number, name, options), Made).number
+        step = self.channel.ask(BeginFault(self.number, name, options), Done).number
         fault = Fault(self.channel, self.number, name, step)
         self._in_force.append(fault)
         return fault
@@ -104,11 +104,11 @@ class Client:
         __tracebackhide__ = True
         return self.fault("kill")
 
-    def _undo(self, deed: str, *names: str) -> None:
+    def _undo(self, action: str, *names: str) -> None:
         __tracebackhide__ = True
         mine = [fault for fault in self._in_force if fault.name in names]
         if not mine:
-            pytest.fail(f"halfopen: there is nothing to {deed}: client {self.number + 1} is under no {names[0]}")
+            pytest.fail(f"halfopen: there is nothing to {action}: client {self.number + 1} is under no {names[0]}")
         for fault in reversed(mine):
             fault.undo()
             self._in_force.remove(fault)

@@ -2,51 +2,24 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from halfopen.errors import suggest
+from halfopen.testing import plugin
 from halfopen.testing.channel import Channel
 from halfopen.testing.client import Client
 from halfopen.testing.client_session import ClientSession, Outcome
-from halfopen.testing.messages import (
-    Answer,
-    Connect,
-    HistoryLines,
-    Made,
-    Opening,
-    Question,
-    ReadSocket,
-    Serve,
-    SocketSeen,
-    Tell,
-)
+from halfopen.testing.messages import Connect, Done, HistoryLines, Opening, ReadHistory, Serve
 
 __all__ = ["LabFixture", "Server"]
 
-
-@dataclass(frozen=True)
-class LabSettings:
-    """Settings of a test's lab from its marker, the command line and pytest's configuration."""
-
-    name: str
-    seed: int
-    clock: str
-    grace: str
-    poll: str
-    marked_server: str | None
-    """Server command from the test's marker."""
-    server: str | None
-    target: str | None
-    link: Mapping[str, Any]
-    test_file: Path
-    """The test's file. A command written in it runs in its folder."""
-    called_from: Path
-    """Folder in which a command given to pytest runs."""
+#: Keywords of the marker.
+_KNOWN = ("grace", "link", "poll", "seed", "server")
 
 
 @dataclass(frozen=True, repr=False)
@@ -63,18 +36,20 @@ class Server:
 class LabFixture:
     """The network of one test, and all that runs in it. It starts with the first server."""
 
-    def __init__(self, settings: LabSettings) -> None:
-        self._settings = settings
+    def __init__(self, request: pytest.FixtureRequest, seed: int) -> None:
+        """Read the settings from the test's marker, the command line and pytest's configuration."""
+        self._config, self._marked = request.config, _marked(request.node)
+        self._test, self._file = request.node.nodeid, request.path
+        self.seed: int = self._marked.get("seed", seed)
+        """Seed of the lab's random numbers."""
+        self._grace, self._poll = (
+            str(self._marked.get(name) or plugin.setting(self._config, name)) for name in ("grace", "poll")
+        )
         self._channel: Channel | None = None
         self._outcomes: list[Outcome] = []
 
     def __repr__(self) -> str:
         return "<lab>"
-
-    @property
-    def seed(self) -> int:
-        """Seed of the lab's random numbers."""
-        return self._settings.seed
 
     def serve(self, command: str | None = None, /, *, ready: str = "30s", **target: Any) -> Server:
         """Start a server, and wait until it listens.
@@ -85,21 +60,22 @@ class LabFixture:
         """
         __tracebackhide__ = True
         if command is None and not target.keys() & {"server", "image"}:
-            command = self._settings.marked_server
+            command = self._marked.get("server")
         if command is not None:
             target["server"] = command
         if target.keys() & {"server", "image"}:
             named = str(target.get("server") or target["image"])
-            return self._serve(Serve(target, written_in=str(self._settings.test_file), ready=ready), named)
-        if self._settings.server is not None:
-            target["server"] = self._settings.server
-        elif self._settings.target is None:
+            # A command written in a test runs in the folder of its file.
+            return self._serve(Serve(target, written_in=str(self._file), ready=ready), named)
+        server, file = plugin.setting(self._config, "server"), plugin.setting(self._config, "target")
+        if server is not None:
+            target["server"] = server
+        elif file is None:
             pytest.fail(
                 "halfopen: there is no server to start; name one: lab.serve('python my_server.py --host {host} "
                 "--port {port}'), --halfopen-server, or halfopen_server in pytest's configuration"
             )
-        named = self._settings.server or str(self._settings.target)
-        return self._serve(Serve(target, file=self._settings.target, ready=ready), named)
+        return self._serve(Serve(target, file=file, ready=ready), server or str(file))
 
     def pod(self, detector: str = "bytes-acked", *, ready: str = "30s", path: str = "/", **pod: Any) -> Server:
         """Start the built-in server with one of its detectors (docs/detectors.md), and wait until it listens.
@@ -108,15 +84,12 @@ class LabFixture:
         detector: ``reap``, ``min_rate``, ``outage``.
         """
         __tracebackhide__ = True
-        detector_options: dict[str, Any] = {
-            name: pod.pop(name) for name in ("reap", "min_rate", "outage") if name in pod
-        }
-        asked = Serve({"path": path}, detector=detector, pod=pod, detector_options=detector_options, ready=ready)
-        return self._serve(asked, f"pod, detector {detector}")
+        request = Serve({"path": path}, detector=detector, pod=pod, ready=ready)
+        return self._serve(request, f"pod, detector {detector}")
 
     def _serve(self, request: Serve, named: str) -> Server:
         __tracebackhide__ = True
-        return Server(self._open().ask(request, Made).number, named)
+        return Server(self._open().ask(request, Done).number, named)
 
     def connect(
         self,
@@ -132,42 +105,27 @@ class LabFixture:
         ``client`` and its ``options`` are those of a scenario's ``[client]``, ``link`` is its ``[link]``.
         """
         __tracebackhide__ = True
-        asked = self._settings.link if link is None else link
-        if not isinstance(asked, Mapping):
-            pytest.fail(f"halfopen: a link is a table, such as {{'delay': '20ms'}}, got {asked!r}")
-        request = Connect(server.number, {"behaviour": client, **options}, dict(asked), settle)
+        link = self._marked.get("link", {}) if link is None else link
+        if not isinstance(link, Mapping):
+            pytest.fail(f"halfopen: a link is a table, such as {{'delay': '20ms'}}, got {link!r}")
+        request = Connect(server.number, {"behaviour": client, **options}, dict(link), settle)
         channel = self._open()
-        return Client(channel, channel.ask(request, Made).number, client)
+        return Client(channel, channel.ask(request, Done).number, client)
 
     def session(self, client: Client) -> ClientSession:
         """Return the client's session."""
-        return ClientSession(client, self._outcome, partial(self._seen, client))
-
-    def _outcome(self, question: Question, words: str) -> Outcome:
-        """Return a session's outcome. Fails the test if it proves nothing, whatever the test would have asserted."""
-        __tracebackhide__ = True
-        answer = self._open().ask(question, Answer)
-        if answer.word == "inconclusive":
-            pytest.fail(f"halfopen: {answer.why} (inconclusive; expected: {answer.expected})")
-        found = Outcome(answer, words)
-        self._outcomes.append(found)
-        return found
-
-    def _seen(self, client: Client) -> SocketSeen:
-        """Return the kernel's current view of a client's session."""
-        __tracebackhide__ = True
-        return self._open().ask(ReadSocket(client.number), SocketSeen)
+        return ClientSession(client, self._outcomes)
 
     def story(self) -> str:
         """Return the history with actions, kernel observations and expectations; empty if nothing was begun."""
         if self._channel is None:
             return ""
-        opened, settings = self._channel.opened, self._settings
+        opened = self._channel.opened
         head = (
-            f"{settings.clock} clock, Linux {opened.kernel}, {opened.congestion_control}; grace {settings.grace}, "
-            f"poll {settings.poll}, seed {settings.seed}"
+            f"{plugin.clock()} clock, Linux {opened.kernel}, {opened.congestion_control}; grace {self._grace}, "
+            f"poll {self._poll}, seed {self.seed}"
         )
-        return "\n".join([head, *self._channel.ask(Tell(), HistoryLines).lines])
+        return "\n".join([head, *self._channel.ask(ReadHistory(), HistoryLines).lines])
 
     @property
     def ignored(self) -> list[str]:
@@ -182,7 +140,37 @@ class LabFixture:
     def _open(self) -> Channel:
         __tracebackhide__ = True
         if self._channel is None:
-            settings = self._settings
-            opening = Opening(settings.name, settings.seed, settings.grace, settings.poll)
-            self._channel = Channel(opening, settings.called_from)
+            opening = Opening(self._test, self.seed, self._grace, self._poll)
+            self._channel = Channel(opening, self._config.invocation_params.dir)
         return self._channel
+
+
+def _marked(node: pytest.Item) -> dict[str, Any]:
+    """Merge the markers of a test, its class and its module; the nearest wins."""
+    found: dict[str, Any] = {}
+    for marker in node.iter_markers("halfopen"):
+        if marker.args:
+            pytest.fail(f"halfopen: the marker takes keywords only, got {marker.args[0]!r}", pytrace=False)
+        for name in marker.kwargs.keys() - set(_KNOWN):
+            pytest.fail(f"halfopen: the marker knows no {name!r}; {suggest(name, _KNOWN)}", pytrace=False)
+        found = {**marker.kwargs, **found}
+    return found
+
+
+def sections(item: pytest.Item, lab: LabFixture) -> list[tuple[str, str]]:
+    """Return the report sections: the history of a test's lab, and the command that repeats it."""
+    try:
+        story = lab.story()
+    except pytest.fail.Exception as error:
+        story = str(error)
+    return [("halfopen", f"{story}\nagain: {again(item.config, item.nodeid, lab.seed)}")] if story else []
+
+
+def again(config: pytest.Config, test: str, seed: int) -> str:
+    """Return the command that repeats a test exactly."""
+    words = ["pytest", test]
+    for name in ("grace", "poll", "clock", "server", "target", "detector"):
+        given = config.getoption(f"halfopen_{name}")
+        if given is not None:
+            words += [f"--halfopen-{name}", given]
+    return shlex.join([*words, "--halfopen-seed", str(seed)])

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from halfopen.scenario.spec import Outcome
+from halfopen.spawn.peers import PeerUp, Refused
 from halfopen.verdict.judge import Word
 
 Written = str | int | float
@@ -14,7 +15,7 @@ Written = str | int | float
 
 
 class Opening(msgspec.Struct, frozen=True, tag="opening"):
-    """Make a lab; answered by :class:`Opened`."""
+    """Make a lab; answered by :class:`PeerUp`."""
 
     name: str
     """Name of the test."""
@@ -24,7 +25,7 @@ class Opening(msgspec.Struct, frozen=True, tag="opening"):
 
 
 class Serve(msgspec.Struct, frozen=True, tag="serve"):
-    """Start a server; answered by :class:`Made`."""
+    """Start a server; answered by :class:`Done`."""
 
     target: dict[str, Any]
     """Keys of a ``[target]`` table (halfopen.scenario.target_spec), or none: the pod."""
@@ -35,13 +36,11 @@ class Serve(msgspec.Struct, frozen=True, tag="serve"):
     """The file that ``target`` was written in. Its command runs beside it."""
     detector: str | None = None
     pod: dict[str, Any] = {}
-    """Options of the pod, as in a scenario."""
-    detector_options: dict[str, Any] = {}
-    """Options of its detector besides grace and poll (halfopen.targets.pod.DetectorOptions)."""
+    """Options of the pod, as in a scenario, and of its detector (halfopen.targets.pod.DetectorOptions)."""
 
 
 class Connect(msgspec.Struct, frozen=True, tag="connect"):
-    """Connect a client and wait until it is seen to stream; answered by :class:`Made`."""
+    """Connect a client and wait until it is seen to stream; answered by :class:`Done`."""
 
     server: int
     client: dict[str, Any]
@@ -51,53 +50,46 @@ class Connect(msgspec.Struct, frozen=True, tag="connect"):
     """Longest wait."""
 
 
-class Begin(msgspec.Struct, frozen=True, tag="begin"):
-    """Begin a fault; answered by :class:`Made` with the number of its step."""
+class BeginFault(msgspec.Struct, frozen=True, tag="begin"):
+    """Begin a fault; answered by :class:`Done` with the number of its step."""
 
     client: int
     fault: str
     options: dict[str, Any]
 
 
-class Undo(msgspec.Struct, frozen=True, tag="undo"):
-    """Undo a fault; answered by :class:`Made`."""
+class UndoFault(msgspec.Struct, frozen=True, tag="undo"):
+    """Undo a fault; answered by :class:`Done`."""
 
     client: int
     step: int
 
 
-class Question(msgspec.Struct, frozen=True, tag="question"):
-    """Observe until the session's outcome is clear; answered by :class:`Answer`."""
+class JudgeSession(msgspec.Struct, frozen=True, tag="judge"):
+    """Observe until the session's outcome is clear; answered by :class:`Judgement`."""
 
     client: int
     session: Outcome
-    within: Written | None = None
-    hold: Written | None = None
+    duration: Written
+    """Longest time until the end, or shortest time to be kept."""
     since: Literal["onset", "fault"] = "onset"
     reason: str | None = None
 
 
-class ReadSocket(msgspec.Struct, frozen=True, tag="look"):
+class ReadSocket(msgspec.Struct, frozen=True, tag="socket"):
     """Request the kernel's current view of a session; answered by :class:`SocketSeen`."""
 
     client: int
 
 
-class Tell(msgspec.Struct, frozen=True, tag="tell"):
+class ReadHistory(msgspec.Struct, frozen=True, tag="history"):
     """Request the history so far; answered by :class:`HistoryLines`."""
 
 
-Request = Serve | Connect | Begin | Undo | Question | ReadSocket | Tell
+Request = Opening | Serve | Connect | BeginFault | UndoFault | JudgeSession | ReadSocket | ReadHistory
 
 
-class Opened(msgspec.Struct, frozen=True, tag="opened"):
-    """The lab is ready."""
-
-    kernel: str
-    congestion_control: str | None
-
-
-class Made(msgspec.Struct, frozen=True, tag="made"):
+class Done(msgspec.Struct, frozen=True, tag="done"):
     """Done. ``number`` is that of the new object."""
 
     number: int = 0
@@ -110,10 +102,9 @@ class SocketSeen(msgspec.Struct, frozen=True, tag="seen"):
     """``CLOSE`` once the socket is gone."""
     queued: int
     acknowledged: int
-    window: int | None
 
 
-class Answer(msgspec.Struct, frozen=True, tag="answer"):
+class Judgement(msgspec.Struct, frozen=True, tag="judgement"):
     """The outcome of a session, and the verdict on it."""
 
     word: Word
@@ -124,19 +115,12 @@ class Answer(msgspec.Struct, frozen=True, tag="answer"):
     ended_at: float | None
     detection: float | None
     stuck_bytes: int
-    seen: SocketSeen
 
 
-class HistoryLines(msgspec.Struct, frozen=True, tag="told"):
+class HistoryLines(msgspec.Struct, frozen=True, tag="lines"):
     """The history in readable lines."""
 
     lines: list[str]
 
 
-class RequestRefused(msgspec.Struct, frozen=True, tag="refused"):
-    """Request refused, with the reason in words for the user."""
-
-    why: str
-
-
-Reply = Opened | Made | SocketSeen | Answer | HistoryLines | RequestRefused
+Reply = PeerUp | Done | SocketSeen | Judgement | HistoryLines | Refused

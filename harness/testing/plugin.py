@@ -124,13 +124,23 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Give each of xdist's workers our seed, and a common folder for the results of scenarios."""
-    config: pytest.Config = node.config
-    node.workerinput["halfopen_seed"] = seed(config)
-    if listed(config, "suite"):
-        if _FOLDER not in config.stash:
-            config.stash[_FOLDER] = tempfile.mkdtemp(prefix="halfopen-")
-        node.workerinput["halfopen_folder"] = config.stash[_FOLDER]
+    """Give each of xdist's workers our seed, and the folder for the results of scenarios."""
+    node.workerinput["halfopen_seed"] = seed(node.config)
+    if listed(node.config, "suite"):
+        node.workerinput["halfopen_folder"] = _folder(node.config)
+
+
+def _folder(config: pytest.Config) -> str:
+    if _FOLDER not in config.stash:
+        config.stash[_FOLDER] = tempfile.mkdtemp(prefix="halfopen-")
+    return config.stash[_FOLDER]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
+    """Start all selected scenarios, once for all of xdist's workers."""
+    if listed(node.config, "suite"):
+        _bench("suite").start(node.config, ids, _folder(node.config))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -142,20 +152,25 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Start all selected scenarios."""
-    if listed(session.config, "suite"):
-        _bench("suite").start(session)
+    """Start all selected scenarios, or expect the results of those that xdist's controller starts."""
+    config = session.config
+    if not listed(config, "suite"):
+        return
+    if hasattr(config, "workerinput"):
+        _bench("suite").attend(config, config.workerinput["halfopen_folder"])
+    else:
+        _bench("suite").start(config, [item.nodeid for item in session.items], _folder(config))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """End the scenarios that no test waits for any more."""
     if listed(session.config, "suite"):
-        _bench("suite").end(session.config, session.config.stash.get(_FOLDER, None))
+        _bench("suite").end(session.config)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Delete the common folder of xdist's workers."""
+    """Delete the folder for the results of scenarios."""
     if _FOLDER in config.stash:
         shutil.rmtree(config.stash[_FOLDER], ignore_errors=True)
 
@@ -171,7 +186,7 @@ def pytest_report_header(config: pytest.Config) -> str:
 @pytest.fixture
 def lab(request: pytest.FixtureRequest) -> Iterator[LabFixture]:
     """A network for this test alone, with servers, clients, and the outcomes of their sessions (docs/pytest.md)."""
-    found: LabFixture = _bench("marker").lab_of(request, seed(request.config))
+    found: LabFixture = _bench("lab_fixture").LabFixture(request, seed(request.config))
     request.node.stash[_LAB] = found
     try:
         yield found
@@ -180,7 +195,7 @@ def lab(request: pytest.FixtureRequest) -> Iterator[LabFixture]:
         found.close()
     if found.ignored:
         pytest.fail(
-            f"halfopen: nobody looked at what came of {', '.join(found.ignored)}; write assert in front of it",
+            f"halfopen: never checked: {', '.join(found.ignored)}; write assert in front of it",
             pytrace=False,
         )
 
@@ -193,5 +208,5 @@ def pytest_runtest_makereport(
     report = yield
     found = item.stash.get(_LAB, None)
     if found is not None and report.failed and call.when == "call":
-        report.sections += _bench("marker").sections(item, found)
+        report.sections += _bench("lab_fixture").sections(item, found)
     return report

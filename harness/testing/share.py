@@ -1,18 +1,16 @@
-"""The process that runs scenarios while pytest waits: ``python -P -m halfopen.testing.share FILE``.
+"""The process that runs scenarios while pytest waits: ``python -P -m halfopen.testing.share``.
 
-FILE lists the scenarios. Each result is written beside it. The process ends when its standard input closes. If FILE
-still exists then, its creator was killed, and the process deletes the folder.
+It is sent a SuiteShare, writes each result to a file, which other processes read too, and then sends the scenario's
+name. It ends with the connection. If no Dismissed came before that, pytest was killed, and the process deletes the
+folder.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import os
 import shutil
-import signal
 import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -31,15 +29,22 @@ from halfopen.run.progress import RunView
 from halfopen.run.request import RunRequest
 from halfopen.run.runner import Job, run_one
 from halfopen.spawn.forked import forking
+from halfopen.spawn.peers import Parent
 
 
-class SuiteShare(msgspec.Struct, frozen=True):
-    """Some of the scenarios of a call, by suite and name."""
+class SuiteShare(msgspec.Struct, frozen=True, tag="share"):
+    """The selected scenarios of a call, by suite and name."""
 
     call: RunRequest
+    folder: str
+    """The results' folder."""
     names: list[str]
     clock: str
     at_once: int
+
+
+class Dismissed(msgspec.Struct, frozen=True, tag="dismissed"):
+    """No more results are wanted, and the folder is the sender's."""
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -56,54 +61,47 @@ def result_file(folder: Path, name: str) -> Path:
     return folder / f"{name.replace('/', '-')}.result"
 
 
-def main(file: Path) -> int:
-    """Run the share that ``file`` describes; returns 0 once every scenario has a result."""
-    share = msgspec.json.decode(file.read_bytes(), type=SuiteShare)
+def main() -> int:
+    """Run a share; returns 0 once every scenario has a result."""
+    parent = Parent(SuiteShare | Dismissed)
+    share = parent.receive()
+    if not isinstance(share, SuiteShare):
+        return 1
+    folder = Path(share.folder)
     try:
-        code = isolation.run(lambda: _run_all(share, file.parent))
+        code = isolation.run(lambda: _run_all(share, folder, parent))
         why = f"the process that ran it ended with exit code {code}"
     except IsolationError as error:
         code, why = 1, str(error)
     for name in share.names:
-        if not result_file(file.parent, name).exists():
-            _write(file.parent, name, Result("error", why, [f"{name}: {why}"]))
+        if not result_file(folder, name).exists():
+            _write(folder, name, Result("error", why, [f"{name}: {why}"]), parent)
     # The parent's id would not do: the kernel closes a killed process's files a moment before the process is gone.
-    sys.stdin.buffer.read()
-    if file.exists():
-        shutil.rmtree(file.parent, ignore_errors=True)
+    if parent.receive() is None:
+        shutil.rmtree(folder, ignore_errors=True)
     return code
 
 
-def _run_all(share: SuiteShare, folder: Path) -> int:
+def _run_all(share: SuiteShare, folder: Path, parent: Parent) -> int:
     todo = [job for job in request.jobs(share.call) if _name(job) in share.names]
+    lacking = _lacking(todo)
+    stop = Stop()
+
+    def run(job: Job) -> None:
+        _write(folder, _name(job), _result(job, share, stop, lacking), parent)
+
     # In a guest, the imports of each pod and client would be most of a run's cost.
     with forking() if share.clock == "virtual" else contextlib.nullcontext():
-        _end_with_stdin()
-        _run_them(todo, share, folder)
+        parent.interrupt_when_gone()
+        pool = concurrent.futures.ThreadPoolExecutor(max_workers=share.at_once)
+        try:
+            for future in as_completed([pool.submit(run, job) for job in todo]):
+                future.result()
+        except BaseException:
+            stop.requested = True
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return 0
-
-
-def _run_them(todo: Sequence[Job], share: SuiteShare, folder: Path) -> None:
-    stop = Stop()
-    pool = concurrent.futures.ThreadPoolExecutor(max_workers=share.at_once)
-    lacking = _lacking(todo)
-    try:
-        for future in as_completed([pool.submit(_run, job, share, folder, stop, lacking) for job in todo]):
-            future.result()
-    except BaseException:
-        stop.requested = True
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
-
-
-def _end_with_stdin() -> None:
-    main_thread = threading.get_ident()
-
-    def wait() -> None:
-        sys.stdin.buffer.read()
-        signal.pthread_kill(main_thread, signal.SIGINT)
-
-    threading.Thread(target=wait, name="stdin", daemon=True).start()
 
 
 def _name(job: Job) -> str:
@@ -118,10 +116,6 @@ def _lacking(jobs: Sequence[Job]) -> str | None:
         f"needs sch_netem, and this kernel ({capabilities.kernel_release()}) has none; a guest kernel has: "
         "--halfopen-clock virtual"
     )
-
-
-def _run(job: Job, share: SuiteShare, folder: Path, stop: Stop, lacking: str | None) -> None:
-    _write(folder, _name(job), _result(job, share, stop, lacking))
 
 
 def _result(job: Job, share: SuiteShare, stop: Stop, lacking: str | None) -> Result:
@@ -140,15 +134,14 @@ def _result(job: Job, share: SuiteShare, stop: Stop, lacking: str | None) -> Res
     return Result(verdict.word, verdict.why, [] if verdict.word == "passed" else story.story(done, where))
 
 
-def _write(folder: Path, name: str, result: Result) -> None:
+def _write(folder: Path, name: str, result: Result, parent: Parent) -> None:
     file = result_file(folder, name)
     # Write under another name first, so that the result appears only once complete.
-    half = file.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
+    half = file.with_suffix(".half")
     half.write_bytes(msgspec.json.encode(result))
     half.rename(file)
-    with contextlib.suppress(BrokenPipeError):
-        print(name, flush=True)
+    parent.send(name)
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main())

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
+import contextlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,19 +12,22 @@ import msgspec
 import pytest
 
 from halfopen.errors import InputError
-from halfopen.netns import units
+from halfopen.netns import processes, units
 from halfopen.netns.lab_errors import UnitError
 from halfopen.run import request
 from halfopen.run.request import RunRequest
 from halfopen.scenario.spec import Scenario
 from halfopen.scenario.target_spec import TargetSpec, load
-from halfopen.testing import plugin, server_environment, share
-from halfopen.testing.process_end import dismiss
-from halfopen.testing.share import Result, SuiteShare
+from halfopen.spawn.peers import Child, PeerLostError
+from halfopen.testing import plugin, share
+from halfopen.testing.channel import environment
+from halfopen.testing.share import Dismissed, Result, SuiteShare
 
 NAME = "halfopen"
 #: Seconds between polls for a result.
 _STEP = 0.1
+#: File with the id of the process that runs the scenarios.
+_PID = "pid"
 
 
 class ScenarioFailure(Exception):  # noqa: N818 (a scenario failed, nothing of ours)
@@ -67,7 +66,7 @@ class ScenarioItem(pytest.Item):
 
     def runtest(self) -> None:
         """Wait for its result."""
-        result = self.config.stash[SHARES].wait_for(self.name)
+        result = self.config.stash[RESULTS].wait_for(self.name)
         if result.word == "skipped":
             pytest.skip(result.why)
         if result.word != "passed":
@@ -85,112 +84,55 @@ class ScenarioItem(pytest.Item):
         return self.config.rootpath, 0, f"{NAME}::{self.name}"
 
 
-class Shares:
-    """The scenarios of this process and of xdist's other workers: a process each, results in one folder."""
+class Results:
+    """The results of scenarios, which a process of their own runs and whose folder xdist's workers read."""
 
-    def __init__(self, config: pytest.Config, call: RunRequest, folder: Path | None) -> None:
-        """Without a folder, this is the only process, and makes its own."""
-        workerinput: dict[str, Any] = getattr(config, "workerinput", {})
-        self._call = call
-        self._folder = folder or Path(tempfile.mkdtemp(prefix="halfopen-"))
-        self._is_ours = folder is None
-        self._config = config
-        self._number = int(workerinput.get("workerid", "gw0").removeprefix("gw"))
-        self._share_file = self._folder / f"{self._number}.json"
-        self._count = int(workerinput.get("workercount", 1))
-        self._parent = os.getppid()
-        self._names: list[str] = []
-        self._process: subprocess.Popen[bytes] | None = None
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._child: Child | None = None
+        """The process; None in xdist's workers, since their controller starts it."""
 
-    def start(self, names: Sequence[str]) -> None:
-        """Start our share of the selected scenarios, which are the same in every worker."""
-        self._names = list(names)
-        self._tell("worker", os.getpid())
-        mine = [name for n, name in enumerate(names) if n % self._count == self._number]
-        if not mine:
-            return
+    def start(self, config: pytest.Config, names: list[str]) -> None:
+        """Start these scenarios."""
         clock = plugin.clock()
         # If waiting is free, they take turns on their guest's one processor.
-        part = SuiteShare(self._call, mine, clock, at_once=1 if clock == "virtual" else len(mine))
-        self._share_file.write_bytes(msgspec.json.encode(part))
-        self._process = subprocess.Popen(
-            # -P: a folder called harness in the user's current directory must not stand in for ours.
-            [sys.executable, "-P", "-m", "halfopen.testing.share", str(self._share_file)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd=self._config.invocation_params.dir,
-            env=server_environment.environment(),
-            # Ctrl-C goes to pytest, which then ends us.
-            start_new_session=True,
-        )
-        self._tell("share", self._process.pid)
-
-    def _tell(self, what: str, pid: int) -> None:
-        """Announce a process of ours to xdist's other workers."""
-        (self._folder / f"{what}-{self._number}").write_text(str(pid))
+        at_once = 1 if clock == "virtual" else len(names)
+        here = config.invocation_params.dir
+        self._child = Child("halfopen.testing.share", str, folder=here, environment=environment(), keeps_errors=False)
+        self._child.send(SuiteShare(call_of(config), str(self._folder), names, clock, at_once))
+        (self._folder / _PID).write_text(str(self._child.pid))
 
     def wait_for(self, name: str) -> Result:
-        """Return the result of a scenario, whichever worker runs it."""
-        owner = self._names.index(name) % self._count
+        """Return the result of a scenario."""
         file = share.result_file(self._folder, name)
         while not file.exists():
-            if not self._goes_on(owner) and not file.exists():
+            if not self._goes_on() and not file.exists():
                 why = "the process that was to run it is gone"
                 return Result("error", why, [f"{name}: {why}"])
         return msgspec.json.decode(file.read_bytes(), type=Result)
 
-    def _goes_on(self, owner: int) -> bool:
+    def _goes_on(self) -> bool:
         """Wait a while; False once no result can come any more."""
-        if self._is_ours:
-            # The process prints a line for each result. On the virtual clock every poll would cost more than the wait.
-            assert self._process is not None
-            assert self._process.stdout is not None
-            return bool(self._process.stdout.readline())
-        time.sleep(_STEP)
-        return not self._is_over() and self._is_alive(owner)
-
-    def _is_over(self) -> bool:
-        """True if xdist's controller wants no more results, or is gone."""
-        return over(self._folder).exists() or os.getppid() != self._parent
-
-    def _is_alive(self, owner: int) -> bool:
-        if owner == self._number:
-            return self._process is not None and self._process.poll() is None
-        return _runs(self._folder / f"share-{owner}")
+        if self._child is None:
+            time.sleep(_STEP)
+            with contextlib.suppress(OSError):
+                return processes.is_alive(int((self._folder / _PID).read_text()))
+            return False
+        # The process sends a message for each result. On the virtual clock polls would cost more than the wait.
+        try:
+            self._child.receive()
+        except PeerLostError:
+            return False
+        return True
 
     def close(self) -> None:
-        """End what is still in progress, once none of xdist's other workers can wait for it."""
-        (self._folder / f"worker-{self._number}").unlink(missing_ok=True)
-        if self._process is not None:
-            if not self._is_ours:
-                self._until_nobody_waits(self._process)
-            # Its absence shows the process that we were not killed.
-            self._share_file.unlink(missing_ok=True)
-            dismiss(self._process)
-        if self._is_ours:
-            shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _until_nobody_waits(self, process: subprocess.Popen[bytes]) -> None:
-        others = [self._folder / f"worker-{n}" for n in range(self._count) if n != self._number]
-        while process.poll() is None and not self._is_over() and any(_runs(other) for other in others):
-            time.sleep(_STEP)
+        """End what is still in progress."""
+        if self._child is not None:
+            self._child.send(Dismissed())
+            self._child.close()
 
 
-def _runs(file: Path) -> bool:
-    """True if the process whose id is in a file exists."""
-    try:
-        os.kill(int(file.read_text()), 0)
-    except (OSError, ValueError):
-        return False
-    return True
-
-
-def over(folder: Path) -> Path:
-    """Return the path that exists once xdist's controller wants no more results."""
-    return folder / "over"
-
-
-SHARES = pytest.StashKey[Shares]()
+RESULTS = pytest.StashKey[Results]()
 
 
 def items(session: pytest.Session) -> list[pytest.Item]:
@@ -200,30 +142,27 @@ def items(session: pytest.Session) -> list[pytest.Item]:
     return [item for item in suite.collect() if isinstance(item, pytest.Item)]
 
 
-def start(session: pytest.Session) -> None:
-    """Start the selected scenarios, unless they are only to be listed."""
-    config = session.config
-    names = [item.name for item in session.items if isinstance(item, ScenarioItem) and not _is_skipped(item)]
-    if not names or config.option.collectonly:
+def start(config: pytest.Config, selected: Sequence[str], folder: str) -> None:
+    """Start the scenarios among the selected tests, given by node id, unless they are only to be listed."""
+    prefix = f"{NAME}::"
+    named = {node.removeprefix(prefix) for node in selected if node.startswith(prefix)}
+    if not named or config.option.collectonly or RESULTS in config.stash:
         return
-    folder = getattr(config, "workerinput", {}).get("halfopen_folder")
-    config.stash[SHARES] = Shares(config, call_of(config), folder and Path(folder))
-    config.stash[SHARES].start(names)
+    asked = [(f"{scenario.suite}/{scenario.name}", hindrance) for scenario, hindrance in request.asked(call_of(config))]
+    names = [name for name, hindrance in asked if name in named and hindrance is None]
+    if names:
+        attend(config, folder).start(config, names)
 
 
-def _is_skipped(item: pytest.Item) -> bool:
-    return item.get_closest_marker("skip") is not None
+def attend(config: pytest.Config, folder: str) -> Results:
+    """Expect the results in a folder."""
+    return config.stash.setdefault(RESULTS, Results(Path(folder)))
 
 
-def end(config: pytest.Config, folder: str | None) -> None:
-    """End what is still in progress.
-
-    ``folder`` is that of xdist's controller, whose workers do the same.
-    """
-    if folder is not None:
-        over(Path(folder)).touch()
-    if SHARES in config.stash:
-        config.stash[SHARES].close()
+def end(config: pytest.Config) -> None:
+    """End what is still in progress."""
+    if RESULTS in config.stash:
+        config.stash[RESULTS].close()
 
 
 def call_of(config: pytest.Config) -> RunRequest:

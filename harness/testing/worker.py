@@ -1,131 +1,55 @@
-"""The process of a test's lab: ``python -P -m halfopen.testing.worker``, controlled over its pipes.
+"""The process of a test's lab: ``python -P -m halfopen.testing.worker``, controlled by halfopen.testing.channel.
 
-It enters namespaces of its own, so that pytest, which may have threads, need not. It ends when its standard input
-closes, so nothing outlives a pytest that is killed.
+It enters namespaces of its own, so that pytest, which may have threads, need not. It ends with the connection, so
+nothing outlives a pytest that is killed.
 """
 
 from __future__ import annotations
 
-import os
-import queue
-import signal
 import sys
-import threading
-from collections.abc import Callable
-from typing import IO
-
-import msgspec
 
 from halfopen.errors import FaultError, InputError
-from halfopen.netns import bug_report, capabilities, isolation
+from halfopen.netns import isolation
 from halfopen.netns.lab import Lab
 from halfopen.netns.lab_errors import IsolationError, LabError
+from halfopen.spawn.peers import Broken, Parent, PeerUp, Refused
 from halfopen.testing import messages
-from halfopen.testing.lab_session import Stand
-from halfopen.testing.messages import (
-    Begin,
-    Connect,
-    HistoryLines,
-    Made,
-    Opened,
-    Opening,
-    Question,
-    ReadSocket,
-    Reply,
-    RequestRefused,
-    Serve,
-    Undo,
-)
-
-
-class _Requests:
-    """Requests, read by a thread of their own, since the end of input must be noticed in the middle of a wait."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self._lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-        self._main = threading.get_ident()
-        self._lock = threading.Lock()
-        self._busy = False
-        threading.Thread(target=self._read, name="requests", daemon=True).start()
-
-    def next(self) -> bytes:
-        """Return the next line; empty at the end."""
-        with self._lock:
-            self._busy = False
-        line = self._lines.get()
-        with self._lock:
-            self._busy = bool(line)
-        return line
-
-    def _read(self) -> None:
-        for line in self._stream:
-            self._lines.put(line)
-        self._lines.put(b"")
-        with self._lock:
-            if self._busy:
-                signal.pthread_kill(self._main, signal.SIGINT)
+from halfopen.testing.messages import Reply
+from halfopen.testing.pytest_lab import PytestLab
 
 
 def main() -> int:
     """Be the lab of one test until there are no more requests."""
-    # Other output of this process must not be taken for a reply.
-    replies = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-
-    def tell(reply: Reply) -> None:
-        replies.write(msgspec.json.encode(reply) + b"\n")
-        replies.flush()
-
-    def work() -> int:
-        requests = _Requests(sys.stdin.buffer)
-        opening = msgspec.json.decode(requests.next(), type=Opening)
-        with Lab() as lab, _stand(lab, opening, tell) as stand:
-            while line := requests.next():
-                tell(_answer(stand, msgspec.json.decode(line, type=messages.Request)))
-        return 0
-
+    parent = Parent(messages.Request)
     try:
-        return isolation.run(work)
+        return isolation.run(lambda: _work(parent))
     except IsolationError as error:
-        tell(RequestRefused(f"{error}; or take a guest kernel, which needs none: --halfopen-clock virtual"))
-        return 1
-    except BrokenPipeError:  # nobody is there any more
+        parent.send(Refused(f"{error}; or take a guest kernel, which needs none: --halfopen-clock virtual"))
         return 1
 
 
-def _stand(lab: Lab, opening: Opening, tell: Callable[[Reply], None]) -> Stand:
-    try:
-        stand = Stand(lab, opening)
-    except (InputError, LabError) as error:
-        tell(RequestRefused(str(error)))
-        sys.exit(1)
-    tell(Opened(capabilities.kernel_release(), capabilities.congestion_control()))
-    return stand
+def _work(parent: Parent) -> int:
+    parent.interrupt_when_gone()
+    opening = parent.receive()
+    with parent.sending_bugs():
+        try:
+            with Lab() as lab, PytestLab(lab, opening) as pytest_lab:
+                parent.send(PeerUp())
+                while request := parent.receive():
+                    parent.send(_answer(pytest_lab, request))
+        except (InputError, LabError) as error:
+            parent.send(Refused(str(error)))
+            return 1
+    return 0
 
 
-def _answer(stand: Stand, request: messages.Request) -> Reply:
+def _answer(lab: PytestLab, request: messages.Request) -> Reply | Broken:
     try:
-        match request:
-            case Serve():
-                return Made(stand.serve(request))
-            case Connect():
-                return Made(stand.connect(request))
-            case Begin():
-                return Made(stand.begin(request))
-            case Undo():
-                stand.undo(request)
-                return Made()
-            case Question():
-                return stand.ask(request)
-            case ReadSocket():
-                return stand.look(request.client)
-            case _:
-                return HistoryLines(stand.tell())
+        return lab.answer(request)
     except (InputError, LabError, FaultError, TimeoutError) as error:
-        return RequestRefused(str(error))
+        return Refused(str(error))
     except Exception as error:  # noqa: BLE001 (a bug of ours, reported by the test that it fails)
-        return RequestRefused(bug_report.sentence(error))
+        return Broken.by(error)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Literal
 
 from halfopen.model import evidence, refusals
 from halfopen.model.evidence import Proof
+from halfopen.model.expressions import Expression
 from halfopen.model.link_proof import link_proofs
 from halfopen.model.timeline import Event, Timeline
 from halfopen.netns.units import show_bytes, show_duration
@@ -35,6 +36,10 @@ class Timing:
     """Seconds to observe for, in place of the scenario's."""
     least: float = 0.0
     """Seconds to observe for at least, whatever the scenario says."""
+
+    def seconds(self, duration: Expression) -> float:
+        """Return a scenario's duration in seconds."""
+        return duration.seconds(grace=self.grace, poll=self.poll)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +138,7 @@ def hold(scenario: Scenario, terms: Timing) -> float:
     """Return the seconds to observe for, from the first fault or, without one, from the start."""
     if terms.hold is not None:
         return terms.hold
-    return max(terms.least, scenario.expect.hold.seconds(grace=terms.grace, poll=terms.poll))
+    return max(terms.least, terms.seconds(scenario.expect.hold))
 
 
 def _looked_too_short(scenario: Scenario, found: Findings, terms: Timing) -> str | None:
@@ -168,7 +173,7 @@ def _proof(scenario: Scenario, timeline: Timeline, found: Findings, terms: Timin
         last = span.until if found.ended_at is None or span.until < found.ended_at else found.looked_until
         proofs.append(step.module.signature(shown.between(span.begun, last)))
         if step.lasting is not None and not span.is_over and found.ended_at is None:
-            lasts = show_duration(scenario.seconds(step.lasting, terms.grace, terms.poll))
+            lasts = show_duration(terms.seconds(step.lasting))
             proofs.append(Proof(False, f"the hold was over before the fault {step.fault!r}, which lasts {lasts}"))
     return evidence.all_of(*proofs, *link_proofs(scenario.link, timeline), *_drops(scenario, timeline))
 
@@ -216,14 +221,12 @@ def _false_reap(scenario: Scenario, timeline: Timeline, found: Findings) -> tupl
     # A fault that is in force may be what silences the client, or the server.
     if closed is None and not found.spans and (doubt := _not_spoken(timeline, found.ended_at)):
         return "inconclusive", doubt
-    count = evidence.acknowledged(evidence.established(timeline))
+    count = show_bytes(evidence.acknowledged(evidence.established(timeline)))
     said = f" ({found.reason})" if found.reason else ""
     how = f", by {_closing(closed)}" if closed is not None else ""
     before = ", before anything was done to it" if scenario.steps and found.before_fault else ""
-    return "failed", (
-        f"a live client was reaped at {found.ended_at:.1f}s{said}{how}{before}: "
-        f"it had acknowledged {show_bytes(count)} until then"
-    )
+    reaped = f"a live client was reaped at {found.ended_at:.1f}s{said}{how}{before}"
+    return "failed", f"{reaped}: it had acknowledged {count} until then"
 
 
 def _closing(closed: Event) -> str:
@@ -277,7 +280,8 @@ def _wrong_outcome(scenario: Scenario, found: Findings) -> str | None:
         return None
     if found.outcome == "kept":
         since = found.fault_at or 0.0
-        held = f"session still held {show_duration(found.looked_until - since)} after the {_event(scenario)}"
+        event = f"{scenario.steps[scenario.judged_from].fault} began" if scenario.steps else "start"
+        held = f"session still held {show_duration(found.looked_until - since)} after the {event}"
         held += ", though the server's own list no longer shows it" if found.is_disowned else ""
         if found.stall is None:
             return f"{held}, expected it {expected}"
@@ -287,14 +291,10 @@ def _wrong_outcome(scenario: Scenario, found: Findings) -> str | None:
     return f"session {found.outcome} at {found.ended_at:.1f}s{said}, expected it {expected}"
 
 
-def _event(scenario: Scenario) -> str:
-    return f"{scenario.steps[scenario.judged_from].fault} began" if scenario.steps else "start"
-
-
 def deadline(scenario: Scenario, terms: Timing) -> float | None:
     """Return the most seconds that the session may take to end; None if the scenario sets no limit."""
     within = scenario.expect.within
-    return None if within is None else within.seconds(grace=terms.grace, poll=terms.poll)
+    return None if within is None else terms.seconds(within)
 
 
 def due(scenario: Scenario, found: Findings, terms: Timing) -> float | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import shutil
 import sys
@@ -20,6 +22,8 @@ from halfopen.netns.units import show_bytes, show_duration
 
 #: Seconds of wall time within which an interrupted command should end by itself.
 _PATIENCE = 10.0
+#: Bytes that a pipe takes without waiting (pipe(7), pipe-max-size).
+_PIPE = 1 << 20
 #: Mount points that the guest's own file systems cover.
 _OWN = ("/dev", "/proc", "/sys")
 #: Covered, in a mount namespace of our own, by a private tmpfs.
@@ -100,6 +104,15 @@ def start(
     )
     (place / "init").write_bytes(os.fsencode(init))
     return machine.running(boot, place, output)
+
+
+def output_pipe() -> tuple[int, int]:
+    """Return the ends of a pipe for a guest's output. A guest that waits for room in it would let its time pass."""
+    read, write = os.pipe()
+    # The machine may allow no more room.
+    with contextlib.suppress(PermissionError):
+        fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, _PIPE)
+    return read, write
 
 
 def exit_code(guest: Machine, boot: Boot, until: float) -> int:

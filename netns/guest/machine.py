@@ -56,6 +56,10 @@ class Machine:
                 raise EOFError
         return int(exited[1])
 
+    def has_ended(self) -> bool:
+        """True once the command has exited or the guest has ended; waits until the guest says anything."""
+        return not self._receive() or _EXITED.search(self._received) is not None
+
     def listens(self) -> bool:
         """True once the guest has booted far enough to forward signals to its command."""
         if select.select([self.from_guest], [], [], 0)[0]:

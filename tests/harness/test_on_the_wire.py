@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import tempfile
 import time
@@ -16,13 +17,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from halfopen.model.journal import Journal
+from halfopen.model.link_spec import LinkSpec
 from halfopen.model.timeline import Sample
 from halfopen.netns.capture import Capture
 from halfopen.netns.lab import Lab
-from halfopen.netns.sockets import Address
-from halfopen.run.client_process import client
-from halfopen.run.proxy_path import lead_to
-from halfopen.run.recorder import INTERVAL, OfTheServer, recording
+from halfopen.run.lab_server import LabServer, Network
+from halfopen.run.observer import Stop
+from halfopen.run.progress import RunView
+from halfopen.run.recorder import INTERVAL
+from halfopen.run.session import ClientLink, Session
 from halfopen.scenario.spec import ClientSpec
 from halfopen.targets.pod import PodTarget
 from tests import tshark
@@ -38,7 +41,7 @@ CLIENT = ClientSpec("draining", {"receive_buffer": "128KiB"})
 LOOKS = 20
 
 
-class Session(NamedTuple):
+class CapturedSession(NamedTuple):
     """A client of a pod without a watchdog, with its traffic captured at the server."""
 
     journal: Journal
@@ -53,30 +56,21 @@ class Session(NamedTuple):
 
 
 @contextlib.contextmanager
-def session(file: Path) -> Iterator[Session]:
-    journal = Journal()
-    with Lab() as lab, contextlib.ExitStack() as held:
-        here, router = lab.host("client"), lab.router("router")
-        lab.link(here, router)
-        target = PodTarget(detector="none", grace=30.0, poll=2.0)
-        place = held.enter_context(target.placed(lab, "server", PORT, journal))
-        way = lead_to(place.host, lab, router, None, port=PORT, journal=journal, ready_within=60.0)
-        server = held.enter_context(place.start(way.site))
-        capture = held.enter_context(Capture(place.host, _interface(place.host.name), file))
-        recorder = held.enter_context(recording(OfTheServer(journal), place.host, PORT))
-        capture.start()
-        its = held.enter_context(client(here, CLIENT, server.endpoint("me"), journal, way.between))
-        opened = its.connect()
-        assert isinstance(opened, Address), opened
-        recorder.follow(opened)
-        yield Session(journal, capture, its.pid)
-        capture.stop()
-        recorder.stop()
-
-
-def _interface(server: str) -> str:
-    assert server == "server"
-    return "eth4"  # client 1, router 2; router 3, server 4
+def captured(file: Path) -> Iterator[CapturedSession]:
+    journal, drawn = Journal(), random.Random(1)
+    target = PodTarget(detector="none", grace=30.0, poll=2.0)
+    with Lab() as lab:
+        network = Network(lab)
+        link = ClientLink(network, "client", LinkSpec(), journal, drawn)
+        with (
+            LabServer.start(target, network, None, port=PORT, journal=Journal(journal), ready_within=60.0) as server,
+            Capture(server.site.host, server.interface, file) as capture,
+        ):
+            capture.start()
+            with Session.open(server, link, CLIENT, RunView("client"), Stop()) as session:
+                yield CapturedSession(journal, capture, session.client.pid)
+                capture.stop()
+                session.recorder.stop()
 
 
 class Seen(NamedTuple):
@@ -93,7 +87,7 @@ class Seen(NamedTuple):
 def of_a_client(*, that_freezes: bool) -> Seen:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "a.pcapng")
-        with session(file) as its:
+        with captured(file) as its:
             epoch = time.time() - time.monotonic() + its.journal.start
             eventually(lambda: its.looks(closed=False) >= LOOKS, "the client reads")
             if that_freezes:

@@ -114,7 +114,7 @@ def test_it_starts_in_the_same_folder_with_the_same_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GREETING", "it's me")
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3] / "src"))
     ran = halfopen("warp", "--", "sh", "-c", 'pwd; echo "$GREETING"', cwd=tmp_path)
     assert (ran.code, ran.out, ran.err) == (0, f"{tmp_path}\nit's me\n", "")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -11,29 +10,32 @@ import msgspec
 import pytest
 
 from halfopen import plugins
-from halfopen.grace.batch import BatchAnswer, BatchOrder
+from halfopen.errors import InputError
+from halfopen.grace import batch
+from halfopen.grace.batch import BatchAnswer, BatchDone, BatchLost, BatchOrder
 from halfopen.grace.confirmation import AGREES_WITHIN, agree
 from halfopen.grace.replay import rule_of
 from halfopen.grace.sweep import Batch, BatchResult, Candidate, Sweep
+from halfopen.netns.lab_errors import GuestLostError
 from halfopen.pod import detectors
 from halfopen.scenario.target_spec import TargetSpec
+from halfopen.spawn import peers
+from halfopen.spawn.peers import Refused
+from tests import leftovers
 from tests.harness.grace import sweeps
 from tests.machine import WITHOUT_NAMESPACES, needs_guest
 
 
-def answer(batch: Batch, *before: str) -> BatchAnswer:
-    ran = subprocess.run(
-        [*before, sys.executable, "-P", "-m", "halfopen.grace.batch"],
-        input=msgspec.json.encode(BatchOrder(batch)),
-        stdout=subprocess.PIPE,
-        check=True,
-    )
-    return msgspec.json.decode(ran.stdout, type=BatchAnswer)
+def answer(order: Batch, *before: str) -> BatchAnswer:
+    """Run a batch in a process whose command is prefixed by these words."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(peers, "command", lambda module: [*before, sys.executable, "-P", "-m", module])
+        return batch.run_in_process(BatchOrder(order), lambda: False)
 
 
-def done(batch: Batch) -> BatchResult:
-    said = answer(batch)
-    assert said.batched is not None, said
+def done(order: Batch) -> BatchResult:
+    said = answer(order)
+    assert isinstance(said, BatchDone), said
     return said.batched
 
 
@@ -119,7 +121,7 @@ def test_the_same_batch_says_the_same(once: BatchResult) -> None:
 def test_where_namespaces_are_refused_it_says_the_same(once: BatchResult) -> None:
     """Equal to within a microsecond or two, for the other folder's longer name."""
     said = answer(one_batch(small()), *WITHOUT_NAMESPACES)
-    assert said.batched is not None, said
+    assert isinstance(said, BatchDone), said
     assert [one.outcome for one in said.batched.trials] == [one.outcome for one in once.trials]
     for one, other in zip(said.batched.trials, once.trials, strict=True):
         assert one.reaped_at == pytest.approx(other.reaped_at, abs=0.001)
@@ -148,7 +150,7 @@ def test_a_server_of_somebody_elses_is_told_its_grace() -> None:
     draw = sweeps.dead(0, "freeze", hold=20)
     draw = msgspec.structs.replace(draw, scenario=draw.scenario.replace("[pod]", "").replace("slice_", "# slice_"))
     sweep = Sweep(7, (draw,), (Candidate(9.0, 2.0), Candidate(12.0, 2.0)), target, "--grace {grace}")
-    ended = [done(batch).trials[0] for batch in sweep.batches()]
+    ended = [done(each).trials[0] for each in sweep.batches()]
     assert [round(one.reaped_at or 0.0) for one in ended] == [9, 12], ended
 
 
@@ -156,9 +158,9 @@ def test_a_server_of_somebody_elses_is_told_its_grace() -> None:
 def test_a_batch_that_cannot_be_run_is_refused_in_a_line() -> None:
     draw = msgspec.structs.replace(sweeps.outage(0, 1.0), scenario="nonsense")
     said = answer(one_batch(sweeps.sweep([draw])))
-    assert said.refused is not None
-    assert "0000-outage-1s" in said.refused
-    assert "\n" not in said.refused
+    assert isinstance(said, Refused), said
+    assert "0000-outage-1s" in said.why
+    assert "\n" not in said.why
 
 
 @needs_guest
@@ -166,19 +168,45 @@ def test_a_batch_that_there_is_no_room_for_is_lost_in_a_line() -> None:
     """Its scenarios are written first, and one is larger than a file may become (setrlimit(2))."""
     draw = msgspec.structs.replace(sweeps.outage(0, 1.0), scenario="#" * (1 << 24))
     said = answer(one_batch(sweeps.sweep([draw])), "prlimit", f"--fsize={1 << 22}")
-    assert said.lost is not None
-    assert re.fullmatch(r"a batch could not be carried out: file too large( \(.*\))?", said.lost)
+    assert isinstance(said, BatchLost), said
+    assert re.fullmatch(r"a batch could not be carried out: file too large( \(.*\))?", said.why)
 
 
 def test_without_a_guest_kernel_it_is_said_how_to_get_one(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     said = answer(one_batch(sweeps.small()))
-    assert said.refused is not None
-    assert "halfopen kernel build" in said.refused
+    assert isinstance(said, Refused), said
+    assert "halfopen kernel build" in said.why
 
 
 def test_a_batch_whose_starter_is_gone_does_nothing() -> None:
-    ran = subprocess.run(
-        [sys.executable, "-P", "-m", "halfopen.grace.batch", str(os.getppid())], stdin=subprocess.DEVNULL, check=False
-    )
+    ran = subprocess.run([sys.executable, "-P", "-m", "halfopen.grace.batch"], stdin=subprocess.DEVNULL, check=False)
     assert ran.returncode == 130
+
+
+BATCH = sweeps.small().batches()[0]
+
+
+def test_an_answer_is_a_batch_or_why_there_is_none() -> None:
+    assert batch.batched(BatchDone(sweeps.batched(3))).number == 3
+    with pytest.raises(InputError, match="no such"):
+        batch.batched(Refused("no such server"))
+    with pytest.raises(GuestLostError, match="out of memory"):
+        batch.batched(BatchLost("out of memory"))
+
+
+@needs_guest
+@pytest.mark.parametrize("processes", [1, 3, 5])
+def test_a_batch_that_is_over_is_gone(monkeypatch: pytest.MonkeyPatch, processes: int) -> None:
+    """It is ended at so many processes: as it begins, as its guest boots, as a session runs."""
+    monkeypatch.setattr(batch, "_INTERVAL", 0.01)
+    before = leftovers.take_stock()
+    with pytest.raises(batch.Interrupted):
+        batch.run_in_process(BatchOrder(BATCH), lambda: leftovers.count_since(before) >= processes)
+    assert leftovers.since(before) == {}
+
+
+def test_a_bug_is_not_taken_for_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peers, "command", lambda _: ["/bin/false"])
+    with pytest.raises(RuntimeError, match="exit code 1"):
+        batch.run_in_process(BatchOrder(BATCH), lambda: False)

@@ -122,7 +122,7 @@ def test_every_dead_client_is_looked_at_for_longer_than_the_largest_grace(scenar
 
 def test_the_runs_take_no_more_lab_time_on_average_than_was_set(scenarios: dict[int, Scenario]) -> None:
     def lasting(one: Scenario) -> float:
-        first = min((one.seconds(step.at, GRACE, POLL) for step in one.steps), default=0.0)
+        first = min((step.at.seconds(grace=GRACE, poll=POLL) for step in one.steps), default=0.0)
         return first + hold(one, Timing(GRACE, POLL))
 
     assert statistics.mean(map(lasting, scenarios.values())) <= AVERAGE

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from halfopen.faults._scene import Scene
 from halfopen.model.journal import Journal
 from halfopen.repro.in_force import Faults
+from halfopen.run.session import Session
 from halfopen.scenario.spec import step_of
 
 
@@ -33,7 +36,8 @@ def state(client: Client) -> str:
     return Path(f"/proc/{client.pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
-def faults(client: Client, journal: Journal) -> Faults:
+@contextlib.contextmanager
+def faults(client: Client, journal: Journal) -> Iterator[Faults]:
     nothing = cast(Any, None)
     scene = Scene(
         client=cast(Any, client),
@@ -44,7 +48,16 @@ def faults(client: Client, journal: Journal) -> Faults:
         seeded=nothing,
         rival=nothing,
     )
-    return Faults(scene, journal, numbered_from=1)
+    session = Session(
+        client=nothing,
+        client_link=cast(Any, SimpleNamespace(journal=journal)),
+        server=nothing,
+        recorder=nothing,
+        watch=nothing,
+        scene=scene,
+    )
+    yield Faults(session, numbered_from=1)
+    session.undo_all()
 
 
 def begun(journal: Journal) -> list[tuple[str, int, str]]:

@@ -1,68 +1,47 @@
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
+import pytest
+
 from halfopen.errors import InputError
-from halfopen.netns.bug_report import ForeignError
 from halfopen.netns.guest.cache import GuestKernel
 from halfopen.netns.lab_errors import GuestLostError
-from halfopen.run.guests import Guests, _Effort, _Work
+from halfopen.run.guest_part import Message, RunProgress, RunsStuck, RunStarted
+from halfopen.run.guests import Guests, _Runs
 from halfopen.run.progress import RunView
 from halfopen.run.request import RunRequest
 from halfopen.run.runner import Job
 from halfopen.scenario import suites
+from halfopen.spawn.peers import Refused
 from halfopen.targets.pod import PodTarget
 from halfopen.verdict.judge import Timing
 
 
-def jobs(*holds: float) -> list[Job]:
+def taken_in(*messages: Message) -> RunView:
+    """Take in messages of a guest that does one run in real time. Return its view."""
     (scenario,) = suites.find(["paused"])
-    target = PodTarget("none", 30, 2)
-    return [
-        Job(scenario, target, Timing(30, 2, hold), seed=1, repeat=n, ready_within=30) for n, hold in enumerate(holds)
-    ]
-
-
-def heard(*lines: bytes) -> tuple[_Work, RunView]:
-    """Read these lines from a guest that does one run in real time. Return the work and the view."""
-    todo = jobs(10)
+    job = Job(scenario, PodTarget("none", 30, 2), Timing(30, 2, 10), seed=1, repeat=0, ready_within=30)
     view = RunView("paused")
     guests = Guests(GuestKernel(Path("linux"), "6.12.1", "a tarball"), virtual=False, count=1, at_once=1)
-    effort = _Effort(RunRequest(seed=1, grace=30, poll=2), todo, [view], guests, lambda _: None, lambda _: None)
-    work = _Work([0], Path("/nowhere"))
-    effort._listen(io.BytesIO(b"".join(lines)), work)
-    return work, view
+    runs = _Runs(RunRequest(seed=1, grace=30, poll=2), [job], [view], guests, lambda _: None, lambda _: None)
+    for message in messages:
+        runs.take_in(message, Path("/nowhere"))
+    return view
 
 
 def test_what_a_guest_says_is_shown() -> None:
-    work, view = heard(
-        b'{"type":"begun","number":0}\n', b'{"type":"seen","number":0,"phase":"freeze","queued":7,"left":3}\n'
-    )
-    assert work.began.keys() == {0}
+    view = taken_in(RunStarted(0), RunProgress(0, "freeze", 7, 3))
     assert (view.phase, view.queued) == ("freeze", 7)
     assert view.seconds_left is not None
     assert 0 < view.seconds_left <= 3
 
 
-def test_a_guest_may_be_cut_off_in_the_middle_of_a_word() -> None:
-    work, _ = heard(b'{"type":"refused","why":"no such program"}\n', b'{"type":"seen","number":0,"pha')
-    assert isinstance(work.failure, InputError)
-    assert str(work.failure) == "no such program"
-
-
-def test_an_error_of_ours_in_a_guest_comes_with_its_traceback() -> None:
-    work, _ = heard(b'{"type":"broken","summary":"KeyError: 1","trace":"Traceback ..."}\n')
-    assert isinstance(work.failure, ForeignError)
-    assert (str(work.failure), work.failure.trace) == ("KeyError: 1", "Traceback ...")
+def test_a_refusal_is_an_error_in_the_guests_words() -> None:
+    with pytest.raises(InputError, match="no such program"):
+        taken_in(Refused("no such program"))
 
 
 def test_processes_that_do_not_end_lose_the_guest() -> None:
-    work, _ = heard(b'{"type":"stuck","why":"host \'server\': process 7 (sleep 9) did not end"}\n')
-    assert isinstance(work.failure, GuestLostError)
-
-
-def test_what_goes_wrong_while_listening_is_kept_and_the_rest_is_still_listened_to() -> None:
-    # Its timeline was never written.
-    work, _ = heard(b'{"type":"begun","number":0}\n', b'{"type":"ended","number":0}\n', b"nonsense\n")
-    assert isinstance(work.failure, FileNotFoundError)
+    with pytest.raises(GuestLostError, match="process 7"):
+        taken_in(RunsStuck("host 'server': process 7 (sleep 9) did not end"))

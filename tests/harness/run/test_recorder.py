@@ -6,12 +6,13 @@ import os
 import struct
 import time
 from collections.abc import Callable
+from functools import partial
 
 from halfopen.model.journal import Journal
 from halfopen.model.timeline import Sample as TimelineSample
 from halfopen.netns import tcp_info
 from halfopen.netns.sockets import Address, Announcement, EndListener, QueueState, SocketReader, SocketSample
-from halfopen.run.recorder import OfTheServer, Recorder, SamplingRate
+from halfopen.run.recorder import Recorder, SamplingRate
 from tests.harness.pod.pods import eventually
 
 CLIENT = Address("198.18.0.2", 40000)
@@ -62,7 +63,9 @@ class Silent(EndListener):
 def recorded(*acked: int) -> list[int | None]:
     """Return the acknowledged bytes of the samples that are kept of these readings."""
     journal, announced = Journal(), Silent()
-    recorder = Recorder(OfTheServer(journal), Told(*map(reading, acked)), announced, SERVER.port)
+    recorder = Recorder(
+        journal.sampled, partial(journal.note, "kernel"), Told(*map(reading, acked)), announced, SERVER.port
+    )
     recorder.follow(CLIENT)
     assert journal.wait(lambda: journal.find("kernel", "gone") is not None, time.monotonic() + 60.0)
     recorder.stop()
@@ -123,7 +126,9 @@ def stalled_until(
 ) -> tuple[Ending, list[TimelineSample]]:
     """Stall a session until something ``happens``. Return the kernel and the two samples kept by then."""
     journal, kernel, ends = Journal(), Ending(), Announcing()
-    recorder = Recorder(OfTheServer(journal), kernel, ends, SERVER.port, RARELY, announced=announced)
+    recorder = Recorder(
+        journal.sampled, partial(journal.note, "kernel"), kernel, ends, SERVER.port, RARELY, announced=announced
+    )
     recorder.follow(CLIENT)
     eventually(lambda: journal.timeline().samples if announced else kernel.glanced)
     happens(kernel, ends)
@@ -167,7 +172,8 @@ def test_bytes_acknowledged_in_a_stall_are_sampled_at_the_next_glance() -> None:
 
 
 def test_samples_of_a_stall_grow_farther_apart_but_not_without_end() -> None:
-    recorder = Recorder(OfTheServer(Journal()), Told(), Silent(), SERVER.port)
+    journal = Journal()
+    recorder = Recorder(journal.sampled, journal.note, Told(), Silent(), SERVER.port)
     recorder._last = reading(100)
     apart = {age: recorder._apart(float(age)) for age in (0, 10, 30, 60, 600)}
     assert apart == {0: 0.05, 10: 0.05, 30: 0.1, 60: 0.2, 600: 0.25}

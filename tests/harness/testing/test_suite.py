@@ -77,7 +77,7 @@ def test_a_server_that_does_not_start_fails_each_in_one_line(pytester: pytest.Py
         (asked("frozn"), "*no scenario, suite, file or folder is called 'frozn'; did you mean 'frozen'?"),
         ([*asked("dead"), "--halfopen-grace", "5"], "*--halfopen-grace: a duration needs a unit*"),
         ([*asked("dead"), "--halfopen-target", "no.toml"], "*no such target file: *no.toml"),
-        ([*asked("dead"), *SERVER, "--halfopen-detector", "outq"], "*--detector 'outq' is the pod's*"),
+        ([*asked("dead"), *SERVER, "--halfopen-detector", "outq"], "*--detector 'outq': is the pod's*"),
     ],
     ids=["suite", "grace", "target", "detector"],
 )
@@ -111,13 +111,10 @@ def test_one_that_was_killed_is_known_before_the_kernel_is_done_with_it(tmp_path
     """Its files are closed, but it still exists."""
     folder = tmp_path / "results"
     folder.mkdir()
-    file = folder / "0.json"
-    share = SuiteShare(
-        RunRequest(seed=1, grace=2.0, poll=0.2, names=["dead/frozen"]), names=[], clock="real", at_once=1
-    )
-    file.write_bytes(msgspec.json.encode(share))
-    command = [sys.executable, "-P", "-m", "halfopen.testing.share", str(file)]
-    subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False)
+    request = RunRequest(seed=1, grace=2.0, poll=0.2, names=["dead/frozen"])
+    share = SuiteShare(request, str(folder), names=[], clock="real", at_once=1)
+    command = [sys.executable, "-P", "-m", "halfopen.testing.share"]
+    subprocess.run(command, input=msgspec.json.encode(share) + b"\n", stdout=subprocess.DEVNULL, check=False)
     assert not folder.exists()
 
 

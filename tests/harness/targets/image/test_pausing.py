@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,7 @@ def plug_in(folder: Path, monkeypatch: pytest.MonkeyPatch, imports: str, deed: s
         f"import contextlib, os\n{imports}\n@contextlib.contextmanager\ndef fault(scene, options):\n"
         f"    {deed}\n    yield\n"
     )
-    monkeypatch.setenv("PYTHONPATH", str(folder))
+    monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
 
 
 def scenario_file(folder: Path, fault: str) -> str:

@@ -1,4 +1,4 @@
-"""halfopen.spawn.zygote and halfopen.spawn.forked: a forked process behaves like a started one."""
+"""A forked process behaves like a started one."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ import msgspec
 import pytest
 
 from halfopen.clients._messages import Endpoint
+from halfopen.netns.bug_report import ForeignError
 from halfopen.netns.host import Host
 from halfopen.netns.lab import Lab
 from halfopen.netns.lab_errors import LabError
-from halfopen.spawn import process
-from halfopen.spawn.forked import Forks, forks
+from halfopen.spawn import forked
+from halfopen.spawn.forked import forking
 from halfopen.spawn.process import Process, Program, running
 from tests.harness.pod.pods import eventually
 from tests.isolated import isolated
@@ -60,13 +61,6 @@ def pod(host: Host) -> Iterator[tuple[Process, Lines]]:
     with running(host, Program(POD), lines.add) as its:
         lines.wait_for("listening")
         yield its, lines
-
-
-@contextlib.contextmanager
-def forking() -> Iterator[Forks]:
-    """Make ``running`` fork."""
-    with forks() as forked_, process.started_by(forked_.start):
-        yield forked_
 
 
 def parent_and_session(pid: int) -> list[int]:
@@ -128,6 +122,16 @@ def test_a_client_that_has_nothing_more_to_do_ends_by_itself() -> None:
         its.write(endpoint(1))  # with no server there, it says so and ends
         lines.wait_for("unreachable")
         assert wait_for_end(its) == 0
+
+
+@isolated
+def test_an_error_of_ours_in_the_zygote_comes_with_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forked, "_main_of", {}.__getitem__)
+    with Lab() as lab, forking():
+        command = running(lab.host("host"), Program(POD), print)
+        with pytest.raises(ForeignError, match=r"^KeyError: 'halfopen\.pod'$") as raised:
+            command.__enter__()
+    assert "in _serve" in raised.value.trace
 
 
 @isolated

@@ -1,0 +1,158 @@
+"""The lab of one test: servers and clients on one router, each client with a session of its own.
+
+::
+
+    client   ──link──┐           ┌──▶ server
+    client-2 ──link──┴─▶ router ─┴──▶ server-2
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from pathlib import Path
+
+import msgspec
+
+from halfopen.errors import InputError
+from halfopen.model import schema
+from halfopen.model.journal import Journal
+from halfopen.model.link_spec import LinkSpec
+from halfopen.netns.lab import Lab
+from halfopen.netns.units import ByteRate, Duration
+from halfopen.pod.watchdog import Reap
+from halfopen.results import story
+from halfopen.run import request as run_request
+from halfopen.run.client_process import NoSessionError
+from halfopen.run.lab_server import LabServer, Network
+from halfopen.run.observer import Stop
+from halfopen.run.progress import RunView
+from halfopen.run.request import RunRequest
+from halfopen.run.session import ClientLink, Session
+from halfopen.scenario.spec import Edge, PodSpec, client_of
+from halfopen.scenario.target_spec import TargetSpec, load
+from halfopen.targets.base import Target
+from halfopen.targets.pod import DetectorOptions
+from halfopen.testing.messages import (
+    BeginFault,
+    Connect,
+    Done,
+    HistoryLines,
+    JudgeSession,
+    Opening,
+    ReadSocket,
+    Reply,
+    Request,
+    Serve,
+    UndoFault,
+)
+from halfopen.testing.pytest_client import PytestClient, seconds
+from halfopen.verdict.judge import Timing
+
+
+class PytestLab(contextlib.ExitStack):
+    """Carries out a test's requests. Use it as a context manager: leaving it ends the servers and clients."""
+
+    def __init__(self, lab: Lab, opening: Opening) -> None:
+        """Raises InputError for a grace or a poll that is no duration."""
+        super().__init__()
+        self._terms = Timing(seconds("grace", opening.grace), seconds("poll", opening.poll))
+        self._seed = opening.seed
+        self._random = random.Random(f"{opening.seed}/{opening.name}")
+        self._network = Network(lab)
+        self._servers: list[LabServer] = []
+        self._clients: list[PytestClient] = []
+
+    def answer(self, request: Request) -> Reply:
+        """Carry out a request; raises InputError, LabError, FaultError, TimeoutError."""
+        match request:
+            case Serve():
+                return Done(self._serve(request))
+            case Connect():
+                return Done(self._connect(request))
+            case BeginFault():
+                return Done(self._clients[request.client].begin(request.fault, request.options))
+            case UndoFault():
+                self._clients[request.client].undo(request.step)
+                return Done()
+            case JudgeSession():
+                return self._clients[request.client].judge(request)
+            case ReadSocket():
+                return self._clients[request.client].read_socket()
+            case _:
+                return HistoryLines(self._history())
+
+    def _serve(self, request: Serve) -> int:
+        """Start a server, wait until it listens, and return its number."""
+        target, edge = _target(request, self._terms, self._seed)
+        number = len(self._servers)
+        server = LabServer.start(
+            target,
+            self._network,
+            edge,
+            port=self._random.randrange(20000, 30000),
+            journal=Journal(),
+            ready_within=seconds("ready", request.ready, self._terms),
+            suffix=f"-{number + 1}" if number else "",
+        )
+        self._servers.append(self.enter_context(server))
+        return number
+
+    def _connect(self, request: Connect) -> int:
+        """Connect a client, wait until it streams (for ``settle`` at most), and return its number."""
+        server = self._servers[request.server]
+        settle = seconds("settle", request.settle, self._terms)
+        spec, link_spec = client_of(request.client, "client"), LinkSpec.from_table(request.link, "link")
+        if server.edge is not None and any(client.session.server is server for client in self._clients):
+            raise InputError(
+                f"a server behind {server.edge.proxy} takes one client here: all come from the proxy's address, and no "
+                "session could be told from another; serve it a second time for the second client"
+            )
+        number = len(self._clients) + 1
+        name, journal = "client" if number == 1 else f"client-{number}", Journal()
+        server.site.journal.followers.append(journal)
+        link = ClientLink(self._network, name, link_spec, journal, self._random)
+        opening = Session.open(server, link, spec, RunView(f"client {number}"), Stop())
+        try:
+            session = self.enter_context(opening)
+        except NoSessionError as error:
+            raise InputError(f"client {number} has got no session: {error}") from None
+        client = PytestClient(number, spec, link_spec, self._terms, session)
+        self._clients.append(client)
+        client.wait_until_it_streams(settle)
+        return number - 1
+
+    def _history(self) -> list[str]:
+        lines = [line for client in self._clients for line in client.history()]
+        return lines + [line for server in self._servers for line in story.printed(server.site.journal.timeline())]
+
+
+class _DetectorOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Options of the pod's detector besides grace and poll, as written."""
+
+    reap: Reap | None = None
+    min_rate: ByteRate | None = None
+    outage: Duration | None = None
+
+    def read(self) -> DetectorOptions:
+        return DetectorOptions(self.reap, self.min_rate and float(self.min_rate), self.outage and float(self.outage))
+
+
+def _target(asked: Serve, terms: Timing, seed: int) -> tuple[Target, Edge | None]:
+    """Return the checked target that a test describes, and the proxy in front of it; raises InputError."""
+    spec = schema.convert(asked.target, TargetSpec, "server")
+    if asked.file is None:
+        spec = msgspec.structs.replace(spec, file=asked.written_in)
+    else:
+        spec = msgspec.structs.replace(load(Path(asked.file)), **{key: getattr(spec, key) for key in asked.target})
+    spec.check()
+    written = {name: value for name, value in asked.pod.items() if name in _DetectorOptions.__struct_fields__}
+    pod = {name: value for name, value in asked.pod.items() if name not in written}
+    detector_options = schema.convert(written, _DetectorOptions, "pod").read()
+    request = RunRequest(seed=seed, grace=terms.grace, poll=terms.poll, target=spec, detector_options=detector_options)
+    target = run_request.target_of(request, asked.detector, schema.convert(pod, PodSpec, "pod"))
+    target.check()
+    edge = None if spec.edge is None else Edge(proxy=spec.edge)
+    if edge is not None and (lacking := run_request.lacking_proxy(edge)):
+        raise InputError(f"edge {edge.proxy!r} {lacking}")
+    return target, edge
