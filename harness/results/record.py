@@ -56,7 +56,7 @@ class Conditions:
     baseline: Baseline | None = None
     """The known failures."""
     profile: Profile | None = None
-    """What the server does undisturbed; None if it was not observed, or if there are several servers."""
+    """Profile of the server; None if it was not observed, or if there are several servers."""
     again: tuple[str, ...] = ()
     """The options that select the same clock and kernel again."""
 
@@ -104,7 +104,7 @@ def conditions_as_table(how: Conditions, wall: float) -> dict[str, Any]:
         "target": dict(how.target),
         "detector": how.detector,
         "wall_s": rounded(wall),
-        "profile": how.profile and {"text": str(how.profile)} | msgspec.to_builtins(how.profile),
+        **({} if how.profile is None else {"profile": {"text": str(how.profile)} | msgspec.to_builtins(how.profile)}),
         **({} if how.shard is None else {"shard": str(how.shard)}),
     }
 

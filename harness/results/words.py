@@ -58,7 +58,8 @@ LETTERS = {
 LEGEND = (
     "31  true reap, 31 seconds after the stall began  k  true keep   M  missed",
     "31' the same, counted from the fault             c  closed      F  false reap",
-    "!   failed: too late, or not completely over     N  not opened  ?  inconclusive   -  not applicable",
+    "!   failed: too late, or not completely over     N  not opened  ?  inconclusive",
+    "-   not applicable: the server does not do what the scenario needs",
 )
 
 

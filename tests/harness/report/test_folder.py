@@ -116,7 +116,7 @@ def test_a_timeline_outside_of_the_folder_is_none(out: Path) -> None:
         (
             "results.json",
             '{"runs": [{"scenario": "a", "verdict": "X"}], "grace_s": 30}',
-            "key 'runs[0].verdict' does not know 'X'; known are failed, inconclusive, passed",
+            "key 'runs[0].verdict' does not know 'X'; known are failed, inconclusive, not_applicable, passed",
         ),
         ("results.json", '{"runs": [{"scenario": "a", "verdict": "odd"}], "grace_s": 30}', "'odd'"),
     ],

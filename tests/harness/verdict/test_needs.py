@@ -1,4 +1,4 @@
-"""What a server cannot be asked."""
+"""Scenarios that do not apply to a server."""
 
 from __future__ import annotations
 
