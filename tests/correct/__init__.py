@@ -1,0 +1,1 @@
+"""Servers that do everything right, so that halfopen must not find fault with them."""
