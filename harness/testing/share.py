@@ -18,18 +18,20 @@ from typing import Literal
 import msgspec
 
 from halfopen.errors import InputError
+from halfopen.model.profile import Profile, profile_of
 from halfopen.netns import capabilities, isolation
 from halfopen.netns.interrupts import as_completed
 from halfopen.netns.lab import kernel_has_discipline
 from halfopen.netns.lab_errors import IsolationError, LabError
 from halfopen.results import story
-from halfopen.run import request
+from halfopen.run import profiling, request
 from halfopen.run.observer import Stop, Stopped
 from halfopen.run.progress import RunView
 from halfopen.run.request import RunRequest
 from halfopen.run.runner import Job, run_one
 from halfopen.spawn.forked import forking
 from halfopen.spawn.peers import Parent
+from halfopen.verdict.needs import unmet
 
 
 class SuiteShare(msgspec.Struct, frozen=True, tag="share"):
@@ -86,15 +88,31 @@ def _run_all(share: SuiteShare, folder: Path, parent: Parent) -> int:
     todo = [job for job in request.jobs(share.call) if _name(job) in share.names]
     lacking = _lacking(todo)
     stop = Stop()
+    profile: concurrent.futures.Future[Profile | None] = concurrent.futures.Future()
 
     def run(job: Job) -> None:
-        _write(folder, _name(job), _result(job, share, stop, lacking), parent)
+        result = _result(job, share, stop, lacking)
+        if job.scenario.has_needs and (learned := profile.result()) and (why := unmet(job.scenario, learned)):
+            result = Result("not_applicable", why)
+        _write(folder, _name(job), result, parent)
+
+    def learn(seconds: float) -> None:
+        job = request.profile_job(msgspec.structs.replace(share.call, profile_for=seconds), todo[0])
+        try:
+            profile.set_result(profile_of(run_one(job, RunView(job.label), stop).timeline))
+        except (InputError, LabError, Stopped):
+            profile.set_result(None)  # the scenarios meet the same obstacle, and report it
 
     # In a guest, the imports of each pod and client would be most of a run's cost.
     with forking() if share.clock == "virtual" else contextlib.nullcontext():
         parent.interrupt_when_gone()
-        pool = concurrent.futures.ThreadPoolExecutor(max_workers=share.at_once)
+        pool = concurrent.futures.ThreadPoolExecutor(max_workers=share.at_once + 1)
         try:
+            needy = any(job.scenario.has_needs for job in todo)
+            if needy and (seconds := profiling.duration(share.call, todo, share.clock)) is not None:
+                pool.submit(learn, seconds)
+            else:
+                profile.set_result(None)
             for future in as_completed([pool.submit(run, job) for job in todo]):
                 future.result()
         except BaseException:

@@ -171,6 +171,9 @@ def _proof(scenario: Scenario, timeline: Timeline, found: Findings, terms: Timin
         span = begun[number]
         # Past the end of the session, since some faults' signatures cover how it ended.
         last = span.until if found.ended_at is None or span.until < found.ended_at else found.looked_until
+        # A later fault changes what the kernel shows of this one.
+        later = [other.begun for other in found.spans if other.begun > span.begun + _SAMPLING]
+        last = min([last, *later])
         proofs.append(step.module.signature(shown.between(span.begun, last)))
         if step.lasting is not None and not span.is_over and found.ended_at is None:
             lasts = show_duration(terms.seconds(step.lasting))

@@ -252,3 +252,17 @@ def test_an_empty_timeline_is_a_session_that_never_opened() -> None:
     seen = judge(scenario("dead/frozen"), Timeline(events=(refused,)), TERMS)
     assert (seen.word, seen.klass) == ("failed", "not_opened")
     assert "another --path" in seen.why
+
+
+def test_a_fault_is_shown_until_the_next_one_begins() -> None:
+    """A ping that is sent after the host is gone does not disprove that its client was frozen before."""
+    unanswered = {"outq": 2, "unacked": 1, "snd_wnd": 65536}
+    pinged = [
+        sample(t, last_ack_recv=round(t * 1000), total_retrans=round(t - 20), bytes_received=0, **unanswered)
+        for t in times(20, 40)
+    ]
+    gone = event(40.0, "kernel", "destroyed")
+    frozen, vanished = begun(5.0, "freeze", "stopped"), begun(15.0, "vanish", "cut_off", step=1)
+    seen = verdict("dead/frozen_then_gone", *alive(5.0), frozen, quiet(5.0, 20.0), vanished, pinged, gone)
+    assert (seen.word, seen.klass) == ("passed", "true_reap"), seen.why
+    assert "client stopped" in seen.why
