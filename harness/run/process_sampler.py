@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from halfopen.model.journal import Journal
 from halfopen.model.timeline import ProcessSample
 from halfopen.netns.host import Host
-from halfopen.netns.process_usage import usage
+from halfopen.netns.processes import usage
 
 INTERVAL = 1.0
 """Seconds between samples."""
