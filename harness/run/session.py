@@ -25,9 +25,9 @@ from halfopen.netns.impairment import Impairment
 from halfopen.run.client_process import ClientProcess, NoSessionError, client
 from halfopen.run.lab_server import LabServer, Network
 from halfopen.run.observer import Observer, Stop
-from halfopen.run.process_ends import ProcessEnds
 from halfopen.run.progress import RunView
 from halfopen.run.recorder import STEADY, Recorder, SamplingRate, recording
+from halfopen.run.server_processes import ProcessEnds
 from halfopen.scenario.spec import ClientSpec, Scenario, Step
 from halfopen.targets.base import Caller
 from halfopen.verdict.findings import find
