@@ -9,8 +9,8 @@ from typing import Any
 
 from halfopen.model.journal import Journal
 from halfopen.run.client_process import ClientProcess
-from halfopen.run.process_ends import accepting, is_gone
 from halfopen.run.progress import RunView
+from halfopen.run.server_processes import accepting, is_gone
 from halfopen.targets.base import ANSWER_WITHIN, Caller, Running, Status
 
 #: Seconds between polls of the target's status: until its list shows the session, and after.

@@ -25,9 +25,9 @@ from halfopen.netns.impairment import Impairment
 from halfopen.run.client_process import ClientProcess, NoSessionError, client
 from halfopen.run.lab_server import LabServer, Network
 from halfopen.run.observer import Observer, Stop
-from halfopen.run.process_ends import ProcessEnds
 from halfopen.run.progress import RunView
 from halfopen.run.recorder import STEADY, Recorder, SamplingRate, recording
+from halfopen.run.server_processes import ProcessEnds
 from halfopen.scenario.spec import ClientSpec, Scenario, Step
 from halfopen.targets.base import Caller
 from halfopen.verdict.findings import find
@@ -37,6 +37,14 @@ from halfopen.verdict.judge import Timing, due
 _BEYOND = 0.5
 #: Most times the wait is extended, since one stall may follow another forever.
 _EXTENSIONS = 2
+#: Port to try the path with. Nothing listens on the one for tcpmux (RFC 1078). The server's host answers with a reset,
+#: and the server learns nothing.
+_PATH_PORT = 1
+#: Seconds to wait for the answer, and the same in retransmission timeouts of the session, each longer than a round trip
+#: (RFC 6298).
+_PATH_WITHIN, _PATH_TIMEOUTS = 1.0, 3
+#: Seconds without a packet from the client before its session counts as quiet.
+_QUIET = 1.0
 
 
 class ClientLink:
@@ -154,6 +162,25 @@ class Session:
     def journal(self) -> Journal:
         """Its events and samples."""
         return self.client_link.journal
+
+    def check_path(self) -> None:
+        """Note if packets travel between the client's host and the server, unless the session itself shows it.
+
+        A client that has nothing to read gets none, so this sends a packet each way beside the session.
+        """
+        last = self.journal.last_sample()
+        info = last.info if last is not None else None
+        if last is not None and info is not None:
+            unheard = min(info.last_ack_recv, info.last_data_recv)
+            if last.outq > 0 or unheard < _QUIET * 1000:
+                return
+        within = max(_PATH_WITHIN, _PATH_TIMEOUTS * info.rto / 1e6 if info is not None else 0.0)
+        try:
+            self.scene.client_host.connect((self.server.site.public_ip, _PATH_PORT), within).close()
+            carries = True
+        except OSError as error:
+            carries = isinstance(error, ConnectionRefusedError)
+        self.journal.note("lab", "path", carries=carries, within=within)
 
     def begin(self, step: Step, number: int) -> None:
         """Do a fault; raises FaultError, TimeoutError."""

@@ -1,4 +1,4 @@
-"""Note the end of the server's processes as it happens."""
+"""Processes of a server: samples of what they hold, their ends, and which of them serve or listen."""
 
 from __future__ import annotations
 
@@ -7,11 +7,42 @@ import os
 import select
 import threading
 import time
+from collections.abc import Iterator
 
 from halfopen.errors import FaultError
 from halfopen.model.journal import Journal
+from halfopen.model.timeline import ProcessSample
+from halfopen.netns.host import Host
+from halfopen.netns.processes import usage
 from halfopen.netns.sockets import Address
 from halfopen.targets.base import Running, Site
+
+#: Seconds between samples.
+_INTERVAL = 1.0
+
+
+@contextlib.contextmanager
+def sampling_processes(host: Host, journal: Journal) -> Iterator[None]:
+    """Sample the processes in ``host`` in a thread of its own until the context is left."""
+    over = threading.Event()
+
+    def sample() -> None:
+        due = time.monotonic()
+        while True:
+            seen = usage(host.processes())
+            if seen.processes:
+                journal.sampled_processes(ProcessSample(t=time.monotonic(), **seen._asdict()))
+            due = max(due + _INTERVAL, time.monotonic())
+            if over.wait(due - time.monotonic()):
+                return
+
+    thread = threading.Thread(target=sample, name="process-sampler", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 class ProcessEnds:
