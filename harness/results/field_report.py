@@ -204,7 +204,9 @@ def _unproved(table: Mapping[str, Any]) -> Iterator[str]:
     by_reason: dict[tuple[str, str], list[str]] = {}
     for run in table["runs"]:
         if run["verdict"] in {"inconclusive", "not_applicable"}:
-            by_reason.setdefault((run["scenario"], run["why"]), []).append(run["target"])
+            inapplicable = run["verdict"] == "not_applicable"
+            why = "not applicable to these servers" if inapplicable else run["why"]
+            by_reason.setdefault((run["scenario"], why), []).append(run["target"])
     if not by_reason and not table["left_out"]:
         return
     yield "## Not proved, or not tried\n"

@@ -109,7 +109,9 @@ def profile_job(request: RunRequest, other: Job) -> Job:
     """Return the job that observes an undisturbed session of the same server as another job."""
     assert request.profile_for is not None
     terms = Timing(request.profile_for, request.poll)
-    return dataclasses.replace(other, scenario=suites.profile(), terms=terms, repeat=1, name=suites.PROFILE)
+    return dataclasses.replace(
+        other, scenario=suites.profile(), terms=terms, repeat=1, name=f"{suites.PROFILE} (undisturbed)"
+    )
 
 
 def left_out(request: RunRequest) -> list[str]:

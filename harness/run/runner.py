@@ -212,7 +212,7 @@ class _Run:
             self._journal.note("lab", "trouble", what=str(error))
             self._session.undo_all()
             return
-        if self._scenario.truth == "alive":
+        if self._scenario.truth == "alive" or not self._scenario.steps:
             self._session.check_path()
         self._session.watch.settle()
         self._session.client_link.note_what_it_did()

@@ -7,7 +7,7 @@ import os
 import select
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from halfopen.errors import FaultError
 from halfopen.model.journal import Journal
@@ -55,17 +55,23 @@ class ProcessEnds:
         self._wake_up, self._wake = os.pipe()
         self._thread = threading.Thread(target=self._run, name="process-ends", daemon=True)
 
-    def watch(self, client: Address) -> None:
-        """Begin to watch the server's command, and the processes that serve the client at this address."""
+    def watch(self, client: Sequence[Address], workers: Collection[int]) -> None:
+        """Begin to watch the server's command, and those of its workers that serve the client at these addresses.
+
+        ``workers`` are the processes that listened before the client connected: they serve others too. A process that
+        was forked for this connection alone may end with it.
+        """
         with contextlib.suppress(FaultError):  # a container's process may have no id that is valid here
             self._add("launcher_ended", self._server.process.pid)
             for pid in serving(self._server.site, client):
-                self._add("serving_process_ended", pid)
+                if pid in workers:
+                    self._add("serving_process_ended", pid)
         self._thread.start()
 
     def _add(self, name: str, pid: int) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self._names[os.pidfd_open(pid)] = (name, pid)
+        with contextlib.suppress(OSError):
+            fd = os.pidfd_open(pid)
+            self._names[fd] = (name, pid)
 
     def close(self) -> None:
         """Stop watching."""
@@ -76,27 +82,31 @@ class ProcessEnds:
             os.close(fd)
 
     def _run(self) -> None:
-        waiting = set(self._names)
-        while waiting:
-            ready, _, _ = select.select([*waiting, self._wake_up], [], [])
+        poll = select.poll()
+        for fd in (*self._names, self._wake_up):
+            poll.register(fd, select.POLLIN)
+        left = len(self._names)
+        while left:
+            ready = [fd for fd, _ in poll.poll()]
             moment = time.monotonic()
             if self._wake_up in ready:
                 return
             for fd in ready:
-                waiting.discard(fd)
+                poll.unregister(fd)
+                left -= 1
                 name, pid = self._names[fd]
                 self._journal.note("target", name, at=moment, pid=pid)
 
 
-def serving(site: Site, client: Address) -> list[int]:
-    """Return the processes that hold the session of the client at this address and also listen on the site's port.
-
-    Such a process serves other clients too. One that was forked for a single connection may end with it.
-    """
+def serving(site: Site, client: Sequence[Address]) -> list[int]:
+    """Return the processes that hold a session with any of these addresses; port 0 is any."""
     with contextlib.closing(site.host.socket_reader()) as reader:
-        sessions = [sample.inode for sample in reader.connections(site.port) if sample.remote == client]
-    workers = accepting(site)
-    return [pid for session in sessions for pid in site.host.holders(session) if pid in workers]
+        sessions = [
+            sample.inode
+            for sample in reader.connections(site.port)
+            if sample.remote in client or Address(sample.remote.ip, 0) in client
+        ]
+    return [pid for session in sessions for pid in site.host.holders(session)]
 
 
 def accepting(site: Site) -> set[int]:

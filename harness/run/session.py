@@ -27,7 +27,7 @@ from halfopen.run.lab_server import LabServer, Network
 from halfopen.run.observer import Observer, Stop
 from halfopen.run.progress import RunView
 from halfopen.run.recorder import STEADY, Recorder, SamplingRate, recording
-from halfopen.run.server_processes import ProcessEnds
+from halfopen.run.server_processes import ProcessEnds, accepting
 from halfopen.scenario.spec import ClientSpec, Scenario, Step
 from halfopen.targets.base import Caller
 from halfopen.verdict.findings import find
@@ -42,8 +42,10 @@ _EXTENSIONS = 2
 _PATH_PORT = 1
 #: Seconds to wait for the answer, and the same in retransmission timeouts of the session, each longer than a round trip
 #: (RFC 6298).
-_PATH_WITHIN, _PATH_TIMEOUTS = 1.0, 3
-#: Seconds without a packet from the client before its session counts as quiet.
+_PATH_WITHIN, _PATH_TIMEOUTS = 3.5, 3
+#: Attempts, since a link may lose all the packets of one. The kernel sends a SYN three times in 3.5 s (RFC 6298).
+_PATH_ATTEMPTS = 3
+#: Seconds without a byte acknowledged before a session counts as quiet.
 _QUIET = 1.0
 
 
@@ -130,6 +132,7 @@ class Session:
             client(link.host, spec, endpoint, journal, site.keep_open) as process,
             contextlib.closing(ProcessEnds(server.running, journal)) as ends,
         ):
+            workers = accepting(site)
             try:
                 address = process.connect()
             except NoSessionError as error:
@@ -141,7 +144,7 @@ class Session:
             journal.start = opened.t
             caller = Caller(client_id, server.seen_from(address))
             recorder.follow(caller.addresses[0])
-            ends.watch(address)
+            ends.watch(caller.addresses, workers)
             watch = Observer(journal, process, server.running, caller, view, stop)
             scene = Scene(
                 client=process,
@@ -168,19 +171,20 @@ class Session:
 
         A client that has nothing to read gets none, so this sends a packet each way beside the session.
         """
+        if self.journal.moves(within=_QUIET, in_front=self.server.edge is not None):
+            return
         last = self.journal.last_sample()
-        info = last.info if last is not None else None
-        if last is not None and info is not None:
-            unheard = min(info.last_ack_recv, info.last_data_recv)
-            if last.outq > 0 or unheard < _QUIET * 1000:
-                return
-        within = max(_PATH_WITHIN, _PATH_TIMEOUTS * info.rto / 1e6 if info is not None else 0.0)
+        rto = last.info.rto / 1e6 if last is not None and last.info is not None else 0.0
+        within = max(_PATH_WITHIN, _PATH_TIMEOUTS * rto)
+        carries = any(self._reaches_server(within) for _ in range(_PATH_ATTEMPTS))
+        self.journal.note("lab", "path", carries=carries, within=within)
+
+    def _reaches_server(self, within: float) -> bool:
         try:
             self.scene.client_host.connect((self.server.site.public_ip, _PATH_PORT), within).close()
-            carries = True
         except OSError as error:
-            carries = isinstance(error, ConnectionRefusedError)
-        self.journal.note("lab", "path", carries=carries, within=within)
+            return isinstance(error, ConnectionRefusedError)
+        return True
 
     def begin(self, step: Step, number: int) -> None:
         """Do a fault; raises FaultError, TimeoutError."""

@@ -31,7 +31,6 @@ from halfopen.run.request import RunRequest
 from halfopen.run.runner import Job, run_one
 from halfopen.spawn.forked import forking
 from halfopen.spawn.peers import Parent
-from halfopen.verdict.needs import unmet
 
 
 class SuiteShare(msgspec.Struct, frozen=True, tag="share"):
@@ -91,10 +90,7 @@ def _run_all(share: SuiteShare, folder: Path, parent: Parent) -> int:
     profile: concurrent.futures.Future[Profile | None] = concurrent.futures.Future()
 
     def run(job: Job) -> None:
-        result = _result(job, share, stop, lacking)
-        if job.scenario.has_needs and (learned := profile.result()) and (why := unmet(job.scenario, learned)):
-            result = Result("not_applicable", why)
-        _write(folder, _name(job), result, parent)
+        _write(folder, _name(job), _result(job, share, stop, lacking, profile), parent)
 
     def learn(seconds: float) -> None:
         job = request.profile_job(msgspec.structs.replace(share.call, profile_for=seconds), todo[0])
@@ -102,6 +98,9 @@ def _run_all(share: SuiteShare, folder: Path, parent: Parent) -> int:
             profile.set_result(profile_of(run_one(job, RunView(job.label), stop).timeline))
         except (InputError, LabError, Stopped):
             profile.set_result(None)  # the scenarios meet the same obstacle, and report it
+        except BaseException:
+            profile.set_result(None)
+            raise
 
     # In a guest, the imports of each pod and client would be most of a run's cost.
     with forking() if share.clock == "virtual" else contextlib.nullcontext():
@@ -110,10 +109,11 @@ def _run_all(share: SuiteShare, folder: Path, parent: Parent) -> int:
         try:
             needy = any(job.scenario.has_needs for job in todo)
             if needy and (seconds := profiling.duration(share.call, todo, share.clock)) is not None:
-                pool.submit(learn, seconds)
+                futures = [pool.submit(learn, seconds)]
             else:
+                futures = []
                 profile.set_result(None)
-            for future in as_completed([pool.submit(run, job) for job in todo]):
+            for future in as_completed([*futures, *(pool.submit(run, job) for job in todo)]):
                 future.result()
         except BaseException:
             stop.requested = True
@@ -136,7 +136,13 @@ def _lacking(jobs: Sequence[Job]) -> str | None:
     )
 
 
-def _result(job: Job, share: SuiteShare, stop: Stop, lacking: str | None) -> Result:
+def _result(
+    job: Job,
+    share: SuiteShare,
+    stop: Stop,
+    lacking: str | None,
+    profile: concurrent.futures.Future[Profile | None],
+) -> Result:
     if lacking and (fields := job.scenario.netem_fields):
         return Result("skipped", f"its link's {' and '.join(fields)} {lacking}")
     where = ["--clock", share.clock, "--kernel", "guest" if share.clock == "virtual" else "host"]
@@ -146,7 +152,11 @@ def _result(job: Job, share: SuiteShare, stop: Stop, lacking: str | None) -> Res
         return Result("error", "it was ended before it was over", [f"{_name(job)}: it was ended before it was over"])
     except (InputError, LabError) as error:
         return Result("error", str(error), [f"{_name(job)}: {error}", f"again:   {story.again(job, where)}"])
+    if job.scenario.has_needs and (learned := profile.result()):
+        done = profiling.applied(done, learned)
     verdict = done.verdict
+    if verdict.word == "not_applicable":
+        return Result(verdict.word, f"not applicable: {verdict.why}")
     if verdict.word == "inconclusive":
         return Result(verdict.word, verdict.why, ["inconclusive, which proves nothing:", *story.story(done, where)])
     return Result(verdict.word, verdict.why, [] if verdict.word == "passed" else story.story(done, where))
