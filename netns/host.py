@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from halfopen.netns import _libc, netlink, process_kill, processes, rtnetlink
+from halfopen.netns import _libc, netlink, processes, rtnetlink
 from halfopen.netns.lab_errors import LabError, UnsupportedError
 from halfopen.netns.sockets import EndListener, SocketReader, announces_ends
 
@@ -115,7 +115,7 @@ class Host:
 
         Raises TeardownError if they do not end.
         """
-        process_kill.kill_all(self.processes, f"host {self.name!r}")
+        processes.kill_all(self.processes, f"host {self.name!r}")
 
     def connect(self, address: tuple[str, int], timeout: float) -> socket.socket:
         """Return a TCP connection made from inside the host; ``timeout`` in seconds; raises OSError."""

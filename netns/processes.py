@@ -1,17 +1,29 @@
-"""Processes of this machine, read from /proc: parents, sockets and network namespaces."""
+"""Processes of this machine, read from /proc: parents, sockets, resources and network namespaces; and their end."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+import shlex
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from halfopen.netns import _libc
-from halfopen.netns.lab_errors import LabError
+from halfopen.netns.lab_errors import LabError, TeardownError
+from halfopen.netns.units import show_duration
 
 _SOCKET = "socket:["
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+#: Seconds within which killed processes must be gone.
+_PATIENCE = 4.0
+#: Seconds between two searches for processes to kill: at first, and at most.
+_FIRST_STEP = 0.001
+_LONGEST_STEP = 0.02
+#: Most characters of a command line in an error.
+_LONGEST = 120
 
 
 def pids() -> Iterator[int]:
@@ -132,6 +144,63 @@ def join_network(pid: int) -> None:
             f"cannot enter the network namespace of process {pid} ({name(pid)}): {why}; "
             f"run halfopen as root, or inside: nsenter --net --target {pid} halfopen watch ..."
         ) from None
+
+
+class Usage(NamedTuple):
+    """The sum over some processes."""
+
+    processes: int
+    rss: int
+    """Resident memory, bytes (proc_pid_statm(5)). Pages that processes share count for each."""
+    threads: int
+    files: int
+    """Open descriptors."""
+
+
+def usage(pids: Iterable[int]) -> Usage:
+    """Return what these processes hold now. Those that are gone, or may not be read, count nothing."""
+    total = [0, 0, 0, 0]
+    for pid in pids:
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            for n, count in enumerate(_usage_of(Path(f"/proc/{pid}"))):
+                total[n] += count
+    return Usage(*total)
+
+
+def _usage_of(process: Path) -> tuple[int, int, int, int]:
+    pages = int((process / "statm").read_text().split()[1])
+    return 1, pages * _PAGE, len(os.listdir(process / "task")), len(os.listdir(process / "fd"))  # noqa: PTH208 (counted)
+
+
+def kill_all(search: Callable[[], list[int]], place: str) -> None:
+    """Kill (SIGKILL) every process that ``search`` returns, until it returns none.
+
+    It sleeps between two searches. On a guest's virtual clock a loop that never sleeps has the one processor for ever,
+    and a killed process needs it to end.
+
+    Raises TeardownError, which names the processes and ``place``, if they do not end.
+    """
+    until = time.monotonic() + _PATIENCE
+    step = _FIRST_STEP
+    while pids := search():
+        if time.monotonic() >= until:
+            left = ", ".join(map(_description, pids))
+            raise TeardownError(f"{place}: {left} did not end within {show_duration(_PATIENCE)} of SIGKILL")
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(step)
+        step = min(2 * step, _LONGEST_STEP)
+
+
+def _description(pid: int) -> str:
+    """Return a process's id, its command or else its name, and its state (proc(5))."""
+    try:
+        words = os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes()).split("\0")[:-1]
+        name, _, rest = Path(f"/proc/{pid}/stat").read_text(errors="replace").partition("(")[2].rpartition(")")
+    except OSError:
+        return f"process {pid}"
+    return f"process {pid} ({shlex.join(words)[:_LONGEST] or name}, state {rest.split()[0]})"
 
 
 class HostProc:

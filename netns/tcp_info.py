@@ -93,6 +93,11 @@ class TcpInfo(NamedTuple):
     """The peer's receive window, bytes."""
 
     @property
+    def unheard(self) -> float:
+        """Seconds since the peer's last packet that acknowledged or brought data."""
+        return min(self.last_ack_recv, self.last_data_recv) / 1000
+
+    @property
     def state_name(self) -> str:
         """The state as the kernel's headers name it, such as ``"ESTABLISHED"``."""
         return state_name(self.state)

@@ -140,10 +140,12 @@ class Executor:
             return self.presenter.conclude(console, found, finished, time.monotonic() - begun)
 
         try:
-            with self.presenter.progress(console, views) as on_done:
+            shown = {view.label: view for job, view in zip(self.jobs, views, strict=True) if not is_profile(job)}
+            with self.presenter.progress(console, list(shown.values())) as on_done:
 
                 def keep(result: RunResult) -> None:
                     finished.append(result)
+                    shown[result.job.label].verdict = result.verdict
                     on_done(result)
 
                 judging = Profiling(self.jobs, keep, on_profile)

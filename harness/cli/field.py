@@ -24,7 +24,7 @@ from halfopen.results import comparison, field_report, record
 from halfopen.results.record import Conditions
 from halfopen.run.request import left_out
 from halfopen.run.runner import RunResult
-from halfopen.scenario import target_files
+from halfopen.scenario import target_spec
 from halfopen.scenario.target_spec import TargetSpec
 
 DEFAULT = ("dead", "alive")
@@ -59,8 +59,8 @@ def field_(
             raise InputError("--render: runs nothing, so it takes no target files; leave one of them out")
         typer.echo(_report(render), nl=False)
         return ExitCode.PASSED
-    specs = target_files.find(paths or [])
-    servers = {spec.name: (spec, target_files.versions(spec)) for spec in specs}
+    specs = target_spec.find(paths or [])
+    servers = {spec.name: (spec, target_spec.versions(spec)) for spec in specs}
     request = msgspec.structs.replace(scenarios.request(scenario or DEFAULT), targets=tuple(specs))
     request, jobs, placement = profiled(*place(request, clock.clock, clock.kernel))
     conditions = dataclasses.replace(

@@ -97,7 +97,7 @@ def show(console: Console, done: Sequence[RunResult]) -> None:
 def conclude(console: Console, done: Sequence[RunResult], wall: float, files: str) -> int:
     """Print the comparison, its inconclusive runs and the paths of its files; returns the exit code."""
     show(console, done)
-    lines = [screen.line(run) for run in done if run.verdict.word == "inconclusive"]
+    lines = [screen.line(run) for run in done if run.verdict.word in {"inconclusive", "not_applicable"}]
     lines.append(f"\n{len(done)} runs in {words.ago(wall)}; {files}")
     console.print(escape("\n".join(lines)), soft_wrap=True)
     return comparison.exit_code(done)

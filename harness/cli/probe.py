@@ -25,6 +25,7 @@ from halfopen.netns.units import Duration, show_duration
 from halfopen.results import record
 from halfopen.results.record import Conditions
 from halfopen.run.runner import RunResult
+from halfopen.verdict.judge import broken_off
 
 #: Ways to die, and the words for them. The first leaves the client's kernel alive, the second does not.
 _DEATHS = {"dead/frozen": "a frozen client", "dead/vanished": "a vanished client"}
@@ -83,7 +84,10 @@ def _deaths(done: Sequence[RunResult], hold: float) -> Iterator[str]:
     longest = 0.0
     for run in done:
         client, after = _DEATHS[run.job.scenario.called], run.verdict.after_fault
-        if after is not None:
+        if run.verdict.word == "inconclusive" or broken_off(run.timeline):
+            longest = math.inf
+            yield f"  {client}: {run.verdict.why}"
+        elif after is not None:
             longest = max(longest, after)
             yield f"  lets go of {client} after {show_duration(round(after, 1))}"
         elif run.verdict.klass == "missed":

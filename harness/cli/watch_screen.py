@@ -15,7 +15,6 @@ from halfopen.netns.units import show_bytes, show_duration
 from halfopen.pod.forecast import brief_duration
 from halfopen.watch import watched_sessions
 from halfopen.watch.poller import PollTable
-from halfopen.watch.tracks import heard
 from halfopen.watch.watched_sessions import WatchedSession
 
 #: Columns from which there is room for the reasons.
@@ -102,7 +101,7 @@ def _row(session: WatchedSession, table: PollTable, broad: bool) -> list[Cell]:
     window = None if info is None else info.snd_wnd
     more: list[Cell] = []
     if broad and info is not None:
-        last = brief_duration(heard(info))
+        last = brief_duration(info.unheard)
         probes = info.backoff if session.peer.startswith("shut") else 0
         more = [(last, ""), (str(probes), ""), (str(info.retransmits), ""), (str(session.pid or ""), "")]
     verdict = session.verdict(table.detector)
@@ -180,7 +179,7 @@ def _kernel(session: WatchedSession) -> str:
     """Describe the kernel's view of the peer in a clause."""
     info = session.sample.info
     assert info is not None
-    last = brief_duration(heard(info))
+    last = brief_duration(info.unheard)
     match session.peer:
         case "shut, answers":
             return "its kernel answers, its application reads nothing"

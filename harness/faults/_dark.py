@@ -40,13 +40,19 @@ def cut_off(scene: Scene, toward: Host | None = None) -> Iterator[None]:
 @contextlib.contextmanager
 def attempt(scene: Scene) -> Iterator[None]:
     """Attempt a connection from the client's host while the context lasts, and note that it gets no answer."""
-    own, begun = connection(scene), time.monotonic()
+    begun, own = time.monotonic(), None
+    with contextlib.suppress(FaultError):  # the session may be over, and with it the question
+        own = connection(scene)
+    if own is None:
+        yield
+        return
     with scene.client_host.connecting(own.remote) as answered:
         over = threading.Event()
 
         def note() -> None:
             over.wait(_patience(own))
-            if not answered():
+            is_enough = time.monotonic() - begun >= (own.info.rto / 1e6 if own.info else _TRY_FOR)
+            if is_enough and not answered():
                 # Dated to its beginning, so that it lies within the fault.
                 scene.note("cut_off", at=begun, tried_for=time.monotonic() - begun)
 

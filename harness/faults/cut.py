@@ -21,6 +21,7 @@ from halfopen.model.timeline import Timeline
 from halfopen.netns.units import show_duration
 
 SUMMARY = "the path goes dark"
+KILLS = True
 #: Share of the dark time that may pass before the last earlier answer has arrived.
 _LINGERING = 0.25
 

@@ -17,6 +17,7 @@ from halfopen.model.evidence import Proof, established, window_closed
 from halfopen.model.timeline import Timeline
 
 SUMMARY = "the client's process stops, its kernel lives on"
+KILLS = True
 STOPS_CLIENT = True
 Options = NoOptions
 

@@ -10,6 +10,7 @@ from halfopen.model.evidence import Proof
 from halfopen.model.timeline import Timeline
 
 SUMMARY = "the client shuts down its writing side and stays"
+KILLS = True
 IS_FINAL = True
 Options = NoOptions
 

@@ -15,6 +15,7 @@ from halfopen.model.evidence import Proof, established
 from halfopen.model.timeline import Timeline
 
 SUMMARY = "the client's process is killed"
+KILLS = True
 IS_FINAL = True
 Options = NoOptions
 

@@ -21,7 +21,7 @@ from halfopen.scenario.target_spec import TargetSpec
 #: Placeholders for the grace in a server's arguments, and their units per second.
 PLACES = {"{grace}": 1, "{grace_ms}": 1000}
 
-#: Seconds. Faults begin 4 to 8 s after a session does (scenarios/_grace/default.toml, staircase.py, recorded_links.py).
+#: Seconds. Faults begin 4 to 8 s after a session does (scenarios/_grace/default.toml, draws.py).
 LONGEST_POLL = 4.0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable
@@ -100,6 +101,18 @@ class Journal:
     def last_sample(self) -> SocketSample | None:
         """Return the newest sample."""
         return self._samples[-1] if self._samples else None
+
+    def moves(self, *, within: float, in_front: bool = False) -> bool:
+        """True if bytes were acknowledged in so many seconds before the last sample.
+
+        ``in_front``: of the proxy's socket towards the client.
+        """
+        samples = self._front if in_front else self._samples
+        last = samples[-1] if samples else None
+        if last is None or last.info is None:
+            return False
+        recent = itertools.takewhile(lambda sample: sample.t >= last.t - within, reversed(samples))
+        return any(sample.info is not None and sample.info.bytes_acked != last.info.bytes_acked for sample in recent)
 
     def find(self, kind: str, *names: str, since: float = 0.0) -> Event | None:
         """Return the first event of ``kind`` and any of ``names`` from ``since`` (monotonic clock) on."""

@@ -52,7 +52,7 @@ class FrontSample(Sample, frozen=True, kw_only=True, tag_field="kind", tag="fron
 
 
 class ProcessSample(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="process_sample"):
-    """One reading of what the server's processes hold together (halfopen.netns.process_usage)."""
+    """One reading of what the server's processes hold together (halfopen.netns.processes)."""
 
     t: float
     processes: int

@@ -14,7 +14,7 @@ from halfopen.results.record import Conditions
 from halfopen.run.runner import RunResult
 from halfopen.scenario.target_spec import TargetSpec
 
-#: For summaries: keys in compare.json, and column heads. A class counts only runs that are not inconclusive.
+#: For summaries: keys in compare.json, and column heads. A class counts only runs that passed or failed.
 _CLASSES = ("true_reap", "missed", "false_reap", "true_keep", "closed")
 SUMMARY_HEADS = ("reaped", "missed", "false", "kept", "closed", "wrong", "?", "median", "max", "orphan")
 

@@ -47,7 +47,7 @@ def _introduction(table: Mapping[str, Any]) -> Iterator[str]:
     grace, poll = show_duration(table["grace_s"]), show_duration(table["poll_s"])
     yield "# Field report\n\n<!-- Made by `make field-report` from results; not to be edited. -->\n"
     yield _wrapped(
-        f"{len(table['targets'])} streaming servers, written as their users would write them, each face the same "
+        f"{len(table['targets'])} servers, written as their users would write them, each face the same "
         "clients. Some clients die in the ways that TCP allows. Some are alive and merely slow, far, paused or out of "
         f"reach for a while. Of {len(dead)} sessions whose client was dead, {len(_missed(dead))} were still held when "
         "observation ended."
@@ -204,7 +204,9 @@ def _unproved(table: Mapping[str, Any]) -> Iterator[str]:
     by_reason: dict[tuple[str, str], list[str]] = {}
     for run in table["runs"]:
         if run["verdict"] in {"inconclusive", "not_applicable"}:
-            by_reason.setdefault((run["scenario"], run["why"]), []).append(run["target"])
+            inapplicable = run["verdict"] == "not_applicable"
+            why = "not applicable to these servers" if inapplicable else run["why"]
+            by_reason.setdefault((run["scenario"], why), []).append(run["target"])
     if not by_reason and not table["left_out"]:
         return
     yield "## Not proved, or not tried\n"

@@ -173,7 +173,8 @@ def exit_code(done: Sequence[RunResult], baseline: Baseline | None = None) -> in
     standings = Counter(standing(run, baseline) for run in done)
     if standings["failed"] or (baseline is not None and baseline.strict and baseline.is_stale(done)):
         return ExitCode.FAILED
-    return ExitCode.INCONCLUSIVE if standings["inconclusive"] else ExitCode.PASSED
+    nothing_applied = bool(done) and not standings["passed"] and not standings["known"]
+    return ExitCode.INCONCLUSIVE if standings["inconclusive"] or nothing_applied else ExitCode.PASSED
 
 
 def check_folder(out: Path) -> None:

@@ -13,8 +13,8 @@ from halfopen.model.journal import Journal
 from halfopen.netns.host import Host
 from halfopen.netns.lab import Lab
 from halfopen.netns.sockets import Address
-from halfopen.run.process_sampler import sampling_processes
 from halfopen.run.recorder import Recorder, recording
+from halfopen.run.server_processes import sampling_processes
 from halfopen.scenario.spec import Edge
 from halfopen.targets.base import Running, Site, Target
 from halfopen.targets.proxy import proxy

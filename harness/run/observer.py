@@ -9,8 +9,8 @@ from typing import Any
 
 from halfopen.model.journal import Journal
 from halfopen.run.client_process import ClientProcess
-from halfopen.run.process_ends import accepting, is_gone
 from halfopen.run.progress import RunView
+from halfopen.run.server_processes import accepting, is_gone
 from halfopen.targets.base import ANSWER_WITHIN, Caller, Running, Status
 
 #: Seconds between polls of the target's status: until its list shows the session, and after.
@@ -61,7 +61,7 @@ class Observer:
         self.view = view
         self._stop = stop
         self._ask_at = 0.0
-        self._workers: int | None = None
+        self._workers = 0
 
     def until(self, moment: float) -> bool:
         """Watch until ``moment`` of the monotonic clock. Return True at once when the session has ended."""
@@ -86,29 +86,33 @@ class Observer:
 
     def ask(self) -> dict[str, object]:
         """Poll the target's status now. Return what it reported."""
-        data = self._merged([self._server.status() for _ in range(self._questions())])
+        data = self._merged(self._answers())
         listed = data.get("listed")
         if data:
             self._journal.note("registry", "status", **data)
         self._ask_at = time.monotonic() + (_ASK_LATER if listed else _ASK_UNTIL_LISTED)
         return data
 
-    def _questions(self) -> int:
-        """Return how often to query the list at once. Each worker of a server may keep one of its own."""
-        if self._workers is None:
-            self._workers = len(accepting(self._server.site))
-        return _QUESTIONS_A_WORKER * self._workers if self._workers > 1 else 1
+    def _answers(self) -> list[Status]:
+        """Query the status, and several times if each worker of the server may have one of its own."""
+        until = time.monotonic() + ANSWER_WITHIN
+        # Counted each time, since a server may listen before it has started its workers.
+        self._workers = len(accepting(self._server.site))
+        answers = [self._server.status()]
+        wanted = _QUESTIONS_A_WORKER * self._workers if self._workers > 1 and answers[0].sessions is not None else 1
+        while len(answers) < wanted and time.monotonic() < until:
+            answers.append(self._server.status())
+        return answers
 
     def _merged(self, answers: Sequence[Status]) -> dict[str, Any]:
         """Return all answers as one. A session is listed if any answer lists it."""
-        data = answers[-1].as_data()
-        listed = [self._server.session_listed(answer, self._caller) for answer in answers]
-        if (problem := next((answer.problem for answer in answers if answer.problem), None)) is not None:
-            data["problem"] = problem
+        good = [answer for answer in answers if answer.problem is None] or answers
+        data = good[-1].as_data()
+        listed = [self._server.session_listed(answer, self._caller) for answer in good]
         if listed[-1] is not None:
             data["listed"] = any(listed)
-        if len(answers) > 1 and "listed" in data:
-            data |= {"answers": len(answers), "listing": listed.count(True), "workers": self._workers}
+            if len(good) > 1:
+                data |= {"answers": len(good), "listing": listed.count(True), "workers": self._workers}
         return data
 
     def settle(self) -> None:

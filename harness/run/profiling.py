@@ -9,7 +9,7 @@ from halfopen.model.profile import Profile, profile_of
 from halfopen.run.request import RunRequest
 from halfopen.run.runner import Job, RunResult
 from halfopen.scenario import suites
-from halfopen.verdict.judge import Verdict, hold
+from halfopen.verdict.judge import Verdict, broken_off, hold
 from halfopen.verdict.needs import unmet
 
 #: Seconds of an undisturbed session on the virtual clock, where they cost little; and most and least on a real one.
@@ -75,9 +75,16 @@ class Profiling:
         self._waiting = []
 
     def _judged(self, result: RunResult) -> RunResult:
-        """Return a result with the verdict ``not_applicable`` if its scenario cannot be asked of its server."""
         profile = self._known.get(result.job.candidate)
-        if profile is None or (why := unmet(result.job.scenario, profile)) is None:
-            return result
-        verdict = Verdict("not_applicable", why, None, result.verdict.found)
-        return dataclasses.replace(result, verdict=verdict)
+        return result if profile is None else applied(result, profile)
+
+
+def applied(result: RunResult, profile: Profile) -> RunResult:
+    """Return a result with the verdict ``not_applicable`` if its scenario cannot be asked of its server.
+
+    A server that crashed, or that let nobody in, has failed all the same.
+    """
+    why = unmet(result.job.scenario, profile)
+    if why is None or result.verdict.klass == "not_opened" or broken_off(result.timeline):
+        return result
+    return dataclasses.replace(result, verdict=Verdict("not_applicable", why, None, result.verdict.found))

@@ -98,18 +98,20 @@ def _jobs(request: RunRequest, scenarios: list[Scenario]) -> list[Job]:
         for target in [target_of(request, detector or own, run.scenario.pod)]
     ]
     if request.profile_for is not None and todo and not request.target.is_pod:
-        todo.insert(0, _profile_job(request, todo[0]))
+        todo.insert(0, profile_job(request, todo[0]))
     for job in todo:
         job.target.check()
     _require_own_labels(todo)
     return todo
 
 
-def _profile_job(request: RunRequest, other: Job) -> Job:
+def profile_job(request: RunRequest, other: Job) -> Job:
     """Return the job that observes an undisturbed session of the same server as another job."""
     assert request.profile_for is not None
     terms = Timing(request.profile_for, request.poll)
-    return dataclasses.replace(other, scenario=suites.profile(), terms=terms, repeat=1, name=suites.PROFILE)
+    return dataclasses.replace(
+        other, scenario=suites.profile(), terms=terms, repeat=1, name=f"{suites.PROFILE} (undisturbed)"
+    )
 
 
 def left_out(request: RunRequest) -> list[str]:

@@ -23,7 +23,6 @@ from halfopen.netns.lab_errors import TeardownError
 from halfopen.run.client_process import NoSessionError
 from halfopen.run.lab_server import LabServer, Network
 from halfopen.run.observer import Stop
-from halfopen.run.path_check import check_path
 from halfopen.run.progress import RunView
 from halfopen.run.recorder import STEADY, SamplingRate
 from halfopen.run.session import ClientLink, Session
@@ -213,8 +212,8 @@ class _Run:
             self._journal.note("lab", "trouble", what=str(error))
             self._session.undo_all()
             return
-        if self._scenario.truth == "alive":
-            self._check_path()
+        if self._scenario.truth == "alive" or not self._scenario.steps:
+            self._session.check_path()
         self._session.watch.settle()
         self._session.client_link.note_what_it_did()
         # Everything from here on, from undoing the faults to ending the client, is our own doing and proves nothing.
@@ -249,15 +248,12 @@ class _Run:
     def _begin(self, step: Step, number: int) -> _Agenda:
         """Do a fault. Return the later action that undoes it, if it has a duration."""
         if not number:
-            self._check_path()
+            self._session.check_path()
         self._session.begin(step, number)
         self._view.phase = step.fault
         if step.lasting is None:
             return []
         return [(time.monotonic() + self._terms.seconds(step.lasting), number, partial(self._undo, number))]
-
-    def _check_path(self) -> None:
-        check_path(self._session.scene, self._journal, self._session.server.site.public_ip)
 
     def _undo(self, number: int) -> _Agenda:
         self._session.undo(number)

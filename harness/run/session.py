@@ -25,9 +25,9 @@ from halfopen.netns.impairment import Impairment
 from halfopen.run.client_process import ClientProcess, NoSessionError, client
 from halfopen.run.lab_server import LabServer, Network
 from halfopen.run.observer import Observer, Stop
-from halfopen.run.process_ends import ProcessEnds
 from halfopen.run.progress import RunView
 from halfopen.run.recorder import STEADY, Recorder, SamplingRate, recording
+from halfopen.run.server_processes import ProcessEnds, accepting
 from halfopen.scenario.spec import ClientSpec, Scenario, Step
 from halfopen.targets.base import Caller
 from halfopen.verdict.findings import find
@@ -37,6 +37,16 @@ from halfopen.verdict.judge import Timing, due
 _BEYOND = 0.5
 #: Most times the wait is extended, since one stall may follow another forever.
 _EXTENSIONS = 2
+#: Port to try the path with. Nothing listens on the one for tcpmux (RFC 1078). The server's host answers with a reset,
+#: and the server learns nothing.
+_PATH_PORT = 1
+#: Seconds to wait for the answer, and the same in retransmission timeouts of the session, each longer than a round trip
+#: (RFC 6298).
+_PATH_WITHIN, _PATH_TIMEOUTS = 3.5, 3
+#: Attempts, since a link may lose all the packets of one. The kernel sends a SYN three times in 3.5 s (RFC 6298).
+_PATH_ATTEMPTS = 3
+#: Seconds without a byte acknowledged before a session counts as quiet.
+_QUIET = 1.0
 
 
 class ClientLink:
@@ -122,6 +132,7 @@ class Session:
             client(link.host, spec, endpoint, journal, site.keep_open) as process,
             contextlib.closing(ProcessEnds(server.running, journal)) as ends,
         ):
+            workers = accepting(site)
             try:
                 address = process.connect()
             except NoSessionError as error:
@@ -133,7 +144,7 @@ class Session:
             journal.start = opened.t
             caller = Caller(client_id, server.seen_from(address))
             recorder.follow(caller.addresses[0])
-            ends.watch(address)
+            ends.watch(caller.addresses, workers)
             watch = Observer(journal, process, server.running, caller, view, stop)
             scene = Scene(
                 client=process,
@@ -154,6 +165,26 @@ class Session:
     def journal(self) -> Journal:
         """Its events and samples."""
         return self.client_link.journal
+
+    def check_path(self) -> None:
+        """Note if packets travel between the client's host and the server, unless the session itself shows it.
+
+        A client that has nothing to read gets none, so this sends a packet each way beside the session.
+        """
+        if self.journal.moves(within=_QUIET, in_front=self.server.edge is not None):
+            return
+        last = self.journal.last_sample()
+        rto = last.info.rto / 1e6 if last is not None and last.info is not None else 0.0
+        within = max(_PATH_WITHIN, _PATH_TIMEOUTS * rto)
+        carries = any(self._reaches_server(within) for _ in range(_PATH_ATTEMPTS))
+        self.journal.note("lab", "path", carries=carries, within=within)
+
+    def _reaches_server(self, within: float) -> bool:
+        try:
+            self.scene.client_host.connect((self.server.site.public_ip, _PATH_PORT), within).close()
+        except OSError as error:
+            return isinstance(error, ConnectionRefusedError)
+        return True
 
     def begin(self, step: Step, number: int) -> None:
         """Do a fault; raises FaultError, TimeoutError."""

@@ -69,10 +69,10 @@ class Expect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The reason that the target must give, if it gives any."""
     memory_growth: Size | None = None
     """Most bytes by which the resident memory of the server's processes may grow; None: any."""
-    files_left: int = 16
-    """Most open files that the server may have more after the session than before it."""
-    threads_left: int = 16
-    """Most threads that the server may have more after the session than before it. Many libraries keep a pool."""
+    files_left: int | None = 64
+    """Most open files that the server may have more after the session than before it; None: any."""
+    threads_left: int | None = 64
+    """Most threads that the server may have more after the session; None: any. Many libraries keep a pool."""
 
 
 class Signature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

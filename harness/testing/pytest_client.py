@@ -83,6 +83,8 @@ class PytestClient:
         self._steps.append(step)
         if not self._in_force:
             self._judged_from = number
+        if not self._in_force:
+            self.session.check_path()
         try:
             self.session.begin(step, number)
         except (FaultError, TimeoutError) as error:
@@ -110,6 +112,8 @@ class PytestClient:
         scenario, journal = self._scenario(request), self.session.journal
         fault_at = find(journal.timeline(), scenario).fault_at or 0.0
         self.session.observe(scenario, self.terms, journal.start + fault_at + self.terms.seconds(scenario.expect.hold))
+        if not self._in_force:
+            self.session.check_path()
         self.session.watch.settle()
         self.session.client_link.note_what_it_did()
         verdict = judge(scenario, journal.timeline(), self.terms)
@@ -147,6 +151,9 @@ class PytestClient:
                 since=request.since,
                 reason=request.reason,
                 hold=within or self._hold(seconds("for_", request.duration, self.terms)),
+                # The server's other clients come and go.
+                files_left=None,
+                threads_left=None,
             ),
         )
 

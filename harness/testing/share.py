@@ -18,12 +18,13 @@ from typing import Literal
 import msgspec
 
 from halfopen.errors import InputError
+from halfopen.model.profile import Profile, profile_of
 from halfopen.netns import capabilities, isolation
 from halfopen.netns.interrupts import as_completed
 from halfopen.netns.lab import kernel_has_discipline
 from halfopen.netns.lab_errors import IsolationError, LabError
 from halfopen.results import story
-from halfopen.run import request
+from halfopen.run import profiling, request
 from halfopen.run.observer import Stop, Stopped
 from halfopen.run.progress import RunView
 from halfopen.run.request import RunRequest
@@ -86,16 +87,33 @@ def _run_all(share: SuiteShare, folder: Path, parent: Parent) -> int:
     todo = [job for job in request.jobs(share.call) if _name(job) in share.names]
     lacking = _lacking(todo)
     stop = Stop()
+    profile: concurrent.futures.Future[Profile | None] = concurrent.futures.Future()
 
     def run(job: Job) -> None:
-        _write(folder, _name(job), _result(job, share, stop, lacking), parent)
+        _write(folder, _name(job), _result(job, share, stop, lacking, profile), parent)
+
+    def learn(seconds: float) -> None:
+        job = request.profile_job(msgspec.structs.replace(share.call, profile_for=seconds), todo[0])
+        try:
+            profile.set_result(profile_of(run_one(job, RunView(job.label), stop).timeline))
+        except (InputError, LabError, Stopped):
+            profile.set_result(None)  # the scenarios meet the same obstacle, and report it
+        except BaseException:
+            profile.set_result(None)
+            raise
 
     # In a guest, the imports of each pod and client would be most of a run's cost.
     with forking() if share.clock == "virtual" else contextlib.nullcontext():
         parent.interrupt_when_gone()
-        pool = concurrent.futures.ThreadPoolExecutor(max_workers=share.at_once)
+        pool = concurrent.futures.ThreadPoolExecutor(max_workers=share.at_once + 1)
         try:
-            for future in as_completed([pool.submit(run, job) for job in todo]):
+            needy = any(job.scenario.has_needs for job in todo)
+            if needy and (seconds := profiling.duration(share.call, todo, share.clock)) is not None:
+                futures = [pool.submit(learn, seconds)]
+            else:
+                futures = []
+                profile.set_result(None)
+            for future in as_completed([*futures, *(pool.submit(run, job) for job in todo)]):
                 future.result()
         except BaseException:
             stop.requested = True
@@ -118,7 +136,13 @@ def _lacking(jobs: Sequence[Job]) -> str | None:
     )
 
 
-def _result(job: Job, share: SuiteShare, stop: Stop, lacking: str | None) -> Result:
+def _result(
+    job: Job,
+    share: SuiteShare,
+    stop: Stop,
+    lacking: str | None,
+    profile: concurrent.futures.Future[Profile | None],
+) -> Result:
     if lacking and (fields := job.scenario.netem_fields):
         return Result("skipped", f"its link's {' and '.join(fields)} {lacking}")
     where = ["--clock", share.clock, "--kernel", "guest" if share.clock == "virtual" else "host"]
@@ -128,7 +152,11 @@ def _result(job: Job, share: SuiteShare, stop: Stop, lacking: str | None) -> Res
         return Result("error", "it was ended before it was over", [f"{_name(job)}: it was ended before it was over"])
     except (InputError, LabError) as error:
         return Result("error", str(error), [f"{_name(job)}: {error}", f"again:   {story.again(job, where)}"])
+    if job.scenario.has_needs and (learned := profile.result()):
+        done = profiling.applied(done, learned)
     verdict = done.verdict
+    if verdict.word == "not_applicable":
+        return Result(verdict.word, f"not applicable: {verdict.why}")
     if verdict.word == "inconclusive":
         return Result(verdict.word, verdict.why, ["inconclusive, which proves nothing:", *story.story(done, where)])
     return Result(verdict.word, verdict.why, [] if verdict.word == "passed" else story.story(done, where))

@@ -67,7 +67,7 @@ class ScenarioItem(pytest.Item):
     def runtest(self) -> None:
         """Wait for its result."""
         result = self.config.stash[RESULTS].wait_for(self.name)
-        if result.word == "skipped":
+        if result.word in {"skipped", "not_applicable"}:
             pytest.skip(result.why)
         if result.word != "passed":
             raise ScenarioFailure(result)

@@ -1,21 +1,32 @@
-"""The kernel's view of a process's threads, in any language: names, states, and the calls they wait in.
+"""Dump a process's threads: the kernel's view, in any language, and their frames from py-spy if possible.
 
-proc(5): ``/proc/PID/task/TID/{comm,status,syscall,wchan}``. The last two need the permission of ptrace(2), and not
-every kernel has them.
+The kernel shows names, states, and the calls that threads wait in. It does so in the files of proc(5),
+``/proc/PID/task/TID/{comm,status,syscall,wchan}``. The last two need the permission of ptrace(2), and not every kernel
+has them.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import os
 import platform
 import re
 import socket
 import struct
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from halfopen.netns import processes
 from halfopen.netns.sockets import Address, ip_text
-from halfopen.thread_dump.frames import ThreadsError
+from halfopen.thread_dump import locks, pyspy
+from halfopen.thread_dump.frames import Dump, Frame, Thread, ThreadsError
+from halfopen.thread_dump.pyspy import PythonFrame, PythonThread
+from halfopen.thread_dump.source import SourceFile
+
+#: Seconds by which a file may be newer than its process. A process's start is known only in ticks.
+_TOLERANCE = 1.0
 
 _FUTEX = "futex"
 #: Index of the futex argument that points to a timeout.
@@ -89,6 +100,68 @@ class Task:
 
     A thread that waits for Python's GIL has a timeout (take_gil, Python/ceval_gil.c).
     """
+
+
+def dump(pid: int) -> Dump:
+    """Dump the threads of a process. A Python process is stopped for some milliseconds meanwhile.
+
+    Raises ThreadsError only if nothing at all can be read: there is no such process, or it is not ours.
+    """
+    seen = tasks(pid)
+    try:
+        known = pyspy.threads(pid)
+    except pyspy.UnavailableError as why:
+        return Dump(pid, "proc", str(why), tuple(Thread(task.tid, task.name, task.doing) for task in seen))
+    sources = functools.cache(functools.partial(_source, pid, _begun(pid)))
+    # Read the tasks again: the call that a thread waits in now is closer in time to its frames.
+    return Dump(pid, "py-spy", None, joined(known, tasks(pid), sources))
+
+
+def joined(known: list[PythonThread], seen: list[Task], sources: locks.Sources) -> tuple[Thread, ...]:
+    """Join the views of Python and the kernel on the same threads, in the order of their ids."""
+    frames = {thread.os_thread_id: thread for thread in known}
+    pairs = [(task, frames.get(task.own_tid)) for task in seen]
+    stacks = [locks.Stack(thread.frames if thread else (), task.awaits_futex) for task, thread in pairs]
+    inferred = locks.infer(stacks, sources)
+    return tuple(
+        Thread(
+            tid=task.tid,
+            name=(thread and thread.thread_name) or task.name,
+            doing=task.doing,
+            frames=tuple(_frame(frame, sources) for frame in reversed(thread.frames)) if thread else (),
+            holds=held.holds,
+            waits_for=held.waits_for,
+        )
+        for (task, thread), held in zip(pairs, inferred, strict=True)
+    )
+
+
+def _frame(frame: PythonFrame, sources: locks.Sources) -> Frame:
+    source = sources(frame.filename)
+    return Frame(frame.name, frame.filename, frame.line, source.line(frame.line) if source else "")
+
+
+def _source(pid: int, begun: float, name: str) -> SourceFile | None:
+    """Return a source file as a process sees it. A container has other files under the same names.
+
+    None if it cannot be read, or has changed since the process began and so is not the code that runs.
+    """
+    path = Path(f"/proc/{pid}/root", name.lstrip("/")) if name.startswith("/") else Path(f"/proc/{pid}/cwd", name)
+    try:
+        if begun + _TOLERANCE < path.stat().st_mtime <= time.time():
+            return None
+        return SourceFile(path.read_text(errors="replace"))
+    except (OSError, ValueError):
+        return None
+
+
+def _begun(pid: int) -> float:
+    """Return when a process began, in seconds of the time of day (proc_pid_stat(5), starttime); now if it is gone."""
+    fields = processes.stat(pid)
+    if fields is None:
+        return time.time()
+    ago = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return time.time() - ago
 
 
 def tasks(pid: int) -> list[Task]:

@@ -44,6 +44,8 @@ class HeldResources:
     """Open files above the level at the end."""
     threads_left: int
     """Threads above the level at the end."""
+    processes_changed: bool
+    """True if the number of processes is another at the end than before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +199,7 @@ def _held(timeline: Timeline) -> HeldResources | None:
         memory_growth=max(s.rss for s in samples) - level.rss,
         files_left=last.files - level.files,
         threads_left=last.threads - level.threads,
+        processes_changed=last.processes != level.processes,
     )
 
 

@@ -90,7 +90,7 @@ def classify(scenario: Scenario, found: Findings) -> Class:
 
 
 def _decide(scenario: Scenario, timeline: Timeline, terms: Timing, found: Findings, klass: Class) -> tuple[Word, str]:
-    if why := broken_off(timeline):
+    if why := broken_off(timeline) or _crash(timeline, found):
         return why
     if klass == "false_reap":
         return _false_reap(scenario, timeline, found)
@@ -124,14 +124,20 @@ def broken_off(timeline: Timeline) -> tuple[Word, str] | None:
     if exited := timeline.first("target", "exited"):
         ended = f"the server ended by itself with exit code {exited.data['code']} at {exited.t:.1f}s"
         return "failed", ended + _last_words(timeline, exited.t)
-    if crashed := timeline.first("target", "serving_process_ended"):
-        ended = f"the process that served the session (pid {crashed.data['pid']}) ended at {crashed.t:.1f}s"
-        return "failed", ended + _last_words(timeline, crashed.t)
     if obstacle := refusals.obstacle(timeline):
         return "failed" if obstacle.shown else "inconclusive", obstacle.what
     if broken := timeline.first("client", "protocol_error"):
         return "failed", f"the server broke the WebSocket protocol at {broken.t:.1f}s: {broken.data['why']}"
     return None
+
+
+def _crash(timeline: Timeline, found: Findings) -> tuple[Word, str] | None:
+    """Return the end of the process that served the session, if the session ended by it; None otherwise."""
+    ended = timeline.first("target", "serving_process_ended")
+    if ended is None or (found.ended_at is not None and ended.t > found.ended_at + _WORDS_AFTER):
+        return None
+    why = f"the process that served the session (pid {ended.data['pid']}) ended at {ended.t:.1f}s"
+    return "failed", why + _last_words(timeline, ended.t)
 
 
 def hold(scenario: Scenario, terms: Timing) -> float:
@@ -171,6 +177,9 @@ def _proof(scenario: Scenario, timeline: Timeline, found: Findings, terms: Timin
         span = begun[number]
         # Past the end of the session, since some faults' signatures cover how it ended.
         last = span.until if found.ended_at is None or span.until < found.ended_at else found.looked_until
+        # A later fault changes what the kernel shows of this one.
+        later = [other.begun for other in found.spans if other.begun > span.begun + _SAMPLING]
+        last = min([last, *later])
         proofs.append(step.module.signature(shown.between(span.begun, last)))
         if step.lasting is not None and not span.is_over and found.ended_at is None:
             lasts = show_duration(terms.seconds(step.lasting))
@@ -179,8 +188,10 @@ def _proof(scenario: Scenario, timeline: Timeline, found: Findings, terms: Timin
 
 
 def _is_dead(scenario: Scenario, found: Findings) -> bool:
-    """True if the client was dead, by a fault that is judged, when the server ended its session."""
-    return scenario.truth == "dead" and found.ended_at is not None and not found.before_fault
+    """True if a fault that leaves a client dead had begun when the server ended its session."""
+    if scenario.truth != "dead" or found.ended_at is None or found.before_fault:
+        return False
+    return any(getattr(scenario.steps[span.step].module, "KILLS", False) for span in found.spans)
 
 
 def _last_words(timeline: Timeline, t: float) -> str:
@@ -216,10 +227,9 @@ def _false_reap(scenario: Scenario, timeline: Timeline, found: Findings) -> tupl
     """Blame the server, if its client did what the server asks of its clients."""
     assert found.ended_at is not None
     closed = timeline.first("client", "close_received")
-    if closed is not None and (doubt := _not_begun(timeline, closed)):
-        return "inconclusive", doubt
     # A fault that is in force may be what silences the client, or the server.
-    if closed is None and not found.spans and (doubt := _not_spoken(timeline, found.ended_at)):
+    doubt = None if found.spans else _doubt(timeline, closed, found.ended_at)
+    if doubt is not None:
         return "inconclusive", doubt
     count = show_bytes(evidence.acknowledged(evidence.established(timeline)))
     said = f" ({found.reason})" if found.reason else ""
@@ -227,6 +237,10 @@ def _false_reap(scenario: Scenario, timeline: Timeline, found: Findings) -> tupl
     before = ", before anything was done to it" if scenario.steps and found.before_fault else ""
     reaped = f"a live client was reaped at {found.ended_at:.1f}s{said}{how}{before}"
     return "failed", f"{reaped}: it had acknowledged {count} until then"
+
+
+def _doubt(timeline: Timeline, closed: Event | None, ended_at: float) -> str | None:
+    return _not_spoken(timeline, ended_at) if closed is None else _not_begun(timeline, closed)
 
 
 def _closing(closed: Event) -> str:
@@ -239,7 +253,8 @@ def _not_begun(timeline: Timeline, closed: Event) -> str | None:
     """Return a doubt about a server that closed properly before it sent its client anything; None without doubt."""
     code = closed.data.get("code")
     says_why = bool(closed.data.get("reason")) or code not in _ORDINARY
-    if _received(timeline) or code == UNEXPECTED_CONDITION or not says_why:
+    has_begun = _received(timeline) or timeline.first("client", "ping_received") is not None
+    if has_begun or code == UNEXPECTED_CONDITION or not says_why:
         return None
     return (
         f"the server sent nothing but {_closing(closed)} at {closed.t:.1f}s; "
@@ -375,11 +390,14 @@ def _kept_resources(scenario: Scenario, found: Findings) -> str | None:
         return f"the server's processes grew by {grown}, expected at most {allowed}"
     if found.ended_at is None:
         return None
+    # Workers that start or end meanwhile change the sum without a leak.
+    if held.processes_changed:
+        return None
     for count, most, what in (
         (held.files_left, expect.files_left, "open files"),
         (held.threads_left, expect.threads_left, "threads"),
     ):
-        if count > most:
+        if most is not None and count > most:
             return f"the server has {count} more {what} after the session than before it, expected at most {most} more"
     return None
 

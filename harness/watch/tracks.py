@@ -107,7 +107,7 @@ def least_stall(seen: RawSample) -> float:
     if info is None:
         return 0.0
     if sample.state == _CLOSED:
-        return heard(info)  # the client's FIN came with its last packet, or before it
+        return info.unheard  # the client's FIN came with its last packet, or before it
     if not sample.outq:
         return 0.0
     return _dark(info, seen) if info.unacked else _shut(info, seen)
@@ -133,7 +133,6 @@ def _dark(info: TcpInfo, seen: RawSample) -> float:
     The peer may answer them and accept nothing, behind a window that it shut after they were sent. Bytes that it
     accepts beyond a gap (SACK) are progress.
     """
-    unheard = heard(info)
     timer, doublings = tcp_timers.retransmissions(seen, info)
     if not doublings:
         return 0.0
@@ -141,9 +140,4 @@ def _dark(info: TcpInfo, seen: RawSample) -> float:
     bound = timer.after(doublings) + sent
     # Once the timer waits its longest, its first wait can no longer be derived from it.
     usual, _ = tcp_timers.retransmissions(seen, info, tcp_timers.LEAST_RTO)
-    return max(min(bound, unheard) if seen.sacked else bound, min(usual.after(doublings) + sent, unheard))
-
-
-def heard(info: TcpInfo) -> float:
-    """Return the seconds since the peer's last packet that acknowledged or brought data."""
-    return min(info.last_ack_recv, info.last_data_recv) / 1000
+    return max(min(bound, info.unheard) if seen.sacked else bound, min(usual.after(doublings) + sent, info.unheard))

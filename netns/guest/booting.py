@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
+import shlex
 import shutil
 import sys
 import time
@@ -14,10 +16,11 @@ from pathlib import Path
 
 from halfopen.netns import isolation
 from halfopen.netns.exit_codes import ExitCode
-from halfopen.netns.guest import busy_process, machine, memory_dir, script, subreaper
+from halfopen.netns.guest import machine, memory_dir, script, subreaper
 from halfopen.netns.guest.machine import Machine
 from halfopen.netns.guest.script import Boot
 from halfopen.netns.lab_errors import GuestError, GuestLostError, IsolationError
+from halfopen.netns.processes import children
 from halfopen.netns.units import show_bytes, show_duration
 
 #: Seconds of wall time within which an interrupted command should end by itself.
@@ -28,6 +31,17 @@ _PIPE = 1 << 20
 _OWN = ("/dev", "/proc", "/sys")
 #: Covered, in a mount namespace of our own, by a private tmpfs.
 _PRIVATE = Path("/dev/shm")  # noqa: S108
+#: The guest's memory is an unlinked file, mapped page by page and shared; user memory is mapped executable and
+#: writable.
+_USER_MEMORY = re.compile(r"([0-9a-f]+)-([0-9a-f]+) rwxs .* \(deleted\)")
+_PAGE = 4096
+_ASSIGNMENT = re.compile(rb"\w+=")
+#: The string before the first argument on a stack (AT_PLATFORM).
+_PLATFORM = b"x86_64\0"
+#: Most characters of a command line in an error.
+_LONGEST = 120
+#: Seconds of observation of the guest's processes: long enough for many of the kernel's ticks.
+_LOOK = 0.5
 
 
 def run(boot: Boot) -> int:
@@ -121,7 +135,7 @@ def exit_code(guest: Machine, boot: Boot, until: float) -> int:
         code = guest.exit_code(until)
     except TimeoutError:
         limit = show_duration(boot.wall_limit)
-        busy = busy_process.busiest(guest.process.pid) if boot.virtual else None
+        busy = busiest(guest.process.pid) if boot.virtual else None
         loop = f"; the busiest process was {busy} (a loop that never sleeps never ends on the virtual clock)"
         raise GuestLostError(f"the guest was stopped after {limit} of wall time{loop if busy else ''}") from None
     except EOFError:
@@ -130,6 +144,62 @@ def exit_code(guest: Machine, boot: Boot, until: float) -> int:
     if victim is not None:
         raise GuestLostError(f"the guest ran out of its {show_bytes(boot.memory)} of memory and killed {victim!r}")
     return code
+
+
+def busiest(kernel: int) -> str | None:
+    """Return the command line of the guest's process that uses the processor most; None if unknown.
+
+    Observes for half a second, from outside. ``kernel`` is the pid of the guest's kernel, and each process of the guest
+    is a nameless child of it. Its program is read from the top of its stack: there execve(2) put its arguments, its
+    environment, and last the name of the program (create_elf_tables in fs/binfmt_elf.c).
+    """
+    before = _processor_times(kernel)
+    time.sleep(_LOOK)
+    used = {pid: ticks - before.get(pid, 0) for pid, ticks in _processor_times(kernel).items()}
+    for pid in sorted(used, key=lambda pid: -used[pid]):
+        if used[pid] and (named := command_line(_top_of_stack(pid))):
+            return named
+    return None
+
+
+def _processor_times(parent: int) -> dict[int, int]:
+    """Return clock ticks of processor time, user and system, by child (proc(5), /proc/PID/stat)."""
+    return {pid: int(fields[11]) + int(fields[12]) for pid, fields in children(parent).items()}
+
+
+def _top_of_stack(pid: int) -> bytes:
+    with contextlib.suppress(OSError, ValueError):
+        ends = [int(m[2], 16) for m in _USER_MEMORY.finditer(Path(f"/proc/{pid}/maps").read_text())]
+        with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
+            for end in sorted(ends, reverse=True):
+                page = os.pread(memory.fileno(), _PAGE, end - _PAGE)
+                # execve leaves space for a null pointer above the program's name.
+                if page.endswith(bytes(9)) and page.strip(b"\0"):
+                    return _down_to_arguments(memory.fileno(), end - _PAGE, page)
+    return b""
+
+
+def _down_to_arguments(memory: int, start: int, stack: bytes) -> bytes:
+    """Prepend the pages below, which a large environment fills, as far as the guest's kernel has mapped them."""
+    with contextlib.suppress(OSError):
+        while _PLATFORM not in stack:
+            start -= _PAGE
+            stack = os.pread(memory, _PAGE, start) + stack
+    return stack
+
+
+def command_line(top: bytes) -> str | None:
+    """Return the executed command from the last bytes of a stack; without its arguments if the bytes lack them."""
+    _, platform, above = top.rstrip(b"\0").partition(_PLATFORM)
+    strings = (above if platform else top.rstrip(b"\0")).split(b"\0")
+    program = strings.pop()
+    if not program or not program.isascii():
+        return None
+    if not platform:
+        return program.decode()
+    while strings and _ASSIGNMENT.match(strings[-1]):
+        strings.pop()
+    return shlex.join(argument.decode(errors="replace") for argument in strings)[:_LONGEST]
 
 
 def _run(boot: Boot, place: Path) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from halfopen.scenario import target_files
+from halfopen.scenario import target_spec
 from tests.harness.cli.tool import Ran, halfopen
 from tests.machine import needs_guest, needs_nginx, needs_servers
 from tests.servers import EXAMPLES, environment
@@ -18,7 +18,7 @@ pytestmark = [needs_guest, needs_servers, needs_nginx]
 
 ROOT = EXAMPLES.parent
 TERMS = ("--scenario", "dead/frozen", "--clock", "virtual", "--seed", "7")
-NAMES = [spec.name for spec in target_files.find([EXAMPLES])]
+NAMES = [spec.name for spec in target_spec.find([EXAMPLES])]
 
 
 def field(out: Path, *words: str) -> Ran:

@@ -13,7 +13,7 @@ import pytest
 
 from halfopen.netns import _libc, isolation, processes
 from halfopen.netns.lab import Lab
-from halfopen.netns.lab_errors import LabError
+from halfopen.netns.lab_errors import LabError, TeardownError
 from halfopen.netns.processes import HostProc
 from tests.isolated import isolated
 from tests.machine import UNPRIVILEGED, needs_labs, needs_unshare
@@ -64,6 +64,17 @@ def test_who_is_not_there_is_said_so() -> None:
     with pytest.raises(LabError, match=f"there is no process {NOBODY}"):
         processes.join_network(NOBODY)
     assert processes.sockets_of(NOBODY) == set()
+
+
+def test_a_process_that_does_not_end_is_named_with_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "_PATIENCE", 0.01)
+    with subprocess.Popen(["sleep", "1000"]) as sleeper, monkeypatch.context() as powerless:
+        powerless.setattr(os, "kill", lambda _pid, _signal: None)
+        named = rf"^host 'server': process {sleeper.pid} \(sleep 1000, state S\) did not end within 10ms of SIGKILL$"
+        with pytest.raises(TeardownError, match=named):
+            processes.kill_all(lambda: [sleeper.pid], "host 'server'")
+        powerless.undo()
+        sleeper.kill()
 
 
 @needs_unshare

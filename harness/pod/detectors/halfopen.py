@@ -96,11 +96,7 @@ class _History:
             timer, _ = tcp_timers.retransmissions(session.seen, info)
         else:
             # One answer may still be on its way.
-            self._dark_at = (
-                -min(info.last_ack_recv / 1000, info.last_data_recv / 1000, session.stuck)
-                if info.probes > 1
-                else math.inf
-            )
+            self._dark_at = -min(info.unheard, session.stuck) if info.probes > 1 else math.inf
             timer = tcp_timers.probes(info)
         self._asked_at = timer.moments(until + session.stuck)
 

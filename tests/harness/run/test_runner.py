@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from halfopen.netns import process_kill
+from halfopen.netns import processes
 from halfopen.netns.lab_errors import TeardownError
 from halfopen.run.observer import Stop
 from halfopen.run.progress import RunView
@@ -28,7 +28,7 @@ def test_a_process_that_does_not_end_costs_no_result_and_is_named_with_its_run(
     (scenario,) = suites.find(["active"])
     job = Job(scenario, CommandTarget(TargetSpec(server=SERVER)), Timing(30, 2, 1), 1, 1, ready_within=60)
     done: list[RunResult] = []
-    monkeypatch.setattr(process_kill, "_PATIENCE", 0.01)
+    monkeypatch.setattr(processes, "_PATIENCE", 0.01)
     monkeypatch.setattr(os, "kill", lambda _pid, _signal: None)
     with pytest.raises(TeardownError, match=r"^active: host 'server': process \d+ \(sleep 1000, state S\) did not end"):
         run_one(job, RunView(job.label), Stop(), done.append)

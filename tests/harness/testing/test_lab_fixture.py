@@ -71,14 +71,21 @@ def test_what_is_not_true_can_be_asserted_and_shows_itself_where_it_is(pytester:
     result.stdout.re_match_lines([r"E .*assert not <reaped .* after the stall began at .*window closed.*>"])
 
 
-@pytest.mark.parametrize("word", ["assert", "assert not"])
-def test_a_server_that_streams_nothing_proves_nothing_whatever_is_asserted(
-    pytester: pytest.Pytester, word: str
-) -> None:
-    project(pytester, SHORT.replace("assert", word), SILENT=1, WATCHDOG=GRACE)
+def test_a_silent_server_that_holds_its_dead_client_fails(pytester: pytest.Pytester) -> None:
+    project(pytester, SHORT, SILENT=1, WATCHDOG=GRACE)
     result = ran(pytester, *IN_SHORT)
     result.assert_outcomes(failed=1)
-    result.stdout.re_match_lines([r"E .*halfopen: nothing is proved: the server streamed nothing.*inconclusive.*"])
+    result.stdout.re_match_lines([r"E .*session still held .* after the freeze began.*"])
+
+
+@pytest.mark.parametrize("word", ["assert", "assert not"])
+def test_without_evidence_nothing_is_proved_whatever_is_asserted(pytester: pytest.Pytester, word: str) -> None:
+    """A client that reads slowly shows nothing with a server that sends nothing."""
+    text = SHORT.replace("client.freeze()", "").replace("reaped()", "kept()").replace("assert", word)
+    project(pytester, text.replace("lab.connect(server)", 'lab.connect(server, client="trickling")'), SILENT=1)
+    result = ran(pytester, *IN_SHORT)
+    result.assert_outcomes(failed=1)
+    result.stdout.re_match_lines([r"E .*halfopen: nothing is proved: bytes queued in 0 of .*inconclusive.*"])
 
 
 def test_a_client_to_which_nothing_was_done_is_not_reaped_for_it(pytester: pytest.Pytester) -> None:

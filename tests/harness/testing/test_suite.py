@@ -48,9 +48,18 @@ def test_a_failure_tells_the_story_and_an_inconclusive_scenario_is_one_in_words_
         ]
     )
     project(pytester, SILENT=1)
-    silent = ran(pytester, *IN_SHORT, *asked("alive/active"), *SERVER, "-m", "halfopen")
+    slow = 'title = "x"\nstory = "x"\ntruth = "alive"\nclient = "trickling"\n[expect]\nsession = "kept"\n'
+    file = pytester.makefile(".toml", slow=slow)
+    silent = ran(pytester, *IN_SHORT, *asked(str(file)), *SERVER, "-m", "halfopen")
     silent.assert_outcomes(failed=1, deselected=1)
     silent.stdout.re_match_lines([r"inconclusive, which proves nothing:", r".*", r"  \? nothing is proved: .*"])
+
+
+def test_a_scenario_that_the_server_cannot_be_asked_is_skipped(pytester: pytest.Pytester) -> None:
+    project(pytester, SILENT=1)
+    result = ran(pytester, *IN_SHORT, *asked("alive/trickle_64k", "alive/active"), *SERVER, "-m", "halfopen", "-rs")
+    result.assert_outcomes(passed=1, skipped=1, deselected=1)
+    result.stdout.fnmatch_lines(["SKIPPED*not applicable: needs a server that streams; this one was silent for *"])
 
 
 def test_xdists_workers_share_them_and_wait_for_each_others(pytester: pytest.Pytester) -> None:

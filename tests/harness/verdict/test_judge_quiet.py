@@ -167,6 +167,29 @@ def test_a_server_whose_client_should_have_spoken_is_not_blamed() -> None:
     assert verdict("alive/paused", opened, quiet(0, 30.5), silent, gone).word == "failed"
 
 
+def test_a_keepalive_that_closes_with_a_code_of_its_own_is_blamed() -> None:
+    pinged = [event(t, "client", "ping_received") for t in (20.0, 40.0)]
+    closed = event(60.0, "client", "close_received", code=4408, reason="ping timeout")
+    seen = verdict("alive/active", quiet(0, 60.0), reports(0, 60.0), pinged, closed)
+    assert (seen.word, seen.klass) == ("failed", "false_reap")
+
+
+def test_a_client_that_was_alive_when_the_server_ended_it_is_no_true_reap() -> None:
+    """The first fault does nothing; the one that kills was not due yet."""
+    found = scenario("dead/frozen_then_gone")
+    steps = (msgspec.structs.replace(found.steps[0], fault="noop", options=None), found.steps[1])
+    gone = event(12.0, "kernel", "destroyed")
+    timeline = line(*alive(5.0), begun(5.0, "noop"), quiet(5.0, 12.0), reports(5.0, 12.0), gone)
+    seen = judge(msgspec.structs.replace(found, steps=steps), timeline, TERMS)
+    assert seen.word == "inconclusive"
+
+
+def test_a_worker_that_ends_long_after_the_session_has_not_crashed() -> None:
+    gone, ended = event(6.0, "kernel", "destroyed"), event(9.0, "target", "serving_process_ended", pid=7)
+    parts = [*alive(5.0), begun(5.0, "kill", "killed"), quiet(5.0, 6.0, state="CLOSE_WAIT"), gone, ended]
+    assert verdict("dead/killed", *parts).word == "passed"
+
+
 def test_workers_that_disagree_are_judged_by_all_answers() -> None:
     gone = event(6.0, "kernel", "destroyed")
     parts = [*alive(5.0), begun(5.0, "kill", "killed"), quiet(5.0, 6.0, state="CLOSE_WAIT"), gone]
@@ -182,7 +205,12 @@ def held(t: float, **fields: int) -> ProcessSample:
 
 @pytest.mark.parametrize(
     ("fields", "says"),
-    [({"files": 27}, "17 more open files after the session"), ({"threads": 20}, "17 more threads"), ({}, None)],
+    [
+        ({"files": 75}, "65 more open files after the session"),
+        ({"threads": 68}, "65 more threads"),
+        ({"files": 75, "processes": 2}, None),
+        ({}, None),
+    ],
 )
 def test_what_a_server_keeps_of_a_session_that_is_over_is_a_leak(fields: dict[str, int], says: str | None) -> None:
     gone = event(6.0, "kernel", "destroyed")
@@ -252,3 +280,17 @@ def test_an_empty_timeline_is_a_session_that_never_opened() -> None:
     seen = judge(scenario("dead/frozen"), Timeline(events=(refused,)), TERMS)
     assert (seen.word, seen.klass) == ("failed", "not_opened")
     assert "another --path" in seen.why
+
+
+def test_a_fault_is_shown_until_the_next_one_begins() -> None:
+    """A ping that is sent after the host is gone does not disprove that its client was frozen before."""
+    unanswered = {"outq": 2, "unacked": 1, "snd_wnd": 65536}
+    pinged = [
+        sample(t, last_ack_recv=round(t * 1000), total_retrans=round(t - 20), bytes_received=0, **unanswered)
+        for t in times(20, 40)
+    ]
+    gone = event(40.0, "kernel", "destroyed")
+    frozen, vanished = begun(5.0, "freeze", "stopped"), begun(15.0, "vanish", "cut_off", step=1)
+    seen = verdict("dead/frozen_then_gone", *alive(5.0), frozen, quiet(5.0, 20.0), vanished, pinged, gone)
+    assert (seen.word, seen.klass) == ("passed", "true_reap"), seen.why
+    assert "client stopped" in seen.why

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from halfopen.model.profile import Profile
@@ -10,7 +11,7 @@ from halfopen.verdict.needs import unmet
 
 STREAM = Profile(observed=120, messages=2400, rate=640_000, largest=32_768, longest_pause=0.5)
 TRICKLE = Profile(observed=120, messages=120, rate=1_000, largest=1_000, longest_pause=1.0)
-QUIET = Profile(observed=120, messages=1, rate=0.1, largest=16, longest_pause=119)
+QUIET = Profile(observed=120, messages=1, rate=0.1, largest=16, longest_pause=119, quiet_share=0.95)
 
 
 @pytest.mark.parametrize(
@@ -40,3 +41,9 @@ def test_a_need_that_is_not_met_names_it_and_the_server(name: str, profile: Prof
 def test_a_need_that_is_met_is_no_hindrance(name: str, profile: Profile) -> None:
     (scenario,) = suites.find([name])
     assert unmet(scenario, profile) is None
+
+
+def test_a_server_that_ends_undisturbed_sessions_is_asked_everything() -> None:
+    """Its profile covers too little, and must not excuse what its sessions show."""
+    (scenario,) = suites.find(["alive/backpressured"])
+    assert unmet(scenario, msgspec.structs.replace(QUIET, observed=2.0, ended_at=2.0)) is None

@@ -1,4 +1,4 @@
-"""Bounds on a stall's length from one hand-made reading. For real kernels see test_bounds_real.py."""
+"""Bounds on a stall's length from one hand-made reading. For real kernels see test_least_stall_real.py."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from halfopen.netns.guest.busy_process import _processor_times, busiest, command_line
+from halfopen.netns.guest.booting import _processor_times, busiest, command_line
 
 # As the kernel writes it: sixteen random bytes, the platform, the arguments, the environment, the program's name.
 TOP = b"\x07" * 16 + b"x86_64\0perl\0-e\0while(1) {}\0HOME=/\0A=x y\0/usr/bin/perl\0" + bytes(8)
