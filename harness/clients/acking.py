@@ -5,7 +5,7 @@ from __future__ import annotations
 from halfopen.clients import _behaviour
 from halfopen.model.evidence import Proof, all_of, allowed_silence, lives
 from halfopen.model.timeline import Timeline
-from halfopen.netns.units import show_duration
+from halfopen.netns.units import show_bytes, show_duration
 
 SUMMARY = "reads all it can and acknowledges it"
 Options = _behaviour.ClientOptions
@@ -34,4 +34,4 @@ def application_acknowledges(seen: Timeline) -> Proof:
     behind = next((t for t, count, _ in reports if count > acknowledged), None)
     if behind is not None and end - behind > allowed_silence(end - reports[0][0]):
         return Proof(False, f"the client's application acknowledged nothing for {show_duration(end - behind)}")
-    return Proof(True, f"application {doing} up to {acknowledged / 1e6:.1f} MB")
+    return Proof(True, f"application {doing} up to {show_bytes(acknowledged)}")

@@ -112,7 +112,7 @@ def conditions_as_table(how: Conditions, wall: float) -> dict[str, Any]:
 def run_as_table(done: RunResult) -> dict[str, Any]:
     """One entry of ``runs``."""
     job, verdict = done.job, done.verdict
-    found = verdict.found
+    found, closed = verdict.found, done.timeline.first("client", "close_received")
     return {
         "scenario": job.scenario.name,
         "suite": job.scenario.suite,
@@ -131,7 +131,9 @@ def run_as_table(done: RunResult) -> dict[str, Any]:
         "reaped_at_s": rounded(found.ended_at if found.outcome == "reaped" else None),
         "detection_s": rounded(verdict.detection),
         "after_fault_s": rounded(verdict.after_fault),
-        "stuck_bytes": found.stuck_bytes,
+        "close_code": closed.data.get("code") if closed else None,
+        "close_reason": closed.data.get("reason") if closed else None,
+        "stuck_bytes": found.stuck_bytes if verdict.klass else 0,
         "orphan_bytes": found.orphan.bytes,
         "orphan_s": rounded(found.orphan.seconds),
         "memory_growth_bytes": found.held.memory_growth if found.held else None,

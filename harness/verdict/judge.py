@@ -57,7 +57,7 @@ class Verdict:
     def detection(self) -> float | None:
         """Seconds from the onset of the stall to the reap; None if either is missing."""
         found = self.found
-        if found.outcome != "reaped" or found.stall is None or found.ended_at is None:
+        if self.klass is None or found.outcome != "reaped" or found.stall is None or found.ended_at is None:
             return None
         return found.ended_at - found.stall.onset
 
@@ -65,7 +65,9 @@ class Verdict:
     def after_fault(self) -> float | None:
         """Seconds from the first fault to the reap; None if either is missing."""
         found = self.found
-        if found.outcome != "reaped" or found.fault_at is None or found.ended_at is None or found.before_fault:
+        if self.klass is None or found.outcome != "reaped" or found.before_fault:
+            return None
+        if found.fault_at is None or found.ended_at is None:
             return None
         return found.ended_at - found.fault_at
 
