@@ -1,0 +1,81 @@
+"""``halfopen probe`` and the profile in results.json."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.harness.cli.tool import halfopen, results
+from tests.machine import needs_guest
+
+SERVER = """
+import asyncio, sys
+from websockets.asyncio.server import serve
+
+async def session(connection):
+    await connection.send("hello")
+    async for _ in connection:
+        pass
+
+async def main():
+    host, port, ping = sys.argv[1:]
+    async with serve(session, host, int(port), ping_interval=float(ping) or None, ping_timeout=10) as server:
+        await server.serve_forever()
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> str:
+    file = tmp_path / "quiet.py"
+    file.write_text(SERVER)
+    return f"{sys.executable} {file} {{host}} {{port}}"
+
+
+@needs_guest
+def test_a_server_that_pings_is_shown_with_the_grace_it_keeps(tmp_path: Path, command: str) -> None:
+    ran = halfopen("probe", "--clock", "virtual", "--server", f"{command} 10", "--out", str(tmp_path / "out"))
+    assert ran.code == 0, ran
+    assert "profile: sends rarely: 1 messages in 120s, messages of up to 5 B; pings every 10s" in ran.out
+    assert "  yes  answers pings" in ran.out
+    assert "lets go of a frozen client after 15s" in ran.out
+    assert "try --grace 20s" in ran.out
+
+
+@needs_guest
+def test_a_server_that_notices_nothing_fits_no_grace(tmp_path: Path, command: str) -> None:
+    ran = halfopen("probe", "--clock", "virtual", "--server", f"{command} 0", "--out", str(tmp_path / "out"))
+    assert ran.code == 0, ran
+    assert "still holds a frozen client after 10m" in ran.out or "still holds a frozen client after 600s" in ran.out
+    assert "no --grace fits" in ran.out
+
+
+@needs_guest
+def test_a_scenario_that_needs_a_stream_does_not_apply_to_a_quiet_server(tmp_path: Path, command: str) -> None:
+    out = tmp_path / "out"
+    scenarios = ("dead/frozen", "alive/backpressured")
+    ran = halfopen("run", *scenarios, "--clock", "virtual", "--server", f"{command} 10", "--out", str(out))
+    assert ran.code == 0, ran
+    table = results(out)
+    assert {run["scenario"]: run["verdict"] for run in table["runs"]} == {
+        "frozen": "passed",
+        "backpressured": "not_applicable",
+    }
+    assert table["profile"]["pings_every"] == 10.0
+    assert "1 passed, 1 not applicable" in ran.out
+
+
+@needs_guest
+def test_a_run_in_which_nothing_applies_is_not_green(tmp_path: Path, command: str) -> None:
+    out = str(tmp_path / "out")
+    ran = halfopen("run", "alive/backpressured", "--clock", "virtual", "--server", f"{command} 10", "--out", out)
+    assert ran.code == 3, ran
+
+
+def test_without_a_server_there_is_nothing_to_probe() -> None:
+    ran = halfopen("probe")
+    assert ran.code == 2
+    assert "--server: missing; name the server to probe" in ran.err
