@@ -98,7 +98,10 @@ def _grid(runs: Sequence[Run], names: Sequence[str], targets: Sequence[str]) -> 
 
 def _sums(table: Mapping[str, Any]) -> Iterator[str]:
     yield "## Totals\n"
-    yield "| server | dead: reaped | missed | seconds: median | longest | alive: kept | falsely reaped | not proved, or not applicable |"
+    yield (
+        "| server | dead: reaped | missed | seconds: median | longest | alive: kept | falsely reaped "
+        "| not proved, or not applicable |"
+    )
     yield "|---|---|---|---|---|---|---|---|"
     for target in table["targets"]:
         tried = [run for run in table["runs"] if run["target"] == target["name"]]

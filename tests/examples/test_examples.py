@@ -1,4 +1,4 @@
-"""Every server of examples/ starts, streams, and treats a frozen client as docs/field-report.md says."""
+"""Every server of examples/ starts, and treats a frozen client as docs/field-report.md says."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ pytestmark = [needs_guest, needs_servers, needs_nginx]
 
 ROOT = EXAMPLES.parent
 TERMS = ("--scenario", "dead/frozen", "--clock", "virtual", "--seed", "7")
+#: Those that send nothing to a client that was frozen early.
+QUIET = {"asgi/uvicorn_push", "websockets_events/default", "ws_chat/default"}
 NAMES = [spec.name for spec in target_spec.find([EXAMPLES])]
 
 
@@ -55,12 +57,10 @@ def reported(server: str) -> str:
 
 
 @pytest.mark.parametrize("server", NAMES)
-def test_each_streams_and_does_with_a_frozen_client_what_the_report_says(
-    frozen: dict[str, dict[str, Any]], server: str
-) -> None:
+def test_each_does_with_a_frozen_client_what_the_report_says(frozen: dict[str, dict[str, Any]], server: str) -> None:
     run = frozen[server]
     assert run["verdict"] != "inconclusive", run["why"]
-    assert run["stuck_bytes"] > 0
+    assert (run["stuck_bytes"] > 0) == (server not in QUIET)
     assert run["class"] == reported(server)
 
 
