@@ -101,12 +101,12 @@ class Host:
         namespace = os.fstat(self._fd).st_ino
         return [pid for pid in processes.pids() if pid != os.getpid() and _namespace_of(pid) == namespace]
 
-    def holders(self, inode: int) -> list[int]:
-        """Return the ids of the host's visible processes that hold the socket with this inode (of a sample)."""
+    def holders(self, *inodes: int) -> list[int]:
+        """Return the ids of the host's visible processes that hold any socket with these inodes (of samples)."""
         owners = []
-        for pid in self.processes():
+        for pid in self.processes() if inodes else ():
             with contextlib.suppress(OSError):
-                if inode in processes.open_sockets(pid):
+                if any(inode in inodes for inode in processes.open_sockets(pid)):
                     owners.append(pid)
         return owners
 

@@ -13,6 +13,7 @@ from halfopen.errors import FaultError
 from halfopen.faults._scene import Scene
 from halfopen.model.evidence import Proof, dark
 from halfopen.model.timeline import Timeline
+from halfopen.netns.background import background
 from halfopen.netns.host import Host
 from halfopen.netns.sockets import SocketSample
 
@@ -47,22 +48,16 @@ def attempt(scene: Scene) -> Iterator[None]:
         yield
         return
     with scene.client_host.connecting(own.remote) as answered:
-        over = threading.Event()
 
-        def note() -> None:
+        def note(over: threading.Event) -> None:
             over.wait(_patience(own))
             is_enough = time.monotonic() - begun >= (own.info.rto / 1e6 if own.info else _TRY_FOR)
             if is_enough and not answered():
                 # Dated to its beginning, so that it lies within the fault.
                 scene.note("cut_off", at=begun, tried_for=time.monotonic() - begun)
 
-        trying = threading.Thread(target=note, name="attempt", daemon=True)
-        trying.start()
-        try:
+        with background(note, "attempt"):
             yield
-        finally:
-            over.set()
-            trying.join()
 
 
 def _patience(own: SocketSample) -> float:

@@ -5,10 +5,9 @@ FOLDER holds the part and receives the timelines. The other side (halfopen.run.g
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import msgspec
 from halfopen.errors import InputError
 from halfopen.model import timeline
 from halfopen.netns import bug_report
+from halfopen.netns.background import background
 from halfopen.netns.lab_errors import LabError, TeardownError
 from halfopen.run import request
 from halfopen.run.progress import RunView
@@ -97,7 +97,7 @@ def _run(part: GuestPart, folder: Path, sender: Sender) -> int:
             sender.send(RunFinished(number))
 
         # In a guest, importing each pod and client would be most of a run's cost.
-        with forking(), _reporting(sender, views, part):
+        with forking(), background(partial(_report, sender, views, part), "teller"):
             run_all(list(todo.values()), views, part.at_once, on_done)
     except TeardownError as error:
         sender.send(RunsStuck(str(error)))
@@ -108,27 +108,15 @@ def _run(part: GuestPart, folder: Path, sender: Sender) -> int:
     return 0
 
 
-@contextlib.contextmanager
-def _reporting(sender: Sender, views: Sequence[RunView], part: GuestPart) -> Iterator[None]:
-    """Report the progress of the runs until the context is left."""
-    over = threading.Event()
-
-    def report() -> None:
-        last: dict[int, RunProgress] = {}
-        while not over.wait(part.tell_every):
-            for number, view in zip(part.numbers, views, strict=True):
-                seen = RunProgress(number, view.phase, view.queued, view.seconds_left)
-                if view.phase not in _UNTOLD and last.get(number) != seen:
-                    last[number] = seen
-                    sender.send(seen)
-
-    thread = threading.Thread(target=report, name="teller", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+def _report(sender: Sender, views: Sequence[RunView], part: GuestPart, over: threading.Event) -> None:
+    """Report the progress of the runs until they are over."""
+    last: dict[int, RunProgress] = {}
+    while not over.wait(part.tell_every):
+        for number, view in zip(part.numbers, views, strict=True):
+            seen = RunProgress(number, view.phase, view.queued, view.seconds_left)
+            if view.phase not in _UNTOLD and last.get(number) != seen:
+                last[number] = seen
+                sender.send(seen)
 
 
 if __name__ == "__main__":

@@ -96,10 +96,12 @@ class Observer:
     def _answers(self) -> list[Status]:
         """Query the status, and several times if each worker of the server may have one of its own."""
         until = time.monotonic() + ANSWER_WITHIN
+        answers = [self._server.status()]
+        if answers[0].sessions is None:
+            return answers
         # Counted each time, since a server may listen before it has started its workers.
         self._workers = len(accepting(self._server.site))
-        answers = [self._server.status()]
-        wanted = _QUESTIONS_A_WORKER * self._workers if self._workers > 1 and answers[0].sessions is not None else 1
+        wanted = _QUESTIONS_A_WORKER * self._workers if self._workers > 1 else 1
         while len(answers) < wanted and time.monotonic() < until:
             answers.append(self._server.status())
         return answers

@@ -7,11 +7,13 @@ import os
 import select
 import threading
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
 
 from halfopen.errors import FaultError
 from halfopen.model.journal import Journal
 from halfopen.model.timeline import ProcessSample
+from halfopen.netns.background import background
 from halfopen.netns.host import Host
 from halfopen.netns.processes import usage
 from halfopen.netns.sockets import Address
@@ -21,12 +23,10 @@ from halfopen.targets.base import Running, Site
 _INTERVAL = 1.0
 
 
-@contextlib.contextmanager
-def sampling_processes(host: Host, journal: Journal) -> Iterator[None]:
+def sampling_processes(host: Host, journal: Journal) -> AbstractContextManager[None]:
     """Sample the processes in ``host`` in a thread of its own until the context is left."""
-    over = threading.Event()
 
-    def sample() -> None:
+    def sample(over: threading.Event) -> None:
         due = time.monotonic()
         while True:
             seen = usage(host.processes())
@@ -36,13 +36,7 @@ def sampling_processes(host: Host, journal: Journal) -> Iterator[None]:
             if over.wait(due - time.monotonic()):
                 return
 
-    thread = threading.Thread(target=sample, name="process-sampler", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+    return background(sample, "process-sampler")
 
 
 class ProcessEnds:
@@ -106,14 +100,14 @@ def serving(site: Site, client: Sequence[Address]) -> list[int]:
             for sample in reader.connections(site.port)
             if sample.remote in client or Address(sample.remote.ip, 0) in client
         ]
-    return [pid for session in sessions for pid in site.host.holders(session)]
+    return site.host.holders(*sessions)
 
 
 def accepting(site: Site) -> set[int]:
     """Return the processes that hold a socket which listens on the site's port."""
     with contextlib.closing(site.host.socket_reader()) as reader:
-        listeners = {listener.inode for listener in reader.listeners(site.port)}
-    return {pid for listener in listeners for pid in site.host.holders(listener)}
+        listeners = [listener.inode for listener in reader.listeners(site.port)]
+    return set(site.host.holders(*listeners))
 
 
 def is_gone(server: Running) -> bool:
