@@ -17,6 +17,8 @@ It may have more:
     the place of the fault, ``"link"`` or ``"server"`` (default: the client).
 ``IS_FINAL = True``
     it cannot be undone.
+``KILLS = True``
+    after it the client is dead, for a scenario in which it is to die.
 ``STOPS_CLIENT = True``
     it stops the client's process.
 ``NEEDS_POD = True``, ``NEEDS_CONTAINER = True``

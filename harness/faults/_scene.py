@@ -13,6 +13,9 @@ from halfopen.netns.host import Host
 from halfopen.netns.impairment import Impairment
 from halfopen.netns.link import Link
 
+#: Seconds within which a process obeys. A closing handshake may take half of it (websockets gives up after 10).
+_OBEYED_WITHIN = 20.0
+
 
 class NoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """For faults without settings."""
@@ -36,6 +39,12 @@ class ProcessHandle(Protocol):
         Raises TimeoutError after ``timeout`` seconds.
         """
         ...
+
+
+def order(process: ProcessHandle, word: str, event: str) -> None:
+    """Send a process an order and wait until it reports that it has obeyed; raises FaultError, TimeoutError."""
+    process.say(word)
+    process.wait_for(event, _OBEYED_WITHIN)
 
 
 class ServerHandle(ProcessHandle, Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from halfopen.faults._scene import NoOptions, Scene
+from halfopen.faults._scene import NoOptions, Scene, order
 from halfopen.model.evidence import Proof
 from halfopen.model.timeline import Timeline
 
@@ -13,15 +13,11 @@ SUMMARY = "the client closes as the protocol wants it"
 IS_FINAL = True
 Options = NoOptions
 
-#: Longer than any server's closing handshake should take, seconds; websockets gives up after 10.
-_PATIENCE = 20.0
-
 
 @contextlib.contextmanager
 def fault(scene: Scene, _options: Options) -> Iterator[None]:
     """Have the client start the closing handshake. It cannot be undone."""
-    scene.client.say("close")
-    scene.client.wait_for("closing", _PATIENCE)
+    order(scene.client, "close", "closing")
     yield
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from halfopen.faults._scene import NoOptions, Scene
+from halfopen.faults._scene import NoOptions, Scene, order
 from halfopen.model.evidence import Proof
 from halfopen.model.timeline import Timeline
 
@@ -14,7 +14,6 @@ KILLS = True
 IS_FINAL = True
 Options = NoOptions
 
-_PATIENCE = 20.0
 #: States of a server whose peer sent its FIN first.
 _PEER_CLOSED_FIRST = {"CLOSE_WAIT", "LAST_ACK", "CLOSING"}
 
@@ -22,8 +21,7 @@ _PEER_CLOSED_FIRST = {"CLOSE_WAIT", "LAST_ACK", "CLOSING"}
 @contextlib.contextmanager
 def fault(scene: Scene, _options: Options) -> Iterator[None]:
     """Have the client send its FIN and nothing more. It cannot be undone."""
-    scene.client.say("half-close")
-    scene.client.wait_for("half_closed", _PATIENCE)
+    order(scene.client, "half-close", "half_closed")
     yield
 
 

@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Iterator
 
 from halfopen.faults import _standing
-from halfopen.faults._scene import NoOptions, Scene
+from halfopen.faults._scene import NoOptions, Scene, order
 from halfopen.model.evidence import Proof
 from halfopen.model.timeline import Timeline
 
@@ -19,15 +19,11 @@ Options = NoOptions
 NEEDS_POD = True
 STRIKES = "server"
 
-#: Seconds within which a server must obey; a slower one is already starved.
-_PATIENCE = 20.0
-
 
 @contextlib.contextmanager
 def fault(scene: Scene, _options: Options) -> Iterator[None]:
     """Have the server hold its interpreter's lock, and release it at the end."""
-    scene.server.say("hold-gil")
-    scene.server.wait_for("gil_held", _PATIENCE)
+    order(scene.server, "hold-gil", "gil_held")
     try:
         yield
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from halfopen.faults._scene import NoOptions, Scene
+from halfopen.faults._scene import NoOptions, Scene, order
 from halfopen.model.evidence import Proof
 from halfopen.model.timeline import Timeline
 
@@ -15,14 +15,11 @@ SUMMARY = "the client sends a ping"
 IS_FINAL = True
 Options = NoOptions
 
-_PATIENCE = 20.0
-
 
 @contextlib.contextmanager
 def fault(scene: Scene, _options: Options) -> Iterator[None]:
     """Have the client send a ping. It cannot be undone."""
-    scene.client.say("ping")
-    scene.client.wait_for("pinged", _PATIENCE)
+    order(scene.client, "ping", "pinged")
     yield
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from halfopen.faults._scene import NoOptions, Scene
+from halfopen.faults._scene import NoOptions, Scene, order
 from halfopen.model.evidence import Proof
 from halfopen.model.timeline import Timeline
 
@@ -21,15 +21,13 @@ STRIKES = "server"
 
 #: Close code of the pod (halfopen.pod.server), from those that RFC 6455 (section 7.4.2) leaves to applications.
 PREEMPTED = 4001
-_PATIENCE = 20.0
 
 
 @contextlib.contextmanager
 def fault(scene: Scene, _options: Options) -> Iterator[None]:
     """Connect a second client that requests the seat, and have it leave. It cannot be undone."""
     with scene.rival("preempt=1") as rival:
-        rival.say("close")
-        rival.wait_for("ended", _PATIENCE)
+        order(rival, "close", "ended")
     yield
 
 
