@@ -37,7 +37,7 @@ def is_profile(job: Job) -> bool:
 
 
 class Profiling:
-    """Judges results by the profile of their server. They wait until it is known."""
+    """Judges results by the profile of their server. Those whose scenarios need to know it wait for it."""
 
     def __init__(
         self,
@@ -60,26 +60,21 @@ class Profiling:
                 self._on_profile(result.job.candidate, profile)
         else:
             self._waiting.append(result)
-        still_waiting = []
-        for waiting in self._waiting:
-            if waiting.job.candidate in self._expected - self._known.keys():
-                still_waiting.append(waiting)
-            else:
-                self._on_done(self._judged(waiting))
-        self._waiting = still_waiting
+        self._pass_on(lambda job: job.scenario.has_needs and job.candidate in self._expected - self._known.keys())
 
     def flush(self) -> None:
         """Show the results that still wait, since nothing more will come."""
-        for waiting in self._waiting:
-            self._on_done(self._judged(waiting))
-        self._waiting = []
+        self._pass_on(lambda _: False)
 
-    def _judged(self, result: RunResult) -> RunResult:
-        profile = self._known.get(result.job.candidate)
-        return result if profile is None else applied(result, profile)
+    def _pass_on(self, must_wait: Callable[[Job], bool]) -> None:
+        ready = [result for result in self._waiting if not must_wait(result.job)]
+        self._waiting = [result for result in self._waiting if must_wait(result.job)]
+        for result in ready:
+            profile = self._known.get(result.job.candidate)
+            self._on_done(result if profile is None else _applied(result, profile))
 
 
-def applied(result: RunResult, profile: Profile) -> RunResult:
+def _applied(result: RunResult, profile: Profile) -> RunResult:
     """Return a result with the verdict ``not_applicable`` if its scenario cannot be asked of its server.
 
     A server that crashed, or that let nobody in, has failed all the same.

@@ -11,6 +11,7 @@ import concurrent.futures
 import contextlib
 import shutil
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -18,7 +19,6 @@ from typing import Literal
 import msgspec
 
 from halfopen.errors import InputError
-from halfopen.model.profile import Profile, profile_of
 from halfopen.netns import capabilities, isolation
 from halfopen.netns.interrupts import as_completed
 from halfopen.netns.lab import kernel_has_discipline
@@ -26,9 +26,10 @@ from halfopen.netns.lab_errors import IsolationError, LabError
 from halfopen.results import story
 from halfopen.run import profiling, request
 from halfopen.run.observer import Stop, Stopped
+from halfopen.run.profiling import Profiling, is_profile
 from halfopen.run.progress import RunView
 from halfopen.run.request import RunRequest
-from halfopen.run.runner import Job, run_one
+from halfopen.run.runner import Job, RunResult, run_one
 from halfopen.spawn.forked import forking
 from halfopen.spawn.peers import Parent
 
@@ -85,36 +86,35 @@ def main() -> int:
 
 def _run_all(share: SuiteShare, folder: Path, parent: Parent) -> int:
     todo = [job for job in request.jobs(share.call) if _name(job) in share.names]
+    if any(job.scenario.has_needs for job in todo):
+        seconds = profiling.duration(share.call, todo, share.clock)
+        observed = msgspec.structs.replace(share.call, profile_for=seconds)
+        todo[:0] = [] if seconds is None else [request.profile_job(observed, todo[0])]
     lacking = _lacking(todo)
     stop = Stop()
-    profile: concurrent.futures.Future[Profile | None] = concurrent.futures.Future()
+    one_by_one = threading.Lock()
+
+    def write(done: RunResult) -> None:
+        _write(folder, _name(done.job), _judged(done, share), parent)
+
+    judging = Profiling(todo, write, lambda *_: None)
 
     def run(job: Job) -> None:
-        _write(folder, _name(job), _result(job, share, stop, lacking, profile), parent)
-
-    def learn(seconds: float) -> None:
-        job = request.profile_job(msgspec.structs.replace(share.call, profile_for=seconds), todo[0])
-        try:
-            profile.set_result(profile_of(run_one(job, RunView(job.label), stop).timeline))
-        except (InputError, LabError, Stopped):
-            profile.set_result(None)  # the scenarios meet the same obstacle, and report it
-        except BaseException:
-            profile.set_result(None)
-            raise
+        done = _run(job, share, stop, lacking)
+        with one_by_one:
+            if isinstance(done, RunResult):
+                judging.add(done)
+            elif not is_profile(job):  # the scenarios meet the same obstacle, and report it
+                _write(folder, _name(job), done, parent)
 
     # In a guest, the imports of each pod and client would be most of a run's cost.
     with forking() if share.clock == "virtual" else contextlib.nullcontext():
         parent.interrupt_when_gone()
-        pool = concurrent.futures.ThreadPoolExecutor(max_workers=share.at_once + 1)
+        pool = concurrent.futures.ThreadPoolExecutor(max_workers=share.at_once)
         try:
-            needy = any(job.scenario.has_needs for job in todo)
-            if needy and (seconds := profiling.duration(share.call, todo, share.clock)) is not None:
-                futures = [pool.submit(learn, seconds)]
-            else:
-                futures = []
-                profile.set_result(None)
-            for future in as_completed([*futures, *(pool.submit(run, job) for job in todo)]):
+            for future in as_completed([pool.submit(run, job) for job in todo]):
                 future.result()
+            judging.flush()
         except BaseException:
             stop.requested = True
             pool.shutdown(wait=False, cancel_futures=True)
@@ -136,30 +136,33 @@ def _lacking(jobs: Sequence[Job]) -> str | None:
     )
 
 
-def _result(
-    job: Job,
-    share: SuiteShare,
-    stop: Stop,
-    lacking: str | None,
-    profile: concurrent.futures.Future[Profile | None],
-) -> Result:
+def _run(job: Job, share: SuiteShare, stop: Stop, lacking: str | None) -> RunResult | Result:
+    """Run a scenario. Return the reason instead if it could not be run."""
     if lacking and (fields := job.scenario.netem_fields):
         return Result("skipped", f"its link's {' and '.join(fields)} {lacking}")
-    where = ["--clock", share.clock, "--kernel", "guest" if share.clock == "virtual" else "host"]
     try:
-        done = run_one(job, RunView(job.label), stop)
+        return run_one(job, RunView(job.label), stop)
     except Stopped:
         return Result("error", "it was ended before it was over", [f"{_name(job)}: it was ended before it was over"])
     except (InputError, LabError) as error:
-        return Result("error", str(error), [f"{_name(job)}: {error}", f"again:   {story.again(job, where)}"])
-    if job.scenario.has_needs and (learned := profile.result()):
-        done = profiling.applied(done, learned)
+        again = story.again(job, _where(share))
+        return Result("error", str(error), [f"{_name(job)}: {error}", f"again:   {again}"])
+
+
+def _where(share: SuiteShare) -> list[str]:
+    return ["--clock", share.clock, "--kernel", "guest" if share.clock == "virtual" else "host"]
+
+
+def _judged(done: RunResult, share: SuiteShare) -> Result:
     verdict = done.verdict
+    if verdict.word == "passed":
+        return Result(verdict.word, verdict.why)
     if verdict.word == "not_applicable":
         return Result(verdict.word, f"not applicable: {verdict.why}")
+    lines = story.story(done, _where(share))
     if verdict.word == "inconclusive":
-        return Result(verdict.word, verdict.why, ["inconclusive, which proves nothing:", *story.story(done, where)])
-    return Result(verdict.word, verdict.why, [] if verdict.word == "passed" else story.story(done, where))
+        lines = ["inconclusive, which proves nothing:", *lines]
+    return Result(verdict.word, verdict.why, lines)
 
 
 def _write(folder: Path, name: str, result: Result, parent: Parent) -> None:
