@@ -95,7 +95,7 @@ class Executor:
         self._print_header(console, self.conditions)
         views = [RunView(job.label) for job in self.jobs]
         return self._finish(
-            console, views, lambda on_done: run_all(self.jobs, views, at_once, on_done), lambda: self.conditions
+            console, views, lambda on_done: run_all(self.jobs, views, at_once, on_done), [self.conditions]
         )
 
     def _run_in(self, guests: Guests, place: Path) -> int:
@@ -109,22 +109,22 @@ class Executor:
             )
             self._print_header(console, seen[-1])
 
-        def conditions() -> Conditions | None:
-            return seen[0] if seen else None
+        def work(on_done: Callable[[RunResult], None]) -> None:
+            run_in_guests(self.request, self.jobs, views, guests, place, on_up, on_done)
 
-        def work(on_done: Callable[[RunResult], None]) -> list[RunResult]:
-            return run_in_guests(self.request, self.jobs, views, guests, place, on_up, on_done)
-
-        return self._finish(console, views, work, conditions)
+        return self._finish(console, views, work, seen)
 
     def _finish(
         self,
         console: Console,
         views: Sequence[RunView],
-        work: Callable[[Callable[[RunResult], None]], list[RunResult]],
-        conditions: Callable[[], Conditions | None],
+        work: Callable[[Callable[[RunResult], None]], None],
+        seen: Sequence[Conditions],
     ) -> int:
-        """Do the work and conclude. If an error ends it, conclude with the results so far, and raise the error."""
+        """Do the work and conclude. If an error ends it, conclude with the results so far, and raise the error.
+
+        ``seen`` holds the conditions once they are known.
+        """
         begun = time.monotonic()
         finished: list[RunResult] = []
         profiles: dict[str | None, Profile] = {}
@@ -133,19 +133,19 @@ class Executor:
             profiles[candidate] = profile
             console.print(escape(f"profile: {f'{candidate}: ' if candidate else ''}{profile}"), soft_wrap=True)
 
-        def conclude(seen: Conditions) -> int:
+        def conclude() -> int:
             places = {id(job): place for place, job in enumerate(self.jobs)}
             finished.sort(key=lambda result: places[id(result.job)])
-            found = dataclasses.replace(seen, profile=profiles.get(None))
-            return self.presenter.conclude(console, found, finished, time.monotonic() - begun)
+            conditions = dataclasses.replace(seen[0], profile=profiles.get(None))
+            return self.presenter.conclude(console, conditions, finished, time.monotonic() - begun)
 
+        shown = {id(job): view for job, view in zip(self.jobs, views, strict=True) if not is_profile(job)}
         try:
-            shown = {view.label: view for job, view in zip(self.jobs, views, strict=True) if not is_profile(job)}
             with self.presenter.progress(console, list(shown.values())) as on_done:
 
                 def keep(result: RunResult) -> None:
                     finished.append(result)
-                    shown[result.job.label].verdict = result.verdict
+                    shown[id(result.job)].verdict = result.verdict
                     on_done(result)
 
                 judging = Profiling(self.jobs, keep, on_profile)
@@ -154,15 +154,11 @@ class Executor:
                 finally:
                     judging.flush()
         except Exception as error:
-            seen = conditions()
-            if finished and seen is not None and not isinstance(error, InputError):
-                count = sum(not is_profile(job) for job in self.jobs)
-                console.print(f"{len(finished)} of {count} runs have results; an error ended the others:")
-                conclude(seen)
+            if finished and not isinstance(error, InputError):
+                console.print(f"{len(finished)} of {len(shown)} runs have results; an error ended the others:")
+                conclude()
             raise
-        seen = conditions()
-        assert seen is not None
-        return conclude(seen)
+        return conclude()
 
     def _print_header(self, console: Console, conditions: Conditions) -> None:
         header = screen.header(conditions, self.placement.why, self.presenter.compared)

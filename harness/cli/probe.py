@@ -24,6 +24,7 @@ from halfopen.netns.exit_codes import ExitCode
 from halfopen.netns.units import Duration, show_duration
 from halfopen.results import record
 from halfopen.results.record import Conditions
+from halfopen.run.request import jobs as requested
 from halfopen.run.runner import RunResult
 from halfopen.verdict.judge import broken_off
 
@@ -46,10 +47,10 @@ def probe(
         raise InputError("--server: missing; name the server to probe, as in --server 'python app.py {host} {port}'")
     scenarios = dataclasses.replace(scenarios, grace=Duration(30), poll=Duration(2))
     request = scenarios.request(list(_DEATHS), target=target, pod=PodOptions())
-    request, jobs, placement = place(request, clock.clock, clock.kernel)
+    request, _, placement = place(request, clock.clock, clock.kernel)
     hold = _HOLD[placement.clock]
     request = msgspec.structs.replace(request, hold=hold)
-    request, jobs, placement = profiled(*place(request, clock.clock, clock.kernel))
+    request, jobs, placement = profiled(request, requested(request), placement)
     conditions = record.conditions(request, jobs, placement.clock)
     presenter = Presenter(partial(conclude, out=out, hold=hold))
     return Executor(request, jobs, placement, conditions, out, presenter).carry_out(clock, at_once=len(jobs))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, takewhile
 
@@ -107,6 +107,11 @@ def allowed_silence(seconds: float) -> float:
     return max(_SHORT_SILENCE, seconds / 4)
 
 
+def last_change(readings: Iterable[tuple[float, object]]) -> float | None:
+    """Return the moment of a value's last change, given its readings at these moments; None if it never changed."""
+    return max((t for (_, before), (t, after) in pairwise(readings) if after != before), default=None)
+
+
 def _longest_standstill(told: Sequence[tuple[float, object]]) -> float:
     """Return the longest time between changes of a value, given its readings at these moments."""
     last, longest = told[0][0], 0.0
@@ -158,15 +163,17 @@ def _longest_wait(samples: Sequence[Sample]) -> float:
 
 def _moved_at(samples: Sequence[Sample]) -> float:
     """Return when something last reached the peer's kernel; the first sample's time if nothing did."""
-    changes = (b.t for a, b in pairwise(samples) if (a.bytes_acked, a.delivered) != (b.bytes_acked, b.delivered))
-    return max(changes, default=samples[0].t)
+    changed = last_change((s.t, (s.bytes_acked, s.delivered)) for s in samples)
+    return samples[0].t if changed is None else changed
 
 
 def _read_at(seen: Timeline) -> float:
     """Return when the client's process last reported that it had read more; infinity if it never reported."""
     reports = [(event.t, _read(event)) for event in seen.of("client", "progress")]
-    changes = (t for (_, before), (t, after) in pairwise(reports) if after != before)
-    return max(changes, default=reports[0][0]) if reports else math.inf
+    if not reports:
+        return math.inf
+    changed = last_change(reports)
+    return reports[0][0] if changed is None else changed
 
 
 def _read(report: Event) -> int:

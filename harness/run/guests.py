@@ -62,8 +62,8 @@ def run_all(
     place: Path,
     on_up: Callable[[PeerUp], None],
     on_done: Callable[[RunResult], None],
-) -> list[RunResult]:
-    """Run the jobs of ``call`` in guests and return the results in the order given.
+) -> None:
+    """Run the jobs of ``call`` in guests. ``on_done`` is called with each result.
 
     ``place`` is the folder of halfopen.netns.guest.booting.in_private. ``on_up`` is called with the first guest's
     message about its kernel. Raises InputError if a guest refuses its part (a server does not start),
@@ -83,7 +83,6 @@ def run_all(
         raise
     finally:
         pool.shutdown()
-    return [runs.done[number] for number in sorted(runs.done)]
 
 
 def compile_ourselves() -> None:

@@ -83,10 +83,8 @@ class RunResult:
     """Seconds of wall time from the first process to the verdict."""
 
 
-def run_all(
-    jobs: Sequence[Job], views: Sequence[RunView], at_once: int, on_done: Callable[[RunResult], None]
-) -> list[RunResult]:
-    """Run jobs, ``at_once`` of them at a time, and return the results in the order given.
+def run_all(jobs: Sequence[Job], views: Sequence[RunView], at_once: int, on_done: Callable[[RunResult], None]) -> None:
+    """Run jobs, ``at_once`` of them at a time.
 
     ``on_done`` is called with each result before the run's processes are ended, in the run's thread.
 
@@ -102,19 +100,15 @@ def run_all(
         with one_by_one:
             on_done(result)
 
-    futures = {
-        pool.submit(run_one, job, view, stop, report): n for n, (job, view) in enumerate(zip(jobs, views, strict=True))
-    }
-    results: dict[int, RunResult] = {}
+    futures = [pool.submit(run_one, job, view, stop, report) for job, view in zip(jobs, views, strict=True)]
     try:
         for future in as_completed(futures):
-            results[futures[future]] = future.result()
+            future.result()
     except BaseException:
         stop.requested = True
         pool.shutdown(wait=False, cancel_futures=True)
         raise
     pool.shutdown()
-    return [results[n] for n in sorted(results)]
 
 
 def run_one(job: Job, view: RunView, stop: Stop, on_done: Callable[[RunResult], None] = lambda _: None) -> RunResult:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal
 
 from halfopen.model import evidence, refusals
@@ -281,8 +280,8 @@ def _not_spoken(timeline: Timeline, ended_at: float) -> str | None:
     reports = [event for event in timeline.of("client", "progress") if event.t <= ended_at]
     if not reports or not reports[-1].data["acknowledged"]:
         return None
-    changes = [b.t for a, b in pairwise(evidence.established(timeline)) if a.bytes_received != b.bytes_received]
-    silence = ended_at - max(changes, default=0.0)
+    spoke_at = evidence.last_change((s.t, s.bytes_received) for s in evidence.established(timeline))
+    silence = ended_at - (spoke_at or 0.0)
     if silence < evidence.allowed_silence(ended_at):
         return None
     return (
