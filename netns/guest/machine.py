@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from halfopen.netns.guest import cache, memory_dir, script
 from halfopen.netns.guest.patches import seeding
@@ -154,26 +154,35 @@ def running(boot: Boot, place: Path, output: int) -> Iterator[Machine]:
         seed = {} if boot.seed is None else {seeding.VARIABLE: str(boot.seed)}
         try:
             with log.open("wb") as kernel_log, _pinned(boot.processor):
-                process = subprocess.Popen(
-                    arguments(boot, place, consoles),
-                    stdin=subprocess.DEVNULL,
-                    stdout=kernel_log,
-                    stderr=kernel_log,
-                    pass_fds=consoles,
-                    env=os.environ | {"TMPDIR": str(place)} | seed,
-                    start_new_session=True,
+                process = _execute(
+                    boot, arguments(boot, place, consoles), kernel_log, consoles, seed | {"TMPDIR": str(place)}
                 )
-        except OSError as error:
-            why = os.strerror(error.errno or 0).lower()
-            if isinstance(error, PermissionError):
-                why += " (is its file system mounted noexec? XDG_CACHE_HOME names another)"
-            raise GuestError(f"the guest kernel {str(boot.kernel.program)!r} cannot be executed: {why}") from None
         finally:
             # From here on only the guest holds them: the copiers to a terminal end when they are closed.
             for fd in consoles:
                 os.close(fd)
         held.callback(_end, process)
         yield Machine(process, log, from_guest, to_guest, scarce if left < boot.memory else "")
+
+
+def _execute(
+    boot: Boot, command: list[str], log: BinaryIO, consoles: Consoles, environment: dict[str, str]
+) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=consoles,
+            env=os.environ | environment,
+            start_new_session=True,
+        )
+    except OSError as error:
+        why = os.strerror(error.errno or 0).lower()
+        if isinstance(error, PermissionError):
+            why += " (is its file system mounted noexec? XDG_CACHE_HOME names another)"
+        raise GuestError(f"the guest kernel {str(boot.kernel.program)!r} cannot be executed: {why}") from None
 
 
 @contextlib.contextmanager
