@@ -77,11 +77,15 @@ class AsyncWatch(Polled):
         """The reading before the pending ping."""
 
     def __enter__(self) -> Self:
-        self._watcher.add(self)
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    def start(self) -> None:
+        """Start watching, where the session is no block of code; raises ValueError if it is watched already."""
+        self._watcher.add(self)
 
     def stop(self) -> None:
         """Stop watching; may be called again."""

@@ -107,6 +107,12 @@ async def silent_client(port: int, path: str = "/") -> AsyncIterator[None]:
         writer.transport.abort()
 
 
+def read_all(client: socket.socket) -> None:
+    """Read to the end, without TLS: what matters is how it ends."""
+    while socket.socket.recv(client, 1 << 20):
+        pass
+
+
 def fill(transport: Any) -> None:
     """Write more than fits into the kernel's buffers."""
     transport.write(bytes(1 << 23))

@@ -36,16 +36,11 @@ from tests.harness.liveness.async_connections import (
     Deaths,
     connected,
     fill,
+    read_all,
     silent_client,
     until,
     watcher,
 )
-
-
-def read_all(client: socket.socket) -> None:
-    """Read to the end, without TLS: what matters is how it ends."""
-    while socket.socket.recv(client, 1 << 20):
-        pass
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:

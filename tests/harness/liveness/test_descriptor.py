@@ -11,7 +11,7 @@ import socket
 import pytest
 
 from halfopen.liveness.descriptor import BorrowedSocket
-from tests.harness.liveness.test_async_watcher import read_all
+from tests.harness.liveness.async_connections import read_all
 from tests.harness.pod.test_watchdog import connection, fill
 
 
