@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import inspect
 import math
 import ssl
 import time
@@ -168,13 +170,20 @@ class AsyncPod(HttpPod):
 def _stack(awaited: Any) -> list[str]:
     """Return the functions that a task waits in, innermost first, with file and line.
 
-    Task.get_stack() returns the outermost only. Each coroutine names the one that it awaits (cr_await, ag_await).
+    Task.get_stack() returns the outermost only. Each coroutine names the one that it awaits (cr_await). The step of an
+    asynchronous generator does not name its generator, but refers to it.
     """
     frames: list[str] = []
     while awaited is not None:
-        frame = getattr(awaited, "cr_frame", None) or getattr(awaited, "gi_frame", None)
-        if frame is not None:
+        if (frame := _first(awaited, "cr_frame", "gi_frame", "ag_frame")) is not None:
             (call,) = traceback.extract_stack(frame, limit=1)
             frames.append(f"{call.name} ({call.filename}:{call.lineno})")
-        awaited = getattr(awaited, "cr_await", None) or getattr(awaited, "gi_yieldfrom", None)
+        if type(awaited).__name__.startswith("async_generator_"):
+            awaited = next(filter(inspect.isasyncgen, gc.get_referents(awaited)), None)
+        else:
+            awaited = _first(awaited, "cr_await", "gi_yieldfrom", "ag_await")
     return frames[::-1]
+
+
+def _first(awaited: object, *names: str) -> Any:
+    return next((value for name in names if (value := getattr(awaited, name, None)) is not None), None)
