@@ -33,6 +33,8 @@ from halfopen.verdict.judge import Timing, broken_off, deadline
 _DEATHS = {"dead/frozen": "a frozen client", "dead/vanished": "a vanished client"}
 #: Seconds for which a dead client is observed, by clock.
 _HOLD = {"virtual": 600.0, "real": 60.0}
+#: Grace of the scenarios, by clock. Their deadlines lie within that time, so what is still held then is missed.
+_GRACE = {"virtual": 30.0, "real": 15.0}
 #: The options of scenarios that a probe takes.
 ProbeOptions = Annotated[ScenarioOptions, Without("exclude"), Without("grace"), Without("poll"), Without("hold")]
 #: What a conclusion gets: its console, the conditions, the runs, and their wall time in seconds; and returns.
@@ -54,10 +56,10 @@ def observe(target: TargetSpec, scenarios: ScenarioOptions, clock: ClockOptions,
     """Observe a server undisturbed and with dead clients, and conclude; returns the exit code. Raises InputError."""
     if target.is_pod:
         raise InputError("--server: missing; name your server, as in --server 'python app.py {host} {port}'")
-    scenarios = dataclasses.replace(scenarios, grace=Duration(30), poll=Duration(2))
+    scenarios = dataclasses.replace(scenarios, grace=Duration(_GRACE["virtual"]), poll=Duration(2))
     request = scenarios.request(list(_DEATHS), target=target, pod=PodOptions())
     request, _, placement = place(request, clock.clock, clock.kernel)
-    request = msgspec.structs.replace(request, hold=_HOLD[placement.clock])
+    request = msgspec.structs.replace(request, hold=_HOLD[placement.clock], grace=_GRACE[placement.clock])
     request, jobs, placement = profiled(request, requested(request), placement)
     conditions = record.conditions(request, jobs, placement.clock)
     return Executor(request, jobs, placement, conditions, out, Presenter(conclude)).carry_out(clock, at_once=len(jobs))

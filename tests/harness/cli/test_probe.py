@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from halfopen.cli import probe
+from halfopen.scenario import suites
+from halfopen.verdict.judge import Timing, deadline
 from tests.harness.cli.tool import halfopen, results
 from tests.machine import needs_guest
 
@@ -79,3 +82,12 @@ def test_without_a_server_there_is_nothing_to_probe() -> None:
     ran = halfopen("probe")
     assert ran.code == 2
     assert "--server: missing; name your server" in ran.err
+
+
+def test_every_deadline_lies_within_the_time_that_a_dead_client_is_observed() -> None:
+    for name in probe._DEATHS:
+        (scenario,) = suites.find([name], pod=False)
+        for clock, hold in probe._HOLD.items():
+            limit = deadline(scenario, Timing(probe._GRACE[clock], 2.0))
+            assert limit is not None
+            assert limit < hold, (name, clock)
