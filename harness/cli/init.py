@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shlex
 import tempfile
@@ -128,7 +129,7 @@ def written(spec: TargetSpec, here: Path, grace: int, found: Sequence[str]) -> I
     root = _repository(here)
     texts = {
         here / TARGET: (target_text(spec, found), "your server, as halfopen starts and asks it"),
-        here / TEST: (pytest_text(spec, grace), f"a pytest test: pytest {TEST} --halfopen-clock auto"),
+        here / TEST: (pytest_text(spec, grace), f"a pytest test; {_how_to_test()}"),
         root / WORKFLOW: (workflow_text(spec, here, root, grace), "runs the suite core on GitHub at each push"),
     }
     for path, (text, meaning) in texts.items():
@@ -143,6 +144,12 @@ def written(spec: TargetSpec, here: Path, grace: int, found: Sequence[str]) -> I
             raise InputError(f"{name}: cannot be written: {reason_of(error)}; run init in a writable folder") from None
         else:
             yield f"wrote: {name} ({meaning})"
+
+
+def _how_to_test() -> str:
+    """Return the command that runs the test, and before it the one that brings pytest where it is missing."""
+    bring = "" if importlib.util.find_spec("pytest") else "pip install 'halfopen[pytest]', then "
+    return f"{bring}pytest {TEST} --halfopen-clock auto"
 
 
 def target_text(spec: TargetSpec, found: Sequence[str]) -> str:

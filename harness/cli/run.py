@@ -24,6 +24,7 @@ from halfopen.cli.options import (
 )
 from halfopen.cli.placement import place, profiled
 from halfopen.cli.values import option
+from halfopen.netns.guest import cache
 from halfopen.netns.units import show_duration
 from halfopen.report import folder
 from halfopen.results import record
@@ -32,6 +33,8 @@ from halfopen.run.profiling import is_profile
 from halfopen.run.request import left_out
 from halfopen.run.runner import Job, RunResult
 from halfopen.verdict.judge import hold
+
+_BUILD = "halfopen kernel build, once; without a compiler: pip install 'halfopen[kernel]'"
 
 
 def run(
@@ -55,12 +58,12 @@ def run(
     presenter = Presenter(
         partial(conclude, out=out, ci=ci, count=sum(not is_profile(job) for job in jobs)),
         partial(screen.progress, baseline=known),
-        notes=[*patience(jobs, placement.clock, clock.jobs), *left_out(request)],
+        notes=[*patience(jobs, placement.clock, clock.jobs, has_guest=cache.newest() is not None), *left_out(request)],
     )
     return Executor(request, jobs, placement, conditions, out, presenter).carry_out(clock, at_once=len(jobs))
 
 
-def patience(jobs: Sequence[Job], clock: str, at_once: int | None) -> list[str]:
+def patience(jobs: Sequence[Job], clock: str, at_once: int | None, *, has_guest: bool) -> list[str]:
     """Return a note on the time that runs take on a real clock, which is what they wait; on a virtual one, none."""
     if clock == "virtual":
         return []
@@ -70,9 +73,8 @@ def patience(jobs: Sequence[Job], clock: str, at_once: int | None) -> list[str]:
         if not is_profile(job)
     ]
     longest = max(*lasting, sum(lasting) / (at_once or len(jobs)))
-    return [
-        f"on the real clock the last result comes after {show_duration(round(longest))}; each is shown once certain"
-    ]
+    text = f"on the real clock the last result comes after {show_duration(round(longest))}; each is shown once certain"
+    return [text] if has_guest else [text, f"to skip the waiting: {_BUILD}"]
 
 
 def conclude(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shutil
 import subprocess
@@ -141,6 +142,13 @@ def test_what_exists_is_kept_and_named(tmp_path: Path) -> None:
         "kept:  test_liveness.py",
         "wrote: .github/workflows/liveness.yml",
     ]
+
+
+def test_without_pytest_it_names_the_extra_that_brings_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = "pytest test_liveness.py --halfopen-clock auto"
+    assert f"(a pytest test; {command})" in write(tmp_path / "with")[1]
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    assert f"(a pytest test; pip install 'halfopen[pytest]', then {command})" in write(tmp_path / "without")[1]
 
 
 def test_where_all_exists_nothing_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
