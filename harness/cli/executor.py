@@ -136,8 +136,9 @@ class Executor:
         def conclude() -> int:
             places = {id(job): place for place, job in enumerate(self.jobs)}
             finished.sort(key=lambda result: places[id(result.job)])
+            known = [dataclasses.replace(run, profile=profiles.get(run.job.candidate)) for run in finished]
             conditions = dataclasses.replace(seen[0], profile=profiles.get(None))
-            return self.presenter.conclude(console, conditions, finished, time.monotonic() - begun)
+            return self.presenter.conclude(console, conditions, known, time.monotonic() - begun)
 
         shown = {id(job): view for job, view in zip(self.jobs, views, strict=True) if not is_profile(job)}
         try:

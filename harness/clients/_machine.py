@@ -33,6 +33,7 @@ _RECV_SIZE = 65536
 ANSWER_WITHIN = 30.0
 _LEAST_WAIT = 0.001
 _END_OF_HEADERS = b"\r\n\r\n"
+_EXTENSIONS, _DEFLATE = "sec-websocket-extensions", "permessage-deflate"
 _HUNG_UP = "the server closed the connection without an answer"
 
 
@@ -44,7 +45,8 @@ class ClientMachine:
         self._endpoint = endpoint
         self._uri = parse_uri(endpoint.url)
         offered = [Subprotocol(name) for name in endpoint.subprotocols]
-        extensions = [ClientPerMessageDeflateFactory()] if options.compression else None
+        self._compresses = options.compression or _names_deflate(endpoint)
+        extensions = [ClientPerMessageDeflateFactory()] if self._compresses else None
         self._protocol = ClientProtocol(self._uri, subprotocols=offered or None, extensions=extensions, max_size=None)
         self._sock = self._connect(options, endpoint.authority)
         self._read = 0
@@ -83,7 +85,7 @@ class ClientMachine:
             if isinstance(self._sock, ssl.SSLSocket):
                 self._sock.do_handshake()
             self._read = shake_hands(self._protocol, self._request(), self._sock, self._flush)
-        report("opened", acknowledging=bool(self._endpoint.acknowledge))
+        report("opened", acknowledging=bool(self._endpoint.acknowledge), sends=bool(self._endpoint.send))
         self._sock.setblocking(False)
         os.set_blocking(sys.stdin.fileno(), False)
         self._selector.register(sys.stdin, selectors.EVENT_READ, self._obey)
@@ -104,6 +106,8 @@ class ClientMachine:
     def _request(self) -> Request:
         request = self._protocol.connect()
         for name, value in self._endpoint.headers.items():
+            if name.lower() == _EXTENSIONS and self._compresses:  # ours offers what this client can do
+                continue
             # A user's header replaces ours: Origin, User-Agent.
             request.headers.pop(name, None)
             request.headers[name] = value
@@ -250,6 +254,12 @@ class ClientMachine:
             except (BlockingIOError, ssl.SSLWantWriteError):
                 if not select.select([], [self._sock], [], _CONNECT_TIMEOUT)[1]:
                     raise TimeoutError(f"the server took in nothing for {_CONNECT_TIMEOUT:g}s") from None
+
+
+def _names_deflate(endpoint: Endpoint) -> bool:
+    """True if a user's header offers permessage-deflate (RFC 7692)."""
+    headers = endpoint.headers.items()
+    return any(name.lower() == _EXTENSIONS and _DEFLATE in value.lower() for name, value in headers)
 
 
 class NotOpenedError(Exception):

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import junitparser
 import msgspec
@@ -23,6 +23,7 @@ from halfopen.results.baseline import Baseline, standing
 from halfopen.run.request import RunRequest
 from halfopen.run.runner import Job, RunResult
 from halfopen.run.shards import Shard
+from halfopen.verdict import causes
 from halfopen.verdict.judge import due
 
 RESULTS = "results.json"
@@ -112,7 +113,7 @@ def conditions_as_table(how: Conditions, wall: float) -> dict[str, Any]:
 def run_as_table(done: RunResult) -> dict[str, Any]:
     """One entry of ``runs``."""
     job, verdict = done.job, done.verdict
-    found, closed = verdict.found, done.timeline.first("client", "close_received")
+    found, closed = verdict.found, causes.close_frame(done.timeline)
     return {
         "scenario": job.scenario.name,
         "suite": job.scenario.suite,
@@ -133,6 +134,7 @@ def run_as_table(done: RunResult) -> dict[str, Any]:
         "after_fault_s": rounded(verdict.after_fault),
         "close_code": closed.data.get("code") if closed else None,
         "close_reason": closed.data.get("reason") if closed else None,
+        **msgspec.to_builtins(story.explained(done)),
         "stuck_bytes": found.stuck_bytes if verdict.klass else 0,
         "orphan_bytes": found.orphan.bytes,
         "orphan_s": rounded(found.orphan.seconds),
@@ -239,6 +241,14 @@ def write_table(file: Path, table: Mapping[str, Any]) -> None:
     file.write_bytes(msgspec.json.format(msgspec.json.encode(table), indent=2) + b"\n")
 
 
+_Problem = TypeVar("_Problem", junitparser.Failure, junitparser.Error)
+
+
+def _with_story(result: _Problem, how: Conditions, run: RunResult) -> _Problem:
+    result.text = "\n".join(story.story(run, how.again, how.baseline))
+    return result
+
+
 def junit(how: Conditions, done: Sequence[RunResult], wall: float) -> junitparser.JUnitXml:
     """Return a test case for each run. A failed run is a failure, an inconclusive one an error, so neither looks green.
 
@@ -258,9 +268,9 @@ def junit(how: Conditions, done: Sequence[RunResult], wall: float) -> junitparse
             elif run.verdict.word == "not_applicable":
                 case.result = [junitparser.Skipped(run.verdict.why, "not applicable")]
             elif run.verdict.word == "failed":
-                case.result = [junitparser.Failure(run.verdict.why, run.verdict.klass)]
+                case.result = [_with_story(junitparser.Failure(run.verdict.why, run.verdict.klass), how, run)]
             elif run.verdict.word == "inconclusive":
-                case.result = [junitparser.Error(run.verdict.why, "inconclusive")]
+                case.result = [_with_story(junitparser.Error(run.verdict.why, "inconclusive"), how, run)]
             else:
                 case.system_out = run.verdict.why
             suite.add_testcase(case)

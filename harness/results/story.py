@@ -10,8 +10,9 @@ from halfopen.model import evidence
 from halfopen.model.evidence import Stall
 from halfopen.model.timeline import Sample, Timeline
 from halfopen.netns.units import show_bytes, show_duration
-from halfopen.results import words
+from halfopen.results import explanation, words
 from halfopen.results.baseline import Baseline, standing
+from halfopen.results.explanation import Explanation
 from halfopen.run.runner import Job, RunResult
 from halfopen.scenario.spec import Step
 from halfopen.verdict.findings import Findings, Span
@@ -30,9 +31,13 @@ def story(run: RunResult, where: Sequence[str] = (), baseline: Baseline | None =
     job, found = run.job, run.verdict.found
     mark = words.STANDINGS[run.verdict.word].mark
     lines = [f"{job.label}   {words.drawn(job.scenario)}", f"  {mark} {run.verdict.why}"]
-    lines += _listed("done:", actions(job, found))
-    lines += _listed("seen:", kernel_saw(run.timeline, found))
-    lines += _listed("expected:", [words.expectation(job.scenario, job.terms)])
+    parts = [
+        *explanation.listed("done:", actions(job, found)),
+        *explanation.listed("seen:", kernel_saw(run.timeline, found)),
+        *explanation.listed("expected:", [words.expectation(job.scenario, job.terms)]),
+        *explanation.lines(explained(run), run.verdict.why),
+    ]
+    lines += [f"    {part}" for part in parts]
     if baseline is not None and (known := baseline.of(run)):
         now = run.verdict.klass if run.verdict.word == "failed" else run.verdict.word
         lines.append(f"    the known failure is another ({known}); this one is {now}")
@@ -40,8 +45,9 @@ def story(run: RunResult, where: Sequence[str] = (), baseline: Baseline | None =
     return lines
 
 
-def _listed(head: str, sentences: Sequence[str]) -> list[str]:
-    return [f"    {head if not n else '':9} {sentence}" for n, sentence in enumerate(sentences)]
+def explained(run: RunResult) -> Explanation:
+    """Return the explanation of a run; empty for one that passed."""
+    return explanation.explain(run.timeline, run.verdict, run.profile)
 
 
 def actions(job: Job, found: Findings) -> list[str]:
@@ -171,6 +177,7 @@ def history(timeline: Timeline, verdicts: Sequence[tuple[float, Verdict, str]]) 
     moments = [*events, *_stalls(timeline), *_socket(timeline)]
     for t, verdict, expected in verdicts:
         moments += [(t, f"{words.STANDINGS[verdict.word].mark} {verdict.why}"), (t, f"  expected: {expected}")]
+        moments += [(t, f"  {line}") for line in explanation.lines(explanation.explain(timeline, verdict), verdict.why)]
     return [f"{t:7.1f}s  {text}" for t, text in sorted(moments, key=lambda moment: moment[0])]
 
 

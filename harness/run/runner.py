@@ -16,6 +16,7 @@ from pathlib import Path
 
 from halfopen.errors import FaultError
 from halfopen.model.journal import Journal
+from halfopen.model.profile import Profile
 from halfopen.model.timeline import Timeline
 from halfopen.netns.interrupts import as_completed
 from halfopen.netns.lab import Lab
@@ -29,6 +30,9 @@ from halfopen.run.session import ClientLink, Session
 from halfopen.scenario.spec import Scenario, Step
 from halfopen.targets.base import Target
 from halfopen.verdict.judge import Timing, Verdict, hold, judge
+
+#: Seconds within which a server has made its settings for a session.
+_SERVES = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,8 @@ class RunResult:
     timeline: Timeline
     wall: float
     """Seconds of wall time from the first process to the verdict."""
+    profile: Profile | None = None
+    """Profile of its server; None if that was not observed."""
 
 
 def run_all(jobs: Sequence[Job], views: Sequence[RunView], at_once: int, on_done: Callable[[RunResult], None]) -> None:
@@ -209,6 +215,7 @@ class _Run:
         if self._scenario.truth == "alive" or not self._scenario.steps:
             self._session.check_path()
         self._session.watch.settle()
+        self._session.note_unread_close()
         self._session.client_link.note_what_it_did()
         # Everything from here on, from undoing the faults to ending the client, is our own doing and proves nothing.
         self._session.recorder.stop()
@@ -217,7 +224,9 @@ class _Run:
         self._journal.seal()
 
     def _ask_what_it_does(self) -> None:
-        """Make a server that holds a dead client print its stacks while it does so."""
+        """Note which processes hold a session that should be over, and make the server print its stacks."""
+        if self._scenario.truth != "alive":
+            self._session.note_holders()
         last = self._journal.last_sample()
         if last is not None and self._scenario.truth == "dead" and not self._journal.session_ended:
             self._session.server.running.show_stacks(last.inode)
@@ -231,6 +240,9 @@ class _Run:
         heapq.heapify(agenda)
         self._view.phase = "streaming"
         self._view.deadline = (agenda[0][0] if agenda else self._journal.start) + hold(self._scenario, self._terms)
+        if self._session.watch.until(min([self._journal.start + _SERVES, *(moment for moment, _, _ in agenda)])):
+            return
+        self._session.note_timeouts()
         while agenda and agenda[0][0] < self._view.deadline:
             moment, _, act = heapq.heappop(agenda)
             if self._session.watch.until(moment):

@@ -54,6 +54,11 @@ class RunningPod(Running):
         except (OSError, ValueError, http.client.HTTPException) as error:
             return Status(problem=f"the pod did not answer: {error}")
 
+    @property
+    def prints_stacks(self) -> bool:
+        """Always true."""
+        return True
+
     def show_stacks(self, _inode: int) -> None:
         """Note the stacks of its threads as an event ``stacks``; do nothing if it does not answer."""
         with contextlib.suppress(OSError, ValueError, http.client.HTTPException):

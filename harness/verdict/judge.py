@@ -12,7 +12,8 @@ from halfopen.model.link_proof import link_proofs
 from halfopen.model.timeline import Event, Timeline
 from halfopen.netns.units import show_bytes, show_duration
 from halfopen.scenario.spec import Scenario
-from halfopen.verdict.findings import UNEXPECTED_CONDITION, Findings, find
+from halfopen.verdict import causes
+from halfopen.verdict.findings import MANDATORY_EXTENSION, UNEXPECTED_CONDITION, Findings, find
 
 Word = Literal["passed", "failed", "inconclusive", "not_applicable"]
 Class = Literal["true_reap", "missed", "false_reap", "true_keep", "closed", "not_opened"]
@@ -234,7 +235,7 @@ def _false_reap(scenario: Scenario, timeline: Timeline, found: Findings) -> tupl
         return "inconclusive", doubt
     count = show_bytes(evidence.acknowledged(evidence.established(timeline)))
     said = f" ({found.reason})" if found.reason else ""
-    how = f", by {_closing(closed)}" if closed is not None else ""
+    how = f", {causes.closing(closed)}" if closed is not None else ""
     before = ", before anything was done to it" if scenario.steps and found.before_fault else ""
     reaped = f"a live client was reaped at {found.ended_at:.1f}s{said}{how}{before}"
     return "failed", f"{reaped}: it had acknowledged {count} until then"
@@ -244,12 +245,6 @@ def _doubt(timeline: Timeline, closed: Event | None, ended_at: float) -> str | N
     return _not_spoken(timeline, ended_at) if closed is None else _not_begun(timeline, closed)
 
 
-def _closing(closed: Event) -> str:
-    """Return a close frame in words: its code, and its reason if it has one (RFC 6455, section 7.1.6)."""
-    reason = closed.data.get("reason")
-    return f"a close frame with {closed.data.get('code')}" + (f" {reason!r}" if reason else "")
-
-
 def _not_begun(timeline: Timeline, closed: Event) -> str | None:
     """Return a doubt about a server that closed properly before it sent its client anything; None without doubt."""
     code = closed.data.get("code")
@@ -257,9 +252,10 @@ def _not_begun(timeline: Timeline, closed: Event) -> str | None:
     has_begun = _received(timeline) or timeline.first("client", "ping_received") is not None
     if has_begun or code == UNEXPECTED_CONDITION or not says_why:
         return None
+    asks = "an extension (compression = true in [client])" if code == MANDATORY_EXTENSION else "a message (--send)"
     return (
-        f"the server sent nothing but {_closing(closed)} at {closed.t:.1f}s; "
-        "does it want a message (--send), a --header or a --subprotocol?"
+        f"the server sent nothing, and the session was {causes.closing(closed)} at {closed.t:.1f}s; "
+        f"does it want {asks}, a --header or a --subprotocol?"
     )
 
 

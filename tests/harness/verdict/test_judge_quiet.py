@@ -146,14 +146,16 @@ def test_a_close_before_any_message_is_not_blamed_on_the_server(code: int) -> No
     closed = event(3.0, "client", "close_received", code=code, reason="send your token first")
     seen = verdict("alive/active", quiet(0, 3.0), reports(0, 3.0), closed)
     assert seen.word == "inconclusive"
-    assert f"a close frame with {code} 'send your token first' at 3.0s; does it want a message (--send)" in seen.why
+    assert (
+        f"closed by the server with {code} 'send your token first' at 3.0s; does it want a message (--send)" in seen.why
+    )
 
 
 def test_a_keepalives_close_is_a_false_reap_and_says_its_code() -> None:
     closed = event(40.0, "client", "close_received", code=1011, reason="keepalive ping timeout")
     seen = verdict("alive/paused", quiet(0, 40.0), reports(0, 40.0), closed)
     assert (seen.word, seen.klass) == ("failed", "false_reap")
-    assert "by a close frame with 1011 'keepalive ping timeout'" in seen.why
+    assert "closed by the server with 1011 'keepalive ping timeout'" in seen.why
 
 
 def test_a_server_whose_client_should_have_spoken_is_not_blamed() -> None:
