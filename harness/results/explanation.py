@@ -15,8 +15,8 @@ from halfopen.model.kept_output import TRACEBACK
 from halfopen.model.profile import Profile
 from halfopen.model.timeline import Timeline
 from halfopen.netns.units import show_bytes, show_duration
-from halfopen.verdict import causes
-from halfopen.verdict.causes import CauseEvidence
+from halfopen.verdict import causes, ends
+from halfopen.verdict.ends import SessionEnd
 from halfopen.verdict.findings import Findings
 from halfopen.verdict.judge import Verdict
 
@@ -53,7 +53,7 @@ def explain(timeline: Timeline, verdict: Verdict, profile: Profile | None = None
     for line in server_output.of_proxies(timeline, moment):
         proxy_said.setdefault(line.proxy, []).append(line.text)
     return Explanation(
-        ended=causes.ending(timeline, found),
+        ended=ends.ending(timeline, found),
         cause=causes.cause(timeline, found, profile),
         held_by=list(_held_by(timeline, found, profile)),
         threads=_threads(timeline),
@@ -84,12 +84,12 @@ def _held_by(timeline: Timeline, found: Findings, profile: Profile | None) -> It
         habit = f" (it pings every {show_duration(profile.pings_every)})" if profile and profile.pings_every else ""
         yield f"{show_bytes(last.outq)} wait in its socket; a ping waits behind them{habit}"
     elif found.ended_at is None:
-        yield _unanswered(CauseEvidence(timeline, found, profile))
+        yield _unanswered(SessionEnd(timeline, found, profile))
     if last.rqueue:
         yield f"it leaves {show_bytes(last.rqueue)} of its input unread"
 
 
-def _unanswered(seen: CauseEvidence) -> str:
+def _unanswered(seen: SessionEnd) -> str:
     since = "" if seen.heard_at is None else f" since the client was last heard at {seen.heard_at:.1f}s"
     if count := len(seen.small_sends):
         return f"it sent {count} small message{'s' * (count > 1)}, as pings are,{since}, and got no answer"

@@ -23,7 +23,7 @@ from halfopen.results.baseline import Baseline, standing
 from halfopen.run.request import RunRequest
 from halfopen.run.runner import Job, RunResult
 from halfopen.run.shards import Shard
-from halfopen.verdict import causes
+from halfopen.verdict import ends
 from halfopen.verdict.judge import due
 
 RESULTS = "results.json"
@@ -113,7 +113,7 @@ def conditions_as_table(how: Conditions, wall: float) -> dict[str, Any]:
 def run_as_table(done: RunResult) -> dict[str, Any]:
     """One entry of ``runs``."""
     job, verdict = done.job, done.verdict
-    found, closed = verdict.found, causes.close_frame(done.timeline)
+    found, closed = verdict.found, ends.close_frame(done.timeline)
     return {
         "scenario": job.scenario.name,
         "suite": job.scenario.suite,

@@ -17,7 +17,8 @@ from typing import IO
 
 from halfopen.netns.host import Host
 
-_KEPT_LINES = 40
+#: Number of last lines that are kept, and that errors quote at most.
+_KEPT_LINES, _QUOTED_LINES = 40, 25
 #: Longest line, bytes; longer ones are split.
 _LONGEST_LINE = 1 << 16
 #: Most bytes in a pipe (pipe(7), pipe-max-size). Processes left behind may print without a pause.
@@ -148,6 +149,10 @@ class Output:
         """Return the last non-blank line; for errors."""
         return next((line for line in reversed(self._tail) if line.strip()), "")
 
+    def last_lines(self) -> list[str]:
+        """Return the last lines; for errors."""
+        return list(self._tail)[-_QUOTED_LINES:]
+
     def has_told(self) -> bool:
         """True once all output from before the first call is read."""
         return all(reader.has_told() for reader in self._readers)
@@ -188,6 +193,10 @@ class Process:
     def tail(self) -> str:
         """Return the last non-blank line of its output; for errors."""
         return self._output.tail()
+
+    def last_lines(self) -> list[str]:
+        """Return the last lines of its output; for errors."""
+        return self._output.last_lines()
 
     def write(self, text: str) -> None:
         """Write to its standard input; do nothing if the process is gone."""

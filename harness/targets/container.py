@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from halfopen.errors import FaultError, TargetError
+from halfopen.errors import FaultError, TargetError, quoted
 from halfopen.netns.lab_errors import LabError
 from halfopen.spawn.process import OnLine, Output
 from halfopen.targets.engine import engine
@@ -52,6 +52,10 @@ class Container:
         """Return the last non-blank line of its output; for errors."""
         return self._output.tail()
 
+    def last_lines(self) -> list[str]:
+        """Return the last lines of its output."""
+        return self._output.last_lines()
+
     def start(self) -> None:
         """Start its command; raises TargetError if the image has no such command, or it may not be run."""
         said = self._handle.attach(stream=True, demux=True)
@@ -74,7 +78,7 @@ class Container:
                     ) from None
             time.sleep(_STEP)
         self.wait_for_end()
-        said = f"; it said: {self.tail()}" if self.tail() else ""
+        said = quoted(self.last_lines())
         raise TargetError(f"the container ended with exit code {self.exit_code} before anything listened{said}")
 
     def health(self) -> tuple[str | None, str]:

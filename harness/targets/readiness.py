@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 
-from halfopen.errors import TargetError
+from halfopen.errors import TargetError, quoted
 from halfopen.netns.host import Host
 from halfopen.netns.sockets import Address
 from halfopen.spawn.process import OnLine, Process, Program, running
@@ -97,5 +97,5 @@ def listeners(host: Host, port: int, process: ServerProcess, deadline: float) ->
 
 
 def said(process: ServerProcess) -> str:
-    """Return the last line of a process's output, as the end of an error."""
-    return f"; it said: {process.tail()}" if process.tail() else ""
+    """Return a process's last output, as the end of an error."""
+    return quoted(process.last_lines())

@@ -9,28 +9,21 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from collections.abc import Callable
 
-from halfopen.model import evidence, server_output
-from halfopen.model.evidence import Stall
+from halfopen.model import server_output
 from halfopen.model.profile import Profile
-from halfopen.model.timeline import Event, Sample, Timeline
+from halfopen.model.timeline import Event, Timeline
 from halfopen.netns.units import show_duration
+from halfopen.verdict.ends import SessionEnd
 from halfopen.verdict.findings import MANDATORY_EXTENSION, UNEXPECTED_CONDITION, Findings
 
-#: Stands for a close frame without a code (RFC 6455, section 7.4.1).
-_NO_CODE = 1005
 #: Seconds by which an end may be late: a server's timers, its poll, and the sampling.
 _LATE = 1.0
 #: Seconds by which it may be early: a timer may have begun before the last sample of the moment that it counts from.
 _EARLY = 0.3
 #: Seconds within which a server that wants a first message, and gets none, ends the session.
 _SOON = 15.0
-#: Bytes of a ping or a close frame, with TLS (RFC 6455, section 5.5; RFC 8446, section 5.2).
-_CONTROL_FRAME = 160
 #: Seconds by which a timeout of unknown origin may differ from a usual one, so that few coincide by chance.
 _CLOSE = 0.4
 #: Close codes that blame nothing (RFC 6455, section 7.4.1).
@@ -45,148 +38,24 @@ _IDLE_DEFAULTS = {
 }
 #: Exceptions that report the end of a connection. They are its effect, not its cause.
 _EFFECTS = re.compile(
-    r"(Connection|BrokenPipe|Closed|Cancelled|Disconnect|IncompleteRead|EndOfStream|keepalive ping timeout)"
+    "Connection(Reset|Aborted|Closed)|BrokenPipe|Disconnect|Cancelled|IncompleteRead|EndOfStream|"
+    "(Closed|Broken)Resource|keepalive ping timeout"
 )
 _KERNEL_GAVE_UP = re.compile(r"ETIMEDOUT|Errno 110\b|[Cc]onnection timed out")
-#: A message of a handler that failed, by its last line: ``ValueError: no such room``.
-_EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(Error|Exception|Exit|Interrupt|Warning|Timeout)\w*(: .*)?$")
+#: The first words of programs in other languages that fail: Go, Rust, C++, JavaScript.
+_PANIC = re.compile(r"^(panic: |fatal error: |thread '.*' panicked|terminate called|(Uncaught )?\w*Error: )")
 
 
-@dataclass(frozen=True)
-class CauseEvidence:
-    """The end of a session, with all that rules may look at. Times in seconds since the session opened."""
-
-    timeline: Timeline
-    found: Findings
-    profile: Profile | None = None
-    """None if the server was not observed undisturbed."""
-
-    @cached_property
-    def ended_at(self) -> float:
-        """The end of the server's side; infinity if the session is still held."""
-        return float("inf") if self.found.ended_at is None else self.found.ended_at
-
-    @cached_property
-    def closed(self) -> Event | None:
-        """The server's close frame, as the client got it."""
-        return close_frame(self.timeline)
-
-    @cached_property
-    def samples(self) -> Sequence[Sample]:
-        """Samples of the server's socket while its side was open."""
-        return [s for s in evidence.established(self.timeline) if s.t <= self.ended_at]
-
-    @cached_property
-    def heard_at(self) -> float | None:
-        """Moment of the last data from the client: the last message, pong, or the request that opened the session."""
-        last = self.samples[-1] if self.samples else None
-        if last is None or last.last_data_recv is None:
-            return None
-        return max(0.0, last.t - last.last_data_recv / 1000)
-
-    @cached_property
-    def sent_at(self) -> float:
-        """Moment at which the server last passed new data to its kernel, before the end; 0 for the handshake."""
-        return evidence.last_change((s.t, _written(s)) for s in self.samples) or 0.0
-
-    @cached_property
-    def small_sends(self) -> Sequence[float]:
-        """Moments, since the client was last heard, of the server's sends; empty if any is larger than a ping."""
-        moments: list[float] = []
-        for before, after in zip(self.samples, self.samples[1:], strict=False):
-            if after.t <= (self.heard_at or 0.0) + _EARLY or not (count := _written(after) - _written(before)):
-                continue
-            if count > _CONTROL_FRAME:
-                return ()
-            moments.append(max(before.t, after.t - after.last_data_sent / 1000))
-        return moments
-
-    @cached_property
-    def stall(self) -> Stall | None:
-        """The stall in which the session ended."""
-        return evidence.last_stall(self.samples)
-
-    @cached_property
-    def is_reset(self) -> bool:
-        """True if the server's socket went without a FIN (RFC 9293, section 3.10.7)."""
-        after = [s.state for s in self.timeline.samples if s.t >= self.ended_at]
-        destroyed = self.timeline.first("kernel", "destroyed")
-        states = [*after, *([destroyed.data.get("state")] if destroyed else [])]
-        return bool(states) and all(state in ("CLOSE", "ESTABLISHED", None) for state in states)
-
-    @cached_property
-    def is_finished(self) -> bool:
-        """True if the server sent a FIN: its socket was seen in a state after it."""
-        after = {s.state for s in self.timeline.samples if s.t >= self.ended_at}
-        return bool(after & {"FIN_WAIT1", "FIN_WAIT2", "CLOSING", "LAST_ACK", "TIME_WAIT"})
-
-    @cached_property
-    def limits(self) -> dict[str, Any]:
-        """The limits that the kernel keeps for the server's socket (halfopen.netns.sockets.Timeouts)."""
-        noted = self.timeline.last("target", "timeouts")
-        return {} if noted is None else dict(noted.data)
-
-    @cached_property
-    def last_pong_at(self) -> float | None:
-        """Moment of the client's last pong that reached the server; None if that is not what came last."""
-        pings = [event.t for event in self.timeline.of("client", "ping_received") if event.t <= self.ended_at]
-        if not pings or self.heard_at is None:
-            return None
-        return self.heard_at if abs(self.heard_at - pings[-1]) <= _LATE else None
-
-    @cached_property
-    def has_heard_messages(self) -> bool:
-        """True if the client sent any message of its own."""
-        said = any(event.data.get("acknowledged") for event in self.timeline.of("client", "progress"))
-        opened = self.timeline.first("client", "opened")
-        return bool(opened and opened.data.get("sends")) or bool(said and opened and opened.data.get("acknowledging"))
-
-    def said(self, pattern: re.Pattern[str]) -> str | None:
-        """Return the first line of the server's output near the end that contains the pattern."""
-        return next(filter(pattern.search, server_output.near(self.timeline, self.ended_at)), None)
-
-
-Rule = Callable[[CauseEvidence], str | None]
+Rule = Callable[[SessionEnd], str | None]
 
 
 def cause(timeline: Timeline, found: Findings, profile: Profile | None = None) -> str | None:
     """Return the likely cause of the end of a session, in a sentence; None if the session is held or no rule fits."""
-    seen = CauseEvidence(timeline, found, profile)
+    seen = SessionEnd(timeline, found, profile)
     return next((sentence for rule in RULES if (sentence := rule(seen)) is not None), None)
 
 
-def close_frame(timeline: Timeline) -> Event | None:
-    """Return the server's close frame: the first that its client got, or that lies unread in the client's kernel."""
-    return timeline.first("client", "close_received") or timeline.first("lab", "close_unread")
-
-
-def closing(closed: Event) -> str:
-    """Return a close frame in words: its code, and its reason if it has one (RFC 6455, section 7.1.6)."""
-    code, reason = closed.data.get("code"), closed.data.get("reason")
-    return f"closed by the server with {'no code' if code in (None, _NO_CODE) else code}" + (
-        f" {reason!r}" if reason else ""
-    )
-
-
-def ending(timeline: Timeline, found: Findings) -> str | None:
-    """Describe how the session ended, as far as known; None if the server still has it."""
-    if found.ended_at is None:
-        return None
-    if (closed := close_frame(timeline)) is not None:
-        when = f"at {closed.t:.1f}s" if closed.name == "close_received" else "(unread in the client's kernel)"
-        return f"{closing(closed)} {when}"
-    seen = CauseEvidence(timeline, found)
-    if seen.is_finished:
-        return f"ended by the server at {found.ended_at:.1f}s with a FIN, without a close frame"
-    ended = timeline.first("client", "ended")
-    if ended is not None and ended.data.get("how") == ConnectionResetError.__name__:
-        return f"reset by the server at {found.ended_at:.1f}s, without a close frame"
-    if seen.is_reset:
-        return f"ended at {found.ended_at:.1f}s: the server's socket went without a FIN and without a close frame"
-    return f"ended at {found.ended_at:.1f}s without a close frame"
-
-
-def crash(seen: CauseEvidence) -> str | None:
+def crash(seen: SessionEnd) -> str | None:
     """The server's process ended."""
     exited = seen.timeline.first("target", "exited")
     ended = exited or seen.timeline.first("target", "serving_process_ended")
@@ -200,11 +69,12 @@ def crash(seen: CauseEvidence) -> str | None:
         how = f"was killed by {_signal(number)}" + (" (by the kernel, for want of memory?)" if number == 9 else "")
     else:
         how = f"ended with exit code {code}"
-    raised = server_output.exceptions(seen.timeline, ended.t)
+    panics = [line for line in server_output.near(seen.timeline, ended.t) if _PANIC.match(line)]
+    raised = server_output.exceptions(seen.timeline, ended.t) or panics
     return f"the server's process {how}" + (f" after {raised[-1]}" if raised else "")
 
 
-def proxy(seen: CauseEvidence) -> str | None:
+def proxy(seen: SessionEnd) -> str | None:
     """A proxy in between logged that it ended the session."""
     until = seen.ended_at if seen.found.ended_at is not None else seen.found.looked_until
     for line in server_output.of_proxies(seen.timeline, until):
@@ -218,6 +88,10 @@ def proxy(seen: CauseEvidence) -> str | None:
 #: Lines of proxies that say why they ended a session (ngx_http_upstream.c; HAProxy's configuration manual, 8.5).
 _PROXY_LINES = (
     (
+        re.compile(r"upstream timed out .* while (connecting|sending request|reading response header)"),
+        "{proxy} gave up: the server behind it did not answer the request",
+    ),
+    (
         re.compile(r"upstream timed out"),
         "{proxy} ended the session: the server behind it had sent nothing for {waited}, its proxy_read_timeout",
     ),
@@ -230,14 +104,13 @@ _PROXY_LINES = (
         re.compile(r"upstream prematurely closed connection|recv\(\) failed \(104: Connection reset by peer\)"),
         "the server behind {proxy} ended the connection ({proxy} said: {quote!r})",
     ),
-    (re.compile(r"termination sD"), "{proxy} ended the session: nothing came for {waited} (its timeout tunnel)"),
-    (re.compile(r"termination cD"), "{proxy} ended the session: nothing came for {waited} (its timeout tunnel)"),
+    (re.compile(r"termination [cs]D"), "{proxy} ended the session: nothing came for {waited}, its timeout tunnel"),
     (re.compile(r"termination S[DHC]"), "the server behind {proxy} ended the connection ({proxy} said: {quote!r})"),
     (re.compile(r"termination s[CH]"), "{proxy} ended the session: the server behind it did not answer"),
 )
 
 
-def refused_by_code(seen: CauseEvidence) -> str | None:
+def refused_by_code(seen: SessionEnd) -> str | None:
     """The code of the close frame says what the server lacks (RFC 6455, section 7.4.1; 4000-4999 are applications')."""
     if seen.closed is None:
         return None
@@ -262,23 +135,23 @@ _DENIED = re.compile(
 )
 
 
-def handler_raised(seen: CauseEvidence) -> str | None:
+def handler_raised(seen: SessionEnd) -> str | None:
     """A traceback in the server's output names an exception that is not the end of the connection itself."""
     if seen.found.ended_at is None:
         return None
     for raised in server_output.exceptions(seen.timeline, seen.ended_at):
-        if _EXCEPTION.match(raised) and not _EFFECTS.search(raised) and not _KERNEL_GAVE_UP.search(raised):
+        if not _EFFECTS.search(raised) and not _KERNEL_GAVE_UP.search(raised):
             return f"the server raised {raised}"
     if seen.closed is not None and seen.closed.data.get("code") == UNEXPECTED_CONDITION and not _names_ping(seen):
         return "likely an exception in the server: code 1011 is for an unexpected condition"
     return None
 
 
-def _names_ping(seen: CauseEvidence) -> bool:
+def _names_ping(seen: SessionEnd) -> bool:
     return seen.closed is not None and bool(re.search(r"ping|pong|heartbeat", _reason(seen.closed), re.IGNORECASE))
 
 
-def kernel_keepalive(seen: CauseEvidence) -> str | None:
+def kernel_keepalive(seen: SessionEnd) -> str | None:
     """SO_KEEPALIVE: nothing was queued, the client was silent for the whole time, and the socket went without a FIN."""
     idle, interval, count = (seen.limits.get(f"keepalive_{name}") for name in ("idle", "interval", "count"))
     if idle is None or interval is None or count is None or not _kernel_may_have_ended_it(seen):
@@ -294,7 +167,7 @@ def kernel_keepalive(seen: CauseEvidence) -> str | None:
     )
 
 
-def user_timeout(seen: CauseEvidence) -> str | None:
+def user_timeout(seen: SessionEnd) -> str | None:
     """TCP_USER_TIMEOUT: bytes were queued that long, and the socket went without a FIN (tcp(7))."""
     limit, stall = seen.limits.get("user_timeout"), seen.stall
     if limit is None or stall is None or not _kernel_may_have_ended_it(seen):
@@ -308,7 +181,7 @@ def user_timeout(seen: CauseEvidence) -> str | None:
     )
 
 
-def retransmissions(seen: CauseEvidence) -> str | None:
+def retransmissions(seen: SessionEnd) -> str | None:
     """The server itself says that its kernel gave up, and no limit was set: net.ipv4.tcp_retries2 (tcp(7))."""
     stall = seen.stall
     if stall is None or seen.limits.get("user_timeout") or not _kernel_may_have_ended_it(seen):
@@ -318,11 +191,11 @@ def retransmissions(seen: CauseEvidence) -> str | None:
     return "the server's kernel gave up (ETIMEDOUT) after its last retransmission (net.ipv4.tcp_retries2)"
 
 
-def _kernel_may_have_ended_it(seen: CauseEvidence) -> bool:
+def _kernel_may_have_ended_it(seen: SessionEnd) -> bool:
     return seen.found.ended_at is not None and seen.is_reset and seen.closed is None and bool(seen.samples)
 
 
-def send_timeout(seen: CauseEvidence) -> str | None:
+def send_timeout(seen: SessionEnd) -> str | None:
     """SO_SNDTIMEO: the server could write nothing more for that long (socket(7))."""
     limit, stall = seen.limits.get("send_timeout"), seen.stall
     if limit is None or stall is None or seen.found.ended_at is None:
@@ -332,7 +205,7 @@ def send_timeout(seen: CauseEvidence) -> str | None:
     return f"likely a send that waited for {show_duration(limit)}, the SO_SNDTIMEO of the server's socket"
 
 
-def answered_close(seen: CauseEvidence) -> str | None:
+def answered_close(seen: SessionEnd) -> str | None:
     """The client closed first, or its kernel did when its process ended, and the server followed."""
     if seen.found.ended_at is None:
         return None
@@ -347,7 +220,7 @@ def answered_close(seen: CauseEvidence) -> str | None:
     return f"the server answered the FIN of the client's kernel, {_rounded(seen.ended_at - passive.t)} after it"
 
 
-def missed_pong(seen: CauseEvidence) -> str | None:
+def missed_pong(seen: SessionEnd) -> str | None:
     """Pings: the client was last heard one interval and one timeout before the end."""
     if seen.found.ended_at is None or seen.found.reason is not None or seen.heard_at is None:
         return None
@@ -363,13 +236,13 @@ def missed_pong(seen: CauseEvidence) -> str | None:
     return f"likely missed pongs: {since} after {last}{reset}{typical}"
 
 
-def _last_heard(seen: CauseEvidence) -> str:
+def _last_heard(seen: SessionEnd) -> str:
     if seen.has_heard_messages:
         return "the last message"
     return "the handshake" if (seen.heard_at or 0.0) < _LATE else "the last data from the client"
 
 
-def _typical(seen: CauseEvidence) -> str:
+def _typical(seen: SessionEnd) -> str:
     """Return whose timeouts the end fits, as the end of a sentence; empty if nobody's."""
     assert seen.heard_at is not None
     silence = seen.ended_at - seen.heard_at
@@ -394,7 +267,7 @@ def _typical(seen: CauseEvidence) -> str:
     return "" if usual is None else f": typical of a ping every {_rounded(every)} and a ping timeout of {usual}s"
 
 
-def write_deadline(seen: CauseEvidence) -> str | None:
+def write_deadline(seen: SessionEnd) -> str | None:
     """The server waited to write for a round number of seconds."""
     stall = seen.stall
     if stall is None or seen.found.ended_at is None or seen.found.reason is not None or seen.closed is not None:
@@ -409,7 +282,7 @@ def write_deadline(seen: CauseEvidence) -> str | None:
     return None
 
 
-def idle_timeout(seen: CauseEvidence) -> str | None:
+def idle_timeout(seen: SessionEnd) -> str | None:
     """Nothing was queued, and one or both sides had sent nothing for a round number of seconds."""
     if seen.found.ended_at is None or seen.heard_at is None or seen.found.reason is not None:
         return None
@@ -446,7 +319,7 @@ def _outlived_its_client(profile: Profile | None) -> float:
     return 0.0 if profile is None or profile.ended_at is not None or profile.pings else profile.observed
 
 
-def wants_speech(seen: CauseEvidence) -> str | None:
+def wants_speech(seen: SessionEnd) -> str | None:
     """The server ended the session soon after the handshake, before it sent a message and before its client spoke."""
     if seen.found.ended_at is None or seen.ended_at > _SOON or seen.found.spans:
         return None
@@ -472,7 +345,7 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def _has_streamed(seen: CauseEvidence) -> bool:
+def _has_streamed(seen: SessionEnd) -> bool:
     """True if the client got any part of a message."""
     return any(event.data.get("received") for event in seen.timeline.of("client", "progress"))
 
@@ -481,12 +354,7 @@ def _reason(closed: Event) -> str:
     return str(closed.data.get("reason") or "")
 
 
-def _written(sample: Sample) -> int:
-    """Return the bytes that the server passed to its kernel."""
-    return (sample.bytes_acked or 0) + sample.outq
-
-
-def _acknowledged_at(seen: CauseEvidence) -> float:
+def _acknowledged_at(seen: SessionEnd) -> float:
     last = seen.samples[-1]
     return last.t - last.last_ack_recv / 1000
 

@@ -12,7 +12,7 @@ from halfopen.model.link_proof import link_proofs
 from halfopen.model.timeline import Event, Timeline
 from halfopen.netns.units import show_bytes, show_duration
 from halfopen.scenario.spec import Scenario
-from halfopen.verdict import causes
+from halfopen.verdict import ends
 from halfopen.verdict.findings import MANDATORY_EXTENSION, UNEXPECTED_CONDITION, Findings, find
 
 Word = Literal["passed", "failed", "inconclusive", "not_applicable"]
@@ -235,7 +235,7 @@ def _false_reap(scenario: Scenario, timeline: Timeline, found: Findings) -> tupl
         return "inconclusive", doubt
     count = show_bytes(evidence.acknowledged(evidence.established(timeline)))
     said = f" ({found.reason})" if found.reason else ""
-    how = f", {causes.closing(closed)}" if closed is not None else ""
+    how = f", {ends.closing(closed)}" if closed is not None else ""
     before = ", before anything was done to it" if scenario.steps and found.before_fault else ""
     reaped = f"a live client was reaped at {found.ended_at:.1f}s{said}{how}{before}"
     return "failed", f"{reaped}: it had acknowledged {count} until then"
@@ -254,7 +254,7 @@ def _not_begun(timeline: Timeline, closed: Event) -> str | None:
         return None
     asks = "an extension (compression = true in [client])" if code == MANDATORY_EXTENSION else "a message (--send)"
     return (
-        f"the server sent nothing, and the session was {causes.closing(closed)} at {closed.t:.1f}s; "
+        f"the server sent nothing, and the session was {ends.closing(closed)} at {closed.t:.1f}s; "
         f"does it want {asks}, a --header or a --subprotocol?"
     )
 
