@@ -35,7 +35,7 @@ def quoted(lines: Sequence[str]) -> str:
 
 
 def _last_words(said: Sequence[str]) -> str:
-    """Return the exception of the last traceback, or else the last line. A program's two streams may come in any order."""
+    """Return the exception of the last traceback, or else the last line: the order of two streams means nothing."""
     heads = [number for number, line in enumerate(said) if line.startswith("Traceback (most recent call last):")]
     after = said[heads[-1] + 1 :] if heads else []
     return next((line for line in after if not line[0].isspace()), said[-1]).strip()

@@ -41,7 +41,8 @@ def unread_close(data: bytes) -> Close | None:
 def _parsed(payload: bytes) -> Close | None:
     try:
         close = Close.parse(payload)
-        close.check()
+        if payload:
+            close.check()
     except (ProtocolError, UnicodeDecodeError):
         return None
     return close

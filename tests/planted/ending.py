@@ -97,6 +97,12 @@ async def chatters(connection: ServerConnection) -> None:
     await connection.close(1008, "room is full")
 
 
+async def reads_nothing(connection: ServerConnection) -> None:
+    """Leave unread what comes, and stream."""
+    connection.transport.pause_reading()
+    await stream(connection)
+
+
 async def pings_only(connection: ServerConnection) -> None:
     """Send nothing but the library's pings, every 20 s."""
     await connection.wait_closed()
@@ -114,6 +120,7 @@ WAYS: dict[str, Callable[[ServerConnection], Awaitable[None]]] = {
         crashes,
         chatters,
         pings_only,
+        reads_nothing,
     )
 }
 

@@ -78,7 +78,7 @@ def test_the_log_of_nginx_in_a_servers_output_is_nginxs() -> None:
 def test_the_log_of_haproxy_in_a_servers_output_is_haproxys() -> None:
     for log in (
         "10.0.0.1:5000 [30/Nov/2026:21:42:53.123] edge server/one 0/0/60001 2345 sD 1/1/0/0/0 0/0",
-        '10.0.0.1:5000 [30/Nov/2026:21:42:53.123] edge server/one 0/0/0/1/60001 101 234 - - sD-- 1/1/0/0/0 0/0 "GET / HTTP/1.1"',
+        "10.0.0.1:5000 [30/Nov/2026:21:42:53.123] edge server/one 0/0/0/1/60001 101 234 - - sD-- 1/1/0/0/0 0/0 {}",
     ):
         (proxied,) = server_output.of_proxies(line(said(10, log)), 10.0)
         assert proxied.proxy == "haproxy"
