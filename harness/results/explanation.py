@@ -109,7 +109,7 @@ def lines(explained: Explanation, why: str) -> list[str]:
     texts: list[str] = []
     ended = explained.ended or ""
     for head, sentences in (
-        ("ended:", [ended] if ended and ended.partition(" at ")[0] not in why else []),
+        ("ended:", [ended] if ended and ended.partition(" at ")[0].strip() not in why else []),
         ("cause:", [explained.cause] if explained.cause else []),
         ("held by:", [*explained.held_by, *_first(explained.threads)] if explained.held_by else []),
     ):

@@ -133,7 +133,7 @@ def closing(closed: Event) -> str:
 
 
 def ending(timeline: Timeline, found: Findings) -> str | None:
-    """Describe how the session ended, as far as known; None if the server still has it."""
+    """Describe the end of the session, as far as known, to follow the word "ended"; None if the server still has it."""
     if found.ended_at is None:
         return None
     if (closed := close_frame(timeline)) is not None:
@@ -141,13 +141,13 @@ def ending(timeline: Timeline, found: Findings) -> str | None:
         return f"{closing(closed)} {when}"
     seen = SessionEnd(timeline, found)
     if seen.is_finished:
-        return f"ended by the server at {found.ended_at:.1f}s with a FIN, without a close frame"
+        return f"by a FIN of the server at {found.ended_at:.1f}s, without a close frame"
     ended = timeline.first("client", "ended")
     if ended is not None and ended.data.get("how") == ConnectionResetError.__name__:
-        return f"reset by the server at {found.ended_at:.1f}s, without a close frame"
+        return f"by a reset of the server at {found.ended_at:.1f}s, without a close frame"
     if seen.is_reset:
-        return f"ended at {found.ended_at:.1f}s: the server's socket went without a FIN and without a close frame"
-    return f"ended at {found.ended_at:.1f}s without a close frame"
+        return f"at {found.ended_at:.1f}s: the server's socket went without a FIN and without a close frame"
+    return f"at {found.ended_at:.1f}s without a close frame"
 
 
 def _written(sample: Sample) -> int:

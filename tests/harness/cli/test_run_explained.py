@@ -39,12 +39,13 @@ CODES = {
     "keepalive_of_the_server": (1011, "keepalive ping timeout"),
     "chatty": (1008, "room is full"),
 }
-#: What differs between machines and versions: our paths, lines of libraries, the time by this machine.
+#: What differs between machines and versions: our paths, frames of libraries, the time by this machine.
 _DIFFERENT = (
     (re.escape(sys.executable), "python"),
     (r"/\S*/planted/ending\.py", "ending.py"),
-    (r'File "/\S*/(site-packages|lib/python3\.\d+)/(\S+)", line \d+', r'File ".../\2", line N'),
+    (r'^ +File "/\S*/(site-packages|lib/python3\.\d+)/\S+", line .*\n(?! +File)(.*\n)', ""),
     (r"^ *[\^~]+\n", ""),
+    (r"/\S*/tests/reports/", "reports/"),
     (r"(passed|failed|inconclusive) in [\d.]+m?s", r"\1 in 1s"),
     (r"/\S*/out/", "out/"),
 )
