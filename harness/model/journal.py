@@ -56,7 +56,7 @@ class Journal:
         self._is_closed = False
         self._sealed = False
         self._output = KeptOutput()
-        """Of the target and of the proxy in front."""
+        """The output of the target, of the proxy in front, and of the client."""
         self.start = time.monotonic()
         """The moment of t = 0. Set again when the session begins."""
 

@@ -30,7 +30,7 @@ class Explanation(msgspec.Struct, frozen=True):
     """The circumstances of one run in words; empty for one that passed."""
 
     ended: str | None = None
-    """How the session ended; None if the server still has it."""
+    """The end of the session, to follow the word "ended"; None if the server still has it."""
     cause: str | None = None
     """The likely cause of the end; None if no rule fits."""
     held_by: list[str] = []

@@ -1,4 +1,4 @@
-"""Of endless output the telling lines are kept, and no more than a bound."""
+"""The telling lines of endless output are kept, and no more than a bound."""
 
 from __future__ import annotations
 

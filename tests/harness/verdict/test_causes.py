@@ -122,7 +122,7 @@ def test_a_process_that_ended_long_after_the_session_is_not_the_cause() -> None:
     ("log", "says"),
     [
         (
-            "2026/11/30 21:42:53 [error] 56#56: *1 upstream timed out (110: Connection timed out) while proxying upgraded",
+            "2026/11/30 21:42:53 [error] 56#56: *1 upstream timed out (110: timed out) while proxying upgraded",
             "nginx ended the session: the server behind it had sent nothing for 60s, its proxy_read_timeout",
         ),
         (
