@@ -26,6 +26,10 @@ _MOST_THREADS, _LONGEST_COMMAND = 18, 90
 _MOST_SAID = 15
 
 
+#: Line above a server's output.
+SERVER_SAID = "server said:"
+
+
 class Explanation(msgspec.Struct, frozen=True):
     """The circumstances of one run in words; empty for one that passed."""
 

@@ -12,7 +12,7 @@ from halfopen.model.timeline import Sample, Timeline
 from halfopen.netns.units import show_bytes, show_duration
 from halfopen.results import explanation, words
 from halfopen.results.baseline import Baseline, standing
-from halfopen.results.explanation import Explanation
+from halfopen.results.explanation import SERVER_SAID, Explanation
 from halfopen.run.runner import Job, RunResult
 from halfopen.scenario.spec import Step
 from halfopen.verdict.findings import Findings, Span
@@ -176,9 +176,11 @@ def history(timeline: Timeline, verdicts: Sequence[tuple[float, Verdict, str]]) 
     events = [(max(0.0, at.t), text) for at in timeline.events if (text := words.event(at)) is not None]
     moments = [*events, *_stalls(timeline), *_socket(timeline)]
     for t, verdict, expected in verdicts:
-        moments += [(t, f"{words.STANDINGS[verdict.word].mark} {verdict.why}"), (t, f"  expected: {expected}")]
-        moments += [(t, f"  {line}") for line in explanation.lines(explanation.explain(timeline, verdict), verdict.why)]
-    return [f"{t:7.1f}s  {text}" for t, text in sorted(moments, key=lambda moment: moment[0])]
+        why = explanation.lines(explanation.explain(timeline, verdict), verdict.why)
+        moments.append((t, f"{words.STANDINGS[verdict.word].mark} {verdict.why}"))
+        moments.append((t, f"\n{'':12}".join([f"  expected: {expected}", *why])))
+    moments.sort(key=lambda moment: moment[0])
+    return "\n".join(f"{t:7.1f}s  {text}" for t, text in moments).split("\n")
 
 
 def _stalls(timeline: Timeline) -> Iterator[tuple[float, str]]:
@@ -203,4 +205,4 @@ def _socket(timeline: Timeline) -> Iterator[tuple[float, str]]:
 def printed(timeline: Timeline) -> list[str]:
     """Return the last lines that a server printed, if any."""
     lines = [str(event.data["text"]) for event in timeline.of("target", "output")]
-    return ["server said:", *(f"  {text}" for text in lines[-_LAST_LINES:])] if lines else []
+    return [SERVER_SAID, *(f"  {text}" for text in lines[-_LAST_LINES:])] if lines else []

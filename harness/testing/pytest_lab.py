@@ -22,6 +22,7 @@ from halfopen.netns.lab import Lab
 from halfopen.netns.units import ByteRate, Duration
 from halfopen.pod.watchdog import Reap
 from halfopen.results import story
+from halfopen.results.explanation import SERVER_SAID
 from halfopen.run import request as run_request
 from halfopen.run.client_process import NoSessionError
 from halfopen.run.lab_server import LabServer, Network
@@ -124,6 +125,8 @@ class PytestLab(contextlib.ExitStack):
 
     def _history(self) -> list[str]:
         lines = [line for client in self._clients for line in client.history()]
+        if any(line.strip() == SERVER_SAID for line in lines):
+            return lines
         return lines + [line for server in self._servers for line in story.printed(server.site.journal.timeline())]
 
 

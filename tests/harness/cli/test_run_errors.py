@@ -295,6 +295,19 @@ def test_a_server_that_dies(tmp_path: Path) -> None:
 
 
 @needs_labs
+def test_a_server_that_dies_of_an_exception_is_quoted_with_its_traceback(tmp_path: Path) -> None:
+    script = tmp_path / "dies.py"
+    script.write_text("print('loading', flush=True)\n{}['DATABASE_URL']\n")
+    done = halfopen("run", "alive/active", "--server", f"{sys.executable} {script} {{port}}", cwd=tmp_path)
+    assert done.code == 2, done
+    first, *quoted = done.err.splitlines()
+    assert first.endswith("; it said: KeyError: 'DATABASE_URL'")
+    assert quoted[0] == "    | loading"
+    assert quoted[1] == "    | Traceback (most recent call last):"
+    assert quoted[-1] == "    | KeyError: 'DATABASE_URL'"
+
+
+@needs_labs
 def test_a_server_that_never_listens(tmp_path: Path) -> None:
     script = tmp_path / "idles.py"
     script.write_text("import threading; threading.Event().wait()")
