@@ -34,6 +34,8 @@ ANSWER_WITHIN = 30.0
 _LEAST_WAIT = 0.001
 _END_OF_HEADERS = b"\r\n\r\n"
 _EXTENSIONS, _DEFLATE = "sec-websocket-extensions", "permessage-deflate"
+#: Most characters of a refusal's body that are reported.
+_LONGEST_BODY = 200
 _HUNG_UP = "the server closed the connection without an answer"
 
 
@@ -256,6 +258,15 @@ class ClientMachine:
                     raise TimeoutError(f"the server took in nothing for {_CONNECT_TIMEOUT:g}s") from None
 
 
+def _words_of(response: Response) -> str:
+    """Return the first words of the body of a refusal in plain text or JSON; empty for any other."""
+    kind = response.headers.get("Content-Type", "text/plain")
+    if not response.body or not kind.startswith(("text/plain", "application/json", "application/problem+json")):
+        return ""
+    words = " ".join(bytes(response.body).decode(errors="replace").split())
+    return repr(words if len(words) <= _LONGEST_BODY else f"{words[:_LONGEST_BODY]}...") if words else ""
+
+
 def _names_deflate(endpoint: Endpoint) -> bool:
     """True if a user's header offers permessage-deflate (RFC 7692)."""
     headers = endpoint.headers.items()
@@ -305,6 +316,7 @@ def shake_hands(protocol: ClientProtocol, request: Request, sock: socket.socket,
     if refusal := protocol.handshake_exc:
         causes = [str(error) for error in (refusal, refusal.__cause__) if error]
         status = refusal.response.status_code if isinstance(refusal, InvalidStatus) else None
-        report("refused", why=": ".join(causes), status=status)
+        body = _words_of(refusal.response) if isinstance(refusal, InvalidStatus) else ""
+        report("refused", why=": ".join([*causes, *filter(None, [body])]), status=status)
         raise NotOpenedError
     return len(came.partition(_END_OF_HEADERS)[2])

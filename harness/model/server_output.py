@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from halfopen.model.kept_output import AROUND, TRACEBACK
@@ -19,6 +20,10 @@ _NGINX = re.compile(r"^\[(debug|info|notice|warn|error|crit|alert|emerg)\] \d+#\
 _HAPROXY = re.compile(
     r"\[\d\d/\w{3}/\d{4}:[\d:.]+\] (?P<text>\S+ \S+/\S+ .*? (?P<code>[-A-Za-z]{2})[-A-Za-z]{0,2} \d+/\d+/.*)$"
 )
+#: An exception of JavaScript or Java, the frame below it, and a panic that Go's net/http recovers from.
+_THROWN = re.compile(r"^(Uncaught )?[\w.$]*(Error|Exception)\b")
+_FRAME = re.compile(r"^\s+at ")
+_RECOVERED = re.compile(r"^http: panic serving ")
 #: Words that join chained tracebacks (traceback.TracebackException).
 _CHAINED = ("The above exception was the direct cause", "During handling of the above exception")
 
@@ -60,10 +65,13 @@ def near(timeline: Timeline, moment: float) -> list[str]:
 
 
 def exceptions(timeline: Timeline, moment: float) -> list[str]:
-    """Return the last line of each traceback that ended within two seconds of a moment: the exception and its text."""
+    """Return the exceptions, with their texts, whose tracebacks ended within two seconds of a moment."""
     own = list(_own(timeline, moment + AROUND))
     lasts = [own[block[-1]] for block in _blocks(own)]
-    return [line.text.strip() for line in lasts if line.t >= moment - AROUND]
+    others = [line for line, below in pairwise(own) if _THROWN.match(line.text) and _FRAME.match(below.text)]
+    recovered = [line for line in own if _RECOVERED.match(line.text)]
+    raised = sorted((*lasts, *others, *recovered))
+    return [line.text.strip() for line in raised if line.t >= moment - AROUND]
 
 
 def of_proxies(timeline: Timeline, moment: float) -> list[ProxyLine]:

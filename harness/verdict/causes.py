@@ -15,8 +15,9 @@ from halfopen.model import server_output
 from halfopen.model.profile import Profile
 from halfopen.model.timeline import Event, Timeline
 from halfopen.netns.units import show_duration
+from halfopen.verdict import ends
 from halfopen.verdict.ends import SessionEnd
-from halfopen.verdict.findings import MANDATORY_EXTENSION, UNEXPECTED_CONDITION, Findings
+from halfopen.verdict.findings import MANDATORY_EXTENSION, POLICY_VIOLATION, UNEXPECTED_CONDITION, Findings
 
 #: Seconds by which an end may be late: a server's timers, its poll, and the sampling.
 _LATE = 1.0
@@ -39,7 +40,7 @@ _IDLE_DEFAULTS = {
 #: Exceptions that report the end of a connection. They are its effect, not its cause.
 _EFFECTS = re.compile(
     "Connection(Reset|Aborted|Closed)|BrokenPipe|Disconnect|Cancelled|IncompleteRead|EndOfStream|"
-    "(Closed|Broken)Resource|keepalive ping timeout"
+    "(Closed|Broken)Resource|ECONNRESET|EPIPE|keepalive ping timeout"
 )
 _KERNEL_GAVE_UP = re.compile(r"ETIMEDOUT|Errno 110\b|[Cc]onnection timed out")
 #: The first words of programs in other languages that fail: Go, Rust, C++, JavaScript.
@@ -123,16 +124,13 @@ def refused_by_code(seen: SessionEnd) -> str | None:
         return "the server rejected what the client sent (--send, acknowledge, replies in the target file)"
     if code in (1012, 1013):
         return "the server restarts, or is too busy"
-    is_denial = code in (1008, 3000, 3003) or str(code) in _DENIALS or bool(_DENIED.search(_reason(seen.closed)))
-    return _WANTS if is_denial and not _has_streamed(seen) else None
+    if ends.denies(seen.closed):
+        return _WANTS if not seen.has_heard_messages else _WANTS_ANOTHER
+    return _WANTS if code == POLICY_VIOLATION and not _has_streamed(seen) else None
 
 
 _WANTS = "likely the server wants a token or a first message from its clients (--send, --header, --path, --subprotocol)"
-#: Codes that applications derive from HTTP's 400, 401, 403, 407 (RFC 9110, section 15.5).
-_DENIALS = {"4400", "4401", "4403", "4407", "4001", "4003"}
-_DENIED = re.compile(
-    r"auth|token|log ?in|credential|forbidden|denied|permission|session id|api.?key|secret", re.IGNORECASE
-)
+_WANTS_ANOTHER = "likely the server wants another token or message from its clients (--send, --header, --path)"
 
 
 def handler_raised(seen: SessionEnd) -> str | None:

@@ -21,6 +21,12 @@ _NO_CODE = 1005
 _SAMPLING, _PONG_WITHIN = 0.3, 1.0
 #: Bytes of a ping or a close frame, with TLS (RFC 6455, section 5.5; RFC 8446, section 5.2).
 _CONTROL_FRAME = 160
+#: Unauthorized and forbidden in IANA's registry of close codes, and codes that applications derive from HTTP's 400,
+#: 401, 403 and 407 (RFC 9110, section 15.5).
+_DENIALS = frozenset({3000, 3003, 4001, 4003, 4400, 4401, 4403, 4407})
+_DENIED = re.compile(
+    r"\bauth|unauth|\btoken|log ?in\b|credential|forbidden|denied|permission|api.?key|subscribe first", re.IGNORECASE
+)
 #: States after the server's FIN (RFC 9293, section 3.3.2).
 _AFTER_FIN = frozenset({"FIN_WAIT1", "FIN_WAIT2", "CLOSING", "LAST_ACK", "TIME_WAIT"})
 
@@ -122,6 +128,12 @@ class SessionEnd:
 def close_frame(timeline: Timeline) -> Event | None:
     """Return the server's close frame: the first that its client got, or that lies unread in the client's kernel."""
     return timeline.first("client", "close_received") or timeline.first("lab", "close_unread")
+
+
+def denies(closed: Event) -> bool:
+    """True if a close frame says, by its code or in its reason, that the client may not have the session."""
+    code, reason = closed.data.get("code"), str(closed.data.get("reason") or "")
+    return code in _DENIALS or bool(_DENIED.search(reason))
 
 
 def closing(closed: Event) -> str:

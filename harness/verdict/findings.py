@@ -12,6 +12,8 @@ from halfopen.scenario.spec import Outcome, Scenario
 
 #: Close code of a server that met an unexpected condition (RFC 6455, section 7.4.1).
 UNEXPECTED_CONDITION = 1011
+#: Close code for a message that violates the server's policy (RFC 6455, section 7.4.1).
+POLICY_VIOLATION = 1008
 #: Close code for an extension that the other side should have offered (RFC 6455, section 7.4.1).
 MANDATORY_EXTENSION = 1010
 

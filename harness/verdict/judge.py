@@ -22,6 +22,8 @@ Class = Literal["true_reap", "missed", "false_reap", "true_keep", "closed", "not
 _SAMPLING = 1.0
 #: Seconds by which a process's last output may be read after its end.
 _WORDS_AFTER = 0.5
+#: Seconds from the handshake within which a server denies a session to a client.
+_SOON = 15.0
 #: Close codes that blame nothing on the client: a normal end, or a server that goes away (RFC 6455, section 7.4.1).
 _ORDINARY = frozenset({None, 1000, 1001})
 
@@ -250,13 +252,13 @@ def _not_begun(timeline: Timeline, closed: Event) -> str | None:
     code = closed.data.get("code")
     says_why = bool(closed.data.get("reason")) or code not in _ORDINARY
     has_begun = _received(timeline) or timeline.first("client", "ping_received") is not None
-    if has_begun or code == UNEXPECTED_CONDITION or not says_why:
+    is_denial = ends.denies(closed) and closed.t <= _SOON
+    if (has_begun and not is_denial) or code == UNEXPECTED_CONDITION or not says_why:
         return None
     asks = "an extension (compression = true in [client])" if code == MANDATORY_EXTENSION else "a message (--send)"
-    return (
-        f"the server sent nothing, and the session was {ends.closing(closed)} at {closed.t:.1f}s; "
-        f"does it want {asks}, a --header or a --subprotocol?"
-    )
+    nothing = "" if has_begun else "the server sent nothing, and "
+    was = f"{nothing}the session was {ends.closing(closed)} at {closed.t:.1f}s"
+    return f"{was}; does it want {asks}, a --header or a --subprotocol?"
 
 
 def _received(timeline: Timeline) -> bool:

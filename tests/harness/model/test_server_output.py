@@ -53,6 +53,14 @@ def test_two_tracebacks_are_two() -> None:
     assert server_output.exceptions(timeline, 13.0) == []
 
 
+def test_exceptions_of_other_languages_have_a_frame_below() -> None:
+    node = ("TypeError: x is not a function", "    at Server.<anonymous> (/app/server.js:7)")
+    java = ("java.lang.IllegalStateException: no room", "\tat com.example.Room.join(Room.java:7)")
+    go = "2026/11/30 21:42:53 http: panic serving 10.0.0.1:5000: no room"
+    timeline = line(said(10.0, *node, *java, go, "Error: only a message", "bye"))
+    assert server_output.exceptions(timeline, 10.0) == [node[0], java[0], go.partition("53 ")[2]]
+
+
 def test_of_a_chatty_server_the_last_lines_are_told_and_how_many_are_missing() -> None:
     lines = at_10(said(9, *(f"line {n}" for n in range(100))), event(3.0, "target", "output_dropped", lines=1234))
     assert lines[:2] == [

@@ -46,6 +46,34 @@ def test_every_word_of_a_run_is_in_the_page_itself() -> None:
         assert text in page
 
 
+EXPLAINED = {
+    "ended": "by a FIN of the server at 60.1s",
+    "cause": "nginx ended the session",
+    "held_by": ["python (pid 50): python my_server.py"],
+    "threads": ["thread 62 (stream): in sendall"],
+    "server_said": ["Traceback (most recent call last):", "KeyError: 'room'"],
+    "proxy_said": {"nginx": ["upstream timed out"]},
+}
+
+
+def test_an_explanation_is_in_the_page_with_the_output_of_each_program() -> None:
+    clean = made.table([missed()])
+    page = html.unescape(render(clean | {"runs": [clean["runs"][0] | EXPLAINED]}, lambda _run: LOST))
+    for text in ("by a FIN of the server at 60.1s", "nginx ended the session", *EXPLAINED["held_by"]):
+        assert f"<dd>{text}</dd>" in page
+    for head in ("threads of the holder", "server said", "nginx said"):
+        assert f"<summary>{head}</summary>" in page
+    assert "Traceback (most recent call last):\nKeyError: 'room'" in page
+
+
+@pytest.mark.parametrize("key", ["held_by", "threads", "server_said"])
+def test_no_output_of_a_program_is_taken_for_markup(key: str) -> None:
+    clean = made.table([made.reaped()])
+    for more in ({key: [EVIL]}, {"proxy_said": {EVIL: [EVIL]}}):
+        evil = clean | {"runs": [clean["runs"][0] | more], "detectors": {}}
+        assert "img" not in [tag for tag, _ in Elements(render(evil, lambda _run: LOST)).tags]
+
+
 def test_what_went_wrong_comes_first_and_is_open() -> None:
     page = made.page([made.kept(), missed()])
     assert labels(page) == ["frozen", "active"]
@@ -58,7 +86,9 @@ def test_a_table_of_runs_keeps_their_order() -> None:
     assert re.findall(r'<tr data-run="([^"]*)">', page) == ["active", "frozen"]
 
 
-@pytest.mark.parametrize("key", ["label", "why", "story", "again", "client", "reason", "scenario", "detector"])
+@pytest.mark.parametrize(
+    "key", ["label", "why", "story", "again", "client", "reason", "scenario", "detector", "ended", "cause"]
+)
 def test_nothing_that_a_run_says_is_taken_for_markup(key: str) -> None:
     clean = made.table([made.reaped()])
     evil = clean | {"runs": [clean["runs"][0] | {key: EVIL}], "detectors": {}}

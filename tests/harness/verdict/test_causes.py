@@ -171,9 +171,15 @@ def test_the_code_says_what_the_server_lacks(code: int, reason: str, says: str) 
     assert says in str(cause(quiet(20), closed(20, code, reason), fin(20)))
 
 
-@pytest.mark.parametrize("code", [1000, 1001, 1008, 4000, 4401])
+@pytest.mark.parametrize("code", [1000, 1001, 1008, 4000])
 def test_a_code_after_a_stream_says_nothing_of_a_token(code: int) -> None:
     assert cause(flowing(0, 21.7), received(5), closed(21.7, code), fin(21.7)) is None
+
+
+def test_a_code_for_the_unauthorized_says_so_even_after_a_greeting() -> None:
+    greeted = (flowing(0, 21.7), received(5), closed(21.7, 4401), fin(21.7))
+    assert "wants a token or a first message" in str(cause(opened(), *greeted))
+    assert "wants another token" in str(cause(opened(sends=True), *greeted))
 
 
 # An exception.
@@ -194,6 +200,7 @@ def test_an_exception_at_the_end_is_the_cause() -> None:
         "websockets.exceptions.ConnectionClosedError: no close frame received or sent",
         "ConnectionResetError: [Errno 104] Connection reset by peer",
         "BrokenPipeError: [Errno 32] Broken pipe",
+        "Error: read ECONNRESET",
         "starlette.websockets.WebSocketDisconnect: (1006, '')",
     ],
 )

@@ -13,7 +13,7 @@ from halfopen.model.timeline import Event, ProcessSample, Sample, Timeline
 from halfopen.scenario import suites
 from halfopen.scenario.spec import Scenario
 from halfopen.verdict.judge import Timing, Verdict, judge
-from tests.harness.lines import Part, event, line, sample, status, times
+from tests.harness.lines import Part, event, flowing, line, progress, sample, status, times
 
 TERMS = Timing(grace=30, poll=2)
 HELD_UNTIL = 82.9
@@ -149,6 +149,16 @@ def test_a_close_before_any_message_is_not_blamed_on_the_server(code: int) -> No
     assert (
         f"closed by the server with {code} 'send your token first' at 3.0s; does it want a message (--send)" in seen.why
     )
+
+
+def test_a_server_that_greets_and_then_denies_a_client_is_not_blamed_unless_it_does_so_late() -> None:
+    def denied(t: float) -> Verdict:
+        closed = event(t, "client", "close_received", code=4401, reason="no token")
+        return verdict("alive/active", flowing(0, t), progress(0, t, acknowledging=False), closed)
+
+    assert denied(3.0).word == "inconclusive"
+    assert denied(3.0).why.startswith("the session was closed by the server with 4401 'no token' at 3.0s; does it want")
+    assert denied(33.0).word == "failed"
 
 
 def test_a_keepalives_close_is_a_false_reap_and_says_its_code() -> None:
