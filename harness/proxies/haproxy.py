@@ -39,5 +39,5 @@ backend server
 
 
 def command(program: str, file: Path) -> list[str]:
-    """Return the command that runs it in the foreground (-db), without the banner of warnings (-q)."""
-    return [program, "-db", "-q", "-f", str(file)]
+    """Return the command that runs it in the foreground (-db)."""
+    return [program, "-db", "-f", str(file)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from halfopen.model import server_output
 from halfopen.model.profile import Profile
@@ -77,38 +77,49 @@ def crash(seen: SessionEnd) -> str | None:
 
 def proxy(seen: SessionEnd) -> str | None:
     """A proxy in between logged that it ended the session."""
-    until = seen.ended_at if seen.found.ended_at is not None else seen.found.looked_until
-    for line in server_output.of_proxies(seen.timeline, until):
-        for pattern, sentence in _PROXY_LINES:
-            if (match := pattern.search(line.text)) is not None:
-                waited = _rounded(until - seen.sent_at) if "{waited}" in sentence else ""
-                return sentence.format(proxy=line.proxy, quote=match[0], waited=waited)
-    return None
+    return _logged(seen, _ENDED_BY_PROXY)
+
+
+def behind_proxy(seen: SessionEnd) -> str | None:
+    """A proxy in between logged that the server behind it ended the session."""
+    return _logged(seen, _ENDED_BEHIND_PROXY)
 
 
 #: Lines of proxies that say why they ended a session (ngx_http_upstream.c; HAProxy's configuration manual, 8.5).
-_PROXY_LINES = (
+_ENDED_BY_PROXY = (
     (
-        re.compile(r"upstream timed out .* while (connecting|sending request|reading response header)"),
+        r"upstream timed out .* while (connecting|sending request|reading response header)",
         "{proxy} gave up: the server behind it did not answer the request",
     ),
     (
-        re.compile(r"upstream timed out"),
+        "upstream timed out",
         "{proxy} ended the session: the server behind it had sent nothing for {waited}, its proxy_read_timeout",
     ),
-    (re.compile(r"client timed out"), "{proxy} ended the session: the client took in nothing (its send_timeout)"),
+    ("client timed out", "{proxy} ended the session: the client took in nothing (its send_timeout)"),
     (
-        re.compile(r"connect\(\) failed \(111: Connection refused\)"),
+        r"connect\(\) failed \(111: Connection refused\)",
         "nothing listens behind {proxy}: the server there has ended, or was not ready yet",
     ),
+    ("termination [cs]D", "{proxy} ended the session: nothing came for {waited}, its timeout tunnel"),
+    ("termination s[CH]", "{proxy} ended the session: the server behind it did not answer"),
+)
+_ENDED_BEHIND_PROXY = (
     (
-        re.compile(r"upstream prematurely closed connection|recv\(\) failed \(104: Connection reset by peer\)"),
+        "upstream prematurely closed connection|termination S[DHC]",
         "the server behind {proxy} ended the connection ({proxy} said: {quote!r})",
     ),
-    (re.compile(r"termination [cs]D"), "{proxy} ended the session: nothing came for {waited}, its timeout tunnel"),
-    (re.compile(r"termination S[DHC]"), "the server behind {proxy} ended the connection ({proxy} said: {quote!r})"),
-    (re.compile(r"termination s[CH]"), "{proxy} ended the session: the server behind it did not answer"),
 )
+
+
+def _logged(seen: SessionEnd, sentences: Sequence[tuple[str, str]]) -> str | None:
+    """Return the sentence for the first line near the end that fits one."""
+    until = seen.ended_at if seen.found.ended_at is not None else seen.found.looked_until
+    for line in server_output.of_proxies(seen.timeline, until):
+        for pattern, sentence in sentences:
+            if (match := re.search(pattern, line.text)) is not None:
+                waited = _rounded(until - seen.sent_at)
+                return sentence.format(proxy=line.proxy, quote=match[0], waited=waited)
+    return None
 
 
 def refused_by_code(seen: SessionEnd) -> str | None:
@@ -340,6 +351,7 @@ RULES: tuple[Rule, ...] = (
     missed_pong,
     write_deadline,
     idle_timeout,
+    behind_proxy,
 )
 
 

@@ -144,8 +144,14 @@ def test_a_process_that_ended_long_after_the_session_is_not_the_cause() -> None:
     ],
 )
 def test_a_proxy_that_says_so_ended_it(log: str, says: str) -> None:
-    assert cause(quiet(60), said(60, log), fin(60)) == says
-    assert "proxy" not in str(cause(quiet(60), said(50, log), fin(60), profile=SILENT)), "it said so of another session"
+    assert cause(quiet(60), said(60, log), fin(60), profile=SILENT) == says
+    assert cause(quiet(60), said(50, log), fin(60), profile=SILENT) is None, "it said so of another session"
+
+
+def test_a_server_behind_a_proxy_that_says_why_itself_is_believed() -> None:
+    log = "2026/11/30 21:42:53 [error] 56#56: *1 upstream prematurely closed connection while reading"
+    raised = said(60, log, *TRACEBACK, "ValueError: no room")
+    assert cause(quiet(60), raised, fin(60)) == "the server raised ValueError: no room"
 
 
 def test_a_proxy_that_says_something_else_did_not_end_it() -> None:
