@@ -158,7 +158,7 @@ def in_words(done: RunResult, again: Sequence[str]) -> dict[str, Any]:
         "deeds": story.actions(job, found),
         "struck": words.struck(job.scenario),
         "kernel_saw": story.kernel_saw(done.timeline, found),
-        "expectation": words.expectation(job.scenario, job.terms),
+        "expectation": words.expectation(job.scenario, job.terms, found),
         "deadline_s": rounded(due(job.scenario, found, job.terms)),
         "again": story.again(job, again),
         "timeline": str(Path(TIMELINES) / job.timeline_file),

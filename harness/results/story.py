@@ -32,7 +32,7 @@ def story(run: RunResult, where: Sequence[str] = (), baseline: Baseline | None =
     lines = [f"{job.label}   {words.drawn(job.scenario)}", f"  {mark} {run.verdict.why}"]
     lines += _listed("done:", actions(job, found))
     lines += _listed("seen:", kernel_saw(run.timeline, found))
-    lines += _listed("expected:", [words.expectation(job.scenario, job.terms)])
+    lines += _listed("expected:", [words.expectation(job.scenario, job.terms, found)])
     if baseline is not None and (known := baseline.of(run)):
         now = run.verdict.klass if run.verdict.word == "failed" else run.verdict.word
         lines.append(f"    the known failure is another ({known}); this one is {now}")

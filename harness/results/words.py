@@ -18,6 +18,7 @@ from halfopen.netns import units
 from halfopen.netns.units import show_bytes, show_duration
 from halfopen.scenario.spec import Scenario, Step
 from halfopen.verdict import judge
+from halfopen.verdict.findings import Findings
 from halfopen.verdict.judge import Timing
 
 #: An entry of ``runs`` in results.json. In files of older versions any key may be missing.
@@ -194,15 +195,15 @@ def struck(scenario: Scenario) -> dict[str, str]:
     return {step.fault: getattr(step.module, "STRIKES", "client") for step in scenario.steps}
 
 
-def expectation(scenario: Scenario, terms: Timing) -> str:
-    """The expected outcome of the session."""
+def expectation(scenario: Scenario, terms: Timing, found: Findings) -> str:
+    """The expected outcome of the session, with the moment from which its deadline counts."""
     expect = scenario.expect
     if expect.session == "kept":
         since = scenario.steps[scenario.judged_from].fault if scenario.steps else "start"
         return f"kept for {show_duration(judge.hold(scenario, terms))} after the {since}"
     limit = judge.deadline(scenario, terms)
-    since = "stall" if scenario.truth == "dead" and expect.since == "onset" else "fault"
-    return expect.session + (f" within {show_duration(limit)} of the {since}" if limit else "")
+    _, since = judge.counted_from(scenario, found)
+    return expect.session + (f" within {show_duration(limit)} of {since}" if limit else "")
 
 
 # Events and sockets.

@@ -117,7 +117,7 @@ class PytestClient:
         self.session.watch.settle()
         self.session.client_link.note_what_it_did()
         verdict = judge(scenario, journal.timeline(), self.terms)
-        expected = words.expectation(scenario, self.terms)
+        expected = words.expectation(scenario, self.terms, verdict.found)
         self._verdicts.append((self._now, verdict, expected))
         return Judgement(
             word=verdict.word,

@@ -152,7 +152,7 @@ def _looked_too_short(scenario: Scenario, found: Findings, terms: Timing) -> str
     since = found.fault_at or 0.0
     until = since + hold(scenario, terms)
     if (moment := due(scenario, found, terms)) is not None:
-        since, until = _counted_from(scenario, found)[0], moment
+        since, until = counted_from(scenario, found)[0], moment
     if found.looked_until >= until - _SAMPLING:
         return None
     return f"looked for {show_duration(found.looked_until - since)} only, of {show_duration(until - since)}"
@@ -318,21 +318,21 @@ def due(scenario: Scenario, found: Findings, terms: Timing) -> float | None:
     limit = deadline(scenario, terms)
     if limit is None or scenario.expect.session != "reaped":
         return None
-    return _counted_from(scenario, found)[0] + limit
+    return counted_from(scenario, found)[0] + limit
 
 
-def _counted_from(scenario: Scenario, found: Findings) -> tuple[float, str]:
+def counted_from(scenario: Scenario, found: Findings) -> tuple[float, str]:
     """Return the moment from which a deadline counts, and its name."""
     if scenario.expect.since == "onset" and found.stall:
         return found.stall.onset, "the stall"
-    return found.fault_at or 0.0, "the fault"
+    return found.fault_at or 0.0, "the fault" if scenario.steps else "the start"
 
 
 def _too_late(scenario: Scenario, found: Findings, terms: Timing) -> str | None:
     limit = deadline(scenario, terms)
     if limit is None or found.ended_at is None:
         return None
-    since, what = _counted_from(scenario, found)
+    since, what = counted_from(scenario, found)
     took, longest = found.ended_at - since, found.longest_stall
     if took > limit:
         return f"session {found.outcome} {took:.1f}s after {what}, expected within {show_duration(limit)}"
@@ -416,10 +416,11 @@ def _success(scenario: Scenario, found: Findings, proof: Proof) -> str:
     if found.outcome == "kept":
         return f"kept for {show_duration(found.looked_until)}: {proof.what}"
     said = f" ({found.reason})" if found.reason else ""
-    if found.stall is not None and found.ended_at is not None:
-        took = show_duration(found.ended_at - found.stall.onset)
-        return f"{found.outcome} {took} after the stall began at {found.stall.onset:.1f}s{said}: {proof.what}"
-    return f"{found.outcome} at {found.ended_at:.1f}s{said}: {proof.what}"
+    since, what = counted_from(scenario, found)
+    if found.outcome != "reaped" or found.ended_at is None or what == "the start":
+        return f"{found.outcome} at {found.ended_at:.1f}s{said}: {proof.what}"
+    took, began = show_duration(found.ended_at - since), "" if what == "the fault" else " began"
+    return f"{found.outcome} {took} after {what}{began} at {since:.1f}s{said}: {proof.what}"
 
 
 def _cost(found: Findings) -> str:

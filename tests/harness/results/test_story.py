@@ -54,6 +54,20 @@ def test_the_command_that_shows_it_again_is_whole() -> None:
     )
 
 
+def test_a_deadline_is_told_from_where_it_counted() -> None:
+    """From the stall; from the fault, if nothing was queued or the scenario says so; else from the start."""
+    death, quiet = begun(5, "freeze"), stuck(5, 83, outq=0)
+
+    def expected(scenario: str, *parts: object) -> str:
+        run = told(scenario, line(flowing(0, 5), *parts))  # type: ignore[arg-type]
+        return words.expectation(run.job.scenario, run.job.terms, run.verdict.found)
+
+    assert expected("dead/frozen", death, stuck(5, 83)) == "reaped within 33s of the stall"
+    assert expected("dead/frozen", death, quiet) == "reaped within 33s of the fault"
+    assert expected("dead/half_closed", begun(5, "half-close"), stuck(5, 83)).endswith(" of the fault")
+    assert expected("ended/closed_by_server").endswith(" of the start")
+
+
 @pytest.mark.parametrize(
     ("scenario", "drawn"),
     [

@@ -74,6 +74,7 @@ def test_a_quiet_server_that_reaps_a_dead_client_in_time_passes(name: str, fault
     gone = event(25.0, "kernel", "destroyed")
     seen = verdict(name, *alive(5.0), begun(5.0, fault, proof), quiet(5.0, 25.0, state=state), gone)
     assert (seen.word, seen.klass) == ("passed", "true_reap")
+    assert seen.why.startswith("reaped 20s after the fault at 5.0s")
 
 
 @pytest.mark.parametrize(
