@@ -34,6 +34,7 @@ class _ReportedRun(msgspec.Struct, frozen=True, kw_only=True):
     fault_at_s: float | None = None
     onset_s: float | None = None
     deadline_s: float | None = None
+    deadline_from: str | None = None
     reaped_at_s: float | None = None
     detection_s: float | None = None
     after_fault_s: float | None = None
@@ -52,6 +53,7 @@ class _ReportedTable(msgspec.Struct, frozen=True, kw_only=True):
     detectors: dict[str, dict[str, int]] = {}
     targets: list[dict[str, Any]] = []
     summary: dict[str, dict[str, Any]] | None = None
+    profile: dict[str, Any] | None = None
 
 
 def check_types(table: Mapping[str, Any], where: str) -> None:

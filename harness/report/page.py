@@ -51,13 +51,14 @@ def render(table: Mapping[str, Any], timeline_of: Callable[[Run], Timeline | Los
     wrong = sum(one.standing in {"failed", "inconclusive"} for one in entries)
     return template("report.html.j2").render(
         headline=words.headline(table, compared(entries) if "detectors" in table else ""),
+        profile=(table.get("profile") or {}).get("text", ""),
         counts=counts(entries),
         entries=entries,
         sections=sorted(sections, key=lambda section: _URGENCY.index(section[0].standing)),
         blocks=blocks(entries) if compares else [],
         summary=comparison.summary_rows(table),
         summary_heads=comparison.SUMMARY_HEADS,
-        legend=words.LEGEND,
+        legend=words.LEGEND_ENTRIES,
         opens_failed=not compares and wrong <= _MOST_OPEN,
         style=part("vendor/uPlot.min.css") + part("assets/report.css"),
         scripts=scripts("assets/report.js"),

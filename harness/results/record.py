@@ -23,7 +23,7 @@ from halfopen.results.baseline import Baseline, standing
 from halfopen.run.request import RunRequest
 from halfopen.run.runner import Job, RunResult
 from halfopen.run.shards import Shard
-from halfopen.verdict.judge import due
+from halfopen.verdict.judge import cost, counted_from, due
 
 RESULTS = "results.json"
 JUNIT = "junit.xml"
@@ -104,9 +104,14 @@ def conditions_as_table(how: Conditions, wall: float) -> dict[str, Any]:
         "target": dict(how.target),
         "detector": how.detector,
         "wall_s": rounded(wall),
-        **({} if how.profile is None else {"profile": {"text": str(how.profile)} | msgspec.to_builtins(how.profile)}),
+        **({} if how.profile is None else {"profile": _profile_as_table(how.profile)}),
         **({} if how.shard is None else {"shard": str(how.shard)}),
     }
+
+
+def _profile_as_table(profile: Profile) -> dict[str, Any]:
+    described = {"text": str(profile), "suggested_grace_s": profile.suggested_grace}
+    return {**described, **msgspec.to_builtins(profile)}
 
 
 def run_as_table(done: RunResult) -> dict[str, Any]:
@@ -149,6 +154,7 @@ def run_as_table(done: RunResult) -> dict[str, Any]:
 def in_words(done: RunResult, again: Sequence[str]) -> dict[str, Any]:
     """The texts that a report needs for a run, so that it can be made from the files alone."""
     job, found = done.job, done.verdict.found
+    deadline = due(job.scenario, found, job.terms)
     return {
         "label": job.label,
         "title": job.scenario.title,
@@ -158,8 +164,10 @@ def in_words(done: RunResult, again: Sequence[str]) -> dict[str, Any]:
         "deeds": story.actions(job, found),
         "struck": words.struck(job.scenario),
         "kernel_saw": story.kernel_saw(done.timeline, found),
+        "cost": cost(found),
         "expectation": words.expectation(job.scenario, job.terms, found),
-        "deadline_s": rounded(due(job.scenario, found, job.terms)),
+        "deadline_s": rounded(deadline),
+        "deadline_from": None if deadline is None else counted_from(job.scenario, found)[1].removeprefix("the "),
         "again": story.again(job, again),
         "timeline": str(Path(TIMELINES) / job.timeline_file),
     }

@@ -14,6 +14,7 @@ from halfopen.results import words
 from halfopen.results.baseline import Baseline, standing
 from halfopen.run.runner import Job, RunResult
 from halfopen.scenario.spec import Step
+from halfopen.verdict import judge
 from halfopen.verdict.findings import Findings, Span
 from halfopen.verdict.judge import Verdict
 
@@ -32,6 +33,7 @@ def story(run: RunResult, where: Sequence[str] = (), baseline: Baseline | None =
     lines = [f"{job.label}   {words.drawn(job.scenario)}", f"  {mark} {run.verdict.why}"]
     lines += _listed("done:", actions(job, found))
     lines += _listed("seen:", kernel_saw(run.timeline, found))
+    lines += _listed("cost:", [text] if (text := judge.cost(found)) else [])
     lines += _listed("expected:", [words.expectation(job.scenario, job.terms, found)])
     if baseline is not None and (known := baseline.of(run)):
         now = run.verdict.klass if run.verdict.word == "failed" else run.verdict.word
@@ -141,9 +143,20 @@ def remarks(done: Sequence[RunResult], baseline: Baseline | None) -> list[str]:
         lines += [f"unknown: {problem}" for problem in baseline.strays]
         if baseline.is_stale(done):
             lines.append(f"remove fixed and unknown lines from {baseline.file}")
+    lines += _costs([run for run in done if run.verdict.word == "passed"])
     if done and not any(run.verdict.word in {"passed", "failed"} for run in done):
         lines.append("no run was conclusive: nothing is known about this server")
     return lines
+
+
+def _costs(passed: Sequence[RunResult]) -> list[str]:
+    """Return a line on the passed run that cost the server most, if any cost it much. Other runs have a story."""
+    costly = [run for run in passed if judge.cost(run.verdict.found)]
+    if not costly:
+        return []
+    worst = max(costly, key=lambda run: run.verdict.found.held.memory_growth if run.verdict.found.held else 0)
+    others = f"; {len(costly) - 1} more passed at a high cost" if len(costly) > 1 else ""
+    return [f"cost:    {worst.job.label}: {judge.cost(worst.verdict.found)}{others}"]
 
 
 def known_at_reap(done: RunResult) -> str | None:
@@ -170,7 +183,10 @@ def history(timeline: Timeline, verdicts: Sequence[tuple[float, Verdict, str]]) 
     events = [(max(0.0, at.t), text) for at in timeline.events if (text := words.event(at)) is not None]
     moments = [*events, *_stalls(timeline), *_socket(timeline)]
     for t, verdict, expected in verdicts:
-        moments += [(t, f"{words.STANDINGS[verdict.word].mark} {verdict.why}"), (t, f"  expected: {expected}")]
+        moments.append((t, f"{words.STANDINGS[verdict.word].mark} {verdict.why}"))
+        if verdict.word != "passed" and (cost := judge.cost(verdict.found)):
+            moments.append((t, f"  cost: {cost}"))
+        moments.append((t, f"  expected: {expected}"))
     return [f"{t:7.1f}s  {text}" for t, text in sorted(moments, key=lambda moment: moment[0])]
 
 

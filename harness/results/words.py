@@ -56,11 +56,18 @@ LETTERS = {
     "closed": "c",
     "not_opened": "N",
 }
-LEGEND = (
-    "31  true reap, 31 seconds after the stall began  k  true keep   M  missed",
-    "31' the same, counted from the fault             c  closed      F  false reap",
-    "!   failed: too late, or not completely over     N  not opened  ?  inconclusive",
-    "-   not applicable: the server does not do what the scenario needs",
+#: What a cell can hold, and its meaning, in rows and columns.
+LEGEND_ENTRIES = (
+    (("31", "true reap, 31 seconds after the stall began"), ("k", "true keep"), ("M", "missed")),
+    (("31'", "the same, counted from the fault"), ("c", "closed"), ("F", "false reap")),
+    (("!", "failed: too late, or not completely over"), ("N", "not opened"), ("?", "inconclusive")),
+    (("-", "not applicable: the server does not do what the scenario needs"),),
+)
+LEGEND = tuple(
+    "".join(
+        f"{cell:<{a}} {text:<{b}}" for (cell, text), a, b in zip(row, (3, 2, 2), (45, 12, 0), strict=False)
+    ).rstrip()
+    for row in LEGEND_ENTRIES
 )
 
 

@@ -38,6 +38,8 @@ class Orphan:
 class HeldResources:
     """Resources of the server's processes, against their level before the session."""
 
+    memory: int
+    """The level of resident memory, bytes."""
     memory_growth: int
     """Most bytes of resident memory above the level."""
     files_left: int
@@ -196,6 +198,7 @@ def _held(timeline: Timeline) -> HeldResources | None:
         return None
     level, last = next((s for s in reversed(samples) if s.t <= 0), samples[0]), samples[-1]
     return HeldResources(
+        memory=level.rss,
         memory_growth=max(s.rss for s in samples) - level.rss,
         files_left=last.files - level.files,
         threads_left=last.threads - level.threads,

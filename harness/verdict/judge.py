@@ -21,6 +21,10 @@ Class = Literal["true_reap", "missed", "false_reap", "true_keep", "closed", "not
 _SAMPLING = 1.0
 #: Seconds by which a process's last output may be read after its end.
 _WORDS_AFTER = 0.5
+#: Growth of the server's memory worth a sentence, bytes: ten times what a kernel queues for a connection (tcp_wmem).
+_MUCH_MEMORY = 40_000_000
+#: Open files or threads left over that are worth a sentence. Many libraries keep a few.
+_MANY_LEFT = 8
 #: Close codes that blame nothing on the client: a normal end, or a server that goes away (RFC 6455, section 7.4.1).
 _ORDINARY = frozenset({None, 1000, 1001})
 
@@ -115,7 +119,7 @@ def _decide(scenario: Scenario, timeline: Timeline, terms: Timing, found: Findin
     )
     if complaint:
         return "failed", complaint
-    return "passed", _success(scenario, found, proof)
+    return "passed", "; ".join(filter(None, (_success(scenario, found, proof), cost(found))))
 
 
 def broken_off(timeline: Timeline) -> tuple[Word, str] | None:
@@ -403,6 +407,21 @@ def _kept_resources(scenario: Scenario, found: Findings) -> str | None:
     return None
 
 
+def cost(found: Findings) -> str:
+    """Describe what the session cost the server in memory, files and threads; empty if that is little."""
+    held, parts = found.held, list[str]()
+    if held is None:
+        return ""
+    if held.memory_growth >= _MUCH_MEMORY:
+        most = show_bytes(held.memory + held.memory_growth)
+        parts.append(f"the server's memory grew by {show_bytes(held.memory_growth)}, to {most}")
+    if found.ended_at is not None and not held.processes_changed:
+        left = ((held.files_left, "open files"), (held.threads_left, "threads"))
+        more = " and ".join(f"{count} more {what}" for count, what in left if count >= _MANY_LEFT)
+        parts += [f"{more} at the end than before the session"] if more else []
+    return ", ".join(parts)
+
+
 def _answers(found: Findings) -> str:
     """Return how many of the last answers listed the session, if several workers answer."""
     if "answers" not in found.final:
@@ -412,7 +431,7 @@ def _answers(found: Findings) -> str:
 
 def _success(scenario: Scenario, found: Findings, proof: Proof) -> str:
     if found.outcome == "kept" and scenario.truth != "alive":
-        return f"kept, as expected of a server that notices nothing: {_cost(found)} ({proof.what})"
+        return f"kept, as expected of a server that notices nothing: {_still_there(found)} ({proof.what})"
     if found.outcome == "kept":
         return f"kept for {show_duration(found.looked_until)}: {proof.what}"
     said = f" ({found.reason})" if found.reason else ""
@@ -423,7 +442,8 @@ def _success(scenario: Scenario, found: Findings, proof: Proof) -> str:
     return f"{found.outcome} {took} after {what}{began} at {since:.1f}s{said}: {proof.what}"
 
 
-def _cost(found: Findings) -> str:
+def _still_there(found: Findings) -> str:
+    """Describe what is left of a session that is kept in vain."""
     since = found.fault_at or 0.0
     parts = [f"{show_duration(found.looked_until - since)} after the fault"]
     if found.stall:

@@ -6,7 +6,7 @@ const { colour } = theme;
 const runs = [...document.querySelectorAll("details.run")];
 
 document.documentElement.classList.add("js");
-for (const one of document.querySelectorAll(".tools, .filter")) one.hidden = false;
+for (const one of document.querySelectorAll(".tools, .filter, .copy")) one.hidden = false;
 
 // ---- a run's data ---------------------------------------------------------------------------------------------------
 
@@ -29,14 +29,18 @@ function summed(steps) {
 // ---- panels ---------------------------------------------------------------------------------------------------------
 
 const KILO = (value) => value / 1000;
+const MEGA = (value) => value / 1e6;
 const AS_IT_IS = (value) => value;
 const PANELS = [
   { title: "queued bytes", unit: "kB", curves: ["outq"], scale: KILO },
   { title: "acknowledged bytes", unit: "kB", curves: ["bytes_acked"], scale: KILO },
   { title: "peer window", unit: "kB", curves: ["snd_wnd"], scale: KILO },
   { title: "retransmits and probes", unit: "count", curves: ["total_retrans", "probes"], scale: AS_IT_IS, steps: true },
+  { title: "memory", unit: "MB", curves: ["rss"], scale: MEGA, of_processes: true },
+  { title: "threads and open files", unit: "count", curves: ["threads", "files"], scale: AS_IT_IS, steps: true, of_processes: true },
 ];
-const NAMES = { outq: "queued", bytes_acked: "acknowledged", snd_wnd: "window", total_retrans: "retransmits", probes: "probes" };
+const NAMES = { outq: "queued", bytes_acked: "acknowledged", snd_wnd: "window", total_retrans: "retransmits", probes: "probes",
+  rss: "resident", threads: "threads", files: "open files" };
 const AXIS = 54, HEIGHT = 84, FOOT = 30, RIGHT = 12;
 
 const seconds = (t) => `${Number(t.toFixed(1))}s`, exactly = (t) => `${t.toFixed(2)}s`;
@@ -50,7 +54,7 @@ function series_of(panel, picture) {
     table: [times, values.map(panel.scale)],
     unit: panel.unit,
     front,
-    colour: name === "probes" ? (front ? "four" : "two") : front ? "three" : "one",
+    colour: ["probes", "files"].includes(name) ? (front ? "four" : "two") : front ? "three" : "one",
   }));
 }
 
@@ -95,7 +99,7 @@ function options(panel, series, width, is_last, sync, hooks) {
 
 // ---- what is marked -------------------------------------------------------------------------------------------------
 
-const CLASSES = { fault: "fault-at", "onset + grace": "grace" };
+const CLASSES = { fault: "fault-at", "onset + grace": "grace", "fault + grace": "grace" };
 
 function element(tag, classes, text = "") {
   const made = document.createElement(tag);
@@ -173,7 +177,7 @@ function read_at(one, t) {
   }
 }
 
-const worded = (value, unit) => (value == null ? "–" : `${number(value)}${unit === "kB" ? " kB" : ""}`);
+const worded = (value, unit) => (value == null ? "–" : `${number(value)}${unit === "count" ? "" : ` ${unit}`}`);
 
 // The line stays at its moment when the scale or the size changes; out of sight it is nowhere.
 function lay_cursor(chart, t) {
@@ -221,20 +225,23 @@ async function draw(run) {
     lay_lines(moved, picture);
     lay_cursor(moved, one.at);
   };
+  const fold = fold_of_processes(place, picture);
   shown.forEach((panel, nth) => {
+    const is_last = shown[nth + 1]?.of_processes !== panel.of_processes;
     const box = element("div", "panel"), head = element("div", "panel-head"), title = element("b", "", `${panel.title}, ${panel.unit}`);
     head.append(title);
     box.append(head);
-    place.append(box);
+    (panel.of_processes ? fold : place).append(box);
     const series = series_of(panel, picture);
     const hooks = { head, setScale: [(chart, key) => { if (key === "x" && charts.length === shown.length) follow(chart); }],
       setSize: [(chart) => { if (charts.length === shown.length) follow(chart); }] };
     const data = uPlot.join(series.map((one) => one.table));
-    const chart = new uPlot(options(panel, series, place.clientWidth, nth === shown.length - 1, sync, hooks), data, box);
+    const chart = new uPlot(options(panel, series, place.clientWidth, is_last, sync, hooks), data, box);
     charts.push(chart);
     panels.push({ chart, series, ...places_to_read(head) });
     follow_mouse(one, chart);
   });
+  if (fold.querySelector(".panel")) place.append(fold);
   drawn.set(run, one);
   place.charts = charts;
   for (const chart of charts) chart.over.addEventListener("dblclick", (event) => { event.stopImmediatePropagation(); whole(); }, true);
@@ -242,6 +249,15 @@ async function draw(run) {
   for (const chart of charts) chart.setScale("x", { min: 0, max: picture.until });
   // The first scales are set before the next frame, in which everything has its place.
   requestAnimationFrame(() => { for (const chart of charts) follow(chart); place.dataset.drawn = "true"; });
+}
+
+// The curves of the server's processes are folded, unless the session cost the server much.
+function fold_of_processes(place, picture) {
+  const fold = element("details", "processes"), summary = element("summary", "");
+  summary.append(element("b", "", "server's processes"), `: ${picture.processes}`);
+  fold.append(summary);
+  fold.open = "costly" in place.dataset;
+  return fold;
 }
 
 function zoom_buttons(place, run) {
@@ -349,6 +365,22 @@ for (const count of document.querySelectorAll(".count"))
     apply_filter();
   });
 byId(":filter").addEventListener("input", apply_filter);
+
+// ---- commands -------------------------------------------------------------------------------------------------------
+
+async function copy(button) {
+  const code = button.parentElement.querySelector("code");
+  try {
+    await navigator.clipboard.writeText(code.textContent);
+  } catch {  // a page that was not fetched by TLS may not write to the clipboard in this way
+    getSelection().selectAllChildren(code);
+    document.execCommand("copy");
+  }
+  button.textContent = "copied";
+  setTimeout(() => { button.textContent = "copy"; }, 2000);
+}
+
+for (const button of document.querySelectorAll(".copy")) button.addEventListener("click", () => copy(button));
 
 // ---- keys -----------------------------------------------------------------------------------------------------------
 

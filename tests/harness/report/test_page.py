@@ -40,7 +40,7 @@ def labels(page: str) -> list[str]:
 
 
 def test_every_word_of_a_run_is_in_the_page_itself() -> None:
-    page = html.unescape(made.page([missed()]))
+    page = html.unescape(made.page([missed()])).replace("<span>", "").replace("</span>", "")
     (run,) = made.table([missed()])["runs"]
     for text in (*run["deeds"], *run["kernel_saw"], run["story"], run["expectation"], run["why"], run["again"]):
         assert text in page

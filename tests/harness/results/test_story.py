@@ -14,7 +14,7 @@ from halfopen.scenario.target_spec import TargetSpec
 from halfopen.targets.command import CommandTarget
 from halfopen.verdict.judge import Timing, judge
 from tests.harness.done import missed, pod_job
-from tests.harness.lines import event, flowing, line, orphaned, sample, stuck
+from tests.harness.lines import event, flowing, held, held_between, line, orphaned, progress, sample, stuck
 
 
 def told(scenario: str, timeline: Timeline) -> RunResult:
@@ -125,6 +125,24 @@ def test_a_run_without_a_stall_is_told_in_one_sentence_and_its_end() -> None:
         "7.8 MB acknowledged in all, without a wait",
         "still ESTABLISHED at 78.0s, nothing queued",
     ]
+
+
+def test_a_server_that_holds_much_memory_for_a_client_says_so_in_its_story() -> None:
+    held_in_vain = held_between(missed().timeline, held(80.0, rss=246_000_000))
+    run = told("dead/frozen", held_in_vain)
+    assert "    cost:     the server's memory grew by 196.0 MB, to 246.0 MB" in story.story(run)
+    assert not [line for line in story.story(missed()) if "memory" in line]
+    assert not [line for line in story.remarks([run], None) if line.startswith("cost")]
+
+
+def test_of_runs_that_passed_the_one_that_cost_most_is_remarked() -> None:
+    slow = line(flowing(0, 78), progress(0, 78, acknowledging=True))
+    runs = [told("alive/active", held_between(slow, held(70.0, rss=size))) for size in (90_000_000, 250_000_000)]
+    assert {run.verdict.word for run in runs} == {"passed"}
+    assert story.remarks(runs, None) == [
+        "cost:    active: the server's memory grew by 200.0 MB, to 250.0 MB; 1 more passed at a high cost"
+    ]
+    assert story.remarks([told("alive/active", slow)], None) == []
 
 
 def test_the_history_of_a_client_has_events_stalls_the_socket_and_verdicts_in_order() -> None:

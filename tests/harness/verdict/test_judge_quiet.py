@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halfopen.model.timeline import Event, ProcessSample, Sample, Timeline
+from halfopen.model.timeline import Event, Sample, Timeline
 from halfopen.scenario import suites
 from halfopen.scenario.spec import Scenario
 from halfopen.verdict.judge import Timing, Verdict, judge
-from tests.harness.lines import Part, event, line, sample, status, times
+from tests.harness.lines import Part, event, held, held_between, line, sample, status, times
 
 TERMS = Timing(grace=30, poll=2)
 HELD_UNTIL = 82.9
@@ -200,10 +200,6 @@ def test_workers_that_disagree_are_judged_by_all_answers() -> None:
     assert "still listed in 9 of 32 answers of 4 processes" in seen.why
 
 
-def held(t: float, **fields: int) -> ProcessSample:
-    return ProcessSample(**{"t": t, "processes": 1, "rss": 50 << 20, "threads": 3, "files": 10} | fields)  # type: ignore[arg-type]
-
-
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
@@ -216,7 +212,7 @@ def held(t: float, **fields: int) -> ProcessSample:
 def test_what_a_server_keeps_of_a_session_that_is_over_is_a_leak(fields: dict[str, int], says: str | None) -> None:
     gone = event(6.0, "kernel", "destroyed")
     timeline = line(*alive(5.0), begun(5.0, "kill", "killed"), quiet(5.0, 6.0, state="CLOSE_WAIT"), gone)
-    timeline = msgspec.structs.replace(timeline, processes=(held(-1.0), held(7.0, **fields)))
+    timeline = held_between(timeline, held(7.0, **fields))
     seen = judge(scenario("dead/killed"), timeline, TERMS)
     assert (seen.word == "failed") == (says is not None)
     assert says is None or says in seen.why
@@ -225,11 +221,28 @@ def test_what_a_server_keeps_of_a_session_that_is_over_is_a_leak(fields: dict[st
 def test_memory_is_limited_only_if_the_scenario_says_so() -> None:
     gone = event(6.0, "kernel", "destroyed")
     timeline = line(*alive(5.0), begun(5.0, "kill", "killed"), quiet(5.0, 6.0, state="CLOSE_WAIT"), gone)
-    timeline = msgspec.structs.replace(timeline, processes=(held(-1.0), held(3.0, rss=250 << 20), held(7.0)))
+    timeline = held_between(timeline, held(3.0, rss=250_000_000), held(7.0))
     free = scenario("dead/killed")
     limited = msgspec.structs.replace(free, expect=msgspec.structs.replace(free.expect, memory_growth=100 << 20))
     assert judge(free, timeline, TERMS).word == "passed"
-    assert "grew by 209.7 MB, expected at most 104.9 MB" in judge(limited, timeline, TERMS).why
+    assert "grew by 200.0 MB, expected at most 104.9 MB" in judge(limited, timeline, TERMS).why
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"rss": 246_000_000}, "; the server's memory grew by 196.0 MB, to 246.0 MB"),
+        ({"files": 20, "threads": 20}, "; 10 more open files and 17 more threads at the end than before the session"),
+        ({"rss": 80_000_000, "files": 12, "threads": 5}, None),
+        ({"files": 20, "processes": 2}, None),
+    ],
+)
+def test_a_passed_run_says_so_if_its_session_cost_the_server_much(fields: dict[str, int], says: str | None) -> None:
+    gone = event(6.0, "kernel", "destroyed")
+    timeline = line(*alive(5.0), begun(5.0, "kill", "killed"), quiet(5.0, 6.0, state="CLOSE_WAIT"), gone)
+    seen = judge(scenario("dead/killed"), held_between(timeline, held(7.0, **fields)), TERMS)
+    assert seen.word == "passed"
+    assert says in seen.why if says else ";" not in seen.why
 
 
 @pytest.mark.parametrize(
