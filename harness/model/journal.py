@@ -155,10 +155,10 @@ class Journal:
             events, samples, front = list(self._events), list(self._samples), list(self._front)
         return self._made(events, samples, front, list(self._processes))
 
-    def after(self, samples: int, events: int) -> Timeline:
-        """Return the part after the first ``samples`` and ``events``, without the proxy's samples."""
+    def after(self, samples: int, events: int, processes: int) -> Timeline:
+        """Return the part after the first of each, without the proxy's samples."""
         with self._changed:
-            return self._made(self._events[events:], self._samples[samples:], [], [])
+            return self._made(self._events[events:], self._samples[samples:], [], self._processes[processes:])
 
     def _made(
         self,
