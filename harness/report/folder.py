@@ -85,6 +85,8 @@ def write_again(out: Path) -> Path:
         raise InputError(f"{str(file)!r}: {what}; write it again with: halfopen run, compare or grace") from None
     report = out / record.REPORT
     try:
+        if not record.is_free(report):
+            raise InputError(f"{str(report)!r}: halfopen did not write this file; move it away")
         report.write_text(page, encoding="utf-8")
     except OSError as error:
         raise InputError(

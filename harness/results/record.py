@@ -33,9 +33,18 @@ FIELD = "field.json"
 SWEEP = "grace.json"
 SWEEP_ROWS = "grace.csv"
 TIMELINES = "timelines"
-_FILES = (RESULTS, JUNIT, COMPARISON, FIELD, SWEEP, SWEEP_ROWS, REPORT)
+#: The files that describe runs, and name their timelines.
+_TABLES = (RESULTS, COMPARISON, FIELD)
+#: Each file with the text that no other program's file of that name has.
+_MARKS = {
+    **dict.fromkeys((*_TABLES, SWEEP), b'"halfopen": "'),
+    JUNIT: b'<testsuites name="halfopen"',
+    SWEEP_ROWS: b"detector,grace_s,poll_s,part,",
+    REPORT: b"<title>halfopen",
+}
 
-
+#: A timeline's first line starts with one of these (halfopen.model.timeline).
+_TIMELINE_STARTS = (b'{"kind":', b'{"t":')
 _DIGITS = 4
 
 
@@ -188,20 +197,35 @@ def exit_code(done: Sequence[RunResult], baseline: Baseline | None = None) -> in
 
 
 def check_folder(out: Path) -> None:
-    """Make the folder, check that it is writable, and remove an earlier run's results; raises InputError."""
+    """Make the folder, check that it may be written, and remove an earlier run's results; raises InputError."""
     require_writable(out, out / TIMELINES)
     take_away(out)
 
 
 def require_writable(out: Path, folder: Path) -> None:
-    """Make ``folder`` in the folder of --out and check that it is writable; raises InputError."""
+    """Make ``folder`` in the folder of --out and check that it may be written; raises InputError.
+
+    Files of other programs are in the way if they have the names of ours.
+    """
     try:
-        for name in _FILES:
+        for name in _MARKS:
             if (out / name).is_dir():
                 raise IsADirectoryError(None, f"{name} in it is a folder")
+        results = (out / name for name in _MARKS)
+        timelines = folder.rglob("*.jsonl") if folder.name == TIMELINES else ()
+        strange = [*(file for file in results if not is_free(file)), *(file for file in timelines if _is_strange(file))]
+        for file in strange[:1]:
+            theirs = file.relative_to(out)
+            raise InputError(f"--out {str(out)!r}: halfopen did not write {theirs} in it; name another folder")
         probe(folder)
     except OSError as error:
         raise _unusable(out, error) from None
+
+
+def is_free(file: Path) -> bool:
+    """True if there is no such result file yet, or an empty one, or one that halfopen wrote. Raises OSError."""
+    content = file.read_bytes() if file.exists() else b""
+    return not content or _MARKS[file.name] in content
 
 
 def probe(folder: Path) -> None:
@@ -212,13 +236,43 @@ def probe(folder: Path) -> None:
     file.unlink()
 
 
+def _is_strange(file: Path) -> bool:
+    """True if this is no timeline. One that an interrupted call left is. Raises OSError."""
+    with file.open("rb") as content:
+        start = content.read(max(map(len, _TIMELINE_STARTS)))
+    return bool(start) and not start.startswith(_TIMELINE_STARTS)
+
+
 def take_away(out: Path) -> None:
-    """Remove the results in a folder; raises InputError."""
+    """Remove the results of an earlier call in a folder, and no other file; raises InputError."""
     try:
-        for left in (*(out / name for name in _FILES), *(out / TIMELINES).rglob("*.jsonl")):
+        timelines = [file for name in _TABLES for file in _timelines(out / name)]
+        ours = [out / name for name in _MARKS if is_free(out / name)]
+        for left in (*timelines, *ours):
             left.unlink(missing_ok=True)
     except OSError as error:
         raise _unusable(out, error) from None
+
+
+def _timelines(table: Path) -> list[Path]:
+    """Return the timelines that an earlier call wrote, by its table. Raises OSError."""
+    if not table.exists():
+        return []
+    folder = (table.parent / TIMELINES).resolve()
+    try:
+        written = msgspec.json.decode(table.read_bytes(), type=_WrittenRuns).runs
+    except msgspec.DecodeError:  # not ours, or it was cut off
+        return []
+    files = [(table.parent / run.timeline).resolve() for run in written if run.timeline]
+    return [file for file in files if file.is_relative_to(folder)]
+
+
+class _WrittenRun(msgspec.Struct):
+    timeline: str | None = None
+
+
+class _WrittenRuns(msgspec.Struct):
+    runs: list[_WrittenRun] = []
 
 
 def _unusable(out: Path, error: OSError) -> InputError:
@@ -253,7 +307,7 @@ def junit(how: Conditions, done: Sequence[RunResult], wall: float) -> junitparse
     A known failure is skipped, with the reason. pytest does the same with expected failures, and every dashboard shows
     it.
     """
-    xml = junitparser.JUnitXml()
+    xml = junitparser.JUnitXml("halfopen")
     for suite_name in dict.fromkeys(run.job.scenario.suite for run in done):
         suite = junitparser.TestSuite(f"halfopen.{suite_name}")
         suite.timestamp = how.started_at

@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 from halfopen.cli import app, placement
+from halfopen.results import record
 from tests.harness.cli.tool import HALFOPEN, POWERLESS, called, halfopen
+from tests.harness.done import missed
+from tests.harness.report import made
 from tests.machine import needs_labs
 
 FREEZE = """
@@ -363,9 +366,9 @@ def test_a_server_that_no_client_reaches(tmp_path: Path) -> None:
 
 @needs_labs
 def test_what_an_earlier_run_left_is_not_taken_for_this_ones(tmp_path: Path) -> None:
-    (tmp_path / "timelines").mkdir()
-    for name in ("results.json", "junit.xml", "timelines/old.jsonl", "mine.txt"):
-        (tmp_path / name).write_text("old")
+    record.check_folder(tmp_path)
+    record.write(tmp_path, made.HOW, [missed()], 1.0)
+    (tmp_path / "mine.txt").write_text("mine")
     refused_inside("--server", "no-such-program {port}", out=tmp_path)
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["mine.txt", "timelines"]
 

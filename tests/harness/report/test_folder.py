@@ -147,6 +147,13 @@ def test_a_report_that_cannot_be_written_says_what_to_do(out: Path) -> None:
         folder.write_again(out)
 
 
+def test_another_programs_report_is_left_alone(out: Path) -> None:
+    (out / "report.html").write_text("<title>coverage</title>")
+    with pytest.raises(InputError, match=r"report\.html': halfopen did not write this file; move it away$"):
+        folder.write_again(out)
+    assert (out / "report.html").read_text() == "<title>coverage</title>"
+
+
 def test_an_old_report_goes_with_the_results_it_is_of(out: Path) -> None:
     (out / "report.html").touch()
     record.check_folder(out)
