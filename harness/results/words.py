@@ -101,7 +101,7 @@ def row(run: Run) -> RunRow:
     outcome, stuck = run.get("outcome"), run.get("stuck_bytes")
     return RunRow(
         client=str(run.get("truth") or ""),
-        session=str(outcome or "none"),
+        session=str(outcome or ("" if run["verdict"] == "not_applicable" else "none")),
         reason=str(run.get("reason") or "") if outcome != "kept" else "",
         detected=seconds(run.get("detection_s")),
         stuck=show_bytes(stuck) if stuck else "",

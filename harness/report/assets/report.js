@@ -28,38 +28,49 @@ function summed(steps) {
 
 // ---- panels ---------------------------------------------------------------------------------------------------------
 
-const KILO = (value) => value / 1000;
-const MEGA = (value) => value / 1e6;
-const AS_IT_IS = (value) => value;
 const PANELS = [
-  { title: "queued bytes", unit: "kB", curves: ["outq"], scale: KILO },
-  { title: "acknowledged bytes", unit: "kB", curves: ["bytes_acked"], scale: KILO },
-  { title: "peer window", unit: "kB", curves: ["snd_wnd"], scale: KILO },
-  { title: "retransmits and probes", unit: "count", curves: ["total_retrans", "probes"], scale: AS_IT_IS, steps: true },
-  { title: "memory", unit: "MB", curves: ["rss"], scale: MEGA, of_processes: true },
-  { title: "threads and open files", unit: "count", curves: ["threads", "files"], scale: AS_IT_IS, steps: true, of_processes: true },
+  { title: "queued bytes", curves: ["outq"], is_bytes: true },
+  { title: "acknowledged bytes", curves: ["bytes_acked"], is_bytes: true },
+  { title: "peer window", curves: ["snd_wnd"], is_bytes: true },
+  { title: "retransmits and probes", curves: ["total_retrans", "probes"], steps: true },
+  { title: "memory", curves: ["rss"], is_bytes: true, of_processes: true },
+  { title: "threads and open files", curves: ["threads", "files"], steps: true, of_processes: true },
 ];
+const COUNT = { name: "count", size: 1 };
+// The units of an axis, each with the least value from which it is used.
+const BYTES = [{ name: "MB", size: 1e6, least: 1e7 }, { name: "kB", size: 1e3, least: 1e3 }, { name: "B", size: 1, least: 0 }];
 const NAMES = { outq: "queued", bytes_acked: "acknowledged", snd_wnd: "window", total_retrans: "retransmits", probes: "probes",
   rss: "resident", threads: "threads", files: "open files" };
 const AXIS = 54, HEIGHT = 84, FOOT = 30, RIGHT = 12;
 
 const seconds = (t) => `${Number(t.toFixed(1))}s`, exactly = (t) => `${t.toFixed(2)}s`;
-const number = (value) => value.toLocaleString("en", { maximumFractionDigits: value < 100 ? 1 : 0 });
 
 function series_of(panel, picture) {
   const found = picture.curves.filter((curve) => panel.curves.includes(curve[0]));
-  const both = found.some((curve) => curve[1]);
+  const both = found.some((curve) => curve[1]), unit = unit_of(panel, found);
   return found.map(([name, front, times, values]) => ({
     label: NAMES[name] + (both ? (front ? " by the proxy" : " by the server") : ""),
-    table: [times, values.map(panel.scale)],
-    unit: panel.unit,
+    table: [times, values.map((value) => value / unit.size)],
+    values,
+    unit,
     front,
     colour: ["probes", "files"].includes(name) ? (front ? "four" : "two") : front ? "three" : "one",
   }));
 }
 
+// To a thousandth of its unit, and a small number never as none of a larger unit.
+function bytes(value) {
+  const { name, size } = BYTES.find((unit) => value >= unit.least);
+  return `${(value / size).toLocaleString("en", { maximumFractionDigits: name === "MB" ? 3 : 0 })} ${name}`;
+}
+
+function unit_of(panel, curves) {
+  const most = curves.reduce((highest, [, , , values]) => values.reduce((a, b) => Math.max(a, b), highest), 0);
+  return panel.is_bytes ? BYTES.find((unit) => most >= unit.least) : COUNT;
+}
+
 // What a curve was at a moment: its last point at or before it, for what is left out stood still. Past its end it is nothing.
-function value_at({ table: [times, values] }, t) {
+function value_at({ table: [times], values }, t) {
   if (t > times.at(-1)) return null;
   let low = 0, high = times.length;
   while (low < high) {
@@ -177,7 +188,7 @@ function read_at(one, t) {
   }
 }
 
-const worded = (value, unit) => (value == null ? "–" : `${number(value)}${unit === "count" ? "" : ` ${unit}`}`);
+const worded = (value, unit) => (value == null ? "–" : unit === COUNT ? value.toLocaleString("en") : bytes(value));
 
 // The line stays at its moment when the scale or the size changes; out of sight it is nowhere.
 function lay_cursor(chart, t) {
@@ -228,11 +239,10 @@ async function draw(run) {
   const fold = fold_of_processes(place, picture);
   shown.forEach((panel, nth) => {
     const is_last = shown[nth + 1]?.of_processes !== panel.of_processes;
-    const box = element("div", "panel"), head = element("div", "panel-head"), title = element("b", "", `${panel.title}, ${panel.unit}`);
-    head.append(title);
+    const box = element("div", "panel"), head = element("div", "panel-head"), series = series_of(panel, picture);
+    head.append(element("b", "", `${panel.title}, ${series[0].unit.name}`));
     box.append(head);
     (panel.of_processes ? fold : place).append(box);
-    const series = series_of(panel, picture);
     const hooks = { head, setScale: [(chart, key) => { if (key === "x" && charts.length === shown.length) follow(chart); }],
       setSize: [(chart) => { if (charts.length === shown.length) follow(chart); }] };
     const data = uPlot.join(series.map((one) => one.table));

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 
@@ -206,6 +207,21 @@ def test_all_panels_are_read_at_one_moment_whatever_points_are_drawn(chromium: B
             one.page.mouse.move(0, 0)
             expect(plots.locator(".at").nth(nth)).to_have_text("")
             assert {"".join(panel) for panel in read_off(plots)} == {""}
+
+
+def test_few_bytes_are_not_shown_as_none(chromium: Browser, tmp_path: Path) -> None:
+    few = [msgspec.structs.replace(one, outq=6, bytes_acked=8000, snd_wnd=12_000_000) for one in flowing(0, 20)]
+    file = tmp_path / "report.html"
+    file.write_text(made.page([made.judged("active", line(few))]))
+    with opened(chromium, file, "active", viewport=TALL) as one:
+        plots = drawn(one.page, "active")
+        heads = plots.locator(".panel-head b")
+        assert heads.all_text_contents()[:3] == ["queued bytes, B", "acknowledged bytes, kB", "peer window, MB"]
+        over = plots.locator(".u-over").first.bounding_box()
+        assert over is not None
+        one.page.mouse.move(x_of(plots, 10.0), over["y"] + 20)
+        expect(plots.locator(".value").first).to_have_text("6 B")
+        assert [panel[1] for panel in read_off(plots)[:3]] == ["6 B", "8 kB", "12 MB"]
 
 
 def test_a_curve_has_no_value_where_it_is_over(chromium: Browser, tmp_path: Path) -> None:
