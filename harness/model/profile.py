@@ -72,7 +72,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     def _pings(self) -> str:
         if self.pings_every is not None and self.suggested_grace is not None:
             twice = show_duration(self.suggested_grace)
-            return f"pings every {show_duration(self.pings_every)}, which suggests --grace {twice}"
+            return f"pings every {show_duration(self.pings_every)}, so --grace should be at least {twice}"
         return "pings once" if self.pings else "sends no pings"
 
     def _end(self) -> str:

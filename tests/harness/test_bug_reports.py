@@ -238,6 +238,7 @@ def test_what_a_server_queues_in_its_own_memory_is_measured(tmp_path: Path) -> N
     # 131 kB every 50 ms for 78 s, of which the client takes a tenth at most.
     for run in found.values():
         assert run["memory_growth_bytes"] > 100_000_000
+        assert run["cost"].startswith("the server's memory grew by ")
 
 
 @needs_guest

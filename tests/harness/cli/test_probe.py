@@ -39,7 +39,7 @@ def command(tmp_path: Path) -> str:
 def test_a_server_that_pings_is_shown_with_the_grace_it_keeps(tmp_path: Path, command: str) -> None:
     ran = halfopen("probe", "--clock", "virtual", "--server", f"{command} 10", "--out", str(tmp_path / "out"))
     assert ran.code == 0, ran
-    pings = "pings every 10s, which suggests --grace 20s"
+    pings = "pings every 10s, so --grace should be at least 20s"
     assert f"profile: sends rarely: 1 message in 120s, messages of up to 5 B; {pings}" in ran.out
     assert "  yes  answers pings" in ran.out
     assert "lets go of a frozen client after 15s" in ran.out
