@@ -172,6 +172,23 @@ def _usage_of(process: Path) -> tuple[int, int, int, int]:
     return 1, pages * _PAGE, len(os.listdir(process / "task")), len(os.listdir(process / "fd"))  # noqa: PTH208 (counted)
 
 
+class Work(NamedTuple):
+    """The work of some processes so far."""
+
+    processes: int
+    seconds: float
+    """Processor time, with that of children which have ended."""
+    runs: bool
+    """True if one of their threads runs, waits for a processor, or waits for a disk."""
+
+
+def work(pids: Iterable[int]) -> Work:
+    """Return what these processes have worked. Those that are gone count nothing."""
+    seen = [fields for pid in pids if (fields := stat(pid)) and fields[0] not in "ZX"]
+    ticks = sum(int(number) for fields in seen for number in fields[11:15])
+    return Work(len(seen), ticks / os.sysconf("SC_CLK_TCK"), any(fields[0] in "RD" for fields in seen))
+
+
 def kill_all(search: Callable[[], list[int]], place: str) -> None:
     """Kill (SIGKILL) every process that ``search`` returns, until it returns none.
 

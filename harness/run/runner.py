@@ -26,6 +26,7 @@ from halfopen.run.observer import Stop
 from halfopen.run.progress import RunView
 from halfopen.run.recorder import STEADY, SamplingRate
 from halfopen.run.session import ClientLink, Session
+from halfopen.run.start_queue import StartQueue
 from halfopen.scenario.spec import Scenario, Step
 from halfopen.targets.base import Target
 from halfopen.verdict.judge import Timing, Verdict, hold, judge
@@ -83,24 +84,31 @@ class RunResult:
     """Seconds of wall time from the first process to the verdict."""
 
 
-def run_all(jobs: Sequence[Job], views: Sequence[RunView], at_once: int, on_done: Callable[[RunResult], None]) -> None:
+def run_all(
+    jobs: Sequence[Job],
+    views: Sequence[RunView],
+    at_once: int,
+    on_done: Callable[[RunResult], None],
+    on_slow: Callable[[str], None] = lambda _: None,
+) -> None:
     """Run jobs, ``at_once`` of them at a time.
 
-    ``on_done`` is called with each result before the run's processes are ended, in the run's thread.
+    ``on_done`` is called with each result before the run's processes are ended, in the run's thread. ``on_slow`` is
+    called with a sentence if servers are slow to start on this machine (halfopen.run.start_queue).
 
     Call it in private namespaces (halfopen.netns.isolation). The first job that raises (TargetError: the server does
     not start), or an interrupt, ends them all. The others are not awaited, since their labs end with the namespaces
     anyway.
     """
     pool = concurrent.futures.ThreadPoolExecutor(max_workers=at_once)
-    stop = Stop()
+    stop, queue = Stop(), StartQueue(on_slow)
     one_by_one = threading.Lock()
 
     def report(result: RunResult) -> None:
         with one_by_one:
             on_done(result)
 
-    futures = [pool.submit(run_one, job, view, stop, report) for job, view in zip(jobs, views, strict=True)]
+    futures = [pool.submit(run_one, job, view, stop, report, queue) for job, view in zip(jobs, views, strict=True)]
     try:
         for future in as_completed(futures):
             future.result()
@@ -111,12 +119,27 @@ def run_all(jobs: Sequence[Job], views: Sequence[RunView], at_once: int, on_done
     pool.shutdown()
 
 
-def run_one(job: Job, view: RunView, stop: Stop, on_done: Callable[[RunResult], None] = lambda _: None) -> RunResult:
+def run_one(
+    job: Job,
+    view: RunView,
+    stop: Stop,
+    on_done: Callable[[RunResult], None] = lambda _: None,
+    queue: StartQueue | None = None,
+) -> RunResult:
     """Run one scenario in a lab of its own and judge it.
 
-    ``on_done`` is called with the result before the run's processes are ended, which may fail. Raises TargetError,
-    TeardownError, halfopen.run.observer.Stopped.
+    ``on_done`` is called with the result before the run's processes are ended, which may fail. Runs at the same time
+    share a ``queue``, in which each waits for its turn to start. Raises TargetError, TeardownError,
+    halfopen.run.observer.Stopped.
     """
+    with (queue or StartQueue()).turn(stop) as end_turn:
+        return _run_one(job, view, stop, on_done, end_turn)
+
+
+def _run_one(
+    job: Job, view: RunView, stop: Stop, on_done: Callable[[RunResult], None], on_open: Callable[[], None]
+) -> RunResult:
+    """Run one scenario; ``on_open`` is called once its session is open."""
     begun = time.monotonic()
     view.on_begin()
     journal = Journal()
@@ -143,6 +166,7 @@ def run_one(job: Job, view: RunView, stop: Stop, on_done: Callable[[RunResult], 
             contextlib.suppress(NoSessionError),
             opened(job, lab, journal, view, stop, reporting_no_session) as session,
         ):
+            on_open()
             _Run(job, view, session).run()
             report()
     except TeardownError as error:

@@ -144,9 +144,9 @@ class Output:
         self._tail: collections.deque[str] = collections.deque(maxlen=_KEPT_LINES)
         self._readers = [_Reader(stream, partial(self._keep, on_line)) for stream, on_line in streams if stream]
 
-    def tail(self) -> str:
-        """Return the last non-blank line; for errors."""
-        return next((line for line in reversed(self._tail) if line.strip()), "")
+    def tail(self, lines: int = 1) -> str:
+        """Return the last non-blank lines as one, with a bar between them; for errors."""
+        return " | ".join([line.strip() for line in self._tail if line.strip()][-lines:])
 
     def has_told(self) -> bool:
         """True once all output from before the first call is read."""
@@ -185,9 +185,9 @@ class Process:
         code = self._started.poll()
         return code if code is None or self._output.has_told() else None
 
-    def tail(self) -> str:
-        """Return the last non-blank line of its output; for errors."""
-        return self._output.tail()
+    def tail(self, lines: int = 1) -> str:
+        """Return the last non-blank lines of its output as one, with a bar between them; for errors."""
+        return self._output.tail(lines)
 
     def write(self, text: str) -> None:
         """Write to its standard input; do nothing if the process is gone."""

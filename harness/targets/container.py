@@ -48,9 +48,9 @@ class Container:
         code = self._exit_code
         return code if code is None or self._output.has_told() else None
 
-    def tail(self) -> str:
-        """Return the last non-blank line of its output; for errors."""
-        return self._output.tail()
+    def tail(self, lines: int = 1) -> str:
+        """Return the last non-blank lines of its output as one, with a bar between them; for errors."""
+        return self._output.tail(lines)
 
     def start(self) -> None:
         """Start its command; raises TargetError if the image has no such command, or it may not be run."""

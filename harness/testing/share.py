@@ -30,6 +30,7 @@ from halfopen.run.profiling import Profiling, is_profile
 from halfopen.run.progress import RunView
 from halfopen.run.request import RunRequest
 from halfopen.run.runner import Job, RunResult, run_one
+from halfopen.run.start_queue import StartQueue
 from halfopen.spawn.forked import forking
 from halfopen.spawn.peers import Parent
 
@@ -91,7 +92,7 @@ def _run_all(share: SuiteShare, folder: Path, parent: Parent) -> int:
         observed = msgspec.structs.replace(share.call, profile_for=seconds)
         todo[:0] = [] if seconds is None else [request.profile_job(observed, todo[0])]
     lacking = _lacking(todo)
-    stop = Stop()
+    stop, queue = Stop(), StartQueue()
     one_by_one = threading.Lock()
 
     def write(done: RunResult) -> None:
@@ -100,7 +101,7 @@ def _run_all(share: SuiteShare, folder: Path, parent: Parent) -> int:
     judging = Profiling(todo, write, lambda *_: None)
 
     def run(job: Job) -> None:
-        done = _run(job, share, stop, lacking)
+        done = _run(job, share, stop, queue, lacking)
         with one_by_one:
             if isinstance(done, RunResult):
                 judging.add(done)
@@ -136,12 +137,12 @@ def _lacking(jobs: Sequence[Job]) -> str | None:
     )
 
 
-def _run(job: Job, share: SuiteShare, stop: Stop, lacking: str | None) -> RunResult | Result:
+def _run(job: Job, share: SuiteShare, stop: Stop, queue: StartQueue, lacking: str | None) -> RunResult | Result:
     """Run a scenario. Return the reason instead if it could not be run."""
     if lacking and (fields := job.scenario.netem_fields):
         return Result("skipped", f"its link's {' and '.join(fields)} {lacking}")
     try:
-        return run_one(job, RunView(job.label), stop)
+        return run_one(job, RunView(job.label), stop, queue=queue)
     except Stopped:
         return Result("error", "it was ended before it was over", [f"{_name(job)}: it was ended before it was over"])
     except (InputError, LabError) as error:

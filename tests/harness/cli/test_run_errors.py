@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -271,8 +272,8 @@ def test_a_results_file_that_cannot_be_replaced(tmp_path: Path) -> None:
 # Errors only known once namespaces are entered. A header may have been printed by then.
 
 
-def refused_inside(*arguments: str, out: Path) -> str:
-    ran = halfopen("run", "clean_close", "--out", str(out), *arguments)
+def refused_inside(*arguments: str, out: Path, under: Sequence[str] = ()) -> str:
+    ran = halfopen("run", "clean_close", "--out", str(out), *arguments, under=under)
     assert ran.code == 2, ran
     assert len(ran.err.splitlines()) == 1, ran.err
     assert not (out / "results.json").exists()
@@ -295,13 +296,42 @@ def test_a_server_that_dies(tmp_path: Path) -> None:
 
 
 @needs_labs
+def test_a_server_that_dies_of_an_exception_shows_its_last_lines(tmp_path: Path) -> None:
+    script = tmp_path / "dies.py"
+    script.write_text("import no_such_module")
+    said = refused_inside("--server", f"{sys.executable} {script} {{port}}", out=tmp_path)
+    assert " | import no_such_module | " in said
+    assert said.endswith(" | ModuleNotFoundError: No module named 'no_such_module'")
+
+
+@needs_labs
 def test_a_server_that_never_listens(tmp_path: Path) -> None:
     script = tmp_path / "idles.py"
     script.write_text("import threading; threading.Event().wait()")
-    said = refused_inside("--ready", "500ms", "--server", f"{sys.executable} {script} {{port}}", out=tmp_path)
-    assert "does not listen on port" in said
-    assert "after 0.5s" in said
-    assert "--ready" in said
+    said = refused_inside("--ready", "2s", "--server", f"{sys.executable} {script} {{port}}", out=tmp_path)
+    assert re.match(
+        r"the server does not listen on port \d+ after 2s, and does nothing now \(it used .*s of proc", said
+    )
+    assert said.endswith("; use {port} in the command, or give it more time with --ready 4s")
+
+
+@needs_labs
+def test_a_server_that_is_still_busy(tmp_path: Path) -> None:
+    script = tmp_path / "computes.py"
+    script.write_text("print('reading the model', flush=True)\nwhile True: pass")
+    command = ("--ready", "3s", "--server", f"{sys.executable} {script} {{port}}")
+    said = refused_inside(*command, out=tmp_path, under=["taskset", "--cpu-list", "0"])
+    head = r"the server does not listen on port \d+ after 3s, and is still busy \(it used .*s of processor time, and "
+    assert re.match(f"{head}the only processor is busy", said)
+    assert said.endswith("more time with --ready 6s, or run fewer at once with --jobs; it said: reading the model")
+
+
+@needs_labs
+def test_a_server_whose_children_are_still_busy(tmp_path: Path) -> None:
+    (tmp_path / "computes.py").write_text("while True: pass")
+    command = f"sh -c '{sys.executable} {tmp_path}/computes.py; echo {{port}}'"
+    said = refused_inside("--ready", "3s", "--server", command, out=tmp_path)
+    assert re.match(r"the server does not listen on port \d+ after 3s, and is still busy \(it used ", said)
 
 
 @needs_labs
@@ -309,8 +339,8 @@ def test_a_server_that_listens_elsewhere(tmp_path: Path) -> None:
     script = tmp_path / "elsewhere.py"
     script.write_text("import socket, threading; s = socket.create_server(('', 777)); threading.Event().wait()")
     said = refused_inside("--ready", "2s", "--server", f"{sys.executable} {script}", out=tmp_path)
-    assert "but on port 777" in said
-    assert "use {port} in the command" in said
+    assert "after 2s, but on 0.0.0.0:777: " in said
+    assert said.endswith("; use {port} in the command")
 
 
 @needs_labs
