@@ -22,7 +22,7 @@ from halfopen.pod import detectors as catalogue
 from halfopen.report import folder
 from halfopen.results import comparison, record
 from halfopen.results.record import Conditions
-from halfopen.run.request import left_out
+from halfopen.run import hindrances
 from halfopen.run.runner import Job, RunResult
 from halfopen.verdict.judge import hold
 
@@ -56,7 +56,7 @@ def compare(
     presenter = Presenter(
         partial(conclude, out=out),
         compared=f"{count} detectors against {len(jobs) // count} scenarios",
-        notes=[*_patience(jobs, placement.clock), *left_out(request)],
+        notes=[*_patience(jobs, placement.clock), *hindrances.notes(conditions.left_out)],
     )
     return Executor(request, jobs, placement, conditions, out, presenter).carry_out(clock, _AT_ONCE)
 
@@ -81,7 +81,7 @@ def conclude(console: Console, conditions: Conditions, done: Sequence[RunResult]
     record.write_timelines(out, done)
     record.write_table(out / record.COMPARISON, table)
     files = f"results: {out / record.COMPARISON}, report: {out / record.REPORT}"
-    code = grid.conclude(console, done, wall, files)
+    code = grid.conclude(console, conditions, done, wall, files)
     # Last, so that the results are kept and reported even if drawing fails.
     folder.write(out, table, done)
     return code

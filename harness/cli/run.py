@@ -27,8 +27,8 @@ from halfopen.cli.values import option
 from halfopen.report import folder
 from halfopen.results import record
 from halfopen.results.record import Conditions
+from halfopen.run import hindrances
 from halfopen.run.profiling import is_profile
-from halfopen.run.request import left_out
 from halfopen.run.runner import RunResult
 
 
@@ -53,7 +53,7 @@ def run(
     presenter = Presenter(
         partial(conclude, out=out, ci=ci, count=sum(not is_profile(job) for job in jobs)),
         partial(screen.progress, baseline=known),
-        notes=left_out(request),
+        notes=hindrances.notes(conditions.left_out),
     )
     return Executor(request, jobs, placement, conditions, out, presenter).carry_out(clock, at_once=len(jobs))
 

@@ -16,6 +16,7 @@ from halfopen.report.entries import candidate_of
 from halfopen.report.page import Lost, render
 from halfopen.results import record
 from halfopen.results.words import Run
+from halfopen.run.hindrances import LeftOut
 from halfopen.run.runner import RunResult
 
 _FILES = (record.RESULTS, record.COMPARISON, record.FIELD, record.SWEEP)
@@ -52,6 +53,7 @@ class _ReportedTable(msgspec.Struct, frozen=True, kw_only=True):
     detectors: dict[str, dict[str, int]] = {}
     targets: list[dict[str, Any]] = []
     summary: dict[str, dict[str, Any]] | None = None
+    left_out: list[LeftOut] = []
 
 
 def check_types(table: Mapping[str, Any], where: str) -> None:

@@ -12,6 +12,8 @@ from halfopen.model import printed_stacks
 from halfopen.netns.units import show_bytes, show_duration
 from halfopen.results import words
 from halfopen.results.words import Run
+from halfopen.run import hindrances
+from halfopen.run.hindrances import LeftOut
 
 _WIDTH = 120
 
@@ -210,12 +212,13 @@ def _unproved(table: Mapping[str, Any]) -> Iterator[str]:
             inapplicable = run["verdict"] == "not_applicable"
             why = "not applicable to these servers" if inapplicable else run["why"]
             by_reason.setdefault((run["scenario"], why), []).append(run["target"])
-    if not by_reason and not table["left_out"]:
+    notes = hindrances.notes([LeftOut(**entry) for entry in table["left_out"]])
+    if not by_reason and not notes:
         return
     yield "## Not proved, or not tried\n"
     for (scenario, why), who in by_reason.items():
         yield f"- `{scenario}`: {why} ({', '.join(f'`{name}`' for name in who)})"
-    yield from (f"- {line}" for line in table["left_out"])
+    yield from (f"- {line}" for line in notes)
 
 
 def _again(table: Mapping[str, Any]) -> Iterator[str]:

@@ -20,7 +20,8 @@ from halfopen.netns import capabilities
 from halfopen.netns.exit_codes import ExitCode
 from halfopen.results import story, words
 from halfopen.results.baseline import Baseline, standing
-from halfopen.run.request import RunRequest
+from halfopen.run.hindrances import Hindrance, LeftOut
+from halfopen.run.request import RunRequest, left_out
 from halfopen.run.runner import Job, RunResult
 from halfopen.run.shards import Shard
 from halfopen.verdict.judge import due
@@ -59,6 +60,8 @@ class Conditions:
     """Profile of the server; None if it was not observed, or if there are several servers."""
     again: tuple[str, ...] = ()
     """The options that select the same clock and kernel again."""
+    left_out: tuple[LeftOut, ...] = ()
+    """The requested scenarios that are not run."""
 
 
 def conditions(
@@ -79,6 +82,7 @@ def conditions(
         shard=call.shard,
         baseline=baseline,
         again=tuple(again),
+        left_out=tuple(left_out(call)),
     )
 
 
@@ -106,6 +110,7 @@ def conditions_as_table(how: Conditions, wall: float) -> dict[str, Any]:
         "wall_s": rounded(wall),
         **({} if how.profile is None else {"profile": {"text": str(how.profile)} | msgspec.to_builtins(how.profile)}),
         **({} if how.shard is None else {"shard": str(how.shard)}),
+        "left_out": msgspec.to_builtins(list(how.left_out)),
     }
 
 
@@ -246,7 +251,8 @@ def junit(how: Conditions, done: Sequence[RunResult], wall: float) -> junitparse
     it.
     """
     xml = junitparser.JUnitXml()
-    for suite_name in dict.fromkeys(run.job.scenario.suite for run in done):
+    suites = [run.job.scenario.suite for run in done] + [entry.suite for entry in how.left_out]
+    for suite_name in dict.fromkeys(suites):
         suite = junitparser.TestSuite(f"halfopen.{suite_name}")
         suite.timestamp = how.started_at
         suite.add_property("seed", str(how.seed))
@@ -263,6 +269,10 @@ def junit(how: Conditions, done: Sequence[RunResult], wall: float) -> junitparse
                 case.result = [junitparser.Error(run.verdict.why, "inconclusive")]
             else:
                 case.system_out = run.verdict.why
+            suite.add_testcase(case)
+        for entry in (entry for entry in how.left_out if entry.suite == suite_name):
+            case = junitparser.TestCase(entry.scenario, classname=f"halfopen.{suite_name}", time=0.0)
+            case.result = [junitparser.Skipped(str(Hindrance(entry.why, entry.remedy)), "left out")]
             suite.add_testcase(case)
         xml.add_testsuite(suite)
     xml.update_statistics()  # type: ignore[no-untyped-call]

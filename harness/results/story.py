@@ -122,12 +122,13 @@ def again(job: Job, where: Sequence[str] = ()) -> str:
     return shlex.join([*command, *job.target.arguments(), *where])
 
 
-def summary(done: Sequence[RunResult], wall: float, baseline: Baseline | None = None) -> str:
-    """The number of runs by verdict, and the time they took."""
+def summary(done: Sequence[RunResult], wall: float, baseline: Baseline | None = None, left_out: int = 0) -> str:
+    """The number of runs by verdict and of scenarios that were left out, and the time the runs took."""
     counts = Counter[str](standing(run, baseline) for run in done)
-    verdicts = (
+    verdicts = [
         f"{counts[word]} {words.standing_words(word, counts[word])}" for word in words.STANDINGS if counts[word]
-    )
+    ]
+    verdicts += [words.left_out(left_out)] if left_out else []
     return f"{', '.join(verdicts)} in {words.ago(wall)}"
 
 

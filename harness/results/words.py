@@ -47,6 +47,11 @@ def standing_words(standing: str, number: int) -> str:
     return STANDINGS[standing].words + ("s" if standing == "known" and number != 1 else "")
 
 
+def left_out(number: int) -> str:
+    """The words for this number of scenarios that were not run."""
+    return f"{number} left out"
+
+
 LETTERS = {
     "true_reap": "r",  # replaced by the number of seconds if there is one
     "missed": "M",

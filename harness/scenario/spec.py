@@ -175,6 +175,13 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         asked = [self.link.netem_fields, *(getattr(step.options, "netem_fields", []) for step in self.steps)]
         return list(dict.fromkeys(name for fields in asked for name in fields))
 
+    @property
+    def disciplines(self) -> dict[str, list[str]]:
+        """The queueing disciplines that its link needs, now or in a step, each with the settings that need it."""
+        has_rate = self.link.has_rate or any(getattr(step.options, "has_rate", False) for step in self.steps)
+        needs = {"netem": self.netem_fields, "tbf": ["rate"] if has_rate else []}
+        return {discipline: fields for discipline, fields in needs.items() if fields}
+
 
 class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     title: str

@@ -347,7 +347,7 @@ def test_a_server_that_listens_elsewhere(tmp_path: Path) -> None:
 def test_a_link_this_kernel_cannot_make(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(placement, "kernel_has_discipline", lambda _: False)
+    monkeypatch.setattr(placement, "lacking_disciplines", list)
     file = tmp_path / "far.toml"
     file.write_text(FREEZE.replace("[[step]]", '[link]\ndelay = "20ms"\nloss = "1%"\n[[step]]', 1))
     code = app.call(["run", str(file), "--kernel", "host", "--out", str(tmp_path / "out")])
@@ -360,7 +360,7 @@ def test_a_link_this_kernel_cannot_make(
 def test_a_change_of_link_this_kernel_cannot_make(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(placement, "kernel_has_discipline", lambda _: False)
+    monkeypatch.setattr(placement, "lacking_disciplines", list)
     file = tmp_path / "tunnel.toml"
     file.write_text(FREEZE.replace('fault = "freeze"', 'fault = "impair"\nloss_model = { p = "1%" }', 1))
     code = app.call(["run", str(file), "--kernel", "host", "--out", str(tmp_path / "out")])

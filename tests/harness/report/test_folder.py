@@ -47,7 +47,7 @@ def test_a_field_of_servers_is_shown_as_a_comparison_of_them(tmp_path: Path) -> 
     done = made.compared()
     record.write_timelines(tmp_path, done)
     servers = {name: (TargetSpec(server="serve {port}"), "1.0") for name in ("none", "bytes-acked")}
-    record.write_table(tmp_path / "field.json", comparison.field_as_table(made.HOW, done, 1.0, servers, ()))
+    record.write_table(tmp_path / "field.json", comparison.field_as_table(made.HOW, done, 1.0, servers))
     page = folder.write_again(tmp_path).read_text()
     assert "2 servers, grace 30s" in page
     assert 'href="#bytes-acked/frozen"' in page

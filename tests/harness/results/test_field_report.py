@@ -10,6 +10,7 @@ import pytest
 from halfopen.model.timeline import Timeline
 from halfopen.results import comparison, field_report
 from halfopen.results.record import Conditions
+from halfopen.run.hindrances import LeftOut
 from halfopen.run.runner import Job, RunResult
 from halfopen.scenario import suites
 from halfopen.scenario.target_spec import TargetSpec
@@ -38,6 +39,7 @@ HOW = Conditions(
     started_at="2026-01-01T00:00:00+00:00",
     kernel="6.1.0",
     congestion_control="cubic",
+    left_out=(LeftOut("x", "dead", "it needs", "make it"),),
 )
 SERVERS = {
     "mine/default": (TargetSpec(server="serve {port}", title="Mine", file="examples/mine/default.toml"), "mine 1.0"),
@@ -59,7 +61,7 @@ def table() -> dict[str, Any]:
         done("mine/ping", "dead/frozen", REAPED),
         done("mine/ping", "alive/active", KILLED),
     ]
-    found = comparison.field_as_table(HOW, runs, 4.0, SERVERS, ["left out: dead/x (why)"])
+    found = comparison.field_as_table(HOW, runs, 4.0, SERVERS)
     again: dict[str, Any] = json.loads(json.dumps(found))
     return again
 
@@ -106,7 +108,7 @@ def test_the_report_shows_each_cell_and_why(table: dict[str, Any]) -> None:
         "Held in `frozen` (78.5s after the fault, 1 kB stuck).",
         "| `mine/ping` | `active` | 30s | 2.0 MB acknowledged",
         "Reap every one of the dead, and so many of the living: `mine/ping` (1).",
-        "- left out: dead/x (why)",
+        "- left out: dead/x (it needs; to run it: make it)",
         "--target examples/mine/default.toml",
     ):
         assert said in prose(report)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from halfopen.errors import InputError
 from halfopen.model.timeline import Timeline
 from halfopen.results import record
+from halfopen.run.hindrances import LeftOut
 from halfopen.run.request import RunRequest
 from halfopen.run.runner import Job, RunResult
 from halfopen.scenario import suites
@@ -49,11 +51,30 @@ def test_junit_tells_failures_from_proofs_that_are_lacking() -> None:
     assert 'message="because it inconclusive"' in text
 
 
+def test_what_was_left_out_is_counted_and_named_with_the_command_that_helps() -> None:
+    left_out = LeftOut("satellite", "alive", "needs sch_netem", "halfopen kernel build")
+    conditions = dataclasses.replace(how(), left_out=(left_out,))
+    assert record.as_table(conditions, [done("passed")], 9.0)["left_out"] == [
+        {
+            "scenario": "satellite",
+            "suite": "alive",
+            "why": "needs sch_netem",
+            "remedy": "halfopen kernel build",
+            "candidate": None,
+        }
+    ]
+    xml = record.junit(conditions, [done("passed")], 9.0)
+    assert (xml.tests, xml.skipped, xml.failures, xml.errors) == (2, 1, 0, 0)
+    text = xml.tostring().decode()  # type: ignore[no-untyped-call]
+    assert 'message="needs sch_netem; to run it: halfopen kernel build"' in text
+    assert record.exit_code([done("passed")]) == 0
+
+
 def test_runs_have_every_key_of_the_contract() -> None:
     table = record.as_table(how(), [done("failed")], 9.0)
     assert set(table) == {
         "halfopen", "started_at", "seed", "clock", "kernel", "congestion_control", "grace_s", "poll_s", "target",
-        "detector", "wall_s", "runs",
+        "detector", "wall_s", "left_out", "runs",
     }  # fmt: skip
     (run,) = table["runs"]
     assert {
