@@ -201,7 +201,7 @@ class SweepDisplay:
         more, sessions = table["more_runs"], max(point["alive_runs"] for point in table["points"])
         if more is None or not sessions:
             return None
-        runs = math.ceil(self._runs * (1 + more / sessions) / ROUND) * ROUND
+        runs = max(math.ceil(self._runs * (1 + more / sessions) / ROUND) * ROUND, self.enough or 0)
         return runs if runs <= draws.MOST_RUNS else None
 
 

@@ -17,7 +17,7 @@ ROUND = 100
 #: Share of sessions to add to a proposed number of runs, since a few prove nothing, and of dead clients, since the
 #: kernel announces some deaths. Both are about those of the default mix.
 _UNPROVED, _ANNOUNCED = 0.02, 0.1
-#: Results for each batch in progress from which the duration of a sweep is estimated.
+#: Results from which the duration of a sweep is estimated, if several batches run at a time.
 _RESULTS = 2
 
 
@@ -105,10 +105,8 @@ class Pace:
     def __init__(self, batches: Sequence[Batch], at_once: int) -> None:
         """``batches`` are those to run, ``at_once`` of them at a time."""
         self._sizes = {batch.number: len(batch.draws) for batch in batches}
-        # The batches in progress count for nothing, so a single result would make each of them look slow.
-        self._wanted = min(_RESULTS * at_once, max(1, len(batches) // 2))
+        self._at_once = max(1, min(at_once, len(self._sizes)))
         self._done: set[int] = set()
-        self._is_said = False
 
     def add(self, number: int, seconds: float) -> tuple[float, int] | None:
         """Add the result of a batch, after so many seconds of the sweep.
@@ -117,11 +115,12 @@ class Pace:
         before and after that, and if nothing is left to do.
         """
         self._done.add(number)
-        if self._is_said or len(self._done) < self._wanted or len(self._done) == len(self._sizes):
+        # The first of several at a time is the quickest of them.
+        if len(self._done) != min(_RESULTS, self._at_once) or len(self._done) == len(self._sizes):
             return None
-        self._is_said = True
         done = sum(self._sizes[number] for number in self._done)
-        return seconds * sum(self._sizes.values()) / done, done
+        for_each = seconds * len(self._done) / done
+        return max(seconds, for_each * sum(self._sizes.values()) / self._at_once), done
 
 
 def minutes(seconds: float) -> str:

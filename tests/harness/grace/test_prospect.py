@@ -72,19 +72,25 @@ def batches(count: int) -> list[Batch]:
     return list(sweep.batches())
 
 
-def test_the_duration_is_estimated_once_from_the_sessions_that_are_done() -> None:
-    todo = batches(10)
-    pace = Pace(todo, at_once=2)
-    first = [pace.add(batch.number, 10.0 * (n + 1)) for n, batch in enumerate(todo)]
-    assert first == [None, None, None, (100.0, 80), *[None] * 6]
+def estimates(count: int, at_once: int, seconds: list[float]) -> list[tuple[float, int] | None]:
+    """Return the estimates after each result of a sweep of batches of 20."""
+    todo = batches(count)
+    pace = Pace(todo, at_once)
+    return [pace.add(batch.number, moment) for batch, moment in zip(todo, seconds, strict=True)]
 
 
-def test_a_sweep_of_few_batches_is_estimated_from_half_of_them_and_one_of_a_single_batch_not_at_all() -> None:
-    todo = batches(4)
-    pace = Pace(todo, at_once=64)
-    assert [pace.add(batch.number, 5.0 * (n + 1)) for n, batch in enumerate(todo)] == [None, (20.0, 40), None, None]
-    [only] = batches(1)
-    assert Pace([only], at_once=1).add(only.number, 9.0) is None
+def test_the_duration_is_estimated_once_from_the_first_sessions() -> None:
+    assert estimates(4, 1, [10.0, 21.0, 33.0, 40.0]) == [(40.0, 20), None, None, None]
+
+
+def test_of_several_at_a_time_the_second_counts() -> None:
+    assert estimates(6, 2, [9.0, 10.0, 19.0, 20.0, 29.0, 30.0]) == [None, (30.0, 40), None, None, None, None]
+    assert estimates(3, 64, [9.0, 10.0, 11.0]) == [None, (10.0, 40), None]
+
+
+def test_a_sweep_that_is_done_by_then_is_not_estimated() -> None:
+    assert estimates(1, 1, [9.0]) == [None]
+    assert estimates(2, 2, [9.0, 10.0]) == [None, None]
 
 
 @pytest.mark.parametrize(

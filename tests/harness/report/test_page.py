@@ -96,6 +96,16 @@ def test_a_scenario_may_be_called_like_a_part_of_the_page() -> None:
         assert len(ids) == len(set(ids))
 
 
+def test_what_was_left_out_is_counted_and_listed_with_the_command_that_helps() -> None:
+    left_out = {"scenario": "satellite", "suite": "alive", "why": "needs netem <b>", "remedy": "halfopen kernel build"}
+    table = made.table([missed()]) | {"left_out": [left_out]}
+    page = render(table, lambda _: LOST)
+    assert "<summary>1 left out</summary>" in page
+    assert "<li>left out: alive/satellite (needs netem &lt;b&gt;; to run it: halfopen kernel build)</li>" in page
+    assert "<li>to run 1 of those left out: halfopen kernel build</li>" in page
+    assert "left out</summary>" not in render(made.table([missed()]), lambda _: LOST)
+
+
 def test_a_run_whose_timeline_is_missing_is_shown_all_the_same() -> None:
     page = render(made.table([missed()]), lambda _run: LOST)
     assert "timeline of this run is missing" in page
