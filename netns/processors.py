@@ -42,7 +42,10 @@ class Processors:
             # A container's other processors may be idle and still not be for it.
             used = dict(line.split() for line in (self._group / "cpu.stat").read_text().splitlines())
             return now, self._quota * now - int(used["usage_usec"]) / 1e6
-        lines = (line.split() for line in self._stat.read_text().splitlines())
+        try:
+            lines = [line.split() for line in self._stat.read_text().splitlines()]
+        except OSError:  # masked in some containers; then none counts as idle
+            return now, 0.0
         # proc_stat(5): the fourth number is idle, the fifth waits for a disk.
         return now, sum(int(line[4]) + int(line[5]) for line in lines if line[0] in self._numbers) / _TICKS
 

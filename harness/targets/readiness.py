@@ -26,8 +26,10 @@ class Activity:
 
     #: Seconds between two samples, and number of the last ones that show what the processes do now.
     _INTERVAL, _RECENT = 1.0, 4
-    #: Share of the samples, or of the time, above which a process is busy.
-    _BUSY = 0.25
+    #: Share of the samples in which a process runs, and of the time that it computes, above which it is busy.
+    _RUNS, _COMPUTES = 0.5, 0.25
+    #: Share of a processor up to which all of them count as busy.
+    _IDLE = 0.25
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -64,13 +66,14 @@ class Activity:
         """True if the processes worked, or waited for a processor, in the last samples."""
         (first, then), (last, now) = self._samples[0], self._samples[-1]
         running = sum(work.runs for _, work in self._samples)
-        return running > self._BUSY * len(self._samples) or now.seconds - then.seconds > self._BUSY * (last - first)
+        computed = now.seconds - then.seconds
+        return running > self._RUNS * len(self._samples) or computed > self._COMPUTES * (last - first)
 
     @property
     def all_busy(self) -> str | None:
         """Words for processors that are all busy; None if one was idle."""
         count, idle = self._processors.count, sorted(self._idle)[len(self._idle) // 2]
-        if idle > self._BUSY:
+        if idle > self._IDLE:
             return None
         return "the only processor is busy" if count == 1 else f"all {count} processors are busy"
 
