@@ -130,7 +130,7 @@ def grace(
     if max_false_reaps is not None and not expected.can_recommend:
         raise InputError(
             f"--runs {runs}: too few for --max-false-reaps {plain(most * 100)}%: {expected.reach}; {expected.remedy}, "
-            "or leave it out to measure without a recommendation"
+            "or leave out --max-false-reaps to measure without a recommendation"
         )
     sweep = Sweep(
         seed=number,
