@@ -67,6 +67,8 @@ class TargetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Title in reports."""
     versions: str | None = None
     """Command that prints the versions of its parts."""
+    fixes: str | None = None
+    """For reports: the target file in the same folder, without its suffix, whose server this one is with its fix."""
     file: str | None = None
     """File that this was read from."""
 
