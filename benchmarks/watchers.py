@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 
 from benchmarks.measuring import show
-from halfopen.pod.liveness import Watch, Watcher
+from halfopen.liveness import Watch, Watcher
 
 CONNECTIONS = 10_000
 POLL = 2.0

@@ -15,16 +15,17 @@ from typing import get_args
 
 from halfopen import plugins
 from halfopen.errors import InputError
+from halfopen.liveness.death import Reap
+from halfopen.liveness.rule import DEFAULT_MIN_RATE
 from halfopen.netns import units
 from halfopen.netns.lab_errors import UnitError
 from halfopen.pod import detectors
 from halfopen.pod.detector_hold import Hold
 from halfopen.pod.detectors._seam import Settings
-from halfopen.pod.liveness.rule import DEFAULT_MIN_RATE
 from halfopen.pod.log import log
 from halfopen.pod.server import Pod
 from halfopen.pod.stream import SLICE_BYTES, SLICE_INTERVAL, Stream
-from halfopen.pod.watchdog import DEFAULT_POLL, GRACE_VARIABLE, Reap, grace_from_environment
+from halfopen.pod.watchdog import DEFAULT_POLL, GRACE_VARIABLE, grace_from_environment
 
 #: Seconds between a thread's requests for the lock, while it is held for long.
 _PATIENT = 1.0

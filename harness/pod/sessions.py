@@ -15,7 +15,7 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection
 
-from halfopen.pod.liveness import ask
+from halfopen.liveness import ask
 from halfopen.pod.log import log
 from halfopen.pod.stream import FlowControl, Stream
 from halfopen.pod.watchdog import Death

@@ -14,12 +14,12 @@ import msgspec
 
 from halfopen import plugins
 from halfopen.clients._messages import Endpoint
+from halfopen.liveness.death import Reap
 from halfopen.model.expressions import Expression
 from halfopen.model.journal import Journal
 from halfopen.netns.lab import Lab
 from halfopen.netns.units import plain
 from halfopen.pod import detectors
-from halfopen.pod.watchdog import Reap
 from halfopen.scenario.spec import PodSpec
 from halfopen.scenario.target_spec import TargetSpec
 from halfopen.spawn.process import Process, Program

@@ -15,12 +15,12 @@ from pathlib import Path
 import msgspec
 
 from halfopen.errors import InputError
+from halfopen.liveness.death import Reap
 from halfopen.model import schema
 from halfopen.model.journal import Journal
 from halfopen.model.link_spec import LinkSpec
 from halfopen.netns.lab import Lab
 from halfopen.netns.units import ByteRate, Duration
-from halfopen.pod.watchdog import Reap
 from halfopen.results import story
 from halfopen.run import request as run_request
 from halfopen.run.client_process import NoSessionError

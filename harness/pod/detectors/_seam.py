@@ -9,9 +9,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from halfopen.liveness.death import Death, Reap
+from halfopen.liveness.rule import DEFAULT_MIN_RATE
 from halfopen.pod.detector_hold import HeldStall, Hold
-from halfopen.pod.liveness.rule import DEFAULT_MIN_RATE
-from halfopen.pod.watchdog import Death, Reap, Watchdog, WatchdogRule
+from halfopen.pod.watchdog import Watchdog, WatchdogRule
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Ours: the path, the window or a ping went unanswered; checked by one thread for all sessions.
 
-See :mod:`halfopen.pod.liveness`, which any sync server can use, and docs/detectors.md.
+See :mod:`halfopen.liveness`, which any sync server can use, and docs/detectors.md.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from halfopen.liveness import Rule, Terms, Watch, Watcher
+from halfopen.liveness.reading import Reading
 from halfopen.netns import tcp_timers
 from halfopen.netns.units import show_duration
 from halfopen.pod.detector_hold import HeldLivenessRule
 from halfopen.pod.detectors import _keepalive
 from halfopen.pod.detectors._seam import Detector, Guarded, Settings
 from halfopen.pod.forecast import Forecast, ObservedSession
-from halfopen.pod.liveness import Rule, Terms, Watch, Watcher
-from halfopen.pod.liveness.reading import Reading
 
 SUMMARY = "the path, the window or a ping is unanswered; one thread polls all sessions"
 
@@ -27,7 +27,7 @@ _HORIZON = 6.0
 
 
 class Halfopen(Detector):
-    """One :class:`~halfopen.pod.liveness.Watcher` for all sessions."""
+    """One :class:`~halfopen.liveness.Watcher` for all sessions."""
 
     def __init__(self, settings: Settings) -> None:
         self._watcher = Watcher(

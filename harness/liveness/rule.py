@@ -25,9 +25,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from halfopen.liveness.death import Death
+from halfopen.liveness.reading import Fields, Reading
 from halfopen.netns.tcp_info import state_name
-from halfopen.pod.liveness.reading import Fields, Reading
-from halfopen.pod.watchdog import Death
 
 DEFAULT_MIN_RATE = 64 * 1024.0
 #: Longest outage that is survived, in graces.
@@ -42,6 +42,14 @@ _LEAST_WAIT = 0.1
 _TICK_MS = 10
 #: Tolerance of comparisons of sums of seconds.
 _EPSILON = 1e-6
+
+
+#: For the errors of :class:`Terms`.
+_EXAMPLES = {
+    "grace": "seconds, such as 30",
+    "poll": "seconds, such as 2",
+    "min_rate": "bytes per second, such as 65536",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +67,17 @@ class Terms:
     """
     outage: float | None = None
     """Seconds of darkness that are always survived; by default a grace and a half."""
+    half_closed: float = 0.0
+    """Seconds that the owner of a connection has to notice that its peer closed it.
+
+    An event loop notices by itself, unless the server has stopped reading, and may still deliver what came before.
+    """
+
+    def __post_init__(self) -> None:
+        for name in ("grace", "poll", "min_rate"):
+            value = getattr(self, name)
+            if not 0 < value < math.inf:
+                raise ValueError(f"{name}: {value!r} is not a positive number; pass {_EXAMPLES[name]}")
 
     @property
     def longest_outage(self) -> float:
@@ -75,12 +94,13 @@ class Rule:
 
     __slots__ = (
         "_acked", "_acked_when_heard", "_ahead", "_closed_for", "_credit", "_delivered", "_early", "_first_asked",
-        "_frames_at", "_grace", "_last_asked", "_looked_at", "_min_rate", "_most", "_outage", "_probes", "_quiet",
-        "_received", "_silence_ms", "_unanswered", "_widest", "due", "wants_answer",
+        "_frames_at", "_grace", "_half_closed", "_last_asked", "_looked_at", "_min_rate", "_most", "_outage", "_probes",
+        "_quiet", "_received", "_silence_ms", "_unanswered", "_widest", "due", "wants_answer",
     )  # fmt: skip
 
     def __init__(self, terms: Terms, now: float) -> None:
         self._grace, self._min_rate, self._outage = terms.grace, terms.min_rate, terms.longest_outage
+        self._half_closed = terms.half_closed
         self._most = 2 * terms.poll
         self._early = terms.grace - 2 * self._most
         self._silence_ms = terms.grace / 2 * 1000
@@ -133,12 +153,13 @@ class Rule:
     def _closing(self, seen: Reading, elapsed: float) -> Death | None:
         """Evaluate a connection that one side has closed. If its owner closed it, the handshake may take the grace."""
         state = state_name(seen.state)
-        if state not in _CLOSED_BY_OWNER:
-            return Death("peer_closed", seen.backlog, self._quiet, state)
+        by_owner = state in _CLOSED_BY_OWNER
         self._closed_for += elapsed
-        left = self._grace - self._closed_for
+        left = (self._grace if by_owner else self._half_closed) - self._closed_for
         if left <= _EPSILON:
-            return Death("no_answer", seen.backlog, self._closed_for, state)
+            if by_owner:
+                return Death("no_answer", seen.backlog, self._closed_for, state)
+            return Death("peer_closed", seen.backlog, self._quiet, state)
         self.due = self._looked_at + left
         return None
 

@@ -16,9 +16,9 @@ import pytest
 import trustme
 from websockets.sync.server import serve
 
-from halfopen.pod import liveness
-from halfopen.pod.liveness import Death, Watcher, watcher
-from halfopen.pod.liveness.reading import Reading, read
+from halfopen import liveness
+from halfopen.liveness import Death, Watcher, retransmissions
+from halfopen.liveness.reading import Reading, read
 from tests.harness.pod.pods import eventually
 from tests.harness.pod.test_watchdog import PATIENCE, Heard, connection, fill
 from tests.harness.pod.test_wedge import client_that_never_reads
@@ -278,7 +278,7 @@ def test_an_old_kernels_short_answer_is_read_with_zeros() -> None:
 def retries(count: int, folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
     file = folder / "tcp_retries2"
     file.write_text(f"{count}\n")
-    patch.setattr(watcher, "_RETRIES", file)
+    patch.setattr(retransmissions, "_RETRIES", file)
     yield
 
 
@@ -289,7 +289,7 @@ def test_retransmissions_are_bounded_where_that_ends_no_connection_too_soon(
     outage: float, count: int, bound: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with retries(count, tmp_path, monkeypatch):
-        assert watcher.bounded_rto(outage) == bound
+        assert retransmissions.bounded_rto(outage) == bound
 
 
 def test_the_bound_is_set_where_the_kernel_knows_it() -> None:
@@ -307,7 +307,8 @@ def test_the_bound_is_set_where_the_kernel_knows_it() -> None:
 def test_the_example_in_its_docstring_ends_a_frozen_client(caplog: pytest.LogCaptureFixture) -> None:
     """Run as written, but with a shorter grace, with a client that never reads."""
     assert liveness.__doc__ is not None
-    example = "\n".join(line[4:] for line in liveness.__doc__.partition("::\n")[2].splitlines() if line[:4] == "    ")
+    threaded = liveness.__doc__.partition("with threads")[2].partition("::\n")[2]
+    example = "\n".join(line[4:] for line in threaded.splitlines() if line[:4] == "    ")
     shorter = example.replace("grace=30.0, poll=2.0", f"grace={GRACE}, poll={POLL}")
     assert shorter != example
     names: dict[str, object] = {"threading": threading, "next_frame": lambda: bytes(65536)}

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halfopen.pod.liveness.reading import Reading
-from halfopen.pod.liveness.rule import Rule, Terms
+from halfopen.liveness.reading import Reading
+from halfopen.liveness.rule import Rule, Terms
 from halfopen.pod.watchdog import Death
 
 GRACE, POLL = 30.0, 2.0

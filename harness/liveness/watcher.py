@@ -2,56 +2,41 @@
 
 from __future__ import annotations
 
-import contextlib
-import heapq
-import itertools
 import logging
-import math
 import select
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Self
 
-from halfopen.pod.liveness.reading import read
-from halfopen.pod.liveness.rule import DEFAULT_MIN_RATE, Rule, Terms
-from halfopen.pod.watchdog import Death, Reap, end_dead
+from halfopen.liveness.death import Death, Reap, end_dead
+from halfopen.liveness.reading import read
+from halfopen.liveness.retransmissions import bound_rto, bounded_rto
+from halfopen.liveness.rule import DEFAULT_MIN_RATE, Rule, Terms
+from halfopen.liveness.schedule import Polled, PollSchedule
 
 _LOG = logging.getLogger("halfopen.liveness")
-
-#: Number of turns that a poll is divided into, so that ten thousand connections are not all polled at once.
-_TURNS = 20
-
-# Linux 6.15, include/uapi/linux/tcp.h; in milliseconds, from 1 s to 120 s.
-_TCP_RTO_MAX_MS = 44
-_LEAST_RTO = 1.0
-_MOST_RTO = 120.0
-_FIRST_RTO = 0.2
-_RETRIES = Path("/proc/sys/net/ipv4/tcp_retries2")
 
 #: Payload of a ping. The library ignores pongs to pings that it does not know.
 _PAYLOAD = b"alive?"
 
 
-class Watch:
+class Watch(Polled):
     """One watched connection; a context manager around its session."""
 
-    __slots__ = ("_lock", "_watcher", "ask", "on_dead", "over", "rule", "sock", "turn", "urgent_at")
+    __slots__ = ("_lock", "_watcher", "ask", "on_dead", "over", "rule", "sock")
 
     def __init__(
         self, watcher: Watcher, sock: socket.socket, on_dead: Callable[[Death], object], ask: Callable[[], bool]
     ) -> None:
+        super().__init__()
         self._watcher, self.sock, self.on_dead, self.ask = watcher, sock, on_dead, ask
         # Held by the watcher while it may touch the socket. A callback of ours that stops the watch acquires it again.
         self._lock = threading.RLock()
         self.over = False
         self.rule = Rule(watcher.terms, time.monotonic())
-        self.turn = 0
-        self.urgent_at = math.inf
-        """Time of an extra poll between two regular ones, seconds of the monotonic clock."""
 
     def __enter__(self) -> Self:
         self._watcher.add(self)
@@ -105,10 +90,7 @@ class Watcher:
         self.terms = Terms(grace, poll, min_rate, outage)
         self.reap: Reap = reap
         self._rto = bounded_rto(self.terms.longest_outage) if bound_rto else None
-        self._step = poll / _TURNS
-        self._turns: list[dict[Watch, None]] = [{} for _ in range(_TURNS)]
-        self._urgent: list[tuple[float, int, Watch]] = []
-        self._numbers = itertools.count()
+        self._schedule: PollSchedule[Watch] = PollSchedule(poll)
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
@@ -119,8 +101,10 @@ class Watcher:
 
         ``on_dead`` is called once, in the watcher's thread, before the connection is ended. ``ask`` sends the client a
         message that it must answer, and returns False if it could not. Neither may block: all other connections wait
-        for it.
+        for it. Raises TypeError for anything but a socket.
         """
+        if (problem := _refusal(sock)) is not None:
+            raise TypeError(f"sock: {problem}")
         return Watch(self, sock, on_dead, ask or (lambda: False))
 
     def add(self, watch: Watch) -> None:
@@ -129,11 +113,9 @@ class Watcher:
             _LOG.warning("no watcher on %s: TCP_INFO is Linux's; dead clients stay", sys.platform)
             return
         if self._rto is not None:
-            with contextlib.suppress(OSError):  # an older kernel, or no TCP socket: the first poll will fail
-                watch.sock.setsockopt(socket.IPPROTO_TCP, _TCP_RTO_MAX_MS, round(self._rto * 1000))
+            bound_rto(watch.sock, self._rto)
         with self._changed:
-            watch.turn = min(range(_TURNS), key=lambda turn: len(self._turns[turn]))
-            self._turns[watch.turn][watch] = None
+            self._schedule.add(watch)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
                 self._thread.start()
@@ -142,47 +124,22 @@ class Watcher:
     def remove(self, watch: Watch) -> None:
         """Stop watching; may be called again."""
         with self._changed:
-            self._turns[watch.turn].pop(watch, None)
+            self._schedule.remove(watch)
             self._changed.notify()
 
     def _run(self) -> None:
-        turn, due = 0, time.monotonic()
         while True:
             with self._changed:
-                if not any(self._turns):
-                    # The next connection starts another thread. One that stays would also receive signals that all
-                    # others block.
-                    self._thread = None
-                    self._urgent.clear()
-                    return
-                turn, due = self._await(turn, due)
-            now = time.monotonic()
-            while self._urgent and self._urgent[0][0] <= now:
-                at, _, watch = heapq.heappop(self._urgent)
-                if at == watch.urgent_at:  # else an earlier poll has made it needless
-                    watch.urgent_at = math.inf
-                    self._look(watch)
-            if now >= due:
-                for watch in list(self._turns[turn]):
-                    self._look(watch)
-                turn, due = (turn + 1) % _TURNS, due + self._step
-
-    def _await(self, turn: int, due: float) -> tuple[int, float]:
-        """Wait, with the condition held, until a poll is due; returns the next turn and its time."""
-        while any(self._turns):
-            now = time.monotonic()
-            if due < now - self._step * _TURNS:  # there were no connections, or the whole server stood still
-                due = now
-            while due <= now and not self._turns[turn]:
-                turn, due = (turn + 1) % _TURNS, due + self._step
-            empty = next(ahead for ahead in range(_TURNS) if self._turns[(turn + ahead) % _TURNS])
-            until = due + empty * self._step
-            if self._urgent:
-                until = min(until, self._urgent[0][0])
-            if until <= now:
-                break
-            self._changed.wait(until - now)
-        return turn, due
+                while (wait := self._schedule.next_at(now := time.monotonic()) - now) > 0:
+                    if not self._schedule:
+                        # The next connection starts another thread. One that stays would also receive signals that
+                        # all others block.
+                        self._thread = None
+                        return
+                    self._changed.wait(wait)
+                due = self._schedule.due(now)
+            for watch in due:
+                self._look(watch)
 
     def _look(self, watch: Watch) -> None:
         try:
@@ -191,28 +148,22 @@ class Watcher:
             _LOG.exception("the watcher failed; this connection is no longer watched")
             self.remove(watch)
             return
-        at = watch.rule.due
-        if at < watch.urgent_at and at < time.monotonic() + self.terms.poll and not watch.over:
-            watch.urgent_at = at
-            heapq.heappush(self._urgent, (at, next(self._numbers), watch))
+        if not watch.over:
+            with self._changed:
+                self._schedule.expedite(watch, watch.rule.due, time.monotonic())
 
 
-def bounded_rto(outage: float) -> float | None:
-    """Return the bound of the interval between retransmissions, in seconds, to fit four into an outage; None for none.
-
-    The bound also shortens the time after which the kernel gives up. That must not become less than two outages.
-    """
-    bound = max(_LEAST_RTO, outage / 4)
-    if bound >= _MOST_RTO:
-        return None
-    try:
-        retries = int(_RETRIES.read_text())
-    except (OSError, ValueError):
-        return None
-    doublings = min(retries, int(math.log2(bound / _FIRST_RTO)))
-    # tcp_model_timeout, net/ipv4/tcp_timer.c
-    life = (2 ** (doublings + 1) - 1) * _FIRST_RTO + (retries - doublings) * bound
-    return bound if life >= 2 * outage else None
+def _refusal(sock: object) -> str | None:
+    """Return the problem with anything that is no socket."""
+    kind = type(sock)
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    # A TransportSocket of asyncio, or a PseudoSocket of uvloop, can do less than a socket.
+    is_of_loop = kind.__module__.partition(".")[0] in {"asyncio", "uvloop"}
+    if is_of_loop or hasattr(sock, "get_extra_info") or hasattr(sock, "transport"):
+        return f"Watcher cannot watch a {name} of an event loop; use AsyncWatcher of halfopen.liveness"
+    if not callable(getattr(sock, "getsockopt", None)):
+        return f"Watcher cannot watch a {name}; pass its TCP socket"
+    return None
 
 
 def ask(connection: Any) -> bool:
@@ -223,7 +174,12 @@ def ask(connection: Any) -> bool:
     (sk_stream_is_writeable, include/net/sock.h), enough for a few bytes. So neither call here can block. Tested with
     versions 13 to 17.
     """
-    mutex = connection.protocol_mutex
+    mutex = getattr(connection, "protocol_mutex", None)
+    if mutex is None:
+        raise TypeError(
+            f"ask: a {type(connection).__module__}.{type(connection).__name__} is no connection of websockets.sync; "
+            "use AsyncWatcher for websockets.asyncio"
+        )
     if not mutex.acquire(blocking=False):
         return False
     try:
