@@ -32,7 +32,7 @@ _AT_ONCE = 16
 
 
 def compare(
-    names: Annotated[list[str] | None, scenario_names(*DEFAULT)] = None,
+    names: Annotated[list[str] | None, scenario_names(" ".join(DEFAULT))] = None,
     *,
     detectors: Annotated[
         list[str] | None,

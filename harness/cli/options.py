@@ -31,9 +31,9 @@ SERVER, POD, SCENARIOS, CLOCK, OUTPUT, CI = (
 )
 
 
-def scenario_names(*default: str) -> Any:
+def scenario_names(default: str) -> Any:
     """Return the argument for the names of scenarios; ``default`` is for the help."""
-    words = f"A scenario, a suite, a .toml file or a folder (default: {' '.join(default)})."
+    words = f"A scenario, a suite, a .toml file or a folder (default: {default})."
     return typer.Argument(metavar="[NAME]...", help=words)
 
 
@@ -176,6 +176,9 @@ class PodOptions:
 class ScenarioOptions:
     """Options for every scenario of a request."""
 
+    exclude: Annotated[
+        list[str] | None, option(SCENARIOS, "NAME", "Leave out this scenario or suite of those named. Repeatable.")
+    ] = None
     grace: Annotated[
         Duration,
         duration(
@@ -202,6 +205,7 @@ class ScenarioOptions:
             grace=float(self.grace),
             poll=float(self.poll),
             names=list(names),
+            exclude=self.exclude or [],
             target=target or TargetSpec(),
             detectors=[] if pod.detector is None else [pod.detector],
             detector_options=pod.detector_options(),

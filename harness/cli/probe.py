@@ -37,7 +37,7 @@ _HOLD = {"virtual": 600.0, "real": 60.0}
 def probe(
     *,
     server: ServerOptions,
-    scenarios: Annotated[ScenarioOptions, Without("grace"), Without("poll"), Without("hold")],
+    scenarios: Annotated[ScenarioOptions, Without("exclude"), Without("grace"), Without("poll"), Without("hold")],
     out: Out = Path("probe"),
     clock: Annotated[ClockOptions, Without("writable")],
 ) -> int:
@@ -84,7 +84,7 @@ def _habits(profile: Profile) -> Iterator[str]:
 def _deaths(done: Sequence[RunResult], hold: float) -> Iterator[str]:
     longest = 0.0
     for run in done:
-        client, after = _DEATHS[run.job.scenario.called], run.verdict.after_fault
+        client, after = _DEATHS[f"{run.job.scenario.suite}/{run.job.scenario.name}"], run.verdict.after_fault
         if run.verdict.word == "inconclusive" or broken_off(run.timeline):
             longest = math.inf
             yield f"  {client}: {run.verdict.why}"

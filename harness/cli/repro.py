@@ -55,7 +55,7 @@ def repro(
         option(None, "NAME", f"The pod's detector, disabled while the session is held (default: {DEFAULT_DETECTOR})."),
     ] = None,
     pod: Annotated[PodOptions, Without("detector")],
-    scenarios: Annotated[ScenarioOptions, Without("hold")],
+    scenarios: Annotated[ScenarioOptions, Without("exclude"), Without("hold")],
     ping: Annotated[Duration, duration(None, "The time between two keepalive pings of the pod.")] = _PING,  # type: ignore[assignment]
     pcap: Annotated[
         Path | None, option(None, "FILE", "Capture all packets of the server into this file (pcapng).")

@@ -33,7 +33,7 @@ from halfopen.run.runner import RunResult
 
 
 def run(
-    names: Annotated[list[str] | None, scenario_names("pod_5090")] = None,
+    names: Annotated[list[str] | None, scenario_names("core, or pod_5090 for the built-in server")] = None,
     *,
     server: ServerOptions,
     pod: PodOptions,

@@ -31,6 +31,8 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     grace: float
     poll: float
     names: list[str] = []
+    exclude: list[str] = []
+    """Scenarios and suites to leave out of ``names``."""
     target: TargetSpec = TargetSpec()
     """The server under test. Default: the pod."""
     targets: tuple[TargetSpec, ...] = ()
@@ -129,16 +131,21 @@ def left_out(request: RunRequest) -> list[str]:
 def asked(request: RunRequest) -> list[tuple[Scenario, str | None]]:
     """Return the requested scenarios, each with the reason why it cannot be run here; raises InputError."""
     request.target.check()
-    scenarios = _behind_proxy(request, suites.find(request.names))
+    scenarios = _behind_proxy(request, _named(request))
     return [(scenario, _unfitness(request, scenario) or _lacking(request, scenario)) for scenario in scenarios]
 
 
 def _by_server(request: RunRequest) -> Iterator[tuple[RunRequest, list[Scenario]]]:
     """Yield a request for each server, with its scenarios."""
-    scenarios = suites.find(request.names)
+    scenarios = _named(request)
     each = [msgspec.structs.replace(request, target=spec, targets=(), comparing=True) for spec in request.targets]
     for one_server in each or [request]:
         yield one_server, _behind_proxy(one_server, scenarios)
+
+
+def _named(request: RunRequest) -> list[Scenario]:
+    """Return the requested scenarios."""
+    return suites.find(request.names, pod=request.target.is_pod and not request.targets, exclude=request.exclude)
 
 
 def _behind_proxy(request: RunRequest, scenarios: list[Scenario]) -> list[Scenario]:

@@ -36,7 +36,7 @@ def test_a_failure_is_told_with_its_story_and_the_command_that_shows_it_again() 
         "              the peer's window at 0 from 5.0s, last packet from the client 0s before the end",
         "              still ESTABLISHED at 83.0s, 456 kB queued",
         "    expected: reaped within 33s of the stall",
-        "again:   halfopen run pod_5090/frozen --seed 7 --grace 30s --poll 2s --detector none",
+        "again:   halfopen run frozen --seed 7 --grace 30s --poll 2s --detector none",
     ]
 
 
@@ -49,7 +49,7 @@ def test_the_command_that_shows_it_again_is_whole() -> None:
     spec = TargetSpec(server="serve --on {port}", path="/ws", sessions="/sessions")
     server = pod_job(target=CommandTarget(spec), detector=None, terms=Timing(5, 0.5, 60))
     assert story.again(server) == (
-        "halfopen run pod_5090/frozen --seed 7 --grace 5s --poll 500ms --hold 60s "
+        "halfopen run frozen --seed 7 --grace 5s --poll 500ms --hold 60s "
         "--server 'serve --on {port}' --path /ws --sessions /sessions"
     )
 
