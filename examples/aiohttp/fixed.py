@@ -4,6 +4,7 @@ import argparse
 import asyncio
 
 from aiohttp import web
+
 from halfopen.liveness import AsyncWatcher
 
 watcher = AsyncWatcher(grace=30.0, poll=2.0)

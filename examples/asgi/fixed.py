@@ -1,6 +1,7 @@
 """The stream of app.py, with its dead clients noticed."""
 
 from app import Message, Receive, Send, session
+
 from halfopen.liveness import AsyncWatcher
 
 watcher = AsyncWatcher(grace=30.0, poll=2.0)

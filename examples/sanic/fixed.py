@@ -3,8 +3,9 @@
 import argparse
 import asyncio
 
-from halfopen.liveness import AsyncWatcher
 from sanic import Request, Sanic, Websocket
+
+from halfopen.liveness import AsyncWatcher
 
 watcher = AsyncWatcher(grace=30.0, poll=2.0)
 

@@ -3,9 +3,10 @@
 import argparse
 import asyncio
 
-from halfopen.liveness import AsyncWatcher
 from tornado.web import Application
 from tornado.websocket import WebSocketHandler
+
+from halfopen.liveness import AsyncWatcher
 
 watcher = AsyncWatcher(grace=30.0, poll=2.0)
 

@@ -3,8 +3,9 @@
 import argparse
 import asyncio
 
-from halfopen.liveness import AsyncWatcher
 from websockets.asyncio.server import ServerConnection, serve
+
+from halfopen.liveness import AsyncWatcher
 
 watcher = AsyncWatcher(grace=30.0, poll=2.0)
 

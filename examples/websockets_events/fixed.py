@@ -3,10 +3,11 @@
 import argparse
 import asyncio
 
-from halfopen.liveness import AsyncWatcher
 from websockets.asyncio.server import ServerConnection, serve
 
-watcher = AsyncWatcher(grace=30.0, poll=2.0)
+from halfopen.liveness import AsyncWatcher
+
+watcher = AsyncWatcher(grace=20.0, poll=2.0)  # a quiet client is found after one and a half of it
 
 
 async def session(connection: ServerConnection) -> None:

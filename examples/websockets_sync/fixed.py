@@ -5,9 +5,10 @@ import contextlib
 import threading
 import time
 
-from halfopen.liveness import Watcher, ask
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
+
+from halfopen.liveness import Watcher, ask
 
 watcher = Watcher(grace=30.0, poll=2.0)
 

@@ -183,7 +183,8 @@ class ClientMachine:
                 report("ping_received" if event.opcode is Opcode.PING else "pong_received")
             elif isinstance(event, Response):
                 extensions = event.headers.get_all("Sec-WebSocket-Extensions")
-                report("accepted", status=event.status_code, extensions=extensions)
+                server = ", ".join(event.headers.get_all("Server")) or None
+                report("accepted", status=event.status_code, extensions=extensions, server=server)
 
     def _count(self, frame: Frame) -> None:
         self._received += len(frame.data)

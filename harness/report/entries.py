@@ -12,7 +12,7 @@ from halfopen.results import words
 from halfopen.results.words import Run, RunRow, Standing
 
 #: Keys that results of older versions may lack. The page then omits their texts.
-_OPTIONAL = dict.fromkeys(("suite", "title", "story", "client", "deeds", "kernel_saw", "why", "again"), "")
+_OPTIONAL = dict.fromkeys(("suite", "title", "story", "client", "deeds", "kernel_saw", "why", "fix", "again"), "")
 
 
 class Hop(NamedTuple):

@@ -110,6 +110,7 @@ def field_as_table(
                 "name": name,
                 "title": spec.title or name,
                 "file": spec.file,
+                "fixes": spec.fixes_name,
                 "command": spec.server,
                 "edge": spec.edge,
                 "versions": versions,

@@ -18,7 +18,7 @@ from halfopen.model import timeline
 from halfopen.model.profile import Profile
 from halfopen.netns import capabilities
 from halfopen.netns.exit_codes import ExitCode
-from halfopen.results import story, words
+from halfopen.results import fixes, story, words
 from halfopen.results.baseline import Baseline, standing
 from halfopen.run.request import RunRequest
 from halfopen.run.runner import Job, RunResult
@@ -125,6 +125,7 @@ def run_as_table(done: RunResult) -> dict[str, Any]:
         "class": verdict.klass,
         "verdict": verdict.word,
         "why": verdict.why,
+        "fix": fixes.page(done),
         "reason": found.reason,
         "fault_at_s": rounded(found.fault_at),
         "onset_s": rounded(found.stall.onset if found.stall else None),

@@ -10,7 +10,7 @@ from halfopen.model import evidence
 from halfopen.model.evidence import Stall
 from halfopen.model.timeline import Sample, Timeline
 from halfopen.netns.units import show_bytes, show_duration
-from halfopen.results import words
+from halfopen.results import fixes, words
 from halfopen.results.baseline import Baseline, standing
 from halfopen.run.runner import Job, RunResult
 from halfopen.scenario.spec import Step
@@ -33,6 +33,7 @@ def story(run: RunResult, where: Sequence[str] = (), baseline: Baseline | None =
     lines += _listed("done:", actions(job, found))
     lines += _listed("seen:", kernel_saw(run.timeline, found))
     lines += _listed("expected:", [words.expectation(job.scenario, job.terms)])
+    lines += _listed("fix:", [page] if (page := fixes.page(run)) else [])
     if baseline is not None and (known := baseline.of(run)):
         now = run.verdict.klass if run.verdict.word == "failed" else run.verdict.word
         lines.append(f"    the known failure is another ({known}); this one is {now}")
@@ -171,6 +172,8 @@ def history(timeline: Timeline, verdicts: Sequence[tuple[float, Verdict, str]]) 
     moments = [*events, *_stalls(timeline), *_socket(timeline)]
     for t, verdict, expected in verdicts:
         moments += [(t, f"{words.STANDINGS[verdict.word].mark} {verdict.why}"), (t, f"  expected: {expected}")]
+        if (page := fixes.page_of(verdict, timeline)) is not None:
+            moments.append((t, f"  fix: {page}"))
     return [f"{t:7.1f}s  {text}" for t, text in sorted(moments, key=lambda moment: moment[0])]
 
 

@@ -68,7 +68,7 @@ class TargetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     versions: str | None = None
     """Command that prints the versions of its parts."""
     fixes: str | None = None
-    """For reports: the target file in the same folder, without its suffix, whose server this one is with its fix."""
+    """For reports: the file in the same folder, without its suffix, whose server this is with its fix."""
     file: str | None = None
     """File that this was read from."""
 
@@ -94,6 +94,11 @@ class TargetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             return self.server or self.image or "pod"
         path = Path(self.file).absolute()
         return f"{path.parent.name}/{path.stem}"
+
+    @property
+    def fixes_name(self) -> str | None:
+        """Name of the target whose server this is with its fix."""
+        return None if self.fixes is None else f"{self.name.rpartition('/')[0]}/{self.fixes}"
 
     def arguments(self) -> list[str]:
         """Return command-line options that describe it again: its file, if still readable, and whatever differs."""

@@ -81,6 +81,7 @@ def test_the_table_says_what_each_server_is(table: dict[str, Any]) -> None:
         "name": "mine/default",
         "title": "Mine",
         "file": "examples/mine/default.toml",
+        "fixes": None,
         "command": "serve {port}",
         "edge": None,
         "versions": "mine 1.0",
@@ -110,6 +111,31 @@ def test_the_report_shows_each_cell_and_why(table: dict[str, Any]) -> None:
         "--target examples/mine/default.toml",
     ):
         assert said in prose(report)
+
+
+def test_a_server_with_its_fix_stands_below_the_server_as_it_comes(table: dict[str, Any]) -> None:
+    default, ping = table["targets"]
+    held = table["runs"][0]
+    late, reaped = held | {"class": "true_reap", "scenario": "slept"}, table["runs"][3]
+    fixed = ping | {"name": "mine/fixed", "fixes": "mine/default"}
+    other = held | {"target": "mine/fixed", "verdict": "passed", "class": "true_reap", "latency_s": 30.0}
+    report = field_report.render(
+        table | {
+            "targets": [default, ping, fixed],
+            "runs": [*table["runs"], late, reaped | {"target": "mine/default", "scenario": "paused"}, other],
+        }
+    )  # fmt: skip
+    rows = [text.split()[0] for text in report.splitlines() if text.startswith("mine/")]
+    assert rows[:3] == ["mine/default", "mine/fixed", "mine/ping"]
+    assert "| `mine/default` | `mine/fixed` | 1 | 0 | 1 | 0 | 1 | 0 |" in report
+    assert "2 servers, written as" in prose(report)
+    assert "1 more rows are some of these servers with their fix" in prose(report)
+
+
+def test_without_a_fix_the_report_says_nothing_of_any(table: dict[str, Any]) -> None:
+    report = field_report.render(table)
+    assert "With the fix" not in report
+    assert "None of these servers was configured with either." in prose(report)
 
 
 def test_the_report_holds_no_time_of_making_and_no_wall_time(table: dict[str, Any]) -> None:

@@ -36,6 +36,7 @@ def test_a_failure_is_told_with_its_story_and_the_command_that_shows_it_again() 
         "              the peer's window at 0 from 5.0s, last packet from the client 0s before the end",
         "              still ESTABLISHED at 83.0s, 456 kB queued",
         "    expected: reaped within 33s of the stall",
+        "    fix:      docs/fixes/README.md#held-too-long",
         "again:   halfopen run frozen --seed 7 --grace 30s --poll 2s --detector none",
     ]
 
