@@ -55,6 +55,12 @@ def test_a_frozen_streaming_client_is_held_and_the_run_fails(runs: dict[str, dic
     assert frozen["stuck_bytes"] > 0
 
 
+def test_the_failure_names_the_page_for_its_software(runs: dict[str, dict[str, Any]], ran: Ran) -> None:
+    assert runs["frozen"]["fix"] == "docs/fixes/asgi.md"
+    assert runs["killed"]["fix"] is None
+    assert "    fix:      docs/fixes/asgi.md" in ran.out.splitlines()
+
+
 def test_a_client_whose_kernel_says_so_is_reaped(runs: dict[str, dict[str, Any]]) -> None:
     for told in ("killed", "half_closed", "rebooted"):
         assert (runs[told]["class"], runs[told]["verdict"]) == ("true_reap", "passed")
