@@ -24,12 +24,14 @@ from halfopen.cli.options import (
 )
 from halfopen.cli.placement import place, profiled
 from halfopen.cli.values import option
+from halfopen.netns.units import show_duration
 from halfopen.report import folder
 from halfopen.results import record
 from halfopen.results.record import Conditions
 from halfopen.run.profiling import is_profile
 from halfopen.run.request import left_out
-from halfopen.run.runner import RunResult
+from halfopen.run.runner import Job, RunResult
+from halfopen.verdict.judge import hold
 
 
 def run(
@@ -53,9 +55,24 @@ def run(
     presenter = Presenter(
         partial(conclude, out=out, ci=ci, count=sum(not is_profile(job) for job in jobs)),
         partial(screen.progress, baseline=known),
-        notes=left_out(request),
+        notes=[*patience(jobs, placement.clock, clock.jobs), *left_out(request)],
     )
     return Executor(request, jobs, placement, conditions, out, presenter).carry_out(clock, at_once=len(jobs))
+
+
+def patience(jobs: Sequence[Job], clock: str, at_once: int | None) -> list[str]:
+    """Return a note on the time that runs take on a real clock, which is what they wait; on a virtual one, none."""
+    if clock == "virtual":
+        return []
+    lasting = [
+        hold(job.scenario, job.terms) + sum(job.terms.seconds(step.at) for step in job.scenario.steps[:1])
+        for job in jobs
+        if not is_profile(job)
+    ]
+    longest = max(*lasting, sum(lasting) / (at_once or len(jobs)))
+    return [
+        f"on the real clock the last result comes after {show_duration(round(longest))}; each is shown once certain"
+    ]
 
 
 def conclude(

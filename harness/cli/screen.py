@@ -49,7 +49,13 @@ def progress(
     )
     # A killed process would leave the cursor hidden.
     with interrupts.interrupting(), displayed(live):
-        yield lambda _: None
+        yield lambda done: _print_trouble(console, done, baseline)
+
+
+def _print_trouble(console: Console, done: RunResult, baseline: Baseline | None) -> None:
+    """Print the sentence of a run that is red, above the table that shows the others going on."""
+    if standing(done, baseline) in {"failed", "inconclusive"}:
+        console.print(escape(line(done, baseline)), soft_wrap=True)
 
 
 @contextlib.contextmanager
