@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
+from halfopen import REPOSITORY
 from halfopen.model.timeline import Timeline
 from halfopen.run.runner import RunResult
 from halfopen.verdict.findings import Findings
@@ -13,7 +14,7 @@ from halfopen.verdict.judge import Verdict, due
 #: Kinds of failures, each a section of docs/fixes/README.md.
 Failure = Literal["held-too-long", "false-reap", "close-not-noticed", "left-behind", "not-opened", "crash"]
 
-FOLDER = "docs/fixes"
+FOLDER = f"{REPOSITORY}/blob/main/docs/fixes"
 INDEX = f"{FOLDER}/README.md"
 #: Failures that the page of the server's software explains.
 _ON_PAGES: frozenset[Failure] = frozenset({"held-too-long", "false-reap"})
@@ -34,7 +35,7 @@ COMMANDS = {"daphne": "asgi", "granian": "granian", "hypercorn": "hypercorn", "s
 
 
 def page(run: RunResult) -> str | None:
-    """Return the page for a run, as a path in the repository, with an anchor if it needs one; None unless it failed."""
+    """Return the address of the page for a run, with an anchor if it needs one; None unless it failed."""
     limit, ended_at = due(run.job.scenario, run.verdict.found, run.job.terms), run.verdict.found.ended_at
     is_late = limit is not None and ended_at is not None and ended_at > limit
     command = run.job.target.describe().get("command", "")

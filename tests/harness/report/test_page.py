@@ -14,7 +14,7 @@ from halfopen.report import page as pages
 from halfopen.report.entries import Entry, entry, runs_of
 from halfopen.report.page import Lost, render
 from halfopen.report.parts import scripts
-from halfopen.results import comparison, words
+from halfopen.results import comparison, fixes, words
 from tests.harness.done import missed
 from tests.harness.report import made
 
@@ -78,7 +78,14 @@ def test_nothing_is_fetched_from_anywhere() -> None:
     for tag, attributes in Elements(made.page([missed()])).tags:
         assert tag not in {"img", "iframe", "object", "embed"}
         assert "src" not in attributes
-        assert (attributes.get("href") or "#").startswith(("#", "data:,"))
+        # A link is followed by its reader only.
+        leads_to = ("#", fixes.FOLDER) if tag == "a" else ("#", "data:,")
+        assert (attributes.get("href") or "#").startswith(leads_to)
+
+
+def test_a_failure_links_to_the_page_of_its_fix() -> None:
+    links = [attributes.get("href") for tag, attributes in Elements(made.page([missed()])).tags if tag == "a"]
+    assert f"{fixes.INDEX}#held-too-long" in links
 
 
 def test_no_two_elements_share_an_id() -> None:

@@ -22,7 +22,7 @@ from tests.harness.lines import event, flowing, line, orphaned, progress, sample
 from tests.servers import EXAMPLES
 
 ROOT = EXAMPLES.parent
-PAGES = sorted((ROOT / fixes.FOLDER).glob("*.md"))
+PAGES = sorted((ROOT / "docs" / "fixes").glob("*.md"))
 #: Lines of a terminal or window of usual size.
 ONE_SCREEN = 72
 FREEZE = event(5, "fault", "begun", step=0, fault="freeze")
@@ -61,20 +61,18 @@ def held(**options: str) -> RunResult:
     ],
 )
 def test_the_servers_software_is_known_from_its_handshake(header: str, page: str) -> None:
-    assert fixes.page(held(server=header)) == f"docs/fixes/{page}.md"
+    assert fixes.page(held(server=header)) == f"{fixes.FOLDER}/{page}.md"
 
 
 def test_a_server_without_the_header_is_known_from_its_command() -> None:
-    assert (
-        fixes.page(held(command="/opt/bin/granian --interface asgi app:app --port {port}")) == "docs/fixes/granian.md"
-    )
-    assert fixes.page(held(command="sanic server:app --port={port}")) == "docs/fixes/sanic.md"
+    assert fixes.page(held(command="/opt/bin/granian app:app --port {port}")) == f"{fixes.FOLDER}/granian.md"
+    assert fixes.page(held(command="sanic server:app --port={port}")) == f"{fixes.FOLDER}/sanic.md"
 
 
 @pytest.mark.parametrize("header", [None, "", "Caddy", "mywebsocketsthing/1"])
 def test_unknown_software_leads_to_the_kind_of_failure(header: str | None) -> None:
     run = held(server=header) if header is not None else held()
-    assert fixes.page(run) == "docs/fixes/README.md#held-too-long"
+    assert fixes.page(run) == f"{fixes.FOLDER}/README.md#held-too-long"
 
 
 def test_a_reap_that_came_too_late_is_one_of_those_that_are_held_too_long() -> None:
@@ -87,7 +85,7 @@ def test_a_reap_that_came_too_late_is_one_of_those_that_are_held_too_long() -> N
         orphaned(75, 76),
     )
     assert (run.verdict.word, run.verdict.klass) == ("failed", "true_reap")
-    assert fixes.page(run) == "docs/fixes/README.md#held-too-long"
+    assert fixes.page(run) == f"{fixes.FOLDER}/README.md#held-too-long"
 
 
 def test_what_stays_of_a_session_that_was_reaped_in_time_has_a_place_of_its_own() -> None:
@@ -101,7 +99,7 @@ def test_what_stays_of_a_session_that_was_reaped_in_time_has_a_place_of_its_own(
         half,
     )
     assert (run.verdict.word, run.verdict.klass) == ("failed", "true_reap")
-    assert fixes.page(run) == "docs/fixes/README.md#left-behind"
+    assert fixes.page(run) == f"{fixes.FOLDER}/README.md#left-behind"
 
 
 @pytest.mark.parametrize(
@@ -115,14 +113,14 @@ def test_what_stays_of_a_session_that_was_reaped_in_time_has_a_place_of_its_own(
     ],
 )
 def test_each_kind_of_failure_has_a_section(klass: str, scenario: str, anchor: str) -> None:
-    assert fixes.page(done("failed", scenario, klass)) == f"docs/fixes/README.md#{anchor}"  # type: ignore[arg-type]
+    assert fixes.page(done("failed", scenario, klass)) == f"{fixes.FOLDER}/README.md#{anchor}"  # type: ignore[arg-type]
 
 
 def test_a_crash_is_no_fault_of_the_library() -> None:
     crashed = event(6, "target", "exited", code=1)
-    assert fixes.page(held(server="uvicorn")) == "docs/fixes/asgi.md"
+    assert fixes.page(held(server="uvicorn")) == f"{fixes.FOLDER}/asgi.md"
     run = judged("pod_5090/frozen", flowing(0, 5), progress(0, 5, acknowledging=False), crashed, server="uvicorn")
-    assert fixes.page(run) == "docs/fixes/README.md#crash"
+    assert fixes.page(run) == f"{fixes.FOLDER}/README.md#crash"
 
 
 @pytest.mark.parametrize("word", ["passed", "inconclusive", "not_applicable"])
@@ -136,7 +134,7 @@ def test_nothing_is_known_of_a_server_that_nobody_spoke_with() -> None:
 
 
 def anchors() -> set[str]:
-    headings = re.findall(r"^## (.+)$", (ROOT / fixes.INDEX).read_text(), re.MULTILINE)
+    headings = re.findall(r"^## (.+)$", (ROOT / "docs" / "fixes" / "README.md").read_text(), re.MULTILINE)
     return {heading.lower().replace(" ", "-") for heading in headings}
 
 

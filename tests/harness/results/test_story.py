@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from halfopen.model.timeline import Timeline
-from halfopen.results import story, words
+from halfopen.results import fixes, story, words
 from halfopen.run.runner import RunResult
 from halfopen.scenario import suites
 from halfopen.scenario.target_spec import TargetSpec
@@ -36,7 +36,7 @@ def test_a_failure_is_told_with_its_story_and_the_command_that_shows_it_again() 
         "              the peer's window at 0 from 5.0s, last packet from the client 0s before the end",
         "              still ESTABLISHED at 83.0s, 456 kB queued",
         "    expected: reaped within 33s of the stall",
-        "    fix:      docs/fixes/README.md#held-too-long",
+        f"    fix:      {fixes.INDEX}#held-too-long",
         "again:   halfopen run frozen --seed 7 --grace 30s --poll 2s --detector none",
     ]
 
