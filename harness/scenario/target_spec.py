@@ -239,6 +239,11 @@ def find(paths: Sequence[Path]) -> list[TargetSpec]:
         other = seen.setdefault(spec.name, spec)
         if other is not spec:
             raise InputError(f"two servers would both be called {spec.name!r}: {other.file} and {spec.file}")
+    for spec in specs:
+        if spec.fixes_name in seen and seen[spec.fixes_name].fixes is not None:
+            raise InputError(
+                f"{spec.file}: key 'target.fixes': {spec.fixes!r} is a fix too; name the server as it comes"
+            )
     return specs
 
 

@@ -155,6 +155,13 @@ def test_a_file_that_is_named_is_taken(tmp_path: Path) -> None:
     assert [spec.name for spec in target_spec.find([tmp_path / "a" / "two.toml"])] == ["a/two"]
 
 
+def test_a_fix_is_named_by_its_file_and_names_the_server_beside_it(tmp_path: Path) -> None:
+    write(tmp_path, a__default=TARGET, a__fixed=f'{TARGET}fixes = "default"\n')
+    assert [spec.fixes_name for spec in target_spec.find([tmp_path])] == [None, "a/default"]
+    (alone,) = target_spec.find([tmp_path / "a" / "fixed.toml"])
+    assert alone.fixes_name == "a/default"
+
+
 @pytest.mark.parametrize(
     ("files", "paths", "words"),
     [
@@ -164,6 +171,7 @@ def test_a_file_that_is_named_is_taken(tmp_path: Path) -> None:
         ({"x": "[target\n"}, ["."], "not TOML"),
         ({"x": '[target]\nserver = "x"\nedge = "squid"\n'}, ["."], "squid"),
         ({}, ["y.toml"], "no such target file"),
+        ({"a__x": f'{TARGET}fixes = "x"\n'}, ["."], r"x\.toml: key 'target\.fixes': 'x' is a fix too"),
     ],
 )
 def test_what_describes_no_server_is_refused_in_one_line(
