@@ -69,7 +69,7 @@ def _introduction(table: Mapping[str, Any]) -> Iterator[str]:
     if fixed:
         yield ""
         yield _wrapped(
-            f"{len(fixed)} more rows are some of these servers with their fix ([docs/fixes](fixes/README.md)). They "
+            "Below a server stands the same server with its fix ([docs/fixes](fixes/README.md)). With their fixes they "
             f"held {len(_missed(with_fix))} of {len(with_fix)} such sessions."
         )
     yield ""
@@ -155,19 +155,17 @@ def _price(runs: Sequence[Run]) -> Iterator[str]:
 
 
 def _pairs(table: Mapping[str, Any]) -> Iterator[str]:
-    """Yield each server as it comes beside itself with its fix."""
+    """Yield each server that has a fix, as it comes and with it."""
     names = {target["name"] for target in table["targets"]}
     fixed = [target for target in table["targets"] if target.get("fixes") in names]
     if not fixed:
         return
     yield "## With the fix\n"
-    yield "| server | its fix | dead and held | | too late, or not over | | alive and reaped | |"
-    yield "|---|---|---|---|---|---|---|---|"
-    yield "| | | *as it comes* | *fixed* | *as it comes* | *fixed* | *as it comes* | *fixed* |"
+    yield "| server | | dead: held | reaped, but too late or not completely | alive: reaped |"
+    yield "|---|---|---|---|---|"
     for target in fixed:
-        before, after = (_wrongs(table["runs"], name) for name in (target["fixes"], target["name"]))
-        numbers = [count for pair in zip(before, after, strict=True) for count in pair]
-        yield _row((f"`{target['fixes']}`", f"`{target['name']}`", *numbers))
+        for name, how in ((target["fixes"], "as it comes"), (target["name"], "with its fix")):
+            yield _row((f"`{name}`", how, *_wrongs(table["runs"], name)))
 
 
 def _wrongs(runs: Sequence[Run], name: str) -> tuple[int, int, int]:
