@@ -25,17 +25,14 @@ from halfopen.netns.units import Duration, show_duration
 from halfopen.results import record
 from halfopen.results.record import Conditions
 from halfopen.run.request import jobs as requested
-from halfopen.run.runner import RunResult
+from halfopen.run.runner import Job, RunResult
 from halfopen.scenario.target_spec import TargetSpec
-from halfopen.verdict.judge import broken_off
+from halfopen.verdict.judge import Timing, broken_off, deadline
 
 #: Ways to die, and the words for them. The first leaves the client's kernel alive, the second does not.
 _DEATHS = {"dead/frozen": "a frozen client", "dead/vanished": "a vanished client"}
 #: Seconds for which a dead client is observed, by clock.
 _HOLD = {"virtual": 600.0, "real": 60.0}
-#: Seconds. A grace may be as much shorter, since every deadline allows for a poll and a second.
-_ROUNDING = 1.0
-
 #: The options of scenarios that a probe takes.
 ProbeOptions = Annotated[ScenarioOptions, Without("exclude"), Without("grace"), Without("poll"), Without("hold")]
 #: What a conclusion gets: its console, the conditions, the runs, and their wall time in seconds; and returns.
@@ -76,9 +73,7 @@ def conclude(console: Console, conditions: Conditions, done: Sequence[RunResult]
     if grace is None:
         lines.append("no --grace fits: a grace is the longest that your server may keep a dead client")
     else:
-        ping = conditions.profile.pings_every
-        phase = "" if ping is None else f", even if the next ping is {show_duration(round(ping))} away"
-        lines.append(f"try --grace {grace}s: no dead client is held for longer{phase}")
+        lines.append(f"try --grace {grace}s: with it your server notices both in time")
     console.print(escape("\n".join(lines)), soft_wrap=True)
     console.print(escape(f"{show_duration(round(wall, 1))}; results: {out / record.RESULTS}"), soft_wrap=True)
     return ExitCode.PASSED
@@ -114,13 +109,19 @@ def deaths(done: Sequence[RunResult]) -> Iterator[str]:
 
 
 def fitting_grace(done: Sequence[RunResult], profile: Profile) -> int | None:
-    """Return a grace that the server keeps, in seconds, a multiple of 5; None if it holds a dead client to the end.
+    """Return the least grace with which every death is noticed in time: seconds, a multiple of 5; None if none is.
 
-    A client may die right after a ping, and is then kept longer by the time between two of them.
+    A client may die right after a ping, and is then kept until the next. Here it died some seconds after the last.
     """
-    kept = [math.inf if (after := _kept_for(run)) is None else after for run in done]
-    longest = max(kept, default=math.inf) + (profile.pings_every or 0.0)
-    return None if math.isinf(longest) else max(5, math.ceil((longest - _ROUNDING) / 5) * 5)
+    kept = [(run.job, math.inf if (after := _kept_for(run)) is None else after) for run in done]
+
+    def is_met(job: Job, after: float, grace: float) -> bool:
+        since_ping = min(profile.pings_every or 0.0, job.terms.seconds(job.scenario.steps[0].at))
+        limit = deadline(job.scenario, Timing(grace, job.terms.poll))
+        return limit is not None and after + since_ping <= limit
+
+    graces = range(5, int(_HOLD["virtual"]), 5)
+    return next((grace for grace in graces if all(is_met(job, after, grace) for job, after in kept)), None)
 
 
 def _client(run: RunResult) -> str:

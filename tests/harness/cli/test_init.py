@@ -173,7 +173,7 @@ def test_it_lists_what_it_wrote_and_the_next_command(project: tuple[Path, Ran]) 
     assert wrote == FILES
     assert all((here / file).exists() for file in FILES)
     assert sorted(path.name for path in here.iterdir()) == sorted([".github", "my_server.py", *FILES[:2]])
-    assert ran.out.splitlines()[-1] == "next:  halfopen run --target halfopen.toml --grace 30s"
+    assert ran.out.splitlines()[-1] == "next:  halfopen run --target halfopen.toml --grace 25s"
 
 
 @needs_guest

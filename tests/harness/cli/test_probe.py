@@ -42,7 +42,7 @@ def test_a_server_that_pings_is_shown_with_the_grace_it_keeps(tmp_path: Path, co
     assert "profile: sends rarely: 1 messages in 120s, messages of up to 5 B; pings every 10s" in ran.out
     assert "  yes  answers pings" in ran.out
     assert "lets go of a frozen client after 15s" in ran.out
-    assert "try --grace 25s: no dead client is held for longer, even if the next ping is 10s away" in ran.out
+    assert "try --grace 20s: with it your server notices both in time" in ran.out
 
 
 @needs_guest
