@@ -16,7 +16,7 @@ from halfopen.cli.executor import Executor, Presenter
 from halfopen.cli.groups import Without
 from halfopen.cli.options import ClockOptions, Out, PodOptions, ScenarioOptions, scenario_names
 from halfopen.cli.placement import place
-from halfopen.cli.values import option
+from halfopen.cli.values import PodApiName, option
 from halfopen.netns.units import show_duration
 from halfopen.pod import detectors as catalogue
 from halfopen.report import folder
@@ -49,22 +49,31 @@ def compare(
     fails, and 3 if some are inconclusive.
     """
     request = scenarios.request(names or DEFAULT, pod=pod)
-    request = msgspec.structs.replace(request, detectors=chosen(detectors), comparing=True)
+    api = pod.pod_api or PodApiName.SYNC
+    request = msgspec.structs.replace(request, detectors=chosen(detectors, api), comparing=True)
     request, jobs, placement = place(request, clock.clock, clock.kernel)
     conditions = record.conditions(request, jobs, placement.clock, again=placement.options)
     count = len(request.detectors)
     presenter = Presenter(
         partial(conclude, out=out),
         compared=f"{count} detectors against {len(jobs) // count} scenarios",
-        notes=[*_patience(jobs, placement.clock), *left_out(request)],
+        notes=[*_patience(jobs, placement.clock), *left_out(request), *([] if detectors else _impossible(api))],
     )
     return Executor(request, jobs, placement, conditions, out, presenter).carry_out(clock, _AT_ONCE)
 
 
-def chosen(given: list[str] | None) -> list[str]:
-    """Return the named detectors, each once, in the order given; all of the pod's if none is named."""
+def chosen(given: list[str] | None, api: PodApiName = PodApiName.SYNC) -> list[str]:
+    """Return the named detectors, each once, in the order given; if none is named, all that the pod can have."""
     named = [name.strip() for text in given or [] for name in text.split(",")]
-    return list(dict.fromkeys(name for name in named if name)) or plugins.names(catalogue)
+    return list(dict.fromkeys(name for name in named if name)) or [
+        name for name in plugins.names(catalogue) if catalogue.hindrance(plugins.load(catalogue, name), api) is None
+    ]
+
+
+def _impossible(api: PodApiName) -> list[str]:
+    """Return a line for each detector that cannot exist with this API, with the reason."""
+    reasons = {name: catalogue.hindrance(plugins.load(catalogue, name), api) for name in plugins.names(catalogue)}
+    return [f"left out: {name} ({reason})" for name, reason in reasons.items() if reason is not None]
 
 
 def _patience(jobs: Sequence[Job], clock: str) -> list[str]:

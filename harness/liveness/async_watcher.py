@@ -19,6 +19,7 @@ from halfopen.liveness.retransmissions import bound_rto, bounded_rto
 from halfopen.liveness.rule import DEFAULT_MIN_RATE, Rule, Terms
 from halfopen.liveness.schedule import TURNS, Polled, PollSchedule
 from halfopen.liveness.sockets_of_process import AcceptedSockets
+from halfopen.liveness.watcher import judge
 
 _LOG = logging.getLogger("halfopen.liveness")
 
@@ -76,11 +77,15 @@ class AsyncWatch(Polled):
         """The reading before the pending ping."""
 
     def __enter__(self) -> Self:
-        self._watcher.add(self)
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    def start(self) -> None:
+        """Start watching, where the session is no block of code; raises ValueError if it is watched already."""
+        self._watcher.add(self)
 
     def stop(self) -> None:
         """Stop watching; may be called again."""
@@ -96,7 +101,8 @@ class AsyncWatch(Polled):
         """Poll once: ping the client if needed, and abort the connection if the client is dead."""
         if self.over or (fields := self._read()) is None:
             return
-        death = self.rule.look(fields, time.monotonic())
+        assert self.sock is not None
+        death = judge(self.rule, self.sock, fields)
         if death is not None:
             self._end(death)
         elif self.rule.wants_answer:

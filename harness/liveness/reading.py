@@ -61,6 +61,8 @@ Fields = tuple[int, ...]
 
 _unpack = _LAYOUT.unpack
 _SIZE = _LAYOUT.size
+_SO_MEMINFO = 55
+_MEMORY = struct.Struct("=II")
 _LEVEL, _OPTION = socket.IPPROTO_TCP, getattr(socket, "TCP_INFO", 11)
 
 
@@ -71,3 +73,16 @@ def read(sock: socket.socket) -> Fields:
     """
     raw = sock.getsockopt(_LEVEL, _OPTION, _SIZE)
     return _unpack(raw if len(raw) == _SIZE else raw.ljust(_SIZE, b"\0"))
+
+
+def leaves_input_unread(sock: socket.socket) -> bool:
+    """True if so much input is unread that the peer may have no room to send more.
+
+    The window is shut when the receive buffer is nearly full (tcp_select_window, net/ipv4/tcp_output.c). SO_MEMINFO
+    (Linux 4.12) begins with the memory in use and the buffer's size (sk_get_meminfo, net/core/sock.c).
+    """
+    try:
+        used, size = _MEMORY.unpack(sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMORY.size))
+    except OSError:  # an older kernel, or a closed socket
+        return False
+    return bool(used > size // 2)

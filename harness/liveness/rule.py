@@ -163,6 +163,10 @@ class Rule:
         self.due = self._looked_at + left
         return None
 
+    def excuse(self) -> None:
+        """Withdraw the pending ping: its answer may wait until the server reads what came before."""
+        self._frames_at, self._unanswered = None, 0.0
+
     def asked(self, fields: Fields) -> None:
         """Record that a ping was sent just before this reading."""
         seen = Reading._make(fields)

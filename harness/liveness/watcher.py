@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from halfopen.liveness.death import Death, Reap, end_dead
-from halfopen.liveness.reading import read
+from halfopen.liveness.reading import Fields, leaves_input_unread, read
 from halfopen.liveness.retransmissions import bound_rto, bounded_rto
 from halfopen.liveness.rule import DEFAULT_MIN_RATE, Rule, Terms
 from halfopen.liveness.schedule import Polled, PollSchedule
@@ -57,7 +57,7 @@ class Watch(Polled):
             if self.over:
                 return
             try:
-                death = self.rule.look(read(self.sock), time.monotonic())
+                death = judge(self.rule, self.sock, read(self.sock))
                 if death is None and self.rule.wants_answer and self.ask():
                     self.rule.asked(read(self.sock))
             except OSError as error:
@@ -151,6 +151,22 @@ class Watcher:
         if not watch.over:
             with self._changed:
                 self._schedule.expedite(watch, watch.rule.due, time.monotonic())
+
+
+def judge(rule: Rule, sock: socket.socket, seen: Fields) -> Death | None:
+    """Return a rule's verdict on the reading of a socket; raises OSError.
+
+    The server's own silence is no proof: while it leaves its input unread, an answer has no room.
+    """
+    death = rule.look(seen, time.monotonic())
+    if (
+        death is not None
+        and (death.reason, death.tcp_state) == ("no_answer", "ESTABLISHED")
+        and leaves_input_unread(sock)
+    ):
+        rule.excuse()
+        return None
+    return death
 
 
 def _refusal(sock: object) -> str | None:

@@ -174,20 +174,34 @@ class Watchdog:
             end_dead(self._sock, self._reap, self._on_dead, death)
 
     def _watch(self) -> Death | None:
-        rule = self._rule(time.monotonic())
-        wait = self._poll
-        while not self._stopped.wait(wait):
-            now = time.monotonic()
-            try:
-                seen = probe(self._sock)
-            except OSError as error:
-                _LOG.debug("probe failed: %s", error)
-                return Death("socket_error", 0, 0.0, "UNKNOWN")
-            stall = rule.stalled_for(seen, now)
-            if seen.state != "ESTABLISHED":
-                return Death("peer_closed", seen.outq, stall, seen.state)
-            if stall >= self._grace:
-                return Death(rule.reason, seen.outq, stall, seen.state)
-            # If the grace ends before the next poll, poll at its end.
-            wait = min(self._poll, self._grace - stall)
+        judge = Judge(self._sock, self._rule(time.monotonic()), self._grace, self._poll)
+        while not self._stopped.wait(judge.wait):
+            if (death := judge.look()) is not None:
+                return death
+        return None
+
+
+class Judge:
+    """The polls of one connection by a watchdog, without its thread. ``grace`` and ``poll`` are in seconds."""
+
+    def __init__(self, sock: socket.socket, rule: WatchdogRule, grace: float, poll: float) -> None:
+        self._sock, self._rule, self._grace, self._poll = sock, rule, grace, poll
+        self.wait = poll
+        """Seconds until the next poll."""
+
+    def look(self) -> Death | None:
+        """Poll once; returns the death if the client is dead."""
+        now = time.monotonic()
+        try:
+            seen = probe(self._sock)
+        except OSError as error:
+            _LOG.debug("probe failed: %s", error)
+            return Death("socket_error", 0, 0.0, "UNKNOWN")
+        stall = self._rule.stalled_for(seen, now)
+        if seen.state != "ESTABLISHED":
+            return Death("peer_closed", seen.outq, stall, seen.state)
+        if stall >= self._grace:
+            return Death(self._rule.reason, seen.outq, stall, seen.state)
+        # If the grace ends before the next poll, poll at its end.
+        self.wait = min(self._poll, self._grace - stall)
         return None

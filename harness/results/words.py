@@ -116,6 +116,8 @@ def headline(table: Mapping[str, Any], compared: str = "", kernel: str = "") -> 
 def target(table: Mapping[str, Any]) -> str:
     """The server under test."""
     given = table.get("target") or {}
+    if "api" in given:
+        return f"{given['kind']} ({given['api']})"
     return str(given.get("command") or given.get("image") or given.get("kind") or f"{len(table['targets'])} servers")
 
 

@@ -217,9 +217,7 @@ def target_of(request: RunRequest, detector: str | None, pod: PodSpec) -> PodTar
         return PodTarget(detector or DEFAULT_DETECTOR, request.grace, request.poll, spec, pod, request.detector_options)
     require_no_detector(spec, detector)
     if words := request.detector_options.arguments():
-        raise InputError(
-            f"{words[0]} {words[1]}: is for the pod's detector and has no effect on {spec.option}; leave one out"
-        )
+        raise InputError(f"{words[0]} {words[1]}: is for the pod and has no effect on {spec.option}; leave one out")
     return CommandTarget(spec) if spec.image is None else ImageTarget(spec)
 
 

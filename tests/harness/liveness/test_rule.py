@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from halfopen.liveness.death import Death
 from halfopen.liveness.reading import Reading
 from halfopen.liveness.rule import Rule, Terms
-from halfopen.pod.watchdog import Death
 
 GRACE, POLL = 30.0, 2.0
 TERMS = Terms(GRACE, POLL)
@@ -254,6 +254,36 @@ def test_a_closing_of_the_servers_own_has_the_grace(state: int) -> None:
         now += POLL
     assert death.reason == "no_answer"
     assert GRACE <= now <= GRACE + POLL
+
+
+@pytest.mark.parametrize("half_closed", [0.0, GRACE])
+def test_a_closing_of_the_peers_own_has_the_time_that_the_server_may_take(half_closed: float) -> None:
+    rule, now = Rule(Terms(GRACE, POLL, half_closed=half_closed), 0.0), 0.0
+    while (death := rule.look(IDLE._replace(state=8), now)) is None:
+        now += POLL
+    assert (death.reason, death.tcp_state) == ("peer_closed", "CLOSE_WAIT")
+    assert half_closed <= now <= half_closed + POLL
+
+
+def test_a_standstill_is_not_time_that_the_server_had() -> None:
+    rule = Rule(Terms(GRACE, POLL, half_closed=GRACE), 0.0)
+    assert rule.look(IDLE._replace(state=8), 0.0) is None
+    assert rule.look(IDLE._replace(state=8), 100 * GRACE) is None
+
+
+def test_a_question_withdrawn_is_asked_again_and_ends_nobody_before() -> None:
+    peer = Peer()
+    while not peer.asked:
+        peer.look()
+        peer.wait()
+    peer.acknowledge()
+    for _ in range(int(GRACE / POLL) + 2):
+        peer.rule.excuse()
+        peer.probe()
+        assert peer.look() is None
+        peer.wait()
+        peer.acknowledge()
+    assert peer.asked > 1
 
 
 def test_probes_that_nothing_answers_prove_an_outage_too() -> None:

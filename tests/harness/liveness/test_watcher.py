@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import socket
@@ -11,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import trustme
@@ -238,6 +240,29 @@ def test_stopping_from_within_the_callback_does_not_lock_up() -> None:
         with watch:
             client.close()
             assert stopped.wait(PATIENCE)
+
+
+def test_a_connection_of_an_event_loop_is_refused_at_once_with_the_remedy() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)
+        transport, _ = await loop.create_connection(asyncio.Protocol, *server.sockets[0].getsockname())
+        one = Watcher(GRACE, POLL)
+        for thing in (
+            transport,
+            transport.get_extra_info("socket"),
+            SimpleNamespace(transport=transport),
+        ):
+            with pytest.raises(TypeError, match=r"sock: Watcher cannot watch a .*; use AsyncWatcher"):
+                one.watch(thing, Heard())  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match=r"sock: Watcher cannot watch a builtins.object; pass its TCP socket"):
+            one.watch(object(), Heard())  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match=r"ask: .* is no connection of websockets.sync; use AsyncWatcher"):
+            liveness.ask(SimpleNamespace(transport=transport))
+        transport.abort()
+        server.close()
+
+    asyncio.run(main())
 
 
 def test_off_linux_it_does_nothing_and_says_so(

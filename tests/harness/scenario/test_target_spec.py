@@ -88,6 +88,7 @@ def test_it_survives_the_way_into_a_guest(file: Path) -> None:
         ("[target]\nserver = 'x'\nsend = 'hello'", "key 'target.send' takes a list, got 'hello'"),
         ("[target]\nserver = 'x'\nfile = 'y'", "unknown key 'target.file'"),
         ("[target]\npath = '/x'", "key 'target.server' is missing"),
+        ("[target]\npod = { api = 'threads' }", "key 'target.pod.api'"),
         ("server = 'x'", "unknown key 'server'"),
         ("[target", "not TOML"),
     ],
@@ -99,6 +100,18 @@ def test_a_wrong_file_is_refused_with_the_key_and_the_value(text: str, said: str
         target_spec.load(path)
     assert str(refused.value).startswith(f"{path}: ")
     assert said in str(refused.value)
+
+
+def test_a_file_may_name_the_pod_and_no_other_server_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "pod.toml"
+    path.write_text("[target]\npod = { api = 'asyncio' }\n")
+    spec = target_spec.load(path)
+    spec.check()
+    assert (spec.is_pod, spec.arguments()) == (True, ["--target", str(path)])
+    assert ServerOptions(target=path, server="x {port}").spec().pod is None
+    path.write_text("[target]\nserver = 'x {port}'\npod = { api = 'asyncio' }\n")
+    with pytest.raises(InputError, match=r"key 'target.pod' is the built-in server's, and there is a --server"):
+        target_spec.load(path).check()
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ class FakeSession:
     sent: int = 0
     deaths: list[Death] = field(default_factory=list)
     dead: threading.Event = field(default_factory=threading.Event)
+    connection: object = None
 
     def ask(self) -> bool:
         return False
