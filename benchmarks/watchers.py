@@ -54,6 +54,9 @@ async def _measure_loop(name: str, servers: list[socket.socket], *, is_listener:
         await asyncio.sleep(POLLS * POLL)
         share = (time.process_time() - spent) / (time.monotonic() - began)
         looks = [_seconds(watches[first : first + A_TURN]) for first in range(0, len(watches), A_TURN)]
+    if not looks:
+        print(f"  {name:<44} {share:>9.2%}")
+        return
     print(f"  {name:<44} {share:>9.2%} {show(statistics.median(looks) / A_TURN):>10} {show(max(looks)):>13}")
 
 
@@ -67,10 +70,7 @@ def _measure(name: str, servers: list[socket.socket]) -> None:
         time.sleep(POLLS * POLL)
         share = (time.process_time() - spent) / (time.monotonic() - began)
         looks = [_seconds(watches[first : first + A_TURN]) for first in range(0, CONNECTIONS, A_TURN)]
-    if is_listener:
-        print(f"  {name:<44} {share:>9.2%}")
-    else:
-        print(f"  {name:<44} {share:>9.2%} {show(statistics.median(looks) / A_TURN):>10} {show(max(looks)):>13}")
+    print(f"  {name:<44} {share:>9.2%} {show(statistics.median(looks) / A_TURN):>10} {show(max(looks)):>13}")
 
 
 def _seconds(watches: Sequence[Watch | AsyncWatch]) -> float:

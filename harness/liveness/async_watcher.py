@@ -55,7 +55,19 @@ Watchable = HasTransport | HasExtraInfo | HasFileno
 class AsyncWatch(Polled):
     """One watched connection; a context manager around its session."""
 
-    __slots__ = ("_asking", "_before", "_watcher", "ask", "is_found", "on_dead", "over", "rule", "sock", "transport")
+    __slots__ = (
+        "_asking",
+        "_before",
+        "_has_warned",
+        "_watcher",
+        "ask",
+        "is_found",
+        "on_dead",
+        "over",
+        "rule",
+        "sock",
+        "transport",
+    )
 
     def __init__(
         self,
@@ -75,6 +87,7 @@ class AsyncWatch(Polled):
         self._asking: asyncio.Future[object] | asyncio.Handle | None = None
         self._before: Reading | None = None
         """The reading before the pending ping."""
+        self._has_warned = False
 
     def __enter__(self) -> Self:
         self.start()
@@ -144,7 +157,11 @@ class AsyncWatch(Polled):
         if self.ask is None or self._asking is not None or not self._can_send():
             return
         self._before = Reading._make(fields)
-        result = self.ask()
+        try:
+            result = self.ask()
+        except Exception as error:  # noqa: BLE001 (whatever the library raises for a connection that is closing)
+            self._report_no_ping(error)
+            return
         if inspect.isawaitable(result):
             self._asking = asyncio.ensure_future(result)
             self._asking.add_done_callback(self._asked)
@@ -166,9 +183,15 @@ class AsyncWatch(Polled):
             return
         if error := asking.exception():
             self._asking = None
-            _LOG.debug("no ping: %r", error)
+            self._report_no_ping(error)
         else:
             self._confirm()
+
+    def _report_no_ping(self, error: BaseException) -> None:
+        """Log once for each connection: it is watched on, but its silence proves nothing."""
+        if not self._has_warned and self.sock is not None:
+            self._has_warned = True
+            _LOG.warning("no ping for %s: %r", _peer(self.sock), error)
 
     def _confirm(self) -> None:
         """Have the rule wait for an answer, if the kernel has the ping and no answer came yet."""
@@ -210,6 +233,7 @@ class AsyncWatcher:
         self._timer: asyncio.TimerHandle | None = None
         self._schedule: PollSchedule[AsyncWatch] = PollSchedule(poll)
         self._by_cookie: dict[bytes, AsyncWatch] = {}
+        self._has_warned = False
 
     def watch(
         self,
@@ -220,14 +244,14 @@ class AsyncWatcher:
     ) -> AsyncWatch:
         """Return a context manager for the session of a connection.
 
-        ``ask`` sends the client a message that it must answer. It may be a function, or a coroutine function such as a
-        connection's ``ping``, which is used if the connection has one. ``on_dead`` is called once, before the
-        connection is aborted. A connection that is already closed is accepted, and nothing happens. Raises TypeError
-        or ValueError for anything that cannot be watched.
+        Call it in the loop's thread. ``ask`` sends the client a message that it must answer. It may be a function, or
+        a coroutine function such as a connection's ``ping``, which is used if the connection has one. ``on_dead`` is
+        called once, before the connection is aborted. A connection that is already closed is accepted, and nothing
+        happens. Raises TypeError or ValueError for anything that cannot be watched.
         """
         if inspect.iscoroutinefunction(on_dead):
             raise TypeError("on_dead: a coroutine function is never awaited; pass a plain function")
-        sock, transport = _resolve(connection)
+        sock, transport = _resolve(connection) if self._is_possible() else (None, None)
         if ask is None:
             ping = getattr(connection, "ping", None)
             ask = ping if callable(ping) else None
@@ -242,14 +266,21 @@ class AsyncWatcher:
         Connections are found in /proc/self/fd, within two polls. They get no pings. Raises ValueError if there is no
         /proc.
         """
-        return ListenerWatch(self, AcceptedSockets(port), on_dead or _ignore)
+        sockets = AcceptedSockets(port) if self._is_possible() else None
+        return ListenerWatch(self, sockets, on_dead or _ignore)
+
+    def _is_possible(self) -> bool:
+        """True on Linux. Elsewhere log once that dead clients stay: a server must also run on a developer's machine."""
+        if sys.platform != "linux":
+            if not self._has_warned:
+                self._has_warned = True
+                _LOG.warning("no watcher on %s: TCP_INFO is Linux's; dead clients stay", sys.platform)
+            return False
+        return True
 
     def add(self, watch: AsyncWatch) -> None:
-        """Start watching. Off Linux, log that this is impossible, and do nothing."""
+        """Start watching, unless there is nothing to watch."""
         if watch.over or watch.sock is None:
-            return
-        if sys.platform != "linux":
-            _LOG.warning("no watcher on %s: TCP_INFO is Linux's; dead clients stay", sys.platform)
             return
         self.bind()
         cookie = watch.sock.cookie
@@ -324,7 +355,10 @@ class AsyncWatcher:
 class ListenerWatch:
     """The connections that this process accepts; a context manager."""
 
-    def __init__(self, watcher: AsyncWatcher, sockets: AcceptedSockets, on_dead: Callable[[Death], object]) -> None:
+    def __init__(
+        self, watcher: AsyncWatcher, sockets: AcceptedSockets | None, on_dead: Callable[[Death], object]
+    ) -> None:
+        """``sockets``: None if nothing can be watched here."""
         self._watcher, self._sockets, self._on_dead = watcher, sockets, on_dead
         self._timer: asyncio.TimerHandle | None = None
         self._watches: set[AsyncWatch] = set()
@@ -338,7 +372,7 @@ class ListenerWatch:
 
     def start(self) -> None:
         """Start watching; may be called again, so that it also works where a server has no event for its start."""
-        if self._timer is None:
+        if self._timer is None and self._sockets is not None:
             self._scan(self._watcher.bind())
 
     def stop(self) -> None:
@@ -354,6 +388,7 @@ class ListenerWatch:
         self._timer = loop.call_later(self._watcher.terms.poll / TURNS, self._scan, loop)
         # A part of the descriptors at a time: with ten thousand of them the loop would stand still for long.
         self._watches = {watch for watch in self._watches if not watch.over}
+        assert self._sockets is not None
         for sock in self._sockets.scan_part(TURNS):
             watch = AsyncWatch(self._watcher, sock, None, self._on_dead, None)
             watch.is_found = True

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-import resource
 import socket
 import stat
 from pathlib import Path
 
 from halfopen.liveness.descriptor import BorrowedSocket
+
+with contextlib.suppress(ImportError):  # off Linux, where no code that needs it runs
+    import resource
 
 _LOG = logging.getLogger("halfopen.liveness")
 

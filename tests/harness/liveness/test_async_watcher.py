@@ -26,7 +26,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from halfopen import liveness
-from halfopen.liveness import AsyncWatch, AsyncWatcher, Death
+from halfopen.liveness import AsyncWatch, AsyncWatcher, Death, async_watcher
 from halfopen.liveness import watcher as threaded
 from halfopen.liveness.reading import Reading, read
 from tests.harness.liveness.async_connections import (
@@ -207,7 +207,9 @@ def test_a_ping_fails_and_the_others_are_watched_and_so_is_this_one(caplog: pyte
                 transport, _, _ = await stack.enter_async_context(connected())
                 stack.enter_context(one.watch(transport, on_dead=deaths, ask=ask))
                 transports.append(transport)
-            await until(lambda: "polling a connection failed" in caplog.text)
+            await until(lambda: caplog.text.count("no ping for 127.0.0.1 port") == 3)
+            await find_dead(one, 1)  # and that once a connection, not once a poll
+            assert caplog.text.count("no ping for") == 3
             for transport in transports:
                 fill(transport)
             await until(lambda: len(deaths.seen) == 3)
@@ -490,12 +492,16 @@ def test_off_linux_it_does_nothing_and_says_so(
     async def main() -> None:
         async with connected(reads=True) as (transport, _, _):
             monkeypatch.setattr(sys, "platform", "darwin")
-            with watcher().watch(transport):
-                pass
+            monkeypatch.setattr(async_watcher, "BorrowedSocket", None)
+            one = watcher()
+            with one.watch(transport) as watch, one.watch(object()), one.watch_listener():  # type: ignore[arg-type]
+                assert watch.over
             monkeypatch.undo()
 
     run(main())
-    assert "no watcher on darwin" in caplog.text
+    assert [record.message for record in caplog.records if "no watcher on darwin" in record.message] == [
+        "no watcher on darwin: TCP_INFO is Linux's; dead clients stay"
+    ]
 
 
 def test_each_end_is_logged(caplog: pytest.LogCaptureFixture) -> None:
