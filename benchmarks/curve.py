@@ -15,7 +15,7 @@ DOCUMENT = document.DOCUMENT.with_name("grace.md")
 #: Progress, and the locations of results, are of no use to a reader.
 _LEFT_OUT = re.compile(
     r"^(?:[\d,]+ of [\d,]+ sessions; .*|resumed: .*|interrupted; .*|more: .*|0 runs in .*"
-    r"|\d+ to look into .*)\n",
+    r"|\d+ to look into .*|takes about .*)\n",
     re.MULTILINE,
 )
 _PLACES, _GAPS = re.compile(r"; results: .*"), re.compile(r"\n{3,}")

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import multiprocessing
 import resource
 import socket
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 
 from benchmarks.measuring import show
-from halfopen.pod.liveness import Watch, Watcher
+from halfopen.liveness import AsyncWatch, AsyncWatcher, Watch, Watcher
 
 CONNECTIONS = 10_000
 POLL = 2.0
@@ -23,7 +24,7 @@ _BACKLOG = 100
 
 
 def run() -> None:
-    print(f"Watching {CONNECTIONS:,} connections from one thread, at a poll of {POLL:g} s")
+    print(f"Watching {CONNECTIONS:,} connections from one thread, and from an event loop, at a poll of {POLL:g} s")
     print(f"  {'':<44} {'of a core':>10} {'a look':>10} {'longest turn':>13}")
     with connections(CONNECTIONS) as (servers, order):
         _measure("nothing queued", servers)
@@ -36,6 +37,27 @@ def run() -> None:
                 while server.send(bytes(65536)):
                     pass
         _measure("stalled behind a closed window", servers)
+        asyncio.run(_measure_loop("the same, from an event loop", servers))
+        asyncio.run(_measure_loop("the same, found among the descriptors", servers, is_listener=True))
+
+
+async def _measure_loop(name: str, servers: list[socket.socket], *, is_listener: bool = False) -> None:
+    watcher = AsyncWatcher(grace=3600.0, poll=POLL, bound_rto=False)
+    with contextlib.ExitStack() as watching:
+        watches: list[AsyncWatch] = []
+        if is_listener:
+            watching.enter_context(watcher.watch_listener())
+        else:
+            watches = [watching.enter_context(watcher.watch(server)) for server in servers]
+        await asyncio.sleep(2 * POLL)
+        began, spent = time.monotonic(), time.process_time()
+        await asyncio.sleep(POLLS * POLL)
+        share = (time.process_time() - spent) / (time.monotonic() - began)
+        looks = [_seconds(watches[first : first + A_TURN]) for first in range(0, len(watches), A_TURN)]
+    if not looks:
+        print(f"  {name:<44} {share:>9.2%}")
+        return
+    print(f"  {name:<44} {share:>9.2%} {show(statistics.median(looks) / A_TURN):>10} {show(max(looks)):>13}")
 
 
 def _measure(name: str, servers: list[socket.socket]) -> None:
@@ -51,7 +73,7 @@ def _measure(name: str, servers: list[socket.socket]) -> None:
     print(f"  {name:<44} {share:>9.2%} {show(statistics.median(looks) / A_TURN):>10} {show(max(looks)):>13}")
 
 
-def _seconds(watches: list[Watch]) -> float:
+def _seconds(watches: Sequence[Watch | AsyncWatch]) -> float:
     """CPU seconds of one turn: its connections one after the other, as in the watcher's thread."""
     began = time.thread_time()
     for watch in watches:

@@ -1,5 +1,7 @@
 """Put a server in front of clients that die, freeze, stall or merely pause, and report what it made of each."""
 
+#: Home of the project, that of pyproject.toml.
+REPOSITORY = "https://github.com/halfopen/halfopen"
 __version__: str
 
 

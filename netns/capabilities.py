@@ -116,3 +116,13 @@ def in_new_user_namespace(read: Read = read_file) -> bool:
 def congestion_control() -> str | None:
     """Return the congestion control of new connections (tcp(7), tcp_congestion_control), or None if unreadable."""
     return read_file("/proc/sys/net/ipv4/tcp_congestion_control")
+
+
+def how_to_get(module: str, read: Read = read_file) -> str:
+    """Return the command that gives this machine's own kernel a module, or else what to do."""
+    names = (
+        line.partition("=")[2].strip('"') for line in (read("/etc/os-release") or "").splitlines() if line[:3] == "ID="
+    )
+    if "ubuntu" in names:
+        return f"sudo apt-get install linux-modules-extra-{kernel_release()}"
+    return f"boot a kernel that has the module {module}"

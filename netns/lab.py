@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+from collections.abc import Iterable
 from typing import Self
 
 from halfopen.netns import shaping
@@ -87,3 +88,8 @@ def kernel_has_discipline(kind: str) -> bool:
     """True if this kernel offers a queueing discipline, such as ``"netem"``; tested in a lab of its own."""
     with Lab() as lab:
         return shaping.has_discipline(lab.host("probe"), LOOPBACK, kind)
+
+
+def lacking_disciplines(kinds: Iterable[str]) -> list[str]:
+    """Return those of these queueing disciplines that this kernel lacks."""
+    return [kind for kind in kinds if not kernel_has_discipline(kind)]

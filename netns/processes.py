@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shlex
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -87,6 +89,31 @@ def open_sockets(pid: int) -> Iterator[int]:
             target = os.readlink(f"{folder}/{number}")  # noqa: PTH115 (ten thousand times; a Path is four times slower)
             if target.startswith(_SOCKET):
                 yield int(target[len(_SOCKET) : -1])
+
+
+@contextlib.contextmanager
+def borrowed(pid: int, inode: int) -> Iterator[socket.socket]:
+    """Yield a duplicate of the socket with this inode that a process holds (pidfd_getfd(2)); raises OSError."""
+    folder = f"/proc/{pid}/fd"
+    link = f"{_SOCKET}{inode}]"
+    numbers = [int(entry.name) for entry in os.scandir(folder) if os.readlink(entry.path) == link]  # noqa: PTH115
+    if not numbers:
+        raise FileNotFoundError(errno.ENOENT, f"process {pid} does not hold socket {inode}")
+    process = os.pidfd_open(pid)
+    try:
+        duplicate = socket.socket(fileno=_libc.pidfd_getfd(process, numbers[0]))
+    finally:
+        os.close(process)
+    with duplicate:
+        yield duplicate
+
+
+def command_line(pid: int) -> list[str]:
+    """Return a process's command and its arguments (proc_pid_cmdline(5)); empty if the process is gone."""
+    try:
+        return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes()).split("\0")[:-1]
+    except OSError:
+        return []
 
 
 def sockets_of(pid: int) -> set[int]:
@@ -172,6 +199,23 @@ def _usage_of(process: Path) -> tuple[int, int, int, int]:
     return 1, pages * _PAGE, len(os.listdir(process / "task")), len(os.listdir(process / "fd"))  # noqa: PTH208 (counted)
 
 
+class Work(NamedTuple):
+    """The work of some processes so far."""
+
+    processes: int
+    seconds: float
+    """Processor time, with that of children which have ended."""
+    runs: bool
+    """True if one of their threads runs, waits for a processor, or waits for a disk."""
+
+
+def work(pids: Iterable[int]) -> Work:
+    """Return what these processes have worked. Those that are gone count nothing."""
+    seen = [fields for pid in pids if (fields := stat(pid)) and fields[0] not in "ZX"]
+    ticks = sum(int(number) for fields in seen for number in fields[11:15])
+    return Work(len(seen), ticks / os.sysconf("SC_CLK_TCK"), any(fields[0] in "RD" for fields in seen))
+
+
 def kill_all(search: Callable[[], list[int]], place: str) -> None:
     """Kill (SIGKILL) every process that ``search`` returns, until it returns none.
 
@@ -196,11 +240,10 @@ def kill_all(search: Callable[[], list[int]], place: str) -> None:
 def _description(pid: int) -> str:
     """Return a process's id, its command or else its name, and its state (proc(5))."""
     try:
-        words = os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes()).split("\0")[:-1]
         name, _, rest = Path(f"/proc/{pid}/stat").read_text(errors="replace").partition("(")[2].rpartition(")")
     except OSError:
         return f"process {pid}"
-    return f"process {pid} ({shlex.join(words)[:_LONGEST] or name}, state {rest.split()[0]})"
+    return f"process {pid} ({shlex.join(command_line(pid))[:_LONGEST] or name}, state {rest.split()[0]})"
 
 
 class HostProc:

@@ -111,7 +111,9 @@ class Shaper:
             self._host.configure(request)
         except OSError as error:
             if error.errno == errno.ENOENT:
-                raise UnsupportedError(f"this kernel has no sch_{kind}") from None
+                raise UnsupportedError(
+                    f"this kernel has no sch_{kind}; a guest kernel has it: halfopen kernel build"
+                ) from None
             raise
         self._standing.add(kind)
 

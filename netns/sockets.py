@@ -50,6 +50,9 @@ _DESTROY_GROUPS = (1 << 0) | (1 << 2)
 #: INET_DIAG_SKV6ONLY (linux/inet_diag.h)
 _V6ONLY = 11
 
+#: struct timeval
+_TIMEVAL = struct.Struct("@ll")
+
 FAMILIES = (socket.AF_INET, socket.AF_INET6)
 
 
@@ -96,6 +99,34 @@ class Announcement(NamedTuple):
     sample: SocketSample
     is_destroyed: bool
     """True if the socket no longer exists; False if its own side ended the session."""
+
+
+class Timeouts(NamedTuple):
+    """The limits after which the kernel itself ends a connection or a send, in seconds; None for those not set."""
+
+    keepalive_idle: float | None
+    """TCP_KEEPIDLE, if SO_KEEPALIVE is set (socket(7), tcp(7))."""
+    keepalive_interval: float | None
+    keepalive_count: int | None
+    user_timeout: float | None
+    """TCP_USER_TIMEOUT."""
+    send_timeout: float | None
+    """SO_SNDTIMEO."""
+
+
+def timeouts(sock: socket.socket) -> Timeouts:
+    """Read a socket's limits; raises OSError."""
+    tcp, level = socket.IPPROTO_TCP, socket.SOL_SOCKET
+    keeps_alive = bool(sock.getsockopt(level, socket.SO_KEEPALIVE))
+    user_timeout = sock.getsockopt(tcp, socket.TCP_USER_TIMEOUT)
+    seconds, microseconds = _TIMEVAL.unpack(sock.getsockopt(level, socket.SO_SNDTIMEO, _TIMEVAL.size))
+    return Timeouts(
+        keepalive_idle=float(sock.getsockopt(tcp, socket.TCP_KEEPIDLE)) if keeps_alive else None,
+        keepalive_interval=float(sock.getsockopt(tcp, socket.TCP_KEEPINTVL)) if keeps_alive else None,
+        keepalive_count=sock.getsockopt(tcp, socket.TCP_KEEPCNT) if keeps_alive else None,
+        user_timeout=user_timeout / 1000 or None,
+        send_timeout=seconds + microseconds / 1e6 or None,
+    )
 
 
 def identity(sample: SocketSample) -> bytes:

@@ -33,6 +33,7 @@ _NO_NGINX = None if find_program(Edge(proxy="nginx")) else "nginx is not install
 _NO_HAPROXY = None if find_program(Edge(proxy="haproxy")) else "haproxy is not installed: apt install haproxy"
 
 _NO_SERVERS = None if servers.FOLDER else "the servers of examples/ are not installed: make servers"
+_NO_GO_SERVERS = None if servers.has_go() else "the servers in Go of examples/ are not built: make servers (needs Go)"
 _NO_ENGINE = engine.why_none()
 _NO_TSHARK = None if shutil.which("tshark") else "tshark is not installed: apt install tshark"
 _NO_PY_SPY = None if pyspy.program() else "py-spy is not installed: pip install 'halfopen[stacks]'"
@@ -44,6 +45,7 @@ _ALL = (
     _NO_NGINX,
     _NO_HAPROXY,
     _NO_SERVERS,
+    _NO_GO_SERVERS,
     _NO_ENGINE,
     _NO_TSHARK,
     _NO_PY_SPY,
@@ -61,6 +63,7 @@ needs_nginx = pytest.mark.lab(_NO_NGINX)
 needs_haproxy = pytest.mark.lab(_NO_HAPROXY)
 
 needs_servers = pytest.mark.lab(_NO_SERVERS)
+needs_go_servers = pytest.mark.lab(_NO_GO_SERVERS)
 needs_engine = pytest.mark.lab(_NO_ENGINE)
 needs_browser = pytest.mark.lab(browser.WHY_NONE)
 #: Dask comes with the tests. Its import alone takes seconds.

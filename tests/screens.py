@@ -38,11 +38,15 @@ def console(width: int, *, colour: bool) -> tuple[Console, io.StringIO]:
     return made, written
 
 
-def compare(folder: Path, name: str, width: int, written: str, *, colour: bool) -> None:
-    """Fail unless the output equals the folder's file for the width, with or without colour."""
-    file = folder / f"{name}-{width}{'-colour' if colour else ''}.txt"
-    shown = written.replace("\x1b", "␛") if colour else written
+def renewed(file: Path, shown: str) -> None:
+    """Fail unless the output equals the file, which is written anew on request."""
     if os.environ.get(_RENEW):
         file.parent.mkdir(exist_ok=True)
         file.write_text(shown, encoding="utf-8")
     assert shown == file.read_text(encoding="utf-8"), f"not as {file} has it; {_RENEW}=1 writes it anew"
+
+
+def compare(folder: Path, name: str, width: int, written: str, *, colour: bool) -> None:
+    """Fail unless the output equals the folder's file for the width, with or without colour."""
+    file = folder / f"{name}-{width}{'-colour' if colour else ''}.txt"
+    renewed(file, written.replace("\x1b", "␛") if colour else written)

@@ -19,6 +19,11 @@ def _folder() -> Path | None:
 FOLDER = _folder()
 
 
+def has_go() -> bool:
+    """True if the servers in Go are there too."""
+    return FOLDER is not None and (FOLDER / "python" / "bin" / "gorilla-fixed").exists()
+
+
 def environment() -> dict[str, str]:
     """Return our environment, changed so that a target's command finds the servers."""
     assert FOLDER is not None

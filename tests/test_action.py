@@ -166,9 +166,9 @@ def test_what_the_documented_workflows_give_the_action_are_inputs(repository: Pa
         for block in documented(repository)
         for job in block.get("jobs", {}).values()
         for step in job["steps"]
-        if step.get("uses", "").startswith("OWNER/halfopen@")
+        if step.get("uses", "").startswith("halfopen/halfopen@")
     ]
-    assert len(used) == 2
+    assert len(used) == 3
     for given in used:
         assert set(given) <= set(action["inputs"])
     assert "parallel" in text

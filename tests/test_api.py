@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 PUBLIC = (
-    "halfopen.pod.liveness",
+    "halfopen.liveness",
     "halfopen.pod.watchdog",
     "halfopen.testing.client",
     "halfopen.testing.client_session",

@@ -15,35 +15,38 @@ from tests.harness.testing.users import EXAMPLE
 from tests.machine import needs_guest
 
 
-def blocks(repository: Path, language: str) -> list[str]:
-    found: list[str] = re.findall(
-        rf"```{language}\n(.*?)```", (repository / "docs" / "tutorial.md").read_text(), re.DOTALL
-    )
+def blocks(repository: Path, language: str, page: str = "docs/tutorial.md") -> list[str]:
+    found: list[str] = re.findall(rf"```{language}\n(.*?)```", (repository / page).read_text(), re.DOTALL)
     return found
 
 
 @needs_guest
-@pytest.mark.parametrize(("version", "code", "class_"), [(0, 1, "missed"), (1, 0, "true_reap")])
-def test_the_server_fails_and_its_fix_passes(
-    repository: Path, tmp_path: Path, version: int, code: int, class_: str
-) -> None:
+@pytest.mark.parametrize(("version", "failed"), [(0, {"frozen", "vanished", "trickle_silent"}), (1, set())])
+def test_the_server_fails_and_its_fix_passes(repository: Path, tmp_path: Path, version: int, failed: set[str]) -> None:
     (tmp_path / "my_server.py").write_text(blocks(repository, "python")[version])
     server = f"{sys.executable} my_server.py --host {{host}} --port {{port}}"
-    done = halfopen("run", "frozen", "paused", "--server", server, "--clock", "virtual", "--out", "out", cwd=tmp_path)
-    assert done.code == code, done
+    done = halfopen("run", "--server", server, "--clock", "virtual", "--out", "out", cwd=tmp_path)
+    assert done.code == bool(failed), done
     runs = by_scenario(tmp_path / "out")
-    assert runs["frozen"]["class"] == class_
-    assert runs["paused"]["class"] == "true_keep"
+    assert {name for name, run in runs.items() if run["verdict"] == "failed"} == failed
+    assert [name for name, run in runs.items() if run["verdict"] == "not_applicable"] == ["frozen_silent"]
+    text = (repository / "docs" / "tutorial.md").read_text()
+    for name in failed:
+        assert re.search(rf"^{name} .*✗ failed$", text, re.MULTILINE), name
 
 
 def test_the_test_is_the_one_that_is_tested(repository: Path) -> None:
     assert blocks(repository, "python")[2] == EXAMPLE.lstrip()
 
 
-def test_every_command_is_understood(repository: Path) -> None:
-    lines = [line[2:] for block in blocks(repository, "console") for line in block.splitlines() if line[:2] == "$ "]
-    found = list(calls("\n".join(lines)))
-    assert len(found) >= 5
+@pytest.mark.parametrize(
+    ("page", "least"), [("README.md", 4), ("docs/tutorial.md", 8), ("docs/run.md", 3), ("docs/targets.md", 4)]
+)
+def test_every_command_is_understood(repository: Path, page: str, least: int) -> None:
+    blocks_of = blocks(repository, "console", page)
+    lines = [line[2:] for block in blocks_of for line in block.splitlines() if line[:2] == "$ "]
+    found = list(calls("\n".join(line.removeprefix("sudo ") for line in lines)))
+    assert len(found) >= least
     for words in found:
         understand(words)
 
@@ -53,7 +56,7 @@ def test_the_workflow_gives_the_action_inputs_that_it_has(repository: Path) -> N
     (given,) = [step["with"] for step in yaml.safe_load(block)["jobs"]["halfopen"]["steps"] if "with" in step]
     action = yaml.safe_load((repository / "action.yml").read_text())
     assert set(given) <= set(action["inputs"])
-    understand(["run", *given["scenarios"].split(), "--server", given["server"]])
+    understand(["run", "--target", given["target"], "--grace", given["grace"]])
 
 
 def test_every_page_is_in_the_index(repository: Path) -> None:

@@ -12,10 +12,12 @@ import typer
 import halfopen
 from halfopen.cli.exits import explained
 from halfopen.cli.groups import expanded
+from halfopen.netns.exit_codes import ExitCode
 
 #: Module and attribute of each command in this package: a function, or a Typer with commands of its own.
 COMMANDS = {
     "run": ("run", "run"),
+    "init": ("init", "init"),
     "probe": ("probe", "probe"),
     "compare": ("compare", "compare"),
     "grace": ("grace", "grace"),
@@ -28,6 +30,20 @@ COMMANDS = {
     "watch": ("watch", "watch"),
     "kernel": ("kernel", "kernel"),
 }
+
+_GREETING = f"""\
+halfopen {{version}}: does your WebSocket server notice its dead clients, and spare its live ones?
+It starts your server in a network of its own, connects clients that die, freeze, stall or only pause, and shows which
+sessions the server ended. It needs no root and leaves nothing behind. Three commands to start with:
+
+  halfopen doctor
+      checks that this machine can do it
+  halfopen run frozen --grace 10s --server "python my_server.py --host {{{{host}}}} --port {{{{port}}}}"
+      freezes a client of your server; without "frozen" it runs the nine scenarios of the suite core
+  halfopen init --server "python my_server.py --host {{{{host}}}} --port {{{{port}}}}"
+      writes a target file, a pytest test and a CI workflow for your server
+
+All commands: halfopen --help. More: {halfopen.REPOSITORY}"""
 
 
 def application(name: str | None = None) -> typer.Typer:
@@ -66,8 +82,11 @@ def _options(
 
 
 def call(arguments: Sequence[str]) -> int:
-    """Run a command and return its exit code (0, 1, 2, 3, 130)."""
-    name = arguments[0] if arguments else None
+    """Run a command, or greet if there is none, and return its exit code (0, 1, 2, 3, 130)."""
+    if not arguments:
+        typer.echo(_GREETING.format(version=halfopen.__version__))
+        return ExitCode.PASSED
+    name = arguments[0]
     # Modules are never garbage. Collecting during the imports would add a tenth to their time.
     gc.disable()
     app = application(name)

@@ -16,13 +16,13 @@ from halfopen.cli.executor import Executor, Presenter
 from halfopen.cli.groups import Without
 from halfopen.cli.options import ClockOptions, Out, PodOptions, ScenarioOptions, scenario_names
 from halfopen.cli.placement import place
-from halfopen.cli.values import option
+from halfopen.cli.values import PodApiName, option
 from halfopen.netns.units import show_duration
 from halfopen.pod import detectors as catalogue
 from halfopen.report import folder
 from halfopen.results import comparison, record
 from halfopen.results.record import Conditions
-from halfopen.run.request import left_out
+from halfopen.run import hindrances
 from halfopen.run.runner import Job, RunResult
 from halfopen.verdict.judge import hold
 
@@ -32,7 +32,7 @@ _AT_ONCE = 16
 
 
 def compare(
-    names: Annotated[list[str] | None, scenario_names(*DEFAULT)] = None,
+    names: Annotated[list[str] | None, scenario_names(" ".join(DEFAULT))] = None,
     *,
     detectors: Annotated[
         list[str] | None,
@@ -49,22 +49,35 @@ def compare(
     fails, and 3 if some are inconclusive.
     """
     request = scenarios.request(names or DEFAULT, pod=pod)
-    request = msgspec.structs.replace(request, detectors=chosen(detectors), comparing=True)
+    api = pod.pod_api or PodApiName.SYNC
+    request = msgspec.structs.replace(request, detectors=chosen(detectors, api), comparing=True)
     request, jobs, placement = place(request, clock.clock, clock.kernel)
     conditions = record.conditions(request, jobs, placement.clock, again=placement.options)
     count = len(request.detectors)
     presenter = Presenter(
         partial(conclude, out=out),
         compared=f"{count} detectors against {len(jobs) // count} scenarios",
-        notes=[*_patience(jobs, placement.clock), *left_out(request)],
+        notes=[
+            *_patience(jobs, placement.clock),
+            *hindrances.notes(conditions.left_out),
+            *([] if detectors else _impossible(api)),
+        ],
     )
     return Executor(request, jobs, placement, conditions, out, presenter).carry_out(clock, _AT_ONCE)
 
 
-def chosen(given: list[str] | None) -> list[str]:
-    """Return the named detectors, each once, in the order given; all of the pod's if none is named."""
+def chosen(given: list[str] | None, api: PodApiName = PodApiName.SYNC) -> list[str]:
+    """Return the named detectors, each once, in the order given; if none is named, all that the pod can have."""
     named = [name.strip() for text in given or [] for name in text.split(",")]
-    return list(dict.fromkeys(name for name in named if name)) or plugins.names(catalogue)
+    return list(dict.fromkeys(name for name in named if name)) or [
+        name for name in plugins.names(catalogue) if catalogue.hindrance(plugins.load(catalogue, name), api) is None
+    ]
+
+
+def _impossible(api: PodApiName) -> list[str]:
+    """Return a line for each detector that cannot exist with this API, with the reason."""
+    reasons = {name: catalogue.hindrance(plugins.load(catalogue, name), api) for name in plugins.names(catalogue)}
+    return [f"left out: {name} ({reason})" for name, reason in reasons.items() if reason is not None]
 
 
 def _patience(jobs: Sequence[Job], clock: str) -> list[str]:
@@ -81,7 +94,7 @@ def conclude(console: Console, conditions: Conditions, done: Sequence[RunResult]
     record.write_timelines(out, done)
     record.write_table(out / record.COMPARISON, table)
     files = f"results: {out / record.COMPARISON}, report: {out / record.REPORT}"
-    code = grid.conclude(console, done, wall, files)
+    code = grid.conclude(console, conditions, done, wall, files)
     # Last, so that the results are kept and reported even if drawing fails.
     folder.write(out, table, done)
     return code

@@ -10,6 +10,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from rich.console import Console
 from rich.markup import escape
 
+from halfopen import plugins, proxies
 from halfopen.cli.console import console as make_console
 from halfopen.cli.exits import isolated
 from halfopen.errors import InputError
@@ -18,6 +19,8 @@ from halfopen.netns.exit_codes import ExitCode
 from halfopen.netns.guest import cache
 from halfopen.netns.lab import Lab, kernel_has_discipline
 from halfopen.netns.lab_errors import IsolationError, LabError
+from halfopen.run.hindrances import lacking_proxy
+from halfopen.scenario.spec import Edge
 from halfopen.targets.engine import engine
 
 
@@ -42,7 +45,7 @@ def doctor() -> int:
     except IsolationError as error:
         # A guest makes its labs in namespaces of its own.
         refused = Check(str(error), ok=False, needed=cache.newest() is None)
-        return _report(console, {"namespaces": refused, "virtual clock": _virtual_clock()})
+        return _report(console, {"namespaces": refused, "virtual clock": _virtual_clock(), "proxies": _proxies()})
 
 
 def attempt(probe: Callable[[], Check]) -> Check:
@@ -85,7 +88,7 @@ def _netem() -> Check:
     if kernel_has_discipline("netem"):
         return Check("sch_netem", needed=False)
     guest = cache.newest()
-    instead = "run in a guest kernel" if guest else "refused; build a guest kernel with: halfopen kernel build"
+    instead = "run in a guest kernel" if guest else "left out; build a guest kernel with: halfopen kernel build"
     says = f"this kernel has no sch_netem: scenarios with delay, jitter or loss are {instead}"
     return Check(says, ok=guest is not None, needed=False)
 
@@ -95,6 +98,14 @@ def _virtual_clock() -> Check:
     if guest is None:
         return Check("no guest kernel; build it with: halfopen kernel build", ok=False, needed=False)
     return Check(f"Linux {guest.version} as a guest, which needs no namespaces", needed=False)
+
+
+def _proxies() -> Check:
+    lacking = [lack for name in plugins.names(proxies) if (lack := lacking_proxy(Edge(proxy=name))) is not None]
+    if not lacking:
+        return Check(", ".join(plugins.names(proxies)), needed=False)
+    says = "; ".join(f"{lack.why.removeprefix('needs ')}: {lack.remedy}" for lack in lacking)
+    return Check(f"scenarios behind one that is missing are left out: {says}", ok=False, needed=False)
 
 
 def _containers() -> Check:
@@ -116,6 +127,7 @@ _PROBES: dict[str, Callable[[], Check]] = {
     "samples": _samples,
     "delay and loss": _netem,
     "virtual clock": _virtual_clock,
+    "proxies": _proxies,
     "containers": _containers,
 }
 

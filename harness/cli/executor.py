@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -94,14 +95,17 @@ class Executor:
         console = make_console()
         self._print_header(console, self.conditions)
         views = [RunView(job.label) for job in self.jobs]
-        return self._finish(
-            console, views, lambda on_done: run_all(self.jobs, views, at_once, on_done), [self.conditions]
-        )
+
+        def work(on_done: Callable[[RunResult], None]) -> None:
+            run_all(self.jobs, views, at_once, on_done, partial(console.print, markup=False, soft_wrap=True))
+
+        return self._finish(console, views, work, [self.conditions])
 
     def _run_in(self, guests: Guests, place: Path) -> int:
         console = make_console()
         views = [RunView(job.label) for job in self.jobs]
         seen: list[Conditions] = []
+        talking = dataclasses.replace(guests, on_slow=partial(console.print, markup=False, soft_wrap=True))
 
         def on_up(up: PeerUp) -> None:
             seen.append(
@@ -110,7 +114,7 @@ class Executor:
             self._print_header(console, seen[-1])
 
         def work(on_done: Callable[[RunResult], None]) -> None:
-            run_in_guests(self.request, self.jobs, views, guests, place, on_up, on_done)
+            run_in_guests(self.request, self.jobs, views, talking, place, on_up, on_done)
 
         return self._finish(console, views, work, seen)
 
@@ -136,8 +140,9 @@ class Executor:
         def conclude() -> int:
             places = {id(job): place for place, job in enumerate(self.jobs)}
             finished.sort(key=lambda result: places[id(result.job)])
+            known = [dataclasses.replace(run, profile=profiles.get(run.job.candidate)) for run in finished]
             conditions = dataclasses.replace(seen[0], profile=profiles.get(None))
-            return self.presenter.conclude(console, conditions, finished, time.monotonic() - begun)
+            return self.presenter.conclude(console, conditions, known, time.monotonic() - begun)
 
         shown = {id(job): view for job, view in zip(self.jobs, views, strict=True) if not is_profile(job)}
         try:

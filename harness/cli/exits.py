@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import typer
 
-from halfopen.errors import InputError, reason_of
+from halfopen.errors import QUOTE, InputError, reason_of
 from halfopen.netns import bug_report, isolation
 from halfopen.netns.exit_codes import ExitCode
 from halfopen.netns.lab_errors import GuestLostError, LabError, TeardownError
@@ -58,10 +58,11 @@ def one_line(message: str) -> str:
 
 
 def _refused(message: str, code: int = ExitCode.USAGE) -> int:
-    sentence = one_line(message)
-    typer.echo(f"halfopen: {sentence}", err=True)
+    first, *quotes = message.split(QUOTE)
+    text = QUOTE.join([one_line(first), *quotes])
+    typer.echo(f"halfopen: {text}", err=True)
     if workflow_commands.is_here():
-        workflow_commands.say([workflow_commands.command("error", "halfopen", sentence)])
+        workflow_commands.say([workflow_commands.command("error", "halfopen", text)])
     return code
 
 

@@ -22,7 +22,7 @@ from halfopen.errors import InputError, reason_of
 from halfopen.netns.exit_codes import ExitCode
 from halfopen.results import comparison, field_report, record
 from halfopen.results.record import Conditions
-from halfopen.run.request import left_out
+from halfopen.run import hindrances
 from halfopen.run.runner import RunResult
 from halfopen.scenario import target_spec
 from halfopen.scenario.target_spec import TargetSpec
@@ -60,15 +60,16 @@ def field_(
         typer.echo(_report(render), nl=False)
         return ExitCode.PASSED
     specs = target_spec.find(paths or [])
-    servers = {spec.name: (spec, target_spec.versions(spec)) for spec in specs}
+    servers = {
+        spec.name: (spec, "" if hindrances.missing_program(spec) else target_spec.versions(spec)) for spec in specs
+    }
     request = msgspec.structs.replace(scenarios.request(scenario or DEFAULT), targets=tuple(specs))
     request, jobs, placement = profiled(*place(request, clock.clock, clock.kernel))
     conditions = dataclasses.replace(
         record.conditions(request, jobs, placement.clock),
         target={"kind": f"{len(specs)} server{'s' * (len(specs) > 1)}"},
     )
-    notes = left_out(request)
-    presenter = Presenter(partial(conclude, out=out, servers=servers, notes=notes), notes=notes)
+    presenter = Presenter(partial(conclude, out=out, servers=servers), notes=hindrances.notes(conditions.left_out))
     return Executor(request, jobs, placement, conditions, out, presenter).carry_out(clock, _AT_ONCE)
 
 
@@ -80,13 +81,14 @@ def conclude(
     *,
     out: Path,
     servers: dict[str, tuple[TargetSpec, str]],
-    notes: Sequence[str],
 ) -> int:
     """Write and print a table of servers and scenarios, and a summary for each server; returns the exit code."""
     file = out / record.FIELD
     record.write_timelines(out, done)
-    record.write_table(file, comparison.field_as_table(conditions, done, wall, servers, notes))
-    return grid.conclude(console, done, wall, f"results: {file}; the report: halfopen field --render {file}")
+    record.write_table(file, comparison.field_as_table(conditions, done, wall, servers))
+    return grid.conclude(
+        console, conditions, done, wall, f"results: {file}; the report: halfopen field --render {file}"
+    )
 
 
 def _report(file: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -17,8 +18,9 @@ from halfopen.errors import InputError
 from halfopen.grace import draws, mix, rates, store
 from halfopen.grace.executor import LOCAL
 from halfopen.grace.executor import executor as executor_named
+from halfopen.grace.prospect import prospect
 from halfopen.grace.recommendation import INCIDENTS, MOST_FALSE_REAPS
-from halfopen.grace.sweep import Sweep
+from halfopen.grace.sweep import Draw, Sweep
 from halfopen.grace.sweep_request import SweepRequest
 from halfopen.netns.units import Share, plain
 from halfopen.results.words import exactly
@@ -70,17 +72,23 @@ def grace(
         int, option(None, "N", "The number of sessions to draw from the mix.", min=1, max=draws.MOST_RUNS)
     ] = DEFAULT_RUNS,
     staircase: Annotated[
-        bool, option(None, None, "Also run 288 outages of every length at every phase of the backoff.")
-    ] = True,
+        bool | None,
+        option(
+            None,
+            None,
+            f"Also run outages of every length at every phase of the backoff: all {draws.WHOLE.outages}, or none "
+            "(default: all, or a part of them with few --runs).",
+        ),
+    ] = None,
     max_false_reaps: Annotated[
-        Share,
+        Share | None,
         option(
             None,
             "SHARE",
-            "The highest share of live sessions that a recommended grace may reap.",
+            f"The highest share of live sessions that a recommended grace may reap (default: {DEFAULT_MOST}).",
             parser=positive_share,
         ),
-    ] = DEFAULT_MOST,  # type: ignore[assignment]
+    ] = None,
     out: Out = Path("out"),
     resume: Annotated[
         bool, option(None, None, "Continue the sweep in --out, with the same or more --runs.", "--resume")
@@ -113,12 +121,20 @@ def grace(
     )
     candidates = request.candidates()
     drawn_from, links = mix.read(mix_file), draws.load_links(trace or [])
+    most = MOST_FALSE_REAPS if max_false_reaps is None else float(max_false_reaps)
     sweep_executor = executor_named(executor, jobs)
     kernel = require_kernel() if executor == LOCAL else None
     number = seed_or_random(store.seed(out) if resume and seed is None else seed)
+    drawn = draws.draw_all(drawn_from, number, runs, staircase, links)
+    expected = prospect(drawn, drawn_from, most)
+    if max_false_reaps is not None and not expected.can_recommend:
+        raise InputError(
+            f"--runs {runs}: too few for --max-false-reaps {plain(most * 100)}%: {expected.reach}; {expected.remedy}, "
+            "or leave out --max-false-reaps to measure without a recommendation"
+        )
     sweep = Sweep(
         seed=number,
-        draws=draws.draw_all(drawn_from, number, runs, staircase, links),
+        draws=drawn,
         candidates=candidates,
         target=spec,
         grace_argument=grace_arg,
@@ -128,20 +144,32 @@ def grace(
         words = [*request.options(), "--runs", str(runs), "--seed", str(number)]
         words += [] if mix_file is None else ["--mix", str(mix_file)]
         words += [word for file in trace or [] for word in ("--trace", str(file))]
-        words += [] if staircase else ["--no-staircase"]
-        if float(max_false_reaps) != positive_share(DEFAULT_MOST):
-            words += ["--max-false-reaps", f"{float(max_false_reaps) * 100:g}%"]
+        words += [] if staircase is None else ["--staircase" if staircase else "--no-staircase"]
+        if most != MOST_FALSE_REAPS:
+            words += ["--max-false-reaps", f"{plain(most * 100)}%"]
         return shlex.join(["halfopen", "grace", *words])
 
     return SweepDisplay(
         sweep=sweep,
         mix=drawn_from.title,
         kernel=kernel,
-        most=float(max_false_reaps),
+        most=most,
         out=out,
         command=command,
+        enough=None if expected.can_recommend else expected.enough,
+        notes=[*expected.sentences(), *_part_of_staircase(drawn)],
         where=_where(executor, jobs),
     ).carry_out(sweep_executor, resume=resume)
+
+
+def _part_of_staircase(drawn: Sequence[Draw]) -> list[str]:
+    """Return a note if only a part of the staircase is run."""
+    count = sum(draw.part == "staircase" for draw in drawn)
+    if count in {0, draws.WHOLE.outages}:
+        return []
+    return [
+        f"few runs, so only {count} of {draws.WHOLE.outages} outages; all of them: --staircase, none: --no-staircase"
+    ]
 
 
 def _where(executor: str, jobs: int | None) -> list[str]:

@@ -13,6 +13,8 @@ from rich.table import Table
 
 from halfopen.cli import screen
 from halfopen.results import comparison, words
+from halfopen.results.record import Conditions
+from halfopen.run import hindrances
 from halfopen.run.runner import RunResult
 
 
@@ -94,10 +96,15 @@ def show(console: Console, done: Sequence[RunResult]) -> None:
     console.print(summary(done))
 
 
-def conclude(console: Console, done: Sequence[RunResult], wall: float, files: str) -> int:
+def conclude(console: Console, conditions: Conditions, done: Sequence[RunResult], wall: float, files: str) -> int:
     """Print the comparison, its inconclusive runs and the paths of its files; returns the exit code."""
     show(console, done)
     lines = [screen.line(run) for run in done if run.verdict.word in {"inconclusive", "not_applicable"}]
-    lines.append(f"\n{len(done)} runs in {words.ago(wall)}; {files}")
+    left_out = f", {words.left_out(len(conditions.left_out))}" if conditions.left_out else ""
+    lines += [
+        "",
+        *hindrances.remedies(conditions.left_out),
+        f"{len(done)} runs{left_out} in {words.ago(wall)}; {files}",
+    ]
     console.print(escape("\n".join(lines)), soft_wrap=True)
     return comparison.exit_code(done)

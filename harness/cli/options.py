@@ -13,7 +13,7 @@ import typer
 
 from halfopen.cli import values
 from halfopen.cli.placement import Clock, Kernel
-from halfopen.cli.values import MOST_SEED, ReapBy, duration, option
+from halfopen.cli.values import MOST_SEED, PodApiName, ReapBy, duration, option
 from halfopen.netns.units import ByteRate, Duration
 from halfopen.run.request import DEFAULT_DETECTOR, RunRequest
 from halfopen.scenario import target_spec
@@ -31,9 +31,9 @@ SERVER, POD, SCENARIOS, CLOCK, OUTPUT, CI = (
 )
 
 
-def scenario_names(*default: str) -> Any:
+def scenario_names(default: str) -> Any:
     """Return the argument for the names of scenarios; ``default`` is for the help."""
-    words = f"A scenario, a suite, a .toml file or a folder (default: {' '.join(default)})."
+    words = f"A scenario, a suite, a .toml file or a folder (default: {default})."
     return typer.Argument(metavar="[NAME]...", help=words)
 
 
@@ -123,7 +123,7 @@ class ServerOptions:
         said |= {name: value for name, value in more.items() if value}
         # A server named on the command line wins over the one in the file.
         if self.server is not None or self.image is not None:
-            spec = msgspec.structs.replace(spec, server=None, image=None)
+            spec = msgspec.structs.replace(spec, server=None, image=None, pod=None)
         spec = msgspec.structs.replace(spec, **said)
         spec.check()
         return spec
@@ -136,7 +136,7 @@ _LENIENT = ("path", "sessions", "sessions_pointer", "sessions_field", "tls", "ed
 
 @dataclass(frozen=True, slots=True)
 class PodOptions:
-    """The pod's detector, and its options besides grace and poll."""
+    """The pod's API and detector, and the detector's options besides grace and poll."""
 
     detector: Annotated[
         str | None,
@@ -145,6 +145,10 @@ class PodOptions:
             "NAME",
             f"How the pod decides that a client is dead (default: {DEFAULT_DETECTOR}; docs/detectors.md).",
         ),
+    ] = None
+    pod_api: Annotated[
+        PodApiName | None,
+        option(POD, None, "The API of websockets that the pod is built on: threads or tasks (default: sync)."),
     ] = None
     reap: Annotated[
         ReapBy | None,
@@ -169,6 +173,7 @@ class PodOptions:
             None if self.reap is None else self.reap.value,
             None if self.min_rate is None else float(self.min_rate),
             None if self.outage is None else float(self.outage),
+            None if self.pod_api is None else self.pod_api.value,
         )
 
 
@@ -176,6 +181,9 @@ class PodOptions:
 class ScenarioOptions:
     """Options for every scenario of a request."""
 
+    exclude: Annotated[
+        list[str] | None, option(SCENARIOS, "NAME", "Leave out this scenario or suite of those named. Repeatable.")
+    ] = None
     grace: Annotated[
         Duration,
         duration(
@@ -202,6 +210,7 @@ class ScenarioOptions:
             grace=float(self.grace),
             poll=float(self.poll),
             names=list(names),
+            exclude=self.exclude or [],
             target=target or TargetSpec(),
             detectors=[] if pod.detector is None else [pod.detector],
             detector_options=pod.detector_options(),

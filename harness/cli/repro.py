@@ -55,7 +55,7 @@ def repro(
         option(None, "NAME", f"The pod's detector, disabled while the session is held (default: {DEFAULT_DETECTOR})."),
     ] = None,
     pod: Annotated[PodOptions, Without("detector")],
-    scenarios: Annotated[ScenarioOptions, Without("hold")],
+    scenarios: Annotated[ScenarioOptions, Without("exclude"), Without("hold")],
     ping: Annotated[Duration, duration(None, "The time between two keepalive pings of the pod.")] = _PING,  # type: ignore[assignment]
     pcap: Annotated[
         Path | None, option(None, "FILE", "Capture all packets of the server into this file (pcapng).")
@@ -133,9 +133,9 @@ def _place(request: RunRequest, clock: Clock, kernel: Kernel) -> tuple[RunReques
     lacking = None if clock is Clock.VIRTUAL else placements.what_the_host_lacks(scenarios)
     if clock is Clock.VIRTUAL or (clock is Clock.AUTO and lacking is not None and kernel is not Kernel.HOST):
         placement = placements.choose(Clock.VIRTUAL, kernel, scenarios)
-        return request, dataclasses.replace(placement, why=lacking)
+        return request, dataclasses.replace(placement, why=None if lacking is None else lacking.why)
     if lacking is not None:
-        raise UnsupportedError(f"{lacking}; use a guest kernel, on the virtual clock: --clock virtual")
+        raise UnsupportedError(f"{lacking.why}; use a guest kernel, on the virtual clock: --clock virtual")
     return request, Placement("real", None)
 
 

@@ -24,16 +24,21 @@ from halfopen.cli.options import (
 )
 from halfopen.cli.placement import place, profiled
 from halfopen.cli.values import option
+from halfopen.netns.guest import cache
+from halfopen.netns.units import show_duration
 from halfopen.report import folder
 from halfopen.results import record
 from halfopen.results.record import Conditions
+from halfopen.run import hindrances
 from halfopen.run.profiling import is_profile
-from halfopen.run.request import left_out
-from halfopen.run.runner import RunResult
+from halfopen.run.runner import Job, RunResult
+from halfopen.verdict.judge import hold
+
+_BUILD = "halfopen kernel build, once; without a compiler: pip install 'halfopen[kernel]'"
 
 
 def run(
-    names: Annotated[list[str] | None, scenario_names("pod_5090")] = None,
+    names: Annotated[list[str] | None, scenario_names("core, or pod_5090 for the built-in server")] = None,
     *,
     server: ServerOptions,
     pod: PodOptions,
@@ -53,9 +58,26 @@ def run(
     presenter = Presenter(
         partial(conclude, out=out, ci=ci, count=sum(not is_profile(job) for job in jobs)),
         partial(screen.progress, baseline=known),
-        notes=left_out(request),
+        notes=[
+            *patience(jobs, placement.clock, clock.jobs, has_guest=cache.newest() is not None),
+            *hindrances.notes(conditions.left_out),
+        ],
     )
     return Executor(request, jobs, placement, conditions, out, presenter).carry_out(clock, at_once=len(jobs))
+
+
+def patience(jobs: Sequence[Job], clock: str, at_once: int | None, *, has_guest: bool) -> list[str]:
+    """Return a note on the time that runs take on a real clock, which is what they wait; on a virtual one, none."""
+    if clock == "virtual":
+        return []
+    lasting = [
+        hold(job.scenario, job.terms) + sum(job.terms.seconds(step.at) for step in job.scenario.steps[:1])
+        for job in jobs
+        if not is_profile(job)
+    ]
+    longest = max(*lasting, sum(lasting) / (at_once or len(jobs)))
+    text = f"on the real clock the last result comes after {show_duration(round(longest))}; each is shown once certain"
+    return [text] if has_guest else [text, f"to skip the waiting: {_BUILD}"]
 
 
 def conclude(

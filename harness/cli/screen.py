@@ -19,6 +19,7 @@ from halfopen.netns.units import show_bytes, show_duration
 from halfopen.results import record, story, words
 from halfopen.results.baseline import Baseline, standing
 from halfopen.results.record import Conditions
+from halfopen.run import hindrances
 from halfopen.run.progress import RunView
 from halfopen.run.runner import RunResult
 
@@ -49,7 +50,13 @@ def progress(
     )
     # A killed process would leave the cursor hidden.
     with interrupts.interrupting(), displayed(live):
-        yield lambda _: None
+        yield lambda done: _print_trouble(console, done, baseline)
+
+
+def _print_trouble(console: Console, done: RunResult, baseline: Baseline | None) -> None:
+    """Print the sentence of a run that is red, above the table that shows the others going on."""
+    if standing(done, baseline) in {"failed", "inconclusive"}:
+        console.print(escape(line(done, baseline)), soft_wrap=True)
 
 
 @contextlib.contextmanager
@@ -138,8 +145,9 @@ def show(console: Console, conditions: Conditions, done: Sequence[RunResult], ou
         if standing(run, conditions.baseline) in {"failed", "inconclusive"}:
             where = f"report:  {out / record.REPORT}#{words.anchor(run.job.label)}"
             _paragraph(console, [*story.story(run, conditions.again, conditions.baseline), where])
-    _paragraph(console, story.remarks(done, conditions.baseline))
-    counted = story.summary(done, wall, conditions.baseline)
+    remarks = story.remarks(done, conditions.baseline)
+    _paragraph(console, [*remarks, *hindrances.remedies(conditions.left_out)])
+    counted = story.summary(done, wall, conditions.baseline, len(conditions.left_out))
     _paragraph(console, [f"{counted}; results: {out / record.RESULTS}, report: {out / record.REPORT}"])
 
 

@@ -22,6 +22,7 @@ from halfopen.grace import draws, files, live_curve, saved_draws, store, tables
 from halfopen.grace.confirmation import disagreements
 from halfopen.grace.estimates import estimate
 from halfopen.grace.executor import SweepExecutor
+from halfopen.grace.prospect import ROUND, Pace, minutes
 from halfopen.grace.sweep import BatchResult, Sweep, Trial
 from halfopen.grace.sweep_request import has_own_times
 from halfopen.netns import interrupts
@@ -31,9 +32,6 @@ from halfopen.netns.lab_errors import GuestLostError
 from halfopen.netns.units import show_duration
 from halfopen.report import folder
 from halfopen.results import record
-
-#: A proposed number of runs is rounded up to a multiple of this.
-_ROUND = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +50,10 @@ class SweepDisplay:
     """Returns the command that repeats the sweep with a given number of runs."""
     where: Sequence[str] = ()
     """Options that do not affect the results, for resuming in the same way."""
+    notes: Sequence[str] = ()
+    """Lines below the header."""
+    enough: int | None = None
+    """Number of runs with which a grace could be recommended; None if these runs may do, or none would."""
 
     def carry_out(self, executor: SweepExecutor, *, resume: bool) -> int:
         """Run the remaining batches and return the exit code; raises InputError, GuestLostError."""
@@ -95,11 +97,14 @@ class SweepDisplay:
 
     def _try(self, executor: SweepExecutor, kept: store.Store, console: Console) -> int | None:
         """Run and keep the batches; returns the exit code of an interruption, if any."""
-        before = _trials(kept.done)
+        before, begun = _trials(kept.done), time.monotonic()
+        pace = Pace(kept.todo, executor.at_once)
         with interrupts.interrupting(), live_curve.progress(console, self.sweep, self.most, before) as show:
 
             def on_batched(batched: BatchResult) -> None:
                 kept.append(batched)
+                if (known := pace.add(batched.number, time.monotonic() - begun)) is not None:
+                    console.print(self._duration(*known), soft_wrap=True)
                 show(batched.trials)
 
             try:
@@ -112,6 +117,13 @@ class SweepDisplay:
                 resumption = self._resumption(self._runs)
                 raise GuestLostError(f"{error}; finished batches are kept, continue with: {resumption}") from None
         return None
+
+    def _duration(self, seconds: float, sessions: int) -> str:
+        """Return a sentence on the time that the sweep takes, estimated from so many of its sessions."""
+        text = f"takes about {minutes(seconds)} on this machine, judging by its first {sessions} sessions"
+        if self.enough is None:
+            return text
+        return f"{text}; --runs {self.enough} would take about {minutes(seconds * self.enough / len(self.sweep.draws))}"
 
     def _header(self, kept: store.Store, *, resume: bool) -> Iterator[str]:
         """Yield the candidates, the conditions, the number of sessions, and the starting point."""
@@ -135,6 +147,7 @@ class SweepDisplay:
             yield "one point, not a curve: no option sets the server's grace (--grace-arg)"
         for name in filter(has_own_times, detectors):
             yield f"{name} is one point, not a curve: its times are its own, whatever the grace"
+        yield from self.notes
         if kept.done:
             yield f"resumed: {len(kept.done)} of {len(kept.batches)} batches are done"
         elif resume:
@@ -188,7 +201,7 @@ class SweepDisplay:
         more, sessions = table["more_runs"], max(point["alive_runs"] for point in table["points"])
         if more is None or not sessions:
             return None
-        runs = math.ceil(self._runs * (1 + more / sessions) / _ROUND) * _ROUND
+        runs = max(math.ceil(self._runs * (1 + more / sessions) / ROUND) * ROUND, self.enough or 0)
         return runs if runs <= draws.MOST_RUNS else None
 
 

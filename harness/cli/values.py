@@ -67,6 +67,13 @@ class ReapBy(enum.StrEnum):
     RESET = "reset"
 
 
+class PodApiName(enum.StrEnum):
+    """APIs of websockets that the pod is built on."""
+
+    SYNC = "sync"
+    ASYNCIO = "asyncio"
+
+
 #: Largest seed of a guest's kernel (halfopen.netns.guest.patches.seeding).
 MOST_SEED = 2**64 - 1
 #: Less cannot hold a Python and its server. No laptop has more.

@@ -33,6 +33,9 @@ _RECV_SIZE = 65536
 ANSWER_WITHIN = 30.0
 _LEAST_WAIT = 0.001
 _END_OF_HEADERS = b"\r\n\r\n"
+_EXTENSIONS, _DEFLATE = "sec-websocket-extensions", "permessage-deflate"
+#: Most characters of a refusal's body that are reported.
+_LONGEST_BODY = 200
 _HUNG_UP = "the server closed the connection without an answer"
 
 
@@ -44,7 +47,8 @@ class ClientMachine:
         self._endpoint = endpoint
         self._uri = parse_uri(endpoint.url)
         offered = [Subprotocol(name) for name in endpoint.subprotocols]
-        extensions = [ClientPerMessageDeflateFactory()] if options.compression else None
+        self._compresses = options.compression or _names_deflate(endpoint)
+        extensions = [ClientPerMessageDeflateFactory()] if self._compresses else None
         self._protocol = ClientProtocol(self._uri, subprotocols=offered or None, extensions=extensions, max_size=None)
         self._sock = self._connect(options, endpoint.authority)
         self._read = 0
@@ -83,7 +87,7 @@ class ClientMachine:
             if isinstance(self._sock, ssl.SSLSocket):
                 self._sock.do_handshake()
             self._read = shake_hands(self._protocol, self._request(), self._sock, self._flush)
-        report("opened", acknowledging=bool(self._endpoint.acknowledge))
+        report("opened", acknowledging=bool(self._endpoint.acknowledge), sends=bool(self._endpoint.send))
         self._sock.setblocking(False)
         os.set_blocking(sys.stdin.fileno(), False)
         self._selector.register(sys.stdin, selectors.EVENT_READ, self._obey)
@@ -104,6 +108,8 @@ class ClientMachine:
     def _request(self) -> Request:
         request = self._protocol.connect()
         for name, value in self._endpoint.headers.items():
+            if name.lower() == _EXTENSIONS and self._compresses:  # ours offers what this client can do
+                continue
             # A user's header replaces ours: Origin, User-Agent.
             request.headers.pop(name, None)
             request.headers[name] = value
@@ -183,7 +189,8 @@ class ClientMachine:
                 report("ping_received" if event.opcode is Opcode.PING else "pong_received")
             elif isinstance(event, Response):
                 extensions = event.headers.get_all("Sec-WebSocket-Extensions")
-                report("accepted", status=event.status_code, extensions=extensions)
+                server = ", ".join(event.headers.get_all("Server")) or None
+                report("accepted", status=event.status_code, extensions=extensions, server=server)
 
     def _count(self, frame: Frame) -> None:
         self._received += len(frame.data)
@@ -252,6 +259,21 @@ class ClientMachine:
                     raise TimeoutError(f"the server took in nothing for {_CONNECT_TIMEOUT:g}s") from None
 
 
+def _words_of(response: Response) -> str:
+    """Return the first words of the body of a refusal in plain text or JSON; empty for any other."""
+    kind = response.headers.get("Content-Type", "text/plain")
+    if not response.body or not kind.startswith(("text/plain", "application/json", "application/problem+json")):
+        return ""
+    words = " ".join(bytes(response.body).decode(errors="replace").split())
+    return repr(words if len(words) <= _LONGEST_BODY else f"{words[:_LONGEST_BODY]}...") if words else ""
+
+
+def _names_deflate(endpoint: Endpoint) -> bool:
+    """True if a user's header offers permessage-deflate (RFC 7692)."""
+    headers = endpoint.headers.items()
+    return any(name.lower() == _EXTENSIONS and _DEFLATE in value.lower() for name, value in headers)
+
+
 class NotOpenedError(Exception):
     """There is no session, and the harness has the reason."""
 
@@ -295,6 +317,7 @@ def shake_hands(protocol: ClientProtocol, request: Request, sock: socket.socket,
     if refusal := protocol.handshake_exc:
         causes = [str(error) for error in (refusal, refusal.__cause__) if error]
         status = refusal.response.status_code if isinstance(refusal, InvalidStatus) else None
-        report("refused", why=": ".join(causes), status=status)
+        body = _words_of(refusal.response) if isinstance(refusal, InvalidStatus) else ""
+        report("refused", why=": ".join([*causes, *filter(None, [body])]), status=status)
         raise NotOpenedError
     return len(came.partition(_END_OF_HEADERS)[2])

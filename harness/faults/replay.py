@@ -49,6 +49,11 @@ class Options(msgspec.Struct, frozen=True):
         """Names of the fields used at any time that only sch_netem can carry out."""
         return list(dict.fromkeys(name for moment in self.trace.moments for name in moment.link.netem_fields))
 
+    @property
+    def has_rate(self) -> bool:
+        """True if the link has a rate at any time."""
+        return any(moment.link.has_rate for moment in self.trace.moments)
+
 
 @contextlib.contextmanager
 def fault(scene: Scene, options: Options) -> Iterator[None]:

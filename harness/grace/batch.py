@@ -20,7 +20,7 @@ from halfopen.netns.exit_codes import ExitCode
 from halfopen.netns.guest import booting, cache
 from halfopen.netns.guest.cache import GuestKernel
 from halfopen.netns.lab_errors import GuestLostError, LabError
-from halfopen.run import guests, request
+from halfopen.run import guests, hindrances, request
 from halfopen.run.guests import Guests
 from halfopen.run.progress import RunView
 from halfopen.run.recorder import STEADY, SamplingRate
@@ -154,7 +154,7 @@ def _call(batch: Batch, names: list[str]) -> RunRequest:
 
 def _left_out(batch: Batch, number: int, call: RunRequest) -> list[Trial]:
     """Results for a draw that cannot be run with this server or on this machine."""
-    why = "; ".join(request.left_out(call))
+    why = "; ".join(hindrances.notes(request.left_out(call)))
     is_real = batch.acting is not None
     candidates = batch.replayed if batch.acting is None else (batch.acting,)
     return [Trial(number, candidate, is_real, "unproved", why) for candidate in candidates]

@@ -55,6 +55,7 @@ class Dask:
                 "--executor dask:// needs dask.distributed; install it with: pip install 'halfopen[dask]'"
             ) from None
         self._address = address
+        self.at_once = 1
 
     def run(self, batches: Iterable[Batch], on_batched: Callable[[BatchResult], None]) -> None:
         """Run all batches; see halfopen.grace.executor.SweepExecutor."""
@@ -92,7 +93,9 @@ class Dask:
             client = Client(f"tcp://{self._address}", timeout=_ANSWERS_WITHIN, set_as_default=False)
         except (OSError, ValueError) as error:
             raise InputError(f"no Dask scheduler answers at {self._address}: {error}") from None
-        if not client.scheduler_info()["workers"]:
+        workers = client.scheduler_info()["workers"]
+        self.at_once = max(1, sum(worker["nthreads"] for worker in workers.values()))
+        if not workers:
             client.close()
             raise InputError(
                 f"the Dask scheduler at {self._address} has no workers; start some with: "

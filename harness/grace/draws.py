@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 from halfopen.errors import InputError
 from halfopen.grace.mix import OF_TRACES, Condition, Mix, fill
@@ -27,16 +28,20 @@ MOST_RUNS = 1_000_000
 
 
 def draw_all(
-    mix: Mix, seed: int, runs: int, staircase: bool = True, traces: Sequence[RecordedLink] = ()
+    mix: Mix, seed: int, runs: int, staircase: bool | None = True, traces: Sequence[RecordedLink] = ()
 ) -> tuple[Draw, ...]:
     """Draw ``runs`` sessions from the mix, at most MOST_RUNS; append the staircase's if asked for.
+
+    ``staircase`` None: as much of it as a sweep of this size deserves (:func:`steps_for`).
 
     Each draw has a random sequence of its own. The same seed gives the same nth draw, however many there are, and the
     same staircase.
     """
     assert runs <= MOST_RUNS
     drawn = [_draw(mix, seed, number, traces) for number in range(runs)]
-    return (*drawn, *(staircase_draws(seed, MOST_RUNS) if staircase else ()))
+    if staircase is False:
+        return tuple(drawn)
+    return (*drawn, *staircase_draws(seed, MOST_RUNS, WHOLE if staircase else steps_for(runs)))
 
 
 def _draw(mix: Mix, seed: int, number: int, traces: Sequence[RecordedLink]) -> Draw:
@@ -193,11 +198,36 @@ hold = "2 * {outage:g}s + {room:g}s"
 _ROOM = 5.0
 
 
-def staircase_draws(seed: int, first: int) -> Iterator[Draw]:
-    """Yield the whole staircase, numbered from ``first`` on. The seed pairs lengths with phases."""
+class Steps(NamedTuple):
+    """A part of the staircase: every nth length, and so many of the phases."""
+
+    nth: int
+    phases: int
+
+    @property
+    def outages(self) -> int:
+        """Number of its outages."""
+        return len(LENGTHS) // self.nth * len(ROUND_TRIPS) * self.phases
+
+
+WHOLE = Steps(1, PHASES)
+#: From the most outages to the fewest.
+_PARTS = (WHOLE, Steps(1, 2), Steps(1, 1), Steps(2, 1))
+
+
+def steps_for(runs: int) -> Steps:
+    """Return the part of the staircase for a sweep of so many runs: at most half as many outages, if possible."""
+    return next((part for part in _PARTS if 2 * part.outages <= runs), _PARTS[-1])
+
+
+def staircase_draws(seed: int, first: int, steps: Steps = WHOLE) -> Iterator[Draw]:
+    """Yield the staircase, or a part of it, numbered from ``first`` on as in the whole.
+
+    The seed pairs lengths with phases.
+    """
     rng = random.Random(f"{seed}/staircase")
     number = first
-    for length, following in pairwise((*LENGTHS, LENGTHS[-1])):
+    for nth, (length, following) in enumerate(pairwise((*LENGTHS, LENGTHS[-1])), 1):
         for rtt in ROUND_TRIPS:
             # Shuffle the pairs of start and length, or their effects could not be told apart.
             starts, looks = rng.sample(range(PHASES), PHASES), rng.sample(range(PHASES), PHASES)
@@ -205,7 +235,8 @@ def staircase_draws(seed: int, first: int) -> Iterator[Draw]:
                 phase = part / PHASES
                 at = _FROM + (looks[part] * _LOOK + starts[part] * _SLICE) / PHASES
                 outage = length + (following - length) * phase
-                yield _step(number, f"staircase-{number - first:03}", outage, rtt, at, phase)
+                if nth % steps.nth == 0 and part % (PHASES // steps.phases) == 0:
+                    yield _step(number, f"staircase-{number - first:03}", outage, rtt, at, phase)
                 number += 1
 
 

@@ -23,6 +23,9 @@ LOCAL = "local"
 class SweepExecutor(Protocol):
     """Runs batches in any order, several at once."""
 
+    at_once: int
+    """Number of batches in progress at a time, as far as known before the first result."""
+
     def run(self, batches: Iterable[Batch], on_batched: Callable[[BatchResult], None]) -> None:
         """Run all batches; call ``on_batched`` in the caller's thread with each result.
 
@@ -37,14 +40,14 @@ class LocalExecutor:
 
     def __init__(self, at_once: int | None = None) -> None:
         """``at_once`` is the number of concurrent batches. The default is the number of processors available to us."""
-        self._at_once = at_once or len(os.sched_getaffinity(0))
+        self.at_once = at_once or len(os.sched_getaffinity(0))
 
     def run(self, batches: Iterable[Batch], on_batched: Callable[[BatchResult], None]) -> None:
         """Run all batches; see SweepExecutor."""
         over = threading.Event()
         processors: queue.SimpleQueue[int] = queue.SimpleQueue()
         # Concurrent calls of the program must not all begin with the same processor.
-        for number in range(os.getpid(), os.getpid() + self._at_once):
+        for number in range(os.getpid(), os.getpid() + self.at_once):
             processors.put(number)
 
         def do(batch: Batch) -> BatchResult:
@@ -54,7 +57,7 @@ class LocalExecutor:
             finally:
                 processors.put(processor)
 
-        pool = concurrent.futures.ThreadPoolExecutor(self._at_once, thread_name_prefix="batch")
+        pool = concurrent.futures.ThreadPoolExecutor(self.at_once, thread_name_prefix="batch")
         try:
             # An interrupt here finds the first batches already started.
             for future in as_completed([pool.submit(do, batch) for batch in batches]):

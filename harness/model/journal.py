@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -13,13 +14,31 @@ import msgspec
 
 from halfopen.model import timeline
 from halfopen.model.evidence import ENDED_STATES
+from halfopen.model.kept_output import MOST_AROUND, MOST_STACKS, KeptOutput
 from halfopen.model.timeline import Event, FrontSample, ProcessSample, Sample, Timeline
 from halfopen.netns.sockets import SocketSample
 
-_MOST_OUTPUT = 1000
 _LONGEST_OUTPUT = 1000
+#: Colours and other escape sequences of terminals, and characters that no XML file may hold (XML 1.0, section 2.2).
+_UNPRINTABLE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f\ufffe\uffff]")
 #: Events that are still recorded once the session's end is observed.
-_AFTER_THE_END = {("target", "output"), ("target", "stacks"), ("target", "stacks_asked")}
+_AFTER_THE_END = {
+    ("target", "output"),
+    ("target", "stacks"),
+    ("target", "stacks_asked"),
+    ("target", "holder"),
+    ("client", "close_unread"),
+}
+#: Events around which a server's output is kept, apart from those of the kernel.
+_MOMENTS = {
+    ("fault", "begun"),
+    ("client", "close_received"),
+    ("client", "ended"),
+    ("client", "refused"),
+    ("target", "exited"),
+    ("target", "serving_process_ended"),
+    ("target", "stacks_asked"),
+}
 
 
 class Journal:
@@ -36,7 +55,8 @@ class Journal:
         self._ended = False
         self._is_closed = False
         self._sealed = False
-        self._printed = 0
+        self._output = KeptOutput()
+        """The output of the target, of the proxy in front, and of the client."""
         self.start = time.monotonic()
         """The moment of t = 0. Set again when the session begins."""
 
@@ -45,14 +65,21 @@ class Journal:
         moment = time.monotonic() if at is None else at
         for follower in tuple(self.followers):
             follower.note(kind, name, moment, **data)
-        if name == "output" and not self._may_keep(data):
-            return
         with self._changed:
             if self._sealed or (self._is_closed and (kind, name) not in _AFTER_THE_END):
                 return
-            self._events.append(Event(t=moment, kind=kind, name=name, data=data))
+            if name == "output":
+                data["text"] = _UNPRINTABLE.sub("", str(data["text"]))[:_LONGEST_OUTPUT]
+            event = Event(t=moment, kind=kind, name=name, data=data)
+            if name != "output" or self._output.add(event):
+                self._events.append(event)
+            if kind == "kernel" or (kind, name) in _MOMENTS:
+                self._keep_output_around(moment, MOST_STACKS if name == "stacks_asked" else MOST_AROUND)
             self._ended = self._ended or kind == "kernel" or (kind, name) == ("client", "close_received")
             self._changed.notify_all()
+
+    def _keep_output_around(self, moment: float, lines_after: int = MOST_AROUND) -> None:
+        self._events += self._output.mark(moment, lines_after)
 
     def sampled(self, sample: SocketSample) -> None:
         """Record a sample, and wake the waiters if it shows that the session has ended."""
@@ -61,6 +88,7 @@ class Journal:
         if sample.state in ENDED_STATES and not self._ended:
             with self._changed:
                 self._ended = True
+                self._keep_output_around(sample.t)
                 self._changed.notify_all()
 
     def sampled_in_front(self, sample: SocketSample) -> None:
@@ -73,15 +101,6 @@ class Journal:
             follower.sampled_processes(sample)
         if not self._is_closed:
             self._processes.append(sample)
-
-    def _may_keep(self, data: dict[str, Any]) -> bool:
-        """True while a server's output is still kept, since it may print without end."""
-        self._printed += 1
-        if self._printed == _MOST_OUTPUT:
-            data["text"] = f"(what the server prints after {_MOST_OUTPUT} lines is not kept)"
-        else:
-            data["text"] = str(data["text"])[:_LONGEST_OUTPUT]
-        return self._printed <= _MOST_OUTPUT
 
     def close_session(self) -> None:
         """Accept only the server's output and stacks from here on: nothing that happens proves anything any more."""
@@ -97,6 +116,11 @@ class Journal:
     def session_ended(self) -> bool:
         """True if the server's side of the session has ended."""
         return self._ended
+
+    @property
+    def has_released(self) -> bool:
+        """True if the kernel no longer knows the session's socket."""
+        return self.find("kernel", "destroyed", "gone") is not None
 
     def last_sample(self) -> SocketSample | None:
         """Return the newest sample."""
@@ -135,30 +159,29 @@ class Journal:
         self.wait(lambda: self.find(kind, *names, since=since) is not None, until)
         return self.find(kind, *names, since=since)
 
-    def wait_for_quiet(self, kind: str, name: str, quiet: float, longest: float) -> None:
-        """Wait for such events from now on, until none came for ``quiet`` seconds; at most ``longest`` seconds."""
+    def wait_for_quiet(self, quiet: float, longest: float) -> None:
+        """Wait for output from now on, until none came for ``quiet`` seconds; at most ``longest`` seconds."""
         until = quiet_at = time.monotonic() + longest
-        known = self._count(kind, name)
-        while self.wait(partial(self._has_more, kind, name, known), min(quiet_at, until)):
-            known, quiet_at = self._count(kind, name), time.monotonic() + quiet
+        printed = self._output.printed
+        while self.wait(partial(self._has_printed_more, printed), min(quiet_at, until)):
+            printed, quiet_at = self._output.printed, time.monotonic() + quiet
 
-    def _has_more(self, kind: str, name: str, known: int) -> bool:
-        return self._count(kind, name) > known
-
-    def _count(self, kind: str, name: str) -> int:
-        with self._changed:
-            return sum(e.kind == kind and e.name == name for e in self._events)
+    def _has_printed_more(self, printed: int) -> bool:
+        return self._output.printed > printed
 
     def timeline(self) -> Timeline:
         """Return everything recorded so far."""
         with self._changed:
-            events, samples, front = list(self._events), list(self._samples), list(self._front)
+            events, samples, front = [*self._events, *self._output.last], list(self._samples), list(self._front)
+            if (since := self._output.dropped_from) is not None:
+                data = {"lines": self._output.dropped}
+                events.append(Event(t=since, kind="target", name="output_dropped", data=data))
         return self._made(events, samples, front, list(self._processes))
 
-    def after(self, samples: int, events: int) -> Timeline:
-        """Return the part after the first ``samples`` and ``events``, without the proxy's samples."""
+    def after(self, samples: int, events: int, processes: int) -> Timeline:
+        """Return the part after the first of each, without the proxy's samples."""
         with self._changed:
-            return self._made(self._events[events:], self._samples[samples:], [], [])
+            return self._made(self._events[events:], self._samples[samples:], [], self._processes[processes:])
 
     def _made(
         self,

@@ -31,6 +31,11 @@ class LinkSpec(msgspec.Struct, frozen=True):
         """Names of the fields in use, in either direction, that only sch_netem can carry out."""
         return list(dict.fromkeys([*self.to_client.netem_fields, *self.to_server.netem_fields]))
 
+    @property
+    def has_rate(self) -> bool:
+        """True if either direction has a rate."""
+        return bool(self.to_client.rate or self.to_server.rate)
+
     @classmethod
     def from_table(cls, table: Mapping[str, Any], where: str) -> Self:
         """Read a table. A direction's own keys override those for both. Raises InputError."""

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from halfopen.model.kept_output import TRACEBACK
 from halfopen.model.timeline import Timeline
 
 #: Number of a block's innermost frames to show.
@@ -24,8 +25,8 @@ _WRITING = re.compile(r"(send|drain|flush|write|writable)[a-z_]*[(:.']", re.IGNO
 _KEEPALIVE = re.compile(r"(?<![a-z])(ping|keepalive|heartbeat)s?(?![a-z])", re.IGNORECASE)
 #: Frames of a keepalive between two pings, or after one was sent.
 _RESTING = re.compile(r"(?<![a-z])(sleep|pong)", re.IGNORECASE)
-_TIME_OF_DAY = re.compile(r"\[?\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d([.,]\d+)?( ?[+-]\d\d:?\d\d|Z)?\]? ?")
-_TRACEBACK = "Traceback (most recent call last):"
+#: The date and the time of a line of a log.
+TIME_OF_DAY = re.compile(r"\[?\d{4}[-/]\d\d[-/]\d\d[ T]\d\d:\d\d:\d\d([.,]\d+)?( ?[+-]\d\d:?\d\d|Z)?\]? ?")
 _COMPLAINTS = 5
 _NUMBERS = re.compile(r"\d+")
 
@@ -70,7 +71,7 @@ def complaints(timeline: Timeline) -> list[str]:
         return []
     said = timeline.between(begun.t, asked.t if asked else float("inf")).of("target", "output")
     lines = (str(event.data["text"]).rstrip() for event in said if event.data.get("stream") == "stderr")
-    kept = (_TIME_OF_DAY.sub("", line) for line in lines if line and not line[0].isspace() and line != _TRACEBACK)
+    kept = (TIME_OF_DAY.sub("", line) for line in lines if line and not line[0].isspace() and line != TRACEBACK)
     return list(dict.fromkeys(kept))[-_COMPLAINTS:]
 
 

@@ -58,11 +58,21 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
         sizes = f"messages of up to {show_bytes(self.largest)}" if self.messages else "no whole message"
         if self.streams:
             return f"streams {show_bytes(round(self.rate))}/s in {sizes}"
-        return f"sends rarely: {self.messages} messages in {show_duration(self.observed)}, {sizes}"
+        messages = f"{self.messages} message{'' if self.messages == 1 else 's'}"
+        return f"sends rarely: {messages} in {show_duration(self.observed)}, {sizes}"
+
+    @property
+    def suggested_grace(self) -> float | None:
+        """Whole seconds within which the server has pinged twice: once to ask, and once to notice that nobody answered.
+
+        None if it sends no pings.
+        """
+        return None if self.pings_every is None else float(max(1, round(2 * self.pings_every)))
 
     def _pings(self) -> str:
-        if self.pings_every is not None:
-            return f"pings every {show_duration(self.pings_every)}"
+        if self.pings_every is not None and self.suggested_grace is not None:
+            twice = show_duration(self.suggested_grace)
+            return f"pings every {show_duration(self.pings_every)}, so --grace should be at least {twice}"
         return "pings once" if self.pings else "sends no pings"
 
     def _end(self) -> str:

@@ -11,20 +11,25 @@ import ssl
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from halfopen import plugins
 from halfopen.errors import InputError
+from halfopen.liveness.death import Reap
+from halfopen.liveness.rule import DEFAULT_MIN_RATE
+from halfopen.model.pod_api import PodApi
 from halfopen.netns import units
 from halfopen.netns.lab_errors import UnitError
 from halfopen.pod import detectors
 from halfopen.pod.detector_hold import Hold
 from halfopen.pod.detectors._seam import Settings
-from halfopen.pod.liveness.rule import DEFAULT_MIN_RATE
 from halfopen.pod.log import log
 from halfopen.pod.server import Pod
 from halfopen.pod.stream import SLICE_BYTES, SLICE_INTERVAL, Stream
-from halfopen.pod.watchdog import DEFAULT_POLL, GRACE_VARIABLE, Reap, grace_from_environment
+from halfopen.pod.watchdog import DEFAULT_POLL, GRACE_VARIABLE, grace_from_environment
+
+if TYPE_CHECKING:
+    from halfopen.pod.async_server import AsyncPod
 
 #: Seconds between a thread's requests for the lock, while it is held for long.
 _PATIENT = 1.0
@@ -51,6 +56,12 @@ def _parser() -> argparse.ArgumentParser:
         "--detector",
         default="bytes-acked",
         help=f"one of {', '.join(plugins.names(detectors))}, or the import path of a module (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--pod-api",
+        choices=get_args(PodApi),
+        default="sync",
+        help="of websockets: threads or tasks (default: %(default)s)",
     )
     parser.add_argument(
         "--reap", choices=get_args(Reap), help="how to end a dead client's connection (default: as the detector does)"
@@ -130,19 +141,30 @@ def _hold_gil(descriptor: int) -> None:
     log("gil_released")
 
 
+def _pod_of(api: PodApi) -> type[Pod | AsyncPod]:
+    """Return the pod of an API. That of asyncio is only imported if it is used: most pods have threads."""
+    if api == "sync":
+        return Pod
+    from halfopen.pod.async_server import AsyncPod  # noqa: PLC0415 (see above)
+
+    return AsyncPod
+
+
 def main() -> int:
     """Parse the arguments and serve."""
     parser = _parser()
     options = parser.parse_args()
     try:
         module = plugins.load(detectors, options.detector)
+        detectors.require_api(module, options.detector, options.pod_api)
         grace = grace_from_environment() if options.grace is None else options.grace
         hold = Hold()
-        detector = module.create(Settings(grace, options.poll, options.reap, options.min_rate, options.outage, hold))
+        settings = Settings(grace, options.poll, options.reap, options.min_rate, options.outage, hold, options.pod_api)
+        detector = module.create(settings)
     except InputError as error:
         parser.error(str(error))
     stream = Stream(options.slice_size, options.slice_interval, options.quiet_after, options.quiet_for)
-    pod = Pod(detector, stream, options.seats, options.session_limit, options.ping_interval)
+    pod = _pod_of(options.pod_api)(detector, stream, options.seats, options.session_limit, options.ping_interval)
     context = _context(parser, options.tls_cert, options.tls_key)
     if options.control:
         _obey_standard_input(hold)

@@ -5,9 +5,9 @@ With it a wedged session can be observed for longer than the watchdog would allo
 
 from __future__ import annotations
 
-from halfopen.pod.liveness.reading import Fields
-from halfopen.pod.liveness.rule import Rule as LivenessRule
-from halfopen.pod.liveness.rule import Terms
+from halfopen.liveness.reading import Fields
+from halfopen.liveness.rule import Rule as LivenessRule
+from halfopen.liveness.rule import Terms
 from halfopen.pod.log import log
 from halfopen.pod.watchdog import Death, Probe, WatchdogRule
 
@@ -72,7 +72,7 @@ class HeldStall:
 
 
 class HeldLivenessRule(LivenessRule):
-    """The rule of :mod:`halfopen.pod.liveness`, but it finds no client dead while it is held."""
+    """The rule of :mod:`halfopen.liveness`, but it finds no client dead while it is held."""
 
     __slots__ = ("_withheld",)
 

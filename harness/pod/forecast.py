@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from halfopen.liveness.reading import Reading
 from halfopen.netns.census import RawSample
 from halfopen.netns.sockets import SocketSample
 from halfopen.netns.units import show_duration
-from halfopen.pod.liveness.reading import Reading
 
 #: Longest time of an answer, milliseconds.
 _PATIENCE_MS = 1000

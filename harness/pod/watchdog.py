@@ -24,8 +24,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Literal, NamedTuple, Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
+from halfopen.liveness.death import Death, Reap, Reason, end, end_dead
 from halfopen.netns import tcp_info
 
 __all__ = ["Death", "Probe", "StallRule", "Watchdog", "WatchdogRule", "end", "grace_from_environment", "probe"]
@@ -35,15 +36,6 @@ with contextlib.suppress(ImportError):  # off Linux, where no code that needs it
 
 _LOG = logging.getLogger("halfopen.watchdog")
 
-Reason = Literal["send_stall", "no_answer", "unreachable", "peer_closed", "socket_error"]
-
-Reap = Literal["shutdown", "reset"]
-"""Method of ending a dead client's connection.
-
-``shutdown`` leaves queued bytes to the kernel, which keeps trying to deliver them. ``reset`` has the kernel discard
-them at once (SO_LINGER, socket(7)).
-"""
-
 GRACE_VARIABLE = "DEMON_DEAD_CLIENT_STALL_S"
 DEFAULT_GRACE = 30.0
 #: Lowest grace accepted from the environment, seconds; an argument may be lower.
@@ -52,17 +44,6 @@ DEFAULT_POLL = 2.0
 
 # TIOCOUTQ, called SIOCOUTQ for sockets (tcp(7)).
 _SIOCOUTQ = 0x5411
-
-
-class Death(NamedTuple):
-    """The reason why a connection was ended, and its last state."""
-
-    reason: Reason
-    backlog_bytes: int
-    """Bytes queued in the kernel and never acknowledged."""
-    stall_s: float
-    """Seconds for which nothing was acknowledged."""
-    tcp_state: str
 
 
 class Probe(NamedTuple):
@@ -98,31 +79,6 @@ def probe(sock: socket.socket) -> Probe:
     except ValueError as error:  # closed between the two calls: fileno() is -1
         raise OSError(str(error)) from error
     return Probe(info.state_name, struct.unpack("i", answer)[0], info.bytes_acked)
-
-
-def end(sock: socket.socket, reap: Reap) -> None:
-    """End a connection, which wakes threads blocked in send or recv on it; its owner must still close the descriptor.
-
-    A reset leaves nothing behind once the owner closes it. With SO_LINGER of 0 seconds the kernel then sends RST and
-    discards queued bytes (tcp_close, net/ipv4/tcp.c).
-    """
-    try:
-        if reap == "reset":
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        # Not ssl.SSLSocket's own: that discards its keys first, and a thread sending at that moment would send in the
-        # clear.
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)
-    except OSError as error:
-        _LOG.debug("ending the connection: %s", error)
-
-
-def end_dead(sock: socket.socket, reap: Reap, on_dead: Callable[[Death], object], death: Death) -> None:
-    """Report a death and end the connection, even if the report fails."""
-    try:
-        on_dead(death)
-    except Exception:  # noqa: BLE001 (after any error the socket must still be ended)
-        _LOG.exception("on_dead failed; the connection is ended all the same")
-    end(sock, reap)
 
 
 class WatchdogRule(Protocol):
@@ -218,20 +174,34 @@ class Watchdog:
             end_dead(self._sock, self._reap, self._on_dead, death)
 
     def _watch(self) -> Death | None:
-        rule = self._rule(time.monotonic())
-        wait = self._poll
-        while not self._stopped.wait(wait):
-            now = time.monotonic()
-            try:
-                seen = probe(self._sock)
-            except OSError as error:
-                _LOG.debug("probe failed: %s", error)
-                return Death("socket_error", 0, 0.0, "UNKNOWN")
-            stall = rule.stalled_for(seen, now)
-            if seen.state != "ESTABLISHED":
-                return Death("peer_closed", seen.outq, stall, seen.state)
-            if stall >= self._grace:
-                return Death(rule.reason, seen.outq, stall, seen.state)
-            # If the grace ends before the next poll, poll at its end.
-            wait = min(self._poll, self._grace - stall)
+        judge = Judge(self._sock, self._rule(time.monotonic()), self._grace, self._poll)
+        while not self._stopped.wait(judge.wait):
+            if (death := judge.look()) is not None:
+                return death
+        return None
+
+
+class Judge:
+    """The polls of one connection by a watchdog, without its thread. ``grace`` and ``poll`` are in seconds."""
+
+    def __init__(self, sock: socket.socket, rule: WatchdogRule, grace: float, poll: float) -> None:
+        self._sock, self._rule, self._grace, self._poll = sock, rule, grace, poll
+        self.wait = poll
+        """Seconds until the next poll."""
+
+    def look(self) -> Death | None:
+        """Poll once; returns the death if the client is dead."""
+        now = time.monotonic()
+        try:
+            seen = probe(self._sock)
+        except OSError as error:
+            _LOG.debug("probe failed: %s", error)
+            return Death("socket_error", 0, 0.0, "UNKNOWN")
+        stall = self._rule.stalled_for(seen, now)
+        if seen.state != "ESTABLISHED":
+            return Death("peer_closed", seen.outq, stall, seen.state)
+        if stall >= self._grace:
+            return Death(self._rule.reason, seen.outq, stall, seen.state)
+        # If the grace ends before the next poll, poll at its end.
+        self.wait = min(self._poll, self._grace - stall)
         return None

@@ -12,7 +12,27 @@ from halfopen.results import words
 from halfopen.results.words import Run, RunRow, Standing
 
 #: Keys that results of older versions may lack. The page then omits their texts.
-_OPTIONAL = dict.fromkeys(("suite", "title", "story", "client", "deeds", "kernel_saw", "why", "again"), "")
+_OPTIONAL = dict.fromkeys(
+    (
+        "suite",
+        "title",
+        "story",
+        "client",
+        "deeds",
+        "kernel_saw",
+        "cost",
+        "why",
+        "fix",
+        "again",
+        "ended",
+        "cause",
+        "held_by",
+        "threads",
+        "server_said",
+        "proxy_said",
+    ),
+    "",
+)
 
 
 class Hop(NamedTuple):
@@ -36,6 +56,8 @@ class Entry:
     row: RunRow
     hops: tuple[Hop, ...]
     moments: tuple[str, ...]
+    quotes: tuple[tuple[str, Sequence[str]], ...]
+    """Output of programs, and stacks, each with a head."""
     searched: str
     """The text that a filter searches."""
 
@@ -54,6 +76,11 @@ def entry(run: Run, grace: float, faults: Sequence[str]) -> Entry:
         row=row,
         hops=tuple(hops(run, faults)),
         moments=tuple(f"{mark.kind} at {show_duration(mark.at)}" for mark in timeline_curves.moments(run, grace)),
+        quotes=(
+            ("threads of the holder", run["threads"]),
+            ("server said", run["server_said"]),
+            *((f"{proxy} said", lines) for proxy, lines in dict(run["proxy_said"] or {}).items()),
+        ),
         searched=" ".join([label, shown.words, row.session, row.reason, *faults]).lower(),
     )
 

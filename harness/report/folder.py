@@ -16,6 +16,7 @@ from halfopen.report.entries import candidate_of
 from halfopen.report.page import Lost, render
 from halfopen.results import record
 from halfopen.results.words import Run
+from halfopen.run.hindrances import LeftOut
 from halfopen.run.runner import RunResult
 
 _FILES = (record.RESULTS, record.COMPARISON, record.FIELD, record.SWEEP)
@@ -34,6 +35,7 @@ class _ReportedRun(msgspec.Struct, frozen=True, kw_only=True):
     fault_at_s: float | None = None
     onset_s: float | None = None
     deadline_s: float | None = None
+    deadline_from: str | None = None
     reaped_at_s: float | None = None
     detection_s: float | None = None
     after_fault_s: float | None = None
@@ -52,6 +54,8 @@ class _ReportedTable(msgspec.Struct, frozen=True, kw_only=True):
     detectors: dict[str, dict[str, int]] = {}
     targets: list[dict[str, Any]] = []
     summary: dict[str, dict[str, Any]] | None = None
+    profile: dict[str, Any] | None = None
+    left_out: list[LeftOut] = []
 
 
 def check_types(table: Mapping[str, Any], where: str) -> None:
@@ -83,6 +87,8 @@ def write_again(out: Path) -> Path:
         raise InputError(f"{str(file)!r}: {what}; write it again with: halfopen run, compare or grace") from None
     report = out / record.REPORT
     try:
+        if not record.is_free(report):
+            raise InputError(f"{str(report)!r}: halfopen did not write this file; move it away")
         report.write_text(page, encoding="utf-8")
     except OSError as error:
         raise InputError(

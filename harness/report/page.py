@@ -13,6 +13,8 @@ from halfopen.report.entries import Entry, entry, is_comparison, runs_of
 from halfopen.report.parts import part, scripts, template
 from halfopen.results import comparison, words
 from halfopen.results.words import Run
+from halfopen.run import hindrances
+from halfopen.run.hindrances import LeftOut
 
 #: Columns of pixels to draw curves for: a screen's, or fewer with many runs, which keeps the file small.
 _FINE, _COARSE, _MANY = 1500, 400, 60
@@ -48,16 +50,20 @@ def render(table: Mapping[str, Any], timeline_of: Callable[[Run], Timeline | Los
     sections = [_section(run, float(table["grace_s"]), timeline_of(run), columns) for run in runs]
     entries = [one for one, _ in sections]
     compares = is_comparison(table)
+    left_out = [LeftOut(**entry) for entry in table.get("left_out", ())]
     wrong = sum(one.standing in {"failed", "inconclusive"} for one in entries)
     return template("report.html.j2").render(
         headline=words.headline(table, compared(entries) if "detectors" in table else ""),
+        profile=(table.get("profile") or {}).get("text", ""),
         counts=counts(entries),
         entries=entries,
         sections=sorted(sections, key=lambda section: _URGENCY.index(section[0].standing)),
         blocks=blocks(entries) if compares else [],
         summary=comparison.summary_rows(table),
         summary_heads=comparison.SUMMARY_HEADS,
-        legend=words.LEGEND,
+        legend=words.LEGEND_ENTRIES,
+        left_out=[*hindrances.notes(left_out), *hindrances.remedies(left_out)],
+        left_out_words=words.left_out(len(left_out)),
         opens_failed=not compares and wrong <= _MOST_OPEN,
         style=part("vendor/uPlot.min.css") + part("assets/report.css"),
         scripts=scripts("assets/report.js"),

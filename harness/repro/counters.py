@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from halfopen.model.timeline import Sample
+from halfopen.model.timeline import ProcessSample, Sample
+from halfopen.netns.units import show_bytes
 
 #: Seconds remembered and shown.
 REMEMBERED = 60
@@ -23,6 +24,8 @@ class Counter:
     show: Callable[[int], str] = str
     adds_up: bool = False
     """True if the counter only grows. Then the increase per second is shown instead of the total."""
+    of_processes: bool = False
+    """True if it counts for the server's processes, and not for the session's socket."""
 
 
 def _from_microseconds(value: int) -> str:
@@ -35,6 +38,7 @@ COUNTERS = (
     Counter("bytes_acked", "acknowledged in all; per second", adds_up=True),
     Counter("snd_wnd", "the client's window; 0 is closed"),
     Counter("last_ack_recv", "since its kernel last answered", "{} ms".format),
+    Counter("rss", "memory of the server's processes", show_bytes, of_processes=True),
     Counter("backoff", "doublings of the probe's timer"),
     Counter("probes", "probes without an answer"),
     Counter("notsent", "of the queue, never sent"),
@@ -56,6 +60,8 @@ class History:
         }
         self.last: Sample | None = None
         """The newest sample."""
+        self.processes: ProcessSample | None = None
+        """The newest sample of the server's processes."""
         self.still_since: float | None = None
         """Start of the stall: bytes are queued and none acknowledged since.
 
@@ -67,12 +73,21 @@ class History:
         for sample in samples:
             self._judge(sample)
             self.last = sample
-            for counter in COUNTERS:
-                value, seconds = getattr(sample, counter.name), self._seconds[counter.name]
-                if value is not None:
-                    if seconds and seconds[-1][0] == int(sample.t):
-                        seconds.pop()
-                    seconds.append((int(sample.t), value))
+            self._remember(sample, of_processes=False)
+
+    def feed_processes(self, samples: Iterable[ProcessSample]) -> None:
+        """Add samples of the server's processes, each later than the one before."""
+        for sample in samples:
+            self.processes = sample
+            self._remember(sample, of_processes=True)
+
+    def _remember(self, sample: Sample | ProcessSample, *, of_processes: bool) -> None:
+        for counter in COUNTERS:
+            if counter.of_processes == of_processes and (value := getattr(sample, counter.name)) is not None:
+                seconds = self._seconds[counter.name]
+                if seconds and seconds[-1][0] == int(sample.t):
+                    seconds.pop()
+                seconds.append((int(sample.t), value))
 
     def _judge(self, sample: Sample) -> None:
         if not sample.outq:

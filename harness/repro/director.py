@@ -15,6 +15,7 @@ from halfopen.model.journal import Journal
 from halfopen.model.timeline import Event, Sample, Timeline
 from halfopen.netns.host import Host
 from halfopen.netns.lab import Lab
+from halfopen.netns.lab_errors import TeardownError
 from halfopen.repro import wedge
 from halfopen.repro.counters import History
 from halfopen.repro.frontends import AGAIN
@@ -30,6 +31,7 @@ from halfopen.run.session import Session
 from halfopen.scenario.spec import Step, step_of
 from halfopen.targets.pod import PodTarget
 from halfopen.verdict.findings import Findings, find
+from halfopen.verdict.judge import cost
 
 #: Keys after which the server may behave differently.
 _CHANGING = frozenset("tfchw")
@@ -51,7 +53,10 @@ def with_held_watchdog(job: Job, ping: float) -> Job:
 
 @contextlib.contextmanager
 def directed(job: Job, title: str, capture: SessionCapture) -> Iterator[Director]:
-    """Open the session to be held, in a lab of its own. Raises TargetError if the client is not connected."""
+    """Open the session to be held, in a lab of its own.
+
+    Raises TargetError if the client is not connected, and TeardownError for processes that do not end.
+    """
     journal = Journal()
     try:
         with Lab() as lab, opened(job, lab, journal, RunView(job.label), Stop(), capture.at) as session:
@@ -63,6 +68,8 @@ def directed(job: Job, title: str, capture: SessionCapture) -> Iterator[Director
                 journal.seal()
     except NoSessionError as error:
         raise TargetError(f"there is no session to hold: {error}") from None
+    except TeardownError as error:
+        raise TeardownError(f"{job.label}: {error}") from None
 
 
 class Faults:
@@ -134,7 +141,7 @@ class Director:
         self._title, self._session, self._journal, self._capture = title, session, journal, capture
         self._faults = Faults(session, len(job.scenario.steps))
         self._scenario, self._terms, self._detector = job.scenario, job.terms, job.detector
-        self._taken = (0, 0)
+        self._taken = (0, 0, 0)
         self._samples: list[Sample] = []
         self._events: list[Event] = []
         self._over_at: float | None = None
@@ -187,7 +194,8 @@ class Director:
 
     def _take_in(self) -> None:
         new = self._journal.after(*self._taken)
-        self._taken = (self._taken[0] + len(new.samples), self._taken[1] + len(new.events))
+        samples, events, processes = self._taken
+        self._taken = (samples + len(new.samples), events + len(new.events), processes + len(new.processes))
         if self._held is None:
             self._samples += new.samples
         self._events += [event for event in new.events if (event.kind, event.name) not in _FREQUENT]
@@ -196,6 +204,7 @@ class Director:
         # The newest event counts: a destroyed socket may leave a smaller one behind, which goes later.
         self._gone_at = max((event.t for event in new.of("kernel")), default=self._gone_at)
         self._history.feed(new.samples)
+        self._history.feed_processes(new.processes)
         for event in new.events:
             # Faults and the beginning are reported when they are carried out.
             if event.kind != "fault" and event.name != "connected" and (text := words.event(event)):
@@ -329,6 +338,7 @@ class Director:
             still_since=self._history.still_since,
             sample=last,
             is_last=over is not None and words.is_gone(last, self._gone_at),
+            processes=self._history.processes,
             series=self._history.series(now),
             in_force=self._faults.now,
             watchdog=words.watchdog(self._seen(), self._detector, self._terms, now, over),
@@ -359,7 +369,7 @@ def _ended_at(new: Timeline) -> float | None:
 def account(last: SessionView, found: Findings, again: str, *, lists_actions: bool) -> list[str]:
     """Return the lines of the closing account: the hold, the actions, and how the session ended."""
     held = "never held" if last.held is None else f"held for {words.ago(last.t - last.held_at)}"
-    lines = [f"{held}; the session was {_ending(last, found)}"]
+    lines = [f"{held}; the session was {_ending(last, found)}", *filter(None, [cost(found)])]
     if lists_actions:
         lines += [f"  {action.t:7.1f}s  {action.text}" for action in last.actions]
     if last.capture:

@@ -19,7 +19,7 @@ import msgspec
 
 from halfopen.errors import InputError
 from halfopen.netns.guest import script
-from halfopen.netns.lab_errors import LabError
+from halfopen.netns.lab_errors import LabError, TeardownError
 from halfopen.repro.director import Director, directed, with_held_watchdog
 from halfopen.repro.session_capture import SessionCapture
 from halfopen.repro.view import SessionView
@@ -55,7 +55,7 @@ class Shown(msgspec.Struct, frozen=True, tag="shown"):
 
 
 class Account(msgspec.Struct, frozen=True, tag="account"):
-    """From the guest: the hold is over."""
+    """From the guest: the hold is over. The session's processes may still be there."""
 
     lines: list[str]
     captured: str | None = None
@@ -86,7 +86,13 @@ class Quit(msgspec.Struct, frozen=True, tag="quit"):
     lists_actions: bool
 
 
-Said = PeerUp | Shown | Account | Refused
+class HoldStuck(msgspec.Struct, frozen=True, tag="stuck"):
+    """From the guest: processes of the session do not end. ``why`` names them."""
+
+    why: str
+
+
+Said = PeerUp | Shown | Account | HoldStuck | Refused
 Order = Pass | Press | Remark | Quit
 
 
@@ -104,8 +110,10 @@ def main(folder: Path) -> int:
         sender.send(PeerUp())
         with sender.sending_bugs():
             try:
-                lines = _hold(part, sender, folder)
-                sender.send(Account(lines, _captured(part, folder / CAPTURE)))
+                _hold(part, sender, folder)
+            except TeardownError as error:
+                sender.send(HoldStuck(str(error)))
+                return 1
             except (InputError, LabError) as error:
                 sender.send(Refused(str(error)))
                 return 1
@@ -122,7 +130,8 @@ def _captured(part: HoldPart, file: Path) -> str | None:
     return part.pcap or part.spare_pcap
 
 
-def _hold(part: HoldPart, sender: Sender, folder: Path) -> list[str]:
+def _hold(part: HoldPart, sender: Sender, folder: Path) -> None:
+    """Hold the session, and send the account before the session's processes are ended, which may fail."""
     (job,) = request.jobs(part.call)
     spare = Path(part.spare_pcap)
     capture = SessionCapture(None if part.pcap is None else Path(part.pcap), spare, folder / CAPTURE)
@@ -130,7 +139,8 @@ def _hold(part: HoldPart, sender: Sender, folder: Path) -> list[str]:
         while not director.is_settled:
             _step(director, _TICK)
         lists_actions = _obey(director, sender, folder)
-        return director.account(part.again, lists_actions=lists_actions)
+        lines = director.account(part.again, lists_actions=lists_actions)
+        sender.send(Account(lines, _captured(part, folder / CAPTURE)))
 
 
 def _obey(director: Director, sender: Sender, folder: Path) -> bool:

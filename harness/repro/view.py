@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import msgspec
 from rich.text import Text
 
-from halfopen.model.timeline import Sample
+from halfopen.model.timeline import ProcessSample, Sample
 from halfopen.repro.counters import COUNTERS, Counter, sparkline
 from halfopen.repro.keys import KeyStroke
 from halfopen.results import words
@@ -81,6 +81,8 @@ class SessionView(msgspec.Struct, frozen=True, kw_only=True):
     sample: Sample | None = None
     is_last: bool = False
     """True if the socket is gone, so that no other sample will come."""
+    processes: ProcessSample | None = None
+    """Sample of the server's processes; None if it is not known."""
     series: dict[str, list[int | None]] = {}
     """Each counter's values in the last minute (halfopen.repro.counters)."""
     in_force: tuple[InForce, ...] = ()
@@ -196,14 +198,27 @@ def _counters(shown: SessionView, width: int) -> list[Text]:
         meaning = words.STATES.get(state, "")
     lines.append(_row("state", state, "", meaning, spark))
     for counter in COUNTERS:
+        if counter.of_processes and shown.processes is None:
+            continue
         values = shown.series.get(counter.name, [])
-        lines.append(_row(counter.name, _now(shown, counter), sparkline(values, spark), counter.meaning, spark))
+        meaning = _held(shown.processes) if counter.of_processes and shown.processes else counter.meaning
+        lines.append(_row(counter.name, _now(shown, counter), sparkline(values, spark), meaning, spark))
     return lines
 
 
 def _now(shown: SessionView, counter: Counter) -> str:
-    value = getattr(shown.sample, counter.name)
+    value = getattr(shown.processes if counter.of_processes else shown.sample, counter.name)
     return "?" if value is None else counter.show(value)
+
+
+def _held(processes: ProcessSample) -> str:
+    """Describe what the server's processes hold beside their memory."""
+    counts = (
+        (processes.processes, "process", "es"),
+        (processes.threads, "thread", "s"),
+        (processes.files, "file", "s"),
+    )
+    return ", ".join(f"{count} {what}{'' if count == 1 else plural}" for count, what, plural in counts)
 
 
 def _row(name: str, now: str, line: str, meaning: str, spark: int) -> Text:

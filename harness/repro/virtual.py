@@ -21,6 +21,7 @@ from halfopen.repro.guest_side import (
     CAPTURE,
     Account,
     HoldPart,
+    HoldStuck,
     Order,
     Pass,
     Press,
@@ -66,16 +67,27 @@ def carry_out(
         if account.captured is not None:
             _copy(peer.folder / CAPTURE, account.captured)
         print_account(console, account.lines)
+        # The guest ends the session's processes now.
+        if _receive(peer, limit) is not None or peer.exit_code:
+            raise GuestLostError(f"the guest's command ended with exit code {peer.exit_code} after the hold was over")
         return code
 
 
 def _hear(peer: GuestPeer, wall_limit: float) -> Said:
     """Return the guest's next message; raises GuestLostError, InputError for a refusal, or ForeignError for a bug."""
-    said: Said | None = peer.receive(time.monotonic() + wall_limit)
+    said = _receive(peer, wall_limit)
     if said is None:
         raise GuestLostError(f"the guest's command ended with exit code {peer.exit_code} before the hold was over")
+    return said
+
+
+def _receive(peer: GuestPeer, wall_limit: float) -> Said | None:
+    """Return the guest's next message, None if it has ended; raises like _hear."""
+    said: Said | None = peer.receive(time.monotonic() + wall_limit)
     if isinstance(said, Refused):
         raise InputError(said.why)
+    if isinstance(said, HoldStuck):
+        raise GuestLostError(said.why)
     return said
 
 

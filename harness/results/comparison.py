@@ -99,17 +99,16 @@ def field_as_table(
     done: Sequence[RunResult],
     wall: float,
     servers: Mapping[str, tuple[TargetSpec, str]],
-    left_out: Sequence[str],
 ) -> dict[str, Any]:
     """The content of field.json. ``servers`` maps each name to its description and its report of versions."""
     common = record.conditions_as_table(how, wall)
     return {key: value for key, value in common.items() if key not in ("target", "detector")} | {
-        "left_out": list(left_out),
         "targets": [
             {
                 "name": name,
                 "title": spec.title or name,
                 "file": spec.file,
+                "fixes": spec.fixes_name,
                 "command": spec.server,
                 "edge": spec.edge,
                 "versions": versions,

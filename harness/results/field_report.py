@@ -12,6 +12,8 @@ from halfopen.model import printed_stacks
 from halfopen.netns.units import show_bytes, show_duration
 from halfopen.results import words
 from halfopen.results.words import Run
+from halfopen.run import hindrances
+from halfopen.run.hindrances import LeftOut
 
 _WIDTH = 120
 
@@ -37,25 +39,46 @@ loop. The queued bytes still have to leave before the socket closes, and they ne
 
 def render(table: Mapping[str, Any]) -> str:
     """Return the report. ``table`` is the content of field.json (halfopen.results.comparison.field_as_table)."""
-    parts = (_introduction, _tables, _sums, _servers, _findings, _misses, _false_reaps, _unproved, _again)
-    sections = ("\n".join(part(table)).strip("\n") for part in parts)
+    parts = (_introduction, _tables, _sums, _pairs, _servers, _findings, _misses, _false_reaps, _unproved, _again)
+    ordered = {**table, "targets": _fixes_below(table["targets"])}
+    sections = ("\n".join(part(ordered)).strip("\n") for part in parts)
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
+def _fixes_below(targets: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the servers, each followed by itself with its fix."""
+    names = {target["name"] for target in targets}
+    ordered = []
+    for target in targets:
+        if target.get("fixes") not in names:
+            ordered += [target, *(other for other in targets if other.get("fixes") == target["name"])]
+    return ordered
+
+
 def _introduction(table: Mapping[str, Any]) -> Iterator[str]:
+    fixed = {target["name"] for target in table["targets"] if target.get("fixes")}
     dead = [run for run in _proved(table["runs"]) if run["truth"] == "dead"]
+    as_they_come = [run for run in dead if run["target"] not in fixed]
+    with_fix = [run for run in dead if run["target"] in fixed]
     grace, poll = show_duration(table["grace_s"]), show_duration(table["poll_s"])
     yield "# Field report\n\n<!-- Made by `make field-report` from results; not to be edited. -->\n"
     yield _wrapped(
-        f"{len(table['targets'])} servers, written as their users would write them, each face the same "
+        f"{len(table['targets']) - len(fixed)} servers, written as their users would write them, each face the same "
         "clients. Some clients die in the ways that TCP allows. Some are alive and merely slow, far, paused or out of "
-        f"reach for a while. Of {len(dead)} sessions whose client was dead, {len(_missed(dead))} were still held when "
-        "observation ended."
+        f"reach for a while. Of {len(as_they_come)} sessions whose client was dead, {len(_missed(as_they_come))} were "
+        "still held when observation ended."
     )
+    if fixed:
+        yield ""
+        yield _wrapped(
+            "Below a server stands the same server with its fix ([docs/fixes](fixes/README.md)). With their fixes they "
+            f"held {len(_missed(with_fix))} of {len(with_fix)} such sessions."
+        )
     yield ""
+    for_it = "Only the fixes were made for that grace" if fixed else "None of these servers was configured with either"
     yield _wrapped(
         f"halfopen {table['halfopen']}, {words.conditions(table).replace(';', ',')}. A reap is expected within a grace "
-        f"of {grace} and a poll of {poll}. None of these servers was configured with either."
+        f"of {grace} and a poll of {poll}. {for_it}."
     )
 
 
@@ -131,6 +154,27 @@ def _price(runs: Sequence[Run]) -> Iterator[str]:
     if watchful:
         who = ", ".join(f"`{name}` ({false[name]})" for name in watchful)
         yield "\n" + _wrapped(f"Reap every one of the dead, and so many of the living: {who}.")
+
+
+def _pairs(table: Mapping[str, Any]) -> Iterator[str]:
+    """Yield each server that has a fix, as it comes and with it."""
+    names = {target["name"] for target in table["targets"]}
+    fixed = [target for target in table["targets"] if target.get("fixes") in names]
+    if not fixed:
+        return
+    yield "## With the fix\n"
+    yield "| server | | dead: held | reaped, but too late or not completely | alive: reaped |"
+    yield "|---|---|---|---|---|"
+    for target in fixed:
+        for name, how in ((target["fixes"], "as it comes"), (target["name"], "with its fix")):
+            yield _row((f"`{name}`", how, *_wrongs(table["runs"], name)))
+
+
+def _wrongs(runs: Sequence[Run], name: str) -> tuple[int, int, int]:
+    """Return the numbers of dead clients held, of those reaped too late or not completely, and of live ones reaped."""
+    failed = [run for run in runs if run["target"] == name and run["verdict"] == "failed"]
+    counts = Counter(run["class"] for run in failed)
+    return counts["missed"], counts["true_reap"], counts["false_reap"]
 
 
 def _row(cells: Sequence[object]) -> str:
@@ -210,12 +254,13 @@ def _unproved(table: Mapping[str, Any]) -> Iterator[str]:
             inapplicable = run["verdict"] == "not_applicable"
             why = "not applicable to these servers" if inapplicable else run["why"]
             by_reason.setdefault((run["scenario"], why), []).append(run["target"])
-    if not by_reason and not table["left_out"]:
+    notes = hindrances.notes([LeftOut(**entry) for entry in table["left_out"]])
+    if not by_reason and not notes:
         return
     yield "## Not proved, or not tried\n"
     for (scenario, why), who in by_reason.items():
         yield f"- `{scenario}`: {why} ({', '.join(f'`{name}`' for name in who)})"
-    yield from (f"- {line}" for line in table["left_out"])
+    yield from (f"- {line}" for line in notes)
 
 
 def _again(table: Mapping[str, Any]) -> Iterator[str]:

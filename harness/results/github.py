@@ -12,6 +12,7 @@ from halfopen.results import record, story, words, workflow_commands
 from halfopen.results.baseline import standing
 from halfopen.results.record import Conditions
 from halfopen.results.workflow_commands import command
+from halfopen.run import hindrances
 from halfopen.run.runner import RunResult
 
 #: Number of annotations of each level that GitHub shows for a step. It drops the rest.
@@ -60,7 +61,12 @@ def commands(how: Conditions, done: Sequence[RunResult]) -> list[str]:
 def summary(how: Conditions, done: Sequence[RunResult], wall: float) -> str:
     """The job's summary in Markdown: a row for each run, and a story for each failed or inconclusive run."""
     header = words.headline(record.conditions_as_table(how, wall))
-    lines = [f"## halfopen: {escaped(story.summary(done, wall, how.baseline))}", "", escaped(header), ""]
+    lines = [
+        f"## halfopen: {escaped(story.summary(done, wall, how.baseline, len(how.left_out)))}",
+        "",
+        escaped(header),
+        "",
+    ]
     lines += ["| scenario | client | session | detected | verdict |", "|---|---|---|---|---|"]
     lines += [_row(run, standing(run, how.baseline)) for run in done]
     for run in done:
@@ -68,6 +74,9 @@ def summary(how: Conditions, done: Sequence[RunResult], wall: float) -> str:
             lines += ["", f"### {escaped(run.job.label)}", "", *_block(story.story(run, how.again, how.baseline))]
     if remarks := story.remarks(done, how.baseline):
         lines += ["", *_block(remarks)]
+    if how.left_out:
+        left_out = [*hindrances.notes(how.left_out), *hindrances.remedies(how.left_out)]
+        lines += ["", *_block(left_out)]
     return "\n".join([*lines, "", ""])
 
 

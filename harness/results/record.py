@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import junitparser
 import msgspec
@@ -18,12 +18,14 @@ from halfopen.model import timeline
 from halfopen.model.profile import Profile
 from halfopen.netns import capabilities
 from halfopen.netns.exit_codes import ExitCode
-from halfopen.results import story, words
+from halfopen.results import fixes, story, words
 from halfopen.results.baseline import Baseline, standing
-from halfopen.run.request import RunRequest
+from halfopen.run.hindrances import Hindrance, LeftOut
+from halfopen.run.request import RunRequest, left_out
 from halfopen.run.runner import Job, RunResult
 from halfopen.run.shards import Shard
-from halfopen.verdict.judge import due
+from halfopen.verdict import ends
+from halfopen.verdict.judge import cost, counted_from, due
 
 RESULTS = "results.json"
 JUNIT = "junit.xml"
@@ -33,9 +35,18 @@ FIELD = "field.json"
 SWEEP = "grace.json"
 SWEEP_ROWS = "grace.csv"
 TIMELINES = "timelines"
-_FILES = (RESULTS, JUNIT, COMPARISON, FIELD, SWEEP, SWEEP_ROWS, REPORT)
+#: The files that describe runs, and name their timelines.
+_TABLES = (RESULTS, COMPARISON, FIELD)
+#: Each file with the text that no other program's file of that name has.
+_MARKS = {
+    **dict.fromkeys((*_TABLES, SWEEP), b'"halfopen": "'),
+    JUNIT: b'<testsuites name="halfopen"',
+    SWEEP_ROWS: b"detector,grace_s,poll_s,part,",
+    REPORT: b"<title>halfopen",
+}
 
-
+#: A timeline's first line starts with one of these (halfopen.model.timeline).
+_TIMELINE_STARTS = (b'{"kind":', b'{"t":')
 _DIGITS = 4
 
 
@@ -59,6 +70,8 @@ class Conditions:
     """Profile of the server; None if it was not observed, or if there are several servers."""
     again: tuple[str, ...] = ()
     """The options that select the same clock and kernel again."""
+    left_out: tuple[LeftOut, ...] = ()
+    """The requested scenarios that are not run."""
 
 
 def conditions(
@@ -79,6 +92,7 @@ def conditions(
         shard=call.shard,
         baseline=baseline,
         again=tuple(again),
+        left_out=tuple(left_out(call)),
     )
 
 
@@ -104,15 +118,21 @@ def conditions_as_table(how: Conditions, wall: float) -> dict[str, Any]:
         "target": dict(how.target),
         "detector": how.detector,
         "wall_s": rounded(wall),
-        **({} if how.profile is None else {"profile": {"text": str(how.profile)} | msgspec.to_builtins(how.profile)}),
+        **({} if how.profile is None else {"profile": _profile_as_table(how.profile)}),
         **({} if how.shard is None else {"shard": str(how.shard)}),
+        "left_out": msgspec.to_builtins(list(how.left_out)),
     }
+
+
+def _profile_as_table(profile: Profile) -> dict[str, Any]:
+    described = {"text": str(profile), "suggested_grace_s": profile.suggested_grace}
+    return {**described, **msgspec.to_builtins(profile)}
 
 
 def run_as_table(done: RunResult) -> dict[str, Any]:
     """One entry of ``runs``."""
     job, verdict = done.job, done.verdict
-    found, closed = verdict.found, done.timeline.first("client", "close_received")
+    found, closed = verdict.found, ends.close_frame(done.timeline)
     return {
         "scenario": job.scenario.name,
         "suite": job.scenario.suite,
@@ -125,6 +145,7 @@ def run_as_table(done: RunResult) -> dict[str, Any]:
         "class": verdict.klass,
         "verdict": verdict.word,
         "why": verdict.why,
+        "fix": fixes.page(done),
         "reason": found.reason,
         "fault_at_s": rounded(found.fault_at),
         "onset_s": rounded(found.stall.onset if found.stall else None),
@@ -133,6 +154,7 @@ def run_as_table(done: RunResult) -> dict[str, Any]:
         "after_fault_s": rounded(verdict.after_fault),
         "close_code": closed.data.get("code") if closed else None,
         "close_reason": closed.data.get("reason") if closed else None,
+        **msgspec.to_builtins(story.explained(done)),
         "stuck_bytes": found.stuck_bytes if verdict.klass else 0,
         "orphan_bytes": found.orphan.bytes,
         "orphan_s": rounded(found.orphan.seconds),
@@ -149,6 +171,7 @@ def run_as_table(done: RunResult) -> dict[str, Any]:
 def in_words(done: RunResult, again: Sequence[str]) -> dict[str, Any]:
     """The texts that a report needs for a run, so that it can be made from the files alone."""
     job, found = done.job, done.verdict.found
+    deadline = due(job.scenario, found, job.terms)
     return {
         "label": job.label,
         "title": job.scenario.title,
@@ -158,8 +181,10 @@ def in_words(done: RunResult, again: Sequence[str]) -> dict[str, Any]:
         "deeds": story.actions(job, found),
         "struck": words.struck(job.scenario),
         "kernel_saw": story.kernel_saw(done.timeline, found),
-        "expectation": words.expectation(job.scenario, job.terms),
-        "deadline_s": rounded(due(job.scenario, found, job.terms)),
+        "cost": cost(found),
+        "expectation": words.expectation(job.scenario, job.terms, found),
+        "deadline_s": rounded(deadline),
+        "deadline_from": None if deadline is None else counted_from(job.scenario, found)[1].removeprefix("the "),
         "again": story.again(job, again),
         "timeline": str(Path(TIMELINES) / job.timeline_file),
     }
@@ -180,20 +205,35 @@ def exit_code(done: Sequence[RunResult], baseline: Baseline | None = None) -> in
 
 
 def check_folder(out: Path) -> None:
-    """Make the folder, check that it is writable, and remove an earlier run's results; raises InputError."""
+    """Make the folder, check that it may be written, and remove an earlier run's results; raises InputError."""
     require_writable(out, out / TIMELINES)
     take_away(out)
 
 
 def require_writable(out: Path, folder: Path) -> None:
-    """Make ``folder`` in the folder of --out and check that it is writable; raises InputError."""
+    """Make ``folder`` in the folder of --out and check that it may be written; raises InputError.
+
+    Files of other programs are in the way if they have the names of ours.
+    """
     try:
-        for name in _FILES:
+        for name in _MARKS:
             if (out / name).is_dir():
                 raise IsADirectoryError(None, f"{name} in it is a folder")
+        results = (out / name for name in _MARKS)
+        timelines = folder.rglob("*.jsonl") if folder.name == TIMELINES else ()
+        strange = [*(file for file in results if not is_free(file)), *(file for file in timelines if _is_strange(file))]
+        for file in strange[:1]:
+            theirs = file.relative_to(out)
+            raise InputError(f"--out {str(out)!r}: halfopen did not write {theirs} in it; name another folder")
         probe(folder)
     except OSError as error:
         raise _unusable(out, error) from None
+
+
+def is_free(file: Path) -> bool:
+    """True if there is no such result file yet, or an empty one, or one that halfopen wrote. Raises OSError."""
+    content = file.read_bytes() if file.exists() else b""
+    return not content or _MARKS[file.name] in content
 
 
 def probe(folder: Path) -> None:
@@ -204,13 +244,43 @@ def probe(folder: Path) -> None:
     file.unlink()
 
 
+def _is_strange(file: Path) -> bool:
+    """True if this is no timeline. One that an interrupted call left is. Raises OSError."""
+    with file.open("rb") as content:
+        start = content.read(max(map(len, _TIMELINE_STARTS)))
+    return bool(start) and not start.startswith(_TIMELINE_STARTS)
+
+
 def take_away(out: Path) -> None:
-    """Remove the results in a folder; raises InputError."""
+    """Remove the results of an earlier call in a folder, and no other file; raises InputError."""
     try:
-        for left in (*(out / name for name in _FILES), *(out / TIMELINES).rglob("*.jsonl")):
+        timelines = [file for name in _TABLES for file in _timelines(out / name)]
+        ours = [out / name for name in _MARKS if is_free(out / name)]
+        for left in (*timelines, *ours):
             left.unlink(missing_ok=True)
     except OSError as error:
         raise _unusable(out, error) from None
+
+
+def _timelines(table: Path) -> list[Path]:
+    """Return the timelines that an earlier call wrote, by its table. Raises OSError."""
+    if not table.exists():
+        return []
+    folder = (table.parent / TIMELINES).resolve()
+    try:
+        written = msgspec.json.decode(table.read_bytes(), type=_WrittenRuns).runs
+    except msgspec.DecodeError:  # not ours, or it was cut off
+        return []
+    files = [(table.parent / run.timeline).resolve() for run in written if run.timeline]
+    return [file for file in files if file.is_relative_to(folder)]
+
+
+class _WrittenRun(msgspec.Struct):
+    timeline: str | None = None
+
+
+class _WrittenRuns(msgspec.Struct):
+    runs: list[_WrittenRun] = []
 
 
 def _unusable(out: Path, error: OSError) -> InputError:
@@ -239,14 +309,23 @@ def write_table(file: Path, table: Mapping[str, Any]) -> None:
     file.write_bytes(msgspec.json.format(msgspec.json.encode(table), indent=2) + b"\n")
 
 
+_Problem = TypeVar("_Problem", junitparser.Failure, junitparser.Error)
+
+
+def _with_story(result: _Problem, how: Conditions, run: RunResult) -> _Problem:
+    result.text = "\n".join(story.story(run, how.again, how.baseline))
+    return result
+
+
 def junit(how: Conditions, done: Sequence[RunResult], wall: float) -> junitparser.JUnitXml:
     """Return a test case for each run. A failed run is a failure, an inconclusive one an error, so neither looks green.
 
     A known failure is skipped, with the reason. pytest does the same with expected failures, and every dashboard shows
     it.
     """
-    xml = junitparser.JUnitXml()
-    for suite_name in dict.fromkeys(run.job.scenario.suite for run in done):
+    xml = junitparser.JUnitXml("halfopen")
+    suites = [run.job.scenario.suite for run in done] + [entry.suite for entry in how.left_out]
+    for suite_name in dict.fromkeys(suites):
         suite = junitparser.TestSuite(f"halfopen.{suite_name}")
         suite.timestamp = how.started_at
         suite.add_property("seed", str(how.seed))
@@ -258,11 +337,15 @@ def junit(how: Conditions, done: Sequence[RunResult], wall: float) -> junitparse
             elif run.verdict.word == "not_applicable":
                 case.result = [junitparser.Skipped(run.verdict.why, "not applicable")]
             elif run.verdict.word == "failed":
-                case.result = [junitparser.Failure(run.verdict.why, run.verdict.klass)]
+                case.result = [_with_story(junitparser.Failure(run.verdict.why, run.verdict.klass), how, run)]
             elif run.verdict.word == "inconclusive":
-                case.result = [junitparser.Error(run.verdict.why, "inconclusive")]
+                case.result = [_with_story(junitparser.Error(run.verdict.why, "inconclusive"), how, run)]
             else:
                 case.system_out = run.verdict.why
+            suite.add_testcase(case)
+        for entry in (entry for entry in how.left_out if entry.suite == suite_name):
+            case = junitparser.TestCase(entry.scenario, classname=f"halfopen.{suite_name}", time=0.0)
+            case.result = [junitparser.Skipped(str(Hindrance(entry.why, entry.remedy)), "left out")]
             suite.add_testcase(case)
         xml.add_testsuite(suite)
     xml.update_statistics()  # type: ignore[no-untyped-call]

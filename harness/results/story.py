@@ -10,10 +10,12 @@ from halfopen.model import evidence
 from halfopen.model.evidence import Stall
 from halfopen.model.timeline import Sample, Timeline
 from halfopen.netns.units import show_bytes, show_duration
-from halfopen.results import words
+from halfopen.results import explanation, fixes, words
 from halfopen.results.baseline import Baseline, standing
+from halfopen.results.explanation import SERVER_SAID, Explanation
 from halfopen.run.runner import Job, RunResult
 from halfopen.scenario.spec import Step
+from halfopen.verdict import judge
 from halfopen.verdict.findings import Findings, Span
 from halfopen.verdict.judge import Verdict
 
@@ -30,9 +32,15 @@ def story(run: RunResult, where: Sequence[str] = (), baseline: Baseline | None =
     job, found = run.job, run.verdict.found
     mark = words.STANDINGS[run.verdict.word].mark
     lines = [f"{job.label}   {words.drawn(job.scenario)}", f"  {mark} {run.verdict.why}"]
-    lines += _listed("done:", actions(job, found))
-    lines += _listed("seen:", kernel_saw(run.timeline, found))
-    lines += _listed("expected:", [words.expectation(job.scenario, job.terms)])
+    parts = [
+        *explanation.listed("done:", actions(job, found)),
+        *explanation.listed("seen:", kernel_saw(run.timeline, found)),
+        *explanation.listed("cost:", [text] if (text := judge.cost(found)) else []),
+        *explanation.listed("expected:", [words.expectation(job.scenario, job.terms, found)]),
+        *explanation.lines(explained(run), run.verdict.why),
+        *explanation.listed("fix:", [page] if (page := fixes.page(run)) else []),
+    ]
+    lines += [f"    {part}" for part in parts]
     if baseline is not None and (known := baseline.of(run)):
         now = run.verdict.klass if run.verdict.word == "failed" else run.verdict.word
         lines.append(f"    the known failure is another ({known}); this one is {now}")
@@ -40,8 +48,9 @@ def story(run: RunResult, where: Sequence[str] = (), baseline: Baseline | None =
     return lines
 
 
-def _listed(head: str, sentences: Sequence[str]) -> list[str]:
-    return [f"    {head if not n else '':9} {sentence}" for n, sentence in enumerate(sentences)]
+def explained(run: RunResult) -> Explanation:
+    """Return the explanation of a run; empty for one that passed."""
+    return explanation.explain(run.timeline, run.verdict, run.profile)
 
 
 def actions(job: Job, found: Findings) -> list[str]:
@@ -122,12 +131,13 @@ def again(job: Job, where: Sequence[str] = ()) -> str:
     return shlex.join([*command, *job.target.arguments(), *where])
 
 
-def summary(done: Sequence[RunResult], wall: float, baseline: Baseline | None = None) -> str:
-    """The number of runs by verdict, and the time they took."""
+def summary(done: Sequence[RunResult], wall: float, baseline: Baseline | None = None, left_out: int = 0) -> str:
+    """The number of runs by verdict and of scenarios that were left out, and the time the runs took."""
     counts = Counter[str](standing(run, baseline) for run in done)
-    verdicts = (
+    verdicts = [
         f"{counts[word]} {words.standing_words(word, counts[word])}" for word in words.STANDINGS if counts[word]
-    )
+    ]
+    verdicts += [words.left_out(left_out)] if left_out else []
     return f"{', '.join(verdicts)} in {words.ago(wall)}"
 
 
@@ -141,9 +151,20 @@ def remarks(done: Sequence[RunResult], baseline: Baseline | None) -> list[str]:
         lines += [f"unknown: {problem}" for problem in baseline.strays]
         if baseline.is_stale(done):
             lines.append(f"remove fixed and unknown lines from {baseline.file}")
+    lines += _costs([run for run in done if run.verdict.word == "passed"])
     if done and not any(run.verdict.word in {"passed", "failed"} for run in done):
         lines.append("no run was conclusive: nothing is known about this server")
     return lines
+
+
+def _costs(passed: Sequence[RunResult]) -> list[str]:
+    """Return a line on the passed run that cost the server most, if any cost it much. Other runs have a story."""
+    costly = [run for run in passed if judge.cost(run.verdict.found)]
+    if not costly:
+        return []
+    worst = max(costly, key=lambda run: run.verdict.found.held.memory_growth if run.verdict.found.held else 0)
+    others = f"; {len(costly) - 1} more passed at a high cost" if len(costly) > 1 else ""
+    return [f"cost:    {worst.job.label}: {judge.cost(worst.verdict.found)}{others}"]
 
 
 def known_at_reap(done: RunResult) -> str | None:
@@ -170,8 +191,15 @@ def history(timeline: Timeline, verdicts: Sequence[tuple[float, Verdict, str]]) 
     events = [(max(0.0, at.t), text) for at in timeline.events if (text := words.event(at)) is not None]
     moments = [*events, *_stalls(timeline), *_socket(timeline)]
     for t, verdict, expected in verdicts:
-        moments += [(t, f"{words.STANDINGS[verdict.word].mark} {verdict.why}"), (t, f"  expected: {expected}")]
-    return [f"{t:7.1f}s  {text}" for t, text in sorted(moments, key=lambda moment: moment[0])]
+        page = fixes.page_of(verdict, timeline)
+        why = explanation.lines(explanation.explain(timeline, verdict), verdict.why)
+        why += explanation.listed("fix:", [page] if page else [])
+        moments.append((t, f"{words.STANDINGS[verdict.word].mark} {verdict.why}"))
+        if verdict.word != "passed" and (cost := judge.cost(verdict.found)):
+            moments.append((t, f"  cost: {cost}"))
+        moments.append((t, f"\n{'':12}".join([f"  expected: {expected}", *why])))
+    moments.sort(key=lambda moment: moment[0])
+    return "\n".join(f"{t:7.1f}s  {text}" for t, text in moments).split("\n")
 
 
 def _stalls(timeline: Timeline) -> Iterator[tuple[float, str]]:
@@ -196,4 +224,4 @@ def _socket(timeline: Timeline) -> Iterator[tuple[float, str]]:
 def printed(timeline: Timeline) -> list[str]:
     """Return the last lines that a server printed, if any."""
     lines = [str(event.data["text"]) for event in timeline.of("target", "output")]
-    return ["server said:", *(f"  {text}" for text in lines[-_LAST_LINES:])] if lines else []
+    return [SERVER_SAID, *(f"  {text}" for text in lines[-_LAST_LINES:])] if lines else []

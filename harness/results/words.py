@@ -18,6 +18,7 @@ from halfopen.netns import units
 from halfopen.netns.units import show_bytes, show_duration
 from halfopen.scenario.spec import Scenario, Step
 from halfopen.verdict import judge
+from halfopen.verdict.findings import Findings
 from halfopen.verdict.judge import Timing
 
 #: An entry of ``runs`` in results.json. In files of older versions any key may be missing.
@@ -47,6 +48,11 @@ def standing_words(standing: str, number: int) -> str:
     return STANDINGS[standing].words + ("s" if standing == "known" and number != 1 else "")
 
 
+def left_out(number: int) -> str:
+    """The words for this number of scenarios that were not run."""
+    return f"{number} left out"
+
+
 LETTERS = {
     "true_reap": "r",  # replaced by the number of seconds if there is one
     "missed": "M",
@@ -55,11 +61,18 @@ LETTERS = {
     "closed": "c",
     "not_opened": "N",
 }
-LEGEND = (
-    "31  true reap, 31 seconds after the stall began  k  true keep   M  missed",
-    "31' the same, counted from the fault             c  closed      F  false reap",
-    "!   failed: too late, or not completely over     N  not opened  ?  inconclusive",
-    "-   not applicable: the server does not do what the scenario needs",
+#: What a cell can hold, and its meaning, in rows and columns.
+LEGEND_ENTRIES = (
+    (("31", "true reap, 31 seconds after the stall began"), ("k", "true keep"), ("M", "missed")),
+    (("31'", "the same, counted from the fault"), ("c", "closed"), ("F", "false reap")),
+    (("!", "failed: too late, or not completely over"), ("N", "not opened"), ("?", "inconclusive")),
+    (("-", "not applicable: the server does not do what the scenario needs"),),
+)
+LEGEND = tuple(
+    "".join(
+        f"{cell:<{a}} {text:<{b}}" for (cell, text), a, b in zip(row, (3, 2, 2), (45, 12, 0), strict=False)
+    ).rstrip()
+    for row in LEGEND_ENTRIES
 )
 
 
@@ -93,7 +106,7 @@ def row(run: Run) -> RunRow:
     outcome, stuck = run.get("outcome"), run.get("stuck_bytes")
     return RunRow(
         client=str(run.get("truth") or ""),
-        session=str(outcome or "none"),
+        session=str(outcome or ("" if run["verdict"] == "not_applicable" else "none")),
         reason=str(run.get("reason") or "") if outcome != "kept" else "",
         detected=seconds(run.get("detection_s")),
         stuck=show_bytes(stuck) if stuck else "",
@@ -116,6 +129,8 @@ def headline(table: Mapping[str, Any], compared: str = "", kernel: str = "") -> 
 def target(table: Mapping[str, Any]) -> str:
     """The server under test."""
     given = table.get("target") or {}
+    if "api" in given:
+        return f"{given['kind']} ({given['api']})"
     return str(given.get("command") or given.get("image") or given.get("kind") or f"{len(table['targets'])} servers")
 
 
@@ -194,15 +209,15 @@ def struck(scenario: Scenario) -> dict[str, str]:
     return {step.fault: getattr(step.module, "STRIKES", "client") for step in scenario.steps}
 
 
-def expectation(scenario: Scenario, terms: Timing) -> str:
-    """The expected outcome of the session."""
+def expectation(scenario: Scenario, terms: Timing, found: Findings) -> str:
+    """The expected outcome of the session, with the moment from which its deadline counts."""
     expect = scenario.expect
     if expect.session == "kept":
         since = scenario.steps[scenario.judged_from].fault if scenario.steps else "start"
         return f"kept for {show_duration(judge.hold(scenario, terms))} after the {since}"
     limit = judge.deadline(scenario, terms)
-    since = "stall" if scenario.truth == "dead" and expect.since == "onset" else "fault"
-    return expect.session + (f" within {show_duration(limit)} of the {since}" if limit else "")
+    _, since = judge.counted_from(scenario, found)
+    return expect.session + (f" within {show_duration(limit)} of {since}" if limit else "")
 
 
 # Events and sockets.

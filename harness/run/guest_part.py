@@ -61,13 +61,19 @@ class RunFinished(msgspec.Struct, frozen=True, tag="ended"):
     number: int
 
 
+class StartsSlow(msgspec.Struct, frozen=True, tag="slow"):
+    """Servers are slow to start in this guest. ``why`` is written for the user."""
+
+    why: str
+
+
 class RunsStuck(msgspec.Struct, frozen=True, tag="stuck"):
     """The part cannot go on: processes of a run do not end. ``why`` names them."""
 
     why: str
 
 
-Message = PeerUp | RunStarted | RunProgress | RunFinished | Refused | RunsStuck
+Message = PeerUp | RunStarted | RunProgress | RunFinished | Refused | StartsSlow | RunsStuck
 
 
 def timeline_file(folder: Path, number: int) -> Path:
@@ -98,7 +104,7 @@ def _run(part: GuestPart, folder: Path, sender: Sender) -> int:
 
         # In a guest, importing each pod and client would be most of a run's cost.
         with forking(), background(partial(_report, sender, views, part), "teller"):
-            run_all(list(todo.values()), views, part.at_once, on_done)
+            run_all(list(todo.values()), views, part.at_once, on_done, lambda why: sender.send(StartsSlow(why)))
     except TeardownError as error:
         sender.send(RunsStuck(str(error)))
         return 1

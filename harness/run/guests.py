@@ -21,7 +21,7 @@ from halfopen.netns.guest.script import Boot
 from halfopen.netns.interrupts import as_completed
 from halfopen.netns.lab_errors import GuestLostError
 from halfopen.run import guest_part
-from halfopen.run.guest_part import GuestPart, Message, RunFinished, RunProgress, RunsStuck, RunStarted
+from halfopen.run.guest_part import GuestPart, Message, RunFinished, RunProgress, RunsStuck, RunStarted, StartsSlow
 from halfopen.run.progress import RunView
 from halfopen.run.request import RunRequest
 from halfopen.run.runner import Job, RunResult
@@ -49,6 +49,8 @@ class Guests:
     """Number of scenarios at once in each guest."""
     writable: Sequence[Path] = ()
     wall_limit: float | None = None
+    on_slow: Callable[[str], None] = lambda _: None
+    """Called with a sentence if servers are slow to start in a guest."""
     first_processor: int = field(default_factory=os.getpid)
     """Processor of the first guest; the others take the next ones. Differs by process, so that calls do not share one.
     """
@@ -171,6 +173,8 @@ class _Runs:
                 self._show(message)
             case RunFinished(number):
                 self._finish(number, folder)
+            case StartsSlow(why):
+                self._guests.on_slow(why)
             case RunsStuck(why):
                 raise GuestLostError(why)
             case Refused(why):

@@ -157,4 +157,4 @@ class Observer:
     def _held(self) -> bool:
         """True if the server's processes still hold the socket."""
         last = self._journal.last_sample()
-        return last is not None and bool(last.inode) and self._journal.find("kernel", "destroyed", "gone") is None
+        return last is not None and bool(last.inode) and not self._journal.has_released

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from halfopen.errors import InputError
+from halfopen.run.hindrances import Hindrance, LeftOut, hindrance, lack, unfitness
 from halfopen.run.recorder import STEADY, SamplingRate
 from halfopen.run.runner import Job
 from halfopen.run.shards import Shard
@@ -18,7 +19,6 @@ from halfopen.scenario.target_spec import TargetSpec
 from halfopen.targets.command import CommandTarget
 from halfopen.targets.image import ImageTarget
 from halfopen.targets.pod import DetectorOptions, PodTarget
-from halfopen.targets.proxy import find_program
 from halfopen.verdict.judge import Timing, hold
 
 DEFAULT_DETECTOR = "bytes-acked"
@@ -31,6 +31,8 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     grace: float
     poll: float
     names: list[str] = []
+    exclude: list[str] = []
+    """Scenarios and suites to leave out of ``names``."""
     target: TargetSpec = TargetSpec()
     """The server under test. Default: the pod."""
     targets: tuple[TargetSpec, ...] = ()
@@ -43,9 +45,11 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     least_hold: float = 0.0
     """Minimum hold of every session, whatever its scenario says."""
     ready: float = 30.0
-    lacks_netem: bool = False
-    """True if scenarios that need sch_netem are left out: this machine's kernel lacks it, and the container engine can
-    only be reached from here."""
+    lacking: dict[str, str] = {}
+    """Queueing disciplines that the chosen kernel lacks, such as ``"netem"``, each with the command that helps.
+
+    Scenarios that need one are left out.
+    """
     repeat: int = 1
     shard: Shard | None = None
     """Do only this part of the runs."""
@@ -65,19 +69,30 @@ class _Run(NamedTuple):
 
     scenario: Scenario
     repeat: int
-    hindrance: str | None
+    hindrance: Hindrance | None
 
 
 def jobs(request: RunRequest) -> list[Job]:
-    """Return the requested jobs, in order; raises InputError for those that cannot be run as requested."""
-    return [job for each, scenarios in _by_server(request) for job in _jobs(each, scenarios)]
+    """Return the requested jobs, in order; raises InputError for those that cannot be run, or if none can be."""
+    servers = list(_by_server(request))
+    runs = [run for _, all_runs in servers for run in all_runs]
+    if all(run.hindrance is not None for run in runs):
+        raise InputError(_nothing_to_run(runs))
+    return [job for each, all_runs in servers for job in _jobs(each, all_runs)]
 
 
-def _jobs(request: RunRequest, scenarios: list[Scenario]) -> list[Job]:
+def _nothing_to_run(runs: Sequence[_Run]) -> str:
+    """Describe the reason why no run is possible: of those that fit the request, if there are any."""
+    hindrances = [(run.scenario, run.hindrance) for run in runs if run.hindrance is not None]
+    scenario, hindrance = min(hindrances, key=lambda hindered: not hindered[1].of_machine)
+    return f"scenario {scenario.name!r} {hindrance}"
+
+
+def _jobs(request: RunRequest, runs: Sequence[_Run]) -> list[Job]:
+    possible = [run for run in runs if run.hindrance is None]
     # The same labels in every shard.
-    fitting = [scenario for scenario in scenarios if not _unfitness(request, scenario)]
+    fitting = [scenario for scenario in _scenarios(request) if not unfitness(request, scenario)]
     labels = dict(zip([scenario.called for scenario in fitting], suites.tell_apart(fitting), strict=True))
-    possible = [run for run in _runs(request, scenarios) if run.hindrance is None]
     detectors: list[str | None] = [*request.detectors] or [None]
     todo = [
         Job(
@@ -114,35 +129,40 @@ def profile_job(request: RunRequest, other: Job) -> Job:
     )
 
 
-def left_out(request: RunRequest) -> list[str]:
-    """Return a line for each reason to leave scenarios out: their names, the reason and the remedy."""
-    lines = []
-    for each, scenarios in _by_server(request):
-        by_reason: dict[str, dict[str, None]] = {}
-        for run in _runs(each, scenarios):
-            if run.hindrance is not None:
-                by_reason.setdefault(run.hindrance, {})[run.scenario.called] = None
-        lines += [f"left out: {', '.join(names)} ({why})" for why, names in by_reason.items()]
-    return list(dict.fromkeys(lines))
+def left_out(request: RunRequest) -> list[LeftOut]:
+    """Return the requested scenarios that are not run, each once for each server that is compared."""
+    entries = [
+        LeftOut(
+            scenario=run.scenario.name,
+            suite=run.scenario.suite,
+            why=run.hindrance.why,
+            remedy=run.hindrance.remedy,
+            candidate=each.target.name if request.targets else None,
+        )
+        for each, runs in _by_server(request)
+        for run in runs
+        if run.hindrance is not None
+    ]
+    return list(dict.fromkeys(entries))
 
 
 def asked(request: RunRequest) -> list[tuple[Scenario, str | None]]:
     """Return the requested scenarios, each with the reason why it cannot be run here; raises InputError."""
     request.target.check()
-    scenarios = _behind_proxy(request, suites.find(request.names))
-    return [(scenario, _unfitness(request, scenario) or _lacking(request, scenario)) for scenario in scenarios]
+    hindered = [(scenario, hindrance(request, scenario)) for scenario in _scenarios(request)]
+    return [(scenario, None if why is None else str(why)) for scenario, why in hindered]
 
 
-def _by_server(request: RunRequest) -> Iterator[tuple[RunRequest, list[Scenario]]]:
-    """Yield a request for each server, with its scenarios."""
-    scenarios = suites.find(request.names)
+def _by_server(request: RunRequest) -> Iterator[tuple[RunRequest, list[_Run]]]:
+    """Yield a request for each server, with its runs."""
     each = [msgspec.structs.replace(request, target=spec, targets=(), comparing=True) for spec in request.targets]
     for one_server in each or [request]:
-        yield one_server, _behind_proxy(one_server, scenarios)
+        yield one_server, _runs(one_server, _scenarios(one_server))
 
 
-def _behind_proxy(request: RunRequest, scenarios: list[Scenario]) -> list[Scenario]:
-    """Return the scenarios, each with the requested proxy in front of its server, if any."""
+def _scenarios(request: RunRequest) -> list[Scenario]:
+    """Return the requested scenarios, each with the requested proxy in front of its server, if any."""
+    scenarios = suites.find(request.names, pod=request.target.is_pod and not request.targets, exclude=request.exclude)
     if request.target.edge is None:
         return scenarios
     edge = Edge(proxy=request.target.edge)
@@ -150,57 +170,19 @@ def _behind_proxy(request: RunRequest, scenarios: list[Scenario]) -> list[Scenar
 
 
 def _runs(request: RunRequest, scenarios: list[Scenario]) -> list[_Run]:
-    """Return the requested runs, of a shard only its own; raises InputError if none of them is possible here."""
+    """Return the requested runs, of a shard only its own."""
     request.target.check()
-    unfit = [_Run(scenario, 1, why) for scenario in scenarios if (why := _unfitness(request, scenario))]
+    unfit = [_Run(scenario, 1, why) for scenario in scenarios if (why := unfitness(request, scenario))]
     wanted = [
-        _Run(scenario, repeat, _lacking(request, scenario))
+        _Run(scenario, repeat, lack(request, scenario))
         for repeat in range(1, request.repeat + 1)
         for scenario in scenarios
-        if not _unfitness(request, scenario)
+        if not unfitness(request, scenario)
     ]
     if request.shard is not None and wanted:
         # Divided before checking what this machine lacks, which must not change the other shards.
         wanted = [wanted[number] for number in request.shard.of([hold(run.scenario, request.terms) for run in wanted])]
-    if all(run.hindrance is not None for run in wanted):
-        first = (unfit or wanted)[0]
-        raise InputError(f"scenario {first.scenario.name!r} {first.hindrance}")
     return unfit + wanted
-
-
-def _unfitness(request: RunRequest, scenario: Scenario) -> str | None:
-    """Return the reason why a scenario does not fit the rest of the request, on any machine."""
-    server = request.target
-    if not server.is_pod and scenario.detector is not None:
-        return (
-            f"shows the pod's detector {scenario.detector!r}, not a {server.option}; leave it out, or {server.option}"
-        )
-    if request.comparing and scenario.detector is not None:
-        return f"shows the pod's detector {scenario.detector!r} and compares none; run it with: halfopen run"
-    if not server.is_pod and scenario.needs_pod:
-        return f"needs the built-in server (the pod); leave out the scenario, or {server.option}"
-    if server.image is None and scenario.needs_container:
-        return "pauses the server's container; give it one with --image"
-    if scenario.edge is not None and (scenario.pod.tls or server.tls):
-        return "has a proxy in front of its server, which passes on plain text only; leave out TLS, or the proxy"
-    return None
-
-
-def _lacking(request: RunRequest, scenario: Scenario) -> str | None:
-    """Return the reason why a scenario cannot be run on this machine."""
-    if request.lacks_netem and (fields := scenario.netem_fields):
-        return (
-            f"asks for {' and '.join(fields)} on its link, which needs sch_netem: this kernel has none, and a guest "
-            "kernel that has it cannot reach the container engine"
-        )
-    return None if scenario.edge is None else lacking_proxy(scenario.edge)
-
-
-def lacking_proxy(edge: Edge) -> str | None:
-    """Return what to install before this proxy can be used; None if it is installed."""
-    if find_program(edge) is not None:
-        return None
-    return f"needs {edge.module.PROGRAM}, which is not installed: apt install {edge.module.PACKAGE}"
 
 
 def target_of(request: RunRequest, detector: str | None, pod: PodSpec) -> PodTarget | CommandTarget | ImageTarget:
@@ -210,9 +192,7 @@ def target_of(request: RunRequest, detector: str | None, pod: PodSpec) -> PodTar
         return PodTarget(detector or DEFAULT_DETECTOR, request.grace, request.poll, spec, pod, request.detector_options)
     require_no_detector(spec, detector)
     if words := request.detector_options.arguments():
-        raise InputError(
-            f"{words[0]} {words[1]}: is for the pod's detector and has no effect on {spec.option}; leave one out"
-        )
+        raise InputError(f"{words[0]} {words[1]}: is for the pod and has no effect on {spec.option}; leave one out")
     return CommandTarget(spec) if spec.image is None else ImageTarget(spec)
 
 

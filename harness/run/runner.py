@@ -16,6 +16,7 @@ from pathlib import Path
 
 from halfopen.errors import FaultError
 from halfopen.model.journal import Journal
+from halfopen.model.profile import Profile
 from halfopen.model.timeline import Timeline
 from halfopen.netns.interrupts import as_completed
 from halfopen.netns.lab import Lab
@@ -26,9 +27,13 @@ from halfopen.run.observer import Stop
 from halfopen.run.progress import RunView
 from halfopen.run.recorder import STEADY, SamplingRate
 from halfopen.run.session import ClientLink, Session
+from halfopen.run.start_queue import StartQueue
 from halfopen.scenario.spec import Scenario, Step
 from halfopen.targets.base import Target
 from halfopen.verdict.judge import Timing, Verdict, hold, judge
+
+#: Seconds within which a server has made its settings for a session.
+_SERVES = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,26 +86,35 @@ class RunResult:
     timeline: Timeline
     wall: float
     """Seconds of wall time from the first process to the verdict."""
+    profile: Profile | None = None
+    """Profile of its server; None if that was not observed."""
 
 
-def run_all(jobs: Sequence[Job], views: Sequence[RunView], at_once: int, on_done: Callable[[RunResult], None]) -> None:
+def run_all(
+    jobs: Sequence[Job],
+    views: Sequence[RunView],
+    at_once: int,
+    on_done: Callable[[RunResult], None],
+    on_slow: Callable[[str], None] = lambda _: None,
+) -> None:
     """Run jobs, ``at_once`` of them at a time.
 
-    ``on_done`` is called with each result before the run's processes are ended, in the run's thread.
+    ``on_done`` is called with each result before the run's processes are ended, in the run's thread. ``on_slow`` is
+    called with a sentence if servers are slow to start on this machine (halfopen.run.start_queue).
 
     Call it in private namespaces (halfopen.netns.isolation). The first job that raises (TargetError: the server does
     not start), or an interrupt, ends them all. The others are not awaited, since their labs end with the namespaces
     anyway.
     """
     pool = concurrent.futures.ThreadPoolExecutor(max_workers=at_once)
-    stop = Stop()
+    stop, queue = Stop(), StartQueue(on_slow)
     one_by_one = threading.Lock()
 
     def report(result: RunResult) -> None:
         with one_by_one:
             on_done(result)
 
-    futures = [pool.submit(run_one, job, view, stop, report) for job, view in zip(jobs, views, strict=True)]
+    futures = [pool.submit(run_one, job, view, stop, report, queue) for job, view in zip(jobs, views, strict=True)]
     try:
         for future in as_completed(futures):
             future.result()
@@ -111,12 +125,27 @@ def run_all(jobs: Sequence[Job], views: Sequence[RunView], at_once: int, on_done
     pool.shutdown()
 
 
-def run_one(job: Job, view: RunView, stop: Stop, on_done: Callable[[RunResult], None] = lambda _: None) -> RunResult:
+def run_one(
+    job: Job,
+    view: RunView,
+    stop: Stop,
+    on_done: Callable[[RunResult], None] = lambda _: None,
+    queue: StartQueue | None = None,
+) -> RunResult:
     """Run one scenario in a lab of its own and judge it.
 
-    ``on_done`` is called with the result before the run's processes are ended, which may fail. Raises TargetError,
-    TeardownError, halfopen.run.observer.Stopped.
+    ``on_done`` is called with the result before the run's processes are ended, which may fail. Runs at the same time
+    share a ``queue``, in which each waits for its turn to start. Raises TargetError, TeardownError,
+    halfopen.run.observer.Stopped.
     """
+    with (queue or StartQueue()).turn(stop) as end_turn:
+        return _run_one(job, view, stop, on_done, end_turn)
+
+
+def _run_one(
+    job: Job, view: RunView, stop: Stop, on_done: Callable[[RunResult], None], on_open: Callable[[], None]
+) -> RunResult:
+    """Run one scenario; ``on_open`` is called once its session is open."""
     begun = time.monotonic()
     view.on_begin()
     journal = Journal()
@@ -143,6 +172,7 @@ def run_one(job: Job, view: RunView, stop: Stop, on_done: Callable[[RunResult], 
             contextlib.suppress(NoSessionError),
             opened(job, lab, journal, view, stop, reporting_no_session) as session,
         ):
+            on_open()
             _Run(job, view, session).run()
             report()
     except TeardownError as error:
@@ -209,6 +239,7 @@ class _Run:
         if self._scenario.truth == "alive" or not self._scenario.steps:
             self._session.check_path()
         self._session.watch.settle()
+        self._session.note_unread_close()
         self._session.client_link.note_what_it_did()
         # Everything from here on, from undoing the faults to ending the client, is our own doing and proves nothing.
         self._session.recorder.stop()
@@ -217,7 +248,9 @@ class _Run:
         self._journal.seal()
 
     def _ask_what_it_does(self) -> None:
-        """Make a server that holds a dead client print its stacks while it does so."""
+        """Note which processes hold a session that should be over, and make the server print its stacks."""
+        if self._scenario.truth != "alive":
+            self._session.note_holders()
         last = self._journal.last_sample()
         if last is not None and self._scenario.truth == "dead" and not self._journal.session_ended:
             self._session.server.running.show_stacks(last.inode)
@@ -231,6 +264,9 @@ class _Run:
         heapq.heapify(agenda)
         self._view.phase = "streaming"
         self._view.deadline = (agenda[0][0] if agenda else self._journal.start) + hold(self._scenario, self._terms)
+        if self._session.watch.until(min([self._journal.start + _SERVES, *(moment for moment, _, _ in agenda)])):
+            return
+        self._session.note_timeouts()
         while agenda and agenda[0][0] < self._view.deadline:
             moment, _, act = heapq.heappop(agenda)
             if self._session.watch.until(moment):

@@ -1,10 +1,11 @@
-"""Processes of a server: samples of what they hold, their ends, and which of them serve or listen."""
+"""Processes of a server: samples of what they hold, their ends, and which of them serve, listen or hold a session."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import select
+import shlex
 import threading
 import time
 from collections.abc import Collection, Sequence
@@ -13,14 +14,19 @@ from contextlib import AbstractContextManager
 from halfopen.errors import FaultError
 from halfopen.model.journal import Journal
 from halfopen.model.timeline import ProcessSample
+from halfopen.netns import processes
 from halfopen.netns.background import background
 from halfopen.netns.host import Host
+from halfopen.netns.lab_errors import LabError
 from halfopen.netns.processes import usage
-from halfopen.netns.sockets import Address
+from halfopen.netns.sockets import Address, timeouts
 from halfopen.targets.base import Running, Site
+from halfopen.thread_dump import ThreadsError, dump, render
 
 #: Seconds between samples.
 _INTERVAL = 1.0
+#: Characters of a line about a thread.
+_WIDTH = 118
 
 
 def sampling_processes(host: Host, journal: Journal) -> AbstractContextManager[None]:
@@ -90,6 +96,32 @@ class ProcessEnds:
                 left -= 1
                 name, pid = self._names[fd]
                 self._journal.note("target", name, at=moment, pid=pid)
+
+
+def note_timeouts(site: Site, inode: int, journal: Journal) -> None:
+    """Note the limits that the kernel keeps for the socket with this inode, if its process can be seen."""
+    for pid in site.host.holders(inode)[:1]:
+        with contextlib.suppress(OSError), processes.borrowed(pid, inode) as sock:
+            journal.note("target", "timeouts", **timeouts(sock)._asdict())
+
+
+def note_holders(server: Running, inode: int, journal: Journal) -> None:
+    """Note the processes that hold the socket with this inode, and their threads unless the server prints those."""
+    moment = time.monotonic()
+    for pid in server.site.host.holders(inode):
+        with contextlib.suppress(LabError):
+            name, command = processes.name(pid), shlex.join(processes.command_line(pid))
+            threads = _threads(server, pid)
+            journal.note("target", "holder", moment, pid=pid, process=name, command=command, threads=threads)
+
+
+def _threads(server: Running, pid: int) -> list[str]:
+    if server.prints_stacks:
+        return []
+    try:
+        return render(dump(pid), _WIDTH)
+    except ThreadsError:
+        return []
 
 
 def serving(site: Site, client: Sequence[Address]) -> list[int]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,17 +18,20 @@ from typing import Self
 
 import msgspec
 
+from halfopen.clients._frames import unread_close
 from halfopen.faults._scene import Scene
 from halfopen.model.journal import Journal
 from halfopen.model.link_spec import LinkSpec
 from halfopen.netns.host import Host
 from halfopen.netns.impairment import Impairment
+from halfopen.netns.processes import borrowed, open_sockets
+from halfopen.netns.sockets import FAMILIES
 from halfopen.run.client_process import ClientProcess, NoSessionError, client
 from halfopen.run.lab_server import LabServer, Network
 from halfopen.run.observer import Observer, Stop
 from halfopen.run.progress import RunView
 from halfopen.run.recorder import STEADY, Recorder, SamplingRate, recording
-from halfopen.run.server_processes import ProcessEnds, accepting
+from halfopen.run.server_processes import ProcessEnds, accepting, note_holders, note_timeouts
 from halfopen.scenario.spec import ClientSpec, Scenario, Step
 from halfopen.targets.base import Caller
 from halfopen.verdict.findings import find
@@ -47,6 +51,8 @@ _PATH_WITHIN, _PATH_TIMEOUTS = 3.5, 3
 _PATH_ATTEMPTS = 3
 #: Seconds without a byte acknowledged before a session counts as quiet.
 _QUIET = 1.0
+#: Most bytes that a client's kernel may hold for it.
+_MOST_UNREAD = 64 << 20
 
 
 class ClientLink:
@@ -185,6 +191,31 @@ class Session:
         except OSError as error:
             return isinstance(error, ConnectionRefusedError)
         return True
+
+    def note_timeouts(self) -> None:
+        """Note the limits that the kernel keeps for the server's socket. A server may set them once it serves."""
+        last = self.journal.last_sample()
+        if last is not None and last.inode:
+            note_timeouts(self.server.site, last.inode, self.journal)
+
+    def note_unread_close(self) -> None:
+        """Note the server's close frame if it lies unread in the kernel of a client that no longer reads."""
+        if not self.journal.session_ended or self.journal.find("client", "close_received") is not None:
+            return
+        with contextlib.suppress(OSError):
+            for inode in open_sockets(self.client.pid):
+                with borrowed(self.client.pid, inode) as sock:
+                    if sock.family not in FAMILIES:
+                        continue
+                    data = sock.recv(_MOST_UNREAD, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+                if (close := unread_close(data)) is not None:
+                    self.journal.note("lab", "close_unread", code=close.code, reason=close.reason)
+
+    def note_holders(self) -> None:
+        """Note which processes still hold the server's socket, if any."""
+        last = self.journal.last_sample()
+        if last is not None and last.inode and not self.journal.has_released:
+            note_holders(self.server.running, last.inode, self.journal)
 
     def begin(self, step: Step, number: int) -> None:
         """Do a fault; raises FaultError, TimeoutError."""

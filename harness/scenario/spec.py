@@ -15,6 +15,7 @@ from halfopen.errors import InputError
 from halfopen.model import schema, text_files
 from halfopen.model.expressions import Expression
 from halfopen.model.link_spec import LinkSpec
+from halfopen.model.pod_api import PodApi
 from halfopen.netns.units import ByteRate, Duration, Size
 
 Truth = Literal["dead", "alive", "ended"]
@@ -95,13 +96,15 @@ class PodSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Time after its start at which the pod closes the session (RFC 6455, section 7.1.2)."""
     tls: bool = False
     """True if the pod speaks TLS (wss://)."""
+    api: PodApi | None = None
+    """API of websockets that it is built on; None: that of the target, ``sync`` unless asked otherwise."""
     required: bool = False
     """True if the scenario depends on the size and pace of the slices, and they are not merely cheap."""
 
     @property
     def is_needed(self) -> bool:
         """True if the scenario makes no sense on a server without these settings. A silent server is one of its own."""
-        return self.required or self.tls or self.session_limit is not None
+        return self.required or self.tls or self.session_limit is not None or self.api is not None
 
     def __post_init__(self) -> None:
         """Refuse settings that make no stream; raises ValueError."""
@@ -174,6 +177,13 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         """Names of the link settings, now or in a step, that only sch_netem can carry out."""
         asked = [self.link.netem_fields, *(getattr(step.options, "netem_fields", []) for step in self.steps)]
         return list(dict.fromkeys(name for fields in asked for name in fields))
+
+    @property
+    def disciplines(self) -> dict[str, list[str]]:
+        """The queueing disciplines that its link needs, now or in a step, each with the settings that need it."""
+        has_rate = self.link.has_rate or any(getattr(step.options, "has_rate", False) for step in self.steps)
+        needs = {"netem": self.netem_fields, "tbf": ["rate"] if has_rate else []}
+        return {discipline: fields for discipline, fields in needs.items() if fields}
 
 
 class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

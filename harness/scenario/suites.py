@@ -2,36 +2,106 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import stat
+import tomllib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import msgspec
 
 from halfopen import scenarios
 from halfopen.errors import InputError, reason_of, suggest
-from halfopen.scenario.spec import Scenario, load
+from halfopen.scenario.spec import PodSpec, Scenario, load
 
 EVERYTHING = "all"
-DEFAULT = "pod_5090"
+POD = "pod_5090"
+"""The default suite for the pod."""
+CORE = "core"
+"""The default suite for any other server."""
 PROFILE = "profile"
 """Suite and label of the undisturbed session."""
 
 _FOLDER = Path(scenarios.__file__).parent
 
 
+@functools.cache
 def shipped() -> dict[str, list[Path]]:
-    """Return the files of each suite that ships with halfopen, by the suite's name."""
+    """Return the files of each suite that ships with halfopen and has scenarios of its own, by the suite's name."""
     folders = sorted(folder for folder in _FOLDER.iterdir() if folder.is_dir() and folder.name[0] != "_")
     return {folder.name: sorted(folder.glob("*.toml")) for folder in folders}
 
 
-def find(names: list[str]) -> list[Scenario]:
-    """Return the scenarios meant by ``names`` (none: the default suite), each once, in the order given.
+@functools.cache
+def selections() -> dict[str, list[Path]]:
+    """Return the scenarios of each suite that only refers to those of other suites (``scenarios/core.toml``)."""
+    files = {file.stem: tomllib.loads(file.read_text()) for file in sorted(_FOLDER.glob("*.toml"))}
+    return {suite: [_FOLDER / f"{name}.toml" for name in table["scenarios"]] for suite, table in files.items()}
 
-    Raises InputError for an unknown name, and for a file with an error in it.
+
+def default(*, pod: bool) -> str:
+    """Return the suite of a call that names none."""
+    return POD if pod else CORE
+
+
+def find(names: Sequence[str], *, pod: bool = True, exclude: Sequence[str] = ()) -> list[Scenario]:
+    """Return the scenarios meant by ``names`` (none: the default suite) and not by ``exclude``, each once, in order.
+
+    ``pod`` is True if the pod is to run them. Another server gets a single one of two that differ only for the pod.
+    Raises InputError for an unknown name, for a file with an error in it, and if nothing is left.
     """
-    paths = dict.fromkeys(path.absolute() for name in names or [DEFAULT] for path in _resolve(name))
-    return [load(path, called=_called(path)) for path in paths]
+    paths: dict[str, tuple[Path, str]] = {}
+    for name in names or [default(pod=pod)]:
+        for path in _resolve(name, pod=pod):
+            # A file has one path, however its name is written.
+            paths.setdefault(os.path.realpath(path), (path.absolute(), name))
+    found = [
+        load(path, called=_called(path, name, pod=pod)) for path, name in _without(paths, exclude, pod=pod).values()
+    ]
+    return found if pod else _distinct(found)
+
+
+def _without(
+    paths: Mapping[str, tuple[Path, str]], exclude: Sequence[str], *, pod: bool
+) -> Mapping[str, tuple[Path, str]]:
+    """Return the paths that no name of ``--exclude`` means; raises InputError for a name that means none of them."""
+    left = dict(paths)
+    for name in exclude:
+        try:
+            meant = {os.path.realpath(path) for path in _resolve(name, pod=pod)}
+        except InputError:
+            meant = set()
+        matching = {real for real, (path, _) in paths.items() if path.stem == name or real in meant}
+        if not matching:
+            known = {word for path, _ in paths.values() for word in (path.stem, path.parent.name)}
+            raise InputError(f"--exclude {name!r}: is no scenario or suite of this call; {suggest(name, known)}")
+        for real in matching & left.keys():
+            del left[real]
+    if not left:
+        raise InputError(f"--exclude {exclude[-1]!r}: leaves nothing to run; exclude less, or name more scenarios")
+    return left
+
+
+def _distinct(found: Sequence[Scenario]) -> list[Scenario]:
+    """Return the scenarios without those of ours that ask of a server, not the pod, the same as an earlier one."""
+    kept: list[Scenario] = []
+    asked: list[Scenario] = []
+    for scenario in found:
+        same = msgspec.structs.replace(
+            scenario,
+            suite="",
+            called="",
+            title="",
+            story="",
+            pod=PodSpec(required=scenario.needs_pod),
+            expect=msgspec.structs.replace(scenario.expect, reason=None),
+        )
+        if scenario.suite not in shipped() or same not in asked:
+            kept.append(scenario)
+        asked.append(same)
+    return kept
 
 
 def profile() -> Scenario:
@@ -50,27 +120,39 @@ def tell_apart(found: Sequence[Scenario]) -> list[str]:
     ]
 
 
-def _called(path: Path) -> str:
-    """Return the shortest name that finds the file again: suite and name for ours, the relative path for the user's."""
+def _called(path: Path, name: str, *, pod: bool) -> str:
+    """Return a name that finds the file again, alone: of ours without a suite, or with the one of ``name``.
+
+    Of the user's files it is the relative path.
+    """
     if path.is_relative_to(_FOLDER):
-        return f"{path.parent.name}/{path.stem}"
+        named = path.stem, name, f"{name}/{path.stem}"
+        return next((word for word in named if _ours(word, pod=pod) == [path]), f"{path.parent.name}/{path.stem}")
     here = Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
-def _resolve(name: str) -> list[Path]:
-    suites = shipped()
+def _ours(name: str, *, pod: bool) -> list[Path]:
+    """Return those of our scenarios that have this name, with or without a suite."""
+    by_name = [path for suite, files in shipped().items() for path in files if name in _names(suite, path)]
+    if len(by_name) > 1:
+        # The pod has a table of its own. Another server gets the scenario that makes no mention of it.
+        by_name = [path for path in by_name if (path.parent.name == POD) is pod] or by_name
+    return by_name or [path for suite, files in selections().items() for path in files if name in _names(suite, path)]
+
+
+def _resolve(name: str, *, pod: bool) -> list[Path]:
+    own = shipped()
+    suites = own | selections()
     if not name:
         raise InputError("a scenario's name is empty; leave it out for the default suite")
     if name == EVERYTHING:
-        return [path for files in suites.values() for path in files]
+        return [path for files in own.values() for path in files]
     if name in suites:
         return suites[name]
     if name.endswith(".toml"):
         return [Path(name)]
-    by_name = [path for suite, files in suites.items() for path in files if name in _names(suite, path)]
-    # A bare name means the default suite's scenario, if that suite has one.
-    by_name = [path for path in by_name if path.parent.name == DEFAULT] or by_name
+    by_name = _ours(name, pod=pod)
     if by_name:
         return by_name
     folder = Path(name)

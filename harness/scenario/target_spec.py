@@ -20,6 +20,14 @@ import msgspec
 from halfopen import plugins, proxies
 from halfopen.errors import InputError
 from halfopen.model import schema, text_files
+from halfopen.model.pod_api import PodApi
+
+
+class PodChoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The variant of the built-in pod: key ``target.pod``."""
+
+    api: PodApi = "sync"
+    """API of websockets that it is built on."""
 
 
 class TargetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -28,6 +36,8 @@ class TargetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     With neither ``server`` nor ``image``: the built-in pod.
     """
 
+    pod: PodChoice | None = None
+    """The variant of the built-in pod, in a file that names no other server."""
     server: str | None = None
     """Command line, with ``{host}`` and ``{port}`` in it, and ``{cert}`` and ``{key}`` for TLS."""
     image: str | None = None
@@ -67,6 +77,8 @@ class TargetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Title in reports."""
     versions: str | None = None
     """Command that prints the versions of its parts."""
+    fixes: str | None = None
+    """For reports: the file in the same folder, without its suffix, whose server this is with its fix."""
     file: str | None = None
     """File that this was read from."""
 
@@ -92,6 +104,11 @@ class TargetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             return self.server or self.image or "pod"
         path = Path(self.file).absolute()
         return f"{path.parent.name}/{path.stem}"
+
+    @property
+    def fixes_name(self) -> str | None:
+        """Name of the target whose server this is with its fix."""
+        return None if self.fixes is None else f"{self.name.rpartition('/')[0]}/{self.fixes}"
 
     def arguments(self) -> list[str]:
         """Return command-line options that describe it again: its file, if still readable, and whatever differs."""
@@ -138,6 +155,8 @@ class TargetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     def _wrong_for_a_container(self) -> Iterator[str]:
         if self.server is not None and self.image is not None:
             yield "--server and --image exclude each other: one server is tested at a time"
+        if self.pod is not None:
+            yield f"key 'target.pod' is the built-in server's, and there is a {self.option}; leave one out"
         if self.command is not None and self.image is None:
             yield "--command is what runs in an --image; with --server, write it there"
         if self.image is not None and self.tls:
@@ -211,9 +230,10 @@ def load(path: Path) -> TargetSpec:
     spec = schema.convert(table, _File, str(path)).target
     if spec.file is not None:
         raise InputError(f"{path}: unknown key 'target.file'")
-    if spec.is_pod:
+    if spec.is_pod and spec.pod is None:
         raise InputError(
-            f"{path}: key 'target.server' is missing, the command that starts the server, or 'target.image'"
+            f"{path}: key 'target.server' is missing, the command that starts the server, or 'target.image' or "
+            "'target.pod'"
         )
     return msgspec.structs.replace(spec, file=str(path))
 
@@ -232,6 +252,11 @@ def find(paths: Sequence[Path]) -> list[TargetSpec]:
         other = seen.setdefault(spec.name, spec)
         if other is not spec:
             raise InputError(f"two servers would both be called {spec.name!r}: {other.file} and {spec.file}")
+    for spec in specs:
+        if spec.fixes_name in seen and seen[spec.fixes_name].fixes is not None:
+            raise InputError(
+                f"{spec.file}: key 'target.fixes': {spec.fixes!r} is a fix too; name the server as it comes"
+            )
     return specs
 
 

@@ -17,7 +17,8 @@ from typing import IO
 
 from halfopen.netns.host import Host
 
-_KEPT_LINES = 40
+#: Number of last lines that are kept, and that errors quote at most.
+_KEPT_LINES, _QUOTED_LINES = 40, 25
 #: Longest line, bytes; longer ones are split.
 _LONGEST_LINE = 1 << 16
 #: Most bytes in a pipe (pipe(7), pipe-max-size). Processes left behind may print without a pause.
@@ -144,9 +145,13 @@ class Output:
         self._tail: collections.deque[str] = collections.deque(maxlen=_KEPT_LINES)
         self._readers = [_Reader(stream, partial(self._keep, on_line)) for stream, on_line in streams if stream]
 
-    def tail(self) -> str:
-        """Return the last non-blank line; for errors."""
-        return next((line for line in reversed(self._tail) if line.strip()), "")
+    def tail(self, lines: int = 1) -> str:
+        """Return the last non-blank lines as one, with a bar between them; for errors."""
+        return " | ".join([line.strip() for line in self._tail if line.strip()][-lines:])
+
+    def last_lines(self) -> list[str]:
+        """Return the last lines; for errors."""
+        return list(self._tail)[-_QUOTED_LINES:]
 
     def has_told(self) -> bool:
         """True once all output from before the first call is read."""
@@ -185,9 +190,13 @@ class Process:
         code = self._started.poll()
         return code if code is None or self._output.has_told() else None
 
-    def tail(self) -> str:
-        """Return the last non-blank line of its output; for errors."""
-        return self._output.tail()
+    def tail(self, lines: int = 1) -> str:
+        """Return the last non-blank lines of its output as one, with a bar between them; for errors."""
+        return self._output.tail(lines)
+
+    def last_lines(self) -> list[str]:
+        """Return the last lines of its output; for errors."""
+        return self._output.last_lines()
 
     def write(self, text: str) -> None:
         """Write to its standard input; do nothing if the process is gone."""

@@ -113,6 +113,11 @@ class Running(abc.ABC):
         """
         raise FaultError("a fault pauses the server's container, and this server is in none; name one with --image")
 
+    @property
+    def prints_stacks(self) -> bool:
+        """True if :meth:`show_stacks` makes it print something."""
+        return False
+
     @abc.abstractmethod
     def show_stacks(self, inode: int) -> None:
         """Make the process that holds the socket with this inode print the stacks of its threads or tasks.

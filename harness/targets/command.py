@@ -48,6 +48,11 @@ class RunningCommand(Running):
         except (OSError, ValueError, http.client.HTTPException) as error:
             return Status(problem=f"the session list could not be read: {error}")
 
+    @property
+    def prints_stacks(self) -> bool:
+        """True if a signal for it is known."""
+        return self.spec.stacks is not None
+
     def show_stacks(self, inode: int) -> None:
         """Send the signal that makes it print its stacks; the journal records them as its output."""
         pids = self.site.host.holders(inode) if self.spec.stacks is not None else []
@@ -59,7 +64,7 @@ class RunningCommand(Running):
 
     def await_stacks(self) -> None:
         """Wait until a server that prints its stacks is quiet."""
-        self.site.journal.wait_for_quiet("target", "output", _QUIET, _ANSWERED_WITHIN)
+        self.site.journal.wait_for_quiet(_QUIET, _ANSWERED_WITHIN)
 
     def session_listed(self, status: Status, caller: Caller) -> bool | None:
         """True if this client is listed. If no field identifies clients, true if any session is."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from halfopen.errors import FaultError, TargetError
+from halfopen.errors import FaultError, TargetError, quoted
 from halfopen.netns.lab_errors import LabError
 from halfopen.spawn.process import OnLine, Output
 from halfopen.targets.engine import engine
@@ -48,9 +48,13 @@ class Container:
         code = self._exit_code
         return code if code is None or self._output.has_told() else None
 
-    def tail(self) -> str:
-        """Return the last non-blank line of its output; for errors."""
-        return self._output.tail()
+    def tail(self, lines: int = 1) -> str:
+        """Return the last non-blank lines of its output as one, with a bar between them; for errors."""
+        return self._output.tail(lines)
+
+    def last_lines(self) -> list[str]:
+        """Return the last lines of its output."""
+        return self._output.last_lines()
 
     def start(self) -> None:
         """Start its command; raises TargetError if the image has no such command, or it may not be run."""
@@ -74,7 +78,7 @@ class Container:
                     ) from None
             time.sleep(_STEP)
         self.wait_for_end()
-        said = f"; it said: {self.tail()}" if self.tail() else ""
+        said = quoted(self.last_lines())
         raise TargetError(f"the container ended with exit code {self.exit_code} before anything listened{said}")
 
     def health(self) -> tuple[str | None, str]:

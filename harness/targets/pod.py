@@ -14,12 +14,13 @@ import msgspec
 
 from halfopen import plugins
 from halfopen.clients._messages import Endpoint
+from halfopen.liveness.death import Reap
 from halfopen.model.expressions import Expression
 from halfopen.model.journal import Journal
+from halfopen.model.pod_api import PodApi
 from halfopen.netns.lab import Lab
 from halfopen.netns.units import plain
 from halfopen.pod import detectors
-from halfopen.pod.watchdog import Reap
 from halfopen.scenario.spec import PodSpec
 from halfopen.scenario.target_spec import TargetSpec
 from halfopen.spawn.process import Process, Program
@@ -54,6 +55,11 @@ class RunningPod(Running):
         except (OSError, ValueError, http.client.HTTPException) as error:
             return Status(problem=f"the pod did not answer: {error}")
 
+    @property
+    def prints_stacks(self) -> bool:
+        """Always true."""
+        return True
+
     def show_stacks(self, _inode: int) -> None:
         """Note the stacks of its threads as an event ``stacks``; do nothing if it does not answer."""
         with contextlib.suppress(OSError, ValueError, http.client.HTTPException):
@@ -71,19 +77,22 @@ class RunningPod(Running):
 
 
 class DetectorOptions(msgspec.Struct, frozen=True):
-    """Options of a detector besides grace and poll; None: its default."""
+    """Options of a detector besides grace and poll, and of the pod that it is in; None: the default."""
 
     reap: Reap | None = None
     min_rate: float | None = None
     """Bytes per second."""
     outage: float | None = None
     """Seconds."""
+    pod_api: PodApi | None = None
+    """API of websockets that the pod is built on."""
 
     def arguments(self) -> list[str]:
         """Return them as options of the pod, which ``halfopen run`` has too."""
         words = [] if self.reap is None else ["--reap", self.reap]
         words += [] if self.min_rate is None else ["--min-rate", f"{plain(self.min_rate)}B/s"]
-        return words + ([] if self.outage is None else ["--outage", f"{plain(self.outage)}s"])
+        words += [] if self.outage is None else ["--outage", f"{plain(self.outage)}s"]
+        return words + ([] if self.pod_api is None else ["--pod-api", self.pod_api])
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +112,14 @@ class PodTarget(Target):
     """Interval of its keepalive, seconds; None: that of the incident."""
 
     def check(self) -> None:
-        """Raise InputError if there is no such detector."""
-        plugins.load(detectors, self.detector)
+        """Raise InputError if there is no such detector, or none with this API."""
+        detectors.require_api(plugins.load(detectors, self.detector), self.detector, self.api)
+
+    @property
+    def api(self) -> PodApi:
+        """API of websockets: that of the command line, of the target's file, or of the scenario."""
+        asked = self.asked.pod and self.asked.pod.api
+        return self.detector_options.pod_api or asked or self.spec.api or "sync"
 
     def arguments(self) -> list[str]:
         """Return the options except the detector. The pod is the default; its detector is given separately."""
@@ -112,7 +127,7 @@ class PodTarget(Target):
 
     def describe(self) -> dict[str, str]:
         """Return the fields for results.json."""
-        return {"kind": "pod"}
+        return {"kind": "pod"} if self.api == "sync" else {"kind": "pod", "api": self.api}
 
     @contextlib.contextmanager
     def placed(self, lab: Lab, name: str, _port: int, _journal: Journal) -> Iterator[Place]:
@@ -139,7 +154,8 @@ class PodTarget(Target):
             return None if value is None else value.seconds(grace=self.grace, poll=self.poll)
 
         words = ["--host", site.ip, "--port", str(site.port), "--control", "--detector", self.detector]
-        words += ["--slice-size", f"{self.spec.slice_size}B", *self.detector_options.arguments()]
+        options = msgspec.structs.replace(self.detector_options, pod_api=self.api)
+        words += ["--slice-size", f"{self.spec.slice_size}B", *options.arguments()]
         durations = {
             "--grace": self.grace,
             "--poll": self.poll,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from halfopen.errors import TargetError
 from halfopen.model.journal import Journal
+from halfopen.model.printed_stacks import TIME_OF_DAY
 from halfopen.netns.host import Host
 from halfopen.netns.sockets import Address
 from halfopen.scenario.spec import Edge
@@ -38,9 +39,12 @@ def proxy(
         file = Path(folder, "config")
         file.write_text(edge.module.config(listen, upstream, Path(folder)))
         command = edge.module.command(find_program(edge) or edge.module.PROGRAM, file)
-        proxy_process = running(
-            host, Program(command), lambda line: journal.note("edge", "output", text=line), keep_open=keep_open
-        )
+
+        def note(line: str) -> None:
+            # Without the time of day, so that equal runs have equal timelines.
+            journal.note("edge", "output", text=TIME_OF_DAY.sub("", line), proxy=edge.proxy)
+
+        proxy_process = running(host, Program(command), note, note, keep_open=keep_open)
         with proxy_process as process:
             if not listeners(host, listen.port, process, time.monotonic() + _READY_WITHIN):
                 code = process.exit_code

@@ -4,16 +4,76 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from halfopen.errors import TargetError
+from halfopen.errors import TargetError, quoted
+from halfopen.netns import processes
 from halfopen.netns.host import Host
+from halfopen.netns.processors import Processors
 from halfopen.netns.sockets import Address
+from halfopen.netns.units import show_duration
 from halfopen.spawn.process import OnLine, Process, Program, running
 from halfopen.targets.base import ServerProcess, Site
 
 _STEP = 0.02
 _USE_PORT = "use {port} in the command"
+
+
+class Activity:
+    """The processor time of a host's processes while a server starts, and the processors that were left to it."""
+
+    #: Seconds between two samples, and number of the last ones that show what the processes do now.
+    _INTERVAL, _RECENT = 1.0, 4
+    #: Share of the samples in which a process runs, and of the time that it computes, above which it is busy.
+    _RUNS, _COMPUTES = 0.5, 0.25
+    #: Share of a processor up to which all of them count as busy.
+    _IDLE = 0.25
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._processors = Processors()
+        self._begun = self._due = time.monotonic()
+        self._samples: list[tuple[float, processes.Work]] = []
+        self._idle: list[float] = []
+
+    def watch(self) -> None:
+        """Take a sample if one is due."""
+        if time.monotonic() >= self._due:
+            self.sample()
+
+    def sample(self) -> None:
+        """Take a sample."""
+        now = time.monotonic()
+        self._due = now + self._INTERVAL
+        self._samples.append((now, processes.work(self._host.processes())))
+        self._idle.append(self._processors.idle())
+        del self._samples[: -self._RECENT], self._idle[: -self._RECENT]
+
+    @property
+    def seconds(self) -> float:
+        """Processor time that the processes have used so far, in seconds."""
+        return self._samples[-1][1].seconds
+
+    @property
+    def is_known(self) -> bool:
+        """True if the processes are visible. Those of a container are not."""
+        return any(work.processes for _, work in self._samples)
+
+    @property
+    def is_busy(self) -> bool:
+        """True if the processes worked, or waited for a processor, in the last samples."""
+        (first, then), (last, now) = self._samples[0], self._samples[-1]
+        running = sum(work.runs for _, work in self._samples)
+        computed = now.seconds - then.seconds
+        return running > self._RUNS * len(self._samples) or computed > self._COMPUTES * (last - first)
+
+    @property
+    def all_busy(self) -> str | None:
+        """Words for processors that are all busy; None if one was idle."""
+        count, idle = self._processors.count, sorted(self._idle)[len(self._idle) // 2]
+        if idle > self._IDLE:
+            return None
+        return "the only processor is busy" if count == 1 else f"all {count} processors are busy"
 
 
 @contextlib.contextmanager
@@ -47,10 +107,13 @@ def await_listening(
     ``shown`` is the started program and ``advice`` the way to set its port. Its time counts from ``since``.
     """
     deadline = (time.monotonic() if since is None else since) + site.ready_within
-    addresses = listeners(site.host, site.port, process, deadline)
+    activity = Activity(site.host)
+    addresses = listeners(site.host, site.port, process, deadline, activity.watch)
     if not addresses:
-        problem = _not_ready(site, shown, advice) if process.exit_code is None else _ended(site, process, shown)
-        raise TargetError(problem + said(process))
+        if process.exit_code is not None:
+            raise TargetError(_ended(site, process, shown) + said(process))
+        activity.sample()
+        raise TargetError(_not_ready(site, shown, advice, activity) + said(process))
     with contextlib.closing(site.host.socket_reader()) as reader:
         if reader.refuses_ipv4(site.port):
             raise TargetError(
@@ -73,29 +136,42 @@ def _ended(site: Site, process: ServerProcess, shown: str) -> str:
     return f"the server ended with exit code {process.exit_code} before it listened: {shown!r}"
 
 
-def _not_ready(site: Site, shown: str, advice: str) -> str:
+def _not_ready(site: Site, shown: str, advice: str, activity: Activity) -> str:
     with contextlib.closing(site.host.socket_reader()) as reader:
-        elsewhere = sorted({listener.local.port for listener in reader.listeners()})
-    others = f", but on port {', '.join(map(str, elsewhere))}" if elsewhere else ""
+        elsewhere = sorted({str(listener.local) for listener in reader.listeners()})
+    problem = f"the server does not listen on port {site.port} after {site.ready_within:g}s"
+    more_time = f"give it more time with --ready {show_duration(2 * site.ready_within)}"
+    if elsewhere:
+        return f"{problem}, but on {', '.join(elsewhere)}: {shown!r}; {advice}"
+    if not activity.is_known:
+        return f"{problem}: {shown!r}; {advice}, or {more_time}"
+    used = f"it used {show_duration(round(activity.seconds, 1))} of processor time"
+    if not activity.is_busy:
+        return f"{problem}, and does nothing now ({used}): {shown!r}; {advice}, or {more_time}"
+    if (busy := activity.all_busy) is None:
+        return f"{problem}, and is still busy ({used}): {shown!r}; {more_time}"
     return (
-        f"the server does not listen on port {site.port} after {site.ready_within:g}s{others}: "
-        f"{shown!r}; {advice}, or give it more time with --ready"
+        f"{problem}, and is still busy ({used}, and {busy}): {shown!r}; {more_time}, or run fewer at once with --jobs"
     )
 
 
-def listeners(host: Host, port: int, process: ServerProcess, deadline: float) -> list[Address]:
+def listeners(
+    host: Host, port: int, process: ServerProcess, deadline: float, on_wait: Callable[[], None] = lambda: None
+) -> list[Address]:
     """Wait until something listens on a port of the host, and return its addresses.
 
-    Returns none if the process ends before, or the monotonic clock reaches ``deadline``.
+    Returns none if the process ends before, or the monotonic clock reaches ``deadline``. ``on_wait`` is called before
+    each pause.
     """
     with contextlib.closing(host.socket_reader()) as reader:
         while not (found := reader.listeners(port)):
             if process.exit_code is not None or time.monotonic() >= deadline:
                 return []
+            on_wait()
             time.sleep(_STEP)
     return [listener.local for listener in found]
 
 
 def said(process: ServerProcess) -> str:
-    """Return the last line of a process's output, as the end of an error."""
-    return f"; it said: {process.tail()}" if process.tail() else ""
+    """Return a process's last output, as the end of an error."""
+    return quoted(process.last_lines())

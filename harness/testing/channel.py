@@ -12,7 +12,7 @@ import pytest
 from halfopen.netns import bug_report
 from halfopen.netns.bug_report import ForeignError
 from halfopen.spawn.peers import Child, PeerLostError, PeerUp, Refused
-from halfopen.testing.messages import Opening, Reply, Request
+from halfopen.testing.messages import Lacking, Opening, Reply, Request
 
 _T = TypeVar("_T", bound=Reply)
 
@@ -24,7 +24,10 @@ def environment() -> dict[str, str]:
 
 
 class Channel:
-    """A lab process and the connection to it. A refused request fails the test with the lab's message. Thread-safe."""
+    """A lab process and the connection to it. Thread-safe.
+
+    A refused request fails the test with the lab's message. If this machine lacks what it needs, the test is skipped.
+    """
 
     def __init__(self, opening: Opening, folder: Path) -> None:
         """Start the lab. Servers' commands run in ``folder``."""
@@ -37,7 +40,7 @@ class Channel:
             raise
 
     def ask(self, request: Request, kind: type[_T]) -> _T:
-        """Return the reply to a request. Fails the test if it is refused, or the lab is gone."""
+        """Return the reply to a request. Fails the test if it is refused, or the lab is gone; skips it for a lack."""
         __tracebackhide__ = True
         try:
             reply = self._child.ask(request)
@@ -47,6 +50,8 @@ class Channel:
             pytest.fail(f"halfopen: {bug_report.sentence(error)}")
         except PeerLostError as error:
             pytest.fail(f"halfopen: this test's lab is gone: {str(error) or self._child.last_words()}")
+        if isinstance(reply, Lacking):
+            pytest.skip(f"halfopen: {reply.why}")
         if isinstance(reply, Refused):
             pytest.fail(f"halfopen: {reply.why}")
         assert isinstance(reply, kind), reply

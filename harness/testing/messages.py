@@ -123,4 +123,10 @@ class HistoryLines(msgspec.Struct, frozen=True, tag="lines"):
     lines: list[str]
 
 
-Reply = PeerUp | Done | SocketSeen | Judgement | HistoryLines | Refused
+class Lacking(msgspec.Struct, frozen=True, tag="lacking"):
+    """This machine lacks what a request needs. ``why`` names it, and the command that helps."""
+
+    why: str
+
+
+Reply = PeerUp | Done | SocketSeen | Judgement | HistoryLines | Lacking | Refused

@@ -85,6 +85,7 @@ class PytestClient:
             self._judged_from = number
         if not self._in_force:
             self.session.check_path()
+        self.session.note_timeouts()
         try:
             self.session.begin(step, number)
         except (FaultError, TimeoutError) as error:
@@ -115,9 +116,12 @@ class PytestClient:
         if not self._in_force:
             self.session.check_path()
         self.session.watch.settle()
+        self.session.note_unread_close()
         self.session.client_link.note_what_it_did()
+        if request.session != "kept":
+            self.session.note_holders()
         verdict = judge(scenario, journal.timeline(), self.terms)
-        expected = words.expectation(scenario, self.terms)
+        expected = words.expectation(scenario, self.terms, verdict.found)
         self._verdicts.append((self._now, verdict, expected))
         return Judgement(
             word=verdict.word,
@@ -169,7 +173,7 @@ class PytestClient:
         last = self.session.journal.last_sample()
         if last is None:
             return SocketSeen("CLOSE", 0, 0)
-        gone = self.session.journal.find("kernel", "destroyed", "gone") is not None
+        gone = self.session.journal.has_released
         return SocketSeen(
             state="CLOSE" if gone and last.state not in ENDED_STATES else last.state,
             queued=last.outq,

@@ -15,15 +15,18 @@ from pathlib import Path
 import msgspec
 
 from halfopen.errors import InputError
+from halfopen.liveness.death import Reap
 from halfopen.model import schema
 from halfopen.model.journal import Journal
 from halfopen.model.link_spec import LinkSpec
 from halfopen.netns.lab import Lab
+from halfopen.netns.lab_errors import UnsupportedError
 from halfopen.netns.units import ByteRate, Duration
-from halfopen.pod.watchdog import Reap
 from halfopen.results import story
+from halfopen.results.explanation import SERVER_SAID
 from halfopen.run import request as run_request
 from halfopen.run.client_process import NoSessionError
+from halfopen.run.hindrances import lacking_proxy
 from halfopen.run.lab_server import LabServer, Network
 from halfopen.run.observer import Stop
 from halfopen.run.progress import RunView
@@ -124,6 +127,8 @@ class PytestLab(contextlib.ExitStack):
 
     def _history(self) -> list[str]:
         lines = [line for client in self._clients for line in client.history()]
+        if any(line.strip() == SERVER_SAID for line in lines):
+            return lines
         return lines + [line for server in self._servers for line in story.printed(server.site.journal.timeline())]
 
 
@@ -139,7 +144,10 @@ class _DetectorOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def _target(asked: Serve, terms: Timing, seed: int) -> tuple[Target, Edge | None]:
-    """Return the checked target that a test describes, and the proxy in front of it; raises InputError."""
+    """Return the checked target that a test describes, and the proxy in front of it.
+
+    Raises InputError, and UnsupportedError if this machine has no such proxy.
+    """
     spec = schema.convert(asked.target, TargetSpec, "server")
     if asked.file is None:
         spec = msgspec.structs.replace(spec, file=asked.written_in)
@@ -153,6 +161,6 @@ def _target(asked: Serve, terms: Timing, seed: int) -> tuple[Target, Edge | None
     target = run_request.target_of(request, asked.detector, schema.convert(pod, PodSpec, "pod"))
     target.check()
     edge = None if spec.edge is None else Edge(proxy=spec.edge)
-    if edge is not None and (lacking := run_request.lacking_proxy(edge)):
-        raise InputError(f"edge {edge.proxy!r} {lacking}")
+    if edge is not None and (lacking := lacking_proxy(edge)):
+        raise UnsupportedError(f"edge {edge.proxy!r} {lacking}")
     return target, edge

@@ -19,17 +19,20 @@ from typing import Literal
 import msgspec
 
 from halfopen.errors import InputError
-from halfopen.netns import capabilities, isolation
+from halfopen.netns import isolation
+from halfopen.netns.guest import cache
 from halfopen.netns.interrupts import as_completed
-from halfopen.netns.lab import kernel_has_discipline
+from halfopen.netns.lab import lacking_disciplines
 from halfopen.netns.lab_errors import IsolationError, LabError
 from halfopen.results import story
 from halfopen.run import profiling, request
+from halfopen.run.hindrances import lack
 from halfopen.run.observer import Stop, Stopped
 from halfopen.run.profiling import Profiling, is_profile
 from halfopen.run.progress import RunView
 from halfopen.run.request import RunRequest
 from halfopen.run.runner import Job, RunResult, run_one
+from halfopen.run.start_queue import StartQueue
 from halfopen.spawn.forked import forking
 from halfopen.spawn.peers import Parent
 
@@ -90,8 +93,8 @@ def _run_all(share: SuiteShare, folder: Path, parent: Parent) -> int:
         seconds = profiling.duration(share.call, todo, share.clock)
         observed = msgspec.structs.replace(share.call, profile_for=seconds)
         todo[:0] = [] if seconds is None else [request.profile_job(observed, todo[0])]
-    lacking = _lacking(todo)
-    stop = Stop()
+    call = _with_lacks(share.call, todo)
+    stop, queue = Stop(), StartQueue()
     one_by_one = threading.Lock()
 
     def write(done: RunResult) -> None:
@@ -100,7 +103,7 @@ def _run_all(share: SuiteShare, folder: Path, parent: Parent) -> int:
     judging = Profiling(todo, write, lambda *_: None)
 
     def run(job: Job) -> None:
-        done = _run(job, share, stop, lacking)
+        done = _run(job, share, stop, queue, call)
         with one_by_one:
             if isinstance(done, RunResult):
                 judging.add(done)
@@ -126,22 +129,19 @@ def _name(job: Job) -> str:
     return f"{job.scenario.suite}/{job.scenario.name}"
 
 
-def _lacking(jobs: Sequence[Job]) -> str | None:
-    """Return what links need and this kernel lacks, if any of these scenarios needs it."""
-    if not any(job.scenario.netem_fields for job in jobs) or kernel_has_discipline("netem"):
-        return None
-    return (
-        f"needs sch_netem, and this kernel ({capabilities.kernel_release()}) has none; a guest kernel has: "
-        "--halfopen-clock virtual"
-    )
+def _with_lacks(call: RunRequest, jobs: Sequence[Job]) -> RunRequest:
+    """Return the call with what this kernel lacks for these scenarios."""
+    lacking = lacking_disciplines(dict.fromkeys(kind for job in jobs for kind in job.scenario.disciplines))
+    remedy = f"{'' if cache.newest() else 'halfopen kernel build, then '}--halfopen-clock virtual"
+    return msgspec.structs.replace(call, lacking=dict.fromkeys(lacking, remedy))
 
 
-def _run(job: Job, share: SuiteShare, stop: Stop, lacking: str | None) -> RunResult | Result:
+def _run(job: Job, share: SuiteShare, stop: Stop, queue: StartQueue, call: RunRequest) -> RunResult | Result:
     """Run a scenario. Return the reason instead if it could not be run."""
-    if lacking and (fields := job.scenario.netem_fields):
-        return Result("skipped", f"its link's {' and '.join(fields)} {lacking}")
+    if (hindrance := lack(call, job.scenario)) is not None:
+        return Result("skipped", f"scenario {job.scenario.name!r} {hindrance}")
     try:
-        return run_one(job, RunView(job.label), stop)
+        return run_one(job, RunView(job.label), stop, queue=queue)
     except Stopped:
         return Result("error", "it was ended before it was over", [f"{_name(job)}: it was ended before it was over"])
     except (InputError, LabError) as error:

@@ -11,10 +11,10 @@ import sys
 from halfopen.errors import FaultError, InputError
 from halfopen.netns import isolation
 from halfopen.netns.lab import Lab
-from halfopen.netns.lab_errors import IsolationError, LabError
+from halfopen.netns.lab_errors import IsolationError, LabError, UnsupportedError
 from halfopen.spawn.peers import Broken, Parent, PeerUp, Refused
 from halfopen.testing import messages
-from halfopen.testing.messages import Reply
+from halfopen.testing.messages import Lacking, Reply
 from halfopen.testing.pytest_lab import PytestLab
 
 
@@ -46,6 +46,8 @@ def _work(parent: Parent) -> int:
 def _answer(lab: PytestLab, request: messages.Request) -> Reply | Broken:
     try:
         return lab.answer(request)
+    except UnsupportedError as error:
+        return Lacking(str(error))
     except (InputError, LabError, FaultError, TimeoutError) as error:
         return Refused(str(error))
     except Exception as error:  # noqa: BLE001 (a bug of ours, reported by the test that it fails)

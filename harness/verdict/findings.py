@@ -12,6 +12,10 @@ from halfopen.scenario.spec import Outcome, Scenario
 
 #: Close code of a server that met an unexpected condition (RFC 6455, section 7.4.1).
 UNEXPECTED_CONDITION = 1011
+#: Close code for a message that violates the server's policy (RFC 6455, section 7.4.1).
+POLICY_VIOLATION = 1008
+#: Close code for an extension that the other side should have offered (RFC 6455, section 7.4.1).
+MANDATORY_EXTENSION = 1010
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,8 @@ class Orphan:
 class HeldResources:
     """Resources of the server's processes, against their level before the session."""
 
+    memory: int
+    """The level of resident memory, bytes."""
     memory_growth: int
     """Most bytes of resident memory above the level."""
     files_left: int
@@ -196,6 +202,7 @@ def _held(timeline: Timeline) -> HeldResources | None:
         return None
     level, last = next((s for s in reversed(samples) if s.t <= 0), samples[0]), samples[-1]
     return HeldResources(
+        memory=level.rss,
         memory_growth=max(s.rss for s in samples) - level.rss,
         files_left=last.files - level.files,
         threads_left=last.threads - level.threads,

@@ -12,7 +12,8 @@ from halfopen.model.link_proof import link_proofs
 from halfopen.model.timeline import Event, Timeline
 from halfopen.netns.units import show_bytes, show_duration
 from halfopen.scenario.spec import Scenario
-from halfopen.verdict.findings import UNEXPECTED_CONDITION, Findings, find
+from halfopen.verdict import ends
+from halfopen.verdict.findings import MANDATORY_EXTENSION, UNEXPECTED_CONDITION, Findings, find
 
 Word = Literal["passed", "failed", "inconclusive", "not_applicable"]
 Class = Literal["true_reap", "missed", "false_reap", "true_keep", "closed", "not_opened"]
@@ -21,6 +22,12 @@ Class = Literal["true_reap", "missed", "false_reap", "true_keep", "closed", "not
 _SAMPLING = 1.0
 #: Seconds by which a process's last output may be read after its end.
 _WORDS_AFTER = 0.5
+#: Seconds from the handshake within which a server denies a session to a client.
+_SOON = 15.0
+#: Growth of the server's memory worth a sentence, bytes: ten times what a kernel queues for a connection (tcp_wmem).
+_MUCH_MEMORY = 40_000_000
+#: Open files or threads left over that are worth a sentence. Many libraries keep a few.
+_MANY_LEFT = 8
 #: Close codes that blame nothing on the client: a normal end, or a server that goes away (RFC 6455, section 7.4.1).
 _ORDINARY = frozenset({None, 1000, 1001})
 
@@ -115,7 +122,7 @@ def _decide(scenario: Scenario, timeline: Timeline, terms: Timing, found: Findin
     )
     if complaint:
         return "failed", complaint
-    return "passed", _success(scenario, found, proof)
+    return "passed", "; ".join(filter(None, (_success(scenario, found, proof), cost(found))))
 
 
 def broken_off(timeline: Timeline) -> tuple[Word, str] | None:
@@ -152,7 +159,7 @@ def _looked_too_short(scenario: Scenario, found: Findings, terms: Timing) -> str
     since = found.fault_at or 0.0
     until = since + hold(scenario, terms)
     if (moment := due(scenario, found, terms)) is not None:
-        since, until = _counted_from(scenario, found)[0], moment
+        since, until = counted_from(scenario, found)[0], moment
     if found.looked_until >= until - _SAMPLING:
         return None
     return f"looked for {show_duration(found.looked_until - since)} only, of {show_duration(until - since)}"
@@ -234,7 +241,7 @@ def _false_reap(scenario: Scenario, timeline: Timeline, found: Findings) -> tupl
         return "inconclusive", doubt
     count = show_bytes(evidence.acknowledged(evidence.established(timeline)))
     said = f" ({found.reason})" if found.reason else ""
-    how = f", by {_closing(closed)}" if closed is not None else ""
+    how = f", {ends.closing(closed)}" if closed is not None else ""
     before = ", before anything was done to it" if scenario.steps and found.before_fault else ""
     reaped = f"a live client was reaped at {found.ended_at:.1f}s{said}{how}{before}"
     return "failed", f"{reaped}: it had acknowledged {count} until then"
@@ -244,23 +251,18 @@ def _doubt(timeline: Timeline, closed: Event | None, ended_at: float) -> str | N
     return _not_spoken(timeline, ended_at) if closed is None else _not_begun(timeline, closed)
 
 
-def _closing(closed: Event) -> str:
-    """Return a close frame in words: its code, and its reason if it has one (RFC 6455, section 7.1.6)."""
-    reason = closed.data.get("reason")
-    return f"a close frame with {closed.data.get('code')}" + (f" {reason!r}" if reason else "")
-
-
 def _not_begun(timeline: Timeline, closed: Event) -> str | None:
     """Return a doubt about a server that closed properly before it sent its client anything; None without doubt."""
     code = closed.data.get("code")
     says_why = bool(closed.data.get("reason")) or code not in _ORDINARY
     has_begun = _received(timeline) or timeline.first("client", "ping_received") is not None
-    if has_begun or code == UNEXPECTED_CONDITION or not says_why:
+    is_denial = ends.denies(closed) and closed.t <= _SOON
+    if (has_begun and not is_denial) or code == UNEXPECTED_CONDITION or not says_why:
         return None
-    return (
-        f"the server sent nothing but {_closing(closed)} at {closed.t:.1f}s; "
-        "does it want a message (--send), a --header or a --subprotocol?"
-    )
+    asks = "an extension (compression = true in [client])" if code == MANDATORY_EXTENSION else "a message (--send)"
+    nothing = "" if has_begun else "the server sent nothing, and "
+    was = f"{nothing}the session was {ends.closing(closed)} at {closed.t:.1f}s"
+    return f"{was}; does it want {asks}, a --header or a --subprotocol?"
 
 
 def _received(timeline: Timeline) -> bool:
@@ -318,21 +320,21 @@ def due(scenario: Scenario, found: Findings, terms: Timing) -> float | None:
     limit = deadline(scenario, terms)
     if limit is None or scenario.expect.session != "reaped":
         return None
-    return _counted_from(scenario, found)[0] + limit
+    return counted_from(scenario, found)[0] + limit
 
 
-def _counted_from(scenario: Scenario, found: Findings) -> tuple[float, str]:
+def counted_from(scenario: Scenario, found: Findings) -> tuple[float, str]:
     """Return the moment from which a deadline counts, and its name."""
     if scenario.expect.since == "onset" and found.stall:
         return found.stall.onset, "the stall"
-    return found.fault_at or 0.0, "the fault"
+    return found.fault_at or 0.0, "the fault" if scenario.steps else "the start"
 
 
 def _too_late(scenario: Scenario, found: Findings, terms: Timing) -> str | None:
     limit = deadline(scenario, terms)
     if limit is None or found.ended_at is None:
         return None
-    since, what = _counted_from(scenario, found)
+    since, what = counted_from(scenario, found)
     took, longest = found.ended_at - since, found.longest_stall
     if took > limit:
         return f"session {found.outcome} {took:.1f}s after {what}, expected within {show_duration(limit)}"
@@ -403,6 +405,21 @@ def _kept_resources(scenario: Scenario, found: Findings) -> str | None:
     return None
 
 
+def cost(found: Findings) -> str:
+    """Describe what the session cost the server in memory, files and threads; empty if that is little."""
+    held, parts = found.held, list[str]()
+    if held is None:
+        return ""
+    if held.memory_growth >= _MUCH_MEMORY:
+        most = show_bytes(held.memory + held.memory_growth)
+        parts.append(f"the server's memory grew by {show_bytes(held.memory_growth)}, to {most}")
+    if found.ended_at is not None and not held.processes_changed:
+        left = ((held.files_left, "open files"), (held.threads_left, "threads"))
+        more = " and ".join(f"{count} more {what}" for count, what in left if count >= _MANY_LEFT)
+        parts += [f"{more} at the end than before the session"] if more else []
+    return ", ".join(parts)
+
+
 def _answers(found: Findings) -> str:
     """Return how many of the last answers listed the session, if several workers answer."""
     if "answers" not in found.final:
@@ -412,17 +429,19 @@ def _answers(found: Findings) -> str:
 
 def _success(scenario: Scenario, found: Findings, proof: Proof) -> str:
     if found.outcome == "kept" and scenario.truth != "alive":
-        return f"kept, as expected of a server that notices nothing: {_cost(found)} ({proof.what})"
+        return f"kept, as expected of a server that notices nothing: {_still_there(found)} ({proof.what})"
     if found.outcome == "kept":
         return f"kept for {show_duration(found.looked_until)}: {proof.what}"
     said = f" ({found.reason})" if found.reason else ""
-    if found.stall is not None and found.ended_at is not None:
-        took = show_duration(found.ended_at - found.stall.onset)
-        return f"{found.outcome} {took} after the stall began at {found.stall.onset:.1f}s{said}: {proof.what}"
-    return f"{found.outcome} at {found.ended_at:.1f}s{said}: {proof.what}"
+    since, what = counted_from(scenario, found)
+    if found.outcome != "reaped" or found.ended_at is None or what == "the start":
+        return f"{found.outcome} at {found.ended_at:.1f}s{said}: {proof.what}"
+    took, began = show_duration(found.ended_at - since), "" if what == "the fault" else " began"
+    return f"{found.outcome} {took} after {what}{began} at {since:.1f}s{said}: {proof.what}"
 
 
-def _cost(found: Findings) -> str:
+def _still_there(found: Findings) -> str:
+    """Describe what is left of a session that is kept in vain."""
     since = found.fault_at or 0.0
     parts = [f"{show_duration(found.looked_until - since)} after the fault"]
     if found.stall:

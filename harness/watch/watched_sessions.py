@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 from halfopen import plugins
 from halfopen.errors import InputError
+from halfopen.liveness.reading import Reading
 from halfopen.netns import tcp_timers
 from halfopen.netns.census import PROBE, RawSample
 from halfopen.pod import detectors
 from halfopen.pod.forecast import Forecast, ObservedSession
-from halfopen.pod.liveness.reading import Reading
 from halfopen.watch.tracks import Rules, Track
 
 #: Pauses up to this long are no stall, seconds: a few of the longest round trips.

@@ -1,9 +1,10 @@
-"""Every server of examples/ starts, and treats a frozen client as docs/field-report.md says."""
+"""Every server of examples/ fails as it comes, as docs/field-report.md says, and passes the suite core with its fix."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,24 @@ import pytest
 
 from halfopen.scenario import target_spec
 from tests.harness.cli.tool import Ran, halfopen
-from tests.machine import needs_guest, needs_nginx, needs_servers
+from tests.machine import needs_go_servers, needs_guest, needs_haproxy, needs_nginx, needs_servers
 from tests.servers import EXAMPLES, environment
 
-pytestmark = [needs_guest, needs_servers, needs_nginx]
+pytestmark = [needs_guest, needs_servers, needs_go_servers, needs_nginx, needs_haproxy]
 
 ROOT = EXAMPLES.parent
-TERMS = ("--scenario", "dead/frozen", "--clock", "virtual", "--seed", "7")
+TERMS = ("--clock", "virtual", "--seed", "7")
+FROZEN = ("--scenario", "dead/frozen")
 #: Those that send nothing to a client that was frozen early.
 QUIET = {"asgi/uvicorn_push", "websockets_events/default", "ws_chat/default"}
-NAMES = [spec.name for spec in target_spec.find([EXAMPLES])]
+SPECS = {spec.name: spec for spec in target_spec.find([EXAMPLES])}
+NAMES = [name for name, spec in SPECS.items() if not spec.fixes]
+FIXED = [name for name, spec in SPECS.items() if spec.fixes]
+BEFORE = {str(SPECS[name].fixes_name) for name in FIXED}
+
+
+def files(names: list[str]) -> list[str]:
+    return [f"examples/{name}.toml" for name in names]
 
 
 def field(out: Path, *words: str) -> Ran:
@@ -36,9 +45,20 @@ def table(out: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def frozen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     out = tmp_path_factory.mktemp("field")
-    ran = field(out, "examples")
+    ran = field(out, *files(NAMES), *FROZEN)
     assert ran.code == 0, ran
     return {run["target"]: run for run in table(out)["runs"]}
+
+
+@pytest.fixture(scope="module")
+def fixed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, dict[str, Any]]]:
+    out = tmp_path_factory.mktemp("fixed")
+    ran = field(out, *files(FIXED), "--scenario", "core")
+    assert ran.code == 0, ran
+    runs: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in FIXED}
+    for run in table(out)["runs"]:
+        runs[run["target"]][run["scenario"]] = run
+    return runs
 
 
 def reported(server: str) -> str:
@@ -64,10 +84,30 @@ def test_each_does_with_a_frozen_client_what_the_report_says(frozen: dict[str, d
     assert run["class"] == reported(server)
 
 
-@pytest.mark.parametrize("server", NAMES)
+@pytest.mark.parametrize("server", [name for name in NAMES if SPECS[name].stacks])
 def test_each_that_holds_it_shows_what_it_is_doing(frozen: dict[str, dict[str, Any]], server: str) -> None:
     run = frozen[server]
     assert bool(run["stacks"]) == (run["class"] == "missed")
+
+
+@pytest.mark.parametrize("server", sorted(BEFORE))
+def test_each_that_has_a_fix_fails_without_it(frozen: dict[str, dict[str, Any]], server: str) -> None:
+    assert frozen[server]["verdict"] == "failed"
+
+
+@pytest.mark.parametrize("server", FIXED)
+def test_each_passes_core_with_its_fix(fixed: dict[str, dict[str, dict[str, Any]]], server: str) -> None:
+    runs = fixed[server]
+    assert {run["why"] for run in runs.values() if run["verdict"] not in {"passed", "not_applicable"}} == set()
+    classes = Counter(run["class"] for run in runs.values() if run["verdict"] == "passed")
+    assert classes["true_reap"] >= 3
+    assert classes["true_keep"] >= 3
+
+
+@pytest.mark.parametrize("server", ["nginx/fixed", "haproxy/fixed"])
+def test_a_proxy_lets_go_of_the_server_behind_it_too(fixed: dict[str, dict[str, dict[str, Any]]], server: str) -> None:
+    reaped = [run for run in fixed[server].values() if run["class"] == "true_reap"]
+    assert {run["files_left"] for run in reaped} == {0}
 
 
 def test_two_reports_are_the_same_to_the_last_byte(tmp_path: Path) -> None:
@@ -76,7 +116,7 @@ def test_two_reports_are_the_same_to_the_last_byte(tmp_path: Path) -> None:
         out = tmp_path / n
         # A threaded server, one that forks, and one on Node.js.
         targets = (f"examples/{name}.toml" for name in ("websockets_sync/default", "asgi/granian", "ws/default"))
-        ran = field(out, *targets, "--grace", "10s")
+        ran = field(out, *targets, *FROZEN, "--grace", "10s")
         assert ran.code == 0, ran
         report = halfopen("field", "--render", str(out / "field.json"))
         timelines = [path.read_text() for path in sorted(out.rglob("*.jsonl"))]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from halfopen.results import fixes
 from tests.harness.cli.tool import Ran, by_scenario, halfopen
 from tests.machine import needs_guest, needs_servers
 from tests.servers import EXAMPLES, environment
@@ -53,6 +54,12 @@ def test_a_frozen_streaming_client_is_held_and_the_run_fails(runs: dict[str, dic
     assert (frozen["class"], frozen["verdict"]) == ("missed", "failed")
     assert frozen["why"].startswith("session still held 78")
     assert frozen["stuck_bytes"] > 0
+
+
+def test_the_failure_names_the_page_for_its_software(runs: dict[str, dict[str, Any]], ran: Ran) -> None:
+    assert runs["frozen"]["fix"] == f"{fixes.FOLDER}/asgi.md"
+    assert runs["killed"]["fix"] is None
+    assert f"    fix:      {fixes.FOLDER}/asgi.md" in ran.out.splitlines()
 
 
 def test_a_client_whose_kernel_says_so_is_reaped(runs: dict[str, dict[str, Any]]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from halfopen.model.timeline import Event, Sample, Timeline, make
+from halfopen.model.timeline import Event, ProcessSample, Sample, Timeline, make
 
 STEP = 0.05
 #: Bytes that the hand-written server sends each second.
@@ -56,6 +56,17 @@ def progress(start: float, end: float, acknowledging: bool) -> list[Event]:
 def status(t: float, *, listed: bool, lock_held: bool | None = None, **more: Any) -> Event:
     seat = {"lock_held": listed if lock_held is None else lock_held}
     return event(t, "registry", "status", listed=listed, sessions=[{}] if listed else [], **seat, **more)
+
+
+def held(t: float, **fields: int) -> ProcessSample:
+    """Return a sample of the server's processes."""
+    usual = {"processes": 1, "rss": 50_000_000, "threads": 3, "files": 10}
+    return ProcessSample(t=t, **usual | fields)
+
+
+def held_between(timeline: Timeline, *samples: ProcessSample) -> Timeline:
+    """Return the timeline with these samples of the server's processes, after the usual one before the session."""
+    return msgspec.structs.replace(timeline, processes=(held(-1.0), *samples))
 
 
 Part = Iterable[Sample | Event] | Event

@@ -55,8 +55,10 @@ def verdict(run: dict[str, Any]) -> tuple[str, str | None]:
 def test_a_server_that_wants_a_token_first_is_quoted_and_not_blamed(tmp_path: Path) -> None:
     run = runs("auth_close", tmp_path, "alive/active", "--server", SERVER)["active"]
     assert run["verdict"] == "inconclusive"
-    assert "4401 'send your token first'" in run["why"]
-    assert "--send" in run["why"]
+    assert "closed by the server with 4401 'send your token first'" in run["why"]
+    assert (run["close_code"], run["close_reason"]) == (4401, "send your token first")
+    for text in (run["why"], run["cause"]):
+        assert "--send" in text
 
 
 @needs_guest
@@ -129,7 +131,19 @@ def test_a_process_that_crashes_and_is_restarted_has_not_reaped_its_client(tmp_p
 def test_a_server_that_insists_on_compression_is_quoted_and_not_blamed(tmp_path: Path) -> None:
     run = runs("deflate", tmp_path, "alive/active", "--server", f"{SERVER} --insist")["active"]
     assert run["verdict"] == "inconclusive"
-    assert "1010 'compression, please'" in run["why"]
+    assert "closed by the server with 1010 'compression, please'" in run["why"]
+    assert "compression = true" in run["why"]
+    assert "compression = true" in run["cause"]
+
+
+@needs_guest
+@needs_servers
+def test_a_server_that_insists_on_compression_gets_it_by_a_header(tmp_path: Path) -> None:
+    header = "Sec-WebSocket-Extensions: permessage-deflate"
+    run = runs(
+        "deflate", tmp_path, "alive/active", "--hold", "9s", "--header", header, "--server", f"{SERVER} --insist"
+    )
+    assert verdict(run["active"]) == ("passed", "true_keep"), run["active"]["why"]
 
 
 @needs_guest
@@ -238,6 +252,7 @@ def test_what_a_server_queues_in_its_own_memory_is_measured(tmp_path: Path) -> N
     # 131 kB every 50 ms for 78 s, of which the client takes a tenth at most.
     for run in found.values():
         assert run["memory_growth_bytes"] > 100_000_000
+        assert run["cost"].startswith("the server's memory grew by ")
 
 
 @needs_guest
@@ -249,6 +264,10 @@ def test_a_proxy_that_ends_a_quiet_session_after_60_s_is_blamed(tmp_path: Path) 
     assert verdict(run) == ("failed", "false_reap")
     assert 60.0 <= run["reaped_at_s"] <= 61.0
     assert "ends an undisturbed session after 60" in done.out
+    assert run["cause"].startswith("nginx ended the session: the server behind it had sent nothing for 60.")
+    (line,) = run["proxy_said"]["nginx"]
+    assert line.startswith("upstream timed out (110: Connection timed out)")
+    assert "    nginx said:\n        upstream timed out" in done.out
 
 
 def of_a_user(pytester: pytest.Pytester, case: str, text: str) -> pytest.RunResult:

@@ -130,7 +130,7 @@ def test_without_a_detector_the_frozen_client_is_missed(tmp_path: Path) -> None:
     assert held is not None
     assert float(held[1]) >= 2.6
     assert "expected: reaped within 2.5s of the stall" in ran.out
-    assert "again:   halfopen run pod_5090/frozen --seed 5 --grace 1s --poll 500ms --detector none" in ran.out
+    assert "again:   halfopen run frozen --seed 5 --grace 1s --poll 500ms --detector none" in ran.out
 
 
 def test_a_watchdog_that_always_reaps_fails_every_scenario_but_the_close(tmp_path: Path) -> None:

@@ -199,3 +199,22 @@ def test_a_process_that_is_gone_is_named() -> None:
 def test_a_namespace_that_may_not_be_entered_makes_no_host() -> None:
     with Lab() as lab, open("/proc/self/ns/mnt") as other, pytest.raises(OSError, match="setns"):
         lab.adopt("server", other.fileno())
+
+
+def test_a_socket_of_another_process_is_borrowed_by_its_inode_and_left_as_it_was() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        with processes.borrowed(os.getpid(), inode(client)) as same:
+            assert same.getsockname() == client.getsockname()
+            assert same.fileno() != client.fileno()
+        assert client.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), "it is still open"
+
+
+def test_a_socket_that_a_process_does_not_hold_is_not_borrowed() -> None:
+    with child() as pid, socket.socket() as ours, pytest.raises(OSError), processes.borrowed(pid, inode(ours)):  # noqa: PT011
+        pytest.fail("it was borrowed")
+
+
+def test_a_command_line_has_its_arguments_and_that_of_no_process_is_empty() -> None:
+    assert sys.executable.rpartition("/")[2][:6] in processes.command_line(os.getpid())[0]
+    assert processes.command_line(1 << 22) == []

@@ -18,7 +18,7 @@ from halfopen.netns import netlink, tcp_info
 from halfopen.netns.host import Host
 from halfopen.netns.lab import Lab
 from halfopen.netns.lab_errors import UnsupportedError
-from halfopen.netns.sockets import Address, EndListener, SocketSample, identity
+from halfopen.netns.sockets import Address, EndListener, SocketSample, Timeouts, identity, timeouts
 from tests.in_guest import in_guest
 from tests.isolated import isolated
 from tests.machine import needs_guest, needs_labs
@@ -380,3 +380,18 @@ def announces() -> bool:
 def test_addresses_are_written_as_people_write_them() -> None:
     assert str(Address("198.18.0.1", 80)) == "198.18.0.1:80"
     assert str(Address("::1", 80)) == "[::1]:80"
+
+
+def test_the_limits_of_a_socket_are_those_that_were_set() -> None:
+    with socket.socket() as sock:
+        assert timeouts(sock) == Timeouts(None, None, None, None, None)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in (
+            (socket.TCP_KEEPIDLE, 30),
+            (socket.TCP_KEEPINTVL, 5),
+            (socket.TCP_KEEPCNT, 4),
+            (socket.TCP_USER_TIMEOUT, 12_500),
+        ):
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", 10, 0))
+        assert timeouts(sock) == Timeouts(30.0, 5.0, 4, 12.5, 10.0)

@@ -21,7 +21,24 @@ one of the first two, and ``halfopen watch`` forecasts its verdicts:
     it has times of its own, whatever the grace.
 ``IS_BASELINE = True``
     it ends no session.
+``NOT_ON_ASYNCIO``
+    the reason, in one sentence, why it cannot exist in a pod on ``websockets.asyncio``.
 """
+
+from types import ModuleType
+
+from halfopen.errors import InputError
 
 NOUN = "detector"
 NEEDS = ("create",)
+
+
+def hindrance(module: ModuleType, api: str) -> str | None:
+    """Return the reason why a detector cannot exist in a pod of this API; None if it can."""
+    return getattr(module, "NOT_ON_ASYNCIO", None) if api == "asyncio" else None
+
+
+def require_api(module: ModuleType, name: str, api: str) -> None:
+    """Refuse a detector that cannot exist in a pod of this API; raises InputError."""
+    if (reason := hindrance(module, api)) is not None:
+        raise InputError(f"--detector {name}: {reason}; choose another, or leave out --pod-api asyncio")

@@ -8,7 +8,7 @@ from typing import Any
 from websockets.version import version
 
 from halfopen.errors import InputError
-from halfopen.pod.detectors._seam import Detector
+from halfopen.pod.detectors._seam import Detector, Settings
 
 #: First version of websockets whose threading implementation has a keepalive.
 FIRST_MAJOR = 15
@@ -22,8 +22,8 @@ def there_is_one() -> bool:
 class Keepalive(Detector):
     """The library pings every ``interval`` seconds and closes when a pong takes longer than ``timeout``."""
 
-    def __init__(self, interval: float, timeout: float) -> None:
-        if not there_is_one():
+    def __init__(self, settings: Settings, interval: float, timeout: float) -> None:
+        if settings.api == "sync" and not there_is_one():
             raise InputError(
                 f"websockets {version} has no keepalive for threads; take another detector, or websockets {FIRST_MAJOR}"
             )

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from halfopen.liveness.death import Death, Reap, discard_when_closed, report
+from halfopen.liveness.rule import DEFAULT_MIN_RATE
+from halfopen.model.pod_api import PodApi
 from halfopen.pod.detector_hold import HeldStall, Hold
-from halfopen.pod.liveness.rule import DEFAULT_MIN_RATE
-from halfopen.pod.watchdog import Death, Reap, Watchdog, WatchdogRule
+from halfopen.pod.watchdog import Judge, Watchdog, WatchdogRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,8 @@ class Settings:
     """Longest outage of the path that is always survived, seconds; None: the detector's default."""
     hold: Hold | None = None
     """Holds its verdicts back, if the detector supports that."""
+    api: PodApi = "sync"
+    """API of the library that the pod uses. A detector with a thread has a task or a timer on asyncio."""
 
 
 class Guarded(Protocol):
@@ -42,7 +47,12 @@ class Guarded(Protocol):
 
     @property
     def sock(self) -> socket.socket:
-        """The connection's socket."""
+        """The connection's socket; on asyncio its TransportSocket, which can read and set options."""
+        ...
+
+    @property
+    def connection(self) -> Any:
+        """The library's connection, which has a transport on asyncio."""
         ...
 
     @property
@@ -71,7 +81,7 @@ class Detector:
     """One way to find dead clients. This one finds none."""
 
     def serve_options(self) -> Mapping[str, Any]:
-        """Return keyword arguments for ``websockets.sync.server.serve``, which override the pod's own."""
+        """Return keyword arguments for the library's ``serve``, which override the pod's own."""
         return {}
 
     def guard(self, _session: Guarded) -> AbstractContextManager[object]:
@@ -80,7 +90,7 @@ class Detector:
 
 
 class Watchdogs(Detector):
-    """A :class:`~halfopen.pod.watchdog.Watchdog` for every session, with one rule."""
+    """A :class:`~halfopen.pod.watchdog.Watchdog` for every session, with one rule; on asyncio a task."""
 
     def __init__(self, settings: Settings, make_rule: Callable[[Guarded, float], WatchdogRule]) -> None:
         """``make_rule`` creates a session's rule at its start, seconds of the monotonic clock."""
@@ -89,8 +99,10 @@ class Watchdogs(Detector):
         if settings.hold is not None:
             settings.hold.is_respected = True
 
-    def guard(self, session: Guarded) -> Watchdog:
+    def guard(self, session: Guarded) -> AbstractContextManager[object]:
         """Watch the session's socket."""
+        if self._settings.api == "asyncio":
+            return self._watched_by_a_task(session)
         return Watchdog(
             session.sock,
             session.declare_dead,
@@ -100,6 +112,31 @@ class Watchdogs(Detector):
             rule=lambda now: self._rule(session, now),
             name=f"watchdog-{session.id}",
         )
+
+    @contextlib.contextmanager
+    def _watched_by_a_task(self, session: Guarded) -> Iterator[None]:
+        import asyncio  # noqa: PLC0415 (hundreds of pods with threads start, and do without)
+
+        watching = asyncio.get_running_loop().create_task(
+            self._watch(session, asyncio.sleep), name=f"watchdog-{session.id}"
+        )
+        try:
+            yield
+        finally:
+            watching.cancel()
+
+    async def _watch(self, session: Guarded, sleep: Callable[[float], Awaitable[object]]) -> None:
+        rule = self._rule(session, time.monotonic())
+        judge = Judge(session.sock, rule, self._settings.grace, self._settings.poll)
+        death = None
+        while death is None:
+            await sleep(judge.wait)
+            death = judge.look()
+        report(session.declare_dead, death)
+        if self._settings.reap == "reset":
+            with contextlib.suppress(OSError):
+                discard_when_closed(session.sock)
+        session.connection.transport.abort()
 
     def _rule(self, session: Guarded, now: float) -> WatchdogRule:
         rule, hold = self._make_rule(session, now), self._settings.hold

@@ -6,8 +6,9 @@ starved server has not read yet. Its watchdog also checks the socket's state, as
 
 from __future__ import annotations
 
+from halfopen.liveness.death import Reason
 from halfopen.pod.detectors._seam import Guarded, Settings, Watchdogs
-from halfopen.pod.watchdog import Probe, Reason
+from halfopen.pod.watchdog import Probe
 
 SUMMARY = "for the grace no acknowledgement by the client's application"
 

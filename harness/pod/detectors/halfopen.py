@@ -1,6 +1,6 @@
 """Ours: the path, the window or a ping went unanswered; checked by one thread for all sessions.
 
-See :mod:`halfopen.pod.liveness`, which any sync server can use, and docs/detectors.md.
+See :mod:`halfopen.liveness`, which any server can use, and docs/detectors.md.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from halfopen import liveness
+from halfopen.liveness import Rule, Terms, Watch, Watcher
+from halfopen.liveness.reading import Reading
 from halfopen.netns import tcp_timers
 from halfopen.netns.units import show_duration
 from halfopen.pod.detector_hold import HeldLivenessRule
 from halfopen.pod.detectors import _keepalive
 from halfopen.pod.detectors._seam import Detector, Guarded, Settings
 from halfopen.pod.forecast import Forecast, ObservedSession
-from halfopen.pod.liveness import Rule, Terms, Watch, Watcher
-from halfopen.pod.liveness.reading import Reading
 
 SUMMARY = "the path, the window or a ping is unanswered; one thread polls all sessions"
 
@@ -27,10 +28,13 @@ _HORIZON = 6.0
 
 
 class Halfopen(Detector):
-    """One :class:`~halfopen.pod.liveness.Watcher` for all sessions."""
+    """One watcher for all sessions, of threads or of an event loop."""
 
     def __init__(self, settings: Settings) -> None:
-        self._watcher = Watcher(
+        self._is_async = settings.api == "asyncio"
+        # The part for asyncio is only imported where it is used.
+        make = liveness.AsyncWatcher if self._is_async else Watcher
+        self._watcher: liveness.AsyncWatcher | Watcher = make(
             settings.grace,
             settings.poll,
             min_rate=settings.min_rate,
@@ -47,11 +51,15 @@ class Halfopen(Detector):
         A slow reader's pong waits behind all that it has yet to read, for longer than its timeout. Without a timeout,
         once a pong took longer than an interval, websockets 17 sends pings without pause.
         """
-        return {"ping_interval": None} if _keepalive.there_is_one() else {}
+        return {"ping_interval": None} if self._is_async or _keepalive.there_is_one() else {}
 
-    def guard(self, session: Guarded) -> Watch:
+    def guard(self, session: Guarded) -> Watch | liveness.AsyncWatch:
         """Watch the session's socket."""
-        watch = self._watcher.watch(session.sock, session.declare_dead, ask=session.ask)
+        watch: Watch | liveness.AsyncWatch
+        if isinstance(self._watcher, Watcher):
+            watch = self._watcher.watch(session.sock, session.declare_dead, ask=session.ask)
+        else:
+            watch = self._watcher.watch(session.connection, on_dead=session.declare_dead)
         if self._hold is not None:
             watch.rule = HeldLivenessRule(self._watcher.terms, time.monotonic(), self._hold, session.id)
         return watch

@@ -5,8 +5,9 @@ A slow but live client's queue can stay at one level while data flows through it
 
 from __future__ import annotations
 
+from halfopen.liveness.death import Reason
 from halfopen.pod.detectors._seam import Settings, Watchdogs
-from halfopen.pod.watchdog import Probe, Reason
+from halfopen.pod.watchdog import Probe
 
 SUMMARY = "bytes queued, and for the grace never fewer than at the poll before (SIOCOUTQ)"
 

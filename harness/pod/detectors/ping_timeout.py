@@ -12,6 +12,6 @@ SUMMARY = "the library's keepalive with its defaults: a ping every 20 s, and 20 
 OWN_TIMES = True
 
 
-def create(_settings: Settings) -> Keepalive:
+def create(settings: Settings) -> Keepalive:
     """Return the detector; its times are the library's, whatever the grace."""
-    return Keepalive(20, 20)
+    return Keepalive(settings, 20, 20)

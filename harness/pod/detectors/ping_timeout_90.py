@@ -12,6 +12,6 @@ SUMMARY = "the library's keepalive as in the incident: a ping every 20 s, and 90
 OWN_TIMES = True
 
 
-def create(_settings: Settings) -> Keepalive:
+def create(settings: Settings) -> Keepalive:
     """Return the detector; its times are the incident's, whatever the grace."""
-    return Keepalive(20, 90)
+    return Keepalive(settings, 20, 90)

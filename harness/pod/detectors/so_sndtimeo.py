@@ -11,6 +11,7 @@ import struct
 
 from halfopen.pod.detectors._seam import Settings, SocketOptions
 
+NOT_ON_ASYNCIO = "SO_SNDTIMEO limits sends that block, and no send of an event loop does"
 SUMMARY = "SO_SNDTIMEO: a send blocks for a third of the grace"
 
 

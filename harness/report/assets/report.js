@@ -6,7 +6,7 @@ const { colour } = theme;
 const runs = [...document.querySelectorAll("details.run")];
 
 document.documentElement.classList.add("js");
-for (const one of document.querySelectorAll(".tools, .filter")) one.hidden = false;
+for (const one of document.querySelectorAll(".tools, .filter, .copy")) one.hidden = false;
 
 // ---- a run's data ---------------------------------------------------------------------------------------------------
 
@@ -28,34 +28,49 @@ function summed(steps) {
 
 // ---- panels ---------------------------------------------------------------------------------------------------------
 
-const KILO = (value) => value / 1000;
-const AS_IT_IS = (value) => value;
 const PANELS = [
-  { title: "queued bytes", unit: "kB", curves: ["outq"], scale: KILO },
-  { title: "acknowledged bytes", unit: "kB", curves: ["bytes_acked"], scale: KILO },
-  { title: "peer window", unit: "kB", curves: ["snd_wnd"], scale: KILO },
-  { title: "retransmits and probes", unit: "count", curves: ["total_retrans", "probes"], scale: AS_IT_IS, steps: true },
+  { title: "queued bytes", curves: ["outq"], is_bytes: true },
+  { title: "acknowledged bytes", curves: ["bytes_acked"], is_bytes: true },
+  { title: "peer window", curves: ["snd_wnd"], is_bytes: true },
+  { title: "retransmits and probes", curves: ["total_retrans", "probes"], steps: true },
+  { title: "memory", curves: ["rss"], is_bytes: true, of_processes: true },
+  { title: "threads and open files", curves: ["threads", "files"], steps: true, of_processes: true },
 ];
-const NAMES = { outq: "queued", bytes_acked: "acknowledged", snd_wnd: "window", total_retrans: "retransmits", probes: "probes" };
+const COUNT = { name: "count", size: 1 };
+// The units of an axis, each with the least value from which it is used.
+const BYTES = [{ name: "MB", size: 1e6, least: 1e7 }, { name: "kB", size: 1e3, least: 1e3 }, { name: "B", size: 1, least: 0 }];
+const NAMES = { outq: "queued", bytes_acked: "acknowledged", snd_wnd: "window", total_retrans: "retransmits", probes: "probes",
+  rss: "resident", threads: "threads", files: "open files" };
 const AXIS = 54, HEIGHT = 84, FOOT = 30, RIGHT = 12;
 
 const seconds = (t) => `${Number(t.toFixed(1))}s`, exactly = (t) => `${t.toFixed(2)}s`;
-const number = (value) => value.toLocaleString("en", { maximumFractionDigits: value < 100 ? 1 : 0 });
 
 function series_of(panel, picture) {
   const found = picture.curves.filter((curve) => panel.curves.includes(curve[0]));
-  const both = found.some((curve) => curve[1]);
+  const both = found.some((curve) => curve[1]), unit = unit_of(panel, found);
   return found.map(([name, front, times, values]) => ({
     label: NAMES[name] + (both ? (front ? " by the proxy" : " by the server") : ""),
-    table: [times, values.map(panel.scale)],
-    unit: panel.unit,
+    table: [times, values.map((value) => value / unit.size)],
+    values,
+    unit,
     front,
-    colour: name === "probes" ? (front ? "four" : "two") : front ? "three" : "one",
+    colour: ["probes", "files"].includes(name) ? (front ? "four" : "two") : front ? "three" : "one",
   }));
 }
 
+// To a thousandth of its unit, and a small number never as none of a larger unit.
+function bytes(value) {
+  const { name, size } = BYTES.find((unit) => value >= unit.least);
+  return `${(value / size).toLocaleString("en", { maximumFractionDigits: name === "MB" ? 3 : 0 })} ${name}`;
+}
+
+function unit_of(panel, curves) {
+  const most = curves.reduce((highest, [, , , values]) => values.reduce((a, b) => Math.max(a, b), highest), 0);
+  return panel.is_bytes ? BYTES.find((unit) => most >= unit.least) : COUNT;
+}
+
 // What a curve was at a moment: its last point at or before it, for what is left out stood still. Past its end it is nothing.
-function value_at({ table: [times, values] }, t) {
+function value_at({ table: [times], values }, t) {
   if (t > times.at(-1)) return null;
   let low = 0, high = times.length;
   while (low < high) {
@@ -95,7 +110,7 @@ function options(panel, series, width, is_last, sync, hooks) {
 
 // ---- what is marked -------------------------------------------------------------------------------------------------
 
-const CLASSES = { fault: "fault-at", "onset + grace": "grace" };
+const CLASSES = { fault: "fault-at", "onset + grace": "grace", "fault + grace": "grace" };
 
 function element(tag, classes, text = "") {
   const made = document.createElement(tag);
@@ -173,7 +188,7 @@ function read_at(one, t) {
   }
 }
 
-const worded = (value, unit) => (value == null ? "–" : `${number(value)}${unit === "kB" ? " kB" : ""}`);
+const worded = (value, unit) => (value == null ? "–" : unit === COUNT ? value.toLocaleString("en") : bytes(value));
 
 // The line stays at its moment when the scale or the size changes; out of sight it is nowhere.
 function lay_cursor(chart, t) {
@@ -221,20 +236,22 @@ async function draw(run) {
     lay_lines(moved, picture);
     lay_cursor(moved, one.at);
   };
+  const fold = fold_of_processes(place, picture);
   shown.forEach((panel, nth) => {
-    const box = element("div", "panel"), head = element("div", "panel-head"), title = element("b", "", `${panel.title}, ${panel.unit}`);
-    head.append(title);
+    const is_last = shown[nth + 1]?.of_processes !== panel.of_processes;
+    const box = element("div", "panel"), head = element("div", "panel-head"), series = series_of(panel, picture);
+    head.append(element("b", "", `${panel.title}, ${series[0].unit.name}`));
     box.append(head);
-    place.append(box);
-    const series = series_of(panel, picture);
+    (panel.of_processes ? fold : place).append(box);
     const hooks = { head, setScale: [(chart, key) => { if (key === "x" && charts.length === shown.length) follow(chart); }],
       setSize: [(chart) => { if (charts.length === shown.length) follow(chart); }] };
     const data = uPlot.join(series.map((one) => one.table));
-    const chart = new uPlot(options(panel, series, place.clientWidth, nth === shown.length - 1, sync, hooks), data, box);
+    const chart = new uPlot(options(panel, series, place.clientWidth, is_last, sync, hooks), data, box);
     charts.push(chart);
     panels.push({ chart, series, ...places_to_read(head) });
     follow_mouse(one, chart);
   });
+  if (fold.querySelector(".panel")) place.append(fold);
   drawn.set(run, one);
   place.charts = charts;
   for (const chart of charts) chart.over.addEventListener("dblclick", (event) => { event.stopImmediatePropagation(); whole(); }, true);
@@ -242,6 +259,15 @@ async function draw(run) {
   for (const chart of charts) chart.setScale("x", { min: 0, max: picture.until });
   // The first scales are set before the next frame, in which everything has its place.
   requestAnimationFrame(() => { for (const chart of charts) follow(chart); place.dataset.drawn = "true"; });
+}
+
+// The curves of the server's processes are folded, unless the session cost the server much.
+function fold_of_processes(place, picture) {
+  const fold = element("details", "processes"), summary = element("summary", "");
+  summary.append(element("b", "", "server's processes"), `: ${picture.processes}`);
+  fold.append(summary);
+  fold.open = "costly" in place.dataset;
+  return fold;
 }
 
 function zoom_buttons(place, run) {
@@ -349,6 +375,22 @@ for (const count of document.querySelectorAll(".count"))
     apply_filter();
   });
 byId(":filter").addEventListener("input", apply_filter);
+
+// ---- commands -------------------------------------------------------------------------------------------------------
+
+async function copy(button) {
+  const code = button.parentElement.querySelector("code");
+  try {
+    await navigator.clipboard.writeText(code.textContent);
+  } catch {  // a page that was not fetched by TLS may not write to the clipboard in this way
+    getSelection().selectAllChildren(code);
+    document.execCommand("copy");
+  }
+  button.textContent = "copied";
+  setTimeout(() => { button.textContent = "copy"; }, 2000);
+}
+
+for (const button of document.querySelectorAll(".copy")) button.addEventListener("click", () => copy(button));
 
 // ---- keys -----------------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,6 @@ const COLOURS = ["one", "two", "four", "six", "five", "three"];
 // ---- what all charts have in common ---------------------------------------------------------------------------------
 
 const seconds = (t) => (t == null ? "" : `${Number(t.toFixed(1))}s`);
-const is_decade = (share) => share != null && Math.abs(Math.log10(share) - Math.round(Math.log10(share))) < 1e-6;
 const percent = (share) => (share == null ? "" : `${Number((share * 100).toPrecision(2))} %`);
 const FONT = "11px system-ui, sans-serif", AXIS = 58, FOOT = 30;
 // So many entries of a legend are read; where there are more, a chart's own labels say who is who.
@@ -132,10 +131,26 @@ function across(chart, ctx, y, style) {
   ctx.stroke();
 }
 
-// Within the chart, however near to its edge.
-function write(chart, ctx, text, x, y) {
-  const { left, width } = chart.bbox, room = 4 * devicePixelRatio, most = left + width - ctx.measureText(text).width - room;
-  ctx.fillText(text, Math.max(left + room, Math.min(x, most)), y);
+// Writes labels within the chart, however near to its edge, on a ground that parts them from the curves. A label goes to
+// the first of its places where it overlaps no other. If there is none, it is left out: the tables have all numbers.
+function writer(chart, ctx) {
+  const { left, width } = chart.bbox, room = 4 * devicePixelRatio, height = 12 * devicePixelRatio, taken = [];
+  ctx.textAlign = "left";
+  ctx.lineWidth = 3 * devicePixelRatio;
+  ctx.lineJoin = "round";
+  return (text, ...places) => {
+    const wide = ctx.measureText(text).width;
+    for (const [x, y] of places) {
+      const from = Math.max(left + room, Math.min(x, left + width - wide - room));
+      if (taken.some(([a, b]) => Math.abs(b - y) < height && from < a[1] + room && from + wide > a[0] - room)) continue;
+      taken.push([[from, from + wide], y]);
+      ctx.strokeStyle = colour("ground");
+      ctx.strokeText(text, from, y);
+      ctx.fillText(text, from, y);
+      break;
+    }
+    chart.written = taken;
+  };
 }
 
 const curves = data.curves.map((curve, nth) => ({ ...curve, colour: COLOURS[nth % COLOURS.length] }));
@@ -152,15 +167,14 @@ function frontier() {
   const all = shown.flatMap((curve) => curve.points);
   const floor = Math.min(data.most, ...all.flatMap((one) => (one.false_reaps ? [one.ci95[0], one.ci95[1]] : [one.ci95[1]])).filter((share) => share > 0)) / 3;
   const at = (one) => Math.max(one.false_reap_rate, floor);
+  const decades = [1];
+  while (decades[0] / 10 > floor * 1.5) decades.unshift(decades[0] / 10);
   const columns = uPlot.join(shown.map((curve) => [curve.points.map((one) => one.detection_s.p50), curve.points.map(at)]));
   const soonest = (curve) => curve.points.reduce((sum, one) => sum + one.detection_s.p50, 0) / curve.points.length;
   const order = [...shown].sort((a, b) => soonest(a) - soonest(b)), first = order[0], last = order.at(-1);
   const draw = (chart) => on_canvas(chart, (ctx) => {
     across(chart, ctx, data.most, "dim");
-    ctx.textAlign = "left";
-    ctx.fillStyle = colour("dim");
-    for (const [text, share] of [[`${percent(data.most)} is allowed`, data.most], ["none seen", floor]])
-      write(chart, ctx, text, 0, chart.valToPos(share, "y", true) - 4 * devicePixelRatio);
+    const labels = [];
     shown.forEach((curve, nth) => {
       if (!chart.series[nth + 1].show) return;
       for (const one of curve.points) {
@@ -171,9 +185,11 @@ function frontier() {
         ctx.moveTo(x, chart.valToPos(Math.max(one.ci95[0], floor), "y", true));
         ctx.lineTo(x, chart.valToPos(one.ci95[1], "y", true));
         ctx.stroke();
-        const grace = seconds(one.grace_s);  // of curves between the first and the last there is no room to write
-        if (curve === last) write(chart, ctx, grace, x + 1.5 * size, y - 1.5 * size);
-        else if (curve === first) write(chart, ctx, grace, x - 1.5 * size - ctx.measureText(grace).width, y + 3.5 * size);
+        const grace = seconds(one.grace_s), right = [x + 1.5 * size, y - 1.5 * size];
+        const left = [x - 1.5 * size - ctx.measureText(grace).width, y + 3.5 * size];
+        // Of curves between the first and the last there is no room to write.
+        if (curve === last) labels.push([grace, curve.colour, right]);
+        else if (curve === first) labels.push([grace, curve.colour, left]);
         ctx.beginPath();
         ctx.arc(x, y, size, 0, 2 * Math.PI);
         if (!one.false_reaps) ctx.fillStyle = colour("ground");
@@ -181,13 +197,20 @@ function frontier() {
         ctx.stroke();
       }
     });
+    const write = writer(chart, ctx);
+    ctx.fillStyle = colour("dim");
+    write(`${percent(data.most)} is allowed`, [Infinity, chart.valToPos(data.most, "y", true) - 4 * devicePixelRatio]);
+    for (const [text, ink, ...places] of labels) {
+      ctx.fillStyle = colour(ink);
+      write(text, ...places);
+    }
   });
   make(place, {
     height: 340, hooks: { draw: [draw] },
     scales: { x: { time: false, range: from_zero(1.05) },
       y: { distr: 3, range: () => [floor / 2, Math.max(1, data.most * 2)] } },
     axes: [axis({ size: FOOT, label: "seconds from the onset to the reap, median" }),
-      axis({ size: AXIS, values: (_chart, ticks) => ticks.map((share) => (is_decade(share) ? percent(share) : "")) })],
+      axis({ size: AXIS, splits: () => [floor, ...decades], filter: (_chart, shares) => shares, values: (_chart, ticks) => ticks.map((share) => (share === floor ? "none" : percent(share))) })],
     series: [{ label: "detection", value: (_chart, t) => seconds(t) }, ...shown.map((curve) => ({ label: curve.name, stroke: () => colour(curve.colour),
       width: 1.2, spanGaps: true, points: { show: false }, value: (_chart, share) => (share == null ? "" : share <= floor ? "none seen" : percent(share)) }))],
   }, columns);
@@ -204,15 +227,10 @@ function stalls() {
   const top = Math.max(...trips.flatMap((trip) => trip.most_s));
   const rules = (chart) => on_canvas(chart, (ctx) => { for (const grace of graces) if (grace < top) across(chart, ctx, grace, "rule"); });
   const labels = (chart) => on_canvas(chart, (ctx) => {
-    let below = Infinity;
-    ctx.textAlign = "left";
+    const write = writer(chart, ctx);
     ctx.fillStyle = colour("dim");
-    for (const grace of graces) {
-      const y = chart.valToPos(grace, "y", true);
-      if (grace >= top || below - y <= 12 * devicePixelRatio) continue;  // there is no room for it
-      write(chart, ctx, `grace ${seconds(grace)}`, Infinity, y - 2 * devicePixelRatio);
-      below = y;
-    }
+    for (const grace of graces)
+      if (grace < top) write(`grace ${seconds(grace)}`, [Infinity, chart.valToPos(grace, "y", true) - 2 * devicePixelRatio]);
   });
   const columns = uPlot.join(trips.map((trip) => [trip.outage_s, trip.most_s]));
   make(place, {
@@ -283,11 +301,12 @@ function latency() {
     return [[its[0] - 1e-4, ...last.keys()], [0, ...last.values()]];
   });
   const draw = (chart) => on_canvas(chart, (ctx) => {
-    ctx.textAlign = "center";
+    const write = writer(chart, ctx);
+    ctx.fillStyle = colour("dim");
     shown.forEach(({ one, ...curve }, nth) => {
       if (!chart.series[nth + 1].show || curve.name !== shown[0].name) return;
-      ctx.fillStyle = colour("dim");
-      ctx.fillText(seconds(one.grace_s), chart.valToPos(one.detections_s.at(-1), "x", true), chart.valToPos(1, "y", true) - 5 * devicePixelRatio);
+      const text = seconds(one.grace_s), x = chart.valToPos(one.detections_s.at(-1), "x", true) - ctx.measureText(text).width / 2;
+      write(text, [x, chart.valToPos(1, "y", true) - 5 * devicePixelRatio]);
     });
   });
   make(place, {

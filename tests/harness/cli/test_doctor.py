@@ -10,6 +10,7 @@ from halfopen.cli.doctor import Check, attempt
 from halfopen.netns.guest import cache
 from halfopen.netns.guest.cache import GuestKernel
 from halfopen.netns.lab_errors import IsolationError, UnsupportedError
+from halfopen.run import hindrances
 from tests.harness.cli.tool import halfopen
 from tests.machine import UNPRIVILEGED, needs_labs, needs_unshare
 
@@ -69,3 +70,15 @@ def test_a_machine_that_forbids_namespaces_is_told_what_to_do(
 def test_what_stands_in_brackets_is_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
     doctor._report(Console(), {"containers": Check("pip install 'halfopen[docker]'", ok=False, needed=False)})
     assert "pip install 'halfopen[docker]'" in capsys.readouterr().out
+
+
+def test_a_proxy_that_is_missing_is_named_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hindrances, "find_program", lambda edge: None if edge.proxy == "haproxy" else "/usr/sbin/nginx")
+    assert doctor._proxies() == Check(
+        "scenarios behind one that is missing are left out: haproxy, which is not installed: "
+        "sudo apt-get install haproxy",
+        ok=False,
+        needed=False,
+    )
+    monkeypatch.setattr(hindrances, "find_program", lambda _: "there")
+    assert doctor._proxies() == Check("haproxy, nginx", needed=False)

@@ -26,7 +26,7 @@ def executed(out: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> No
     """Run two jobs, of which the first gets a result and the second ends with the error."""
     result = missed()
 
-    def run_all(_jobs: Any, _views: Any, _at_once: int, on_done: Callable[[Any], None]) -> None:
+    def run_all(_jobs: Any, _views: Any, _at_once: int, on_done: Callable[[Any], None], _on_slow: object) -> None:
         on_done(result)
         raise error
 

@@ -38,6 +38,10 @@ SERVER = ("--server", "touch started {port}")
         ([*SERVER, "--graces", "5s,10s"], "--graces: 2 of them, but no option sets the grace of --server"),
         ([*SERVER, "--grace-arg", "-t 5"], "--grace-arg '-t 5' has neither {grace} nor {grace_ms}"),
         ([*SERVER, "--detector", "outq"], "--detector 'outq': is the pod's"),
+        (
+            ["--runs", "60", "--max-false-reaps", "0.1%"],
+            "--runs 60: too few for --max-false-reaps 0.1%: at best none of",
+        ),
         (["--mix", "nowhere.toml"], "no such mix file: nowhere.toml"),
         (["--mix", "."], "cannot read mix file .: is a directory; name one that can be read"),
         (["--trace", "nowhere.trace"], "no such trace file: nowhere.trace"),

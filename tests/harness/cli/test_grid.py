@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import io
 import itertools
@@ -14,12 +15,14 @@ from rich.console import Console
 from halfopen.cli import grid
 from halfopen.model.timeline import Timeline
 from halfopen.results import words
+from halfopen.run.hindrances import LeftOut
 from halfopen.run.runner import Job, RunResult
 from halfopen.scenario import suites
 from halfopen.targets.pod import PodTarget
 from halfopen.verdict.findings import find
 from halfopen.verdict.judge import Class, Timing, Verdict, Word
 from tests.harness.lines import event, flowing, line, orphaned, stuck
+from tests.harness.report import made
 
 _FROZEN, _ACTIVE = (suites.find([name])[0] for name in ("frozen", "active"))
 
@@ -134,3 +137,13 @@ def test_colour_says_the_same_again() -> None:
     shown = printed([done("missed", "failed"), done("true_reap", name="vanished")], 80, colour=True)
     assert "\x1b[31m" in shown
     assert "\x1b[32m" in shown
+
+
+def test_what_was_left_out_is_counted_with_the_command_that_helps() -> None:
+    stream = io.StringIO()
+    left_out = LeftOut("satellite", "alive", "needs sch_netem", "halfopen kernel build")
+    how = dataclasses.replace(made.HOW, left_out=(left_out,))
+    grid.conclude(Console(file=stream, width=100), how, [done("missed", "failed")], 9.0, "results: x")
+    assert stream.getvalue().endswith(
+        "to run 1 of those left out: halfopen kernel build\n1 runs, 1 left out in 9s; results: x\n"
+    )

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from halfopen.cli import placement
-from halfopen.cli.placement import Clock, Kernel, choose
+from halfopen.cli.placement import Clock, Kernel, choose, place
 from halfopen.errors import InputError
 from halfopen.netns.guest import cache
 from halfopen.netns.guest.cache import GuestKernel
 from halfopen.netns.lab_errors import IsolationError, UnsupportedError
+from halfopen.run.request import RunRequest, left_out
 from halfopen.scenario import suites
 from halfopen.scenario.spec import Scenario
 from tests.machine import needs_labs
@@ -50,7 +51,7 @@ def far(tmp_path: Path) -> list[Scenario]:
 
 @pytest.fixture
 def without_netem(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(placement, "kernel_has_discipline", lambda _: False)
+    monkeypatch.setattr(placement, "lacking_disciplines", list)
 
 
 NEAR = suites.find(["frozen"])
@@ -113,9 +114,43 @@ def test_what_this_machines_kernel_lacks_the_guest_has(clock: Clock, taken: str,
 
 @needs_labs
 @pytest.mark.usefixtures("there", "without_netem")
-def test_a_kernel_that_was_asked_for_and_lacks_something_is_refused(far: list[Scenario]) -> None:
-    with pytest.raises(UnsupportedError, match="scenario 'far' asks for delay"):
-        choose(Clock.REAL, Kernel.HOST, far)
+def test_a_kernel_that_was_asked_for_is_taken_without_what_it_lacks(far: list[Scenario]) -> None:
+    found = choose(Clock.REAL, Kernel.HOST, [*far, *NEAR])
+    assert found == placement.Placement("real", None, lacking={"netem": "leave out --kernel host"})
+
+
+@needs_labs
+@pytest.mark.usefixtures("nowhere", "without_netem")
+def test_without_a_guest_what_needs_netem_is_left_out_and_the_rest_runs(tmp_path: Path) -> None:
+    (tmp_path / "far.toml").write_text(FAR)
+    request = RunRequest(seed=1, grace=30, poll=2, names=["frozen", "satellite", str(tmp_path / "far.toml")])
+    request, todo, placed = place(request, Clock.AUTO, Kernel.AUTO)
+    assert [job.scenario.name for job in todo] == ["frozen"]
+    assert (placed.clock, placed.kernel) == ("real", None)
+    assert [(entry.scenario, entry.remedy) for entry in left_out(request)] == [
+        ("satellite", "halfopen kernel build"),
+        ("far", "halfopen kernel build"),
+    ]
+
+
+@needs_labs
+@pytest.mark.usefixtures("nowhere", "without_netem")
+def test_a_call_of_which_nothing_would_run_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "far.toml").write_text(FAR)
+    request = RunRequest(seed=1, grace=30, poll=2, names=["satellite", str(tmp_path / "far.toml")])
+    with pytest.raises(InputError, match=r"^scenario 'satellite' asks for .*; to run it: halfopen kernel build$"):
+        place(request, Clock.AUTO, Kernel.AUTO)
+
+
+@needs_labs
+@pytest.mark.usefixtures("nowhere")
+def test_a_rate_needs_a_discipline_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(placement, "lacking_disciplines", lambda kinds: [kind for kind in kinds if kind == "tbf"])
+    request = RunRequest(seed=1, grace=30, poll=2, names=["frozen", "slow_link"])
+    request, todo, _ = place(request, Clock.AUTO, Kernel.AUTO)
+    assert [job.scenario.name for job in todo] == ["frozen"]
+    [entry] = left_out(request)
+    assert entry.why.startswith("asks for rate on its link, which needs sch_tbf, and this kernel (")
 
 
 @pytest.fixture
@@ -135,8 +170,7 @@ def test_where_namespaces_are_forbidden_a_guest_is_taken_on_a_real_clock_too() -
         choose(Clock.REAL, Kernel.HOST, NEAR)
 
 
-@needs_labs
-@pytest.mark.usefixtures("nowhere", "without_netem")
-def test_what_nobody_here_can_do_is_refused(far: list[Scenario]) -> None:
-    with pytest.raises(UnsupportedError, match="halfopen kernel build"):
-        choose(Clock.AUTO, Kernel.AUTO, far)
+@pytest.mark.usefixtures("nowhere", "forbidden")
+def test_a_machine_that_allows_no_labs_and_has_no_guest_is_refused() -> None:
+    with pytest.raises(UnsupportedError, match=r"max_user_namespaces is 0\).*: halfopen kernel build$"):
+        choose(Clock.AUTO, Kernel.AUTO, NEAR)

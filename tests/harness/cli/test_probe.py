@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from halfopen.cli import probe
+from halfopen.scenario import suites
+from halfopen.verdict.judge import Timing, deadline
 from tests.harness.cli.tool import halfopen, results
 from tests.machine import needs_guest
 
@@ -39,10 +42,11 @@ def command(tmp_path: Path) -> str:
 def test_a_server_that_pings_is_shown_with_the_grace_it_keeps(tmp_path: Path, command: str) -> None:
     ran = halfopen("probe", "--clock", "virtual", "--server", f"{command} 10", "--out", str(tmp_path / "out"))
     assert ran.code == 0, ran
-    assert "profile: sends rarely: 1 messages in 120s, messages of up to 5 B; pings every 10s" in ran.out
+    pings = "pings every 10s, so --grace should be at least 20s"
+    assert f"profile: sends rarely: 1 message in 120s, messages of up to 5 B; {pings}" in ran.out
     assert "  yes  answers pings" in ran.out
     assert "lets go of a frozen client after 15s" in ran.out
-    assert "try --grace 20s" in ran.out
+    assert "try --grace 20s: with it your server notices both in time" in ran.out
 
 
 @needs_guest
@@ -78,4 +82,13 @@ def test_a_run_in_which_nothing_applies_is_not_green(tmp_path: Path, command: st
 def test_without_a_server_there_is_nothing_to_probe() -> None:
     ran = halfopen("probe")
     assert ran.code == 2
-    assert "--server: missing; name the server to probe" in ran.err
+    assert "--server: missing; name your server" in ran.err
+
+
+def test_every_deadline_lies_within_the_time_that_a_dead_client_is_observed() -> None:
+    for name in probe._DEATHS:
+        (scenario,) = suites.find([name], pod=False)
+        for clock, hold in probe._HOLD.items():
+            limit = deadline(scenario, Timing(probe._GRACE[clock], 2.0))
+            assert limit is not None
+            assert limit < hold, (name, clock)

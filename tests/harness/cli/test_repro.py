@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from halfopen.repro.keys import REAL, VIRTUAL
+from halfopen.scenario import suites
 from tests import leftovers
 from tests.harness.cli.tool import HALFOPEN, POWERLESS, Ran, halfopen
 from tests.harness.repro import at_a_terminal
@@ -54,7 +55,7 @@ def test_it_shows_the_two_stacks_of_the_incident_and_who_holds_the_lock(tmp_path
     assert int(row(look, "outq")) > 100_000
     assert "watchdog: held: bytes-acked, grace 30s, no verdict yet; w releases it\n" in look
     assert "session listed, seat taken, health check passing\n" in look
-    assert "again:   halfopen repro pod_5090/frozen --seed " in ran.out
+    assert "again:   halfopen repro frozen --seed " in ran.out
     # The first block is a section header (draft-ietf-opsawg-pcapng) that describes the run.
     content = file.read_bytes()
     assert content[:4] == b"\x0a\x0d\x0d\x0a"
@@ -213,9 +214,42 @@ def test_on_the_virtual_clock_time_stands_still_until_a_key_lets_it_pass(tmp_pat
     assert moment(before) == moment(first)
 
 
+#: A fault after which nothing is killed any more, and few seconds are waited for it.
+UNKILLABLE = """
+import contextlib, os
+from halfopen.faults.noop import Options, signature
+from halfopen.netns import processes
+
+SUMMARY = "nothing can be killed"
+
+@contextlib.contextmanager
+def fault(scene, options):
+    processes._PATIENCE = 0.01
+    os.kill = lambda pid, signal: None
+    yield
+"""
+
+
+@needs_guest
+def test_on_the_virtual_clock_a_process_that_does_not_end_is_named_after_the_account(tmp_path: Path) -> None:
+    (tmp_path / "faults").mkdir()
+    (tmp_path / "faults" / "unkillable.py").write_text(UNKILLABLE)
+    scenario = tmp_path / "stubborn.toml"
+    step = '\n[[step]]\nat = "1s"\nfault = "unkillable"\n'
+    active = next(path for path in suites.shipped()["alive"] if path.stem == "active")
+    scenario.write_text(active.read_text().replace("\n[expect]", f"{step}\n[expect]"))
+    pod = f"{sys.executable} -m halfopen.pod --host {{host}} --port {{port}}"
+    server = f"sh -c 'setsid sleep 1000 & exec {pod}'"
+    command = ("repro", str(scenario), "--server", server, "--clock", "virtual", "--once")
+    ran = halfopen(*command, env=os.environ | {"HALFOPEN_PLUGINS": str(tmp_path)})
+    assert ran.code == 69, ran
+    assert "; the session was still " in ran.out
+    assert re.fullmatch(r"halfopen: stubborn: host 'server': process \d+ \(sleep 1000, .*\) did not end .*\n", ran.err)
+
+
 def _counters(look: str) -> str:
     """Return the text from the moment to the last of the counters."""
-    return look.partition("pod_5090/frozen against")[2].partition("in force:")[0]
+    return look.partition("frozen against")[2].partition("in force:")[0]
 
 
 @needs_labs

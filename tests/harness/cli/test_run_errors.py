@@ -6,12 +6,16 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from halfopen.cli import app, placement
+from halfopen.results import record
 from tests.harness.cli.tool import HALFOPEN, POWERLESS, called, halfopen
+from tests.harness.done import missed
+from tests.harness.report import made
 from tests.machine import needs_labs
 
 FREEZE = """
@@ -87,7 +91,7 @@ def test_a_detector_for_a_server_that_is_not_the_pod() -> None:
 @pytest.mark.parametrize(("option", "value"), [("--reap", "reset"), ("--min-rate", "10240B/s"), ("--outage", "45s")])
 def test_a_detectors_option_for_a_server_that_is_not_the_pod(option: str, value: str) -> None:
     assert refused("run", option, value, "--server", "x") == (
-        f"{option} {value}: is for the pod's detector and has no effect on --server; leave one out"
+        f"{option} {value}: is for the pod and has no effect on --server; leave one out"
     )
 
 
@@ -271,8 +275,8 @@ def test_a_results_file_that_cannot_be_replaced(tmp_path: Path) -> None:
 # Errors only known once namespaces are entered. A header may have been printed by then.
 
 
-def refused_inside(*arguments: str, out: Path) -> str:
-    ran = halfopen("run", "clean_close", "--out", str(out), *arguments)
+def refused_inside(*arguments: str, out: Path, under: Sequence[str] = ()) -> str:
+    ran = halfopen("run", "clean_close", "--out", str(out), *arguments, under=under)
     assert ran.code == 2, ran
     assert len(ran.err.splitlines()) == 1, ran.err
     assert not (out / "results.json").exists()
@@ -295,13 +299,44 @@ def test_a_server_that_dies(tmp_path: Path) -> None:
 
 
 @needs_labs
+def test_a_server_that_dies_of_an_exception_is_quoted_with_its_traceback(tmp_path: Path) -> None:
+    script = tmp_path / "dies.py"
+    script.write_text("print('loading', flush=True)\n{}['DATABASE_URL']\n")
+    done = halfopen("run", "alive/active", "--server", f"{sys.executable} {script} {{port}}", cwd=tmp_path)
+    assert done.code == 2, done
+    first, *quoted = done.err.splitlines()
+    assert first.endswith("; it said: KeyError: 'DATABASE_URL'")
+    assert quoted[0] == "    | loading"
+    assert quoted[1] == "    | Traceback (most recent call last):"
+    assert quoted[-1] == "    | KeyError: 'DATABASE_URL'"
+
+
+@needs_labs
 def test_a_server_that_never_listens(tmp_path: Path) -> None:
-    script = tmp_path / "idles.py"
-    script.write_text("import threading; threading.Event().wait()")
-    said = refused_inside("--ready", "500ms", "--server", f"{sys.executable} {script} {{port}}", out=tmp_path)
-    assert "does not listen on port" in said
-    assert "after 0.5s" in said
-    assert "--ready" in said
+    # Not Python, which a busy machine may take seconds to start.
+    said = refused_inside("--ready", "3s", "--server", "sh -c 'exec sleep 1000; {port}'", out=tmp_path)
+    problem = r"the server does not listen on port \d+ after 3s, and does nothing now \(it used .*s of processor time\)"
+    assert re.match(problem, said)
+    assert said.endswith("; use {port} in the command, or give it more time with --ready 6s")
+
+
+@needs_labs
+def test_a_server_that_is_still_busy(tmp_path: Path) -> None:
+    script = tmp_path / "computes.py"
+    script.write_text("print('reading the model', flush=True)\nwhile True: pass")
+    command = ("--ready", "3s", "--server", f"{sys.executable} {script} {{port}}")
+    said = refused_inside(*command, out=tmp_path, under=["taskset", "--cpu-list", "0"])
+    head = r"the server does not listen on port \d+ after 3s, and is still busy \(it used .*s of processor time, and "
+    assert re.match(f"{head}the only processor is busy", said)
+    assert said.endswith("more time with --ready 6s, or run fewer at once with --jobs; it said: reading the model")
+
+
+@needs_labs
+def test_a_server_whose_children_are_still_busy(tmp_path: Path) -> None:
+    (tmp_path / "computes.py").write_text("while True: pass")
+    command = f"sh -c '{sys.executable} {tmp_path}/computes.py; echo {{port}}'"
+    said = refused_inside("--ready", "3s", "--server", command, out=tmp_path)
+    assert re.match(r"the server does not listen on port \d+ after 3s, and is still busy \(it used ", said)
 
 
 @needs_labs
@@ -309,15 +344,15 @@ def test_a_server_that_listens_elsewhere(tmp_path: Path) -> None:
     script = tmp_path / "elsewhere.py"
     script.write_text("import socket, threading; s = socket.create_server(('', 777)); threading.Event().wait()")
     said = refused_inside("--ready", "2s", "--server", f"{sys.executable} {script}", out=tmp_path)
-    assert "but on port 777" in said
-    assert "use {port} in the command" in said
+    assert "after 2s, but on 0.0.0.0:777: " in said
+    assert said.endswith("; use {port} in the command")
 
 
 @needs_labs
 def test_a_link_this_kernel_cannot_make(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(placement, "kernel_has_discipline", lambda _: False)
+    monkeypatch.setattr(placement, "lacking_disciplines", list)
     file = tmp_path / "far.toml"
     file.write_text(FREEZE.replace("[[step]]", '[link]\ndelay = "20ms"\nloss = "1%"\n[[step]]', 1))
     code = app.call(["run", str(file), "--kernel", "host", "--out", str(tmp_path / "out")])
@@ -330,7 +365,7 @@ def test_a_link_this_kernel_cannot_make(
 def test_a_change_of_link_this_kernel_cannot_make(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(placement, "kernel_has_discipline", lambda _: False)
+    monkeypatch.setattr(placement, "lacking_disciplines", list)
     file = tmp_path / "tunnel.toml"
     file.write_text(FREEZE.replace('fault = "freeze"', 'fault = "impair"\nloss_model = { p = "1%" }', 1))
     code = app.call(["run", str(file), "--kernel", "host", "--out", str(tmp_path / "out")])
@@ -363,9 +398,9 @@ def test_a_server_that_no_client_reaches(tmp_path: Path) -> None:
 
 @needs_labs
 def test_what_an_earlier_run_left_is_not_taken_for_this_ones(tmp_path: Path) -> None:
-    (tmp_path / "timelines").mkdir()
-    for name in ("results.json", "junit.xml", "timelines/old.jsonl", "mine.txt"):
-        (tmp_path / name).write_text("old")
+    record.check_folder(tmp_path)
+    record.write(tmp_path, made.HOW, [missed()], 1.0)
+    (tmp_path / "mine.txt").write_text("mine")
     refused_inside("--server", "no-such-program {port}", out=tmp_path)
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["mine.txt", "timelines"]
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
+from pathlib import Path
 
 import pytest
 from rich.color import ColorSystem
@@ -11,6 +13,7 @@ from rich.console import Console
 from halfopen.cli import screen
 from halfopen.model.timeline import Timeline
 from halfopen.results.record import Conditions
+from halfopen.run.hindrances import LeftOut
 from halfopen.run.progress import RunView
 from halfopen.verdict.findings import find
 from halfopen.verdict.judge import Verdict
@@ -68,3 +71,14 @@ def test_off_a_terminal_each_verdict_is_a_line() -> None:
         "frozen: failed: session still held 78s after the freeze began: 456 kB queued, "
         "nothing acknowledged since 5.0s\n"
     )
+
+
+def test_what_was_left_out_is_counted_with_the_command_that_helps(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    left_out = [LeftOut(name, "alive", "needs sch_netem", "halfopen kernel build") for name in ("a", "b")]
+    left_out.append(LeftOut("c", "dead", "needs the pod"))
+    how = dataclasses.replace(HOW, left_out=tuple(left_out))
+    screen.show(Console(file=stream, width=100, highlight=False), how, [missed()], tmp_path, 9.0)
+    lines = stream.getvalue().splitlines()
+    assert lines[-3] == "to run 2 of those left out: halfopen kernel build"
+    assert lines[-1].startswith("1 failed, 3 left out in 9s; results: ")

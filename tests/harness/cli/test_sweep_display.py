@@ -18,6 +18,7 @@ from halfopen.cli.sweep_display import SweepDisplay
 from halfopen.errors import InputError
 from halfopen.grace import store
 from halfopen.grace.executor import SweepExecutor
+from halfopen.grace.prospect import Pace, minutes
 from halfopen.grace.sweep import Batch, BatchResult, Candidate, Sweep, Trial
 from halfopen.netns.lab_errors import GuestLostError
 from halfopen.scenario.target_spec import TargetSpec
@@ -40,6 +41,7 @@ class MadeUp:
     after: int = 0
     """Number of batches done before ``stop``."""
     kernels: tuple[str, ...] = ("6.1",)
+    at_once: int = 1
 
     def run(self, batches: Iterable[Batch], on_batched: Callable[[BatchResult], None]) -> None:
         for nth, batch in enumerate(batches):
@@ -94,6 +96,8 @@ def swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         resume: bool = False,
         where: tuple[str, ...] = (),
         most: float = 0.001,
+        notes: tuple[str, ...] = (),
+        enough: int | None = None,
     ) -> Ended:
         it = SweepDisplay(
             sweep=what,
@@ -103,6 +107,8 @@ def swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
             out=Path("out"),
             command=lambda runs: f"halfopen grace --runs {runs}",
             where=where,
+            notes=notes,
+            enough=enough,
         )
         code = explained(lambda: it.carry_out(executor, resume=resume))
         said = capsys.readouterr()
@@ -304,3 +310,15 @@ def _runs_of(ended: Ended) -> int:
     found = re.search(r"--runs (\d+)", ended.line("more:"))
     assert found is not None
     return int(found[1])
+
+
+def test_it_says_how_long_it_takes_once_the_first_sessions_are_done(
+    swept: Swept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Pace, "add", lambda _self, number, _seconds: (90.0, 40) if number == 1 else None)
+    said = "takes about 90 s on this machine, judging by its first 40 sessions"
+    assert said in swept(MadeUp()).lines
+    more = swept(MadeUp(), notes=("a note",), enough=4900, resume=False).lines
+    assert more[2] == "a note"
+    per_session = 90.0 / len(SWEEP.draws)
+    assert f"{said}; --runs 4900 would take about {minutes(per_session * 4900)}" in more

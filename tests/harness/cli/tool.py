@@ -47,8 +47,8 @@ def called(*arguments: str) -> Ran:
     return Ran(code, out.getvalue(), err.getvalue())
 
 
-def results(out: Path) -> dict[str, Any]:
-    table: dict[str, Any] = json.loads((out / "results.json").read_text())
+def results(out: Path, file: str = "results.json") -> dict[str, Any]:
+    table: dict[str, Any] = json.loads((out / file).read_text())
     return table
 
 

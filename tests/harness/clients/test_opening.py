@@ -122,3 +122,45 @@ def test_a_server_that_closes_before_its_client_wakes_up_has_closed_the_connecti
             ClientMachine(draining.Behaviour(options), options, endpoint)
     said = words(capsys)
     assert (said["name"], said["why"]) == ("refused", "the server closed the connection without an answer")
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "reported"),
+    [
+        ("text/plain", "Missing extension:\n  permessage-deflate", ": 'Missing extension: permessage-deflate'"),
+        ("application/json", '{"detail": "no token"}', """: '{"detail": "no token"}'"""),
+        ("text/plain", "x" * 300, f": '{'x' * 200}...'"),
+        ("text/html", "<h1>Bad Request</h1>", ""),
+        ("text/plain", "", ""),
+    ],
+)
+def test_a_refusal_in_plain_words_is_quoted(
+    pair: tuple[socket.socket, socket.socket], capsys: pytest.CaptureFixture[str], kind: str, body: str, reported: str
+) -> None:
+    ours, theirs = pair
+    head = f"HTTP/1.1 400 Bad Request\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+    theirs.sendall(f"{head}{body}".encode())
+    theirs.shutdown(socket.SHUT_WR)
+    protocol = ClientProtocol(parse_uri("ws://127.0.0.1/"))
+    with pytest.raises(NotOpenedError):
+        shake_hands(protocol, protocol.connect(), ours, lambda: None)
+    assert words(capsys)["why"] == f"server rejected WebSocket connection: HTTP 400{reported}"
+
+
+@pytest.mark.parametrize(
+    ("headers", "offers"),
+    [
+        ({}, False),
+        ({"Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits"}, True),
+        ({"sec-websocket-extensions": "x-webkit-deflate-frame"}, False),
+    ],
+)
+def test_a_header_that_offers_compression_makes_the_client_speak_it(headers: dict[str, str], offers: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        endpoint = Endpoint(url=f"ws://127.0.0.1:{listener.getsockname()[1]}/", headers=headers)
+        machine = ClientMachine(draining.Behaviour(draining.Options()), draining.Options(), endpoint)
+        request = machine._request()
+        machine._sock.close()
+        machine._selector.close()
+    assert ("permessage-deflate" in request.headers.get("Sec-WebSocket-Extensions", "")) is offers
+    assert bool(machine._protocol.available_extensions) is offers

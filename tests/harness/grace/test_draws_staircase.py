@@ -8,7 +8,7 @@ from itertools import groupby, pairwise
 import pytest
 
 from halfopen.grace import mix
-from halfopen.grace.draws import LENGTHS, PHASES, ROUND_TRIPS, staircase_draws
+from halfopen.grace.draws import LENGTHS, PHASES, ROUND_TRIPS, staircase_draws, steps_for
 from halfopen.grace.sweep import Draw
 from halfopen.verdict.judge import Timing, hold
 
@@ -66,3 +66,21 @@ def test_each_is_looked_at_until_the_kernel_has_tried_again(steps: list[Draw]) -
         # RFC 6298, section 5.5: at most twice the outage and one timeout, which begins at 200 ms and a round trip.
         needed = 2 * draw.facts["outage_s"] + 2 * (0.2 + draw.facts["rtt_s"])
         assert hold(mix.parsed(draw.scenario, draw.name, draw.name), Timing(90.0, 2.0)) > needed
+
+
+@pytest.mark.parametrize(
+    ("runs", "count"), [(20, 36), (60, 36), (144, 72), (288, 144), (575, 144), (576, 288), (9999, 288)]
+)
+def test_a_small_sweep_has_a_part_of_it_with_the_same_outages(runs: int, count: int, steps: list[Draw]) -> None:
+    part = list(staircase_draws(SEED, FIRST, steps_for(runs)))
+    assert len(part) == count
+    assert all(draw in steps for draw in part)
+
+
+@pytest.mark.parametrize("runs", [20, 144, 288])
+def test_every_part_has_short_and_long_outages_over_every_round_trip(runs: int) -> None:
+    part = list(staircase_draws(SEED, FIRST, steps_for(runs)))
+    for rtt in ROUND_TRIPS:
+        lengths = [draw.facts["outage_s"] for draw in part if draw.facts["rtt_s"] == rtt]
+        assert min(lengths) <= LENGTHS[1]
+        assert max(lengths) == LENGTHS[-1]

@@ -47,6 +47,12 @@ def test_pings_are_counted_and_timed_until_the_session_is_disturbed() -> None:
     pings = [event(t, "client", "ping_received") for t in (20.0, 40.0, 60.0, 140.0)]
     seen = profile(PING, *pings)
     assert (seen.pings, seen.pings_every) == (3, 20.0)
+    assert seen.suggested_grace == 40
+    assert str(seen).endswith("pings every 20s, so --grace should be at least 40s")
+
+
+def test_a_server_without_pings_suggests_no_grace() -> None:
+    assert profile(PING, event(20.0, "client", "ping_received")).suggested_grace is None
 
 
 def test_answers_are_known_only_if_they_were_asked_for() -> None:

@@ -7,6 +7,9 @@ import socket
 import ssl
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -14,15 +17,24 @@ from websockets.sync.client import connect
 
 from halfopen.pod.stream import WINDOW
 from halfopen.targets import tls
-from tests.harness.pod.pods import eventually, pod
+from tests.harness.pod import pods
+from tests.harness.pod.pods import PodProcess, eventually
+
+MakePod = Callable[..., AbstractContextManager[PodProcess]]
 
 
-def test_it_streams_slices_of_the_size_asked_for() -> None:
+@pytest.fixture(params=["sync", "asyncio"])
+def pod(request: pytest.FixtureRequest) -> MakePod:
+    """Return what starts a pod: the incident's, and its twin, which does the same in all of these tests."""
+    return partial(pods.pod, "--pod-api", request.param)
+
+
+def test_it_streams_slices_of_the_size_asked_for(pod: MakePod) -> None:
     with pod("--slice-size", "1000B", "--slice-interval", "10ms") as server, connect(server.url()) as client:
         assert [len(client.recv()) for _ in range(3)] == [1000, 1000, 1000]
 
 
-def test_a_session_is_listed_for_as_long_as_it_lasts_and_holds_the_seat() -> None:
+def test_a_session_is_listed_for_as_long_as_it_lasts_and_holds_the_seat(pod: MakePod) -> None:
     with pod() as server:
         assert server.get("/sessions") == []
         assert server.get("/pool") == {"lockHeld": False}
@@ -39,7 +51,7 @@ def test_a_session_is_listed_for_as_long_as_it_lasts_and_holds_the_seat() -> Non
         assert server.get("/pool") == {"lockHeld": False}
 
 
-def test_a_client_without_a_seat_is_told_to_try_again_later() -> None:
+def test_a_client_without_a_seat_is_told_to_try_again_later(pod: MakePod) -> None:
     with pod() as server, connect(server.url("first")) as first:
         first.recv()
         with connect(server.url("second")) as second, pytest.raises(ConnectionClosed) as caught:
@@ -49,7 +61,7 @@ def test_a_client_without_a_seat_is_told_to_try_again_later() -> None:
         assert [session["client"] for session in server.get("/sessions")] == ["first"]
 
 
-def test_more_seats_serve_more_clients_at_once() -> None:
+def test_more_seats_serve_more_clients_at_once(pod: MakePod) -> None:
     with pod("--seats", "2") as server, connect(server.url("a")) as a, connect(server.url("b")) as b:
         # A seat is taken after the handshake, and before anything is sent.
         a.recv()
@@ -58,7 +70,7 @@ def test_more_seats_serve_more_clients_at_once() -> None:
         assert {session["client"] for session in server.get("/sessions")} == {"a", "b"}
 
 
-def test_slices_are_shed_once_the_window_is_full_and_the_client_counts() -> None:
+def test_slices_are_shed_once_the_window_is_full_and_the_client_counts(pod: MakePod) -> None:
     with pod("--slice-size", "64KiB", "--slice-interval", "5ms") as server, connect(server.url()) as client:
         client.send(json.dumps({"type": "params", "slice_bytes_rx": 0}))
         eventually(lambda: server.session()["drops"].get("window"))
@@ -74,14 +86,14 @@ def test_slices_are_shed_once_the_window_is_full_and_the_client_counts() -> None
 
 
 @pytest.mark.parametrize("message", ["not json", "[]", "7", '{"type": "params"}', '{"slice_bytes_rx": 1}', b"\x00\xff"])
-def test_what_it_does_not_understand_it_passes_over(message: str | bytes) -> None:
+def test_what_it_does_not_understand_it_passes_over(pod: MakePod, message: str | bytes) -> None:
     with pod() as server, connect(server.url()) as client:
         client.send(message)
         client.send(json.dumps({"type": "params", "slice_bytes_rx": 5}))
         eventually(lambda: server.session()["acknowledged"] == 5)
 
 
-def test_a_close_by_the_client_is_logged_as_such() -> None:
+def test_a_close_by_the_client_is_logged_as_such(pod: MakePod) -> None:
     with pod() as server:
         with connect(server.url("bob")) as client:
             client.recv()
@@ -91,7 +103,7 @@ def test_a_close_by_the_client_is_logged_as_such() -> None:
         assert closed["bytes"] > 0
 
 
-def test_a_session_goes_on_while_all_is_quiet() -> None:
+def test_a_session_goes_on_while_all_is_quiet(pod: MakePod) -> None:
     with pod("--quiet-after", "1ms") as server, connect(server.url()) as client:
         client.recv()
         client.send(json.dumps({"type": "params", "slice_bytes_rx": 5}))
@@ -99,7 +111,7 @@ def test_a_session_goes_on_while_all_is_quiet() -> None:
         assert eventually(lambda: server.session()["bytes"]) == 32 * 1024
 
 
-def test_a_client_that_preempts_takes_the_seat_and_the_first_is_told() -> None:
+def test_a_client_that_preempts_takes_the_seat_and_the_first_is_told(pod: MakePod) -> None:
     with pod() as server, connect(server.url("first")) as first:
         first.recv()
         with connect(server.url("second") + "&preempt=1") as second:
@@ -111,7 +123,7 @@ def test_a_client_that_preempts_takes_the_seat_and_the_first_is_told() -> None:
         assert server.log_line("session_closed")["reason"] == "preempted"
 
 
-def test_a_free_seat_is_nobodys_to_give_up() -> None:
+def test_a_free_seat_is_nobodys_to_give_up(pod: MakePod) -> None:
     with pod("--seats", "2") as server, connect(server.url("first")) as first:
         first.recv()
         with connect(server.url("second") + "&preempt=1") as second:
@@ -120,7 +132,7 @@ def test_a_free_seat_is_nobodys_to_give_up() -> None:
             assert len(server.get("/sessions")) == 2
 
 
-def test_it_speaks_tls_with_the_certificate_it_is_given() -> None:
+def test_it_speaks_tls_with_the_certificate_it_is_given(pod: MakePod) -> None:
     with tls.certified("127.0.0.1") as made:
         trusting = ssl.create_default_context(cafile=made.authority)
         options = ("--tls-cert", str(made.chain), "--tls-key", str(made.key), "--slice-size", "1000B")
@@ -128,7 +140,7 @@ def test_it_speaks_tls_with_the_certificate_it_is_given() -> None:
             assert len(client.recv()) == 1000
 
 
-def test_a_session_at_its_limit_is_closed_by_the_pod() -> None:
+def test_a_session_at_its_limit_is_closed_by_the_pod(pod: MakePod) -> None:
     with pod("--session-limit", "300ms", "--quiet-after", "1ms") as server, connect(server.url()) as client:
         # After the only slice, or before it: the limit counts from the session's start.
         assert len(list(client)) <= 1
@@ -137,16 +149,20 @@ def test_a_session_at_its_limit_is_closed_by_the_pod() -> None:
         eventually(lambda: server.get("/sessions") == [])
 
 
-def test_it_is_always_healthy() -> None:
+def test_it_is_always_healthy(pod: MakePod) -> None:
     with pod() as server:
         assert server.get("/healthz") == {"status": "healthy"}
 
 
-def test_a_port_in_use_is_one_clear_line_and_exit_code_2() -> None:
+@pytest.mark.parametrize("api", ["sync", "asyncio"])
+def test_a_port_in_use_is_one_clear_line_and_exit_code_2(api: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = subprocess.run(
-            [sys.executable, "-m", "halfopen.pod", "--port", str(port)], capture_output=True, text=True, check=False
+            [sys.executable, "-m", "halfopen.pod", "--pod-api", api, "--port", str(port)],
+            capture_output=True,
+            text=True,
+            check=False,
         )
     assert done.returncode == 2
     assert done.stderr == f"cannot listen on 127.0.0.1:{port}: address already in use; choose another --port\n"
@@ -160,6 +176,7 @@ def test_a_port_in_use_is_one_clear_line_and_exit_code_2() -> None:
         (["--grace", "30"], "a duration needs a unit: got '30'"),
         (["--tls-cert", "x.pem"], "--tls-cert and --tls-key go together; give both, or neither"),
         (["--tls-cert", "x.pem", "--tls-key", "y.pem"], "no certificate and key in 'x.pem' and 'y.pem': no such file"),
+        (["--detector", "so-sndtimeo", "--pod-api", "asyncio"], "and no send of an event loop does; choose another"),
         (["--detector", "no.such"], "cannot import detector 'no.such'"),
     ],
 )
@@ -170,7 +187,7 @@ def test_bad_options_are_told_in_a_line(options: list[str], says: str) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_its_status_is_all_of_it_in_one_answer() -> None:
+def test_its_status_is_all_of_it_in_one_answer(pod: MakePod) -> None:
     with pod() as server, connect(server.url("a")) as client:
         client.recv()
         said = server.get("/status")

@@ -15,7 +15,7 @@ from halfopen.results.record import Conditions
 from halfopen.run.runner import RunResult
 from halfopen.verdict.judge import judge
 from tests.harness.done import TERMS, missed, pod_job
-from tests.harness.lines import event, flowing, line, orphaned, progress, stuck
+from tests.harness.lines import event, flowing, held, held_between, line, orphaned, progress, stuck
 
 HOW = Conditions(
     seed=7,
@@ -52,6 +52,12 @@ def reaped(**changes: object) -> RunResult:
 def kept(**changes: object) -> RunResult:
     """Return a run with a client that is alive all along."""
     return judged("active", line(flowing(0, 78), progress(0, 78, True)), **changes)
+
+
+def costly() -> RunResult:
+    """Return a run with a slow client for which the server holds 196 MB."""
+    timeline = line(flowing(0, 78), progress(0, 78, True))
+    return judged("trickle_16k", held_between(timeline, held(10), held(70, rss=246_000_000), held(77, rss=246_000_000)))
 
 
 def behind_a_proxy() -> RunResult:

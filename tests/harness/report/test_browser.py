@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 
+from halfopen.model.profile import Profile
+from halfopen.report.page import render
+from halfopen.results import record, story, words
 from tests.browser import browser, opened
-from tests.harness.done import missed
-from tests.harness.lines import event, flowing, line
+from tests.harness.done import SERVER, missed
+from tests.harness.lines import event, flowing, held, held_between, line
 from tests.harness.report import made
 from tests.machine import needs_browser
 
@@ -204,6 +209,21 @@ def test_all_panels_are_read_at_one_moment_whatever_points_are_drawn(chromium: B
             assert {"".join(panel) for panel in read_off(plots)} == {""}
 
 
+def test_few_bytes_are_not_shown_as_none(chromium: Browser, tmp_path: Path) -> None:
+    few = [msgspec.structs.replace(one, outq=6, bytes_acked=8000, snd_wnd=12_000_000) for one in flowing(0, 20)]
+    file = tmp_path / "report.html"
+    file.write_text(made.page([made.judged("active", line(few))]))
+    with opened(chromium, file, "active", viewport=TALL) as one:
+        plots = drawn(one.page, "active")
+        heads = plots.locator(".panel-head b")
+        assert heads.all_text_contents()[:3] == ["queued bytes, B", "acknowledged bytes, kB", "peer window, MB"]
+        over = plots.locator(".u-over").first.bounding_box()
+        assert over is not None
+        one.page.mouse.move(x_of(plots, 10.0), over["y"] + 20)
+        expect(plots.locator(".value").first).to_have_text("6 B")
+        assert [panel[1] for panel in read_off(plots)[:3]] == ["6 B", "8 kB", "12 MB"]
+
+
 def test_a_curve_has_no_value_where_it_is_over(chromium: Browser, tmp_path: Path) -> None:
     file = tmp_path / "report.html"
     file.write_text(made.page([made.judged("frozen", line(flowing(0, 20), event(40, "lab", "over")))]))
@@ -317,6 +337,85 @@ def test_a_phone_shows_it_without_scrolling_sideways(
         for details in one.page.locator("details").all():
             details.evaluate("run => { run.open = true; run.scrollIntoView(); }")
             expect(details.locator(".plots[data-drawn]")).to_be_visible()
+        assert not scrolls_sideways(one.page)
+
+
+def test_a_phone_shows_each_verdict_at_once(chromium: Browser, report: Path) -> None:
+    """Without scrolling the table sideways either."""
+    with opened(chromium, report, viewport=PHONE) as one:
+        boxes = [cell.bounding_box() for cell in one.page.locator(".runs .verdict, .runs th a, summary .verdict").all()]
+        assert len(boxes) == 12
+        assert all(box and box["x"] >= 0 and box["x"] + box["width"] <= PHONE["width"] for box in boxes)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_command_is_shown_whole_and_broken_between_words(chromium: Browser, tmp_path: Path, width: int) -> None:
+    done = made.reaped(target=SERVER, detector=None)
+    file = tmp_path / "report.html"
+    file.write_text(made.page([done]))
+    with opened(chromium, file, "frozen", viewport={"width": width, "height": 800}) as one:
+        code = run(one.page, "frozen").locator(".again code")
+        assert code.text_content() == story.again(done.job)
+        boxes = [word.bounding_box() for word in code.locator("span").all()]
+        heights = {round(box["height"]) for box in boxes if box}
+        assert len(boxes) > 10
+        assert len(heights) == 1, "no word takes two lines"
+        assert all(box and box["x"] + box["width"] <= width for box in boxes)
+
+
+def test_a_command_is_copied_by_its_button(chromium: Browser, report: Path) -> None:
+    with opened(chromium, report, "frozen", permissions=["clipboard-read", "clipboard-write"]) as one:
+        button = run(one.page, "frozen").locator(".copy")
+        button.click()
+        expect(button).to_have_text("copied")
+        assert one.page.evaluate("navigator.clipboard.readText()") == story.again(missed().job)
+
+
+def test_where_the_clipboard_is_closed_the_command_is_selected(chromium: Browser, report: Path) -> None:
+    with opened(chromium, report, "frozen") as one:
+        one.page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+        button = run(one.page, "frozen").locator(".copy")
+        button.click()
+        expect(button).to_have_text("copied")
+        assert one.page.evaluate("getSelection().toString()") == story.again(missed().job)
+
+
+def test_a_phone_shows_the_whole_legend(chromium: Browser, comparison: Path) -> None:
+    with opened(chromium, comparison, viewport=PHONE) as one:
+        boxes = [entry.bounding_box() for entry in one.page.locator(".legend div").all()]
+        assert len(boxes) == sum(map(len, words.LEGEND_ENTRIES))
+        assert all(box and box["x"] >= 0 and box["x"] + box["width"] <= PHONE["width"] for box in boxes)
+
+
+def test_the_servers_processes_are_shown_if_they_cost_much_and_folded_if_not(chromium: Browser, tmp_path: Path) -> None:
+    kept = made.kept()
+    cheap = made.judged("active", held_between(kept.timeline, held(10)))
+    file = tmp_path / "report.html"
+    file.write_text(made.page([made.costly(), cheap]))
+    with opened(chromium, file, "trickle_16k", viewport=TALL) as one:
+        plots = drawn(one.page, "trickle_16k")
+        expect(plots.locator(".processes summary")).to_contain_text("memory 50.0 MB to 246.0 MB, 1 process, 3 threads")
+        memory = plots.locator(".processes .panel").first
+        expect(memory).to_be_visible()
+        over = memory.locator(".u-over").bounding_box()
+        assert over is not None
+        one.page.mouse.move(x_of(plots, 74.0), over["y"] + 20)
+        expect(memory.locator(".value")).to_have_text("246 MB")
+        run(one.page, "active").locator("summary").first.click()
+        folded = drawn(one.page, "active").locator(".processes .panel").first
+        expect(folded).not_to_be_visible()
+        drawn(one.page, "active").locator(".processes summary").click()
+        expect(folded).to_be_visible()
+
+
+def test_a_servers_profile_is_in_the_head(chromium: Browser, tmp_path: Path) -> None:
+    profile = Profile(observed=120, messages=9, rate=0.1, largest=5, longest_pause=60, quiet_share=1, pings_every=20)
+    table = record.as_table(dataclasses.replace(made.HOW, profile=profile), [missed()], 1.0)
+    file = tmp_path / "report.html"
+    file.write_text(render(table, lambda _run: missed().timeline))
+    with opened(chromium, file, viewport=PHONE) as one:
+        expect(one.page.locator("header")).to_contain_text(f"profile: {profile}")
+        expect(one.page.locator("header")).to_contain_text("pings every 20s, so --grace should be at least 40s")
         assert not scrolls_sideways(one.page)
 
 

@@ -47,7 +47,7 @@ def test_a_field_of_servers_is_shown_as_a_comparison_of_them(tmp_path: Path) -> 
     done = made.compared()
     record.write_timelines(tmp_path, done)
     servers = {name: (TargetSpec(server="serve {port}"), "1.0") for name in ("none", "bytes-acked")}
-    record.write_table(tmp_path / "field.json", comparison.field_as_table(made.HOW, done, 1.0, servers, ()))
+    record.write_table(tmp_path / "field.json", comparison.field_as_table(made.HOW, done, 1.0, servers))
     page = folder.write_again(tmp_path).read_text()
     assert "2 servers, grace 30s" in page
     assert 'href="#bytes-acked/frozen"' in page
@@ -145,6 +145,13 @@ def test_a_report_that_cannot_be_written_says_what_to_do(out: Path) -> None:
     (out / "report.html").mkdir()
     with pytest.raises(InputError, match=r"cannot be written: is a directory; copy '.*' to a writable folder"):
         folder.write_again(out)
+
+
+def test_another_programs_report_is_left_alone(out: Path) -> None:
+    (out / "report.html").write_text("<title>coverage</title>")
+    with pytest.raises(InputError, match=r"report\.html': halfopen did not write this file; move it away$"):
+        folder.write_again(out)
+    assert (out / "report.html").read_text() == "<title>coverage</title>"
 
 
 def test_an_old_report_goes_with_the_results_it_is_of(out: Path) -> None:

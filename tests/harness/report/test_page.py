@@ -14,7 +14,7 @@ from halfopen.report import page as pages
 from halfopen.report.entries import Entry, entry, runs_of
 from halfopen.report.page import Lost, render
 from halfopen.report.parts import scripts
-from halfopen.results import comparison, words
+from halfopen.results import comparison, fixes, words
 from tests.harness.done import missed
 from tests.harness.report import made
 
@@ -40,10 +40,38 @@ def labels(page: str) -> list[str]:
 
 
 def test_every_word_of_a_run_is_in_the_page_itself() -> None:
-    page = html.unescape(made.page([missed()]))
+    page = html.unescape(made.page([missed()])).replace("<span>", "").replace("</span>", "")
     (run,) = made.table([missed()])["runs"]
     for text in (*run["deeds"], *run["kernel_saw"], run["story"], run["expectation"], run["why"], run["again"]):
         assert text in page
+
+
+EXPLAINED = {
+    "ended": "by a FIN of the server at 60.1s",
+    "cause": "nginx ended the session",
+    "held_by": ["python (pid 50): python my_server.py"],
+    "threads": ["thread 62 (stream): in sendall"],
+    "server_said": ["Traceback (most recent call last):", "KeyError: 'room'"],
+    "proxy_said": {"nginx": ["upstream timed out"]},
+}
+
+
+def test_an_explanation_is_in_the_page_with_the_output_of_each_program() -> None:
+    clean = made.table([missed()])
+    page = html.unescape(render(clean | {"runs": [clean["runs"][0] | EXPLAINED]}, lambda _run: LOST))
+    for text in ("by a FIN of the server at 60.1s", "nginx ended the session", *EXPLAINED["held_by"]):
+        assert f"<dd>{text}</dd>" in page
+    for head in ("threads of the holder", "server said", "nginx said"):
+        assert f"<summary>{head}</summary>" in page
+    assert "Traceback (most recent call last):\nKeyError: 'room'" in page
+
+
+@pytest.mark.parametrize("key", ["held_by", "threads", "server_said"])
+def test_no_output_of_a_program_is_taken_for_markup(key: str) -> None:
+    clean = made.table([made.reaped()])
+    for more in ({key: [EVIL]}, {"proxy_said": {EVIL: [EVIL]}}):
+        evil = clean | {"runs": [clean["runs"][0] | more], "detectors": {}}
+        assert "img" not in [tag for tag, _ in Elements(render(evil, lambda _run: LOST)).tags]
 
 
 def test_what_went_wrong_comes_first_and_is_open() -> None:
@@ -58,7 +86,9 @@ def test_a_table_of_runs_keeps_their_order() -> None:
     assert re.findall(r'<tr data-run="([^"]*)">', page) == ["active", "frozen"]
 
 
-@pytest.mark.parametrize("key", ["label", "why", "story", "again", "client", "reason", "scenario", "detector"])
+@pytest.mark.parametrize(
+    "key", ["label", "why", "story", "again", "client", "reason", "scenario", "detector", "ended", "cause"]
+)
 def test_nothing_that_a_run_says_is_taken_for_markup(key: str) -> None:
     clean = made.table([made.reaped()])
     evil = clean | {"runs": [clean["runs"][0] | {key: EVIL}], "detectors": {}}
@@ -78,7 +108,14 @@ def test_nothing_is_fetched_from_anywhere() -> None:
     for tag, attributes in Elements(made.page([missed()])).tags:
         assert tag not in {"img", "iframe", "object", "embed"}
         assert "src" not in attributes
-        assert (attributes.get("href") or "#").startswith(("#", "data:,"))
+        # A link is followed by its reader only.
+        leads_to = ("#", fixes.FOLDER) if tag == "a" else ("#", "data:,")
+        assert (attributes.get("href") or "#").startswith(leads_to)
+
+
+def test_a_failure_links_to_the_page_of_its_fix() -> None:
+    links = [attributes.get("href") for tag, attributes in Elements(made.page([missed()])).tags if tag == "a"]
+    assert f"{fixes.INDEX}#held-too-long" in links
 
 
 def test_no_two_elements_share_an_id() -> None:
@@ -94,6 +131,16 @@ def test_a_scenario_may_be_called_like_a_part_of_the_page() -> None:
         page = render(table | {"runs": [table["runs"][0] | {"label": name}]}, lambda _run: LOST)
         ids = [attributes["id"] for _, attributes in Elements(page).tags if "id" in attributes]
         assert len(ids) == len(set(ids))
+
+
+def test_what_was_left_out_is_counted_and_listed_with_the_command_that_helps() -> None:
+    left_out = {"scenario": "satellite", "suite": "alive", "why": "needs netem <b>", "remedy": "halfopen kernel build"}
+    table = made.table([missed()]) | {"left_out": [left_out]}
+    page = render(table, lambda _: LOST)
+    assert "<summary>1 left out</summary>" in page
+    assert "<li>left out: alive/satellite (needs netem &lt;b&gt;; to run it: halfopen kernel build)</li>" in page
+    assert "<li>to run 1 of those left out: halfopen kernel build</li>" in page
+    assert "left out</summary>" not in render(made.table([missed()]), lambda _: LOST)
 
 
 def test_a_run_whose_timeline_is_missing_is_shown_all_the_same() -> None:

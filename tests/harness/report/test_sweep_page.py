@@ -112,6 +112,34 @@ def test_its_charts_are_drawn_without_a_complaint(chromium: Browser, tmp_path: P
 
 
 @needs_browser
+@pytest.mark.parametrize("width", [390, 1280])
+def test_labels_in_a_chart_do_not_overlap(chromium: Browser, tmp_path: Path, width: int) -> None:
+    files.write(tmp_path, table("bytes-acked"))
+    with opened(chromium, folder.write_again(tmp_path), viewport={"width": width, "height": 844}) as one:
+        for chart in (":frontier", ":stalls", ":latency"):
+            labels = one.page.evaluate(f"document.getElementById('{chart}').chart.written")
+            assert len(labels) >= 2
+            for n, ((left, right), y) in enumerate(labels):
+                for (begins, ends), other in labels[:n]:
+                    assert abs(y - other) >= 11 or right <= begins or ends <= left
+
+
+@needs_browser
+def test_a_legend_names_what_is_drawn_and_reads_it_at_the_cursor(chromium: Browser, out: Path) -> None:
+    with opened(chromium, folder.write_again(out)) as one:
+        legend = one.page.locator('[id=":latency"] .u-legend')
+        after = "row => getComputedStyle(row.querySelector('th'), '::after').content"
+        assert {row.evaluate(after) for row in legend.locator(".u-series").all()} == {"none"}
+        first = legend.locator(".u-series").first
+        expect(first).to_be_hidden()
+        over = one.page.locator('[id=":latency"] .u-over')
+        over.scroll_into_view_if_needed()
+        over.hover()
+        expect(first).to_be_visible()
+        expect(first.locator(".u-value")).to_have_text(re.compile(r"\d+\.\d\ds"))
+
+
+@needs_browser
 def test_another_round_trip_has_its_own_lanes(chromium: Browser, out: Path) -> None:
     with opened(chromium, folder.write_again(out)) as one:
         lanes = "() => document.getElementById(':outages').chart.data"

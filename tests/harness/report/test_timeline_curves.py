@@ -13,7 +13,7 @@ import msgspec
 from halfopen.model.timeline import Timeline, make
 from halfopen.report import timeline_curves
 from halfopen.report.timeline_curves import Band, Mark, Picture, TimelineCurve
-from tests.harness.lines import event, flowing, line, sample, stuck
+from tests.harness.lines import event, flowing, held, held_between, line, sample, stuck
 from tests.harness.report.made import behind_a_proxy
 
 
@@ -88,7 +88,27 @@ def test_nothing_seen_is_nothing_drawn() -> None:
         "bands": (),
         "marks": (),
         "until": 0.0,
+        "processes": "",
     }
+
+
+def test_the_servers_processes_have_curves_from_their_level_before_the_session() -> None:
+    seen = held_between(FROZEN, held(-0.1, rss=40_000_000), held(1.0), held(2.0), held(3.0, rss=236_000_000, files=11))
+    picture = timeline_curves.picture({}, seen, 30, 100)
+    assert (of(picture, "rss").times, of(picture, "rss").values) == (
+        (0, 1000, 2000, 3000),
+        (40_000_000, 50_000_000, 50_000_000, 236_000_000),
+    )
+    assert of(picture, "threads").values[0] == 3
+    assert (of(picture, "files").times[-2:], of(picture, "files").values[-2:]) == ((2000, 3000), (10, 11))
+    assert picture.processes == "memory 40.0 MB to 236.0 MB, 1 process, 3 threads, 10 to 11 open files"
+
+
+def test_a_grace_that_counts_from_the_fault_is_marked_there() -> None:
+    run = {"fault_at_s": 5.0, "onset_s": 17.4, "deadline_s": 38.0, "deadline_from": "fault"}
+    assert [mark for mark in timeline_curves.picture(run, FROZEN, 30, 10).marks if "grace" in mark.kind] == [
+        Mark("fault + grace", 35.0)
+    ]
 
 
 def test_the_browser_unpacks_exactly_the_picture_that_was_packed() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from halfopen.model.timeline import Sample
 from halfopen.repro.counters import COUNTERS, REMEMBERED, History, sparkline
-from tests.harness.lines import flowing, sample, stuck
+from tests.harness.lines import flowing, held, sample, stuck
 
 
 @pytest.mark.parametrize(
@@ -45,6 +45,15 @@ def history(*parts: list[Sample]) -> History:
     for part in parts:
         made.feed(part)
     return made
+
+
+def test_the_servers_memory_is_remembered_beside_the_sockets_counters() -> None:
+    made = history(flowing(0, 3))
+    made.feed_processes([held(0.5, rss=10), held(1.5, rss=20), held(1.9, rss=30)])
+    assert made.series(2)["rss"][-3:] == [10, 30, None]
+    assert made.processes == held(1.9, rss=30)
+    assert made.last is not None
+    assert made.last.t < 3
 
 
 def test_a_second_shows_the_last_value_in_it_and_one_without_samples_none() -> None:

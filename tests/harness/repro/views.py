@@ -8,7 +8,7 @@ from halfopen.repro.view import Action, InForce, SessionView, Stacks
 from halfopen.results import words
 from halfopen.thread_dump import Dump, Frame, Lock, Thread
 from halfopen.verdict.judge import Timing
-from tests.harness.lines import event, flowing, line, sample, stuck, times
+from tests.harness.lines import event, flowing, held, line, sample, stuck, times
 
 MUTEX = Lock("protocol_mutex", "ServerConnection at 0x7f75626dea10")
 LIBRARY = "/lib/websockets/sync/connection.py"
@@ -54,6 +54,7 @@ def history() -> History:
         for n, one in enumerate(stuck(7, 42))
     ]
     made.feed([*flowing(0, 5), *filling, *silent])
+    made.feed_processes([held(t, rss=46_000_000 + 1_000_000 * t) for t in range(43)])
     return made
 
 
@@ -68,6 +69,7 @@ def view(now: float = 42.0) -> SessionView:
         held_at=8.2,
         still_since=made.still_since,
         sample=made.last,
+        processes=made.processes,
         series=made.series(now),
         in_force=(InForce("freeze", 5.0),),
         watchdog=words.watchdog(seen, "bytes-acked", Timing(30, 2), now, None),

@@ -10,6 +10,7 @@ import pytest
 from halfopen.model.timeline import Timeline
 from halfopen.results import comparison, field_report
 from halfopen.results.record import Conditions
+from halfopen.run.hindrances import LeftOut
 from halfopen.run.runner import Job, RunResult
 from halfopen.scenario import suites
 from halfopen.scenario.target_spec import TargetSpec
@@ -38,6 +39,7 @@ HOW = Conditions(
     started_at="2026-01-01T00:00:00+00:00",
     kernel="6.1.0",
     congestion_control="cubic",
+    left_out=(LeftOut("x", "dead", "it needs", "make it"),),
 )
 SERVERS = {
     "mine/default": (TargetSpec(server="serve {port}", title="Mine", file="examples/mine/default.toml"), "mine 1.0"),
@@ -59,7 +61,7 @@ def table() -> dict[str, Any]:
         done("mine/ping", "dead/frozen", REAPED),
         done("mine/ping", "alive/active", KILLED),
     ]
-    found = comparison.field_as_table(HOW, runs, 4.0, SERVERS, ["left out: dead/x (why)"])
+    found = comparison.field_as_table(HOW, runs, 4.0, SERVERS)
     again: dict[str, Any] = json.loads(json.dumps(found))
     return again
 
@@ -81,6 +83,7 @@ def test_the_table_says_what_each_server_is(table: dict[str, Any]) -> None:
         "name": "mine/default",
         "title": "Mine",
         "file": "examples/mine/default.toml",
+        "fixes": None,
         "command": "serve {port}",
         "edge": None,
         "versions": "mine 1.0",
@@ -106,10 +109,36 @@ def test_the_report_shows_each_cell_and_why(table: dict[str, Any]) -> None:
         "Held in `frozen` (78.5s after the fault, 1 kB stuck).",
         "| `mine/ping` | `active` | 30s | 2.0 MB acknowledged",
         "Reap every one of the dead, and so many of the living: `mine/ping` (1).",
-        "- left out: dead/x (why)",
+        "- left out: dead/x (it needs; to run it: make it)",
         "--target examples/mine/default.toml",
     ):
         assert said in prose(report)
+
+
+def test_a_server_with_its_fix_stands_below_the_server_as_it_comes(table: dict[str, Any]) -> None:
+    default, ping = table["targets"]
+    held = table["runs"][0]
+    late, reaped = held | {"class": "true_reap", "scenario": "slept"}, table["runs"][3]
+    fixed = ping | {"name": "mine/fixed", "fixes": "mine/default"}
+    other = held | {"target": "mine/fixed", "verdict": "passed", "class": "true_reap", "latency_s": 30.0}
+    report = field_report.render(
+        table | {
+            "targets": [default, ping, fixed],
+            "runs": [*table["runs"], late, reaped | {"target": "mine/default", "scenario": "paused"}, other],
+        }
+    )  # fmt: skip
+    rows = [text.split()[0] for text in report.splitlines() if text.startswith("mine/")]
+    assert rows[:3] == ["mine/default", "mine/fixed", "mine/ping"]
+    pair = "| `mine/default` | as it comes | 1 | 1 | 1 |\n| `mine/fixed` | with its fix | 0 | 0 | 0 |"
+    assert pair in report
+    assert "2 servers, written as" in prose(report)
+    assert "With their fixes they held 0 of 1 such sessions." in prose(report)
+
+
+def test_without_a_fix_the_report_says_nothing_of_any(table: dict[str, Any]) -> None:
+    report = field_report.render(table)
+    assert "With the fix" not in report
+    assert "None of these servers was configured with either." in prose(report)
 
 
 def test_the_report_holds_no_time_of_making_and_no_wall_time(table: dict[str, Any]) -> None:

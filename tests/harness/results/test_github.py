@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from html import unescape
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from halfopen.results import github, record
 from halfopen.results.baseline import Baseline, Known
 from halfopen.results.workflow_commands import command
+from halfopen.run.hindrances import LeftOut
 from halfopen.run.request import RunRequest
 from tests.harness.done import done
 
@@ -61,6 +63,17 @@ def test_of_more_than_are_shown_the_last_says_how_many_there_are(count: int, sho
     assert len(lines) == shown
     more = f"::error title=halfopen::{count - 9} more are in the job's summary and in its log"
     assert (lines[-1] == more) == (count > shown)
+
+
+def test_the_summary_counts_what_was_left_out_and_says_what_helps() -> None:
+    left_out = LeftOut("satellite", "alive", "needs sch_netem", "halfopen kernel build")
+    lines = github.summary(dataclasses.replace(how(None), left_out=(left_out,)), [done("passed")], 9.0).splitlines()
+    assert unescape(lines[0]) == "## halfopen: 1 passed, 1 left out in 9s"
+    assert lines[-4:-1] == [
+        "left out: alive/satellite (needs sch_netem; to run it: halfopen kernel build)",
+        "to run 1 of those left out: halfopen kernel build",
+        "```",
+    ]
 
 
 def test_the_summary_has_a_row_a_run_and_a_story_for_what_is_not_green() -> None:

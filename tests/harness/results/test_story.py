@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from halfopen.model.timeline import Timeline
-from halfopen.results import story, words
+from halfopen.results import fixes, story, words
 from halfopen.run.runner import RunResult
 from halfopen.scenario import suites
 from halfopen.scenario.target_spec import TargetSpec
 from halfopen.targets.command import CommandTarget
 from halfopen.verdict.judge import Timing, judge
 from tests.harness.done import missed, pod_job
-from tests.harness.lines import event, flowing, line, orphaned, sample, stuck
+from tests.harness.lines import event, flowing, held, held_between, line, orphaned, progress, sample, stuck
 
 
 def told(scenario: str, timeline: Timeline) -> RunResult:
@@ -36,7 +36,8 @@ def test_a_failure_is_told_with_its_story_and_the_command_that_shows_it_again() 
         "              the peer's window at 0 from 5.0s, last packet from the client 0s before the end",
         "              still ESTABLISHED at 83.0s, 456 kB queued",
         "    expected: reaped within 33s of the stall",
-        "again:   halfopen run pod_5090/frozen --seed 7 --grace 30s --poll 2s --detector none",
+        f"    fix:      {fixes.INDEX}#held-too-long",
+        "again:   halfopen run frozen --seed 7 --grace 30s --poll 2s --detector none",
     ]
 
 
@@ -49,9 +50,23 @@ def test_the_command_that_shows_it_again_is_whole() -> None:
     spec = TargetSpec(server="serve --on {port}", path="/ws", sessions="/sessions")
     server = pod_job(target=CommandTarget(spec), detector=None, terms=Timing(5, 0.5, 60))
     assert story.again(server) == (
-        "halfopen run pod_5090/frozen --seed 7 --grace 5s --poll 500ms --hold 60s "
+        "halfopen run frozen --seed 7 --grace 5s --poll 500ms --hold 60s "
         "--server 'serve --on {port}' --path /ws --sessions /sessions"
     )
+
+
+def test_a_deadline_is_told_from_where_it_counted() -> None:
+    """From the stall; from the fault, if nothing was queued or the scenario says so; else from the start."""
+    death, quiet = begun(5, "freeze"), stuck(5, 83, outq=0)
+
+    def expected(scenario: str, *parts: object) -> str:
+        run = told(scenario, line(flowing(0, 5), *parts))  # type: ignore[arg-type]
+        return words.expectation(run.job.scenario, run.job.terms, run.verdict.found)
+
+    assert expected("dead/frozen", death, stuck(5, 83)) == "reaped within 33s of the stall"
+    assert expected("dead/frozen", death, quiet) == "reaped within 33s of the fault"
+    assert expected("dead/half_closed", begun(5, "half-close"), stuck(5, 83)).endswith(" of the fault")
+    assert expected("ended/closed_by_server").endswith(" of the start")
 
 
 @pytest.mark.parametrize(
@@ -113,6 +128,24 @@ def test_a_run_without_a_stall_is_told_in_one_sentence_and_its_end() -> None:
     ]
 
 
+def test_a_server_that_holds_much_memory_for_a_client_says_so_in_its_story() -> None:
+    held_in_vain = held_between(missed().timeline, held(80.0, rss=246_000_000))
+    run = told("dead/frozen", held_in_vain)
+    assert "    cost:     the server's memory grew by 196.0 MB, to 246.0 MB" in story.story(run)
+    assert not [line for line in story.story(missed()) if "memory" in line]
+    assert not [line for line in story.remarks([run], None) if line.startswith("cost")]
+
+
+def test_of_runs_that_passed_the_one_that_cost_most_is_remarked() -> None:
+    slow = line(flowing(0, 78), progress(0, 78, acknowledging=True))
+    runs = [told("alive/active", held_between(slow, held(70.0, rss=size))) for size in (90_000_000, 250_000_000)]
+    assert {run.verdict.word for run in runs} == {"passed"}
+    assert story.remarks(runs, None) == [
+        "cost:    active: the server's memory grew by 200.0 MB, to 250.0 MB; 1 more passed at a high cost"
+    ]
+    assert story.remarks([told("alive/active", slow)], None) == []
+
+
 def test_the_history_of_a_client_has_events_stalls_the_socket_and_verdicts_in_order() -> None:
     opened = event(-0.01, "client", "connected", local=["198.18.1.1", 41178])
     timeline = line(opened, flowing(0, 5), event(5, "fault", "begun", step=0, fault="freeze"), stuck(5, 9))
@@ -126,6 +159,13 @@ def test_the_history_of_a_client_has_events_stalls_the_socket_and_verdicts_in_or
         f"    9.5s  ? {verdict.why}",
         "    9.5s    expected: reaped within 33s of the stall",
     ]
+
+
+def test_the_history_of_a_client_names_the_page_for_a_failure() -> None:
+    run = missed()
+    assert story.history(run.timeline, [(83.5, run.verdict, "reaped within 33s of the stall")])[-1] == (
+        f"   83.5s    fix: {fixes.INDEX}#held-too-long"
+    )
 
 
 def test_what_a_server_printed_last_is_shown() -> None:

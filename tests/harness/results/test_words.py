@@ -35,6 +35,11 @@ def test_a_label_is_a_fragment_that_can_be_read(label: str, fragment: str) -> No
     assert anchor(label) == fragment
 
 
+def test_a_run_without_a_session_says_none_unless_it_was_not_to_have_any() -> None:
+    assert words.row({"truth": "dead", "verdict": "failed", "outcome": None}).session == "none"
+    assert words.row({"truth": "dead", "verdict": "not_applicable", "outcome": None}).session == ""
+
+
 @given(st.text())
 def test_a_fragment_holds_nothing_that_a_url_may_not(label: str) -> None:
     assert re.fullmatch(r"[A-Za-z0-9._~/-]*", anchor(label))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from halfopen.errors import InputError
-from halfopen.run import request
+from halfopen.run import hindrances, request
 from halfopen.run.request import RunRequest
 from halfopen.run.shards import Shard, spread
 from halfopen.scenario.target_spec import TargetSpec
@@ -74,6 +74,6 @@ def test_the_shards_of_a_call_are_the_call_and_its_runs_are_called_the_same(repe
 
 def test_what_a_machine_lacks_does_not_change_what_the_others_do(monkeypatch: pytest.MonkeyPatch) -> None:
     with_it = [labels(Shard(index, 3)) for index in (1, 2, 3)]
-    monkeypatch.setattr(request, "find_program", lambda _: None)
+    monkeypatch.setattr(hindrances, "find_program", lambda _: None)
     without = [labels(Shard(index, 3)) for index in (1, 2, 3)]
     assert [[label for label in part if "edge" not in label] for part in with_it] == without

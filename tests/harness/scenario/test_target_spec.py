@@ -88,6 +88,7 @@ def test_it_survives_the_way_into_a_guest(file: Path) -> None:
         ("[target]\nserver = 'x'\nsend = 'hello'", "key 'target.send' takes a list, got 'hello'"),
         ("[target]\nserver = 'x'\nfile = 'y'", "unknown key 'target.file'"),
         ("[target]\npath = '/x'", "key 'target.server' is missing"),
+        ("[target]\npod = { api = 'threads' }", "key 'target.pod.api'"),
         ("server = 'x'", "unknown key 'server'"),
         ("[target", "not TOML"),
     ],
@@ -99,6 +100,18 @@ def test_a_wrong_file_is_refused_with_the_key_and_the_value(text: str, said: str
         target_spec.load(path)
     assert str(refused.value).startswith(f"{path}: ")
     assert said in str(refused.value)
+
+
+def test_a_file_may_name_the_pod_and_no_other_server_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "pod.toml"
+    path.write_text("[target]\npod = { api = 'asyncio' }\n")
+    spec = target_spec.load(path)
+    spec.check()
+    assert (spec.is_pod, spec.arguments()) == (True, ["--target", str(path)])
+    assert ServerOptions(target=path, server="x {port}").spec().pod is None
+    path.write_text("[target]\nserver = 'x {port}'\npod = { api = 'asyncio' }\n")
+    with pytest.raises(InputError, match=r"key 'target.pod' is the built-in server's, and there is a --server"):
+        target_spec.load(path).check()
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
@@ -155,6 +168,13 @@ def test_a_file_that_is_named_is_taken(tmp_path: Path) -> None:
     assert [spec.name for spec in target_spec.find([tmp_path / "a" / "two.toml"])] == ["a/two"]
 
 
+def test_a_fix_is_named_by_its_file_and_names_the_server_beside_it(tmp_path: Path) -> None:
+    write(tmp_path, a__default=TARGET, a__fixed=f'{TARGET}fixes = "default"\n')
+    assert [spec.fixes_name for spec in target_spec.find([tmp_path])] == [None, "a/default"]
+    (alone,) = target_spec.find([tmp_path / "a" / "fixed.toml"])
+    assert alone.fixes_name == "a/default"
+
+
 @pytest.mark.parametrize(
     ("files", "paths", "words"),
     [
@@ -164,6 +184,7 @@ def test_a_file_that_is_named_is_taken(tmp_path: Path) -> None:
         ({"x": "[target\n"}, ["."], "not TOML"),
         ({"x": '[target]\nserver = "x"\nedge = "squid"\n'}, ["."], "squid"),
         ({}, ["y.toml"], "no such target file"),
+        ({"a__x": f'{TARGET}fixes = "x"\n'}, ["."], r"x\.toml: key 'target\.fixes': 'x' is a fix too"),
     ],
 )
 def test_what_describes_no_server_is_refused_in_one_line(
@@ -195,4 +216,7 @@ def test_versions_that_cannot_be_had_are_an_error_that_names_the_file(tmp_path: 
 def test_every_example_is_a_target_that_says_its_title_versions_and_stacks() -> None:
     found = target_spec.find([EXAMPLES])
     assert len(found) >= 19
-    assert [one.name for one in found if not (one.title and one.versions and one.stacks)] == []
+    assert [one.name for one in found if not (one.title and one.versions)] == []
+    # Go's own signal for stacks ends the process, and a proxy has none.
+    without = {one.name.partition("/")[0] for one in found if not one.stacks}
+    assert without == {"gorilla", "haproxy", "nginx"}

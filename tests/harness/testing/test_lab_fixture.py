@@ -12,7 +12,8 @@ import pytest
 
 from tests import leftovers
 from tests.harness.testing.users import COMMAND, EXAMPLE, GRACE, IN_SHORT, project, ran
-from tests.machine import WITHOUT_NAMESPACES, needs_labs
+from tests.machine import WITHOUT_NAMESPACES, needs_guest, needs_labs
+from tests.planted import ending
 
 pytestmark = needs_labs
 
@@ -298,3 +299,20 @@ def test_a_seed_that_is_none_is_refused(pytester: pytest.Pytester, seed: str) ->
     result = ran(pytester, f"--halfopen-seed={seed}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"ERROR: --halfopen-seed takes a whole number from 0 to 2^64 - 1, got '{seed}'"])
+
+
+@needs_guest
+def test_a_failure_tells_the_cause_and_what_the_server_said(pytester: pytest.Pytester) -> None:
+    server = f"{sys.executable} {ending.__file__} {{host}} {{port}} raises"
+    project(pytester, f"def test_it(lab):\n    assert lab.session(lab.connect(lab.serve({server!r}))).kept()\n")
+    result = ran(pytester, "--halfopen-clock", "virtual")
+    result.assert_outcomes(failed=1)
+    result.stdout.re_match_lines(
+        [
+            r" +cause: +the server raised ValueError: no such room: 'lobby'",
+            r" +server said:",
+            r" +connection handler failed",
+            r" +Traceback .*",
+        ]
+    )
+    result.stdout.no_re_match_line(r"server said:")

@@ -44,7 +44,7 @@ def test_a_failure_tells_the_story_and_an_inconclusive_scenario_is_one_in_words_
             r"frozen   client ──▶ server",
             r"  ✗ session still held .* after the freeze began: .*",
             r"    expected: reaped within 3\.2s of the stall",
-            r"again:   halfopen run dead/frozen --seed 8 --grace 2s --poll 200ms --server '.*' --clock real --.*",
+            r"again:   halfopen run frozen --seed 8 --grace 2s --poll 200ms --server '.*' --clock real --.*",
         ]
     )
     project(pytester, SILENT=1)

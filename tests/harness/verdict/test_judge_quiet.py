@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halfopen.model.timeline import Event, ProcessSample, Sample, Timeline
+from halfopen.model.timeline import Event, Sample, Timeline
 from halfopen.scenario import suites
 from halfopen.scenario.spec import Scenario
 from halfopen.verdict.judge import Timing, Verdict, judge
-from tests.harness.lines import Part, event, line, sample, status, times
+from tests.harness.lines import Part, event, flowing, held, held_between, line, progress, sample, status, times
 
 TERMS = Timing(grace=30, poll=2)
 HELD_UNTIL = 82.9
@@ -74,6 +74,7 @@ def test_a_quiet_server_that_reaps_a_dead_client_in_time_passes(name: str, fault
     gone = event(25.0, "kernel", "destroyed")
     seen = verdict(name, *alive(5.0), begun(5.0, fault, proof), quiet(5.0, 25.0, state=state), gone)
     assert (seen.word, seen.klass) == ("passed", "true_reap")
+    assert seen.why.startswith("reaped 20s after the fault at 5.0s")
 
 
 @pytest.mark.parametrize(
@@ -146,14 +147,26 @@ def test_a_close_before_any_message_is_not_blamed_on_the_server(code: int) -> No
     closed = event(3.0, "client", "close_received", code=code, reason="send your token first")
     seen = verdict("alive/active", quiet(0, 3.0), reports(0, 3.0), closed)
     assert seen.word == "inconclusive"
-    assert f"a close frame with {code} 'send your token first' at 3.0s; does it want a message (--send)" in seen.why
+    assert (
+        f"closed by the server with {code} 'send your token first' at 3.0s; does it want a message (--send)" in seen.why
+    )
+
+
+def test_a_server_that_greets_and_then_denies_a_client_is_not_blamed_unless_it_does_so_late() -> None:
+    def denied(t: float) -> Verdict:
+        closed = event(t, "client", "close_received", code=4401, reason="no token")
+        return verdict("alive/active", flowing(0, t), progress(0, t, acknowledging=False), closed)
+
+    assert denied(3.0).word == "inconclusive"
+    assert denied(3.0).why.startswith("the session was closed by the server with 4401 'no token' at 3.0s; does it want")
+    assert denied(33.0).word == "failed"
 
 
 def test_a_keepalives_close_is_a_false_reap_and_says_its_code() -> None:
     closed = event(40.0, "client", "close_received", code=1011, reason="keepalive ping timeout")
     seen = verdict("alive/paused", quiet(0, 40.0), reports(0, 40.0), closed)
     assert (seen.word, seen.klass) == ("failed", "false_reap")
-    assert "by a close frame with 1011 'keepalive ping timeout'" in seen.why
+    assert "closed by the server with 1011 'keepalive ping timeout'" in seen.why
 
 
 def test_a_server_whose_client_should_have_spoken_is_not_blamed() -> None:
@@ -199,10 +212,6 @@ def test_workers_that_disagree_are_judged_by_all_answers() -> None:
     assert "still listed in 9 of 32 answers of 4 processes" in seen.why
 
 
-def held(t: float, **fields: int) -> ProcessSample:
-    return ProcessSample(**{"t": t, "processes": 1, "rss": 50 << 20, "threads": 3, "files": 10} | fields)  # type: ignore[arg-type]
-
-
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
@@ -215,7 +224,7 @@ def held(t: float, **fields: int) -> ProcessSample:
 def test_what_a_server_keeps_of_a_session_that_is_over_is_a_leak(fields: dict[str, int], says: str | None) -> None:
     gone = event(6.0, "kernel", "destroyed")
     timeline = line(*alive(5.0), begun(5.0, "kill", "killed"), quiet(5.0, 6.0, state="CLOSE_WAIT"), gone)
-    timeline = msgspec.structs.replace(timeline, processes=(held(-1.0), held(7.0, **fields)))
+    timeline = held_between(timeline, held(7.0, **fields))
     seen = judge(scenario("dead/killed"), timeline, TERMS)
     assert (seen.word == "failed") == (says is not None)
     assert says is None or says in seen.why
@@ -224,11 +233,28 @@ def test_what_a_server_keeps_of_a_session_that_is_over_is_a_leak(fields: dict[st
 def test_memory_is_limited_only_if_the_scenario_says_so() -> None:
     gone = event(6.0, "kernel", "destroyed")
     timeline = line(*alive(5.0), begun(5.0, "kill", "killed"), quiet(5.0, 6.0, state="CLOSE_WAIT"), gone)
-    timeline = msgspec.structs.replace(timeline, processes=(held(-1.0), held(3.0, rss=250 << 20), held(7.0)))
+    timeline = held_between(timeline, held(3.0, rss=250_000_000), held(7.0))
     free = scenario("dead/killed")
     limited = msgspec.structs.replace(free, expect=msgspec.structs.replace(free.expect, memory_growth=100 << 20))
     assert judge(free, timeline, TERMS).word == "passed"
-    assert "grew by 209.7 MB, expected at most 104.9 MB" in judge(limited, timeline, TERMS).why
+    assert "grew by 200.0 MB, expected at most 104.9 MB" in judge(limited, timeline, TERMS).why
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"rss": 246_000_000}, "; the server's memory grew by 196.0 MB, to 246.0 MB"),
+        ({"files": 20, "threads": 20}, "; 10 more open files and 17 more threads at the end than before the session"),
+        ({"rss": 80_000_000, "files": 12, "threads": 5}, None),
+        ({"files": 20, "processes": 2}, None),
+    ],
+)
+def test_a_passed_run_says_so_if_its_session_cost_the_server_much(fields: dict[str, int], says: str | None) -> None:
+    gone = event(6.0, "kernel", "destroyed")
+    timeline = line(*alive(5.0), begun(5.0, "kill", "killed"), quiet(5.0, 6.0, state="CLOSE_WAIT"), gone)
+    seen = judge(scenario("dead/killed"), held_between(timeline, held(7.0, **fields)), TERMS)
+    assert seen.word == "passed"
+    assert says in seen.why if says else ";" not in seen.why
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,10 @@ from websockets.sync.server import ServerConnection, serve
 
 from halfopen import plugins
 from halfopen.errors import InputError
+from halfopen.liveness import ask
 from halfopen.pod import detectors
 from halfopen.pod.detectors import _keepalive, ack_stall, halfopen, outq, ping_timeout, ping_timeout_90
 from halfopen.pod.detectors._seam import Detector, Guarded, Settings
-from halfopen.pod.liveness import ask
 from halfopen.pod.watchdog import Death, Probe, probe
 from tests.harness.pod.pods import eventually, pod
 from tests.harness.pod.test_watchdog import PATIENCE, connection, fill
@@ -38,6 +38,7 @@ class FakeSession:
     sent: int = 0
     deaths: list[Death] = field(default_factory=list)
     dead: threading.Event = field(default_factory=threading.Event)
+    connection: object = None
 
     def ask(self) -> bool:
         return False

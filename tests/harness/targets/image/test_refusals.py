@@ -43,7 +43,7 @@ def test_one_that_does_not_listen_is_given_up() -> None:
 
 def test_one_that_listens_on_another_port_is_told_so() -> None:
     said = refused("--port", "80", "--ready", "3s", command=POD.replace("{port}", "8000"))
-    assert "does not listen on port 80 after 3s, but on port 8000" in said
+    assert "does not listen on port 80 after 3s, but on 0.0.0.0:8000" in said
 
 
 def test_one_whose_command_is_not_in_the_image_is_told_so() -> None:

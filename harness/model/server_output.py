@@ -1,0 +1,131 @@
+"""The lines of a server, and of the proxies in front of it, around a moment of a timeline. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from halfopen.model.kept_output import AROUND, TRACEBACK
+from halfopen.model.printed_stacks import TIME_OF_DAY
+from halfopen.model.timeline import Event, Timeline
+
+#: Most lines around a moment, and most tracebacks.
+_MOST_LINES, _MOST_TRACEBACKS = 40, 3
+#: A line of nginx's error log, without its date: level, process#thread, connection (ngx_log.c).
+_NGINX = re.compile(r"^\[(debug|info|notice|warn|error|crit|alert|emerg)\] \d+#\d+: (\*\d+ )?(?P<text>.*)$")
+#: A line of HAProxy's httplog or tcplog: date, frontend, backend/server, timers, termination code, counts
+#: (configuration manual, 8.2).
+_HAPROXY = re.compile(
+    r"\[\d\d/\w{3}/\d{4}:[\d:.]+\] (?P<text>\S+ \S+/\S+ .*? (?P<code>[-A-Za-z]{2})[-A-Za-z]{0,2} \d+/\d+/.*)$"
+)
+#: An exception of JavaScript or Java, the frame below it, and a panic that Go's net/http recovers from.
+_THROWN = re.compile(r"^(Uncaught )?[\w.$]*(Error|Exception)\b")
+_FRAME = re.compile(r"^\s+at ")
+_RECOVERED = re.compile(r"^http: panic serving ")
+#: Words that join chained tracebacks (traceback.TracebackException).
+_CHAINED = ("The above exception was the direct cause", "During handling of the above exception")
+
+
+class OutputLine(NamedTuple):
+    """A line of a server's output, without the time of day."""
+
+    t: float
+    text: str
+
+
+class ProxyLine(NamedTuple):
+    """A line of a proxy's log, without the time of day."""
+
+    proxy: str
+    text: str
+
+
+def said(timeline: Timeline, moment: float) -> list[str]:
+    """Return what a server said around a moment: its lines within two seconds, and its tracebacks before, whole.
+
+    Of many lines only the last are returned, and a note says how many are missing.
+    """
+    own = list(_own(timeline, moment + AROUND))
+    near = [number for number, line in enumerate(own) if line.t >= moment - AROUND]
+    shown = set(near[-_MOST_LINES:])
+    for block in _blocks(own)[-_MOST_TRACEBACKS:]:
+        shown.update(block)
+    dropped = timeline.first("target", "output_dropped")
+    notes = [f"({dropped.data['lines']} lines of its output are not kept)"] if dropped is not None else []
+    if len(near) > _MOST_LINES:
+        notes.append(f"({len(near) - _MOST_LINES} more lines within {AROUND:g}s are in the timeline)")
+    return [*notes, *(own[number].text for number in sorted(shown))]
+
+
+def near(timeline: Timeline, moment: float) -> list[str]:
+    """Return the server's own lines within two seconds of a moment."""
+    return [line.text for line in _own(timeline, moment + AROUND) if line.t >= moment - AROUND]
+
+
+def exceptions(timeline: Timeline, moment: float) -> list[str]:
+    """Return the exceptions, with their texts, whose tracebacks ended within two seconds of a moment."""
+    own = list(_own(timeline, moment + AROUND))
+    lasts = [own[block[-1]] for block in _blocks(own)]
+    others = [line for line, below in pairwise(own) if _THROWN.match(line.text) and _FRAME.match(below.text)]
+    recovered = [line for line in own if _RECOVERED.match(line.text)]
+    raised = sorted((*lasts, *others, *recovered))
+    return [line.text.strip() for line in raised if line.t >= moment - AROUND]
+
+
+def of_proxies(timeline: Timeline, moment: float) -> list[ProxyLine]:
+    """Return the lines of proxies within two seconds of a moment: of the one in front, or of one in the server."""
+    lines = []
+    for event in timeline.of("edge", "output"):
+        text = _text(event)
+        nginx = _NGINX.match(text)
+        lines.append((event.t, ProxyLine(str(event.data.get("proxy", "the proxy")), nginx["text"] if nginx else text)))
+    printed = ((event.t, _of_proxy(_text(event))) for event in timeline.of("target", "output"))
+    lines += [(t, line) for t, line in printed if line is not None]
+    return [line for t, line in sorted(lines, key=lambda pair: pair[0]) if abs(t - moment) <= AROUND]
+
+
+def _of_proxy(text: str) -> ProxyLine | None:
+    """Return a line of a server's output as a proxy's, if it has the form of one."""
+    if (match := _NGINX.match(text)) is not None:
+        return ProxyLine("nginx", match["text"])
+    if (match := _HAPROXY.search(text)) is not None:
+        return ProxyLine("haproxy", f"{match['text']} (termination {match['code']})")
+    return None
+
+
+def _own(timeline: Timeline, until: float) -> Iterator[OutputLine]:
+    """Yield the lines that are the server's own: no proxy's, and no stacks that it was asked for."""
+    asked = timeline.first("target", "stacks_asked")
+    end = until if asked is None else min(until, asked.t)
+    for event in timeline.of("target", "output"):
+        text = _text(event)
+        if event.t <= end and text.strip() and _of_proxy(text) is None:
+            yield OutputLine(event.t, text)
+
+
+def _text(event: Event) -> str:
+    return TIME_OF_DAY.sub("", str(event.data["text"]).rstrip())
+
+
+def _blocks(lines: Sequence[OutputLine]) -> list[list[int]]:
+    """Return the places of the lines of each traceback, from its head to its exception, chained ones as one block."""
+    blocks: list[list[int]] = []
+    block: list[int] | None = None
+    is_chained = False
+    for number, line in enumerate(lines):
+        if line.text.lstrip(" |+").startswith(TRACEBACK):
+            if is_chained and blocks:
+                block = blocks.pop()
+            block = [*(block or []), number]
+        elif block is not None:
+            block.append(number)
+            if not line.text[0].isspace():
+                blocks.append(block)
+                block = None
+            is_chained = False
+        elif line.text.strip().startswith(_CHAINED) and blocks:
+            blocks[-1].append(number)
+            is_chained = True
+    return blocks
