@@ -123,7 +123,6 @@ def grace(
     drawn_from, links = mix.read(mix_file), draws.load_links(trace or [])
     most = MOST_FALSE_REAPS if max_false_reaps is None else float(max_false_reaps)
     sweep_executor = executor_named(executor, jobs)
-    kernel = require_kernel() if executor == LOCAL else None
     number = seed_or_random(store.seed(out) if resume and seed is None else seed)
     drawn = draws.draw_all(drawn_from, number, runs, staircase, links)
     expected = prospect(drawn, drawn_from, most)
@@ -132,6 +131,7 @@ def grace(
             f"--runs {runs}: too few for --max-false-reaps {plain(most * 100)}%: {expected.reach}; {expected.remedy}, "
             "or leave out --max-false-reaps to measure without a recommendation"
         )
+    kernel = require_kernel() if executor == LOCAL else None
     sweep = Sweep(
         seed=number,
         draws=drawn,

@@ -164,7 +164,7 @@ def test_the_history_of_a_client_has_events_stalls_the_socket_and_verdicts_in_or
 def test_the_history_of_a_client_names_the_page_for_a_failure() -> None:
     run = missed()
     assert story.history(run.timeline, [(83.5, run.verdict, "reaped within 33s of the stall")])[-1] == (
-        f"   83.5s    fix: {fixes.INDEX}#held-too-long"
+        f"            fix:      {fixes.INDEX}#held-too-long"
     )
 
 

@@ -37,7 +37,7 @@ def test_nothing_is_left_out_for_the_pod() -> None:
 
 def test_what_is_done_to_a_container_is_left_out_where_there_is_none() -> None:
     for asked in (call("dead/frozen", "paused_server"), call("dead/frozen", "paused_server", server=SERVER)):
-        assert [job.scenario.called for job in request.jobs(asked)] == ["frozen"]
+        assert [job.scenario.name for job in request.jobs(asked)] == ["frozen"]
         assert notes(asked) == [
             "left out: container/paused_server (pauses the server's container; give it one with --image)"
         ]
@@ -45,7 +45,7 @@ def test_what_is_done_to_a_container_is_left_out_where_there_is_none() -> None:
 
 def test_what_needs_a_discipline_that_the_kernel_lacks_is_left_out_with_the_command_that_helps() -> None:
     asked = msgspec.structs.replace(call("dead/frozen", "satellite"), lacking={"netem": "halfopen kernel build"})
-    assert [job.scenario.called for job in request.jobs(asked)] == ["frozen"]
+    assert [job.scenario.name for job in request.jobs(asked)] == ["frozen"]
     [line] = notes(asked)
     assert line.startswith("left out: alive/satellite (asks for delay on its link, which needs sch_netem, and this ")
     assert line.endswith(" has none; to run it: halfopen kernel build)")
@@ -63,7 +63,7 @@ def test_what_needs_a_proxy_that_is_not_installed_is_left_out_with_how_to_instal
     monkeypatch.setattr(nginx, "PROGRAM", "no-such-proxy")
     monkeypatch.chdir(tmp_path)
     asked, why = call("dead/frozen", "dead/edge_holds"), "needs no-such-proxy, which is not installed"
-    assert [job.scenario.called for job in request.jobs(asked)] == ["frozen"]
+    assert [job.scenario.name for job in request.jobs(asked)] == ["frozen"]
     assert notes(asked) == [f"left out: dead/edge_holds ({why}; to run it: sudo apt-get install nginx-light)"]
 
 
