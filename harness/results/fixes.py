@@ -8,6 +8,8 @@ from typing import Literal
 from halfopen import REPOSITORY
 from halfopen.model.timeline import Timeline
 from halfopen.run.runner import RunResult
+from halfopen.verdict import causes
+from halfopen.verdict.ends import SessionEnd
 from halfopen.verdict.findings import Findings
 from halfopen.verdict.judge import Verdict, due
 
@@ -72,7 +74,8 @@ def _failure(verdict: Verdict, timeline: Timeline, leaves: bool, is_late: bool) 
     if verdict.klass is None or verdict.klass == "not_opened":
         return "not-opened"
     if verdict.klass == "false_reap":
-        return "false-reap"
+        raised = causes.handler_raised(SessionEnd(timeline, verdict.found, None))
+        return "crash" if raised else "false-reap"
     if leaves or verdict.klass == "closed":
         return "close-not-noticed"
     if verdict.klass == "true_keep" or (verdict.klass == "true_reap" and not is_late and _left(verdict.found)):

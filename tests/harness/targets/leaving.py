@@ -162,9 +162,12 @@ WAYS: dict[str, Callable[[], None]] = {
 
 def main(way: str, port: str) -> None:
     WAYS[way]()
-    with socket.create_server(("0.0.0.0", int(port))) as listener:
+    with socket.socket() as listener:
+        listener.bind(("0.0.0.0", int(port)))
         if way == "listener":
-            child(rest)
+            child(rest)  # before anything listens, so that whoever connects finds both
+        listener.listen()
+        if way == "listener":
             listener.close()
         rest()
 
