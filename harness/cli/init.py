@@ -80,6 +80,10 @@ jobs:
 """
 
 
+#: Ends the workflow's line.
+_MISSING = "; add a step that installs what your server needs"
+
+
 def init(
     *,
     server: Annotated[ServerOptions, Without("image"), Without("command"), Without("target")],
@@ -130,7 +134,10 @@ def written(spec: TargetSpec, here: Path, grace: int, found: Sequence[str]) -> I
     texts = {
         here / TARGET: (target_text(spec, found), "your server, as halfopen starts and asks it"),
         here / TEST: (pytest_text(spec, grace), f"a pytest test; {_how_to_test()}"),
-        root / WORKFLOW: (workflow_text(spec, here, root, grace), "runs the suite core on GitHub at each push"),
+        root / WORKFLOW: (
+            workflow_text(spec, here, root, grace),
+            f"runs the suite core on GitHub at each push{_MISSING if _install(here) is None else ''}",
+        ),
     }
     for path, (text, meaning) in texts.items():
         name = str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
@@ -144,6 +151,11 @@ def written(spec: TargetSpec, here: Path, grace: int, found: Sequence[str]) -> I
             raise InputError(f"{name}: cannot be written: {reason_of(error)}; run init in a writable folder") from None
         else:
             yield f"wrote: {name} ({meaning})"
+
+
+def _install(here: Path) -> str | None:
+    """Return the command that installs the requirements of a server in a folder; None if none are listed there."""
+    return next((command for file, command in _INSTALLS.items() if (here / file).exists()), None)
 
 
 def _how_to_test() -> str:
@@ -167,7 +179,7 @@ def pytest_text(spec: TargetSpec, grace: int) -> str:
 
 def workflow_text(spec: TargetSpec, here: Path, root: Path, grace: int) -> str:
     """Return the workflow of a server whose target file is in ``here``, a folder of the repository ``root``."""
-    install = next((command for file, command in _INSTALLS.items() if (here / file).exists()), None)
+    install = _install(here)
     step = "      # Install here what your server needs.\n" if install is None else f"      - run: {install}\n"
     folder = here.relative_to(root)
     if install is not None and folder != Path():

@@ -18,6 +18,7 @@ from halfopen.cli.executor import Executor, Presenter
 from halfopen.cli.groups import Without
 from halfopen.cli.options import ClockOptions, Out, PodOptions, ScenarioOptions, ServerOptions
 from halfopen.cli.placement import place, profiled
+from halfopen.cli.run import patience
 from halfopen.errors import InputError
 from halfopen.model.profile import Profile
 from halfopen.netns.exit_codes import ExitCode
@@ -62,7 +63,8 @@ def observe(target: TargetSpec, scenarios: ScenarioOptions, clock: ClockOptions,
     request = msgspec.structs.replace(request, hold=_HOLD[placement.clock], grace=_GRACE[placement.clock])
     request, jobs, placement = profiled(request, requested(request), placement)
     conditions = record.conditions(request, jobs, placement.clock)
-    return Executor(request, jobs, placement, conditions, out, Presenter(conclude)).carry_out(clock, at_once=len(jobs))
+    presenter = Presenter(conclude, notes=patience(jobs, placement.clock, None, has_guest=True))
+    return Executor(request, jobs, placement, conditions, out, presenter).carry_out(clock, at_once=len(jobs))
 
 
 def conclude(console: Console, conditions: Conditions, done: Sequence[RunResult], wall: float, *, out: Path) -> int:

@@ -34,7 +34,7 @@ from halfopen.run.profiling import is_profile
 from halfopen.run.runner import Job, RunResult
 from halfopen.verdict.judge import hold
 
-_BUILD = "halfopen kernel build, once; without a compiler: pip install 'halfopen[kernel]'"
+_BUILD = "halfopen kernel build, once"
 
 
 def run(
@@ -76,7 +76,7 @@ def patience(jobs: Sequence[Job], clock: str, at_once: int | None, *, has_guest:
         if not is_profile(job)
     ]
     longest = max(*lasting, sum(lasting) / (at_once or len(jobs)))
-    text = f"on the real clock the last result comes after {show_duration(round(longest))}; each is shown once certain"
+    text = f"on the real clock this takes {show_duration(round(longest))}"
     return [text] if has_guest else [text, f"to skip the waiting: {_BUILD}"]
 
 
