@@ -34,7 +34,7 @@ def reconsidered(verdict: Verdict, timeline: Timeline, undisturbed: Timeline, sc
     if verdict.klass != "false_reap" or verdict.word != "failed":
         return verdict
     closed, usually = (line.first("client", "close_received") for line in (timeline, undisturbed))
-    if not _alike(closed, usually, abs(ended_at - usual.ended_at)):
+    if not _alike(closed, usually, ended_at - usual.ended_at):
         return verdict
     doubts = doubt(undisturbed, usual)
     is_mute = not has_spoken(undisturbed, usual) and not has_spoken(timeline, verdict.found)
@@ -50,10 +50,10 @@ def _is_disturbed(undisturbed: Timeline, ended_at: float) -> bool:
     return begun is not None and begun.t <= ended_at
 
 
-def _alike(closed: Event | None, usually: Event | None, apart: float) -> bool:
-    """True if two sessions ended with the same code and reason or, if a client got no close frame, at the same age."""
+def _alike(closed: Event | None, usually: Event | None, later: float) -> bool:
+    """True if two sessions ended with the same code and reason or, without a close frame, not before that age."""
     if closed is None or usually is None:
-        return apart <= _APART
+        return later >= -_APART
     return all(closed.data.get(key) == usually.data.get(key) for key in ("code", "reason"))
 
 

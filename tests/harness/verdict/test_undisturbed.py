@@ -96,6 +96,8 @@ def test_a_doubt_about_the_undisturbed_session_holds_under_a_fault() -> None:
     assert judge(scenario("stop_the_world"), stopped, TERMS).word == "failed"
     assert seen("stop_the_world", stopped, ended(6, denied)).word == "inconclusive"
     assert seen("stop_the_world", stopped, ended(6, closed(6, 4409, "logged in elsewhere"))).word == "failed"
+    unread = ended(15, begun)
+    assert seen("stop_the_world", unread, ended(6, denied)).word == "inconclusive"
 
 
 @pytest.mark.parametrize(
