@@ -54,6 +54,9 @@ def signature(seen: Timeline) -> Proof:
     closed = window_closed(seen)
     if closed is not None:
         return closed
+    told = seen.first("fault", "stopped")
+    if told is not None and (not seen.samples or seen.samples[-1].t - told.t < _TELLING):
+        return Proof(False, "the session ended before a freeze could show")
     if not stays_stopped(seen):
         return Proof(False, "the client was to freeze, but it went on acknowledging")
     last = established(seen)[-1:]

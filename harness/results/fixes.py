@@ -8,7 +8,7 @@ from typing import Literal
 from halfopen import REPOSITORY
 from halfopen.model.timeline import Timeline
 from halfopen.run.runner import RunResult
-from halfopen.verdict import causes
+from halfopen.verdict import causes, ends
 from halfopen.verdict.ends import SessionEnd
 from halfopen.verdict.findings import Findings
 from halfopen.verdict.judge import Verdict, due
@@ -69,7 +69,8 @@ def software(timeline: Timeline, command: str = "") -> str | None:
 
 
 def _failure(verdict: Verdict, timeline: Timeline, leaves: bool, is_late: bool) -> Failure:
-    if timeline.first("target", "exited", "serving_process_ended") or timeline.first("client", "protocol_error"):
+    died = timeline.first("target", "exited") or ends.fatal(timeline, verdict.found)
+    if died or timeline.first("client", "protocol_error"):
         return "crash"
     if verdict.klass is None or verdict.klass == "not_opened":
         return "not-opened"

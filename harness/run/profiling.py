@@ -11,6 +11,7 @@ from halfopen.run.runner import Job, RunResult
 from halfopen.scenario import suites
 from halfopen.verdict.judge import Verdict, broken_off, hold
 from halfopen.verdict.needs import unmet
+from halfopen.verdict.undisturbed import reconsidered
 
 #: Seconds of an undisturbed session on the virtual clock, where they cost little; and most and least on a real one.
 _LONGEST, _SHORTEST = 120.0, 20.0
@@ -37,7 +38,7 @@ def is_profile(job: Job) -> bool:
 
 
 class Profiling:
-    """Judges results by the profile of their server. Those whose scenarios need to know it wait for it."""
+    """Judges results by the profile of their server. Those that the profile may change wait for it."""
 
     def __init__(
         self,
@@ -47,6 +48,7 @@ class Profiling:
     ) -> None:
         """``on_done`` is called with each result that is judged, ``on_profile`` with a candidate's name and profile."""
         self._known: dict[str | None, Profile | None] = {}
+        self._undisturbed: dict[str | None, RunResult] = {}
         self._expected = {job.candidate for job in jobs if is_profile(job)}
         self._waiting: list[RunResult] = []
         self._on_done = on_done
@@ -56,30 +58,47 @@ class Profiling:
         """Take in a result, of a scenario or of an undisturbed session."""
         if is_profile(result.job):
             profile = self._known[result.job.candidate] = profile_of(result.timeline)
+            self._undisturbed[result.job.candidate] = result
             if profile is not None:
                 self._on_profile(result.job.candidate, profile)
         else:
             self._waiting.append(result)
-        self._pass_on(lambda job: job.scenario.has_needs and job.candidate in self._expected - self._known.keys())
+        self._pass_on(
+            lambda result: _may_change(result) and result.job.candidate in self._expected - self._known.keys()
+        )
 
     def flush(self) -> None:
         """Show the results that still wait, since nothing more will come."""
         self._pass_on(lambda _: False)
 
-    def _pass_on(self, must_wait: Callable[[Job], bool]) -> None:
-        ready = [result for result in self._waiting if not must_wait(result.job)]
-        self._waiting = [result for result in self._waiting if must_wait(result.job)]
+    def _pass_on(self, must_wait: Callable[[RunResult], bool]) -> None:
+        ready = [result for result in self._waiting if not must_wait(result)]
+        self._waiting = [result for result in self._waiting if must_wait(result)]
         for result in ready:
             profile = self._known.get(result.job.candidate)
-            self._on_done(result if profile is None else _applied(result, profile))
+            undisturbed = self._undisturbed.get(result.job.candidate)
+            self._on_done(result if profile is None or undisturbed is None else _applied(result, profile, undisturbed))
 
 
-def _applied(result: RunResult, profile: Profile) -> RunResult:
-    """Return a result with the verdict ``not_applicable`` if its scenario cannot be asked of its server.
+def _may_change(result: RunResult) -> bool:
+    """True if a result's verdict may be another once its server's profile is known."""
+    verdict = result.verdict
+    changes = (verdict.klass, verdict.word) in (("true_reap", "passed"), ("false_reap", "failed"))
+    return result.job.scenario.has_needs or changes
+
+
+def _applied(result: RunResult, profile: Profile, undisturbed: RunResult) -> RunResult:
+    """Return a result as it is in the light of its server's profile.
+
+    It is ``not_applicable`` if its scenario cannot be asked of the server, and inconclusive if an undisturbed session
+    ends likewise.
 
     A server that crashed, or that let nobody in, has failed all the same.
     """
     why = unmet(result.job.scenario, profile)
-    if why is None or result.verdict.klass == "not_opened" or broken_off(result.timeline):
+    if result.verdict.klass == "not_opened" or broken_off(result.timeline):
         return result
+    if why is None:
+        quiet = undisturbed.timeline, undisturbed.job.scenario
+        return dataclasses.replace(result, verdict=reconsidered(result.verdict, result.timeline, *quiet))
     return dataclasses.replace(result, verdict=Verdict("not_applicable", why, None, result.verdict.found))

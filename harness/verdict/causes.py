@@ -59,7 +59,7 @@ def cause(timeline: Timeline, found: Findings, profile: Profile | None = None) -
 def crash(seen: SessionEnd) -> str | None:
     """The server's process ended."""
     exited = seen.timeline.first("target", "exited")
-    ended = exited or seen.timeline.first("target", "serving_process_ended")
+    ended = exited or ends.fatal(seen.timeline, seen.found)
     if ended is None or ended.t > seen.ended_at + _LATE:
         return None
     code = None if exited is None else exited.data.get("code")

@@ -19,6 +19,8 @@ from halfopen.verdict.findings import Findings
 _NO_CODE = 1005
 #: Seconds by which a sample may miss the moment of what it shows, and by which a pong may follow its ping.
 _SAMPLING, _PONG_WITHIN = 0.3, 1.0
+#: Seconds after the session's end within which a process that fails may print why, and end.
+_FAILS_WITHIN = 0.5
 #: Bytes of a ping or a close frame, with TLS (RFC 6455, section 5.5; RFC 8446, section 5.2).
 _CONTROL_FRAME = 160
 #: Unauthorized and forbidden in IANA's registry of close codes, and codes that applications derive from HTTP's 400,
@@ -27,6 +29,11 @@ _DENIALS = frozenset({3000, 3003, 4001, 4003, 4400, 4401, 4403, 4407})
 _DENIED = re.compile(
     r"\bauth|unauth|\btoken|log ?in\b|credential|forbidden|denied|permission|api.?key|subscribe first", re.IGNORECASE
 )
+_HEARTBEAT = re.compile(r"heart.?beat|\bping|\bpong|keep.?alive|\bidle|inactiv", re.IGNORECASE)
+#: Seconds by which the end of a process may be noticed later than the end of the session that it caused.
+_NOTICED = 0.05
+#: The first words of programs in other languages that fail: Go, Rust, C++.
+_PANIC = re.compile(r"^(panic: |fatal error: |thread '.*' panicked|terminate called)")
 #: States after the server's FIN (RFC 9293, section 3.3.2).
 _AFTER_FIN = frozenset({"FIN_WAIT1", "FIN_WAIT2", "CLOSING", "LAST_ACK", "TIME_WAIT"})
 
@@ -134,6 +141,24 @@ def denies(closed: Event) -> bool:
     """True if a close frame says, by its code or in its reason, that the client may not have the session."""
     code, reason = closed.data.get("code"), str(closed.data.get("reason") or "")
     return code in _DENIALS or bool(_DENIED.search(reason))
+
+
+def misses_heartbeat(closed: Event) -> bool:
+    """True if the reason of a close frame says that the server heard nothing from its client."""
+    return bool(_HEARTBEAT.search(str(closed.data.get("reason") or "")))
+
+
+def fatal(timeline: Timeline, found: Findings) -> Event | None:
+    """Return the end of the process that served the session, if the session ended by it; None otherwise.
+
+    A worker that leaves after its last session has ended is no crash, unless an exception says so.
+    """
+    ended = timeline.first("target", "serving_process_ended")
+    if ended is None or found.ended_at is None or ended.t <= found.ended_at + _NOTICED:
+        return ended
+    panics = any(_PANIC.match(line) for line in server_output.near(timeline, ended.t))
+    failed = panics or bool(server_output.exceptions(timeline, ended.t))
+    return ended if failed and ended.t <= found.ended_at + _FAILS_WITHIN else None
 
 
 def closing(closed: Event) -> str:

@@ -112,6 +112,9 @@ def _decide(scenario: Scenario, timeline: Timeline, terms: Timing, found: Findin
     if found.keeps_list and found.first_listed is None and not _received(timeline):
         ask = "does it want to be asked first (--send)?"
         return "inconclusive", f"the server sent nothing, and its list never showed the session; {ask}"
+    closed = ends.close_frame(timeline)
+    if klass == "true_reap" and closed is not None and ends.denies(closed):
+        return "inconclusive", f"nothing is proved: {ends.closing(closed)}, which denies the session to any client"
     complaint = (
         _wrong_outcome(scenario, found)
         or _too_late(scenario, found, terms)
@@ -141,8 +144,8 @@ def broken_off(timeline: Timeline) -> tuple[Word, str] | None:
 
 def _crash(timeline: Timeline, found: Findings) -> tuple[Word, str] | None:
     """Return the end of the process that served the session, if the session ended by it; None otherwise."""
-    ended = timeline.first("target", "serving_process_ended")
-    if ended is None or (found.ended_at is not None and ended.t > found.ended_at + _WORDS_AFTER):
+    ended = ends.fatal(timeline, found)
+    if ended is None:
         return None
     why = f"the process that served the session (pid {ended.data['pid']}) ended at {ended.t:.1f}s"
     return "failed", why + _last_words(timeline, ended.t)
@@ -236,9 +239,9 @@ def _false_reap(scenario: Scenario, timeline: Timeline, found: Findings) -> tupl
     assert found.ended_at is not None
     closed = timeline.first("client", "close_received")
     # A fault that is in force may be what silences the client, or the server.
-    doubt = None if found.spans else _doubt(timeline, closed, found.ended_at)
-    if doubt is not None:
-        return "inconclusive", doubt
+    doubts = doubt(timeline, found) if not found.spans else _unheard(timeline, found, closed)
+    if doubts is not None:
+        return "inconclusive", doubts
     count = show_bytes(evidence.acknowledged(evidence.established(timeline)))
     said = f" ({found.reason})" if found.reason else ""
     how = f", {ends.closing(closed)}" if closed is not None else ""
@@ -247,8 +250,38 @@ def _false_reap(scenario: Scenario, timeline: Timeline, found: Findings) -> tupl
     return "failed", f"{reaped}: it had acknowledged {count} until then"
 
 
-def _doubt(timeline: Timeline, closed: Event | None, ended_at: float) -> str | None:
-    return _not_spoken(timeline, ended_at) if closed is None else _not_begun(timeline, closed)
+def doubt(timeline: Timeline, found: Findings) -> str | None:
+    """Return why a server may have been right to end a session that nothing disturbed; None without doubt."""
+    if found.ended_at is None:
+        return None
+    closed = timeline.first("client", "close_received")
+    if closed is None:
+        return _not_spoken(timeline, found.ended_at)
+    return _not_begun(timeline, closed) or _unheard(timeline, found, closed)
+
+
+def _unheard(timeline: Timeline, found: Findings, closed: Event | None) -> str | None:
+    """Return a doubt about a server that closed for want of a heartbeat that no ping asked for; None without doubt."""
+    if closed is None or closed.data.get("code") == UNEXPECTED_CONDITION or not ends.misses_heartbeat(closed):
+        return None
+    return None if has_spoken(timeline, found) else silence(closed)
+
+
+def silence(closed: Event) -> str:
+    """Return the doubt about a server that closed a session whose client said nothing."""
+    return (
+        f"the session was {ends.closing(closed)} at {closed.t:.1f}s, and its client had said nothing since the "
+        "handshake; does the server want a heartbeat (replies, --send)?"
+    )
+
+
+def has_spoken(timeline: Timeline, found: Findings) -> bool:
+    """True if the client sent a message, or got a ping to answer, before the server ended its session."""
+    seen = ends.SessionEnd(timeline, found)
+    pinged = timeline.first("client", "ping_received") is not None
+    return (
+        pinged or seen.has_heard_messages or bool(evidence.last_change((s.t, s.bytes_received) for s in seen.samples))
+    )
 
 
 def _not_begun(timeline: Timeline, closed: Event) -> str | None:

@@ -6,11 +6,14 @@ from halfopen.model.profile import Profile
 from halfopen.netns.units import show_bytes, show_duration
 from halfopen.scenario.spec import Scenario
 
+#: Seconds of an undisturbed session that show a server's habits, if it ended the session itself.
+_SHORTEST = 10.0
+
 
 def unmet(scenario: Scenario, profile: Profile) -> str | None:
     """Return the reason why the scenario does not apply to a server with this profile; None if it does."""
     asked, rate = scenario.needs, scenario.least_rate
-    if profile.ended_at is not None:
+    if profile.ended_at is not None and profile.observed < _SHORTEST:
         return None  # it shows too little
     if "stream" in asked and not profile.streams:
         pause = show_duration(profile.longest_pause)

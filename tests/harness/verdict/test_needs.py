@@ -47,3 +47,8 @@ def test_a_server_that_ends_undisturbed_sessions_is_asked_everything() -> None:
     """Its profile covers too little, and must not excuse what its sessions show."""
     (scenario,) = suites.find(["alive/backpressured"])
     assert unmet(scenario, msgspec.structs.replace(QUIET, observed=2.0, ended_at=2.0)) is None
+
+
+def test_a_server_is_known_by_an_undisturbed_session_of_some_length_though_it_ended() -> None:
+    (scenario,) = suites.find(["dead/frozen_silent"])
+    assert unmet(scenario, msgspec.structs.replace(STREAM, observed=30.0, ended_at=30.0)) is not None
