@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import signal
 from collections.abc import Callable, Sequence
+from itertools import chain, pairwise
 
 from halfopen.model import server_output
 from halfopen.model.profile import Profile
@@ -298,16 +299,29 @@ def idle_timeout(seen: SessionEnd) -> str | None:
     if seen.samples[-1].outq or not _may_be_idleness(seen.closed):
         return None
     both, heard = seen.ended_at - max(seen.heard_at, seen.sent_at), seen.ended_at - seen.heard_at
-    for seconds, what, outlived in (
-        (both, "the last data either way", _outlived_silence(seen.profile)),
-        (heard, "the last received data", _outlived_its_client(seen.profile)),
-    ):
+    of_client, of_both = _longest_silence(seen.heard_moments), _longest_silence(seen.heard_moments, seen.sent_moments)
+    rules = [(both, "the last data either way", of_both, _outlived_silence(seen.profile))]
+    if not any(abs(heard - beat) <= _LATE for beat in _beats(seen)):
+        rules.append((heard, "the last received data", of_client, _outlived_its_client(seen.profile)))
+    for seconds, what, earlier, outlived in rules:
         usual = _usual(seconds)
-        if usual is None or outlived >= usual + _LATE:
+        if usual is None or outlived >= usual + _LATE or earlier >= usual - _EARLY:
             continue
         default = f": typical of {_IDLE_DEFAULTS[usual]}" if usual in _IDLE_DEFAULTS else ""
         return f"{_rounded(seconds)} after {what}: likely an idle timeout of {usual}s{default}"
     return None
+
+
+def _longest_silence(*moments: Sequence[float]) -> float:
+    """Return the longest time between two of these moments that follow each other, in seconds."""
+    return max((after - before for before, after in pairwise(sorted(chain(*moments)))), default=0.0)
+
+
+def _beats(seen: SessionEnd) -> list[float]:
+    """Return the seconds between pings, as the profile and the session show them. A client speaks at each ping."""
+    pings = [event.t for event in seen.timeline.of("client", "ping_received")]
+    known = None if seen.profile is None else seen.profile.pings_every
+    return [*([known] if known else []), *({round(after - before, 1) for before, after in pairwise(pings)})]
 
 
 def _may_be_idleness(closed: Event | None) -> bool:

@@ -69,6 +69,27 @@ class SessionEnd:
         return evidence.last_change((s.t, _written(s)) for s in self.samples) or 0.0
 
     @cached_property
+    def heard_moments(self) -> Sequence[float]:
+        """Moments of data from the client, while the server's side was open, with that of the handshake."""
+        moments = [0.0]
+        for sample in self.samples:
+            heard = sample.t - (sample.last_data_recv or 0) / 1000
+            if sample.last_data_recv is not None and heard > moments[-1] + _SAMPLING:
+                moments.append(heard)
+        return moments
+
+    @cached_property
+    def sent_moments(self) -> Sequence[float]:
+        """Moments at which the server passed new data to its kernel, while its side was open."""
+        return [after.t for before, after in pairwise(self.samples) if _written(after) > _written(before)]
+
+    @cached_property
+    def has_sent_since_heard(self) -> bool:
+        """True if the server sent anything after it last heard the client, and before it ended the session."""
+        since = (self.heard_at or 0.0) + _SAMPLING
+        return any(since < moment < self.ended_at - _SAMPLING for moment in self.sent_moments)
+
+    @cached_property
     def small_sends(self) -> Sequence[float]:
         """Moments, since the client was last heard, of the server's sends; empty if any is larger than a ping."""
         moments: list[float] = []

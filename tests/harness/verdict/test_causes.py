@@ -371,6 +371,25 @@ def test_an_idle_timeout_is_not_claimed_if_a_reason_says_otherwise() -> None:
     assert "idle timeout" in str(cause(quiet(60), closed(60, 1000, "idle for too long"), fin(60)))
 
 
+def beating(end: float, every: float) -> list[Sample]:
+    """Return the samples of a stream whose client is heard at each ping."""
+    return [msgspec.structs.replace(s, last_data_recv=round(s.t % every * 1000)) for s in flowing(0, end)]
+
+
+def test_an_idle_timeout_is_not_claimed_if_the_session_outlived_a_longer_silence() -> None:
+    once = [msgspec.structs.replace(s, last_data_recv=round((s.t if s.t < 20 else s.t - 20) * 1000)) for s in quiet(30)]
+    assert cause(once, fin(30)) is None
+    assert "idle timeout of 30s" in str(cause(heard(once, 0), fin(30)))
+
+
+def test_an_idle_timeout_is_not_claimed_at_a_beat_of_pings() -> None:
+    pings = [event(t, "client", "ping_received") for t in (10.0, 20.0)]
+    assert cause(beating(30, 10), received(5), pings, reset(30)) is None
+    rarely = msgspec.structs.replace(PINGING, pings_every=10.0, pings=1)
+    assert cause(heard(flowing(0, 20), 10), received(5), reset(20), profile=rarely) is None
+    assert "idle timeout of 10s" in str(cause(heard(flowing(0, 20), 10), received(5), reset(20)))
+
+
 # The beginning.
 
 
