@@ -24,6 +24,8 @@ _HAPROXY = re.compile(
 _THROWN = re.compile(r"^(Uncaught )?[\w.$]*(Error|Exception)\b")
 _FRAME = re.compile(r"^\s+at ")
 _RECOVERED = re.compile(r"^http: panic serving ")
+#: Numbers and addresses, which differ each time that the same exception is raised.
+_NUMBER = re.compile(r"\b(0x[0-9a-f]+|\d+)\b")
 #: Words that join chained tracebacks (traceback.TracebackException).
 _CHAINED = ("The above exception was the direct cause", "During handling of the above exception")
 
@@ -66,12 +68,23 @@ def near(timeline: Timeline, moment: float) -> list[str]:
 
 def exceptions(timeline: Timeline, moment: float) -> list[str]:
     """Return the exceptions, with their texts, whose tracebacks ended within two seconds of a moment."""
-    own = list(_own(timeline, moment + AROUND))
+    return [line.text.strip() for line in _raised(timeline, moment + AROUND) if line.t >= moment - AROUND]
+
+
+def new_exceptions(timeline: Timeline, moment: float) -> list[str]:
+    """Return those of :func:`exceptions` that did not occur before: one that recurs had no such effect then."""
+    raised = _raised(timeline, moment + AROUND)
+    known = {_NUMBER.sub("0", line.text.strip()) for line in raised if line.t < moment - AROUND}
+    return [text for text in exceptions(timeline, moment) if _NUMBER.sub("0", text) not in known]
+
+
+def _raised(timeline: Timeline, until: float) -> list[OutputLine]:
+    """Return the last lines of tracebacks until a moment, and other lines that name an exception."""
+    own = list(_own(timeline, until))
     lasts = [own[block[-1]] for block in _blocks(own)]
     others = [line for line, below in pairwise(own) if _THROWN.match(line.text) and _FRAME.match(below.text)]
     recovered = [line for line in own if _RECOVERED.match(line.text)]
-    raised = sorted((*lasts, *others, *recovered))
-    return [line.text.strip() for line in raised if line.t >= moment - AROUND]
+    return sorted((*lasts, *others, *recovered))
 
 
 def of_proxies(timeline: Timeline, moment: float) -> list[ProxyLine]:

@@ -20,7 +20,7 @@ _NO_CODE = 1005
 #: Seconds by which a sample may miss the moment of what it shows, and by which a pong may follow its ping.
 _SAMPLING, _PONG_WITHIN = 0.3, 1.0
 #: Bytes of a ping or a close frame, with TLS (RFC 6455, section 5.5; RFC 8446, section 5.2).
-_CONTROL_FRAME = 160
+CONTROL_FRAME = 160
 #: Unauthorized and forbidden in IANA's registry of close codes, and codes that applications derive from HTTP's 400,
 #: 401, 403 and 407 (RFC 9110, section 15.5).
 _DENIALS = frozenset({3000, 3003, 4001, 4003, 4400, 4401, 4403, 4407})
@@ -96,7 +96,7 @@ class SessionEnd:
         for before, after in pairwise(self.samples):
             if after.t <= (self.heard_at or 0.0) + _SAMPLING or not (count := _written(after) - _written(before)):
                 continue
-            if count > _CONTROL_FRAME:
+            if count > CONTROL_FRAME:
                 return ()
             moments.append(max(before.t, after.t - after.last_data_sent / 1000))
         return moments
@@ -159,10 +159,13 @@ def denies(closed: Event) -> bool:
 
 def closing(closed: Event) -> str:
     """Return a close frame in words: its code, and its reason if it has one (RFC 6455, section 7.1.6)."""
+    return f"closed by the server with {code_and_reason(closed)}"
+
+
+def code_and_reason(closed: Event) -> str:
+    """Return the code of a close frame, and its reason if it has one."""
     code, reason = closed.data.get("code"), closed.data.get("reason")
-    return f"closed by the server with {'no code' if code in (None, _NO_CODE) else code}" + (
-        f" {reason!r}" if reason else ""
-    )
+    return f"{'no code' if code in (None, _NO_CODE) else code}" + (f" {reason!r}" if reason else "")
 
 
 def ending(timeline: Timeline, found: Findings) -> str | None:
