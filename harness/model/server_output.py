@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -13,6 +14,8 @@ from halfopen.model.timeline import Event, Timeline
 
 #: Most lines around a moment, and most tracebacks.
 _MOST_LINES, _MOST_TRACEBACKS = 40, 3
+#: Most lines of the end of a run in which the session did not end.
+_MOST_LATER = 8
 #: A line of nginx's error log, without its date: level, process#thread, connection (ngx_log.c).
 _NGINX = re.compile(r"^\[(debug|info|notice|warn|error|crit|alert|emerg)\] \d+#\d+: (\*\d+ )?(?P<text>.*)$")
 #: A line of HAProxy's httplog or tcplog: date, frontend, backend/server, timers, termination code, counts
@@ -59,6 +62,12 @@ def said(timeline: Timeline, moment: float) -> list[str]:
     if len(near) > _MOST_LINES:
         notes.append(f"({len(near) - _MOST_LINES} more lines within {AROUND:g}s are in the timeline)")
     return [*notes, *(own[number].text for number in sorted(shown))]
+
+
+def said_later(timeline: Timeline, moment: float) -> list[str]:
+    """Return a server's last lines, if they came more than two seconds after a moment, below a note of their time."""
+    later = [line for line in _own(timeline, math.inf) if line.t > moment + AROUND][-_MOST_LATER:]
+    return [f"(its last lines, from {later[0].t:.0f}s on:)", *(line.text for line in later)] if later else []
 
 
 def near(timeline: Timeline, moment: float) -> list[str]:

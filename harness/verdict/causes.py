@@ -49,6 +49,7 @@ _EFFECTS = re.compile(
     "after sending 'websocket\\.close'|once a close message has been sent|closing transport|WebSocket is not open|"
     "write after end|broken pipe|connection reset by peer|closed network connection|close sent"
 )
+_PING = re.compile("ping|pong|heartbeat|keep-?alive", re.IGNORECASE)
 _KERNEL_GAVE_UP = re.compile(r"ETIMEDOUT|Errno 110\b|[Cc]onnection timed out")
 #: The first words of programs in other languages that fail: Go, Rust, C++, JavaScript.
 _PANIC = re.compile(r"^(panic: |fatal error: |thread '.*' panicked|terminate called|(Uncaught )?\w*Error: )")
@@ -171,7 +172,17 @@ def handler_raised(seen: SessionEnd) -> str | None:
 
 
 def _names_ping(seen: SessionEnd) -> bool:
-    return seen.closed is not None and bool(re.search(r"ping|pong|heartbeat", _reason(seen.closed), re.IGNORECASE))
+    return seen.closed is not None and bool(_PING.search(_reason(seen.closed)))
+
+
+def is_of_application(timeline: Timeline) -> bool:
+    """True if the close frame is the application's own: by its code (RFC 6455, section 7.4.2), or by its reason."""
+    closed = ends.close_frame(timeline)
+    if closed is None:
+        return False
+    code, reason = closed.data.get("code"), _reason(closed)
+    is_its_reason = bool(reason) and code in (1000, 1001, POLICY_VIOLATION, 1013)
+    return not _PING.search(reason) and (is_its_reason or (code is not None and 4000 <= code <= 4999))
 
 
 def kernel_keepalive(seen: SessionEnd) -> str | None:
