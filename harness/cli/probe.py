@@ -113,9 +113,10 @@ def deaths(done: Sequence[RunResult]) -> Iterator[str]:
 
 
 def fitting_grace(done: Sequence[RunResult], profile: Profile) -> int | None:
-    """Return the least grace with which every death is noticed in time: seconds, a multiple of 5; None if none is.
+    """Return the least grace with which every death is noticed in time, in seconds; None if none is.
 
-    A client may die right after a ping, and is then kept until the next. Here it died some seconds after the last.
+    It is a multiple of 5, or what the profile suggests if that is more. A client may die right after a ping, and is
+    then kept until the next. Here it died some seconds after the last.
     """
     kept = [(run.job, math.inf if (after := _kept_for(run)) is None else after) for run in done]
 
@@ -125,7 +126,8 @@ def fitting_grace(done: Sequence[RunResult], profile: Profile) -> int | None:
         return limit is not None and after + since_ping <= limit
 
     graces = range(5, int(_HOLD["virtual"]), 5)
-    return next((grace for grace in graces if all(is_met(job, after, grace) for job, after in kept)), None)
+    least = next((grace for grace in graces if all(is_met(job, after, grace) for job, after in kept)), None)
+    return None if least is None else max(least, round(profile.suggested_grace or 0))
 
 
 def _client(run: RunResult) -> str:

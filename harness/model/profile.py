@@ -36,7 +36,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     answers_ping: bool | None = None
     answers_close: bool | None = None
     reads: bool | None = None
-    """True if it took in everything that the client sent."""
+    """True if it took in everything that the client sent; None if that was nothing."""
     compresses: bool | None = None
     """True if it accepts permessage-deflate (RFC 7692)."""
     ended_at: float | None = None
@@ -140,5 +140,8 @@ def _answered(timeline: Timeline, asked: str, answer: str) -> bool | None:
 
 
 def _reads(timeline: Timeline, until: float) -> bool | None:
-    samples = [sample for sample in timeline.samples if sample.t <= until and sample.state == "ESTABLISHED"]
-    return None if not samples else not samples[-1].rqueue
+    samples = [sample for sample in timeline.samples if 0 <= sample.t <= until and sample.state == "ESTABLISHED"]
+    if not samples or samples[-1].rqueue:
+        return False if samples else None
+    first, last = samples[0].bytes_received, samples[-1].bytes_received
+    return True if first is not None and last is not None and last > first else None

@@ -15,7 +15,7 @@ from halfopen.model.timeline import Timeline
 #: Remedies for answers that ask the handshake for something missing (RFC 9110, section 15.5).
 _HINTS = {
     400: "does it want a --subprotocol or a --header?",
-    401: "does it want a --header?",
+    401: "does it want a --header, or a token in its path (--path '/?token=...')?",
     403: "does it serve WebSocket at this --path, and does it want a --header?",
     404: "does it serve WebSocket at another --path?",
     426: "does it speak WebSocket there, or another protocol?",

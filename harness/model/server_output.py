@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -13,6 +14,8 @@ from halfopen.model.timeline import Event, Timeline
 
 #: Most lines around a moment, and most tracebacks.
 _MOST_LINES, _MOST_TRACEBACKS = 40, 3
+#: Most lines of the end of a run in which the session did not end.
+_MOST_LATER = 8
 #: A line of nginx's error log, without its date: level, process#thread, connection (ngx_log.c).
 _NGINX = re.compile(r"^\[(debug|info|notice|warn|error|crit|alert|emerg)\] \d+#\d+: (\*\d+ )?(?P<text>.*)$")
 #: A line of HAProxy's httplog or tcplog: date, frontend, backend/server, timers, termination code, counts
@@ -24,6 +27,8 @@ _HAPROXY = re.compile(
 _THROWN = re.compile(r"^(Uncaught )?[\w.$]*(Error|Exception)\b")
 _FRAME = re.compile(r"^\s+at ")
 _RECOVERED = re.compile(r"^http: panic serving ")
+#: Numbers and addresses, which differ each time that the same exception is raised.
+_NUMBER = re.compile(r"\b(0x[0-9a-f]+|\d+)\b")
 #: Words that join chained tracebacks (traceback.TracebackException).
 _CHAINED = ("The above exception was the direct cause", "During handling of the above exception")
 
@@ -59,6 +64,12 @@ def said(timeline: Timeline, moment: float) -> list[str]:
     return [*notes, *(own[number].text for number in sorted(shown))]
 
 
+def said_later(timeline: Timeline, moment: float) -> list[str]:
+    """Return a server's last lines, if they came more than two seconds after a moment, below a note of their time."""
+    later = [line for line in _own(timeline, math.inf) if line.t > moment + AROUND][-_MOST_LATER:]
+    return [f"(its last lines, from {later[0].t:.0f}s on:)", *(line.text for line in later)] if later else []
+
+
 def near(timeline: Timeline, moment: float) -> list[str]:
     """Return the server's own lines within two seconds of a moment."""
     return [line.text for line in _own(timeline, moment + AROUND) if line.t >= moment - AROUND]
@@ -66,12 +77,23 @@ def near(timeline: Timeline, moment: float) -> list[str]:
 
 def exceptions(timeline: Timeline, moment: float) -> list[str]:
     """Return the exceptions, with their texts, whose tracebacks ended within two seconds of a moment."""
-    own = list(_own(timeline, moment + AROUND))
+    return [line.text.strip() for line in _raised(timeline, moment + AROUND) if line.t >= moment - AROUND]
+
+
+def new_exceptions(timeline: Timeline, moment: float) -> list[str]:
+    """Return those of :func:`exceptions` that did not occur before: one that recurs had no such effect then."""
+    raised = _raised(timeline, moment + AROUND)
+    known = {_NUMBER.sub("0", line.text.strip()) for line in raised if line.t < moment - AROUND}
+    return [text for text in exceptions(timeline, moment) if _NUMBER.sub("0", text) not in known]
+
+
+def _raised(timeline: Timeline, until: float) -> list[OutputLine]:
+    """Return the last lines of tracebacks until a moment, and other lines that name an exception."""
+    own = list(_own(timeline, until))
     lasts = [own[block[-1]] for block in _blocks(own)]
     others = [line for line, below in pairwise(own) if _THROWN.match(line.text) and _FRAME.match(below.text)]
     recovered = [line for line in own if _RECOVERED.match(line.text)]
-    raised = sorted((*lasts, *others, *recovered))
-    return [line.text.strip() for line in raised if line.t >= moment - AROUND]
+    return sorted((*lasts, *others, *recovered))
 
 
 def of_proxies(timeline: Timeline, moment: float) -> list[ProxyLine]:

@@ -61,7 +61,10 @@ def explain(timeline: Timeline, verdict: Verdict, profile: Profile | None = None
         cause=causes.cause(timeline, found, profile),
         held_by=list(_held_by(timeline, found, profile)),
         threads=_threads(timeline),
-        server_said=server_output.said(timeline, moment),
+        server_said=[
+            *server_output.said(timeline, moment),
+            *(server_output.said_later(timeline, moment) if moment == found.fault_at else []),
+        ],
         proxy_said=proxy_said,
     )
 
@@ -85,18 +88,28 @@ def _held_by(timeline: Timeline, found: Findings, profile: Profile | None) -> It
         yield f"{holder['process']} (pid {pid}): {command}" if command else f"{holder['process']} (pid {pid})"
     last = timeline.samples[-1]
     if last.outq:
-        habit = f" (it pings every {show_duration(profile.pings_every)})" if profile and profile.pings_every else ""
-        yield f"{show_bytes(last.outq)} wait in its socket; a ping waits behind them{habit}"
+        yield f"{show_bytes(last.outq)} wait in its socket{_behind(timeline, profile)}"
     elif found.ended_at is None:
         yield _unanswered(SessionEnd(timeline, found, profile))
     if last.rqueue:
         yield f"it leaves {show_bytes(last.rqueue)} of its input unread"
 
 
+def _behind(timeline: Timeline, profile: Profile | None) -> str:
+    """Return what waits behind a queue, as the end of a sentence: a ping, if the server was seen to send any."""
+    if profile is not None and profile.pings_every is not None:
+        return f"; a ping waits behind them (it pings every {show_duration(profile.pings_every)})"
+    if (profile is not None and profile.pings) or timeline.first("client", "ping_received") is not None:
+        return "; a ping waits behind them"
+    return ", and it sends no pings" if profile is not None and profile.ended_at is None else ""
+
+
 def _unanswered(seen: SessionEnd) -> str:
     since = "" if seen.heard_at is None else f" since the client was last heard at {seen.heard_at:.1f}s"
     if count := len(seen.small_sends):
         return f"it sent {count} small message{'s' * (count > 1)}, as pings are,{since}, and got no answer"
+    if seen.has_sent_since_heard:
+        return f"nothing is queued: the client's kernel took in all that it sent, the last at {seen.sent_at:.1f}s"
     return f"nothing is queued, and it sent nothing{since}, so nothing could fail"
 
 

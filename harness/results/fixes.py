@@ -53,7 +53,8 @@ def page_of(
     if verdict.word != "failed":
         return None
     failure = _failure(verdict, timeline, leaves, is_late)
-    name = software(timeline, command) if failure in _ON_PAGES else None
+    is_on_page = failure in _ON_PAGES and not (failure == "false-reap" and causes.is_of_application(timeline))
+    name = software(timeline, command) if is_on_page else None
     return f"{INDEX}#{failure}" if name is None else f"{FOLDER}/{name}.md"
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 import signal
 from collections.abc import Callable, Sequence
+from itertools import chain, pairwise
 
 from halfopen.model import server_output
-from halfopen.model.profile import Profile
+from halfopen.model.profile import STREAM_PAUSE, Profile
 from halfopen.model.timeline import Event, Timeline
 from halfopen.netns.units import show_duration
 from halfopen.verdict import ends
@@ -27,6 +28,10 @@ _EARLY = 0.3
 _SOON = 15.0
 #: Seconds by which a timeout of unknown origin may differ from a usual one, so that few coincide by chance.
 _CLOSE = 0.4
+#: Seconds by which the onset of a stall may be seen late. A deadline of a write never ends early.
+_ONSET = 0.1
+#: Most parts of messages with which a server greets a client that has yet to say who it is.
+_GREETINGS = 5
 #: Close codes that blame nothing (RFC 6455, section 7.4.1).
 _ORDINARY = (None, 1000, 1001, 1005)
 #: Most lengths of the timeouts that people configure, in seconds.
@@ -39,9 +44,12 @@ _IDLE_DEFAULTS = {
 }
 #: Exceptions that report the end of a connection. They are its effect, not its cause.
 _EFFECTS = re.compile(
-    "Connection(Reset|Aborted|Closed)|BrokenPipe|Disconnect|Cancelled|IncompleteRead|EndOfStream|"
-    "(Closed|Broken)Resource|ECONNRESET|EPIPE|keepalive ping timeout"
+    "Connection(Reset|Aborted|Closed|Lost)|BrokenPipe|Disconnect|Cancelled|IncompleteRead|EndOfStream|"
+    "(Closed|Broken)Resource|ECONNRESET|EPIPE|keepalive ping timeout|(WebSocket|Stream|Channel|Transport)Closed|"
+    "after sending 'websocket\\.close'|once a close message has been sent|closing transport|WebSocket is not open|"
+    "write after end|broken pipe|connection reset by peer|closed network connection|close sent"
 )
+_PING = re.compile("ping|pong|heartbeat|keep-?alive", re.IGNORECASE)
 _KERNEL_GAVE_UP = re.compile(r"ETIMEDOUT|Errno 110\b|[Cc]onnection timed out")
 #: The first words of programs in other languages that fail: Go, Rust, C++, JavaScript.
 _PANIC = re.compile(r"^(panic: |fatal error: |thread '.*' panicked|terminate called|(Uncaught )?\w*Error: )")
@@ -135,7 +143,13 @@ def refused_by_code(seen: SessionEnd) -> str | None:
         return "the server rejected what the client sent (--send, acknowledge, replies in the target file)"
     if code in (1012, 1013):
         return "the server restarts, or is too busy"
+    if re.search(r"sub-?protocol", _reason(seen.closed), re.IGNORECASE):
+        return (
+            f"likely the server wants a subprotocol (--subprotocol): it closed with {ends.code_and_reason(seen.closed)}"
+        )
     if ends.denies(seen.closed):
+        if _was_streaming(seen):
+            return f"the server withdrew the session ({ends.code_and_reason(seen.closed)})"
         return _WANTS if not seen.has_heard_messages else _WANTS_ANOTHER
     return _WANTS if code == POLICY_VIOLATION and not _has_streamed(seen) else None
 
@@ -145,19 +159,30 @@ _WANTS_ANOTHER = "likely the server wants another token or message from its clie
 
 
 def handler_raised(seen: SessionEnd) -> str | None:
-    """A traceback in the server's output names an exception that is not the end of the connection itself."""
+    """A traceback in the server's output names a new exception that is not the end of the connection itself."""
     if seen.found.ended_at is None:
         return None
-    for raised in server_output.exceptions(seen.timeline, seen.ended_at):
+    is_plain = seen.closed is None or seen.closed.data.get("code") == UNEXPECTED_CONDITION
+    for raised in server_output.new_exceptions(seen.timeline, seen.ended_at):
         if not _EFFECTS.search(raised) and not _KERNEL_GAVE_UP.search(raised):
-            return f"the server raised {raised}"
+            return f"the server raised {raised}" if is_plain else f"likely an exception in the server: {raised}"
     if seen.closed is not None and seen.closed.data.get("code") == UNEXPECTED_CONDITION and not _names_ping(seen):
         return "likely an exception in the server: code 1011 is for an unexpected condition"
     return None
 
 
 def _names_ping(seen: SessionEnd) -> bool:
-    return seen.closed is not None and bool(re.search(r"ping|pong|heartbeat", _reason(seen.closed), re.IGNORECASE))
+    return seen.closed is not None and bool(_PING.search(_reason(seen.closed)))
+
+
+def is_of_application(timeline: Timeline) -> bool:
+    """True if the close frame is the application's own: by its code (RFC 6455, section 7.4.2), or by its reason."""
+    closed = ends.close_frame(timeline)
+    if closed is None:
+        return False
+    code, reason = closed.data.get("code"), _reason(closed)
+    is_its_reason = bool(reason) and code in (1000, 1001, POLICY_VIOLATION, 1013)
+    return not _PING.search(reason) and (is_its_reason or (code is not None and 4000 <= code <= 4999))
 
 
 def kernel_keepalive(seen: SessionEnd) -> str | None:
@@ -236,6 +261,11 @@ def missed_pong(seen: SessionEnd) -> str | None:
     since = _rounded(seen.ended_at - seen.heard_at)
     last = "the last pong" if seen.last_pong_at is not None else _last_heard(seen)
     if _names_ping(seen):
+        if seen.last_pong_at is not None and not seen.samples[-1].outq and not seen.has_sent_since_heard:
+            return (
+                f"likely the server itself was busy: it says that it missed a pong, but in the {since} after {last} "
+                "it had sent no ping"
+            )
         return f"the server missed a pong: it ended the session {since} after {last}{_typical(seen)}"
     if seen.closed is not None or (seen.is_reset and not seen.samples[-1].outq and seen.small_sends == ()):
         return None
@@ -256,8 +286,10 @@ def _typical(seen: SessionEnd) -> str:
     assert seen.heard_at is not None
     silence = seen.ended_at - seen.heard_at
     every = None if seen.profile is None else seen.profile.pings_every
-    if every is None and seen.small_sends:
-        every = seen.small_sends[0] - seen.heard_at
+    sends = [moment for moment in seen.small_sends if moment < seen.ended_at - _EARLY]
+    is_pinging = seen.profile is None or _names_ping(seen)
+    if every is None and is_pinging and (pings := sends[:-1] if seen.closed is not None else sends):
+        every = pings[0] - seen.heard_at
     if every is None or every < 1.0:
         return ""
     is_usual = abs(every - 20) <= _LATE
@@ -281,12 +313,14 @@ def write_deadline(seen: SessionEnd) -> str | None:
     stall = seen.stall
     if stall is None or seen.found.ended_at is None or seen.found.reason is not None or seen.closed is not None:
         return None
+    if max(sample.outq for sample in stall.samples) <= ends.CONTROL_FRAME:
+        return None  # so few bytes stop no write
     blocked, waited = seen.ended_at - seen.sent_at, seen.ended_at - stall.onset
     for seconds, since in (
         (blocked, "the last byte that the server could write"),
         (waited, "the first byte was queued"),
     ):
-        if (usual := _usual(seconds)) is not None:
+        if (usual := _usual(seconds, early=_ONSET)) is not None:
             return f"{_rounded(seconds)} after {since}: likely a write deadline, or a watchdog, of {usual}s"
     return None
 
@@ -298,16 +332,29 @@ def idle_timeout(seen: SessionEnd) -> str | None:
     if seen.samples[-1].outq or not _may_be_idleness(seen.closed):
         return None
     both, heard = seen.ended_at - max(seen.heard_at, seen.sent_at), seen.ended_at - seen.heard_at
-    for seconds, what, outlived in (
-        (both, "the last data either way", _outlived_silence(seen.profile)),
-        (heard, "the last received data", _outlived_its_client(seen.profile)),
-    ):
+    of_client, of_both = _longest_silence(seen.heard_moments), _longest_silence(seen.heard_moments, seen.sent_moments)
+    rules = [(both, "the last data either way", of_both, _outlived_silence(seen.profile))]
+    if not any(abs(heard - beat) <= _LATE for beat in _beats(seen)):
+        rules.append((heard, "the last received data", of_client, _outlived_its_client(seen.profile)))
+    for seconds, what, earlier, outlived in rules:
         usual = _usual(seconds)
-        if usual is None or outlived >= usual + _LATE:
+        if usual is None or outlived >= usual + _LATE or earlier >= usual - _EARLY:
             continue
         default = f": typical of {_IDLE_DEFAULTS[usual]}" if usual in _IDLE_DEFAULTS else ""
         return f"{_rounded(seconds)} after {what}: likely an idle timeout of {usual}s{default}"
     return None
+
+
+def _longest_silence(*moments: Sequence[float]) -> float:
+    """Return the longest time between two of these moments that follow each other, in seconds."""
+    return max((after - before for before, after in pairwise(sorted(chain(*moments)))), default=0.0)
+
+
+def _beats(seen: SessionEnd) -> list[float]:
+    """Return the seconds between pings, as the profile and the session show them. A client speaks at each ping."""
+    pings = [event.t for event in seen.timeline.of("client", "ping_received")]
+    known = None if seen.profile is None else seen.profile.pings_every
+    return [*([known] if known else []), *({round(after - before, 1) for before, after in pairwise(pings)})]
 
 
 def _may_be_idleness(closed: Event | None) -> bool:
@@ -360,6 +407,13 @@ def _has_streamed(seen: SessionEnd) -> bool:
     return any(event.data.get("received") for event in seen.timeline.of("client", "progress"))
 
 
+def _was_streaming(seen: SessionEnd) -> bool:
+    """True if parts of messages came again and again until the end: a server that greets its clients sends once."""
+    counts = [(event.t, event.data.get("received", 0)) for event in seen.timeline.of("client", "progress")]
+    came = [after[0] for before, after in pairwise([(0.0, 0), *counts]) if after[1] > before[1]]
+    return len(came) > _GREETINGS and seen.ended_at - came[-1] <= STREAM_PAUSE
+
+
 def _reason(closed: Event) -> str:
     return str(closed.data.get("reason") or "")
 
@@ -374,9 +428,9 @@ def _fits(seconds: float, limit: float, late: float = _LATE) -> bool:
     return -_EARLY <= seconds - limit <= late
 
 
-def _usual(seconds: float) -> int | None:
+def _usual(seconds: float, early: float = _CLOSE) -> int | None:
     """Return the configured timeout that so many seconds fit, closely, since many numbers are near one."""
-    return next((limit for limit in _USUAL if -_CLOSE <= seconds - limit <= _CLOSE), None)
+    return next((limit for limit in _USUAL if -early <= seconds - limit <= _CLOSE), None)
 
 
 def _rounded(seconds: float) -> str:

@@ -22,7 +22,7 @@ _SAMPLING, _PONG_WITHIN = 0.3, 1.0
 #: Seconds after the session's end within which a process that fails may print why, and end.
 _FAILS_WITHIN = 0.5
 #: Bytes of a ping or a close frame, with TLS (RFC 6455, section 5.5; RFC 8446, section 5.2).
-_CONTROL_FRAME = 160
+CONTROL_FRAME = 160
 #: Unauthorized and forbidden in IANA's registry of close codes, and codes that applications derive from HTTP's 400,
 #: 401, 403 and 407 (RFC 9110, section 15.5).
 _DENIALS = frozenset({3000, 3003, 4001, 4003, 4400, 4401, 4403, 4407})
@@ -76,13 +76,34 @@ class SessionEnd:
         return evidence.last_change((s.t, _written(s)) for s in self.samples) or 0.0
 
     @cached_property
+    def heard_moments(self) -> Sequence[float]:
+        """Moments of data from the client, while the server's side was open, with that of the handshake."""
+        moments = [0.0]
+        for sample in self.samples:
+            heard = sample.t - (sample.last_data_recv or 0) / 1000
+            if sample.last_data_recv is not None and heard > moments[-1] + _SAMPLING:
+                moments.append(heard)
+        return moments
+
+    @cached_property
+    def sent_moments(self) -> Sequence[float]:
+        """Moments at which the server passed new data to its kernel, while its side was open."""
+        return [after.t for before, after in pairwise(self.samples) if _written(after) > _written(before)]
+
+    @cached_property
+    def has_sent_since_heard(self) -> bool:
+        """True if the server sent anything after it last heard the client, and before it ended the session."""
+        since = (self.heard_at or 0.0) + _SAMPLING
+        return any(since < moment < self.ended_at - _SAMPLING for moment in self.sent_moments)
+
+    @cached_property
     def small_sends(self) -> Sequence[float]:
         """Moments, since the client was last heard, of the server's sends; empty if any is larger than a ping."""
         moments: list[float] = []
         for before, after in pairwise(self.samples):
             if after.t <= (self.heard_at or 0.0) + _SAMPLING or not (count := _written(after) - _written(before)):
                 continue
-            if count > _CONTROL_FRAME:
+            if count > CONTROL_FRAME:
                 return ()
             moments.append(max(before.t, after.t - after.last_data_sent / 1000))
         return moments
@@ -163,10 +184,13 @@ def fatal(timeline: Timeline, found: Findings) -> Event | None:
 
 def closing(closed: Event) -> str:
     """Return a close frame in words: its code, and its reason if it has one (RFC 6455, section 7.1.6)."""
+    return f"closed by the server with {code_and_reason(closed)}"
+
+
+def code_and_reason(closed: Event) -> str:
+    """Return the code of a close frame, and its reason if it has one."""
     code, reason = closed.data.get("code"), closed.data.get("reason")
-    return f"closed by the server with {'no code' if code in (None, _NO_CODE) else code}" + (
-        f" {reason!r}" if reason else ""
-    )
+    return f"{'no code' if code in (None, _NO_CODE) else code}" + (f" {reason!r}" if reason else "")
 
 
 def ending(timeline: Timeline, found: Findings) -> str | None:

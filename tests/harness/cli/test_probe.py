@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 
 import pytest
 
 from halfopen.cli import probe
+from halfopen.model.profile import Profile
 from halfopen.scenario import suites
+from halfopen.verdict.findings import Span
 from halfopen.verdict.judge import Timing, deadline
 from tests.harness.cli.tool import halfopen, results
+from tests.harness.done import done
 from tests.machine import needs_guest
 
 SERVER = """
@@ -92,3 +96,12 @@ def test_every_deadline_lies_within_the_time_that_a_dead_client_is_observed() ->
             limit = deadline(scenario, Timing(probe._GRACE[clock], 2.0))
             assert limit is not None
             assert limit < hold, (name, clock)
+
+
+@pytest.mark.parametrize(("every", "grace"), [(None, 10), (5.0, 15), (11.0, 22)])
+def test_a_grace_is_no_less_than_the_profile_suggests(every: float | None, grace: int) -> None:
+    profile = Profile(observed=120, messages=0, rate=0, largest=0, longest_pause=120, pings_every=every)
+    passed = done("passed", "dead/frozen", "true_reap")
+    found = dataclasses.replace(passed.verdict.found, outcome="reaped", spans=(Span(0, 5, 14),), ended_at=14)
+    noticed = dataclasses.replace(passed, verdict=dataclasses.replace(passed.verdict, found=found))
+    assert probe.fitting_grace([noticed], profile) == grace

@@ -99,8 +99,8 @@ def test_a_held_session_has_a_holder_and_no_cause(tmp_path: Path) -> None:
 
 
 @needs_guest
-def test_what_waits_in_a_held_socket_is_told_with_the_pings_behind_it(tmp_path: Path) -> None:
+def test_no_ping_is_said_to_wait_in_the_socket_of_a_server_that_sends_none(tmp_path: Path) -> None:
     explained(tmp_path, f"{SERVER} reads_nothing", "dead/frozen")
     run = by_scenario(tmp_path / "out")["frozen"]
     waiting = run["held_by"][1]
-    assert re.fullmatch(r"\d+ kB wait in its socket; a ping waits behind them", waiting), waiting
+    assert re.fullmatch(r"\d+ kB wait in its socket, and it sends no pings", waiting), waiting

@@ -64,6 +64,16 @@ def test_answers_are_known_only_if_they_were_asked_for() -> None:
     assert (seen.answers_ping, seen.answers_close) == (True, True)
 
 
+def test_it_is_known_that_a_server_reads_only_if_something_was_sent() -> None:
+    def reads(received: int, unread: int) -> bool | None:
+        samples = [sample(t, bytes_received=200 + (received if t > 10 else 0), rqueue=unread) for t in times(0, 120)]
+        seen = profile_of(line(samples, event(0.0, "client", "opened"), PING))
+        assert seen is not None
+        return seen.reads
+
+    assert (reads(0, 0), reads(6, 0), reads(6, 6)) == (None, True, False)
+
+
 def test_a_server_that_ends_an_undisturbed_session_says_when_and_how() -> None:
     closed = event(60.0, "client", "close_received", code=1001)
     seen = profile(closed)

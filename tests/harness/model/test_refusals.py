@@ -22,6 +22,11 @@ def verdict(*parts: Part) -> Verdict:
     [
         ("refused", {"why": "HTTP 500", "status": 500}, "HTTP 500"),
         ("refused", {"why": "HTTP 404", "status": 404}, "HTTP 404; does it serve WebSocket at another --path?"),
+        (
+            "refused",
+            {"why": "HTTP 401", "status": 401},
+            "HTTP 401; does it want a --header, or a token in its path (--path '/?token=...')?",
+        ),
         ("refused", {"why": "connection reset by peer", "status": None}, "connection reset by peer"),
         ("unanswered", {"within": 30.0, "delivered": True}, "the server did not complete the handshake within 30s"),
         ("unreachable", {"why": "connection refused", "how": "ConnectionRefusedError"}, "connection refused"),

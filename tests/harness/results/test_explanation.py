@@ -15,7 +15,7 @@ from halfopen.run.request import RunRequest
 from halfopen.run.runner import RunResult
 from halfopen.verdict.judge import judge
 from tests.harness.done import TERMS, done, pod_job
-from tests.harness.lines import event, flowing, line, progress, sample, stuck
+from tests.harness.lines import event, flowing, line, progress, sample, stuck, times
 
 PINGING = Profile(observed=120, messages=9, rate=1e5, largest=9, longest_pause=1, pings=5, pings_every=20.0)
 COMMAND = "python my_server.py --host 198.18.1.2 --port 26471"
@@ -62,6 +62,32 @@ def test_a_held_session_has_its_holder_and_the_queue_in_front_of_its_pings() -> 
     assert "              thread 62 (stream): in sendall" in text
 
 
+def test_a_ping_waits_only_if_the_server_was_seen_to_send_any() -> None:
+    def waiting(profile: Profile | None, *more: Event) -> str:
+        return story.explained(run("frozen", held(holder(83.1), *more), profile)).held_by[1]
+
+    mute = msgspec.structs.replace(PINGING, pings=0, pings_every=None)
+    assert waiting(mute) == "193 kB wait in its socket, and it sends no pings"
+    assert waiting(None) == "193 kB wait in its socket"
+    assert waiting(None, event(3, "client", "ping_received")) == "193 kB wait in its socket; a ping waits behind them"
+    assert waiting(msgspec.structs.replace(mute, ended_at=30.0)) == "193 kB wait in its socket", (
+        "it was not watched long"
+    )
+
+
+def test_a_server_that_streamed_sent_something() -> None:
+    def habit(sent_until: float) -> str:
+        frozen = event(5, "fault", "begun", step=0, fault="freeze")
+        sent = [msgspec.structs.replace(s, last_data_recv=round(s.t * 1000)) for s in flowing(0, sent_until)]
+        rest = [
+            sample(t, bytes_acked=sent[-1].bytes_acked, last_data_recv=round(t * 1000)) for t in times(sent_until, 95)
+        ]
+        return story.explained(run("frozen_silent", line(sent, rest, frozen, holder(95.1)))).held_by[1]
+
+    assert habit(20) == "nothing is queued: the client's kernel took in all that it sent, the last at 20.0s"
+    assert "it sent nothing since the client was last heard at 0.0s" in habit(0.2)
+
+
 def test_input_that_the_server_leaves_unread_is_told() -> None:
     timeline = held(holder(83.1))
     samples = (*timeline.samples[:-1], msgspec.structs.replace(timeline.samples[-1], rqueue=1200))
@@ -83,7 +109,9 @@ def test_output_is_that_of_the_end_or_of_the_fault_if_nothing_ended() -> None:
     ended = story.explained(run("alive/active", reaped(*said(5, "at the fault"), *said(20, "at the end"))))
     assert ended.server_said == ["at the end"]
     still_held = story.explained(run("frozen", held(*said(5, "at the fault"), *said(80, "later"))))
-    assert still_held.server_said == ["at the fault"]
+    assert still_held.server_said == ["at the fault", "(its last lines, from 80s on:)", "later"]
+    silent_since = story.explained(run("frozen", held(*said(5, "at the fault"))))
+    assert silent_since.server_said == ["at the fault"]
 
 
 def test_the_output_of_a_server_that_lets_nobody_in_is_that_of_the_refusal() -> None:

@@ -116,6 +116,23 @@ def test_each_kind_of_failure_has_a_section(klass: str, scenario: str, anchor: s
     assert fixes.page(done("failed", scenario, klass)) == f"{fixes.FOLDER}/README.md#{anchor}"  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("code", "reason", "is_on_page"),
+    [
+        (4401, "token expired", False),
+        (1000, "session limit 60 s", False),
+        (1001, "ping timeout", True),
+        (1000, "", True),
+        (1011, "keepalive ping timeout", True),
+    ],
+)
+def test_a_close_of_the_application_is_no_fault_of_the_library(code: int, reason: str, is_on_page: bool) -> None:
+    closed = event(20, "client", "close_received", code=code, reason=reason)
+    run = judged("alive/active", flowing(0, 20), progress(0, 20, acknowledging=True), closed, server="uvicorn")
+    assert run.verdict.klass == "false_reap"
+    assert fixes.page(run) == f"{fixes.FOLDER}/{'asgi.md' if is_on_page else 'README.md#false-reap'}"
+
+
 def test_a_crash_is_no_fault_of_the_library() -> None:
     crashed = event(6, "target", "exited", code=1)
     assert fixes.page(held(server="uvicorn")) == f"{fixes.FOLDER}/asgi.md"

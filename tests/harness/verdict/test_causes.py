@@ -188,6 +188,17 @@ def test_a_code_for_the_unauthorized_says_so_even_after_a_greeting() -> None:
     assert "wants another token" in str(cause(opened(sends=True), *greeted))
 
 
+def test_a_token_that_expires_after_a_stream_is_no_token_that_is_missing() -> None:
+    streamed = (opened(), flowing(0, 40), [received(t, t * 1000) for t in range(1, 40)])
+    shown = cause(*streamed, closed(40, 4401, "token expired"), fin(40))
+    assert shown == "the server withdrew the session (4401 'token expired')"
+
+
+def test_a_subprotocol_that_the_server_wants_is_named() -> None:
+    shown = cause(opened(), quiet(1), closed(1, 4406, "Subprotocol not acceptable"), fin(1))
+    assert str(shown).startswith("likely the server wants a subprotocol (--subprotocol)")
+
+
 # An exception.
 
 
@@ -208,6 +219,9 @@ def test_an_exception_at_the_end_is_the_cause() -> None:
         "BrokenPipeError: [Errno 32] Broken pipe",
         "Error: read ECONNRESET",
         "starlette.websockets.WebSocketDisconnect: (1006, '')",
+        "tornado.websocket.WebSocketClosedError",
+        "RuntimeError: Unexpected ASGI message 'websocket.send', after sending 'websocket.close'",
+        "aiohttp.ClientConnectionResetError: Cannot write to closing transport",
     ],
 )
 def test_an_exception_that_reports_the_end_is_not_its_cause(effect: str) -> None:
@@ -220,6 +234,19 @@ def test_an_exception_long_before_the_end_is_not_its_cause() -> None:
 
 def test_code_1011_without_a_traceback_is_likely_an_exception() -> None:
     assert str(cause(flowing(0, 21.7), received(5), closed(21.7, 1011), fin(21.7))).startswith("likely an exception")
+
+
+def test_an_exception_that_recurs_is_not_the_cause() -> None:
+    job = [said(t, *TRACEBACK, f"KeyError: 'metrics' in job {t}") for t in (10, 15, 21)]
+    streamed = (flowing(0, 21.7), received(5), fin(21.7))
+    assert cause(*streamed, *job) is None
+    assert cause(*streamed, *job, said(21.5, *TRACEBACK, "ValueError: seat")) == "the server raised ValueError: seat"
+
+
+def test_an_exception_beside_another_close_code_is_only_likely() -> None:
+    raised = said(21.7, *TRACEBACK, "KeyError: 'metrics'")
+    shown = cause(flowing(0, 21.7), received(5), closed(21.7, 4409, "logged in elsewhere"), raised, fin(21.7))
+    assert shown == "likely an exception in the server: KeyError: 'metrics'"
 
 
 # The kernel.
@@ -335,6 +362,27 @@ def test_a_reason_that_names_pings_is_believed() -> None:
     assert str(cause(quiet(40, [(20, 6)]), timed_out, fin(40))).startswith("the server missed a pong")
 
 
+def test_a_close_frame_is_no_ping() -> None:
+    in_the_dark = quiet(20, [(5, 16)])
+    assert "pong" in str(cause(in_the_dark, fin(20)))
+    assert "pong" not in str(cause(in_the_dark, fin(20), profile=SILENT)), "it never pings"
+    shown = str(cause(quiet(15, [(10, 30)]), closed(15, 1000, "ping timeout"), fin(15)))
+    assert "typical" not in shown, "the only send is the close frame"
+
+
+def test_a_missed_pong_is_doubted_if_there_was_no_ping_to_answer() -> None:
+    blocked = [msgspec.structs.replace(s, last_data_recv=round(s.t % 5 * 1000)) for s in flowing(0, 30)]
+    idle = [
+        sample(t, bytes_acked=blocked[-1].bytes_acked, last_data_recv=round((t - 30) * 1000)) for t in times(30, 42)
+    ]
+    pings = [event(t, "client", "ping_received") for t in range(5, 31, 5)]
+    timed_out = (received(29), closed(42, 1011, "ping timeout"))
+    doubted = str(cause(blocked, idle, pings, *timed_out))
+    assert doubted.startswith("likely the server itself was busy")
+    pinged = [msgspec.structs.replace(s, bytes_acked=(s.bytes_acked or 0) + 6) if s.t > 35 else s for s in idle]
+    assert "was busy" not in str(cause(blocked, pinged, pings, *timed_out)), "it sent a ping"
+
+
 # Deadlines.
 
 
@@ -344,9 +392,13 @@ def test_a_write_deadline_is_likely_after_a_usual_time() -> None:
     assert "likely a write deadline, or a watchdog, of 10s" in shown
 
 
-@pytest.mark.parametrize("waited", [2.0, 8.3, 13.0])
+@pytest.mark.parametrize("waited", [2.0, 8.3, 9.6, 13.0])
 def test_a_write_deadline_is_not_claimed_after_an_odd_time(waited: float) -> None:
     assert cause(flowing(0, 20), stuck(20, 20 + waited), orphaned(20 + waited, 40)) is None
+
+
+def test_a_write_deadline_is_not_claimed_for_a_small_frame_that_waits() -> None:
+    assert cause(flowing(0, 20), stuck(20, 30, outq=16, snd_wnd=65536), orphaned(30, 33)) is None
 
 
 def test_a_write_deadline_is_not_claimed_if_the_server_says_why() -> None:
@@ -369,6 +421,25 @@ def test_an_idle_timeout_is_not_claimed_of_a_server_that_once_waited_longer() ->
 def test_an_idle_timeout_is_not_claimed_if_a_reason_says_otherwise() -> None:
     assert cause(quiet(60), closed(60, 1001, "restart"), fin(60)) is None
     assert "idle timeout" in str(cause(quiet(60), closed(60, 1000, "idle for too long"), fin(60)))
+
+
+def beating(end: float, every: float) -> list[Sample]:
+    """Return the samples of a stream whose client is heard at each ping."""
+    return [msgspec.structs.replace(s, last_data_recv=round(s.t % every * 1000)) for s in flowing(0, end)]
+
+
+def test_an_idle_timeout_is_not_claimed_if_the_session_outlived_a_longer_silence() -> None:
+    once = [msgspec.structs.replace(s, last_data_recv=round((s.t if s.t < 20 else s.t - 20) * 1000)) for s in quiet(30)]
+    assert cause(once, fin(30)) is None
+    assert "idle timeout of 30s" in str(cause(heard(once, 0), fin(30)))
+
+
+def test_an_idle_timeout_is_not_claimed_at_a_beat_of_pings() -> None:
+    pings = [event(t, "client", "ping_received") for t in (10.0, 20.0)]
+    assert cause(beating(30, 10), received(5), pings, reset(30)) is None
+    rarely = msgspec.structs.replace(PINGING, pings_every=10.0, pings=1)
+    assert cause(heard(flowing(0, 20), 10), received(5), reset(20), profile=rarely) is None
+    assert "idle timeout of 10s" in str(cause(heard(flowing(0, 20), 10), received(5), reset(20)))
 
 
 # The beginning.
