@@ -51,9 +51,6 @@ _EFFECTS = re.compile(
 )
 _PING = re.compile("ping|pong|heartbeat|keep-?alive", re.IGNORECASE)
 _KERNEL_GAVE_UP = re.compile(r"ETIMEDOUT|Errno 110\b|[Cc]onnection timed out")
-#: The first words of programs in other languages that fail: Go, Rust, C++, JavaScript.
-_PANIC = re.compile(r"^(panic: |fatal error: |thread '.*' panicked|terminate called|(Uncaught )?\w*Error: )")
-
 
 Rule = Callable[[SessionEnd], str | None]
 
@@ -78,7 +75,7 @@ def crash(seen: SessionEnd) -> str | None:
         how = f"was killed by {_signal(number)}" + (" (by the kernel, for want of memory?)" if number == 9 else "")
     else:
         how = f"ended with exit code {code}"
-    panics = [line for line in server_output.near(seen.timeline, ended.t) if _PANIC.match(line)]
+    panics = [line for line in server_output.near(seen.timeline, ended.t) if ends.PANIC.match(line)]
     raised = server_output.exceptions(seen.timeline, ended.t) or panics
     return f"the server's process {how}" + (f" after {raised[-1]}" if raised else "")
 
