@@ -17,6 +17,8 @@ from halfopen.verdict.judge import Verdict, broken_off, doubt, has_spoken, silen
 
 #: Seconds by which the ages of sessions that a server ends likewise may differ: its timers, its poll, the sampling.
 _APART = 1.0
+#: Seconds for which a server that wants heartbeats waits at least for the first.
+_HEARTBEAT = 3.0
 
 
 def reconsidered(verdict: Verdict, timeline: Timeline, undisturbed: Timeline, scenario: Scenario) -> Verdict:
@@ -37,7 +39,9 @@ def reconsidered(verdict: Verdict, timeline: Timeline, undisturbed: Timeline, sc
     if not _alike(closed, usually, ended_at - usual.ended_at):
         return verdict
     doubts = doubt(undisturbed, usual)
-    is_mute = not has_spoken(undisturbed, usual) and not has_spoken(timeline, verdict.found)
+    is_mute = usual.ended_at >= _HEARTBEAT and not (
+        has_spoken(undisturbed, usual) or has_spoken(timeline, verdict.found)
+    )
     if doubts is None and usually is not None and _says_nothing(usually) and is_mute:
         doubts = silence(usually)
     if doubts is None:

@@ -128,7 +128,8 @@ def test_each_kind_of_failure_has_a_section(klass: str, scenario: str, anchor: s
 )
 def test_a_close_of_the_application_is_no_fault_of_the_library(code: int, reason: str, is_on_page: bool) -> None:
     closed = event(20, "client", "close_received", code=code, reason=reason)
-    run = judged("alive/active", flowing(0, 20), progress(0, 20, acknowledging=True), closed, server="uvicorn")
+    pinged = event(10, "client", "ping_received")
+    run = judged("alive/active", flowing(0, 20), progress(0, 20, acknowledging=True), pinged, closed, server="uvicorn")
     assert run.verdict.klass == "false_reap"
     assert fixes.page(run) == f"{fixes.FOLDER}/{'asgi.md' if is_on_page else 'README.md#false-reap'}"
 
