@@ -100,9 +100,8 @@ def of_proxies(timeline: Timeline, moment: float) -> list[ProxyLine]:
     """Return the lines of proxies within two seconds of a moment: of the one in front, or of one in the server."""
     lines = []
     for event in timeline.of("edge", "output"):
-        text = _text(event)
-        nginx = _NGINX.match(text)
-        lines.append((event.t, ProxyLine(str(event.data.get("proxy", "the proxy")), nginx["text"] if nginx else text)))
+        text, proxy = _text(event), str(event.data.get("proxy", "the proxy"))
+        lines.append((event.t, _of_proxy(text) or ProxyLine(proxy, text)))
     printed = ((event.t, _of_proxy(_text(event))) for event in timeline.of("target", "output"))
     lines += [(t, line) for t, line in printed if line is not None]
     return [line for t, line in sorted(lines, key=lambda pair: pair[0]) if abs(t - moment) <= AROUND]

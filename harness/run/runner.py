@@ -114,7 +114,11 @@ def run_all(
         with one_by_one:
             on_done(result)
 
-    futures = [pool.submit(run_one, job, view, stop, report, queue) for job, view in zip(jobs, views, strict=True)]
+    def carry_out(job: Job, view: RunView) -> None:
+        # A future keeps what is returned, and a result has its whole timeline.
+        run_one(job, view, stop, report, queue)
+
+    futures = [pool.submit(carry_out, job, view) for job, view in zip(jobs, views, strict=True)]
     try:
         for future in as_completed(futures):
             future.result()

@@ -75,9 +75,8 @@ def crash(seen: SessionEnd) -> str | None:
         how = f"was killed by {_signal(number)}" + (" (by the kernel, for want of memory?)" if number == 9 else "")
     else:
         how = f"ended with exit code {code}"
-    panics = [line for line in server_output.near(seen.timeline, ended.t) if ends.PANIC.match(line)]
-    raised = server_output.exceptions(seen.timeline, ended.t) or panics
-    return f"the server's process {how}" + (f" after {raised[-1]}" if raised else "")
+    raised = ends.last_words(seen.timeline, ended)
+    return f"the server's process {how}" + (f" after {raised}" if raised else "")
 
 
 def proxy(seen: SessionEnd) -> str | None:

@@ -33,7 +33,7 @@ _HEARTBEAT = re.compile(r"heart.?beat|\bping|\bpong|keep.?alive|\bidle|inactiv",
 #: Seconds by which the end of a process may be noticed later than the end of the session that it caused.
 _NOTICED = 0.05
 #: The first words of programs in other languages that fail: Go, Rust, C++, JavaScript.
-PANIC = re.compile(r"^(panic: |fatal error: |thread '.*' panicked|terminate called|(Uncaught )?\w*Error: )")
+_PANIC = re.compile(r"^(panic: |fatal error: |thread '.*' panicked|terminate called|(Uncaught )?\w*Error: )")
 #: States after the server's FIN (RFC 9293, section 3.3.2).
 _AFTER_FIN = frozenset({"FIN_WAIT1", "FIN_WAIT2", "CLOSING", "LAST_ACK", "TIME_WAIT"})
 
@@ -177,9 +177,13 @@ def fatal(timeline: Timeline, found: Findings) -> Event | None:
     ended = timeline.first("target", "serving_process_ended")
     if ended is None or found.ended_at is None or ended.t <= found.ended_at + _NOTICED:
         return ended
-    panics = any(PANIC.match(line) for line in server_output.near(timeline, ended.t))
-    failed = panics or bool(server_output.exceptions(timeline, ended.t))
-    return ended if failed and ended.t <= found.ended_at + _FAILS_WITHIN else None
+    return ended if ended.t <= found.ended_at + _FAILS_WITHIN and last_words(timeline, ended) else None
+
+
+def last_words(timeline: Timeline, ended: Event) -> str | None:
+    """Return the exception, or else the panic, that a server printed last near the end of its process."""
+    panics = [line for line in server_output.near(timeline, ended.t) if _PANIC.match(line)]
+    return next(reversed(server_output.exceptions(timeline, ended.t) or panics), None)
 
 
 def closing(closed: Event) -> str:
