@@ -72,13 +72,21 @@ class _Run(NamedTuple):
     hindrance: Hindrance | None
 
 
+class _Server(NamedTuple):
+    """The part of a request that concerns one server."""
+
+    request: RunRequest
+    scenarios: list[Scenario]
+    runs: list[_Run]
+
+
 def jobs(request: RunRequest) -> list[Job]:
     """Return the requested jobs, in order; raises InputError for those that cannot be run, or if none can be."""
     servers = list(_by_server(request))
-    runs = [run for _, all_runs in servers for run in all_runs]
+    runs = [run for server in servers for run in server.runs]
     if all(run.hindrance is not None for run in runs):
         raise InputError(_nothing_to_run(runs))
-    return [job for each, all_runs in servers for job in _jobs(each, all_runs)]
+    return [job for server in servers for job in _jobs(*server)]
 
 
 def _nothing_to_run(runs: Sequence[_Run]) -> str:
@@ -88,10 +96,10 @@ def _nothing_to_run(runs: Sequence[_Run]) -> str:
     return f"scenario {scenario.name!r} {hindrance}"
 
 
-def _jobs(request: RunRequest, runs: Sequence[_Run]) -> list[Job]:
+def _jobs(request: RunRequest, scenarios: Sequence[Scenario], runs: Sequence[_Run]) -> list[Job]:
     possible = [run for run in runs if run.hindrance is None]
     # The same labels in every shard.
-    fitting = [scenario for scenario in _scenarios(request) if not unfitness(request, scenario)]
+    fitting = [scenario for scenario in scenarios if not unfitness(request, scenario)]
     labels = dict(zip([scenario.called for scenario in fitting], suites.tell_apart(fitting), strict=True))
     detectors: list[str | None] = [*request.detectors] or [None]
     todo = [
@@ -139,7 +147,7 @@ def left_out(request: RunRequest) -> list[LeftOut]:
             remedy=run.hindrance.remedy,
             candidate=each.target.name if request.targets else None,
         )
-        for each, runs in _by_server(request)
+        for each, _, runs in _by_server(request)
         for run in runs
         if run.hindrance is not None
     ]
@@ -149,20 +157,29 @@ def left_out(request: RunRequest) -> list[LeftOut]:
 def asked(request: RunRequest) -> list[tuple[Scenario, str | None]]:
     """Return the requested scenarios, each with the reason why it cannot be run here; raises InputError."""
     request.target.check()
-    hindered = [(scenario, hindrance(request, scenario)) for scenario in _scenarios(request)]
+    scenarios = _behind_proxy(request, _named(request))
+    hindered = [(scenario, hindrance(request, scenario)) for scenario in scenarios]
     return [(scenario, None if why is None else str(why)) for scenario, why in hindered]
 
 
-def _by_server(request: RunRequest) -> Iterator[tuple[RunRequest, list[_Run]]]:
-    """Yield a request for each server, with its runs."""
+def _by_server(request: RunRequest) -> Iterator[_Server]:
+    """Yield each server's part. The scenarios are read once, however many servers there are."""
+    named: dict[bool, list[Scenario]] = {}
     each = [msgspec.structs.replace(request, target=spec, targets=(), comparing=True) for spec in request.targets]
     for one_server in each or [request]:
-        yield one_server, _runs(one_server, _scenarios(one_server))
+        if one_server.target.is_pod not in named:
+            named[one_server.target.is_pod] = _named(one_server)
+        scenarios = _behind_proxy(one_server, named[one_server.target.is_pod])
+        yield _Server(one_server, scenarios, _runs(one_server, scenarios))
 
 
-def _scenarios(request: RunRequest) -> list[Scenario]:
-    """Return the requested scenarios, each with the requested proxy in front of its server, if any."""
-    scenarios = suites.find(request.names, pod=request.target.is_pod and not request.targets, exclude=request.exclude)
+def _named(request: RunRequest) -> list[Scenario]:
+    """Read the requested scenarios; raises InputError."""
+    return suites.find(request.names, pod=request.target.is_pod and not request.targets, exclude=request.exclude)
+
+
+def _behind_proxy(request: RunRequest, scenarios: list[Scenario]) -> list[Scenario]:
+    """Return the scenarios, each with the requested proxy in front of its server, if any."""
     if request.target.edge is None:
         return scenarios
     edge = Edge(proxy=request.target.edge)
