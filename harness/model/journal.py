@@ -163,7 +163,8 @@ class Journal:
         """Wait for output from now on, until none came for ``quiet`` seconds; at most ``longest`` seconds."""
         until = quiet_at = time.monotonic() + longest
         printed = self._output.printed
-        while self.wait(partial(self._has_printed_more, printed), min(quiet_at, until)):
+        # The clock too: a server that prints without end always has printed more.
+        while time.monotonic() < until and self.wait(partial(self._has_printed_more, printed), min(quiet_at, until)):
             printed, quiet_at = self._output.printed, time.monotonic() + quiet
 
     def _has_printed_more(self, printed: int) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from halfopen.model.journal import Journal
@@ -60,3 +62,15 @@ def test_followers_get_the_same_lines() -> None:
     follower = Journal()
     chat(Journal(follower), 0, 3)
     assert texts(follower) == ["line 0", "line 1", "line 2"]
+
+
+def test_a_server_that_prints_without_end_is_waited_for_no_longer_than_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    journal, checks = Journal(), itertools.count()
+
+    def has_more(_: int) -> bool:
+        assert next(checks) < 1_000_000, "the wait goes on"
+        return True
+
+    monkeypatch.setattr(journal, "_has_printed_more", has_more)
+    journal.wait_for_quiet(quiet=1.0, longest=0.01)
+    assert next(checks) > 0
