@@ -32,6 +32,11 @@ _RECV_SIZE = 65536
 #: Seconds within which a server must answer the handshake: many times the delay of the slowest link.
 ANSWER_WITHIN = 30.0
 _LEAST_WAIT = 0.001
+#: Seconds without received data that are worth a report.
+_GAP = 0.25
+_DATA = (Opcode.BINARY, Opcode.TEXT, Opcode.CONT)
+#: Bytes of the header of a server's control frame (RFC 6455, section 5.2).
+_CONTROL_HEADER = 2
 _END_OF_HEADERS = b"\r\n\r\n"
 _EXTENSIONS, _DEFLATE = "sec-websocket-extensions", "permessage-deflate"
 #: Most characters of a refusal's body that are reported.
@@ -58,6 +63,11 @@ class ClientMachine:
         self._message = 0
         """Bytes of the message that is arriving in fragments."""
         self._acknowledged = 0
+        self._control = 0
+        """Bytes of the control frames in what was read last."""
+        self._is_served = False
+        self._data_at = 0.0
+        """Moment of the last received data."""
         self._reported_at = 0.0
         self._closing = False
         self._is_mute = False
@@ -69,6 +79,7 @@ class ClientMachine:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, options.receive_buffer)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.settimeout(_CONNECT_TIMEOUT)
+        report("connecting")
         try:
             sock.connect((self._uri.host, self._uri.port))
         except (ConnectionResetError, BrokenPipeError):
@@ -87,13 +98,14 @@ class ClientMachine:
             if isinstance(self._sock, ssl.SSLSocket):
                 self._sock.do_handshake()
             self._read = shake_hands(self._protocol, self._request(), self._sock, self._flush)
+        self._data_at = time.monotonic()
         report("opened", acknowledging=bool(self._endpoint.acknowledge), sends=bool(self._endpoint.send))
         self._sock.setblocking(False)
         os.set_blocking(sys.stdin.fileno(), False)
         self._selector.register(sys.stdin, selectors.EVENT_READ, self._obey)
         try:
             # Handle data that came with the answer to the handshake, and request the stream.
-            self._handle_events()
+            self._take_in(self._read)
             for text in () if self._closing else self._endpoint.send:
                 self._protocol.send_text(text.encode())
             self._flush()
@@ -147,6 +159,7 @@ class ClientMachine:
             acknowledged=self._acknowledged,
             messages=self._messages,
             largest=self._largest,
+            silent_for=round(time.monotonic() - self._data_at, 6),
         )
 
     def _watch_socket(self, wanted: bool) -> None:
@@ -167,8 +180,22 @@ class ClientMachine:
             return False
         self._read += len(data)
         self._protocol.receive_data(data)
-        self._handle_events()
+        self._take_in(len(data))
         return True
+
+    def _take_in(self, size: int) -> None:
+        """Handle the frames in so many new bytes. Whatever is no control frame is data, or a part of it."""
+        self._control = 0
+        self._handle_events()
+        if size <= self._control:
+            return
+        now = time.monotonic()
+        if not self._is_served:
+            self._is_served = True
+            report("first_data")
+        if (silent_for := now - self._data_at) >= _GAP:
+            report("gap", seconds=round(silent_for, 6))
+        self._data_at = now
 
     def _handle_events(self) -> None:
         broken = self._protocol.parser_exc
@@ -176,7 +203,9 @@ class ClientMachine:
             self._closing = True
             report("protocol_error", why=str(broken))
         for event in self._protocol.events_received():
-            if isinstance(event, Frame) and event.opcode in (Opcode.BINARY, Opcode.TEXT, Opcode.CONT):
+            if isinstance(event, Frame) and event.opcode not in _DATA:
+                self._control += _CONTROL_HEADER + len(event.data)
+            if isinstance(event, Frame) and event.opcode in _DATA:
                 self._count(event)
                 self._reply(event)
             elif isinstance(event, Frame) and event.opcode is Opcode.CLOSE and not self._closing:

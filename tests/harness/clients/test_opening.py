@@ -31,7 +31,7 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 def words(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
-    said: dict[str, object] = json.loads(capsys.readouterr().out)
+    said: dict[str, object] = json.loads(capsys.readouterr().out.splitlines()[-1])
     return said
 
 
