@@ -184,6 +184,11 @@ class Observer:
             if followed:
                 return
 
+    def until_released(self) -> None:
+        """After the end: watch until the server has let go of the socket, as long as it may take."""
+        if self._journal.session_ended:
+            self._journal.wait(lambda: not self._held(), time.monotonic() + _SETTLE_AT_MOST)
+
     def _held(self) -> bool:
         """True if the server's processes still hold the socket."""
         last = self._journal.last_sample()

@@ -70,8 +70,9 @@ class OtherSessions(contextlib.ExitStack):
             session.watch.has_company = True
             self.sessions[other.name] = session
             if subject is not None:
-                journal.start = subject.journal.start
                 subject.watch.others.append(session.watch)
+        if subject is not None:  # an attempt counts from its own start, with a session and without
+            journal.start = subject.journal.start
 
     def join(self, subject: Session) -> None:
         """Count the times of all from the subject's start, and let its observer ask for all."""
