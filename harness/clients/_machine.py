@@ -8,6 +8,7 @@ import select
 import selectors
 import socket
 import ssl
+import struct
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -32,6 +33,10 @@ _RECV_SIZE = 65536
 #: Seconds within which a server must answer the handshake: many times the delay of the slowest link.
 ANSWER_WITHIN = 30.0
 _LEAST_WAIT = 0.001
+#: Bytes of the message that a reset cuts short.
+_CUT_SHORT = 1024
+#: Message of a client that only talks, to a server that wants no acknowledgements.
+_CHATTER = b'"' + b"x" * 62 + b'"'
 #: Seconds without received data that are worth a report.
 _GAP = 0.25
 _DATA = (Opcode.BINARY, Opcode.TEXT, Opcode.CONT)
@@ -63,6 +68,8 @@ class ClientMachine:
         self._message = 0
         """Bytes of the message that is arriving in fragments."""
         self._acknowledged = 0
+        self._spoken = 0
+        """Bytes of the messages that its behaviour made it send."""
         self._control = 0
         """Bytes of the control frames in what was read last."""
         self._is_served = False
@@ -136,7 +143,7 @@ class ClientMachine:
         # Once closing, read and drop everything before the other side's close frame.
         allowance = _RECV_SIZE if self._closing else self._behaviour.allowance(now)
         self._watch_socket(allowance > 0)
-        wake_at = self._reported_at + _REPORT_INTERVAL
+        wake_at = min(self._reported_at + _REPORT_INTERVAL, self._behaviour.speaks_at())
         if not allowance:
             wake_at = min(wake_at, self._behaviour.next_at())
         # A selector does not report bytes that TLS has already deciphered.
@@ -144,11 +151,15 @@ class ClientMachine:
         ready = [key for key, _ in self._selector.select(0.0 if pending else max(0.0, wake_at - now))]
         for obey in (key.data for key in ready if key.data is not None):
             obey()
+        if self._sock.fileno() < 0:
+            return False
         if (pending or any(key.data is None for key in ready)) and not self._receive(min(allowance, _RECV_SIZE)):
             return False
         if not self._closing:
             self._acknowledge()
         self._flush()
+        if not self._closing and self._behaviour.speaks_at() <= now:
+            self._speak(self._behaviour.messages(now))
         return True
 
     def _report_progress(self) -> None:
@@ -159,6 +170,7 @@ class ClientMachine:
             acknowledged=self._acknowledged,
             messages=self._messages,
             largest=self._largest,
+            spoken=self._spoken,
             silent_for=round(time.monotonic() - self._data_at, 6),
         )
 
@@ -242,7 +254,24 @@ class ClientMachine:
             return
         self._acknowledged = count
         if self._endpoint.acknowledge:
-            self._protocol.send_text(self._endpoint.acknowledge.replace("{bytes}", str(count)).encode())
+            self._protocol.send_text(self._acknowledgement_text())
+
+    def _acknowledgement_text(self) -> bytes:
+        return (self._endpoint.acknowledge or "").replace("{bytes}", str(self._acknowledged)).encode()
+
+    def _speak(self, count: int) -> None:
+        """Send messages for as long as the kernel takes them at once.
+
+        They are acknowledgements if the server wants any, since it may end a client for a message that it does not
+        know.
+        """
+        text = self._acknowledgement_text() or _CHATTER
+        for _ in range(count):
+            if not select.select([], [self._sock], [], 0)[1]:
+                return
+            self._protocol.send_text(text)
+            self._flush()
+            self._spoken += len(text)
 
     def _obey(self) -> None:
         """Carry out the harness's orders on stdin."""
@@ -261,8 +290,19 @@ class ClientMachine:
         elif line == "ping" and not self._closing:
             self._protocol.send_ping(b"halfopen")
             report("pinged")
+        elif line == "reset":
+            self._reset()
         else:
             assert line in ("close", "half-close", "ping"), line
+
+    def _reset(self) -> None:
+        """Send half a message, and reset the connection (SO_LINGER of 0 s, socket(7))."""
+        message = Frame(Opcode.BINARY, bytes(_CUT_SHORT)).serialize(mask=True)
+        self._send(message[: len(message) // 2])
+        self._watch_socket(False)
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._sock.close()
+        report("reset", sent=len(message) // 2, of=len(message))
 
     def _shut_writing(self) -> None:
         # Not the TLS socket's own shutdown, after which it would take incoming data for plain text.
