@@ -154,7 +154,7 @@ class CommonOutage:
         assert self._moment is not None
         if phase == "expired":
             dark, watched = self._count()
-        self._over_at = now
+        self._over_at, self._counted_at = now, None
         self._report(CommonOutageReport(phase, dark, watched, now - self._moment, self._bound))
 
     def _report(self, report: CommonOutageReport) -> None:
