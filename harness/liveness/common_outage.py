@@ -113,8 +113,12 @@ class CommonOutage:
 
     def _count(self) -> tuple[int, int]:
         """Return the number of its sessions that are still dark, and of all sessions."""
+        assert self._moment is not None
         sessions = self._sessions()
-        return sum(session is not None and self._is_part(session) for session in sessions), len(sessions)
+        # As in _is_part, for ten thousand of them.
+        latest, earliest = self._moment + self._poll, self._moment - self._poll
+        dark = [seen for seen in sessions if seen is not None and seen[0] <= latest and seen[1] >= earliest]
+        return len(dark), len(sessions)
 
     def _begin(self, session: Darkness, now: float) -> None:
         """Begin another one if a session that would be ended went dark together with most."""
