@@ -82,7 +82,7 @@ class CommonOutage:
             return False
         if self.in_progress:
             self.review(now)
-        else:
+        elif self._over_at is None or session.first_asked > self._over_at:
             self._begin(session, now)
         if self._moment is None or not self._is_part(session):
             return False

@@ -126,6 +126,16 @@ def test_those_left_by_an_outage_that_is_over_do_not_make_another() -> None:
     assert counted.phases() == ["held", "over"]
 
 
+def test_while_thousands_wait_to_be_asked_once_more_nothing_is_counted() -> None:
+    counted = Counted([dark()] * 1000 + [None] * 100)
+    assert counted.outage.spares(dark(), LATE)
+    counted.sessions = [dark()] * 500 + [None] * 600
+    counted.outage.review(LATE + POLL)
+    counts = counted.counts
+    assert all(counted.outage.spares(dark(), LATE + poll * POLL) for poll in range(2, 20))
+    assert counted.counts == counts
+
+
 def test_another_outage_is_reported_again() -> None:
     counted = Counted([dark()] * 3)
     assert counted.outage.spares(dark(), LATE)
