@@ -314,7 +314,7 @@ class _Run:
         if not self._others:
             return
         if any(other.at_the_end for other in self._scenario.others):
-            self._session.watch.until_released()
+            self._session.watch.expect_company()
         over_at = time.monotonic()
         for other in self._scenario.others:
             if other.at_the_end:
