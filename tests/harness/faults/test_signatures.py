@@ -7,7 +7,18 @@ from typing import Any
 
 import pytest
 
-from halfopen.faults import expire_nat, freeze, half_close, kill, lose_acks, preempt, reboot, sleep, vanish
+from halfopen.faults import (
+    expire_nat,
+    freeze,
+    half_close,
+    kill,
+    lose_acks,
+    preempt,
+    reboot,
+    restart_edge,
+    sleep,
+    vanish,
+)
 from halfopen.model import timeline
 from halfopen.model.evidence import Proof
 from halfopen.model.timeline import Event, Sample
@@ -154,3 +165,11 @@ def test_a_preempted_client_is_told_so_while_there_is_another() -> None:
     assert not proof(preempt, flowing(5, 6), said(5.1, "close_received", "client", code=4001)).shown
     assert not proof(preempt, flowing(5, 6), came, said(5.1, "close_received", "client", code=1000)).shown
     assert not proof(preempt, flowing(5, 6), came).shown
+
+
+def test_a_restarted_edge_ends_the_connection_and_one_that_stays_open_proves_nothing() -> None:
+    down = said(5.0, "edge_down", by="term")
+    assert proof(restart_edge, flowing(0, 5), down, said(5.01, "destroyed", "kernel")).shown
+    assert proof(restart_edge, [*flowing(0, 5), sample(5.05, state="CLOSE_WAIT")], down).shown
+    assert not proof(restart_edge, flowing(0, 9), down).shown
+    assert not proof(restart_edge, flowing(0, 5), said(5.01, "destroyed", "kernel")).shown
