@@ -24,7 +24,7 @@ from halfopen.model import schema, text_files
 from halfopen.model.expressions import Expression
 from halfopen.netns.lab_errors import UnitError
 from halfopen.netns.units import Share, plain
-from halfopen.scenario import spec
+from halfopen.scenario import scenario_file
 from halfopen.scenario.spec import Scenario
 
 DEFAULT = Path(scenarios.__file__).parent / "_grace" / "default.toml"
@@ -193,7 +193,7 @@ def _problems(scenario: Scenario, kind: Kind) -> Iterator[str]:
 
 def parsed(text: str, name: str, where: str) -> Scenario:
     """Parse a filled template as a scenario; raises InputError."""
-    return spec.parse(text, name=name, suite="grace", where=where)
+    return scenario_file.parse(text, name=name, suite="grace", where=where)
 
 
 def fill(template: str, values: Mapping[str, Quantity], where: str) -> str:

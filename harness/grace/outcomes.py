@@ -82,9 +82,9 @@ class DrawRun:
         """The outcome of the run as such, and the reason. It is unproved if the run proves nothing."""
         if (broken := broken_off(self.timeline)) is not None:
             return "unproved", broken[1]
-        if self.verdict.word == "inconclusive":
-            return "unproved", self.verdict.why
         outcome = self.verdict.found.outcome
+        if self.verdict.word == "inconclusive" or outcome == "refused":
+            return "unproved", self.verdict.why
         if outcome == "kept" and self.draw.part != "dead" and self.stalls:
             # It is unknown if a live client's longest stall would have ended.
             *others, last = self.stalls

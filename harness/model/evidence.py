@@ -201,6 +201,32 @@ def path_carries(seen: Timeline) -> Proof:
     return Proof(True, "its path carried packets both ways")
 
 
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A time without received data."""
+
+    begun: float
+    seconds: float
+
+
+def longest_gap(timeline: Timeline, until: float) -> Gap | None:
+    """Return the longest time without received data while the session was open, up to ``until``.
+
+    Pings are no data. None if the client's process reported nothing. It measures by itself, since pings count in all
+    that the kernel shows.
+    """
+    reports = [event for event in timeline.of("client", "progress") if event.t <= until]
+    gaps = [Gap(event.t - event.data["seconds"], event.data["seconds"]) for event in timeline.of("client", "gap")]
+    if reports and "silent_for" in reports[-1].data:
+        begun = reports[-1].t - reports[-1].data["silent_for"]
+        # Data may have come since the last report.
+        next_gap = next((gap for gap in gaps if gap.begun > begun), None)
+        last = [] if next_gap else [Gap(begun, reports[-1].data["silent_for"])]
+        gaps += last
+    within = [Gap(gap.begun, min(gap.seconds, until - gap.begun)) for gap in gaps if gap.begun < until]
+    return max(within, key=lambda gap: gap.seconds, default=None)
+
+
 def _apart(samples: Sequence[Sample]) -> str:
     """Return the longest gap between acknowledgements in words, empty if too short to mention."""
     longest = longest_stall(samples)

@@ -86,16 +86,25 @@ class Timeline(msgspec.Struct, frozen=True):
     """Samples of the proxy in front of the server, if there is one: the other end of the client's link."""
     processes: tuple[ProcessSample, ...] = ()
     """Samples of the server's processes, from before the session on."""
+    others: dict[str, Timeline] = {}
+    """The timelines of the scenario's other clients, by their names, on the same clock."""
 
     def between(self, start: float, end: float) -> Timeline:
         """Return the part with ``start <= t <= end``."""
         return Timeline(
-            *(_between(items, start, end) for items in (self.samples, self.events, self.front, self.processes))
+            samples=_between(self.samples, start, end),
+            events=_between(self.events, start, end),
+            front=_between(self.front, start, end),
+            processes=_between(self.processes, start, end),
         )
 
     def facing_client(self) -> Timeline:
         """Return the timeline as seen from the other end of the client's link, by the proxy in front of the server."""
         return Timeline(self.front, self.events, processes=self.processes)
+
+    def items(self) -> list[_Item]:
+        """Return all samples and events in the order of their times, without those of other clients."""
+        return sorted((*self.samples, *self.events, *self.front, *self.processes), key=_time)
 
     def of(self, kind: str, *names: str) -> Iterator[Event]:
         """Yield the events of ``kind`` with any of ``names`` (none given: any name)."""
@@ -110,6 +119,8 @@ class Timeline(msgspec.Struct, frozen=True):
         return max(self.of(kind, *names), key=_time, default=None)
 
 
+#: Events of the server that concern one session.
+_OF_ONE_SESSION = frozenset({"timeouts", "holder", "launcher_ended", "serving_process_ended", "stacks", "stacks_asked"})
 _S = TypeVar("_S", bound=Sample)
 _Item = Sample | Event | ProcessSample
 _KINDS: dict[object, type[_Item]] = {
@@ -154,34 +165,68 @@ def from_kernel(sample: SocketSample, start: float, kind: type[_S]) -> _S:
 
 
 def write(timeline: Timeline, path: Path) -> None:
-    """Write one JSON line for each sample or event, in the order of their times."""
-    items: list[_Item] = sorted((*timeline.samples, *timeline.events, *timeline.front, *timeline.processes), key=_time)
+    """Write one JSON line for each sample or event, in the order of their times.
+
+    Lines of other clients name them (``client``). What concerns all clients, such as the server's output, is written
+    once.
+    """
+    items = [(item, b"") for item in timeline.items()]
+    shared = {_key(item) for item, _ in items}
+    for name, other in timeline.others.items():
+        mark = b',"client":' + msgspec.json.encode(name) + b"}"
+        items += [(item, mark) for item in other.items() if not (_is_shared(item) and _key(item) in shared)]
+    items.sort(key=lambda marked: marked[0].t)
     encode = msgspec.json.Encoder().encode
-    path.write_bytes(b"".join(encode(item) + b"\n" for item in items))
+    lines = (encode(item)[:-1] + mark if mark else encode(item) for item, mark in items)
+    path.write_bytes(b"".join(line + b"\n" for line in lines))
+
+
+def _is_shared(item: _Item) -> bool:
+    """True if this may concern all clients: the server's events, and what its processes hold."""
+    return isinstance(item, ProcessSample) or (
+        isinstance(item, Event) and item.kind == "target" and item.name not in _OF_ONE_SESSION
+    )
+
+
+def _key(item: _Item) -> tuple[float, str]:
+    return item.t, item.name if isinstance(item, Event) else ""
 
 
 def read(path: Path) -> Timeline:
     """Read a timeline that :func:`write` wrote; raises BrokenError that names the first invalid line."""
+    by_client: dict[str | None, list[_Item]] = {None: []}
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        client, item = _item(line, number)
+        by_client.setdefault(client, []).append(item)
+    subject = by_client.pop(None)
+    shared = [item for item in subject if _is_shared(item)]
+    others = {str(name): _sorted_out([*items, *shared]) for name, items in by_client.items()}
+    return msgspec.structs.replace(_sorted_out(subject), others=others)
+
+
+def _sorted_out(items: Iterable[_Item]) -> Timeline:
     samples: list[Sample] = []
     front: list[FrontSample] = []
     events: list[Event] = []
     processes: list[ProcessSample] = []
-    for number, line in enumerate(path.read_bytes().splitlines(), 1):
-        match _item(line, number):
-            case FrontSample() as item:
+    for item in items:
+        match item:
+            case FrontSample():
                 front.append(item)
-            case Sample() as item:
+            case Sample():
                 samples.append(item)
-            case ProcessSample() as item:
+            case ProcessSample():
                 processes.append(item)
-            case item:
+            case _:
                 events.append(item)
     return make(samples, events, front, processes)
 
 
-def _item(line: bytes, number: int) -> _Item:
+def _item(line: bytes, number: int) -> tuple[str | None, _Item]:
+    """Return the client of a line, None for the subject, and the line's content."""
     try:
         table = msgspec.json.decode(line, type=dict[str, Any])
-        return msgspec.convert(table, _KINDS.get(table.get("kind"), Event))
+        client = msgspec.convert(table.pop("client", None), str | None)
+        return client, msgspec.convert(table, _KINDS.get(table.get("kind"), Event))
     except (msgspec.DecodeError, TypeError) as error:
         raise BrokenError(f"line {number}: {error}") from None

@@ -28,10 +28,11 @@ from halfopen.run.observer import Stop
 from halfopen.run.progress import RunView
 from halfopen.run.runner import Job, opened
 from halfopen.run.session import Session
-from halfopen.scenario.spec import Step, step_of
+from halfopen.scenario.scenario_file import step_of
+from halfopen.scenario.spec import Step
 from halfopen.targets.pod import PodTarget
 from halfopen.verdict.findings import Findings, find
-from halfopen.verdict.judge import cost
+from halfopen.verdict.resources import cost
 
 #: Keys after which the server may behave differently.
 _CHANGING = frozenset("tfchw")

@@ -24,8 +24,10 @@ from halfopen.run.hindrances import Hindrance, LeftOut
 from halfopen.run.request import RunRequest, left_out
 from halfopen.run.runner import Job, RunResult
 from halfopen.run.shards import Shard
+from halfopen.scenario.spec import SUBJECT
 from halfopen.verdict import ends
-from halfopen.verdict.judge import cost, counted_from, due
+from halfopen.verdict.judge import Verdict, counted_from, due
+from halfopen.verdict.resources import cost
 
 RESULTS = "results.json"
 JUNIT = "junit.xml"
@@ -161,6 +163,7 @@ def run_as_table(done: RunResult) -> dict[str, Any]:
         "memory_growth_bytes": found.held.memory_growth if found.held else None,
         "files_left": found.held.files_left if found.held else None,
         "threads_left": found.held.threads_left if found.held else None,
+        "sessions": [_session_as_table(name, verdict) for name, verdict in _by_client(done)],
         "sessions_after": found.final.get("sessions"),
         "lock_held_after": found.final.get("lock_held"),
         "duration_s": rounded(found.looked_until),
@@ -168,10 +171,33 @@ def run_as_table(done: RunResult) -> dict[str, Any]:
     }
 
 
+def _by_client(done: RunResult) -> list[tuple[str, Verdict]]:
+    """Return the verdict on each client's session in a scenario with several, the subject's first."""
+    return [(SUBJECT, done.subject), *done.others.items()] if done.others else []
+
+
+def _session_as_table(name: str, verdict: Verdict) -> dict[str, Any]:
+    found = verdict.found
+    return {
+        "client": name,
+        "outcome": found.outcome if found.was else None,
+        "class": verdict.klass,
+        "verdict": verdict.word,
+        "why": verdict.why,
+        "opened_at_s": rounded(found.opened_at),
+        "ended_at_s": rounded(found.ended_at),
+        "longest_gap_s": rounded(found.gap.seconds if found.gap else None),
+        "gap_at_s": rounded(found.gap.begun if found.gap else None),
+        "served_after_s": rounded(found.served_after),
+        "received_bytes": found.received,
+    }
+
+
 def in_words(done: RunResult, again: Sequence[str]) -> dict[str, Any]:
     """The texts that a report needs for a run, so that it can be made from the files alone."""
     job, found = done.job, done.verdict.found
-    deadline = due(job.scenario, found, job.terms)
+    subject = job.scenario.part(SUBJECT)
+    deadline = due(subject, found, job.terms)
     return {
         "label": job.label,
         "title": job.scenario.title,
@@ -182,9 +208,9 @@ def in_words(done: RunResult, again: Sequence[str]) -> dict[str, Any]:
         "struck": words.struck(job.scenario),
         "kernel_saw": story.kernel_saw(done.timeline, found),
         "cost": cost(found),
-        "expectation": words.expectation(job.scenario, job.terms, found),
+        "expectation": words.expectation(subject, job.terms, found),
         "deadline_s": rounded(deadline),
-        "deadline_from": None if deadline is None else counted_from(job.scenario, found)[1].removeprefix("the "),
+        "deadline_from": None if deadline is None else counted_from(subject, found)[1].removeprefix("the "),
         "again": story.again(job, again),
         "timeline": str(Path(TIMELINES) / job.timeline_file),
     }

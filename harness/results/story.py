@@ -14,8 +14,8 @@ from halfopen.results import explanation, fixes, words
 from halfopen.results.baseline import Baseline, standing
 from halfopen.results.explanation import SERVER_SAID, Explanation
 from halfopen.run.runner import Job, RunResult
-from halfopen.scenario.spec import Step
-from halfopen.verdict import judge
+from halfopen.scenario.spec import SUBJECT, Step
+from halfopen.verdict import resources
 from halfopen.verdict.findings import Findings, Span
 from halfopen.verdict.judge import Verdict
 
@@ -35,8 +35,9 @@ def story(run: RunResult, where: Sequence[str] = (), baseline: Baseline | None =
     parts = [
         *explanation.listed("done:", actions(job, found)),
         *explanation.listed("seen:", kernel_saw(run.timeline, found)),
-        *explanation.listed("cost:", [text] if (text := judge.cost(found)) else []),
-        *explanation.listed("expected:", [words.expectation(job.scenario, job.terms, found)]),
+        *explanation.listed("cost:", [text] if (text := resources.cost(found)) else []),
+        *explanation.listed("expected:", [words.expectation(job.scenario.part(SUBJECT), job.terms, found)]),
+        *explanation.listed("others:", others(run)),
         *explanation.lines(explained(run), run.verdict.why),
         *explanation.listed("fix:", [page] if (page := fixes.page(run)) else []),
     ]
@@ -48,6 +49,14 @@ def story(run: RunResult, where: Sequence[str] = (), baseline: Baseline | None =
     return lines
 
 
+def others(run: RunResult) -> list[str]:
+    """One sentence for each other client: the verdict on its session. Equal ones are joined."""
+    sentences: dict[tuple[str, str], list[str]] = {}
+    for name, verdict in run.others.items():
+        sentences.setdefault((verdict.word, verdict.why), []).append(name)
+    return [f"{words.STANDINGS[word].mark} {', '.join(names)}: {why}" for (word, why), names in sentences.items()]
+
+
 def explained(run: RunResult) -> Explanation:
     """Return the explanation of a run; empty for one that passed."""
     return explanation.explain(run.timeline, run.verdict, run.profile)
@@ -56,7 +65,9 @@ def explained(run: RunResult) -> Explanation:
 def actions(job: Job, found: Findings) -> list[str]:
     """One sentence for each fault: its time, and its effect on the client, the link or the server."""
     begun = {span.step: span for span in found.spans}
-    return [_action(step, begun.get(number), found) for number, step in enumerate(job.scenario.steps)]
+    own = [_action(step, begun.get(number), found) for number, step in enumerate(job.scenario.steps_on(SUBJECT))]
+    others = [step for step in job.scenario.steps if step.on != SUBJECT]
+    return own + [f"at {words.moment(step.at, job.terms)} {words.fault(step)} (on {step.on})" for step in others]
 
 
 def _action(step: Step, span: Span | None, found: Findings) -> str:
@@ -159,12 +170,12 @@ def remarks(done: Sequence[RunResult], baseline: Baseline | None) -> list[str]:
 
 def _costs(passed: Sequence[RunResult]) -> list[str]:
     """Return a line on the passed run that cost the server most, if any cost it much. Other runs have a story."""
-    costly = [run for run in passed if judge.cost(run.verdict.found)]
+    costly = [run for run in passed if resources.cost(run.verdict.found)]
     if not costly:
         return []
     worst = max(costly, key=lambda run: run.verdict.found.held.memory_growth if run.verdict.found.held else 0)
     others = f"; {len(costly) - 1} more passed at a high cost" if len(costly) > 1 else ""
-    return [f"cost:    {worst.job.label}: {judge.cost(worst.verdict.found)}{others}"]
+    return [f"cost:    {worst.job.label}: {resources.cost(worst.verdict.found)}{others}"]
 
 
 def known_at_reap(done: RunResult) -> str | None:
@@ -195,7 +206,7 @@ def history(timeline: Timeline, verdicts: Sequence[tuple[float, Verdict, str]]) 
         why = explanation.lines(explanation.explain(timeline, verdict), verdict.why)
         why += explanation.listed("fix:", [page] if page else [])
         moments.append((t, f"{words.STANDINGS[verdict.word].mark} {verdict.why}"))
-        if verdict.word != "passed" and (cost := judge.cost(verdict.found)):
+        if verdict.word != "passed" and (cost := resources.cost(verdict.found)):
             moments.append((t, f"  cost: {cost}"))
         moments.append((t, f"\n{'':12}".join([f"  expected: {expected}", *why])))
     moments.sort(key=lambda moment: moment[0])

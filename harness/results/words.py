@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from halfopen.model.expressions import Expression
 from halfopen.model.link_spec import LinkSpec
 from halfopen.model.timeline import Event, Sample, Timeline
 from halfopen.netns import units
@@ -59,6 +60,7 @@ LETTERS = {
     "false_reap": "F",
     "true_keep": "k",
     "closed": "c",
+    "refused": "d",
     "not_opened": "N",
 }
 #: What a cell can hold, and its meaning, in rows and columns.
@@ -67,6 +69,7 @@ LEGEND_ENTRIES = (
     (("31'", "the same, counted from the fault"), ("c", "closed"), ("F", "false reap")),
     (("!", "failed: too late, or not completely over"), ("N", "not opened"), ("?", "inconclusive")),
     (("-", "not applicable: the server does not do what the scenario needs"),),
+    (("d", "denied: the server refused the client, as expected"),),
 )
 LEGEND = tuple(
     "".join(
@@ -202,6 +205,11 @@ def _options(options: Any) -> Iterator[str]:
     for field in msgspec.structs.fields(options):
         if (value := getattr(options, field.name)) != field.default:
             yield f"{field.name.replace('_', ' ')} {value}"
+
+
+def moment(at: Expression, terms: Timing) -> str:
+    """A moment of a scenario, ``"5.0s"``."""
+    return seconds(terms.seconds(at))
 
 
 def struck(scenario: Scenario) -> dict[str, str]:

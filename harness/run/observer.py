@@ -27,6 +27,8 @@ _SETTLE_AT_MOST = 12.0
 #: Questions to a server with several workers, for each of them. That one of four answers none of 32 has a chance of
 #: one in ten thousand.
 _QUESTIONS_A_WORKER = 8
+#: Fields of a status that say nothing about one client among several.
+_OF_ONE_CLIENT = frozenset({"lock_held", "session_threads"})
 #: Rounds of questions to several workers in which none lists a session that is over.
 _ROUNDS = 3
 
@@ -62,6 +64,10 @@ class Observer:
         self._stop = stop
         self._ask_at = 0.0
         self._workers = 0
+        self.others: list[Observer] = []
+        """Those of the other clients of the scenario, whose sessions the same answers concern."""
+        self.has_company = False
+        """True if the server has other clients too: its seat and its threads are not this client's alone."""
 
     def until(self, moment: float) -> bool:
         """Watch until ``moment`` of the monotonic clock. Return True at once when the session has ended."""
@@ -76,6 +82,15 @@ class Observer:
             self._journal.wait(self._ended, min(moment, time.monotonic() + _LOOK_INTERVAL))
         return self._ended()
 
+    def past_the_end(self, moment: float) -> None:
+        """Watch until ``moment`` of the monotonic clock, though the session is over, or until the server is gone."""
+        while time.monotonic() < moment and not is_gone(self._server):
+            if self._stop.requested:
+                raise Stopped
+            if time.monotonic() >= self._ask_at and moment - time.monotonic() > ANSWER_WITHIN:
+                self.ask()
+            self._journal.wait(lambda: False, min(moment, time.monotonic() + _LOOK_INTERVAL))
+
     def _ended(self) -> bool:
         last = self._journal.last_sample()
         if last is not None:
@@ -86,11 +101,26 @@ class Observer:
 
     def ask(self) -> dict[str, object]:
         """Poll the target's status now. Return what it reported."""
-        data = self._merged(self._answers())
-        listed = data.get("listed")
+        answers = self._answers()
+        data = self.note(answers)
+        others = [other.note(answers, self._workers) for other in self.others if not other.is_over]
+        are_listed = all(data.get("listed") for data in (data, *others))
+        self._ask_at = time.monotonic() + (_ASK_LATER if are_listed else _ASK_UNTIL_LISTED)
+        return data
+
+    @property
+    def is_over(self) -> bool:
+        """True if the server's side of the session has ended."""
+        return self._journal.session_ended
+
+    def note(self, answers: Sequence[Status], workers: int | None = None) -> dict[str, Any]:
+        """Note what the answers say about this client."""
+        self._workers = self._workers if workers is None else workers
+        data = self._merged(answers)
+        if self.has_company:
+            data = {key: value for key, value in data.items() if key not in _OF_ONE_CLIENT}
         if data:
             self._journal.note("registry", "status", **data)
-        self._ask_at = time.monotonic() + (_ASK_LATER if listed else _ASK_UNTIL_LISTED)
         return data
 
     def _answers(self) -> list[Status]:

@@ -118,7 +118,7 @@ def _jobs(request: RunRequest, scenarios: Sequence[Scenario], runs: Sequence[_Ru
         for detector in detectors
         for run in possible
         for own in [run.scenario.detector if request.target.is_pod else None]
-        for target in [target_of(request, detector or own, run.scenario.pod)]
+        for target in [target_of(request, detector or own, run.scenario.pod_at_start)]
     ]
     if request.profile_for is not None and todo and not request.target.is_pod:
         todo.insert(0, profile_job(request, todo[0]))

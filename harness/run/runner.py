@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -24,13 +24,15 @@ from halfopen.netns.lab_errors import TeardownError
 from halfopen.run.client_process import NoSessionError
 from halfopen.run.lab_server import LabServer, Network
 from halfopen.run.observer import Stop
+from halfopen.run.other_sessions import OtherSessions
 from halfopen.run.progress import RunView
 from halfopen.run.recorder import STEADY, SamplingRate
 from halfopen.run.session import ClientLink, Session
 from halfopen.run.start_queue import StartQueue
-from halfopen.scenario.spec import Scenario, Step
+from halfopen.scenario.spec import SUBJECT, OtherClient, Scenario, Step
 from halfopen.targets.base import Target
 from halfopen.verdict.judge import Timing, Verdict, hold, judge
+from halfopen.verdict.several import judge_all
 
 #: Seconds within which a server has made its settings for a session.
 _SERVES = 1.0
@@ -88,6 +90,13 @@ class RunResult:
     """Seconds of wall time from the first process to the verdict."""
     profile: Profile | None = None
     """Profile of its server; None if that was not observed."""
+    others: dict[str, Verdict] = field(default_factory=dict)
+    """Verdicts on the sessions of the scenario's other clients, by name. ``verdict`` is the worst of all."""
+
+    @property
+    def subject(self) -> Verdict:
+        """The verdict on the subject's session alone."""
+        return judge(self.job.scenario.part(SUBJECT), self.timeline, self.job.terms) if self.others else self.verdict
 
 
 def run_all(
@@ -154,12 +163,15 @@ def _run_one(
     view.on_begin()
     journal = Journal()
     results: list[RunResult] = []
+    company: list[OtherSessions] = []
 
     def report() -> None:
         timeline = journal.timeline()
-        verdict = judge(job.scenario, timeline, job.terms)
+        for others in company:
+            timeline = others.added_to(timeline)
+        verdict, of_others = judge_all(job.scenario, timeline, job.terms)
         view.phase, view.verdict = "done", verdict
-        results.append(RunResult(job, verdict, timeline, time.monotonic() - begun))
+        results.append(RunResult(job, verdict, timeline, time.monotonic() - begun, others=of_others))
         on_done(results[0])
 
     @contextlib.contextmanager
@@ -174,10 +186,10 @@ def _run_one(
         with (
             Lab() as lab,
             contextlib.suppress(NoSessionError),
-            opened(job, lab, journal, view, stop, reporting_no_session) as session,
+            opened(job, lab, journal, view, stop, reporting_no_session, company.append) as session,
         ):
             on_open()
-            _Run(job, view, session).run()
+            _Run(job, view, stop, session, company[0]).run()
             report()
     except TeardownError as error:
         raise TeardownError(f"{job.label}: {error}") from None
@@ -192,10 +204,12 @@ def opened(
     view: RunView,
     stop: Stop,
     around: Callable[[LabServer], AbstractContextManager[object]] = lambda _: contextlib.nullcontext(),
+    on_others: Callable[[OtherSessions], object] = lambda _: None,
 ) -> Iterator[Session]:
-    """Start the scenario's server and open the session of its client; raises TargetError, NoSessionError.
+    """Start the scenario's server and open the session of its subject; raises TargetError, NoSessionError.
 
-    ``around`` makes a context that is entered after the server listens and before its client connects.
+    ``around`` makes a context that is entered after the server listens and before any client connects. ``on_others`` is
+    called with the scenario's other clients. Those that come first are connected before the subject.
     """
     scenario, drawn, network = job.scenario, job.drawn, Network(lab)
     client_link = ClientLink(network, "client", scenario.link, journal, drawn)
@@ -212,9 +226,15 @@ def opened(
             ready_within=job.ready_within,
         ) as server,
         around(server),
+        OtherSessions(scenario, network, drawn, job.sampling) as others,
     ):
+        on_others(others)
+        others.share(client_link)
         view.phase = "connecting"
+        for other in others.connecting_first():
+            others.open(other, server, stop)
         with Session.open(server, client_link, scenario.client, view, stop, job.sampling) as session:
+            others.join(session)
             yield session
 
 
@@ -226,27 +246,31 @@ _Agenda = list[tuple[float, int, Callable[[], "_Agenda"]]]
 class _Run:
     """One scenario in progress."""
 
-    def __init__(self, job: Job, view: RunView, session: Session) -> None:
+    def __init__(self, job: Job, view: RunView, stop: Stop, session: Session, others: OtherSessions) -> None:
         self._scenario, self._terms = job.scenario, job.terms
-        self._view = view
-        self._session = session
+        self._view, self._stop = view, stop
+        self._session, self._others = session, others
         self._journal = session.journal
 
     def run(self) -> None:
-        """Run it to a journal that can be judged."""
+        """Run it to journals that can be judged."""
         try:
             self._play()
+            self._play_on()
         except (TimeoutError, FaultError) as error:
             self._journal.note("lab", "trouble", what=str(error))
             self._session.undo_all()
+            self._others.undo_all()
             return
-        if self._scenario.truth == "alive" or not self._scenario.steps:
+        if self._scenario.truth == "alive" or not self._scenario.steps_on(SUBJECT):
             self._session.check_path()
         self._session.watch.settle()
         self._session.note_unread_close()
         self._session.client_link.note_what_it_did()
-        # Everything from here on, from undoing the faults to ending the client, is our own doing and proves nothing.
+        self._others.settle()
+        # Everything from here on, from undoing the faults to ending the clients, is our own doing and proves nothing.
         self._session.recorder.stop()
+        self._others.stop()
         self._journal.close_session()
         self._ask_what_it_does()
         self._journal.seal()
@@ -260,36 +284,81 @@ class _Run:
             self._session.server.running.show_stacks(last.inode)
 
     def _play(self) -> None:
-        """Do and undo each fault when it is due, and watch until the hold or the session is over."""
-        agenda: _Agenda = [
+        """Do each action when it is due, and watch until the hold or the subject's session is over."""
+        self._agenda: _Agenda = [
             (self._journal.start + self._terms.seconds(step.at), number, partial(self._begin, step, number))
             for number, step in enumerate(self._scenario.steps)
         ]
+        self._agenda += [
+            (self._journal.start + self._terms.seconds(other.at), -1, partial(self._connect, other))
+            for other in self._scenario.others
+            if other.at is not None
+        ]
+        agenda = self._agenda
         heapq.heapify(agenda)
         self._view.phase = "streaming"
-        self._view.deadline = (agenda[0][0] if agenda else self._journal.start) + hold(self._scenario, self._terms)
+        self._view.deadline = self._first_step_at() + hold(self._scenario, self._terms)
         if self._session.watch.until(min([self._journal.start + _SERVES, *(moment for moment, _, _ in agenda)])):
             return
         self._session.note_timeouts()
         while agenda and agenda[0][0] < self._view.deadline:
-            moment, _, act = heapq.heappop(agenda)
-            if self._session.watch.until(moment):
+            if self._session.watch.until(agenda[0][0]):
                 return
-            for later in act():
-                heapq.heappush(agenda, later)
-        self._session.observe(self._scenario, self._terms, self._view.deadline)
+            self._act()
+        self._session.observe(self._scenario.part(SUBJECT), self._terms, self._view.deadline)
+
+    def _play_on(self) -> None:
+        """After the subject's session: connect the clients that waited for its end, and observe the others."""
+        if not self._others:
+            return
+        over_at = time.monotonic()
+        for other in self._scenario.others:
+            if other.at_the_end:
+                self._connect(other)
+        until = self._others.observe_until(self._terms, over_at)
+        self._view.deadline = max(until, self._view.deadline or until)
+        while self._agenda and self._agenda[0][0] < self._view.deadline:
+            self._session.watch.past_the_end(self._agenda[0][0])
+            self._act()
+            until = max(until, self._others.observe_until(self._terms, over_at))
+        self._session.watch.past_the_end(until)
+
+    def _act(self) -> None:
+        """Do what is due next."""
+        for later in heapq.heappop(self._agenda)[2]():
+            heapq.heappush(self._agenda, later)
+
+    def _first_step_at(self) -> float:
+        steps = [self._terms.seconds(step.at) for step in self._scenario.steps_on(SUBJECT)]
+        return self._journal.start + min(steps, default=0.0)
+
+    def _connect(self, other: OtherClient) -> _Agenda:
+        self._view.phase = f"connecting {other.name}"
+        self._others.open(other, self._session.server, self._stop, self._session)
+        return []
+
+    def _struck(self, step: Step, number: int) -> Iterator[tuple[Session, int]]:
+        """Yield each session that the step strikes, with the number that the step has among those on its client."""
+        names = {SUBJECT: self._session, **self._others.sessions}
+        for name, session in names.items():
+            before = [other for other in self._scenario.steps[:number] if self._scenario.strikes(other, name)]
+            if self._scenario.strikes(step, name) and not session.journal.session_ended:
+                yield session, len(before)
 
     def _begin(self, step: Step, number: int) -> _Agenda:
         """Do a fault. Return the later action that undoes it, if it has a duration."""
-        if not number:
-            self._session.check_path()
-        self._session.begin(step, number)
+        undo: _Agenda = []
+        for session, own_number in self._struck(step, number):
+            if not own_number:
+                session.check_path()
+            session.begin(step, own_number)
+            if step.lasting is not None:
+                over_at = time.monotonic() + self._terms.seconds(step.lasting)
+                undo.append((over_at, number, partial(self._undo, session, own_number)))
         self._view.phase = step.fault
-        if step.lasting is None:
-            return []
-        return [(time.monotonic() + self._terms.seconds(step.lasting), number, partial(self._undo, number))]
+        return undo
 
-    def _undo(self, number: int) -> _Agenda:
-        self._session.undo(number)
+    def _undo(self, session: Session, number: int) -> _Agenda:
+        session.undo(number)
         self._view.phase = "streaming"
         return []

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import random
 import socket
 from collections.abc import Iterator
@@ -32,7 +33,7 @@ from halfopen.run.observer import Observer, Stop
 from halfopen.run.progress import RunView
 from halfopen.run.recorder import STEADY, Recorder, SamplingRate, recording
 from halfopen.run.server_processes import ProcessEnds, accepting, note_holders, note_timeouts
-from halfopen.scenario.spec import ClientSpec, Scenario, Step
+from halfopen.scenario.spec import SUBJECT, ClientSpec, Scenario, Step
 from halfopen.targets.base import Caller
 from halfopen.verdict.findings import find
 from halfopen.verdict.judge import Timing, due
@@ -68,14 +69,22 @@ class ClientLink:
         self.link = network.lab.link(self.host, network.router)
         for toward, impairment in ((self.host, spec.to_client), (network.router, spec.to_server)):
             self.link.impair(toward, self.seeded(impairment))
-            self._note("link", toward)
+            self.note_effect("link", toward)
             if differences := self.link.differences(toward):
                 journal.note("lab", "not_as_asked", toward=toward.name, differences=differences)
+
+    def beside(self, journal: Journal) -> ClientLink:
+        """Return the same host and link for another client on it, with a journal of its own."""
+        shared = copy.copy(self)
+        shared.journal = journal
+        for toward in (self.host, self.link.other(self.host)):
+            shared.note_effect("link", toward)
+        return shared
 
     def note_what_it_did(self) -> None:
         """Note how many packets were lost and passed on so far."""
         for toward in (self.host, self.link.other(self.host)):
-            self._note("link_did", toward)
+            self.note_effect("link_did", toward)
 
     def seeded(self, impairment: Impairment) -> Impairment:
         """Return the impairment with a seed drawn from the run's, if it draws random numbers and has no seed."""
@@ -87,7 +96,8 @@ class ClientLink:
         """Return a random name for a client."""
         return f"{self._random.getrandbits(32):08x}"
 
-    def _note(self, name: str, toward: Host) -> None:
+    def note_effect(self, name: str, toward: Host) -> None:
+        """Note the effect of the link on packets toward one of its ends."""
         effect = self.link.does(toward)
         self.journal.note(
             "lab",
@@ -114,7 +124,7 @@ class Session:
 
     @classmethod
     @contextlib.contextmanager
-    def open(
+    def open(  # noqa: PLR0913 (the last three only matter where there are several clients)
         cls,
         server: LabServer,
         link: ClientLink,
@@ -122,14 +132,18 @@ class Session:
         view: RunView,
         stop: Stop,
         sampling: SamplingRate = STEADY,
+        *,
+        user: str = SUBJECT,
+        query: str = "",
     ) -> Iterator[Self]:
         """Connect a client and begin to sample its session. Leaving undoes all faults and ends the client.
 
+        ``user`` names the user that it is for the server; ``query`` is added to the URL's.
         The link's journal must follow the server's. Raises NoSessionError, with the reason in the journal too.
         """
         journal, site = link.journal, server.site
         client_id = link.draw_id()
-        endpoint = server.running.endpoint(client_id)
+        endpoint = server.running.endpoint(client_id, query, user=user)
         with (
             recording(
                 journal.sampled, site.host, site.port, sampling, on_end=partial(journal.note, "kernel")
@@ -149,6 +163,7 @@ class Session:
             assert opened is not None
             journal.start = opened.t
             caller = Caller(client_id, server.seen_from(address))
+            journal.note("lab", "caller", id=client_id)
             recorder.follow(caller.addresses[0])
             ends.watch(caller.addresses, workers)
             watch = Observer(journal, process, server.running, caller, view, stop)

@@ -1,9 +1,7 @@
-"""A scenario: client, link, timed faults, and what must become of the session. Read from TOML (docs/scenarios.md)."""
+"""A scenario: client, link, timed faults, and what must become of the session (docs/scenarios.md)."""
 
 from __future__ import annotations
 
-import tomllib
-from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
@@ -11,16 +9,22 @@ import msgspec
 
 from halfopen import clients, faults, plugins, proxies
 from halfopen.clients._behaviour import ClientOptions
-from halfopen.errors import InputError
-from halfopen.model import schema, text_files
+from halfopen.model import schema
 from halfopen.model.expressions import Expression
 from halfopen.model.link_spec import LinkSpec
 from halfopen.model.pod_api import PodApi
 from halfopen.netns.units import ByteRate, Duration, Size
 
 Truth = Literal["dead", "alive", "ended"]
-Outcome = Literal["reaped", "kept", "closed"]
+Outcome = Literal["reaped", "kept", "closed", "refused"]
 Need = Literal["stream", "silence"]
+
+#: Names of the client that a scenario is about, and of all those to whom nothing is done.
+SUBJECT, BYSTANDERS = "subject", "bystanders"
+#: Moment at which a client connects: once the subject's session is over, or at the end of the hold.
+AT_THE_END = "end"
+#: What session is expected of a client, and the truth about the client that makes it right.
+TRUTHS: dict[Outcome, Truth] = {"reaped": "dead", "kept": "alive", "closed": "ended", "refused": "ended"}
 
 
 class ClientSpec(msgspec.Struct, frozen=True):
@@ -48,6 +52,8 @@ class Step(msgspec.Struct, frozen=True):
     fault: str
     options: Any
     lasting: Expression | None = None
+    on: str = SUBJECT
+    """Name of the client that it strikes, or BYSTANDERS for all of them."""
 
     @property
     def module(self) -> ModuleType:
@@ -74,6 +80,44 @@ class Expect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Most open files that the server may have more after the session than before it; None: any."""
     threads_left: int | None = 64
     """Most threads that the server may have more after the session; None: any. Many libraries keep a pool."""
+    longest_gap: Expression | None = None
+    """Longest time without received data, as long as the session is open. Pings are no data. None: any."""
+    received_at_least: Size | None = None
+    """Least bytes of messages received; None: any."""
+    admitted_within: Expression | None = None
+    """Longest time from the connection attempt to an open session; None: any."""
+    served_within: Expression | None = None
+    """Longest time from the connection attempt to the first data; None: any."""
+    close_code: int | None = None
+    """Code of the close frame that must end or refuse the session; None: any."""
+    status: int | None = None
+    """HTTP status that must refuse the session; None: any."""
+    sessions: int | None = None
+    """Sessions that the server's own list must have at the end, if it keeps one; None: any."""
+
+
+class OtherClient(msgspec.Struct, frozen=True, kw_only=True):
+    """A client besides the subject."""
+
+    name: str
+    client: ClientSpec
+    expect: Expect
+    link: LinkSpec = LinkSpec()
+    at: Expression | None = None
+    """Time at which it connects, from the scenario's start; None: before the subject, or AT_THE_END."""
+    at_the_end: bool = False
+    """True if it connects once the subject's session is over."""
+    host: str | None = None
+    """Name of an earlier client whose host, address and link it shares; None: a host of its own."""
+    user: str
+    """Name of the user that it is for the server."""
+    query: str = ""
+    """Addition to the query of the URL."""
+
+    @property
+    def comes_first(self) -> bool:
+        """True if it connects before the subject."""
+        return self.at is None and not self.at_the_end
 
 
 class Signature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -100,6 +144,8 @@ class PodSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """API of websockets that it is built on; None: that of the target, ``sync`` unless asked otherwise."""
     required: bool = False
     """True if the scenario depends on the size and pace of the slices, and they are not merely cheap."""
+    seats: int | None = None
+    """Most sessions at once; None: as many as the scenario has clients when it begins."""
 
     @property
     def is_needed(self) -> bool:
@@ -110,6 +156,8 @@ class PodSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         """Refuse settings that make no stream; raises ValueError."""
         if self.slice_size < 1:
             raise ValueError("slice_size of 0 bytes is out of range: at least 1B")
+        if self.seats is not None and self.seats < 1:
+            raise ValueError(f"seats of {self.seats} is out of range: at least 1")
         if not self.slice_interval:
             raise ValueError("slice_interval of 0s is out of range: slices without a pause between them have no end")
         if self.quiet_for is not None and self.quiet_after is None:
@@ -154,6 +202,54 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """The pod's detector that this scenario is meant for; None: any."""
     judged_from: int = 0
     """Number of the step from which deadlines count. Earlier steps need only be shown to have happened."""
+    others: tuple[OtherClient, ...] = ()
+    """The other clients, in the order in which they connect."""
+    is_other: bool = False
+    """True if this is the part of a scenario that concerns one of the other clients."""
+    has_company: bool = False
+    """True if the server has other clients too."""
+
+    @property
+    def bystanders(self) -> list[str]:
+        """Names of the other clients that no step strikes."""
+        struck = {step.on for step in self.steps}
+        return [] if BYSTANDERS in struck else [other.name for other in self.others if other.name not in struck]
+
+    @staticmethod
+    def strikes(step: Step, name: str) -> bool:
+        """True if the step strikes the client of this name."""
+        return step.on == name or (step.on == BYSTANDERS and name != SUBJECT)
+
+    def steps_on(self, name: str) -> list[Step]:
+        """Return the steps that strike the client of this name."""
+        return [step for step in self.steps if self.strikes(step, name)]
+
+    @property
+    def pod_at_start(self) -> PodSpec:
+        """Settings of the pod, with a seat for each client that is there when the scenario begins."""
+        clients = 1 + sum(other.comes_first for other in self.others)
+        if self.pod.seats is not None or clients == 1:
+            return self.pod
+        return msgspec.structs.replace(self.pod, seats=clients)
+
+    def part(self, name: str) -> Scenario:
+        """Return the part that concerns one client, as a scenario with this client only."""
+        steps = tuple(self.steps_on(name))
+        if name == SUBJECT:
+            return msgspec.structs.replace(self, steps=steps, others=())
+        other = next(other for other in self.others if other.name == name)
+        return msgspec.structs.replace(
+            self,
+            truth=TRUTHS[other.expect.session],
+            client=other.client,
+            link=other.link,
+            steps=steps,
+            expect=other.expect,
+            signature=Signature(),
+            judged_from=0,
+            others=(),
+            is_other=True,
+        )
 
     @property
     def needs_pod(self) -> bool:
@@ -175,120 +271,17 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def netem_fields(self) -> list[str]:
         """Names of the link settings, now or in a step, that only sch_netem can carry out."""
-        asked = [self.link.netem_fields, *(getattr(step.options, "netem_fields", []) for step in self.steps)]
+        links = [self.link, *(other.link for other in self.others)]
+        asked = [link.netem_fields for link in links]
+        asked += [getattr(step.options, "netem_fields", []) for step in self.steps]
         return list(dict.fromkeys(name for fields in asked for name in fields))
 
     @property
     def disciplines(self) -> dict[str, list[str]]:
         """The queueing disciplines that its link needs, now or in a step, each with the settings that need it."""
-        has_rate = self.link.has_rate or any(getattr(step.options, "has_rate", False) for step in self.steps)
+        links = [self.link, *(other.link for other in self.others)]
+        has_rate = any(link.has_rate for link in links) or any(
+            getattr(step.options, "has_rate", False) for step in self.steps
+        )
         needs = {"netem": self.netem_fields, "tbf": ["rate"] if has_rate else []}
         return {discipline: fields for discipline, fields in needs.items() if fields}
-
-
-class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    title: str
-    story: str
-    truth: Truth
-    client: str | dict[str, Any]
-    expect: Expect
-    link: dict[str, Any] = {}
-    step: list[dict[str, Any]] = []
-    signature: Signature = Signature()
-    needs: tuple[Need, ...] = ()
-    least_rate: ByteRate | None = None
-    largest_message: Size | None = None
-    pod: PodSpec = PodSpec()
-    edge: Edge | None = None
-    detector: str | None = None
-
-
-class _StepHead(msgspec.Struct, frozen=True, rename={"lasting": "for"}):
-    at: Expression
-    fault: str
-    lasting: Expression | None = None
-
-
-def load(path: Path, called: str | None = None) -> Scenario:
-    """Read and check a scenario's file; raises InputError that names the file, the key and the value."""
-    where = called or str(path)
-    text = text_files.text_of(path, "scenario file", where)
-    return parse(text, name=path.stem, suite=path.parent.name, where=where)
-
-
-def parse(text: str, *, name: str, suite: str, where: str) -> Scenario:
-    """Parse a scenario from TOML text. Errors call it ``where``."""
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{where}: not TOML: {error}") from None
-    file = schema.convert(table, _File, where)
-    return Scenario(
-        name=name,
-        suite=suite,
-        called=where,
-        title=file.title,
-        story=file.story,
-        truth=file.truth,
-        client=client_of(file.client, where),
-        link=LinkSpec.from_table(file.link, f"{where}: link"),
-        steps=tuple(step_of(step, f"{where}: step {n}") for n, step in enumerate(file.step, 1)),
-        expect=_expect(file.expect, where),
-        signature=file.signature,
-        needs=file.needs,
-        least_rate=file.least_rate,
-        largest_message=file.largest_message,
-        pod=file.pod,
-        edge=_edge(file, where),
-        detector=file.detector,
-    )
-
-
-def client_of(value: str | dict[str, Any], where: str) -> ClientSpec:
-    """Read and check a scenario's client; raises InputError."""
-    options = {} if isinstance(value, str) else dict(value)
-    behaviour = value if isinstance(value, str) else options.pop("behaviour", None)
-    if not isinstance(behaviour, str):
-        raise InputError(f"{where}: key 'client.behaviour' is missing")
-    if {"receive_buffer", "autotune_to"} <= options.keys():
-        raise InputError(f"{where}: keys 'client.receive_buffer' and 'client.autotune_to' exclude each other")
-    try:
-        spec = ClientSpec(behaviour, options)
-        schema.convert(options, spec.module.Options, f"{where}: client")
-    except InputError as error:
-        raise InputError(str(error) if str(error).startswith(where) else f"{where}: {error}") from None
-    return spec
-
-
-def step_of(table: dict[str, Any], where: str) -> Step:
-    """Read and check a step; raises InputError."""
-    head = schema.convert(table, _StepHead, where)
-    rest = {key: value for key, value in table.items() if key not in {"at", "fault", "for"}}
-    try:
-        options_type = plugins.load(faults, head.fault).Options
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from None
-    read = getattr(options_type, "from_table", None)
-    options = read(rest, where) if read else schema.convert(rest, options_type, where)
-    return Step(head.at, head.fault, options, head.lasting)
-
-
-def _edge(file: _File, where: str) -> Edge | None:
-    if file.edge is None:
-        return None
-    try:
-        plugins.load(proxies, file.edge.proxy)
-    except InputError as error:
-        raise InputError(f"{where}: key 'edge.proxy': {error}") from None
-    if file.pod.tls:
-        raise InputError(f"{where}: keys 'edge' and 'pod.tls' exclude each other: the proxies here pass plain text on")
-    return file.edge
-
-
-def _expect(expect: Expect, where: str) -> Expect:
-    if expect.session == "kept" and expect.within is not None:
-        raise InputError(
-            f"{where}: key 'expect.within' is {str(expect.within)!r}, but a session that is to be kept has no "
-            "deadline; leave it out, 'hold' says how long to look"
-        )
-    return expect

@@ -14,7 +14,8 @@ import msgspec
 
 from halfopen import scenarios
 from halfopen.errors import InputError, reason_of, suggest
-from halfopen.scenario.spec import PodSpec, Scenario, load
+from halfopen.scenario.scenario_file import load
+from halfopen.scenario.spec import PodSpec, Scenario
 
 EVERYTHING = "all"
 POD = "pod_5090"

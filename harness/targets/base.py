@@ -89,8 +89,11 @@ class Running(abc.ABC):
     """Certificate authority in PEM that clients must trust; None without TLS."""
 
     @abc.abstractmethod
-    def endpoint(self, client_id: str, query: str = "") -> Endpoint:
-        """Return the endpoint for a client; ``query`` is added to the URL's query."""
+    def endpoint(self, client_id: str, query: str = "", *, user: str = "") -> Endpoint:
+        """Return the endpoint for a client; ``query`` is added to the URL's query.
+
+        ``user`` is the name of the user that the client is for the server.
+        """
 
     def url(self, path: str, *queries: str) -> str:
         """Return the URL that clients connect to, with additions to its query; empty ones are left out."""

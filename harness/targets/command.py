@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
+import msgspec
+
 from halfopen.clients._messages import Endpoint
 from halfopen.model.journal import Journal
 from halfopen.netns.lab import Lab
@@ -21,6 +23,8 @@ from halfopen.targets.readiness import listening
 from halfopen.targets.session_list import NoListError
 from halfopen.targets.tls import Certificate
 
+#: Placeholder for the name of the user that a client is, in the path, headers and messages.
+USER = "{client}"
 #: Seconds without output after which a server has printed all its stacks ...
 _QUIET = 0.3
 #: ... and seconds after which it will not print any.
@@ -33,9 +37,15 @@ class RunningCommand(Running):
 
     spec: TargetSpec
 
-    def endpoint(self, _client_id: str, query: str = "") -> Endpoint:
-        """Return the same endpoint for every client: an unknown server gets no extra information."""
-        return endpoint_of(self.spec, self.url(self.spec.path, query), self.authority)
+    def endpoint(self, _client_id: str, query: str = "", *, user: str = "") -> Endpoint:
+        """Return the endpoint for a user. A server gets no extra information, unless ``{client}`` asks for it."""
+        blanks = {USER: user}
+        spec = msgspec.structs.replace(
+            self.spec,
+            headers={name: filled_in(value, blanks) for name, value in self.spec.headers.items()},
+            send=tuple(filled_in(text, blanks) for text in self.spec.send),
+        )
+        return endpoint_of(spec, self.url(filled_in(spec.path, blanks), query), self.authority)
 
     def status(self) -> Status:
         """Return its session list, if there is one."""

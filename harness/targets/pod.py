@@ -38,7 +38,7 @@ class RunningPod(Running):
     process: Process
     path: str
 
-    def endpoint(self, client_id: str, query: str = "") -> Endpoint:
+    def endpoint(self, client_id: str, query: str = "", *, user: str = "") -> Endpoint:  # noqa: ARG002 (it knows none)
         """Return an endpoint that contains the client's id, so that its session is distinguishable."""
         return Endpoint(url=self.url(self.path, f"client={client_id}", query), authority=self.authority)
 
@@ -165,6 +165,7 @@ class PodTarget(Target):
             "--session-limit": seconds(self.spec.session_limit),
             "--ping-interval": self.ping,
         }
+        words += [] if self.spec.seats is None else ["--seats", str(self.spec.seats)]
         for option, value in durations.items():
             words += [] if value is None else [option, f"{value:.6f}s"]
         return [*words, "--hold-watchdog"] if self.held else words

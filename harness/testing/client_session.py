@@ -21,7 +21,7 @@ class Outcome:
     """The question, in readable form."""
     why: str
     """One sentence with the evidence."""
-    session: Literal["reaped", "kept", "closed"]
+    session: Literal["reaped", "kept", "closed", "refused"]
     reason: str | None
     """The server's reason for the end, if it gives any."""
     detection: float | None

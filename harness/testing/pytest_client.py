@@ -14,7 +14,8 @@ from halfopen.model.link_spec import LinkSpec
 from halfopen.results import story, words
 from halfopen.run.recorder import INTERVAL
 from halfopen.run.session import Session
-from halfopen.scenario.spec import ClientSpec, Expect, Outcome, Scenario, Step, Truth, step_of
+from halfopen.scenario.scenario_file import step_of
+from halfopen.scenario.spec import ClientSpec, Expect, Outcome, Scenario, Step, Truth
 from halfopen.testing.messages import Judgement, JudgeSession, SocketSeen
 from halfopen.verdict.findings import find
 from halfopen.verdict.judge import Timing, Verdict, judge

@@ -32,7 +32,8 @@ from halfopen.run.observer import Stop
 from halfopen.run.progress import RunView
 from halfopen.run.request import RunRequest
 from halfopen.run.session import ClientLink, Session
-from halfopen.scenario.spec import Edge, PodSpec, client_of
+from halfopen.scenario.scenario_file import client_of
+from halfopen.scenario.spec import Edge, PodSpec
 from halfopen.scenario.target_spec import TargetSpec, load
 from halfopen.targets.base import Target
 from halfopen.targets.pod import DetectorOptions

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from halfopen.model import evidence
-from halfopen.model.evidence import ENDED_STATES, Stall
+from halfopen.model.evidence import ENDED_STATES, Gap, Stall
 from halfopen.model.timeline import Sample, Timeline
 from halfopen.scenario.spec import Outcome, Scenario
 
@@ -83,6 +83,16 @@ class Findings:
     """Copied from the scenario."""
     held: HeldResources | None = None
     """None if the server's processes were not sampled."""
+    opened_at: float = 0.0
+    """Moment at which the session was open; of a client besides the subject, any."""
+    asked_at: float | None = None
+    """Moment of the client's connection attempt; None if it is not known."""
+    served_at: float | None = None
+    """Moment of the first data; None if none came."""
+    gap: Gap | None = None
+    """The longest time without received data while the session was open; None if it is not known."""
+    received: int = 0
+    """Bytes of messages that the client received."""
 
     @property
     def fault_at(self) -> float | None:
@@ -92,7 +102,12 @@ class Findings:
     @property
     def was(self) -> bool:
         """True if there ever was a session."""
-        return self.first_sample is not None or self.ended_at is not None
+        return self.first_sample is not None or self.ended_at is not None or self.outcome == "refused"
+
+    @property
+    def served_after(self) -> float | None:
+        """Seconds from the connection attempt to the first data; None if either is missing."""
+        return None if self.asked_at is None or self.served_at is None else self.served_at - self.asked_at
 
     @property
     def stuck_bytes(self) -> int:
@@ -120,8 +135,10 @@ def find(timeline: Timeline, scenario: Scenario) -> Findings:
     lost = _stalls(timeline, judged, ended_at) if scenario.truth == "dead" else []
     statuses = list(timeline.of("registry", "status"))
     listed = [e.t for e in statuses if e.data.get("listed")]
+    opened, asked, served = (timeline.first("client", name) for name in ("opened", "connecting", "first_data"))
+    is_refused = (scenario.is_other or scenario.expect.session == "refused") and _is_refused(timeline)
     return Findings(
-        outcome=_outcome(timeline, scenario, judged, ended_at),
+        outcome="refused" if is_refused else _outcome(timeline, scenario, judged, ended_at),
         ended_at=ended_at,
         first_sample=timeline.samples[0].t if timeline.samples else None,
         looked_until=looked_until,
@@ -135,7 +152,12 @@ def find(timeline: Timeline, scenario: Scenario) -> Findings:
         keeps_list=any("listed" in e.data for e in statuses),
         final=statuses[-1].data if statuses else {},
         judged_from=scenario.judged_from,
-        held=_held(timeline),
+        held=_held(timeline, _level_at(scenario, spans)),
+        opened_at=opened.t if opened and scenario.is_other else 0.0,
+        asked_at=asked.t if asked else None,
+        served_at=served.t if served else None,
+        gap=evidence.longest_gap(timeline, looked_until if ended_at is None else ended_at),
+        received=max((e.data.get("received") or 0 for e in timeline.of("client", "progress", "ended")), default=0),
     )
 
 
@@ -148,6 +170,17 @@ def _ended_at(timeline: Timeline) -> float | None:
     if not moments and not timeline.samples and (felt := timeline.first("client", "ended")):
         return felt.t  # reset before its socket was seen: only the client noticed
     return min(moments if left is None else [*moments, left], default=None)
+
+
+def _is_refused(timeline: Timeline) -> bool:
+    """True if the server denied the session: in its answer to the handshake, or in a close frame before any data."""
+    if timeline.first("client", "refused") is not None:
+        return True
+    closed, served = timeline.first("client", "close_received"), timeline.first("client", "first_data")
+    fault = timeline.first("fault", "begun")
+    if closed is None or closed.data.get("code") == UNEXPECTED_CONDITION or (served and served.t < closed.t):
+        return False
+    return fault is None or closed.t < fault.t
 
 
 def _outcome(timeline: Timeline, scenario: Scenario, spans: tuple[Span, ...], ended_at: float | None) -> Outcome:
@@ -196,11 +229,24 @@ def _stalls(timeline: Timeline, spans: tuple[Span, ...], ended_at: float | None)
     return [stall for stall in evidence.stalls(open_still) if stall.until > spans[0].begun]
 
 
-def _held(timeline: Timeline) -> HeldResources | None:
-    samples = timeline.processes
-    if not samples:
+def _level_at(scenario: Scenario, spans: tuple[Span, ...]) -> float | None:
+    """Return when the server's processes held what they hold without the session; None if that is not known.
+
+    A server that has other clients holds more than before the first of them. There it is the level before the fault.
+    """
+    if scenario.is_other:
         return None
-    level, last = next((s for s in reversed(samples) if s.t <= 0), samples[0]), samples[-1]
+    if not scenario.has_company:
+        return 0.0
+    return spans[0].begun if spans else None
+
+
+def _held(timeline: Timeline, level_at: float | None) -> HeldResources | None:
+    """Compare what the server's processes hold with their level at ``level_at``."""
+    samples = timeline.processes
+    if not samples or level_at is None:
+        return None
+    level, last = next((s for s in reversed(samples) if s.t <= level_at), samples[0]), samples[-1]
     return HeldResources(
         memory=level.rss,
         memory_growth=max(s.rss for s in samples) - level.rss,
@@ -218,5 +264,17 @@ def _orphan(timeline: Timeline, ended_at: float | None) -> Orphan:
 
 
 def _reason(timeline: Timeline) -> str | None:
-    said = timeline.first("target", "dead_client_reaped") or timeline.first("target", "session_closed")
+    """Return the reason that the target gave for the end of this client's session."""
+    caller = timeline.first("lab", "caller")
+    own = caller.data["id"] if caller else None
+    # The server's events are those of all its clients. Only the pod names them.
+    said = next(
+        (
+            event
+            for name in ("dead_client_reaped", "session_closed")
+            for event in timeline.of("target", name)
+            if own is None or event.data.get("client", own) == own
+        ),
+        None,
+    )
     return said.data.get("reason") if said else None

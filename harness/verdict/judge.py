@@ -12,11 +12,11 @@ from halfopen.model.link_proof import link_proofs
 from halfopen.model.timeline import Event, Timeline
 from halfopen.netns.units import show_bytes, show_duration
 from halfopen.scenario.spec import Scenario
-from halfopen.verdict import ends
+from halfopen.verdict import ends, resources, service
 from halfopen.verdict.findings import MANDATORY_EXTENSION, UNEXPECTED_CONDITION, Findings, find
 
 Word = Literal["passed", "failed", "inconclusive", "not_applicable"]
-Class = Literal["true_reap", "missed", "false_reap", "true_keep", "closed", "not_opened"]
+Class = Literal["true_reap", "missed", "false_reap", "true_keep", "closed", "refused", "not_opened"]
 
 #: Most seconds from the last sample to the end of the hold.
 _SAMPLING = 1.0
@@ -24,10 +24,6 @@ _SAMPLING = 1.0
 _WORDS_AFTER = 0.5
 #: Seconds from the handshake within which a server denies a session to a client.
 _SOON = 15.0
-#: Growth of the server's memory worth a sentence, bytes: ten times what a kernel queues for a connection (tcp_wmem).
-_MUCH_MEMORY = 40_000_000
-#: Open files or threads left over that are worth a sentence. Many libraries keep a few.
-_MANY_LEFT = 8
 #: Close codes that blame nothing on the client: a normal end, or a server that goes away (RFC 6455, section 7.4.1).
 _ORDINARY = frozenset({None, 1000, 1001})
 
@@ -92,40 +88,52 @@ def classify(scenario: Scenario, found: Findings) -> Class:
         return "not_opened"
     if found.outcome == "closed":
         return "closed"
+    if found.outcome == "refused":
+        return "refused"
     if found.outcome == "kept":
         return "true_keep" if scenario.truth == "alive" else "missed"
     return "true_reap" if scenario.truth == "dead" and not found.before_fault else "false_reap"
 
 
 def _decide(scenario: Scenario, timeline: Timeline, terms: Timing, found: Findings, klass: Class) -> tuple[Word, str]:
-    if why := broken_off(timeline) or _crash(timeline, found):
-        return why
+    if found.outcome == "refused" and timeline.first("target", "exited") is None:
+        is_right, why = service.refusal(scenario, timeline)
+        return "passed" if is_right else "failed", why
+    if broken := broken_off(timeline) or _crash(timeline, found) or _was_admitted(scenario, found):
+        return broken
     if klass == "false_reap":
         return _false_reap(scenario, timeline, found)
     if not evidence.established(timeline):
         return "inconclusive", "the server's socket was never seen open"
     proof = _proof(scenario, timeline, found, terms)
-    if not proof.shown:
-        return "inconclusive", f"nothing is proved: {proof.what}"
-    if found.outcome == "kept" and (short := _looked_too_short(scenario, found, terms)):
-        return "inconclusive", f"nothing is proved: {short}"
+    short = _looked_too_short(scenario, found, terms) if found.outcome == "kept" else None
+    if not proof.shown or short:
+        return "inconclusive", f"nothing is proved: {short if proof.shown else proof.what}"
     if found.keeps_list and found.first_listed is None and not _received(timeline):
         ask = "does it want to be asked first (--send)?"
         return "inconclusive", f"the server sent nothing, and its list never showed the session; {ask}"
     closed = ends.close_frame(timeline)
     if klass == "true_reap" and closed is not None and ends.denies(closed):
         return "inconclusive", f"nothing is proved: {ends.closing(closed)}, which denies the session to any client"
-    complaint = (
+    complaint = _complaint(scenario, timeline, terms, found)
+    if complaint:
+        return "failed", complaint
+    return "passed", "; ".join(filter(None, (_success(scenario, found, proof), resources.cost(found))))
+
+
+def _complaint(scenario: Scenario, timeline: Timeline, terms: Timing, found: Findings) -> str | None:
+    """Return the first thing in which the session was not as expected; None if all was."""
+    return (
         _wrong_outcome(scenario, found)
         or _too_late(scenario, found, terms)
         or _wrong_reason(scenario, found)
+        or service.wrong_close(scenario, timeline)
         or _half_closed(found)
         or _wrong_books(found)
-        or _kept_resources(scenario, found)
+        or resources.kept_resources(scenario, found)
+        or service.unserved(scenario, found, terms.seconds)
+        or service.wrong_number(scenario, found)
     )
-    if complaint:
-        return "failed", complaint
-    return "passed", "; ".join(filter(None, (_success(scenario, found, proof), cost(found))))
 
 
 def broken_off(timeline: Timeline) -> tuple[Word, str] | None:
@@ -151,6 +159,12 @@ def _crash(timeline: Timeline, found: Findings) -> tuple[Word, str] | None:
     return "failed", why + _last_words(timeline, ended.t)
 
 
+def _was_admitted(scenario: Scenario, found: Findings) -> tuple[Word, str] | None:
+    if scenario.expect.session != "refused":
+        return None
+    return "failed", f"admitted at {found.opened_at:.1f}s and {found.outcome}, expected it refused"
+
+
 def hold(scenario: Scenario, terms: Timing) -> float:
     """Return the seconds to observe for, from the first fault or, without one, from the start."""
     if terms.hold is not None:
@@ -159,7 +173,7 @@ def hold(scenario: Scenario, terms: Timing) -> float:
 
 
 def _looked_too_short(scenario: Scenario, found: Findings, terms: Timing) -> str | None:
-    since = found.fault_at or 0.0
+    since = found.fault_at or found.opened_at
     until = since + hold(scenario, terms)
     if (moment := due(scenario, found, terms)) is not None:
         since, until = counted_from(scenario, found)[0], moment
@@ -330,7 +344,7 @@ def _wrong_outcome(scenario: Scenario, found: Findings) -> str | None:
     if found.outcome == expected:
         return None
     if found.outcome == "kept":
-        since = found.fault_at or 0.0
+        since = found.fault_at or found.opened_at
         event = f"{scenario.steps[scenario.judged_from].fault} began" if scenario.steps else "start"
         held = f"session still held {show_duration(found.looked_until - since)} after the {event}"
         held += ", though the server's own list no longer shows it" if found.is_disowned else ""
@@ -360,7 +374,7 @@ def counted_from(scenario: Scenario, found: Findings) -> tuple[float, str]:
     """Return the moment from which a deadline counts, and its name."""
     if scenario.expect.since == "onset" and found.stall:
         return found.stall.onset, "the stall"
-    return found.fault_at or 0.0, "the fault" if scenario.steps else "the start"
+    return found.fault_at or found.opened_at, "the fault" if scenario.steps else "the start"
 
 
 def _too_late(scenario: Scenario, found: Findings, terms: Timing) -> str | None:
@@ -416,43 +430,6 @@ def _wrong_books(found: Findings) -> str | None:
     return None
 
 
-def _kept_resources(scenario: Scenario, found: Findings) -> str | None:
-    """Return a complaint about memory, files or threads; None if there is none."""
-    held, expect = found.held, scenario.expect
-    if held is None:
-        return None
-    if expect.memory_growth is not None and held.memory_growth > expect.memory_growth:
-        grown, allowed = show_bytes(held.memory_growth), show_bytes(expect.memory_growth)
-        return f"the server's processes grew by {grown}, expected at most {allowed}"
-    if found.ended_at is None:
-        return None
-    # Workers that start or end meanwhile change the sum without a leak.
-    if held.processes_changed:
-        return None
-    for count, most, what in (
-        (held.files_left, expect.files_left, "open files"),
-        (held.threads_left, expect.threads_left, "threads"),
-    ):
-        if most is not None and count > most:
-            return f"the server has {count} more {what} after the session than before it, expected at most {most} more"
-    return None
-
-
-def cost(found: Findings) -> str:
-    """Describe what the session cost the server in memory, files and threads; empty if that is little."""
-    held, parts = found.held, list[str]()
-    if held is None:
-        return ""
-    if held.memory_growth >= _MUCH_MEMORY:
-        most = show_bytes(held.memory + held.memory_growth)
-        parts.append(f"the server's memory grew by {show_bytes(held.memory_growth)}, to {most}")
-    if found.ended_at is not None and not held.processes_changed:
-        left = ((held.files_left, "open files"), (held.threads_left, "threads"))
-        more = " and ".join(f"{count} more {what}" for count, what in left if count >= _MANY_LEFT)
-        parts += [f"{more} at the end than before the session"] if more else []
-    return ", ".join(parts)
-
-
 def _answers(found: Findings) -> str:
     """Return how many of the last answers listed the session, if several workers answer."""
     if "answers" not in found.final:
@@ -464,7 +441,9 @@ def _success(scenario: Scenario, found: Findings, proof: Proof) -> str:
     if found.outcome == "kept" and scenario.truth != "alive":
         return f"kept, as expected of a server that notices nothing: {_still_there(found)} ({proof.what})"
     if found.outcome == "kept":
-        return f"kept for {show_duration(found.looked_until)}: {proof.what}"
+        asked = scenario.expect.longest_gap is not None and found.gap is not None
+        served = f", at most {show_duration(round(found.gap.seconds, 1))} without data" if asked and found.gap else ""
+        return f"kept for {show_duration(found.looked_until - found.opened_at)}: {proof.what}{served}"
     said = f" ({found.reason})" if found.reason else ""
     since, what = counted_from(scenario, found)
     if found.outcome != "reaped" or found.ended_at is None or what == "the start":

@@ -13,7 +13,8 @@ from halfopen import faults, plugins
 from halfopen.cli import app
 from halfopen.faults import noop
 from halfopen.scenario import suites
-from halfopen.scenario.spec import Scenario, load
+from halfopen.scenario.scenario_file import load
+from halfopen.scenario.spec import Scenario
 from tests.harness.cli.tool import by_scenario
 from tests.in_guest import in_guest
 from tests.machine import needs_guest, needs_haproxy, needs_nginx

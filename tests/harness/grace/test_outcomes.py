@@ -7,7 +7,7 @@ from halfopen.grace.outcomes import DrawRun, outcomes
 from halfopen.grace.replay import PHASES, Phases
 from halfopen.grace.sweep import Batch, Candidate, Draw
 from halfopen.model.timeline import Timeline, make
-from halfopen.scenario import spec
+from halfopen.scenario import scenario_file
 from halfopen.verdict.findings import find
 from halfopen.verdict.judge import Timing, Verdict, judge
 from tests.harness.grace import sweeps
@@ -22,7 +22,7 @@ def batch(acting: int | None = None) -> Batch:
 
 def run(draw: Draw, timeline: Timeline) -> DrawRun:
     """Return a proved run, with the evidence that hand-written samples lack."""
-    found = find(timeline, spec.parse(draw.scenario, name=draw.name, suite="", where=draw.name))
+    found = find(timeline, scenario_file.parse(draw.scenario, name=draw.name, suite="", where=draw.name))
     return DrawRun(draw, Verdict("passed", "as expected", "true_keep", found), timeline)
 
 
@@ -107,7 +107,7 @@ def test_a_live_client_that_stalls_as_it_did_before_is_kept() -> None:
 def test_a_live_client_that_a_grace_ends_is_reaped_whatever_it_was_to_show_later() -> None:
     """The same holds for an acting detector: evidence that the session was as intended would come after its end."""
     draw = sweeps.outage(0, 30.0, part="mix")
-    played = spec.parse(draw.scenario, name=draw.name, suite="", where=draw.name)
+    played = scenario_file.parse(draw.scenario, name=draw.name, suite="", where=draw.name)
     seen = dark(60.0, healed=16.0)
     verdict = judge(played, seen, Timing(20.0, 2.0))
     assert verdict.word == "inconclusive"
@@ -146,7 +146,7 @@ def test_a_client_that_was_killed_is_nothing_to_foretell(reason: str) -> None:
 
 def test_what_the_judge_finds_inconclusive_is_unproved() -> None:
     draw = sweeps.dead(0, "freeze")
-    played = spec.parse(draw.scenario, name=draw.name, suite="", where=draw.name)
+    played = scenario_file.parse(draw.scenario, name=draw.name, suite="", where=draw.name)
     nothing_shown = DrawRun(draw, judge(played, frozen(), Timing(20.0, 2.0)), frozen())
     assert {(one.outcome, one.reaped_at) for one in outcomes(batch(), nothing_shown)} == {("unproved", None)}
 

@@ -75,3 +75,18 @@ def test_a_line_that_is_none_is_refused_and_named(tmp_path: Path, line: str, sai
         file.write(line)
     with pytest.raises(timeline.BrokenError, match=said):
         timeline.read(tmp_path / "x.jsonl")
+
+
+def test_each_clients_lines_come_back_with_what_the_server_did_for_all(tmp_path: Path) -> None:
+    of_server = Event(t=1.0, kind="target", name="output", data={"text": "hello"})
+    own = Event(t=2.0, kind="target", name="serving_process_ended", data={"pid": 7})
+    subject = timeline.make([Sample(t=0.5, state="ESTABLISHED", outq=1)], [of_server, own])
+    other = timeline.make(
+        [Sample(t=0.75, state="CLOSE", outq=2)], [of_server, Event(t=0.8, kind="client", name="opened")]
+    )
+    file = tmp_path / "several.jsonl"
+    timeline.write(msgspec.structs.replace(subject, others={"bystander-1": other}), file)
+
+    lines = [msgspec.json.decode(line) for line in file.read_text().splitlines()]
+    assert [line.get("client") for line in lines] == [None, "bystander-1", "bystander-1", None, None]
+    assert timeline.read(file) == msgspec.structs.replace(subject, others={"bystander-1": other})

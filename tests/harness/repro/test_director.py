@@ -16,7 +16,7 @@ from halfopen.faults._scene import Scene
 from halfopen.model.journal import Journal
 from halfopen.repro.director import Faults, account
 from halfopen.run.session import Session
-from halfopen.scenario.spec import step_of
+from halfopen.scenario.scenario_file import step_of
 from halfopen.verdict.findings import find
 from tests.harness.lines import event, flowing, line, orphaned, stuck
 from tests.harness.repro.test_wedge import BEGUN, scenario

@@ -9,7 +9,8 @@ from halfopen.errors import InputError
 from halfopen.model.expressions import Expression
 from halfopen.netns.impairment import GilbertElliott, Impairment
 from halfopen.netns.units import Duration, Share, Size
-from halfopen.scenario.spec import PodSpec, load, parse
+from halfopen.scenario.scenario_file import load, parse
+from halfopen.scenario.spec import PodSpec
 
 GOOD = """
 title = "A title"

@@ -1,0 +1,130 @@
+"""The sessions of a scenario's other clients: opened when they are due, and observed beside the subject's."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+from collections.abc import Iterator
+
+import msgspec
+
+from halfopen.model.journal import Journal
+from halfopen.model.timeline import Timeline
+from halfopen.run.client_process import NoSessionError
+from halfopen.run.lab_server import LabServer, Network
+from halfopen.run.observer import Stop
+from halfopen.run.progress import RunView
+from halfopen.run.recorder import SamplingRate
+from halfopen.run.session import ClientLink, Session
+from halfopen.scenario.spec import SUBJECT, OtherClient, Scenario
+from halfopen.verdict.judge import Timing
+
+#: Seconds to observe the others after the subject's session is over, at least.
+_AFTERWARDS = 5.0
+#: Seconds to observe beyond a limit.
+_BEYOND = 0.5
+
+
+class OtherSessions(contextlib.ExitStack):
+    """The other clients of one scenario. Leaving undoes their faults and ends them."""
+
+    def __init__(self, scenario: Scenario, network: Network, drawn: random.Random, sampling: SamplingRate) -> None:
+        super().__init__()
+        self._scenario, self._network, self._drawn, self._sampling = scenario, network, drawn, sampling
+        self._links: dict[str, ClientLink] = {}
+        self._opened_at: dict[str, float] = {}
+        self.journals: dict[str, Journal] = {}
+        """The journal of each client that tried to connect."""
+        self.sessions: dict[str, Session] = {}
+        """The session of each client that got one."""
+
+    def __bool__(self) -> bool:
+        return bool(self._scenario.others)
+
+    def share(self, link: ClientLink) -> None:
+        """Tell the subject's link, which other clients may share."""
+        self._links[SUBJECT] = link
+
+    def open(self, other: OtherClient, server: LabServer, stop: Stop, subject: Session | None = None) -> None:
+        """Connect a client. One that gets no session leaves the reason in its journal.
+
+        ``subject`` is the subject's session, if it is open already.
+        """
+        journal = self.journals[other.name] = Journal()
+        if subject is not None:
+            journal.start = subject.journal.start
+        server.site.journal.followers.append(journal)
+        if other.host is None:
+            link = ClientLink(self._network, other.name, other.link, journal, self._drawn)
+        else:
+            link = self._links[other.host].beside(journal)
+        self._links[other.name] = link
+        view = RunView(other.name)
+        opening = Session.open(
+            server, link, other.client, view, stop, self._sampling, user=other.user, query=other.query
+        )
+        self._opened_at[other.name] = time.monotonic()
+        with contextlib.suppress(NoSessionError):
+            session = self.enter_context(opening)
+            session.watch.has_company = True
+            self.sessions[other.name] = session
+            if subject is not None:
+                journal.start = subject.journal.start
+                subject.watch.others.append(session.watch)
+
+    def join(self, subject: Session) -> None:
+        """Count the times of all from the subject's start, and let its observer ask for all."""
+        subject.watch.has_company = bool(self)
+        for journal in self.journals.values():
+            journal.start = subject.journal.start
+        subject.watch.others += [session.watch for session in self.sessions.values()]
+
+    def observe_until(self, terms: Timing, over_at: float) -> float:
+        """Return the moment until which to observe them, if the subject's session was over at ``over_at``."""
+        moments = [over_at + _AFTERWARDS]
+        for other in self._scenario.others:
+            expect, since = other.expect, self._opened_at.get(other.name, over_at)
+            step = next(iter(self._scenario.steps_on(other.name)), None)
+            struck_at = since if step is None else self.journals[other.name].start + terms.seconds(step.at)
+            limits = (expect.within, expect.hold)
+            moments += [struck_at + terms.seconds(limit) + _BEYOND for limit in limits if limit is not None]
+            soon = (expect.admitted_within, expect.served_within)
+            moments += [since + terms.seconds(limit) + _BEYOND for limit in soon if limit is not None]
+            if expect.longest_gap is not None:
+                moments.append(max(since, over_at) + terms.seconds(expect.longest_gap) + _BEYOND)
+        return max(moments)
+
+    def settle(self) -> None:
+        """Note what each client's session looks like at the end."""
+        for name, session in self.sessions.items():
+            part = self._scenario.part(name)
+            if part.truth == "alive" or not part.steps:
+                session.check_path()
+            session.watch.settle()
+            session.note_unread_close()
+            session.client_link.note_what_it_did()
+
+    def stop(self) -> None:
+        """Stop sampling, and accept no more events."""
+        for session in self.sessions.values():
+            session.recorder.stop()
+        for journal in self.journals.values():
+            journal.close_session()
+            journal.seal()
+
+    def undo_all(self) -> None:
+        """Undo the faults in force."""
+        for session in self.sessions.values():
+            session.undo_all()
+
+    def added_to(self, timeline: Timeline) -> Timeline:
+        """Return the subject's timeline with those of the others."""
+        if not self.journals:
+            return timeline
+        others = {name: journal.timeline() for name, journal in self.journals.items()}
+        return msgspec.structs.replace(timeline, others=others)
+
+    def connecting_first(self) -> Iterator[OtherClient]:
+        """Yield the clients that connect before the subject."""
+        return (other for other in self._scenario.others if other.comes_first)

@@ -1,0 +1,39 @@
+"""Judge a run with several clients: each session by itself, and the run by the worst of them. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from halfopen.model.timeline import Timeline
+from halfopen.scenario.spec import SUBJECT, Scenario
+from halfopen.verdict.judge import Timing, Verdict, Word, judge
+
+#: The worst first.
+_RANKS: tuple[Word, ...] = ("failed", "inconclusive", "passed", "not_applicable")
+
+
+def judge_all(scenario: Scenario, timeline: Timeline, terms: Timing) -> tuple[Verdict, dict[str, Verdict]]:
+    """Return the verdict on the run, with the subject's findings, and the verdicts on the other clients by name."""
+    subject = judge(scenario.part(SUBJECT), timeline, terms)
+    others = {
+        other.name: judge(scenario.part(other.name), timeline.others.get(other.name, Timeline()), terms)
+        for other in scenario.others
+    }
+    return _worst(subject, others), others
+
+
+def _worst(subject: Verdict, others: dict[str, Verdict]) -> Verdict:
+    word = min((subject.word, *(verdict.word for verdict in others.values())), key=_RANKS.index)
+    if word == "passed":
+        served = "" if not others else f"; {_number(len(others))} as expected"
+        return dataclasses.replace(subject, why=subject.why + served)
+    to_blame = [f"{name}: {verdict.why}" for name, verdict in others.items() if verdict.word == word]
+    if subject.word == word:
+        to_blame.insert(0, subject.why)
+    more = len(to_blame) - 1
+    first = to_blame[0] + (f" (and {more} more {word})" if more else "")
+    return dataclasses.replace(subject, word=word, why=first)
+
+
+def _number(count: int) -> str:
+    return "the other client" if count == 1 else f"the {count} other clients"
