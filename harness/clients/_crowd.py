@@ -327,6 +327,7 @@ class Crowd:
         self._selector = selectors.DefaultSelector()
         self._agenda: list[tuple[float, int]] = []
         self._members = [CrowdMember(number, endpoint, self) for number, endpoint in enumerate(order.endpoints)]
+        self._begun_at = time.monotonic()
         self._is_attended = True
 
     def run(self) -> None:
@@ -396,12 +397,18 @@ class Crowd:
             silent_for=round(max(silences, default=0.0), 6),
         )
 
+    def _report_silences(self, now: float) -> None:
+        """Report the clients that get no data now, with the seconds since the last, or since the crowd began."""
+        since = [(member.number, now - (member.data_at or self._begun_at)) for member in self._members]
+        report("standing", silent=[(number, round(seconds, 6)) for number, seconds in since if seconds >= _GAP])
+
     def _obey(self) -> None:
         """Carry out the harness's orders on stdin."""
         line = sys.stdin.readline().strip()
         if not line:
             self._is_attended = False
         elif line == "close":
+            self._report_silences(time.monotonic())
             report("closing", code=1000)
             for member in self._members:
                 member.leave()
