@@ -11,7 +11,7 @@ from halfopen.run.runner import Job, RunResult
 from halfopen.scenario import suites
 from halfopen.verdict.judge import Verdict, broken_off, hold
 from halfopen.verdict.needs import unmet
-from halfopen.verdict.undisturbed import reconsidered
+from halfopen.verdict.undisturbed import reconsidered, unserved
 
 #: Seconds of an undisturbed session on the virtual clock, where they cost little; and most and least on a real one.
 _LONGEST, _SHORTEST = 120.0, 20.0
@@ -83,15 +83,19 @@ class Profiling:
 def _may_change(result: RunResult) -> bool:
     """True if a result's verdict may be another once its server's profile is known."""
     verdict = result.verdict
-    changes = (verdict.klass, verdict.word) in (("true_reap", "passed"), ("false_reap", "failed"))
+    changes = (verdict.klass, verdict.word) in (
+        ("true_reap", "passed"),
+        ("false_reap", "failed"),
+        ("true_keep", "passed"),
+    )
     return result.job.scenario.has_needs or changes
 
 
 def _applied(result: RunResult, profile: Profile, undisturbed: RunResult) -> RunResult:
     """Return a result as it is in the light of its server's profile.
 
-    It is ``not_applicable`` if its scenario cannot be asked of the server, and inconclusive if an undisturbed session
-    ends likewise.
+    It is ``not_applicable`` if its scenario cannot be asked of the server, inconclusive if an undisturbed session ends
+    likewise, and failed if a server that streams no longer serves a live client.
 
     A server that crashed, or that let nobody in, has failed all the same.
     """
@@ -100,5 +104,6 @@ def _applied(result: RunResult, profile: Profile, undisturbed: RunResult) -> Run
         return result
     if why is None:
         quiet = undisturbed.timeline, undisturbed.job.scenario
-        return dataclasses.replace(result, verdict=reconsidered(result.verdict, result.timeline, *quiet))
+        verdict = unserved(reconsidered(result.verdict, result.timeline, *quiet), result.timeline, profile)
+        return dataclasses.replace(result, verdict=verdict)
     return dataclasses.replace(result, verdict=Verdict("not_applicable", why, None, result.verdict.found))

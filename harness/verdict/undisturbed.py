@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 
+from halfopen.model.profile import Profile
 from halfopen.model.timeline import Event, Timeline
-from halfopen.netns.units import show_duration
+from halfopen.netns.units import show_bytes, show_duration
 from halfopen.scenario.spec import Scenario
 from halfopen.verdict import ends
 from halfopen.verdict.findings import find
@@ -17,6 +18,8 @@ from halfopen.verdict.judge import Verdict, broken_off, doubt, has_spoken, silen
 
 #: Seconds by which the ages of sessions that a server ends likewise may differ: its timers, its poll, the sampling.
 _APART = 1.0
+#: Seconds of silence, of a server that streams, that no client is spared.
+_SILENT = 15.0
 #: Seconds for which a server that wants heartbeats waits at least for the first.
 _HEARTBEAT = 3.0
 
@@ -47,6 +50,29 @@ def reconsidered(verdict: Verdict, timeline: Timeline, undisturbed: Timeline, sc
     if doubts is None:
         return verdict
     return dataclasses.replace(verdict, word="inconclusive", why=f"as undisturbed, {doubts}")
+
+
+def unserved(verdict: Verdict, timeline: Timeline, profile: Profile) -> Verdict:
+    """Return the verdict on a live session that was kept, in the light of what the server sends undisturbed.
+
+    A server may keep the socket of a client that it no longer serves. Its queue is then empty though it streams.
+    """
+    found = verdict.found
+    if (verdict.klass, verdict.word) != ("true_keep", "passed") or not profile.streams or found.gap is None:
+        return verdict
+    last, gap = (timeline.samples[-1] if timeline.samples else None), found.gap
+    over_at = max((span.until for span in found.spans), default=0.0)
+    silent_from = max(gap.begun, over_at)
+    lasted = found.looked_until - silent_from
+    goes_on = gap.begun + gap.seconds >= found.looked_until - _APART
+    if not goes_on or lasted < max(_SILENT, 2 * profile.longest_pause) or last is None or last.outq:
+        return verdict
+    rate = show_bytes(round(profile.rate))
+    why = (
+        f"the socket of a live client was kept, but nothing was sent to it in the last {show_duration(round(lasted))}, "
+        f"though the server streams {rate}/s undisturbed"
+    )
+    return dataclasses.replace(verdict, word="failed", why=why)
 
 
 def _is_disturbed(undisturbed: Timeline, ended_at: float) -> bool:

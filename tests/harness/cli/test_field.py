@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
@@ -48,6 +47,5 @@ def test_the_report_that_is_committed_is_what_the_renderer_makes_and_says_how() 
     """Compare its first lines and its table. The rest comes from results too long to keep."""
     report = (EXAMPLES.parent / "docs" / "field-report.md").read_text()
     assert "Made by `make field-report` from results; not to be edited." in report
-    named = set(re.findall(r"^\| `([\w/]+)` \|", report, re.MULTILINE))
-    assert len(named) >= 22
-    assert named <= {f"{target.parent.name}/{target.stem}" for target in EXAMPLES.rglob("*.toml")}
+    for target in EXAMPLES.rglob("*.toml"):
+        assert f"| `{target.parent.name}/{target.stem}` |" in report

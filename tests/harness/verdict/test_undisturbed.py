@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from halfopen.faults import freeze
+from halfopen.model.profile import Profile
 from halfopen.model.timeline import Event, Timeline
 from halfopen.scenario import suites
 from halfopen.scenario.spec import Scenario
 from halfopen.verdict.judge import Timing, Verdict, judge
-from halfopen.verdict.undisturbed import reconsidered
-from tests.harness.lines import Part, event, flowing, line, orphaned, progress, status, stuck
+from halfopen.verdict.undisturbed import reconsidered, unserved
+from tests.harness.lines import RATE, Part, event, flowing, line, orphaned, progress, sample, status, stuck, times
 
 TERMS = Timing(grace=30, poll=2)
 
@@ -113,3 +115,41 @@ def test_a_freeze_at_the_very_end_of_a_session_could_not_show() -> None:
     stopped = event(5, "fault", "stopped")
     assert freeze.signature(line(flowing(4, 5.2), stopped)).what == "the session ended before a freeze could show"
     assert "went on acknowledging" in freeze.signature(line(flowing(4, 9), progress(4, 9, True), stopped)).what
+
+
+STREAMS = Profile(observed=120, messages=2000, rate=100_000, largest=5000, longest_pause=0.1)
+
+
+def dropped(at: float, until: float = 80.0, outq: int = 0, *more: Part) -> Timeline:
+    """Return the timeline of a live client to which nothing is sent from ``at`` on, though its socket stays."""
+    silent = [
+        event(t, "client", "progress", read=1, received=1, acknowledged=0, silent_for=t - at)
+        for t in (at + 0.5 * n for n in range(1, round((until - at) * 2)))
+    ]
+    kept = [sample(t, bytes_acked=1 + int(at * RATE), outq=outq) for t in times(at, until)]
+    return line(flowing(0, at), progress(0, at, False), silent, kept, event(until, "lab", "path", carries=True), *more)
+
+
+def kept(timeline: Timeline, profile: Profile = STREAMS, name: str = "paused") -> Verdict:
+    verdict = judge(scenario(name), timeline, TERMS)
+    assert (verdict.klass, verdict.word) == ("true_keep", "passed"), verdict.why
+    return unserved(verdict, timeline, profile)
+
+
+def test_a_live_client_to_which_nothing_is_sent_any_more_is_not_kept() -> None:
+    verdict = kept(dropped(30.0))
+    assert (verdict.word, verdict.klass) == ("failed", "true_keep")
+    assert "nothing was sent to it in the last 50s, though the server streams 100 kB/s undisturbed" in verdict.why
+
+
+@pytest.mark.parametrize(
+    ("timeline", "profile"),
+    [
+        pytest.param(line(flowing(0, 80), progress(0, 80, False)), STREAMS, id="served to the end"),
+        pytest.param(dropped(70.0), STREAMS, id="silent for a moment"),
+        pytest.param(dropped(30.0), msgspec.structs.replace(STREAMS, longest_pause=40.0), id="pauses undisturbed too"),
+        pytest.param(dropped(30.0), msgspec.structs.replace(STREAMS, quiet_share=0.5), id="a quiet server"),
+    ],
+)
+def test_a_pause_is_not_held_against_a_server(timeline: Timeline, profile: Profile) -> None:
+    assert kept(timeline, profile).word == "passed"
