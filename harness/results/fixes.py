@@ -37,13 +37,15 @@ COMMANDS = {"daphne": "asgi", "granian": "granian", "hypercorn": "hypercorn", "s
 
 
 def page(run: RunResult) -> str | None:
-    """Return the address of the page for a run, with an anchor if it needs one; None unless it failed."""
-    limit, ended_at = due(run.job.scenario, run.verdict.found, run.job.terms), run.verdict.found.ended_at
+    """Return the address of the page for a run, with an anchor if it needs one; None unless the subject failed.
+
+    No page is on the clients beside it.
+    """
+    verdict = run.subject
+    limit, ended_at = due(run.job.scenario, verdict.found, run.job.terms), verdict.found.ended_at
     is_late = limit is not None and ended_at is not None and ended_at > limit
     command = run.job.target.describe().get("command", "")
-    return page_of(
-        run.verdict, run.timeline, leaves=run.job.scenario.truth == "ended", is_late=is_late, command=command
-    )
+    return page_of(verdict, run.timeline, leaves=run.job.scenario.truth == "ended", is_late=is_late, command=command)
 
 
 def page_of(

@@ -1,4 +1,4 @@
-"""What became of a crowd, and if that is right, on hand-written timelines."""
+"""The findings on a crowd, and the verdict on its treatment, from hand-written timelines."""
 
 from __future__ import annotations
 
