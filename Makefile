@@ -23,7 +23,7 @@ matrix: $(READY)
 
 # The inner loop: the tests that need no lab, guest, engine, browser or cluster. ONLY="-k frozen", say, for fewer.
 unit: $(READY_DEV)
-	@$(PYTEST) -n 4 -q -p tests.unit $(ONLY)
+	@$(PYTEST) -n 3 -q -p tests.unit $(ONLY)
 
 # What tests need that no package of Python's brings.
 define brought

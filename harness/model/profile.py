@@ -14,6 +14,8 @@ STREAM_PAUSE = 5.0
 #: Bytes of a ping with its header (RFC 6455, section 5.5).
 _LARGEST_CONTROL_FRAME = 127
 _QUIET_SHARE = 0.1
+#: Seconds between pings that are sent behind messages.
+_BEHIND_MESSAGES = 1.0
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,14 +67,18 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     def suggested_grace(self) -> float | None:
         """Whole seconds within which the server has pinged twice: once to ask, and once to notice that nobody answered.
 
-        None if it sends no pings.
+        None if it sends no pings, or one behind each message: those say nothing about a grace.
         """
-        return None if self.pings_every is None else float(max(1, round(2 * self.pings_every)))
+        if self.pings_every is None or self.pings_every < _BEHIND_MESSAGES:
+            return None
+        return float(round(2 * self.pings_every))
 
     def _pings(self) -> str:
-        if self.pings_every is not None and self.suggested_grace is not None:
-            twice = show_duration(self.suggested_grace)
-            return f"pings every {show_duration(self.pings_every)}, so --grace should be at least {twice}"
+        if self.pings_every is not None:
+            grace = "" if self.suggested_grace is None else show_duration(self.suggested_grace)
+            return f"pings every {show_duration(self.pings_every)}" + (
+                f", so --grace should be at least {grace}" if grace else ""
+            )
         return "pings once" if self.pings else "sends no pings"
 
     def _end(self) -> str:
@@ -103,7 +109,7 @@ def profile_of(timeline: Timeline) -> Profile | None:
         longest_pause=round(max(pauses), 1),
         quiet_share=round(sum(max(0.0, pause - STREAM_PAUSE) for pause in pauses) / until, 3) if until > 0 else 0.0,
         pings=len(pings),
-        pings_every=round(sum(gaps) / len(gaps), 1) if gaps else None,
+        pings_every=round(sum(gaps) / len(gaps), 2) if gaps else None,
         answers_ping=_answered(timeline, "pinged", "pong_received"),
         answers_close=_answered(timeline, "closing", "close_answered"),
         reads=_reads(timeline, until),

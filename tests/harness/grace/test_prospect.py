@@ -24,10 +24,10 @@ def of(runs: int, most: float) -> Prospect:
 @pytest.mark.parametrize("runs", [60, 300, 1000, 4900])
 def test_a_recommendation_is_possible_exactly_if_some_results_lead_to_one(runs: int, most: float) -> None:
     expected = of(runs, most)
-    live = [Rate(times, expected.live).high < most for times in range(expected.live)]
+    too_many = next(times for times in range(expected.live) if Rate(times, expected.live).high >= most)
     assert expected.best == Rate(0, expected.live).high
-    assert expected.affordable == (live.index(False) - 1 if live[0] else None)
-    assert expected.can_recommend == (live[0] and Rate(0, expected.dead).high <= 0.1)
+    assert expected.affordable == (too_many - 1 if too_many else None)
+    assert expected.can_recommend == (too_many > 0 and Rate(0, expected.dead).high <= 0.1)
 
 
 @pytest.mark.parametrize("most", [0.001, 0.005, 0.02, 0.08])

@@ -51,6 +51,12 @@ def test_pings_are_counted_and_timed_until_the_session_is_disturbed() -> None:
     assert str(seen).endswith("pings every 20s, so --grace should be at least 40s")
 
 
+def test_pings_behind_each_message_suggest_no_grace() -> None:
+    seen = profile(PING, *(event(0.05 * n, "client", "ping_received") for n in range(100)))
+    assert (seen.pings_every, seen.suggested_grace) == (0.05, None)
+    assert str(seen).endswith("pings every 50ms")
+
+
 def test_a_server_without_pings_suggests_no_grace() -> None:
     assert profile(PING, event(20.0, "client", "ping_received")).suggested_grace is None
 
