@@ -100,7 +100,9 @@ def _proof(scenario: Scenario, own: Timeline) -> Proof:
 
 
 def _complaints(expect: CrowdExpect, found: CrowdFindings, terms: Timing) -> Iterator[str]:
-    """Yield everything in which the crowd was not treated as expected."""
+    """Yield everything in which the crowd was not treated as expected, causes before their effects."""
+    yield from _more(found.reaps, expect.most_reaps, "live clients were reaped")
+    yield from _more(found.reaps_per_second, expect.most_reaps_per_second, "live clients were reaped in one second")
     if expect.all_served_within is not None:
         within = terms.seconds(expect.all_served_within)
         if found.unserved:
@@ -114,14 +116,13 @@ def _complaints(expect: CrowdExpect, found: CrowdFindings, terms: Timing) -> Ite
         if found.gap.seconds > longest:
             seconds, since = show_duration(round(found.gap.seconds, 1)), f"{found.gap.begun:.1f}s"
             yield f"a client got no data for {seconds} from {since} on, expected at most {show_duration(longest)}"
-    for number, most, what in (
-        (found.reaps, expect.most_reaps, "live clients were reaped"),
-        (found.reaps_per_second, expect.most_reaps_per_second, "live clients were reaped in one second"),
-        (found.overflows, expect.most_overflows, "connection attempts met a full accept queue (ListenOverflows)"),
-    ):
-        if most is not None and number is not None and number > most:
-            yield f"{number} {what}, expected at most {most}"
+    yield from _more(found.overflows, expect.most_overflows, "attempts met a full accept queue (ListenOverflows)")
     yield from _leaks(expect, found)
+
+
+def _more(number: int | None, most: int | None, what: str) -> Iterator[str]:
+    if most is not None and number is not None and number > most:
+        yield f"{number} {what}, expected at most {most}"
 
 
 def _leaks(expect: CrowdExpect, found: CrowdFindings) -> Iterator[str]:

@@ -212,7 +212,12 @@ def test_a_crowd_is_observed_until_all_should_be_served() -> None:
         ('longest_gap = "5s"', Crowd(), GAPS, "no data for 13.5s from 4.5s on, expected at most 5s"),
         ("most_reaps = 3", Crowd(), REAPS, "4 live clients were reaped, expected at most 3"),
         ("most_reaps_per_second = 1", Crowd(), REAPS, "2 live clients were reaped in one second, expected at most 1"),
-        ("most_overflows = 0", Crowd(cost={"during": {"ListenOverflows": 9}}), [], "9 connection attempts met a full"),
+        (
+            "most_overflows = 0",
+            Crowd(cost={"during": {"ListenOverflows": 9}}),
+            [],
+            "9 attempts met a full accept queue",
+        ),
         ("", Crowd(cost={"after": {"threads": 36}}), [], "33 more threads after the crowd has left than before"),
         ("", Crowd(cost={"after": {"files": 43}}), [], "33 more open files after the crowd"),
         ("", Crowd(sockets_left=2), [], "holds 2 sockets of clients that have left"),
