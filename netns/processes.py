@@ -19,6 +19,9 @@ from halfopen.netns.units import show_duration
 
 _SOCKET = "socket:["
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+#: Most bytes of /proc/PID/stat, and fields after the command's name (proc_pid_stat(5)).
+_LONGEST_STAT = 2048
+_THREADS, _RSS = 17, 21
 #: Seconds within which killed processes must be gone.
 _PATIENCE = 4.0
 #: Seconds between two searches for processes to kill: at first, and at most.
@@ -178,7 +181,7 @@ class Usage(NamedTuple):
 
     processes: int
     rss: int
-    """Resident memory, bytes (proc_pid_statm(5)). Pages that processes share count for each."""
+    """Resident memory, bytes (proc_pid_stat(5)). Pages that processes share count for each."""
     threads: int
     files: int
     """Open descriptors."""
@@ -189,14 +192,22 @@ def usage(pids: Iterable[int]) -> Usage:
     total = [0, 0, 0, 0]
     for pid in pids:
         with contextlib.suppress(OSError, ValueError, IndexError):
-            for n, count in enumerate(_usage_of(Path(f"/proc/{pid}"))):
+            for n, count in enumerate(_usage_of(pid)):
                 total[n] += count
     return Usage(*total)
 
 
-def _usage_of(process: Path) -> tuple[int, int, int, int]:
-    pages = int((process / "statm").read_text().split()[1])
-    return 1, pages * _PAGE, len(os.listdir(process / "task")), len(os.listdir(process / "fd"))  # noqa: PTH208 (counted)
+def _usage_of(pid: int) -> tuple[int, int, int, int]:
+    """Return the usage of one process with few system calls: in a guest they are most of a long run's cost."""
+    file = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fields = os.read(file, _LONGEST_STAT).rpartition(b")")[2].split()
+    finally:
+        os.close(file)
+    # The size of this folder is the number of its entries since Linux 6.2, and 0 before (proc_pid_fd(5)).
+    folder = f"/proc/{pid}/fd"
+    files = os.stat(folder).st_size or len(os.listdir(folder))  # noqa: PTH116, PTH208 (each second)
+    return 1, int(fields[_RSS]) * _PAGE, int(fields[_THREADS]), files
 
 
 class Work(NamedTuple):

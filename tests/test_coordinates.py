@@ -36,7 +36,7 @@ def texts(repository: Path) -> Iterator[tuple[str, str]]:
     for pattern in patterns:
         for path in repository.glob(pattern):
             yield str(path.relative_to(repository)), path.read_text()
-    for number, text in enumerate((init.workflow_text(TargetSpec(server="serve"), Path(), Path(), 30),)):
+    for number, text in enumerate((init.workflow_text(TargetSpec(server="serve"), Path(), Path()),)):
         yield f"what init writes ({number})", text
 
 

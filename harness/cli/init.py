@@ -76,7 +76,6 @@ jobs:
         uses: {action}@v{version}
         with:
           target: {target}
-          grace: {grace}s
 """
 
 
@@ -120,8 +119,7 @@ def conclude(
     found = [f"profile: {conditions.profile}", *map(str.strip, kept_for)]
     for line in written(spec, here, grace or _GRACE, found):
         console.print(escape(line), soft_wrap=True)
-    call = ["halfopen", "run", "--target", TARGET, *([] if grace is None else ["--grace", f"{grace}s"])]
-    console.print(f"next:  {shlex.join(call)}")
+    console.print(f"next:  {shlex.join(['halfopen', 'run', '--target', TARGET])}")
     return ExitCode.PASSED
 
 
@@ -132,10 +130,13 @@ def written(spec: TargetSpec, here: Path, grace: int, found: Sequence[str]) -> I
     """
     root = _repository(here)
     texts = {
-        here / TARGET: (target_text(spec, found), "your server, as halfopen starts and asks it"),
+        here / TARGET: (
+            target_text(msgspec.structs.replace(spec, grace=f"{grace}s"), found),
+            "your server, as halfopen starts and asks it",
+        ),
         here / TEST: (pytest_text(spec, grace), f"a pytest test; {_how_to_test()}"),
         root / WORKFLOW: (
-            workflow_text(spec, here, root, grace),
+            workflow_text(spec, here, root),
             f"runs the suite core on GitHub at each push{_MISSING if _install(here) is None else ''}",
         ),
     }
@@ -177,7 +178,7 @@ def pytest_text(spec: TargetSpec, grace: int) -> str:
     return _TEST.format(command=json.dumps(spec.server, ensure_ascii=False), options=options, grace=grace)
 
 
-def workflow_text(spec: TargetSpec, here: Path, root: Path, grace: int) -> str:
+def workflow_text(spec: TargetSpec, here: Path, root: Path) -> str:
     """Return the workflow of a server whose target file is in ``here``, a folder of the repository ``root``."""
     install = _install(here)
     step = "      # Install here what your server needs.\n" if install is None else f"      - run: {install}\n"
@@ -191,7 +192,6 @@ def workflow_text(spec: TargetSpec, here: Path, root: Path, grace: int) -> str:
         install=step,
         title=json.dumps(f"Test {spec.server}", ensure_ascii=False),
         target=json.dumps(str(folder / TARGET)),
-        grace=grace,
     )
 
 

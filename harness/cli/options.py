@@ -14,6 +14,7 @@ import typer
 from halfopen.cli import values
 from halfopen.cli.placement import Clock, Kernel
 from halfopen.cli.values import MOST_SEED, PodApiName, ReapBy, duration, option
+from halfopen.netns import units
 from halfopen.netns.units import ByteRate, Duration
 from halfopen.run.request import DEFAULT_DETECTOR, RunRequest
 from halfopen.scenario import target_spec
@@ -177,6 +178,10 @@ class PodOptions:
         )
 
 
+#: Where neither the command line nor a target file says so.
+_GRACE, _POLL = "30s", "2s"
+
+
 @dataclass(frozen=True, slots=True)
 class ScenarioOptions:
     """Options for every scenario of a request."""
@@ -185,16 +190,21 @@ class ScenarioOptions:
         list[str] | None, option(SCENARIOS, "NAME", "Leave out this scenario or suite of those named. Repeatable.")
     ] = None
     grace: Annotated[
-        Duration,
+        Duration | None,
         duration(
             SCENARIOS,
             "The longest your server may keep a dead client. Set it to your server's own timeout. Durations in "
-            "scenarios refer to it.",
+            "scenarios refer to it. [default: the target file's, else 30s]",
         ),
-    ] = "30s"  # type: ignore[assignment]
+    ] = None
     poll: Annotated[
-        Duration, duration(SCENARIOS, "The time between two checks of the server's watchdog. Scenarios allow for it.")
-    ] = "2s"  # type: ignore[assignment]
+        Duration | None,
+        duration(
+            SCENARIOS,
+            "The time between two checks of the server's watchdog. Scenarios allow for it. [default: the target "
+            "file's, else 2s]",
+        ),
+    ] = None
     hold: Annotated[
         Duration | None, duration(SCENARIOS, "Observe each session for this long, whatever its scenario says.")
     ] = None
@@ -205,13 +215,14 @@ class ScenarioOptions:
         self, names: Sequence[str], *, target: TargetSpec | None = None, pod: PodOptions = PodOptions()
     ) -> RunRequest:
         """Return the request to run the named scenarios against a server; None: the pod."""
+        spec = target or TargetSpec()
         return RunRequest(
             seed=seed_or_random(self.seed),
-            grace=float(self.grace),
-            poll=float(self.poll),
+            grace=float(self.grace or units.duration(spec.grace or _GRACE)),
+            poll=float(self.poll or units.duration(spec.poll or _POLL)),
             names=list(names),
             exclude=self.exclude or [],
-            target=target or TargetSpec(),
+            target=spec,
             detectors=[] if pod.detector is None else [pod.detector],
             detector_options=pod.detector_options(),
             hold=None if self.hold is None else float(self.hold),

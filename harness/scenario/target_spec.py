@@ -21,6 +21,8 @@ from halfopen import plugins, proxies
 from halfopen.errors import InputError
 from halfopen.model import schema, text_files
 from halfopen.model.pod_api import PodApi
+from halfopen.netns import units
+from halfopen.netns.lab_errors import UnitError
 
 
 class PodChoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,6 +75,10 @@ class TargetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     in."""
     stacks: str | None = None
     """Signal upon which it prints the stacks of its threads or tasks. Sent if a dead client is still held."""
+    grace: str | None = None
+    """The longest that this server may keep a dead client, unless --grace says otherwise: a duration with its unit."""
+    poll: str | None = None
+    """The time between two checks of its watchdog, unless --poll says otherwise."""
     title: str | None = None
     """Title in reports."""
     versions: str | None = None
@@ -141,6 +147,9 @@ class TargetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             yield "--tls and --edge exclude each other: the proxies here pass plain text on"
         if self.stacks is not None and self.stacks not in signal.Signals.__members__:
             yield f"key 'target.stacks' takes the name of a signal, such as 'SIGUSR2', got {self.stacks!r}"
+        for key, text in (("grace", self.grace), ("poll", self.poll)):
+            if text is not None and (why := _wrong_duration(text)):
+                yield f"key 'target.{key}': {why}"
         for name, value in self.headers.items():
             if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
                 yield f"--header {f'{name}: {value}'!r} is no header: write it as 'Name: value'"
@@ -175,6 +184,15 @@ class TargetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             yield "--sessions-pointer and --sessions-field go with --sessions, the path of the server's list"
         if self.sessions_pointer and not self.sessions_pointer.startswith("/"):
             yield f"--sessions-pointer {self.sessions_pointer!r} is no JSON Pointer: write it as '/data/sessions'"
+
+
+def _wrong_duration(text: str) -> str | None:
+    try:
+        return (
+            None if 0 < units.duration(text) <= units.LONGEST else f"{text!r} is out of range; write one such as '30s'"
+        )
+    except UnitError as error:
+        return str(error)
 
 
 _BLANK = TargetSpec()

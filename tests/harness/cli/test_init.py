@@ -57,7 +57,8 @@ def step_of(workflow: Path) -> dict[str, object]:
 def test_the_target_file_describes_the_same_server_again(spec: TargetSpec, tmp_path: Path) -> None:
     write(tmp_path, spec)
     read = target_spec.load(tmp_path / "halfopen.toml")
-    assert msgspec.structs.replace(read, file=None) == spec
+    assert read.grace == "20s"
+    assert msgspec.structs.replace(read, file=None, grace=None) == spec
 
 
 @given(st.dictionaries(st.text(min_size=1), st.text()), st.lists(st.text()))
@@ -96,9 +97,10 @@ def test_the_workflow_gives_the_action_inputs_that_it_has(repository: Path, tmp_
     assert step["uses"] == f"halfopen/halfopen@v{package.__version__}"
     assert FULL.server is not None
     assert FULL.server in str(step["name"])
-    assert step["with"] == {"target": "halfopen.toml", "grace": "35s"}
+    assert step["with"] == {"target": "halfopen.toml"}
     assert set(step["with"]) <= set(action["inputs"])
-    understand(["run", "--target", "halfopen.toml", "--grace", "35s"])
+    understand(["run", "--target", "halfopen.toml"])
+    assert target_spec.load(tmp_path / "halfopen.toml").grace == "35s"
 
 
 @pytest.mark.parametrize(
@@ -128,7 +130,7 @@ def test_in_a_folder_of_a_repository_the_workflow_is_at_its_top_and_names_the_fo
     write(here)
     assert sorted(path.name for path in here.iterdir()) == ["halfopen.toml", "requirements.txt", "test_liveness.py"]
     workflow = tmp_path / FILES[2]
-    assert step_of(workflow)["with"] == {"target": "back end/halfopen.toml", "grace": "20s"}
+    assert step_of(workflow)["with"] == {"target": "back end/halfopen.toml"}
     (install,) = (s for s in yaml.safe_load(workflow.read_text())["jobs"]["halfopen"]["steps"] if "run" in s)
     assert install["working-directory"] == "back end"
 
@@ -181,7 +183,7 @@ def test_it_lists_what_it_wrote_and_the_next_command(project: tuple[Path, Ran]) 
     assert wrote == FILES
     assert all((here / file).exists() for file in FILES)
     assert sorted(path.name for path in here.iterdir()) == sorted([".github", "my_server.py", *FILES[:2]])
-    assert ran.out.splitlines()[-1] == "next:  halfopen run --target halfopen.toml --grace 25s"
+    assert ran.out.splitlines()[-1] == "next:  halfopen run --target halfopen.toml"
 
 
 @needs_guest
@@ -191,6 +193,7 @@ def test_the_next_command_is_green_for_a_correct_server(project: tuple[Path, Ran
     done = halfopen(*call, "--clock", "virtual", "--out", str(tmp_path), cwd=here)
     assert done.code == 0, done
     assert results(tmp_path)["target"]["command"] == SERVER
+    assert results(tmp_path)["grace_s"] == 25
     assert by_scenario(tmp_path)["frozen"]["class"] == "true_reap"
 
 

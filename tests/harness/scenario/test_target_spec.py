@@ -7,8 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from halfopen.cli.options import ServerOptions
+from halfopen.cli.options import ScenarioOptions, ServerOptions
 from halfopen.errors import InputError
+from halfopen.netns.units import Duration
 from halfopen.scenario import target_spec
 from halfopen.scenario.target_spec import TargetSpec
 from tests.servers import EXAMPLES
@@ -220,3 +221,25 @@ def test_every_example_is_a_target_that_says_its_title_versions_and_stacks() -> 
     # Go's own signal for stacks ends the process, and a proxy has none.
     without = {one.name.partition("/")[0] for one in found if not one.stacks}
     assert without == {"gorilla", "haproxy", "nginx"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("grace = '0s'", "key 'target.grace': '0s' is out of range"), ("poll = 'soon'", "key 'target.poll': ")],
+)
+def test_a_grace_or_poll_that_is_none_is_refused(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "target.toml"
+    path.write_text(f"[target]\nserver = 'x'\n{text}\n")
+    with pytest.raises(InputError) as refused:
+        target_spec.load(path).check()
+    assert said in str(refused.value)
+
+
+def test_the_command_line_comes_before_the_file_and_the_file_before_the_default() -> None:
+    spec = TargetSpec(server="x", grace="45s", poll="3s")
+    asked = ScenarioOptions(ready=Duration(30)).request([], target=spec)
+    assert (asked.grace, asked.poll) == (45.0, 3.0)
+    asked = ScenarioOptions(grace=Duration(10), ready=Duration(30)).request([], target=spec)
+    assert (asked.grace, asked.poll) == (10.0, 3.0)
+    asked = ScenarioOptions(ready=Duration(30)).request([], target=TargetSpec(server="x"))
+    assert (asked.grace, asked.poll) == (30.0, 2.0)
