@@ -15,6 +15,8 @@ It may have more:
 
 ``STRIKES``
     the place of the fault, ``"link"`` or ``"server"`` (default: the client).
+``prepare()``
+    a function that does what cannot wait once the fault is due, such as a long import. It may be called several times.
 ``IS_FINAL = True``
     it cannot be undone.
 ``KILLS = True``

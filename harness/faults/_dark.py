@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import threading
 import time
 from collections.abc import Iterator
 
-# Imported in advance: Link.cut needs it, and a due fault cannot wait for the import.
-import halfopen.netns.firewall  # noqa: F401
 from halfopen.errors import FaultError
 from halfopen.faults._scene import Scene
 from halfopen.model.evidence import Proof, dark
@@ -20,6 +19,11 @@ from halfopen.netns.sockets import SocketSample
 #: A new connection is tried for at least this many seconds, and this many times the old one's retransmission timeout,
 #: which is longer than a round trip (RFC 6298).
 _TRY_FOR, _TIMEOUTS = 1.0, 2
+
+
+def prepare() -> None:
+    """Import what Link.cut needs. It takes a while, and a fault that is due cannot wait for that."""
+    importlib.import_module("halfopen.netns.firewall")
 
 
 @contextlib.contextmanager

@@ -12,8 +12,6 @@ from typing import Literal
 
 import msgspec
 
-# Imported in advance: Link.cut needs it, and a due fault cannot wait for the import.
-import halfopen.netns.firewall  # noqa: F401
 from halfopen.faults import _dark
 from halfopen.faults._scene import Scene
 from halfopen.model.evidence import Proof, established
@@ -21,6 +19,7 @@ from halfopen.model.timeline import Timeline
 from halfopen.netns.units import show_duration
 
 SUMMARY = "the path goes dark"
+prepare = _dark.prepare
 KILLS = True
 #: Share of the dark time that may pass before the last earlier answer has arrived.
 _LINGERING = 0.25

@@ -12,6 +12,7 @@ from halfopen.faults import _dark, cut
 from halfopen.faults._scene import NoOptions, Scene
 
 SUMMARY = "the server's own uplink goes dark, and with it every client"
+prepare = _dark.prepare
 STRIKES = "server"
 KILLS = True
 Options = NoOptions

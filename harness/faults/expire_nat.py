@@ -16,6 +16,7 @@ from halfopen.model.timeline import Timeline
 from halfopen.netns.units import show_duration
 
 SUMMARY = "the client's NAT forgets the connection while it is idle"
+prepare = _dark.prepare
 KILLS = True
 STRIKES = "link"
 Options = NoOptions

@@ -11,6 +11,7 @@ from halfopen.faults import _dark
 from halfopen.faults._scene import NoOptions, Scene
 
 SUMMARY = "the client's packets are lost, the server's arrive"
+prepare = _dark.prepare
 KILLS = True
 STRIKES = "link"
 Options = NoOptions

@@ -17,6 +17,7 @@ from halfopen.model.timeline import Timeline
 from halfopen.netns.lab_errors import UnsupportedError
 
 SUMMARY = "the client's host loses its state and comes back"
+prepare = _dark.prepare
 KILLS = True
 IS_FINAL = True
 Options = NoOptions

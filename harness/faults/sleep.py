@@ -12,6 +12,7 @@ from halfopen.model.evidence import Proof, all_of
 from halfopen.model.timeline import Timeline
 
 SUMMARY = "the laptop's lid is shut"
+prepare = _dark.prepare
 KILLS = True
 STOPS_CLIENT = True
 Options = NoOptions

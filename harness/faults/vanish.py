@@ -11,6 +11,7 @@ from halfopen.faults import _dark
 from halfopen.faults._scene import NoOptions, Scene
 
 SUMMARY = "the client's host is gone"
+prepare = _dark.prepare
 KILLS = True
 STRIKES = "link"
 Options = NoOptions

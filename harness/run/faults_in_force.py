@@ -18,6 +18,7 @@ class FaultsInForce:
 
     def begin(self, step: Step, number: int) -> None:
         """Do a fault; raises FaultError, TimeoutError."""
+        step.prepare()
         with contextlib.ExitStack() as undo:
             # Noted before entering and before leaving, so that the fault's effects come after it in the timeline.
             self._journal.note("fault", "begun", step=number, fault=step.fault)

@@ -124,6 +124,8 @@ def run_all(
     not start), or an interrupt, ends them all. The others are not awaited, since their labs end with the namespaces
     anyway.
     """
+    for step in (step for job in jobs for step in job.scenario.steps):
+        step.prepare()
     pool = concurrent.futures.ThreadPoolExecutor(max_workers=at_once)
     stop, queue = Stop(), StartQueue(on_slow)
     one_by_one = threading.Lock()

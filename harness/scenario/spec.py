@@ -65,6 +65,11 @@ class Step(msgspec.Struct, frozen=True):
         """The fault's module."""
         return plugins.load(faults, self.fault)
 
+    def prepare(self) -> None:
+        """Do what the fault cannot wait for once it is due."""
+        if prepare := getattr(self.module, "prepare", None):
+            prepare()
+
 
 class Expect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The expected outcome of the session."""

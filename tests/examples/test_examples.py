@@ -24,7 +24,9 @@ FROZEN = ("--scenario", "dead/frozen")
 QUIET = {"asgi/uvicorn_push", "websockets_events/default", "ws_chat/default"}
 SPECS = {spec.name: spec for spec in target_spec.find([EXAMPLES])}
 NAMES = [name for name, spec in SPECS.items() if not spec.fixes]
-FIXED = [name for name, spec in SPECS.items() if spec.fixes]
+#: uvicorn's other two implementations of WebSocket. Their fix is the same lines.
+TWINS = ["asgi/uvicorn_websockets_sansio_fixed", "asgi/uvicorn_wsproto_fixed"]
+FIXED = [name for name, spec in SPECS.items() if spec.fixes and name not in TWINS]
 BEFORE = {str(SPECS[name].fixes_name) for name in FIXED}
 
 
@@ -52,10 +54,14 @@ def frozen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]
 
 @pytest.fixture(scope="module")
 def fixed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, dict[str, Any]]]:
-    out = tmp_path_factory.mktemp("fixed")
-    ran = field(out, *files(FIXED), "--scenario", "core")
+    return in_front_of_core(FIXED, tmp_path_factory.mktemp("fixed"))
+
+
+def in_front_of_core(names: list[str], out: Path) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the runs of core by server and scenario."""
+    ran = field(out, *files(names), "--scenario", "core")
     assert ran.code == 0, ran
-    runs: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in FIXED}
+    runs: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in names}
     for run in table(out)["runs"]:
         runs[run["target"]][run["scenario"]] = run
     return runs
@@ -97,7 +103,16 @@ def test_each_that_has_a_fix_fails_without_it(frozen: dict[str, dict[str, Any]],
 
 @pytest.mark.parametrize("server", FIXED)
 def test_each_passes_core_with_its_fix(fixed: dict[str, dict[str, dict[str, Any]]], server: str) -> None:
-    runs = fixed[server]
+    require_green(fixed[server])
+
+
+@pytest.mark.exhaustive
+def test_the_fix_does_for_uvicorns_other_implementations_too(tmp_path: Path) -> None:
+    for runs in in_front_of_core(TWINS, tmp_path).values():
+        require_green(runs)
+
+
+def require_green(runs: dict[str, dict[str, Any]]) -> None:
     assert {run["why"] for run in runs.values() if run["verdict"] not in {"passed", "not_applicable"}} == set()
     classes = Counter(run["class"] for run in runs.values() if run["verdict"] == "passed")
     assert classes["true_reap"] >= 3
