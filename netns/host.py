@@ -138,6 +138,13 @@ class Host:
             poll.register(attempt, select.POLLOUT)
             yield lambda: bool(poll.poll(0))
 
+    def tcp_counters(self) -> dict[str, int]:
+        """Return the kernel's counters of TCP events in the host, such as ``ListenOverflows`` (netstat(8), TcpExt)."""
+        with self.entered():
+            lines = Path("/proc/thread-self/net/netstat").read_text(encoding="ascii").splitlines()
+        names, values = (line.split()[1:] for line in lines if line.startswith("TcpExt:"))
+        return dict(zip(names, map(int, values), strict=True))
+
     def socket_reader(self) -> SocketReader:
         """Return a reader of this host's TCP sockets."""
         with self.entered():

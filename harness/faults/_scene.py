@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from halfopen.netns.host import Host
 from halfopen.netns.impairment import Impairment
 from halfopen.netns.link import Link
+
+if TYPE_CHECKING:
+    from halfopen.netns.firewall import Cut
 
 #: Seconds within which a process obeys. A closing handshake may take half of it (websockets gives up after 10).
 _OBEYED_WITHIN = 20.0
@@ -52,6 +55,17 @@ class ServerHandle(ProcessHandle, Protocol):
 
     def paused(self, by: str) -> AbstractContextManager[None]:
         """Pause its container (halfopen.faults.pause); raises FaultError if it is in none."""
+        ...
+
+    def cut_off(self) -> AbstractContextManager[Cut]:
+        """Silently drop, in the router, all packets to and from the server, or the proxy in front of it."""
+        ...
+
+    def edge_down(self, by: str) -> AbstractContextManager[None]:
+        """End the proxy in front of it, and start it again (halfopen.faults.restart_edge).
+
+        Raises FaultError if there is none.
+        """
         ...
 
 

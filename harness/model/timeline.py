@@ -68,7 +68,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
     t: float
     kind: str
-    """Source of the event: ``client``, ``target``, ``fault``, ``registry``, ``kernel``, ``lab``."""
+    """Source: ``client``, ``crowd``, ``target``, ``fault``, ``registry``, ``kernel``, ``sockets`` or ``lab``."""
     name: str
     data: dict[str, Any] = {}
 

@@ -20,7 +20,7 @@ def config(listen: Address, upstream: Address, _folder: Path) -> str:
     # No time of day, so that equal runs have equal timelines.
     return f"""global
     nbthread 1
-    maxconn 64
+    maxconn 4096
     log stdout format raw daemon
 defaults
     log global

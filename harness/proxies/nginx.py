@@ -27,7 +27,7 @@ daemon off;
 master_process off;
 pid {folder}/nginx.pid;
 error_log stderr warn;
-events {{ worker_connections 64; }}
+events {{ worker_connections 4096; }}
 http {{
     access_log off;
     send_timeout 1h;

@@ -39,20 +39,24 @@ COMMANDS = {"daphne": "asgi", "granian": "granian", "hypercorn": "hypercorn", "s
 
 
 def page(run: RunResult) -> str | None:
-    """Return the address of the page for a run, with an anchor if it needs one; None unless it failed."""
+    """Return the address of the page for a run, with an anchor if it needs one; None unless it failed.
+
+    No page is on crowds.
+    """
     command = run.job.target.describe().get("command", "")
-    if run.others and run.verdict.word == "failed" and run.subject.word != "failed":
+    if run.subject.word != "failed":
         return _page_of_another(run, command)
-    limit, ended_at = due(run.job.scenario, run.verdict.found, run.job.terms), run.verdict.found.ended_at
+    verdict = run.subject
+    limit, ended_at = due(run.job.scenario, verdict.found, run.job.terms), verdict.found.ended_at
     is_late = limit is not None and ended_at is not None and ended_at > limit
-    return page_of(
-        run.verdict, run.timeline, leaves=run.job.scenario.truth == "ended", is_late=is_late, command=command
-    )
+    return page_of(verdict, run.timeline, leaves=run.job.scenario.truth == "ended", is_late=is_late, command=command)
 
 
 def _page_of_another(run: RunResult, command: str) -> str | None:
-    """Return the page for the first failure of a run whose subject is as expected: another client was not."""
-    name = next(name for name, verdict in run.others.items() if verdict.word == "failed")
+    """Return the page for the first of the other clients that was not as expected; None if all were."""
+    name = next((name for name, verdict in run.others.items() if verdict.word == "failed"), None)
+    if name is None:
+        return None
     verdict, scenario = run.others[name], run.job.scenario.part(name)
     if verdict.klass == "true_keep" and service.unserved(scenario, verdict.found, run.job.terms.seconds) is not None:
         return f"{FOLDER}/{BROADCAST}.md"

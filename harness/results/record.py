@@ -26,6 +26,7 @@ from halfopen.run.runner import Job, RunResult
 from halfopen.run.shards import Shard
 from halfopen.scenario.spec import SUBJECT
 from halfopen.verdict import ends
+from halfopen.verdict.crowd_verdict import CrowdVerdict
 from halfopen.verdict.judge import Verdict, counted_from, due
 from halfopen.verdict.resources import cost
 
@@ -164,6 +165,7 @@ def run_as_table(done: RunResult) -> dict[str, Any]:
         "files_left": found.held.files_left if found.held else None,
         "threads_left": found.held.threads_left if found.held else None,
         "sessions": [_session_as_table(name, verdict) for name, verdict in _by_client(done)],
+        "crowd": _crowd_as_table(done.crowd),
         "sessions_after": found.final.get("sessions"),
         "lock_held_after": found.final.get("lock_held"),
         "duration_s": rounded(found.looked_until),
@@ -173,7 +175,7 @@ def run_as_table(done: RunResult) -> dict[str, Any]:
 
 def _by_client(done: RunResult) -> list[tuple[str, Verdict]]:
     """Return the verdict on each client's session in a scenario with several, the subject's first."""
-    return [(SUBJECT, done.subject), *done.others.items()] if done.others else []
+    return [(SUBJECT, done.subject), *done.others.items()] if done.job.scenario.has_company else []
 
 
 def _session_as_table(name: str, verdict: Verdict) -> dict[str, Any]:
@@ -190,6 +192,44 @@ def _session_as_table(name: str, verdict: Verdict) -> dict[str, Any]:
         "gap_at_s": rounded(found.gap.begun if found.gap else None),
         "served_after_s": rounded(found.served_after),
         "received_bytes": found.received,
+    }
+
+
+def _crowd_as_table(crowd: CrowdVerdict | None) -> dict[str, Any] | None:
+    if crowd is None:
+        return None
+    found = crowd.found
+    held = {"before": found.before, "most": found.most, "after": found.after}
+    return {
+        "verdict": crowd.word,
+        "why": crowd.why,
+        "clients": found.count,
+        "served": found.served,
+        "ended": found.ended,
+        "ended_per_s": found.ended_per_second,
+        "reaped": found.reaps,
+        "reaped_per_s": found.reaps_per_second,
+        "reaped_at_s": rounded(found.reaped_at),
+        "returned": found.returned,
+        "gave_up": found.gave_up,
+        "attempts": found.attempts,
+        "attempts_per_s": found.attempts_per_second,
+        "most_attempts": found.most_attempts,
+        "failed_attempts": found.failures,
+        "fault_over_at_s": rounded(found.over_at),
+        "served_again_after_s": rounded(found.served_again_after),
+        "unserved": found.unserved,
+        "longest_gap_s": rounded(found.gap.seconds if found.gap else None),
+        "gap_at_s": rounded(found.gap.begun if found.gap else None),
+        "listen_overflows": found.overflows,
+        "listen_drops": found.drops,
+        "queued_bytes": found.most_queued,
+        **{
+            f"{what}_{when}": None if reading is None else getattr(reading, what)
+            for what in ("memory", "files", "threads")
+            for when, reading in held.items()
+        },
+        "sockets_left": found.sockets_left,
     }
 
 

@@ -16,6 +16,7 @@ from halfopen.results.explanation import SERVER_SAID, Explanation
 from halfopen.run.runner import Job, RunResult
 from halfopen.scenario.spec import SUBJECT, Step
 from halfopen.verdict import resources
+from halfopen.verdict.crowd_verdict import sentences
 from halfopen.verdict.findings import Findings, Span
 from halfopen.verdict.judge import Verdict
 
@@ -38,6 +39,7 @@ def story(run: RunResult, where: Sequence[str] = (), baseline: Baseline | None =
         *explanation.listed("cost:", [text] if (text := resources.cost(found)) else []),
         *explanation.listed("expected:", [words.expectation(job.scenario.part(SUBJECT), job.terms, found)]),
         *explanation.listed("others:", others(run)),
+        *explanation.listed("crowd:", crowd(run)),
         *explanation.lines(explained(run), run.verdict.why),
         *explanation.listed("fix:", [page] if (page := fixes.page(run)) else []),
     ]
@@ -55,6 +57,15 @@ def others(run: RunResult) -> list[str]:
     for name, verdict in run.others.items():
         sentences.setdefault((verdict.word, verdict.why), []).append(name)
     return [f"{words.STANDINGS[word].mark} {', '.join(names)}: {why}" for (word, why), names in sentences.items()]
+
+
+def crowd(run: RunResult) -> list[str]:
+    """One sentence for the verdict on the crowd, unless it passed, and one for each subject of its findings."""
+    verdict = run.crowd
+    if verdict is None:
+        return []
+    complaint = [] if verdict.word == "passed" else [f"{words.STANDINGS[verdict.word].mark} {verdict.why}"]
+    return [*complaint, *sentences(verdict.found)]
 
 
 def explained(run: RunResult) -> Explanation:

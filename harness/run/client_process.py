@@ -13,12 +13,12 @@ from typing import Any
 import msgspec
 
 from halfopen.clients._behaviour import AUTOTUNED_FROM
-from halfopen.clients._messages import Endpoint
+from halfopen.clients._messages import CrowdOrder, Endpoint
 from halfopen.errors import FaultError
 from halfopen.model.journal import Journal
 from halfopen.netns.host import Host
 from halfopen.netns.sockets import Address
-from halfopen.scenario.spec import ClientSpec
+from halfopen.scenario.spec import CROWD, ClientSpec
 from halfopen.spawn.process import Process, Program, running
 from halfopen.targets.base import ServerProcess
 
@@ -105,9 +105,14 @@ def _ends_soon(server: ServerProcess) -> bool:
 
 @contextlib.contextmanager
 def client(
-    host: Host, spec: ClientSpec, endpoint: Endpoint, journal: Journal, keep_open: Sequence[Host], kind: str = "client"
+    host: Host,
+    spec: ClientSpec,
+    first: Endpoint | CrowdOrder,
+    journal: Journal,
+    keep_open: Sequence[Host],
+    kind: str = "client",
 ) -> Iterator[ClientProcess]:
-    """Run a client in ``host`` until the context is left."""
+    """Run a client, or a crowd, in ``host`` until the context is left. ``first`` is its first line."""
 
     def on_line(line: str) -> None:
         fields = json.loads(line)
@@ -120,7 +125,8 @@ def client(
         host.sysctl("net.ipv4.tcp_rmem", f"{_LEAST_BUFFER} {AUTOTUNED_FROM} {most}")
     # -P: a folder called harness in the user's current directory must not shadow ours.
     command = [sys.executable, "-P", "-m", "halfopen.clients", spec.behaviour, json.dumps(spec.options)]
+    command += [CROWD] if isinstance(first, CrowdOrder) else []
     with running(host, Program(command), on_line, on_error, keep_open=keep_open) as process:
         # Not an argument: execve(2) takes none above 128 KiB (MAX_ARG_STRLEN), and what a client sends may be longer.
-        process.write(f"{msgspec.json.encode(endpoint).decode()}\n")
+        process.write(f"{msgspec.json.encode(first).decode()}\n")
         yield ClientProcess(process, journal, kind)

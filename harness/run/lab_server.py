@@ -7,17 +7,22 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+from halfopen.errors import FaultError
 from halfopen.model.journal import Journal
 from halfopen.netns.host import Host
 from halfopen.netns.lab import Lab
+from halfopen.netns.link import Link
 from halfopen.netns.sockets import Address
 from halfopen.run.recorder import Recorder, recording
 from halfopen.run.server_processes import sampling_processes
 from halfopen.scenario.spec import Edge
 from halfopen.targets.base import Running, Site, Target
-from halfopen.targets.proxy import proxy
+from halfopen.targets.proxy import EdgeProcess, proxy
+
+if TYPE_CHECKING:
+    from halfopen.netns.firewall import Cut
 
 
 class Network:
@@ -43,6 +48,9 @@ class LabServer:
     edge_host: Host | None
     edges_own_ip: str
     """Address from which the edge connects to the server."""
+    uplink: Link
+    """The link between the router and the server or, in front of it, the edge."""
+    _edge_process: EdgeProcess | None = None
     _ordered_at: float = 0.0
 
     @classmethod
@@ -81,11 +89,13 @@ class LabServer:
             with contextlib.ExitStack() as until_done:
                 running = until_done.enter_context(place.start(site))
                 until_done.enter_context(sampling_processes(place.host, journal))
+                process = None
                 if edge is not None and edge_host is not None:
                     listen, upstream = Address(site.public_ip, port), Address(site.ip, port)
-                    until_done.enter_context(proxy(edge, edge_host, listen, upstream, journal, (router,)))
+                    process = until_done.enter_context(proxy(edge, edge_host, listen, upstream, journal, (router,)))
                 edges_own_ip = to_server.end(edge_host).ip if edge_host else ""
-                yield cls(running, site, to_server.end(place.host).interface, edge, edge_host, edges_own_ip)
+                interface = to_server.end(place.host).interface
+                yield cls(running, site, interface, edge, edge_host, edges_own_ip, uplink, process)
 
     def seen_from(self, address: Address) -> tuple[Address, ...]:
         """Addresses from which the client at ``address`` reaches the server; behind an edge, the edge's at any port."""
@@ -111,6 +121,16 @@ class LabServer:
     def paused(self, by: str) -> AbstractContextManager[None]:
         """Pause its container until the context is left; raises FaultError if it is in none."""
         return self.running.paused(by)
+
+    def cut_off(self) -> AbstractContextManager[Cut]:
+        """Silently drop, in the router, all packets to and from the server, or the proxy in front of it."""
+        return self.uplink.cut()
+
+    def edge_down(self, by: str) -> AbstractContextManager[None]:
+        """End the proxy by ``term`` or ``kill``, and start it again at the end; raises FaultError if there is none."""
+        if self._edge_process is None:
+            raise FaultError("a fault restarts the proxy in front of the server, and there is none; add [edge]")
+        return self._edge_process.down(by)
 
     def wait_for(self, name: str, timeout: float) -> Mapping[str, Any]:
         """Wait for its event ``name``, later than the last order; raises TimeoutError after ``timeout`` seconds."""

@@ -12,12 +12,14 @@ import msgspec
 from halfopen.model.journal import Journal
 from halfopen.model.timeline import Timeline
 from halfopen.run.client_process import NoSessionError
+from halfopen.run.crowd_session import CrowdSession
 from halfopen.run.lab_server import LabServer, Network
 from halfopen.run.observer import Stop
 from halfopen.run.progress import RunView
 from halfopen.run.recorder import SamplingRate
 from halfopen.run.session import ClientLink, Session
-from halfopen.scenario.spec import SUBJECT, OtherClient, Scenario
+from halfopen.scenario.spec import CROWD, SUBJECT, CrowdSpec, OtherClient, Scenario
+from halfopen.verdict.crowd import crowd_observed_until
 from halfopen.verdict.judge import Timing
 
 #: Seconds to observe the others after the subject's session is over, at least.
@@ -38,9 +40,10 @@ class OtherSessions(contextlib.ExitStack):
         """The journal of each client that tried to connect."""
         self.sessions: dict[str, Session] = {}
         """The session of each client that got one."""
+        self.crowd: CrowdSession | None = None
 
     def __bool__(self) -> bool:
-        return bool(self._scenario.others)
+        return self._scenario.has_company
 
     def share(self, link: ClientLink) -> None:
         """Tell the subject's link, which other clients may share."""
@@ -81,6 +84,19 @@ class OtherSessions(contextlib.ExitStack):
         for journal in self.journals.values():
             journal.start = subject.journal.start
         subject.watch.others += [session.watch for session in self.sessions.values()]
+        if self._scenario.crowd is not None:
+            self._gather(self._scenario.crowd, subject)
+
+    def _gather(self, crowd: CrowdSpec, subject: Session) -> None:
+        """Connect the crowd."""
+        # Behind a proxy the subject's socket is only told from the others while there are none.
+        subject.await_sample()
+        journal = self.journals[CROWD] = Journal()
+        journal.start = subject.journal.start
+        subject.server.site.journal.followers.append(journal)
+        link = ClientLink(self._network, CROWD, crowd.link, journal, self._drawn)
+        seed = self._drawn.getrandbits(32)
+        self.crowd = self.enter_context(CrowdSession.open(subject.server, link, crowd, seed, self._sampling))
 
     def observe_until(self, terms: Timing, over_at: float) -> float:
         """Return the moment until which to observe them, if the subject's session was over at ``over_at``."""
@@ -95,6 +111,8 @@ class OtherSessions(contextlib.ExitStack):
             moments += [since + terms.seconds(limit) + _BEYOND for limit in soon if limit is not None]
             if expect.longest_gap is not None:
                 moments.append(max(since, over_at) + terms.seconds(expect.longest_gap) + _BEYOND)
+        if self._scenario.crowd is not None:
+            moments.append(self.journals[CROWD].start + crowd_observed_until(self._scenario, terms) + _BEYOND)
         return max(moments)
 
     def settle(self) -> None:
@@ -106,11 +124,15 @@ class OtherSessions(contextlib.ExitStack):
             session.watch.settle()
             session.note_unread_close()
             session.client_link.note_what_it_did()
+        if self.crowd is not None:
+            self.crowd.settle()
 
     def stop(self) -> None:
         """Stop sampling, and accept no more events."""
         for session in self.sessions.values():
             session.recorder.stop()
+        if self.crowd is not None:
+            self.crowd.stop()
         for journal in self.journals.values():
             journal.close_session()
             journal.seal()
@@ -119,6 +141,8 @@ class OtherSessions(contextlib.ExitStack):
         """Undo the faults in force."""
         for session in self.sessions.values():
             session.undo_all()
+        if self.crowd is not None:
+            self.crowd.faults.undo_all()
 
     def added_to(self, timeline: Timeline) -> Timeline:
         """Return the subject's timeline with those of the others."""

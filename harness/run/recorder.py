@@ -192,7 +192,8 @@ def _stands_still(sample: SocketSample, before: SocketSample | None) -> bool:
 
 
 @functools.cache
-def _kernel_announces_ends() -> bool:
+def kernel_announces_ends() -> bool:
+    """True if this kernel announces the end of each session (halfopen.netns.sockets.announces_ends)."""
     with contextlib.closing(Host("trial")) as host:
         return host.announces_ends()
 
@@ -214,7 +215,7 @@ def recording(
         contextlib.closing(host.socket_reader()) as reader,
         contextlib.closing(host.end_listener()) as ends,
     ):
-        recorder = Recorder(on_sample, on_end, reader, ends, port, sampling, announced=_kernel_announces_ends())
+        recorder = Recorder(on_sample, on_end, reader, ends, port, sampling, announced=kernel_announces_ends())
         try:
             yield recorder
         finally:

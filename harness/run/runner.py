@@ -22,6 +22,7 @@ from halfopen.netns.interrupts import as_completed
 from halfopen.netns.lab import Lab
 from halfopen.netns.lab_errors import TeardownError
 from halfopen.run.client_process import NoSessionError
+from halfopen.run.faults_in_force import FaultsInForce
 from halfopen.run.lab_server import LabServer, Network
 from halfopen.run.observer import Stop
 from halfopen.run.other_sessions import OtherSessions
@@ -29,8 +30,10 @@ from halfopen.run.progress import RunView
 from halfopen.run.recorder import STEADY, SamplingRate
 from halfopen.run.session import ClientLink, Session
 from halfopen.run.start_queue import StartQueue
-from halfopen.scenario.spec import SUBJECT, OtherClient, Scenario, Step
+from halfopen.scenario.spec import CROWD, SUBJECT, OtherClient, Scenario, Step
 from halfopen.targets.base import Target
+from halfopen.verdict.crowd import crowd_observed_until
+from halfopen.verdict.crowd_verdict import CrowdVerdict, judge_crowd
 from halfopen.verdict.judge import Timing, Verdict, hold, judge
 from halfopen.verdict.several import judge_all
 
@@ -96,7 +99,13 @@ class RunResult:
     @property
     def subject(self) -> Verdict:
         """The verdict on the subject's session alone."""
-        return judge(self.job.scenario.part(SUBJECT), self.timeline, self.job.terms) if self.others else self.verdict
+        scenario = self.job.scenario
+        return judge(scenario.part(SUBJECT), self.timeline, self.job.terms) if scenario.has_company else self.verdict
+
+    @property
+    def crowd(self) -> CrowdVerdict | None:
+        """The verdict on the scenario's crowd; None if it has none."""
+        return judge_crowd(self.job.scenario, self.timeline, self.job.terms)
 
 
 def run_all(
@@ -300,6 +309,9 @@ class _Run:
         heapq.heapify(agenda)
         self._view.phase = "streaming"
         self._view.deadline = self._first_step_at() + hold(self._scenario, self._terms)
+        if self._scenario.crowd is not None:
+            crowd_until = self._journal.start + crowd_observed_until(self._scenario, self._terms)
+            self._view.deadline = max(self._view.deadline, crowd_until)
         if self._session.watch.until(min([self._journal.start + _SERVES, *(moment for moment, _, _ in agenda)])):
             return
         self._session.note_timeouts()
@@ -352,6 +364,12 @@ class _Run:
     def _begin(self, step: Step, number: int) -> _Agenda:
         """Do a fault. Return the later action that undoes it, if it has a duration."""
         undo: _Agenda = []
+        if step.on == CROWD and self._others.crowd is not None:
+            crowd = self._others.crowd.faults
+            crowd.begin(step, number)
+            if step.lasting is not None:
+                over_at = time.monotonic() + self._terms.seconds(step.lasting)
+                undo.append((over_at, number, partial(self._undo, crowd, number)))
         for session, own_number in self._struck(step, number):
             if not own_number:
                 session.check_path()
@@ -362,7 +380,7 @@ class _Run:
         self._view.phase = step.fault
         return undo
 
-    def _undo(self, session: Session, number: int) -> _Agenda:
-        session.undo(number)
+    def _undo(self, struck: Session | FaultsInForce, number: int) -> _Agenda:
+        struck.undo(number)
         self._view.phase = "streaming"
         return []

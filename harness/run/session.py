@@ -12,8 +12,9 @@ import contextlib
 import copy
 import random
 import socket
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Self
 
@@ -28,6 +29,7 @@ from halfopen.netns.impairment import Impairment
 from halfopen.netns.processes import borrowed, open_sockets
 from halfopen.netns.sockets import FAMILIES
 from halfopen.run.client_process import ClientProcess, NoSessionError, client
+from halfopen.run.faults_in_force import FaultsInForce
 from halfopen.run.lab_server import LabServer, Network
 from halfopen.run.observer import Observer, Stop
 from halfopen.run.progress import RunView
@@ -52,6 +54,8 @@ _PATH_WITHIN, _PATH_TIMEOUTS = 3.5, 3
 _PATH_ATTEMPTS = 3
 #: Seconds without a byte acknowledged before a session counts as quiet.
 _QUIET = 1.0
+#: Seconds within which a socket is sampled, and between checks.
+_SAMPLED_WITHIN, _STEP = 2.0, 0.01
 #: Most bytes that a client's kernel may hold for it.
 _MOST_UNREAD = 64 << 20
 
@@ -120,7 +124,7 @@ class Session:
     recorder: Recorder
     watch: Observer
     scene: Scene
-    _in_force: dict[int, contextlib.ExitStack] = field(default_factory=dict)
+    faults: FaultsInForce
 
     @classmethod
     @contextlib.contextmanager
@@ -176,7 +180,7 @@ class Session:
                 seeded=link.seeded,
                 rival=partial(_rival, server, link, spec),
             )
-            session = cls(process, link, server, recorder, watch, scene)
+            session = cls(process, link, server, recorder, watch, scene, FaultsInForce(journal, scene))
             try:
                 yield session
             finally:
@@ -186,6 +190,12 @@ class Session:
     def journal(self) -> Journal:
         """Its events and samples."""
         return self.client_link.journal
+
+    def await_sample(self) -> None:
+        """Wait until the server's socket was sampled, so that its recorder takes no later one for it."""
+        until = time.monotonic() + _SAMPLED_WITHIN
+        while self.journal.last_sample() is None and time.monotonic() < until:
+            time.sleep(_STEP)
 
     def check_path(self) -> None:
         """Note if packets travel between the client's host and the server, unless the session itself shows it.
@@ -234,24 +244,15 @@ class Session:
 
     def begin(self, step: Step, number: int) -> None:
         """Do a fault; raises FaultError, TimeoutError."""
-        step.prepare()
-        with contextlib.ExitStack() as undo:
-            # Noted before entering and before leaving, so that the fault's effects come after it in the timeline.
-            self.journal.note("fault", "begun", step=number, fault=step.fault)
-            undo.enter_context(step.module.fault(self.scene, step.options))
-            undo.callback(self.journal.note, "fault", "undone", step=number, fault=step.fault)
-            self._in_force[number] = undo.pop_all()
+        self.faults.begin(step, number)
 
     def undo(self, number: int) -> None:
         """Undo a fault, if it is still in force; raises TimeoutError if the server no longer answers to that."""
-        if (fault := self._in_force.pop(number, None)) is not None:
-            fault.close()
+        self.faults.undo(number)
 
     def undo_all(self) -> None:
-        """Undo the faults in force, the last first. They are over even if the server no longer answers to that."""
-        for number in reversed(list(self._in_force)):
-            with contextlib.suppress(TimeoutError):
-                self.undo(number)
+        """Undo the faults in force."""
+        self.faults.undo_all()
 
     def observe(self, scenario: Scenario, terms: Timing, until: float) -> None:
         """Watch until ``until`` (monotonic clock), and longer for an end that is due later, since a stall began."""

@@ -18,13 +18,18 @@ from halfopen.netns.units import ByteRate, Duration, Size
 from halfopen.scenario.spec import (
     AT_THE_END,
     BYSTANDERS,
+    CROWD,
+    CROWD_COUNT,
     SUBJECT,
     ClientSpec,
+    CrowdExpect,
+    CrowdSpec,
     Edge,
     Expect,
     Need,
     OtherClient,
     PodSpec,
+    Reconnect,
     Scenario,
     Signature,
     Step,
@@ -34,6 +39,8 @@ from halfopen.scenario.spec import (
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 #: Most bystanders. Each is a process.
 _MOST_BYSTANDERS = 20
+#: Most clients of a crowd. They are one process, each with a socket.
+_MOST_IN_A_CROWD = 2000
 
 
 class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -43,6 +50,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     client: str | dict[str, Any] | list[dict[str, Any]]
     expect: Expect
     bystanders: dict[str, Any] | None = None
+    crowd: dict[str, Any] | None = None
     link: dict[str, Any] = {}
     step: list[dict[str, Any]] = []
     signature: Signature = Signature()
@@ -80,6 +88,16 @@ class _OtherHead(msgspec.Struct, frozen=True, kw_only=True):
     expect: dict[str, Any] = {}
 
 
+class _Crowd(msgspec.Struct, frozen=True, kw_only=True):
+    count: int = CROWD_COUNT
+    behaviour: str = "acking"
+    reconnect: Reconnect | None = None
+    patience: Duration | None = None
+    connects_within: Duration = Duration(10.0)
+    link: dict[str, Any] = {}
+    expect: CrowdExpect = CrowdExpect()
+
+
 def load(path: Path, called: str | None = None) -> Scenario:
     """Read and check a scenario's file; raises InputError that names the file, the key and the value."""
     where = called or str(path)
@@ -104,6 +122,7 @@ def parse(text: str, *, name: str, suite: str, where: str) -> Scenario:
         subject = file.client
     link = LinkSpec.from_table(file.link, f"{where}: link")
     others = (*_bystanders(file.bystanders, where), *_others(further, link, where))
+    crowd = _crowd(file.crowd, where)
     return Scenario(
         name=name,
         suite=suite,
@@ -113,7 +132,7 @@ def parse(text: str, *, name: str, suite: str, where: str) -> Scenario:
         truth=file.truth,
         client=_subject(subject, where),
         link=link,
-        steps=_steps(file.step, others, where),
+        steps=_steps(file.step, others, where, is_crowded=crowd is not None),
         expect=_expect(file.expect, where),
         signature=file.signature,
         needs=file.needs,
@@ -124,7 +143,8 @@ def parse(text: str, *, name: str, suite: str, where: str) -> Scenario:
         edge=_edge(file, where),
         detector=file.detector,
         others=others,
-        has_company=bool(others),
+        crowd=crowd,
+        has_company=bool(others) or crowd is not None,
     )
 
 
@@ -137,13 +157,27 @@ def _subject(value: str | dict[str, Any], where: str) -> ClientSpec:
     return client_of({k: v for k, v in value.items() if k != "name"} if isinstance(value, dict) else value, where)
 
 
-def _steps(tables: list[dict[str, Any]], others: tuple[OtherClient, ...], where: str) -> tuple[Step, ...]:
+def _steps(
+    tables: list[dict[str, Any]], others: tuple[OtherClient, ...], where: str, *, is_crowded: bool
+) -> tuple[Step, ...]:
     steps = tuple(step_of(step, f"{where}: step {n}") for n, step in enumerate(tables, 1))
     names = [SUBJECT, *([BYSTANDERS] if others else []), *(other.name for other in others)]
+    names += [CROWD] if is_crowded else []
     for number, step in enumerate(steps, 1):
         if step.on not in names:
             raise InputError(f"{where}: step {number}: key 'on' is {step.on!r}; clients here: {', '.join(names)}")
+        if step.on == CROWD and getattr(step.module, "STRIKES", "client") != "link":
+            raise InputError(
+                f"{where}: step {number}: key 'fault' is {step.fault!r}; a crowd is struck by its link: "
+                f"{', '.join(_link_faults())}"
+            )
     return steps
+
+
+def _link_faults() -> list[str]:
+    """Return the faults that strike a client's link."""
+    names = plugins.names(faults)
+    return [name for name in names if getattr(plugins.load(faults, name), "STRIKES", "client") == "link"]
 
 
 def _bystanders(table: dict[str, Any] | None, where: str) -> list[OtherClient]:
@@ -161,6 +195,27 @@ def _bystanders(table: dict[str, Any] | None, where: str) -> list[OtherClient]:
     return [OtherClient(name=name, client=client, expect=expect, link=link, user=name) for name in names]
 
 
+def _crowd(table: dict[str, Any] | None, where: str) -> CrowdSpec | None:
+    """Read and check the table ``[crowd]``; raises InputError."""
+    if table is None:
+        return None
+    where = f"{where}: crowd"
+    own = {key: value for key, value in table.items() if key in _Crowd.__struct_fields__}
+    head = schema.convert(own, _Crowd, where)
+    if not 1 <= head.count <= _MOST_IN_A_CROWD:
+        raise InputError(f"{where}: key 'count' is {head.count}; it must be from 1 to {_MOST_IN_A_CROWD}")
+    options = {key: value for key, value in table.items() if key not in _Crowd.__struct_fields__}
+    return CrowdSpec(
+        client=client_of({"behaviour": head.behaviour, **options}, where),
+        count=head.count,
+        link=LinkSpec.from_table(head.link, f"{where}: link"),
+        reconnect=head.reconnect,
+        patience=head.patience,
+        connects_within=head.connects_within,
+        expect=head.expect,
+    )
+
+
 def _others(tables: list[dict[str, Any]], link: LinkSpec, where: str) -> list[OtherClient]:
     """Read the named clients after the first; raises InputError."""
     others: list[OtherClient] = []
@@ -169,7 +224,7 @@ def _others(tables: list[dict[str, Any]], link: LinkSpec, where: str) -> list[Ot
         here = f"{where}: client {number}"
         head = schema.convert({k: v for k, v in table.items() if k in _OtherHead.__struct_fields__}, _OtherHead, here)
         names = [SUBJECT, *(other.name for other in others)]
-        if head.name in names or not _NAME.fullmatch(head.name) or head.name == BYSTANDERS:
+        if head.name in names or not _NAME.fullmatch(head.name) or head.name in (BYSTANDERS, CROWD):
             raise InputError(f"{here}: key 'name' is {head.name!r}; use letters, digits and dashes, and each name once")
         if head.host is not None and head.host not in names:
             raise InputError(f"{here}: key 'host' is {head.host!r}; earlier clients: {', '.join(names)}")

@@ -9,11 +9,12 @@ import msgspec
 
 from halfopen import clients, faults, plugins, proxies
 from halfopen.clients._behaviour import ClientOptions
+from halfopen.clients._messages import Retry
 from halfopen.model import schema
 from halfopen.model.expressions import Expression
 from halfopen.model.link_spec import LinkSpec
 from halfopen.model.pod_api import PodApi
-from halfopen.netns.units import ByteRate, Duration, Size
+from halfopen.netns.units import ByteRate, Duration, Share, Size
 
 Truth = Literal["dead", "alive", "ended"]
 Outcome = Literal["reaped", "kept", "closed", "refused"]
@@ -21,6 +22,10 @@ Need = Literal["stream", "silence"]
 
 #: Names of the client that a scenario is about, and of all those to whom nothing is done.
 SUBJECT, BYSTANDERS = "subject", "bystanders"
+#: Name of the many alike clients behind one link, in steps, timelines and results.
+CROWD = "crowd"
+#: Number of clients in a crowd, unless it is given.
+CROWD_COUNT = 50
 #: Moment at which a client connects: once the subject's session is over, or at the end of the hold.
 AT_THE_END = "end"
 #: What session is expected of a client, and the truth about the client that makes it right.
@@ -53,7 +58,7 @@ class Step(msgspec.Struct, frozen=True):
     options: Any
     lasting: Expression | None = None
     on: str = SUBJECT
-    """Name of the client that it strikes, or BYSTANDERS for all of them."""
+    """Name of the client that it strikes, BYSTANDERS for all of them, or CROWD."""
 
     @property
     def module(self) -> ModuleType:
@@ -123,6 +128,63 @@ class OtherClient(msgspec.Struct, frozen=True, kw_only=True):
     def comes_first(self) -> bool:
         """True if it connects before the subject."""
         return self.at is None and not self.at_the_end
+
+
+class Reconnect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The way in which clients come back after their sessions: exponential backoff."""
+
+    base: Duration = Duration(1.0)
+    """First wait. Each further one is twice as long."""
+    most: Duration = Duration(30.0)
+    """Longest wait."""
+    jitter: Share = Share(0.0)
+    """Share of each wait that is drawn at random."""
+
+    def __post_init__(self) -> None:
+        """Refuse waits that would make a busy loop, or shrink; raises ValueError."""
+        if not self.base:
+            raise ValueError("base of 0s is out of range: clients that do not wait try without a pause")
+        if self.most < self.base:
+            raise ValueError(f"most of {self.most:g}s is out of range: at least base, {self.base:g}s")
+
+    @property
+    def retry(self) -> Retry:
+        """The same for the clients' process."""
+        return Retry(base=float(self.base), most=float(self.most), jitter=float(self.jitter))
+
+
+class CrowdExpect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The expected treatment of a crowd; None: any."""
+
+    all_served_within: Expression | None = None
+    """Longest time from the end of the last fault until every client gets data again."""
+    longest_gap: Expression | None = None
+    """Longest time without data for any client, over all its connections."""
+    most_reaps: int | None = None
+    """Most sessions that the server may end though their clients are alive."""
+    most_reaps_per_second: int | None = None
+    """The same in any one second."""
+    most_overflows: int | None = None
+    """Most connection attempts for which the server's accept queue was full (ListenOverflows)."""
+    files_left: int | None = 32
+    """Most open files that the server may have more after the crowd has left than before it came."""
+    threads_left: int | None = 32
+    """The same for threads. A leak at each connection exceeds it, a pool of the usual size does not."""
+
+
+class CrowdSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """The clients of a crowd."""
+
+    client: ClientSpec
+    count: int = CROWD_COUNT
+    link: LinkSpec = LinkSpec()
+    reconnect: Reconnect | None = None
+    """None: a client whose session is over stays away."""
+    patience: Duration | None = None
+    """Time without data after which a client gives its connection up and comes back; None: never."""
+    connects_within: Duration = Duration(10.0)
+    """Longest time for one attempt to connect, websockets' own default (open_timeout)."""
+    expect: CrowdExpect = CrowdExpect()
 
 
 class Signature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -211,6 +273,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """Number of the step from which deadlines count. Earlier steps need only be shown to have happened."""
     others: tuple[OtherClient, ...] = ()
     """The other clients, in the order in which they connect."""
+    crowd: CrowdSpec | None = None
+    """Many alike clients behind one link, which connect after the subject."""
     is_other: bool = False
     """True if this is the part of a scenario that concerns one of the other clients."""
     has_company: bool = False
@@ -225,7 +289,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     @staticmethod
     def strikes(step: Step, name: str) -> bool:
         """True if the step strikes the client of this name."""
-        return step.on == name or (step.on == BYSTANDERS and name != SUBJECT)
+        return step.on == name or (step.on == BYSTANDERS and name not in (SUBJECT, CROWD))
 
     def steps_on(self, name: str) -> list[Step]:
         """Return the steps that strike the client of this name."""
@@ -233,8 +297,12 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def pod_at_start(self) -> PodSpec:
-        """Settings of the pod, with a seat for each client that is there when the scenario begins."""
+        """Settings of the pod, with a seat for each client that is there when the scenario begins.
+
+        A crowd may come back before its old sessions end, so it has two seats for each client.
+        """
         clients = 1 + sum(other.comes_first for other in self.others)
+        clients += 2 * self.crowd.count if self.crowd else 0
         if self.pod.seats is not None or clients == 1:
             return self.pod
         return msgspec.structs.replace(self.pod, seats=clients)
@@ -243,7 +311,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         """Return the part that concerns one client, as a scenario with this client only."""
         steps = tuple(self.steps_on(name))
         if name == SUBJECT:
-            return msgspec.structs.replace(self, steps=steps, others=())
+            return msgspec.structs.replace(self, steps=steps, others=(), crowd=None)
         other = next(other for other in self.others if other.name == name)
         return msgspec.structs.replace(
             self,
@@ -255,6 +323,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
             signature=Signature(),
             judged_from=0,
             others=(),
+            crowd=None,
             is_other=True,
         )
 
@@ -277,9 +346,14 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         return any(getattr(step.module, "NEEDS_CONTAINER", False) for step in self.steps)
 
     @property
+    def _links(self) -> list[LinkSpec]:
+        crowd = [] if self.crowd is None else [self.crowd.link]
+        return [self.link, *(other.link for other in self.others), *crowd]
+
+    @property
     def netem_fields(self) -> list[str]:
         """Names of the link settings, now or in a step, that only sch_netem can carry out."""
-        links = [self.link, *(other.link for other in self.others)]
+        links = self._links
         asked = [link.netem_fields for link in links]
         asked += [getattr(step.options, "netem_fields", []) for step in self.steps]
         return list(dict.fromkeys(name for fields in asked for name in fields))
@@ -287,7 +361,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def disciplines(self) -> dict[str, list[str]]:
         """The queueing disciplines that its link needs, now or in a step, each with the settings that need it."""
-        links = [self.link, *(other.link for other in self.others)]
+        links = self._links
         has_rate = any(link.has_rate for link in links) or any(
             getattr(step.options, "has_rate", False) for step in self.steps
         )

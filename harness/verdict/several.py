@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from halfopen.model.timeline import Timeline
-from halfopen.scenario.spec import SUBJECT, Scenario
+from halfopen.scenario.spec import CROWD, SUBJECT, Scenario
+from halfopen.verdict.crowd_verdict import CrowdVerdict, judge_crowd
 from halfopen.verdict.judge import Timing, Verdict, Word, judge
 
 #: The worst first.
@@ -21,7 +22,7 @@ def judge_all(scenario: Scenario, timeline: Timeline, terms: Timing) -> tuple[Ve
     }
     if subject.word == "inconclusive" and subject.found.ended_at is None:
         others |= {other.name: _too_early(others[other.name]) for other in scenario.others if other.at_the_end}
-    return _worst(subject, others), others
+    return _worst(subject, others, judge_crowd(scenario, timeline, terms)), others
 
 
 def _too_early(verdict: Verdict) -> Verdict:
@@ -32,12 +33,14 @@ def _too_early(verdict: Verdict) -> Verdict:
     return dataclasses.replace(verdict, word="inconclusive", why=why)
 
 
-def _worst(subject: Verdict, others: dict[str, Verdict]) -> Verdict:
-    word = min((subject.word, *(verdict.word for verdict in others.values())), key=_RANKS.index)
+def _worst(subject: Verdict, others: dict[str, Verdict], crowd: CrowdVerdict | None) -> Verdict:
+    company: dict[str, Verdict | CrowdVerdict] = {**others, **({} if crowd is None else {CROWD: crowd})}
+    word = min((subject.word, *(verdict.word for verdict in company.values())), key=_RANKS.index)
     if word == "passed":
         served = "" if not others else f"; {_number(len(others))} as expected"
-        return dataclasses.replace(subject, why=subject.why + served)
-    to_blame = [f"{name}: {verdict.why}" for name, verdict in others.items() if verdict.word == word]
+        of_crowd = "" if crowd is None else f"; {CROWD} of {crowd.why}"
+        return dataclasses.replace(subject, why=subject.why + served + of_crowd)
+    to_blame = [f"{name}: {verdict.why}" for name, verdict in company.items() if verdict.word == word]
     if subject.word == word:
         to_blame.insert(0, subject.why)
     more = len(to_blame) - 1

@@ -129,7 +129,7 @@ def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_plugins_from_outside_are_listed_with_ours() -> None:
     out = halfopen("list").out
     assert "drowsy            as the merged watchdog, for another reason" in out
-    assert "nap         the client takes a nap" in out
+    assert "nap           the client takes a nap" in out
     assert "nibbling            acknowledges by the bite" in out
     assert "bytes-acked" in out
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -252,3 +253,18 @@ def test_a_socket_is_held_by_the_process_that_has_it_open() -> None:
             assert host.holders(int(held.removeprefix("socket:[").removesuffix("]"))) == [its.pid]
             its.kill()
             another.kill()
+
+
+@isolated
+def test_a_backlog_that_is_full_is_counted_in_its_own_host() -> None:
+    with Lab() as lab:
+        full, other = lab.host("full"), lab.host("other")
+        before = full.tcp_counters(), other.tcp_counters()
+        with full.entered():
+            listener = socket.create_server(("127.0.0.1", 0), backlog=1)
+        with listener, contextlib.ExitStack() as attempts:
+            for _ in range(8):
+                attempts.enter_context(full.connecting(listener.getsockname()))
+        assert full.tcp_counters()["ListenOverflows"] > before[0]["ListenOverflows"]
+        assert full.tcp_counters()["ListenDrops"] > before[0]["ListenDrops"]
+        assert other.tcp_counters()["ListenOverflows"] == before[1]["ListenOverflows"]

@@ -18,6 +18,7 @@ from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
 from halfopen.clients import _machine, draining
+from halfopen.clients._conversation import Conversation
 from halfopen.clients._machine import ClientMachine, NotOpenedError, reporting_failure, shake_hands
 from halfopen.clients._messages import Endpoint
 
@@ -156,11 +157,7 @@ def test_a_refusal_in_plain_words_is_quoted(
     ],
 )
 def test_a_header_that_offers_compression_makes_the_client_speak_it(headers: dict[str, str], offers: bool) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        endpoint = Endpoint(url=f"ws://127.0.0.1:{listener.getsockname()[1]}/", headers=headers)
-        machine = ClientMachine(draining.Behaviour(draining.Options()), draining.Options(), endpoint)
-        request = machine._request()
-        machine._sock.close()
-        machine._selector.close()
-    assert ("permessage-deflate" in request.headers.get("Sec-WebSocket-Extensions", "")) is offers
-    assert bool(machine._protocol.available_extensions) is offers
+    endpoint = Endpoint(url="ws://127.0.0.1/", headers=headers)
+    talk = Conversation(draining.Behaviour(draining.Options()), draining.Options(), endpoint, lambda *_, **__: None)
+    assert ("permessage-deflate" in talk.request().headers.get("Sec-WebSocket-Extensions", "")) is offers
+    assert bool(talk.protocol.available_extensions) is offers

@@ -7,7 +7,19 @@ from typing import Any
 
 import pytest
 
-from halfopen.faults import expire_nat, freeze, half_close, kill, lose_acks, preempt, reboot, reset, sleep, vanish
+from halfopen.faults import (
+    expire_nat,
+    freeze,
+    half_close,
+    kill,
+    lose_acks,
+    preempt,
+    reboot,
+    reset,
+    restart_edge,
+    sleep,
+    vanish,
+)
 from halfopen.model import timeline
 from halfopen.model.evidence import Proof
 from halfopen.model.timeline import Event, Sample
@@ -164,3 +176,11 @@ def test_a_reset_was_sent_by_the_client_and_reached_the_server() -> None:
     )
     assert not proof(reset, flowing(5, 35), cut).shown
     assert not proof(reset, flowing(5, 5.1), gone).shown
+
+
+def test_a_restarted_edge_ends_the_connection_and_one_that_stays_open_proves_nothing() -> None:
+    down = said(5.0, "edge_down", by="term")
+    assert proof(restart_edge, flowing(0, 5), down, said(5.01, "destroyed", "kernel")).shown
+    assert proof(restart_edge, [*flowing(0, 5), sample(5.05, state="CLOSE_WAIT")], down).shown
+    assert not proof(restart_edge, flowing(0, 9), down).shown
+    assert not proof(restart_edge, flowing(0, 5), said(5.01, "destroyed", "kernel")).shown

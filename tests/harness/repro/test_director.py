@@ -15,6 +15,7 @@ import pytest
 from halfopen.faults._scene import Scene
 from halfopen.model.journal import Journal
 from halfopen.repro.director import Faults, account
+from halfopen.run.faults_in_force import FaultsInForce
 from halfopen.run.session import Session
 from halfopen.scenario.scenario_file import step_of
 from halfopen.verdict.findings import find
@@ -62,6 +63,7 @@ def faults(client: Client, journal: Journal) -> Iterator[Faults]:
         recorder=nothing,
         watch=nothing,
         scene=scene,
+        faults=FaultsInForce(journal, scene),
     )
     yield Faults(session, numbered_from=1)
     session.undo_all()
