@@ -153,8 +153,8 @@ class Observer:
 
     def expect_company(self) -> None:
         """Settle before other clients come, after which an answer no longer concerns this client alone."""
+        self._let_books_follow()
         if not self.has_company:
-            self._let_books_follow()
             self._while_alone = {key: value for key, value in self._said.items() if key in _OF_ONE_CLIENT}
             self.has_company = True
 

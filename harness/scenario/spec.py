@@ -279,6 +279,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """True if this is the part of a scenario that concerns one of the other clients."""
     has_company: bool = False
     """True if the server has other clients too."""
+    gives_way: bool = False
+    """True if its user comes as another client too, for whom a server may close this session with a code of its own."""
 
     @property
     def bystanders(self) -> list[str]:
@@ -311,7 +313,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         """Return the part that concerns one client, as a scenario with this client only."""
         steps = tuple(self.steps_on(name))
         if name == SUBJECT:
-            return msgspec.structs.replace(self, steps=steps, others=(), crowd=None)
+            gives_way = any(other.user == SUBJECT for other in self.others)
+            return msgspec.structs.replace(self, steps=steps, others=(), crowd=None, gives_way=gives_way)
         other = next(other for other in self.others if other.name == name)
         return msgspec.structs.replace(
             self,

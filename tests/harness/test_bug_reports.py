@@ -312,7 +312,7 @@ def test_a_user_who_returns_while_the_ghost_sits_there_is_refused(tmp_path: Path
     scenarios = ("return/new_address", "return/new_address_later")
     found = runs("ghost_seat", tmp_path, *scenarios, "--server", SERVER, *user)
     assert verdict(found["new_address"]) == ("failed", "true_reap")
-    assert "returning: refused at 8." in found["new_address"]["why"]
+    assert "returning: refused at 18." in found["new_address"]["why"]
     assert verdict(found["new_address_later"]) == ("passed", "true_reap"), found["new_address_later"]["why"]
 
 

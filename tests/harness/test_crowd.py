@@ -58,7 +58,7 @@ def test_the_others_are_observed_through_the_stall_and_beyond_the_reap(pod: Runs
 def test_a_session_that_its_user_took_over_has_ended_before_its_path_heals(pod: Runs) -> None:
     run = pod["old_path_heals"]
     assert run["reason"] == "preempted"
-    assert 10 <= run["reaped_at_s"] < 20
+    assert 20 <= run["reaped_at_s"] < 30
 
 
 def test_the_pods_twin_on_asyncio_does_the_same(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from halfopen.scenario.scenario_file import parse
 from halfopen.scenario.spec import Scenario
 from halfopen.verdict.judge import Timing, Verdict
 from halfopen.verdict.several import judge_all
-from tests.harness.lines import event, flowing, line, progress, status
+from tests.harness.lines import event, flowing, line, progress, status, stuck
 
 TERMS = Timing(grace=10, poll=2)
 TEXT = """
@@ -123,3 +123,24 @@ def test_a_client_that_waited_for_an_end_that_no_fault_brought_about_proves_noth
     run, others = judge_all(waiting, msgspec.structs.replace(unmeant, others={"other": CLOSED}), TERMS)
     assert (run.word, others["other"].word) == ("inconclusive", "inconclusive")
     assert others["other"].why.startswith("the subject's session, whose end it waited for, never ended; refused at ")
+
+
+@pytest.mark.parametrize(("user", "word"), [("subject", "passed"), ("somebody", "inconclusive")])
+def test_a_code_that_denies_a_session_may_also_end_it_for_its_own_user_who_came_back(user: str, word: str) -> None:
+    text = TEXT.replace('name = "other"', f'name = "other"\nuser = "{user}"').replace(
+        'truth = "alive"', 'truth = "dead"'
+    )
+    step = '[[step]]\nat = "5s"\nfault = "freeze"\n'
+    returned = parse(
+        text.format(expect="").replace('session = "kept"', 'session = "reaped"') + step, name="x", suite="y", where="x"
+    )
+    ousted = line(
+        flowing(0.0, 5.0),
+        progress(0.0, 5.0, acknowledging=False),
+        event(5.0, "fault", "begun", step=0, fault="freeze"),
+        event(5.1, "fault", "stopped"),
+        stuck(5.0, 9.0, last_ack_recv=0),
+        event(9.0, "client", "close_received", code=4001, reason="preempted"),
+    )
+    run, _ = judge_all(returned, msgspec.structs.replace(ousted, others={"other": kept()}), TERMS)
+    assert run.word == word, run.why
