@@ -25,6 +25,7 @@ from halfopen.pod.watchdog import Death
 _DROP_LOG_INTERVAL = 1.0
 PREEMPTED = 4001
 """Close code: another client took the seat. From the range that RFC 6455 (section 7.4.2) leaves to applications."""
+_PREEMPTED_WHY = "preempted"
 #: Seconds for the closing handshake of a preempted session. Its runner may be stuck in a send, so then its socket is
 #: ended.
 GIVE_WAY_WITHIN = 2.0
@@ -71,13 +72,15 @@ class StreamedSession:
         raise NotImplementedError
 
     def declare_dead(self, death: Death) -> None:
-        """Make the runner leave because the client is dead."""
+        """Make the runner leave because the client is dead. It died of nothing else if another one took its seat."""
+        gives_way = self._why == _PREEMPTED_WHY
         self.stop(death.reason)
-        log("dead_client_reaped", session=self.id, client=self.client_id, **death._asdict())
+        if not gives_way:
+            log("dead_client_reaped", session=self.id, client=self.client_id, **death._asdict())
 
     def preempt(self) -> None:
         """Make the runner close the session because another client takes its seat."""
-        self.stop("preempted", (PREEMPTED, "preempted"))
+        self.stop(_PREEMPTED_WHY, (PREEMPTED, _PREEMPTED_WHY))
 
     def stop(self, why: str, farewell: tuple[int, str] | None = None) -> None:
         """Make the runner leave. The first specific reason is reported and acted on."""
