@@ -87,8 +87,9 @@ class OtherSessions(contextlib.ExitStack):
 
     def _gather(self, crowd: CrowdSpec, subject: Session) -> None:
         """Connect the crowd."""
-        # Behind a proxy the subject's socket is only told from the others while there are none.
-        subject.await_sample()
+        # Behind a proxy the subject's socket is only told from the others while there are none. Its threads and files
+        # must be there before those of the crowd are counted.
+        subject.await_service()
         journal = self.journals[CROWD] = Journal()
         journal.start = subject.journal.start
         subject.server.site.journal.followers.append(journal)
