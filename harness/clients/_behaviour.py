@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import msgspec
@@ -57,3 +58,11 @@ class Behaviour:
         It is a cumulative count of bytes; None for none.
         """
         return received
+
+    def speaks_at(self) -> float:
+        """Return the time when it sends messages of its own; seconds of the monotonic clock, infinite for never."""
+        return math.inf
+
+    def messages(self, _now: float) -> int:
+        """Return the number of messages to send now, beyond acknowledgements; the kernel may take fewer."""
+        return 0

@@ -22,6 +22,8 @@ _GAP = 0.25
 _DATA = (Opcode.BINARY, Opcode.TEXT, Opcode.CONT)
 #: Bytes of the header of a server's control frame (RFC 6455, section 5.2).
 _CONTROL_HEADER = 2
+#: Message of a client that only talks, to a server that wants no acknowledgements.
+_CHATTER = b'"' + b"x" * 62 + b'"'
 _EXTENSIONS, _DEFLATE = "sec-websocket-extensions", "permessage-deflate"
 #: Most characters of a refusal's body that are reported.
 _LONGEST_BODY = 200
@@ -54,6 +56,8 @@ class Conversation:
         self._message = 0
         """Bytes of the message that is arriving in fragments."""
         self._acknowledged = 0
+        self._spoken = 0
+        """Bytes of chatter sent."""
         self._control = 0
         """Bytes of the control frames in what was read last."""
         self.is_served = False
@@ -95,7 +99,19 @@ class Conversation:
             return
         self._acknowledged = count
         if self._endpoint.acknowledge:
-            self.protocol.send_text(self._endpoint.acknowledge.replace("{bytes}", str(count)).encode())
+            self.protocol.send_text(self._acknowledgement())
+
+    def _acknowledgement(self) -> bytes:
+        return (self._endpoint.acknowledge or "").replace("{bytes}", str(self._acknowledged)).encode()
+
+    def chatter(self) -> None:
+        """Send a message of a client that only talks.
+
+        It is an acknowledgement if the server wants any, since it may end a client for a message that it does not know.
+        """
+        text = self._acknowledgement() or _CHATTER
+        self.protocol.send_text(text)
+        self._spoken += len(text)
 
     def close(self) -> None:
         """Begin the closing handshake (RFC 6455, section 7.1.2)."""
@@ -112,6 +128,7 @@ class Conversation:
             acknowledged=self._acknowledged,
             messages=self._messages,
             largest=self._largest,
+            spoken=self._spoken,
             silent_for=round(time.monotonic() - self.data_at, 6),
         )
 
@@ -178,7 +195,9 @@ def refusal(protocol: ClientProtocol) -> dict[str, Any] | None:
     if not isinstance(refused, InvalidStatus):
         return {"why": ": ".join(causes), "status": None}
     body = _words_of(refused.response)
-    return {"why": ": ".join([*causes, *filter(None, [body])]), "status": refused.response.status_code}
+    why = ": ".join([*causes, *filter(None, [body])])
+    location = refused.response.headers.get("Location")
+    return {"why": why, "status": refused.response.status_code, **({"location": location} if location else {})}
 
 
 def _words_of(response: Response) -> str:

@@ -8,11 +8,13 @@ import select
 import selectors
 import socket
 import ssl
+import struct
 import sys
 import time
 from collections.abc import Callable, Iterator
 
 from websockets.client import ClientProtocol
+from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
 
@@ -29,6 +31,8 @@ RECV_SIZE = 65536
 #: Seconds within which a server must answer the handshake: many times the delay of the slowest link.
 ANSWER_WITHIN = 30.0
 _LEAST_WAIT = 0.001
+#: Bytes of the message that a reset cuts short.
+_CUT_SHORT = 1024
 
 
 class ClientMachine:
@@ -84,7 +88,7 @@ class ClientMachine:
         behaviour = self._talk.behaviour
         allowance = RECV_SIZE if self._talk.is_closing else behaviour.allowance(now)
         self._watch_socket(allowance > 0)
-        wake_at = self._reported_at + REPORT_INTERVAL
+        wake_at = min(self._reported_at + REPORT_INTERVAL, behaviour.speaks_at())
         if not allowance:
             wake_at = min(wake_at, behaviour.next_at())
         # A selector does not report bytes that TLS has already deciphered.
@@ -92,10 +96,14 @@ class ClientMachine:
         ready = [key for key, _ in self._selector.select(0.0 if pending else max(0.0, wake_at - now))]
         for obey in (key.data for key in ready if key.data is not None):
             obey()
+        if self._sock.fileno() < 0:
+            return False
         if (pending or any(key.data is None for key in ready)) and not self._receive(min(allowance, RECV_SIZE)):
             return False
         self._talk.acknowledge()
         self._flush()
+        if not self._talk.is_closing and behaviour.speaks_at() <= now:
+            self._speak(behaviour.messages(now))
         return True
 
     def _watch_socket(self, wanted: bool) -> None:
@@ -117,6 +125,14 @@ class ClientMachine:
         self._talk.receive(data)
         return True
 
+    def _speak(self, count: int) -> None:
+        """Send messages for as long as the kernel takes them at once."""
+        for _ in range(count):
+            if not select.select([], [self._sock], [], 0)[1]:
+                return
+            self._talk.chatter()
+            self._flush()
+
     def _obey(self) -> None:
         """Carry out the harness's orders on stdin."""
         line = sys.stdin.readline().strip()
@@ -132,8 +148,19 @@ class ClientMachine:
         elif line == "ping" and not self._talk.is_closing:
             self._talk.protocol.send_ping(b"halfopen")
             report("pinged")
+        elif line == "reset":
+            self._reset()
         else:
             assert line in ("close", "half-close", "ping"), line
+
+    def _reset(self) -> None:
+        """Send half a message, and reset the connection (SO_LINGER of 0 s, socket(7))."""
+        message = Frame(Opcode.BINARY, bytes(_CUT_SHORT)).serialize(mask=True)
+        self._send(message[: len(message) // 2])
+        self._watch_socket(False)
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._sock.close()
+        report("reset", sent=len(message) // 2, of=len(message))
 
     def _shut_writing(self) -> None:
         # Not the TLS socket's own shutdown, after which it would take incoming data for plain text.

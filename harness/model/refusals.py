@@ -36,6 +36,8 @@ def obstacle(timeline: Timeline) -> Proof | None:
 def _refused(data: Mapping[str, Any]) -> Proof:
     status = data.get("status") or 0
     hint = _HINTS.get(status) or (_NO_UPGRADE if 200 <= status < 300 else None)
+    if location := data.get("location"):
+        hint = f"it redirects to {location}: give that as --path, or log in with a --header"
     return Proof(True, f"no session could be opened: {data['why']}{f'; {hint}' if hint else ''}")
 
 

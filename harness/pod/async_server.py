@@ -23,10 +23,11 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.version import version as websockets_version
 
+from halfopen.liveness.death import discard_when_closed
 from halfopen.pod.detectors._seam import Detector
 from halfopen.pod.log import log
 from halfopen.pod.server import NO_SEAT, NO_SEAT_REASON, HttpPod, client_id, wants_to_preempt
-from halfopen.pod.sessions import GIVE_WAY_WITHIN, Seats, StreamedSession, why
+from halfopen.pod.sessions import GIVE_WAY_WITHIN, LEAVE_WITHIN, Seats, StreamedSession, why
 from halfopen.pod.stream import Stream
 
 
@@ -49,6 +50,12 @@ class AsyncPodSession(StreamedSession):
     def wake(self) -> None:
         """Make the runner leave; may be called from any thread."""
         self._loop.call_soon_threadsafe(self._stopped.set)
+
+    def discard(self) -> None:
+        """End the transport, which wakes tasks that wait to send or to receive."""
+        with contextlib.suppress(OSError):
+            discard_when_closed(self.sock)
+        self.connection.transport.abort()
 
     async def run(self) -> None:
         """Stream until the client or a detector ends it."""
@@ -107,14 +114,11 @@ class AsyncRegistry(Seats):
     async def seat(self, session: AsyncPodSession, *, preempt: bool = False) -> AsyncIterator[bool]:
         """List the session and hold a seat for it; yields False, and lists nothing, if none is free.
 
-        With ``preempt`` the oldest session must give way, and this waits for it.
+        With ``preempt`` another session must give way (``preempt_for``), and this waits for it.
         """
         async with self._freed:
-            if preempt and not self.has_room():
-                self.preempt_oldest()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(GIVE_WAY_WITHIN):
-                        await self._freed.wait_for(self.has_room)
+            if preempt and (ousted := self.preempt_for(session)) is not None:
+                await self._wait_for(ousted)
             seated = self.take(session)
         try:
             yield seated
@@ -123,6 +127,18 @@ class AsyncRegistry(Seats):
                 self.leave(session)
                 async with self._freed:
                     self._freed.notify_all()
+
+    async def _wait_for(self, ousted: StreamedSession) -> None:
+        """Wait until a session has left. The condition is held, but not while this waits."""
+        if not await self._leaves(ousted, GIVE_WAY_WITHIN):
+            ousted.discard()
+            await self._leaves(ousted, LEAVE_WITHIN)
+
+    async def _leaves(self, ousted: StreamedSession, within: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                return await self._freed.wait_for(lambda: self.has_left(ousted))
+        return False
 
 
 class AsyncPod(HttpPod):

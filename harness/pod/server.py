@@ -39,7 +39,8 @@ class HttpPod:
 
     ``GET`` works for ``/sessions`` (a JSON array), ``/pool`` (``lockHeld``), ``/threads`` (stacks by the name of a
     thread or task) and ``/healthz``, which always reports "healthy", as in the incident. ``/status`` is all of it at
-    once, without the stacks. A client with ``?preempt=1`` takes the oldest session's seat if none is free.
+    once, without the stacks. A client with ``?preempt=1`` takes the seat of its own older session, or of the oldest one
+    if none is free. A session that does not give way in time is ended.
     """
 
     has_keepalive = True
@@ -135,7 +136,7 @@ def _query(connection: Any) -> dict[str, list[str]]:
 
 
 def wants_to_preempt(connection: Any) -> bool:
-    """True if a client takes the oldest session's seat if none is free."""
+    """True if a client takes the seat of another session, its own or the oldest."""
     return "preempt" in _query(connection)
 
 

@@ -16,6 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection
 
 from halfopen.liveness import ask
+from halfopen.liveness.death import end
 from halfopen.pod.log import log
 from halfopen.pod.stream import FlowControl, Stream
 from halfopen.pod.watchdog import Death
@@ -24,8 +25,11 @@ from halfopen.pod.watchdog import Death
 _DROP_LOG_INTERVAL = 1.0
 PREEMPTED = 4001
 """Close code: another client took the seat. From the range that RFC 6455 (section 7.4.2) leaves to applications."""
-#: Seconds for the closing handshake of a preempted session; the library gives up after 10.
-GIVE_WAY_WITHIN = 15.0
+#: Seconds for the closing handshake of a preempted session. Its runner may be stuck in a send, so then its socket is
+#: ended.
+GIVE_WAY_WITHIN = 2.0
+#: Seconds for its runner to leave after that.
+LEAVE_WITHIN = 10.0
 
 #: Up to version 16 of the library, its reader does not learn the reason if the runner's call failed.
 _LOST = "connection_lost"
@@ -60,6 +64,10 @@ class StreamedSession:
 
     def wake(self) -> None:
         """Make the runner leave; may be called from any thread."""
+        raise NotImplementedError
+
+    def discard(self) -> None:
+        """End the socket, which wakes whatever waits for it; the kernel discards queued bytes."""
         raise NotImplementedError
 
     def declare_dead(self, death: Death) -> None:
@@ -138,6 +146,10 @@ class PodSession(StreamedSession):
         """Make the runner leave; may be called from any thread."""
         self._stopped.set()
 
+    def discard(self) -> None:
+        """End the socket, which wakes threads blocked in send or recv on it."""
+        end(self.sock, "reset")
+
     def run(self) -> None:
         """Stream until the client or a detector ends it."""
         reader = threading.Thread(target=self._read, name=f"reader-{self.id}", daemon=True)
@@ -212,9 +224,22 @@ class Seats:
         """True if a seat is free."""
         return len(self._sessions) < self._seats
 
-    def preempt_oldest(self) -> None:
-        """Make the oldest session give way; its seat is free once it has left."""
-        next(iter(self._sessions.values())).preempt()
+    def preempt_for(self, newcomer: StreamedSession) -> StreamedSession | None:
+        """Make a session give way, and return it; None if the newcomer needs no other to leave.
+
+        It is the client's own older session. Without one it is the oldest of all, if no seat is free.
+        """
+        own = (session for session in self._sessions.values() if session.client_id == newcomer.client_id)
+        ousted = next(own, None)
+        if ousted is None and not self.has_room():
+            ousted = next(iter(self._sessions.values()))
+        if ousted is not None:
+            ousted.preempt()
+        return ousted
+
+    def has_left(self, session: StreamedSession) -> bool:
+        """True if a session has left and a seat is free."""
+        return session.id not in self._sessions and self.has_room()
 
     def take(self, session: StreamedSession) -> bool:
         """List the session and take a seat for it; returns False, and lists nothing, if none is free."""
@@ -244,12 +269,11 @@ class Registry(Seats):
     def seat(self, session: PodSession, *, preempt: bool = False) -> Iterator[bool]:
         """List the session and hold a seat for it; yields False, and lists nothing, if none is free.
 
-        With ``preempt`` the oldest session must give way, and this waits for it.
+        With ``preempt`` another session must give way (``preempt_for``), and this waits for it.
         """
         with self._lock:
-            if preempt and not self.has_room():
-                self.preempt_oldest()
-                self._freed.wait_for(self.has_room, GIVE_WAY_WITHIN)
+            if preempt and (ousted := self.preempt_for(session)) is not None:
+                self._wait_for(ousted)
             seated = self.take(session)
         try:
             yield seated
@@ -258,6 +282,12 @@ class Registry(Seats):
                 with self._lock:
                     self.leave(session)
                     self._freed.notify_all()
+
+    def _wait_for(self, ousted: StreamedSession) -> None:
+        """Wait until a session has left. The lock is held, but not while this waits."""
+        if not self._freed.wait_for(lambda: self.has_left(ousted), GIVE_WAY_WITHIN):
+            ousted.discard()
+            self._freed.wait_for(lambda: self.has_left(ousted), LEAVE_WITHIN)
 
     def describe(self) -> list[dict[str, Any]]:
         """Return all sessions, oldest first."""

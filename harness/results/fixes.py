@@ -8,7 +8,7 @@ from typing import Literal
 from halfopen import REPOSITORY
 from halfopen.model.timeline import Timeline
 from halfopen.run.runner import RunResult
-from halfopen.verdict import causes, ends
+from halfopen.verdict import causes, ends, service
 from halfopen.verdict.ends import SessionEnd
 from halfopen.verdict.findings import Findings
 from halfopen.verdict.judge import Verdict, due
@@ -32,20 +32,35 @@ PRODUCTS = {
     "uvicorn": "asgi",
     "websockets": "websockets",
 }
+#: Page for clients that were not served because of another.
+BROADCAST = "broadcast"
 #: Page by the first word of the server's command, for servers that send no header.
 COMMANDS = {"daphne": "asgi", "granian": "granian", "hypercorn": "hypercorn", "sanic": "sanic", "uvicorn": "asgi"}
 
 
 def page(run: RunResult) -> str | None:
-    """Return the address of the page for a run, with an anchor if it needs one; None unless the subject failed.
+    """Return the address of the page for a run, with an anchor if it needs one; None unless it failed.
 
-    No page is on the clients beside it.
+    No page is on crowds.
     """
+    command = run.job.target.describe().get("command", "")
+    if run.subject.word != "failed":
+        return _page_of_another(run, command)
     verdict = run.subject
     limit, ended_at = due(run.job.scenario, verdict.found, run.job.terms), verdict.found.ended_at
     is_late = limit is not None and ended_at is not None and ended_at > limit
-    command = run.job.target.describe().get("command", "")
     return page_of(verdict, run.timeline, leaves=run.job.scenario.truth == "ended", is_late=is_late, command=command)
+
+
+def _page_of_another(run: RunResult, command: str) -> str | None:
+    """Return the page for the first of the other clients that was not as expected; None if all were."""
+    name = next((name for name, verdict in run.others.items() if verdict.word == "failed"), None)
+    if name is None:
+        return None
+    verdict, scenario = run.others[name], run.job.scenario.part(name)
+    if verdict.klass == "true_keep" and service.unserved(scenario, verdict.found, run.job.terms.seconds) is not None:
+        return f"{FOLDER}/{BROADCAST}.md"
+    return page_of(verdict, run.timeline.others.get(name, Timeline()), command=command)
 
 
 def page_of(
@@ -82,7 +97,9 @@ def _failure(verdict: Verdict, timeline: Timeline, leaves: bool, is_late: bool) 
         return "crash" if raised else "false-reap"
     if leaves or verdict.klass == "closed":
         return "close-not-noticed"
-    if verdict.klass == "true_keep" or (verdict.klass == "true_reap" and not is_late and _left(verdict.found)):
+    if verdict.klass in ("true_keep", "refused") or (
+        verdict.klass == "true_reap" and not is_late and _left(verdict.found)
+    ):
         return "left-behind"
     return "held-too-long"
 

@@ -68,6 +68,10 @@ class Observer:
         """Those of the other clients of the scenario, whose sessions the same answers concern."""
         self.has_company = False
         """True if the server has other clients too: its seat and its threads are not this client's alone."""
+        self._said: dict[str, Any] = {}
+        """The last answer."""
+        self._while_alone: dict[str, Any] = {}
+        """Its seat and its threads in the last answer before the other clients came."""
 
     def until(self, moment: float) -> bool:
         """Watch until ``moment`` of the monotonic clock. Return True at once when the session has ended."""
@@ -116,9 +120,9 @@ class Observer:
     def note(self, answers: Sequence[Status], workers: int | None = None) -> dict[str, Any]:
         """Note what the answers say about this client."""
         self._workers = self._workers if workers is None else workers
-        data = self._merged(answers)
+        data = self._said = self._merged(answers)
         if self.has_company:
-            data = {key: value for key, value in data.items() if key not in _OF_ONE_CLIENT}
+            data = {key: value for key, value in data.items() if key not in _OF_ONE_CLIENT} | self._while_alone
         if data:
             self._journal.note("registry", "status", **data)
         return data
@@ -146,6 +150,13 @@ class Observer:
             if len(good) > 1:
                 data |= {"answers": len(good), "listing": listed.count(True), "workers": self._workers}
         return data
+
+    def expect_company(self) -> None:
+        """Settle before other clients come, after which an answer no longer concerns this client alone."""
+        if not self.has_company:
+            self._let_books_follow()
+            self._while_alone = {key: value for key, value in self._said.items() if key in _OF_ONE_CLIENT}
+            self.has_company = True
 
     def settle(self) -> None:
         """After the end: watch what lingers in the kernel, and wait for the target's own status to follow."""

@@ -73,12 +73,14 @@ class OtherSessions(contextlib.ExitStack):
             session.watch.has_company = True
             self.sessions[other.name] = session
             if subject is not None:
-                journal.start = subject.journal.start
+                subject.watch.has_company = True
                 subject.watch.others.append(session.watch)
+        if subject is not None:  # an attempt counts from its own start, with a session and without
+            journal.start = subject.journal.start
 
     def join(self, subject: Session) -> None:
         """Count the times of all from the subject's start, and let its observer ask for all."""
-        subject.watch.has_company = bool(self)
+        subject.watch.has_company = bool(self.sessions)
         for journal in self.journals.values():
             journal.start = subject.journal.start
         subject.watch.others += [session.watch for session in self.sessions.values()]

@@ -325,6 +325,8 @@ class _Run:
         """After the subject's session: connect the clients that waited for its end, and observe the others."""
         if not self._others:
             return
+        if any(other.at_the_end for other in self._scenario.others):
+            self._session.watch.expect_company()
         over_at = time.monotonic()
         for other in self._scenario.others:
             if other.at_the_end:

@@ -57,6 +57,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     needs: tuple[Need, ...] = ()
     least_rate: ByteRate | None = None
     largest_message: Size | None = None
+    longest_pause: Duration | None = None
     pod: PodSpec = PodSpec()
     edge: Edge | None = None
     detector: str | None = None
@@ -137,6 +138,7 @@ def parse(text: str, *, name: str, suite: str, where: str) -> Scenario:
         needs=file.needs,
         least_rate=file.least_rate,
         largest_message=file.largest_message,
+        longest_pause=file.longest_pause,
         pod=file.pod,
         edge=_edge(file, where),
         detector=file.detector,

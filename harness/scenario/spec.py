@@ -263,6 +263,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes a second that a server must send at least."""
     largest_message: Size | None = None
     """Bytes that a server's messages may have at most."""
+    longest_pause: Duration | None = None
+    """Seconds for which a server may say nothing at most."""
     pod: PodSpec = PodSpec()
     edge: Edge | None = None
     detector: str | None = None
@@ -335,7 +337,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def has_needs(self) -> bool:
         """True if it makes sense only on servers with certain habits."""
-        return bool(self.needs or self.least_rate is not None or self.largest_message is not None)
+        limits = (self.least_rate, self.largest_message, self.longest_pause)
+        return bool(self.needs) or any(limit is not None for limit in limits)
 
     @property
     def needs_container(self) -> bool:

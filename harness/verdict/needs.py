@@ -23,6 +23,9 @@ def unmet(scenario: Scenario, profile: Profile) -> str | None:
     if rate is not None and profile.rate < rate:
         sent = f"{show_bytes(round(profile.rate))}/s"
         return f"needs a server that sends at least {show_bytes(round(rate))}/s; this one sends {sent}"
+    if scenario.longest_pause is not None and profile.longest_pause > scenario.longest_pause:
+        most, pause = show_duration(scenario.longest_pause), show_duration(profile.longest_pause)
+        return f"needs a server that is silent for at most {most}; this one was for {pause}"
     if scenario.largest_message is not None and profile.largest > scenario.largest_message:
         largest, most = show_bytes(profile.largest), show_bytes(scenario.largest_message)
         return f"needs messages of at most {most}; this server sends some of {largest}"

@@ -20,7 +20,17 @@ def judge_all(scenario: Scenario, timeline: Timeline, terms: Timing) -> tuple[Ve
         other.name: judge(scenario.part(other.name), timeline.others.get(other.name, Timeline()), terms)
         for other in scenario.others
     }
+    if subject.word == "inconclusive" and subject.found.ended_at is None:
+        others |= {other.name: _too_early(others[other.name]) for other in scenario.others if other.at_the_end}
     return _worst(subject, others, judge_crowd(scenario, timeline, terms)), others
+
+
+def _too_early(verdict: Verdict) -> Verdict:
+    """Return the verdict on a client that waited for an end which, for no fault of the server, never came."""
+    if verdict.word != "failed":
+        return verdict
+    why = f"the subject's session, whose end it waited for, never ended; {verdict.why}"
+    return dataclasses.replace(verdict, word="inconclusive", why=why)
 
 
 def _worst(subject: Verdict, others: dict[str, Verdict], crowd: CrowdVerdict | None) -> Verdict:

@@ -270,6 +270,52 @@ def test_a_proxy_that_ends_a_quiet_session_after_60_s_is_blamed(tmp_path: Path) 
     assert "    nginx said:\n        upstream timed out" in done.out
 
 
+@needs_guest
+@needs_servers
+def test_a_broadcast_that_waits_for_a_frozen_client_starves_the_others(tmp_path: Path) -> None:
+    run = runs("broadcast_hol", tmp_path, "bystanders/one_frozen", "--server", SERVER)["one_frozen"]
+    assert verdict(run) == ("failed", "missed")
+    for entry in run["sessions"][1:]:
+        assert (entry["outcome"], entry["verdict"]) == ("kept", "failed")
+        # Pings still come, every 20 s.
+        assert entry["why"].startswith("served nothing for 8"), entry["why"]
+        assert entry["longest_gap_s"] > 2.6 * 30
+
+
+@needs_guest
+@needs_servers
+def test_one_clients_crash_that_is_everybodys_is_blamed_on_the_server(tmp_path: Path) -> None:
+    run = runs("crash_restart", tmp_path, "bystanders/one_reset", "--server", "sh run.sh {host} {port}")["one_reset"]
+    assert run["verdict"] == "failed"
+    assert len(run["sessions"]) == 5
+    for entry in run["sessions"]:
+        assert entry["verdict"] == "failed"
+        assert entry["why"].startswith("the process that served the session (pid "), entry["why"]
+
+
+@needs_guest
+@needs_servers
+def test_a_ghost_refuses_its_user_until_it_is_found_and_nobody_else(tmp_path: Path) -> None:
+    user = ("--header", "X-User: {client}")
+    run = runs("ghost_seat", tmp_path, "phone.toml", "--server", SERVER, *user)["phone"]
+    assert run["verdict"] == "passed", run["why"]
+    _, bob, too_early, later = run["sessions"]
+    assert (bob["outcome"], too_early["outcome"], later["outcome"]) == ("kept", "refused", "kept")
+    assert too_early["why"].startswith("refused at 7.")
+    assert "HTTP 409" in too_early["why"]
+
+
+@needs_guest
+@needs_servers
+def test_a_user_who_returns_while_the_ghost_sits_there_is_refused(tmp_path: Path) -> None:
+    user = ("--header", "X-User: {client}", "--grace", "9s")
+    scenarios = ("return/new_address", "return/new_address_later")
+    found = runs("ghost_seat", tmp_path, *scenarios, "--server", SERVER, *user)
+    assert verdict(found["new_address"]) == ("failed", "true_reap")
+    assert "returning: refused at 8." in found["new_address"]["why"]
+    assert verdict(found["new_address_later"]) == ("passed", "true_reap"), found["new_address_later"]["why"]
+
+
 def of_a_user(pytester: pytest.Pytester, case: str, text: str) -> pytest.RunResult:
     """Run a user's test with the report's server, on the virtual clock."""
     users.project(pytester, text)

@@ -52,7 +52,16 @@ def test_the_frozen_client_is_reaped_between_the_grace_and_a_poll_more(matrix: P
     assert GRACE - 0.1 <= frozen["detection_s"] <= GRACE + POLL + 1
     assert frozen["stuck_bytes"] > 100_000
     assert frozen["orphan_bytes"] > 100_000
-    assert (frozen["sessions_after"], frozen["lock_held_after"]) == ([], False)
+    assert frozen["lock_held_after"] is False
+
+
+def test_a_new_client_takes_the_seat_of_the_reaped_one_and_gets_its_stream_within_a_second(matrix: Path) -> None:
+    frozen = by_scenario(matrix)["frozen"]
+    _, following = frozen["sessions"]
+    assert (following["client"], following["outcome"], following["verdict"]) == ("next", "kept", "passed")
+    assert following["served_after_s"] <= 1
+    (listed,) = frozen["sessions_after"]
+    assert listed["id"] == "s2"
 
 
 def test_live_clients_are_kept_for_the_whole_hold(matrix: Path) -> None:

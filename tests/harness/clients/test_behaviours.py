@@ -106,6 +106,32 @@ def test_a_client_that_trickles_silently_reads_and_acknowledges_nothing() -> Non
         assert server.session()["acknowledged"] is None
 
 
+def test_a_flooding_client_reads_everything_and_sends_far_more_than_acknowledgements() -> None:
+    with pod() as server, client("flooding", server.url(), every="10ms") as it:
+        progress = eventually(lambda: [w for w in it.heard("progress") if w["spoken"] > 100_000])
+        assert progress[0]["received"] > 0
+        # It acknowledges what it reads all the same, so the pod sheds nothing.
+        eventually(lambda: server.session()["acknowledged"])
+
+
+@pytest.mark.parametrize("behaviour", ["acking", "draining"])
+def test_any_other_client_says_nothing_of_its_own(behaviour: str) -> None:
+    with pod() as server, client(behaviour, server.url()) as it:
+        progress = eventually(lambda: [w for w in it.heard("progress") if w["received"] > 300_000])
+        assert all(word["spoken"] == 0 for word in progress)
+
+
+def test_a_client_that_is_told_to_reset_sends_half_a_message_and_no_close_frame() -> None:
+    with pod() as server, client("acking", server.url()) as it:
+        eventually(lambda: server.session()["acknowledged"])
+        it.say("reset")
+        assert server.log_line("session_closed")["reason"] in {"connection_lost", "socket_error"}
+        assert it.wait() == 0
+        (reset,) = it.heard("reset")
+        assert 0 < reset["sent"] < reset["of"]
+        assert not it.heard("closing")
+
+
 def test_a_client_that_slows_later_reads_all_until_then() -> None:
     rate, slows_after, before = 1_000, 3, 1_000_000
     options = {"rate": "1kB/s", "chunk": "100B", "slows_after": f"{slows_after}s", "receive_buffer": "16KiB"}

@@ -15,6 +15,7 @@ from halfopen.faults import (
     lose_acks,
     preempt,
     reboot,
+    reset,
     restart_edge,
     sleep,
     vanish,
@@ -165,6 +166,16 @@ def test_a_preempted_client_is_told_so_while_there_is_another() -> None:
     assert not proof(preempt, flowing(5, 6), said(5.1, "close_received", "client", code=4001)).shown
     assert not proof(preempt, flowing(5, 6), came, said(5.1, "close_received", "client", code=1000)).shown
     assert not proof(preempt, flowing(5, 6), came).shown
+
+
+def test_a_reset_was_sent_by_the_client_and_reached_the_server() -> None:
+    cut = said(5.0, "reset", "client", sent=516, of=1032)
+    gone = said(5.1, "destroyed", "kernel")
+    assert proof(reset, flowing(5, 5.1), cut, gone) == Proof(
+        True, "connection reset after 516 of a message's 1032 bytes"
+    )
+    assert not proof(reset, flowing(5, 35), cut).shown
+    assert not proof(reset, flowing(5, 5.1), gone).shown
 
 
 def test_a_restarted_edge_ends_the_connection_and_one_that_stays_open_proves_nothing() -> None:

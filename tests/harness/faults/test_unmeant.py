@@ -26,7 +26,7 @@ AT_ONCE = 10
 NEEDS = {"nginx": [needs_nginx], "haproxy": [needs_haproxy]}
 WITH_FAULTS = [
     scenario
-    for suite in ("dead", "ended", "storm")
+    for suite in ("dead", "ended", "bystanders", "return", "storm")
     for scenario in (load(path, f"{suite}/{path.stem}") for path in suites.shipped()[suite])
     if scenario.steps
 ]

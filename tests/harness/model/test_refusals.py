@@ -27,6 +27,11 @@ def verdict(*parts: Part) -> Verdict:
             {"why": "HTTP 401", "status": 401},
             "HTTP 401; does it want a --header, or a token in its path (--path '/?token=...')?",
         ),
+        (
+            "refused",
+            {"why": "HTTP 302", "status": 302, "location": "/login"},
+            "HTTP 302; it redirects to /login: give that as --path, or log in with a --header",
+        ),
         ("refused", {"why": "connection reset by peer", "status": None}, "connection reset by peer"),
         ("unanswered", {"within": 30.0, "delivered": True}, "the server did not complete the handshake within 30s"),
         ("unreachable", {"why": "connection refused", "how": "ConnectionRefusedError"}, "connection refused"),

@@ -19,6 +19,7 @@ from halfopen.pod.stream import WINDOW
 from halfopen.targets import tls
 from tests.harness.pod import pods
 from tests.harness.pod.pods import PodProcess, eventually
+from tests.harness.pod.test_wedge import WEDGED, client_that_never_reads, stack
 
 MakePod = Callable[..., AbstractContextManager[PodProcess]]
 
@@ -121,6 +122,40 @@ def test_a_client_that_preempts_takes_the_seat_and_the_first_is_told(pod: MakePo
             assert (first.protocol.close_code, first.protocol.close_reason) == (4001, "preempted")
             assert [session["client"] for session in server.get("/sessions")] == ["second"]
         assert server.log_line("session_closed")["reason"] == "preempted"
+
+
+def test_a_client_that_preempts_takes_the_seat_of_one_that_is_stuck(pod: MakePod) -> None:
+    with pod("--detector", "none", *WEDGED) as server, client_that_never_reads(server.port):
+        server.session()
+        # More than any buffer takes. The close frame would have to wait for it.
+        with connect(server.url("second") + "&preempt=1", max_size=None) as second:
+            second.recv()
+            assert [session["client"] for session in server.get("/sessions")] == ["second"]
+            closed = server.log_line("session_closed")
+            assert (closed["client"], closed["reason"]) == ("frozen", "preempted")
+            eventually(lambda: not stack(server, "runner-s1") and not stack(server, "reader-s1"))
+
+
+def test_without_preemption_the_stuck_one_keeps_its_seat(pod: MakePod) -> None:
+    with pod("--detector", "none", *WEDGED) as server, client_that_never_reads(server.port):
+        server.session()
+        with connect(server.url("frozen")) as second, pytest.raises(ConnectionClosed):
+            second.recv()
+        assert second.protocol.close_code == 1013
+        assert [session["client"] for session in server.get("/sessions")] == ["frozen"]
+
+
+def test_a_client_that_preempts_takes_its_own_seat_though_others_are_free(pod: MakePod) -> None:
+    with pod("--seats", "4") as server, connect(server.url("other")) as other, connect(server.url("me")) as old:
+        other.recv()
+        old.recv()
+        with connect(server.url("me") + "&preempt=1") as new:
+            new.recv()
+            other.recv()
+            assert sorted(session["client"] for session in server.get("/sessions")) == ["me", "other"]
+            with pytest.raises(ConnectionClosed):
+                list(old)
+            assert old.protocol.close_code == 4001
 
 
 def test_a_free_seat_is_nobodys_to_give_up(pod: MakePod) -> None:

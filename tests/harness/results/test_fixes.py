@@ -157,7 +157,7 @@ def anchors() -> set[str]:
 
 
 def test_every_page_and_every_section_that_can_be_named_exists() -> None:
-    named = {*fixes.PRODUCTS.values(), *fixes.COMMANDS.values()}
+    named = {*fixes.PRODUCTS.values(), *fixes.COMMANDS.values(), fixes.BROADCAST}
     assert named <= {page.stem for page in PAGES}
     assert set(get_args(fixes.Failure)) == anchors()
 
@@ -215,4 +215,5 @@ def test_every_server_has_its_fix() -> None:
     assert {spec.name.rpartition("/")[0] for spec in specs} == folders
     # Settings of a server that has its fix under another name.
     others = {"aiohttp/heartbeat", "aiohttp/heartbeat_5s", "asgi/hypercorn_ping", "gorilla/deadlines", "tornado/ping"}
-    assert {spec.name for spec in specs if not spec.fixes} - fixed == {*others, "ws/heartbeat"}
+    broadcasts = {"broadcast/builtin", "socketio/rooms"}
+    assert {spec.name for spec in specs if not spec.fixes} - fixed == {*others, *broadcasts, "ws/heartbeat"}

@@ -11,6 +11,7 @@ from halfopen.verdict.needs import unmet
 
 STREAM = Profile(observed=120, messages=2400, rate=640_000, largest=32_768, longest_pause=0.5)
 TRICKLE = Profile(observed=120, messages=120, rate=1_000, largest=1_000, longest_pause=1.0)
+SLOW = Profile(observed=120, messages=40, rate=10_000, largest=32_768, longest_pause=3.0)
 QUIET = Profile(observed=120, messages=1, rate=0.1, largest=16, longest_pause=119, quiet_share=0.95)
 
 
@@ -20,6 +21,7 @@ QUIET = Profile(observed=120, messages=1, rate=0.1, largest=16, longest_pause=11
         ("alive/backpressured", QUIET, "needs a server that streams; this one was silent for 119s of 120s"),
         ("alive/backpressured", TRICKLE, "needs a server that sends at least 131 kB/s; this one sends 1 kB/s"),
         ("alive/slowest_link", STREAM, "needs messages of at most 4 kB; this server sends some of 33 kB"),
+        ("bystanders/one_frozen", SLOW, "needs a server that is silent for at most 1s; this one was for 3s"),
         ("dead/frozen_silent", STREAM, "needs a server that is silent at times; this one streams 640 kB/s"),
     ],
 )

@@ -111,3 +111,15 @@ def test_a_refusal_is_a_close_frame_before_any_data_or_an_answer_to_the_handshak
 def test_a_client_that_was_never_tried_proves_nothing() -> None:
     run, others = judge_all(scenario('session = "kept"'), kept(), TERMS)
     assert (run.word, others["other"].word) == ("inconclusive", "inconclusive")
+
+
+def test_a_client_that_waited_for_an_end_that_no_fault_brought_about_proves_nothing() -> None:
+    text = TEXT.replace('name = "other"', 'name = "other"\nat = "end"').replace('truth = "alive"', 'truth = "dead"')
+    step = '[[step]]\nat = "5s"\nfault = "freeze"\n'
+    waiting = parse(
+        text.format(expect="").replace('session = "kept"', 'session = "reaped"') + step, name="x", suite="y", where="x"
+    )
+    unmeant = kept(event(5.0, "fault", "begun", step=0, fault="freeze"))
+    run, others = judge_all(waiting, msgspec.structs.replace(unmeant, others={"other": CLOSED}), TERMS)
+    assert (run.word, others["other"].word) == ("inconclusive", "inconclusive")
+    assert others["other"].why.startswith("the subject's session, whose end it waited for, never ended; refused at ")
