@@ -27,7 +27,7 @@ from halfopen.run.runner import RunResult
 from halfopen.scenario import target_spec
 from halfopen.scenario.target_spec import TargetSpec
 
-DEFAULT = ("dead", "alive")
+DEFAULT = ("dead", "alive", "bystanders")
 #: Scenarios at once on a real clock.
 _AT_ONCE = 8
 

@@ -73,9 +73,10 @@ def summary(done: Sequence[RunResult]) -> Table:
     shown = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     # If the table is too wide, fold names and never cut numbers.
     shown.add_column("", overflow="fold")
-    for head in comparison.SUMMARY_HEADS:
+    table = comparison.summary(done)
+    for head in comparison.summary_heads(table):
         shown.add_column(head, justify="right", no_wrap=True, min_width=len(head))
-    for detector, cells in comparison.summary_rows(comparison.summary(done)):
+    for detector, cells in comparison.summary_rows(table):
         shown.add_row(escape(_short(detector)), *cells)
     return shown
 

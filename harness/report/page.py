@@ -60,7 +60,7 @@ def render(table: Mapping[str, Any], timeline_of: Callable[[Run], Timeline | Los
         sections=sorted(sections, key=lambda section: _URGENCY.index(section[0].standing)),
         blocks=blocks(entries) if compares else [],
         summary=comparison.summary_rows(table),
-        summary_heads=comparison.SUMMARY_HEADS,
+        summary_heads=comparison.summary_heads(table),
         legend=words.LEGEND_ENTRIES,
         left_out=[*hindrances.notes(left_out), *hindrances.remedies(left_out)],
         left_out_words=words.left_out(len(left_out)),

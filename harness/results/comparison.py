@@ -17,6 +17,8 @@ from halfopen.scenario.target_spec import TargetSpec
 #: For summaries: keys in compare.json, and column heads. A class counts only runs that passed or failed.
 _CLASSES = ("true_reap", "missed", "false_reap", "true_keep", "closed")
 SUMMARY_HEADS = ("reaped", "missed", "false", "kept", "closed", "wrong", "?", "median", "max", "orphan")
+#: One more, if there were bystanders.
+SILENCE_HEAD = "silence"
 
 
 def latency(done: RunResult) -> float | None:
@@ -26,15 +28,25 @@ def latency(done: RunResult) -> float | None:
     return done.verdict.after_fault if _counts_from_fault(done) else done.verdict.detection
 
 
+def silence(done: RunResult) -> float | None:
+    """Seconds for which a bystander received nothing, the longest of any; None if there were none."""
+    bystanders = (done.others[name].found for name in done.job.scenario.bystanders if name in done.others)
+    return max((found.gap.seconds for found in bystanders if found.gap is not None), default=None)
+
+
 def _counts_from_fault(done: RunResult) -> bool:
     return done.job.scenario.expect.since == "fault" or done.verdict.detection is None
 
 
 def run_as_table(done: RunResult, **more: Any) -> dict[str, Any]:
-    """The entry of a run as in results.json, then ``more``, then the latency of a true reap and its starting point."""
+    """The entry of a run as in results.json, then ``more``, then what is compared.
+
+    That is the latency of a true reap with its starting point, and the silence that bystanders suffered.
+    """
     counted = latency(done)
     since = None if counted is None else "fault" if _counts_from_fault(done) else "stall"
-    return record.run_as_table(done) | more | {"latency_s": record.rounded(counted), "latency_from": since}
+    figures = {"latency_s": record.rounded(counted), "latency_from": since, "silence_s": record.rounded(silence(done))}
+    return record.run_as_table(done) | more | figures
 
 
 def by_candidate(done: Sequence[RunResult]) -> dict[str, list[RunResult]]:
@@ -66,13 +78,22 @@ def _totals(proved: Sequence[RunResult], runs: Sequence[RunResult]) -> dict[str,
         "latency_median_s": record.rounded(statistics.median(latencies) if latencies else None),
         "latency_max_s": record.rounded(max(latencies, default=None)),
         "orphan_bytes_max": max((one.verdict.found.orphan.bytes for one in proved), default=0),
+        "silence_max_s": record.rounded(max(filter(None, map(silence, proved)), default=None)),
     }
 
 
+def summary_heads(table: Mapping[str, Any]) -> tuple[str, ...]:
+    """The heads of the cells of :func:`summary_rows`, from compare.json."""
+    totals = (table.get("summary") or {}).values()
+    has_bystanders = any(each.get("silence_max_s") is not None for each in totals)
+    return (*SUMMARY_HEADS, SILENCE_HEAD) if has_bystanders else SUMMARY_HEADS
+
+
 def summary_rows(table: Mapping[str, Any]) -> list[tuple[str, tuple[str, ...]]]:
-    """Each candidate with its cells under SUMMARY_HEADS, from compare.json; empty if none are compared."""
+    """Each candidate with its cells under :func:`summary_heads`, from compare.json; empty if none are compared."""
+    count = len(summary_heads(table))
     return [
-        (name, _summary_row(table.get("detectors", {}).get(name, {}), totals))
+        (name, _summary_row(table.get("detectors", {}).get(name, {}), totals)[:count])
         for name, totals in (table.get("summary") or {}).items()
     ]
 
@@ -84,6 +105,7 @@ def _summary_row(classes: Mapping[str, int], totals: Mapping[str, Any]) -> tuple
         *(str(number or "") for number in numbers),
         *(words.seconds(totals.get(key)) for key in ("latency_median_s", "latency_max_s")),
         show_bytes(orphan) if orphan else "",
+        words.seconds(totals.get("silence_max_s")),
     )
 
 

@@ -16,6 +16,8 @@ from halfopen.run import hindrances
 from halfopen.run.hindrances import LeftOut
 
 _WIDTH = 120
+#: Seconds of silence from which on a neighbour counts as kept waiting.
+_STARVED = 1.0
 
 _TITLES: dict[printed_stacks.Finding, str] = {
     "keepalive_waits": "The keepalive waits behind the data",
@@ -39,7 +41,8 @@ loop. The queued bytes still have to leave before the socket closes, and they ne
 
 def render(table: Mapping[str, Any]) -> str:
     """Return the report. ``table`` is the content of field.json (halfopen.results.comparison.field_as_table)."""
-    parts = (_introduction, _tables, _sums, _pairs, _servers, _findings, _misses, _false_reaps, _unproved, _again)
+    parts = [_introduction, _tables, _sums, _pairs, _neighbours, _servers]
+    parts += [_findings, _misses, _false_reaps, _unproved, _again]
     ordered = {**table, "targets": _fixes_below(table["targets"])}
     sections = ("\n".join(part(ordered)).strip("\n") for part in parts)
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -168,6 +171,31 @@ def _pairs(table: Mapping[str, Any]) -> Iterator[str]:
     for target in fixed:
         for name, how in ((target["fixes"], "as it comes"), (target["name"], "with its fix")):
             yield _row((f"`{name}`", how, *_wrongs(table["runs"], name)))
+
+
+def _neighbours(table: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the longest silence of a bystander, for each server that keeps one waiting."""
+    runs = [run for run in _proved(table["runs"]) if run.get("silence_s") is not None]
+    if not runs:
+        return
+    names = list(dict.fromkeys(run["scenario"] for run in runs))
+    starving = {run["target"] for run in runs if run["silence_s"] >= _STARVED}
+    yield "## The price for the neighbours\n"
+    yield _wrapped(
+        "One of five clients is in trouble, and nothing is done to the others. The table has the longest time, in "
+        f"seconds, for which one of them received nothing. A time of {show_duration(_STARVED)} or more is shown."
+    )
+    served = len({run["target"] for run in runs}) - len(starving)
+    if starving:
+        yield f"\n| server | {' | '.join(f'`{name}`' for name in names)} |"
+        yield "|---" * (len(names) + 1) + "|"
+    for target in (target["name"] for target in table["targets"] if target["name"] in starving):
+        silences = {run["scenario"]: run["silence_s"] for run in runs if run["target"] == target}
+        cells = (silences.get(name) for name in names)
+        yield _row((f"`{target}`", *("" if s is None or s < _STARVED else f"{s:.1f}" for s in cells)))
+    most = max((run["silence_s"] for run in runs if run["target"] not in starving), default=0.0)
+    whose = "The others" if starving else "Nobody waits: these servers"
+    yield f"\n{whose} ({served}) serve the neighbours with gaps of at most {show_duration(round(most, 1))}."
 
 
 def _wrongs(runs: Sequence[Run], name: str) -> tuple[int, int, int]:

@@ -80,7 +80,7 @@ class OtherSessions(contextlib.ExitStack):
 
     def join(self, subject: Session) -> None:
         """Count the times of all from the subject's start, and let its observer ask for all."""
-        subject.watch.has_company = bool(self.sessions)
+        subject.watch.has_company = bool(self.sessions) or self._scenario.crowd is not None
         for journal in self.journals.values():
             journal.start = subject.journal.start
         subject.watch.others += [session.watch for session in self.sessions.values()]
@@ -89,8 +89,9 @@ class OtherSessions(contextlib.ExitStack):
 
     def _gather(self, crowd: CrowdSpec, subject: Session) -> None:
         """Connect the crowd."""
-        # Behind a proxy the subject's socket is only told from the others while there are none.
-        subject.await_sample()
+        # Behind a proxy the subject's socket is only told from the others while there are none. Its threads and files
+        # must be there before those of the crowd are counted.
+        subject.await_service()
         journal = self.journals[CROWD] = Journal()
         journal.start = subject.journal.start
         subject.server.site.journal.followers.append(journal)

@@ -54,8 +54,8 @@ _PATH_WITHIN, _PATH_TIMEOUTS = 3.5, 3
 _PATH_ATTEMPTS = 3
 #: Seconds without a byte acknowledged before a session counts as quiet.
 _QUIET = 1.0
-#: Seconds within which a socket is sampled, and between checks.
-_SAMPLED_WITHIN, _STEP = 2.0, 0.01
+#: Seconds within which a socket is sampled and a server that streams has sent data, and seconds between checks.
+_SERVED_WITHIN, _STEP = 2.0, 0.01
 #: Most bytes that a client's kernel may hold for it.
 _MOST_UNREAD = 64 << 20
 
@@ -191,9 +191,13 @@ class Session:
         """Its events and samples."""
         return self.client_link.journal
 
-    def await_sample(self) -> None:
-        """Wait until the server's socket was sampled, so that its recorder takes no later one for it."""
-        until = time.monotonic() + _SAMPLED_WITHIN
+    def await_service(self) -> None:
+        """Wait until the server's socket was sampled, and until it has sent data, if it sends any.
+
+        Then the recorder takes no later socket for it, and the server holds all that it needs for the session.
+        """
+        until = time.monotonic() + _SERVED_WITHIN
+        self.journal.wait_for("client", "first_data", until=until)
         while self.journal.last_sample() is None and time.monotonic() < until:
             time.sleep(_STEP)
 

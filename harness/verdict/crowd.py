@@ -18,6 +18,8 @@ from halfopen.verdict.judge import Timing
 _ORDINARY = frozenset({1000, 1001, 1012})
 #: A gap is one if it is so many times as long as the stream's own gaps before the first fault.
 _LONGER = 1.5
+#: Seconds by which a client may get the server's close frame after the server ended its side.
+_LATE = 1.0
 #: Reports of an attempt that opened no session.
 FAILURES = ("refused", "unreachable", "unanswered")
 #: Counters of the accept queue (halfopen.run.crowd_session).
@@ -45,9 +47,9 @@ class CrowdFindings:
     """Moment at which all had got data for the first time; None if some never did."""
     ended: int
     """Sessions whose side the server ended, for any reason, until the crowd left."""
-    reaps: int | None
-    """Those of them that were served, and whose clients held on. None behind a proxy, which hides the clients."""
-    reaps_per_second: int | None
+    reaps: int
+    """Those of them that were served, and whose clients, and the proxy in front, held on."""
+    reaps_per_second: int
     """Most of these in any second."""
     ended_per_second: int
     reaped_at: float | None
@@ -105,7 +107,7 @@ def find_crowd(scenario: Scenario, timeline: Timeline, terms: Timing) -> CrowdFi
     gaps = _gaps(own, until, begun_at)
     silent = _silences(own)
     first_served = _firsts(until_left.of(CROWD, "served"))
-    reaps = None if scenario.edge else list(_reaps(until_left))
+    reaps = list(_reaps_behind_edge(until_left, _downs(timeline)) if scenario.edge else _reaps(until_left))
     ended = [event.t for event in until_left.of("sockets", "ended")]
     later = [gap.begun + gap.seconds for gap in gaps if over_at is not None and gap.begun + gap.seconds > over_at]
     unserved = sum(seconds > _tolerated(gaps, begun_at) for seconds in silent)
@@ -115,10 +117,10 @@ def find_crowd(scenario: Scenario, timeline: Timeline, terms: Timing) -> CrowdFi
         served=len(first_served),
         served_at=max(first_served.values()) if len(first_served) == scenario.crowd.count else None,
         ended=len(ended),
-        reaps=None if reaps is None else len(reaps),
-        reaps_per_second=None if reaps is None else _peak(reaps),
+        reaps=len(reaps),
+        reaps_per_second=_peak(reaps),
         ended_per_second=_peak(ended),
-        reaped_at=min(reaps, default=None) if reaps else None,
+        reaped_at=min(reaps, default=None),
         returned=sum(event.data["attempt"] > 1 for event in _lasts(until_left.of(CROWD, "served")).values()),
         gave_up=len(given_up),
         attempts=len(attempts),
@@ -195,6 +197,35 @@ def _reaps(own: Timeline) -> Iterator[float]:
         if session not in served or codes.get(session) in _ORDINARY:
             continue
         if over.get(session, end.t) >= end.t:
+            yield end.t
+
+
+def _downs(timeline: Timeline) -> list[float]:
+    """Return the moments from which the proxy in front was being ended. It is noted once the proxy is gone."""
+    begun = [event.t for event in timeline.of("fault", "begun")]
+    return [max((t for t in begun if t <= down.t), default=down.t) for down in timeline.of("fault", "edge_down")]
+
+
+def _reaps_behind_edge(own: Timeline, downs: list[float]) -> Iterator[float]:
+    """Yield the moment of each end that neither the proxy nor a client began.
+
+    The server's sockets lead to the proxy, so none is known to be a certain client's. Each client that gave up, and
+    each goodbye of the server, accounts for one end after it.
+    """
+    served = {_session(event) for event in own.of(CROWD, "served")}
+    goodbyes = [
+        event.t - _LATE
+        for event in own.of(CROWD, "close_received")
+        if event.data["code"] in _ORDINARY or _session(event) not in served
+    ]
+    given_up = [event.t for event in own.of(CROWD, "ended") if event.data["how"] == "gave_up"]
+    others = sorted([*goodbyes, *given_up])
+    for end in own.of("sockets", "ended"):
+        if any(end.t - end.data["lasted"] <= down <= end.t for down in downs):
+            continue
+        if others and others[0] <= end.t:
+            others.pop(0)
+        else:
             yield end.t
 
 

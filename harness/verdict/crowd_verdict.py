@@ -120,8 +120,8 @@ def _complaints(expect: CrowdExpect, found: CrowdFindings, terms: Timing) -> Ite
     yield from _leaks(expect, found)
 
 
-def _more(number: int | None, most: int | None, what: str) -> Iterator[str]:
-    if most is not None and number is not None and number > most:
+def _more(number: int, most: int | None, what: str) -> Iterator[str]:
+    if most is not None and number > most:
         yield f"{number} {what}, expected at most {most}"
 
 
@@ -145,11 +145,9 @@ def _leaks(expect: CrowdExpect, found: CrowdFindings) -> Iterator[str]:
 
 
 def _ends(found: CrowdFindings) -> str:
-    if found.reaps is None:
-        peak = f", at most {found.ended_per_second} in a second" if found.ended else ""
-        return f"{found.ended} sessions ended{peak}"
     if not found.reaps:
-        return "none reaped"
+        others = f", {found.ended} sessions ended otherwise, at most {found.ended_per_second} in a second"
+        return f"none reaped{others if found.ended else ''}"
     at = "" if found.reaped_at is None else f", the first at {found.reaped_at:.1f}s"
     return f"{found.reaps} reaped{at}, at most {found.reaps_per_second} in a second"
 

@@ -56,18 +56,18 @@ def test_the_others_are_observed_through_the_stall_and_beyond_the_reap(pod: Runs
 
 
 def test_a_session_that_its_user_took_over_has_ended_before_its_path_heals(pod: Runs) -> None:
-    run = pod["old_path_heals"]
+    run = pod["path_heals"]
     assert run["reason"] == "preempted"
     assert 20 <= run["reaped_at_s"] < 30
 
 
 def test_the_pods_twin_on_asyncio_does_the_same(tmp_path: Path) -> None:
-    runs = ran(tmp_path, "one_frozen", "same_address", "old_path_heals", "--pod-api", "asyncio")
+    runs = ran(tmp_path, "one_frozen", "same_address", "path_heals", "--pod-api", "asyncio")
     assert {name: run["why"] for name, run in runs.items() if run["verdict"] != "passed"} == {}
 
 
 def test_the_planted_server_without_a_bug_passes(tmp_path: Path) -> None:
-    names = ("one_frozen", "same_address", "new_address_later", "old_path_heals")
+    names = ("one_frozen", "same_address", "new_address_later", "path_heals")
     runs = crowd(tmp_path, "none", *names)
     assert {name: run["why"] for name, run in runs.items() if run["verdict"] != "passed"} == {}
     assert set(runs) == set(names)
@@ -106,7 +106,7 @@ def test_a_registry_that_keeps_a_ghost_refuses_its_user_before_the_reap_and_afte
 
 
 def test_a_server_that_lets_both_sessions_live_has_two_for_one_user(tmp_path: Path) -> None:
-    run = crowd(tmp_path, "lets_both_live", "old_path_heals")["old_path_heals"]
+    run = crowd(tmp_path, "lets_both_live", "path_heals")["path_heals"]
     assert run["verdict"] == "failed"
     assert complaints(run)["returning"] == "the server lists 2 sessions at the end, expected 1"
     assert complaints(run)["subject"].startswith("session still held ")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from halfopen.model.timeline import Timeline
@@ -16,6 +17,7 @@ from halfopen.scenario import suites
 from halfopen.scenario.target_spec import TargetSpec
 from halfopen.targets.command import CommandTarget
 from halfopen.verdict.judge import Timing, judge
+from halfopen.verdict.several import judge_all
 from tests.harness.lines import event, flowing, line, orphaned, progress, stuck
 
 FREEZE = event(5, "fault", "begun", step=0, fault="freeze")
@@ -159,3 +161,41 @@ def test_what_proves_nothing_counts_for_nothing_and_is_said(table: dict[str, Any
     report = field_report.render(table)
     assert "Of 1 sessions" in report
     assert "- `frozen`: nothing is proved: so it is (`mine/default`)" in report
+
+
+def bystander(gap: float) -> Timeline:
+    """Return the timeline of a bystander that once received nothing for ``gap`` seconds."""
+    return line(KEPT.samples, KEPT.events, event(50, "client", "gap", seconds=gap))
+
+
+def with_neighbours(server: str, gap: float) -> RunResult:
+    scenario = suites.find(["bystanders/one_frozen"])[0]
+    others = {other.name: bystander(0.3) for other in scenario.others} | {scenario.others[2].name: bystander(gap)}
+    timeline = msgspec.structs.replace(HELD, others=others)
+    job = Job(scenario, CommandTarget(SERVERS[server][0]), Timing(30, 2), 7, 1, 30, scenario.name, candidate=server)
+    verdict, of_others = judge_all(scenario, timeline, job.terms)
+    return RunResult(job, verdict, timeline, 1.0, others=of_others)
+
+
+def test_the_longest_silence_of_any_neighbour_is_shown_in_seconds() -> None:
+    runs = [with_neighbours("mine/default", 31.25), with_neighbours("mine/ping", 0.5)]
+    table = json.loads(json.dumps(comparison.field_as_table(HOW, runs, 4.0, SERVERS)))
+    assert [run["silence_s"] for run in table["runs"]] == [31.25, 0.5]
+    report = field_report.render(table)
+    assert "## The price for the neighbours" in report
+    assert "| server | `one_frozen` |\n|---|---|\n| `mine/default` | 31.2 |" in report
+    assert "The others (1) serve the neighbours with gaps of at most 500ms." in report
+
+
+def test_without_neighbours_there_is_nothing_to_say_of_them(table: dict[str, Any]) -> None:
+    assert {run["silence_s"] for run in table["runs"]} == {None}
+    assert "neighbours" not in field_report.render(table)
+
+
+def test_a_comparison_has_a_column_for_it_only_if_there_were_bystanders() -> None:
+    with_it = comparison.summary([with_neighbours("mine/default", 31.25)])
+    assert comparison.summary_heads(with_it)[-1] == "silence"
+    assert comparison.summary_rows(with_it)[0][1][-1] == "31.2s"
+    without = comparison.summary([done("mine/default", "dead/frozen", HELD)])
+    assert comparison.summary_heads(without)[-1] == "orphan"
+    assert len(comparison.summary_rows(without)[0][1]) == len(comparison.summary_heads(without))

@@ -119,6 +119,12 @@ def test_a_watchdog_that_counts_the_stall_ends_everybody_behind_an_outage_beyond
         assert (uplink["verdict"], uplink["crowd"]["verdict"], uplink["crowd"]["reaped"]) == ("failed", "failed", 50)
 
 
+def test_a_detector_that_waits_when_all_go_dark_at_once_reaps_nobody(tmp_path: Path) -> None:
+    halfopen("run", "uplink_60s", "--detector", "halfopen", "--clock", "virtual", "--seed", "7", "--out", str(tmp_path))
+    (only,) = results(tmp_path)["runs"]
+    assert (only["verdict"], only["crowd"]["reaped"], only["crowd"]["unserved"]) == ("passed", 0, 0), only["why"]
+
+
 @needs_nginx
 def test_behind_an_edge_that_restarts_jitter_spreads_the_attempts(storms: list[Path]) -> None:
     runs = by_scenario(storms[0])

@@ -46,7 +46,7 @@ def test_a_storm_leaves_nothing_behind(count: int, tmp_path: Path) -> None:
     file = tmp_path / "storm.toml"
     # On a busy machine five hundred take a while to connect, and to come back.
     slack = count // 20
-    text = SCENARIO.format(count=count, patience=OUTAGE + 1, within=GRACE + 4 + slack, at=GRACE + slack, outage=OUTAGE)
+    text = SCENARIO.format(count=count, patience=OUTAGE + 1, within=12 + slack, at=GRACE + slack, outage=OUTAGE)
     file.write_text(text)
     terms = ("--grace", f"{GRACE}s", "--poll", f"{POLL}s")
     ran = halfopen("run", str(file), "--clock", "real", "--kernel", "host", *terms, "--out", str(tmp_path))

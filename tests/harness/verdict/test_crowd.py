@@ -178,11 +178,37 @@ def test_what_the_server_holds_is_compared_before_during_and_after() -> None:
     assert (found.overflows, found.drops) == (9, 10)
 
 
-def test_behind_a_proxy_nobody_knows_whose_session_the_server_ended() -> None:
-    edge, restart = '[edge]\nproxy = "nginx"', 'fault = "restart-edge"'
-    found = judge_crowd(scenario(fault=restart, edge=edge), Crowd().timeline(REAPS), TERMS)
+def behind_edge(*parts: list[Event] | Event, subject: list[Event] | None = None) -> CrowdFindings:
+    """Return the findings if all the server's sockets lead to a proxy, from ports of its own."""
+    made = Crowd().timeline(*parts)
+    hidden = [
+        msgspec.structs.replace(e, data={**e.data, "port": 9000 + n}) if e.kind == "sockets" else e
+        for n, e in enumerate(made.others[CROWD].events)
+    ]
+    timeline = msgspec.structs.replace(line(subject or []), others={CROWD: line(hidden)}, processes=made.processes)
+    restart = scenario(fault='fault = "restart-edge"', edge='[edge]\nproxy = "nginx"')
+    found = judge_crowd(restart, timeline, TERMS)
     assert found is not None
-    assert (found.found.reaps, found.found.ended) == (None, 4)
+    return found.found
+
+
+def test_behind_a_proxy_an_end_is_a_reap_unless_a_client_gave_up_before() -> None:
+    assert behind_edge(REAPS).reaps == 4
+    assert behind_edge(REAPS, client_ended(0, 13.0, how="gave_up"), client_ended(1, 13.5, how="gave_up")).reaps == 2
+    assert behind_edge(REAPS, client_ended(0, 18.0, how="gave_up")).reaps == 4
+    assert (behind_edge(REAPS).ended, behind_edge(REAPS).ended_per_second) == (4, 2)
+
+
+def test_behind_a_proxy_a_refusal_is_no_reap() -> None:
+    refused = event(20.1, CROWD, "close_received", number=1, attempt=2, code=1013, reason="")
+    assert behind_edge(opened(1, 20.0, 2, served=False), refused, server_ended(1, 20.05, 2)).reaps == 0
+
+
+def test_a_proxy_that_ends_takes_its_connections_with_it() -> None:
+    down = [event(13.9, "fault", "begun", step=0, fault="restart-edge"), event(18.0, "fault", "edge_down", by="term")]
+    late = event(30.0, "sockets", "ended", port=9999, state="FIN_WAIT1", lasted=2.0)
+    assert behind_edge(REAPS, subject=down).reaps == 0
+    assert behind_edge(REAPS, late, subject=down).reaps == 1
 
 
 def test_a_fault_of_the_server_counts_for_the_crowd_too() -> None:
