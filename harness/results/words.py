@@ -222,7 +222,12 @@ def expectation(scenario: Scenario, terms: Timing, found: Findings) -> str:
     expect = scenario.expect
     if expect.session == "kept":
         since = scenario.steps[scenario.judged_from].fault if scenario.steps else "start"
-        return f"kept for {show_duration(judge.hold(scenario, terms))} after the {since}"
+        served = (
+            ""
+            if expect.longest_gap is None
+            else f", {show_duration(terms.seconds(expect.longest_gap))} without data at most"
+        )
+        return f"kept for {show_duration(judge.hold(scenario, terms))} after the {since}{served}"
     limit = judge.deadline(scenario, terms)
     _, since = judge.counted_from(scenario, found)
     return expect.session + (f" within {show_duration(limit)} of {since}" if limit else "")

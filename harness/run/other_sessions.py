@@ -17,7 +17,7 @@ from halfopen.run.lab_server import LabServer, Network
 from halfopen.run.observer import Stop
 from halfopen.run.progress import RunView
 from halfopen.run.recorder import SamplingRate
-from halfopen.run.session import ClientLink, Session
+from halfopen.run.session import ClientLink, Session, Visit
 from halfopen.scenario.spec import CROWD, SUBJECT, CrowdSpec, OtherClient, Scenario
 from halfopen.verdict.crowd import crowd_observed_until
 from halfopen.verdict.judge import Timing
@@ -64,9 +64,8 @@ class OtherSessions(contextlib.ExitStack):
             link = self._links[other.host].beside(journal)
         self._links[other.name] = link
         view = RunView(other.name)
-        opening = Session.open(
-            server, link, other.client, view, stop, self._sampling, user=other.user, query=other.query
-        )
+        visit = Visit(user=other.user, query=other.query)
+        opening = Session.open(server, link, other.client, view, stop, self._sampling, visit)
         self._opened_at[other.name] = time.monotonic()
         with contextlib.suppress(NoSessionError):
             session = self.enter_context(opening)

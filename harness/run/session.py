@@ -13,8 +13,8 @@ import copy
 import random
 import socket
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Self
 
@@ -115,6 +115,18 @@ class ClientLink:
 
 
 @dataclass(frozen=True, slots=True)
+class Visit:
+    """The way in which a client presents itself to the server."""
+
+    user: str = SUBJECT
+    """Name of the user that it is: ``{client}`` in a target's path, headers and messages."""
+    query: str = ""
+    """Addition to the URL's query."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Headers besides the target's."""
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """An open session, with everything that can act on it."""
 
@@ -128,7 +140,7 @@ class Session:
 
     @classmethod
     @contextlib.contextmanager
-    def open(  # noqa: PLR0913 (the last three only matter where there are several clients)
+    def open(
         cls,
         server: LabServer,
         link: ClientLink,
@@ -136,18 +148,16 @@ class Session:
         view: RunView,
         stop: Stop,
         sampling: SamplingRate = STEADY,
-        *,
-        user: str = SUBJECT,
-        query: str = "",
+        visit: Visit = Visit(),
     ) -> Iterator[Self]:
         """Connect a client and begin to sample its session. Leaving undoes all faults and ends the client.
 
-        ``user`` names the user that it is for the server; ``query`` is added to the URL's.
         The link's journal must follow the server's. Raises NoSessionError, with the reason in the journal too.
         """
         journal, site = link.journal, server.site
         client_id = link.draw_id()
-        endpoint = server.running.endpoint(client_id, query, user=user)
+        endpoint = server.running.endpoint(client_id, visit.query, user=visit.user)
+        endpoint = msgspec.structs.replace(endpoint, headers={**endpoint.headers, **visit.headers})
         with (
             recording(
                 journal.sampled, site.host, site.port, sampling, on_end=partial(journal.note, "kernel")

@@ -75,6 +75,19 @@ class ClientSession:
         __tracebackhide__ = True
         return self._outcome(JudgeSession(self._client.number, "kept", for_), f"kept(for_={for_!r})")
 
+    def served(self, longest_gap: str = "2s", *, received_at_least: str | None = None, for_: str = "grace") -> Outcome:
+        """True if the session is open and data kept coming, from its start until ``for_`` from now.
+
+        ``longest_gap`` is the longest time without received data; pings are no data. ``received_at_least`` is a size,
+        such as ``"1MB"``, of the messages received since the session's start.
+        """
+        __tracebackhide__ = True
+        request = JudgeSession(
+            self._client.number, "kept", for_, longest_gap=longest_gap, received_at_least=received_at_least
+        )
+        least = "" if received_at_least is None else f", received_at_least={received_at_least!r}"
+        return self._outcome(request, f"served(longest_gap={longest_gap!r}{least}, for_={for_!r})")
+
     def closed(self, within: str = "grace + poll + 1s") -> Outcome:
         """True if either side closes the session as the protocol requires; ``within`` counts from the fault."""
         __tracebackhide__ = True

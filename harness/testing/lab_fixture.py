@@ -5,18 +5,18 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, overload
 
 import pytest
 
 from halfopen.errors import suggest
 from halfopen.testing import plugin
 from halfopen.testing.channel import Channel
-from halfopen.testing.client import Client
+from halfopen.testing.client import Client, Refusal
 from halfopen.testing.client_session import ClientSession, Outcome
-from halfopen.testing.messages import Connect, Done, HistoryLines, Opening, ReadHistory, Serve
+from halfopen.testing.messages import Connect, Done, HistoryLines, Opening, ReadHistory, RefusalSeen, Serve
 
-__all__ = ["LabFixture", "Server"]
+__all__ = ["LabFixture", "Refusal", "Server"]
 
 #: Keywords of the marker.
 _KNOWN = ("grace", "link", "poll", "seed", "server")
@@ -91,25 +91,84 @@ class LabFixture:
         __tracebackhide__ = True
         return Server(self._open().ask(request, Done).number, named)
 
+    @overload
     def connect(
         self,
         server: Server,
         client: str = "draining",
         *,
+        expect: Literal["open"] = "open",
         link: Mapping[str, Any] | None = None,
         settle: str = "5s",
+        headers: Mapping[str, str] | None = None,
+        query: str = "",
+        user: str | None = None,
+        host: Client | None = None,
         **options: Any,
-    ) -> Client:
+    ) -> Client: ...
+
+    @overload
+    def connect(
+        self,
+        server: Server,
+        client: str = "draining",
+        *,
+        expect: Literal["refused"],
+        link: Mapping[str, Any] | None = None,
+        settle: str = "5s",
+        headers: Mapping[str, str] | None = None,
+        query: str = "",
+        user: str | None = None,
+        host: Client | None = None,
+        **options: Any,
+    ) -> Refusal: ...
+
+    def connect(  # noqa: PLR0913 (each says something else about the client)
+        self,
+        server: Server,
+        client: str = "draining",
+        *,
+        expect: Literal["open", "refused"] = "open",
+        link: Mapping[str, Any] | None = None,
+        settle: str = "5s",
+        headers: Mapping[str, str] | None = None,
+        query: str = "",
+        user: str | None = None,
+        host: Client | None = None,
+        **options: Any,
+    ) -> Client | Refusal:
         """Connect a client and wait until the kernel shows its behaviour, ``settle`` at most.
 
-        ``client`` and its ``options`` are those of a scenario's ``[client]``, ``link`` is its ``[link]``.
+        ``client`` and its ``options`` are those of a scenario's ``[client]``, ``link`` is its ``[link]``. ``headers``
+        and ``query`` are added to the server's; ``user`` stands for ``{client}`` in its path, headers and messages.
+        ``host`` is another client whose host, address and link it shares.
+
+        With ``expect="refused"`` the server must refuse the client, in its answer to the handshake or by a close frame
+        before any data, within ``settle``. Returns the refusal. The test fails if the client is admitted.
         """
         __tracebackhide__ = True
+        if host is not None and link is not None:
+            pytest.fail("halfopen: host and link exclude each other: clients of one host share its link")
         link = self._marked.get("link", {}) if link is None else link
         if not isinstance(link, Mapping):
             pytest.fail(f"halfopen: a link is a table, such as {{'delay': '20ms'}}, got {link!r}")
-        request = Connect(server.number, {"behaviour": client, **options}, dict(link), settle)
+        if expect not in ("open", "refused"):
+            pytest.fail(f"halfopen: expect is 'open' or 'refused', got {expect!r}")
+        request = Connect(
+            server.number,
+            {"behaviour": client, **options},
+            dict(link),
+            settle,
+            refused=expect == "refused",
+            headers=dict(headers or {}),
+            query=query,
+            user=user,
+            host=None if host is None else host.number,
+        )
         channel = self._open()
+        if expect == "refused":
+            seen = channel.ask(request, RefusalSeen)
+            return Refusal(seen.why, seen.status, seen.close_code, seen.close_reason)
         return Client(channel, channel.ask(request, Done).number, client)
 
     def session(self, client: Client) -> ClientSession:

@@ -48,6 +48,13 @@ class Connect(msgspec.Struct, frozen=True, tag="connect"):
     link: dict[str, Any]
     settle: Written
     """Longest wait."""
+    refused: bool = False
+    """True if the server is to refuse it; answered by :class:`RefusalSeen`."""
+    headers: dict[str, str] = {}
+    query: str = ""
+    user: str | None = None
+    host: int | None = None
+    """Number of the client whose host, address and link it shares."""
 
 
 class BeginFault(msgspec.Struct, frozen=True, tag="begin"):
@@ -74,6 +81,14 @@ class JudgeSession(msgspec.Struct, frozen=True, tag="judge"):
     """Longest time until the end, or shortest time to be kept."""
     since: Literal["onset", "fault"] = "onset"
     reason: str | None = None
+    longest_gap: Written | None = None
+    """Longest time without received data; a session for which it or the next is set is observed from now on."""
+    received_at_least: Written | None = None
+
+    @property
+    def asks_for_data(self) -> bool:
+        """True if the client must be served."""
+        return self.longest_gap is not None or self.received_at_least is not None
 
 
 class ReadSocket(msgspec.Struct, frozen=True, tag="socket"):
@@ -93,6 +108,15 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     """Done. ``number`` is that of the new object."""
 
     number: int = 0
+
+
+class RefusalSeen(msgspec.Struct, frozen=True, tag="refusal"):
+    """The server's refusal of a client."""
+
+    why: str
+    status: int | None
+    close_code: int | None
+    close_reason: str | None
 
 
 class SocketSeen(msgspec.Struct, frozen=True, tag="seen"):
@@ -129,4 +153,4 @@ class Lacking(msgspec.Struct, frozen=True, tag="lacking"):
     why: str
 
 
-Reply = PeerUp | Done | SocketSeen | Judgement | HistoryLines | Lacking | Refused
+Reply = PeerUp | Done | RefusalSeen | SocketSeen | Judgement | HistoryLines | Lacking | Refused

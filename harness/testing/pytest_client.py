@@ -11,6 +11,9 @@ from halfopen.errors import FaultError, InputError
 from halfopen.model.evidence import ENDED_STATES, Proof
 from halfopen.model.expressions import Expression
 from halfopen.model.link_spec import LinkSpec
+from halfopen.netns import units
+from halfopen.netns.lab_errors import UnitError
+from halfopen.netns.units import Size
 from halfopen.results import story, words
 from halfopen.run.recorder import INTERVAL
 from halfopen.run.session import Session
@@ -35,6 +38,16 @@ def _expression(name: str, text: object) -> Expression:
     try:
         return Expression.parse(text)
     except ValueError as error:
+        raise InputError(f"{name}: {error}") from None
+
+
+def _size(name: str, text: object) -> Size | None:
+    """Return a size as a scenario writes it; raises InputError that names the option."""
+    if text is None:
+        return None
+    try:
+        return units.size(text)
+    except UnitError as error:
         raise InputError(f"{name}: {error}") from None
 
 
@@ -155,18 +168,27 @@ class PytestClient:
                 within=within,
                 since=request.since,
                 reason=request.reason,
-                hold=within or self._hold(seconds("for_", request.duration, self.terms)),
+                hold=within or self._hold(request),
+                longest_gap=None if request.longest_gap is None else _expression("longest_gap", request.longest_gap),
+                received_at_least=_size("received_at_least", request.received_at_least),
                 # The server's other clients come and go.
                 files_left=None,
                 threads_left=None,
             ),
         )
 
-    def _hold(self, wanted: float) -> Expression:
-        """Return the time to keep a session: from the judged fault to the last action, plus ``wanted`` seconds."""
+    def _hold(self, request: JudgeSession) -> Expression:
+        """Return the time to keep a session: from the judged fault to the last action, and as long as asked for.
+
+        The actions that may cost a client its data are those on others, so it is served until so long from now.
+        """
+        wanted = seconds("for_", request.duration, self.terms)
         judged = self._steps[self._judged_from :]
         since = judged[0].at.seconds(grace=0, poll=0) if judged else 0.0
-        begun = 0.0 if self._last_action_at is None else self._last_action_at - self.session.journal.start
+        if request.asks_for_data:
+            begun = self._now
+        else:
+            begun = 0.0 if self._last_action_at is None else self._last_action_at - self.session.journal.start
         return Expression(f"{begun - since + wanted:.6f}s")
 
     def read_socket(self) -> SocketSeen:

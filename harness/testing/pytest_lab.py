@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import random
+import time
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -31,7 +34,7 @@ from halfopen.run.lab_server import LabServer, Network
 from halfopen.run.observer import Stop
 from halfopen.run.progress import RunView
 from halfopen.run.request import RunRequest
-from halfopen.run.session import ClientLink, Session
+from halfopen.run.session import ClientLink, Session, Visit
 from halfopen.scenario.scenario_file import client_of
 from halfopen.scenario.spec import Edge, PodSpec
 from halfopen.scenario.target_spec import TargetSpec, load
@@ -45,12 +48,14 @@ from halfopen.testing.messages import (
     JudgeSession,
     Opening,
     ReadSocket,
+    RefusalSeen,
     Reply,
     Request,
     Serve,
     UndoFault,
 )
 from halfopen.testing.pytest_client import PytestClient, seconds
+from halfopen.verdict import ends
 from halfopen.verdict.judge import Timing
 
 
@@ -66,12 +71,17 @@ class PytestLab(contextlib.ExitStack):
         self._network = Network(lab)
         self._servers: list[LabServer] = []
         self._clients: list[PytestClient] = []
+        self._tried: list[Journal] = []
+        """The journal of each client that tried to connect."""
+        self._refusals: list[str] = []
 
     def answer(self, request: Request) -> Reply:
         """Carry out a request; raises InputError, LabError, FaultError, TimeoutError."""
         match request:
             case Serve():
                 return Done(self._serve(request))
+            case Connect(refused=True):
+                return self._connect_in_vain(request)
             case Connect():
                 return Done(self._connect(request))
             case BeginFault():
@@ -104,30 +114,67 @@ class PytestLab(contextlib.ExitStack):
 
     def _connect(self, request: Connect) -> int:
         """Connect a client, wait until it streams (for ``settle`` at most), and return its number."""
+        opening, link_spec = self._opening(request)
+        settle, number = seconds("settle", request.settle, self._terms), len(self._clients) + 1
+        try:
+            session = self.enter_context(opening)
+        except NoSessionError as error:
+            raise InputError(f"client {number} has got no session: {error}") from None
+        client = PytestClient(number, client_of(request.client, "client"), link_spec, self._terms, session)
+        self._clients.append(client)
+        for other in self._clients:
+            other.session.watch.has_company |= other is not client and other.session.server is session.server
+            client.session.watch.has_company |= other is not client and other.session.server is session.server
+        client.wait_until_it_streams(settle)
+        return len(self._clients) - 1
+
+    def _connect_in_vain(self, request: Connect) -> RefusalSeen:
+        """Connect a client that the server is to refuse; raises InputError if it is admitted, or gets no answer."""
+        until = time.monotonic() + seconds("settle", request.settle, self._terms)
+        opening, _ = self._opening(request)
+        with contextlib.ExitStack() as until_seen:
+            try:
+                session = until_seen.enter_context(opening)
+            except NoSessionError as error:
+                denied = self._tried[-1].find("client", "refused")
+                if denied is None:
+                    raise InputError(f"a client was not refused, but has got no session: {error}") from None
+                return self._refusal(denied.data["why"], status=denied.data.get("status"))
+            seen = session.journal.wait_for("client", "close_received", "first_data", until=until)
+            if seen is None or seen.name == "first_data":
+                got = "received data" if seen else f"was not closed within {request.settle}"
+                raise InputError(f"a client was admitted, but was to be refused: it {got}")
+            code, reason = seen.data.get("code"), seen.data.get("reason")
+            return self._refusal(ends.closing(seen), close_code=code, close_reason=reason)
+
+    def _refusal(self, why: str, **data: Any) -> RefusalSeen:
+        self._refusals.append(f"a client was refused: {why}")
+        return RefusalSeen(why, *(data.get(key) for key in ("status", "close_code", "close_reason")))
+
+    def _opening(self, request: Connect) -> tuple[AbstractContextManager[Session], LinkSpec]:
+        """Return the context in which a new client's session is open, and its link."""
         server = self._servers[request.server]
-        settle = seconds("settle", request.settle, self._terms)
         spec, link_spec = client_of(request.client, "client"), LinkSpec.from_table(request.link, "link")
         if server.edge is not None and any(client.session.server is server for client in self._clients):
             raise InputError(
                 f"a server behind {server.edge.proxy} takes one client here: all come from the proxy's address, and no "
                 "session could be told from another; serve it a second time for the second client"
             )
-        number = len(self._clients) + 1
-        name, journal = "client" if number == 1 else f"client-{number}", Journal()
+        # A client that is refused has no number, and a host all the same.
+        tries = len(self._tried) + 1
+        name, journal = "client" if tries == 1 else f"client-{tries}", Journal()
+        self._tried.append(journal)
         server.site.journal.followers.append(journal)
-        link = ClientLink(self._network, name, link_spec, journal, self._random)
-        opening = Session.open(server, link, spec, RunView(f"client {number}"), Stop())
-        try:
-            session = self.enter_context(opening)
-        except NoSessionError as error:
-            raise InputError(f"client {number} has got no session: {error}") from None
-        client = PytestClient(number, spec, link_spec, self._terms, session)
-        self._clients.append(client)
-        client.wait_until_it_streams(settle)
-        return number - 1
+        if request.host is None:
+            link = ClientLink(self._network, name, link_spec, journal, self._random)
+        else:
+            shared = self._clients[request.host]
+            link, link_spec = shared.session.client_link.beside(journal), shared.link_spec
+        visit = Visit(user=request.user or name, query=request.query, headers=request.headers)
+        return Session.open(server, link, spec, RunView(name), Stop(), visit=visit), link_spec
 
     def _history(self) -> list[str]:
-        lines = [line for client in self._clients for line in client.history()]
+        lines = [line for client in self._clients for line in client.history()] + self._refusals
         if any(line.strip() == SERVER_SAID for line in lines):
             return lines
         return lines + [line for server in self._servers for line in story.printed(server.site.journal.timeline())]

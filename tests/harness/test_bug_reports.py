@@ -342,9 +342,17 @@ def test_the_neighbour_is_kept(lab):
     frozen, healthy = lab.connect(server), lab.connect(server, client="acking")
     frozen.freeze()
     assert lab.session(healthy).kept(for_="30s")
+
+def test_the_neighbour_is_served(lab):
+    server = lab.serve("{SERVER}")
+    frozen, healthy = lab.connect(server), lab.connect(server, client="acking")
+    assert lab.session(healthy).served(longest_gap="2s", for_="5s")
+    frozen.freeze()
+    assert lab.session(healthy).served(longest_gap="2s", for_="30s")
 """,
     )
-    assert result.parseoutcomes()["failed"] >= 1
+    assert result.parseoutcomes()["failed"] >= 2
+    result.stdout.re_match_lines([r"E .*served nothing for .*s from .*s on, expected at most 2\.0s.*"])
     result.stdout.re_match_lines([r"E .*session still held .* after the freeze began: .*"])
     result.stdout.no_re_match_line(r"E .*live client was reaped.*")
 
