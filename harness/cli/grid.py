@@ -80,6 +80,21 @@ def summary(done: Sequence[RunResult]) -> Table:
     return shown
 
 
+def silence(done: Sequence[RunResult]) -> Table | None:
+    """Build a row for each detector: the longest silence of any bystander in each scenario that has some."""
+    runs = [comparison.run_as_table(run) | {"candidate": str(run.job.candidate)} for run in done]
+    names, rows = comparison.silences(runs, "candidate")
+    if not rows:
+        return None
+    shown = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    shown.add_column("silence", overflow="fold")
+    for name in names:
+        shown.add_column(escape(name), justify="right", overflow="fold")
+    for detector, cells in rows:
+        shown.add_row(escape(_short(detector)), *cells)
+    return shown
+
+
 def show(console: Console, done: Sequence[RunResult]) -> None:
     """Print the whole comparison in the console's width."""
     for block in blocks(done, console.width):
@@ -94,6 +109,10 @@ def show(console: Console, done: Sequence[RunResult]) -> None:
         console.print(line, soft_wrap=True)
     console.print()
     console.print(summary(done))
+    if (silent := silence(done)) is not None:
+        console.print()
+        console.print(silent)
+        console.print(words.SILENCE)
 
 
 def conclude(console: Console, conditions: Conditions, done: Sequence[RunResult], wall: float, files: str) -> int:

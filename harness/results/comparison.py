@@ -34,7 +34,42 @@ def run_as_table(done: RunResult, **more: Any) -> dict[str, Any]:
     """The entry of a run as in results.json, then ``more``, then the latency of a true reap and its starting point."""
     counted = latency(done)
     since = None if counted is None else "fault" if _counts_from_fault(done) else "stall"
-    return record.run_as_table(done) | more | {"latency_s": record.rounded(counted), "latency_from": since}
+    return (
+        record.run_as_table(done)
+        | more
+        | {"latency_s": record.rounded(counted), "latency_from": since, "silence_s": record.rounded(silence(done))}
+    )
+
+
+def silence(done: RunResult) -> float | None:
+    """Seconds of the longest time without data for a bystander: a client that is there from the start, unharmed.
+
+    None if the scenario has none, or if nothing is known of what they received.
+    """
+    scenario = done.job.scenario
+    unharmed = {other.name for other in scenario.others if other.comes_first and not scenario.steps_on(other.name)}
+    gaps = [verdict.found.gap for name, verdict in done.others.items() if name in unharmed]
+    return max((gap.seconds for gap in gaps if gap is not None), default=None)
+
+
+def silences(runs: Sequence[Mapping[str, Any]], key: str) -> tuple[list[str], list[tuple[str, tuple[str, ...]]]]:
+    """Return the scenarios with bystanders, and for each candidate the longest silence of any, in seconds.
+
+    ``runs`` are those of compare.json or field.json, and ``key`` is the one with the candidate's name. Of repeated runs
+    the longest counts. An empty cell is a run without bystanders, or one that proved nothing.
+    """
+    longest: dict[tuple[str, str], float] = {}
+    for run in runs:
+        seconds = run.get("silence_s")
+        if seconds is not None and run["verdict"] in {"passed", "failed"}:
+            cell = str(run[key]), f"{run['suite']}/{run['scenario']}"
+            longest[cell] = max(seconds, longest.get(cell, 0.0))
+    names = list(dict.fromkeys(scenario for _, scenario in longest))
+    candidates = dict.fromkeys(candidate for candidate, _ in longest)
+    return names, [
+        (who, tuple(f"{longest[who, name]:.1f}" if (who, name) in longest else "" for name in names))
+        for who in candidates
+    ]
 
 
 def by_candidate(done: Sequence[RunResult]) -> dict[str, list[RunResult]]:

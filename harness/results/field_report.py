@@ -10,7 +10,7 @@ from typing import Any
 
 from halfopen.model import printed_stacks
 from halfopen.netns.units import show_bytes, show_duration
-from halfopen.results import words
+from halfopen.results import comparison, words
 from halfopen.results.words import Run
 from halfopen.run import hindrances
 from halfopen.run.hindrances import LeftOut
@@ -39,7 +39,19 @@ loop. The queued bytes still have to leave before the socket closes, and they ne
 
 def render(table: Mapping[str, Any]) -> str:
     """Return the report. ``table`` is the content of field.json (halfopen.results.comparison.field_as_table)."""
-    parts = (_introduction, _tables, _sums, _pairs, _servers, _findings, _misses, _false_reaps, _unproved, _again)
+    parts = (
+        _introduction,
+        _tables,
+        _sums,
+        _silences,
+        _pairs,
+        _servers,
+        _findings,
+        _misses,
+        _false_reaps,
+        _unproved,
+        _again,
+    )
     ordered = {**table, "targets": _fixes_below(table["targets"])}
     sections = ("\n".join(part(ordered)).strip("\n") for part in parts)
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -143,6 +155,21 @@ def _sums(table: Mapping[str, Any]) -> Iterator[str]:
         )
         yield _row(row)
     yield from _price(table["runs"])
+
+
+def _silences(table: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the longest silence of any bystander, for each server and each scenario that has some."""
+    names, rows = comparison.silences(table["runs"], "target")
+    if not rows:
+        return
+    yield "## Silence of the bystanders\n"
+    yield _wrapped(words.SILENCE) + "\n"
+    yield _row(("server", *(f"`{name}`" for name in names)))
+    yield "|---" * (len(names) + 1) + "|"
+    by_server = dict(rows)
+    for target in table["targets"]:
+        if cells := by_server.get(target["name"]):
+            yield _row((f"`{target['name']}`", *cells))
 
 
 def _price(runs: Sequence[Run]) -> Iterator[str]:

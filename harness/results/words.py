@@ -78,6 +78,11 @@ LEGEND = tuple(
     for row in LEGEND_ENTRIES
 )
 
+SILENCE = (
+    "Seconds of the longest time without data for any bystander, a client to whom nothing was done while another was "
+    "struck. An empty cell proved nothing."
+)
+
 
 def cell(run: Run) -> str:
     """A run as a table cell of at most five characters: right results are lower-case or a number, wrong ones not."""
