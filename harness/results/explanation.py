@@ -45,6 +45,8 @@ class Explanation(msgspec.Struct, frozen=True):
     """The server's output around the end, or around the fault if nothing ended, and its tracebacks."""
     proxy_said: dict[str, list[str]] = {}
     """The same of each proxy in between."""
+    concerns: str | None = None
+    """The name of the client that all this is about, if it is another than the subject."""
 
 
 def explain(timeline: Timeline, verdict: Verdict, profile: Profile | None = None) -> Explanation:
@@ -126,6 +128,7 @@ def lines(explained: Explanation, why: str) -> list[str]:
     texts: list[str] = []
     ended = explained.ended or ""
     for head, sentences in (
+        ("concerns:", [explained.concerns] if explained.concerns else []),
         ("ended:", [ended] if ended and ended.partition(" at ")[0].strip() not in why else []),
         ("cause:", [explained.cause] if explained.cause else []),
         ("held by:", [*explained.held_by, *_first(explained.threads)] if explained.held_by else []),

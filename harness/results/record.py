@@ -178,6 +178,10 @@ def _by_client(done: RunResult) -> list[tuple[str, Verdict]]:
     return [(SUBJECT, done.subject), *done.others.items()] if done.job.scenario.has_company else []
 
 
+def _class_of_blamed(done: RunResult) -> str | None:
+    return done.verdict.klass if (name := done.blamed) == SUBJECT else done.others[name].klass
+
+
 def _session_as_table(name: str, verdict: Verdict) -> dict[str, Any]:
     found = verdict.found
     return {
@@ -403,7 +407,7 @@ def junit(how: Conditions, done: Sequence[RunResult], wall: float) -> junitparse
             elif run.verdict.word == "not_applicable":
                 case.result = [junitparser.Skipped(run.verdict.why, "not applicable")]
             elif run.verdict.word == "failed":
-                case.result = [_with_story(junitparser.Failure(run.verdict.why, run.verdict.klass), how, run)]
+                case.result = [_with_story(junitparser.Failure(run.verdict.why, _class_of_blamed(run)), how, run)]
             elif run.verdict.word == "inconclusive":
                 case.result = [_with_story(junitparser.Error(run.verdict.why, "inconclusive"), how, run)]
             else:

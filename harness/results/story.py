@@ -6,6 +6,8 @@ import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
 from halfopen.model import evidence
 from halfopen.model.evidence import Stall
 from halfopen.model.timeline import Sample, Timeline
@@ -26,6 +28,8 @@ _SHORT_WAIT = 0.5
 _SHORT_STALL = 1.0
 #: Number of last lines shown of a server's output.
 _LAST_LINES = 10
+#: Most sentences on other clients in a story, and the order of their verdicts.
+_MOST_OTHERS, _WORST_FIRST = 6, ("failed", "inconclusive", "not_applicable", "passed")
 
 
 def story(run: RunResult, where: Sequence[str] = (), baseline: Baseline | None = None) -> list[str]:
@@ -52,11 +56,16 @@ def story(run: RunResult, where: Sequence[str] = (), baseline: Baseline | None =
 
 
 def others(run: RunResult) -> list[str]:
-    """One sentence for each other client: the verdict on its session. Equal ones are joined."""
+    """One sentence for each other client: the verdict on its session, the worst first. Equal ones are joined."""
     sentences: dict[tuple[str, str], list[str]] = {}
     for name, verdict in run.others.items():
-        sentences.setdefault((verdict.word, verdict.why), []).append(name)
-    return [f"{words.STANDINGS[word].mark} {', '.join(names)}: {why}" for (word, why), names in sentences.items()]
+        why = "as expected" if verdict.word == "passed" and run.verdict.word != "passed" else verdict.why
+        sentences.setdefault((verdict.word, why), []).append(name)
+    ranked = sorted(sentences.items(), key=lambda entry: _WORST_FIRST.index(entry[0][0]))
+    shown = [f"{words.STANDINGS[word].mark} {', '.join(names)}: {why}" for (word, why), names in ranked]
+    if len(shown) <= _MOST_OTHERS:
+        return shown
+    return [*shown[:_MOST_OTHERS], f"({len(shown) - _MOST_OTHERS} more in results.json)"]
 
 
 def crowd(run: RunResult) -> list[str]:
@@ -69,8 +78,11 @@ def crowd(run: RunResult) -> list[str]:
 
 
 def explained(run: RunResult) -> Explanation:
-    """Return the explanation of a run; empty for one that passed."""
-    return explanation.explain(run.timeline, run.verdict, run.profile)
+    """Return the explanation of a run, of the client that its verdict is about; empty for one that passed."""
+    if (name := run.blamed) == SUBJECT:
+        return explanation.explain(run.timeline, run.subject, run.profile)
+    concerns = explanation.explain(run.timeline.others.get(name, Timeline()), run.others[name], run.profile)
+    return msgspec.structs.replace(concerns, concerns=name)
 
 
 def actions(job: Job, found: Findings) -> list[str]:

@@ -107,6 +107,13 @@ class RunResult:
         """The verdict on the scenario's crowd; None if it has none."""
         return judge_crowd(self.job.scenario, self.timeline, self.job.terms)
 
+    @property
+    def blamed(self) -> str:
+        """The name of the client that the verdict is about: the subject, or the first of the others that made it so."""
+        if self.subject.word == self.verdict.word:
+            return SUBJECT
+        return next((name for name, verdict in self.others.items() if verdict.word == self.verdict.word), SUBJECT)
+
 
 def run_all(
     jobs: Sequence[Job],

@@ -284,9 +284,9 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def bystanders(self) -> list[str]:
-        """Names of the other clients that no step strikes."""
-        struck = {step.on for step in self.steps}
-        return [] if BYSTANDERS in struck else [other.name for other in self.others if other.name not in struck]
+        """Names of the other clients that are there from the start and that no step strikes."""
+        there = [other.name for other in self.others if other.comes_first]
+        return [name for name in there if not self.steps_on(name)]
 
     @staticmethod
     def strikes(step: Step, name: str) -> bool:
