@@ -166,6 +166,10 @@ class PodOptions:
     outage: Annotated[
         Duration | None, duration(POD, "The longest outage that a session survives (detector halfopen: 1.5 graces).")
     ] = None
+    common_outage: Annotated[
+        Duration | None,
+        duration(POD, "The longest that sessions survive if most go dark at once (detector halfopen: two outages)."),
+    ] = None
 
     def detector_options(self) -> DetectorOptions:
         """Return the detector's options."""
@@ -174,6 +178,7 @@ class PodOptions:
             None if self.min_rate is None else float(self.min_rate),
             None if self.outage is None else float(self.outage),
             None if self.pod_api is None else self.pod_api.value,
+            None if self.common_outage is None else float(self.common_outage),
         )
 
 

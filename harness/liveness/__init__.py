@@ -27,6 +27,7 @@ In a server with threads, one thread for all connections::
 
 from typing import TYPE_CHECKING, Any
 
+from halfopen.liveness.common_outage import CommonOutageReport
 from halfopen.liveness.death import Death
 from halfopen.liveness.rule import Rule, Terms
 from halfopen.liveness.watcher import Watch, Watcher, ask
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AsyncWatch",
     "AsyncWatcher",
+    "CommonOutageReport",
     "Death",
     "ListenerWatch",
     "Rule",

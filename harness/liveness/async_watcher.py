@@ -12,11 +12,12 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol, Self
 
+from halfopen.liveness.common_outage import CommonOutage
 from halfopen.liveness.death import Death, Reap, discard_when_closed, report
 from halfopen.liveness.descriptor import BorrowedSocket
 from halfopen.liveness.reading import Fields, Reading, read
 from halfopen.liveness.retransmissions import bound_rto, bounded_rto
-from halfopen.liveness.rule import DEFAULT_MIN_RATE, Rule, Terms
+from halfopen.liveness.rule import DEFAULT_MIN_RATE, Darkness, Rule, Terms
 from halfopen.liveness.schedule import TURNS, Polled, PollSchedule
 from halfopen.liveness.sockets_of_process import AcceptedSockets
 from halfopen.liveness.watcher import judge
@@ -115,7 +116,7 @@ class AsyncWatch(Polled):
         if self.over or (fields := self._read()) is None:
             return
         assert self.sock is not None
-        death = judge(self.rule, self.sock, fields)
+        death = judge(self.rule, self.sock, fields, self._watcher.common_outage)
         if death is not None:
             self._end(death)
         elif self.rule.wants_answer:
@@ -210,10 +211,11 @@ class AsyncWatch(Polled):
 class AsyncWatcher:
     """Watches any number of connections of one event loop, from a timer of that loop.
 
-    ``grace``, ``poll`` and ``outage`` are in seconds, ``min_rate`` in bytes per second (see :class:`Terms`). ``reap``
-    says if a dead client's connection is reset, or shut down so that the kernel keeps trying to deliver queued bytes.
-    With ``bound_rto`` connections retransmit at least four times in an outage, if the kernel supports that
-    (TCP_RTO_MAX_MS, Linux 6.15). It may be created anywhere, also before there is a loop. Raises ValueError.
+    ``grace``, ``poll``, ``outage`` and ``common_outage`` are in seconds, ``min_rate`` in bytes per second (see
+    :class:`Terms`). ``reap`` says if a dead client's connection is reset, or shut down so that the kernel keeps trying
+    to deliver queued bytes. With ``bound_rto`` connections retransmit at least four times in an outage, if the kernel
+    supports that (TCP_RTO_MAX_MS, Linux 6.15). ``common_outage.on_change`` is called when most sessions have gone dark
+    at once. It may be created anywhere, also before there is a loop. Raises ValueError.
     """
 
     def __init__(
@@ -223,12 +225,14 @@ class AsyncWatcher:
         *,
         min_rate: float = DEFAULT_MIN_RATE,
         outage: float | None = None,
+        common_outage: float | None = None,
         reap: Reap = "reset",
         bound_rto: bool = True,
     ) -> None:
-        self.terms = Terms(grace, poll, min_rate, outage, half_closed=grace)
+        self.terms = Terms(grace, poll, min_rate, outage, half_closed=grace, common_outage=common_outage)
+        self.common_outage = CommonOutage(self.terms, self._darkness)
         self.reap: Reap = reap
-        self._rto = bounded_rto(self.terms.longest_outage) if bound_rto else None
+        self._rto = bounded_rto(self.terms.longest_outage, self.terms.longest_common_outage) if bound_rto else None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._schedule: PollSchedule[AsyncWatch] = PollSchedule(poll)
@@ -302,9 +306,11 @@ class AsyncWatcher:
         if watch.sock is not None and self._by_cookie.get(watch.sock.cookie) is watch:
             del self._by_cookie[watch.sock.cookie]
             self._schedule.remove(watch)
-            if not self._schedule and self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
+            if not self._schedule:
+                self.common_outage.close(time.monotonic())
+                if self._timer is not None:
+                    self._timer.cancel()
+                    self._timer = None
 
     def bind(self) -> asyncio.AbstractEventLoop:
         """Return the running loop; raises RuntimeError if there is none, or if connections of another are watched."""
@@ -340,8 +346,13 @@ class AsyncWatcher:
             if self._schedule.next_at(now) <= now:
                 for watch in self._schedule.due(now):
                     self._look(watch)
+                if self.common_outage.in_progress:
+                    self.common_outage.review(time.monotonic())
         finally:
             self._arm()
+
+    def _darkness(self) -> list[Darkness | None]:
+        return [watch.rule.darkness for watch in self._schedule]
 
     def _look(self, watch: AsyncWatch) -> None:
         try:

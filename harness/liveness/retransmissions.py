@@ -15,10 +15,11 @@ _FIRST_RTO = 0.2
 _RETRIES = Path("/proc/sys/net/ipv4/tcp_retries2")
 
 
-def bounded_rto(outage: float) -> float | None:
+def bounded_rto(outage: float, longest: float) -> float | None:
     """Return the bound of the interval between retransmissions, in seconds, to fit four into an outage; None for none.
 
-    The bound also shortens the time after which the kernel gives up. That must not become less than two outages.
+    The bound also shortens the time after which the kernel gives up. That must not become less than two outages, nor
+    than the ``longest`` that is ever survived.
     """
     bound = max(_LEAST_RTO, outage / 4)
     if bound >= _MOST_RTO:
@@ -30,7 +31,7 @@ def bounded_rto(outage: float) -> float | None:
     doublings = min(retries, int(math.log2(bound / _FIRST_RTO)))
     # tcp_model_timeout, net/ipv4/tcp_timer.c
     life = (2 ** (doublings + 1) - 1) * _FIRST_RTO + (retries - doublings) * bound
-    return bound if life >= 2 * outage else None
+    return bound if life >= max(2 * outage, longest) else None
 
 
 def bound_rto(sock: socket.socket, bound: float) -> None:

@@ -6,7 +6,8 @@ the path
     By data and retransmissions, probes of a closed window, pings: anything that the peer's kernel would
     answer. While none is answered, the path is dark. This is proved only from the first unanswered
     question to the last, not to the present. Retransmissions are ever further apart, and a path that
-    healed between two of them has not been asked yet. ``unreachable`` after an ``outage`` so proved.
+    healed between two of them has not been asked yet. ``unreachable`` after an ``outage`` so proved. If most
+    sessions went dark at once, more proof is needed: see :mod:`halfopen.liveness.common_outage`.
 the application, by its window
     Its kernel answers, but the window stays shut and no byte moves: the application does not read.
     ``send_stall`` after the grace, or, if longer, after the time to read its unread bytes at the least rate.
@@ -24,6 +25,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from halfopen.liveness.death import Death
 from halfopen.liveness.reading import Fields, Reading
@@ -32,6 +34,8 @@ from halfopen.netns.tcp_info import state_name
 DEFAULT_MIN_RATE = 64 * 1024.0
 #: Longest outage that is survived, in graces.
 _OUTAGE_IN_GRACES = 1.5
+#: Longest outage that is survived if most sessions went dark at once, in outages.
+_COMMON_OUTAGE_IN_OUTAGES = 2.0
 _ESTABLISHED = 1
 _CLOSED_BY_OWNER = frozenset({"FIN_WAIT1", "FIN_WAIT2", "CLOSING", "TIME_WAIT"})
 #: Most seconds for an answer, unless the connection's round trips take longer.
@@ -72,6 +76,11 @@ class Terms:
 
     An event loop notices by itself, unless the server has stopped reading, and may still deliver what came before.
     """
+    common_outage: float | None = None
+    """Seconds of darkness that are survived if most sessions went dark at once; by default two outages.
+
+    If it is no longer than an outage, such sessions are treated like all others.
+    """
 
     def __post_init__(self) -> None:
         for name in ("grace", "poll", "min_rate"):
@@ -84,6 +93,23 @@ class Terms:
         """The outage, given or default."""
         return _OUTAGE_IN_GRACES * self.grace if self.outage is None else self.outage
 
+    @property
+    def longest_common_outage(self) -> float:
+        """The common outage, given or default, and at least an outage."""
+        outage = self.longest_outage
+        return _COMMON_OUTAGE_IN_OUTAGES * outage if self.common_outage is None else max(outage, self.common_outage)
+
+
+class Darkness(NamedTuple):
+    """A path on which a question is unanswered for longer than its answer takes. Seconds of the monotonic clock."""
+
+    heard_at: float
+    """Time of the client's last answer."""
+    first_asked: float
+    """Time of the first question since, at the latest."""
+    last_asked: float
+    """Time of the last question, at the earliest."""
+
 
 class Rule:
     """The rule for one connection, from its start. ``now`` is always in seconds of the monotonic clock.
@@ -94,8 +120,8 @@ class Rule:
 
     __slots__ = (
         "_acked", "_acked_when_heard", "_ahead", "_closed_for", "_credit", "_delivered", "_early", "_first_asked",
-        "_frames_at", "_grace", "_half_closed", "_last_asked", "_looked_at", "_min_rate", "_most", "_outage", "_probes",
-        "_quiet", "_received", "_silence_ms", "_unanswered", "_widest", "due", "wants_answer",
+        "_frames_at", "_grace", "_half_closed", "_heard_at", "_last_asked", "_looked_at", "_min_rate", "_most",
+        "_outage", "_probes", "_quiet", "_received", "_silence_ms", "_unanswered", "_widest", "due", "wants_answer",
     )  # fmt: skip
 
     def __init__(self, terms: Terms, now: float) -> None:
@@ -109,7 +135,7 @@ class Rule:
         self._acked = self._delivered = self._received = self._acked_when_heard = self._widest = self._probes = 0
         # The path: times of the first and the last unanswered question.
         self._first_asked: float | None = None
-        self._last_asked = now
+        self._last_asked = self._heard_at = now
         # The window: seconds in which no byte moved, and seconds to add to them once a doubtful question is answered.
         self._quiet = self._credit = 0.0
         # The ping: the stream offset of its end, the unread bytes before it, and the time for which its receipt is
@@ -149,6 +175,13 @@ class Rule:
             self.wants_answer = data >= self._silence_ms
             return None
         return self._doubt(Reading._make(seen), now, before, moved, asking)
+
+    @property
+    def darkness(self) -> Darkness | None:
+        """The darkness of the path at the last poll; None if no question is unanswered for long."""
+        if self._first_asked is None or self._looked_at - self._first_asked < _LEAST_PATIENCE:
+            return None
+        return Darkness(self._heard_at, self._first_asked, self._last_asked)
 
     def _closing(self, seen: Reading, elapsed: float) -> Death | None:
         """Evaluate a connection that one side has closed. If its owner closed it, the handshake may take the grace."""
@@ -210,7 +243,7 @@ class Rule:
             earliest, latest = before, now
         else:
             earliest = latest = self._last_asked
-        self._probes = seen.probes
+        self._probes, self._heard_at = seen.probes, answered_at
         self._last_asked = earliest
         if self._first_asked is None or answered_at > self._first_asked:
             self._first_asked = latest

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
+from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 #: Number of turns that a poll is divided into, so that ten thousand connections are not all polled at once.
@@ -40,6 +41,10 @@ class PollSchedule(Generic[_PolledT]):
     def __bool__(self) -> bool:
         """True if there is a connection."""
         return any(self._turns)
+
+    def __iter__(self) -> Iterator[_PolledT]:
+        """Return all connections."""
+        return itertools.chain.from_iterable(self._turns)
 
     def add(self, polled: _PolledT) -> None:
         """Add a connection to the turn that has the fewest."""

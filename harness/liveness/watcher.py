@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable
 from typing import Any, Self
 
+from halfopen.liveness.common_outage import CommonOutage
 from halfopen.liveness.death import Death, Reap, end_dead
 from halfopen.liveness.reading import Fields, leaves_input_unread, read
 from halfopen.liveness.retransmissions import bound_rto, bounded_rto
-from halfopen.liveness.rule import DEFAULT_MIN_RATE, Rule, Terms
+from halfopen.liveness.rule import DEFAULT_MIN_RATE, Darkness, Rule, Terms
 from halfopen.liveness.schedule import Polled, PollSchedule
 
 _LOG = logging.getLogger("halfopen.liveness")
@@ -57,7 +58,7 @@ class Watch(Polled):
             if self.over:
                 return
             try:
-                death = judge(self.rule, self.sock, read(self.sock))
+                death = judge(self.rule, self.sock, read(self.sock), self._watcher.common_outage)
                 if death is None and self.rule.wants_answer and self.ask():
                     self.rule.asked(read(self.sock))
             except OSError as error:
@@ -72,9 +73,10 @@ class Watch(Polled):
 class Watcher:
     """Watches any number of connections from one daemon thread, which lives while there are any.
 
-    ``grace``, ``poll`` and ``outage`` are in seconds, ``min_rate`` in bytes per second (see :class:`Terms`). ``reap``
-    is the method of ending a dead client's connection. With ``bound_rto`` connections retransmit at least four times in
-    an outage, if the kernel supports that (TCP_RTO_MAX_MS, Linux 6.15).
+    ``grace``, ``poll``, ``outage`` and ``common_outage`` are in seconds, ``min_rate`` in bytes per second (see
+    :class:`Terms`). ``reap`` is the method of ending a dead client's connection. With ``bound_rto`` connections
+    retransmit at least four times in an outage, if the kernel supports that (TCP_RTO_MAX_MS, Linux 6.15).
+    ``common_outage.on_change`` is called in the watcher's thread when most sessions have gone dark at once.
     """
 
     def __init__(
@@ -84,12 +86,14 @@ class Watcher:
         *,
         min_rate: float = DEFAULT_MIN_RATE,
         outage: float | None = None,
+        common_outage: float | None = None,
         reap: Reap = "reset",
         bound_rto: bool = True,
     ) -> None:
-        self.terms = Terms(grace, poll, min_rate, outage)
+        self.terms = Terms(grace, poll, min_rate, outage, common_outage=common_outage)
+        self.common_outage = CommonOutage(self.terms, self._darkness)
         self.reap: Reap = reap
-        self._rto = bounded_rto(self.terms.longest_outage) if bound_rto else None
+        self._rto = bounded_rto(self.terms.longest_outage, self.terms.longest_common_outage) if bound_rto else None
         self._schedule: PollSchedule[Watch] = PollSchedule(poll)
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -135,11 +139,18 @@ class Watcher:
                         # The next connection starts another thread. One that stays would also receive signals that
                         # all others block.
                         self._thread = None
+                        self.common_outage.close(now)
                         return
                     self._changed.wait(wait)
                 due = self._schedule.due(now)
             for watch in due:
                 self._look(watch)
+            if self.common_outage.in_progress:
+                self.common_outage.review(time.monotonic())
+
+    def _darkness(self) -> list[Darkness | None]:
+        with self._changed:
+            return [watch.rule.darkness for watch in self._schedule]
 
     def _look(self, watch: Watch) -> None:
         try:
@@ -153,20 +164,19 @@ class Watcher:
                 self._schedule.expedite(watch, watch.rule.due, time.monotonic())
 
 
-def judge(rule: Rule, sock: socket.socket, seen: Fields) -> Death | None:
+def judge(rule: Rule, sock: socket.socket, seen: Fields, outage: CommonOutage) -> Death | None:
     """Return a rule's verdict on the reading of a socket; raises OSError.
 
-    The server's own silence is no proof: while it leaves its input unread, an answer has no room.
+    The server's own silence is no proof: while it leaves its input unread, an answer has no room. Nor is its own
+    uplink's.
     """
-    death = rule.look(seen, time.monotonic())
-    if (
-        death is not None
-        and (death.reason, death.tcp_state) == ("no_answer", "ESTABLISHED")
-        and leaves_input_unread(sock)
-    ):
+    death = rule.look(seen, now := time.monotonic())
+    if death is None or death.tcp_state != "ESTABLISHED":
+        return death
+    if death.reason == "no_answer" and leaves_input_unread(sock):
         rule.excuse()
         return None
-    return death
+    return None if death.reason == "unreachable" and outage.spares(rule.darkness, now) else death
 
 
 def _refusal(sock: object) -> str | None:

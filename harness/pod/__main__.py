@@ -71,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         ("--poll", units.duration, DEFAULT_POLL, "default: 2s"),
         ("--min-rate", units.byte_rate, DEFAULT_MIN_RATE, "the lowest rate of a live client (default: 64KiB/s)"),
         ("--outage", units.duration, None, "the longest outage that is always survived (default: the detector's)"),
+        ("--common-outage", units.duration, None, "the same if most sessions go dark at once (default: two outages)"),
         ("--slice-size", units.size, SLICE_BYTES, "default: 32KiB"),
         ("--slice-interval", units.duration, SLICE_INTERVAL, "default: 50ms"),
         ("--quiet-after", units.duration, math.inf, "send nothing from then on"),
@@ -159,7 +160,16 @@ def main() -> int:
         detectors.require_api(module, options.detector, options.pod_api)
         grace = grace_from_environment() if options.grace is None else options.grace
         hold = Hold()
-        settings = Settings(grace, options.poll, options.reap, options.min_rate, options.outage, hold, options.pod_api)
+        settings = Settings(
+            grace,
+            options.poll,
+            options.reap,
+            options.min_rate,
+            options.outage,
+            hold,
+            options.pod_api,
+            options.common_outage,
+        )
         detector = module.create(settings)
     except InputError as error:
         parser.error(str(error))

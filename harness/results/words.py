@@ -242,6 +242,12 @@ _EVENTS = {
     ("kernel", "destroyed"): "the kernel destroyed the server's socket ({state}, {outq} bytes queued)",
     ("kernel", "gone"): "the server's socket is gone",
     ("lab", "trouble"): "{what}",
+    ("target", "common_outage_held"): "{dark} of {watched} sessions went dark at once: none of them is reaped yet",
+    ("target", "common_outage_over"): "the common outage is over, {dark} of {watched} sessions are still dark",
+    (
+        "target",
+        "common_outage_expired",
+    ): "{dark} of {watched} sessions are still dark and may be reaped ({dark_s:.1f}s)",
     ("target", "dead_client_reaped"): "the watchdog reaped the client ({reason}, {backlog_bytes} bytes queued)",
     ("target", "exited"): "the server ended by itself (exit code {code})",
     ("target", "session_closed"): "the server ended the session ({reason})",

@@ -86,12 +86,15 @@ class DetectorOptions(msgspec.Struct, frozen=True):
     """Seconds."""
     pod_api: PodApi | None = None
     """API of websockets that the pod is built on."""
+    common_outage: float | None = None
+    """Seconds."""
 
     def arguments(self) -> list[str]:
         """Return them as options of the pod, which ``halfopen run`` has too."""
         words = [] if self.reap is None else ["--reap", self.reap]
         words += [] if self.min_rate is None else ["--min-rate", f"{plain(self.min_rate)}B/s"]
         words += [] if self.outage is None else ["--outage", f"{plain(self.outage)}s"]
+        words += [] if self.common_outage is None else ["--common-outage", f"{plain(self.common_outage)}s"]
         return words + ([] if self.pod_api is None else ["--pod-api", self.pod_api])
 
 

@@ -81,7 +81,7 @@ class LabFixture:
         """Start the built-in server with one of its detectors (docs/detectors.md), and wait until it listens.
 
         ``pod`` are keys of a scenario's ``[pod]`` table, such as ``slice_size`` or ``tls``, and the options of a
-        detector: ``reap``, ``min_rate``, ``outage``.
+        detector: ``reap``, ``min_rate``, ``outage``, ``common_outage``.
         """
         __tracebackhide__ = True
         request = Serve({"path": path}, detector=detector, pod=pod, ready=ready)

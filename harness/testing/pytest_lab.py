@@ -139,9 +139,15 @@ class _DetectorOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reap: Reap | None = None
     min_rate: ByteRate | None = None
     outage: Duration | None = None
+    common_outage: Duration | None = None
 
     def read(self) -> DetectorOptions:
-        return DetectorOptions(self.reap, self.min_rate and float(self.min_rate), self.outage and float(self.outage))
+        return DetectorOptions(
+            self.reap,
+            self.min_rate and float(self.min_rate),
+            self.outage and float(self.outage),
+            common_outage=self.common_outage and float(self.common_outage),
+        )
 
 
 def _target(asked: Serve, terms: Timing, seed: int) -> tuple[Target, Edge | None]:

@@ -35,6 +35,8 @@ class Settings:
     """Holds its verdicts back, if the detector supports that."""
     api: PodApi = "sync"
     """API of the library that the pod uses. A detector with a thread has a task or a timer on asyncio."""
+    common_outage: float | None = None
+    """Longest outage that is survived if most sessions went dark at once, seconds; None: the detector's default."""
 
 
 class Guarded(Protocol):

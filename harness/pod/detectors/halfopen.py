@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from halfopen import liveness
-from halfopen.liveness import Rule, Terms, Watch, Watcher
+from halfopen.liveness import CommonOutageReport, Rule, Terms, Watch, Watcher
 from halfopen.liveness.reading import Reading
 from halfopen.netns import tcp_timers
 from halfopen.netns.units import show_duration
@@ -20,6 +20,7 @@ from halfopen.pod.detector_hold import HeldLivenessRule
 from halfopen.pod.detectors import _keepalive
 from halfopen.pod.detectors._seam import Detector, Guarded, Settings
 from halfopen.pod.forecast import Forecast, ObservedSession
+from halfopen.pod.log import log
 
 SUMMARY = "the path, the window or a ping is unanswered; one thread polls all sessions"
 
@@ -39,8 +40,10 @@ class Halfopen(Detector):
             settings.poll,
             min_rate=settings.min_rate,
             outage=settings.outage,
+            common_outage=settings.common_outage,
             reap=settings.reap or "reset",
         )
+        self._watcher.common_outage.on_change = _log_common_outage
         self._hold = settings.hold
         if self._hold is not None:
             self._hold.is_respected = True
@@ -63,6 +66,11 @@ class Halfopen(Detector):
         if self._hold is not None:
             watch.rule = HeldLivenessRule(self._watcher.terms, time.monotonic(), self._hold, session.id)
         return watch
+
+
+def _log_common_outage(report: CommonOutageReport) -> None:
+    fields = report._asdict()
+    log(f"common_outage_{fields.pop('phase')}", **fields)
 
 
 def create(settings: Settings) -> Halfopen:

@@ -88,7 +88,10 @@ def test_a_detector_for_a_server_that_is_not_the_pod() -> None:
     )
 
 
-@pytest.mark.parametrize(("option", "value"), [("--reap", "reset"), ("--min-rate", "10240B/s"), ("--outage", "45s")])
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--reap", "reset"), ("--min-rate", "10240B/s"), ("--outage", "45s"), ("--common-outage", "90s")],
+)
 def test_a_detectors_option_for_a_server_that_is_not_the_pod(option: str, value: str) -> None:
     assert refused("run", option, value, "--server", "x") == (
         f"{option} {value}: is for the pod and has no effect on --server; leave one out"

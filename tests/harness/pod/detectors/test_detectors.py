@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import struct
 import threading
 import time
 from dataclasses import dataclass, field
+from typing import get_args
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -17,6 +19,8 @@ from websockets.sync.server import ServerConnection, serve
 from halfopen import plugins
 from halfopen.errors import InputError
 from halfopen.liveness import ask
+from halfopen.liveness.rule import Darkness
+from halfopen.model.pod_api import PodApi
 from halfopen.pod import detectors
 from halfopen.pod.detectors import _keepalive, ack_stall, halfopen, outq, ping_timeout, ping_timeout_90
 from halfopen.pod.detectors._seam import Detector, Guarded, Settings
@@ -219,6 +223,23 @@ def _send_without_end(connection: ServerConnection) -> None:
 
 def _stuck(connection: ServerConnection) -> bool:
     return probe(connection.socket).outq > 100_000
+
+
+@pytest.mark.parametrize("api", get_args(PodApi))
+def test_a_common_outage_is_logged_as_an_event(api: PodApi, capsys: pytest.CaptureFixture[str]) -> None:
+    """As the watcher reports it: seven of nine sessions went dark 50 s ago."""
+    detector = halfopen.create(Settings(30.0, 2.0, api=api, common_outage=120.0))
+    darkness = Darkness(950.0, 951.0, 998.0)
+    sessions = [darkness] * 7 + [None] * 2
+    outage = detector._watcher.common_outage
+    outage._sessions = lambda: sessions
+    assert outage.spares(darkness, 1000.0)
+    sessions[:7] = [None] * 7
+    outage.review(1002.0)
+    held, over = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (held["event"], over["event"]) == ("common_outage_held", "common_outage_over")
+    assert (held["dark"], held["watched"], held["common_outage_s"]) == (7, 9, 120.0)
+    assert over["dark"] == 0
 
 
 def test_a_live_client_answers_the_ping_and_stays() -> None:
