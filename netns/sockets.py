@@ -230,6 +230,22 @@ class SocketReader:
             raise
         return True
 
+    def refusal_to_destroy(self) -> int:
+        """Return the errno with which the kernel refuses SOCK_DESTROY; 0 if it permits it.
+
+        The permission is checked last (sock_diag_destroy, net/core/sock_diag.c). So this destroys a listener of its
+        own, at the loopback of the calling thread's network namespace.
+        """
+        try:
+            with socket.create_server(("127.0.0.1", 0)) as listener:
+                for sample in self.listeners(listener.getsockname()[1]):
+                    self.destroy(sample)
+        except UnsupportedError:
+            return errno.EOPNOTSUPP
+        except OSError as error:
+            return error.errno or errno.EPERM
+        return 0
+
 
 class EndListener:
     """Receives the kernel's announcement of every TCP socket of a namespace that ceases to exist.
