@@ -207,7 +207,7 @@ def join_network(pid: int) -> None:
         why = (error.strerror or str(error)).lower()
         raise LabError(
             f"cannot enter the network namespace of process {pid} ({name(pid)}): {why}; "
-            f"run halfopen as root, or inside: nsenter --net --target {pid} halfopen watch ..."
+            f"run halfopen as root, or inside: nsenter --net --target {pid} halfopen COMMAND"
         ) from None
 
 

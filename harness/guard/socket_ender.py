@@ -11,7 +11,7 @@ import contextlib
 import errno
 import logging
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from halfopen.guard.decision import GuardVerdict
@@ -22,6 +22,7 @@ from halfopen.liveness.descriptor import cookie
 from halfopen.liveness.reading import Reading, read
 from halfopen.netns import processes
 from halfopen.netns.census import Census
+from halfopen.netns.lab_errors import LabError
 
 _LOG = logging.getLogger("halfopen.guard")
 
@@ -35,12 +36,14 @@ class EndResult(NamedTuple):
     verdict: GuardVerdict
     means: Means | None
     """None if nothing was done."""
-    pid: int | None
-    """The process that holds the connection; None if none was found."""
     why_not: str = ""
     """The reason why nothing was done."""
     is_forbidden: bool = False
     """True if nothing was done because the kernel does not permit it."""
+    pid: int | None = None
+    """The process that holds the connection; None if none was found."""
+    process: str | None = None
+    """Its name."""
 
 
 class SocketEnder:
@@ -54,7 +57,7 @@ class SocketEnder:
     def end(self, verdicts: Sequence[GuardVerdict]) -> list[EndResult]:
         """End the connection of each verdict, unless it has moved or is no longer the same."""
         holders = self._server.holders(verdict.seen.inode for verdict in verdicts if verdict.seen.inode)
-        results = [self._end(verdict, holders) for verdict in verdicts]
+        results = [self._named(verdict, holders, self._end) for verdict in verdicts]
         for result in results:
             if result.why_not:
                 _LOG.debug("%s is left alone: %s", result.verdict.seen.sample.remote, result.why_not)
@@ -63,54 +66,63 @@ class SocketEnder:
     def find(self, verdict: GuardVerdict) -> EndResult:
         """Only find the process that holds the connection of a verdict."""
         holders = self._server.holders([verdict.seen.inode] if verdict.seen.inode else [])
-        pid = next((holder.pid for each in holders.values() for holder in each), None)
-        return EndResult(verdict, None, pid, "only reported")
+        return self._named(verdict, holders, lambda *_: EndResult(verdict, None, "only reported"))
 
-    def _end(self, verdict: GuardVerdict, holders: Mapping[int, list[Holder]]) -> EndResult:
+    @staticmethod
+    def _named(
+        verdict: GuardVerdict,
+        holders: Mapping[int, list[Holder]],
+        act: Callable[[GuardVerdict, list[Holder]], EndResult],
+    ) -> EndResult:
+        """Do it, and add the holder to its result. Its name is read before: it may end with the connection."""
         own = holders.get(verdict.seen.inode, []) if verdict.seen.inode else []
         pid = own[0].pid if own else None
-        result = EndResult(verdict, None, pid, "no process of the server holds it")
+        name = None
+        if pid is not None:
+            with contextlib.suppress(LabError, OSError):
+                name = processes.name(pid)
+        result = act(verdict, own)
+        return result._replace(pid=result.pid or pid, process=name)
+
+    def _end(self, verdict: GuardVerdict, own: list[Holder]) -> EndResult:
+        result = EndResult(verdict, None, "no process of the server holds it")
         if "duplicate" in self.means:
             for holder in own:
                 result = _end_duplicate(verdict, holder)
-                if result.means or not result.is_forbidden:
+                if not result.is_forbidden:
                     return result
         if "sock_destroy" in self.means and (own or not verdict.seen.inode or self._server.is_any):
-            return self._destroy(verdict, pid)
+            return self._destroy(verdict)
         return result
 
-    def _destroy(self, verdict: GuardVerdict, pid: int | None) -> EndResult:
+    def _destroy(self, verdict: GuardVerdict) -> EndResult:
         """End it by its addresses and its cookie, which the kernel compares (sock_diag_check_cookie)."""
         again = self._census.reread([verdict.seen])
         if not again:
-            return EndResult(verdict, None, pid, "it has ended by itself")
+            return EndResult(verdict, None, "it has ended by itself")
         if has_moved(verdict.death, verdict.reading, Reading.of(again[0].info)):
-            return EndResult(verdict, None, pid, "it has moved since")
+            return EndResult(verdict, None, "it has moved since")
         try:
             is_ended = self._census.destroy(verdict.seen.sample)
         except OSError as error:
-            return EndResult(verdict, None, pid, f"SOCK_DESTROY: {error.strerror}", is_forbidden=True)
-        return (
-            EndResult(verdict, "sock_destroy", pid)
-            if is_ended
-            else EndResult(verdict, None, pid, "it has ended by itself")
-        )
+            return EndResult(verdict, None, f"SOCK_DESTROY: {error.strerror}", is_forbidden=True)
+        return EndResult(verdict, "sock_destroy") if is_ended else EndResult(verdict, None, "it has ended by itself")
 
 
 def _end_duplicate(verdict: GuardVerdict, holder: Holder) -> EndResult:
     try:
         with processes.duplicated(*holder) as duplicate:
             why_not = _difference(verdict, duplicate)
-            if not why_not:
-                end(duplicate, "reset")
-                return EndResult(verdict, "duplicate", holder.pid)
+            if why_not:
+                return EndResult(verdict, None, why_not)
+            end(duplicate, "reset")
+            return EndResult(verdict, "duplicate", pid=holder.pid)
     except PermissionError as error:
-        return EndResult(verdict, None, holder.pid, f"pidfd_getfd: {error.strerror}", is_forbidden=True)
+        return EndResult(verdict, None, f"pidfd_getfd: {error.strerror}", is_forbidden=True, pid=holder.pid)
     except OSError as error:
         # The process, or its descriptor, is gone; or it is no socket any more.
         why_not = f"descriptor {holder.number} of process {holder.pid}: {error.strerror}"
-        return EndResult(verdict, None, holder.pid, why_not, is_forbidden=error.errno == errno.ENOSYS)
-    return EndResult(verdict, None, holder.pid, why_not)
+        return EndResult(verdict, None, why_not, is_forbidden=error.errno == errno.ENOSYS)
 
 
 def _difference(verdict: GuardVerdict, duplicate: socket.socket) -> str:
