@@ -486,6 +486,18 @@ def test_its_timer_lives_while_there_is_a_connection() -> None:
     run(main())
 
 
+def test_a_common_outage_is_over_once_the_last_session_is_left(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        one = watcher()
+        one.common_outage._moment = time.monotonic()
+        async with connected() as (transport, _, _):
+            with one.watch(transport):
+                assert one.common_outage.in_progress
+            assert "the common outage is over" in caplog.text
+
+    run(main())
+
+
 def test_off_linux_it_does_nothing_and_says_so(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

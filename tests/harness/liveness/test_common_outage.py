@@ -126,6 +126,23 @@ def test_those_left_by_an_outage_that_is_over_do_not_make_another() -> None:
     assert counted.phases() == ["held", "over"]
 
 
+def test_while_it_lasts_sessions_are_counted_once_a_poll() -> None:
+    counted = Counted([dark()] * 1000)
+    for number in range(5 * TURNS):
+        assert counted.outage.spares(dark(), LATE + POLL * number / TURNS)
+        counted.outage.review(LATE + POLL * number / TURNS)
+    assert counted.counts <= 5
+
+
+@pytest.mark.parametrize("since", [ONSET - GRACE, ONSET + GRACE])
+def test_those_that_went_dark_at_another_time_do_not_prolong_it(since: float) -> None:
+    counted = Counted([dark()] * 5)
+    assert counted.outage.spares(dark(), LATE)
+    counted.sessions = [dark()] + [dark(since)] * 2 + [None] * 2
+    counted.outage.review(LATE + POLL)
+    assert [(report.phase, report.dark) for report in counted.reports] == [("held", 5), ("over", 1)]
+
+
 def test_while_thousands_wait_to_be_asked_once_more_nothing_is_counted() -> None:
     counted = Counted([dark()] * 1000 + [None] * 100)
     assert counted.outage.spares(dark(), LATE)

@@ -9,6 +9,7 @@ import socket
 import ssl
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -265,6 +266,14 @@ def test_a_connection_of_an_event_loop_is_refused_at_once_with_the_remedy() -> N
     asyncio.run(main())
 
 
+def test_a_common_outage_is_over_once_the_last_session_is_left(caplog: pytest.LogCaptureFixture) -> None:
+    watcher = Watcher(GRACE, POLL)
+    watcher.common_outage._moment = time.monotonic()
+    with connection() as (server, _), watcher.watch(server, Heard()):
+        pass
+    eventually(lambda: "the common outage is over" in caplog.text)
+
+
 def test_off_linux_it_does_nothing_and_says_so(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -308,13 +317,26 @@ def retries(count: int, folder: Path, patch: pytest.MonkeyPatch) -> Iterator[Non
 
 
 @pytest.mark.parametrize(
-    ("outage", "count", "bound"), [(45.0, 15, 11.25), (2.0, 15, 1.0), (45.0, 5, None), (600.0, 15, None)]
+    ("outage", "longest", "count", "bound"),
+    [
+        (45.0, 90.0, 15, 11.25),
+        (2.0, 4.0, 15, 1.0),
+        (45.0, 90.0, 5, None),
+        (600.0, 1200.0, 15, None),
+        (45.0, 120.0, 15, 11.25),
+        (45.0, 130.0, 15, None),
+    ],
 )
 def test_retransmissions_are_bounded_where_that_ends_no_connection_too_soon(
-    outage: float, count: int, bound: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    outage: float,
+    longest: float,
+    count: int,
+    bound: float | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with retries(count, tmp_path, monkeypatch):
-        assert retransmissions.bounded_rto(outage, 2 * outage) == bound
+        assert retransmissions.bounded_rto(outage, longest) == bound
 
 
 def test_the_bound_is_set_where_the_kernel_knows_it() -> None:
