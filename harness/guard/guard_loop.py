@@ -52,12 +52,11 @@ class GuardLoop:
         try:
             self._step(time.monotonic())
         except (OSError, LabError) as error:
-            self._trouble(str(error))
+            self._trouble(f"a poll failed, and the guard goes on: {error}", str(error))
         except Exception as error:  # noqa: BLE001 (a bug of ours; the server must go on)
             kind = f"{type(error).__name__}: {error}"
             if kind not in self._troubles:
-                self._troubles.add(kind)
-                self._log.note("trouble", f"a poll failed, and the guard goes on: {bug_report.sentence(error)}")
+                self._trouble(f"a poll failed, and the guard goes on: {bug_report.sentence(error)}", kind)
         return min(self._next, max(self._guard.due, time.monotonic()))
 
     def _step(self, now: float) -> None:
@@ -93,7 +92,8 @@ class GuardLoop:
                 self._guard.ended(result.verdict, time.monotonic())
                 self._log.result(result)
             elif result.is_forbidden:
-                self._trouble(f"a dead client's connection of process {result.pid} is left alone: {result.why_not}")
+                text = f"a dead client's connection of process {result.pid} is left alone: {result.why_not}"
+                self._trouble(text, result.why_not)
 
     def _name_ports(self) -> None:
         ports = frozenset(self._server.ports)
@@ -102,7 +102,8 @@ class GuardLoop:
             self._log.note("guarding", f"guarding connections of port {listed}", ports=sorted(ports))
         self._named = ports
 
-    def _trouble(self, text: str) -> None:
-        if text not in self._troubles:
-            self._troubles.add(text)
+    def _trouble(self, text: str, kind: str) -> None:
+        """Report the first trouble of its kind."""
+        if kind not in self._troubles:
+            self._troubles.add(kind)
             self._log.note("trouble", text)
