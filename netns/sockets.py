@@ -156,6 +156,15 @@ class SocketReader:
         """Close the netlink socket."""
         self._sock.close()
 
+    def reopen(self) -> None:
+        """Begin again after an error, in the calling thread's network namespace; raises OSError.
+
+        Answers to an earlier request may be waiting.
+        """
+        fresh = netlink.open_socket(netlink.NETLINK_SOCK_DIAG)
+        self._sock.close()
+        self._sock = fresh
+
     def connections(self, port: int = 0) -> list[SocketSample]:
         """Return a sample of every connection whose local port is ``port`` (0: of every connection)."""
         return self._samples(port, _CONNECTIONS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 
@@ -53,11 +54,18 @@ class GuardLoop:
             self._step(time.monotonic())
         except (OSError, LabError) as error:
             self._trouble(f"a poll failed, and the guard goes on: {error}", str(error))
+            self._begin_again()
         except Exception as error:  # noqa: BLE001 (a bug of ours; the server must go on)
             kind = f"{type(error).__name__}: {error}"
             if kind not in self._troubles:
                 self._trouble(f"a poll failed, and the guard goes on: {bug_report.sentence(error)}", kind)
+            self._begin_again()
         return min(self._next, max(self._guard.due, time.monotonic()))
+
+    def _begin_again(self) -> None:
+        # Without a free descriptor the old socket has to do.
+        with contextlib.suppress(OSError):
+            self._census.reopen()
 
     def _step(self, now: float) -> None:
         if now < self._next:

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +23,7 @@ from halfopen.guard.guarded_server import GuardedServer
 from halfopen.guard.socket_ender import Means, SocketEnder
 from halfopen.liveness.rule import Terms
 from halfopen.netns.census import Census
+from halfopen.netns.sockets import dump_request
 from tests.harness.guard.test_socket_ender import connected, linger
 from tests.netns.network import stall
 
@@ -109,6 +111,15 @@ def test_a_poll_that_fails_is_reported_once_and_the_guard_goes_on(monkeypatch: p
         monkeypatch.setattr(guarded.server, "survey", survey)
         stall(server)
         guarded.until(lambda: bool(guarded.reaps()))
+
+
+def test_a_poll_that_is_broken_off_does_not_confuse_the_next() -> None:
+    with contextlib.closing(Census()) as census, connected() as (_, server):
+        port = server.getsockname()[1]
+        expected = census.poll([port]).states
+        census._sock.send(dump_request(socket.AF_INET, 0, 1 << 1))
+        census.reopen()
+        assert census.poll([port]).states == expected
 
 
 def test_a_bug_is_reported_once_and_the_guard_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
