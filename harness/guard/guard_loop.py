@@ -18,6 +18,8 @@ from halfopen.netns.lab_errors import LabError
 _FEW = 500
 #: Else every so-manieth poll does, so that their rules know each client's window and its last word.
 _WHOLE_EVERY = 8
+#: Kinds of trouble that are reported.
+_MOST_TROUBLES = 100
 
 
 class GuardLoop:
@@ -52,6 +54,7 @@ class GuardLoop:
         """
         try:
             self._step(time.monotonic())
+            return min(self._next, max(self._guard.due, time.monotonic()))
         except (OSError, LabError) as error:
             self._trouble(f"a poll failed, and the guard goes on: {error}", str(error))
             self._begin_again()
@@ -60,7 +63,7 @@ class GuardLoop:
             if kind not in self._troubles:
                 self._trouble(f"a poll failed, and the guard goes on: {bug_report.sentence(error)}", kind)
             self._begin_again()
-        return min(self._next, max(self._guard.due, time.monotonic()))
+        return self._next
 
     def _begin_again(self) -> None:
         # Without a free descriptor the old socket has to do.
@@ -71,8 +74,9 @@ class GuardLoop:
         if now < self._next:
             self._act(self._guard.follow_urgent(self._census.reread(self._guard.urgent(now)), now))
             return
-        # After a pause of this process or its machine, polls are not made up for.
-        self._next = max(self._next + self._poll, now)
+        self._next += self._poll
+        if self._next <= now:  # after a pause of this process or its machine, polls are not made up for
+            self._next = now + self._poll
         is_periodic = self._number % _WHOLE_EVERY == 0
         is_whole = is_periodic or self.sessions <= _FEW
         self._number += 1
@@ -112,6 +116,6 @@ class GuardLoop:
 
     def _trouble(self, text: str, kind: str) -> None:
         """Report the first trouble of its kind."""
-        if kind not in self._troubles:
+        if kind not in self._troubles and len(self._troubles) < _MOST_TROUBLES:
             self._troubles.add(kind)
             self._log.note("trouble", text)

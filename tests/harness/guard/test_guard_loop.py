@@ -122,6 +122,14 @@ def test_a_poll_that_is_broken_off_does_not_confuse_the_next() -> None:
         assert census.poll([port]).states == expected
 
 
+def test_after_a_pause_polls_are_not_made_up_for() -> None:
+    with course() as guarded:
+        guarded.loop.step()
+        time.sleep(5 * POLL)
+        before = time.monotonic()
+        assert guarded.loop.step() >= before + POLL
+
+
 def test_a_bug_is_reported_once_and_the_guard_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with course() as guarded:
