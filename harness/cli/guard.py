@@ -48,7 +48,7 @@ def _limit(text: str) -> ReapLimit:
 
 def guard(
     command: Annotated[
-        list[str] | None, typer.Argument(metavar="[-- CMD...]", help="The server's command and its arguments.")
+        list[str] | None, typer.Argument(metavar="-- CMD...", help="The server's command and its arguments.")
     ] = None,
     pid: Annotated[
         int | None, option(None, "PID", "Guard the running server with this process ID, and its children.", min=1)
