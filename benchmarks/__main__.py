@@ -1,10 +1,13 @@
-"""``python -m benchmarks``: run all benchmarks or those named (hosts, dumps, probe, watchers, watch, grace, guests)."""
+"""``python -m benchmarks``: run all benchmarks, or those named.
+
+There are hosts, dumps, probe, watchers, watch, guard, grace, guests.
+"""
 
 from __future__ import annotations
 
 import sys
 
-from benchmarks import dumps, grace, guests, hosts, probe, watch, watchers
+from benchmarks import dumps, grace, guard, guests, hosts, probe, watch, watchers
 
 ALL = {
     "hosts": hosts.run,
@@ -12,6 +15,7 @@ ALL = {
     "probe": probe.run,
     "watchers": watchers.run,
     "watch": watch.run,
+    "guard": guard.run,
     "grace": grace.run,
     "guests": guests.run,
 }

@@ -51,12 +51,17 @@ _SETTINGS = (
 def obstacles(read: Read = read_file) -> list[str]:
     """Return all settings known to forbid user namespaces, with the remedy of each."""
     problems = [problem for file, value, problem in _SETTINGS if read(file) == value]
-    if _status(read, "Seccomp") == ["2"]:
+    if has_seccomp_filter(read):
         problems.append(
             "a seccomp filter is in force (a container's default profile forbids unshare); "
             "start the container with: --security-opt seccomp=unconfined"
         )
     return problems
+
+
+def has_seccomp_filter(read: Read = read_file) -> bool:
+    """True if a seccomp filter is in force for this process, as in most containers."""
+    return _status(read, "Seccomp") == ["2"]
 
 
 def _obstacle_to(call: str, read: Read) -> str | None:

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from halfopen.netns import netlink, sockets, tcp_info
-from halfopen.netns.sockets import FAMILIES, SocketReader, SocketSample
+from halfopen.netns.sockets import FAMILIES, Address, SocketReader, SocketSample
 
 _HEADER = struct.Struct("=IH")
 _HEADER_SIZE = 16
@@ -22,6 +22,8 @@ _STATE_AT = _HEADER_SIZE + 1
 _QUEUE = struct.Struct("=I4xI")
 _QUEUE_AT = 60
 _TIMER_AT = 2
+_LOCAL_PORT, _LOCAL_PORT_AT = struct.Struct("!H"), 4
+_LOCAL_ADDRESS = slice(8, 24)
 _COOKIE = slice(44, 52)
 #: In struct tcp_info (halfopen.netns.tcp_info): bytes_acked, delivered.
 _PROGRESS = struct.Struct("=120x Q 64x I")
@@ -61,6 +63,12 @@ class RawSample(NamedTuple):
     def state(self) -> str:
         """The state as the kernel's headers name it."""
         return tcp_info.state_name(self.body[1])
+
+    @property
+    def local(self) -> Address:
+        """The address at this end."""
+        (port,) = _LOCAL_PORT.unpack_from(self.body, _LOCAL_PORT_AT)
+        return Address(sockets.ip_text(self.body[0], self.body[_LOCAL_ADDRESS]), port)
 
     @property
     def sample(self) -> SocketSample:
@@ -151,6 +159,10 @@ class Census(SocketReader):
         else:
             samples = list(self._in_full(bodies))
         return CensusResult({tcp_info.state_name(n): count for n, count in enumerate(states) if count}, samples)
+
+    def reread(self, samples: Iterable[RawSample]) -> list[RawSample]:
+        """Read the same sockets again; those that are gone are left out."""
+        return list(self._in_full(seen.body for seen in samples))
 
     def _collect(
         self, request: bytes, states: list[int], bodies: list[bytes], inodes: Collection[int] | None, whole: bool

@@ -18,6 +18,8 @@ from halfopen.netns.lab_errors import LabError, TeardownError
 from halfopen.netns.units import show_duration
 
 _SOCKET = "socket:["
+#: Beyond the highest descriptor that a process can have (fs.nr_open).
+_NO_DESCRIPTOR = (1 << 31) - 1
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 #: Most bytes of /proc/PID/stat, and fields after the command's name (proc_pid_stat(5)).
 _LONGEST_STAT = 2048
@@ -80,8 +82,8 @@ def family(pid: int) -> list[int]:
     return members
 
 
-def open_sockets(pid: int) -> Iterator[int]:
-    """Yield the inodes of the sockets that a process holds (proc_pid_fd(5)); raises PermissionError."""
+def socket_descriptors(pid: int) -> Iterator[tuple[int, int]]:
+    """Yield descriptor and inode of each socket that a process holds (proc_pid_fd(5)); raises PermissionError."""
     folder = f"/proc/{pid}/fd"
     try:
         numbers = [entry.name for entry in os.scandir(folder)]
@@ -91,24 +93,60 @@ def open_sockets(pid: int) -> Iterator[int]:
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             target = os.readlink(f"{folder}/{number}")  # noqa: PTH115 (ten thousand times; a Path is four times slower)
             if target.startswith(_SOCKET):
-                yield int(target[len(_SOCKET) : -1])
+                yield int(number), int(target[len(_SOCKET) : -1])
+
+
+def open_sockets(pid: int) -> Iterator[int]:
+    """Yield the inodes of the sockets that a process holds; raises PermissionError."""
+    return (inode for _, inode in socket_descriptors(pid))
+
+
+@contextlib.contextmanager
+def duplicated(pid: int, number: int) -> Iterator[socket.socket]:
+    """Yield a duplicate of a process's descriptor (pidfd_getfd(2)); raises OSError, also if it is no socket.
+
+    The process may have reused the number since you learned it, so check which socket this is.
+    """
+    process = os.pidfd_open(pid)
+    try:
+        descriptor = _libc.pidfd_getfd(process, number)
+    finally:
+        os.close(process)
+    try:
+        duplicate = socket.socket(fileno=descriptor)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    with duplicate:
+        yield duplicate
 
 
 @contextlib.contextmanager
 def borrowed(pid: int, inode: int) -> Iterator[socket.socket]:
-    """Yield a duplicate of the socket with this inode that a process holds (pidfd_getfd(2)); raises OSError."""
-    folder = f"/proc/{pid}/fd"
-    link = f"{_SOCKET}{inode}]"
-    numbers = [int(entry.name) for entry in os.scandir(folder) if os.readlink(entry.path) == link]  # noqa: PTH115
+    """Yield a duplicate of the socket with this inode that a process holds; raises OSError."""
+    numbers = [number for number, held in socket_descriptors(pid) if held == inode]
     if not numbers:
         raise FileNotFoundError(errno.ENOENT, f"process {pid} does not hold socket {inode}")
-    process = os.pidfd_open(pid)
+    with duplicated(pid, numbers[0]) as duplicate:
+        yield duplicate
+
+
+def refusal_to_duplicate(pid: int) -> int:
+    """Return the errno with which the kernel refuses duplicates of a process's descriptors; 0 if it permits them.
+
+    The permission is checked before the number (__pidfd_fget, kernel/pid.c), so a number that no process has will do.
+    """
     try:
-        duplicate = socket.socket(fileno=_libc.pidfd_getfd(process, numbers[0]))
+        process = os.pidfd_open(pid)
+    except OSError as error:
+        return error.errno or errno.EPERM
+    try:
+        os.close(_libc.pidfd_getfd(process, _NO_DESCRIPTOR))
+    except OSError as error:
+        return 0 if error.errno == errno.EBADF else error.errno or errno.EPERM
     finally:
         os.close(process)
-    with duplicate:
-        yield duplicate
+    return 0
 
 
 def command_line(pid: int) -> list[str]:
@@ -172,7 +210,7 @@ def join_network(pid: int) -> None:
         why = (error.strerror or str(error)).lower()
         raise LabError(
             f"cannot enter the network namespace of process {pid} ({name(pid)}): {why}; "
-            f"run halfopen as root, or inside: nsenter --net --target {pid} halfopen watch ..."
+            f"run halfopen as root, or inside: nsenter --net --target {pid} halfopen COMMAND"
         ) from None
 
 

@@ -156,6 +156,15 @@ class SocketReader:
         """Close the netlink socket."""
         self._sock.close()
 
+    def reopen(self) -> None:
+        """Begin again after an error, in the calling thread's network namespace; raises OSError.
+
+        Answers to an earlier request may be waiting.
+        """
+        fresh = netlink.open_socket(netlink.NETLINK_SOCK_DIAG)
+        self._sock.close()
+        self._sock = fresh
+
     def connections(self, port: int = 0) -> list[SocketSample]:
         """Return a sample of every connection whose local port is ``port`` (0: of every connection)."""
         return self._samples(port, _CONNECTIONS)
@@ -229,6 +238,22 @@ class SocketReader:
                 raise UnsupportedError("this kernel aborts no connections (CONFIG_INET_DIAG_DESTROY)") from None
             raise
         return True
+
+    def refusal_to_destroy(self) -> int:
+        """Return the errno with which the kernel refuses SOCK_DESTROY; 0 if it permits it.
+
+        The permission is checked last (sock_diag_destroy, net/core/sock_diag.c). So this destroys a listener of its
+        own, at the loopback of the calling thread's network namespace.
+        """
+        try:
+            with socket.create_server(("127.0.0.1", 0)) as listener:
+                for sample in self.listeners(listener.getsockname()[1]):
+                    self.destroy(sample)
+        except UnsupportedError:
+            return errno.EOPNOTSUPP
+        except OSError as error:
+            return error.errno or errno.EPERM
+        return 0
 
 
 class EndListener:

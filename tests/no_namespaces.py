@@ -50,10 +50,10 @@ class Filter(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("program", ctypes.c_char_p))
 
 
-def refuse() -> None:
+def refuse(instructions: tuple[tuple[int, int, int, int], ...] = PROGRAM) -> None:
     """Apply the filter to this process."""
-    code = b"".join(struct.pack("HBBI", *instruction) for instruction in PROGRAM)
-    program = Filter(len(PROGRAM), code)
+    code = b"".join(struct.pack("HBBI", *instruction) for instruction in instructions)
+    program = Filter(len(instructions), code)
     libc = ctypes.CDLL(None, use_errno=True)
     for call in ((PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), (PR_SET_SECCOMP, MODE_FILTER, ctypes.byref(program), 0, 0)):
         if libc.prctl(*call):

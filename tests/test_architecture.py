@@ -127,9 +127,9 @@ def test_no_two_modules_share_a_name() -> None:
 
 
 def test_the_house_is_small_enough_to_find_ones_way() -> None:
-    """Five modules beside the rooms, and twenty folders with those inside them."""
+    """Five modules beside the rooms, and 21 folders with those inside them."""
     harness = ROOT / "harness"
     assert len(list(harness.glob("*.py"))) <= 5
     folders = {path.parent for path in sources_of("harness")} - {harness}
-    assert len(folders) <= 20
+    assert len(folders) <= 21
     assert all((folder / "__init__.py").is_file() for folder in folders)

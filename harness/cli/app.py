@@ -28,6 +28,7 @@ COMMANDS = {
     "doctor": ("doctor", "doctor"),
     "warp": ("warp", "warp"),
     "watch": ("watch", "watch"),
+    "guard": ("guard", "guard"),
     "kernel": ("kernel", "kernel"),
 }
 

@@ -14,6 +14,7 @@ from halfopen import plugins, proxies
 from halfopen.cli.console import console as make_console
 from halfopen.cli.exits import isolated
 from halfopen.errors import InputError
+from halfopen.guard import permission
 from halfopen.netns import capabilities
 from halfopen.netns.exit_codes import ExitCode
 from halfopen.netns.guest import cache
@@ -45,7 +46,8 @@ def doctor() -> int:
     except IsolationError as error:
         # A guest makes its labs in namespaces of its own.
         refused = Check(str(error), ok=False, needed=cache.newest() is None)
-        return _report(console, {"namespaces": refused, "virtual clock": _virtual_clock(), "proxies": _proxies()})
+        others = {"virtual clock": _virtual_clock(), "proxies": _proxies(), "guard": _guard()}
+        return _report(console, {"namespaces": refused, **others})
 
 
 def attempt(probe: Callable[[], Check]) -> Check:
@@ -119,6 +121,13 @@ def _containers() -> Check:
     return Check(f"engine {version}", needed=False)
 
 
+def _guard() -> Check:
+    number = permission.refusal_for_a_child()
+    if not number:
+        return Check("a parent may end its children's connections (pidfd_getfd)", needed=False)
+    return Check(permission.explain(number, is_child=True), ok=False, needed=False)
+
+
 _PROBES: dict[str, Callable[[], Check]] = {
     "namespaces": _namespaces,
     "links": _links,
@@ -129,6 +138,7 @@ _PROBES: dict[str, Callable[[], Check]] = {
     "virtual clock": _virtual_clock,
     "proxies": _proxies,
     "containers": _containers,
+    "guard": _guard,
 }
 
 

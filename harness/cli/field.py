@@ -45,6 +45,9 @@ def field_(
     render: Annotated[
         Path | None, option(None, "FILE", "Run nothing. Print the report of this field.json as Markdown.")
     ] = None,
+    guard: Annotated[
+        bool, typer.Option("--guard", help="Also run each server as it comes under halfopen guard.")
+    ] = False,
     scenarios: ScenarioOptions,
     out: Out = Path("out"),
     clock: Annotated[ClockOptions, Without("writable")],
@@ -60,6 +63,8 @@ def field_(
         typer.echo(_report(render), nl=False)
         return ExitCode.PASSED
     specs = target_spec.find(paths or [])
+    if guard:
+        specs = [each for spec in specs for each in (spec, *_guarded(spec))]
     servers = {
         spec.name: (spec, "" if hindrances.missing_program(spec) else target_spec.versions(spec)) for spec in specs
     }
@@ -71,6 +76,13 @@ def field_(
     )
     presenter = Presenter(partial(conclude, out=out, servers=servers), notes=hindrances.notes(conditions.left_out))
     return Executor(request, jobs, placement, conditions, out, presenter).carry_out(clock, _AT_ONCE)
+
+
+def _guarded(spec: TargetSpec) -> list[TargetSpec]:
+    """Return the same server with a guard; none of one that has its fix, or runs in a container."""
+    if spec.fixes is not None or spec.server is None or spec.guard:
+        return []
+    return [msgspec.structs.replace(spec, guard=True, title=f"{spec.title or spec.name}, guarded")]
 
 
 def conclude(

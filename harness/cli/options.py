@@ -110,6 +110,9 @@ class ServerOptions:
         ),
     ] = None
     edge: Annotated[str | None, option(SERVER, "NAME", "Put a proxy in front of your server: nginx or haproxy.")] = None
+    guard: Annotated[
+        bool | None, option(SERVER, None, "Start your server by halfopen guard, with this grace and poll.", "--guard")
+    ] = None
 
     def spec(self) -> TargetSpec:
         """Return the server that the options describe; raises InputError."""
@@ -132,7 +135,7 @@ class ServerOptions:
 
 #: Options of which an empty value is a mistake to report, not a missing option; and the others.
 _STRICT = ("server", "image", "command", "port")
-_LENIENT = ("path", "sessions", "sessions_pointer", "sessions_field", "tls", "edge")
+_LENIENT = ("path", "sessions", "sessions_pointer", "sessions_field", "tls", "edge", "guard")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,11 @@ _COOKIE_BYTES = 8
 _SOL_SOCKET = socket.SOL_SOCKET
 
 
+def cookie(sock: socket.socket) -> bytes:
+    """Return the kernel's name of a socket, which no other socket ever has; raises OSError."""
+    return sock.getsockopt(_SOL_SOCKET, _SO_COOKIE, _COOKIE_BYTES)
+
+
 class BorrowedSocket(socket.socket):
     """A socket object on a descriptor that it does not own. It never closes the descriptor.
 
@@ -24,7 +29,7 @@ class BorrowedSocket(socket.socket):
     def __init__(self, descriptor: int) -> None:
         """Raises OSError if the descriptor is closed, or is no socket."""
         super().__init__(fileno=descriptor)
-        self.cookie = self.getsockopt(_SOL_SOCKET, _SO_COOKIE, _COOKIE_BYTES)
+        self.cookie = cookie(self)
 
     def __enter__(self) -> Self:
         return self
@@ -43,7 +48,7 @@ class BorrowedSocket(socket.socket):
     def is_same(self) -> bool:
         """True if the descriptor is still the one of this socket."""
         try:
-            return self.getsockopt(_SOL_SOCKET, _SO_COOKIE, _COOKIE_BYTES) == self.cookie
+            return cookie(self) == self.cookie
         except OSError:
             return False
 
@@ -56,5 +61,5 @@ class BorrowedSocket(socket.socket):
                 end(self, reap)
             return
         with contextlib.suppress(OSError), socket.socket(fileno=descriptor) as duplicate:
-            if duplicate.getsockopt(_SOL_SOCKET, _SO_COOKIE, _COOKIE_BYTES) == self.cookie:
+            if cookie(duplicate) == self.cookie:
                 end(duplicate, reap)

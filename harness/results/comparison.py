@@ -133,6 +133,7 @@ def field_as_table(
                 "fixes": spec.fixes_name,
                 "command": spec.server,
                 "edge": spec.edge,
+                "guarded": spec.guard,
                 "versions": versions,
             }
             for name, (spec, versions) in servers.items()

@@ -61,21 +61,29 @@ def _fixes_below(targets: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]
 def _introduction(table: Mapping[str, Any]) -> Iterator[str]:
     fixed = {target["name"] for target in table["targets"] if target.get("fixes")}
     dead = [run for run in _proved(table["runs"]) if run["truth"] == "dead"]
-    as_they_come = [run for run in dead if run["target"] not in fixed]
+    guarded = {target["name"] for target in table["targets"] if target.get("guarded")} - fixed
+    as_they_come = [run for run in dead if run["target"] not in fixed | guarded]
+    under_guard = [run for run in dead if run["target"] in guarded]
     with_fix = [run for run in dead if run["target"] in fixed]
     grace, poll = show_duration(table["grace_s"]), show_duration(table["poll_s"])
     yield "# Field report\n\n<!-- Made by `make field-report` from results; not to be edited. -->\n"
     yield _wrapped(
-        f"{len(table['targets']) - len(fixed)} servers, written as their users would write them, each face the same "
-        "clients. Some clients die in the ways that TCP allows. Some are alive and merely slow, far, paused or out of "
-        f"reach for a while. Of {len(as_they_come)} sessions whose client was dead, {len(_missed(as_they_come))} were "
-        "still held when observation ended."
+        f"{len(table['targets']) - len(fixed | guarded)} servers, written as their users would write them, each face "
+        "the same clients. Some clients die in the ways that TCP allows. Some are alive and merely slow, far, paused "
+        f"or out of reach for a while. Of {len(as_they_come)} sessions whose client was dead, "
+        f"{len(_missed(as_they_come))} were still held when observation ended."
     )
     if fixed:
         yield ""
         yield _wrapped(
             "Below a server stands the same server with its fix ([docs/fixes](fixes/README.md)). With their fixes they "
             f"held {len(_missed(with_fix))} of {len(with_fix)} such sessions."
+        )
+    if guarded:
+        yield ""
+        yield _wrapped(
+            "Rows that end in `guarded` are the same servers, unchanged, under [`halfopen guard`](guard.md). They held "
+            f"{len(_missed(under_guard))} of {len(under_guard)} such sessions."
         )
     yield ""
     for_it = "Only the fixes were made for that grace" if fixed else "None of these servers was configured with either"

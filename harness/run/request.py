@@ -16,7 +16,7 @@ from halfopen.run.shards import Shard
 from halfopen.scenario import suites
 from halfopen.scenario.spec import Edge, PodSpec, Scenario
 from halfopen.scenario.target_spec import TargetSpec
-from halfopen.targets.command import CommandTarget
+from halfopen.targets.command import CommandTarget, guard_words
 from halfopen.targets.image import ImageTarget
 from halfopen.targets.pod import DetectorOptions, PodTarget
 from halfopen.verdict.judge import Timing, hold
@@ -210,7 +210,9 @@ def target_of(request: RunRequest, detector: str | None, pod: PodSpec) -> PodTar
     require_no_detector(spec, detector)
     if words := request.detector_options.arguments():
         raise InputError(f"{words[0]} {words[1]}: is for the pod and has no effect on {spec.option}; leave one out")
-    return CommandTarget(spec) if spec.image is None else ImageTarget(spec)
+    if spec.image is not None:
+        return ImageTarget(spec)
+    return CommandTarget(spec, guard_words(request.grace, request.poll) if spec.guard else ())
 
 
 def require_no_detector(spec: TargetSpec, detector: str | None) -> None:

@@ -70,6 +70,8 @@ class TargetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """True if it speaks TLS (wss://), with a certificate of an authority that clients trust."""
     edge: str | None = None
     """A proxy to put in front of it (halfopen.proxies)."""
+    guard: bool = False
+    """True if ``halfopen guard`` starts it, with the grace and poll of the run."""
     environment: dict[str, str] = {}
     """Environment variables to add for the command or container. For a container, ``{host}`` and ``{port}`` are filled
     in."""
@@ -109,7 +111,7 @@ class TargetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         if self.file is None:
             return self.server or self.image or "pod"
         path = Path(self.file).absolute()
-        return f"{path.parent.name}/{path.stem}"
+        return f"{path.parent.name}/{path.stem}{' guarded' * self.guard}"
 
     @property
     def fixes_name(self) -> str | None:
@@ -170,6 +172,8 @@ class TargetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             yield "--command is what runs in an --image; with --server, write it there"
         if self.image is not None and self.tls:
             yield "--tls goes with --server: a container is not told its certificate; let it speak plain text"
+        if self.image is not None and self.guard:
+            yield "--guard goes with --server; in an image, write 'halfopen guard --' in front of its command"
         if self.port is not None and not 0 < self.port < 1 << 16:
             yield f"--port {self.port} is out of range: 1 to 65535"
         for name in self.environment:
@@ -215,6 +219,7 @@ _OPTIONS = {
     "sessions_field": "--sessions-field",
     "tls": "--tls",
     "edge": "--edge",
+    "guard": "--guard",
 }
 _FOR_THE_POD = frozenset({"path", "sessions", "tls", "edge", "sessions_pointer", "sessions_field"})
 #: Folders in which no target files are searched for.

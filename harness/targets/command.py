@@ -6,15 +6,19 @@ import contextlib
 import http.client
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import msgspec
 
+import halfopen
 from halfopen.clients._messages import Endpoint
 from halfopen.model.journal import Journal
 from halfopen.netns.lab import Lab
+from halfopen.netns.units import plain
 from halfopen.scenario.target_spec import TargetSpec, split
 from halfopen.spawn.process import OnLine, Program
 from halfopen.targets import session_list, tls
@@ -25,6 +29,8 @@ from halfopen.targets.tls import Certificate
 
 #: Placeholder for the name of the user that a client is, in the path, headers and messages.
 USER = "{client}"
+#: The folder from which this package was imported.
+_SOURCES = Path(halfopen.__file__).parent.parent
 #: Seconds without output after which a server has printed all its stacks ...
 _QUIET = 0.3
 #: ... and seconds after which it will not print any.
@@ -88,6 +94,8 @@ class CommandTarget(Target):
     """A command line with placeholders ``{host}`` and ``{port}``, and with TLS ``{cert}`` and ``{key}``."""
 
     spec: TargetSpec
+    guard: tuple[str, ...] = ()
+    """Words in front of the command, of :func:`guard_words`."""
 
     def check(self) -> None:
         """Raise InputError if this is no command line."""
@@ -110,7 +118,7 @@ class CommandTarget(Target):
 
     def describe(self) -> dict[str, str]:
         """Return the fields for results.json."""
-        return {"kind": "command", "command": self._command}
+        return {"kind": "command", "command": self._command, **({"guard": "halfopen"} if self.guard else {})}
 
     @property
     def fixed_port(self) -> int | None:
@@ -128,10 +136,20 @@ class CommandTarget(Target):
         with contextlib.ExitStack() as until_done:
             certificate = until_done.enter_context(tls.certified(site.public_ip)) if self.spec.tls else None
             words = self._words(site.ip, site.port, certificate)
-            program = Program(words, self.spec.folder, self.spec.environment)
+            program = Program([*self.guard, *words], self.spec.folder, self.spec.environment)
             process = until_done.enter_context(listening(site, program, *output_notes(site.journal), alone=True))
             authority = str(certificate.authority) if certificate else None
             yield RunningCommand(process, site, authority, self.spec)
+
+
+def guard_words(grace: float, poll: float) -> tuple[str, ...]:
+    """Return the start of a command line that guards the command after it; ``grace`` and ``poll`` in seconds.
+
+    The command's environment may hide this package from its Python (PYTHONPATH), so the guard gets the folder itself.
+    """
+    script = f"import sys; sys.path.insert(0, {str(_SOURCES)!r}); from halfopen.cli.quick import main; main()"
+    options = ("guard", "--grace", f"{plain(grace)}s", "--poll", f"{plain(poll)}s", "--")
+    return (sys.executable, "-I", "-c", script, *options)
 
 
 def endpoint_of(spec: TargetSpec, url: str, authority: str | None = None) -> Endpoint:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import struct
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,7 @@ from halfopen.netns import census, tcp_info
 from halfopen.netns.census import Census, CensusResult
 from halfopen.netns.host import Host
 from halfopen.netns.lab import Lab
+from halfopen.netns.sockets import Address
 from tests.isolated import isolated
 from tests.machine import needs_labs
 from tests.netns.network import PORT, address_of, connection, listen, loopback, network, stall
@@ -119,3 +121,21 @@ def test_a_stalled_session_of_a_listener_for_both_families_is_found_by_a_lookup(
             (seen,) = counting.poll([PORT]).samples
             assert (seen.sample.remote, seen.body[0]) == (address_of(client), socket.AF_INET6)
             assert seen.outq > 0
+
+
+@isolated
+def test_sockets_are_read_again_while_they_are_there() -> None:
+    with Lab() as lab:
+        host = lab.host("host")
+        with pairs(host, 2) as made, censored(host) as counting:
+            seen = counting.poll([PORT], whole=True).samples
+            assert {sample.local for sample in seen} == {Address("127.0.0.1", PORT)}
+            gone = made[0]
+            made[1][1].send(b"more")
+            again = counting.reread(seen)
+            assert {sample.key for sample in again} == {sample.key for sample in seen}
+            for end in gone:
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                end.close()
+            (left,) = counting.reread(seen)
+            assert left.sample.remote == address_of(made[1][0])

@@ -218,3 +218,31 @@ def test_a_socket_that_a_process_does_not_hold_is_not_borrowed() -> None:
 def test_a_command_line_has_its_arguments_and_that_of_no_process_is_empty() -> None:
     assert sys.executable.rpartition("/")[2][:6] in processes.command_line(os.getpid())[0]
     assert processes.command_line(1 << 22) == []
+
+
+@needs_unshare
+def test_the_permission_to_duplicate_is_known_without_a_descriptor() -> None:
+    with child() as pid:
+        assert processes.refusal_to_duplicate(pid) == 0
+    assert processes.refusal_to_duplicate(1 << 22) == errno.ESRCH
+    with child() as pid:
+        # Refused: it lacks the capabilities of this process (cap_ptrace_access_check, security/commoncap.c).
+        command = [
+            sys.executable,
+            "-c",
+            f"from halfopen.netns import processes as p; print(p.refusal_to_duplicate({pid}))",
+        ]
+        asked = subprocess.run([*UNPRIVILEGED, *command], capture_output=True, text=True, check=True)
+    assert int(asked.stdout) == errno.EPERM
+
+
+def test_a_descriptor_that_is_no_socket_leaves_no_duplicate_behind() -> None:
+    before = os.listdir("/proc/self/fd")
+    hear, tell = os.pipe()
+    try:
+        with pytest.raises(OSError, match="Socket operation on non-socket"), processes.duplicated(os.getpid(), hear):
+            pytest.fail("it was duplicated")
+    finally:
+        os.close(hear)
+        os.close(tell)
+    assert os.listdir("/proc/self/fd") == before

@@ -9,6 +9,8 @@ import os
 import select
 import socket
 import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -21,7 +23,7 @@ from halfopen.netns.lab_errors import UnsupportedError
 from halfopen.netns.sockets import Address, EndListener, SocketSample, Timeouts, identity, timeouts
 from tests.in_guest import in_guest
 from tests.isolated import isolated
-from tests.machine import needs_guest, needs_labs
+from tests.machine import UNPRIVILEGED, needs_guest, needs_labs, needs_unshare
 from tests.netns.network import (
     PORT,
     address_of,
@@ -395,3 +397,17 @@ def test_the_limits_of_a_socket_are_those_that_were_set() -> None:
             sock.setsockopt(socket.IPPROTO_TCP, option, value)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", 10, 0))
         assert timeouts(sock) == Timeouts(30.0, 5.0, 4, 12.5, 10.0)
+
+
+@isolated
+def test_the_permission_to_destroy_is_known_without_a_connection() -> None:
+    with Lab() as lab, contextlib.closing(lab.host("host").socket_reader()) as reader:
+        assert reader.refusal_to_destroy() == 0
+        assert reader.listeners() == []
+
+
+@needs_unshare
+def test_an_ordinary_user_may_destroy_nothing() -> None:
+    script = "from halfopen.netns.sockets import SocketReader; print(SocketReader().refusal_to_destroy())"
+    asked = subprocess.run([*UNPRIVILEGED, sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert int(asked.stdout) == errno.EPERM

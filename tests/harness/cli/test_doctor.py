@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from halfopen.netns.guest import cache
 from halfopen.netns.guest.cache import GuestKernel
 from halfopen.netns.lab_errors import IsolationError, UnsupportedError
 from halfopen.run import hindrances
+from tests import no_duplicates
 from tests.harness.cli.tool import halfopen
 from tests.machine import UNPRIVILEGED, needs_labs, needs_unshare
 
@@ -33,6 +35,18 @@ def test_without_privilege_it_says_that_none_is_needed() -> None:
     ran = halfopen("doctor", under=UNPRIVILEGED)
     assert ran.code == 0
     assert "user too, so no root is needed" in ran.out
+    assert "  ok  guard: a parent may end its children's connections (pidfd_getfd)\n" in ran.out
+
+
+@needs_labs
+@needs_unshare
+def test_where_no_parent_may_it_says_how_to_permit_a_guard() -> None:
+    ran = halfopen("doctor", under=[*UNPRIVILEGED, sys.executable, no_duplicates.__file__])
+    assert ran.code == 0, "it is only needed for halfopen guard"
+    assert (
+        "  no  guard: a seccomp filter may forbid pidfd_getfd; start the container with: --cap-add SYS_PTRACE"
+        in ran.out
+    )
 
 
 def test_a_refusal_by_the_kernel_is_an_answer() -> None:

@@ -60,7 +60,7 @@ def test_a_run_does_not_import_what_makes_certificates() -> None:
     assert packages(modules).isdisjoint({"cryptography", "trustme"})
 
 
-@pytest.mark.parametrize("name", ["kernel", "list", "warp", "watch"])
+@pytest.mark.parametrize("name", ["guard", "kernel", "list", "warp", "watch"])
 def test_a_command_without_a_lab_does_not_import_what_a_run_needs(name: str) -> None:
     modules = imported(name, "--help")
     assert modules.isdisjoint({"halfopen.cli.run", "halfopen.cli.grace", "halfopen.run.runner", "halfopen.report"})

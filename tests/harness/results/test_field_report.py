@@ -86,6 +86,7 @@ def test_the_table_says_what_each_server_is(table: dict[str, Any]) -> None:
         "title": "Mine",
         "file": "examples/mine/default.toml",
         "fixes": None,
+        "guarded": False,
         "command": "serve {port}",
         "edge": None,
         "versions": "mine 1.0",
@@ -135,6 +136,16 @@ def test_a_server_with_its_fix_stands_below_the_server_as_it_comes(table: dict[s
     assert pair in report
     assert "2 servers, written as" in prose(report)
     assert "With their fixes they held 0 of 1 such sessions." in prose(report)
+
+
+def test_guarded_servers_are_counted_apart(table: dict[str, Any]) -> None:
+    default, ping = table["targets"]
+    guarded = {**table, "targets": [default, {**ping, "guarded": True}]}
+    text = prose(field_report.render(guarded))
+    assert "1 servers, written as their users would write them" in text
+    assert "Of 1 sessions whose client was dead, 1 were still held" in text
+    assert "under [`halfopen guard`](guard.md). They held 0 of 1 such sessions." in text
+    assert "halfopen guard" not in field_report.render(table)
 
 
 def test_without_a_fix_the_report_says_nothing_of_any(table: dict[str, Any]) -> None:

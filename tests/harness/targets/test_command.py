@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from halfopen.errors import InputError
+from halfopen.run.request import RunRequest, jobs
+from halfopen.scenario import target_spec
 from halfopen.scenario.target_spec import TargetSpec
-from halfopen.targets.command import CommandTarget, endpoint_of
+from halfopen.targets.command import CommandTarget, endpoint_of, guard_words
 from tests.harness.cli.tool import by_scenario, halfopen, results
 from tests.machine import needs_labs
 
@@ -90,6 +95,29 @@ def test_a_session_list_that_is_none_fails(tmp_path: Path) -> None:
 def test_only_host_and_port_are_filled_in() -> None:
     target = CommandTarget(TargetSpec(server="serve --at {host}:{port} --json '{\"a\": {}}'"))
     assert target._words("198.18.1.2", 80) == ["serve", "--at", "198.18.1.2:80", "--json", '{"a": {}}']
+
+
+def test_a_guard_is_found_whatever_the_environment_hides_from_its_python(tmp_path: Path) -> None:
+    (tmp_path / "halfopen.py").write_text("raise SystemExit(99)")
+    words = [*guard_words(2.5, 0.5), "sh", "-c", "exit 7"]
+    assert words[4:10] == ["guard", "--grace", "2.5s", "--poll", "0.5s", "--"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    assert subprocess.run(words, cwd=tmp_path, env=environment, check=False).returncode == 7
+
+
+def test_a_guarded_server_is_the_same_server(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('[target]\nserver = "serve {port}"\nguard = true\n')
+    spec = target_spec.load(file)
+    assert spec.name.endswith("/mine guarded")
+    assert msgspec.structs.replace(spec, file=None).arguments() == ["--server", "serve {port}", "--guard"]
+    request = RunRequest(seed=1, grace=10, poll=2, names=["frozen"], target=spec)
+    (job,) = jobs(request)
+    assert job.target.describe() == {"kind": "command", "command": "serve {port}", "guard": "halfopen"}
+    with pytest.raises(InputError, match="--guard goes with --server"):
+        TargetSpec(image="mine", guard=True).check()
+    with pytest.raises(InputError, match="--guard goes with --server"):
+        TargetSpec(guard=True).check()
 
 
 def test_an_empty_command_is_refused() -> None:
