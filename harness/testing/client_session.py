@@ -80,6 +80,26 @@ class ClientSession:
         __tracebackhide__ = True
         return self._outcome(JudgeSession(self._client.number, "closed", within), f"closed(within={within!r})")
 
+    def served(
+        self,
+        longest_gap: str = "2s",
+        *,
+        received_at_least: str | None = None,
+        for_: str = "2.6 * grace",
+    ) -> Outcome:
+        """True if the session is open, and data keeps coming with no gap of more than ``longest_gap``.
+
+        Pings are no data. ``for_`` counts from the last action on any client of the server, so that it covers what a
+        neighbour's fault does to this client, and its reap. Data is also observed for ``longest_gap`` from now on. Gaps
+        count from the last action on this client. ``received_at_least`` is the least data received in all.
+        """
+        __tracebackhide__ = True
+        request = JudgeSession(
+            self._client.number, "kept", for_, longest_gap=longest_gap, received_at_least=received_at_least
+        )
+        least = "" if received_at_least is None else f", received_at_least={received_at_least!r}"
+        return self._outcome(request, f"served(longest_gap={longest_gap!r}{least}, for_={for_!r})")
+
     def _outcome(self, request: JudgeSession, question: str) -> Outcome:
         """Return the outcome. Fails the test if it proves nothing, whatever the test would have asserted."""
         __tracebackhide__ = True

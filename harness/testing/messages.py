@@ -74,6 +74,10 @@ class JudgeSession(msgspec.Struct, frozen=True, tag="judge"):
     """Longest time until the end, or shortest time to be kept."""
     since: Literal["onset", "fault"] = "onset"
     reason: str | None = None
+    longest_gap: Written | None = None
+    """Longest time without received data; None: any."""
+    received_at_least: Written | None = None
+    """Least data received; None: any."""
 
 
 class ReadSocket(msgspec.Struct, frozen=True, tag="socket"):

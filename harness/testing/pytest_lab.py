@@ -42,6 +42,7 @@ from halfopen.testing.messages import (
     Connect,
     Done,
     HistoryLines,
+    Judgement,
     JudgeSession,
     Opening,
     ReadSocket,
@@ -80,7 +81,7 @@ class PytestLab(contextlib.ExitStack):
                 self._clients[request.client].undo(request.step)
                 return Done()
             case JudgeSession():
-                return self._clients[request.client].judge(request)
+                return self._judge(request)
             case ReadSocket():
                 return self._clients[request.client].read_socket()
             case _:
@@ -125,6 +126,11 @@ class PytestLab(contextlib.ExitStack):
         self._clients.append(client)
         client.wait_until_it_streams(settle)
         return number - 1
+
+    def _judge(self, request: JudgeSession) -> Judgement:
+        client = self._clients[request.client]
+        neighbours = (other for other in self._clients if other.session.server is client.session.server)
+        return client.judge(request, max(other.acted_at for other in neighbours))
 
     def _history(self) -> list[str]:
         lines = [line for client in self._clients for line in client.history()]

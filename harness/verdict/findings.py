@@ -156,7 +156,7 @@ def find(timeline: Timeline, scenario: Scenario) -> Findings:
         opened_at=opened.t if opened and scenario.is_other else 0.0,
         asked_at=asked.t if asked else None,
         served_at=served.t if served else None,
-        gap=evidence.longest_gap(timeline, looked_until if ended_at is None else ended_at),
+        gap=evidence.longest_gap(timeline, looked_until if ended_at is None else ended_at, scenario.served_from),
         received=max((e.data.get("received") or 0 for e in timeline.of("client", "progress", "ended")), default=0),
     )
 
