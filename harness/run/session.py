@@ -13,9 +13,10 @@ import copy
 import random
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Self
 
 import msgspec
@@ -139,15 +140,17 @@ class Session:
         *,
         user: str = SUBJECT,
         query: str = "",
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> Iterator[Self]:
         """Connect a client and begin to sample its session. Leaving undoes all faults and ends the client.
 
-        ``user`` names the user that it is for the server; ``query`` is added to the URL's.
+        ``user`` names the user that it is for the server; ``query`` is added to the URL's, ``headers`` to the server's.
         The link's journal must follow the server's. Raises NoSessionError, with the reason in the journal too.
         """
         journal, site = link.journal, server.site
         client_id = link.draw_id()
         endpoint = server.running.endpoint(client_id, query, user=user)
+        endpoint = msgspec.structs.replace(endpoint, headers={**endpoint.headers, **headers})
         with (
             recording(
                 journal.sampled, site.host, site.port, sampling, on_end=partial(journal.note, "kernel")

@@ -48,6 +48,16 @@ class Connect(msgspec.Struct, frozen=True, tag="connect"):
     link: dict[str, Any]
     settle: Written
     """Longest wait."""
+    headers: dict[str, str] = {}
+    """Headers of this client, beside the server's."""
+    query: str = ""
+    """Addition to the query of the URL."""
+    user: str | None = None
+    """Name of the user that it is for the server; None: its own name."""
+    host: int | None = None
+    """Client whose host, address and link it shares; None: a host of its own."""
+    refused: bool = False
+    """True if the server must refuse it; answered by :class:`Reception`."""
 
 
 class BeginFault(msgspec.Struct, frozen=True, tag="begin"):
@@ -99,6 +109,16 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     number: int = 0
 
 
+class Reception(msgspec.Struct, frozen=True, tag="reception"):
+    """The server's answer to a client that it must refuse."""
+
+    is_refused: bool
+    why: str
+    status: int | None = None
+    close_code: int | None = None
+    close_reason: str | None = None
+
+
 class SocketSeen(msgspec.Struct, frozen=True, tag="seen"):
     """The server's socket, in the kernel's terms."""
 
@@ -133,4 +153,4 @@ class Lacking(msgspec.Struct, frozen=True, tag="lacking"):
     why: str
 
 
-Reply = PeerUp | Done | SocketSeen | Judgement | HistoryLines | Lacking | Refused
+Reply = PeerUp | Done | Reception | SocketSeen | Judgement | HistoryLines | Lacking | Refused

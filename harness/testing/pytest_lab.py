@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import time
 from pathlib import Path
 
 import msgspec
@@ -21,7 +22,7 @@ from halfopen.model.journal import Journal
 from halfopen.model.link_spec import LinkSpec
 from halfopen.netns.lab import Lab
 from halfopen.netns.lab_errors import UnsupportedError
-from halfopen.netns.units import ByteRate, Duration
+from halfopen.netns.units import ByteRate, Duration, show_duration
 from halfopen.results import story
 from halfopen.results.explanation import SERVER_SAID
 from halfopen.run import request as run_request
@@ -34,8 +35,9 @@ from halfopen.run.request import RunRequest
 from halfopen.run.session import ClientLink, Session
 from halfopen.scenario.scenario_file import client_of
 from halfopen.scenario.spec import Edge, PodSpec
-from halfopen.scenario.target_spec import TargetSpec, load
+from halfopen.scenario.target_spec import TargetSpec, load, wrong_headers
 from halfopen.targets.base import Target
+from halfopen.targets.command import USER, filled_in
 from halfopen.targets.pod import DetectorOptions
 from halfopen.testing.messages import (
     BeginFault,
@@ -46,13 +48,20 @@ from halfopen.testing.messages import (
     JudgeSession,
     Opening,
     ReadSocket,
+    Reception,
     Reply,
     Request,
     Serve,
     UndoFault,
 )
 from halfopen.testing.pytest_client import PytestClient, seconds
+from halfopen.testing.refused_client import RefusedClient
+from halfopen.verdict import ends
+from halfopen.verdict.findings import was_refused
 from halfopen.verdict.judge import Timing
+
+#: Reports of a client that show if its server admits it.
+_ANSWERS = ("close_received", "first_data", "ended")
 
 
 class PytestLab(contextlib.ExitStack):
@@ -67,6 +76,7 @@ class PytestLab(contextlib.ExitStack):
         self._network = Network(lab)
         self._servers: list[LabServer] = []
         self._clients: list[PytestClient] = []
+        self._refused: list[RefusedClient] = []
 
     def answer(self, request: Request) -> Reply:
         """Carry out a request; raises InputError, LabError, FaultError, TimeoutError."""
@@ -74,7 +84,7 @@ class PytestLab(contextlib.ExitStack):
             case Serve():
                 return Done(self._serve(request))
             case Connect():
-                return Done(self._connect(request))
+                return self._connect(request)
             case BeginFault():
                 return Done(self._clients[request.client].begin(request.fault, request.options))
             case UndoFault():
@@ -103,8 +113,8 @@ class PytestLab(contextlib.ExitStack):
         self._servers.append(self.enter_context(server))
         return number
 
-    def _connect(self, request: Connect) -> int:
-        """Connect a client, wait until it streams (for ``settle`` at most), and return its number."""
+    def _connect(self, request: Connect) -> Reply:
+        """Connect a client, and wait until it streams or, if it is to be refused, is (for ``settle`` at most)."""
         server = self._servers[request.server]
         settle = seconds("settle", request.settle, self._terms)
         spec, link_spec = client_of(request.client, "client"), LinkSpec.from_table(request.link, "link")
@@ -113,19 +123,48 @@ class PytestLab(contextlib.ExitStack):
                 f"a server behind {server.edge.proxy} takes one client here: all come from the proxy's address, and no "
                 "session could be told from another; serve it a second time for the second client"
             )
-        number = len(self._clients) + 1
+        if wrong := next(wrong_headers(request.headers), None):
+            raise InputError(wrong)
+        number = len(self._clients) + len(self._refused) + 1
         name, journal = "client" if number == 1 else f"client-{number}", Journal()
+        user = name if request.user is None else request.user
         server.site.journal.followers.append(journal)
-        link = ClientLink(self._network, name, link_spec, journal, self._random)
-        opening = Session.open(server, link, spec, RunView(f"client {number}"), Stop())
+        if request.host is None:
+            link = ClientLink(self._network, name, link_spec, journal, self._random)
+        else:
+            neighbour = self._clients[request.host]
+            link, link_spec = neighbour.session.client_link.beside(journal), neighbour.link_spec
+        headers = {key: filled_in(value, {USER: user}) for key, value in request.headers.items()}
+        opening = Session.open(
+            server,
+            link,
+            spec,
+            RunView(f"client {number}"),
+            Stop(),
+            user=user,
+            query=filled_in(request.query, {USER: user}),
+            headers=headers,
+        )
         try:
             session = self.enter_context(opening)
         except NoSessionError as error:
+            if request.refused and was_refused(journal.timeline()):
+                return self._refuse(RefusedClient(number, spec.behaviour, journal))
             raise InputError(f"client {number} has got no session: {error}") from None
+        if request.refused:
+            journal.wait(lambda: journal.find("client", *_ANSWERS) is not None, time.monotonic() + settle)
+            if not was_refused(journal.timeline()):
+                self._clients.append(PytestClient(number, spec, link_spec, self._terms, session))
+                return Reception(False, f"client {number} was {_admitted(journal, settle)}, expected it refused")
+            return self._refuse(RefusedClient(number, spec.behaviour, journal))
         client = PytestClient(number, spec, link_spec, self._terms, session)
         self._clients.append(client)
         client.wait_until_it_streams(settle)
-        return number - 1
+        return Done(len(self._clients) - 1)
+
+    def _refuse(self, client: RefusedClient) -> Reply:
+        self._refused.append(client)
+        return client.refusal()
 
     def _judge(self, request: JudgeSession) -> Judgement:
         client = self._clients[request.client]
@@ -133,10 +172,23 @@ class PytestLab(contextlib.ExitStack):
         return client.judge(request, max(other.acted_at for other in neighbours))
 
     def _history(self) -> list[str]:
-        lines = [line for client in self._clients for line in client.history()]
+        clients: list[PytestClient | RefusedClient] = [*self._clients, *self._refused]
+        clients.sort(key=lambda client: client.number)
+        lines = [line for client in clients for line in client.history()]
         if any(line.strip() == SERVER_SAID for line in lines):
             return lines
         return lines + [line for server in self._servers for line in story.printed(server.site.journal.timeline())]
+
+
+def _admitted(journal: Journal, settle: float) -> str:
+    """Return what shows that a client was not refused, in words."""
+    if (served := journal.find("client", "first_data")) is not None:
+        return f"admitted: its first data came {show_duration(round(max(0.0, served.t - journal.start), 3))} later"
+    if (closed := journal.find("client", "close_received")) is not None:
+        return f"admitted, and {ends.closing(closed)}"
+    if journal.find("client", "ended") is not None:
+        return "admitted, and its connection ended without a close frame"
+    return f"admitted: no close frame came within {show_duration(settle)}"
 
 
 class _DetectorOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

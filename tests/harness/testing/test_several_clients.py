@@ -18,6 +18,8 @@ SERVERS = {
     "crowd.py": ROOT / "planted" / "crowd.py",
 }
 BROADCAST = "python broadcast.py --host {host} --port {port}"
+GHOST = "python ghost.py --host {host} --port {port}"
+CROWD = "python crowd.py {host} {port}"
 
 
 def of_a_user(pytester: pytest.Pytester, text: str, **environment: object) -> pytest.RunResult:
@@ -85,8 +87,63 @@ def test_reaped(lab):
     result.assert_outcomes(failed=3)
     result.stdout.re_match_lines(
         [
-            r"E .*<served nothing for [23]\.\ds from .*s on, expected at most 2s; expected: kept for .*, with no gap of .*",
+            r"E .*<served nothing for [23]\.\ds from .*s on, expected at most 2s; expected: kept for .*, with no .*",
             r"E .*halfopen: nothing is proved: the client's process reported nothing for 1\d\.\ds, and cannot tell .*",
             r"E .*a live client was reaped at .*",
+        ]
+    )
+
+
+@needs_guest
+def test_a_ghost_refuses_its_user_and_nobody_else_until_it_is_found(pytester: pytest.Pytester) -> None:
+    result = of_a_user(
+        pytester,
+        f"""
+SERVER = "{GHOST}"
+
+def test_phone(lab):
+    server = lab.serve(SERVER, headers={{"X-User": "{{client}}"}})
+    wifi, bob = lab.connect(server, user="ann"), lab.connect(server, user="bob")
+    wifi.fault("vanish")
+    refusal = lab.connect(server, user="ann", expect="refused")
+    assert (refusal.status, refusal.close_code) == (409, None)
+    assert "already connected" in refusal.why
+    assert lab.session(wifi).reaped(within="15s", since="fault")
+    lte = lab.connect(server, headers={{"X-User": "ann"}})
+    assert lab.session(lte).served(longest_gap="2s", for_="5s")
+    assert lab.session(bob).served(longest_gap="2s", for_="5s")
+
+def test_same_address(lab):
+    server = lab.serve("{CROWD} keeps_ghost", path="/?client={{client}}")
+    first = lab.connect(server, user="ann")
+    refusal = lab.connect(server, user="ann", host=first, expect="refused")
+    assert (refusal.status, refusal.close_code) == (None, 4409)
+    assert refusal.close_reason == "you are connected already"
+    second = lab.connect(server, user="bob", host=first)
+    assert lab.session(second).served(longest_gap="2s", for_="5s")
+
+def test_same_link(lab):
+    server = lab.serve("{CROWD} none", path="/?client={{client}}")
+    first = lab.connect(server)
+    second = lab.connect(server, host=first)
+    first.cut()
+    assert not lab.session(second).served(longest_gap="2s")
+
+def test_admitted(lab):
+    server = lab.serve(SERVER, headers={{"X-User": "{{client}}"}})
+    lab.connect(server)
+    lab.connect(server, expect="refused")
+
+def test_no_header(lab):
+    lab.connect(lab.serve(SERVER), headers={{"X User": "ann"}})
+""",
+    )
+    result.assert_outcomes(passed=2, failed=3)
+    result.stdout.re_match_lines(
+        [
+            # The path is to blame, not the server.
+            r"E .*halfopen: nothing is proved: nothing was acknowledged for .*",
+            r"E .*AssertionError: client 2 was admitted: its first data came .* later, expected it refused",
+            r"E .*--header 'X User: ann' is no header.*",
         ]
     )
