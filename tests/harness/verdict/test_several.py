@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from halfopen.model.evidence import Gap, longest_gap
 from halfopen.model.timeline import Event, Timeline
 from halfopen.scenario.scenario_file import parse
 from halfopen.scenario.spec import Scenario
@@ -123,3 +124,9 @@ def test_a_client_that_waited_for_an_end_that_no_fault_brought_about_proves_noth
     run, others = judge_all(waiting, msgspec.structs.replace(unmeant, others={"other": CLOSED}), TERMS)
     assert (run.word, others["other"].word) == ("inconclusive", "inconclusive")
     assert others["other"].why.startswith("the subject's session, whose end it waited for, never ended; refused at ")
+
+
+@pytest.mark.parametrize(("since", "seconds"), [(0.0, 2.5), (8.0, 1.0)])
+def test_a_gap_counts_from_the_moment_that_is_asked_about(since: float, seconds: float) -> None:
+    gap = longest_gap(kept(event(9.0, "client", "gap", seconds=2.5)), until=20.0, since=since)
+    assert gap == Gap(9.0 - seconds, seconds)
