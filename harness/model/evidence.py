@@ -209,8 +209,8 @@ class Gap:
     seconds: float
 
 
-def longest_gap(timeline: Timeline, until: float) -> Gap | None:
-    """Return the longest time without received data while the session was open, up to ``until``.
+def longest_gap(timeline: Timeline, until: float, since: float = -math.inf) -> Gap | None:
+    """Return the longest time without received data while the session was open, from ``since`` up to ``until``.
 
     Pings are no data. None if the client's process reported nothing. It measures by itself, since pings count in all
     that the kernel shows.
@@ -223,7 +223,8 @@ def longest_gap(timeline: Timeline, until: float) -> Gap | None:
         next_gap = next((gap for gap in gaps if gap.begun > begun), None)
         last = [] if next_gap else [Gap(begun, reports[-1].data["silent_for"])]
         gaps += last
-    within = [Gap(gap.begun, min(gap.seconds, until - gap.begun)) for gap in gaps if gap.begun < until]
+    parts = [(max(gap.begun, since), min(gap.begun + gap.seconds, until)) for gap in gaps]
+    within = [Gap(begun, over - begun) for begun, over in parts if begun < over]
     return max(within, key=lambda gap: gap.seconds, default=None)
 
 

@@ -17,7 +17,7 @@ from halfopen.model.link_spec import LinkSpec
 from halfopen.model.timeline import Event, Sample, Timeline
 from halfopen.netns import units
 from halfopen.netns.units import show_bytes, show_duration
-from halfopen.scenario.spec import Scenario, Step
+from halfopen.scenario.spec import Expect, Scenario, Step
 from halfopen.verdict import judge
 from halfopen.verdict.findings import Findings
 from halfopen.verdict.judge import Timing
@@ -222,15 +222,18 @@ def expectation(scenario: Scenario, terms: Timing, found: Findings) -> str:
     expect = scenario.expect
     if expect.session == "kept":
         since = scenario.steps[scenario.judged_from].fault if scenario.steps else "start"
-        served = (
-            ""
-            if expect.longest_gap is None
-            else f", {show_duration(terms.seconds(expect.longest_gap))} without data at most"
-        )
-        return f"kept for {show_duration(judge.hold(scenario, terms))} after the {since}{served}"
+        kept = f"kept for {show_duration(judge.hold(scenario, terms))} after the {since}"
+        return ", ".join([kept, *_service(expect, terms)])
     limit = judge.deadline(scenario, terms)
     _, since = judge.counted_from(scenario, found)
     return expect.session + (f" within {show_duration(limit)} of {since}" if limit else "")
+
+
+def _service(expect: Expect, terms: Timing) -> Iterator[str]:
+    if expect.longest_gap is not None:
+        yield f"with no gap of more than {show_duration(terms.seconds(expect.longest_gap))} between data"
+    if expect.received_at_least is not None:
+        yield f"with at least {show_bytes(expect.received_at_least)} received"
 
 
 # Events and sockets.

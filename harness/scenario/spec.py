@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import ModuleType
 from typing import Any, Literal
 
@@ -271,6 +272,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """The pod's detector that this scenario is meant for; None: any."""
     judged_from: int = 0
     """Number of the step from which deadlines count. Earlier steps need only be shown to have happened."""
+    served_from: float = -math.inf
+    """Seconds from the start since which gaps between received data count."""
     others: tuple[OtherClient, ...] = ()
     """The other clients, in the order in which they connect."""
     crowd: CrowdSpec | None = None

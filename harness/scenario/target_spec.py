@@ -152,9 +152,7 @@ class TargetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         for key, text in (("grace", self.grace), ("poll", self.poll)):
             if text is not None and (why := _wrong_duration(text)):
                 yield f"key 'target.{key}': {why}"
-        for name, value in self.headers.items():
-            if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
-                yield f"--header {f'{name}: {value}'!r} is no header: write it as 'Name: value'"
+        yield from wrong_headers(self.headers)
 
     def _wrong_for_the_pod(self) -> Iterator[str]:
         if self.sessions is not None:
@@ -203,6 +201,15 @@ _BLANK = TargetSpec()
 #: RFC 9110, sections 5.1 and 5.5.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+
+
+def wrong_headers(headers: Mapping[str, str]) -> Iterator[str]:
+    """Yield a complaint about each header that is none (RFC 9110, section 5)."""
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+            yield f"--header {f'{name}: {value}'!r} is no header: write it as 'Name: value'"
+
+
 #: Fields that the command line can set too, each with its option.
 _OPTIONS = {
     "server": "--server",

@@ -11,7 +11,7 @@ import pytest
 from halfopen.testing.channel import Channel
 from halfopen.testing.messages import BeginFault, Done, UndoFault
 
-__all__ = ["Client", "Fault", "Refusal"]
+__all__ = ["Client", "Fault"]
 
 #: Faults that :meth:`Client.heal` undoes.
 _OF_THE_PATH = ("cut", "impair")
@@ -46,19 +46,6 @@ class Fault:
         """Undo the fault; a second call does nothing."""
         __tracebackhide__ = True
         self._channel.ask(UndoFault(self._client, self._step), Done)
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """The way in which a server refused a client. Of a close frame or an HTTP answer, the other's fields are None."""
-
-    why: str
-    """One sentence."""
-    status: int | None
-    """HTTP status of the answer to the handshake."""
-    close_code: int | None
-    """Code of a close frame that came before any data (RFC 6455, section 7.1.5)."""
-    close_reason: str | None
 
 
 @dataclass(repr=False)

@@ -75,11 +75,23 @@ class ClientSession:
         __tracebackhide__ = True
         return self._outcome(JudgeSession(self._client.number, "kept", for_), f"kept(for_={for_!r})")
 
-    def served(self, longest_gap: str = "2s", *, received_at_least: str | None = None, for_: str = "grace") -> Outcome:
-        """True if the session is open and data kept coming, from its start until ``for_`` from now.
+    def closed(self, within: str = "grace + poll + 1s") -> Outcome:
+        """True if either side closes the session as the protocol requires; ``within`` counts from the fault."""
+        __tracebackhide__ = True
+        return self._outcome(JudgeSession(self._client.number, "closed", within), f"closed(within={within!r})")
 
-        ``longest_gap`` is the longest time without received data; pings are no data. ``received_at_least`` is a size,
-        such as ``"1MB"``, of the messages received since the session's start.
+    def served(
+        self,
+        longest_gap: str = "2s",
+        *,
+        received_at_least: str | None = None,
+        for_: str = "2.6 * grace",
+    ) -> Outcome:
+        """True if the session is open, and data keeps coming with no gap of more than ``longest_gap``.
+
+        Pings are no data. ``for_`` counts from the last action on any client of the server, so that it covers what a
+        neighbour's fault does to this client, and its reap. Data is also observed for ``longest_gap`` from now on. Gaps
+        count from the last action on this client. ``received_at_least`` is the least data received in all.
         """
         __tracebackhide__ = True
         request = JudgeSession(
@@ -87,11 +99,6 @@ class ClientSession:
         )
         least = "" if received_at_least is None else f", received_at_least={received_at_least!r}"
         return self._outcome(request, f"served(longest_gap={longest_gap!r}{least}, for_={for_!r})")
-
-    def closed(self, within: str = "grace + poll + 1s") -> Outcome:
-        """True if either side closes the session as the protocol requires; ``within`` counts from the fault."""
-        __tracebackhide__ = True
-        return self._outcome(JudgeSession(self._client.number, "closed", within), f"closed(within={within!r})")
 
     def _outcome(self, request: JudgeSession, question: str) -> Outcome:
         """Return the outcome. Fails the test if it proves nothing, whatever the test would have asserted."""

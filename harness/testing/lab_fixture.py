@@ -12,9 +12,9 @@ import pytest
 from halfopen.errors import suggest
 from halfopen.testing import plugin
 from halfopen.testing.channel import Channel
-from halfopen.testing.client import Client, Refusal
+from halfopen.testing.client import Client
 from halfopen.testing.client_session import ClientSession, Outcome
-from halfopen.testing.messages import Connect, Done, HistoryLines, Opening, ReadHistory, RefusalSeen, Serve
+from halfopen.testing.messages import Connect, Done, HistoryLines, Opening, ReadHistory, Reception, Serve
 
 __all__ = ["LabFixture", "Refusal", "Server"]
 
@@ -31,6 +31,20 @@ class Server:
 
     def __repr__(self) -> str:
         return f"<server {self.number + 1}: {self.command}>"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A server's refusal of a client."""
+
+    why: str
+    """One sentence with the server's answer."""
+    status: int | None
+    """Status of an HTTP answer; None if the handshake succeeded."""
+    close_code: int | None
+    """Code of the close frame; None without one."""
+    close_reason: str | None
+    """Reason in the close frame; None without one."""
 
 
 class LabFixture:
@@ -92,82 +106,61 @@ class LabFixture:
         return Server(self._open().ask(request, Done).number, named)
 
     @overload
-    def connect(
-        self,
-        server: Server,
-        client: str = "draining",
-        *,
-        expect: Literal["open"] = "open",
-        link: Mapping[str, Any] | None = None,
-        settle: str = "5s",
-        headers: Mapping[str, str] | None = None,
-        query: str = "",
-        user: str | None = None,
-        host: Client | None = None,
-        **options: Any,
-    ) -> Client: ...
+    def connect(self, server: Server, client: str = ..., *, expect: Literal["refused"], **options: Any) -> Refusal: ...
 
     @overload
     def connect(
-        self,
-        server: Server,
-        client: str = "draining",
-        *,
-        expect: Literal["refused"],
-        link: Mapping[str, Any] | None = None,
-        settle: str = "5s",
-        headers: Mapping[str, str] | None = None,
-        query: str = "",
-        user: str | None = None,
-        host: Client | None = None,
-        **options: Any,
-    ) -> Refusal: ...
+        self, server: Server, client: str = ..., *, expect: Literal["session"] = ..., **options: Any
+    ) -> Client: ...
 
-    def connect(  # noqa: PLR0913 (each says something else about the client)
+    def connect(  # noqa: PLR0913 (keywords that a test names)
         self,
         server: Server,
         client: str = "draining",
         *,
-        expect: Literal["open", "refused"] = "open",
         link: Mapping[str, Any] | None = None,
         settle: str = "5s",
         headers: Mapping[str, str] | None = None,
         query: str = "",
         user: str | None = None,
         host: Client | None = None,
+        expect: Literal["session", "refused"] = "session",
         **options: Any,
     ) -> Client | Refusal:
         """Connect a client and wait until the kernel shows its behaviour, ``settle`` at most.
 
         ``client`` and its ``options`` are those of a scenario's ``[client]``, ``link`` is its ``[link]``. ``headers``
-        and ``query`` are added to the server's; ``user`` stands for ``{client}`` in its path, headers and messages.
-        ``host`` is another client whose host, address and link it shares.
+        and ``query`` are this client's alone. ``user`` replaces ``{client}`` in the server's path, headers and first
+        messages, and in these; by default each client is a user of its own. With ``host`` it has the address and the
+        link of another client.
 
-        With ``expect="refused"`` the server must refuse the client, in its answer to the handshake or by a close frame
-        before any data, within ``settle``. Returns the refusal. The test fails if the client is admitted.
+        With ``expect="refused"`` it returns the server's refusal: an HTTP error, or a close frame before any data. A
+        client that is admitted raises AssertionError.
         """
         __tracebackhide__ = True
+        if expect not in ("session", "refused"):
+            pytest.fail(f"halfopen: expect is 'session' or 'refused', got {expect!r}")
         if host is not None and link is not None:
-            pytest.fail("halfopen: host and link exclude each other: clients of one host share its link")
+            pytest.fail("halfopen: link and host exclude each other: clients on one host share its link")
         link = self._marked.get("link", {}) if link is None else link
         if not isinstance(link, Mapping):
             pytest.fail(f"halfopen: a link is a table, such as {{'delay': '20ms'}}, got {link!r}")
-        if expect not in ("open", "refused"):
-            pytest.fail(f"halfopen: expect is 'open' or 'refused', got {expect!r}")
         request = Connect(
             server.number,
             {"behaviour": client, **options},
             dict(link),
             settle,
-            refused=expect == "refused",
             headers=dict(headers or {}),
             query=query,
             user=user,
             host=None if host is None else host.number,
+            refused=expect == "refused",
         )
         channel = self._open()
         if expect == "refused":
-            seen = channel.ask(request, RefusalSeen)
+            seen = channel.ask(request, Reception)
+            if not seen.is_refused:
+                raise AssertionError(seen.why)
             return Refusal(seen.why, seen.status, seen.close_code, seen.close_reason)
         return Client(channel, channel.ask(request, Done).number, client)
 

@@ -48,13 +48,16 @@ class Connect(msgspec.Struct, frozen=True, tag="connect"):
     link: dict[str, Any]
     settle: Written
     """Longest wait."""
-    refused: bool = False
-    """True if the server is to refuse it; answered by :class:`RefusalSeen`."""
     headers: dict[str, str] = {}
+    """Headers of this client, beside the server's."""
     query: str = ""
+    """Addition to the query of the URL."""
     user: str | None = None
+    """Name of the user that it is for the server; None: its own name."""
     host: int | None = None
-    """Number of the client whose host, address and link it shares."""
+    """Client whose host, address and link it shares; None: a host of its own."""
+    refused: bool = False
+    """True if the server must refuse it; answered by :class:`Reception`."""
 
 
 class BeginFault(msgspec.Struct, frozen=True, tag="begin"):
@@ -82,13 +85,9 @@ class JudgeSession(msgspec.Struct, frozen=True, tag="judge"):
     since: Literal["onset", "fault"] = "onset"
     reason: str | None = None
     longest_gap: Written | None = None
-    """Longest time without received data; a session for which it or the next is set is observed from now on."""
+    """Longest time without received data; None: any."""
     received_at_least: Written | None = None
-
-    @property
-    def asks_for_data(self) -> bool:
-        """True if the client must be served."""
-        return self.longest_gap is not None or self.received_at_least is not None
+    """Least data received; None: any."""
 
 
 class ReadSocket(msgspec.Struct, frozen=True, tag="socket"):
@@ -110,13 +109,14 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     number: int = 0
 
 
-class RefusalSeen(msgspec.Struct, frozen=True, tag="refusal"):
-    """The server's refusal of a client."""
+class Reception(msgspec.Struct, frozen=True, tag="reception"):
+    """The server's answer to a client that it must refuse."""
 
+    is_refused: bool
     why: str
-    status: int | None
-    close_code: int | None
-    close_reason: str | None
+    status: int | None = None
+    close_code: int | None = None
+    close_reason: str | None = None
 
 
 class SocketSeen(msgspec.Struct, frozen=True, tag="seen"):
@@ -153,4 +153,4 @@ class Lacking(msgspec.Struct, frozen=True, tag="lacking"):
     why: str
 
 
-Reply = PeerUp | Done | RefusalSeen | SocketSeen | Judgement | HistoryLines | Lacking | Refused
+Reply = PeerUp | Done | Reception | SocketSeen | Judgement | HistoryLines | Lacking | Refused

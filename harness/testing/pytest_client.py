@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,9 +12,7 @@ from halfopen.errors import FaultError, InputError
 from halfopen.model.evidence import ENDED_STATES, Proof
 from halfopen.model.expressions import Expression
 from halfopen.model.link_spec import LinkSpec
-from halfopen.netns import units
-from halfopen.netns.lab_errors import UnitError
-from halfopen.netns.units import Size
+from halfopen.netns.units import Size, show_duration, size
 from halfopen.results import story, words
 from halfopen.run.recorder import INTERVAL
 from halfopen.run.session import Session
@@ -25,6 +24,8 @@ from halfopen.verdict.judge import Timing, Verdict, judge
 
 #: The truth about a client that makes each outcome right.
 _TRUTHS: dict[Outcome, Truth] = {"reaped": "dead", "kept": "alive", "closed": "ended"}
+#: Seconds within which a client's process reports twice what it received.
+_REPORTED_WITHIN = 1.0
 #: Terms for grace and poll themselves, which cannot refer to each other.
 _NONE = Timing(0.0, 0.0)
 
@@ -41,13 +42,10 @@ def _expression(name: str, text: object) -> Expression:
         raise InputError(f"{name}: {error}") from None
 
 
-def _size(name: str, text: object) -> Size | None:
-    """Return a size as a scenario writes it; raises InputError that names the option."""
-    if text is None:
-        return None
+def _size(name: str, text: object) -> Size:
     try:
-        return units.size(text)
-    except UnitError as error:
+        return size(text)
+    except ValueError as error:
         raise InputError(f"{name}: {error}") from None
 
 
@@ -117,16 +115,29 @@ class PytestClient:
             self.session.undo(step)
         self._last_action_at = time.monotonic()
 
-    def judge(self, request: JudgeSession) -> Judgement:
-        """Observe until the session's outcome is clear, and judge it; raises InputError."""
+    @property
+    def acted_at(self) -> float:
+        """Moment of the last action on it, or of its session's start, on the monotonic clock."""
+        return self.session.journal.start if self._last_action_at is None else self._last_action_at
+
+    def judge(self, request: JudgeSession, any_acted_at: float) -> Judgement:
+        """Observe until the session's outcome is clear, and judge it; raises InputError.
+
+        ``any_acted_at`` is the moment of the last action on any client of its server.
+        """
         if request.session == "reaped" and not self._steps:
             raise InputError(
                 f"nothing is proved: nothing was done to client {self.number} for which it could be reaped; "
                 "freeze, cut or kill it first"
             )
-        scenario, journal = self._scenario(request), self.session.journal
-        fault_at = find(journal.timeline(), scenario).fault_at or 0.0
-        self.session.observe(scenario, self.terms, journal.start + fault_at + self.terms.seconds(scenario.expect.hold))
+        journal = self.session.journal
+        if request.longest_gap is None:
+            scenario = self._scenario(request, self.acted_at)
+            fault_at = find(journal.timeline(), scenario).fault_at or 0.0
+            hold = self.terms.seconds(scenario.expect.hold)
+            self.session.observe(scenario, self.terms, journal.start + fault_at + hold)
+        else:
+            scenario = self._observe_service(request, any_acted_at)
         if not self._in_force:
             self.session.check_path()
         self.session.watch.settle()
@@ -135,6 +146,8 @@ class PytestClient:
         if request.session != "kept":
             self.session.note_holders()
         verdict = judge(scenario, journal.timeline(), self.terms)
+        if request.longest_gap is not None and (silent := self._says_nothing(verdict)):
+            verdict = dataclasses.replace(verdict, word="inconclusive", why=f"nothing is proved: {silent}")
         expected = words.expectation(scenario, self.terms, verdict.found)
         self._verdicts.append((self._now, verdict, expected))
         return Judgement(
@@ -148,9 +161,34 @@ class PytestClient:
             stuck_bytes=verdict.found.stuck_bytes,
         )
 
-    def _scenario(self, request: JudgeSession) -> Scenario:
-        """Return the faults so far as the scenario they amount to."""
+    def _observe_service(self, request: JudgeSession, any_acted_at: float) -> Scenario:
+        """Observe until ``request`` is certain, and return the faults so far as the scenario they amount to."""
+        longest = seconds("longest_gap", request.longest_gap, self.terms)
+        scenario = self._scenario(request, any_acted_at)
+        wanted = any_acted_at + seconds("for_", request.duration, self.terms)
+        until = max(wanted, time.monotonic() + longest + _REPORTED_WITHIN)
+        watch, journal = self.session.watch, self.session.journal
+        while time.monotonic() < until and not watch.until(min(until, time.monotonic() + _REPORTED_WITHIN)):
+            gap = find(journal.timeline(), scenario).gap
+            if gap is not None and gap.seconds > longest:
+                break
+        # Nothing more is wanted than was observed.
+        return self._scenario(request, time.monotonic() - seconds("for_", request.duration, self.terms))
+
+    def _says_nothing(self, verdict: Verdict) -> str | None:
+        """Return a doubt about a client that cannot report what it receives; None without doubt."""
+        report = self.session.journal.find_last("client", "progress")
+        silent = self._now if report is None else time.monotonic() - report.t
+        if verdict.found.outcome != "kept" or silent <= 2 * _REPORTED_WITHIN:
+            return None
+        lasted = show_duration(round(silent, 1))
+        return f"the client's process reported nothing for {lasted}, and cannot tell if it is served"
+
+    def _scenario(self, request: JudgeSession, since: float) -> Scenario:
+        """Return the faults so far as the scenario they amount to. A session is kept from ``since`` on."""
         within = None if request.session == "kept" else _expression("within", request.duration)
+        longest = None if request.longest_gap is None else _expression("longest_gap", request.longest_gap)
+        least = None if request.received_at_least is None else _size("received_at_least", request.received_at_least)
         return Scenario(
             name="test",
             suite="pytest",
@@ -163,33 +201,26 @@ class PytestClient:
             edge=self.session.server.edge,
             steps=tuple(self._steps),
             judged_from=self._judged_from,
+            served_from=self.acted_at - self.session.journal.start,
             expect=Expect(
                 session=request.session,
                 within=within,
                 since=request.since,
                 reason=request.reason,
-                hold=within or self._hold(request),
-                longest_gap=None if request.longest_gap is None else _expression("longest_gap", request.longest_gap),
-                received_at_least=_size("received_at_least", request.received_at_least),
+                hold=within or self._hold(since + seconds("for_", request.duration, self.terms)),
+                longest_gap=longest,
+                received_at_least=least,
                 # The server's other clients come and go.
                 files_left=None,
                 threads_left=None,
             ),
         )
 
-    def _hold(self, request: JudgeSession) -> Expression:
-        """Return the time to keep a session: from the judged fault to the last action, and as long as asked for.
-
-        The actions that may cost a client its data are those on others, so it is served until so long from now.
-        """
-        wanted = seconds("for_", request.duration, self.terms)
+    def _hold(self, until: float) -> Expression:
+        """Return the time to keep a session: from the judged fault to ``until`` (monotonic clock)."""
         judged = self._steps[self._judged_from :]
         since = judged[0].at.seconds(grace=0, poll=0) if judged else 0.0
-        if request.asks_for_data:
-            begun = self._now
-        else:
-            begun = 0.0 if self._last_action_at is None else self._last_action_at - self.session.journal.start
-        return Expression(f"{begun - since + wanted:.6f}s")
+        return Expression(f"{max(0.0, until - self.session.journal.start - since):.6f}s")
 
     def read_socket(self) -> SocketSeen:
         """Return the kernel's current view of the session."""

@@ -11,9 +11,7 @@ from __future__ import annotations
 import contextlib
 import random
 import time
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -24,7 +22,7 @@ from halfopen.model.journal import Journal
 from halfopen.model.link_spec import LinkSpec
 from halfopen.netns.lab import Lab
 from halfopen.netns.lab_errors import UnsupportedError
-from halfopen.netns.units import ByteRate, Duration
+from halfopen.netns.units import ByteRate, Duration, show_duration
 from halfopen.results import story
 from halfopen.results.explanation import SERVER_SAID
 from halfopen.run import request as run_request
@@ -37,26 +35,33 @@ from halfopen.run.request import RunRequest
 from halfopen.run.session import ClientLink, Session, Visit
 from halfopen.scenario.scenario_file import client_of
 from halfopen.scenario.spec import Edge, PodSpec
-from halfopen.scenario.target_spec import TargetSpec, load
+from halfopen.scenario.target_spec import TargetSpec, load, wrong_headers
 from halfopen.targets.base import Target
+from halfopen.targets.command import USER, filled_in
 from halfopen.targets.pod import DetectorOptions
 from halfopen.testing.messages import (
     BeginFault,
     Connect,
     Done,
     HistoryLines,
+    Judgement,
     JudgeSession,
     Opening,
     ReadSocket,
-    RefusalSeen,
+    Reception,
     Reply,
     Request,
     Serve,
     UndoFault,
 )
 from halfopen.testing.pytest_client import PytestClient, seconds
+from halfopen.testing.refused_client import RefusedClient
 from halfopen.verdict import ends
+from halfopen.verdict.findings import was_refused
 from halfopen.verdict.judge import Timing
+
+#: Reports of a client that show if its server admits it.
+_ANSWERS = ("close_received", "first_data", "ended")
 
 
 class PytestLab(contextlib.ExitStack):
@@ -71,26 +76,22 @@ class PytestLab(contextlib.ExitStack):
         self._network = Network(lab)
         self._servers: list[LabServer] = []
         self._clients: list[PytestClient] = []
-        self._tried: list[Journal] = []
-        """The journal of each client that tried to connect."""
-        self._refusals: list[str] = []
+        self._refused: list[RefusedClient] = []
 
     def answer(self, request: Request) -> Reply:
         """Carry out a request; raises InputError, LabError, FaultError, TimeoutError."""
         match request:
             case Serve():
                 return Done(self._serve(request))
-            case Connect(refused=True):
-                return self._connect_in_vain(request)
             case Connect():
-                return Done(self._connect(request))
+                return self._connect(request)
             case BeginFault():
                 return Done(self._clients[request.client].begin(request.fault, request.options))
             case UndoFault():
                 self._clients[request.client].undo(request.step)
                 return Done()
             case JudgeSession():
-                return self._clients[request.client].judge(request)
+                return self._judge(request)
             case ReadSocket():
                 return self._clients[request.client].read_socket()
             case _:
@@ -112,72 +113,74 @@ class PytestLab(contextlib.ExitStack):
         self._servers.append(self.enter_context(server))
         return number
 
-    def _connect(self, request: Connect) -> int:
-        """Connect a client, wait until it streams (for ``settle`` at most), and return its number."""
-        opening, link_spec = self._opening(request)
-        settle, number = seconds("settle", request.settle, self._terms), len(self._clients) + 1
-        try:
-            session = self.enter_context(opening)
-        except NoSessionError as error:
-            raise InputError(f"client {number} has got no session: {error}") from None
-        client = PytestClient(number, client_of(request.client, "client"), link_spec, self._terms, session)
-        self._clients.append(client)
-        for other in self._clients:
-            other.session.watch.has_company |= other is not client and other.session.server is session.server
-            client.session.watch.has_company |= other is not client and other.session.server is session.server
-        client.wait_until_it_streams(settle)
-        return len(self._clients) - 1
-
-    def _connect_in_vain(self, request: Connect) -> RefusalSeen:
-        """Connect a client that the server is to refuse; raises InputError if it is admitted, or gets no answer."""
-        until = time.monotonic() + seconds("settle", request.settle, self._terms)
-        opening, _ = self._opening(request)
-        with contextlib.ExitStack() as until_seen:
-            try:
-                session = until_seen.enter_context(opening)
-            except NoSessionError as error:
-                denied = self._tried[-1].find("client", "refused")
-                if denied is None:
-                    raise InputError(f"a client was not refused, but has got no session: {error}") from None
-                return self._refusal(denied.data["why"], status=denied.data.get("status"))
-            seen = session.journal.wait_for("client", "close_received", "first_data", until=until)
-            if seen is None or seen.name == "first_data":
-                got = "received data" if seen else f"was not closed within {request.settle}"
-                raise InputError(f"a client was admitted, but was to be refused: it {got}")
-            code, reason = seen.data.get("code"), seen.data.get("reason")
-            return self._refusal(ends.closing(seen), close_code=code, close_reason=reason)
-
-    def _refusal(self, why: str, **data: Any) -> RefusalSeen:
-        self._refusals.append(f"a client was refused: {why}")
-        return RefusalSeen(why, *(data.get(key) for key in ("status", "close_code", "close_reason")))
-
-    def _opening(self, request: Connect) -> tuple[AbstractContextManager[Session], LinkSpec]:
-        """Return the context in which a new client's session is open, and its link."""
+    def _connect(self, request: Connect) -> Reply:
+        """Connect a client, and wait until it streams or, if it is to be refused, is (for ``settle`` at most)."""
         server = self._servers[request.server]
+        settle = seconds("settle", request.settle, self._terms)
         spec, link_spec = client_of(request.client, "client"), LinkSpec.from_table(request.link, "link")
         if server.edge is not None and any(client.session.server is server for client in self._clients):
             raise InputError(
                 f"a server behind {server.edge.proxy} takes one client here: all come from the proxy's address, and no "
                 "session could be told from another; serve it a second time for the second client"
             )
-        # A client that is refused has no number, and a host all the same.
-        tries = len(self._tried) + 1
-        name, journal = "client" if tries == 1 else f"client-{tries}", Journal()
-        self._tried.append(journal)
+        if wrong := next(wrong_headers(request.headers), None):
+            raise InputError(wrong)
+        number = len(self._clients) + len(self._refused) + 1
+        name, journal = "client" if number == 1 else f"client-{number}", Journal()
+        user = name if request.user is None else request.user
         server.site.journal.followers.append(journal)
         if request.host is None:
             link = ClientLink(self._network, name, link_spec, journal, self._random)
         else:
-            shared = self._clients[request.host]
-            link, link_spec = shared.session.client_link.beside(journal), shared.link_spec
-        visit = Visit(user=request.user or name, query=request.query, headers=request.headers)
-        return Session.open(server, link, spec, RunView(name), Stop(), visit=visit), link_spec
+            neighbour = self._clients[request.host]
+            link, link_spec = neighbour.session.client_link.beside(journal), neighbour.link_spec
+        headers = {key: filled_in(value, {USER: user}) for key, value in request.headers.items()}
+        visit = Visit(user=user, query=filled_in(request.query, {USER: user}), headers=headers)
+        opening = Session.open(server, link, spec, RunView(f"client {number}"), Stop(), visit=visit)
+        try:
+            session = self.enter_context(opening)
+        except NoSessionError as error:
+            if request.refused and was_refused(journal.timeline()):
+                return self._refuse(RefusedClient(number, spec.behaviour, journal))
+            raise InputError(f"client {number} has got no session: {error}") from None
+        if request.refused:
+            journal.wait(lambda: journal.find("client", *_ANSWERS) is not None, time.monotonic() + settle)
+            if not was_refused(journal.timeline()):
+                self._clients.append(PytestClient(number, spec, link_spec, self._terms, session))
+                return Reception(False, f"client {number} was {_admitted(journal, settle)}, expected it refused")
+            return self._refuse(RefusedClient(number, spec.behaviour, journal))
+        client = PytestClient(number, spec, link_spec, self._terms, session)
+        self._clients.append(client)
+        client.wait_until_it_streams(settle)
+        return Done(len(self._clients) - 1)
+
+    def _refuse(self, client: RefusedClient) -> Reply:
+        self._refused.append(client)
+        return client.refusal()
+
+    def _judge(self, request: JudgeSession) -> Judgement:
+        client = self._clients[request.client]
+        neighbours = (other for other in self._clients if other.session.server is client.session.server)
+        return client.judge(request, max(other.acted_at for other in neighbours))
 
     def _history(self) -> list[str]:
-        lines = [line for client in self._clients for line in client.history()] + self._refusals
+        clients: list[PytestClient | RefusedClient] = [*self._clients, *self._refused]
+        clients.sort(key=lambda client: client.number)
+        lines = [line for client in clients for line in client.history()]
         if any(line.strip() == SERVER_SAID for line in lines):
             return lines
         return lines + [line for server in self._servers for line in story.printed(server.site.journal.timeline())]
+
+
+def _admitted(journal: Journal, settle: float) -> str:
+    """Return what shows that a client was not refused, in words."""
+    if (served := journal.find("client", "first_data")) is not None:
+        return f"admitted: its first data came {show_duration(round(max(0.0, served.t - journal.start), 3))} later"
+    if (closed := journal.find("client", "close_received")) is not None:
+        return f"admitted, and {ends.closing(closed)}"
+    if journal.find("client", "ended") is not None:
+        return "admitted, and its connection ended without a close frame"
+    return f"admitted: no close frame came within {show_duration(settle)}"
 
 
 class _DetectorOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -136,7 +136,7 @@ def find(timeline: Timeline, scenario: Scenario) -> Findings:
     statuses = list(timeline.of("registry", "status"))
     listed = [e.t for e in statuses if e.data.get("listed")]
     opened, asked, served = (timeline.first("client", name) for name in ("opened", "connecting", "first_data"))
-    is_refused = (scenario.is_other or scenario.expect.session == "refused") and _is_refused(timeline)
+    is_refused = (scenario.is_other or scenario.expect.session == "refused") and was_refused(timeline)
     return Findings(
         outcome="refused" if is_refused else _outcome(timeline, scenario, judged, ended_at),
         ended_at=ended_at,
@@ -156,7 +156,7 @@ def find(timeline: Timeline, scenario: Scenario) -> Findings:
         opened_at=opened.t if opened and scenario.is_other else 0.0,
         asked_at=asked.t if asked else None,
         served_at=served.t if served else None,
-        gap=evidence.longest_gap(timeline, looked_until if ended_at is None else ended_at),
+        gap=evidence.longest_gap(timeline, looked_until if ended_at is None else ended_at, scenario.served_from),
         received=max((e.data.get("received") or 0 for e in timeline.of("client", "progress", "ended")), default=0),
     )
 
@@ -172,7 +172,7 @@ def _ended_at(timeline: Timeline) -> float | None:
     return min(moments if left is None else [*moments, left], default=None)
 
 
-def _is_refused(timeline: Timeline) -> bool:
+def was_refused(timeline: Timeline) -> bool:
     """True if the server denied the session: in its answer to the handshake, or in a close frame before any data."""
     if timeline.first("client", "refused") is not None:
         return True

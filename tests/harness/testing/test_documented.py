@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ def examples(file: Path) -> list[str]:
 def test_each_example_passes_with_a_server_that_has_a_watchdog(pytester: pytest.Pytester, repository: Path) -> None:
     blocks = examples(repository / "docs" / "pytest.md")
     project(pytester, "\n".join(blocks), WATCHDOG=30)
+    shutil.copy(repository / "tests" / "reports" / "ghost_seat" / "server.py", pytester.path / "seats.py")
     result = ran(pytester, "--halfopen-clock", "virtual", "--strict-markers")
     result.assert_outcomes(passed=len(blocks) + 1)  # one of them has two parameters
 

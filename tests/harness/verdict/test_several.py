@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from halfopen.model.evidence import Gap, longest_gap
 from halfopen.model.timeline import Event, Timeline
 from halfopen.scenario.scenario_file import parse
 from halfopen.scenario.spec import Scenario
@@ -144,3 +145,9 @@ def test_a_code_that_denies_a_session_may_also_end_it_for_its_own_user_who_came_
     )
     run, _ = judge_all(returned, msgspec.structs.replace(ousted, others={"other": kept()}), TERMS)
     assert run.word == word, run.why
+
+
+@pytest.mark.parametrize(("since", "seconds"), [(0.0, 2.5), (8.0, 1.0)])
+def test_a_gap_counts_from_the_moment_that_is_asked_about(since: float, seconds: float) -> None:
+    gap = longest_gap(kept(event(9.0, "client", "gap", seconds=2.5)), until=20.0, since=since)
+    assert gap == Gap(9.0 - seconds, seconds)
