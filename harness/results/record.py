@@ -244,6 +244,7 @@ def in_words(done: RunResult, again: Sequence[str]) -> dict[str, Any]:
         "story": job.scenario.story,
         "client": job.scenario.client.behaviour,
         "topology": words.topology(job.scenario),
+        "company": words.company(job.scenario),
         "deeds": story.actions(job, found),
         "struck": words.struck(job.scenario),
         "kernel_saw": story.kernel_saw(done.timeline, found),
