@@ -24,6 +24,7 @@ _OPTIONAL = dict.fromkeys(
         "why",
         "fix",
         "again",
+        "about",
         "ended",
         "cause",
         "held_by",

@@ -50,7 +50,7 @@ class TrackMark(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """What one client received over time, drawn in a box of the run's length and 100 units high."""
+    """Data that one client received over time, drawn in a box of the run's length and 100 units high."""
 
     client: str
     line: str

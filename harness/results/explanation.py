@@ -121,8 +121,11 @@ def _threads(timeline: Timeline) -> list[str]:
     return [line for holder in holders.values() for line in holder["threads"]]
 
 
-def lines(explained: Explanation, why: str) -> list[str]:
-    """Return an explanation as the lines of a story, without what ``why`` says already."""
+def lines(explained: Explanation, why: str, whose: str = "") -> list[str]:
+    """Return an explanation as the lines of a story, without what ``why`` says already.
+
+    ``whose`` names the client that is explained, if that is not the subject.
+    """
     texts: list[str] = []
     ended = explained.ended or ""
     for head, sentences in (
@@ -133,7 +136,7 @@ def lines(explained: Explanation, why: str) -> list[str]:
         texts += listed(head, sentences)
     for head, said in (("server", explained.server_said), *explained.proxy_said.items()):
         texts += [f"{head} said:", *(f"    {line}" for line in _last(said))] if said else []
-    return texts
+    return [*listed("about:", [whose] if whose and texts else []), *texts]
 
 
 def listed(head: str, sentences: Sequence[str]) -> list[str]:

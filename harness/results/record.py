@@ -157,6 +157,7 @@ def run_as_table(done: RunResult) -> dict[str, Any]:
         "after_fault_s": rounded(verdict.after_fault),
         "close_code": closed.data.get("code") if closed else None,
         "close_reason": closed.data.get("reason") if closed else None,
+        "about": story.whose(done) or None,
         **msgspec.to_builtins(story.explained(done)),
         "stuck_bytes": found.stuck_bytes if verdict.klass else 0,
         "orphan_bytes": found.orphan.bytes,

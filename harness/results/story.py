@@ -40,7 +40,7 @@ def story(run: RunResult, where: Sequence[str] = (), baseline: Baseline | None =
         *explanation.listed("expected:", [words.expectation(job.scenario.part(SUBJECT), job.terms, found)]),
         *explanation.listed("others:", others(run)),
         *explanation.listed("crowd:", crowd(run)),
-        *explanation.lines(explained(run), run.verdict.why),
+        *explanation.lines(explained(run), run.verdict.why, whose(run)),
         *explanation.listed("fix:", [page] if (page := fixes.page(run)) else []),
     ]
     lines += [f"    {part}" for part in parts]
@@ -51,11 +51,18 @@ def story(run: RunResult, where: Sequence[str] = (), baseline: Baseline | None =
     return lines
 
 
+def whose(run: RunResult) -> str:
+    """Return the name of the client that is explained; empty for the subject."""
+    name, _ = to_explain(run)
+    return "" if name == SUBJECT else name
+
+
 def others(run: RunResult) -> list[str]:
-    """One sentence for each other client: the verdict on its session. Equal ones are joined."""
+    """One sentence for each other client: the verdict on its session. Equal ones are joined, and so are passed ones."""
     sentences: dict[tuple[str, str], list[str]] = {}
     for name, verdict in run.others.items():
-        sentences.setdefault((verdict.word, verdict.why), []).append(name)
+        why = "as expected" if verdict.word == "passed" else verdict.why
+        sentences.setdefault((verdict.word, why), []).append(name)
     return [f"{words.STANDINGS[word].mark} {', '.join(names)}: {why}" for (word, why), names in sentences.items()]
 
 
@@ -69,8 +76,20 @@ def crowd(run: RunResult) -> list[str]:
 
 
 def explained(run: RunResult) -> Explanation:
-    """Return the explanation of a run; empty for one that passed."""
-    return explanation.explain(run.timeline, run.verdict, run.profile)
+    """Return the explanation of a run; empty for one that passed. It concerns :func:`to_explain`."""
+    name, verdict = to_explain(run)
+    timeline = run.timeline if name == SUBJECT else run.timeline.others.get(name, Timeline())
+    return explanation.explain(timeline, verdict, run.profile)
+
+
+def to_explain(run: RunResult) -> tuple[str, Verdict]:
+    """Return the client with the run's verdict, the subject if it has it, and the verdict on its session."""
+    subject = run.subject
+    if subject.word != run.verdict.word:
+        for name, verdict in run.others.items():
+            if verdict.word == run.verdict.word:
+                return name, verdict
+    return SUBJECT, subject
 
 
 def actions(job: Job, found: Findings) -> list[str]:

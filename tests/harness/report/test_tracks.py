@@ -19,13 +19,15 @@ from tests.harness.lines import event, flowing, line, progress
 from tests.harness.report import made
 
 OPENED = [event(0, "client", "connecting"), event(0, "client", "connected"), event(0, "client", "opened")]
-SERVED = line(flowing(0, 60), OPENED, progress(0, 60, True))
+LAST = event(59.96, "client", "progress", read=1, received=6_000_000, acknowledged=6_000_000, silent_for=0.05)
+SERVED = line(flowing(0, 60), OPENED, progress(0, 60, True), LAST)
 STARVED = line(
     flowing(0, 60),
     OPENED,
     progress(0, 9, True),
     event(40, "client", "gap", seconds=31.0),
     progress(40, 60, True),
+    LAST,
 )
 
 
@@ -77,7 +79,7 @@ def test_the_line_rises_with_the_data_to_the_tracks_height() -> None:
     track = next(one for one in shown(done, done.timeline).tracks if one.client == "bystander-2")
     points = [tuple(map(float, point.split())) for point in re.split("[ML]", track.line) if point]
     assert points[0] == (0.0, 100.0)
-    assert points[-1][0] == pytest.approx(59.95)
+    assert points[-1][0] == pytest.approx(59.96)
     assert points[-1][1] == 0.0
     # From nothing at 9 s to the next data at 40 s there is no point.
     assert not [t for t, _ in points if 9 < t < 40]
