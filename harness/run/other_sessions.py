@@ -80,7 +80,7 @@ class OtherSessions(contextlib.ExitStack):
 
     def join(self, subject: Session) -> None:
         """Count the times of all from the subject's start, and let its observer ask for all."""
-        subject.watch.has_company = bool(self.sessions)
+        subject.watch.has_company = bool(self.sessions) or self._scenario.crowd is not None
         for journal in self.journals.values():
             journal.start = subject.journal.start
         subject.watch.others += [session.watch for session in self.sessions.values()]
