@@ -35,6 +35,7 @@ from halfopen.repro.session_capture import SessionCapture
 from halfopen.results import record, story, words
 from halfopen.run.request import DEFAULT_DETECTOR, RunRequest, jobs
 from halfopen.run.runner import Job
+from halfopen.scenario.spec import CROWD, SUBJECT, Scenario
 from halfopen.spawn.peers import PeerUp
 from halfopen.targets.keeper import keeping
 from halfopen.targets.pod import PodTarget
@@ -185,7 +186,20 @@ def _header(request: RunRequest, job: Job, placement: Placement, up: PeerUp | No
     if isinstance(job.target, PodTarget) and job.target.ping is not None:
         watchdog = "has no watchdog" if job.detector == "none" else "has its watchdog held"
         lines.append(f"the pod {watchdog}, and its keepalive pings every {show_duration(job.target.ping)}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *company(job.scenario)])
+
+
+def company(scenario: Scenario) -> list[str]:
+    """Return a line on the other clients, if there are any: those that are connected too, and those left out."""
+    present = [other.name for other in scenario.others if other.comes_first]
+    present += [] if scenario.crowd is None else [f"{CROWD} of {scenario.crowd.count}"]
+    late = [other.name for other in scenario.others if not other.comes_first]
+    if not present and not late:
+        return []
+    parts = [f"connected too: {', '.join(present)}"] if present else []
+    parts += [f"left out, since they connect later: {', '.join(late)}"] if late else []
+    struck = any(step.on != SUBJECT for step in scenario.steps)
+    return ["; ".join([*parts, *(["nothing is done to them"] if struck else [])])]
 
 
 def _again(job: Job, placement: Placement, more: list[str]) -> str:

@@ -24,6 +24,7 @@ _OPTIONAL = dict.fromkeys(
         "why",
         "fix",
         "again",
+        "about",
         "ended",
         "cause",
         "held_by",
@@ -55,6 +56,8 @@ class Entry:
     candidate: str
     row: RunRow
     hops: tuple[Hop, ...]
+    company: tuple[tuple[Hop, ...], ...]
+    """The paths of the other clients, alike ones together."""
     moments: tuple[str, ...]
     quotes: tuple[tuple[str, Sequence[str]], ...]
     """Output of programs, and stacks, each with a head."""
@@ -75,6 +78,7 @@ def entry(run: Run, grace: float, faults: Sequence[str]) -> Entry:
         candidate=candidate_of(run),
         row=row,
         hops=tuple(hops(run, faults)),
+        company=tuple(tuple(hops(others, list(others["struck"]))) for others in run.get("company", ())),
         moments=tuple(f"{mark.kind} at {show_duration(mark.at)}" for mark in timeline_curves.moments(run, grace)),
         quotes=(
             ("threads of the holder", run["threads"]),

@@ -11,6 +11,7 @@ from halfopen.model.timeline import Timeline
 from halfopen.report import timeline_curves
 from halfopen.report.entries import Entry, entry, is_comparison, runs_of
 from halfopen.report.parts import part, scripts, template
+from halfopen.report.tracks import Clients, clients
 from halfopen.results import comparison, words
 from halfopen.results.words import Run
 from halfopen.run import hindrances
@@ -32,6 +33,16 @@ class Lost:
     """The end of a sentence: that it is missing, or cannot be read."""
 
 
+class Section(NamedTuple):
+    """One run on the page."""
+
+    entry: Entry
+    data: str | Lost
+    """The packed picture of the subject."""
+    clients: Clients | None
+    """All clients; None if there is only one."""
+
+
 class Block(NamedTuple):
     """One suite of a comparison: scenarios across, detectors or servers down. Each cell has a text and a run."""
 
@@ -48,7 +59,7 @@ def render(table: Mapping[str, Any], timeline_of: Callable[[Run], Timeline | Los
     runs = runs_of(table)
     columns = _FINE if len(runs) <= _MANY else _COARSE
     sections = [_section(run, float(table["grace_s"]), timeline_of(run), columns) for run in runs]
-    entries = [one for one, _ in sections]
+    entries = [section.entry for section in sections]
     compares = is_comparison(table)
     left_out = [LeftOut(**entry) for entry in table.get("left_out", ())]
     wrong = sum(one.standing in {"failed", "inconclusive"} for one in entries)
@@ -57,7 +68,7 @@ def render(table: Mapping[str, Any], timeline_of: Callable[[Run], Timeline | Los
         profile=(table.get("profile") or {}).get("text", ""),
         counts=counts(entries),
         entries=entries,
-        sections=sorted(sections, key=lambda section: _URGENCY.index(section[0].standing)),
+        sections=sorted(sections, key=lambda section: _URGENCY.index(section.entry.standing)),
         blocks=blocks(entries) if compares else [],
         summary=comparison.summary_rows(table),
         summary_heads=comparison.summary_heads(table),
@@ -70,12 +81,13 @@ def render(table: Mapping[str, Any], timeline_of: Callable[[Run], Timeline | Los
     )
 
 
-def _section(run: Run, grace: float, timeline: Timeline | Lost, columns: int) -> tuple[Entry, str | Lost]:
-    """Return the texts of a run, and its packed picture."""
+def _section(run: Run, grace: float, timeline: Timeline | Lost, columns: int) -> Section:
+    """Return the texts of a run, its packed picture, and its clients."""
     if isinstance(timeline, Lost):
-        return entry(run, grace, tuple(run.get("struck") or ())), timeline
+        return Section(entry(run, grace, tuple(run.get("struck") or ())), timeline, clients(run, None, 0.0))
     picture = timeline_curves.picture(run, timeline, grace, columns)
-    return entry(run, grace, [band.name for band in picture.bands]), timeline_curves.packed(picture)
+    texts = entry(run, grace, [band.name for band in picture.bands])
+    return Section(texts, timeline_curves.packed(picture), clients(run, timeline, picture.until))
 
 
 def compared(entries: Sequence[Entry]) -> str:

@@ -29,7 +29,7 @@ from halfopen.run.progress import RunView
 from halfopen.run.runner import Job, opened
 from halfopen.run.session import Session
 from halfopen.scenario.scenario_file import step_of
-from halfopen.scenario.spec import Step
+from halfopen.scenario.spec import SUBJECT, Step
 from halfopen.targets.pod import PodTarget
 from halfopen.verdict.findings import Findings, find
 from halfopen.verdict.resources import cost
@@ -140,8 +140,8 @@ class Director:
 
     def __init__(self, title: str, session: Session, job: Job, journal: Journal, capture: SessionCapture) -> None:
         self._title, self._session, self._journal, self._capture = title, session, journal, capture
-        self._faults = Faults(session, len(job.scenario.steps))
-        self._scenario, self._terms, self._detector = job.scenario, job.terms, job.detector
+        self._faults = Faults(session, len(job.scenario.part(SUBJECT).steps))
+        self._scenario, self._terms, self._detector = job.scenario.part(SUBJECT), job.terms, job.detector
         self._taken = (0, 0, 0)
         self._samples: list[Sample] = []
         self._events: list[Event] = []

@@ -45,8 +45,6 @@ class Explanation(msgspec.Struct, frozen=True):
     """The server's output around the end, or around the fault if nothing ended, and its tracebacks."""
     proxy_said: dict[str, list[str]] = {}
     """The same of each proxy in between."""
-    concerns: str | None = None
-    """The name of the client that all this is about, if it is another than the subject."""
 
 
 def explain(timeline: Timeline, verdict: Verdict, profile: Profile | None = None) -> Explanation:
@@ -123,12 +121,14 @@ def _threads(timeline: Timeline) -> list[str]:
     return [line for holder in holders.values() for line in holder["threads"]]
 
 
-def lines(explained: Explanation, why: str) -> list[str]:
-    """Return an explanation as the lines of a story, without what ``why`` says already."""
+def lines(explained: Explanation, why: str, whose: str = "") -> list[str]:
+    """Return an explanation as the lines of a story, without what ``why`` says already.
+
+    ``whose`` names the client that is explained, if that is not the subject.
+    """
     texts: list[str] = []
     ended = explained.ended or ""
     for head, sentences in (
-        ("concerns:", [explained.concerns] if explained.concerns else []),
         ("ended:", [ended] if ended and ended.partition(" at ")[0].strip() not in why else []),
         ("cause:", [explained.cause] if explained.cause else []),
         ("held by:", [*explained.held_by, *_first(explained.threads)] if explained.held_by else []),
@@ -136,7 +136,7 @@ def lines(explained: Explanation, why: str) -> list[str]:
         texts += listed(head, sentences)
     for head, said in (("server", explained.server_said), *explained.proxy_said.items()):
         texts += [f"{head} said:", *(f"    {line}" for line in _last(said))] if said else []
-    return texts
+    return [*listed("about:", [whose] if whose and texts else []), *texts]
 
 
 def listed(head: str, sentences: Sequence[str]) -> list[str]:

@@ -6,8 +6,6 @@ import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-import msgspec
-
 from halfopen.model import evidence
 from halfopen.model.evidence import Stall
 from halfopen.model.timeline import Sample, Timeline
@@ -44,7 +42,7 @@ def story(run: RunResult, where: Sequence[str] = (), baseline: Baseline | None =
         *explanation.listed("expected:", [words.expectation(job.scenario.part(SUBJECT), job.terms, found)]),
         *explanation.listed("others:", others(run)),
         *explanation.listed("crowd:", crowd(run)),
-        *explanation.lines(explained(run), run.verdict.why),
+        *explanation.lines(explained(run), run.verdict.why, whose(run)),
         *explanation.listed("fix:", [page] if (page := fixes.page(run)) else []),
     ]
     lines += [f"    {part}" for part in parts]
@@ -53,6 +51,11 @@ def story(run: RunResult, where: Sequence[str] = (), baseline: Baseline | None =
         lines.append(f"    the known failure is another ({known}); this one is {now}")
     lines.append(f"again:   {again(job, where)}")
     return lines
+
+
+def whose(run: RunResult) -> str:
+    """Return the name of the client that is explained; empty for the subject."""
+    return "" if run.blamed == SUBJECT else run.blamed
 
 
 def others(run: RunResult) -> list[str]:
@@ -81,8 +84,7 @@ def explained(run: RunResult) -> Explanation:
     """Return the explanation of a run, of the client that its verdict is about; empty for one that passed."""
     if (name := run.blamed) == SUBJECT:
         return explanation.explain(run.timeline, run.subject, run.profile)
-    concerns = explanation.explain(run.timeline.others.get(name, Timeline()), run.others[name], run.profile)
-    return msgspec.structs.replace(concerns, concerns=name)
+    return explanation.explain(run.timeline.others.get(name, Timeline()), run.others[name], run.profile)
 
 
 def actions(job: Job, found: Findings) -> list[str]:

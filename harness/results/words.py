@@ -7,7 +7,7 @@ sentence of a verdict is made together with the verdict (halfopen.verdict.judge)
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,7 +17,7 @@ from halfopen.model.link_spec import LinkSpec
 from halfopen.model.timeline import Event, Sample, Timeline
 from halfopen.netns import units
 from halfopen.netns.units import show_bytes, show_duration
-from halfopen.scenario.spec import Expect, Scenario, Step
+from halfopen.scenario.spec import BYSTANDERS, CROWD, SUBJECT, Expect, Scenario, Step
 from halfopen.verdict import judge
 from halfopen.verdict.findings import Findings
 from halfopen.verdict.judge import Timing
@@ -176,15 +176,38 @@ def ago(value: float) -> str:
 
 
 def topology(scenario: Scenario) -> list[dict[str, str]]:
-    """The path from the client to the server: hosts, and the impairments of the links between them."""
-    hops = [{"host": "client"}, {"link": str(scenario.link)}]
+    """The path from the subject to the server: hosts, and the impairments of the links between them."""
+    return _path("client", scenario.link, scenario)
+
+
+def _path(who: str, link: LinkSpec, scenario: Scenario) -> list[dict[str, str]]:
+    hops = [{"host": who}, {"link": str(link)}]
     if scenario.edge is not None:
         hops += [{"host": scenario.edge.proxy}, {"link": "unimpaired"}]
     return [*hops, {"host": "server"}]
 
 
+def company(scenario: Scenario) -> list[dict[str, Any]]:
+    """The paths of the other clients, and the place of each fault on them. Alike clients share one."""
+    alike: dict[tuple[str, tuple[str, ...]], tuple[list[str], LinkSpec]] = {}
+    for other in scenario.others:
+        key = str(other.link), tuple(struck(scenario, other.name))
+        alike.setdefault(key, ([], other.link))[0].append(other.name)
+    paths = [(names[0], _together(names), link) for names, link in alike.values()]
+    if scenario.crowd is not None:
+        paths.append((CROWD, f"{CROWD} of {scenario.crowd.count}", scenario.crowd.link))
+    return [{"topology": _path(who, link, scenario), "struck": struck(scenario, first)} for first, who, link in paths]
+
+
+def _together(names: Sequence[str]) -> str:
+    """Names in one phrase, ``"4 bystanders"``."""
+    if len(names) > 1 and all(name.startswith("bystander-") for name in names):
+        return f"{len(names)} {BYSTANDERS}"
+    return ", ".join(names)
+
+
 def drawn(scenario: Scenario) -> str:
-    """The path from the client to the server on one line."""
+    """The path from the subject to the server on one line."""
     return " ".join(hop.get("host") or arrow(hop["link"]) for hop in topology(scenario))
 
 
@@ -212,9 +235,12 @@ def moment(at: Expression, terms: Timing) -> str:
     return seconds(terms.seconds(at))
 
 
-def struck(scenario: Scenario) -> dict[str, str]:
-    """The place of each fault: the client, unless its module says otherwise (STRIKES: ``link`` or ``server``)."""
-    return {step.fault: getattr(step.module, "STRIKES", "client") for step in scenario.steps}
+def struck(scenario: Scenario, name: str = SUBJECT) -> dict[str, str]:
+    """The place of each fault on a client: itself, unless the fault's module says otherwise (STRIKES).
+
+    The others are ``link`` and ``server``.
+    """
+    return {step.fault: getattr(step.module, "STRIKES", "client") for step in scenario.steps_on(name)}
 
 
 def expectation(scenario: Scenario, terms: Timing, found: Findings) -> str:

@@ -442,7 +442,7 @@ def _success(scenario: Scenario, found: Findings, proof: Proof) -> str:
         return f"kept, as expected of a server that notices nothing: {_still_there(found)} ({proof.what})"
     if found.outcome == "kept":
         asked = scenario.expect.longest_gap is not None and found.gap is not None
-        served = f", at most {show_duration(round(found.gap.seconds, 1))} without data" if asked and found.gap else ""
+        served = f", at most {show_duration(round(found.gap.seconds, 2))} without data" if asked and found.gap else ""
         return f"kept for {show_duration(found.looked_until - found.opened_at)}: {proof.what}{served}"
     said = f" ({found.reason})" if found.reason else ""
     since, what = counted_from(scenario, found)

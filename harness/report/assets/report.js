@@ -154,6 +154,16 @@ function lay_lines(chart, picture) {
   layer.replaceChildren(...parts);
 }
 
+// The tracks of all clients show the same part of the run, with the same edges, as the charts.
+function lay_tracks(run, chart) {
+  const { min, max } = chart.scales.x;
+  for (const image of run.querySelectorAll(".track svg")) {
+    image.setAttribute("viewBox", `${min} 0 ${max - min} 100`);
+    image.style.marginLeft = `${chart.over.offsetLeft - image.parentElement.offsetLeft + image.closest(".tracks").offsetLeft}px`;
+    image.style.width = `${chart.over.clientWidth}px`;
+  }
+}
+
 // Each tag in the first row in which it overlaps no other, right of its line or, where there is no room, left of it.
 function lay_tags(lane, chart, picture) {
   const { min, max } = chart.scales.x;
@@ -232,7 +242,7 @@ async function draw(run) {
     const { min, max } = moved.scales.x;
     for (const chart of charts)
       if (chart !== moved && (chart.scales.x.min !== min || chart.scales.x.max !== max)) chart.setScale("x", { min, max });
-    if (moved === charts[0]) lay_tags(lane, moved, picture);
+    if (moved === charts[0]) { lay_tags(lane, moved, picture); lay_tracks(run, moved); }
     lay_lines(moved, picture);
     lay_cursor(moved, one.at);
   };

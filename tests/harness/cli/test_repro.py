@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from halfopen.cli.repro import company
 from halfopen.repro.keys import REAL, VIRTUAL
 from halfopen.scenario import suites
 from tests import leftovers
@@ -318,3 +319,17 @@ def test_every_key_and_every_option_of_its_own_is_documented(repository: Path) -
 
 def _options(command: str) -> set[str]:
     return set(re.findall(r"--[a-z-]+", halfopen(command, "--help", env=os.environ | {"COLUMNS": "200"}).out))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("one_frozen", ["connected too: bystander-1, bystander-2, bystander-3, bystander-4"]),
+        ("same_address", ["left out, since they connect later: returning"]),
+        ("outage_20s", ["connected too: crowd of 50; nothing is done to them"]),
+        ("active", []),
+    ],
+)
+def test_other_clients_are_named_above_and_those_that_come_later_are_left_out(name: str, said: list[str]) -> None:
+    (scenario,) = suites.find([name])
+    assert company(scenario) == said

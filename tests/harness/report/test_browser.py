@@ -18,6 +18,8 @@ from tests.browser import browser, opened
 from tests.harness.done import SERVER, missed
 from tests.harness.lines import event, flowing, held, held_between, line
 from tests.harness.report import made
+from tests.harness.report.test_tracks import STARVED
+from tests.harness.report.test_tracks import run as several
 from tests.machine import needs_browser
 
 pytestmark = needs_browser
@@ -485,3 +487,31 @@ def test_nothing_that_a_run_says_is_carried_out(chromium: Browser, tmp_path: Pat
     with opened(chromium, file) as one:
         expect(one.page.locator("details")).to_have_count(1)
         assert one.page.title() == "halfopen: 1 failed"
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_tracks_of_all_clients_have_the_edges_of_the_charts_and_follow_their_zoom(
+    chromium: Browser, tmp_path: Path, width: int
+) -> None:
+    file = tmp_path / "report.html"
+    file.write_text(made.page([several(bystander_2=STARVED)]))
+    with opened(chromium, file, "one_frozen", viewport={"width": width, "height": 3000}) as one:
+        plots = drawn(one.page, "one_frozen")
+        assert not scrolls_sideways(one.page)
+        over = plots.locator(".u-over").first.bounding_box()
+        assert over is not None
+        images = run(one.page, "one_frozen").locator(".track svg")
+        assert images.count() == 5
+        for image in images.all():
+            box = image.bounding_box()
+            assert box is not None
+            assert (box["x"], box["width"]) == pytest.approx((over["x"], over["width"]), abs=SLACK)
+        silence = images.nth(2).locator(".silence").bounding_box()
+        assert silence is not None
+        assert silence["x"] == pytest.approx(x_of(plots, 9.0), abs=SLACK)
+        assert silence["x"] + silence["width"] == pytest.approx(x_of(plots, 40.0), abs=SLACK)
+        plots.get_by_role("button", name="fault").click()
+        expect(images.first).to_have_attribute("viewBox", "3 0 4 100")
+        for bounds in one.page.locator(".clients tr td, .clients tr th[scope=row]").all():
+            place = bounds.bounding_box()
+            assert place is None or place["x"] + place["width"] <= width

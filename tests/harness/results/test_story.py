@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from halfopen.model.timeline import Timeline
-from halfopen.results import fixes, story, words
+from halfopen.results import explanation, fixes, record, story, words
 from halfopen.run.runner import RunResult
 from halfopen.scenario import suites
 from halfopen.scenario.target_spec import TargetSpec
@@ -15,6 +16,8 @@ from halfopen.targets.command import CommandTarget
 from halfopen.verdict.judge import Timing, judge
 from tests.harness.done import missed, pod_job
 from tests.harness.lines import event, flowing, held, held_between, line, orphaned, progress, sample, stuck
+from tests.harness.report.test_tracks import STARVED
+from tests.harness.report.test_tracks import run as of_five
 
 
 def told(scenario: str, timeline: Timeline) -> RunResult:
@@ -197,3 +200,29 @@ def test_where_a_fault_strikes_is_what_its_file_says() -> None:
         "dead/vanished": {"vanish": "link"},
         "gil_starved": {"hold-gil": "server"},
     }
+
+
+def test_the_explanation_is_of_the_client_that_was_not_as_expected() -> None:
+    """The subject is reaped as it should be, and a bystander is refused: its end is explained, not the subject's."""
+    refused = line([event(0, "client", "connecting"), event(0.1, "client", "refused", why="HTTP 503", status=503)])
+    run = of_five(bystander_3=refused)
+    assert (run.subject.word, run.verdict.word) == ("passed", "failed")
+    assert story.whose(run) == "bystander-3"
+    explained = story.explained(run)
+    assert explained == explanation.explain(refused, run.others["bystander-3"])
+    of_subject = explanation.explain(run.timeline, dataclasses.replace(run.subject, word="failed"))
+    assert of_subject.ended
+    assert explained.ended != of_subject.ended
+    assert not [text for text in story.story(run) if of_subject.ended in text]
+    assert record.run_as_table(run)["about"] == "bystander-3"
+
+
+def test_the_explanation_of_a_subject_that_failed_names_nobody_else() -> None:
+    assert story.whose(missed()) == ""
+    assert not [text for text in story.story(missed()) if "about:" in text]
+
+
+def test_clients_that_were_as_expected_share_a_line() -> None:
+    starved = story.others(of_five(bystander_2=STARVED))
+    assert starved[0] == "✓ bystander-1, bystander-3, bystander-4: as expected"
+    assert starved[1].startswith("✗ bystander-2: served nothing for 31s from 9.0s on")
