@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from halfopen.model.timeline import Timeline
 from halfopen.report import timeline_curves
+from halfopen.report.client_tracks import Clients, clients
 from halfopen.report.entries import Entry, entry, is_comparison, runs_of
 from halfopen.report.parts import part, scripts, template
-from halfopen.report.tracks import Clients, clients
 from halfopen.results import comparison, words
 from halfopen.results.words import Run
 from halfopen.run import hindrances

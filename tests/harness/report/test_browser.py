@@ -18,8 +18,8 @@ from tests.browser import browser, opened
 from tests.harness.done import SERVER, missed
 from tests.harness.lines import event, flowing, held, held_between, line
 from tests.harness.report import made
-from tests.harness.report.test_tracks import STARVED
-from tests.harness.report.test_tracks import run as several
+from tests.harness.report.test_client_tracks import STARVED
+from tests.harness.report.test_client_tracks import run as several
 from tests.machine import needs_browser
 
 pytestmark = needs_browser

@@ -70,7 +70,7 @@ def test_a_failure_of_a_bystander_is_told_of_the_bystander() -> None:
     assert failed.blamed == "bystander-2"
     told = story.story(failed)
     assert told[1].startswith("  ✗ bystander-2: ")
-    assert any(line.split() == ["about:", "bystander-2"] for line in told)
+    assert story.whose(failed) == "bystander-2"
     explained = story.explained(failed)
     assert explained.ended is not None
     assert "1011" in explained.ended

@@ -16,8 +16,8 @@ from halfopen.targets.command import CommandTarget
 from halfopen.verdict.judge import Timing, judge
 from tests.harness.done import missed, pod_job
 from tests.harness.lines import event, flowing, held, held_between, line, orphaned, progress, sample, stuck
-from tests.harness.report.test_tracks import STARVED
-from tests.harness.report.test_tracks import run as of_five
+from tests.harness.report.test_client_tracks import STARVED
+from tests.harness.report.test_client_tracks import run as of_five
 
 
 def told(scenario: str, timeline: Timeline) -> RunResult:
@@ -224,5 +224,5 @@ def test_the_explanation_of_a_subject_that_failed_names_nobody_else() -> None:
 
 def test_clients_that_were_as_expected_share_a_line() -> None:
     starved = story.others(of_five(bystander_2=STARVED))
-    assert starved[0] == "✓ bystander-1, bystander-3, bystander-4: as expected"
-    assert starved[1].startswith("✗ bystander-2: served nothing for 31s from 9.0s on")
+    assert starved[1] == "✓ bystander-1, bystander-3, bystander-4: as expected"
+    assert starved[0].startswith("✗ bystander-2: served nothing for 31s from 9.0s on")

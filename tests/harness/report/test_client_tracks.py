@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from halfopen.model.timeline import Timeline
+from halfopen.report.client_tracks import Clients, TrackSpan, clients
 from halfopen.report.page import Lost, render
-from halfopen.report.tracks import Clients, TrackSpan, clients
 from halfopen.run.runner import RunResult
 from halfopen.verdict.several import judge_all
 from tests.harness.done import TERMS

@@ -49,7 +49,7 @@ class TrackMark(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Track:
+class ClientTrack:
     """Data that one client received over time, drawn in a box of the run's length and 100 units high."""
 
     client: str
@@ -80,7 +80,7 @@ class Clients:
     """All clients of one run."""
 
     rows: tuple[ClientRow, ...]
-    tracks: tuple[Track, ...]
+    tracks: tuple[ClientTrack, ...]
     faults: tuple[TrackSpan, ...]
     """Faults on any of the clients."""
     until: float
@@ -145,11 +145,11 @@ def _received(timeline: Timeline, kind: str) -> tuple[list[float], list[int]]:
     return [max(0.0, event.t) for event in reports], [int(event.data["received"]) for event in reports]
 
 
-def _track(name: str, timeline: Timeline, until: float) -> Track:
+def _track(name: str, timeline: Timeline, until: float) -> ClientTrack:
     kind = "crowd" if name == CROWD else "client"
     times, values = _received(timeline, kind)
     most = max(values, default=0)
-    return Track(
+    return ClientTrack(
         client=name,
         line=_path(times, values, most, until),
         most=show_bytes(most),
