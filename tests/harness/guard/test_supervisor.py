@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -133,10 +134,18 @@ def test_a_daemon_is_adopted_and_waited_for_while_it_serves() -> None:
         assert line(process) == str(process.pid)
         assert process.stdin is not None
         assert process.poll() is None
-        (daemon,) = processes.children(process.pid)
+        daemon = the_only_child(process.pid)
         process.stdin.close()
         assert process.wait() == 0
         assert not processes.is_alive(daemon)
+
+
+def the_only_child(pid: int) -> int:
+    """Wait until the command that left the daemon behind is collected, and return the daemon."""
+    while len(children := list(processes.children(pid))) != 1:
+        assert children
+        time.sleep(0.01)
+    return children[0]
 
 
 @pytest.mark.parametrize(("code", "environment"), [(3, {"SERVING": "1"}), (0, {})], ids=["failed", "not serving"])
