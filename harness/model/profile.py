@@ -109,7 +109,7 @@ def profile_of(timeline: Timeline) -> Profile | None:
         longest_pause=round(max(pauses), 1),
         quiet_share=round(sum(max(0.0, pause - STREAM_PAUSE) for pause in pauses) / until, 3) if until > 0 else 0.0,
         pings=len(pings),
-        pings_every=round(sum(gaps) / len(gaps), 2) if gaps else None,
+        pings_every=_mean(gaps),
         answers_ping=_answered(timeline, "pinged", "pong_received"),
         answers_close=_answered(timeline, "closing", "close_answered"),
         reads=_reads(timeline, until),
@@ -117,6 +117,14 @@ def profile_of(timeline: Timeline) -> Profile | None:
         ended_at=None if ended is None else round(ended, 1),
         ended_how="" if ended is None or closed is None else f" with close code {closed.data.get('code')}",
     )
+
+
+def _mean(gaps: list[float]) -> float | None:
+    """Return the mean to a tenth of a second; to a hundredth if it is below a second."""
+    if not gaps:
+        return None
+    mean = sum(gaps) / len(gaps)
+    return round(mean, 1 if mean >= 1 else 2)
 
 
 def _ended_at(timeline: Timeline) -> float | None:

@@ -70,7 +70,7 @@ def test_a_server_that_says_nothing_and_holds_its_dead_client_has_missed_it(tmp_
 @needs_guest
 def test_a_link_that_lets_no_handshake_through_is_not_the_servers_fault(tmp_path: Path, repository: Path) -> None:
     file = tmp_path / "lossy.toml"
-    frozen = (repository / "scenarios" / "pod_5090" / "frozen.toml").read_text()
+    frozen = (repository / "scenarios" / "dead" / "frozen.toml").read_text()
     file.write_text(frozen + '\n[link]\nloss = "100%"\n')
     done, run = ran("ignore", tmp_path, "--clock", "virtual", scenario=str(file))
     assert (done.code, run["verdict"], run["why"]) == (3, "inconclusive", "no session could be opened: timed out")

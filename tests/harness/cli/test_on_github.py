@@ -25,7 +25,7 @@ def test_a_failure_is_annotated_and_added_to_the_summary(tmp_path: Path) -> None
     done = ran(tmp_path, summary)
     assert done.code == 1
     (line,) = done.err.splitlines()
-    assert line.startswith("::error title=halfopen%3A frozen::session still held 78s after the freeze began: ")
+    assert line.startswith("::error title=halfopen%3A frozen::session still held 84s after the freeze began: ")
     assert "%0Aagain:   halfopen run frozen --seed 7 " in line
     text = summary.read_text()
     assert text.startswith("from a step before\n## halfopen: 1 passed, 1 failed in ")
