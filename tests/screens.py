@@ -5,6 +5,7 @@ With ``HALFOPEN_RENEW_SCREENS`` set, the tests write the files themselves. Read 
 
 from __future__ import annotations
 
+import difflib
 import io
 import os
 from pathlib import Path
@@ -43,7 +44,9 @@ def renewed(file: Path, shown: str) -> None:
     if os.environ.get(_RENEW):
         file.parent.mkdir(exist_ok=True)
         file.write_text(shown, encoding="utf-8")
-    assert shown == file.read_text(encoding="utf-8"), f"not as {file} has it; {_RENEW}=1 writes it anew"
+    expected = file.read_text(encoding="utf-8")
+    differences = "\n".join(difflib.unified_diff(expected.splitlines(), shown.splitlines(), lineterm=""))
+    assert shown == expected, f"not as {file} has it; {_RENEW}=1 writes it anew:\n{differences}"
 
 
 def compare(folder: Path, name: str, width: int, written: str, *, colour: bool) -> None:
