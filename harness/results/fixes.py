@@ -43,6 +43,8 @@ def page(run: RunResult) -> str | None:
 
     No page is on crowds.
     """
+    if run.verdict.word != "failed":
+        return None
     command = run.job.target.describe().get("command", "")
     if run.subject.word != "failed":
         return _page_of_another(run, command)

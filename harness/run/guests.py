@@ -29,7 +29,7 @@ from halfopen.run.shards import spread
 from halfopen.spawn.guest_peer import GuestPeer, guest_peer
 from halfopen.spawn.peers import PeerUp, Refused, command
 from halfopen.verdict.judge import hold
-from halfopen.verdict.several import judge_all
+from halfopen.verdict.several import judge_each
 
 #: Seconds allowed beyond the runs' own real time before a guest is given up.
 _WALL_BEYOND = 60.0
@@ -192,9 +192,9 @@ class _Runs:
         job, view = self._jobs[number], self._views[number]
         now = time.monotonic()
         seen = timeline.read(guest_part.timeline_file(folder, number))
-        verdict, others = judge_all(job.scenario, seen, job.terms)
-        view.phase, view.verdict = "done", verdict
-        done = RunResult(job, verdict, seen, now - self._began[number], others=others)
+        subject, others = judge_each(job.scenario, seen, job.terms)
+        done = RunResult(job, subject, seen, now - self._began[number], others=others)
+        view.phase, view.verdict = "done", done.verdict
         with self._lock:
             self.done[number] = done
             self._on_done(done)

@@ -82,7 +82,7 @@ class Profiling:
 
 def _may_change(result: RunResult) -> bool:
     """True if a result's verdict may be another once its server's profile is known."""
-    verdict = result.verdict
+    verdict = result.subject
     changes = (verdict.klass, verdict.word) in (
         ("true_reap", "passed"),
         ("false_reap", "failed"),
@@ -100,10 +100,10 @@ def _applied(result: RunResult, profile: Profile, undisturbed: RunResult) -> Run
     A server that crashed, or that let nobody in, has failed all the same.
     """
     why = unmet(result.job.scenario, profile)
-    if result.verdict.klass == "not_opened" or broken_off(result.timeline):
+    if result.subject.klass == "not_opened" or broken_off(result.timeline):
         return result
     if why is None:
         quiet = undisturbed.timeline, undisturbed.job.scenario
-        verdict = unserved(reconsidered(result.verdict, result.timeline, *quiet), result.timeline, profile)
-        return dataclasses.replace(result, verdict=verdict)
-    return dataclasses.replace(result, verdict=Verdict("not_applicable", why, None, result.verdict.found))
+        subject = unserved(reconsidered(result.subject, result.timeline, *quiet), result.timeline, profile)
+        return dataclasses.replace(result, subject=subject)
+    return dataclasses.replace(result, subject=Verdict("not_applicable", why, None, result.subject.found))

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 from halfopen.errors import FaultError
@@ -34,8 +34,8 @@ from halfopen.scenario.spec import CROWD, SUBJECT, OtherClient, Scenario, Step
 from halfopen.targets.base import Target
 from halfopen.verdict.crowd import crowd_observed_until
 from halfopen.verdict.crowd_verdict import CrowdVerdict, judge_crowd
-from halfopen.verdict.judge import Timing, Verdict, hold, judge
-from halfopen.verdict.several import judge_all
+from halfopen.verdict.judge import Timing, Verdict, hold
+from halfopen.verdict.several import judge_each, worst
 
 #: Seconds within which a server has made its settings for a session.
 _SERVES = 1.0
@@ -82,27 +82,27 @@ class Job:
         return name if self.repeat == 1 else f"{name}-{self.repeat}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RunResult:
     """A job with its result."""
 
     job: Job
-    verdict: Verdict
+    subject: Verdict
+    """The verdict on the subject's session."""
     timeline: Timeline
     wall: float
     """Seconds of wall time from the first process to the verdict."""
     profile: Profile | None = None
     """Profile of its server; None if that was not observed."""
     others: dict[str, Verdict] = field(default_factory=dict)
-    """Verdicts on the sessions of the scenario's other clients, by name. ``verdict`` is the worst of all."""
+    """Verdicts on the sessions of the scenario's other clients, by name."""
 
-    @property
-    def subject(self) -> Verdict:
-        """The verdict on the subject's session alone."""
-        scenario = self.job.scenario
-        return judge(scenario.part(SUBJECT), self.timeline, self.job.terms) if scenario.has_company else self.verdict
+    @cached_property
+    def verdict(self) -> Verdict:
+        """The verdict on the run: the worst of all."""
+        return worst(self.subject, self.others, self.crowd)
 
-    @property
+    @cached_property
     def crowd(self) -> CrowdVerdict | None:
         """The verdict on the scenario's crowd; None if it has none."""
         return judge_crowd(self.job.scenario, self.timeline, self.job.terms)
@@ -187,10 +187,11 @@ def _run_one(
         timeline = journal.timeline()
         for others in company:
             timeline = others.added_to(timeline)
-        verdict, of_others = judge_all(job.scenario, timeline, job.terms)
-        view.phase, view.verdict = "done", verdict
-        results.append(RunResult(job, verdict, timeline, time.monotonic() - begun, others=of_others))
-        on_done(results[0])
+        subject, of_others = judge_each(job.scenario, timeline, job.terms)
+        result = RunResult(job, subject, timeline, time.monotonic() - begun, others=of_others)
+        view.phase, view.verdict = "done", result.verdict
+        results.append(result)
+        on_done(result)
 
     @contextlib.contextmanager
     def reporting_no_session(_: LabServer) -> Iterator[None]:

@@ -6,15 +6,15 @@ import dataclasses
 
 from halfopen.model.timeline import Timeline
 from halfopen.scenario.spec import CROWD, SUBJECT, Scenario
-from halfopen.verdict.crowd_verdict import CrowdVerdict, judge_crowd
+from halfopen.verdict.crowd_verdict import CrowdVerdict
 from halfopen.verdict.judge import Timing, Verdict, Word, judge
 
 #: The worst first.
 _RANKS: tuple[Word, ...] = ("failed", "inconclusive", "passed", "not_applicable")
 
 
-def judge_all(scenario: Scenario, timeline: Timeline, terms: Timing) -> tuple[Verdict, dict[str, Verdict]]:
-    """Return the verdict on the run, with the subject's findings, and the verdicts on the other clients by name."""
+def judge_each(scenario: Scenario, timeline: Timeline, terms: Timing) -> tuple[Verdict, dict[str, Verdict]]:
+    """Return the verdict on the subject's session, and those on the other clients' by name."""
     subject = judge(scenario.part(SUBJECT), timeline, terms)
     others = {
         other.name: judge(scenario.part(other.name), timeline.others.get(other.name, Timeline()), terms)
@@ -22,7 +22,7 @@ def judge_all(scenario: Scenario, timeline: Timeline, terms: Timing) -> tuple[Ve
     }
     if subject.word == "inconclusive" and subject.found.ended_at is None:
         others |= {other.name: _too_early(others[other.name]) for other in scenario.others if other.at_the_end}
-    return _worst(subject, others, judge_crowd(scenario, timeline, terms)), others
+    return subject, others
 
 
 def _too_early(verdict: Verdict) -> Verdict:
@@ -33,8 +33,14 @@ def _too_early(verdict: Verdict) -> Verdict:
     return dataclasses.replace(verdict, word="inconclusive", why=why)
 
 
-def _worst(subject: Verdict, others: dict[str, Verdict], crowd: CrowdVerdict | None) -> Verdict:
+def worst(subject: Verdict, others: dict[str, Verdict], crowd: CrowdVerdict | None) -> Verdict:
+    """Return the verdict on the run: the worst of all, with the subject's findings.
+
+    A scenario that cannot be asked of a server does not apply, whatever became of the other clients.
+    """
     company: dict[str, Verdict | CrowdVerdict] = {**others, **({} if crowd is None else {CROWD: crowd})}
+    if not company or subject.word == "not_applicable":
+        return subject
     word = min((subject.word, *(verdict.word for verdict in company.values())), key=_RANKS.index)
     if word == "passed":
         served = "" if not others else f"; {_number(len(others))} as expected"

@@ -103,5 +103,5 @@ def test_a_grace_is_no_less_than_the_profile_suggests(every: float | None, grace
     profile = Profile(observed=120, messages=0, rate=0, largest=0, longest_pause=120, pings_every=every)
     passed = done("passed", "dead/frozen", "true_reap")
     found = dataclasses.replace(passed.verdict.found, outcome="reaped", spans=(Span(0, 5, 14),), ended_at=14)
-    noticed = dataclasses.replace(passed, verdict=dataclasses.replace(passed.verdict, found=found))
+    noticed = dataclasses.replace(passed, subject=dataclasses.replace(passed.subject, found=found))
     assert probe.fitting_grace([noticed], profile) == grace

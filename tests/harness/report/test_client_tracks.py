@@ -13,7 +13,7 @@ from halfopen.model.timeline import Timeline
 from halfopen.report.client_tracks import Clients, TrackSpan, clients
 from halfopen.report.page import Lost, render
 from halfopen.run.runner import RunResult
-from halfopen.verdict.several import judge_all
+from halfopen.verdict.several import judge_each
 from tests.harness.done import TERMS
 from tests.harness.lines import event, flowing, line, progress
 from tests.harness.report import made
@@ -38,8 +38,8 @@ def run(**others: Timeline) -> RunResult:
     names = [other.name for other in job.scenario.others]
     of_others = {name: others.get(name.replace("-", "_"), SERVED) for name in names}
     timeline = msgspec.structs.replace(done.timeline, others=of_others)
-    verdict, verdicts = judge_all(job.scenario, timeline, TERMS)
-    return dataclasses.replace(done, job=job, verdict=verdict, timeline=timeline, others=verdicts)
+    subject, verdicts = judge_each(job.scenario, timeline, TERMS)
+    return dataclasses.replace(done, job=job, subject=subject, timeline=timeline, others=verdicts)
 
 
 def shown(done: RunResult, timeline: Timeline | None) -> Clients:

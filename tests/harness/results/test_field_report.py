@@ -17,7 +17,7 @@ from halfopen.scenario import suites
 from halfopen.scenario.target_spec import TargetSpec
 from halfopen.targets.command import CommandTarget
 from halfopen.verdict.judge import Timing, judge
-from halfopen.verdict.several import judge_all
+from halfopen.verdict.several import judge_each
 from tests.harness.lines import event, flowing, line, orphaned, progress, stuck
 
 FREEZE = event(5, "fault", "begun", step=0, fault="freeze")
@@ -184,8 +184,8 @@ def with_neighbours(server: str, gap: float) -> RunResult:
     others = {other.name: bystander(0.3) for other in scenario.others} | {scenario.others[2].name: bystander(gap)}
     timeline = msgspec.structs.replace(HELD, others=others)
     job = Job(scenario, CommandTarget(SERVERS[server][0]), Timing(30, 2), 7, 1, 30, scenario.name, candidate=server)
-    verdict, of_others = judge_all(scenario, timeline, job.terms)
-    return RunResult(job, verdict, timeline, 1.0, others=of_others)
+    subject, of_others = judge_each(scenario, timeline, job.terms)
+    return RunResult(job, subject, timeline, 1.0, others=of_others)
 
 
 def test_the_longest_silence_of_any_neighbour_is_shown_in_seconds() -> None:

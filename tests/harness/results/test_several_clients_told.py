@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import msgspec
@@ -11,7 +12,7 @@ from halfopen.model.timeline import Event, Timeline
 from halfopen.results import comparison, record, story
 from halfopen.run.runner import RunResult
 from halfopen.scenario.scenario_file import parse
-from halfopen.verdict.several import judge_all
+from halfopen.verdict.several import judge_each
 from tests.harness.done import TERMS, pod_job
 from tests.harness.lines import event, flowing, line, orphaned, progress, stuck
 from tests.harness.report.made import HOW
@@ -55,8 +56,8 @@ def run(*others: Timeline, is_reaped: bool = True) -> RunResult:
     )
     names = [other.name for other in scenario.others]
     timeline = msgspec.structs.replace(timeline, others=dict(zip(names, others, strict=True)))
-    verdict, judged = judge_all(scenario, timeline, TERMS)
-    return RunResult(pod_job(scenario=scenario), verdict, timeline, 1.0, others=judged)
+    subject, judged = judge_each(scenario, timeline, TERMS)
+    return RunResult(pod_job(scenario=scenario), subject, timeline, 1.0, others=judged)
 
 
 CLOSED = event(20.0, "client", "close_received", code=1011, reason="keepalive ping timeout")
@@ -105,6 +106,16 @@ def test_the_silence_of_a_client_that_was_struck_is_none_of_a_bystander() -> Non
         struck.job.scenario, steps=(step, msgspec.structs.replace(step, on="bystander-2"))
     )
     silence = comparison.silence(
-        RunResult(pod_job(scenario=scenario), struck.verdict, struck.timeline, 1.0, None, struck.others)
+        RunResult(pod_job(scenario=scenario), struck.subject, struck.timeline, 1.0, None, struck.others)
     )
     assert silence == pytest.approx(0.01)
+
+
+def test_a_scenario_that_does_not_apply_blames_nobody_and_has_no_fix() -> None:
+    starved = run(bystander(8.0), bystander())
+    subject = dataclasses.replace(starved.subject, word="not_applicable", klass=None)
+    silent = dataclasses.replace(starved, subject=subject)
+    table = record.run_as_table(silent)
+    assert (silent.verdict.word, silent.blamed) == ("not_applicable", "subject")
+    assert (table["fix"], table["about"], table["ended"]) == (None, None, None)
+    assert record.run_as_table(starved)["fix"] is not None

@@ -10,7 +10,7 @@ from halfopen.model.timeline import Event, Timeline
 from halfopen.scenario.scenario_file import parse
 from halfopen.scenario.spec import Scenario
 from halfopen.verdict.judge import Timing, Verdict
-from halfopen.verdict.several import judge_all
+from halfopen.verdict.several import judge_each, worst
 from tests.harness.lines import event, flowing, line, progress, status, stuck
 
 TERMS = Timing(grace=10, poll=2)
@@ -45,6 +45,12 @@ def kept(*events: Event, silent_for: float = 0.01) -> Timeline:
         event(0.1, "client", "first_data"),
     ]
     return line(flowing(0.0, END), reports, opening, list(events))
+
+
+def judge_all(several: Scenario, timeline: Timeline, terms: Timing) -> tuple[Verdict, dict[str, Verdict]]:
+    """Return the verdict on the run, and those on its other clients by name."""
+    subject, others = judge_each(several, timeline, terms)
+    return worst(subject, others, None), others
 
 
 def verdicts(expect: str, other: Timeline) -> tuple[Verdict, Verdict]:
