@@ -209,6 +209,11 @@ class Gap:
     seconds: float
 
 
+def reported_gaps(timeline: Timeline, kind: str) -> list[Gap]:
+    """Return the gaps that a client (``client``) or a crowd (``crowd``) reported, each at its end."""
+    return [Gap(event.t - event.data["seconds"], event.data["seconds"]) for event in timeline.of(kind, "gap")]
+
+
 def longest_gap(timeline: Timeline, until: float, since: float = -math.inf) -> Gap | None:
     """Return the longest time without received data while the session was open, from ``since`` up to ``until``.
 
@@ -216,7 +221,7 @@ def longest_gap(timeline: Timeline, until: float, since: float = -math.inf) -> G
     that the kernel shows.
     """
     reports = [event for event in timeline.of("client", "progress") if event.t <= until]
-    gaps = [Gap(event.t - event.data["seconds"], event.data["seconds"]) for event in timeline.of("client", "gap")]
+    gaps = reported_gaps(timeline, "client")
     if reports and "silent_for" in reports[-1].data:
         begun = reports[-1].t - reports[-1].data["silent_for"]
         # Data may have come since the last report.

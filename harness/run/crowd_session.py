@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from halfopen.clients._messages import CrowdOrder
 from halfopen.errors import FaultError
-from halfopen.faults._scene import ProcessHandle, Scene
+from halfopen.faults._scene import ProcessHandle
 from halfopen.model.journal import Journal
 from halfopen.netns.processes import usage
 from halfopen.netns.sockets import Address
@@ -72,16 +72,8 @@ class CrowdSession:
             server.recording_in_front(journal) as in_front,
             client(link.host, spec.client, order, journal, site.keep_open, CROWD) as process,
         ):
-            scene = Scene(
-                client=process,
-                server=server,
-                client_host=link.host,
-                link=link.link,
-                note=partial(journal.note, "fault"),
-                seeded=link.seeded,
-                rival=_no_rival,
-            )
-            session = cls(process, link, server, sockets, recorder, FaultsInForce(journal, scene))
+            faults = FaultsInForce(journal, link.scene(process, server, _no_rival))
+            session = cls(process, link, server, sockets, recorder, faults)
             opened = journal.wait_for(CROWD, "opened", until=time.monotonic() + spec.connects_within)
             if opened is not None:
                 address = Address(*opened.data["local"])

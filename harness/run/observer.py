@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,25 +75,23 @@ class Observer:
 
     def until(self, moment: float) -> bool:
         """Watch until ``moment`` of the monotonic clock. Return True at once when the session has ended."""
-        while time.monotonic() < moment:
-            if self._stop.requested:
-                raise Stopped
-            if self._ended():
-                return True
-            # A target may be slow to answer, and a fault that is due does not wait for it.
-            if time.monotonic() >= self._ask_at and moment - time.monotonic() > ANSWER_WITHIN:
-                self.ask()
-            self._journal.wait(self._ended, min(moment, time.monotonic() + _LOOK_INTERVAL))
+        self._watch(moment, self._ended)
         return self._ended()
 
     def past_the_end(self, moment: float) -> None:
         """Watch until ``moment`` of the monotonic clock, though the session is over, or until the server is gone."""
-        while time.monotonic() < moment and not is_gone(self._server):
+        self._watch(moment, lambda: is_gone(self._server))
+
+    def _watch(self, moment: float, is_over: Callable[[], bool]) -> None:
+        while time.monotonic() < moment:
             if self._stop.requested:
                 raise Stopped
+            if is_over():
+                return
+            # A target may be slow to answer, and a fault that is due does not wait for it.
             if time.monotonic() >= self._ask_at and moment - time.monotonic() > ANSWER_WITHIN:
                 self.ask()
-            self._journal.wait(lambda: False, min(moment, time.monotonic() + _LOOK_INTERVAL))
+            self._journal.wait(is_over, min(moment, time.monotonic() + _LOOK_INTERVAL))
 
     def _ended(self) -> bool:
         last = self._journal.last_sample()

@@ -361,8 +361,13 @@ class _Run:
         self._others.open(other, self._session.server, self._stop, self._session)
         return []
 
-    def _struck(self, step: Step, number: int) -> Iterator[tuple[Session, int]]:
-        """Yield each session that the step strikes, with the number that the step has among those on its client."""
+    def _struck(self, step: Step, number: int) -> Iterator[tuple[Session | FaultsInForce, int]]:
+        """Yield all that the step strikes, with the number that the step has there.
+
+        Of a session, it is that among the steps on its client.
+        """
+        if step.on == CROWD and self._others.crowd is not None:
+            yield self._others.crowd.faults, number
         names = {SUBJECT: self._session, **self._others.sessions}
         for name, session in names.items():
             before = [other for other in self._scenario.steps[:number] if self._scenario.strikes(other, name)]
@@ -372,19 +377,13 @@ class _Run:
     def _begin(self, step: Step, number: int) -> _Agenda:
         """Do a fault. Return the later action that undoes it, if it has a duration."""
         undo: _Agenda = []
-        if step.on == CROWD and self._others.crowd is not None:
-            crowd = self._others.crowd.faults
-            crowd.begin(step, number)
+        for struck, own_number in self._struck(step, number):
+            if isinstance(struck, Session) and not own_number:
+                struck.check_path()
+            struck.begin(step, own_number)
             if step.lasting is not None:
                 over_at = time.monotonic() + self._terms.seconds(step.lasting)
-                undo.append((over_at, number, partial(self._undo, crowd, number)))
-        for session, own_number in self._struck(step, number):
-            if not own_number:
-                session.check_path()
-            session.begin(step, own_number)
-            if step.lasting is not None:
-                over_at = time.monotonic() + self._terms.seconds(step.lasting)
-                undo.append((over_at, number, partial(self._undo, session, own_number)))
+                undo.append((over_at, number, partial(self._undo, struck, own_number)))
         self._view.phase = step.fault
         return undo
 

@@ -13,7 +13,8 @@ import copy
 import random
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Self
@@ -21,7 +22,7 @@ from typing import Self
 import msgspec
 
 from halfopen.clients._frames import unread_close
-from halfopen.faults._scene import Scene
+from halfopen.faults._scene import ProcessHandle, Scene, ServerHandle
 from halfopen.model.journal import Journal
 from halfopen.model.link_spec import LinkSpec
 from halfopen.netns.host import Host
@@ -95,6 +96,23 @@ class ClientLink:
         if impairment.seed is not None or not impairment.is_random:
             return impairment
         return msgspec.structs.replace(impairment, seed=self._random.getrandbits(63))
+
+    def scene(
+        self,
+        process: ProcessHandle,
+        server: ServerHandle,
+        rival: Callable[[str], AbstractContextManager[ProcessHandle]],
+    ) -> Scene:
+        """Return the scene of faults on a client, or on a crowd, behind this link."""
+        return Scene(
+            client=process,
+            server=server,
+            client_host=self.host,
+            link=self.link,
+            note=partial(self.journal.note, "fault"),
+            seeded=self.seeded,
+            rival=rival,
+        )
 
     def draw_id(self) -> str:
         """Return a random name for a client."""
@@ -181,15 +199,7 @@ class Session:
             recorder.follow(caller.addresses[0])
             ends.watch(caller.addresses, workers)
             watch = Observer(journal, process, server.running, caller, view, stop)
-            scene = Scene(
-                client=process,
-                server=server,
-                client_host=link.host,
-                link=link.link,
-                note=partial(journal.note, "fault"),
-                seeded=link.seeded,
-                rival=partial(_rival, server, link, spec),
-            )
+            scene = link.scene(process, server, partial(_rival, server, link, spec))
             session = cls(process, link, server, recorder, watch, scene, FaultsInForce(journal, scene))
             try:
                 yield session

@@ -190,11 +190,10 @@ class TargetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 def _wrong_duration(text: str) -> str | None:
     try:
-        return (
-            None if 0 < units.duration(text) <= units.LONGEST else f"{text!r} is out of range; write one such as '30s'"
-        )
+        seconds = units.duration(text)
     except UnitError as error:
         return str(error)
+    return None if 0 < seconds <= units.LONGEST else f"{text!r} is out of range; write one such as '30s'"
 
 
 _BLANK = TargetSpec()

@@ -17,13 +17,11 @@ from halfopen.results import story, words
 from halfopen.run.recorder import INTERVAL
 from halfopen.run.session import Session
 from halfopen.scenario.scenario_file import step_of
-from halfopen.scenario.spec import ClientSpec, Expect, Outcome, Scenario, Step, Truth
+from halfopen.scenario.spec import TRUTHS, ClientSpec, Expect, Scenario, Step
 from halfopen.testing.messages import Judgement, JudgeSession, SocketSeen
 from halfopen.verdict.findings import find
 from halfopen.verdict.judge import Timing, Verdict, judge
 
-#: The truth about a client that makes each outcome right.
-_TRUTHS: dict[Outcome, Truth] = {"reaped": "dead", "kept": "alive", "closed": "ended"}
 #: Seconds within which a client's process reports twice what it received.
 _REPORTED_WITHIN = 1.0
 #: Terms for grace and poll themselves, which cannot refer to each other.
@@ -195,7 +193,7 @@ class PytestClient:
             called="test",
             title="",
             story="",
-            truth=_TRUTHS[request.session],
+            truth=TRUTHS[request.session],
             client=self.spec,
             link=self.link_spec,
             edge=self.session.server.edge,

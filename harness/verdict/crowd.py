@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from halfopen.model.evidence import Gap
+from halfopen.model.evidence import Gap, reported_gaps
 from halfopen.model.timeline import Event, Timeline
 from halfopen.scenario.spec import CROWD, Scenario, Step
 from halfopen.verdict.judge import Timing
@@ -235,7 +235,7 @@ def _session(event: Event) -> tuple[int, int]:
 
 def _gaps(own: Timeline, until: float, begun_at: float | None) -> list[Gap]:
     """Return the gaps that are longer than the stream's own."""
-    gaps = [Gap(event.t - event.data["seconds"], event.data["seconds"]) for event in own.of(CROWD, "gap")]
+    gaps = reported_gaps(own, CROWD)
     gaps += [Gap(until - seconds, seconds) for seconds in _silences(own)]
     tolerated = _tolerated(gaps, begun_at)
     return [gap for gap in gaps if gap.seconds > tolerated and gap.begun < until]
