@@ -40,11 +40,18 @@ def pids() -> Iterator[int]:
 
 def stat(pid: int) -> list[str] | None:
     """Return the fields of /proc/PID/stat from the state on (proc_pid_stat(5)); None if the process is gone."""
+    # Few system calls: this is read for each of a server's processes each second, which counts in a guest.
     try:
-        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+        file = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
-    return text.rpartition(")")[2].split()
+    try:
+        text = os.read(file, _LONGEST_STAT)
+    except OSError:
+        return None
+    finally:
+        os.close(file)
+    return text.rpartition(b")")[2].decode().split()
 
 
 def name(pid: int) -> str:
@@ -236,12 +243,9 @@ def usage(pids: Iterable[int]) -> Usage:
 
 
 def _usage_of(pid: int) -> tuple[int, int, int, int]:
-    """Return the usage of one process with few system calls: in a guest they are most of a long run's cost."""
-    file = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fields = os.read(file, _LONGEST_STAT).rpartition(b")")[2].split()
-    finally:
-        os.close(file)
+    """Return the usage of one process; raises OSError if it may not be read."""
+    if (fields := stat(pid)) is None:
+        return 0, 0, 0, 0
     # The size of this folder is the number of its entries since Linux 6.2, and 0 before (proc_pid_fd(5)).
     folder = f"/proc/{pid}/fd"
     files = os.stat(folder).st_size or len(os.listdir(folder))  # noqa: PTH116, PTH208 (each second)
