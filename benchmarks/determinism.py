@@ -11,6 +11,7 @@ import datetime
 import hashlib
 import json
 import os
+import re
 import shlex
 import shutil
 import statistics
@@ -68,6 +69,8 @@ async def main():
 
 asyncio.run(main())
 """
+#: In a sample of the server's processes.
+_MEMORY = re.compile(r'"rss":\d+,')
 #: Run a command as user 1000, without capabilities or files of its own.
 _ANOTHER = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
 
@@ -112,6 +115,8 @@ def ways(elsewhere: Path) -> dict[str, list[Way]]:
             Way("output to a terminal", 3, terminal=True),
             Way("started in another folder", 3, folder=elsewhere),
             Way("a longer environment", 3, environment={"SOMETHING": "x" * 5000, "PYTHONHASHSEED": "1"}),
+            Way("folders that are not there", 3, environment={"PYTHONPATH": "/no/such:/folder/at"}),
+            Way("another locale", 3, environment={"LANG": "de_DE.UTF-8"}),
             *([Way("another user", 3, under=_ANOTHER)] if shutil.which("unshare") else ()),
         ],
         "seed 1": [Way("another seed", 3, ["--seed", "1"])],
@@ -179,14 +184,22 @@ def fingerprint(out: Path) -> str:
     """Hash all files of a run that must be the same when it is repeated."""
     found = hashlib.sha256(json.dumps(alike(json.loads((out / record.RESULTS).read_text()))).encode())
     for path in sorted((out / record.TIMELINES).iterdir()):
-        found.update(path.name.encode() + b"\0" + path.read_bytes())
+        found.update(f"{path.name}\0{without_memory(path.read_text())}".encode())
     return found.hexdigest()
 
 
+def without_memory(timeline: str) -> str:
+    """Return a timeline without the memory of the server's processes, which hold the environment too."""
+    return _MEMORY.sub("", timeline)
+
+
 def alike(table: dict[str, Any]) -> dict[str, Any]:
-    """Return a results.json's content without wall times and start time."""
+    """Return a results.json's content without wall times, start time, and the memory of the server's processes."""
     same = {key: value for key, value in table.items() if key not in ("wall_s", "started_at")}
-    same["runs"] = [{key: value for key, value in run.items() if key != "wall_s"} for run in table["runs"]]
+    same["runs"] = [
+        {key: value for key, value in run.items() if key not in ("wall_s", "memory_growth_bytes")}
+        for run in table["runs"]
+    ]
     return same
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from halfopen.netns.guest import cache, recipe
 from halfopen.netns.guest.cache import GuestKernel
 from halfopen.netns.guest.packages import ask, run
-from halfopen.netns.guest.patches import clock_reads, end_notices, headers, livelocks, registers, seeding
+from halfopen.netns.guest.patches import clock_reads, end_notices, failing_calls, headers, livelocks, registers, seeding
 from halfopen.netns.guest.sources import KernelSource
 from halfopen.netns.lab_errors import GuestError
 
@@ -137,6 +137,7 @@ def build(tarball: Fetch, progress: Progress) -> GuestKernel:
         livelocks.end_livelocks(tree)
         end_notices.announce_ends(tree)
         clock_reads.read_without_calls(tree)
+        failing_calls.take_no_time(tree)
         registers.make_room(tree)
         headers.precompile(tree, version)
         make = [*recipe.MAKE, "-C", str(tree), f"-j{len(os.sched_getaffinity(0))}"]

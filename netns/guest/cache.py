@@ -25,7 +25,7 @@ from halfopen.netns.lab_errors import GuestError
 
 #: Number of the current recipe, raised by one with each change of the configuration or the changes. It is the last
 #: number of the version of a kernel's wheel.
-RECIPE = 1
+RECIPE = 2
 #: Oldest recipe whose kernels labs work with. Raise it when labs need a feature that older kernels lack, together with
 #: the lower bound of the extra ``halfopen[kernel]``.
 OLDEST_RECIPE = 1

@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from halfopen.netns.guest.patches import clock_reads, end_notices, headers, livelocks, registers, seeding
+from halfopen.netns.guest.patches import clock_reads, end_notices, failing_calls, headers, livelocks, registers, seeding
 
 #: The configuration on top of allnoconfig.
 FRAGMENT = Path(__file__).with_name("kernel.config")
@@ -35,7 +35,7 @@ MAKE = (
     "KCFLAGS=-O1 -w",
 )
 
-PATCHES = (seeding, livelocks, registers, end_notices, clock_reads, headers)
+PATCHES = (seeding, livelocks, registers, end_notices, clock_reads, failing_calls, headers)
 _EDITED = tuple(dict.fromkeys(edit.file for patch in PATCHES for edit in patch.EDITS))
 
 _README = """\

@@ -13,6 +13,8 @@ from websockets.exceptions import ConnectionClosed
 
 #: Seconds.
 DEADLINE, PING_INTERVAL, PING_TIMEOUT = 10.0, 10.0, 15.0
+#: Bytes that wait in asyncio's buffer. With its own 64 KiB, a write to a client on 64 kbit/s blocks for about 10 s.
+WRITE_LIMIT = 16 * 1024
 
 
 async def stream(connection: ServerConnection, deadline: float | None) -> None:
@@ -37,7 +39,9 @@ async def main(host: str, port: int, streams: bool, notices: bool) -> None:
         await connection.wait_closed()
 
     ping = PING_INTERVAL if notices else None
-    async with serve(handler, host, port, ping_interval=ping, ping_timeout=PING_TIMEOUT) as server:
+    async with serve(
+        handler, host, port, ping_interval=ping, ping_timeout=PING_TIMEOUT, write_limit=WRITE_LIMIT
+    ) as server:
         await server.serve_forever()
 
 

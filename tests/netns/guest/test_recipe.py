@@ -54,7 +54,7 @@ def test_the_source_is_named_with_its_version_and_its_content(tmp_path: Path) ->
 
 
 #: Key of the recipe with this number.
-NUMBERED = {1: "df52453352011e01"}
+NUMBERED = {2: "f044291f0933e485"}
 
 
 def test_another_recipe_has_another_number() -> None:
