@@ -22,10 +22,13 @@ from halfopen.liveness.reading import Reading
 from halfopen.netns.census import Census
 from halfopen.netns.host import Host
 from halfopen.netns.lab import Lab
+from halfopen.netns.tcp_info import STATES
 from tests.isolated import isolated
 from tests.netns.network import PORT, eventually, listen, loopback, stall
 
 LINGER = struct.Struct("ii")
+#: State of a connection that its client has closed and its server has not (tcpi_state).
+CLOSE_WAIT = STATES.index("CLOSE_WAIT")
 
 
 def linger(sock: socket.socket) -> tuple[int, ...]:
@@ -204,8 +207,10 @@ def juggling() -> Iterator[Juggler]:
         if not pid:
             while True:
                 _, (number,), _, _ = socket.recv_fds(take, 1, 1)
-                socket.send_fds(put, [b"x"], [number])
-                os.close(number)
+                with socket.socket(fileno=number) as sock:
+                    # The queue holds ten. Full of connections that were ended, it would stop both sides for ever.
+                    if sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == CLOSE_WAIT:
+                        socket.send_fds(put, [b"x"], [number])
         try:
             yield Juggler(pid, put)
         finally:
